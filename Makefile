@@ -1,0 +1,50 @@
+# One entry point for people and for CI: `make run` and `make test`. `make help` lists the rest.
+#
+# Everything native is built with one profile (release) and one set of features, so that no crate is
+# compiled twice. The package `hydrate` is for the browser alone and is left out of native builds.
+SHELL := bash
+.DEFAULT_GOAL := help
+STEP := @scripts/step
+NATIVE := --workspace --exclude hydrate
+
+.PHONY: help run build test test-unit test-e2e bench fmt lint site clean
+
+help: ## List what can be made
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+run: ## Build what changed and start the shop; arguments go in ARGS="--listen 127.0.0.1:4000"
+	@scripts/run $(ARGS)
+
+build: ## Build the program with the dashboard inside it
+	@scripts/run --build-only
+
+site: ## Build only what the browser loads
+	$(STEP) "the dashboard for the browser" scripts/build-site
+
+test: ## Check everything, as CI does: format, lints, tests, wasm size, browser journeys
+	$(STEP) "format" cargo fmt --all --check
+	$(STEP) "the dashboard for the browser" scripts/build-site
+	$(STEP) "wasm size" scripts/wasm-size
+	$(STEP) "lints" cargo clippy --locked --release $(NATIVE) --all-targets -- -D warnings
+	$(STEP) "tests" scripts/test-native $(NATIVE)
+	$(STEP) "browser journeys" scripts/test-e2e
+	@echo "All checks passed."
+
+test-unit: ## Run the Rust tests; narrow with TESTS="-p mesh breaker"
+	$(STEP) "the dashboard for the browser" scripts/build-site
+	$(STEP) "tests" scripts/test-native $(if $(TESTS),$(TESTS),$(NATIVE))
+
+test-e2e: build ## Run the browser journeys; narrow with TESTS="smoke --headed"
+	$(STEP) "browser journeys" scripts/test-e2e $(TESTS)
+
+lint: ## Run clippy as the checks do
+	$(STEP) "lints" cargo clippy --locked --release $(NATIVE) --all-targets -- -D warnings
+
+bench: ## Measure throughput and latency
+	$(STEP) "benchmarks" scripts/bench $(ARGS)
+
+fmt: ## Format the Rust code
+	@cargo fmt --all
+
+clean: ## Delete everything that was built or fetched
+	@scripts/clean

@@ -1,0 +1,70 @@
+//! The one error that crosses the wire to the dashboard, and the field errors every form speaks.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// One bad field of a request: where it is (a JSON pointer or a field name) and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FieldError {
+    /// JSON pointer of the field, as in RFC 6901: `/items/0/quantity`.
+    pub field: String,
+    /// One sentence: what is wrong and what would be right.
+    pub reason: String,
+}
+
+impl FieldError {
+    /// A field error from anything that can be written down.
+    pub fn new(field: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self { field: field.into(), reason: reason.into() }
+    }
+}
+
+/// Why the host could not do what a page asked. Details stay in the server's log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ApiError {
+    /// Nothing of that name is kept.
+    NotFound {
+        /// What was looked for, for a person: "order ord-7F3K9QXM".
+        what: String,
+    },
+    /// The request is well-formed and the present state refuses it.
+    Conflict {
+        /// The rule that refused it, one sentence.
+        reason: String,
+    },
+    /// Fields of the request are wrong; all of them are named.
+    Invalid {
+        /// Every bad field.
+        fields: Vec<FieldError>,
+    },
+    /// A service behind the request did not answer; trying again is sensible.
+    Unavailable {
+        /// Which service, and what happened, one sentence.
+        reason: String,
+    },
+    /// A defect of the server; the log tells more.
+    Internal {
+        /// One sentence without internals.
+        reason: String,
+    },
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotFound { what } => write!(f, "No {what}."),
+            Self::Conflict { reason }
+            | Self::Unavailable { reason }
+            | Self::Internal { reason } => f.write_str(reason),
+            Self::Invalid { fields } => {
+                for (i, field) in fields.iter().enumerate() {
+                    let gap = if i == 0 { "" } else { " " };
+                    write!(f, "{gap}{}: {}", field.field, field.reason)?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl std::error::Error for ApiError {}

@@ -1,0 +1,214 @@
+//! The live page: one snapshot, then deltas on one stream per tab.
+//!
+//! Every frame carries a sequence number one higher than the frame before it. A viewer that sees a
+//! [`LiveBody::Gap`], or a number that does not follow, asks for a new snapshot.
+
+use crate::{order::OrderRow, shop::LoadView};
+use serde::{Deserialize, Serialize};
+
+/// What kind of traffic an edge carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EdgeKind {
+    /// Request and answer.
+    Call,
+    /// A message over the bus, from its producer to its consumer.
+    Message,
+    /// A round of two-phase commit.
+    Commit,
+}
+
+/// A circuit breaker as a page sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "state")]
+pub enum BreakerView {
+    /// Calls pass; so many failed in a row.
+    Closed {
+        /// Consecutive failures so far.
+        failures: u32,
+    },
+    /// Calls are refused.
+    Open {
+        /// When a probe will be let through, microseconds since the epoch.
+        half_open_at_us: i64,
+    },
+    /// One probe is let through.
+    HalfOpen,
+}
+
+/// One edge of the map, over the window of [`MapView`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EdgeView {
+    /// Caller or producer.
+    pub from: String,
+    /// Callee or consumer.
+    pub to: String,
+    /// Traffic.
+    pub kind: EdgeKind,
+    /// Calls per second.
+    pub per_second: f64,
+    /// Share of 5xx and unanswered calls, 0 to 1.
+    pub error_share: f64,
+    /// 95th percentile of duration, milliseconds; none without calls.
+    pub p95_ms: Option<f64>,
+    /// Calls in the window.
+    pub calls: u64,
+    /// The caller's breaker for this destination, if the edge has one.
+    pub breaker: Option<BreakerView>,
+}
+
+/// One node of the map.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NodeView {
+    /// Its name.
+    pub service: String,
+    /// Instances that take calls.
+    pub ready: u32,
+    /// Instances altogether.
+    pub instances: u32,
+    /// Calls received per second, one value per second, oldest first.
+    pub spark: Vec<f32>,
+    /// One short fact: "2PC, 0 in doubt", "0 held", "1 session".
+    pub note: Option<String>,
+}
+
+/// The service map over the last [`MAP_WINDOW_SECONDS`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct MapView {
+    /// Seconds the rates are taken over (less after a start).
+    pub window_seconds: u32,
+    /// Services.
+    pub nodes: Vec<NodeView>,
+    /// Edges that carried anything in the window.
+    pub edges: Vec<EdgeView>,
+    /// Messages per second through the bus.
+    pub bus_per_second: f64,
+    /// 95th percentile from recorded in the outbox to handled, milliseconds.
+    pub bus_lag_p95_ms: Option<f64>,
+}
+
+/// Window of the map's rates.
+pub const MAP_WINDOW_SECONDS: u32 = 60;
+
+/// One point of the RED charts (requests, errors, duration at the gateway).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RedPoint {
+    /// Start of the interval this point stands for, microseconds since the epoch.
+    pub at_us: i64,
+    /// Requests per second in the interval.
+    pub per_second: f64,
+    /// Share of 5xx, 0 to 1.
+    pub error_share: f64,
+    /// Quantiles of duration in milliseconds; none without requests.
+    pub p50_ms: Option<f64>,
+    /// See `p50_ms`.
+    pub p95_ms: Option<f64>,
+    /// See `p50_ms`.
+    pub p99_ms: Option<f64>,
+}
+
+/// Interval of one [`RedPoint`] on the live stream, seconds.
+pub const RED_STEP_SECONDS: u32 = 1;
+/// Points a snapshot holds: one hour, the longest time range.
+pub const RED_POINTS_MAX: usize = 3_600;
+
+/// Orders placed in the tally's window, by what became of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderTally {
+    /// Window, seconds (five minutes).
+    pub window_seconds: u32,
+    /// All.
+    pub placed: u64,
+    /// Confirmed or shipped.
+    pub confirmed: u64,
+    /// Cancelled.
+    pub cancelled: u64,
+    /// Neither yet.
+    pub running: u64,
+}
+
+/// Something changed state: a breaker, a service, a transaction recovered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeView {
+    /// When.
+    pub at_us: i64,
+    /// What changed: "→ recommendations".
+    pub subject: String,
+    /// How: "opened, 5 failed in a row".
+    pub text: String,
+    /// `ok`, `warn`, `error`, `open`, `half`, `comp` or `info`.
+    pub status: String,
+    /// Where to read more, an address on this site.
+    pub href: Option<String>,
+}
+
+/// State of everything on the live page at one moment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LiveSnapshot {
+    /// Frames with a number up to this one are already in the snapshot.
+    pub seq: u64,
+    /// When it was taken (server clock).
+    pub at_us: i64,
+    /// Identifies this run of the server; another value means it restarted.
+    pub run_id: String,
+    /// When this run began.
+    pub started_us: i64,
+    /// The map.
+    pub map: MapView,
+    /// Newest first, at most [`FEED_ROWS_MAX`].
+    pub orders: Vec<OrderRow>,
+    /// Of the last five minutes.
+    pub tally: OrderTally,
+    /// Oldest first.
+    pub red: Vec<RedPoint>,
+    /// Load generator.
+    pub load: LoadView,
+    /// Newest first, at most [`CHANGES_MAX`].
+    pub changes: Vec<ChangeView>,
+}
+
+/// Rows of the feed: more than fit on a screen, few enough to redraw at once.
+pub const FEED_ROWS_MAX: usize = 60;
+/// Lines under "What changed".
+pub const CHANGES_MAX: usize = 5;
+
+/// What a frame brings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind", content = "data")]
+pub enum LiveBody {
+    /// First frame of a stream, and after a gap.
+    Snapshot(Box<LiveSnapshot>),
+    /// The map as it is now (about once a second).
+    Map(MapView),
+    /// The next point of the RED charts.
+    Red(RedPoint),
+    /// Orders that are new or changed, newest version each; insert or replace by id.
+    Orders {
+        /// The rows.
+        rows: Vec<OrderRow>,
+        /// The tally after them.
+        tally: OrderTally,
+    },
+    /// The load generator was set.
+    Load(LoadView),
+    /// Something changed state.
+    Change(ChangeView),
+    /// This viewer was too slow; so many frames were skipped. A snapshot follows.
+    Gap {
+        /// Frames skipped.
+        missed: u64,
+    },
+    /// The server is about to stop.
+    Bye,
+}
+
+/// One frame of the stream.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LiveFrame {
+    /// One more than the frame before.
+    pub seq: u64,
+    /// Server clock.
+    pub at_us: i64,
+    /// What it brings.
+    pub body: LiveBody,
+}

@@ -1,0 +1,194 @@
+//! Traces, spans and log lines as pages see them, and the query that finds them.
+
+use serde::{Deserialize, Serialize};
+
+/// OpenTelemetry span kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SpanKind {
+    /// Inside one service.
+    Internal,
+    /// Answers a call.
+    Server,
+    /// Makes a call.
+    Client,
+    /// Sends a message.
+    Producer,
+    /// Handles a message.
+    Consumer,
+}
+
+/// A timestamped annotation of a span.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpanEventView {
+    /// When.
+    pub at_us: i64,
+    /// What.
+    pub name: String,
+    /// More.
+    pub attributes: Vec<(String, String)>,
+}
+
+/// A link to a span of this or another trace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpanLinkView {
+    /// 32 hex digits.
+    pub trace_id: String,
+    /// 16 hex digits.
+    pub span_id: String,
+}
+
+/// One span.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpanView {
+    /// 16 hex digits.
+    pub span_id: String,
+    /// None for a root.
+    pub parent_id: Option<String>,
+    /// `service.name` of its resource.
+    pub service: String,
+    /// Name after the semantic conventions: `POST /api/v1/orders`.
+    pub name: String,
+    /// Its kind.
+    pub kind: SpanKind,
+    /// When it began.
+    pub start_us: i64,
+    /// How long it took.
+    pub duration_us: i64,
+    /// Status is Error.
+    pub error: bool,
+    /// The status description, if any.
+    pub message: Option<String>,
+    /// In the order they were set.
+    pub attributes: Vec<(String, String)>,
+    /// Its annotations.
+    pub events: Vec<SpanEventView>,
+    /// Its links.
+    pub links: Vec<SpanLinkView>,
+}
+
+impl SpanView {
+    /// The value of an attribute.
+    #[must_use]
+    pub fn attribute(&self, key: &str) -> Option<&str> {
+        self.attributes.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str())
+    }
+}
+
+/// How a trace ended, for marks and filters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TraceStatus {
+    /// No span failed and nothing was undone.
+    Ok,
+    /// A saga in it was compensated.
+    Compensated,
+    /// A span has status Error.
+    Error,
+}
+
+/// One trace in a list or in the scatter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TraceRow {
+    /// 32 hex digits.
+    pub trace_id: String,
+    /// Service of the root span.
+    pub service: String,
+    /// Name of the root span.
+    pub operation: String,
+    /// When the root began.
+    pub start_us: i64,
+    /// From the first start to the last end of its spans.
+    pub duration_us: i64,
+    /// How it ended.
+    pub status: TraceStatus,
+    /// HTTP status of the root, if it has one.
+    pub http_status: Option<u16>,
+    /// How many spans are kept.
+    pub spans: usize,
+    /// Services in it, in order of appearance.
+    pub services: Vec<String>,
+    /// The order it belongs to.
+    pub order_id: Option<String>,
+}
+
+/// One whole trace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TraceView {
+    /// The row as in lists.
+    pub row: TraceRow,
+    /// Its spans by start time; parents may be missing.
+    pub spans: Vec<SpanView>,
+    /// Spans of this trace that were dropped because a trace keeps only so many.
+    pub dropped: u64,
+    /// Log lines of this trace.
+    pub logs: Vec<LogView>,
+}
+
+/// What to look for. Every filter that is empty lets everything through.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TraceQuery {
+    /// A service that has a span in the trace.
+    pub service: Option<String>,
+    /// Exact name of the root span.
+    pub operation: Option<String>,
+    /// How it ended.
+    pub status: Option<TraceStatus>,
+    /// At least this long, milliseconds.
+    pub min_duration_ms: Option<u64>,
+    /// `key=value` of any span's attribute.
+    pub tag: Option<String>,
+    /// Only what began in the last so many seconds.
+    pub last_seconds: Option<u64>,
+}
+
+/// The answer to a [`TraceQuery`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TraceList {
+    /// Newest first, at most [`TRACE_ROWS_MAX`].
+    pub rows: Vec<TraceRow>,
+    /// How many matched altogether.
+    pub matched: usize,
+    /// How many took over one second.
+    pub slow: usize,
+    /// Services and operations to choose from.
+    pub services: Vec<String>,
+    /// Names of root spans seen.
+    pub operations: Vec<String>,
+}
+
+/// Rows of one answer: what a scatter of 1 200 pixels can show.
+pub const TRACE_ROWS_MAX: usize = 1_000;
+
+/// Severity of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// For developers.
+    Debug,
+    /// What happened.
+    Info,
+    /// What deviates.
+    Warn,
+    /// What failed.
+    Error,
+}
+
+/// One log line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogView {
+    /// When.
+    pub at_us: i64,
+    /// Which service wrote it.
+    pub service: String,
+    /// How bad.
+    pub level: Level,
+    /// The sentence.
+    pub message: String,
+    /// The span that wrote it.
+    pub span_id: Option<String>,
+    /// The trace it belongs to.
+    pub trace_id: Option<String>,
+    /// Structured fields.
+    pub fields: Vec<(String, String)>,
+}

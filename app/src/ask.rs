@@ -1,0 +1,147 @@
+//! How the pages reach the host: server functions under `/ui`, each a line over a port.
+//!
+//! On the server they run in place; in the browser they are a POST to this site.
+#![expect(
+    missing_docs,
+    reason = "the macro writes a struct for each function; the functions are documented"
+)]
+
+use crate::live::SnapshotPart;
+use contract::{
+    ApiError,
+    live::LiveSnapshot,
+    order::{OrderPage, OrderStatus, OrderView},
+    shop::{CustomerView, LoadView, PlaceOrder, PlacedOrder, ProductView},
+    trace::{TraceList, TraceQuery, TraceView},
+};
+use leptos::{
+    prelude::*,
+    server_fn::{
+        codec::{Json, JsonEncoding},
+        error::{FromServerFnError, ServerFnErrorErr},
+    },
+};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// [`ApiError`] on its way through a server function.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct AskError(pub ApiError);
+
+impl From<ApiError> for AskError {
+    fn from(error: ApiError) -> Self {
+        Self(error)
+    }
+}
+
+impl fmt::Display for AskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromServerFnError for AskError {
+    type Encoder = JsonEncoding;
+
+    fn from_server_fn_error(error: ServerFnErrorErr) -> Self {
+        Self(match error {
+            ServerFnErrorErr::Request(_) => ApiError::Unavailable {
+                reason: "Vitrine does not answer. Is it still running?".into(),
+            },
+            ServerFnErrorErr::Args(reason) | ServerFnErrorErr::MissingArg(reason) => {
+                ApiError::Invalid {
+                    fields: vec![contract::FieldError::new("", reason)],
+                }
+            }
+            other => ApiError::Internal {
+                reason: other.to_string(),
+            },
+        })
+    }
+}
+
+/// The host of this request.
+#[cfg(feature = "ssr")]
+fn host() -> Result<crate::host::Host, AskError> {
+    use_context().ok_or_else(|| {
+        AskError(ApiError::Internal {
+            reason: "The page was mounted without its host.".into(),
+        })
+    })
+}
+
+/// What can be bought.
+#[server(prefix = "/ui", endpoint = "products")]
+pub async fn products() -> Result<Vec<ProductView>, AskError> {
+    Ok(host()?.shop.products().await?)
+}
+
+/// Who can buy.
+#[server(prefix = "/ui", endpoint = "customers")]
+pub async fn customers() -> Result<Vec<CustomerView>, AskError> {
+    Ok(host()?.shop.customers().await?)
+}
+
+/// Places an order.
+#[server(name = AskPlaceOrder, prefix = "/ui", endpoint = "place-order", input = Json)]
+pub async fn place_order(order: PlaceOrder, key: String) -> Result<PlacedOrder, AskError> {
+    Ok(host()?.shop.place_order(order, key).await?)
+}
+
+/// Cancels an order.
+#[server(prefix = "/ui", endpoint = "cancel-order")]
+pub async fn cancel_order(order_id: String) -> Result<PlacedOrder, AskError> {
+    Ok(host()?.shop.cancel_order(order_id).await?)
+}
+
+/// Ships an order.
+#[server(prefix = "/ui", endpoint = "ship-order")]
+pub async fn ship_order(order_id: String) -> Result<PlacedOrder, AskError> {
+    Ok(host()?.shop.ship_order(order_id).await?)
+}
+
+/// One page of orders.
+#[server(prefix = "/ui", endpoint = "orders")]
+pub async fn orders(
+    status: Option<OrderStatus>,
+    cursor: Option<String>,
+) -> Result<OrderPage, AskError> {
+    Ok(host()?.shop.orders(status, cursor).await?)
+}
+
+/// Everything about one order.
+#[server(prefix = "/ui", endpoint = "order")]
+pub async fn order(order_id: String) -> Result<OrderView, AskError> {
+    Ok(host()?.shop.order(order_id).await?)
+}
+
+/// State of everything that is live, or as much of it as a page shows.
+#[server(prefix = "/ui", endpoint = "snapshot", input = Json)]
+pub async fn snapshot(part: SnapshotPart) -> Result<LiveSnapshot, AskError> {
+    Ok(part.of(host()?.live.snapshot().await?))
+}
+
+/// Sets the load generator.
+#[server(prefix = "/ui", endpoint = "set-load")]
+pub async fn set_load(per_second: f64) -> Result<LoadView, AskError> {
+    Ok(host()?.live.set_load(per_second).await?)
+}
+
+/// Traces that match.
+#[server(prefix = "/ui", endpoint = "traces", input = Json)]
+pub async fn search_traces(query: TraceQuery) -> Result<TraceList, AskError> {
+    Ok(host()?.traces.search(query).await?)
+}
+
+/// One whole trace.
+#[server(prefix = "/ui", endpoint = "trace")]
+pub async fn trace(trace_id: String) -> Result<TraceView, AskError> {
+    Ok(host()?.traces.trace(trace_id).await?)
+}
+
+/// Address of the Jaeger UI, if one is configured.
+#[server(prefix = "/ui", endpoint = "jaeger-ui")]
+pub async fn jaeger_ui() -> Result<Option<String>, AskError> {
+    Ok(host()?.jaeger_ui)
+}

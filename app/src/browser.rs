@@ -1,0 +1,126 @@
+//! The few things pages want from the browser beyond markup. Called only from event handlers and
+//! effects, which never run on the server.
+
+use leptos::prelude::*;
+use wasm_bindgen::{JsCast, closure::Closure};
+use web_sys::{HtmlDocument, HtmlElement, KeyboardEvent, Storage};
+
+/// The browser's clock, milliseconds since the epoch.
+#[must_use]
+pub fn now_ms() -> f64 {
+    js_sys::Date::now()
+}
+
+/// Minutes the browser's time zone is east of UTC now.
+#[must_use]
+pub fn zone_minutes() -> i32 {
+    #[expect(clippy::cast_possible_truncation, reason = "at most 14 hours")]
+    let minutes = js_sys::Date::new_0().get_timezone_offset() as i32;
+    -minutes
+}
+
+/// A key nobody else has: 128 random bits in hex.
+#[must_use]
+pub fn random_key() -> String {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "below 2^32")]
+    let word = || (js_sys::Math::random() * f64::from(u32::MAX)) as u32;
+    format!("{:08x}{:08x}{:08x}{:08x}", word(), word(), word(), word())
+}
+
+/// Sets a cookie of this site for a year.
+pub fn set_cookie(name: &str, value: &str) {
+    if let Some(document) = document().dyn_ref::<HtmlDocument>() {
+        let cookie = format!("{name}={value}; Path=/; Max-Age=31536000; SameSite=Lax");
+        let _ = document.set_cookie(&cookie);
+    }
+}
+
+fn storage() -> Option<Storage> {
+    window().local_storage().ok().flatten()
+}
+
+/// A value kept in this browser.
+#[must_use]
+pub fn stored(key: &str) -> Option<String> {
+    storage()?.get_item(key).ok().flatten()
+}
+
+/// Keeps a value in this browser.
+pub fn store(key: &str, value: &str) {
+    if let Some(storage) = storage() {
+        let _ = storage.set_item(key, value);
+    }
+}
+
+/// Sets (or, with none, removes) an attribute of the document's root element.
+pub fn set_root_attribute(name: &str, value: Option<&str>) {
+    if let Some(root) = document().document_element() {
+        let _ = match value {
+            Some(value) => root.set_attribute(name, value),
+            None => root.remove_attribute(name),
+        };
+    }
+}
+
+/// Whether a media query holds now.
+#[must_use]
+pub fn media(query: &str) -> bool {
+    window().match_media(query).ok().flatten().is_some_and(|list| list.matches())
+}
+
+/// A signal that follows a media query: none until the page is hydrated.
+#[must_use]
+pub fn use_media(query: &'static str) -> ReadSignal<Option<bool>> {
+    let matches = RwSignal::new(None);
+    Effect::new(move |_| {
+        let Some(list) = window().match_media(query).ok().flatten() else { return };
+        matches.set(Some(list.matches()));
+        let again = list.clone();
+        let changed: Closure<dyn FnMut()> = Closure::new(move || {
+            matches.try_set(Some(again.matches()));
+        });
+        list.set_onchange(Some(changed.as_ref().unchecked_ref()));
+        let kept = StoredValue::new_local((list, changed));
+        on_cleanup(move || {
+            kept.try_with_value(|(list, _)| list.set_onchange(None));
+        });
+    });
+    matches.read_only()
+}
+
+/// Whether the tab cannot be seen.
+#[must_use]
+pub fn hidden() -> bool {
+    document().hidden()
+}
+
+/// Whether a key press goes to a field or an open dialog, and so is not a shortcut.
+#[must_use]
+pub fn is_typing(event: &KeyboardEvent) -> bool {
+    let Some(target) = event.target() else { return false };
+    let Some(element) = target.dyn_ref::<HtmlElement>() else { return false };
+    let name = element.tag_name();
+    let field = match name.as_str() {
+        "INPUT" => !matches!(
+            element.get_attribute("type").as_deref(),
+            Some("radio" | "checkbox" | "button" | "submit")
+        ),
+        "TEXTAREA" | "SELECT" => true,
+        _ => element.is_content_editable(),
+    };
+    field || element.closest("dialog").ok().flatten().is_some()
+}
+
+/// Whether the focus is on something that the given key already operates.
+#[must_use]
+pub fn is_operating(event: &KeyboardEvent) -> bool {
+    let Some(target) = event.target() else { return false };
+    let Some(element) = target.dyn_ref::<HtmlElement>() else { return false };
+    element.closest("button, a, summary, input, [role=button]").ok().flatten().is_some()
+}
+
+/// Whether this is a Mac, where Ctrl is shown as ⌘.
+#[must_use]
+pub fn is_mac() -> bool {
+    window().navigator().platform().is_ok_and(|name| name.starts_with("Mac"))
+}

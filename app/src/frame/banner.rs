@@ -1,0 +1,108 @@
+//! Banners under the top bar: disconnected, then paused. One line each.
+
+use super::state::{Command, use_commands};
+use crate::{
+    browser,
+    live::{Connection, use_live},
+    model::format,
+    widget::{Icon, icon, use_zone},
+};
+use leptos::{leptos_dom::helpers::set_interval_with_handle, prelude::*};
+use std::time::Duration;
+
+/// Seconds from one time of the browser's clock to another, never below zero.
+#[must_use]
+pub fn seconds_until(at_ms: i64, now_ms: i64) -> i64 {
+    (at_ms - now_ms).max(0).saturating_add(999) / 1_000
+}
+
+/// Every banner that applies.
+#[component]
+pub(super) fn Banners() -> impl IntoView {
+    let live = use_live();
+    let lost = Memo::new(move |_| matches!(live.connection().get(), Connection::Lost { .. }));
+    view! {
+        <Show when=move || lost.get()>
+            <Disconnected/>
+        </Show>
+        <Show when=move || live.paused().get()>
+            <Paused/>
+        </Show>
+    }
+    .into_any()
+}
+
+#[component]
+fn Disconnected() -> impl IntoView {
+    let live = use_live();
+    let zone = use_zone();
+    let now_ms = RwSignal::new(0);
+    Effect::new(move |_| {
+        #[expect(clippy::cast_possible_truncation, reason = "a date in milliseconds")]
+        let read = move || browser::now_ms() as i64;
+        now_ms.set(read());
+        let every = Duration::from_millis(500);
+        if let Ok(handle) = set_interval_with_handle(move || now_ms.set(read()), every) {
+            on_cleanup(move || handle.clear());
+        }
+    });
+    let retry = move || match live.connection().get() {
+        Connection::Lost { retry_at_ms } => {
+            format!("retrying in {} s", seconds_until(retry_at_ms, now_ms.get()))
+        }
+        _ => "retrying".to_owned(),
+    };
+    let showing = move || match live.now_us().get() {
+        0 => String::new(),
+        now => format!("showing {}, ", format::clock(now, zone.get())),
+    };
+    view! {
+        <div class="banner tone-error">
+            {icon(Icon::Alert)}
+            <strong role="status">"Disconnected"</strong>
+            <span class="grow">{showing} {retry}</span>
+            <button type="button" class="button ghost" on:click=move |_| live.retry_now()>
+                "Retry now"
+            </button>
+        </div>
+    }
+    .into_any()
+}
+
+#[component]
+fn Paused() -> impl IntoView {
+    let live = use_live();
+    let zone = use_zone();
+    let run = use_commands();
+    let at = move || {
+        let at = live.paused_at().get().unwrap_or_default();
+        format!("Paused at {}", format::clock(at, zone.get()))
+    };
+    let waiting = move || {
+        let waiting = u64::try_from(live.waiting().get()).unwrap_or(u64::MAX);
+        format::plural(waiting, "event waiting", "events waiting")
+    };
+    view! {
+        <div class="banner tone-info">
+            {icon(Icon::Pause)}
+            <strong role="status">{at}</strong>
+            <span class="grow">{waiting}</span>
+            <button type="button" class="button ghost" on:click=move |_| run.run(Command::Pause)>
+                "Resume"
+            </button>
+        </div>
+    }
+    .into_any()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_countdown_rounds_up_and_stops_at_zero() {
+        assert_eq!(seconds_until(3_100, 100), 3);
+        assert_eq!(seconds_until(3_101, 100), 4);
+        assert_eq!(seconds_until(0, 5_000), 0);
+    }
+}

@@ -1,0 +1,132 @@
+//! The command palette: one field, results by group, arrow keys and Enter.
+
+use super::{
+    palette_model::{Found, highlight, search},
+    state::{use_commands, use_frame},
+};
+use crate::{
+    live::use_live,
+    widget::{Dialog, Icon, icon},
+};
+use leptos::{html, prelude::*};
+
+/// The palette behind Ctrl K.
+#[component]
+pub(super) fn Palette() -> impl IntoView {
+    let frame = use_frame();
+    view! {
+        <Dialog open=frame.palette label="Search and commands" class="palette">
+            <PaletteBody/>
+        </Dialog>
+    }
+    .into_any()
+}
+
+#[component]
+fn PaletteBody() -> impl IntoView {
+    let (frame, live, run) = (use_frame(), use_live(), use_commands());
+    let text = RwSignal::new(String::new());
+    let chosen = RwSignal::new(0_usize);
+    let found = Memo::new(move |_| {
+        let orders = live.orders().get_untracked();
+        text.with(|text| search(text, &orders))
+    });
+    let choose = move |row: Found| {
+        frame.palette.set(false);
+        run.run(row.command);
+    };
+    let on_key = move |event: leptos::ev::KeyboardEvent| {
+        let last = found.with(Vec::len).saturating_sub(1);
+        match event.key().as_str() {
+            "ArrowDown" => chosen.update(|at| *at = if *at >= last { 0 } else { *at + 1 }),
+            "ArrowUp" => chosen.update(|at| *at = if *at == 0 { last } else { *at - 1 }),
+            "Enter" => {
+                if let Some(row) = found.with(|rows| rows.get(chosen.get_untracked()).cloned()) {
+                    choose(row);
+                }
+            }
+            _ => return,
+        }
+        event.prevent_default();
+    };
+    let input = NodeRef::<html::Input>::new();
+    Effect::new(move |_| {
+        if let Some(input) = input.get() {
+            let _ = input.focus();
+        }
+    });
+    view! {
+        <div class="palette-field">
+            {icon(Icon::Search)}
+            <input
+                node_ref=input type="text" autocomplete="off" spellcheck="false" role="combobox"
+                aria-expanded="true" aria-controls="palette-list" aria-autocomplete="list"
+                aria-activedescendant=move || format!("palette-{}", chosen.get())
+                aria-label="Search orders, traces, services" placeholder="Search orders, traces, services"
+                on:input=move |event| {
+                    text.set(event_target_value(&event));
+                    chosen.set(0);
+                }
+                on:keydown=on_key
+            />
+            <kbd>"Esc"</kbd>
+        </div>
+        <div class="palette-list" id="palette-list" role="listbox" aria-label="Results">
+            {move || {
+                let rows = found.get();
+                if rows.is_empty() {
+                    return view! { <p class="hint">"Nothing found."</p> }.into_any();
+                }
+                let mut group = "";
+                rows.into_iter()
+                    .enumerate()
+                    .map(|(at, row)| {
+                        let heading = (row.group != group).then_some(row.group);
+                        group = row.group;
+                        palette_row(at, row, heading, text, chosen, Callback::new(choose))
+                    })
+                    .collect_view()
+                    .into_any()
+            }}
+        </div>
+    }
+    .into_any()
+}
+
+fn palette_row(
+    at: usize,
+    row: Found,
+    heading: Option<&'static str>,
+    text: RwSignal<String>,
+    chosen: RwSignal<usize>,
+    choose: Callback<Found>,
+) -> AnyView {
+    let (before, hit, after) = text.with_untracked(|text| {
+        let (before, hit, after) = highlight(&row.title, text);
+        (before.to_owned(), hit.to_owned(), after.to_owned())
+    });
+    let machine = matches!(row.group, "Orders" | "Traces");
+    let glyph = match row.group {
+        "Orders" => Icon::Receipt,
+        "Traces" => Icon::Spans,
+        "Pages" => Icon::Share,
+        "Services" => Icon::Globe,
+        _ => Icon::Right,
+    };
+    let (note, key) = (row.note.clone(), row.key);
+    view! {
+        {heading.map(|heading| view! { <div class="palette-group">{heading}</div> })}
+        <div
+            class="palette-row" role="option" id=format!("palette-{at}")
+            aria-selected=move || if chosen.get() == at { "true" } else { "false" }
+            on:mousemove=move |_| if chosen.get_untracked() != at { chosen.set(at) }
+            on:click=move |_| choose.run(row.clone())
+        >
+            {icon(glyph)}
+            <span class:mono=machine>{before}<b>{hit}</b>{after}</span>
+            <span class="hint grow">{note}</span>
+            {(!key.is_empty()).then(|| view! { <kbd>{key}</kbd> })}
+        </div>
+    }
+    .into_any()
+}

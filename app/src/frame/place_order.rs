@@ -1,0 +1,280 @@
+//! The place-order form: a dialog with a filled basket, and a page for those without JavaScript.
+
+use super::{state::use_frame, toast::use_toasts};
+use crate::{
+    ask, browser,
+    model::format,
+    widget::{Dialog, Icon, icon},
+};
+use contract::{
+    Money,
+    shop::{BasketLine, CustomerView, PlaceOrder, ProductView},
+};
+use leptos::{html, prelude::*, task::spawn_local};
+
+/// Lines of the basket the form starts with, at most.
+const FIRST_LINES: usize = 2;
+/// Lines the form can hold.
+const LINES_MAX: usize = 8;
+
+/// What a basket costs, at the catalog's prices; none if a product is not sold or it is too much.
+#[must_use]
+pub fn total(products: &[ProductView], lines: &[BasketLine]) -> Option<Money> {
+    lines.iter().try_fold(Money::eur(0), |sum, line| {
+        let product = products.iter().find(|product| product.product_id == line.product_id)?;
+        sum.plus(product.price.times(line.quantity).ok()?).ok()
+    })
+}
+
+/// The first product that is not in the basket yet.
+#[must_use]
+pub fn next_product<'a>(products: &'a [ProductView], lines: &[BasketLine]) -> Option<&'a ProductView> {
+    products.iter().find(|product| lines.iter().all(|line| line.product_id != product.product_id))
+}
+
+/// A basket to start with: one each of the first products.
+#[must_use]
+pub fn first_basket(products: &[ProductView]) -> Vec<BasketLine> {
+    let ids = products.iter().take(FIRST_LINES).map(|product| product.product_id.clone());
+    ids.map(|product_id| BasketLine { product_id, quantity: 1 }).collect()
+}
+
+/// The dialog behind `P`.
+#[component]
+pub(super) fn PlaceOrderDialog() -> impl IntoView {
+    let frame = use_frame();
+    view! {
+        <Dialog open=frame.placing title="Place order" class="narrow">
+            <Loaded/>
+        </Dialog>
+    }
+    .into_any()
+}
+
+/// Asks for products and customers when the dialog opens.
+#[component]
+fn Loaded() -> impl IntoView {
+    let offered = RwSignal::new(None);
+    spawn_local(async move {
+        let products = ask::products().await;
+        let customers = ask::customers().await;
+        offered.try_set(Some(products.and_then(|products| Ok((products, customers?)))));
+    });
+    move || match offered.get() {
+        None => view! { <div class="skeleton-form" aria-busy="true"></div> }.into_any(),
+        Some(Err(error)) => {
+            view! { <p class="form-error" role="alert">{error.to_string()}</p> }.into_any()
+        }
+        Some(Ok((products, customers))) => {
+            view! { <Form products=products customers=customers/> }.into_any()
+        }
+    }
+}
+
+/// What the form holds while it is open.
+#[derive(Clone, Copy)]
+struct Draft {
+    products: StoredValue<Vec<ProductView>>,
+    user_id: RwSignal<String>,
+    lines: RwSignal<Vec<BasketLine>>,
+    busy: RwSignal<bool>,
+    error: RwSignal<Option<String>>,
+    /// The same for every try of this form, so that a double click places one order.
+    key: StoredValue<String>,
+}
+
+#[component]
+fn Form(products: Vec<ProductView>, customers: Vec<CustomerView>) -> impl IntoView {
+    let draft = Draft {
+        user_id: RwSignal::new(customers.first().map(|c| c.user_id.clone()).unwrap_or_default()),
+        lines: RwSignal::new(first_basket(&products)),
+        products: StoredValue::new(products),
+        busy: RwSignal::new(false),
+        error: RwSignal::new(None),
+        key: StoredValue::new(browser::random_key()),
+    };
+    let button = NodeRef::<html::Button>::new();
+    Effect::new(move |_| {
+        if let Some(button) = button.get() {
+            let _ = button.focus();
+        }
+    });
+    let submit = use_submit(draft);
+    let sum = move || {
+        let sum = draft.products.with_value(|products| draft.lines.with(|l| total(products, l)));
+        sum.map_or_else(|| "–".to_owned(), format::money)
+    };
+    let options = customers
+        .into_iter()
+        .map(|customer| {
+            let text = format!("{}, {}", customer.name, customer.note);
+            view! { <option value=customer.user_id>{text}</option> }
+        })
+        .collect_view();
+    view! {
+        <form class="form" on:submit=submit>
+            <label class="field">
+                <span>"Customer"</span>
+                <select on:change=move |event| draft.user_id.set(event_target_value(&event))>
+                    {options}
+                </select>
+            </label>
+            <Basket draft=draft/>
+            <div class="sum">
+                <span>"Total"</span>
+                <strong>{sum}</strong>
+            </div>
+            {move || draft.error.get().map(|error| {
+                view! { <p class="form-error" role="alert">{icon(Icon::Cross)}<span>{error}</span></p> }
+            })}
+            <div class="actions">
+                <button node_ref=button type="submit" class="button primary" aria-busy=move || draft.busy.get().to_string()>
+                    {move || if draft.busy.get() { "Placing" } else { "Place order" }}
+                </button>
+            </div>
+        </form>
+    }
+    .into_any()
+}
+
+/// Places the order once, however often the form is submitted.
+fn use_submit(draft: Draft) -> impl Fn(leptos::ev::SubmitEvent) + Copy {
+    let (frame, toasts) = (use_frame(), use_toasts());
+    move |event: leptos::ev::SubmitEvent| {
+        event.prevent_default();
+        if draft.busy.get_untracked() {
+            return;
+        }
+        draft.busy.set(true);
+        draft.error.set(None);
+        let order = PlaceOrder {
+            user_id: draft.user_id.get_untracked(),
+            items: draft.lines.get_untracked(),
+        };
+        let key = draft.key.get_value();
+        spawn_local(async move {
+            match ask::place_order(order, key).await {
+                Ok(placed) => {
+                    let href = format!("/orders/{}", placed.order_id);
+                    toasts.success("Order placed", &placed.order_id, Some(href));
+                    frame.placing.set(false);
+                }
+                Err(error) => {
+                    draft.error.try_set(Some(error.to_string()));
+                }
+            }
+            draft.busy.try_set(false);
+        });
+    }
+}
+
+/// The lines of the basket.
+#[component]
+fn Basket(draft: Draft) -> impl IntoView {
+    let count = Memo::new(move |_| draft.lines.with(Vec::len));
+    let add = move |_| {
+        let next = draft.products.with_value(|products| {
+            draft.lines.with_untracked(|lines| next_product(products, lines).cloned())
+        });
+        if let Some(product) = next {
+            let line = BasketLine { product_id: product.product_id, quantity: 1 };
+            draft.lines.update(|lines| lines.push(line));
+        }
+    };
+    let full = move || count.get() >= draft.products.with_value(Vec::len).min(LINES_MAX);
+    view! {
+        <fieldset class="basket">
+            <legend>"Basket"</legend>
+            {move || (0..count.get()).map(|at| basket_line(draft, at, count)).collect_view()}
+            <button type="button" class="button ghost" disabled=full on:click=add>
+                {icon(Icon::Plus)} <span>"Add product"</span>
+            </button>
+        </fieldset>
+    }
+    .into_any()
+}
+
+fn basket_line(draft: Draft, at: usize, count: Memo<usize>) -> AnyView {
+    let line = draft.lines.with_untracked(|lines| lines.get(at).cloned());
+    let Some(line) = line else { return ().into_any() };
+    let set = move |change: &dyn Fn(&mut BasketLine)| {
+        draft.lines.update(|lines| {
+            if let Some(line) = lines.get_mut(at) {
+                change(line);
+            }
+        });
+    };
+    let options = draft.products.with_value(|products| {
+        products
+            .iter()
+            .map(|product| {
+                let text = format!("{}, {}", product.name, format::money(product.price));
+                let chosen = product.product_id == line.product_id;
+                view! { <option value=product.product_id.clone() selected=chosen>{text}</option> }
+            })
+            .collect_view()
+    });
+    let product = move |event: leptos::ev::Event| {
+        let id = event_target_value(&event);
+        set(&|line| line.product_id.clone_from(&id));
+    };
+    let quantity = move |event: leptos::ev::Event| {
+        let value = event_target_value(&event).parse::<u32>().unwrap_or(1).clamp(1, 100);
+        set(&|line| line.quantity = value);
+    };
+    let remove = move |_| {
+        draft.lines.update(|lines| {
+            if lines.len() > 1 && at < lines.len() {
+                lines.remove(at);
+            }
+        });
+    };
+    view! {
+        <div class="basket-line">
+            <select aria-label=format!("Product {}", at + 1) on:change=product>{options}</select>
+            <input
+                type="number" min="1" max="100" aria-label=format!("Quantity {}", at + 1)
+                value=line.quantity on:change=quantity
+            />
+            <button
+                type="button" class="button ghost square" aria-label=format!("Remove product {}", at + 1)
+                disabled=move || count.get() <= 1 on:click=remove
+            >
+                {icon(Icon::Cross)}
+            </button>
+        </div>
+    }
+    .into_any()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn product(id: &str, minor: i64) -> ProductView {
+        ProductView { product_id: id.into(), name: id.into(), price: Money::eur(minor) }
+    }
+
+    #[test]
+    fn the_total_is_the_sum_of_prices_times_quantities() {
+        let products = [product("a", 250), product("b", 1_000)];
+        let mut basket = first_basket(&products);
+        basket[0].quantity = 3;
+        assert_eq!(total(&products, &basket), Some(Money::eur(1_750)));
+    }
+
+    #[test]
+    fn a_total_that_cannot_be_computed_is_not_guessed() {
+        let line = |id: &str, quantity| BasketLine { product_id: id.into(), quantity };
+        assert_eq!(total(&[product("a", 250)], &[line("z", 1)]), None);
+        assert_eq!(total(&[product("a", i64::MAX)], &[line("a", 2)]), None);
+    }
+
+    #[test]
+    fn a_new_line_takes_a_product_that_is_not_in_the_basket() {
+        let products = [product("a", 1), product("b", 1)];
+        let basket = vec![BasketLine { product_id: "a".into(), quantity: 1 }];
+        assert_eq!(next_product(&products, &basket).map(|p| p.product_id.as_str()), Some("b"));
+        assert_eq!(next_product(&products[..1], &basket), None);
+    }
+}

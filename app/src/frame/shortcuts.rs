@@ -1,0 +1,88 @@
+//! The list of shortcuts, as a dialog and as a page for those without JavaScript.
+
+use super::state::use_frame;
+use crate::widget::Dialog;
+use leptos::prelude::*;
+use leptos_meta::Title;
+
+/// Keys and what they do. Only what works is listed.
+pub const SHORTCUTS: [(&str, &[&str], &str); 18] = [
+    ("Everywhere", &["Ctrl K", "/"], "search and commands"),
+    ("Everywhere", &["Space"], "pause or resume live data"),
+    ("Everywhere", &["P"], "place an order"),
+    ("Everywhere", &["+", "−"], "load up or down by 10 req/s"),
+    ("Everywhere", &["[", "]"], "shorter, longer time range"),
+    ("Everywhere", &["."], "switch theme"),
+    ("Everywhere", &["Shift D"], "presenter mode"),
+    ("Everywhere", &["Esc"], "close the drawer or dialog"),
+    ("Everywhere", &["?"], "this list"),
+    ("Go to", &["G", "L"], "Live"),
+    ("Go to", &["G", "O"], "Orders"),
+    ("Go to", &["G", "S"], "Traces (spans)"),
+    ("Live", &["T"], "switch map and table"),
+    ("Live", &["arrow keys"], "move along edges in the map"),
+    ("Order and trace", &["J", "K"], "next, previous row, event or span"),
+    ("Order and trace", &["←", "→"], "fold, unfold a span; step through event versions"),
+    ("Order and trace", &["C"], "critical path on or off"),
+    ("Order and trace", &["W"], "fold or unfold long waits"),
+];
+
+/// The dialog behind `?`.
+#[component]
+pub(super) fn ShortcutsDialog() -> impl IntoView {
+    let frame = use_frame();
+    view! {
+        <Dialog open=frame.shortcuts title="Shortcuts" class="wide">
+            <ShortcutList/>
+            <label class="toggle-row">
+                <input
+                    type="checkbox"
+                    prop:checked=move || frame.single_keys.get()
+                    on:change=move |event| frame.set_single_keys(event_target_checked(&event))
+                />
+                <span>"Single letters are shortcuts"</span>
+            </label>
+        </Dialog>
+    }
+    .into_any()
+}
+
+#[component]
+fn ShortcutList() -> impl IntoView {
+    let mut groups: Vec<&str> = SHORTCUTS.iter().map(|(group, _, _)| *group).collect();
+    groups.dedup();
+    let groups = groups
+        .into_iter()
+        .map(|group| {
+            let rows = SHORTCUTS.iter().filter(|(of, _, _)| *of == group).map(|(_, keys, does)| {
+                let keys = keys.iter().map(|key| view! { <kbd>{*key}</kbd> }).collect_view();
+                view! {
+                    <div>
+                        <dt>{keys}</dt>
+                        <dd>{*does}</dd>
+                    </div>
+                }
+            });
+            view! {
+                <section>
+                    <h3>{group}</h3>
+                    <dl>{rows.collect_view()}</dl>
+                </section>
+            }
+        })
+        .collect_view();
+    view! { <div class="shortcuts">{groups}</div> }.into_any()
+}
+
+/// The same list as a page of its own.
+#[component]
+pub fn ShortcutsPage() -> impl IntoView {
+    view! {
+        <Title text="Shortcuts"/>
+        <article class="reading">
+            <h1>"Shortcuts"</h1>
+            <ShortcutList/>
+        </article>
+    }
+    .into_any()
+}

@@ -1,0 +1,151 @@
+//! What the frame remembers: open dialogs and choices; and the commands that keys, the palette and
+//! buttons share.
+
+use super::{theme, toast::use_toasts};
+use crate::{ask, browser, live::use_live};
+use contract::shop::LoadView;
+use leptos::{prelude::*, task::spawn_local};
+use leptos_router::{NavigateOptions, hooks::use_navigate};
+
+/// Where the browser keeps whether single letters are shortcuts.
+const SINGLE_KEYS: &str = "vitrine.single-keys";
+/// One press of + or −, requests per second.
+pub const LOAD_STEP: f64 = 10.0;
+/// What "Start load" starts, requests per second.
+pub const LOAD_START: f64 = 60.0;
+
+/// What the frame remembers. Cheap to copy; get it with [`use_frame`].
+#[derive(Clone, Copy)]
+pub struct FrameState {
+    /// The place-order dialog.
+    pub placing: RwSignal<bool>,
+    /// The command palette.
+    pub palette: RwSignal<bool>,
+    /// The load dialog.
+    pub loading: RwSignal<bool>,
+    /// The list of shortcuts.
+    pub shortcuts: RwSignal<bool>,
+    /// Large type, no hints.
+    pub presenter: RwSignal<bool>,
+    /// Single letters are shortcuts.
+    pub single_keys: RwSignal<bool>,
+}
+
+/// Makes the frame's memory.
+pub fn provide_frame() {
+    let state = FrameState {
+        placing: RwSignal::new(false),
+        palette: RwSignal::new(false),
+        loading: RwSignal::new(false),
+        shortcuts: RwSignal::new(false),
+        presenter: RwSignal::new(false),
+        single_keys: RwSignal::new(true),
+    };
+    provide_context(state);
+    Effect::new(move |_| {
+        if browser::stored(SINGLE_KEYS).as_deref() == Some("off") {
+            state.single_keys.set(false);
+        }
+    });
+}
+
+/// What the frame remembers.
+///
+/// # Panics
+/// Outside of the application's root, which provides it: a mistake of the page's author.
+#[must_use]
+pub fn use_frame() -> FrameState {
+    expect_context::<FrameState>()
+}
+
+impl FrameState {
+    /// Switches single-letter shortcuts and keeps the choice in this browser.
+    pub fn set_single_keys(self, on: bool) {
+        self.single_keys.set(on);
+        browser::store(SINGLE_KEYS, if on { "on" } else { "off" });
+    }
+
+    /// Large type for a projector, or back.
+    pub fn toggle_presenter(self) {
+        self.presenter.update(|on| *on = !*on);
+        let on = self.presenter.get_untracked();
+        browser::set_root_attribute("data-presenter", on.then_some("true"));
+    }
+}
+
+/// Something a person asks of the frame, by key, palette or button.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Go to an address of this site.
+    Go(String),
+    /// Open the place-order dialog.
+    PlaceOrder,
+    /// Open the palette.
+    Search,
+    /// Pause or resume live data.
+    Pause,
+    /// More or less load, requests per second.
+    LoadBy(f64),
+    /// Set the load, requests per second.
+    LoadTo(f64),
+    /// Switch between dark and light.
+    Theme,
+    /// Presenter mode on or off.
+    Presenter,
+    /// List the shortcuts.
+    Shortcuts,
+}
+
+/// Runs commands; made once by a component, then called from any event.
+#[must_use]
+pub fn use_commands() -> Callback<Command> {
+    let (frame, live, toasts) = (use_frame(), use_live(), use_toasts());
+    let go = use_navigate();
+    let set_load = move |per_second: f64| {
+        let before = live.load().get_untracked();
+        live.expect_load(LoadView { per_second, ..before });
+        spawn_local(async move {
+            match ask::set_load(per_second).await {
+                Ok(load) => live.expect_load(load),
+                Err(error) => {
+                    live.expect_load(before);
+                    toasts.failure("Load not changed", &error.to_string());
+                }
+            }
+        });
+    };
+    Callback::new(move |command| match command {
+        Command::Go(address) => go(&address, NavigateOptions::default()),
+        Command::PlaceOrder => frame.placing.set(true),
+        Command::Search => frame.palette.set(true),
+        Command::Pause => live.toggle_pause(),
+        Command::Theme => theme::toggle(),
+        Command::Presenter => frame.toggle_presenter(),
+        Command::Shortcuts => frame.shortcuts.update(|open| *open = !*open),
+        Command::LoadBy(step) => set_load(stepped(live.load().get_untracked(), step)),
+        Command::LoadTo(per_second) => set_load(per_second),
+    })
+}
+
+/// A load one step away, within its limits; stepping from an odd value goes to the next round one.
+#[must_use]
+pub fn stepped(load: LoadView, step: f64) -> f64 {
+    let places = load.per_second / step.abs();
+    let next = if step < 0.0 { places.ceil() - 1.0 } else { places.floor() + 1.0 };
+    (next * step.abs()).clamp(0.0, load.max_per_second)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_goes_to_the_next_round_value_and_stays_within_the_limits() {
+        let at = |per_second| LoadView { per_second, max_per_second: 200.0 };
+        assert!((stepped(at(60.0), 10.0) - 70.0).abs() < 1e-9);
+        assert!((stepped(at(2.0), 10.0) - 10.0).abs() < 1e-9);
+        assert!((stepped(at(2.0), -10.0) - 0.0).abs() < 1e-9);
+        assert!((stepped(at(65.0), -10.0) - 60.0).abs() < 1e-9);
+        assert!((stepped(at(200.0), 10.0) - 200.0).abs() < 1e-9);
+    }
+}

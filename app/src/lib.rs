@@ -1,0 +1,79 @@
+//! The dashboard: pages rendered on the server first, then brought to life in the browser.
+//!
+//! Nothing native is in here. `host` is what the pages ask of the server, `ask` is how they ask,
+//! `shell` is the document, `frame` is what stands around every page, `live` is the stream every
+//! page listens to, `pages` are the pages, `widget` their parts, `model` the pure computations,
+//! `browser` the few calls into the browser.
+
+pub mod ask;
+pub mod browser;
+pub mod frame;
+#[cfg(feature = "ssr")]
+pub mod host;
+pub mod live;
+pub mod model;
+pub mod pages;
+mod shell;
+pub mod widget;
+
+pub use shell::shell;
+
+use frame::Frame;
+use leptos::prelude::*;
+use leptos_meta::{Title, provide_meta_context};
+use leptos_router::{
+    SsrMode,
+    components::{Route, Router, Routes},
+    hooks::use_location,
+    path,
+};
+use live::SnapshotPart;
+use pages::{
+    NotFound, live::LivePage, new_order::NewOrderPage, order::OrderPage, orders::OrdersPage,
+    traces::TracesPage,
+};
+
+/// The application: the same on the server and in the browser.
+#[component]
+pub fn App() -> impl IntoView {
+    provide_meta_context();
+    view! {
+        <Title formatter=|title: String| match title.as_str() {
+            "" => "Vitrine".to_owned(),
+            _ => format!("{title} · Vitrine"),
+        }/>
+        <Router>
+            <Root/>
+        </Router>
+    }
+    .into_any()
+}
+
+/// Everything that lives as long as the tab, then the frame with a page in it.
+#[component]
+fn Root() -> impl IntoView {
+    widget::time::provide_zone();
+    frame::state::provide_frame();
+    frame::toast::provide_toasts();
+    let range = frame::range::provide_range();
+    let part = match use_location().pathname.get_untracked().as_str() {
+        "/" => SnapshotPart::Live { minutes: range.minutes().get_untracked() },
+        _ => SnapshotPart::Frame,
+    };
+    let boot = Resource::new(|| (), move |()| ask::snapshot(part));
+    live::stream::start(live::provide_live(boot));
+    // `Async`: the whole page is rendered before it is sent, so it can be read without JavaScript.
+    view! {
+        <Frame>
+            <Routes fallback=NotFound>
+                <Route path=path!("/") view=LivePage ssr=SsrMode::Async/>
+                <Route path=path!("/orders") view=OrdersPage ssr=SsrMode::Async/>
+                <Route path=path!("/orders/new") view=NewOrderPage ssr=SsrMode::Async/>
+                <Route path=path!("/orders/:id") view=OrderPage ssr=SsrMode::Async/>
+                <Route path=path!("/traces/:id?") view=TracesPage ssr=SsrMode::Async/>
+                <Route path=path!("/shortcuts") view=frame::shortcuts::ShortcutsPage ssr=SsrMode::Async/>
+            </Routes>
+        </Frame>
+    }
+    .into_any()
+}

@@ -1,0 +1,378 @@
+//! What this tab knows of the running shop, and how each frame of the stream changes it.
+//!
+//! Pure: no signals, no browser. [`LiveModel::apply`] answers with what changed, so that the store
+//! around it (`super::store`) redraws only that.
+
+use contract::{
+    live::{
+        CHANGES_MAX, ChangeView, FEED_ROWS_MAX, LiveBody, LiveFrame, LiveSnapshot, MapView,
+        OrderTally, RED_POINTS_MAX, RedPoint,
+    },
+    order::{OrderRow, Origin},
+    shop::{LOAD_MAX_PER_SECOND, LoadView},
+};
+
+/// Own orders that stay in the feed when newer ones push the rest out.
+pub const OWN_ROWS_KEPT_MAX: usize = 10;
+
+/// Everything that is shown live.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LiveModel {
+    /// Number of the last frame that was taken in; none before the first snapshot.
+    pub seq: Option<u64>,
+    /// Server clock of the last frame.
+    pub at_us: i64,
+    /// Run of the server this belongs to.
+    pub run_id: String,
+    /// When that run began.
+    pub started_us: i64,
+    /// The map.
+    pub map: MapView,
+    /// Newest first.
+    pub orders: Vec<OrderRow>,
+    /// Last five minutes.
+    pub tally: OrderTally,
+    /// Oldest first.
+    pub red: Vec<RedPoint>,
+    /// Load generator.
+    pub load: LoadView,
+    /// Newest first.
+    pub changes: Vec<ChangeView>,
+    /// A gap was announced: deltas are meaningless until its snapshot came.
+    awaiting_snapshot: bool,
+}
+
+impl Default for LiveModel {
+    fn default() -> Self {
+        Self {
+            seq: None,
+            at_us: 0,
+            run_id: String::new(),
+            started_us: 0,
+            map: MapView::default(),
+            orders: Vec::new(),
+            tally: OrderTally::default(),
+            red: Vec::new(),
+            load: LoadView { per_second: 0.0, max_per_second: LOAD_MAX_PER_SECOND },
+            changes: Vec::new(),
+            awaiting_snapshot: false,
+        }
+    }
+}
+
+/// What a frame changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "one flag for each part of the page")]
+pub struct Effects {
+    /// The map.
+    pub map: bool,
+    /// The feed and the tally.
+    pub orders: bool,
+    /// The charts.
+    pub red: bool,
+    /// The load.
+    pub load: bool,
+    /// The list of changes.
+    pub changes: bool,
+    /// Rows that are new or newer, also of orders too old for the feed.
+    pub touched: Vec<OrderRow>,
+    /// Another run of the server answers.
+    pub restarted: bool,
+    /// A frame is missing: ask for a new snapshot by opening the stream again.
+    pub resync: bool,
+    /// The server is about to stop.
+    pub bye: bool,
+}
+
+impl Effects {
+    fn everything() -> Self {
+        Self { map: true, orders: true, red: true, load: true, changes: true, ..Self::default() }
+    }
+
+    /// How many things happened, for "142 events waiting".
+    #[must_use]
+    pub fn events(&self) -> usize {
+        self.touched.len() + usize::from(self.changes) + usize::from(self.load)
+    }
+}
+
+impl LiveModel {
+    /// The state a page was rendered from.
+    #[must_use]
+    pub fn from_snapshot(snapshot: LiveSnapshot) -> Self {
+        let mut model = Self::default();
+        model.take_snapshot(snapshot);
+        model
+    }
+
+    /// Takes in one frame.
+    pub fn apply(&mut self, frame: LiveFrame) -> Effects {
+        let LiveFrame { seq, at_us, body } = frame;
+        match body {
+            LiveBody::Snapshot(snapshot) => {
+                let effects = self.take_snapshot(*snapshot);
+                self.seq = Some(self.seq.map_or(seq, |taken| taken.max(seq)));
+                self.at_us = self.at_us.max(at_us);
+                effects
+            }
+            LiveBody::Bye => Effects { bye: true, ..Effects::default() },
+            LiveBody::Gap { .. } => {
+                self.awaiting_snapshot = true;
+                Effects::default()
+            }
+            body => match self.seq {
+                _ if self.awaiting_snapshot => Effects::default(),
+                Some(taken) if seq <= taken => Effects::default(),
+                Some(taken) if seq == taken + 1 => {
+                    self.seq = Some(seq);
+                    self.at_us = at_us;
+                    self.take_delta(body)
+                }
+                _ => {
+                    self.awaiting_snapshot = true;
+                    Effects { resync: true, ..Effects::default() }
+                }
+            },
+        }
+    }
+
+    fn take_snapshot(&mut self, snapshot: LiveSnapshot) -> Effects {
+        let restarted = self.seq.is_some() && self.run_id != snapshot.run_id;
+        let touched = snapshot.orders.iter().filter(|row| self.is_newer(row) || restarted);
+        let touched = touched.cloned().collect();
+        self.seq = Some(snapshot.seq);
+        self.at_us = snapshot.at_us;
+        self.run_id = snapshot.run_id;
+        self.started_us = snapshot.started_us;
+        self.map = snapshot.map;
+        self.orders = snapshot.orders;
+        self.tally = snapshot.tally;
+        self.red = snapshot.red;
+        self.load = snapshot.load;
+        self.changes = snapshot.changes;
+        self.awaiting_snapshot = false;
+        Effects { restarted, touched, ..Effects::everything() }
+    }
+
+    fn take_delta(&mut self, body: LiveBody) -> Effects {
+        let mut effects = Effects::default();
+        match body {
+            LiveBody::Map(map) => {
+                self.map = map;
+                effects.map = true;
+            }
+            LiveBody::Red(point) => effects.red = self.take_point(point),
+            LiveBody::Orders { rows, tally } => {
+                self.tally = tally;
+                effects.touched = self.take_rows(rows);
+                effects.orders = true;
+            }
+            LiveBody::Load(load) => {
+                self.load = load;
+                effects.load = true;
+            }
+            LiveBody::Change(change) => {
+                self.changes.insert(0, change);
+                self.changes.truncate(CHANGES_MAX);
+                effects.changes = true;
+            }
+            LiveBody::Snapshot(_) | LiveBody::Gap { .. } | LiveBody::Bye => {}
+        }
+        effects
+    }
+
+    /// Appends a point, replaces the last one of the same time, refuses an older one.
+    fn take_point(&mut self, point: RedPoint) -> bool {
+        match self.red.last_mut() {
+            Some(last) if point.at_us < last.at_us => return false,
+            Some(last) if point.at_us == last.at_us => *last = point,
+            _ => self.red.push(point),
+        }
+        let excess = self.red.len().saturating_sub(RED_POINTS_MAX);
+        self.red.drain(..excess);
+        true
+    }
+
+    fn is_newer(&self, row: &OrderRow) -> bool {
+        let known = self.orders.iter().find(|known| known.order_id == row.order_id);
+        known.is_none_or(|known| known.version < row.version)
+    }
+
+    fn take_rows(&mut self, rows: Vec<OrderRow>) -> Vec<OrderRow> {
+        let mut touched = Vec::new();
+        for row in rows {
+            if !self.is_newer(&row) {
+                continue;
+            }
+            touched.push(row.clone());
+            if let Some(known) = self.orders.iter_mut().find(|o| o.order_id == row.order_id) {
+                *known = row;
+                continue;
+            }
+            let place = self.orders.partition_point(|o| o.placed_at_us > row.placed_at_us);
+            self.orders.insert(place, row);
+        }
+        self.cap_rows();
+        touched
+    }
+
+    /// Keeps the newest rows, and of the rest the newest of one's own.
+    fn cap_rows(&mut self) {
+        let mut own = 0;
+        let mut place = 0;
+        self.orders.retain(|row| {
+            place += 1;
+            own += usize::from(row.origin == Origin::Browser);
+            place <= FEED_ROWS_MAX || (row.origin == Origin::Browser && own <= OWN_ROWS_KEPT_MAX)
+        });
+    }
+
+    /// The row of an order, if it is still in the feed.
+    #[must_use]
+    pub fn row(&self, order_id: &str) -> Option<&OrderRow> {
+        self.orders.iter().find(|row| row.order_id == order_id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use contract::{Money, order::{OrderStatus, StepMark}};
+
+    fn row(id: &str, placed_at_us: i64, version: u64, origin: Origin) -> OrderRow {
+        OrderRow {
+            order_id: id.into(),
+            user_id: "c-1".into(),
+            total: Money::eur(100),
+            status: OrderStatus::Processing,
+            phase: "Paying".into(),
+            steps: [StepMark::Done, StepMark::Running, StepMark::NotReached],
+            placed_at_us,
+            took_us: None,
+            origin,
+            version,
+        }
+    }
+
+    fn snapshot(seq: u64, run_id: &str) -> LiveSnapshot {
+        let empty = LiveModel::default();
+        LiveSnapshot {
+            seq,
+            at_us: 1_000,
+            run_id: run_id.into(),
+            started_us: 0,
+            map: empty.map,
+            orders: vec![row("ord-A", 10, 1, Origin::Load)],
+            tally: empty.tally,
+            red: Vec::new(),
+            load: empty.load,
+            changes: Vec::new(),
+        }
+    }
+
+    fn frame(seq: u64, body: LiveBody) -> LiveFrame {
+        LiveFrame { seq, at_us: 2_000, body }
+    }
+
+    fn orders(rows: Vec<OrderRow>) -> LiveBody {
+        LiveBody::Orders { rows, tally: OrderTally { placed: 7, ..OrderTally::default() } }
+    }
+
+    fn point(at_us: i64) -> RedPoint {
+        let none = None;
+        RedPoint { at_us, per_second: 1.0, error_share: 0.0, p50_ms: none, p95_ms: none, p99_ms: none }
+    }
+
+    #[test]
+    fn frames_that_the_snapshot_already_holds_are_dropped() {
+        let mut model = LiveModel::from_snapshot(snapshot(5, "a"));
+        let effects = model.apply(frame(5, orders(vec![row("ord-A", 10, 9, Origin::Load)])));
+        assert_eq!(effects, Effects::default());
+        assert_eq!(model.orders[0].version, 1);
+    }
+
+    #[test]
+    fn a_hole_in_the_sequence_asks_for_a_new_snapshot_and_ignores_deltas_until_it_comes() {
+        let mut model = LiveModel::from_snapshot(snapshot(5, "a"));
+        assert!(model.apply(frame(7, orders(vec![]))).resync);
+        assert!(!model.apply(frame(8, orders(vec![]))).orders);
+        assert!(model.apply(frame(9, LiveBody::Snapshot(Box::new(snapshot(9, "a"))))).orders);
+        assert!(model.apply(frame(10, orders(vec![]))).orders);
+    }
+
+    #[test]
+    fn after_a_gap_the_snapshot_that_follows_is_taken_and_nothing_before_it() {
+        let mut model = LiveModel::from_snapshot(snapshot(5, "a"));
+        assert_eq!(model.apply(frame(6, LiveBody::Gap { missed: 40 })), Effects::default());
+        assert!(!model.apply(frame(6, orders(vec![]))).orders);
+        let effects = model.apply(frame(46, LiveBody::Snapshot(Box::new(snapshot(46, "a")))));
+        assert!(effects.map && effects.orders && !effects.restarted);
+        assert_eq!(model.seq, Some(46));
+    }
+
+    #[test]
+    fn a_snapshot_of_another_run_says_that_the_server_restarted() {
+        let mut model = LiveModel::from_snapshot(snapshot(500, "a"));
+        let effects = model.apply(frame(1, LiveBody::Snapshot(Box::new(snapshot(1, "b")))));
+        assert!(effects.restarted);
+        assert_eq!((model.run_id.as_str(), model.seq), ("b", Some(1)));
+    }
+
+    #[test]
+    fn a_row_of_a_lower_version_does_not_replace_a_newer_one() {
+        let mut model = LiveModel::from_snapshot(snapshot(1, "a"));
+        model.apply(frame(2, orders(vec![row("ord-A", 10, 4, Origin::Load)])));
+        let effects = model.apply(frame(3, orders(vec![row("ord-A", 10, 3, Origin::Load)])));
+        assert!(effects.touched.is_empty() && effects.orders);
+        assert_eq!((model.orders[0].version, model.tally.placed), (4, 7));
+    }
+
+    #[test]
+    fn new_rows_are_placed_by_time_and_the_feed_is_capped_without_losing_ones_own() {
+        let mut model = LiveModel::from_snapshot(snapshot(1, "a"));
+        model.apply(frame(2, orders(vec![row("ord-mine", 11, 1, Origin::Browser)])));
+        let rows = (0..200).map(|i| row(&format!("ord-{i}"), 100 + i, 1, Origin::Load)).collect();
+        model.apply(frame(3, orders(rows)));
+        assert_eq!(model.orders.len(), FEED_ROWS_MAX + 1);
+        assert_eq!(model.orders[0].order_id, "ord-199");
+        assert!(model.row("ord-mine").is_some() && model.row("ord-A").is_none());
+    }
+
+    #[test]
+    fn a_row_too_old_for_the_feed_is_still_reported_as_touched() {
+        let mut model = LiveModel::from_snapshot(snapshot(1, "a"));
+        let rows = (0..100).map(|i| row(&format!("ord-{i}"), 100 + i, 1, Origin::Load)).collect();
+        model.apply(frame(2, orders(rows)));
+        let effects = model.apply(frame(3, orders(vec![row("ord-old", 1, 6, Origin::Load)])));
+        assert_eq!(effects.touched[0].version, 6);
+        assert!(model.row("ord-old").is_none());
+    }
+
+    #[test]
+    fn chart_points_never_go_back_in_time_and_stay_bounded() {
+        let mut model = LiveModel::from_snapshot(snapshot(0, "a"));
+        for i in 0..(RED_POINTS_MAX as i64 + 10) {
+            model.apply(frame(1 + i.unsigned_abs(), LiveBody::Red(point(i))));
+        }
+        assert_eq!(model.red.len(), RED_POINTS_MAX);
+        assert!(!model.take_point(point(3)));
+        assert!(model.take_point(point(RED_POINTS_MAX as i64 + 9)));
+        assert_eq!(model.red.len(), RED_POINTS_MAX);
+    }
+
+    #[test]
+    fn the_list_of_changes_holds_the_newest_few() {
+        let mut model = LiveModel::from_snapshot(snapshot(0, "a"));
+        for i in 1..=8 {
+            let change = ChangeView {
+                at_us: i,
+                subject: "→ users".into(),
+                text: "opened".into(),
+                status: "open".into(),
+                href: None,
+            };
+            model.apply(frame(i.unsigned_abs(), LiveBody::Change(change)));
+        }
+        assert_eq!(model.changes.iter().map(|c| c.at_us).collect::<Vec<_>>(), [8, 7, 6, 5, 4]);
+    }
+}

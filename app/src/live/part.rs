@@ -1,0 +1,73 @@
+//! How much of a snapshot a page is first rendered from: what it does not show is not sent.
+
+use contract::live::{LiveSnapshot, MapView};
+use serde::{Deserialize, Serialize};
+
+/// The part of a snapshot that a page needs before the stream is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SnapshotPart {
+    /// What the frame around every page shows: clock and load.
+    Frame,
+    /// What the live page shows, with charts over so many minutes.
+    Live {
+        /// Length of the time range.
+        minutes: u32,
+    },
+}
+
+impl SnapshotPart {
+    /// Leaves out the rest.
+    #[must_use]
+    pub fn of(self, mut snapshot: LiveSnapshot) -> LiveSnapshot {
+        match self {
+            Self::Frame => {
+                snapshot.map = MapView::default();
+                snapshot.orders = Vec::new();
+                snapshot.red = Vec::new();
+                snapshot.changes = Vec::new();
+            }
+            Self::Live { minutes } => {
+                let from_us = snapshot.at_us - i64::from(minutes) * 60_000_000;
+                snapshot.red.retain(|point| point.at_us >= from_us);
+            }
+        }
+        snapshot
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use contract::live::RedPoint;
+
+    fn snapshot() -> LiveSnapshot {
+        let point = |at_us| RedPoint {
+            at_us,
+            per_second: 1.0,
+            error_share: 0.0,
+            p50_ms: None,
+            p95_ms: None,
+            p99_ms: None,
+        };
+        let empty = crate::live::model::LiveModel::default();
+        LiveSnapshot {
+            seq: 1,
+            at_us: 600_000_000,
+            run_id: "a".into(),
+            started_us: 0,
+            map: empty.map,
+            orders: empty.orders,
+            tally: empty.tally,
+            red: vec![point(0), point(310_000_000), point(600_000_000)],
+            load: empty.load,
+            changes: empty.changes,
+        }
+    }
+
+    #[test]
+    fn the_live_page_gets_the_points_of_its_time_range_and_other_pages_get_none() {
+        assert_eq!(SnapshotPart::Live { minutes: 5 }.of(snapshot()).red.len(), 2);
+        assert_eq!(SnapshotPart::Live { minutes: 60 }.of(snapshot()).red.len(), 3);
+        assert!(SnapshotPart::Frame.of(snapshot()).red.is_empty());
+    }
+}

@@ -1,0 +1,363 @@
+//! The live store: the model of this tab and the signals that follow it.
+//!
+//! Signals are set only from [`Live::seed`] and [`Live::take`], and not at all while paused: then
+//! the model goes on in silence and everything is published at once on resume.
+
+use super::model::{Effects, LiveModel};
+use crate::ask::AskError;
+use contract::{
+    live::{ChangeView, LiveFrame, LiveSnapshot, MapView, OrderTally, RedPoint},
+    order::OrderRow,
+    shop::LoadView,
+};
+use leptos::prelude::*;
+use std::collections::HashMap;
+
+/// The connection of this tab to the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Connection {
+    /// Not yet connected: what is shown was rendered by the server.
+    Connecting,
+    /// Frames arrive.
+    Live,
+    /// Lost; the next try is at this time of the browser's clock.
+    Lost {
+        /// Milliseconds since the epoch, browser clock.
+        retry_at_ms: i64,
+    },
+}
+
+/// What a page was first rendered from.
+pub type Boot = Resource<Result<LiveSnapshot, AskError>>;
+
+/// The row of one order that somebody looks at.
+struct Watch {
+    /// How many look.
+    lookers: usize,
+    /// The newest row, also while paused.
+    newest: Option<OrderRow>,
+    /// The row as shown.
+    shown: ArcRwSignal<Option<OrderRow>>,
+}
+
+/// The live store. Cheap to copy; get it with [`use_live`].
+#[derive(Clone, Copy)]
+pub struct Live {
+    boot: Boot,
+    model: StoredValue<LiveModel>,
+    watched: StoredValue<HashMap<String, Watch>>,
+    connection: RwSignal<Connection>,
+    paused_at: RwSignal<Option<i64>>,
+    waiting: RwSignal<usize>,
+    seeded: RwSignal<bool>,
+    now_us: RwSignal<i64>,
+    restarted_us: RwSignal<Option<i64>>,
+    retry_asked: RwSignal<u32>,
+    map: RwSignal<MapView>,
+    orders: RwSignal<Vec<OrderRow>>,
+    tally: RwSignal<OrderTally>,
+    red: RwSignal<Vec<RedPoint>>,
+    load: RwSignal<LoadView>,
+    changes: RwSignal<Vec<ChangeView>>,
+}
+
+/// Makes the store of this tab, to be filled from `boot` first and from the stream later.
+pub fn provide_live(boot: Boot) -> Live {
+    let model = LiveModel::default();
+    let live = Live {
+        boot,
+        watched: StoredValue::new(HashMap::new()),
+        connection: RwSignal::new(Connection::Connecting),
+        paused_at: RwSignal::new(None),
+        waiting: RwSignal::new(0),
+        seeded: RwSignal::new(false),
+        now_us: RwSignal::new(0),
+        restarted_us: RwSignal::new(None),
+        retry_asked: RwSignal::new(0),
+        map: RwSignal::new(model.map.clone()),
+        orders: RwSignal::new(Vec::new()),
+        tally: RwSignal::new(model.tally),
+        red: RwSignal::new(Vec::new()),
+        load: RwSignal::new(model.load),
+        changes: RwSignal::new(Vec::new()),
+        model: StoredValue::new(model),
+    };
+    provide_context(live);
+    live
+}
+
+/// The live store of this tab.
+///
+/// # Panics
+/// Outside of the application's root, which provides it: a mistake of the page's author.
+#[must_use]
+pub fn use_live() -> Live {
+    expect_context::<Live>()
+}
+
+impl Live {
+    // --- what pages read --------------------------------------------------------------------
+
+    /// Waits until the first state is there. Await it in a `Suspend` before reading the rest, so
+    /// that the server renders real values.
+    pub async fn ready(self) {
+        if self.seeded.get_untracked() {
+            return;
+        }
+        if let Ok(snapshot) = self.boot.await {
+            self.seed(snapshot);
+        }
+    }
+
+    /// Whether any state has been seen.
+    #[must_use]
+    pub fn seeded(self) -> ReadSignal<bool> {
+        self.seeded.read_only()
+    }
+
+    /// The connection.
+    #[must_use]
+    pub fn connection(self) -> ReadSignal<Connection> {
+        self.connection.read_only()
+    }
+
+    /// Server clock as shown: moves twice a second, stands still while paused or disconnected.
+    #[must_use]
+    pub fn now_us(self) -> ReadSignal<i64> {
+        self.now_us.read_only()
+    }
+
+    /// The moment everything stands at, while paused.
+    #[must_use]
+    pub fn paused_at(self) -> ReadSignal<Option<i64>> {
+        self.paused_at.read_only()
+    }
+
+    /// Whether live data is paused.
+    #[must_use]
+    pub fn paused(self) -> Signal<bool> {
+        let paused_at = self.paused_at;
+        Signal::derive(move || paused_at.get().is_some())
+    }
+
+    /// Events that wait for the end of the pause.
+    #[must_use]
+    pub fn waiting(self) -> ReadSignal<usize> {
+        self.waiting.read_only()
+    }
+
+    /// Start of the server's present run, once it has restarted under this tab.
+    #[must_use]
+    pub fn restarted_us(self) -> ReadSignal<Option<i64>> {
+        self.restarted_us.read_only()
+    }
+
+    /// The service map.
+    #[must_use]
+    pub fn map(self) -> ReadSignal<MapView> {
+        self.map.read_only()
+    }
+
+    /// The newest orders, newest first.
+    #[must_use]
+    pub fn orders(self) -> ReadSignal<Vec<OrderRow>> {
+        self.orders.read_only()
+    }
+
+    /// What became of the orders of the last five minutes.
+    #[must_use]
+    pub fn tally(self) -> ReadSignal<OrderTally> {
+        self.tally.read_only()
+    }
+
+    /// Points of the RED charts, oldest first.
+    #[must_use]
+    pub fn red(self) -> ReadSignal<Vec<RedPoint>> {
+        self.red.read_only()
+    }
+
+    /// The load generator.
+    #[must_use]
+    pub fn load(self) -> ReadSignal<LoadView> {
+        self.load.read_only()
+    }
+
+    /// The last changes of state, newest first.
+    #[must_use]
+    pub fn changes(self) -> ReadSignal<Vec<ChangeView>> {
+        self.changes.read_only()
+    }
+
+    /// The newest row of one order seen on the stream since this was called.
+    #[must_use]
+    pub fn order_row(self, order_id: &str) -> Signal<Option<OrderRow>> {
+        let id = order_id.to_owned();
+        let known = self.model.with_value(|model| model.row(order_id).cloned());
+        let shown = self.watched.try_update_value(|watched| {
+            let watch = watched.entry(id.clone()).or_insert_with(|| Watch {
+                lookers: 0,
+                newest: known.clone(),
+                shown: ArcRwSignal::new(known.clone()),
+            });
+            watch.lookers += 1;
+            watch.shown.clone()
+        });
+        let shown = shown.unwrap_or_else(|| ArcRwSignal::new(known));
+        on_cleanup(move || {
+            self.watched.try_update_value(|watched| {
+                if let Some(watch) = watched.get_mut(&id) {
+                    watch.lookers -= 1;
+                    if watch.lookers == 0 {
+                        watched.remove(&id);
+                    }
+                }
+            });
+        });
+        Signal::derive(move || shown.get())
+    }
+
+    /// Version of the newest row of one order; 0 before any. Fetch again when it grows.
+    #[must_use]
+    pub fn order_changed(self, order_id: &str) -> Signal<u64> {
+        let row = self.order_row(order_id);
+        Memo::new(move |_| row.with(|row| row.as_ref().map_or(0, |row| row.version))).into()
+    }
+
+    // --- what the frame around the pages does -------------------------------------------------
+
+    /// Stops every value at this instant, or lets go again.
+    pub fn toggle_pause(self) {
+        if self.paused_at.get_untracked().is_some() {
+            self.paused_at.set(None);
+            self.waiting.set(0);
+            self.publish_all();
+        } else {
+            self.paused_at.set(Some(self.now_us.get_untracked()));
+        }
+    }
+
+    /// Connects now instead of at the end of the pause between two tries.
+    pub fn retry_now(self) {
+        self.retry_asked.update(|asked| *asked += 1);
+    }
+
+    /// Shows a load at once, before the stream confirms it.
+    pub fn expect_load(self, load: LoadView) {
+        self.model.update_value(|model| model.load = load);
+        self.load.set(load);
+    }
+
+    // --- what the stream does -------------------------------------------------------------------
+
+    /// Fills the store from what the page was rendered from; later calls do nothing.
+    pub fn seed(self, snapshot: LiveSnapshot) {
+        if self.seeded.get_untracked() {
+            return;
+        }
+        self.now_us.set(snapshot.at_us);
+        self.model.set_value(LiveModel::from_snapshot(snapshot));
+        self.seeded.set(true);
+        self.publish_all();
+    }
+
+    /// Takes in a frame; the answer says what the connection has to do about it.
+    pub fn take(self, frame: LiveFrame) -> Effects {
+        let Some(effects) = self.model.try_update_value(|model| model.apply(frame)) else {
+            return Effects::default();
+        };
+        if effects.restarted {
+            let started = self.model.with_value(|model| model.started_us);
+            self.restarted_us.set(Some(started));
+        }
+        let paused = self.paused_at.get_untracked().is_some();
+        self.watch_rows(&effects.touched, paused);
+        if paused {
+            self.waiting.update(|waiting| *waiting += effects.events());
+        } else {
+            self.publish(&effects);
+        }
+        effects
+    }
+
+    /// Server clock of the last frame.
+    #[must_use]
+    pub fn last_frame_us(self) -> i64 {
+        self.model.with_value(|model| model.at_us)
+    }
+
+    pub(super) fn retry_asked(self) -> ReadSignal<u32> {
+        self.retry_asked.read_only()
+    }
+
+    pub(super) fn set_connection(self, connection: Connection) {
+        if self.connection.get_untracked() != connection {
+            self.connection.set(connection);
+        }
+    }
+
+    pub(super) fn set_now(self, now_us: i64) {
+        if self.paused_at.get_untracked().is_none() && now_us > self.now_us.get_untracked() {
+            self.now_us.set(now_us);
+        }
+    }
+
+    fn publish_all(self) {
+        let watches: Vec<_> = self.watched.with_value(|watched| {
+            watched.values().map(|watch| (watch.shown.clone(), watch.newest.clone())).collect()
+        });
+        for (shown, newest) in watches {
+            shown.set(newest);
+        }
+        self.publish(&Effects {
+            map: true,
+            orders: true,
+            red: true,
+            load: true,
+            changes: true,
+            ..Effects::default()
+        });
+    }
+
+    fn publish(self, effects: &Effects) {
+        self.model.with_value(|model| {
+            if effects.map {
+                self.map.set(model.map.clone());
+            }
+            if effects.orders {
+                self.orders.set(model.orders.clone());
+                self.tally.set(model.tally);
+            }
+            if effects.red {
+                self.red.set(model.red.clone());
+            }
+            if effects.load {
+                self.load.set(model.load);
+            }
+            if effects.changes {
+                self.changes.set(model.changes.clone());
+            }
+        });
+        if !self.seeded.get_untracked() && self.model.with_value(|model| model.seq.is_some()) {
+            self.seeded.set(true);
+        }
+    }
+
+    /// Hands new rows to whoever looks at their orders, or keeps them for the end of the pause.
+    fn watch_rows(self, rows: &[OrderRow], paused: bool) {
+        let mut show = Vec::new();
+        self.watched.try_update_value(|watched| {
+            for row in rows {
+                let Some(watch) = watched.get_mut(&row.order_id) else { continue };
+                if watch.newest.as_ref().is_none_or(|known| known.version < row.version) {
+                    watch.newest = Some(row.clone());
+                    show.push((watch.shown.clone(), row.clone()));
+                }
+            }
+        });
+        if !paused {
+            for (shown, row) in show {
+                shown.set(Some(row));
+            }
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! Pure computations shared by the pages: formatting and tones. Nothing here knows a browser.
+
+pub mod critical_path;
+pub mod format;
+pub mod json;
+pub mod saga;
+pub mod scatter;
+pub mod span_tree;
+pub mod story;
+pub mod swimlane;
+pub mod time_scale;
+pub mod tone;
+pub mod trace_query;
+pub mod waterfall;

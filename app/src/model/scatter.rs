@@ -1,0 +1,259 @@
+//! Traces as marks: logarithmic duration over time.
+//!
+//! Places are shares of the drawing: x from the left, y from the bottom, 0 to 1.
+
+use super::time_scale::round_step;
+use contract::trace::{TraceRow, TraceStatus};
+
+/// Marks that are drawn at most.
+pub const MARKS_MAX: usize = 1_000;
+/// A trace that took longer is slow.
+pub const SLOW_OVER_US: i64 = 1_000_000;
+/// A window is at least this wide, so that one trace does not stand alone on an axis of nothing.
+const WINDOW_MIN_US: i64 = 10_000_000;
+
+/// How a mark looks; each has its own shape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// Grey dot.
+    Ok,
+    /// Larger white dot.
+    Slow,
+    /// Violet diamond.
+    Compensated,
+    /// Red cross.
+    Error,
+}
+
+/// One trace.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Mark {
+    /// Index into the rows.
+    pub row: usize,
+    /// From the left.
+    pub x: f64,
+    /// From the bottom.
+    pub y: f64,
+    /// Its shape.
+    pub shape: Shape,
+}
+
+/// A line of the grid.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct GridLine {
+    /// Where, 0 to 1.
+    pub at: f64,
+    /// What it stands for, microseconds: a duration, or a moment.
+    pub us: i64,
+}
+
+/// Everything that is drawn.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Scatter {
+    /// Ordinary marks first, so that those that deviate lie on top.
+    pub marks: Vec<Mark>,
+    /// Durations.
+    pub durations: Vec<GridLine>,
+    /// Moments.
+    pub moments: Vec<GridLine>,
+}
+
+/// The shape of a trace's mark.
+#[must_use]
+pub fn shape(row: &TraceRow) -> Shape {
+    match row.status {
+        TraceStatus::Error => Shape::Error,
+        TraceStatus::Compensated => Shape::Compensated,
+        TraceStatus::Ok if row.duration_us > SLOW_OVER_US => Shape::Slow,
+        TraceStatus::Ok => Shape::Ok,
+    }
+}
+
+/// Places these traces on `last_us` microseconds before the newest, or on all the time they span.
+#[must_use]
+pub fn scatter(rows: &[TraceRow], last_us: Option<i64>) -> Scatter {
+    let rows = &rows[..rows.len().min(MARKS_MAX)];
+    let (Some(newest), Some(oldest)) = (
+        rows.iter().map(|r| r.start_us).max(),
+        rows.iter().map(|r| r.start_us).min(),
+    ) else {
+        return Scatter::default();
+    };
+    let span_us = last_us
+        .unwrap_or(newest - oldest)
+        .min(newest - oldest)
+        .max(WINDOW_MIN_US);
+    let start_us = newest - span_us;
+    let (low, high) = domain(rows);
+    let y = |us: i64| ((log(us) - low) / (high - low)).clamp(0.0, 1.0);
+    let mut marks: Vec<Mark> = rows
+        .iter()
+        .enumerate()
+        .filter(|(_, r)| r.start_us >= start_us)
+        .map(|(row, r)| Mark {
+            row,
+            x: share(r.start_us - start_us, span_us),
+            y: y(r.duration_us),
+            shape: shape(r),
+        })
+        .collect();
+    marks.sort_by_key(|m| m.shape != Shape::Ok);
+    let durations = duration_lines(low, high)
+        .into_iter()
+        .map(|us| GridLine { at: y(us), us })
+        .collect();
+    let step = round_time(span_us / 6);
+    let first = start_us.div_euclid(step) * step + step;
+    let moments = (0..12)
+        .map(|i| first + i * step)
+        .take_while(|us| *us < newest)
+        .map(|us| GridLine {
+            at: share(us - start_us, span_us),
+            us,
+        })
+        .filter(|line| line.at < 0.97)
+        .collect();
+    Scatter {
+        marks,
+        durations,
+        moments,
+    }
+}
+
+/// The axis, as logarithms: what the marks need and a little air.
+fn domain(rows: &[TraceRow]) -> (f64, f64) {
+    let durations = || rows.iter().map(|r| log(r.duration_us));
+    let low = durations().fold(f64::INFINITY, f64::min);
+    let high = durations().fold(f64::NEG_INFINITY, f64::max);
+    let middle = f64::midpoint(low, high);
+    let half = ((high - low) / 2.0).max(0.5) * 1.12;
+    (middle - half, middle + half)
+}
+
+/// At most four round durations between these logarithms, spread evenly.
+fn duration_lines(low: f64, high: f64) -> Vec<i64> {
+    let mut round = Vec::new();
+    for power in 0..10_u32 {
+        for leading in [1, 2, 5] {
+            let us = leading * 10_i64.pow(power);
+            if (low..=high).contains(&log(us)) {
+                round.push(us);
+            }
+        }
+    }
+    let skip = round.len().div_ceil(4).max(1);
+    let mut lines: Vec<i64> = round.into_iter().rev().step_by(skip).collect();
+    lines.reverse();
+    lines
+}
+
+/// A step of time in whole seconds or minutes.
+fn round_time(least_us: i64) -> i64 {
+    const SECONDS: [i64; 10] = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600];
+    let step = SECONDS.into_iter().find(|s| s * 1_000_000 >= least_us);
+    step.map_or_else(|| round_step(least_us), |s| s * 1_000_000)
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "durations are far below 2^52 microseconds"
+)]
+fn log(us: i64) -> f64 {
+    (us.max(1) as f64).log10()
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "windows are far below 2^52 microseconds"
+)]
+fn share(part: i64, whole: i64) -> f64 {
+    part as f64 / whole as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(start_us: i64, duration_us: i64, status: TraceStatus) -> TraceRow {
+        TraceRow {
+            trace_id: format!("{start_us:032x}"),
+            service: "gateway".into(),
+            operation: "POST /api/v1/orders".into(),
+            start_us,
+            duration_us,
+            status,
+            http_status: None,
+            spans: 1,
+            services: vec![],
+            order_id: None,
+        }
+    }
+
+    #[test]
+    fn later_is_further_right_and_slower_is_higher() {
+        let rows = [
+            row(0, 10_000, TraceStatus::Ok),
+            row(60_000_000, 100_000, TraceStatus::Ok),
+            row(120_000_000, 1_000_000, TraceStatus::Ok),
+        ];
+        let drawn = scatter(&rows, None);
+        assert!(
+            drawn
+                .marks
+                .windows(2)
+                .all(|w| w[0].x < w[1].x && w[0].y < w[1].y)
+        );
+        let [a, b, c] = [drawn.marks[0].y, drawn.marks[1].y, drawn.marks[2].y];
+        assert!(
+            ((b - a) - (c - b)).abs() < 1e-9,
+            "equal factors are equal distances"
+        );
+    }
+
+    #[test]
+    fn what_deviates_has_its_own_shape_and_lies_on_top() {
+        let rows = [
+            row(0, 10_000, TraceStatus::Error),
+            row(1, 10_000, TraceStatus::Ok),
+            row(2, 2_000_000, TraceStatus::Ok),
+            row(3, 10_000, TraceStatus::Compensated),
+        ];
+        let shapes: Vec<Shape> = scatter(&rows, None).marks.iter().map(|m| m.shape).collect();
+        assert_eq!(
+            shapes,
+            [Shape::Ok, Shape::Error, Shape::Slow, Shape::Compensated]
+        );
+    }
+
+    #[test]
+    fn one_trace_or_equal_ones_or_none_do_not_divide_by_zero() {
+        assert_eq!(scatter(&[], None), Scatter::default());
+        let drawn = scatter(&[row(5, 0, TraceStatus::Ok)], Some(300_000_000));
+        assert_eq!(drawn.marks.len(), 1);
+        assert!(drawn.marks[0].x.is_finite() && (drawn.marks[0].y - 0.5).abs() < 1e-9);
+    }
+
+    #[test]
+    fn there_are_at_most_four_durations_and_a_thousand_marks() {
+        let rows: Vec<TraceRow> = (0..1_500_i64)
+            .map(|i| row(i * 200_000, 50 + i * i * 40, TraceStatus::Ok))
+            .collect();
+        let drawn = scatter(&rows, None);
+        assert_eq!(drawn.marks.len(), MARKS_MAX);
+        assert!(
+            (2..=4).contains(&drawn.durations.len()),
+            "{:?}",
+            drawn.durations
+        );
+        assert!(drawn.moments.len() <= 7 && drawn.moments.iter().all(|m| m.us % 1_000_000 == 0));
+    }
+
+    #[test]
+    fn a_window_leaves_out_what_is_older() {
+        let rows = [
+            row(0, 10, TraceStatus::Ok),
+            row(100_000_000, 10, TraceStatus::Ok),
+        ];
+        assert_eq!(scatter(&rows, Some(60_000_000)).marks.len(), 1);
+    }
+}

@@ -1,0 +1,255 @@
+//! One order, one story: which span and which log lines belong to an event or to a message.
+//!
+//! Links what different recorders wrote by ids where there are ids, else by time.
+
+use contract::{
+    order::{EventView, OrderStatus, OrderView, StepMark},
+    saga::SagaStatus,
+    trace::{Level, LogView, SpanView, TraceView},
+    transaction::TxMessageKind as Kind,
+};
+
+use super::tone::Tone;
+
+/// Badge of the whole order: its words and tone.
+#[must_use]
+pub fn outcome(order: &OrderView) -> (&'static str, Tone) {
+    let saga = order.saga.as_ref().map(|s| s.status);
+    let undone = order.saga.as_ref().is_some_and(|s| {
+        s.compensations
+            .iter()
+            .flatten()
+            .any(|c| c.mark == StepMark::Done)
+    });
+    match (order.row.status, saga) {
+        (_, Some(SagaStatus::Stuck)) => ("Stuck", Tone::Error),
+        (OrderStatus::Processing, Some(SagaStatus::Compensating)) => ("Compensating", Tone::Comp),
+        (OrderStatus::Processing, _) => ("Processing", Tone::Info),
+        (OrderStatus::Confirmed, _) => ("Confirmed", Tone::Ok),
+        (OrderStatus::Shipped, _) => ("Shipped", Tone::Ok),
+        (OrderStatus::Cancelled, _) if undone => ("Cancelled, compensated", Tone::Comp),
+        (OrderStatus::Cancelled, _) => ("Cancelled", Tone::Comp),
+    }
+}
+
+/// Tone of an event by its name: refusals red, what undoes violet, the rest neutral.
+#[must_use]
+pub fn event_tone(name: &str) -> Tone {
+    let has = |words: &[&str]| words.iter().any(|w| name.contains(w));
+    if has(&["Declined", "Failed", "Rejected", "Refused", "Unavailable"]) {
+        Tone::Error
+    } else if has(&["Compensation", "Released", "Cancel", "Refund", "Void"]) {
+        Tone::Comp
+    } else if has(&["Confirmed", "Shipped"]) {
+        Tone::Ok
+    } else {
+        Tone::Neutral
+    }
+}
+
+/// The event that is selected when the address names none: the refusal, else the last.
+#[must_use]
+pub fn first_choice(events: &[EventView]) -> Option<u64> {
+    events
+        .iter()
+        .find(|e| event_tone(&e.name) == Tone::Error)
+        .or(events.last())
+        .map(|e| e.version)
+}
+
+/// The span in which an event was recorded: the innermost one of its moment, of `orders` if any.
+#[must_use]
+pub fn span_of_event<'a>(event: &EventView, trace: &'a TraceView) -> Option<&'a SpanView> {
+    let version = event.version.to_string();
+    let named = trace.spans.iter().find(|s| {
+        s.attribute("event.version") == Some(&version)
+            && s.attribute("event.name") == Some(&event.name)
+    });
+    named.or_else(|| {
+        let at =
+            |s: &&SpanView| s.start_us <= event.at_us && event.at_us <= s.start_us + s.duration_us;
+        let inner = |service: Option<&str>| {
+            trace
+                .spans
+                .iter()
+                .filter(|s| service.is_none_or(|name| s.service == name))
+                .filter(at)
+                .min_by_key(|s| s.duration_us)
+        };
+        inner(Some("orders")).or_else(|| inner(None))
+    })
+}
+
+/// Lines written after the event before `version` and not after the event itself.
+#[must_use]
+pub fn is_of_event(line: &LogView, events: &[EventView], version: u64) -> bool {
+    let Some(index) = events.iter().position(|e| e.version == version) else {
+        return false;
+    };
+    let from = index.checked_sub(1).map_or(i64::MIN, |i| events[i].at_us);
+    from < line.at_us && line.at_us <= events[index].at_us
+}
+
+/// The span of a message of the two-phase commit: same bank, the word in its name, nearest start.
+#[must_use]
+pub fn span_of_message<'a>(
+    kind: Kind,
+    participant: Option<&str>,
+    at_us: i64,
+    trace: &'a TraceView,
+) -> Option<&'a SpanView> {
+    let word = match kind {
+        Kind::Prepare | Kind::VoteYes | Kind::VoteNo => "prepare",
+        Kind::Commit | Kind::DecideCommit => "commit",
+        Kind::Abort | Kind::DecideAbort => "abort",
+        Kind::Query | Kind::Answer => "outcome",
+        Kind::Ack | Kind::Unanswered | Kind::Begin | Kind::End => "",
+    };
+    let service = participant.unwrap_or("payments");
+    trace
+        .spans
+        .iter()
+        .filter(|s| s.service == service || s.attribute("peer.service") == Some(service))
+        .filter(|s| s.name.to_lowercase().contains(word))
+        .min_by_key(|s| {
+            let inside = s.start_us <= at_us && at_us <= s.start_us + s.duration_us;
+            (!inside, (s.start_us - at_us).abs())
+        })
+}
+
+/// Which lines of the log are shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFilter {
+    /// Every line.
+    #[default]
+    All,
+    /// Warnings and errors.
+    Warn,
+    /// Errors.
+    Error,
+}
+
+impl LogFilter {
+    /// The line is shown.
+    #[must_use]
+    pub fn lets(self, level: Level) -> bool {
+        match self {
+            Self::All => true,
+            Self::Warn => level >= Level::Warn,
+            Self::Error => level >= Level::Error,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::span_tree::tests::span;
+    use contract::trace::{TraceRow, TraceStatus};
+
+    fn event(version: u64, name: &str, at_us: i64) -> EventView {
+        EventView {
+            version,
+            name: name.into(),
+            at_us,
+            summary: String::new(),
+            json: String::new(),
+        }
+    }
+
+    fn line(at_us: i64, level: Level) -> LogView {
+        LogView {
+            at_us,
+            service: "orders".into(),
+            level,
+            message: String::new(),
+            span_id: None,
+            trace_id: None,
+            fields: vec![],
+        }
+    }
+
+    fn trace(spans: Vec<SpanView>) -> TraceView {
+        let row = TraceRow {
+            trace_id: String::new(),
+            service: String::new(),
+            operation: String::new(),
+            start_us: 0,
+            duration_us: 1,
+            status: TraceStatus::Ok,
+            http_status: None,
+            spans: spans.len(),
+            services: vec![],
+            order_id: None,
+        };
+        TraceView {
+            row,
+            spans,
+            dropped: 0,
+            logs: vec![],
+        }
+    }
+
+    #[test]
+    fn the_refusal_is_selected_first_and_without_one_the_last_event() {
+        let mut events = vec![
+            event(1, "OrderPlaced", 1),
+            event(2, "PaymentDeclined", 2),
+            event(3, "OrderCancelled", 3),
+        ];
+        assert_eq!(first_choice(&events), Some(2));
+        events.remove(1);
+        assert_eq!(first_choice(&events), Some(3));
+        assert_eq!(first_choice(&[]), None);
+    }
+
+    #[test]
+    fn an_event_belongs_to_the_innermost_span_of_its_moment() {
+        let trace = trace(vec![
+            span("outer", None, 0, 100),
+            span("inner", Some("outer"), 10, 20),
+            span("late", None, 60, 5),
+        ]);
+        let found = span_of_event(&event(1, "OrderPlaced", 15), &trace).map(|s| s.span_id.as_str());
+        assert_eq!(found, Some("inner"));
+        assert_eq!(span_of_event(&event(1, "OrderPlaced", 500), &trace), None);
+    }
+
+    #[test]
+    fn the_lines_of_an_event_are_those_that_led_to_it() {
+        let events = [event(1, "a", 10), event(2, "b", 20)];
+        let of: Vec<bool> = [5, 10, 11, 20, 21]
+            .map(|at| is_of_event(&line(at, Level::Info), &events, 2))
+            .to_vec();
+        assert_eq!(of, [false, false, true, true, false]);
+        assert!(is_of_event(&line(5, Level::Info), &events, 1));
+        assert!(!is_of_event(&line(5, Level::Info), &events, 9));
+    }
+
+    #[test]
+    fn a_message_belongs_to_the_span_of_its_bank_and_its_word() {
+        let mut prepare = span("prepare", None, 10, 20);
+        prepare.service = "bank-customer".into();
+        let mut other = prepare.clone();
+        other.service = "bank-merchant".into();
+        other.span_id = "other".into();
+        let trace = trace(vec![other, prepare]);
+        let found = span_of_message(Kind::VoteNo, Some("bank-customer"), 30, &trace);
+        assert_eq!(found.map(|s| s.span_id.as_str()), Some("prepare"));
+        assert_eq!(
+            span_of_message(Kind::Commit, Some("bank-customer"), 30, &trace),
+            None
+        );
+    }
+
+    #[test]
+    fn the_warn_filter_shows_errors_too() {
+        let levels = [Level::Info, Level::Warn, Level::Error];
+        assert_eq!(levels.map(|l| LogFilter::Warn.lets(l)), [false, true, true]);
+        assert_eq!(
+            levels.map(|l| LogFilter::Error.lets(l)),
+            [false, false, true]
+        );
+        assert_eq!(levels.map(|l| LogFilter::All.lets(l)), [true, true, true]);
+    }
+}

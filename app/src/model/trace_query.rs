@@ -1,0 +1,162 @@
+//! A search for traces as an address, and back: what the form sends without JavaScript.
+
+use contract::trace::{TraceQuery, TraceStatus};
+
+/// Minimum durations to choose from, milliseconds.
+pub const MIN_DURATIONS_MS: [u64; 7] = [10, 50, 100, 250, 500, 1_000, 2_000];
+
+/// Reads the filters of an address: `get` answers for each name. What cannot be read is left out.
+/// The time range is the whole page's and not a filter.
+pub fn from_address(get: impl Fn(&str) -> Option<String>) -> TraceQuery {
+    let text = |name: &str| {
+        get(name)
+            .map(|v| v.trim().to_owned())
+            .filter(|v| !v.is_empty())
+    };
+    TraceQuery {
+        service: text("service"),
+        operation: text("operation"),
+        status: text("status").and_then(|word| parse_status(&word)),
+        min_duration_ms: text("min").and_then(|v| v.parse().ok()),
+        tag: text("tag"),
+        last_seconds: None,
+    }
+}
+
+/// The query part of the address, with its question mark; empty for a query without filters.
+#[must_use]
+pub fn to_address(query: &TraceQuery, extra: &[(&str, &str)]) -> String {
+    let min = query.min_duration_ms.map(|ms| ms.to_string());
+    let filters = [
+        ("service", query.service.as_deref()),
+        ("operation", query.operation.as_deref()),
+        ("status", query.status.map(status_word)),
+        ("min", min.as_deref()),
+        ("tag", query.tag.as_deref()),
+    ];
+    let mut address = String::new();
+    let given = filters
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)));
+    for (name, value) in given.chain(extra.iter().copied()) {
+        address.push(if address.is_empty() { '?' } else { '&' });
+        address.push_str(name);
+        address.push('=');
+        escape(value, &mut address);
+    }
+    address
+}
+
+/// The word of a status in the address.
+#[must_use]
+pub const fn status_word(status: TraceStatus) -> &'static str {
+    match status {
+        TraceStatus::Ok => "ok",
+        TraceStatus::Compensated => "compensated",
+        TraceStatus::Error => "error",
+    }
+}
+
+fn parse_status(word: &str) -> Option<TraceStatus> {
+    [
+        TraceStatus::Ok,
+        TraceStatus::Compensated,
+        TraceStatus::Error,
+    ]
+    .into_iter()
+    .find(|s| status_word(*s) == word)
+}
+
+/// Which filter to loosen when nothing matches, the narrowest first.
+#[must_use]
+pub fn to_loosen(query: &TraceQuery) -> Option<&'static str> {
+    [
+        ("the tag", query.tag.is_some()),
+        ("the duration", query.min_duration_ms.is_some()),
+        ("the status", query.status.is_some()),
+        ("the operation", query.operation.is_some()),
+        ("the service", query.service.is_some()),
+    ]
+    .into_iter()
+    .find_map(|(name, set)| set.then_some(name))
+}
+
+/// Percent-encodes a value for the query part of an address.
+fn escape(value: &str, out: &mut String) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    for byte in value.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~' | b'/') {
+            out.push(char::from(byte));
+        } else {
+            out.push('%');
+            out.push(char::from(HEX[usize::from(byte >> 4)]));
+            out.push(char::from(HEX[usize::from(byte & 15)]));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_survives_the_way_through_the_address() {
+        let query = TraceQuery {
+            service: Some("gateway".into()),
+            operation: None,
+            status: Some(TraceStatus::Compensated),
+            min_duration_ms: Some(1_000),
+            tag: None,
+            last_seconds: None,
+        };
+        let address = to_address(&query, &[]);
+        assert_eq!(address, "?service=gateway&status=compensated&min=1000");
+        let read = from_address(|name| {
+            let pairs = address.trim_start_matches('?').split('&');
+            pairs
+                .filter_map(|p| p.split_once('='))
+                .find(|p| p.0 == name)
+                .map(|p| p.1.to_owned())
+        });
+        assert_eq!(read, query);
+    }
+
+    #[test]
+    fn values_are_escaped_and_an_empty_query_has_no_question_mark() {
+        let query = TraceQuery {
+            tag: Some("order.id=a&b".into()),
+            ..TraceQuery::default()
+        };
+        assert_eq!(
+            to_address(&query, &[("span", "1f")]),
+            "?tag=order.id%3Da%26b&span=1f"
+        );
+        assert_eq!(to_address(&TraceQuery::default(), &[]), "");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_no_filter() {
+        let read = from_address(|name| {
+            Some(if name == "tag" {
+                "  ".into()
+            } else {
+                "??".into()
+            })
+        });
+        assert_eq!(
+            (read.status, read.min_duration_ms, read.tag),
+            (None, None, None)
+        );
+    }
+
+    #[test]
+    fn the_narrowest_filter_is_the_one_to_loosen() {
+        let query = TraceQuery {
+            service: Some("a".into()),
+            tag: Some("b=c".into()),
+            ..Default::default()
+        };
+        assert_eq!(to_loosen(&query), Some("the tag"));
+        assert_eq!(to_loosen(&TraceQuery::default()), None);
+    }
+}

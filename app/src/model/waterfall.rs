@@ -1,0 +1,318 @@
+//! The waterfall of a trace: what each row shows, where its bar stands, and which rows tell most.
+//!
+//! Pure geometry in shares of the axis; the view turns them into percentages of an SVG.
+
+use super::{
+    critical_path::{self, Segment},
+    span_tree::SpanTree,
+    time_scale::TimeScale,
+};
+use contract::trace::{SpanKind, SpanView};
+
+/// Rows that are in the page at once; more are added as they are scrolled to.
+pub const WINDOW_ROWS: usize = 200;
+/// Height of a row in pixels; the style sheet says the same.
+pub const ROW_HEIGHT: usize = 21;
+
+/// The bar of one row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bar {
+    /// Left end, 0 to 1.
+    pub x: f64,
+    /// Width, 0 to 1; the view draws at least two pixels.
+    pub width: f64,
+    /// Part of the bar that a fault held back, from its left end.
+    pub injected: f64,
+    /// Parts on the critical path: left end and width.
+    pub critical: Vec<(f64, f64)>,
+    /// Where the duration is written.
+    pub label: Label,
+}
+
+/// Where a bar's text stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Label {
+    /// Right of the bar.
+    After,
+    /// Left of the bar, because there is no room on the right.
+    Before,
+    /// Nowhere: the bar is so long that it speaks for itself.
+    None,
+}
+
+/// The bar of a row; none if it is outside of the axis.
+#[must_use]
+pub fn bar(
+    tree: &SpanTree,
+    spans: &[SpanView],
+    path: &[Segment],
+    scale: &TimeScale,
+    row: usize,
+) -> Option<Bar> {
+    let node = tree.nodes.get(row)?;
+    let (x, width) = scale.bar(node.start_us, node.end_us)?;
+    let held = critical_path::injected_us(node, spans);
+    let injected = if held > 0 {
+        scale.at(node.start_us + held) - x
+    } else {
+        0.0
+    };
+    let critical = path
+        .iter()
+        .filter(|s| s.row == Some(row))
+        .filter_map(|s| scale.bar(s.start_us, s.end_us))
+        .collect();
+    Some(Bar {
+        x,
+        width,
+        injected: injected.clamp(0.0, width),
+        critical,
+        label: label(x, width),
+    })
+}
+
+fn label(x: f64, width: f64) -> Label {
+    if width > 0.2 {
+        Label::None
+    } else if x + width < 0.84 {
+        Label::After
+    } else {
+        Label::Before
+    }
+}
+
+/// The rows around what is on screen: from, and up to but not including.
+#[must_use]
+pub fn window(rows: usize, first_on_screen: usize) -> (usize, usize) {
+    if rows <= WINDOW_ROWS {
+        return (0, rows);
+    }
+    // Steps of a quarter, so that not every scroll event changes the rows.
+    let step = WINDOW_ROWS / 4;
+    let from = (first_on_screen / step).saturating_sub(1) * step;
+    let from = from.min(rows - WINDOW_ROWS);
+    (from, from + WINDOW_ROWS)
+}
+
+/// A row of the short waterfall on the order page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Telling {
+    /// Row of the tree.
+    pub row: usize,
+    /// Rows of this selection that are above it.
+    pub depth: usize,
+}
+
+/// At most `most` rows that tell the story: roots, failures, votes and decisions, compensations and
+/// what took long; in the order of the tree.
+#[must_use]
+pub fn telling(tree: &SpanTree, spans: &[SpanView], path: &[Segment], most: usize) -> Vec<Telling> {
+    let mut on_path = vec![0_i64; tree.nodes.len()];
+    for segment in path {
+        if let Some(row) = segment.row {
+            on_path[row] += segment.end_us - segment.start_us;
+        }
+    }
+    let mut ranked: Vec<(i64, usize)> = (0..tree.nodes.len())
+        .map(|row| (score(tree, spans, on_path[row], row), row))
+        .collect();
+    ranked.sort_by_key(|&(score, row)| (-score, row));
+    ranked.truncate(most);
+    let mut rows: Vec<usize> = ranked.into_iter().map(|(_, row)| row).collect();
+    rows.sort_unstable();
+    let mut open: Vec<usize> = Vec::new();
+    rows.into_iter()
+        .map(|row| {
+            while open
+                .last()
+                .is_some_and(|&top| row > top + tree.nodes[top].below)
+            {
+                open.pop();
+            }
+            open.push(row);
+            Telling {
+                row,
+                depth: open.len() - 1,
+            }
+        })
+        .collect()
+}
+
+fn score(tree: &SpanTree, spans: &[SpanView], on_path_us: i64, row: usize) -> i64 {
+    let node = &tree.nodes[row];
+    let Some(span) = node.span.and_then(|i| spans.get(i)) else {
+        return 10;
+    };
+    let name = span.name.to_lowercase();
+    let named = |words: &[&str]| words.iter().any(|w| name.contains(w));
+    let mut score = 0;
+    if node.parent.is_none() {
+        score += 1_000;
+    }
+    if span.error {
+        score += 300;
+    }
+    if critical_path::injected_us(node, spans) > 0 {
+        score += 300;
+    }
+    if named(&[
+        "prepare", "vote", "decision", "commit", "abort", "refund", "release", "cancel",
+    ]) {
+        score += 120;
+    }
+    if named(&["authorize", "reserve", "confirm", "place"]) {
+        score += 100;
+    }
+    score += match span.kind {
+        SpanKind::Server | SpanKind::Consumer => 60,
+        SpanKind::Client => 20,
+        SpanKind::Producer => 10,
+        SpanKind::Internal => 0,
+    };
+    if span.attribute("db.system.name").is_some() || span.attribute("db.system").is_some() {
+        score -= 80;
+    }
+    let total = tree.duration_us();
+    score + 100 * (node.end_us - node.start_us) / total + 200 * on_path_us / total
+}
+
+/// What a row is called for people: a failed try says what it failed of.
+#[must_use]
+pub fn failure(span: &SpanView) -> Option<String> {
+    if !span.error {
+        return None;
+    }
+    let status = span.attribute("http.response.status_code");
+    let flags = span.attribute("mesh.response_flags").filter(|f| *f != "-");
+    let parts: Vec<&str> = status.into_iter().chain(flags).collect();
+    if parts.is_empty() {
+        let message = span.message.as_deref().unwrap_or("failed");
+        return Some(message.chars().take(40).collect());
+    }
+    Some(parts.join(" "))
+}
+
+/// Undoes what an earlier step of a saga did.
+#[must_use]
+pub fn is_compensation(span: &SpanView) -> bool {
+    if span.attribute("saga.direction") == Some("compensation") {
+        return true;
+    }
+    let name = span.name.to_lowercase();
+    ["release", "refund", "compensat", "undo"]
+        .iter()
+        .any(|w| name.contains(w))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{span_tree::tests::span, time_scale::Fold};
+
+    fn story() -> Vec<SpanView> {
+        vec![
+            span("root", None, 0, 1_000),
+            span("place", Some("root"), 10, 900),
+            span("db", Some("place"), 20, 1),
+            span("prepare", Some("place"), 100, 300),
+        ]
+    }
+
+    #[test]
+    fn a_bar_stands_where_its_span_was_and_underlines_its_part_of_the_path() {
+        let spans = story();
+        let tree = SpanTree::new(&spans);
+        let path = critical_path::critical_path(&tree);
+        let scale = TimeScale::new(0, 1_000, &[]);
+        let bar = bar(&tree, &spans, &path, &scale, 3).unwrap();
+        assert_eq!((bar.x, bar.width), (0.1, 0.30000000000000004));
+        assert_eq!(bar.critical.len(), 1);
+        assert_eq!(bar.label, Label::None);
+    }
+
+    #[test]
+    fn a_span_of_no_length_still_has_a_bar_and_one_outside_the_zoom_has_none() {
+        let spans = [
+            span("root", None, 0, 1_000),
+            span("mark", Some("root"), 500, 0),
+        ];
+        let tree = SpanTree::new(&spans);
+        let mark = bar(&tree, &spans, &[], &TimeScale::new(0, 1_000, &[]), 1).unwrap();
+        assert_eq!((mark.x, mark.width, mark.label), (0.5, 0.0, Label::After));
+        assert_eq!(
+            bar(&tree, &spans, &[], &TimeScale::new(600, 1_000, &[]), 1),
+            None
+        );
+    }
+
+    #[test]
+    fn the_injected_part_is_never_longer_than_the_bar_even_when_folded() {
+        let mut slow = span("slow", None, 0, 2_030_000);
+        slow.attributes
+            .push((critical_path::INJECTED_DELAY_MS.into(), "9000".into()));
+        let spans = [slow];
+        let tree = SpanTree::new(&spans);
+        let scale = TimeScale::new(
+            0,
+            2_100_000,
+            &[Fold {
+                start_us: 100_000,
+                end_us: 1_900_000,
+            }],
+        );
+        let bar = bar(&tree, &spans, &[], &scale, 0).unwrap();
+        assert!(bar.injected <= bar.width && bar.injected > 0.0);
+    }
+
+    #[test]
+    fn labels_stand_where_there_is_room() {
+        assert_eq!(label(0.1, 0.05), Label::After);
+        assert_eq!(label(0.9, 0.05), Label::Before);
+        assert_eq!(label(0.0, 1.0), Label::None);
+    }
+
+    #[test]
+    fn the_window_covers_what_is_on_screen_and_never_more_than_its_size() {
+        assert_eq!(window(120, 100), (0, 120));
+        for first in [0, 10, 199, 1_234, 4_990] {
+            let (from, to) = window(5_000, first);
+            assert!(
+                from <= first && first < to && to - from == WINDOW_ROWS,
+                "{first}: {from} {to}"
+            );
+            assert!(to >= (first + 60).min(5_000));
+        }
+    }
+
+    #[test]
+    fn the_telling_spans_leave_out_the_database_first_and_keep_their_order_and_depth() {
+        let mut spans = story();
+        spans[2]
+            .attributes
+            .push(("db.system.name".into(), "sqlite".into()));
+        let tree = SpanTree::new(&spans);
+        let path = critical_path::critical_path(&tree);
+        let rows = telling(&tree, &spans, &path, 3);
+        let expected = [
+            Telling { row: 0, depth: 0 },
+            Telling { row: 1, depth: 1 },
+            Telling { row: 3, depth: 2 },
+        ];
+        assert_eq!(rows, expected);
+    }
+
+    #[test]
+    fn a_failed_call_says_its_status_and_flags() {
+        let mut failed = span("try 1", None, 0, 1);
+        assert_eq!(failure(&failed), None);
+        failed.error = true;
+        assert_eq!(failure(&failed).as_deref(), Some("failed"));
+        failed
+            .attributes
+            .push(("http.response.status_code".into(), "503".into()));
+        failed
+            .attributes
+            .push(("mesh.response_flags".into(), "UF".into()));
+        assert_eq!(failure(&failed).as_deref(), Some("503 UF"));
+    }
+}

@@ -1,0 +1,252 @@
+//! The drawer: numbers of the node or edge that was chosen on the map.
+
+use super::{
+    Chosen, Selection,
+    scene::{self, health},
+};
+use crate::{
+    frame::{range::in_range, use_keys, use_range},
+    live::use_live,
+    model::{format, tone::Tone},
+    widget::{Badge, BreakerMark, Icon, ServiceCode, icon},
+};
+use contract::live::{BreakerView, EdgeKind, EdgeView, MapView};
+use leptos::prelude::*;
+
+/// The drawer; nothing while nothing is chosen.
+#[component]
+pub(super) fn Drawer() -> impl IntoView {
+    let Chosen { now, choose } = expect_context::<Chosen>();
+    use_keys(move |key, _| {
+        let taken = key == "Escape" && now.with_untracked(Option::is_some);
+        if taken {
+            choose.run(None);
+        }
+        taken
+    });
+    move || {
+        let selection = now.get()?;
+        let (kind, title) = match &selection {
+            Selection::Node(name) => ("Service", name.clone()),
+            Selection::Edge(from, to) => ("Edge", format!("{from} → {to}")),
+        };
+        let body = match selection {
+            Selection::Node(name) => node_body(name),
+            Selection::Edge(from, to) => edge_body(from, to),
+        };
+        let label = title.clone();
+        Some(view! {
+            <aside class="drawer" aria-label=label>
+                <header>
+                    <span class="hint">{kind}</span>
+                    <h2 class="grow">{title}</h2>
+                    <button
+                        type="button" class="button ghost square" aria-label="Close" title="Esc"
+                        on:click=move |_| choose.run(None)
+                    >
+                        {icon(Icon::Cross)}
+                    </button>
+                </header>
+                {body}
+            </aside>
+        })
+    }
+}
+
+/// Label and value.
+type Fact = (&'static str, String);
+
+fn facts(rows: impl Fn() -> Vec<Fact> + Send + Sync + 'static) -> AnyView {
+    let rows = Memo::new(move |_| rows());
+    view! {
+        <dl class="facts">
+            {move || rows.get().into_iter().map(|(label, value)| view! {
+                <div>
+                    <dt>{label}</dt>
+                    <dd>{value}</dd>
+                </div>
+            }).collect_view()}
+        </dl>
+    }
+    .into_any()
+}
+
+fn red_facts(map: &MapView, name: &str) -> Vec<Fact> {
+    let calls = || map.edges.iter().filter(|e| e.to == name && e.kind != EdgeKind::Message);
+    let rate: f64 = calls().map(|edge| edge.per_second).sum();
+    let failed: f64 = calls().map(|edge| edge.per_second * edge.error_share).sum();
+    let slowest = calls().filter_map(|edge| edge.p95_ms).fold(None, |a: Option<f64>, b| {
+        Some(a.map_or(b, |a| a.max(b)))
+    });
+    let (sent, read) = scene::events_of(map, name);
+    let mut rows = vec![("Calls received", format::rate(rate))];
+    if rate > 0.0 {
+        rows.push(("Failed (5xx or unanswered)", format::share(failed / rate)));
+    }
+    if let Some(slowest) = slowest {
+        rows.push(("Slowest caller's p95", format::duration_ms(slowest)));
+    }
+    if sent + read > 0.0 {
+        rows.push(("Events sent", format::rate(sent)));
+        rows.push(("Events read", format::rate(read)));
+    }
+    rows
+}
+
+fn node_body(name: String) -> AnyView {
+    let live = use_live();
+    let map = live.map();
+    let range = use_range().minutes();
+    let of = name.clone();
+    let rows = move || {
+        map.with(|map| {
+            let face = scene::node_face(map, live.load().get(), &of);
+            let mut rows = red_facts(map, &of);
+            if let Some((ready, all)) = face.instances {
+                rows.push(("Instances up", format!("{ready} of {all}")));
+            }
+            if !face.note.is_empty() {
+                rows.push(("State", face.note));
+            }
+            rows
+        })
+    };
+    let traces = format!("/traces?service={name}");
+    let traces = move || in_range(&traces, range.get());
+    view! {
+        <div class="drawer-body">
+            <p class="hint">"Over the last minute"</p>
+            {facts(rows)}
+            {neighbours(name.clone())}
+            <div class="actions">
+                <a class="button" href=traces>{icon(Icon::Spans)} <span>"Traces of " {name}</span></a>
+            </div>
+        </div>
+    }
+    .into_any()
+}
+
+/// Who calls it, and whom it calls.
+fn neighbours(name: String) -> AnyView {
+    let map = use_live().map();
+    let edges = Memo::new(move |_| {
+        map.with(|map| {
+            let touching = map.edges.iter().filter(|edge| edge.from == name || edge.to == name);
+            touching
+                .map(|edge| (edge.from.clone(), edge.to.clone(), edge.kind, format::rate(edge.per_second)))
+                .collect::<Vec<_>>()
+        })
+    });
+    let row = |(from, to, kind, rate): (String, String, EdgeKind, String)| {
+        let kind = if kind == EdgeKind::Message { "events" } else { "" };
+        let href = format!("/?edge={from}~{to}");
+        view! {
+            <li>
+                <a href=href>
+                    <ServiceCode service=from.clone()/>
+                    <span>{from}</span>
+                    <span class="hint">"→"</span>
+                    <ServiceCode service=to.clone()/>
+                    <span class="grow">{to} " " <span class="hint">{kind}</span></span>
+                    <span>{rate}</span>
+                </a>
+            </li>
+        }
+    };
+    view! {
+        <h3>"Edges"</h3>
+        <ul class="neighbours">{move || edges.get().into_iter().map(row).collect_view()}</ul>
+    }
+    .into_any()
+}
+
+fn breaker_fact(edge: &EdgeView, now_us: i64) -> Option<(Tone, BreakerMark, String)> {
+    let mark = edge.breaker?;
+    let text = match mark {
+        BreakerView::Closed { failures: 0 } => "No failure in a row".to_owned(),
+        BreakerView::Closed { failures } => {
+            format!("{} in a row so far", format::plural(failures.into(), "failure", "failures"))
+        }
+        BreakerView::Open { half_open_at_us } => {
+            let left = (half_open_at_us - now_us).max(0) / 1_000_000;
+            format!("Calls are refused. A probe is let through in {left} s")
+        }
+        BreakerView::HalfOpen => "One probe is let through".to_owned(),
+    };
+    let mark = BreakerMark::from(mark);
+    let tone = match mark {
+        BreakerMark::Closed => Tone::Neutral,
+        BreakerMark::HalfOpen => Tone::Half,
+        BreakerMark::Open => Tone::Open,
+    };
+    Some((tone, mark, text))
+}
+
+fn edge_facts(edge: &EdgeView) -> Vec<Fact> {
+    let mut rows = vec![
+        ("Rate", format::rate(edge.per_second)),
+        ("Failed (5xx or unanswered)", format::share(edge.error_share)),
+    ];
+    if let Some(p95) = edge.p95_ms {
+        rows.push(("p95", format::duration_ms(p95)));
+    }
+    rows.push(("Calls in the window", format::count(edge.calls)));
+    rows
+}
+
+fn edge_body(from: String, to: String) -> AnyView {
+    let live = use_live();
+    let map = live.map();
+    let range = use_range().minutes();
+    let traces = format!("/traces?service={to}");
+    let slow = format!("/traces?service={to}&min={}", 500);
+    let (a, b) = (from.clone(), to.clone());
+    let found = Memo::new(move |_| {
+        map.with(|map| {
+            let between = map.edges.iter().filter(|edge| edge.from == a && edge.to == b);
+            between.cloned().collect::<Vec<_>>()
+        })
+    });
+    let one = move |edge: EdgeView| {
+        let kind = match edge.kind {
+            EdgeKind::Call => "Calls",
+            EdgeKind::Message => "Events over the bus",
+            EdgeKind::Commit => "Two-phase commit",
+        };
+        let breaker = breaker_fact(&edge, live.now_us().get()).map(|(tone, mark, text)| view! {
+            <p class="breaker-line">
+                <Badge tone=tone text=format!("breaker {}", mark.word())/>
+                <span>{text}</span>
+            </p>
+        });
+        let rows = edge_facts(&edge);
+        view! {
+            <h3 class=health(&edge).class()>{kind}</h3>
+            {breaker}
+            {facts(move || rows.clone())}
+        }
+        .into_any()
+    };
+    view! {
+        <div class="drawer-body">
+            <p class="hint">"Over the last minute"</p>
+            {move || {
+                let edges = found.get();
+                if edges.is_empty() {
+                    view! { <p>"Nothing was sent over this edge."</p> }.into_any()
+                } else {
+                    edges.into_iter().map(one).collect_view().into_any()
+                }
+            }}
+            <div class="actions">
+                <a class="button" href=move || in_range(&traces, range.get())>
+                    {icon(Icon::Spans)} <span>"Traces of " {to}</span>
+                </a>
+                <a class="button" href=move || in_range(&slow, range.get())>
+                    {icon(Icon::Clock)} <span>"Slow traces"</span>
+                </a>
+            </div>
+        </div>
+    }
+    .into_any()
+}

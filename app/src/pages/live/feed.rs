@@ -1,0 +1,201 @@
+//! The feed of orders and the tally of the last five minutes.
+
+use super::feed_model::{Filter, arrange, hold, placed_per_second, tally_bar, time, tone, yours};
+use crate::{
+    frame::{
+        Command, load,
+        state::{LOAD_START, use_commands},
+    },
+    live::use_live,
+    model::{format, tone::Tone},
+    widget::{EmptyState, MiniStepper, Segmented},
+};
+use contract::order::{OrderRow, StepMark};
+use leptos::prelude::*;
+
+/// Inner width of the tally's bar, in the units of its drawing.
+const BAR: f64 = 272.0;
+
+/// The feed.
+#[component]
+pub(super) fn Feed() -> impl IntoView {
+    let live = use_live();
+    let filter = RwSignal::new(Filter::All);
+    let word = Signal::derive(move || filter.get().word().to_owned());
+    let choices = vec![("all", "All"), ("failed", "Failed"), ("yours", "Yours")];
+    let per_second = move || format::rate(live.tally().with(placed_per_second));
+    view! {
+        <section class="feed" aria-label="Orders">
+            <header>
+                <h2>"Orders"</h2>
+                <span class="hint grow">{per_second}</span>
+                <Segmented
+                    label="Which orders" name="feed" choices=choices value=word
+                    on_choose=move |value: String| filter.set(Filter::parse(&value))
+                />
+            </header>
+            <FeedList filter=filter/>
+            <Tally/>
+        </section>
+    }
+    .into_any()
+}
+
+/// The rows. They hold still while somebody points at them or has the focus in them.
+#[component]
+fn FeedList(filter: RwSignal<Filter>) -> impl IntoView {
+    let orders = use_live().orders();
+    let wanted = Memo::new(move |_| orders.with(|rows| arrange(rows, filter.get())));
+    let (hovered, focused) = (RwSignal::new(false), RwSignal::new(false));
+    let held = Memo::new(move |held: Option<&Option<Vec<String>>>| {
+        filter.track();
+        let holding = hovered.get() || focused.get();
+        match held {
+            Some(Some(ids)) if holding => Some(ids.clone()),
+            _ => holding.then(|| wanted.get_untracked()),
+        }
+    });
+    let shown = Memo::new(move |_| match held.get() {
+        Some(held) => wanted.with(|wanted| self::hold(&held, wanted)),
+        None => (wanted.get(), 0),
+    });
+    let new = move || shown.with(|(_, new)| *new);
+    let let_go = move |_| {
+        hovered.set(false);
+        focused.set(false);
+    };
+    view! {
+        <div
+            class="feed-list"
+            on:mouseenter=move |_| hovered.set(true)
+            on:mouseleave=move |_| hovered.set(false)
+            on:focusin=move |_| focused.set(true)
+            on:focusout=move |_| focused.set(false)
+        >
+            <Show when=move || { new() > 0 }>
+                <button type="button" class="feed-new" on:click=let_go>
+                    {move || format!("{} new", new())}
+                </button>
+            </Show>
+            <Show when=move || shown.with(|(ids, _)| ids.is_empty())>
+                <FeedEmpty filter=filter/>
+            </Show>
+            <ul>
+                <For each=move || shown.with(|(ids, _)| ids.clone()) key=String::clone let:id>
+                    {feed_row(id)}
+                </For>
+            </ul>
+        </div>
+    }
+    .into_any()
+}
+
+fn feed_row(id: String) -> AnyView {
+    let live = use_live();
+    let of = id.clone();
+    let row = Memo::new(move |last: Option<&Option<OrderRow>>| {
+        let found = live.orders().with(|rows| rows.iter().find(|row| row.order_id == of).cloned());
+        // A row that just left the feed keeps its face until it is taken away.
+        found.or_else(|| last.cloned().flatten())
+    });
+    let Some(first) = row.get_untracked() else { return ().into_any() };
+    let mine = yours(&first);
+    let steps = Signal::derive(move || row.with(|row| row.as_ref().map_or([StepMark::NotReached; 3], |row| row.steps)));
+    let time = Memo::new(move |_| {
+        row.with(|row| row.as_ref().map_or_else(Default::default, |row| time(row, live.now_us().get())))
+    });
+    let slow = Signal::derive(move || time.with(|(_, slow)| *slow));
+    let class = move || {
+        let tone = row.with(|row| row.as_ref().map_or(Tone::Neutral, tone));
+        if slow.get() { Tone::Warn.class() } else { tone.class() }
+    };
+    let phase = move || {
+        let phase = row.with(|row| row.as_ref().map(|row| row.phase.clone()).unwrap_or_default());
+        if slow.get() { format!("{phase}, slow") } else { phase }
+    };
+    view! {
+        <li class:yours=mine>
+            <a href=format!("/orders/{id}") class=class>
+                <span class="mono">{id.clone()}</span>
+                {mine.then(|| view! { <span class="tag">"Yours"</span> })}
+                <span class="amount">{format::money(first.total)}</span>
+                <MiniStepper steps=steps slow=slow/>
+                <span class="phase">{phase}</span>
+                <span class="took" class:slow=move || slow.get()>{move || time.with(|(text, _)| text.clone())}</span>
+            </a>
+        </li>
+    }
+    .into_any()
+}
+
+#[component]
+fn FeedEmpty(filter: RwSignal<Filter>) -> impl IntoView {
+    let run = use_commands();
+    move || match filter.get() {
+        Filter::All => view! {
+            <EmptyState title="No orders yet" text="Place one, or start the load generator.">
+                <a
+                    class="button primary" href="/orders/new"
+                    on:click=move |event| {
+                        event.prevent_default();
+                        event.stop_propagation();
+                        run.run(Command::PlaceOrder);
+                    }
+                >
+                    "Place order"
+                </a>
+                <form method="post" action="/load">
+                    <button
+                        class="button" name="per_second" value=LOAD_START
+                        on:click=move |event| {
+                            event.prevent_default();
+                            run.run(Command::LoadTo(LOAD_START));
+                        }
+                    >
+                        {format!("Start load, {}", load::label(LOAD_START))}
+                    </button>
+                </form>
+            </EmptyState>
+        }
+        .into_any(),
+        Filter::Failed => view! {
+            <EmptyState title="No failed orders" text="None of the newest orders was cancelled."/>
+        }
+        .into_any(),
+        Filter::Yours => view! {
+            <EmptyState title="No order of yours" text="Orders you place at this page stand here."/>
+        }
+        .into_any(),
+    }
+}
+
+/// What became of the orders of the last five minutes.
+#[component]
+fn Tally() -> impl IntoView {
+    let tally = use_live().tally();
+    let widths = Memo::new(move |_| tally.with(|tally| tally_bar(tally, BAR)));
+    let count = move |of: fn(&contract::live::OrderTally) -> u64| move || format::count(tally.with(of));
+    let minutes = move || format!("Last {} min", tally.with(|tally| (tally.window_seconds / 60).max(1)));
+    view! {
+        <a class="tally" href="/orders">
+            <span class="row">
+                <span>{minutes}</span>
+                <span>{count(|tally| tally.placed)} " placed"</span>
+            </span>
+            <svg class="tally-bar" viewBox=format!("0 0 {BAR} 6") preserveAspectRatio="none" aria-hidden="true">
+                <rect class="bar-done" height="6" x="0" width=move || widths.get()[0]></rect>
+                <rect class="bar-undone" height="6" x=move || widths.get()[0] width=move || widths.get()[1]></rect>
+                <rect
+                    class="bar-running" height="6"
+                    x=move || widths.get()[0] + widths.get()[1] width=move || widths.get()[2]
+                ></rect>
+            </svg>
+            <span class="row counts">
+                <span><b>{count(|tally| tally.confirmed)}</b> " confirmed"</span>
+                <span><b>{count(|tally| tally.cancelled)}</b> " cancelled"</span>
+                <span><b>{count(|tally| tally.running)}</b> " running"</span>
+            </span>
+        </a>
+    }
+    .into_any()
+}

@@ -1,0 +1,494 @@
+//! Where everything stands on the service map: fixed, the same at every start.
+//!
+//! Callers left, owners of data right, the bus below. Services nobody planned for get a spare
+//! column, edges nobody planned for a plain curve. Pure geometry: no data, no markup.
+
+use contract::{live::EdgeKind, service as s};
+use std::fmt::Write;
+
+/// A point of the map.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Point {
+    /// To the right.
+    pub x: f64,
+    /// Down.
+    pub y: f64,
+}
+
+/// Short for a point.
+#[must_use]
+pub const fn at(x: f64, y: f64) -> Point {
+    Point { x, y }
+}
+
+/// A box of the map.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rect {
+    /// Left.
+    pub x: f64,
+    /// Top.
+    pub y: f64,
+    /// Width.
+    pub w: f64,
+    /// Height.
+    pub h: f64,
+}
+
+impl Rect {
+    const fn new(x: f64, y: f64, w: f64, h: f64) -> Self {
+        Self { x, y, w, h }
+    }
+
+    /// Its centre.
+    #[must_use]
+    pub const fn centre(self) -> Point {
+        at(self.x + self.w / 2.0, self.y + self.h / 2.0)
+    }
+}
+
+/// How a node is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NodeKind {
+    /// The browser and the load generator: an icon instead of a code.
+    Caller,
+    /// A service: code, name, instances, sparkline.
+    Service,
+    /// A service that leads others: one more line for its note.
+    Group,
+    /// The bus: one long bar.
+    Bus,
+}
+
+/// One node.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NodeShape {
+    /// Name of the service.
+    pub name: String,
+    /// Its box.
+    pub rect: Rect,
+    /// How it is drawn.
+    pub kind: NodeKind,
+}
+
+/// Cubic curves one after the other.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Curve(pub Vec<[Point; 4]>);
+
+impl Curve {
+    /// An S from left to right: it leaves and arrives horizontally.
+    #[must_use]
+    pub fn across(from: Point, to: Point) -> Self {
+        let middle = f64::midpoint(from.x, to.x);
+        Self(vec![[from, at(middle, from.y), at(middle, to.y), to]])
+    }
+
+    /// An S downwards: it leaves and arrives vertically.
+    #[must_use]
+    pub fn down(from: Point, to: Point) -> Self {
+        let middle = f64::midpoint(from.y, to.y);
+        Self(vec![[from, at(from.x, middle), at(to.x, middle), to]])
+    }
+
+    /// Leaves and arrives at the right side, bent outwards by so much.
+    fn bow(from: Point, to: Point, bend: f64) -> Self {
+        Self(vec![[from, at(from.x + bend, from.y), at(to.x + bend, to.y), to]])
+    }
+
+    /// As the `d` of a path.
+    #[must_use]
+    pub fn path(&self) -> String {
+        let mut d = String::new();
+        for (i, [p0, p1, p2, p3]) in self.0.iter().enumerate() {
+            if i == 0 {
+                let _ = write!(d, "M{} {}", p0.x, p0.y);
+            }
+            let _ = write!(d, "C{} {} {} {} {} {}", p1.x, p1.y, p2.x, p2.y, p3.x, p3.y);
+        }
+        d
+    }
+
+    /// The point after a share of the way (by parameter, which is near enough to length).
+    #[must_use]
+    pub fn point(&self, share: f64) -> Point {
+        #[expect(clippy::cast_precision_loss, reason = "a handful of segments")]
+        let count = self.0.len() as f64;
+        let along = share.clamp(0.0, 1.0) * count;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index")]
+        let index = (along.floor() as usize).min(self.0.len().saturating_sub(1));
+        let Some([p0, p1, p2, p3]) = self.0.get(index) else { return Point::default() };
+        #[expect(clippy::cast_precision_loss, reason = "a handful of segments")]
+        let t = along - index as f64;
+        let u = 1.0 - t;
+        let mix = |a: f64, b: f64, c: f64, d: f64| {
+            u * u * u * a + 3.0 * u * u * t * b + 3.0 * u * t * t * c + t * t * t * d
+        };
+        at(mix(p0.x, p1.x, p2.x, p3.x), mix(p0.y, p1.y, p2.y, p3.y))
+    }
+}
+
+/// Which side of its point a label stands on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Anchor {
+    /// To the right of it.
+    Start,
+    /// Around it.
+    Middle,
+    /// To the left of it.
+    End,
+}
+
+/// One edge.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EdgeShape {
+    /// Caller or producer.
+    pub from: String,
+    /// Callee; the bus for events.
+    pub to: String,
+    /// Traffic.
+    pub kind: EdgeKind,
+    /// Its line.
+    pub curve: Curve,
+    /// Baseline of the first line of its label.
+    pub label: Point,
+    /// How the label stands.
+    pub anchor: Anchor,
+    /// Where the breaker sits, as a share of the way.
+    pub breaker: f64,
+    /// Drawn thin and grey even without traffic.
+    pub always: bool,
+}
+
+/// A whole layout.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Layout {
+    /// Width of the drawing.
+    pub width: f64,
+    /// Height of the drawing.
+    pub height: f64,
+    /// Nodes; the bus too.
+    pub nodes: Vec<NodeShape>,
+    /// Planned edges.
+    pub edges: Vec<EdgeShape>,
+    /// First place of the spare column and the step to the next.
+    spare: (Rect, f64),
+}
+
+/// Places in the spare column; what is beyond stands in the table only.
+pub const SPARE_PLACES: u32 = 3;
+
+impl Layout {
+    /// The node of that name.
+    #[must_use]
+    pub fn node(&self, name: &str) -> Option<&NodeShape> {
+        self.nodes.iter().find(|node| node.name == name)
+    }
+
+    /// The planned edge between two nodes.
+    #[must_use]
+    pub fn edge(&self, from: &str, to: &str, kind: EdgeKind) -> Option<&EdgeShape> {
+        self.edges.iter().find(|edge| edge.from == from && edge.to == to && edge.kind == kind)
+    }
+
+    /// The box of the n-th service without a place of its own; none when the column is full.
+    #[must_use]
+    pub fn spare(&self, n: u32) -> Option<Rect> {
+        let (first, step) = self.spare;
+        (n < SPARE_PLACES).then(|| Rect { y: first.y + step * f64::from(n), ..first })
+    }
+
+    /// A plain curve between two boxes that no edge was planned for.
+    #[must_use]
+    pub fn plain(from: &NodeShape, to: &NodeShape, kind: EdgeKind) -> EdgeShape {
+        let (a, b) = (from.rect, to.rect);
+        let curve = if b.x >= a.x + a.w {
+            Curve::across(at(a.x + a.w, a.centre().y), at(b.x, b.centre().y))
+        } else if a.x >= b.x + b.w {
+            Curve::across(at(a.x, a.centre().y), at(b.x + b.w, b.centre().y))
+        } else if b.y >= a.y + a.h {
+            Curve::down(at(a.centre().x, a.y + a.h), at(b.centre().x, b.y))
+        } else {
+            Curve::down(at(a.centre().x, a.y), at(b.centre().x, b.y + b.h))
+        };
+        let middle = curve.point(0.5);
+        EdgeShape {
+            from: from.name.clone(),
+            to: to.name.clone(),
+            kind,
+            curve,
+            label: at(middle.x, middle.y - 4.0),
+            anchor: Anchor::Middle,
+            breaker: 0.82,
+            always: false,
+        }
+    }
+}
+
+fn node(name: &str, kind: NodeKind, rect: Rect) -> NodeShape {
+    NodeShape { name: name.to_owned(), rect, kind }
+}
+
+struct Plan(Vec<EdgeShape>);
+
+impl Plan {
+    fn add(&mut self, ends: (&str, &str), kind: EdgeKind, curve: Curve, label: (Point, Anchor)) {
+        self.0.push(EdgeShape {
+            from: ends.0.to_owned(),
+            to: ends.1.to_owned(),
+            kind,
+            curve,
+            label: label.0,
+            anchor: label.1,
+            breaker: 0.84,
+            always: true,
+        });
+    }
+
+    /// Sets the place of the breaker of the last edge.
+    fn breaker(&mut self, share: f64) {
+        if let Some(edge) = self.0.last_mut() {
+            edge.breaker = share;
+        }
+    }
+
+    /// The last edge is drawn only when it carries something.
+    fn optional(&mut self) {
+        if let Some(edge) = self.0.last_mut() {
+            edge.always = false;
+        }
+    }
+}
+
+/// The layout of a wide screen, 1056 × 572.
+#[must_use]
+pub fn wide() -> Layout {
+    use NodeKind::{Bus, Caller, Group, Service};
+    let nodes = vec![
+        node(s::BROWSER, Caller, Rect::new(16.0, 169.0, 92.0, 50.0)),
+        node(s::LOAD, Caller, Rect::new(16.0, 271.0, 92.0, 50.0)),
+        node(s::GATEWAY, Service, Rect::new(208.0, 214.0, 120.0, 60.0)),
+        node(s::CATALOG, Service, Rect::new(452.0, 49.0, 124.0, 58.0)),
+        node(s::USERS, Service, Rect::new(452.0, 147.0, 124.0, 58.0)),
+        node(s::ORDERS, Service, Rect::new(452.0, 293.0, 124.0, 58.0)),
+        node(s::RECOMMENDATIONS, Service, Rect::new(186.0, 405.0, 164.0, 57.0)),
+        node(s::PAYMENTS, Group, Rect::new(682.0, 148.0, 143.0, 80.0)),
+        node(s::INVENTORY, Service, Rect::new(640.0, 377.0, 128.0, 58.0)),
+        node(s::BANK_CUSTOMER, Service, Rect::new(895.0, 83.0, 146.0, 58.0)),
+        node(s::BANK_MERCHANT, Service, Rect::new(895.0, 233.0, 146.0, 58.0)),
+        node(s::BUS, Bus, Rect::new(186.0, 522.0, 650.0, 32.0)),
+    ];
+    let mut plan = Plan(Vec::new());
+    wide_calls(&mut plan);
+    wide_orders(&mut plan);
+    wide_banks(&mut plan);
+    wide_events(&mut plan);
+    Layout {
+        width: 1056.0,
+        height: 572.0,
+        nodes,
+        edges: plan.0,
+        spare: (Rect::new(16.0, 372.0, 140.0, 46.0), 56.0),
+    }
+}
+
+fn wide_calls(plan: &mut Plan) {
+    use Anchor::{Middle, Start};
+    let call = EdgeKind::Call;
+    let to_gateway = (at(172.0, 187.0), Middle);
+    let curve = Curve::across(at(108.0, 194.0), at(208.0, 236.0));
+    plan.add((s::BROWSER, s::GATEWAY), call, curve, to_gateway);
+    let curve = Curve::across(at(108.0, 296.0), at(208.0, 252.0));
+    plan.add((s::LOAD, s::GATEWAY), call, curve, (at(168.0, 315.0), Middle));
+    let curve = Curve::across(at(328.0, 228.0), at(452.0, 78.0));
+    plan.add((s::GATEWAY, s::CATALOG), call, curve, (at(384.0, 137.0), Middle));
+    plan.breaker(0.77);
+    let curve = Curve::across(at(328.0, 240.0), at(452.0, 176.0));
+    plan.add((s::GATEWAY, s::USERS), call, curve, (at(404.0, 204.0), Middle));
+    plan.breaker(0.77);
+    let curve = Curve::across(at(328.0, 264.0), at(452.0, 322.0));
+    plan.add((s::GATEWAY, s::ORDERS), call, curve, (at(380.0, 294.0), Middle));
+    plan.breaker(0.79);
+    let straight = [at(328.0, 252.0), at(430.0, 254.0), at(520.0, 254.0), at(600.0, 254.0)];
+    let rise = [at(600.0, 254.0), at(650.0, 254.0), at(640.0, 200.0), at(682.0, 200.0)];
+    let curve = Curve(vec![straight, rise]);
+    plan.add((s::GATEWAY, s::PAYMENTS), call, curve, (at(510.0, 232.0), Middle));
+    plan.breaker(0.86);
+    let curve = Curve::down(at(268.0, 274.0), at(268.0, 405.0));
+    plan.add((s::GATEWAY, s::RECOMMENDATIONS), call, curve, (at(288.0, 345.0), Start));
+    plan.breaker(0.54);
+}
+
+fn wide_orders(plan: &mut Plan) {
+    use Anchor::{Middle, Start};
+    let call = EdgeKind::Call;
+    let curve = Curve::bow(at(576.0, 304.0), at(576.0, 186.0), 40.0);
+    plan.add((s::ORDERS, s::USERS), call, curve, (at(636.0, 288.0), Start));
+    plan.breaker(0.86);
+    let curve = Curve::bow(at(576.0, 312.0), at(576.0, 88.0), 84.0);
+    plan.add((s::ORDERS, s::CATALOG), call, curve, (at(640.0, 108.0), Start));
+    plan.breaker(0.88);
+    let curve = Curve::across(at(576.0, 320.0), at(682.0, 212.0));
+    plan.add((s::ORDERS, s::PAYMENTS), call, curve, (at(629.0, 290.0), Middle));
+    plan.optional();
+    let curve = Curve::across(at(576.0, 336.0), at(640.0, 406.0));
+    plan.add((s::ORDERS, s::INVENTORY), call, curve, (at(612.0, 372.0), Middle));
+    plan.optional();
+}
+
+fn wide_banks(plan: &mut Plan) {
+    let commit = EdgeKind::Commit;
+    let curve = Curve::across(at(825.0, 172.0), at(895.0, 112.0));
+    plan.add((s::PAYMENTS, s::BANK_CUSTOMER), commit, curve, (at(842.0, 112.0), Anchor::Middle));
+    plan.breaker(0.5);
+    let curve = Curve::across(at(825.0, 204.0), at(895.0, 262.0));
+    plan.add((s::PAYMENTS, s::BANK_MERCHANT), commit, curve, (at(842.0, 270.0), Anchor::Middle));
+    plan.breaker(0.5);
+}
+
+fn wide_events(plan: &mut Plan) {
+    let message = EdgeKind::Message;
+    let drops = [
+        (s::RECOMMENDATIONS, at(268.0, 462.0), at(282.0, 488.0), Anchor::Start),
+        (s::ORDERS, at(514.0, 351.0), at(528.0, 434.0), Anchor::Start),
+        (s::INVENTORY, at(704.0, 435.0), at(718.0, 475.0), Anchor::Start),
+        (s::PAYMENTS, at(797.0, 228.0), at(785.0, 320.0), Anchor::End),
+    ];
+    for (name, from, label, anchor) in drops {
+        let curve = Curve::down(from, at(from.x, 522.0));
+        plan.add((name, s::BUS), message, curve, (label, anchor));
+    }
+}
+
+/// The layout of a phone, 390 × 430: top to bottom, no events, no sparklines.
+#[must_use]
+pub fn phone() -> Layout {
+    use NodeKind::{Caller, Service};
+    let nodes = vec![
+        node(s::BROWSER, Caller, Rect::new(8.0, 10.0, 154.0, 32.0)),
+        node(s::LOAD, Caller, Rect::new(228.0, 10.0, 154.0, 32.0)),
+        node(s::GATEWAY, Service, Rect::new(130.0, 84.0, 130.0, 42.0)),
+        node(s::USERS, Service, Rect::new(8.0, 176.0, 68.0, 42.0)),
+        node(s::CATALOG, Service, Rect::new(80.0, 176.0, 86.0, 42.0)),
+        node(s::RECOMMENDATIONS, Service, Rect::new(170.0, 176.0, 131.0, 42.0)),
+        node(s::ORDERS, Service, Rect::new(305.0, 176.0, 78.0, 42.0)),
+        node(s::INVENTORY, Service, Rect::new(8.0, 274.0, 108.0, 42.0)),
+        node(s::PAYMENTS, Service, Rect::new(150.0, 274.0, 232.0, 42.0)),
+        node(s::BANK_CUSTOMER, Service, Rect::new(124.0, 374.0, 126.0, 42.0)),
+        node(s::BANK_MERCHANT, Service, Rect::new(256.0, 374.0, 126.0, 42.0)),
+    ];
+    let mut plan = Plan(Vec::new());
+    let call = EdgeKind::Call;
+    let mut down = |from: &str, to: &str, kind, a: Point, b: Point| {
+        let curve = Curve::down(a, b);
+        let middle = curve.point(0.6);
+        plan.add((from, to), kind, curve, (at(middle.x + 8.0, middle.y), Anchor::Start));
+    };
+    down(s::BROWSER, s::GATEWAY, call, at(85.0, 42.0), at(176.0, 84.0));
+    down(s::LOAD, s::GATEWAY, call, at(305.0, 42.0), at(214.0, 84.0));
+    down(s::GATEWAY, s::USERS, call, at(160.0, 126.0), at(42.0, 176.0));
+    down(s::GATEWAY, s::CATALOG, call, at(180.0, 126.0), at(123.0, 176.0));
+    down(s::GATEWAY, s::RECOMMENDATIONS, call, at(200.0, 126.0), at(235.0, 176.0));
+    down(s::GATEWAY, s::ORDERS, call, at(226.0, 126.0), at(344.0, 176.0));
+    down(s::PAYMENTS, s::BANK_CUSTOMER, EdgeKind::Commit, at(220.0, 316.0), at(187.0, 374.0));
+    down(s::PAYMENTS, s::BANK_MERCHANT, EdgeKind::Commit, at(300.0, 316.0), at(319.0, 374.0));
+    Layout {
+        width: 390.0,
+        height: 430.0,
+        nodes,
+        edges: plan.0,
+        spare: (Rect::new(8.0, 340.0, 108.0, 26.0), 29.0),
+    }
+}
+
+/// A direction of the arrow keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Arrow left.
+    Left,
+    /// Arrow right.
+    Right,
+    /// Arrow up.
+    Up,
+    /// Arrow down.
+    Down,
+}
+
+/// The nearest of some points in a direction; sideways distance counts double.
+#[must_use]
+pub fn nearest(from: Point, points: &[Point], direction: Direction) -> Option<usize> {
+    let cost = |point: &Point| {
+        let (dx, dy) = (point.x - from.x, point.y - from.y);
+        let (ahead, aside) = match direction {
+            Direction::Left => (-dx, dy),
+            Direction::Right => (dx, dy),
+            Direction::Up => (-dy, dx),
+            Direction::Down => (dy, dx),
+        };
+        (ahead > 1.0).then(|| ahead + 2.0 * aside.abs())
+    };
+    let costs = points.iter().enumerate().filter_map(|(i, point)| Some((i, cost(point)?)));
+    costs.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(i, _)| i)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_service_has_a_place_and_no_two_boxes_overlap() {
+        let layout = wide();
+        for known in s::SERVICES {
+            assert!(layout.node(known.name).is_some(), "{}", known.name);
+        }
+        for layout in [wide(), phone()] {
+            for (i, a) in layout.nodes.iter().enumerate() {
+                for b in &layout.nodes[i + 1..] {
+                    let (r, q) = (a.rect, b.rect);
+                    let apart = r.x + r.w <= q.x || q.x + q.w <= r.x || r.y + r.h <= q.y || q.y + q.h <= r.y;
+                    assert!(apart, "{} and {}", a.name, b.name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn planned_edges_begin_and_end_at_the_boxes_they_join() {
+        let touches = |rect: Rect, p: Point| {
+            let inside = |v: f64, low: f64, size: f64| v >= low - 1.0 && v <= low + size + 1.0;
+            inside(p.x, rect.x, rect.w) && inside(p.y, rect.y, rect.h)
+        };
+        for layout in [wide(), phone()] {
+            for edge in &layout.edges {
+                let ends = (layout.node(&edge.from).unwrap(), layout.node(&edge.to).unwrap());
+                assert!(touches(ends.0.rect, edge.curve.point(0.0)), "{} leaves", edge.from);
+                assert!(touches(ends.1.rect, edge.curve.point(1.0)), "{} arrives", edge.to);
+            }
+        }
+    }
+
+    #[test]
+    fn services_nobody_planned_for_get_places_of_their_own_until_the_column_is_full() {
+        let layout = wide();
+        let places: Vec<_> = (0..SPARE_PLACES).filter_map(|n| layout.spare(n)).collect();
+        assert_eq!(places.len(), SPARE_PLACES as usize);
+        assert!(places[1].y > places[0].y + places[0].h);
+        assert_eq!(layout.spare(SPARE_PLACES), None);
+    }
+
+    #[test]
+    fn a_plain_edge_leaves_on_the_side_of_its_target() {
+        let layout = wide();
+        let (users, gateway) = (layout.node(s::USERS).unwrap(), layout.node(s::GATEWAY).unwrap());
+        let edge = Layout::plain(users, gateway, EdgeKind::Call);
+        assert_eq!(edge.curve.point(0.0).x, users.rect.x);
+        assert_eq!(edge.curve.point(1.0).x, gateway.rect.x + gateway.rect.w);
+    }
+
+    #[test]
+    fn arrow_keys_go_to_the_nearest_thing_in_their_direction() {
+        let points = [at(0.0, 0.0), at(100.0, 5.0), at(60.0, 90.0), at(-40.0, 0.0)];
+        assert_eq!(nearest(points[0], &points, Direction::Right), Some(1));
+        assert_eq!(nearest(points[0], &points, Direction::Left), Some(3));
+        assert_eq!(nearest(points[0], &points, Direction::Down), Some(2));
+        assert_eq!(nearest(points[0], &points, Direction::Up), None);
+    }
+}

@@ -1,0 +1,256 @@
+//! The live page: service map, what changed, orders, RED charts.
+
+pub mod charts;
+pub mod charts_model;
+pub mod drawer;
+pub mod feed;
+pub mod feed_model;
+pub mod layout;
+pub mod map;
+pub mod particles;
+pub mod particles_model;
+pub mod scene;
+pub mod table;
+pub mod table_model;
+
+use crate::{
+    frame::{range::use_set_query, use_keys},
+    live::use_live,
+    model::{format, tone::Tone},
+    widget::{Badge, BreakerGlyph, BreakerMark, Clock, Icon, Segmented, icon},
+};
+use contract::live::ChangeView;
+use leptos::{html, prelude::*};
+use leptos_meta::Title;
+use leptos_router::hooks::use_query_map;
+
+/// Something on the map that was chosen: kept in the address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Selection {
+    /// A service.
+    Node(String),
+    /// An edge between two services.
+    Edge(String, String),
+}
+
+/// What is chosen, and how to choose.
+#[derive(Clone, Copy)]
+pub struct Chosen {
+    /// From the address.
+    pub now: Memo<Option<Selection>>,
+    /// Puts it into the address; none closes the drawer.
+    pub choose: Callback<Option<Selection>>,
+}
+
+fn provide_chosen() -> Chosen {
+    let query = use_query_map();
+    let set = use_set_query();
+    let now = Memo::new(move |_| {
+        query.with(|query| {
+            let edge = query.get_str("edge").and_then(|edge| edge.split_once('~'));
+            let node = query.get_str("node").map(|node| Selection::Node(node.to_owned()));
+            edge.map(|(from, to)| Selection::Edge(from.to_owned(), to.to_owned())).or(node)
+        })
+    });
+    let choose = Callback::new(move |selection: Option<Selection>| {
+        let (node, edge) = match selection {
+            Some(Selection::Node(name)) => (Some(name), None),
+            Some(Selection::Edge(from, to)) => (None, Some(format!("{from}~{to}"))),
+            None => (None, None),
+        };
+        set.run(vec![("node", node), ("edge", edge)]);
+    });
+    let chosen = Chosen { now, choose };
+    provide_context(chosen);
+    chosen
+}
+
+/// The live page.
+#[component]
+pub fn LivePage() -> impl IntoView {
+    let live = use_live();
+    view! {
+        <Title text="Live"/>
+        <h1 class="sr">"Live"</h1>
+        <Suspense>
+            {move || Suspend::new(async move {
+                live.ready().await;
+                view! { <LiveBody/> }
+            })}
+        </Suspense>
+    }
+    .into_any()
+}
+
+#[component]
+fn LiveBody() -> impl IntoView {
+    let chosen = provide_chosen();
+    let open = move || chosen.now.with(Option::is_some);
+    view! {
+        <div class="live" class:with-drawer=open>
+            <MapPanel/>
+            <charts::ChartRow/>
+            <feed::Feed/>
+            <drawer::Drawer/>
+        </div>
+    }
+    .into_any()
+}
+
+/// Title row, map or table, what changed, legend.
+#[component]
+fn MapPanel() -> impl IntoView {
+    let layer = RwSignal::new("traffic".to_owned());
+    let query = use_query_map();
+    let set = use_set_query();
+    let as_table = Memo::new(move |_| query.with(|query| query.get_str("view") == Some("table")));
+    let toggle = move || {
+        let next = (!as_table.get_untracked()).then(|| "table".to_owned());
+        set.run(vec![("view", next)]);
+    };
+    use_keys(move |key, _| {
+        let taken = key == "t";
+        if taken {
+            toggle();
+        }
+        taken
+    });
+    let panel = NodeRef::<html::Section>::new();
+    let fill = move |_| {
+        let full = document().fullscreen_element().is_some();
+        match panel.get_untracked() {
+            Some(panel) if !full => drop(panel.request_fullscreen()),
+            _ => document().exit_fullscreen(),
+        }
+    };
+    let table_link = move || if as_table.get() { "/" } else { "/?view=table" };
+    let choices = vec![("traffic", "Traffic"), ("events", "Events"), ("2pc", "2PC")];
+    view! {
+        <section class="map-panel" aria-label="Service map" node_ref=panel>
+            <header class="map-head">
+                <h2>"Service map"</h2>
+                <MapWindow/>
+                <Badges/>
+                <span class="grow"></span>
+                <Segmented
+                    label="Layer" name="layer" choices=choices value=layer
+                    on_choose=move |value| layer.set(value)
+                />
+                <a
+                    class="button table-button" href=table_link aria-current=move || as_table.get().then_some("true")
+                    on:click=move |event| {
+                        event.prevent_default();
+                        event.stop_propagation();
+                        toggle();
+                    }
+                >
+                    {icon(Icon::List)}
+                    <span>{move || if as_table.get() { "Map" } else { "Table" }}</span>
+                </a>
+                <button type="button" class="button square fill-button" aria-label="Fill the screen" on:click=fill>
+                    {icon(Icon::Expand)}
+                </button>
+            </header>
+            {move || if as_table.get() {
+                view! { <table::MapTable/> }.into_any()
+            } else {
+                view! {
+                    <map::Stage layer=layer/>
+                    <Changes/>
+                    <Legend/>
+                }
+                .into_any()
+            }}
+        </section>
+    }
+    .into_any()
+}
+
+#[component]
+fn MapWindow() -> impl IntoView {
+    let map = use_live().map();
+    let text = move || {
+        let seconds = map.with(|map| map.window_seconds);
+        if seconds == 0 { String::new() } else { format!("over the last {seconds} s") }
+    };
+    view! { <span class="hint">{text}</span> }
+}
+
+/// What deviates, as badges; nothing when all is well.
+#[component]
+fn Badges() -> impl IntoView {
+    let map = use_live().map();
+    let summary = Memo::new(move |_| map.with(scene::summary));
+    move || {
+        let now = summary.get();
+        let open = u64::try_from(now.open).unwrap_or_default();
+        let open = (open > 0).then(|| format::plural(open, "breaker open", "breakers open"));
+        let half = (now.half_open > 0).then(|| format!("{} half-open", now.half_open));
+        let down = (now.ready < now.instances)
+            .then(|| format!("{} of {} instances up", now.ready, now.instances));
+        view! {
+            {open.map(|text| view! { <Badge tone=Tone::Open text=text/> })}
+            {half.map(|text| view! { <Badge tone=Tone::Half text=text/> })}
+            {down.map(|text| view! { <Badge tone=Tone::Error text=text/> })}
+        }
+        .into_any()
+    }
+}
+
+/// The last changes of state, newest first.
+#[component]
+fn Changes() -> impl IntoView {
+    let changes = use_live().changes();
+    move || {
+        let changes = changes.get();
+        if changes.is_empty() {
+            return ().into_any();
+        }
+        let rows = changes.into_iter().map(change_row).collect_view();
+        view! {
+            <section class="changes">
+                <h3>"What changed"</h3>
+                <ol>{rows}</ol>
+            </section>
+        }
+        .into_any()
+    }
+}
+
+fn change_row(change: ChangeView) -> AnyView {
+    let tone = Tone::from_word(&change.status).class();
+    let subject = match change.href {
+        Some(href) => view! { <a class="subject" href=href>{change.subject}</a> }.into_any(),
+        None => view! { <span class="subject">{change.subject}</span> }.into_any(),
+    };
+    view! {
+        <li class=tone>
+            <Clock at_us=change.at_us/>
+            <span>
+                {subject}
+                <small>{change.text}</small>
+            </span>
+        </li>
+    }
+    .into_any()
+}
+
+#[component]
+fn Legend() -> impl IntoView {
+    view! {
+        <div class="legend" aria-label="Legend" role="group">
+            <span><i class="key key-ok"></i>"errors under 1%"</span>
+            <span><i class="key key-warn"></i>"1 to 5%"</span>
+            <span><i class="key key-error"></i>"over 5%, or p95 over 1 s"</span>
+            <span class="divider"></span>
+            <span><BreakerGlyph mark=BreakerMark::Closed/>"closed"</span>
+            <span><BreakerGlyph mark=BreakerMark::HalfOpen/>"half-open"</span>
+            <span><BreakerGlyph mark=BreakerMark::Open/>"open"</span>
+            <span class="divider"></span>
+            <span><i class="key key-events"></i>"events"</span>
+            <span><i class="key key-commit"></i>"two-phase commit"</span>
+            <span class="grow end">"width = req/s"</span>
+        </div>
+    }
+    .into_any()
+}

@@ -1,0 +1,389 @@
+//! What the map shows of the data: which nodes and edges there are, and the face of each.
+//!
+//! Pure. A face holds only texts and classes, so that the page changes only where a text changes.
+
+use super::layout::{EdgeShape, Layout, NodeKind, NodeShape};
+use crate::{frame::load, model::format, widget::BreakerMark};
+use contract::{
+    live::{BreakerView, EdgeKind, EdgeView, MapView, NodeView},
+    service,
+    shop::LoadView,
+};
+
+/// Health of an edge over the window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// No calls.
+    Idle,
+    /// Under 1% failed.
+    Ok,
+    /// 1 to 5% failed, or p95 over 500 ms.
+    Warn,
+    /// Over 5% failed, or p95 over 1 s.
+    Error,
+    /// The breaker refuses calls.
+    Open,
+}
+
+/// A share of failed calls from here on is a warning.
+const WARN_SHARE: f64 = 0.01;
+/// A share of failed calls over this is an error.
+const ERROR_SHARE: f64 = 0.05;
+/// A p95 over this is a warning, milliseconds.
+const WARN_P95_MS: f64 = 500.0;
+/// A p95 over this is an error, milliseconds.
+const ERROR_P95_MS: f64 = 1_000.0;
+/// Instances drawn as dots; more are a number only.
+pub const DOTS_MAX: u32 = 8;
+
+impl Health {
+    /// Its class.
+    #[must_use]
+    pub const fn class(self) -> &'static str {
+        match self {
+            Self::Idle => "health-idle",
+            Self::Ok => "health-ok",
+            Self::Warn => "health-warn",
+            Self::Error => "health-error",
+            Self::Open => "health-open",
+        }
+    }
+}
+
+fn of_share(share: f64) -> Health {
+    if share > ERROR_SHARE {
+        Health::Error
+    } else if share >= WARN_SHARE {
+        Health::Warn
+    } else {
+        Health::Ok
+    }
+}
+
+fn of_p95(p95_ms: Option<f64>) -> Health {
+    match p95_ms {
+        Some(ms) if ms > ERROR_P95_MS => Health::Error,
+        Some(ms) if ms > WARN_P95_MS => Health::Warn,
+        _ => Health::Ok,
+    }
+}
+
+/// The health of an edge: the worse of its failures and its slowness.
+#[must_use]
+pub fn health(edge: &EdgeView) -> Health {
+    if matches!(edge.breaker, Some(BreakerView::Open { .. })) {
+        return Health::Open;
+    }
+    if edge.calls == 0 {
+        return Health::Idle;
+    }
+    match (of_share(edge.error_share), of_p95(edge.p95_ms)) {
+        (Health::Error, _) | (_, Health::Error) => Health::Error,
+        (Health::Warn, _) | (_, Health::Warn) => Health::Warn,
+        _ => Health::Ok,
+    }
+}
+
+/// Width of an edge in pixels.
+#[must_use]
+pub fn edge_width(per_second: f64) -> f64 {
+    1.3 + 0.42 * per_second.max(0.0).sqrt()
+}
+
+/// What identifies an edge on the page.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct EdgeKey {
+    /// Caller or producer.
+    pub from: String,
+    /// Callee; the bus for events.
+    pub to: String,
+    /// Traffic.
+    pub kind: EdgeKind,
+}
+
+impl EdgeKey {
+    /// As in the address: `orders~payments`.
+    #[must_use]
+    pub fn address(&self) -> String {
+        format!("{}~{}", self.from, self.to)
+    }
+}
+
+/// A piece of text and whether it crosses a limit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// The text.
+    pub text: String,
+    /// The health it stands for.
+    pub health: Health,
+}
+
+/// How an edge looks now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EdgeFace {
+    /// Colour and texture.
+    pub health: Health,
+    /// Width in hundredths of a pixel.
+    pub width: u32,
+    /// First line of the label; empty without traffic.
+    pub head: Part,
+    /// Second line, in parts.
+    pub rest: Vec<Part>,
+    /// The caller's breaker.
+    pub breaker: Option<BreakerMark>,
+    /// All of it in one sentence, for those who cannot see it.
+    pub name: String,
+    /// For particles: calls per second.
+    pub per_second: f64,
+    /// For particles: p95, milliseconds.
+    pub p95_ms: f64,
+    /// For particles: share of failed calls.
+    pub error_share: f64,
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a width in pixels")]
+fn hundredths(width: f64) -> u32 {
+    (width * 100.0).round() as u32
+}
+
+fn part(text: String, health: Health) -> Part {
+    Part { text, health }
+}
+
+/// The sum of what a service sends to the bus and what it reads from it, per second.
+#[must_use]
+pub fn events_of(map: &MapView, name: &str) -> (f64, f64) {
+    let messages = || map.edges.iter().filter(|edge| edge.kind == EdgeKind::Message);
+    let sent = messages().filter(|edge| edge.from == name).map(|edge| edge.per_second);
+    let read = messages().filter(|edge| edge.to == name).map(|edge| edge.per_second);
+    (sent.sum(), read.sum())
+}
+
+/// The face of one edge.
+#[must_use]
+pub fn edge_face(map: &MapView, key: &EdgeKey, now_us: i64) -> EdgeFace {
+    if key.kind == EdgeKind::Message {
+        return event_face(map, &key.from);
+    }
+    let found = map.edges.iter().find(|edge| {
+        edge.from == key.from && edge.to == key.to && edge.kind == key.kind
+    });
+    match found {
+        Some(edge) => call_face(edge, now_us),
+        None => EdgeFace {
+            health: Health::Idle,
+            width: 130,
+            head: part(String::new(), Health::Idle),
+            rest: Vec::new(),
+            breaker: None,
+            name: format!("{} to {}, no calls", key.from, key.to),
+            per_second: 0.0,
+            p95_ms: 0.0,
+            error_share: 0.0,
+        },
+    }
+}
+
+fn call_face(edge: &EdgeView, now_us: i64) -> EdgeFace {
+    let health = health(edge);
+    let rate = format::rate(edge.per_second);
+    let p95 = edge.p95_ms.map(format::duration_ms);
+    let (head, rest) = match edge.breaker {
+        Some(BreakerView::Open { half_open_at_us }) => {
+            let left = (half_open_at_us - now_us).max(0) / 1_000_000;
+            let head = format!("Open, half-open in {left} s");
+            (part(head, Health::Open), vec![part(format!("{rate} refused or failed"), Health::Ok)])
+        }
+        _ if edge.calls == 0 => (part(String::new(), Health::Idle), Vec::new()),
+        _ => {
+            let mut rest = vec![part(format::share(edge.error_share), of_share(edge.error_share))];
+            rest.extend(p95.clone().map(|text| part(text, of_p95(edge.p95_ms))));
+            (part(rate.clone(), Health::Ok), rest)
+        }
+    };
+    let breaker = edge.breaker.map(BreakerMark::from);
+    let mut name = format!("{} to {}", edge.from, edge.to);
+    if edge.kind == EdgeKind::Commit {
+        name.push_str(", two-phase commit");
+    }
+    if let Some(mark) = breaker {
+        name.push_str(&format!(", breaker {}", mark.word()));
+    }
+    name.push_str(&format!(", {rate}, {} failed", format::share(edge.error_share)));
+    if let Some(p95) = p95 {
+        name.push_str(&format!(", p95 {p95}"));
+    }
+    EdgeFace {
+        health,
+        width: hundredths(edge_width(edge.per_second)),
+        head,
+        rest,
+        breaker,
+        name,
+        per_second: edge.per_second,
+        p95_ms: edge.p95_ms.unwrap_or_default(),
+        error_share: edge.error_share,
+    }
+}
+
+/// The dashed line between a service and the bus.
+fn event_face(map: &MapView, service: &str) -> EdgeFace {
+    let (sent, read) = events_of(map, service);
+    let events = |rate: f64| format::rate(rate).replace("/s", " events/s");
+    let (head, rest) = match (sent > 0.0, read > 0.0) {
+        (true, true) => (events(sent), vec![part(format!("reads {}", format::rate(read)), Health::Ok)]),
+        (true, false) => (events(sent), Vec::new()),
+        (false, true) => (format!("reads {}", events(read)), Vec::new()),
+        (false, false) => (String::new(), Vec::new()),
+    };
+    let name = format!(
+        "{service} and the event bus, sends {}, reads {}",
+        format::rate(sent),
+        format::rate(read)
+    );
+    EdgeFace {
+        health: if sent + read > 0.0 { Health::Ok } else { Health::Idle },
+        width: 130,
+        head: part(head, Health::Ok),
+        rest,
+        breaker: None,
+        name,
+        per_second: sent + read,
+        p95_ms: 0.0,
+        error_share: 0.0,
+    }
+}
+
+/// Nodes to draw: the planned ones, then services of the data that have no place of their own.
+#[must_use]
+pub fn nodes(layout: &Layout, map: &MapView) -> Vec<NodeShape> {
+    let mut shapes = layout.nodes.clone();
+    let mut spare = 0;
+    let named = map.nodes.iter().map(|node| &node.service);
+    let named = named.chain(map.edges.iter().flat_map(|edge| [&edge.from, &edge.to]));
+    for name in named {
+        if shapes.iter().any(|shape| shape.name == *name) || (name == service::BUS) {
+            continue;
+        }
+        let Some(rect) = layout.spare(spare) else { break };
+        spare += 1;
+        shapes.push(NodeShape { name: name.clone(), rect, kind: NodeKind::Caller });
+    }
+    shapes
+}
+
+/// Edges to draw: the planned ones, then those of the data that nobody planned for.
+#[must_use]
+pub fn edges(layout: &Layout, map: &MapView) -> Vec<EdgeShape> {
+    let nodes = nodes(layout, map);
+    let carries = |shape: &EdgeShape| {
+        map.edges.iter().any(|e| e.from == shape.from && e.to == shape.to && e.kind == shape.kind)
+    };
+    let mut shapes: Vec<EdgeShape> =
+        layout.edges.iter().filter(|shape| shape.always || carries(shape)).cloned().collect();
+    for edge in &map.edges {
+        let (from, to) = match edge.kind {
+            EdgeKind::Message => continue,
+            _ if edge.from == service::BUS || edge.to == service::BUS => continue,
+            _ => (edge.from.as_str(), edge.to.as_str()),
+        };
+        let drawn = shapes.iter().any(|shape| {
+            let there = shape.from == from && shape.to == to;
+            let back = shape.from == to && shape.to == from;
+            (there || back) && shape.kind != EdgeKind::Message
+        });
+        let ends = (nodes.iter().find(|n| n.name == from), nodes.iter().find(|n| n.name == to));
+        if let (false, (Some(from), Some(to))) = (drawn, ends) {
+            shapes.push(Layout::plain(from, to, edge.kind));
+        }
+    }
+    shapes
+}
+
+/// How a node looks now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NodeFace {
+    /// Instances that take calls, and all of them; none for callers.
+    pub instances: Option<(u32, u32)>,
+    /// The text beside the dots: "2/2", "1/2 up".
+    pub count: String,
+    /// One short fact.
+    pub note: String,
+    /// Calls received per second.
+    pub spark: Vec<f32>,
+    /// All of it in one sentence.
+    pub name: String,
+}
+
+impl NodeFace {
+    /// Whether an instance is missing.
+    #[must_use]
+    pub fn down(&self) -> bool {
+        self.instances.is_some_and(|(ready, all)| ready < all)
+    }
+}
+
+/// The face of one node.
+#[must_use]
+pub fn node_face(map: &MapView, load: LoadView, name: &str) -> NodeFace {
+    let found = map.nodes.iter().find(|node| node.service == name);
+    let mut note = found.and_then(|node| node.note.clone()).unwrap_or_default();
+    if name == service::LOAD {
+        note = load::label(load.per_second);
+    }
+    let instances = found.map(|node| (node.ready, node.instances)).filter(|(_, all)| *all > 0);
+    let count = instances.map_or(String::new(), |(ready, all)| {
+        if ready < all { format!("{ready}/{all} up") } else { format!("{ready}/{all}") }
+    });
+    let mut sentence = name.to_owned();
+    if let Some((ready, all)) = instances {
+        sentence.push_str(&format!(", {ready} of {} up", format::plural(all.into(), "instance", "instances")));
+    }
+    if !note.is_empty() {
+        sentence.push_str(&format!(", {note}"));
+    }
+    NodeFace {
+        instances,
+        count,
+        note,
+        spark: found.map(|node| node.spark.clone()).unwrap_or_default(),
+        name: sentence,
+    }
+}
+
+/// Calls a service receives per second from everybody.
+#[must_use]
+pub fn received(map: &MapView, name: &str) -> f64 {
+    let calls = map.edges.iter().filter(|e| e.to == name && e.kind != EdgeKind::Message);
+    calls.map(|edge| edge.per_second).sum()
+}
+
+/// What deviates, for the badges beside the title.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Breakers that refuse calls.
+    pub open: usize,
+    /// Breakers that let one probe through.
+    pub half_open: usize,
+    /// Instances that take calls.
+    pub ready: u32,
+    /// All instances.
+    pub instances: u32,
+}
+
+/// Counts what deviates.
+#[must_use]
+pub fn summary(map: &MapView) -> Summary {
+    let marks = || map.edges.iter().filter_map(|edge| edge.breaker);
+    let sum = |of: fn(&NodeView) -> u32| map.nodes.iter().map(of).sum();
+    Summary {
+        open: marks().filter(|mark| matches!(mark, BreakerView::Open { .. })).count(),
+        half_open: marks().filter(|mark| matches!(mark, BreakerView::HalfOpen)).count(),
+        ready: sum(|node| node.ready),
+        instances: sum(|node| node.instances),
+    }
+}
+
+#[cfg(test)]
+#[path = "scene_tests.rs"]
+mod tests;

@@ -1,0 +1,154 @@
+//! The map as a table: one row an edge, sorted by a column. Pure.
+
+use super::scene::{Health, health};
+use crate::{model::format, widget::BreakerMark};
+use contract::live::{EdgeKind, EdgeView, MapView};
+use std::cmp::Ordering;
+
+/// A column of the table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Column {
+    /// Caller or producer.
+    From,
+    /// Callee or consumer.
+    To,
+    /// Calls, events, commits.
+    Kind,
+    /// Per second.
+    #[default]
+    Rate,
+    /// Share of failures.
+    Errors,
+    /// 95th percentile.
+    P95,
+    /// The caller's breaker.
+    Breaker,
+}
+
+/// Every column with its word in the address and its heading.
+pub const COLUMNS: [(Column, &str, &str); 7] = [
+    (Column::From, "from", "From"),
+    (Column::To, "to", "To"),
+    (Column::Kind, "kind", "Kind"),
+    (Column::Rate, "rate", "Rate"),
+    (Column::Errors, "errors", "Errors"),
+    (Column::P95, "p95", "p95"),
+    (Column::Breaker, "breaker", "Breaker"),
+];
+
+impl Column {
+    /// Reads the word of the address.
+    #[must_use]
+    pub fn parse(word: Option<&str>) -> Self {
+        let found = COLUMNS.iter().find(|(_, known, _)| Some(*known) == word);
+        found.map_or_else(Self::default, |(column, _, _)| *column)
+    }
+
+    /// Whether it is sorted from large to small.
+    #[must_use]
+    pub const fn descends(self) -> bool {
+        matches!(self, Self::Rate | Self::Errors | Self::P95 | Self::Breaker)
+    }
+}
+
+/// One row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// Caller or producer.
+    pub from: String,
+    /// Callee or consumer.
+    pub to: String,
+    /// "call", "event", "two-phase commit".
+    pub kind: &'static str,
+    /// Texts of rate, errors and p95.
+    pub rate: String,
+    /// See `rate`.
+    pub errors: String,
+    /// See `rate`.
+    pub p95: String,
+    /// State of the breaker.
+    pub breaker: Option<BreakerMark>,
+    /// Colours the row.
+    pub health: Health,
+}
+
+const fn kind(kind: EdgeKind) -> &'static str {
+    match kind {
+        EdgeKind::Call => "call",
+        EdgeKind::Message => "event",
+        EdgeKind::Commit => "two-phase commit",
+    }
+}
+
+fn mark(edge: &EdgeView) -> u8 {
+    match edge.breaker.map(BreakerMark::from) {
+        None => 0,
+        Some(BreakerMark::Closed) => 1,
+        Some(BreakerMark::HalfOpen) => 2,
+        Some(BreakerMark::Open) => 3,
+    }
+}
+
+fn compare(column: Column, a: &EdgeView, b: &EdgeView) -> Ordering {
+    let order = match column {
+        Column::From => a.from.cmp(&b.from),
+        Column::To => a.to.cmp(&b.to),
+        Column::Kind => kind(a.kind).cmp(kind(b.kind)),
+        Column::Rate => a.per_second.total_cmp(&b.per_second),
+        Column::Errors => a.error_share.total_cmp(&b.error_share),
+        Column::P95 => a.p95_ms.unwrap_or(-1.0).total_cmp(&b.p95_ms.unwrap_or(-1.0)),
+        Column::Breaker => mark(a).cmp(&mark(b)),
+    };
+    let order = if column.descends() { order.reverse() } else { order };
+    order.then_with(|| (&a.from, &a.to).cmp(&(&b.from, &b.to)))
+}
+
+/// The rows of the table.
+#[must_use]
+pub fn rows(map: &MapView, column: Column) -> Vec<Row> {
+    let mut edges: Vec<&EdgeView> = map.edges.iter().collect();
+    edges.sort_by(|a, b| compare(column, a, b));
+    let row = |edge: &EdgeView| Row {
+        from: edge.from.clone(),
+        to: edge.to.clone(),
+        kind: kind(edge.kind),
+        rate: format::rate(edge.per_second),
+        errors: format::share(edge.error_share),
+        p95: edge.p95_ms.map_or_else(|| "–".to_owned(), format::duration_ms),
+        breaker: edge.breaker.map(BreakerMark::from),
+        health: health(edge),
+    };
+    edges.into_iter().map(row).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn edge(from: &str, per_second: f64, p95_ms: Option<f64>) -> EdgeView {
+        EdgeView {
+            from: from.into(),
+            to: "z".into(),
+            kind: EdgeKind::Call,
+            per_second,
+            error_share: 0.0,
+            p95_ms,
+            calls: 1,
+            breaker: None,
+        }
+    }
+
+    #[test]
+    fn numbers_descend_and_names_ascend() {
+        let edges = vec![edge("b", 1.0, None), edge("a", 1.0, Some(5.0)), edge("c", 9.0, Some(2.0))];
+        let map = MapView { edges, ..MapView::default() };
+        let order = |column| rows(&map, column).into_iter().map(|row| row.from).collect::<String>();
+        assert_eq!((order(Column::Rate), order(Column::From), order(Column::P95)), ("cab".into(), "abc".into(), "acb".into()));
+    }
+
+    #[test]
+    fn an_unknown_column_in_the_address_sorts_by_rate() {
+        assert_eq!(Column::parse(Some("colour")), Column::Rate);
+        assert_eq!(Column::parse(Some("p95")), Column::P95);
+    }
+}

@@ -1,0 +1,37 @@
+//! The pages. Each renders on the server with real values and goes on live in the browser.
+
+pub mod live;
+pub mod new_order;
+pub mod order;
+pub mod orders;
+pub mod traces;
+
+use leptos::prelude::*;
+use leptos_meta::Title;
+use std::sync::Arc;
+
+/// How a page says its HTTP status. The server gives one to each request; the browser has none.
+#[derive(Clone)]
+pub struct StatusLine(pub Arc<dyn Fn(u16) + Send + Sync>);
+
+/// Sets the HTTP status of the page being rendered; does nothing in the browser.
+pub fn set_status(code: u16) {
+    if let Some(line) = use_context::<StatusLine>() {
+        (line.0)(code);
+    }
+}
+
+/// An address nothing stands at.
+#[component]
+pub fn NotFound() -> impl IntoView {
+    set_status(404);
+    view! {
+        <Title text="Not found"/>
+        <article class="reading">
+            <h1>"Nothing stands here"</h1>
+            <p>"No page has this address. Perhaps a link is older than this version."</p>
+            <p><a class="button" href="/">"Go to Live"</a></p>
+        </article>
+    }
+    .into_any()
+}

@@ -1,0 +1,140 @@
+//! The head of an order: what became of it and why, in one line each.
+
+use super::{Story, actions};
+use crate::{
+    live::use_live,
+    model::{format, story, tone::Tone},
+    widget::{Badge, Clock, ClockStyle, Icon, icon},
+};
+use contract::order::OrderStatus;
+use leptos::prelude::*;
+
+pub(super) fn head(story: Story) -> AnyView {
+    let order = story.order;
+    let id = order.with_untracked(|o| o.row.order_id.clone());
+    view! {
+        <header class="order-head">
+            <div class="order-what">
+                <div class="order-name">
+                    <a class="quiet-link" href="/orders">"Orders"</a>
+                    <span class="crumb" aria-hidden="true">"/"</span>
+                    <h1>{id}</h1>
+                    {move || badge(story)}
+                </div>
+                <p class="order-sentence" aria-live="polite">
+                    {move || order.with(|o| sentence(&o.sentence))}
+                </p>
+            </div>
+            {facts(story)}
+            {actions::actions(story)}
+        </header>
+    }
+    .into_any()
+}
+
+fn badge(story: Story) -> AnyView {
+    let (text, tone) = story.order.with(|o| story::outcome(o));
+    let glyph = match tone {
+        Tone::Ok => Icon::Check,
+        Tone::Comp => Icon::Back,
+        Tone::Error => Icon::Alert,
+        _ => Icon::Clock,
+    };
+    view! { <Badge tone=tone glyph=glyph text=text.to_owned()/> }.into_any()
+}
+
+/// The sentence, with the names of services in it set off.
+fn sentence(text: &str) -> Vec<AnyView> {
+    let is_service = |word: &str| contract::service::SERVICES.iter().any(|s| s.name == word);
+    text.split_inclusive(' ')
+        .map(|word| {
+            let bare = word.trim_end_matches([' ', ',', '.', ':']);
+            if is_service(bare) && bare.contains('-') {
+                let rest = word[bare.len()..].to_owned();
+                view! { <strong>{bare.to_owned()}</strong>{rest} }.into_any()
+            } else {
+                word.to_owned().into_any()
+            }
+        })
+        .collect()
+}
+
+fn facts(story: Story) -> AnyView {
+    let order = story.order;
+    let placed = Signal::derive(move || order.with(|o| o.row.placed_at_us));
+    let items = move || {
+        order.with(|o| {
+            let line = |l: &contract::order::OrderLineView| {
+                format!(
+                    "{} × {} at {}",
+                    l.quantity,
+                    l.name,
+                    format::money(l.unit_price)
+                )
+            };
+            o.lines.iter().map(line).collect::<Vec<_>>().join("\n")
+        })
+    };
+    view! {
+        <dl class="order-facts">
+            <div title=items>
+                <dt>"Total"</dt>
+                <dd>{move || order.with(|o| format::money(o.row.total))}</dd>
+            </div>
+            <div>
+                <dt>"Customer"</dt>
+                <dd title=move || order.with(|o| o.customer.clone())>
+                    {move || order.with(|o| o.row.user_id.clone())}
+                </dd>
+            </div>
+            <div>
+                <dt>"Placed"</dt>
+                <dd><Clock at_us=placed style=ClockStyle::Millis/></dd>
+            </div>
+            <div>
+                <dt>"Took"</dt>
+                <dd>{took(story)}</dd>
+            </div>
+        </dl>
+    }
+    .into_any()
+}
+
+/// How long it took; while it runs, how long it has been running.
+fn took(story: Story) -> impl IntoView {
+    let now = use_live().now_us();
+    move || {
+        let row = story
+            .order
+            .with(|o| (o.row.took_us, o.row.placed_at_us, o.row.status));
+        match row {
+            (Some(took), ..) => format::duration_us(took),
+            (None, placed, OrderStatus::Processing) => {
+                let running = now.get() - placed;
+                if running > 0 {
+                    format::took(running)
+                } else {
+                    "running".into()
+                }
+            }
+            (None, ..) => "–".into(),
+        }
+    }
+}
+
+/// The link to the whole trace.
+pub(super) fn trace_link(story: Story) -> AnyView {
+    (move || {
+        story.order.with(|o| o.trace_id.clone()).map(|id| {
+            let short = format::short_trace(&id).to_owned();
+            view! {
+                <a class="button" href=format!("/traces/{id}")>
+                    {icon(Icon::Spans)}
+                    <span>"Trace"</span>
+                    <code>{short}</code>
+                </a>
+            }
+        })
+    })
+    .into_any()
+}

@@ -1,0 +1,225 @@
+//! The most telling spans of the order's trace as a short waterfall.
+
+use super::Story;
+use crate::{
+    model::{
+        critical_path::{self, FAULT_ID, Segment, critical_path},
+        format,
+        span_tree::SpanTree,
+        time_scale::TimeScale,
+        waterfall::{self, Bar, Label, Telling},
+    },
+    widget::{Icon, bar_class, bar_rect, icon},
+};
+use contract::trace::{SpanView, TraceView};
+use leptos::prelude::*;
+use std::sync::Arc;
+
+/// Rows of the short waterfall.
+const ROWS: usize = 12;
+/// The right part of the plot is left free for the durations.
+const PLOT: f64 = 0.86;
+
+/// A trace with what is computed from it.
+struct Traced {
+    view: TraceView,
+    tree: SpanTree,
+    path: Vec<Segment>,
+}
+
+pub(super) fn panel(story: Story) -> AnyView {
+    let traced = Memo::new_with_compare(
+        move |_| {
+            story.order.with(|o| {
+                let view = o.trace.clone()?;
+                let tree = SpanTree::new(&view.spans);
+                let path = critical_path(&tree);
+                Some(Arc::new(Traced { view, tree, path }))
+            })
+        },
+        |old, new| match (old, new) {
+            (Some(Some(old)), Some(Some(new))) => old.view != new.view,
+            (Some(None), Some(None)) => false,
+            _ => true,
+        },
+    );
+    let head = move || traced.get().map(|t| head(&t));
+    let body = move || match traced.get() {
+        Some(traced) => waterfall(story, &traced),
+        None => view! { <p class="panel-empty">"No trace of this order is kept any more."</p> }
+            .into_any(),
+    };
+    view! {
+        <section class="panel order-trace" aria-labelledby="trace-title">
+            <header class="panel-head">
+                <h2 id="trace-title">"Trace"</h2>
+                {head}
+            </header>
+            {body}
+        </section>
+    }
+    .into_any()
+}
+
+fn head(traced: &Traced) -> AnyView {
+    let row = &traced.view.row;
+    let all = traced.view.spans.len();
+    let shown = all.min(ROWS);
+    let sub = format!(
+        "{shown} of {all} spans, {}",
+        format::duration_us(row.duration_us)
+    );
+    let injected: i64 = traced
+        .tree
+        .nodes
+        .iter()
+        .map(|n| critical_path::injected_us(n, &traced.view.spans))
+        .sum();
+    let fault = traced
+        .view
+        .spans
+        .iter()
+        .find_map(|s| s.attribute(FAULT_ID))
+        .map(str::to_owned);
+    let held = (injected > 0).then(|| {
+        let fault = fault.map_or_else(String::new, |f| format!(", {f}"));
+        view! {
+            <span class="injected">
+                <i class="hatch" aria-hidden="true"></i>
+                {format!("{} injected delay{fault}", format::duration_us(injected))}
+            </span>
+        }
+    });
+    view! {
+        <code>{format::short_trace(&row.trace_id).to_owned()}</code>
+        <span class="sub">{sub}</span>
+        {held}
+        <a class="button small head-end" href=format!("/traces/{}", row.trace_id)>
+            <span>"Open"</span>
+            {icon(Icon::Right)}
+        </a>
+    }
+    .into_any()
+}
+
+fn waterfall(story: Story, traced: &Arc<Traced>) -> AnyView {
+    let tree = &traced.tree;
+    let scale = TimeScale::new(tree.start_us, tree.end_us, &[]);
+    let ticks = scale.ticks(tree.start_us, 5);
+    let rows = waterfall::telling(tree, &traced.view.spans, &traced.path, ROWS);
+    let shown: Vec<usize> = rows.iter().map(|r| r.row).collect();
+    let for_mark = Arc::clone(traced);
+    let marked = Memo::new(move |_| {
+        let id = story.marked_span(&for_mark.view)?;
+        // A span that is not among the rows is marked at the row it belongs to.
+        let mut row = for_mark.tree.row_of(&id);
+        while let Some(r) = row.filter(|r| !shown.contains(r)) {
+            row = for_mark.tree.nodes[r].parent;
+        }
+        row
+    });
+    let ruler = ticks
+        .iter()
+        .map(|tick| {
+            let x = place(tick.at);
+            let text = ruler_text(tick.us - tree.start_us);
+            view! { <text x=x y="11" text-anchor="middle">{text}</text> }
+        })
+        .collect_view();
+    let grid = ticks
+        .iter()
+        .map(|tick| {
+            let x = place(tick.at);
+            view! { <line x1=x.clone() x2=x y1="0" y2="100%"></line> }
+        })
+        .collect_view();
+    let rows = rows
+        .into_iter()
+        .map(|r| row(traced, &scale, r, marked))
+        .collect_view();
+    view! {
+        <div class="brief">
+            <svg class="brief-ruler" height="16" aria-hidden="true">{ruler}</svg>
+            <div class="brief-rows">
+                <svg class="brief-grid" aria-hidden="true">{grid}</svg>
+                <ol>{rows}</ol>
+            </div>
+        </div>
+    }
+    .into_any()
+}
+
+/// Ticks without a sign: `0`, `500 ms`, `1.5 s`.
+fn ruler_text(us: i64) -> String {
+    match us {
+        0 => "0".into(),
+        _ if us % 1_000_000 == 0 => format!("{} s", us / 1_000_000),
+        _ if us > 1_000_000 => {
+            let text = format!("{:.2}", format::millis(us) / 1_000.0);
+            format!("{} s", text.trim_end_matches('0'))
+        }
+        _ => format::duration_us(us),
+    }
+}
+
+fn place(at: f64) -> String {
+    format!("{:.2}%", at * PLOT * 100.0)
+}
+
+fn row(
+    traced: &Arc<Traced>,
+    scale: &TimeScale,
+    telling: Telling,
+    marked: Memo<Option<usize>>,
+) -> AnyView {
+    let node = &traced.tree.nodes[telling.row];
+    let span = node.span.and_then(|i| traced.view.spans.get(i));
+    let name = span.map_or_else(|| "missing span".to_owned(), |s| s.name.clone());
+    let bar = waterfall::bar(
+        &traced.tree,
+        &traced.view.spans,
+        &traced.path,
+        scale,
+        telling.row,
+    );
+    let href = format!("/traces/{}?span={}", traced.view.row.trace_id, node.id);
+    let failed = span.is_some_and(|s| s.error);
+    let row = telling.row;
+    let is_marked = move || marked.get() == Some(row);
+    let indent = (telling.depth > 0).then(|| " ".repeat(telling.depth.min(7) * 2));
+    let title = span.map(|s| format!("{} in {}", s.name, s.service));
+    view! {
+        <li class:marked=is_marked class:failed=failed>
+            <a href=href title=title aria-current=move || is_marked().then_some("true")>
+                <span class="brief-name">{indent}{name}</span>
+                <svg class="brief-bar" height="19" aria-hidden="true">
+                    {bar.map(|bar| bar_view(&bar, span))}
+                </svg>
+            </a>
+        </li>
+    }
+    .into_any()
+}
+
+fn bar_view(bar: &Bar, span: Option<&SpanView>) -> AnyView {
+    let duration = span.map_or_else(String::new, |s| format::duration_us(s.duration_us));
+    let text = span.and_then(waterfall::failure).unwrap_or(duration);
+    let end = bar.x + bar.width;
+    let (x, dx, anchor) = match bar.label {
+        Label::Before if bar.x > 0.3 && end > 0.98 => (bar.x, "-5", "end"),
+        _ => (end, "7", "start"),
+    };
+    let held =
+        (bar.injected > 0.0).then(|| bar_rect("bar-held", place(bar.x), place(bar.injected), 5, 9));
+    view! {
+        <g class=bar_class(span)>
+            {bar_rect("bar-fill", place(bar.x), place(bar.width), 5, 9)}
+            {bar_rect("bar-fill", place(bar.x), "2".into(), 5, 9)}
+            {held}
+            <text x=place(x) y="13.5" dx=dx text-anchor=anchor>
+                {text}
+            </text>
+        </g>
+    }
+    .into_any()
+}

@@ -1,0 +1,307 @@
+//! The list of orders: by status, a page at a time, its rows going on live.
+
+use crate::{
+    ask,
+    frame::{
+        Command,
+        state::use_commands,
+    },
+    live::use_live,
+    model::{format, tone::Tone},
+    pages::live::feed_model,
+    widget::{Clock, EmptyState, LinkTabs, MiniStepper},
+};
+use contract::order::{OrderPage, OrderRow, OrderStatus};
+use leptos::prelude::*;
+use leptos_meta::Title;
+use leptos_router::{hooks::use_query_map, params::ParamsMap};
+
+/// Statuses to choose from, with their labels.
+const TABS: [(Option<OrderStatus>, &str); 5] = [
+    (None, "All"),
+    (Some(OrderStatus::Processing), "Processing"),
+    (Some(OrderStatus::Confirmed), "Confirmed"),
+    (Some(OrderStatus::Cancelled), "Cancelled"),
+    (Some(OrderStatus::Shipped), "Shipped"),
+];
+/// Between the cursors of earlier pages in the address.
+const JOINT: char = '~';
+/// Earlier pages that the address remembers; further back there is only the first page.
+const TRAIL_MAX: usize = 20;
+
+/// Where in the list we are: what is in the address.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Only orders of this status.
+    pub status: Option<OrderStatus>,
+    /// Page to show; the first without one.
+    pub cursor: Option<String>,
+    /// Cursors of the pages before, oldest visit first; the first page has an empty one.
+    pub trail: Vec<String>,
+}
+
+impl Place {
+    /// Reads the address.
+    #[must_use]
+    pub fn parse(query: &ParamsMap) -> Self {
+        let trail = query.get_str("trail");
+        Self {
+            status: query.get_str("status").and_then(OrderStatus::parse),
+            cursor: query.get("cursor").filter(|cursor| !cursor.is_empty()),
+            trail: trail.map(|t| t.split(JOINT).map(str::to_owned).collect()).unwrap_or_default(),
+        }
+    }
+
+    /// The address.
+    #[must_use]
+    pub fn address(&self) -> String {
+        let mut query = ParamsMap::new();
+        if let Some(status) = self.status {
+            query.insert("status", status.as_str().to_owned());
+        }
+        if let Some(cursor) = &self.cursor {
+            query.insert("cursor", cursor.clone());
+            query.insert("trail", self.trail.join(&JOINT.to_string()));
+        }
+        format!("/orders{}", query.to_query_string())
+    }
+
+    /// The next page of older orders.
+    #[must_use]
+    pub fn older(&self, next: String) -> Self {
+        let mut trail = self.trail.clone();
+        trail.push(self.cursor.clone().unwrap_or_default());
+        let excess = trail.len().saturating_sub(TRAIL_MAX);
+        trail.drain(..excess);
+        Self { status: self.status, cursor: Some(next), trail }
+    }
+
+    /// The page of newer orders we came from; the first page if that is forgotten.
+    #[must_use]
+    pub fn newer(&self) -> Option<Self> {
+        self.cursor.as_ref()?;
+        let mut trail = self.trail.clone();
+        let cursor = trail.pop().filter(|cursor| !cursor.is_empty());
+        Some(Self { status: self.status, cursor, trail })
+    }
+}
+
+/// The list of orders.
+#[component]
+pub fn OrdersPage() -> impl IntoView {
+    let query = use_query_map();
+    let place = Memo::new(move |_| query.with(Place::parse));
+    let page = Resource::new(
+        move || place.get(),
+        |place| ask::orders(place.status, place.cursor),
+    );
+    let links = TABS
+        .into_iter()
+        .map(|(status, text)| {
+            let place = Place { status, ..Place::default() };
+            (place.address(), text.to_owned())
+        })
+        .collect::<Vec<_>>();
+    let current = Signal::derive(move || {
+        let status = place.get().status;
+        TABS.iter().position(|(of, _)| *of == status).unwrap_or(0)
+    });
+    view! {
+        <Title text="Orders"/>
+        <div class="orders-page">
+            <header class="page-head">
+                <h1>"Orders"</h1>
+                <NewOrders place=place page=page/>
+                <span class="grow"></span>
+                <LinkTabs label="Status" links=Signal::stored(links) current=current/>
+            </header>
+            <Transition>
+                {move || Suspend::new(async move {
+                    match page.await {
+                        Ok(found) => view! { <OrderTable found=found place=place/> }.into_any(),
+                        Err(error) => view! {
+                            <div class="panel-error" role="alert">
+                                <p>{error.to_string()}</p>
+                                <button type="button" class="button" on:click=move |_| page.refetch()>"Retry"</button>
+                            </div>
+                        }
+                        .into_any(),
+                    }
+                })}
+            </Transition>
+        </div>
+    }
+    .into_any()
+}
+
+/// How many orders of the feed are newer than the newest row, on the first page.
+#[component]
+fn NewOrders(
+    place: Memo<Place>,
+    page: Resource<Result<OrderPage, ask::AskError>>,
+) -> impl IntoView {
+    let orders = use_live().orders();
+    let hydrated = RwSignal::new(false);
+    Effect::new(move |_| hydrated.set(true));
+    let new = Memo::new(move |_| {
+        if !hydrated.get() || place.with(|place| place.cursor.is_some()) {
+            return 0;
+        }
+        let newest = page.with(|page| match page {
+            Some(Ok(page)) => page.orders.first().map(|row| row.placed_at_us),
+            _ => None,
+        });
+        let status = place.get().status;
+        let of = |row: &&OrderRow| status.is_none_or(|status| row.status == status);
+        let newer = |row: &&OrderRow| newest.is_some_and(|newest| row.placed_at_us > newest);
+        orders.with(|rows| rows.iter().filter(of).filter(newer).count())
+    });
+    view! {
+        <Show when=move || { new.get() > 0 }>
+            <button type="button" class="button small" on:click=move |_| page.refetch()>
+                {move || format!("{} new", new.get())}
+            </button>
+        </Show>
+    }
+    .into_any()
+}
+
+#[component]
+fn OrderTable(found: OrderPage, place: Memo<Place>) -> impl IntoView {
+    let OrderPage { orders, next } = found;
+    if orders.is_empty() {
+        return empty(place).into_any();
+    }
+    let here = place.get_untracked();
+    let newer = here.newer().map(|place| {
+        view! { <a class="button" rel="prev" href=place.address()>"Newer"</a> }
+    });
+    let older = next.map(|next| {
+        view! { <a class="button" rel="next" href=here.older(next).address()>"Older"</a> }
+    });
+    let rows = orders.into_iter().map(order_row).collect_view();
+    view! {
+        <div class="table-scroll" tabindex="0" role="region" aria-label="Orders">
+            <table class="table orders-table">
+                <thead>
+                    <tr>
+                        <th scope="col">"Order"</th>
+                        <th scope="col">"Customer"</th>
+                        <th scope="col" class="number">"Total"</th>
+                        <th scope="col">"Saga"</th>
+                        <th scope="col">"Status"</th>
+                        <th scope="col">"Placed"</th>
+                        <th scope="col" class="number">"Took"</th>
+                    </tr>
+                </thead>
+                <tbody>{rows}</tbody>
+            </table>
+        </div>
+        <nav class="pages" aria-label="Pages of orders">{newer} {older}</nav>
+    }
+    .into_any()
+}
+
+fn order_row(first: OrderRow) -> AnyView {
+    let live = use_live();
+    let newest = live.order_row(&first.order_id);
+    let start = first.clone();
+    let row = Memo::new(move |_| {
+        newest.get().filter(|row| row.version >= start.version).unwrap_or_else(|| start.clone())
+    });
+    let steps = Signal::derive(move || row.with(|row| row.steps));
+    let tone = move || row.with(|row| match feed_model::tone(row) {
+        Tone::Neutral if row.status == OrderStatus::Processing => Tone::Info.class(),
+        tone => tone.class(),
+    });
+    let took = Memo::new(move |_| row.with(|row| match row.took_us {
+        Some(took) => format::took(took),
+        None if live.now_us().get() == 0 => "–".to_owned(),
+        None => format::took(live.now_us().get() - row.placed_at_us),
+    }));
+    let mine = feed_model::yours(&first).then(|| view! { <span class="tag">"Yours"</span> });
+    view! {
+        <tr>
+            <td>
+                <a class="mono" href=format!("/orders/{}", first.order_id)>{first.order_id.clone()}</a>
+                {mine}
+            </td>
+            <td>{first.user_id.clone()}</td>
+            <td class="number">{format::money(first.total)}</td>
+            <td>
+                <span class="saga-cell">
+                    <MiniStepper steps=steps/>
+                    <span class=tone>{move || row.with(|row| row.phase.clone())}</span>
+                </span>
+            </td>
+            <td>{move || row.with(|row| row.status.as_str())}</td>
+            <td><Clock at_us=first.placed_at_us/></td>
+            <td class="number">{move || took.get()}</td>
+        </tr>
+    }
+    .into_any()
+}
+
+fn empty(place: Memo<Place>) -> AnyView {
+    let run = use_commands();
+    match place.get_untracked() {
+        Place { status: None, cursor: None, .. } => view! {
+            <EmptyState title="No orders yet" text="Place one, or start the load generator.">
+                <a
+                    class="button primary" href="/orders/new"
+                    on:click=move |event| {
+                        event.prevent_default();
+                        event.stop_propagation();
+                        run.run(Command::PlaceOrder);
+                    }
+                >
+                    "Place order"
+                </a>
+            </EmptyState>
+        }
+        .into_any(),
+        _ => view! {
+            <EmptyState title="No orders here" text="No order matches this choice.">
+                <a class="button" href="/orders">"Show all orders"</a>
+            </EmptyState>
+        }
+        .into_any(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_are_walked_to_older_orders_and_back() {
+        let first = Place { status: Some(OrderStatus::Confirmed), ..Place::default() };
+        let third = first.older("B".into()).older("C".into());
+        assert_eq!(third.address(), "/orders?status=confirmed&cursor=C&trail=~B");
+        let second = third.newer().unwrap_or_default();
+        assert_eq!(second, first.older("B".into()));
+        assert_eq!(second.newer(), Some(first.clone()));
+        assert_eq!(first.newer(), None);
+    }
+
+    #[test]
+    fn the_trail_is_bounded_and_leads_to_the_first_page_when_forgotten() {
+        let mut place = Place::default();
+        for i in 0..50 {
+            place = place.older(format!("c{i}"));
+        }
+        assert_eq!(place.trail.len(), TRAIL_MAX);
+        let lost = Place { cursor: Some("x".into()), ..Place::default() };
+        assert_eq!(lost.newer(), Some(Place::default()));
+    }
+
+    #[test]
+    fn the_address_is_read_as_it_is_written() {
+        let place = Place { status: None, cursor: Some("a/b c".into()), trail: vec![String::new(), "x".into()] };
+        let mut query = ParamsMap::new();
+        query.insert("cursor", "a/b c".to_owned());
+        query.insert("trail", "~x".to_owned());
+        assert_eq!(Place::parse(&query), place);
+        assert!(place.address().starts_with("/orders?cursor=a%2Fb"));
+    }
+}

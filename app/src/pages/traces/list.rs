@@ -1,0 +1,128 @@
+//! The matches as a table, while no trace is open.
+
+use super::{Place, Tab};
+use crate::{
+    ask::AskError,
+    model::{format, tone::Tone, trace_query},
+    widget::{Badge, Clock, ClockStyle, EmptyState, Icon, ServiceCode},
+};
+use contract::trace::{TraceList, TraceRow, TraceStatus};
+use leptos::prelude::*;
+
+/// Rows of the table; the marks above show them all.
+const ROWS_MAX: usize = 100;
+
+pub(super) fn list(place: Place, list: Result<TraceList, AskError>) -> AnyView {
+    let Ok(list) = list else { return ().into_any() };
+    if list.rows.is_empty() {
+        return none(place);
+    }
+    let matched = list.matched;
+    let shown = list.rows.len().min(ROWS_MAX);
+    let rows = list
+        .rows
+        .into_iter()
+        .take(ROWS_MAX)
+        .map(|r| row(place, r))
+        .collect_view();
+    let more = (matched > shown).then(|| {
+        let count = |n: usize| format::count(u64::try_from(n).unwrap_or(u64::MAX));
+        let text = format!(
+            "The newest {} of {} traces. Narrow the search or use the marks above.",
+            count(shown),
+            count(matched)
+        );
+        view! { <p class="panel-note">{text}</p> }
+    });
+    view! {
+        <section class="panel traces-list" aria-label="Matches">
+            <table class="table">
+                <thead>
+                    <tr>
+                        <th scope="col">"Time"</th>
+                        <th scope="col">"Operation"</th>
+                        <th scope="col">"Services"</th>
+                        <th scope="col" class="number">"Spans"</th>
+                        <th scope="col" class="number">"Duration"</th>
+                        <th scope="col">"Status"</th>
+                        <th scope="col">"Order"</th>
+                    </tr>
+                </thead>
+                <tbody>{rows}</tbody>
+            </table>
+            {more}
+        </section>
+    }
+    .into_any()
+}
+
+fn row(place: Place, row: TraceRow) -> AnyView {
+    let id = row.trace_id.clone();
+    let href = move || place.href(Some(&id), None, Tab::default());
+    let codes = row
+        .services
+        .iter()
+        .map(|service| view! { <ServiceCode service=service.clone() alone=true/> })
+        .collect_view();
+    let order = row.order_id.as_ref().map(|id| {
+        view! { <a class="quiet-link" href=format!("/orders/{id}")>{id.clone()}</a> }
+    });
+    let began = Signal::stored(row.start_us);
+    let spans = u64::try_from(row.spans).unwrap_or(u64::MAX);
+    view! {
+        <tr>
+            <td class="time"><Clock at_us=began style=ClockStyle::Millis/></td>
+            <td class="operation">
+                <a class="row-link" href=href data-row="">{row.operation.clone()}</a>
+                <code>{format::short_trace(&row.trace_id).to_owned()}</code>
+            </td>
+            <td class="codes">{codes}</td>
+            <td class="number">{format::count(spans)}</td>
+            <td class="number">{format::duration_us(row.duration_us)}</td>
+            <td>{status(&row, false)}</td>
+            <td class="mono">{order}</td>
+        </tr>
+    }
+    .into_any()
+}
+
+/// How a trace ended, as a badge; a short one says only the HTTP status, if there is one.
+pub(super) fn status(row: &TraceRow, short: bool) -> AnyView {
+    let (tone, glyph, word) = match row.status {
+        TraceStatus::Ok => (Tone::Neutral, Icon::Check, "ok"),
+        TraceStatus::Compensated => (Tone::Comp, Icon::Back, "compensated"),
+        TraceStatus::Error => (Tone::Error, Icon::Cross, "error"),
+    };
+    let text = match row.http_status {
+        Some(http) if short => http.to_string(),
+        Some(http) => format!("{http} {word}"),
+        None => word.to_owned(),
+    };
+    view! { <span title=word><Badge tone=tone glyph=glyph text=text/></span> }.into_any()
+}
+
+fn none(place: Place) -> AnyView {
+    let loosen = place.query.with_untracked(trace_query::to_loosen);
+    let text = loosen.map_or_else(
+        || "Nothing was traced yet. Place an order, or start the load.".to_owned(),
+        |filter| format!("Try without {filter}."),
+    );
+    let (href, label) = if loosen.is_some() {
+        ("/traces", "Clear all filters")
+    } else {
+        ("/orders/new", "Place order")
+    };
+    let title = if loosen.is_some() {
+        "No trace matches"
+    } else {
+        "No traces yet"
+    };
+    view! {
+        <section class="panel">
+            <EmptyState title=title text=text>
+                <a class="button" href=href>{label}</a>
+            </EmptyState>
+        </section>
+    }
+    .into_any()
+}

@@ -1,0 +1,318 @@
+//! One open trace: what it was, where its time went, its waterfall and the selected span.
+
+use super::{Place, Tab, drawer, keys, list, minimap, waterfall};
+use crate::{
+    model::{
+        critical_path::{PathSummary, Segment, critical_path, summary},
+        format,
+        span_tree::SpanTree,
+        time_scale::{Fold, TimeScale, waits},
+    },
+    widget::{Icon, icon},
+};
+use contract::trace::{SpanView, TraceView};
+use leptos::prelude::*;
+use std::{collections::HashSet, sync::Arc};
+
+/// Why "Open in Jaeger" cannot be pressed.
+const NO_JAEGER: &str = "Set OTEL_EXPORTER_OTLP_ENDPOINT to send spans to Jaeger and \
+    VITRINE_JAEGER_UI to the address of its page, then start Vitrine again.";
+
+/// A trace with what is computed from it once.
+pub(super) struct Traced {
+    pub(super) view: TraceView,
+    pub(super) tree: SpanTree,
+    pub(super) path: Vec<Segment>,
+    pub(super) waits: Vec<Fold>,
+}
+
+impl Traced {
+    /// The span of a row; none where it is missing.
+    pub(super) fn span(&self, row: usize) -> Option<&SpanView> {
+        self.view.spans.get(self.tree.nodes.get(row)?.span?)
+    }
+}
+
+/// What the parts of an open trace share. Cheap to copy.
+#[derive(Clone, Copy)]
+pub(super) struct Open {
+    pub(super) place: Place,
+    pub(super) traced: StoredValue<Arc<Traced>>,
+    /// Spans whose children are hidden.
+    pub(super) folded: RwSignal<HashSet<String>>,
+    /// The part of the time that is shown.
+    pub(super) zoom: RwSignal<(i64, i64)>,
+    /// Long waits are taken out.
+    pub(super) fold_waits: RwSignal<bool>,
+    /// The critical path is underlined.
+    pub(super) critical: RwSignal<bool>,
+    /// Rows that are not hidden.
+    pub(super) visible: Memo<Vec<usize>>,
+    /// The time axis.
+    pub(super) scale: Memo<TimeScale>,
+    /// Row of the selected span.
+    pub(super) selected: Memo<Option<usize>>,
+}
+
+impl Open {
+    fn new(place: Place, view: TraceView) -> Self {
+        let tree = SpanTree::new(&view.spans);
+        let path = critical_path(&tree);
+        let waits = waits(&tree, &view.spans);
+        let whole = (tree.start_us, tree.end_us);
+        let traced = StoredValue::new(Arc::new(Traced {
+            view,
+            tree,
+            path,
+            waits,
+        }));
+        let folded = RwSignal::new(HashSet::new());
+        let zoom = RwSignal::new(whole);
+        let fold_waits = RwSignal::new(true);
+        let visible =
+            Memo::new(move |_| folded.with(|folded| traced.with_value(|t| t.tree.visible(folded))));
+        let scale = Memo::new(move |_| {
+            let (from, to) = zoom.get();
+            let fold = fold_waits.get();
+            traced.with_value(|t| TimeScale::new(from, to, if fold { &t.waits } else { &[] }))
+        });
+        let selected = Memo::new(move |_| {
+            place.span.with(|span| {
+                let span = span.as_deref()?;
+                traced.with_value(|t| t.tree.row_of(span))
+            })
+        });
+        let critical = RwSignal::new(true);
+        Self {
+            place,
+            traced,
+            folded,
+            zoom,
+            fold_waits,
+            critical,
+            visible,
+            scale,
+            selected,
+        }
+    }
+
+    /// The trace.
+    pub(super) fn traced(self) -> Arc<Traced> {
+        self.traced.get_value()
+    }
+
+    /// Selects the span of a row.
+    pub(super) fn select(self, row: usize) {
+        let id = self
+            .traced
+            .with_value(|t| t.tree.nodes.get(row).map(|n| n.id.clone()));
+        self.place.select(id.as_deref());
+    }
+
+    /// Hides or shows the children of a row; answers whether anything changed.
+    pub(super) fn fold(self, row: usize, hide: bool) -> bool {
+        let id = self.traced.with_value(|t| {
+            t.tree
+                .nodes
+                .get(row)
+                .filter(|n| n.below > 0)
+                .map(|n| n.id.clone())
+        });
+        let Some(id) = id else { return false };
+        let was = self.folded.with_untracked(|f| f.contains(&id));
+        if was != hide {
+            self.folded.update(|f| {
+                if hide {
+                    f.insert(id);
+                } else {
+                    f.remove(&id);
+                }
+            });
+        }
+        was != hide
+    }
+}
+
+pub(super) fn open(place: Place, view: TraceView, jaeger: Option<String>) -> AnyView {
+    let open = Open::new(place, view);
+    let traced = open.traced();
+    keys::listen(open);
+    let with_drawer = move || open.selected.get().is_some();
+    view! {
+        <div class="open" class:with-drawer=with_drawer>
+            <section class="panel trace" aria-labelledby="trace-title">
+                {header(open, &traced, jaeger)}
+                {totals(open, &traced)}
+                {minimap::minimap(open, &traced)}
+                {waterfall::waterfall(open, &traced)}
+            </section>
+            {move || open.selected.get().map(|row| drawer::drawer(open, row))}
+        </div>
+    }
+    .into_any()
+}
+
+fn header(open: Open, traced: &Traced, jaeger: Option<String>) -> AnyView {
+    let row = &traced.view.row;
+    let id = row.trace_id.clone();
+    let order = row.order_id.as_ref().map(|order| {
+        let href = format!("/orders/{order}");
+        let order = order.clone();
+        view! { <span class="of-order">"order "<a href=href><code>{order}</code></a></span> }
+    });
+    let to_copy = id.clone();
+    let elsewhere = match jaeger {
+        Some(address) => {
+            let href = format!("{}/trace/{id}", address.trim_end_matches('/'));
+            view! {
+                <a class="button small" href=href target="_blank" rel="noopener external">
+                    {icon(Icon::External)}
+                    <span>"Open in Jaeger"</span>
+                </a>
+            }
+            .into_any()
+        }
+        None => view! {
+            <button
+                type="button"
+                class="button small"
+                aria-disabled="true"
+                title=NO_JAEGER
+            >
+                {icon(Icon::External)}
+                <span>"Open in Jaeger"</span>
+            </button>
+        }
+        .into_any(),
+    };
+    view! {
+        <header class="panel-head trace-head">
+            <a
+                class="button small"
+                href=move || open.place.href(None, None, Tab::default())
+                title="All matches"
+            >
+                {icon(Icon::List)}
+                <span class="sr">"All matches"</span>
+            </a>
+            <h2 id="trace-title">{row.operation.clone()}</h2>
+            <code class="trace-id">{id.clone()}</code>
+            <button
+                type="button"
+                class="button ghost square small"
+                aria-label="Copy the trace id"
+                title="Copy the trace id"
+                on:click=move |_| keys::copy(&to_copy)
+            >
+                {icon(Icon::Copy)}
+            </button>
+            {list::status(row, true)}
+            {order}
+            <span class="trace-out">
+                {elsewhere}
+                <a
+                    class="button small"
+                    href=format!("/traces/{id}/jaeger.json")
+                    download=format!("{id}.json")
+                    rel="external"
+                >
+                    {icon(Icon::Download)}
+                    <span>"Download Jaeger JSON"</span>
+                </a>
+            </span>
+        </header>
+    }
+    .into_any()
+}
+
+fn totals(open: Open, traced: &Traced) -> AnyView {
+    let row = &traced.view.row;
+    let number = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+    let spans = format::plural(number(traced.view.spans.len()), "span", "spans");
+    let services = format::plural(number(row.services.len()), "service", "services");
+    let dropped = (traced.view.dropped > 0).then(|| {
+        let text = format!(
+            ", {} more were not kept",
+            format::count(traced.view.dropped)
+        );
+        view! { <span class="warn-text">{text}</span> }
+    });
+    let sum = summary(&traced.tree, &traced.view.spans, &traced.path);
+    let waits = traced.waits.len();
+    let hint = if waits == 0 {
+        "No wait in this trace is longer than 250 ms"
+    } else {
+        "Take out waits over 250 ms (W)"
+    };
+    view! {
+        <div class="totals">
+            <strong>{format::duration_us(row.duration_us)}</strong>
+            <span class="sub">{spans}", "{services}{dropped}</span>
+            <button
+                type="button"
+                class="critical-toggle"
+                aria-pressed=move || if open.critical.get() { "true" } else { "false" }
+                title="Underline the critical path (C)"
+                on:click=move |_| open.critical.update(|on| *on = !*on)
+            >
+                <i aria-hidden="true"></i>
+                "Critical path"
+            </button>
+            {split(sum)}
+            <label class="switch fold-waits" title=hint>
+                <span>"Fold waits"</span>
+                <input
+                    type="checkbox"
+                    role="switch"
+                    checked=true
+                    disabled=waits == 0
+                    prop:checked=move || open.fold_waits.get()
+                    on:change=move |event| open.fold_waits.set(event_target_checked(&event))
+                />
+            </label>
+        </div>
+    }
+    .into_any()
+}
+
+fn percent(value: f64) -> String {
+    format!("{value:.2}%")
+}
+
+/// Where the time of the critical path went, as a bar and in words.
+fn split(sum: PathSummary) -> AnyView {
+    let parts = [
+        (sum.injected_us, "part-injected", "injected"),
+        (sum.tries_us, "part-tries", "failed tries"),
+        (sum.waiting_us, "part-waiting", "between spans"),
+        (sum.work_us, "part-work", "work"),
+    ];
+    let total = format::millis(sum.total_us.max(1));
+    let mut x = 0.0;
+    let bars = parts
+        .iter()
+        .filter(|p| p.0 > 0)
+        .map(|(us, class, _)| {
+            let width = format::millis(*us) / total * 100.0;
+            let from = x;
+            x += width;
+            view! {
+                <rect class=*class x=percent(from) width=percent(width) height="8"></rect>
+            }
+        })
+        .collect_view();
+    let words = parts
+        .iter()
+        .filter(|p| p.0 > 0)
+        .enumerate()
+        .map(|(i, (us, _, word))| {
+            let gap = if i > 0 { ", " } else { "" };
+            view! { {gap}<b>{format::duration_us(*us)}</b>" "{*word} }
+        })
+        .collect_view();
+    view! {
+        <svg class="split" width="150" height="8" aria-hidden="true">{bars}</svg>
+        <span class="split-words">{words}</span>
+    }
+    .into_any()
+}

@@ -1,0 +1,157 @@
+//! The filters: a plain form whose query is the address; in the browser each change searches.
+
+use super::{Found, Place, Tab, address};
+use crate::{
+    frame::range::DEFAULT_RANGE,
+    live::{Connection, use_live},
+    model::{format, trace_query},
+};
+use contract::trace::{TraceList, TraceStatus};
+use leptos::{ev::SubmitEvent, prelude::*};
+
+/// Statuses to choose from.
+const STATUSES: [(TraceStatus, &str); 3] = [
+    (TraceStatus::Ok, "ok"),
+    (TraceStatus::Compensated, "compensated"),
+    (TraceStatus::Error, "error"),
+];
+
+pub(super) fn search(place: Place, list: &TraceList, found: Found) -> AnyView {
+    let query = place.query.get_untracked();
+    let trace = place.trace.get_untracked();
+    let action = address(
+        &contract::trace::TraceQuery::default(),
+        trace.as_deref(),
+        None,
+        Tab::default(),
+    );
+    let again = move |event: SubmitEvent| {
+        event.prevent_default();
+        found.refetch();
+    };
+    let text = |v: String| Some(v).filter(|v| !v.is_empty());
+    let services = choices(&list.services, query.service.as_deref());
+    let operations = choices(&list.operations, query.operation.as_deref());
+    let statuses = STATUSES
+        .into_iter()
+        .map(|(status, name)| {
+            option(
+                trace_query::status_word(status),
+                name,
+                query.status == Some(status),
+            )
+        })
+        .collect_view();
+    let durations = trace_query::MIN_DURATIONS_MS
+        .into_iter()
+        .map(|ms| {
+            #[expect(clippy::cast_precision_loss, reason = "a handful of milliseconds")]
+            let name = format!("≥ {}", format::duration_ms(ms as f64));
+            option(&ms.to_string(), &name, query.min_duration_ms == Some(ms))
+        })
+        .collect_view();
+    let minutes = query.last_seconds.unwrap_or(0) / 60;
+    let range = (minutes != u64::from(DEFAULT_RANGE)).then(|| minutes.to_string());
+    let lost = use_live().connection();
+    view! {
+        <header class="traces-head">
+            <h1>"Traces"</h1>
+            <form method="get" action=action class="traces-search" role="search" on:submit=again>
+                {range.map(|range| view! { <input type="hidden" name="range" value=range/> })}
+                {field("Service", "service", services, move |v| {
+                    place.search(|q| q.service = text(v));
+                })}
+                {field("Operation", "operation", operations, move |v| {
+                    place.search(|q| q.operation = text(v));
+                })}
+                {field("Status", "status", statuses, move |v| {
+                    place.search(|q| q.status = STATUSES.iter().find(|s| s.1 == v).map(|s| s.0));
+                })}
+                {field("Duration", "min", durations, move |v| {
+                    place.search(|q| q.min_duration_ms = v.parse().ok());
+                })}
+                <label class="field">
+                    <span>"Tag"</span>
+                    <input
+                        name="tag"
+                        value=query.tag.clone()
+                        placeholder="order.id=…"
+                        autocomplete="off"
+                        spellcheck="false"
+                        on:change=move |event| {
+                            let tag = event_target_value(&event).trim().to_owned();
+                            place.search(|q| q.tag = text(tag));
+                        }
+                    />
+                </label>
+                <button
+                    type="submit"
+                    class="button"
+                    disabled=move || matches!(lost.get(), Connection::Lost { .. })
+                >
+                    "Search"
+                </button>
+            </form>
+            {counts(list)}
+        </header>
+    }
+    .into_any()
+}
+
+fn choices(names: &[String], chosen: Option<&str>) -> Vec<AnyView> {
+    // A filter from the address that nothing matches is still shown.
+    let unknown = chosen.filter(|c| !names.iter().any(|n| n == c));
+    unknown
+        .into_iter()
+        .chain(names.iter().map(String::as_str))
+        .map(|name| option(name, name, chosen == Some(name)))
+        .collect()
+}
+
+fn option(value: &str, name: &str, selected: bool) -> AnyView {
+    view! { <option value=value.to_owned() selected=selected>{name.to_owned()}</option> }.into_any()
+}
+
+fn field(
+    label: &'static str,
+    name: &'static str,
+    options: Vec<AnyView>,
+    set: impl Fn(String) + 'static,
+) -> AnyView {
+    view! {
+        <label class="field">
+            <span>{label}</span>
+            <select name=name on:change=move |event| set(event_target_value(&event))>
+                <option value="">"any"</option>
+                {options}
+            </select>
+        </label>
+    }
+    .into_any()
+}
+
+fn counts(list: &TraceList) -> AnyView {
+    let count = |n: usize| format::count(u64::try_from(n).unwrap_or(u64::MAX));
+    let noun = if list.matched == 1 {
+        " trace, "
+    } else {
+        " traces, "
+    };
+    view! {
+        <p class="traces-counts">
+            <span aria-live="polite">
+                <b>{count(list.matched)}</b>{noun}<b>{count(list.slow)}</b>" over 1 s"
+            </span>
+            <span class="key"><svg class="key-mark" width="12" height="12" aria-hidden="true">
+                <circle class="mark-ok" cx="6" cy="6" r="2.5"></circle>
+            </svg>"ok"</span>
+            <span class="key"><svg class="key-mark" width="12" height="12" aria-hidden="true">
+                <path class="mark-comp" d="M6 2 10 6 6 10 2 6z"></path>
+            </svg>"compensated"</span>
+            <span class="key"><svg class="key-mark" width="12" height="12" aria-hidden="true">
+                <path class="mark-error" d="M3 3 9 9M9 3 3 9"></path>
+            </svg>"error"</span>
+        </p>
+    }
+    .into_any()
+}

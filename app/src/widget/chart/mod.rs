@@ -1,0 +1,134 @@
+//! Time charts: a panel with a heading, the drawing, and the same data as a table.
+
+pub mod backend;
+pub mod model;
+
+use super::icon::{Icon, icon};
+use leptos::{html, prelude::*};
+use wasm_bindgen::{JsCast, closure::Closure};
+use web_sys::ResizeObserver;
+
+/// The data of a chart as a table: headings, then rows of texts.
+pub type ChartTable = (Vec<&'static str>, Vec<Vec<String>>);
+
+/// The inner width of an element in whole pixels: `before` until it is measured in the browser.
+pub fn use_width<E>(node: NodeRef<E>, before: u32) -> ReadSignal<u32>
+where
+    E: html::ElementType,
+    E::Output: JsCast + Clone + 'static,
+{
+    let width = RwSignal::new(before);
+    Effect::new(move |_| {
+        let Some(element) = node.get() else { return };
+        let element: web_sys::Element = element.unchecked_into();
+        let measured = element.clone();
+        let resized: Closure<dyn FnMut()> = Closure::new(move || {
+            let now = u32::try_from(measured.client_width()).unwrap_or(before);
+            if now > 0 && width.try_get_untracked().is_some_and(|known| known != now) {
+                width.set(now);
+            }
+        });
+        let Ok(observer) = ResizeObserver::new(resized.as_ref().unchecked_ref()) else { return };
+        observer.observe(&element);
+        let kept = StoredValue::new_local((observer, resized));
+        on_cleanup(move || {
+            kept.try_with_value(|(observer, _)| observer.disconnect());
+        });
+    });
+    width.read_only()
+}
+
+/// Height of a drawing.
+const HEIGHT: u32 = 124;
+/// A drawing narrower than this becomes a sparkline.
+const NARROW: u32 = 200;
+/// Height of that sparkline.
+const LOW: u32 = 28;
+
+/// A panel with one chart.
+#[component]
+pub fn ChartPanel(
+    /// "Requests".
+    title: &'static str,
+    /// The current value: "60.3/s".
+    #[prop(into)]
+    value: Signal<String>,
+    /// What the value is, if the title does not say it: "p95".
+    #[prop(default = "")]
+    of: &'static str,
+    /// Said at the right: "at the gateway".
+    hint: &'static str,
+    /// One sentence for those who cannot see the drawing.
+    #[prop(into)]
+    summary: Signal<String>,
+    /// The drawing for a width and height in pixels: the inside of an `<svg>`.
+    #[prop(into)]
+    draw: Callback<(u32, u32), String>,
+    /// The same data as a table.
+    #[prop(into)]
+    table: Signal<ChartTable>,
+) -> impl IntoView {
+    let node = NodeRef::<html::Div>::new();
+    let width = use_width(node, 352);
+    let height = move || if width.get() < NARROW { LOW } else { HEIGHT };
+    view! {
+        <section class="chart">
+            <header>
+                <h3>{title}</h3>
+                <strong class="stat">{move || value.get()}</strong>
+                <span class="hint">{of}</span>
+                <span class="hint grow">{hint}</span>
+                <ChartData table=table title=title/>
+            </header>
+            <div class="drawing" node_ref=node>
+                <svg
+                    role="img"
+                    aria-label=move || summary.get()
+                    width="100%"
+                    height=height
+                    inner_html=move || draw.run((width.get(), height()))
+                ></svg>
+            </div>
+        </section>
+    }
+    .into_any()
+}
+
+/// The table behind "View data".
+#[component]
+fn ChartData(#[prop(into)] table: Signal<ChartTable>, title: &'static str) -> impl IntoView {
+    view! {
+        <details class="chart-data">
+            <summary title="View data" aria-label=format!("View data of {title}")>
+                {icon(Icon::List)}
+            </summary>
+            <div class="chart-table" tabindex="0" role="region" aria-label=format!("Data of {title}")>
+                <table>
+                    <thead>
+                        <tr>
+                            {table.with_untracked(|(head, _)| head.clone())
+                                .into_iter()
+                                .map(|text| view! { <th scope="col">{text}</th> })
+                                .collect_view()}
+                        </tr>
+                    </thead>
+                    <tbody>
+                        {move || {
+                            table.get().1
+                                .into_iter()
+                                .map(|row| {
+                                    let cells = row
+                                        .into_iter()
+                                        .map(|text| view! { <td>{text}</td> })
+                                        .collect_view();
+                                    view! { <tr>{cells}</tr> }
+                                })
+                                .collect_view()
+                        }}
+                    </tbody>
+                </table>
+            </div>
+        </details>
+    }
+    .into_any()
+}

@@ -1,0 +1,415 @@
+//! What a time chart shows, and its ticks, buckets and drawing. Pure; drawn with plotters.
+
+use super::backend::{ClassBackend, Ink, UNITS};
+use crate::model::format;
+use plotters::{
+    coord::{Shift, ranged1d::{AsRangedCoord, Ranged, ValueFormatter}},
+    prelude::*,
+};
+use std::fmt::Write;
+
+/// One point of a series; nothing was measured where the value is none.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sample {
+    /// Microseconds since the epoch.
+    pub at_us: i64,
+    /// The value.
+    pub value: Option<f64>,
+}
+
+/// One line of a chart.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Series {
+    /// How it is drawn.
+    pub ink: Ink,
+    /// Oldest first.
+    pub samples: Vec<Sample>,
+    /// Written at its right end.
+    pub label: Option<&'static str>,
+    /// Filled down to zero.
+    pub area: bool,
+}
+
+/// The value axis.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Scale {
+    /// From zero to the top; the ticks are written by hand, top first.
+    Linear {
+        /// Value at the top.
+        top: f64,
+        /// Value and text of each tick.
+        ticks: Vec<(f64, String)>,
+    },
+    /// Logarithmic, milliseconds.
+    Log {
+        /// Lowest value.
+        low: f64,
+        /// Highest value.
+        high: f64,
+    },
+}
+
+/// A chart to be drawn.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TimeChart {
+    /// Pixels.
+    pub width: u32,
+    /// Pixels.
+    pub height: u32,
+    /// Left end of the time axis.
+    pub from_us: i64,
+    /// Right end of the time axis.
+    pub to_us: i64,
+    /// Minutes the zone is east of UTC.
+    pub zone_minutes: i32,
+    /// The value axis.
+    pub scale: Scale,
+    /// Context series first, the leading one last.
+    pub series: Vec<Series>,
+    /// Samples further apart than this are not joined.
+    pub gap_us: i64,
+}
+
+const LEFT: i32 = 34;
+const RIGHT: i32 = 17;
+const RIGHT_WITH_LABELS: i32 = 37;
+const TOP: i32 = 14;
+const BOTTOM: i32 = 26;
+/// A chart lower than this is a sparkline: no axes, no labels.
+const COMPACT_BELOW: u32 = 60;
+/// Margin of a sparkline.
+const COMPACT: i32 = 3;
+/// Lines of text at the right end stand at least so far apart.
+const LABEL_HEIGHT: f64 = 13.0;
+
+/// The smallest "round" number (1, 2, 4, 5, 6, 8 times a power of ten) that is not below a value.
+#[must_use]
+pub fn nice_top(value: f64) -> f64 {
+    if value.is_nan() || value <= 0.0 {
+        return 1.0;
+    }
+    let power = 10_f64.powf(value.log10().floor());
+    let rounded = [1.0, 2.0, 4.0, 5.0, 6.0, 8.0, 10.0].into_iter().map(|step| step * power);
+    rounded.into_iter().find(|top| *top >= value * 0.999_999).unwrap_or(power * 10.0)
+}
+
+/// A scale from zero with three ticks; the unit stands on the top one.
+#[must_use]
+pub fn linear_scale(largest: f64, at_least: f64, unit: &str) -> Scale {
+    let top = nice_top((largest * 1.05).max(at_least));
+    let text = |value: f64| {
+        let digits = if top < 0.1 { 3 } else if top < 1.0 { 2 } else if top < 8.0 { 1 } else { 0 };
+        let text = format!("{value:.digits$}");
+        if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').into() } else { text }
+    };
+    let ticks = vec![
+        (top, format!("{}{unit}", text(top))),
+        (top / 2.0, text(top / 2.0)),
+        (0.0, "0".to_owned()),
+    ];
+    Scale::Linear { top, ticks }
+}
+
+/// A logarithmic scale of durations that holds the given values, whole powers of ten.
+#[must_use]
+pub fn log_scale(smallest: f64, largest: f64) -> Scale {
+    let low = 10_f64.powf(smallest.max(0.1).log10().floor()).min(10.0);
+    let high = 10_f64.powf(largest.max(1.0).log10().ceil()).max(low * 100.0);
+    Scale::Log { low, high }
+}
+
+/// Time between two ticks of an axis over so many seconds, in seconds.
+#[must_use]
+pub fn tick_step(range_seconds: i64) -> i64 {
+    match range_seconds {
+        ..=90 => 15,
+        ..=420 => 60,
+        ..=1_200 => 180,
+        _ => 900,
+    }
+}
+
+/// Ticks of the time axis: whole minutes; below that in full once and then short.
+#[must_use]
+pub fn time_ticks(from_us: i64, to_us: i64, zone_minutes: i32) -> Vec<(i64, String)> {
+    let step = tick_step((to_us - from_us) / 1_000_000) * 1_000_000;
+    let first = from_us.div_euclid(step) * step + step;
+    let mut ticks = Vec::new();
+    let mut at = first;
+    while at <= to_us {
+        let text = if step >= 60_000_000 {
+            format::clock_minute(at, zone_minutes)
+        } else if ticks.is_empty() {
+            format::clock(at, zone_minutes)
+        } else {
+            format!(":{:02}", at.div_euclid(1_000_000).rem_euclid(60))
+        };
+        ticks.push((at, text));
+        at += step;
+    }
+    ticks
+}
+
+/// Splits samples where nothing was measured or time is missing: lines are not drawn over gaps.
+#[must_use]
+pub fn segments(samples: &[Sample], gap_us: i64) -> Vec<Vec<(i64, f64)>> {
+    let mut out: Vec<Vec<(i64, f64)>> = Vec::new();
+    let mut last: Option<i64> = None;
+    for sample in samples {
+        let Some(value) = sample.value else {
+            last = None;
+            continue;
+        };
+        let joined = last.is_some_and(|last| sample.at_us - last <= gap_us);
+        match out.last_mut() {
+            Some(segment) if joined => segment.push((sample.at_us, value)),
+            _ => out.push(vec![(sample.at_us, value)]),
+        }
+        last = Some(sample.at_us);
+    }
+    out
+}
+
+/// Moves positions down until neighbours are at least `gap` apart, then back up above `bottom`.
+#[must_use]
+pub fn push_apart(mut places: Vec<f64>, gap: f64, bottom: f64) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..places.len()).collect();
+    order.sort_by(|a, b| places[*a].total_cmp(&places[*b]));
+    for pair in order.windows(2) {
+        places[pair[1]] = places[pair[1]].max(places[pair[0]] + gap);
+    }
+    let mut limit = bottom;
+    for i in order.into_iter().rev() {
+        places[i] = places[i].min(limit);
+        limit = places[i] - gap;
+    }
+    places
+}
+
+impl TimeChart {
+    fn compact(&self) -> bool {
+        self.height < COMPACT_BELOW
+    }
+
+    /// Left, right, top and bottom, in pixels.
+    fn margins(&self) -> [i32; 4] {
+        if self.compact() { [COMPACT; 4] } else { [LEFT, self.right(), TOP, BOTTOM] }
+    }
+
+    fn right(&self) -> i32 {
+        let labelled = self.series.iter().any(|series| series.label.is_some());
+        if labelled { RIGHT_WITH_LABELS } else { RIGHT }
+    }
+
+    /// The chart as the inside of an `<svg>`; an empty string if it cannot be drawn.
+    #[must_use]
+    pub fn svg(&self) -> String {
+        let mut out = String::new();
+        let drawn = match &self.scale {
+            Scale::Linear { top, .. } => self.draw(&mut out, 0.0..*top),
+            Scale::Log { low, high } => self.draw(&mut out, (*low..*high).log_scale()),
+        };
+        if drawn.is_none() { String::new() } else { out }
+    }
+
+    fn draw<Y>(&self, out: &mut String, y: Y) -> Option<()>
+    where
+        Y: AsRangedCoord<Value = f64>,
+        Y::CoordDescType: Ranged<ValueType = f64> + ValueFormatter<f64>,
+    {
+        if self.to_us <= self.from_us || self.width < 80 || self.height < 20 {
+            return None;
+        }
+        let mut texts = String::new();
+        let root = ClassBackend::new(out, self.width, self.height).into_drawing_area();
+        self.draw_on(&root, &mut texts, y)?;
+        drop(root);
+        out.push_str(&texts);
+        Some(())
+    }
+
+    fn draw_on<Y>(
+        &self,
+        root: &DrawingArea<ClassBackend<'_>, Shift>,
+        texts: &mut String,
+        y: Y,
+    ) -> Option<()>
+    where
+        Y: AsRangedCoord<Value = f64>,
+        Y::CoordDescType: Ranged<ValueType = f64> + ValueFormatter<f64>,
+    {
+        let [left, right, top, bottom] = self.margins().map(|margin| margin * UNITS);
+        let mut chart = ChartBuilder::on(root)
+            .margin_left(left)
+            .margin_right(right)
+            .margin_top(top)
+            .margin_bottom(bottom)
+            .build_cartesian_2d(self.from_us..self.to_us, y)
+            .ok()?;
+        if !self.compact() {
+            let span = chart.plotting_area().strip_coord_spec().get_pixel_range().0;
+            for (value, text) in self.value_ticks() {
+                let (_, y) = chart.plotting_area().map_coordinate(&(self.from_us, value));
+                let line = vec![(span.start, y), (span.end, y)];
+                root.draw(&PathElement::new(line, Ink::Grid.color())).ok()?;
+                push_text(texts, "end", LEFT - 6, f64::from(y) / 10.0 + 3.5, &text);
+            }
+            for (at, text) in time_ticks(self.from_us, self.to_us, self.zone_minutes) {
+                push_text(texts, "middle", self.x_of(at), f64::from(self.height) - 9.0, &text);
+            }
+        }
+        for series in &self.series {
+            for segment in segments(&series.samples, self.gap_us) {
+                if series.area {
+                    let area = AreaSeries::new(segment.iter().copied(), 0.0, Ink::Area.color());
+                    chart.draw_series(area).ok()?;
+                }
+                chart.draw_series(LineSeries::new(segment, series.ink.color())).ok()?;
+            }
+        }
+        let ends = self.series.iter().filter_map(|series| {
+            let last = series.samples.iter().rev().find_map(|s| Some((s.at_us, s.value?)))?;
+            let place = chart.plotting_area().map_coordinate(&last);
+            Some((series, place))
+        });
+        self.draw_ends(root, texts, &ends.collect::<Vec<_>>())
+    }
+
+    /// The dot at the newest value of each series, and the labels beside them.
+    fn draw_ends(
+        &self,
+        root: &DrawingArea<ClassBackend<'_>, Shift>,
+        texts: &mut String,
+        ends: &[(&Series, (i32, i32))],
+    ) -> Option<()> {
+        for (series, place) in ends {
+            root.draw(&Circle::new(*place, 25, series.ink.color().filled())).ok()?;
+        }
+        if self.compact() {
+            return Some(());
+        }
+        let labelled: Vec<_> = ends.iter().filter_map(|(s, place)| Some((s.label?, *place))).collect();
+        let places = labelled.iter().map(|(_, (_, y))| f64::from(*y) / 10.0).collect();
+        let places = push_apart(places, LABEL_HEIGHT, f64::from(self.height) - f64::from(BOTTOM));
+        for ((label, (x, _)), y) in labelled.iter().zip(places) {
+            push_text(texts, "start", x / UNITS + 7, y + 3.5, label);
+        }
+        Some(())
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "a position in pixels")]
+    #[expect(clippy::cast_precision_loss, reason = "a time range of an hour")]
+    fn x_of(&self, at_us: i64) -> i32 {
+        let share = (at_us - self.from_us) as f64 / (self.to_us - self.from_us) as f64;
+        let span = f64::from(self.width) - f64::from(LEFT) - f64::from(self.right());
+        (f64::from(LEFT) + share * span).round() as i32
+    }
+
+    fn value_ticks(&self) -> Vec<(f64, String)> {
+        match &self.scale {
+            Scale::Linear { ticks, .. } => ticks.clone(),
+            Scale::Log { low, high } => log_ticks(*low, *high),
+        }
+    }
+}
+
+/// Powers of ten of milliseconds; the unit stands on the top one and where it changes.
+fn log_ticks(low: f64, high: f64) -> Vec<(f64, String)> {
+    let mut ticks = Vec::new();
+    let mut value = high;
+    while value >= low * 0.999 {
+        let text = if value >= 999.0 {
+            format!("{} s", value / 1_000.0)
+        } else if value <= low * 1.001 || ticks.is_empty() {
+            format!("{value} ms")
+        } else {
+            format!("{value}")
+        };
+        ticks.push((value, text));
+        value /= 10.0;
+    }
+    let every = ticks.len().div_ceil(4).max(1);
+    ticks.into_iter().step_by(every).collect()
+}
+
+fn push_text(out: &mut String, anchor: &str, x: i32, y: f64, text: &str) {
+    let _ = write!(out, "<text class=\"anchor-{anchor}\" x=\"{x}\" y=\"{y:.1}\">{text}</text>");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chart(scale: Scale, values: &[Option<f64>]) -> TimeChart {
+        let samples = (0..).zip(values).map(|(i, value)| Sample { at_us: i * 1_000_000, value: *value });
+        TimeChart {
+            width: 352,
+            height: 124,
+            from_us: 0,
+            to_us: 300_000_000,
+            zone_minutes: 0,
+            scale,
+            series: vec![Series { ink: Ink::Lead, samples: samples.collect(), label: Some("p95"), area: false }],
+            gap_us: 2_500_000,
+        }
+    }
+
+    #[test]
+    fn the_top_of_a_scale_is_a_round_number_above_the_values() {
+        assert_eq!([60.3, 0.0, 6.0, 8.1, 0.031].map(nice_top), [80.0, 1.0, 6.0, 10.0, 0.04]);
+    }
+
+    #[test]
+    fn ticks_carry_their_unit_only_on_top() {
+        let Scale::Linear { ticks, .. } = linear_scale(62.0, 1.0, "/s") else { panic!("linear") };
+        let texts: Vec<_> = ticks.iter().map(|(_, text)| text.as_str()).collect();
+        assert_eq!(texts, ["80/s", "40", "0"]);
+        let texts: Vec<_> = log_ticks(10.0, 1_000.0).into_iter().map(|(_, text)| text).collect();
+        assert_eq!(texts, ["1 s", "100", "10 ms"]);
+    }
+
+    #[test]
+    fn seconds_are_written_in_full_once_and_then_short() {
+        let texts = |from, to| time_ticks(from, to, 0).into_iter().map(|(_, t)| t).collect::<Vec<_>>();
+        assert_eq!(texts(20_000_000, 80_000_000), ["00:00:30", ":45", ":00", ":15"]);
+        assert_eq!(texts(20_000_000, 320_000_000), ["00:01", "00:02", "00:03", "00:04", "00:05"]);
+    }
+
+    #[test]
+    fn a_line_is_not_drawn_over_missing_values_or_missing_time() {
+        let values = [Some(1.0), None, Some(2.0), Some(3.0)];
+        let drawn = chart(linear_scale(3.0, 1.0, ""), &values);
+        assert_eq!(segments(&drawn.series[0].samples, 2_500_000).len(), 2);
+        let far = [Sample { at_us: 0, value: Some(1.0) }, Sample { at_us: 9, value: Some(1.0) }];
+        assert_eq!(segments(&far, 5).len(), 2);
+    }
+
+    #[test]
+    fn a_chart_is_drawn_with_classes_and_without_inline_colours() {
+        let values = [Some(14.0), Some(48.0), Some(262.0)];
+        for scale in [linear_scale(262.0, 1.0, "/s"), log_scale(14.0, 262.0)] {
+            let svg = chart(scale, &values).svg();
+            assert!(svg.contains("ink-lead") && svg.contains("ink-grid") && svg.contains(">p95<"), "{svg}");
+            assert!(!svg.contains("style=") && !svg.contains('#'), "{svg}");
+        }
+    }
+
+    #[test]
+    fn a_low_chart_is_a_sparkline_without_axes() {
+        let low = TimeChart { height: 28, ..chart(linear_scale(1.0, 1.0, ""), &[Some(1.0), Some(0.5)]) };
+        let svg = low.svg();
+        assert!(svg.contains("ink-lead") && !svg.contains("<text") && !svg.contains("ink-grid"), "{svg}");
+    }
+
+    #[test]
+    fn a_chart_too_small_to_draw_is_empty() {
+        let small = TimeChart { width: 10, ..chart(linear_scale(1.0, 1.0, ""), &[]) };
+        assert_eq!(small.svg(), "");
+    }
+
+    #[test]
+    fn labels_that_would_overlap_are_pushed_apart_within_the_chart() {
+        assert_eq!(push_apart(vec![50.0, 52.0, 10.0], 13.0, 100.0), [50.0, 63.0, 10.0]);
+        assert_eq!(push_apart(vec![96.0, 97.0], 13.0, 98.0), [85.0, 98.0]);
+    }
+}

@@ -1,0 +1,55 @@
+//! Parts of the bars that stand for spans: their colours, their rectangles and the hatch of
+//! injected time.
+
+use super::service_class;
+use crate::model::waterfall::is_compensation;
+use contract::trace::SpanView;
+use leptos::prelude::*;
+
+/// Defines the fill `url(#hatch-warn)`; once on a page that draws spans.
+pub fn hatch_definition() -> AnyView {
+    view! {
+        <svg class="definitions" width="0" height="0" aria-hidden="true">
+            <defs>
+                <pattern
+                    id="hatch-warn"
+                    width="6"
+                    height="6"
+                    patternUnits="userSpaceOnUse"
+                    patternTransform="rotate(45)"
+                >
+                    <rect class="hatch-ground" width="6" height="6"></rect>
+                    <rect class="hatch-line" width="3.2" height="6"></rect>
+                </pattern>
+            </defs>
+        </svg>
+    }
+    .into_any()
+}
+
+/// Classes of a span's bar: the colour of its service, of a failure or of a compensation.
+#[must_use]
+pub fn bar_class(span: Option<&SpanView>) -> String {
+    match span {
+        Some(span) if span.error => "bar bar-failed".to_owned(),
+        Some(span) if is_compensation(span) => "bar bar-undo".to_owned(),
+        Some(span) => format!("bar {}", service_class(&span.service)),
+        None => "bar bar-missing".to_owned(),
+    }
+}
+
+/// A rectangle of a bar: place and width are percentages, top and height pixels.
+pub fn bar_rect(class: &'static str, x: String, width: String, y: u8, height: u8) -> AnyView {
+    let round = if height > 4 { "2" } else { "0" };
+    view! {
+        <rect
+            class=class
+            x=x
+            y=y.to_string()
+            width=width
+            height=height.to_string()
+            rx=round
+        ></rect>
+    }
+    .into_any()
+}

@@ -1,0 +1,168 @@
+//! The order page and the traces page as the server sends them, over the reference scenario.
+//!
+//! Rendered by the real application against a fake host: what is checked is what somebody without
+//! JavaScript reads, and that the markup survives hydration and the content security policy.
+#![cfg(feature = "ssr")]
+
+mod fake;
+
+use app::{App, pages::StatusLine};
+use axum::{body::Body, http::Request};
+use fake::{scenario, spans};
+use leptos::prelude::provide_context;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU16, Ordering},
+};
+
+/// The status and the markup of an address.
+async fn page(address: &str) -> (u16, String) {
+    let status = Arc::new(AtomicU16::new(200));
+    let said = status.clone();
+    let context = move || {
+        let said = said.clone();
+        provide_context(StatusLine(Arc::new(move |code| {
+            said.store(code, Ordering::Relaxed);
+        })));
+        provide_context(fake::host(scenario::snapshot()));
+    };
+    let render = leptos_axum::render_app_async_with_context(context, App);
+    let request = Request::builder().uri(address).body(Body::empty()).unwrap();
+    let body = render(request).await.into_body();
+    let bytes = axum::body::to_bytes(body, 16 << 20).await.unwrap();
+    (status.load(Ordering::Relaxed), String::from_utf8(bytes.to_vec()).unwrap())
+}
+
+/// The text of a page: tags and comments out, one space between words.
+fn text(html: &str) -> String {
+    let mut out = String::new();
+    for part in html.split('<').skip(1) {
+        out.push_str(part.split_once('>').map_or("", |p| p.1));
+    }
+    out.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn assert_reads(html: &str, sentences: &[&str]) {
+    let text = text(html);
+    for sentence in sentences {
+        assert!(text.contains(sentence), "{sentence:?} is not on the page: {text}");
+    }
+}
+
+#[tokio::test]
+async fn a_declined_order_tells_its_whole_story_without_javascript() {
+    let (status, html) = page("/orders/ord-7F3K9Q?v=4").await;
+    assert_eq!(status, 200);
+    assert_reads(
+        &html,
+        &[
+            "ord-7F3K9Q",
+            "Cancelled, compensated",
+            "€184.50",
+            "14:31:52.408",
+            "2.21 s",
+            "PaymentDeclined+2.174 s",
+            "insufficient_funds",
+            "State at v4",
+            "payment_declined",
+            "1 Reserve inventory",
+            "Void payment",
+            "+2.156 s: bank-customer to coordinator: votes no, insufficient funds",
+            "12 of 22 spans",
+            "2.00 s injected delay, F-21",
+            "abort to bank-merchant refused",
+        ],
+    );
+}
+
+#[tokio::test]
+async fn the_address_selects_the_event_and_its_state() {
+    let (_, html) = page("/orders/ord-7F3K9Q?v=2").await;
+    assert_reads(&html, &["State at v2", "replayed from 2 of 7 events", "rsv-90B2 held"]);
+    let (_, html) = page("/orders/ord-7F3K9Q?v=99").await;
+    assert_reads(&html, &["State at v4"]);
+}
+
+#[tokio::test]
+async fn a_confirmed_order_can_be_cancelled_and_shipped_by_plain_forms() {
+    let (_, html) = page("/orders/ord-7F3KCC").await;
+    for form in ["/orders/ord-7F3KCC/cancel", "/orders/ord-7F3KCC/ship"] {
+        assert!(html.contains(&format!("method=\"post\" action=\"{form}\"")), "{form}");
+    }
+    assert!(html.contains("/orders/new?again=ord-7F3KCC"));
+    let (_, html) = page("/orders/ord-7F3K9Q").await;
+    assert!(!html.contains("/orders/ord-7F3K9Q/cancel"), "it is cancelled already");
+}
+
+#[tokio::test]
+async fn a_running_order_shows_what_is_known_so_far() {
+    let (_, html) = page("/orders/ord-7F3KCX").await;
+    let known = ["Processing", "banks are voting", "bank-merchant holds its locks", "Preparing"];
+    assert_reads(&html, &known);
+}
+
+#[tokio::test]
+async fn an_unknown_order_is_a_404_with_a_way_back() {
+    let (status, html) = page("/orders/ord-XXXXXX").await;
+    assert_eq!(status, 404);
+    assert_reads(&html, &["No order ord-XXXXXX", "All orders"]);
+}
+
+#[tokio::test]
+async fn the_traces_page_lists_what_matches_and_the_form_keeps_the_query() {
+    let (status, html) = page("/traces?status=compensated").await;
+    assert_eq!(status, 200);
+    assert_reads(&html, &["Traces", "over 1 s", "402 compensated"]);
+    assert!(!text(&html).contains("202 ok"), "only what matches");
+    assert!(html.contains("<option value=\"compensated\" selected"), "the choice is shown");
+}
+
+#[tokio::test]
+async fn an_open_trace_shows_its_critical_path_its_spans_and_the_selected_one() {
+    let id = spans::TRACE;
+    let (status, html) = page(&format!("/traces/{id}?span=a41f07c20000000c")).await;
+    assert_eq!(status, 200);
+    assert_reads(
+        &html,
+        &[
+            "2.00 s injected, 74 ms failed tries, 132 ms work",
+            "22 spans, 10 services",
+            "Prepare, vote no",
+            "503 UF, 3 ms",
+            "/v1/payments/authorize",
+            "Attributes 8",
+        ],
+    );
+    assert!(html.contains(&format!("/traces/{id}/jaeger.json")));
+}
+
+#[tokio::test]
+async fn a_trace_of_thousands_of_spans_sends_a_window_of_them() {
+    let (_, html) = page(&format!("/traces/{}", spans::TRACE_HUGE)).await;
+    let rows = html.matches("role=\"row\"").count();
+    assert!((100..=250).contains(&rows), "{rows} rows");
+    assert_reads(&html, &["120 more were not kept"]);
+}
+
+#[tokio::test]
+async fn an_unknown_trace_is_a_404_and_no_match_says_which_filter_to_loosen() {
+    let (status, html) = page("/traces/ffffffffffffffffffffffffffffffff").await;
+    assert_eq!(status, 404);
+    assert_reads(&html, &["No trace ffffffff"]);
+    let (status, html) = page("/traces?tag=order.id%3Dnone&min=100").await;
+    assert_eq!(status, 200);
+    assert_reads(&html, &["No trace matches", "Try without the tag."]);
+}
+
+#[tokio::test]
+async fn no_page_has_inline_styles_or_markup_that_hydration_would_change() {
+    for address in ["/orders/ord-7F3K9Q", "/traces", &format!("/traces/{}", spans::TRACE)] {
+        let (_, html) = page(address).await;
+        let body = html.split_once("<main").map_or(html.as_str(), |p| p.1);
+        let body = body.split_once("</main>").map_or(body, |p| p.0);
+        assert!(!body.contains(" style="), "{address} has an inline style");
+        assert!(!body.contains("<p><div"), "{address} has a block in a paragraph");
+        let tables = body.matches("<table").count();
+        assert_eq!(tables, body.matches("<tbody").count(), "{address} has a table without a body");
+    }
+}

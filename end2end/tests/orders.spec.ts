@@ -1,0 +1,74 @@
+// The two stories every newcomer sees first: an order that is paid, and one that is not.
+import { type Page, expect, expectAccessible, expectSoundMarkup, open, test } from "../fixtures.ts";
+
+/** Opens the place-order dialog with its key and chooses who buys. */
+async function openForm(page: Page, customer: RegExp): Promise<void> {
+  await page.locator("body").press("p");
+  const dialog = page.getByRole("dialog", { name: "Place order" });
+  const choice = dialog.getByLabel("Customer");
+  await expect(choice).toBeVisible();
+  const option = choice.locator("option", { hasText: customer });
+  await choice.selectOption({ value: (await option.getAttribute("value")) ?? "" });
+}
+
+/** Sends the form and follows the toast to the order's page. */
+async function placeAndFollow(page: Page): Promise<void> {
+  await page.getByRole("dialog").getByRole("button", { name: "Place order" }).click();
+  await page.getByRole("link", { name: /ord-/ }).first().click();
+  await expect(page).toHaveURL(/\/orders\/ord-/);
+}
+
+test("an order placed at the page ends confirmed and its page tells the story", async ({ page }) => {
+  await open(page, "/");
+  await openForm(page, /Ada Brandt/);
+  await placeAndFollow(page);
+  await expect(page.locator(".order-head")).toContainText("Confirmed");
+  const events = page.locator(".order-events");
+  for (const name of ["OrderPlaced", "StockReserved", "PaymentRequested", "PaymentAuthorized", "OrderConfirmed"]) {
+    await expect(events).toContainText(name);
+  }
+  await expect(page.getByText("log commit").first()).toBeVisible();
+  await expect(page.locator(".order-saga")).toContainText("Authorize payment");
+  await expectAccessible(page);
+  await expectSoundMarkup(page, page.url());
+});
+
+test("the poor customer's order ends cancelled with its compensations to be seen", async ({ page }) => {
+  await open(page, "/");
+  await openForm(page, /Flora Petit/);
+  await placeAndFollow(page);
+  await expect(page.locator(".order-head")).toContainText("Cancelled");
+  await expect(page.locator(".order-sentence")).toContainText("bank-customer voted no (insufficient funds)");
+  await expect(page.locator(".order-events")).toContainText("CompensationStarted");
+  await expect(page.locator(".order-events")).toContainText("StockReleased");
+  await expect(page.locator(".order-saga")).toContainText("Release inventory");
+  await expect(page.getByText("log abort").first()).toBeVisible();
+  await expectAccessible(page);
+});
+
+test("an order of mine appears in the feed of the live page as it happens", async ({ page }) => {
+  await open(page, "/");
+  await openForm(page, /Bruno Costa/);
+  await page.getByRole("dialog").getByRole("button", { name: "Place order" }).click();
+  const row = page.locator(".feed li", { hasText: "Yours" }).first();
+  await expect(row).toContainText("Confirmed");
+});
+
+test("a confirmed order can be cancelled from its page and the money goes back", async ({ page }) => {
+  await open(page, "/");
+  await openForm(page, /Ada Brandt/);
+  await placeAndFollow(page);
+  await expect(page.locator(".order-head")).toContainText("Confirmed");
+  page.on("dialog", (dialog) => void dialog.accept());
+  await page.getByRole("button", { name: "Cancel order" }).click();
+  const really = page.getByRole("button", { name: /Cancel order|Really cancel|Yes/ });
+  if (await really.first().isVisible()) await really.first().click();
+  await expect(page.locator(".order-head")).toContainText("Cancelled");
+  await expect(page.locator(".order-events")).toContainText("PaymentRefunded");
+});
+
+test("an unknown order is a page that says so, with status 404", async ({ page, baseURL }) => {
+  const answer = await page.request.get(`${baseURL}/orders/ord-NOBODY00`);
+  expect(answer.status()).toBe(404);
+  expect(await answer.text()).toContain("No order ord-NOBODY00");
+});

@@ -1,0 +1,105 @@
+//! Named background tasks with one owner: they stop together, and a task that dies is noticed.
+//!
+//! `tokio::spawn` is banned elsewhere: a task without a name and an owner outlives what it serves.
+
+use std::{future::Future, panic::AssertUnwindSafe, time::Duration};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// Reports of tasks that ended by themselves which wait to be read; more are counted as one.
+const ENDS_MAX: usize = 16;
+
+/// A task that ended although nobody asked it to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskEnd {
+    /// The name it was spawned under.
+    pub name: &'static str,
+    /// It panicked rather than returned.
+    pub panicked: bool,
+}
+
+/// Spawns tasks, tells them to stop, waits for them. Cheap to clone; all clones are one owner.
+#[derive(Clone, Debug)]
+pub struct Supervisor {
+    stop: CancellationToken,
+    tasks: TaskTracker,
+    ends: mpsc::Sender<TaskEnd>,
+}
+
+impl Supervisor {
+    /// An owner without tasks, and where it reports tasks that end too early.
+    #[must_use]
+    pub fn new() -> (Self, mpsc::Receiver<TaskEnd>) {
+        let (ends, reports) = mpsc::channel(ENDS_MAX);
+        (Self { stop: CancellationToken::new(), tasks: TaskTracker::new(), ends }, reports)
+    }
+
+    /// Fires when the tasks shall end.
+    #[must_use]
+    pub fn stopping(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
+    /// Runs a task that lives until [`Self::stopping`] fires; ending earlier is reported.
+    pub fn spawn<F>(&self, name: &'static str, task: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (stop, ends) = (self.stop.clone(), self.ends.clone());
+        self.tasks.spawn(async move {
+            let outcome = futures::FutureExt::catch_unwind(AssertUnwindSafe(task)).await;
+            if outcome.is_err() || !stop.is_cancelled() {
+                let panicked = outcome.is_err();
+                tracing::error!(task = name, panicked, "Task {name} ended early");
+                // A full channel already holds the bad news this would add.
+                let _ = ends.try_send(TaskEnd { name, panicked });
+            }
+        });
+    }
+
+    /// Runs a command to its end even if whoever asked goes away. Shutdown waits for it.
+    pub fn detach<F>(&self, command: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.tasks.spawn(command)
+    }
+
+    /// Asks every task to end and waits at most `grace`. True when all ended in time.
+    pub async fn shutdown(&self, grace: Duration) -> bool {
+        self.stop.cancel();
+        self.tasks.close();
+        tokio::time::timeout(grace, self.tasks.wait()).await.is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_that_panics_is_reported_by_name() {
+        let (supervisor, mut ends) = Supervisor::new();
+        supervisor.spawn("doomed", async { panic!("on purpose") });
+        let end = ends.recv().await;
+        assert_eq!(end, Some(TaskEnd { name: "doomed", panicked: true }));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn shutdown_ends_tasks_that_listen_and_reports_nothing() {
+        let (supervisor, mut ends) = Supervisor::new();
+        let stop = supervisor.stopping();
+        supervisor.spawn("listener", async move { stop.cancelled().await });
+        assert!(supervisor.shutdown(Duration::from_secs(1)).await);
+        assert!(ends.try_recv().is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn shutdown_waits_for_a_detached_command_but_not_for_ever() {
+        let (supervisor, _ends) = Supervisor::new();
+        let _command = supervisor.detach(std::future::pending::<()>());
+        assert!(!supervisor.shutdown(Duration::from_secs(1)).await);
+    }
+}

@@ -1,0 +1,90 @@
+//! W3C Trace Context (Level 1, sections 3.2 and 3.3) of a span, to travel in headers and messages.
+//!
+//! Uses the global propagator, so what is carried is what telemetry was configured to carry.
+
+use opentelemetry::{
+    Context, global,
+    propagation::{Extractor, Injector},
+    trace::TraceContextExt,
+};
+use serde::{Deserialize, Serialize};
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+/// `traceparent` and `tracestate` of one span, or nothing when telemetry is off.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TraceContext {
+    /// `00-<trace id>-<span id>-<flags>`.
+    pub traceparent: Option<String>,
+    /// Vendor data, passed on as it came.
+    pub tracestate: Option<String>,
+}
+
+impl TraceContext {
+    /// Of the span that is current.
+    #[must_use]
+    pub fn current() -> Self {
+        Self::of(&Span::current())
+    }
+
+    /// Of a span.
+    #[must_use]
+    pub fn of(span: &Span) -> Self {
+        let mut carried = Self::default();
+        let context = span.context();
+        global::get_text_map_propagator(|p| p.inject_context(&context, &mut carried));
+        carried
+    }
+
+    /// Makes `span` a child of the span this came from.
+    pub fn adopt(&self, span: &Span) {
+        if self.traceparent.is_some() {
+            // Fails only when the span has already been started, which the callers rule out, or
+            // when telemetry is off, when there is nothing to adopt.
+            let _ = span.set_parent(self.remote());
+        }
+    }
+
+    /// Links `span` to the span this came from.
+    pub fn link(&self, span: &Span) {
+        let remote = self.remote();
+        let origin = remote.span().span_context().clone();
+        if origin.is_valid() {
+            span.add_link(origin);
+        }
+    }
+
+    /// The trace id, 32 hex digits.
+    #[must_use]
+    pub fn trace_id(&self) -> Option<&str> {
+        self.traceparent.as_deref().and_then(|p| p.split('-').nth(1))
+    }
+
+    fn remote(&self) -> Context {
+        global::get_text_map_propagator(|p| p.extract_with_context(&Context::new(), self))
+    }
+}
+
+impl Injector for TraceContext {
+    fn set(&mut self, key: &str, value: String) {
+        match key {
+            "traceparent" => self.traceparent = Some(value),
+            "tracestate" if !value.is_empty() => self.tracestate = Some(value),
+            _ => {}
+        }
+    }
+}
+
+impl Extractor for TraceContext {
+    fn get(&self, key: &str) -> Option<&str> {
+        match key {
+            "traceparent" => self.traceparent.as_deref(),
+            "tracestate" => self.tracestate.as_deref(),
+            _ => None,
+        }
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        vec!["traceparent", "tracestate"]
+    }
+}

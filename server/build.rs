@@ -1,0 +1,60 @@
+//! Puts what the browser loads into the program: every file of the site folder, compressed once.
+//!
+//! `scripts/build-site` fills the folder. Without it the program is built all the same and serves
+//! pages that work without JavaScript; it says so at start.
+
+use std::{
+    env, fs,
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+/// Brotli's densest setting: done once here, saved on every load.
+const QUALITY: u32 = 11;
+/// Brotli's largest standard window, 2^22 bytes.
+const WINDOW: u32 = 22;
+/// Brotli's buffer, bytes.
+const BUFFER: usize = 1 << 16;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    // OUT_DIR is TARGET/PROFILE/build/NAME/out.
+    let site = out.ancestors().nth(4).map(|target| target.join("site"));
+    let site = site.ok_or("the target folder cannot be found from OUT_DIR")?;
+    println!("cargo::rerun-if-changed={}", site.display());
+    let mut files = Vec::new();
+    if site.is_dir() {
+        collect(&site, &mut files)?;
+    }
+    files.sort();
+    let mut table = String::from("&[\n");
+    for (index, file) in files.iter().enumerate() {
+        println!("cargo::rerun-if-changed={}", file.display());
+        let name = file.strip_prefix(&site)?.to_str().ok_or("a file name is not UTF-8")?;
+        let packed = out.join(format!("asset-{index}.br"));
+        pack(file, &packed)?;
+        table.push_str(&format!("    ({name:?}, include_bytes!({packed:?}).as_slice()),\n"));
+    }
+    table.push(']');
+    fs::write(out.join("assets.rs"), table)?;
+    Ok(())
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            collect(&path, files)?;
+        } else {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn pack(file: &Path, packed: &Path) -> std::io::Result<()> {
+    let mut writer =
+        brotli::CompressorWriter::new(fs::File::create(packed)?, BUFFER, QUALITY, WINDOW);
+    writer.write_all(&fs::read(file)?)?;
+    writer.flush()
+}

@@ -1,0 +1,266 @@
+//! Making a call: a small builder over `http::Request`, and what an answer can be.
+
+use crate::{CallContext, Mesh, MeshError, Request, Response, deadline::Deadline};
+use axum::body::Body;
+use base::TraceContext;
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use http_body_util::{BodyExt, Limited};
+use serde::{Serialize, de::DeserializeOwned};
+use std::time::Duration;
+
+/// How long a call may take unless it says otherwise.
+const TIMEOUT_DEFAULT: Duration = Duration::from_secs(5);
+/// Largest answer one service reads from another, bytes: a page of orders is far below it.
+const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// What a service makes its calls with.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    mesh: Mesh,
+    name: &'static str,
+}
+
+/// Facts about a call for its span; an extension of the request until the span layer takes it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tags {
+    pub(crate) route: Option<String>,
+    pub(crate) order_id: Option<String>,
+    pub(crate) transaction_id: Option<String>,
+    pub(crate) message_type: Option<String>,
+    pub(crate) message_id: Option<String>,
+    pub(crate) parent: Option<TraceContext>,
+    pub(crate) ingress: bool,
+}
+
+/// Marks a request from outside. It passes the breaker unseen: a breaker belongs to the application
+/// that calls, and that is out there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ingress;
+
+/// Why a typed call brought no value.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// The mesh did not deliver it.
+    #[error(transparent)]
+    Mesh(#[from] MeshError),
+    /// The callee answered with a status that is not 2xx.
+    #[error("{destination} answered {status}: {}", problem.detail)]
+    Refused {
+        /// Who answered.
+        destination: String,
+        /// With which status.
+        status: StatusCode,
+        /// What it said.
+        problem: Problem,
+    },
+    /// The answer could not be read.
+    #[error("the answer of {destination} could not be read: {reason}")]
+    Unreadable {
+        /// Who answered.
+        destination: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl CallError {
+    /// The status if the callee refused with a 4xx: a definite answer.
+    #[must_use]
+    pub fn refusal(&self) -> Option<(StatusCode, &Problem)> {
+        match self {
+            Self::Refused { status, problem, .. } if status.is_client_error() => {
+                Some((*status, problem))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// What is read of an `application/problem+json` answer (RFC 9457, section 3.1).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[serde(default)]
+pub struct Problem {
+    /// Short, the same for every problem of its type.
+    pub title: String,
+    /// About this occurrence.
+    pub detail: String,
+    /// Bad fields, if fields are the problem.
+    pub errors: Vec<contract::FieldError>,
+}
+
+impl Caller {
+    pub(crate) fn new(mesh: Mesh, name: &'static str) -> Self {
+        Self { mesh, name }
+    }
+
+    /// A GET of `path` at `destination`.
+    #[must_use]
+    pub fn get(&self, destination: &'static str, path: impl AsRef<str>) -> Outbound {
+        self.call(destination, Method::GET, path)
+    }
+
+    /// A POST to `path` at `destination`.
+    #[must_use]
+    pub fn post(&self, destination: &'static str, path: impl AsRef<str>) -> Outbound {
+        self.call(destination, Method::POST, path)
+    }
+
+    /// Any call. A path that is no valid URI path is asked for as `/`, which answers 404.
+    #[must_use]
+    pub fn call(
+        &self,
+        destination: &'static str,
+        method: Method,
+        path: impl AsRef<str>,
+    ) -> Outbound {
+        let mut request = Request::new(Body::empty());
+        *request.method_mut() = method;
+        *request.uri_mut() = path.as_ref().parse().unwrap_or_default();
+        self.forward(destination, request).tags(Tags::default())
+    }
+
+    /// A request that came from outside, on behalf of its sender: no client span is made for it.
+    #[must_use]
+    pub fn forward(&self, destination: &'static str, mut request: Request) -> Outbound {
+        // What another router noted about the request (its path parameters) is not for the next.
+        request.extensions_mut().clear();
+        let tags = Tags { ingress: true, ..Tags::default() };
+        Outbound {
+            caller: self.clone(),
+            destination,
+            request,
+            tags,
+            context: CallContext::default(),
+            timeout: TIMEOUT_DEFAULT,
+        }
+    }
+}
+
+/// A call about to be made.
+#[derive(Debug)]
+#[must_use = "a call is made by `send` or `receive`"]
+pub struct Outbound {
+    caller: Caller,
+    destination: &'static str,
+    request: Request,
+    tags: Tags,
+    context: CallContext,
+    timeout: Duration,
+}
+
+impl Outbound {
+    fn tags(mut self, tags: Tags) -> Self {
+        self.tags = tags;
+        self
+    }
+
+    /// On behalf of the request this context came from.
+    pub fn context(mut self, context: &CallContext) -> Self {
+        self.context = context.clone();
+        self
+    }
+
+    /// How long it may take; an inherited deadline that is sooner wins.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Route template for the span's name: `/products/{id}`.
+    pub fn route(mut self, route: &str) -> Self {
+        self.tags.route = Some(route.to_owned());
+        self
+    }
+
+    /// The order it is about.
+    pub fn order(mut self, order_id: &str) -> Self {
+        self.tags.order_id = Some(order_id.to_owned());
+        self
+    }
+
+    /// The two-phase commit it belongs to.
+    pub fn transaction(mut self, transaction_id: &str) -> Self {
+        self.tags.transaction_id = Some(transaction_id.to_owned());
+        self
+    }
+
+    /// It delivers a message: the span is a producer's, child of where the message was recorded.
+    pub fn message(mut self, kind: &str, id: &str, parent: TraceContext) -> Self {
+        self.tags.message_type = Some(kind.to_owned());
+        self.tags.message_id = Some(id.to_owned());
+        self.tags.parent = Some(parent);
+        self
+    }
+
+    /// The span's parent is elsewhere than the current span.
+    pub fn parent(mut self, parent: TraceContext) -> Self {
+        self.tags.parent = Some(parent);
+        self
+    }
+
+    /// A header; a value that is not allowed in headers is left out.
+    pub fn header(mut self, name: &'static str, value: &str) -> Self {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.request.headers_mut().insert(HeaderName::from_static(name), value);
+        }
+        self
+    }
+
+    /// A JSON body.
+    pub fn json<T: Serialize>(self, value: &T) -> Self {
+        match serde_json::to_vec(value) {
+            Ok(body) => self.body("application/json", body.into()),
+            Err(error) => {
+                // Plain data always serializes; if not, an empty body is refused by the callee.
+                tracing::error!(%error, "a request body could not be written");
+                self
+            }
+        }
+    }
+
+    /// A body of a media type.
+    pub fn body(mut self, media_type: &'static str, body: Bytes) -> Self {
+        let value = HeaderValue::from_static(media_type);
+        self.request.headers_mut().insert(header::CONTENT_TYPE, value);
+        *self.request.body_mut() = Body::from(body);
+        self
+    }
+
+    /// Makes the call.
+    ///
+    /// # Errors
+    /// When the mesh brings no answer; any status is an answer.
+    pub async fn send(mut self) -> Result<Response, MeshError> {
+        let deadline = self.context.deadline_within(self.timeout);
+        self.context.apply(&mut self.request);
+        self.request.extensions_mut().insert(Deadline(deadline));
+        if self.tags.ingress {
+            self.request.extensions_mut().insert(Ingress);
+        }
+        self.request.extensions_mut().insert(self.tags);
+        self.caller.mesh.send(self.caller.name, self.destination, self.request).await
+    }
+
+    /// Makes the call and reads the 2xx answer's JSON.
+    ///
+    /// # Errors
+    /// No answer, another status, or a body that is not what was expected.
+    pub async fn receive<T: DeserializeOwned>(self) -> Result<T, CallError> {
+        let destination = self.destination;
+        let response = self.send().await?;
+        let status = response.status();
+        let unreadable =
+            |reason: String| CallError::Unreadable { destination: destination.into(), reason };
+        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX)
+            .collect()
+            .await
+            .map_err(|error| unreadable(error.to_string()))?
+            .to_bytes();
+        if !status.is_success() {
+            let problem = serde_json::from_slice(&body).unwrap_or_default();
+            return Err(CallError::Refused { destination: destination.into(), status, problem });
+        }
+        serde_json::from_slice(&body).map_err(|error| unreadable(error.to_string()))
+    }
+}

@@ -1,0 +1,90 @@
+//! The callee's side: every service's router gets one server span per request (a consumer span for
+//! a message), and a handler that panics is a 500 and not the end of the process.
+
+use crate::{
+    Request, Response,
+    context::CORRELATION_ID,
+    span::{CALLER, read_context},
+};
+use axum::{
+    Router,
+    extract::MatchedPath,
+    middleware::{Next, from_fn},
+};
+use http::HeaderMap;
+use std::sync::Arc;
+use tracing::{Instrument, Span, field::Empty};
+
+/// Wraps the router of the service `name` so that it can be registered with a mesh.
+pub fn serve(name: &'static str, router: Router) -> Router {
+    let service: Arc<str> = name.into();
+    router.layer(from_fn(move |request: Request, next: Next| {
+        let span = server_span(&service, &request);
+        async move {
+            let outcome =
+                futures::FutureExt::catch_unwind(std::panic::AssertUnwindSafe(next.run(request)));
+            let response = outcome.await.unwrap_or_else(|_| panicked());
+            let status = response.status();
+            let span = Span::current();
+            span.record("http.response.status_code", status.as_u16());
+            if status.is_server_error() {
+                span.record("otel.status_code", "ERROR");
+                span.record("error.type", status.as_str());
+            }
+            response
+        }
+        .instrument(span)
+    }))
+}
+
+fn panicked() -> Response {
+    tracing::error!("the handler panicked");
+    let mut response = Response::new(axum::body::Body::empty());
+    *response.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
+    response
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+fn server_span(service: &str, request: &Request) -> Span {
+    let headers = request.headers();
+    let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let message = text(headers, "ce-type");
+    let (kind, name) = match (message, route) {
+        (Some(message), _) => ("consumer", format!("process {message}")),
+        (None, Some(route)) => ("server", format!("{} {route}", request.method())),
+        (None, None) => ("server", request.method().to_string()),
+    };
+    let span = tracing::info_span!(
+        target: "vitrine::mesh",
+        "serve",
+        otel.name = name,
+        otel.kind = kind,
+        otel.status_code = Empty,
+        service.name = service,
+        mesh.caller = headers.get(CALLER).and_then(|v| v.to_str().ok()),
+        http.request.method = request.method().as_str(),
+        http.route = route,
+        url.path = request.uri().path(),
+        http.response.status_code = Empty,
+        error.r#type = Empty,
+        order.id = Empty,
+        transaction.id = Empty,
+        saga.compensation = Empty,
+        correlation_id = headers.get(CORRELATION_ID).and_then(|v| v.to_str().ok()),
+        messaging.system = message.map(|_| "vitrine"),
+        messaging.operation.name = message.map(|_| "process"),
+        messaging.destination.name = message,
+        messaging.message.id = text(headers, "ce-id"),
+        cloudevents.event_source = text(headers, "ce-source"),
+        messaging.lag_us = text(headers, "ce-vitrinelagus").and_then(|lag| lag.parse::<i64>().ok()),
+    );
+    let context = read_context(headers);
+    context.adopt(&span);
+    if message.is_some() {
+        context.link(&span);
+    }
+    span
+}

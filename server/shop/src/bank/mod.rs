@@ -1,0 +1,210 @@
+//! A bank: accounts, a double-entry ledger, and its part in two-phase commits.
+//!
+//! The shop has two: the customers' and the merchant's, each with its own database.
+
+mod ledger;
+mod store;
+
+pub use ledger::{
+    Account, BankTx, BankWork, CLEARING, EXTERNAL, MERCHANT, Posting, PrepareChange, finish,
+    prepare, transfer,
+};
+pub use store::{BankStore, InDoubt};
+
+use crate::{StoreError, problem::Problem};
+use axum::{
+    Json, Router,
+    extract::{Path, State, rejection::JsonRejection},
+    routing::{get, post},
+};
+use base::Clock;
+use contract::service::PAYMENTS;
+use http::StatusCode;
+use mesh::Caller;
+use serde::{Deserialize, Serialize};
+use std::{sync::Arc, time::Duration};
+use tokio_util::sync::CancellationToken;
+use two_phase_commit::{Decision, Vote};
+
+/// A transaction that is prepared for longer than this is asked about.
+const IN_DOUBT_AFTER: Duration = Duration::from_secs(5);
+/// How often a bank looks for transactions in doubt.
+const IN_DOUBT_EVERY: Duration = Duration::from_secs(2);
+/// Most that can be paid in at once, minor units: ten million euro.
+const DEPOSIT_MAX: i64 = 1_000_000_000;
+
+type Store = Arc<dyn BankStore>;
+
+/// Body of prepare.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Prepare {
+    /// What to prepare.
+    pub work: BankWork,
+}
+
+/// Body of finish.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Finish {
+    /// Commit or abort.
+    pub commit: bool,
+}
+
+/// A deposit from outside.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Deposit {
+    /// Minor units.
+    pub minor: i64,
+}
+
+/// Every account of a bank.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Accounts {
+    /// By id.
+    pub accounts: Vec<Account>,
+    /// Transactions prepared and not decided.
+    pub held: u64,
+}
+
+/// What the coordinator knows of a transaction, for a participant in doubt.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Its decision, if it decided.
+    pub decision: Option<Decision>,
+}
+
+/// The service.
+pub fn router(store: Store) -> Router {
+    Router::new()
+        .route("/accounts", get(accounts))
+        .route("/accounts/{id}/deposits", post(deposit))
+        .route("/transactions/{id}/prepare", post(take_prepare))
+        .route("/transactions/{id}/finish", post(take_finish))
+        .route("/livez", get(|| async {}))
+        .with_state(store)
+}
+
+async fn accounts(State(store): State<Store>) -> Result<Json<Accounts>, Problem> {
+    let (accounts, held) = (store.accounts().await?, store.held().await?);
+    Ok(Json(Accounts { accounts, held }))
+}
+
+async fn deposit(
+    State(store): State<Store>,
+    Path(id): Path<String>,
+    body: Result<Json<Deposit>, JsonRejection>,
+) -> Result<StatusCode, Problem> {
+    let Json(deposit) = body?;
+    if !(1..=DEPOSIT_MAX).contains(&deposit.minor) {
+        return Err(Problem::field("/minor", format!("Must be 1 to {DEPOSIT_MAX} minor units.")));
+    }
+    if store.deposit(&id, deposit.minor).await? {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(Problem::not_found(&format!("account {id}")))
+    }
+}
+
+async fn take_prepare(
+    State(store): State<Store>,
+    Path(id): Path<String>,
+    body: Result<Json<Prepare>, JsonRejection>,
+) -> Result<Json<Vote>, Problem> {
+    let Json(Prepare { work }) = body?;
+    tracing::Span::current().record("transaction.id", id.as_str());
+    let vote = store.prepare(&id, &work).await?;
+    match &vote {
+        Vote::Yes => {
+            tracing::info!(transaction_id = id, order_id = work.order_id, "{id} prepared, vote yes")
+        }
+        Vote::No { reason } => {
+            tracing::warn!(transaction_id = id, order_id = work.order_id, "{id} vote no, {reason}");
+        }
+    }
+    Ok(Json(vote))
+}
+
+async fn take_finish(
+    State(store): State<Store>,
+    Path(id): Path<String>,
+    body: Result<Json<Finish>, JsonRejection>,
+) -> Result<StatusCode, Problem> {
+    let Json(Finish { commit }) = body?;
+    tracing::Span::current().record("transaction.id", id.as_str());
+    settle(&*store, &id, commit).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn settle(store: &dyn BankStore, id: &str, commit: bool) -> Result<(), Problem> {
+    let done = if commit { "committed" } else { "aborted" };
+    match store.finish(id, commit).await? {
+        Ok(order_id) => {
+            tracing::info!(transaction_id = id, order_id, "{id} {done}, lock released");
+            Ok(())
+        }
+        Err(illegal) => {
+            tracing::error!(transaction_id = id, "{id} cannot be {done}: {illegal}");
+            Err(Problem::conflict(illegal.to_string()))
+        }
+    }
+}
+
+/// A bank's own recovery: asks the coordinator about transactions that stay prepared too long.
+/// Without an answer it goes on waiting: it promised.
+pub async fn resolve_doubts(
+    service: &'static str,
+    store: Store,
+    caller: Caller,
+    clock: Clock,
+    stop: CancellationToken,
+) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(IN_DOUBT_EVERY) => {}
+        }
+        let before_us = clock.now_us() - base::clock::micros(IN_DOUBT_AFTER);
+        match store.in_doubt(before_us).await {
+            Ok(doubts) => {
+                for doubt in doubts {
+                    resolve(service, &*store, &caller, &doubt).await;
+                }
+            }
+            Err(StoreError { cause, .. }) => tracing::error!(
+                service.name = service,
+                ?cause,
+                "transactions in doubt cannot be read"
+            ),
+        }
+    }
+}
+
+async fn resolve(service: &'static str, store: &dyn BankStore, caller: &Caller, doubt: &InDoubt) {
+    let id = &doubt.transaction_id;
+    let path = format!("/transactions/{id}/outcome?participant={service}");
+    tracing::warn!(
+        service.name = service,
+        transaction_id = id,
+        order_id = doubt.order_id,
+        "{id} in doubt, asking coordinator"
+    );
+    let asked = caller
+        .get(PAYMENTS, path)
+        .route("/transactions/{id}/outcome")
+        .transaction(id)
+        .order(&doubt.order_id)
+        .parent(doubt.trace.clone())
+        .receive::<Outcome>()
+        .await;
+    match asked {
+        Ok(Outcome { decision: Some(decision) }) => {
+            // A contradiction is logged there; there is nobody here to tell it to.
+            let _ = settle(store, id, decision == Decision::Commit).await;
+        }
+        Ok(Outcome { decision: None }) => {}
+        Err(error) => tracing::warn!(
+            service.name = service,
+            transaction_id = id,
+            "{id} stays in doubt: {error}"
+        ),
+    }
+}

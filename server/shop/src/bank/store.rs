@@ -1,0 +1,42 @@
+//! A bank's database.
+
+use super::{Account, BankWork};
+use crate::StoreError;
+use async_trait::async_trait;
+use base::TraceContext;
+use two_phase_commit::{IllegalStep, Vote};
+
+/// A transaction that is prepared and not decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InDoubt {
+    /// Its id.
+    pub transaction_id: String,
+    /// What it is about.
+    pub order_id: String,
+    /// The span that prepared it.
+    pub trace: TraceContext,
+}
+
+/// A bank's database. A call that returned Ok is durable.
+#[async_trait]
+pub trait BankStore: Send + Sync {
+    /// Every account, by id.
+    async fn accounts(&self) -> Result<Vec<Account>, StoreError>;
+    /// Transactions prepared and not decided.
+    async fn held(&self) -> Result<u64, StoreError>;
+    /// Votes, as [`super::prepare`] says. Idempotent.
+    async fn prepare(&self, transaction_id: &str, work: &BankWork) -> Result<Vote, StoreError>;
+    /// Applies the decision, as [`super::finish`] says; gives the order it was about.
+    /// Idempotent.
+    async fn finish(
+        &self,
+        transaction_id: &str,
+        commit: bool,
+    ) -> Result<Result<String, IllegalStep>, StoreError>;
+    /// Transactions prepared before a moment and not decided, at most a page.
+    async fn in_doubt(&self, before_us: i64) -> Result<Vec<InDoubt>, StoreError>;
+    /// Pays in from outside; false when there is no such account.
+    async fn deposit(&self, account_id: &str, minor: i64) -> Result<bool, StoreError>;
+    /// The sum of all postings, which double entry keeps at zero.
+    async fn ledger_sum(&self) -> Result<i64, StoreError>;
+}

@@ -1,0 +1,156 @@
+//! Messages as mesh calls: CloudEvents 1.0 in binary content mode over HTTP, pushed to `/messages`.
+//!
+//! A consumer answers 2xx when the message's effect is durable, 4xx or 5xx when it is not.
+
+use crate::problem::Problem;
+use async_trait::async_trait;
+use axum::extract::{FromRequest, Request};
+use base::{Clock, TraceContext};
+use contract::service::{BUS, INVENTORY, ORDERS, PAYMENTS, RECOMMENDATIONS};
+use http::{HeaderMap, StatusCode};
+use mesh::{CallContext, Mesh, MeshError};
+use messaging::{Binding, Deliver, DeliveryError, Message};
+use std::time::Duration;
+
+/// How long a consumer may take to make a message's effect durable.
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Largest message, bytes.
+const MESSAGE_BYTES_MAX: usize = 256 * 1024;
+
+/// Command of the saga's first step.
+pub const INVENTORY_RESERVE: &str = "inventory.reserve";
+/// Yes to [`INVENTORY_RESERVE`].
+pub const INVENTORY_RESERVED: &str = "inventory.reserved";
+/// No to [`INVENTORY_RESERVE`].
+pub const INVENTORY_REFUSED: &str = "inventory.refused";
+/// Compensation of the first step.
+pub const INVENTORY_RELEASE: &str = "inventory.release";
+/// Answer to [`INVENTORY_RELEASE`].
+pub const INVENTORY_RELEASED: &str = "inventory.released";
+/// Command of the second step.
+pub const PAYMENT_AUTHORIZE: &str = "payment.authorize";
+/// Yes to [`PAYMENT_AUTHORIZE`].
+pub const PAYMENT_AUTHORIZED: &str = "payment.authorized";
+/// No to [`PAYMENT_AUTHORIZE`].
+pub const PAYMENT_DECLINED: &str = "payment.declined";
+/// Compensation of the second step.
+pub const PAYMENT_REFUND: &str = "payment.refund";
+/// Yes to [`PAYMENT_REFUND`].
+pub const PAYMENT_REFUNDED: &str = "payment.refunded";
+/// No to [`PAYMENT_REFUND`].
+pub const PAYMENT_REFUND_REFUSED: &str = "payment.refund_refused";
+/// An order was confirmed.
+pub const ORDER_CONFIRMED: &str = "order.confirmed";
+/// An order was shipped.
+pub const ORDER_SHIPPED: &str = "order.shipped";
+
+/// Who gets which topic.
+pub const BINDINGS: &[Binding] = &[
+    Binding { topic: INVENTORY_RESERVE, subscriber: INVENTORY },
+    Binding { topic: INVENTORY_RESERVED, subscriber: ORDERS },
+    Binding { topic: INVENTORY_REFUSED, subscriber: ORDERS },
+    Binding { topic: INVENTORY_RELEASE, subscriber: INVENTORY },
+    Binding { topic: INVENTORY_RELEASED, subscriber: ORDERS },
+    Binding { topic: PAYMENT_AUTHORIZE, subscriber: PAYMENTS },
+    Binding { topic: PAYMENT_AUTHORIZED, subscriber: ORDERS },
+    Binding { topic: PAYMENT_DECLINED, subscriber: ORDERS },
+    Binding { topic: PAYMENT_REFUND, subscriber: PAYMENTS },
+    Binding { topic: PAYMENT_REFUNDED, subscriber: ORDERS },
+    Binding { topic: PAYMENT_REFUND_REFUSED, subscriber: ORDERS },
+    Binding { topic: ORDER_CONFIRMED, subscriber: RECOMMENDATIONS },
+    Binding { topic: ORDER_SHIPPED, subscriber: INVENTORY },
+];
+
+/// Delivers messages through the mesh.
+pub struct MeshDelivery {
+    mesh: Mesh,
+    clock: Clock,
+}
+
+impl MeshDelivery {
+    /// Over this mesh.
+    #[must_use]
+    pub fn new(mesh: Mesh, clock: Clock) -> Self {
+        Self { mesh, clock }
+    }
+}
+
+#[async_trait]
+impl Deliver for MeshDelivery {
+    async fn deliver(&self, subscriber: &'static str, m: &Message) -> Result<(), DeliveryError> {
+        let lag_us = (self.clock.now_us() - m.recorded_us).max(0);
+        let answer = self
+            .mesh
+            .caller(BUS)
+            .post(subscriber, "/messages")
+            .context(&CallContext::detached(m.correlation_id.clone()))
+            .timeout(DELIVERY_TIMEOUT)
+            .message(&m.topic, &m.id, m.trace.clone())
+            .order(&m.key)
+            .header("ce-specversion", "1.0")
+            .header("ce-type", &m.topic)
+            .header("ce-id", &m.id)
+            .header("ce-source", &m.source)
+            .header("ce-subject", &m.key)
+            .header("ce-vitrinerecordedus", &m.recorded_us.to_string())
+            .header("ce-vitrinelagus", &lag_us.to_string())
+            .json(&m.body)
+            .send()
+            .await;
+        match answer {
+            Ok(response) if response.status().is_success() => Ok(()),
+            Ok(response) => {
+                let reason = format!("{subscriber} answered {}", response.status());
+                Err(DeliveryError { reason, retry_after: None })
+            }
+            Err(error) => {
+                let retry_after = match &error {
+                    MeshError::BreakerOpen { retry_after, .. } => Some(*retry_after),
+                    _ => None,
+                };
+                Err(DeliveryError { reason: error.to_string(), retry_after })
+            }
+        }
+    }
+}
+
+/// A delivered message, in a handler.
+pub struct Incoming(pub Message);
+
+impl<S: Send + Sync> FromRequest<S> for Incoming {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        let body = axum::body::to_bytes(body, MESSAGE_BYTES_MAX).await.map_err(|_| {
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "The message is too large.")
+        })?;
+        let body = serde_json::from_slice(&body)
+            .map_err(|error| Problem::field("", format!("The message is no JSON: {error}.")))?;
+        let header = |name: &str| required(&parts.headers, name);
+        let message = Message {
+            id: header("ce-id")?,
+            topic: header("ce-type")?,
+            source: header("ce-source")?,
+            key: header("ce-subject")?,
+            correlation_id: CallContext::from_headers(&parts.headers).correlation_id,
+            trace: TraceContext::current(),
+            recorded_us: header("ce-vitrinerecordedus")?.parse().unwrap_or(0),
+            body,
+        };
+        tracing::Span::current().record("order.id", message.key.as_str());
+        Ok(Self(message))
+    }
+}
+
+fn required(headers: &HeaderMap, name: &str) -> Result<String, Problem> {
+    let value = headers.get(name).and_then(|value| value.to_str().ok());
+    value.map(str::to_owned).ok_or_else(|| Problem::field(name, "The header is missing."))
+}
+
+/// The answer to a message whose body is not what its topic promises.
+#[must_use]
+pub fn unreadable(message: &Message, error: &serde_json::Error) -> Problem {
+    tracing::error!(message = message.id, "a {} message cannot be read: {error}", message.topic);
+    Problem::field("", format!("Not a {}: {error}.", message.topic))
+}

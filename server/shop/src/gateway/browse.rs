@@ -1,0 +1,232 @@
+//! Products and customers.
+
+use super::{Answer, Context, Gateway, input::path_id, ok};
+use crate::{
+    catalog::{Product, Products},
+    payments::{PaymentList, PaymentRow},
+    problem::Problem,
+    recommendations::Recommended,
+    users::{User, Users},
+};
+use axum::{
+    Extension,
+    extract::{Path, Query, State, rejection::QueryRejection},
+};
+use contract::{
+    order::{OrderPage, OrderRow},
+    service::{CATALOG, ORDERS, PAYMENTS, RECOMMENDATIONS, USERS},
+};
+use mesh::{CallContext, CallError};
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, time::Duration};
+
+/// Recommendations are optional: this is how long a product page waits for them.
+const RECOMMENDATIONS_TIMEOUT: Duration = Duration::from_secs(1);
+/// Recent orders and payments on a customer's page.
+const RECENT: usize = 5;
+/// Entries of one page unless asked otherwise, and at most.
+const PAGE_DEFAULT: usize = 50;
+/// See [`PAGE_DEFAULT`].
+const PAGE_MAX: usize = 200;
+
+/// Which page of a list.
+#[derive(Debug, Deserialize)]
+pub(super) struct Paging {
+    cursor: Option<String>,
+    limit: Option<usize>,
+}
+
+impl Paging {
+    fn limit(&self) -> Result<usize, Problem> {
+        let limit = self.limit.unwrap_or(PAGE_DEFAULT);
+        if (1..=PAGE_MAX).contains(&limit) {
+            Ok(limit)
+        } else {
+            Err(Problem::field("limit", format!("Must be 1 to {PAGE_MAX}.")))
+        }
+    }
+
+    /// The page after the entry the cursor names, and the cursor of the next.
+    fn cut<T>(
+        &self,
+        all: Vec<T>,
+        id: impl Fn(&T) -> &str,
+    ) -> Result<(Vec<T>, Option<String>), Problem> {
+        let limit = self.limit()?;
+        let from = match &self.cursor {
+            None => 0,
+            Some(cursor) => {
+                let last = all.iter().position(|entry| id(entry) == cursor);
+                last.ok_or_else(|| Problem::field("cursor", "Not a cursor this list gave."))? + 1
+            }
+        };
+        let more = all.len() > from + limit;
+        let page: Vec<T> = all.into_iter().skip(from).take(limit).collect();
+        let next = page.last().filter(|_| more).map(|entry| id(entry).to_owned());
+        Ok((page, next))
+    }
+}
+
+/// A page of products.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct ProductPage {
+    products: Vec<Product>,
+    next: Option<String>,
+}
+
+/// A product with what goes with it.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct ProductDetails {
+    #[serde(flatten)]
+    product: Product,
+    /// Products bought together with it; empty when the service has none or did not answer.
+    recommendations: Vec<Product>,
+    /// Why recommendations are missing, if they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recommendations_error: Option<String>,
+}
+
+/// A page of customers.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct UserPage {
+    users: Vec<User>,
+    next: Option<String>,
+}
+
+/// A customer with recent orders and payments. A part that could not be fetched is null, and
+/// `errors` says why.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct UserDetails {
+    #[serde(flatten)]
+    user: User,
+    /// The five newest orders.
+    #[schema(value_type = Option<Vec<Object>>)]
+    orders: Option<Vec<OrderRow>>,
+    /// The five newest payments.
+    #[schema(value_type = Option<Vec<Object>>)]
+    payments: Option<Vec<PaymentRow>>,
+    /// Part and reason, for each part that failed.
+    errors: BTreeMap<&'static str, String>,
+}
+
+#[utoipa::path(get, path = "/products", tag = "browse", params(("cursor" = Option<String>, Query), ("limit" = Option<usize>, Query)), responses((status = 200, body = ProductPage)))]
+pub(super) async fn products(
+    State(gateway): State<Gateway>,
+    Extension(context): Context,
+    paging: Result<Query<Paging>, QueryRejection>,
+) -> Answer {
+    let Query(paging) = paging?;
+    paging.limit()?;
+    let all: Products = gateway
+        .caller
+        .get(CATALOG, "/products")
+        .route("/products")
+        .context(&context)
+        .receive()
+        .await?;
+    let (products, next) = paging.cut(all.products, |p| &p.product_id)?;
+    Ok(ok(&ProductPage { products, next }))
+}
+
+#[utoipa::path(get, path = "/products/{id}", tag = "browse", params(("id" = String, Path)), responses((status = 200, body = ProductDetails), (status = 404, body = Problem)))]
+pub(super) async fn product(
+    State(gateway): State<Gateway>,
+    Extension(context): Context,
+    Path(id): Path<String>,
+) -> Answer {
+    let id = path_id("product", id)?;
+    let (product, recommended) = tokio::join!(
+        gateway
+            .caller
+            .get(CATALOG, format!("/products/{id}"))
+            .route("/products/{id}")
+            .context(&context)
+            .receive::<Product>(),
+        recommended(&gateway, &context, &id),
+    );
+    let product = product?;
+    let (recommendations, recommendations_error) = match recommended {
+        Ok(products) => (products, None),
+        Err(error) => (Vec::new(), Some(error.to_string())),
+    };
+    Ok(ok(&ProductDetails { product, recommendations, recommendations_error }))
+}
+
+/// Ids from recommendations, names and prices from catalog, within the time for both.
+async fn recommended(
+    gateway: &Gateway,
+    context: &CallContext,
+    id: &str,
+) -> Result<Vec<Product>, CallError> {
+    let mut context = context.clone();
+    let limit = tokio::time::Instant::now() + RECOMMENDATIONS_TIMEOUT;
+    context.deadline = Some(context.deadline.map_or(limit, |deadline| deadline.min(limit)));
+    let Recommended { product_ids } = gateway
+        .caller
+        .get(RECOMMENDATIONS, format!("/recommendations/{id}"))
+        .route("/recommendations/{id}")
+        .context(&context)
+        .receive()
+        .await?;
+    if product_ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let path = format!("/products?ids={}", product_ids.join(","));
+    let found: Products =
+        gateway.caller.get(CATALOG, path).route("/products").context(&context).receive().await?;
+    Ok(found.products)
+}
+
+#[utoipa::path(get, path = "/users", tag = "browse", params(("cursor" = Option<String>, Query), ("limit" = Option<usize>, Query)), responses((status = 200, body = UserPage)))]
+pub(super) async fn users(
+    State(gateway): State<Gateway>,
+    Extension(context): Context,
+    paging: Result<Query<Paging>, QueryRejection>,
+) -> Answer {
+    let Query(paging) = paging?;
+    paging.limit()?;
+    let all: Users =
+        gateway.caller.get(USERS, "/users").route("/users").context(&context).receive().await?;
+    let (users, next) = paging.cut(all.users, |u| &u.user_id)?;
+    Ok(ok(&UserPage { users, next }))
+}
+
+#[utoipa::path(get, path = "/users/{id}", tag = "browse", params(("id" = String, Path)), responses((status = 200, body = UserDetails), (status = 404, body = Problem)))]
+pub(super) async fn user(
+    State(gateway): State<Gateway>,
+    Extension(context): Context,
+    Path(id): Path<String>,
+) -> Answer {
+    let id = path_id("customer", id)?;
+    let caller = &gateway.caller;
+    let (user, orders, payments) = tokio::join!(
+        caller
+            .get(USERS, format!("/users/{id}"))
+            .route("/users/{id}")
+            .context(&context)
+            .receive::<User>(),
+        caller
+            .get(ORDERS, format!("/orders?user_id={id}&limit={RECENT}"))
+            .route("/orders")
+            .context(&context)
+            .receive::<OrderPage>(),
+        caller
+            .get(PAYMENTS, format!("/payments?user_id={id}&limit={RECENT}"))
+            .route("/payments")
+            .context(&context)
+            .receive::<PaymentList>(),
+    );
+    let user = user?;
+    let mut errors = BTreeMap::new();
+    let orders = part("orders", orders, &mut errors).map(|page| page.orders);
+    let payments = part("payments", payments, &mut errors).map(|list| list.payments);
+    Ok(ok(&UserDetails { user, orders, payments, errors }))
+}
+
+fn part<T>(
+    name: &'static str,
+    fetched: Result<T, CallError>,
+    errors: &mut BTreeMap<&'static str, String>,
+) -> Option<T> {
+    fetched.map_err(|error| errors.insert(name, error.to_string())).ok()
+}

@@ -1,0 +1,111 @@
+//! gateway: the public face, `/api/v1` (and `/api`, which is always the newest version).
+//!
+//! Checks the form of what comes in, asks the services behind, and answers in the API's shapes.
+//! It keeps nothing.
+
+mod browse;
+mod health;
+mod input;
+mod openapi;
+mod orders;
+
+pub use health::{Health, HealthState, ServiceHealth};
+pub use input::is_id;
+
+use crate::problem::Problem;
+use axum::{
+    Extension, Router,
+    extract::{DefaultBodyLimit, Request},
+    middleware::{Next, from_fn_with_state},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use base::IdSource;
+use http::{HeaderValue, StatusCode};
+use mesh::{CORRELATION_ID, CallContext, Caller};
+
+/// Largest body of a request, bytes: an order of the most lines is a tenth of it.
+const BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// Says who placed an order. Set by the dashboard and the load generator; what comes from outside
+/// under this name is removed at the edge.
+pub const ORIGIN: &str = "x-vitrine-origin";
+
+/// What every handler works with.
+#[derive(Clone)]
+struct Gateway {
+    caller: Caller,
+    ids: IdSource,
+}
+
+/// The service.
+pub fn router(caller: Caller, ids: IdSource) -> Router {
+    let gateway = Gateway { caller, ids };
+    let root = Router::new()
+        .route("/health", get(health::health))
+        .route("/readyz", get(health::ready))
+        .route("/livez", get(|| async {}))
+        .route("/openapi.json", get(openapi::document));
+    root.nest("/api/v1", api())
+        .nest("/api", api())
+        .fallback(unknown)
+        .method_not_allowed_fallback(not_allowed)
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(from_fn_with_state(gateway.clone(), correlate))
+        .with_state(gateway)
+}
+
+fn api() -> Router<Gateway> {
+    Router::new()
+        .route("/products", get(browse::products))
+        .route("/products/{id}", get(browse::product))
+        .route("/users", get(browse::users))
+        .route("/users/{id}", get(browse::user))
+        .route("/orders", get(orders::list).post(orders::place))
+        .route("/orders/{id}", get(orders::one))
+        .route("/orders/{id}/cancel", post(orders::cancel))
+        .route("/orders/{id}/ship", post(orders::ship))
+        .route("/health", get(health::health))
+        .route("/openapi.json", get(openapi::document))
+}
+
+/// Takes or makes `X-Correlation-ID`, hands it on, and returns it.
+async fn correlate(
+    axum::extract::State(gateway): axum::extract::State<Gateway>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let mut context = CallContext::from_headers(request.headers());
+    let id = context.correlation_id.take().unwrap_or_else(|| gateway.ids.uuid().to_string());
+    tracing::Span::current().record("correlation_id", id.as_str());
+    let value = HeaderValue::from_str(&id).ok();
+    if let Some(value) = value.clone() {
+        request.headers_mut().insert(CORRELATION_ID, value);
+    }
+    context.correlation_id = Some(id);
+    request.extensions_mut().insert(context);
+    let mut response = next.run(request).await;
+    if let Some(value) = value {
+        response.headers_mut().insert(CORRELATION_ID, value);
+    }
+    response
+}
+
+async fn unknown(request: Request) -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, format!("There is nothing at {}.", request.uri().path()))
+}
+
+async fn not_allowed(request: Request) -> Problem {
+    let (method, path) = (request.method(), request.uri().path());
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("{path} does not take {method}."))
+}
+
+/// The context of a request, as [`correlate`] left it.
+type Context = Extension<CallContext>;
+
+/// An answer or a problem.
+type Answer = Result<Response, Problem>;
+
+fn ok<T: serde::Serialize>(body: &T) -> Response {
+    axum::Json(body).into_response()
+}

@@ -1,0 +1,246 @@
+//! Orders: place, follow, list, cancel, ship.
+
+use super::{
+    Answer, Context, Gateway, ORIGIN,
+    input::{self, is_id, path_id},
+    ok,
+};
+use crate::{
+    orders::{Asking, OrderBody, place::Command},
+    problem::Problem,
+};
+use axum::{
+    Extension, Json,
+    body::Bytes,
+    extract::{
+        Path, Query, State,
+        rejection::{BytesRejection, QueryRejection},
+    },
+    response::{IntoResponse, Response},
+};
+use contract::{
+    order::{OrderPage, OrderStatus, Origin},
+    service::ORDERS,
+    shop::PlacedOrder,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use mesh::CallContext;
+use serde::Deserialize;
+use std::time::Duration;
+
+/// Room for the answer beyond the time a client asked to wait.
+const WAIT_MARGIN: Duration = Duration::from_secs(2);
+/// Rows of one page at most.
+const PAGE_MAX: usize = 200;
+
+fn origin(headers: &HeaderMap) -> Origin {
+    match headers.get(ORIGIN).and_then(|value| value.to_str().ok()) {
+        Some("browser") => Origin::Browser,
+        Some("load") => Origin::Load,
+        _ => Origin::Api,
+    }
+}
+
+fn placed(order: &OrderBody) -> PlacedOrder {
+    PlacedOrder {
+        order_id: order.order_id.clone(),
+        status: order.status,
+        correlation_id: order.correlation_id.clone(),
+    }
+}
+
+fn etag(order: &OrderBody) -> HeaderValue {
+    HeaderValue::from_str(&format!("\"{}\"", order.version))
+        .unwrap_or(HeaderValue::from_static("\"0\""))
+}
+
+#[utoipa::path(post, path = "/orders", tag = "orders",
+    params(
+        ("Idempotency-Key" = Option<String>, Header, description = "Repeating a request with its key gives the first answer"),
+        ("Prefer" = Option<String>, Header, description = "wait=SECONDS: answer when the order reached its end (RFC 7240)"),
+    ),
+    request_body(content = Object, description = "{\"user_id\": \"c-1001\", \"items\": [{\"product_id\": \"p-moka\", \"quantity\": 1}]}"),
+    responses((status = 202, description = "Accepted: order_id, status, correlation_id; Location"), (status = 400, body = Problem)))]
+pub(super) async fn place(
+    State(gateway): State<Gateway>,
+    Extension(context): Context,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Answer {
+    let order = input::order(&headers, body)?;
+    let key = input::idempotency_key(&headers)?;
+    let command = Command { order, origin: origin(&headers), key };
+    let order: OrderBody = gateway
+        .caller
+        .post(ORDERS, "/orders")
+        .route("/orders")
+        .context(&context)
+        .json(&command)
+        .receive()
+        .await?;
+    tracing::Span::current().record("order.id", order.order_id.as_str());
+    match input::wait(&headers) {
+        None => Ok(accepted(&order)),
+        Some(seconds) => wait(&gateway, &context, order, seconds).await,
+    }
+}
+
+fn accepted(order: &OrderBody) -> Response {
+    let mut response = (StatusCode::ACCEPTED, Json(placed(order))).into_response();
+    let location = HeaderValue::from_str(&format!("/api/v1/orders/{}", order.order_id));
+    if let Ok(location) = location {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    response
+}
+
+/// Answers when the order reached its end, or with what is when the time is over.
+async fn wait(gateway: &Gateway, context: &CallContext, order: OrderBody, seconds: u64) -> Answer {
+    let context = CallContext { deadline: None, ..context.clone() };
+    let id = &order.order_id;
+    let waited: Result<OrderBody, _> = gateway
+        .caller
+        .get(ORDERS, format!("/orders/{id}?wait={seconds}"))
+        .route("/orders/{id}")
+        .context(&context)
+        .order(id)
+        .timeout(Duration::from_secs(seconds) + WAIT_MARGIN)
+        .receive()
+        .await;
+    // The order is accepted whatever becomes of the waiting.
+    let order = waited.unwrap_or(order);
+    let mut response = accepted(&order);
+    if order.status != OrderStatus::Processing {
+        *response.status_mut() = StatusCode::OK;
+    }
+    let applied = HeaderValue::from_str(&format!("wait={seconds}"));
+    if let Ok(applied) = applied {
+        let name = HeaderName::from_static("preference-applied");
+        response.headers_mut().insert(name, applied);
+    }
+    Ok(response)
+}
+
+#[utoipa::path(get, path = "/orders/{id}", tag = "orders", params(("id" = String, Path)), responses((status = 200, body = OrderBody), (status = 404, body = Problem)))]
+pub(super) async fn one(
+    State(gateway): State<Gateway>,
+    Extension(context): Context,
+    Path(id): Path<String>,
+) -> Answer {
+    let id = path_id("order", id)?;
+    let order: OrderBody = gateway
+        .caller
+        .get(ORDERS, format!("/orders/{id}"))
+        .route("/orders/{id}")
+        .context(&context)
+        .order(&id)
+        .receive()
+        .await?;
+    let mut response = ok(&order);
+    response.headers_mut().insert(header::ETAG, etag(&order));
+    Ok(response)
+}
+
+/// Which orders.
+#[derive(Debug, Deserialize)]
+pub(super) struct Which {
+    status: Option<OrderStatus>,
+    user_id: Option<String>,
+    cursor: Option<String>,
+    limit: Option<usize>,
+}
+
+#[utoipa::path(get, path = "/orders", tag = "orders",
+    params(("status" = Option<String>, Query), ("user_id" = Option<String>, Query), ("cursor" = Option<String>, Query), ("limit" = Option<usize>, Query)),
+    responses((status = 200, description = "orders, newest first, and next, the cursor of the next page"), (status = 400, body = Problem)))]
+pub(super) async fn list(
+    State(gateway): State<Gateway>,
+    Extension(context): Context,
+    which: Result<Query<Which>, QueryRejection>,
+) -> Answer {
+    let Query(which) = which?;
+    let mut path = "/orders?".to_owned();
+    if let Some(status) = which.status {
+        path.push_str(&format!("status={status}&"));
+    }
+    if let Some(user_id) = which.user_id {
+        if !is_id(&user_id) {
+            return Err(Problem::field("user_id", "Not the id of a customer."));
+        }
+        path.push_str(&format!("user_id={user_id}&"));
+    }
+    if let Some(cursor) = which.cursor {
+        if !cursor.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.' || b == b'-') {
+            return Err(Problem::field("cursor", "Not a cursor this list gave."));
+        }
+        path.push_str(&format!("cursor={cursor}&"));
+    }
+    match which.limit {
+        None => {}
+        Some(limit) if (1..=PAGE_MAX).contains(&limit) => path.push_str(&format!("limit={limit}")),
+        Some(_) => return Err(Problem::field("limit", format!("Must be 1 to {PAGE_MAX}."))),
+    }
+    let page: OrderPage =
+        gateway.caller.get(ORDERS, path).route("/orders").context(&context).receive().await?;
+    Ok(ok(&page))
+}
+
+#[utoipa::path(post, path = "/orders/{id}/cancel", tag = "orders",
+    params(("id" = String, Path), ("If-Match" = Option<String>, Header, description = "ETag of the order this decision was made on")),
+    responses((status = 202, description = "The cancellation runs"), (status = 404, body = Problem), (status = 409, body = Problem), (status = 412, body = Problem)))]
+pub(super) async fn cancel(
+    State(gateway): State<Gateway>,
+    Extension(context): Context,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+) -> Answer {
+    command(&gateway, &context, &headers, id, "cancel").await
+}
+
+#[utoipa::path(post, path = "/orders/{id}/ship", tag = "orders",
+    params(("id" = String, Path), ("If-Match" = Option<String>, Header, description = "ETag of the order this decision was made on")),
+    responses((status = 202, description = "It is shipped"), (status = 404, body = Problem), (status = 409, body = Problem), (status = 412, body = Problem)))]
+pub(super) async fn ship(
+    State(gateway): State<Gateway>,
+    Extension(context): Context,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+) -> Answer {
+    command(&gateway, &context, &headers, id, "ship").await
+}
+
+async fn command(
+    gateway: &Gateway,
+    context: &CallContext,
+    headers: &HeaderMap,
+    id: String,
+    what: &str,
+) -> Answer {
+    let id = path_id("order", id)?;
+    let expected = if_match(headers)?;
+    let order: OrderBody = gateway
+        .caller
+        .post(ORDERS, format!("/orders/{id}/{what}"))
+        .route(&format!("/orders/{{id}}/{what}"))
+        .context(context)
+        .order(&id)
+        .json(&Asking { origin: origin(headers), expected })
+        .receive()
+        .await?;
+    Ok(accepted(&order))
+}
+
+/// The version a client's decision was made on: `If-Match` with an ETag we gave (RFC 9110,
+/// section 13.1.1); `*` is any.
+fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
+    let Some(value) = headers.get(header::IF_MATCH) else {
+        return Ok(None);
+    };
+    let value = value.to_str().unwrap_or_default().trim();
+    if value == "*" {
+        return Ok(None);
+    }
+    let version = value.strip_prefix('"').and_then(|v| v.strip_suffix('"'));
+    let version = version.and_then(|v| v.parse().ok());
+    version.map(Some).ok_or_else(|| Problem::field("If-Match", "Not an ETag this API gave."))
+}

@@ -1,0 +1,188 @@
+//! Orders through every way a checkout can go, with the banks and the shelves as plain answers.
+
+use super::*;
+use crate::orders::events::Line;
+use event_sourcing::Aggregate;
+
+fn placed() -> OrderEvent {
+    let unit_price = Money::eur(1_000);
+    let line = Line { product_id: "p-1".into(), name: "Cup".into(), quantity: 2, unit_price };
+    let (user_id, total) = ("c-1".into(), Money::eur(2_000));
+    OrderEvent::OrderPlaced { user_id, lines: vec![line], total, origin: Origin::Api }
+}
+
+fn reserved() -> Input {
+    Input::Done(RESERVE, OrderEvent::StockReserved { reservation_id: "rsv-1".into(), units: 2 })
+}
+
+fn paid() -> Input {
+    Input::Done(PAY, OrderEvent::PaymentAuthorized { transaction_id: "tx-1".into() })
+}
+
+fn declined() -> Input {
+    let reason = "insufficient funds".to_owned();
+    let voter = Some("bank-customer".into());
+    let event = OrderEvent::PaymentDeclined {
+        transaction_id: "tx-1".into(),
+        voter,
+        reason: reason.clone(),
+    };
+    Input::Refused(PAY, event, reason)
+}
+
+fn released() -> Input {
+    Input::Undone(RESERVE, OrderEvent::StockReleased { units: 2 })
+}
+
+fn refunded() -> Input {
+    Input::Undone(PAY, OrderEvent::PaymentRefunded { transaction_id: "tx-2".into() })
+}
+
+/// Takes inputs one after the other, as the store would; gives event names and topics.
+fn story(inputs: Vec<Input>) -> (OrderRecord, Vec<&'static str>, Vec<&'static str>) {
+    let mut record = OrderRecord { order_id: "ord-1".into(), ..OrderRecord::default() };
+    let (mut events, mut topics) = (Vec::new(), Vec::new());
+    for input in inputs {
+        let change = decide(&record, input).unwrap();
+        for event in &change.events {
+            record.order.apply(event);
+            record.version += 1;
+            events.push(event_sourcing::DomainEvent::name(event));
+        }
+        let logged = change.saga.into_iter().map(|event| Entry { at_us: 0, event });
+        record.saga.extend(logged);
+        topics.extend(change.messages.iter().map(|m| m.topic));
+    }
+    (record, events, topics)
+}
+
+#[test]
+fn a_paid_order_is_confirmed() {
+    let (record, events, topics) = story(vec![Input::Place(placed()), reserved(), paid()]);
+    let expected =
+        ["OrderPlaced", "StockReserved", "PaymentRequested", "PaymentAuthorized", "OrderConfirmed"];
+    assert_eq!(events, expected);
+    assert_eq!(topics, [bus::INVENTORY_RESERVE, bus::PAYMENT_AUTHORIZE, bus::ORDER_CONFIRMED]);
+    assert_eq!(record.order.standing, Standing::Confirmed);
+}
+
+#[test]
+fn a_declined_payment_releases_the_goods_and_cancels() {
+    let inputs = vec![Input::Place(placed()), reserved(), declined(), released()];
+    let (record, events, topics) = story(inputs);
+    let expected = [
+        "OrderPlaced",
+        "StockReserved",
+        "PaymentRequested",
+        "PaymentDeclined",
+        "CompensationStarted",
+        "StockReleased",
+        "OrderCancelled",
+    ];
+    assert_eq!(events, expected);
+    assert_eq!(topics, [bus::INVENTORY_RESERVE, bus::PAYMENT_AUTHORIZE, bus::INVENTORY_RELEASE]);
+    assert_eq!(record.order.cause.as_deref(), Some("payment_declined"));
+}
+
+#[test]
+fn an_order_out_of_stock_is_cancelled_with_nothing_to_undo() {
+    let refused = Input::Refused(
+        RESERVE,
+        OrderEvent::StockRefused { reason: "only 1 left".into() },
+        "only 1 left".into(),
+    );
+    let (_, events, topics) = story(vec![Input::Place(placed()), refused]);
+    assert_eq!(events, ["OrderPlaced", "StockRefused", "OrderCancelled"]);
+    assert_eq!(topics, [bus::INVENTORY_RESERVE]);
+}
+
+#[test]
+fn a_confirmed_order_is_cancelled_by_refund_then_release() {
+    let inputs = vec![
+        Input::Place(placed()),
+        reserved(),
+        paid(),
+        Input::Cancel(Origin::Api),
+        refunded(),
+        released(),
+    ];
+    let (record, events, topics) = story(inputs);
+    assert_eq!(topics[3..], [bus::PAYMENT_REFUND, bus::INVENTORY_RELEASE]);
+    assert_eq!(events.last(), Some(&"OrderCancelled"));
+    assert_eq!(record.order.payment, Payment::Refunded("tx-2".into()));
+}
+
+#[test]
+fn a_cancellation_while_paying_waits_for_the_answer_and_then_undoes_it() {
+    let inputs = vec![
+        Input::Place(placed()),
+        reserved(),
+        Input::Cancel(Origin::Api),
+        paid(),
+        refunded(),
+        released(),
+    ];
+    let (record, events, topics) = story(inputs);
+    assert!(!events.contains(&"OrderConfirmed"));
+    assert_eq!(topics.iter().filter(|t| **t == bus::PAYMENT_AUTHORIZE).count(), 1);
+    assert_eq!(record.order.standing, Standing::Cancelled);
+}
+
+#[test]
+fn a_refused_refund_is_stuck_until_somebody_redrives_it() {
+    let stuck = vec![
+        Input::Place(placed()),
+        reserved(),
+        paid(),
+        Input::Cancel(Origin::Api),
+        Input::UndoRefused(PAY, "account closed".into()),
+    ];
+    let (record, events, _) = story(stuck.clone());
+    assert_eq!(events.last(), Some(&"CompensationStuck"));
+    assert_eq!(saga::replay(&CHECKOUT, &record.saga), Ok(State::Stuck { step: PAY }));
+    let (record, _, topics) = story([stuck, vec![Input::Redrive, refunded(), released()]].concat());
+    assert_eq!(topics.iter().filter(|t| **t == bus::PAYMENT_REFUND).count(), 2);
+    assert_eq!(record.order.standing, Standing::Cancelled);
+}
+
+#[test]
+fn an_answer_nobody_asked_for_changes_nothing() {
+    let (record, ..) = story(vec![Input::Place(placed()), reserved(), paid()]);
+    assert!(matches!(decide(&record, paid()), Err(Refusal::Saga(_))));
+    assert!(matches!(decide(&record, released()), Err(Refusal::Saga(_))));
+}
+
+#[test]
+fn shipping_and_cancelling_keep_their_rules() {
+    let (processing, ..) = story(vec![Input::Place(placed())]);
+    assert!(matches!(decide(&processing, Input::Ship), Err(Refusal::NotNow(_))));
+    let confirmed = vec![Input::Place(placed()), reserved(), paid()];
+    let (shipped, ..) = story([confirmed, vec![Input::Ship]].concat());
+    assert!(matches!(decide(&shipped, Input::Ship), Err(Refusal::Already("shipped"))));
+    assert!(matches!(decide(&shipped, Input::Cancel(Origin::Api)), Err(Refusal::NotNow(_))));
+    let unknown = OrderRecord::default();
+    assert!(matches!(decide(&unknown, Input::Cancel(Origin::Api)), Err(Refusal::NotNow(_))));
+}
+
+#[test]
+fn every_message_of_an_order_has_its_own_id() {
+    let inputs = vec![
+        Input::Place(placed()),
+        reserved(),
+        paid(),
+        Input::Cancel(Origin::Api),
+        refunded(),
+        released(),
+    ];
+    let mut record = OrderRecord { order_id: "ord-1".into(), ..OrderRecord::default() };
+    let mut ids = std::collections::BTreeSet::new();
+    for input in inputs {
+        let change = decide(&record, input).unwrap();
+        change.events.iter().for_each(|event| record.order.apply(event));
+        record.saga.extend(change.saga.into_iter().map(|event| Entry { at_us: 0, event }));
+        for message in change.messages {
+            assert!(ids.insert(message.id.clone()), "{} twice", message.id);
+        }
+    }
+    assert_eq!(ids.len(), 5);
+}

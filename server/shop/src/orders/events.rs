@@ -1,0 +1,224 @@
+//! The order: its events, and the state they make.
+
+use contract::{Money, order::Origin};
+use event_sourcing::{Aggregate, DomainEvent};
+use serde::{Deserialize, Serialize};
+
+/// One line of an order, with the name and price it was placed at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    /// Which product.
+    pub product_id: String,
+    /// Its name then.
+    pub name: String,
+    /// How many.
+    pub quantity: u32,
+    /// Price of one then.
+    pub unit_price: Money,
+}
+
+/// What can happen to an order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type")]
+pub enum OrderEvent {
+    /// It was accepted.
+    OrderPlaced {
+        /// Who buys.
+        user_id: String,
+        /// What.
+        lines: Vec<Line>,
+        /// For how much.
+        total: Money,
+        /// Who placed it.
+        origin: Origin,
+    },
+    /// Inventory holds the goods.
+    StockReserved {
+        /// Inventory's name for it.
+        reservation_id: String,
+        /// Pieces altogether.
+        units: u64,
+    },
+    /// Inventory does not have the goods.
+    StockRefused {
+        /// Why.
+        reason: String,
+    },
+    /// Payments was asked for the money.
+    PaymentRequested {
+        /// How much.
+        amount: Money,
+    },
+    /// Both banks committed to it.
+    PaymentAuthorized {
+        /// The two-phase commit.
+        transaction_id: String,
+    },
+    /// A bank voted no.
+    PaymentDeclined {
+        /// The two-phase commit.
+        transaction_id: String,
+        /// Which bank.
+        voter: Option<String>,
+        /// Why.
+        reason: String,
+    },
+    /// Everything is in place.
+    OrderConfirmed,
+    /// Somebody wants it undone.
+    CancellationRequested {
+        /// Who.
+        origin: Origin,
+    },
+    /// What was done is being undone.
+    CompensationStarted {
+        /// How many steps.
+        steps: usize,
+    },
+    /// The money went back.
+    PaymentRefunded {
+        /// The two-phase commit of the refund.
+        transaction_id: String,
+    },
+    /// The goods are back on the shelf.
+    StockReleased {
+        /// Pieces altogether.
+        units: u64,
+    },
+    /// A compensation was refused.
+    CompensationStuck {
+        /// The saga's step.
+        step: usize,
+        /// Why.
+        reason: String,
+    },
+    /// It ended without effect.
+    OrderCancelled {
+        /// Why: `payment_declined`, `out_of_stock`, `requested`.
+        reason: String,
+    },
+    /// It left the house.
+    OrderShipped,
+}
+
+impl DomainEvent for OrderEvent {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::OrderPlaced { .. } => "OrderPlaced",
+            Self::StockReserved { .. } => "StockReserved",
+            Self::StockRefused { .. } => "StockRefused",
+            Self::PaymentRequested { .. } => "PaymentRequested",
+            Self::PaymentAuthorized { .. } => "PaymentAuthorized",
+            Self::PaymentDeclined { .. } => "PaymentDeclined",
+            Self::OrderConfirmed => "OrderConfirmed",
+            Self::CancellationRequested { .. } => "CancellationRequested",
+            Self::CompensationStarted { .. } => "CompensationStarted",
+            Self::PaymentRefunded { .. } => "PaymentRefunded",
+            Self::StockReleased { .. } => "StockReleased",
+            Self::CompensationStuck { .. } => "CompensationStuck",
+            Self::OrderCancelled { .. } => "OrderCancelled",
+            Self::OrderShipped => "OrderShipped",
+        }
+    }
+}
+
+/// What became of the goods.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Goods {
+    /// Not asked for, or refused.
+    #[default]
+    None,
+    /// Held under this name.
+    Held(String),
+    /// Given back.
+    Released,
+}
+
+/// What became of the money.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Payment {
+    /// Not asked for.
+    #[default]
+    None,
+    /// Asked for.
+    Requested,
+    /// Moved by this transaction.
+    Authorized(String),
+    /// Refused.
+    Declined,
+    /// Moved back by this transaction.
+    Refunded(String),
+}
+
+/// Where the order stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Standing {
+    /// Before its first event.
+    #[default]
+    Unknown,
+    /// Forward steps run.
+    Placed,
+    /// Compensations run.
+    Undoing,
+    /// Done.
+    Confirmed,
+    /// Undone.
+    Cancelled,
+    /// Sent.
+    Shipped,
+}
+
+/// An order rebuilt from its events.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Order {
+    /// Who buys.
+    pub user_id: String,
+    /// What.
+    pub lines: Vec<Line>,
+    /// For how much.
+    pub total: Option<Money>,
+    /// Where it stands.
+    pub standing: Standing,
+    /// What became of the goods.
+    pub goods: Goods,
+    /// What became of the money.
+    pub payment: Payment,
+    /// Why it is being, or was, undone.
+    pub cause: Option<String>,
+}
+
+impl Aggregate for Order {
+    type Event = OrderEvent;
+
+    fn apply(&mut self, event: &OrderEvent) {
+        use OrderEvent as E;
+        match event.clone() {
+            E::OrderPlaced { user_id, lines, total, origin: _ } => {
+                self.user_id = user_id;
+                self.lines = lines;
+                self.total = Some(total);
+                self.standing = Standing::Placed;
+            }
+            E::StockReserved { reservation_id, .. } => self.goods = Goods::Held(reservation_id),
+            E::StockRefused { .. } => self.cause = Some("out_of_stock".into()),
+            E::PaymentRequested { .. } => self.payment = Payment::Requested,
+            E::PaymentAuthorized { transaction_id } => {
+                self.payment = Payment::Authorized(transaction_id);
+            }
+            E::PaymentDeclined { .. } => {
+                self.payment = Payment::Declined;
+                self.cause = Some("payment_declined".into());
+            }
+            E::OrderConfirmed => self.standing = Standing::Confirmed,
+            E::CancellationRequested { .. } => self.cause = Some("requested".into()),
+            E::CompensationStarted { .. } => self.standing = Standing::Undoing,
+            E::PaymentRefunded { transaction_id } => {
+                self.payment = Payment::Refunded(transaction_id);
+            }
+            E::StockReleased { .. } => self.goods = Goods::Released,
+            E::CompensationStuck { .. } => {}
+            E::OrderCancelled { .. } => self.standing = Standing::Cancelled,
+            E::OrderShipped => self.standing = Standing::Shipped,
+        }
+    }
+}

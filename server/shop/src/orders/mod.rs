@@ -1,0 +1,332 @@
+//! orders: event-sourced orders, the saga that runs each, and their read model.
+
+mod consume;
+pub mod decide;
+pub mod events;
+pub mod place;
+mod project;
+mod store;
+
+pub use decide::{CHECKOUT, Confirmed, MovePayment, ReserveStock};
+pub use events::{Line, Order, OrderEvent};
+pub use project::project;
+pub use store::{
+    Attempt, Changed, Decide, IdempotencyKey, NewOrder, OrderStore, OrderStory, Placed, RowQuery,
+};
+
+use crate::{StoreError, problem::Problem};
+use axum::{
+    Json, Router,
+    extract::{Path, Query, State},
+    routing::{get, post},
+};
+use base::{IdSource, Supervisor, TraceContext};
+use contract::order::{OrderPage, OrderRow, OrderStatus, Origin};
+use decide::{Input, Refusal};
+use http::StatusCode;
+use mesh::Caller;
+use serde::{Deserialize, Serialize};
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    sync::broadcast::{self, error::RecvError},
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+/// Changed rows a slow listener may lag behind by before it must read the list again.
+const ROWS_BEHIND_MAX: usize = 4_096;
+/// Events one transaction of the projection takes.
+const PROJECT_MAX: usize = 256;
+/// Rows of one page unless asked otherwise, and at most.
+const PAGE_DEFAULT: usize = 50;
+/// See [`PAGE_DEFAULT`].
+const PAGE_MAX: usize = 200;
+
+/// Longest wait for an order's end, seconds.
+const WAIT_MAX: u64 = 60;
+
+/// The service's engine. Cheap to clone.
+#[derive(Clone)]
+pub struct Orders {
+    store: Arc<dyn OrderStore>,
+    caller: Caller,
+    supervisor: Supervisor,
+    ids: IdSource,
+    rows: broadcast::Sender<OrderRow>,
+}
+
+/// An order as other services see it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct OrderBody {
+    /// `ord-…`.
+    pub order_id: String,
+    /// `processing`, `confirmed`, `cancelled` or `shipped`.
+    #[schema(value_type = String)]
+    pub status: OrderStatus,
+    /// On every event and log line of this order.
+    pub correlation_id: String,
+    /// Version of its last event.
+    pub version: u64,
+    /// Who bought.
+    pub user_id: String,
+    /// What it costs.
+    #[schema(value_type = Object)]
+    pub total: contract::Money,
+    /// What was bought.
+    #[schema(value_type = Vec<Object>)]
+    pub items: Vec<Line>,
+    /// Why it was cancelled: `payment_declined`, `out_of_stock`, `requested`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
+}
+
+impl Orders {
+    /// Over its database, the mesh and an owner for what must not be cut short.
+    #[must_use]
+    pub fn new(
+        store: Arc<dyn OrderStore>,
+        caller: Caller,
+        supervisor: Supervisor,
+        ids: IdSource,
+    ) -> Self {
+        let (rows, _) = broadcast::channel(ROWS_BEHIND_MAX);
+        Self { store, caller, supervisor, ids, rows }
+    }
+
+    /// Rows of the read model as they change.
+    #[must_use]
+    pub fn changes(&self) -> broadcast::Receiver<OrderRow> {
+        self.rows.subscribe()
+    }
+
+    /// Keeps the read model up with the streams until `stop` fires.
+    pub async fn keep_projection(self, stop: CancellationToken) {
+        let appended = self.store.appended();
+        loop {
+            match self.store.project(PROJECT_MAX).await {
+                Ok(rows) if rows.is_empty() => {
+                    tokio::select! {
+                        () = stop.cancelled() => return,
+                        () = appended.notified() => {}
+                    }
+                }
+                Ok(rows) => {
+                    for row in rows {
+                        // Nobody listening is fine: the rows are kept.
+                        let _ = self.rows.send(row);
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(cause = ?error.cause, "{error}; the read model waits");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            }
+        }
+    }
+
+    async fn change(
+        &self,
+        order_id: String,
+        input: Input,
+        expected: Option<u64>,
+    ) -> Result<Changed, StoreError> {
+        let attempt = Attempt {
+            order_id,
+            message_id: None,
+            expected,
+            trace: TraceContext::current(),
+            decide: Box::new(move |record| decide::decide(record, input)),
+        };
+        self.store.change(attempt).await
+    }
+}
+
+/// The service.
+pub fn router(orders: Orders) -> Router {
+    Router::new()
+        .route("/orders", get(list).post(place::place))
+        .route("/orders/{id}", get(one))
+        .route("/orders/{id}/story", get(story))
+        .route("/orders/{id}/cancel", post(cancel))
+        .route("/orders/{id}/ship", post(ship))
+        .route("/orders/{id}/redrive", post(redrive))
+        .route("/messages", post(consume::take))
+        .route("/livez", get(|| async {}))
+        .with_state(orders)
+}
+
+#[derive(Deserialize)]
+struct Which {
+    status: Option<OrderStatus>,
+    user_id: Option<String>,
+    cursor: Option<String>,
+    limit: Option<usize>,
+}
+
+async fn list(
+    State(orders): State<Orders>,
+    Query(which): Query<Which>,
+) -> Result<Json<OrderPage>, Problem> {
+    let limit = which.limit.unwrap_or(PAGE_DEFAULT).clamp(1, PAGE_MAX);
+    let before = which.cursor.map(|cursor| read_cursor(&cursor)).transpose()?;
+    let query = RowQuery { status: which.status, user_id: which.user_id, before, limit: limit + 1 };
+    let mut rows = orders.store.rows(query).await?;
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    let next = rows.last().filter(|_| more).map(|r| format!("{}.{}", r.placed_at_us, r.order_id));
+    Ok(Json(OrderPage { orders: rows, next }))
+}
+
+fn read_cursor(cursor: &str) -> Result<(i64, String), Problem> {
+    cursor
+        .split_once('.')
+        .and_then(|(at, id)| Some((at.parse().ok()?, id.to_owned())))
+        .ok_or_else(|| Problem::field("cursor", "Not a cursor this list gave."))
+}
+
+async fn read(orders: &Orders, id: &str) -> Result<OrderStory, Problem> {
+    let story = orders.store.story(id).await?;
+    story.ok_or_else(|| Problem::not_found(&format!("order {id}")))
+}
+
+/// The order's state from its own stream: never behind, unlike the read model.
+async fn body(orders: &Orders, id: &str) -> Result<OrderBody, Problem> {
+    let story = read(orders, id).await?;
+    let (order, version) = event_sourcing::replay::<Order>(&story.events).map_err(|gap| {
+        tracing::error!(order_id = id, "the stream is broken: {gap}");
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "The order's stream is broken.")
+    })?;
+    let status = order.status();
+    Ok(OrderBody {
+        order_id: story.order_id,
+        status,
+        correlation_id: story.correlation_id,
+        version,
+        user_id: order.user_id,
+        total: order.total.unwrap_or(contract::Money::eur(0)),
+        items: order.lines,
+        reason: order.cause.filter(|_| status == OrderStatus::Cancelled),
+    })
+}
+
+/// How long to wait for an order's end.
+#[derive(Deserialize)]
+struct Waiting {
+    wait: Option<u64>,
+}
+
+async fn one(
+    State(orders): State<Orders>,
+    Path(id): Path<String>,
+    Query(waiting): Query<Waiting>,
+) -> Result<Json<OrderBody>, Problem> {
+    let Some(seconds) = waiting.wait else {
+        return Ok(Json(body(&orders, &id).await?));
+    };
+    // Listening begins before the first look, so that no change falls between the two.
+    let mut rows = orders.rows.subscribe();
+    let until = Instant::now() + Duration::from_secs(seconds.min(WAIT_MAX));
+    loop {
+        let order = body(&orders, &id).await?;
+        if order.status != OrderStatus::Processing {
+            return Ok(Json(order));
+        }
+        let changed = async {
+            loop {
+                match rows.recv().await {
+                    Ok(row) if row.order_id != id => {}
+                    // Ours, or too many at once to know: look again.
+                    Ok(_) | Err(RecvError::Lagged(_)) => return,
+                    // The service is going down; the time will run out.
+                    Err(RecvError::Closed) => std::future::pending().await,
+                }
+            }
+        };
+        if tokio::time::timeout_at(until, changed).await.is_err() {
+            return Ok(Json(order));
+        }
+    }
+}
+
+async fn story(
+    State(orders): State<Orders>,
+    Path(id): Path<String>,
+) -> Result<Json<OrderStory>, Problem> {
+    Ok(Json(read(&orders, &id).await?))
+}
+
+/// Who asks, as the gateway says.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Asking {
+    /// Who.
+    pub origin: Origin,
+    /// The version the decision was made on, if they say.
+    pub expected: Option<u64>,
+}
+
+async fn cancel(
+    State(orders): State<Orders>,
+    Path(id): Path<String>,
+    Json(asking): Json<Asking>,
+) -> Result<(StatusCode, Json<OrderBody>), Problem> {
+    command(orders, id, Input::Cancel(asking.origin), asking.expected).await
+}
+
+async fn ship(
+    State(orders): State<Orders>,
+    Path(id): Path<String>,
+    Json(asking): Json<Asking>,
+) -> Result<(StatusCode, Json<OrderBody>), Problem> {
+    command(orders, id, Input::Ship, asking.expected).await
+}
+
+async fn redrive(
+    State(orders): State<Orders>,
+    Path(id): Path<String>,
+    Json(asking): Json<Asking>,
+) -> Result<(StatusCode, Json<OrderBody>), Problem> {
+    command(orders, id, Input::Redrive, asking.expected).await
+}
+
+/// A command on an order, detached from the request. What is so already is answered with the
+/// order as it is: repeating a command gives the first answer.
+async fn command(
+    orders: Orders,
+    id: String,
+    input: Input,
+    expected: Option<u64>,
+) -> Result<(StatusCode, Json<OrderBody>), Problem> {
+    let (engine, order_id) = (orders.clone(), id.clone());
+    let changing = async move { engine.change(order_id, input, expected).await };
+    let changed = orders.supervisor.detach(changing.in_current_span()).await;
+    match changed.map_err(|_| lost())?? {
+        Changed::Now(_) | Changed::Before | Changed::Refused(Refusal::Already(_)) => {
+            Ok((StatusCode::ACCEPTED, Json(body(&orders, &id).await?)))
+        }
+        Changed::NoOrder => Err(Problem::not_found(&format!("order {id}"))),
+        Changed::Refused(refusal) => Err(Problem::conflict(format!("Not possible: {refusal}."))),
+        Changed::Conflict(conflict) => Err(Problem::new(
+            StatusCode::PRECONDITION_FAILED,
+            format!("The order changed in between: {conflict}."),
+        )),
+    }
+}
+
+fn lost() -> Problem {
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "The command ended without an answer.")
+}
+
+impl Order {
+    /// The API's word for where it stands.
+    #[must_use]
+    pub fn status(&self) -> OrderStatus {
+        use events::Standing;
+        match self.standing {
+            Standing::Unknown | Standing::Placed | Standing::Undoing => OrderStatus::Processing,
+            Standing::Confirmed => OrderStatus::Confirmed,
+            Standing::Cancelled => OrderStatus::Cancelled,
+            Standing::Shipped => OrderStatus::Shipped,
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Placing an order: who buys and what it costs is asked of the services that know, then the order
+//! is recorded with its saga and the first command in one transaction.
+
+use super::{
+    IdempotencyKey, Line, NewOrder, OrderBody, OrderEvent, Orders, Placed, body,
+    decide::{self, Input, OrderRecord},
+    lost,
+};
+use crate::{catalog::Products, problem::Problem, users::User};
+use axum::{Json, extract::State};
+use base::TraceContext;
+use contract::{
+    FieldError, Money,
+    order::Origin,
+    service::{CATALOG, USERS},
+    shop::{BasketLine, PlaceOrder},
+};
+use http::StatusCode;
+use mesh::CallContext;
+use serde::{Deserialize, Serialize};
+use tracing::Instrument;
+
+/// Tries to find an id nobody has: 32^8 ids make a second try rare.
+const ID_TRIES: usize = 5;
+
+/// The gateway's command.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Command {
+    /// What is ordered; checked for form by the gateway.
+    pub order: PlaceOrder,
+    /// Who placed it.
+    pub origin: Origin,
+    /// The client's `Idempotency-Key`.
+    pub key: Option<String>,
+}
+
+pub(crate) async fn place(
+    State(orders): State<Orders>,
+    context: CallContext,
+    Json(command): Json<Command>,
+) -> Result<(StatusCode, Json<OrderBody>), Problem> {
+    let (user, products) = tokio::join!(
+        orders
+            .caller
+            .get(USERS, format!("/users/{}", command.order.user_id))
+            .route("/users/{id}")
+            .context(&context)
+            .receive::<User>(),
+        orders
+            .caller
+            .get(CATALOG, format!("/products?ids={}", ids(&command.order.items)))
+            .route("/products")
+            .context(&context)
+            .receive::<Products>(),
+    );
+    let event = priced(&command, user, products)?;
+    let correlation_id =
+        context.correlation_id.clone().unwrap_or_else(|| orders.ids.uuid().to_string());
+    let key = command.key.as_ref().map(|key| IdempotencyKey {
+        key: key.clone(),
+        fingerprint: serde_json::to_string(&command.order).unwrap_or_default(),
+    });
+    let engine = orders.clone();
+    let recording = async move { record(&engine, event, correlation_id, key).await };
+    let recorded = orders.supervisor.detach(recording.in_current_span()).await;
+    let order_id = recorded.map_err(|_| lost())??;
+    Ok((StatusCode::ACCEPTED, Json(body(&orders, &order_id).await?)))
+}
+
+fn ids(items: &[BasketLine]) -> String {
+    items.iter().map(|line| line.product_id.as_str()).collect::<Vec<_>>().join(",")
+}
+
+/// The order's first event, with the catalog's names and prices.
+fn priced(
+    command: &Command,
+    user: Result<User, mesh::CallError>,
+    products: Result<Products, mesh::CallError>,
+) -> Result<OrderEvent, Problem> {
+    let mut errors = Vec::new();
+    let user_id = command.order.user_id.clone();
+    match user {
+        Ok(_) => {}
+        Err(error) if error.refusal().is_some() => {
+            errors.push(FieldError::new("/user_id", format!("There is no customer {user_id}.")));
+        }
+        Err(error) => return Err(error.into()),
+    }
+    let known = products?.products;
+    let mut total = Money::eur(0);
+    let mut lines = Vec::new();
+    for (index, item) in command.order.items.iter().enumerate() {
+        let Some(product) = known.iter().find(|p| p.product_id == item.product_id) else {
+            let field = format!("/items/{index}/product_id");
+            errors
+                .push(FieldError::new(field, format!("There is no product {}.", item.product_id)));
+            continue;
+        };
+        let sum = product.price.times(item.quantity).and_then(|price| total.plus(price));
+        match sum {
+            Ok(sum) => total = sum,
+            Err(error) => errors.push(FieldError::new("/items", format!("The total: {error}."))),
+        }
+        lines.push(Line {
+            product_id: product.product_id.clone(),
+            name: product.name.clone(),
+            quantity: item.quantity,
+            unit_price: product.price,
+        });
+    }
+    if errors.is_empty() {
+        Ok(OrderEvent::OrderPlaced { user_id, lines, total, origin: command.origin })
+    } else {
+        Err(Problem::invalid(errors))
+    }
+}
+
+async fn record(
+    orders: &Orders,
+    event: OrderEvent,
+    correlation_id: String,
+    key: Option<IdempotencyKey>,
+) -> Result<String, Problem> {
+    for _ in 0..ID_TRIES {
+        let order_id = orders.ids.short("ord", 8);
+        let record = OrderRecord { order_id: order_id.clone(), ..OrderRecord::default() };
+        let change = decide::decide(&record, Input::Place(event.clone()))
+            .map_err(|refusal| Problem::conflict(refusal.to_string()))?;
+        let new = NewOrder {
+            order_id: order_id.clone(),
+            correlation_id: correlation_id.clone(),
+            trace: TraceContext::current(),
+            key: key.clone(),
+            change,
+        };
+        match orders.store.place(new).await? {
+            Placed::Now => {
+                tracing::Span::current().record("order.id", order_id.as_str());
+                if let OrderEvent::OrderPlaced { total, lines, .. } = &event {
+                    tracing::info!(
+                        order_id,
+                        correlation_id,
+                        "order placed, {} items, {total}",
+                        lines.len()
+                    );
+                }
+                return Ok(order_id);
+            }
+            Placed::Before { order_id, .. } => return Ok(order_id),
+            Placed::KeyReused => {
+                return Err(Problem::new(
+                    StatusCode::UNPROCESSABLE_ENTITY,
+                    "This Idempotency-Key was used for another order. Use a new key.",
+                ));
+            }
+            Placed::IdTaken => {}
+        }
+    }
+    Err(lost())
+}

@@ -1,0 +1,134 @@
+//! The read model: one row per order, folded from its events.
+
+use super::events::OrderEvent;
+use contract::order::{OrderRow, OrderStatus, StepMark};
+use event_sourcing::Recorded;
+
+/// The row after an event. The first event of an order makes it; an event that the row has seen
+/// already, or that belongs to no row, leaves it as it is.
+#[must_use]
+pub fn project(
+    order_id: &str,
+    row: Option<OrderRow>,
+    recorded: &Recorded<OrderEvent>,
+) -> Option<OrderRow> {
+    use StepMark::{Done, Failed, NotReached, Running, Stuck, Undone};
+    if let (None, OrderEvent::OrderPlaced { user_id, total, origin, .. }) = (&row, &recorded.event)
+    {
+        return Some(OrderRow {
+            order_id: order_id.to_owned(),
+            user_id: user_id.clone(),
+            total: *total,
+            status: OrderStatus::Processing,
+            phase: "Reserving stock".into(),
+            steps: [Running, NotReached, NotReached],
+            placed_at_us: recorded.at_us,
+            took_us: None,
+            origin: *origin,
+            version: recorded.version,
+        });
+    }
+    let mut row = row.filter(|row| row.version < recorded.version)?;
+    row.version = recorded.version;
+    let mut say = |phase: &str| phase.clone_into(&mut row.phase);
+    match &recorded.event {
+        OrderEvent::OrderPlaced { .. } => {}
+        OrderEvent::StockReserved { .. } => {
+            row.steps[0] = Done;
+        }
+        OrderEvent::StockRefused { .. } => {
+            say("Out of stock");
+            row.steps[0] = Failed;
+        }
+        OrderEvent::PaymentRequested { .. } => {
+            say("Paying");
+            row.steps[1] = Running;
+        }
+        OrderEvent::PaymentAuthorized { .. } => row.steps[1] = Done,
+        OrderEvent::PaymentDeclined { .. } => {
+            say("Payment declined");
+            row.steps[1] = Failed;
+        }
+        OrderEvent::OrderConfirmed => {
+            say("Confirmed");
+            row.steps[2] = Done;
+            row.status = OrderStatus::Confirmed;
+            row.took_us = Some(recorded.at_us - row.placed_at_us);
+        }
+        OrderEvent::CancellationRequested { .. } => say("Cancelling"),
+        OrderEvent::CompensationStarted { .. } => {
+            if row.steps[2] == Done {
+                row.steps[2] = Undone;
+            }
+        }
+        OrderEvent::PaymentRefunded { .. } => row.steps[1] = Undone,
+        OrderEvent::StockReleased { .. } => row.steps[0] = Undone,
+        OrderEvent::CompensationStuck { step, .. } => {
+            say("Stuck");
+            if let Some(mark) = row.steps.get_mut(*step) {
+                *mark = Stuck;
+            }
+        }
+        OrderEvent::OrderCancelled { reason } => {
+            say(match reason.as_str() {
+                "payment_declined" => "Payment declined",
+                "out_of_stock" => "Out of stock",
+                _ => "Cancelled",
+            });
+            row.status = OrderStatus::Cancelled;
+            row.took_us = row.took_us.or(Some(recorded.at_us - row.placed_at_us));
+        }
+        OrderEvent::OrderShipped => {
+            say("Shipped");
+            row.status = OrderStatus::Shipped;
+        }
+    }
+    Some(row)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use contract::{Money, order::Origin};
+
+    fn recorded(version: u64, event: OrderEvent) -> Recorded<OrderEvent> {
+        Recorded { version, at_us: i64::try_from(version).unwrap() * 1_000, event }
+    }
+
+    fn placed() -> Recorded<OrderEvent> {
+        let (user_id, total) = ("c-1".into(), Money::eur(5));
+        let event = OrderEvent::OrderPlaced { user_id, lines: vec![], total, origin: Origin::Load };
+        recorded(1, event)
+    }
+
+    #[test]
+    fn a_declined_order_shows_what_failed_and_what_was_undone() {
+        let declined = OrderEvent::PaymentDeclined {
+            transaction_id: "tx".into(),
+            voter: None,
+            reason: "insufficient funds".into(),
+        };
+        let events = [
+            placed(),
+            recorded(2, OrderEvent::StockReserved { reservation_id: "r".into(), units: 1 }),
+            recorded(3, OrderEvent::PaymentRequested { amount: Money::eur(5) }),
+            recorded(4, declined),
+            recorded(5, OrderEvent::CompensationStarted { steps: 1 }),
+            recorded(6, OrderEvent::StockReleased { units: 1 }),
+            recorded(7, OrderEvent::OrderCancelled { reason: "payment_declined".into() }),
+        ];
+        let row = events.iter().fold(None, |row, event| project("ord-1", row, event)).unwrap();
+        assert_eq!(row.steps, [StepMark::Undone, StepMark::Failed, StepMark::NotReached]);
+        assert_eq!((row.status, row.took_us), (OrderStatus::Cancelled, Some(6_000)));
+        assert_eq!(row.phase, "Payment declined");
+    }
+
+    #[test]
+    fn an_event_seen_before_changes_nothing() {
+        let row = project("ord-1", None, &placed());
+        assert_eq!(project("ord-1", row.clone(), &placed()), None);
+        let confirmed = recorded(2, OrderEvent::OrderConfirmed);
+        let once = project("ord-1", row, &confirmed);
+        assert_eq!(project("ord-1", once, &confirmed), None);
+    }
+}

@@ -1,0 +1,135 @@
+//! orders' database: streams, saga logs, outbox, and the read model.
+
+use super::{
+    decide::{Change, OrderRecord, Refusal},
+    events::OrderEvent,
+};
+use crate::{StoreError, store::HasOutbox};
+use async_trait::async_trait;
+use base::TraceContext;
+use contract::order::{OrderRow, OrderStatus};
+use event_sourcing::Recorded;
+use saga::Entry;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use tokio::sync::Notify;
+
+/// A client's key for a command, with a fingerprint of the command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdempotencyKey {
+    /// As the client sent it.
+    pub key: String,
+    /// Two commands with one key must have one fingerprint.
+    pub fingerprint: String,
+}
+
+/// An order about to be placed.
+#[derive(Clone, Debug)]
+pub struct NewOrder {
+    /// `ord-…`, not used yet.
+    pub order_id: String,
+    /// On every event and message.
+    pub correlation_id: String,
+    /// The span that places it.
+    pub trace: TraceContext,
+    /// The client's key, if it sent one.
+    pub key: Option<IdempotencyKey>,
+    /// What to record.
+    pub change: Change,
+}
+
+/// What placing found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Placed {
+    /// It is recorded.
+    Now,
+    /// The key was used for this very command before; this is the order it placed.
+    Before {
+        /// That order.
+        order_id: String,
+        /// Its correlation id.
+        correlation_id: String,
+    },
+    /// The key was used for another command.
+    KeyReused,
+    /// An order of that id exists: try another id.
+    IdTaken,
+}
+
+/// What a change found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Changed {
+    /// It is recorded; the version after it.
+    Now(u64),
+    /// The message had been taken before.
+    Before,
+    /// There is no such order.
+    NoOrder,
+    /// The decision refused.
+    Refused(Refusal),
+    /// The caller expected another version.
+    Conflict(event_sourcing::VersionConflict),
+}
+
+/// Decides inside the transaction, on what it read.
+pub type Decide = Box<dyn FnOnce(&OrderRecord) -> Result<Change, Refusal> + Send>;
+
+/// What a change is made with.
+pub struct Attempt {
+    /// Which order.
+    pub order_id: String,
+    /// The message that causes it; taken in the same transaction.
+    pub message_id: Option<String>,
+    /// The version the caller decided on, if it said.
+    pub expected: Option<u64>,
+    /// The span that causes it.
+    pub trace: TraceContext,
+    /// The decision.
+    pub decide: Decide,
+}
+
+/// Everything recorded about one order.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OrderStory {
+    /// `ord-…`.
+    pub order_id: String,
+    /// On every event.
+    pub correlation_id: String,
+    /// The trace that placed it.
+    pub trace_id: Option<String>,
+    /// Its stream.
+    pub events: Vec<Recorded<OrderEvent>>,
+    /// Its saga's log.
+    pub saga: Vec<Entry>,
+}
+
+/// Which rows of the read model.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RowQuery {
+    /// Only this status.
+    pub status: Option<OrderStatus>,
+    /// Only this customer.
+    pub user_id: Option<String>,
+    /// Only rows placed before this one.
+    pub before: Option<(i64, String)>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// orders' database. A call that returned Ok is durable.
+#[async_trait]
+pub trait OrderStore: HasOutbox + Send + Sync {
+    /// Records a new order: stream, saga, outbox and key in one transaction.
+    async fn place(&self, order: NewOrder) -> Result<Placed, StoreError>;
+    /// Reads, decides and records in one transaction.
+    async fn change(&self, attempt: Attempt) -> Result<Changed, StoreError>;
+    /// Everything about one order.
+    async fn story(&self, order_id: &str) -> Result<Option<OrderStory>, StoreError>;
+    /// Rows of the read model, newest first.
+    async fn rows(&self, query: RowQuery) -> Result<Vec<OrderRow>, StoreError>;
+    /// Brings the read model up to at most `limit` further events, by [`super::project`], in one
+    /// transaction; gives the rows that changed.
+    async fn project(&self, limit: usize) -> Result<Vec<OrderRow>, StoreError>;
+    /// Fires after events were recorded.
+    fn appended(&self) -> Arc<Notify>;
+}

@@ -1,0 +1,307 @@
+//! Runs payments: begins each durably, lets the coordinator run it, finishes what a crash left.
+
+use super::{Begun, PaymentOutcome, PaymentStore, TransactionRecord};
+use crate::{
+    StoreError,
+    bank::{BankWork, Finish, MERCHANT, Prepare},
+    bus,
+    orders::MovePayment,
+};
+use async_trait::async_trait;
+use base::{Clock, Supervisor, TraceContext};
+use contract::service::{BANK_CUSTOMER, BANK_MERCHANT, PAYMENTS};
+use mesh::{CallContext, Caller};
+use messaging::{Message, NewMessage};
+use std::{sync::Arc, time::Duration};
+use tracing::Instrument;
+use two_phase_commit::{
+    Branch, Coordinator, CoordinatorLog, Decision, Entry, EntryKind, LogError, Participants, Phase,
+    Transaction, Unanswered, Vote,
+};
+
+/// How long a bank may take for one message.
+const BANK_TIMEOUT: Duration = Duration::from_secs(3);
+/// Pause before a run whose log failed is taken up again.
+const LOG_RETRY: Duration = Duration::from_secs(1);
+
+/// The service's engine. Cheap to clone.
+#[derive(Clone)]
+pub struct Payments {
+    store: Arc<dyn PaymentStore>,
+    coordinator: Coordinator,
+    supervisor: Supervisor,
+    clock: Clock,
+}
+
+impl Payments {
+    /// Over its database, the mesh and an owner for its runs.
+    #[must_use]
+    pub fn new(
+        store: Arc<dyn PaymentStore>,
+        caller: Caller,
+        supervisor: Supervisor,
+        clock: Clock,
+    ) -> Self {
+        let log = Arc::new(Log(store.clone()));
+        let coordinator = Coordinator::new(log, Arc::new(Banks(caller)), clock.clone());
+        Self { store, coordinator, supervisor, clock }
+    }
+
+    pub(crate) fn store(&self) -> &dyn PaymentStore {
+        &*self.store
+    }
+
+    /// Takes a command: begins the transaction durably and runs it detached from the message.
+    pub(crate) async fn take(
+        &self,
+        message: &Message,
+        body: &MovePayment,
+        refund: bool,
+    ) -> Result<(), StoreError> {
+        let tx = transfer(message, body, refund);
+        match self.store.begin(message, &tx, &body.user_id, body.amount).await? {
+            Begun::Before => {}
+            Begun::Now => {
+                tracing::info!(
+                    order_id = tx.key,
+                    transaction_id = tx.id,
+                    "{} begins, {} {}",
+                    tx.id,
+                    tx.purpose,
+                    body.amount
+                );
+                self.run(tx, None);
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs every transaction that a crash or stop left unfinished.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn recover(&self) -> Result<usize, StoreError> {
+        let unfinished = self.store.unfinished().await?;
+        let count = unfinished.len();
+        for TransactionRecord { transaction, decision, .. } in unfinished {
+            self.run(transaction, decision);
+        }
+        Ok(count)
+    }
+
+    /// What a participant in doubt may know. Of a transaction never begun, abort is presumed:
+    /// begin is durable before anybody is asked to prepare.
+    pub(crate) async fn outcome(
+        &self,
+        id: &str,
+        participant: Option<String>,
+    ) -> Result<Option<Decision>, StoreError> {
+        let Some(record) = self.store.transaction(id).await? else {
+            let reason = "never begun".to_owned();
+            return Ok(Some(Decision::Abort { voter: None, reason }));
+        };
+        let line = |kind, detail| Entry {
+            at_us: self.clock.now_us(),
+            kind,
+            participant: participant.clone(),
+            detail,
+        };
+        let answer = match &record.decision {
+            None => "undecided",
+            Some(Decision::Commit) => "commit",
+            Some(Decision::Abort { .. }) => "abort",
+        };
+        let lines =
+            [line(EntryKind::Query, None), line(EntryKind::Answer, Some(answer.to_owned()))];
+        self.store.note(id, &lines).await?;
+        Ok(record.decision)
+    }
+
+    /// Runs to the end, detached: the decision must be told whatever becomes of the caller.
+    fn run(&self, tx: Transaction, mut decided: Option<Decision>) {
+        let this = self.clone();
+        let span = tracing::info_span!(
+            target: "vitrine::payments",
+            "two_phase_commit",
+            otel.name = format!("two-phase commit {}", tx.purpose),
+            service.name = PAYMENTS,
+            transaction.id = tx.id,
+            order.id = tx.key,
+            correlation_id = tx.correlation_id,
+            saga.compensation = (tx.purpose == "refund").then_some(true),
+        );
+        tx.trace.adopt(&span);
+        let stop = self.supervisor.stopping();
+        let run = async move {
+            while let Err(error) = this.coordinator.run(&tx, decided.clone()).await {
+                tracing::error!(cause = ?error.0, transaction_id = tx.id, "{error}; trying again");
+                tokio::time::sleep(LOG_RETRY).await;
+                if let Ok(Some(record)) = this.store.transaction(&tx.id).await {
+                    decided = record.decision;
+                }
+            }
+        };
+        // After a stop the rest is recovery's: waiting for a bank must not hold up shutdown.
+        self.supervisor.detach(
+            async move {
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = run => {}
+                }
+            }
+            .instrument(span),
+        );
+    }
+}
+
+/// The transaction that a command asks for. Its id depends on the message alone.
+#[must_use]
+pub fn transfer(message: &Message, body: &MovePayment, refund: bool) -> Transaction {
+    let takes = if refund { -body.amount.minor } else { body.amount.minor };
+    let branch = |participant: &str, account: &str, takes: i64| Branch {
+        participant: participant.to_owned(),
+        work: serde_json::json!(BankWork {
+            account_id: account.to_owned(),
+            takes,
+            order_id: message.key.clone(),
+        }),
+    };
+    let short = message.key.trim_start_matches("ord-");
+    let cause = message.id.rsplit(':').next().unwrap_or_default();
+    Transaction {
+        id: format!("tx-{short}-{cause}"),
+        purpose: if refund { "refund" } else { "payment" }.to_owned(),
+        key: message.key.clone(),
+        correlation_id: message.correlation_id.clone(),
+        trace: TraceContext::current(),
+        branches: vec![
+            branch(BANK_CUSTOMER, &body.user_id, takes),
+            branch(BANK_MERCHANT, MERCHANT, -takes),
+        ],
+    }
+}
+
+/// The message that tells orders what was decided.
+#[must_use]
+pub fn answer(tx: &Transaction, decision: &Decision) -> NewMessage {
+    let refund = tx.purpose == "refund";
+    let (topic, voter, reason) = match (decision, refund) {
+        (Decision::Commit, false) => (bus::PAYMENT_AUTHORIZED, None, None),
+        (Decision::Commit, true) => (bus::PAYMENT_REFUNDED, None, None),
+        (Decision::Abort { voter, reason }, false) => {
+            (bus::PAYMENT_DECLINED, voter.clone(), Some(reason.clone()))
+        }
+        (Decision::Abort { voter, reason }, true) => {
+            (bus::PAYMENT_REFUND_REFUSED, voter.clone(), Some(reason.clone()))
+        }
+    };
+    let body = PaymentOutcome { transaction_id: tx.id.clone(), voter, reason };
+    NewMessage::new(topic, &tx.key, &tx.id, &body)
+}
+
+/// The coordinator's log in payments' database.
+struct Log(Arc<dyn PaymentStore>);
+
+#[async_trait]
+impl CoordinatorLog for Log {
+    async fn decide(
+        &self,
+        tx: &Transaction,
+        decision: &Decision,
+        lines: &[Entry],
+    ) -> Result<(), LogError> {
+        let answer = answer(tx, decision);
+        self.0.decide(tx, decision, lines, answer).await.map_err(|e| LogError(Box::new(e)))?;
+        match decision {
+            Decision::Commit => {
+                tracing::info!(
+                    order_id = tx.key,
+                    transaction_id = tx.id,
+                    "{} decision commit logged",
+                    tx.id
+                );
+            }
+            Decision::Abort { reason, .. } => {
+                tracing::warn!(
+                    order_id = tx.key,
+                    transaction_id = tx.id,
+                    "{} decision abort logged, {reason}",
+                    tx.id
+                );
+            }
+        }
+        Ok(())
+    }
+
+    async fn note(&self, transaction_id: &str, lines: &[Entry]) -> Result<(), LogError> {
+        self.0.note(transaction_id, lines).await.map_err(|e| LogError(Box::new(e)))
+    }
+}
+
+/// The banks, through the mesh.
+struct Banks(Caller);
+
+impl Banks {
+    fn bank(branch: &Branch) -> Result<&'static str, Unanswered> {
+        [BANK_CUSTOMER, BANK_MERCHANT]
+            .into_iter()
+            .find(|bank| *bank == branch.participant)
+            .ok_or_else(|| Unanswered(format!("no bank named {}", branch.participant)))
+    }
+
+    fn context(tx: &Transaction) -> CallContext {
+        CallContext::detached(tx.correlation_id.clone())
+    }
+}
+
+#[async_trait]
+impl Participants for Banks {
+    async fn prepare(&self, tx: &Transaction, branch: &Branch) -> Result<Vote, Unanswered> {
+        let work = serde_json::from_value(branch.work.clone())
+            .map_err(|error| Unanswered(error.to_string()))?;
+        self.0
+            .post(Self::bank(branch)?, format!("/transactions/{}/prepare", tx.id))
+            .route("/transactions/{id}/prepare")
+            .context(&Self::context(tx))
+            .timeout(BANK_TIMEOUT)
+            .transaction(&tx.id)
+            .order(&tx.key)
+            .json(&Prepare { work })
+            .receive()
+            .await
+            .map_err(|error| Unanswered(error.to_string()))
+    }
+
+    async fn finish(
+        &self,
+        tx: &Transaction,
+        branch: &Branch,
+        decision: &Decision,
+    ) -> Result<(), Unanswered> {
+        let answer = self
+            .0
+            .post(Self::bank(branch)?, format!("/transactions/{}/finish", tx.id))
+            .route("/transactions/{id}/finish")
+            .context(&Self::context(tx))
+            .timeout(BANK_TIMEOUT)
+            .transaction(&tx.id)
+            .order(&tx.key)
+            .json(&Finish { commit: *decision == Decision::Commit })
+            .send()
+            .await
+            .map_err(|error| Unanswered(error.to_string()))?;
+        if answer.status().is_success() {
+            Ok(())
+        } else {
+            Err(Unanswered(format!("{} answered {}", branch.participant, answer.status())))
+        }
+    }
+}
+
+impl TransactionRecord {
+    /// Where it is, as its log tells; a log that tells nonsense counts as not begun.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        Phase::replay(&self.log).unwrap_or_default()
+    }
+}

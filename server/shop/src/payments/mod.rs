@@ -1,0 +1,113 @@
+//! payments: coordinator of the two-phase commit between the customers' bank and the merchant's.
+
+mod coordinate;
+mod store;
+
+pub use coordinate::{Payments, answer, transfer};
+pub use store::{Begun, PaymentRow, PaymentStore, TransactionRecord};
+
+use crate::{
+    bank::Outcome,
+    bus::{self, Incoming, unreadable},
+    orders::MovePayment,
+    problem::Problem,
+};
+use axum::{
+    Json, Router,
+    extract::{Path, Query, State},
+    routing::{get, post},
+};
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+
+/// Body of `payment.authorized`, `payment.declined`, `payment.refunded`, `payment.refund_refused`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PaymentOutcome {
+    /// The two-phase commit.
+    pub transaction_id: String,
+    /// Who voted no, if somebody did.
+    pub voter: Option<String>,
+    /// Why it was not done.
+    pub reason: Option<String>,
+}
+
+/// A customer's payments.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct PaymentList {
+    /// Newest first.
+    pub payments: Vec<PaymentRow>,
+}
+
+/// An order's transactions.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Transactions {
+    /// Oldest first.
+    pub transactions: Vec<TransactionRecord>,
+}
+
+/// Payments listed for a customer.
+const PAYMENTS_MAX: usize = 50;
+
+/// The service.
+pub fn router(payments: Payments) -> Router {
+    Router::new()
+        .route("/payments", get(of_user))
+        .route("/orders/{id}/transactions", get(of_order))
+        .route("/transactions/{id}/outcome", get(outcome))
+        .route("/messages", post(take))
+        .route("/livez", get(|| async {}))
+        .with_state(payments)
+}
+
+#[derive(Deserialize)]
+struct OfUser {
+    user_id: String,
+    limit: Option<usize>,
+}
+
+async fn of_user(
+    State(payments): State<Payments>,
+    Query(of): Query<OfUser>,
+) -> Result<Json<PaymentList>, Problem> {
+    let limit = of.limit.unwrap_or(PAYMENTS_MAX).min(PAYMENTS_MAX);
+    Ok(Json(PaymentList { payments: payments.store().of_user(&of.user_id, limit).await? }))
+}
+
+async fn of_order(
+    State(payments): State<Payments>,
+    Path(order_id): Path<String>,
+) -> Result<Json<Transactions>, Problem> {
+    Ok(Json(Transactions { transactions: payments.store().of_order(&order_id).await? }))
+}
+
+#[derive(Deserialize)]
+struct Asking {
+    participant: Option<String>,
+}
+
+async fn outcome(
+    State(payments): State<Payments>,
+    Path(id): Path<String>,
+    Query(asking): Query<Asking>,
+) -> Result<Json<Outcome>, Problem> {
+    Ok(Json(Outcome { decision: payments.outcome(&id, asking.participant).await? }))
+}
+
+async fn take(
+    State(payments): State<Payments>,
+    Incoming(message): Incoming,
+) -> Result<StatusCode, Problem> {
+    let refund = match message.topic.as_str() {
+        bus::PAYMENT_AUTHORIZE => false,
+        bus::PAYMENT_REFUND => true,
+        other => {
+            return Err(Problem::field("ce-type", format!("payments does not take {other}.")));
+        }
+    };
+    if refund {
+        tracing::Span::current().record("saga.compensation", true);
+    }
+    let body: MovePayment = message.read().map_err(|error| unreadable(&message, &error))?;
+    payments.take(&message, &body, refund).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,76 @@
+//! payments' database: the coordinator's log.
+
+use crate::{StoreError, store::HasOutbox};
+use async_trait::async_trait;
+use contract::Money;
+use messaging::{Message, NewMessage};
+use serde::{Deserialize, Serialize};
+use two_phase_commit::{Decision, Entry, Phase, Transaction};
+
+/// A transaction with its log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransactionRecord {
+    /// As it was begun.
+    pub transaction: Transaction,
+    /// Every line so far.
+    pub log: Vec<Entry>,
+    /// The decision, if it is made.
+    pub decision: Option<Decision>,
+}
+
+/// A payment or refund in a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PaymentRow {
+    /// `tx-…`.
+    pub transaction_id: String,
+    /// What it is about.
+    pub order_id: String,
+    /// "payment" or "refund".
+    pub purpose: String,
+    /// How much.
+    pub amount: Money,
+    /// Where it is.
+    pub phase: Phase,
+    /// When it began, microseconds since the epoch.
+    pub at_us: i64,
+}
+
+/// What beginning a transaction found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begun {
+    /// It began now.
+    Now,
+    /// The message had been taken before: somebody else runs it, or recovery will.
+    Before,
+}
+
+/// payments' database. A call that returned Ok is durable.
+#[async_trait]
+pub trait PaymentStore: HasOutbox + Send + Sync {
+    /// Takes the message and begins the transaction, in one transaction of the database.
+    async fn begin(
+        &self,
+        message: &Message,
+        transaction: &Transaction,
+        user_id: &str,
+        amount: Money,
+    ) -> Result<Begun, StoreError>;
+    /// Records the decision, the lines that led to it and the answer, unless one is recorded.
+    async fn decide(
+        &self,
+        transaction: &Transaction,
+        decision: &Decision,
+        lines: &[Entry],
+        answer: NewMessage,
+    ) -> Result<(), StoreError>;
+    /// Records lines that decide nothing.
+    async fn note(&self, transaction_id: &str, lines: &[Entry]) -> Result<(), StoreError>;
+    /// Transactions that did not end.
+    async fn unfinished(&self) -> Result<Vec<TransactionRecord>, StoreError>;
+    /// One transaction.
+    async fn transaction(&self, id: &str) -> Result<Option<TransactionRecord>, StoreError>;
+    /// An order's transactions, oldest first.
+    async fn of_order(&self, order_id: &str) -> Result<Vec<TransactionRecord>, StoreError>;
+    /// A customer's payments, newest first.
+    async fn of_user(&self, user_id: &str, limit: usize) -> Result<Vec<PaymentRow>, StoreError>;
+}

@@ -1,0 +1,168 @@
+//! What the program is told: flags, each also an environment variable, all checked before anything
+//! starts.
+
+use clap::Parser;
+use contract::shop::LOAD_MAX_PER_SECOND;
+use etcetera::BaseStrategy;
+use std::{net::SocketAddr, path::PathBuf};
+use telemetry::{ConfigErrors, TelemetryConfig};
+
+/// Shortest access token: 128 bits in hexadecimal are twice as long.
+const TOKEN_MIN: usize = 16;
+
+/// A shop you can see inside: a system of microservices in one process, and a page that shows
+/// everything that happens in it.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "vitrine", version, about, after_help = AFTER_HELP)]
+pub struct Args {
+    /// Address to listen on. Port 0 lets the system choose. An address that is not of this machine
+    /// alone needs an access token.
+    #[arg(long, env = "VITRINE_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:3000")]
+    pub listen: SocketAddr,
+
+    /// Folder of the databases; made if missing. Default: the platform's data folder, e.g.
+    /// ~/.local/share/vitrine.
+    #[arg(long, env = "VITRINE_DATA_DIR", value_name = "DIR", conflicts_with = "ephemeral")]
+    pub data_dir: Option<PathBuf>,
+
+    /// Keep nothing: a new shop in a temporary folder that is removed at the end.
+    #[arg(long, env = "VITRINE_EPHEMERAL", value_parser = clap::builder::BoolishValueParser::new(),
+          num_args = 0..=1, default_value = "false", default_missing_value = "true")]
+    pub ephemeral: bool,
+
+    /// Requests per second of the load generator, 0 to 200. Can be changed from the page.
+    #[arg(long, env = "VITRINE_LOAD", value_name = "RATE", default_value = "2", value_parser = load)]
+    pub load: f64,
+
+    /// Access token for addresses that are not of this machine alone, at least 16 characters.
+    /// Default: a new one, printed at start.
+    #[arg(long, env = "VITRINE_TOKEN", value_name = "TOKEN", value_parser = token, hide_env_values = true)]
+    pub token: Option<String>,
+
+    /// Seed of ids, load and jitter, so that a run can be repeated. Default: a new one.
+    #[arg(long, env = "VITRINE_SEED", value_name = "NUMBER")]
+    pub seed: Option<u64>,
+
+    /// Address of a Jaeger page, for the button that opens a trace there.
+    #[arg(long, env = "VITRINE_JAEGER_UI", value_name = "URL", value_parser = url)]
+    pub jaeger_ui: Option<String>,
+}
+
+const AFTER_HELP: &str = "\
+Telemetry goes out over OTLP when OTEL_EXPORTER_OTLP_ENDPOINT is set; the standard variables
+OTEL_EXPORTER_OTLP_{ENDPOINT,PROTOCOL,HEADERS,TIMEOUT,COMPRESSION}, the same with _TRACES_,
+OTEL_RESOURCE_ATTRIBUTES, OTEL_TRACES_EXPORTER and OTEL_SDK_DISABLED are understood.
+VITRINE_LOG sets what is printed, e.g. VITRINE_LOG=info.";
+
+/// Everything the program is told, checked.
+#[derive(Debug)]
+pub struct Config {
+    /// Flags.
+    pub args: Args,
+    /// Standard variables of OpenTelemetry.
+    pub telemetry: TelemetryConfig,
+    /// Where the databases are.
+    pub data: DataFolder,
+}
+
+/// Where the databases are.
+#[derive(Debug)]
+pub enum DataFolder {
+    /// Here, and they stay.
+    Kept(PathBuf),
+    /// In a temporary folder, which goes.
+    Temporary,
+}
+
+/// Why the program does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A standard variable is malformed.
+    #[error(transparent)]
+    Telemetry(#[from] ConfigErrors),
+    /// The platform names no data folder.
+    #[error("this machine names no data folder (is HOME set?); choose one with --data-dir")]
+    NoDataFolder,
+}
+
+impl Config {
+    /// Checks what clap cannot.
+    ///
+    /// # Errors
+    /// When a variable is malformed or no data folder can be found.
+    pub fn from_args(
+        args: Args,
+        environment: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        let telemetry = TelemetryConfig::from_env(environment)?;
+        let data = match (&args.data_dir, args.ephemeral) {
+            (_, true) => DataFolder::Temporary,
+            (Some(folder), false) => DataFolder::Kept(folder.clone()),
+            (None, false) => {
+                let base =
+                    etcetera::choose_base_strategy().map_err(|_| ConfigError::NoDataFolder)?;
+                DataFolder::Kept(base.data_dir().join("vitrine"))
+            }
+        };
+        Ok(Self { args, telemetry, data })
+    }
+}
+
+fn load(text: &str) -> Result<f64, String> {
+    let rate: f64 = text.parse().map_err(|_| format!("{text} is not a number"))?;
+    if (0.0..=LOAD_MAX_PER_SECOND).contains(&rate) {
+        Ok(rate)
+    } else {
+        Err(format!("must be 0 to {LOAD_MAX_PER_SECOND} requests a second"))
+    }
+}
+
+fn token(text: &str) -> Result<String, String> {
+    if text.len() >= TOKEN_MIN
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+    {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("must be at least {TOKEN_MIN} letters, digits, hyphens or underscores"))
+    }
+}
+
+fn url(text: &str) -> Result<String, String> {
+    let parsed: Result<http::Uri, _> = text.parse();
+    match parsed {
+        Ok(uri) if matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some() => {
+            Ok(text.trim_end_matches('/').to_owned())
+        }
+        _ => Err("must be an address like http://localhost:16686".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(args: &[&str]) -> Result<Args, String> {
+        Args::try_parse_from([&["vitrine"], args].concat()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn bad_values_are_refused_with_the_reason() {
+        for (args, reason) in [
+            (["--load", "201"], "0 to 200"),
+            (["--load", "NaN"], "0 to 200"),
+            (["--load", "fast"], "not a number"),
+            (["--listen", "3000"], "invalid socket address"),
+            (["--token", "short"], "at least 16"),
+            (["--jaeger-ui", "localhost"], "must be an address"),
+            (["--seed", "-1"], "invalid digit"),
+        ] {
+            let error = parse(&args).unwrap_err();
+            assert!(error.contains(reason), "{args:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_data_folder_that_is_kept_and_thrown_away_is_a_contradiction() {
+        assert!(parse(&["--ephemeral", "--data-dir", "x"]).is_err());
+    }
+}

@@ -1,0 +1,218 @@
+//! Who may come in: this machine alone unless there is a token; never another site's page.
+
+use axum::{
+    extract::{Request, State},
+    middleware::Next,
+    response::{IntoResponse, Redirect, Response},
+};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use shop::problem::Problem;
+use std::{io, net::SocketAddr, sync::Arc};
+use subtle::ConstantTimeEq;
+
+/// Cookie that carries the token of a browser.
+const COOKIE: &str = "vitrine_token";
+/// Bytes of a token that is made here.
+const TOKEN_BYTES: usize = 16;
+
+/// The rule. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Access {
+    address: SocketAddr,
+    token: Option<Arc<str>>,
+}
+
+impl Access {
+    /// The rule for an address: a loopback address needs no token unless one was given; any other
+    /// address has one made if none was given.
+    ///
+    /// # Errors
+    /// When the system has no randomness.
+    pub fn new(address: SocketAddr, token: Option<String>) -> io::Result<Self> {
+        let token = match token {
+            Some(token) => Some(token.into()),
+            None if address.ip().is_loopback() => None,
+            None => Some(made()?.into()),
+        };
+        Ok(Self { address, token })
+    }
+
+    /// Where a person goes, with the token if there is one. For the terminal alone.
+    #[must_use]
+    pub fn address(&self, address: SocketAddr) -> String {
+        match &self.token {
+            None => format!("http://{address}"),
+            Some(token) => format!("http://{address}/?token={token}"),
+        }
+    }
+
+    fn is_token(&self, given: &str) -> bool {
+        self.token.as_ref().is_some_and(|token| token.as_bytes().ct_eq(given.as_bytes()).into())
+    }
+
+    /// On a loopback address only names of this machine are served: a page elsewhere whose name
+    /// was made to point here (DNS rebinding) is not.
+    fn knows_host(&self, headers: &HeaderMap, uri: &Uri) -> bool {
+        if !self.address.ip().is_loopback() {
+            return true;
+        }
+        let Some(host) = host(headers, uri) else {
+            return false;
+        };
+        let name = host.rsplit_once(':').map_or(host, |(name, port)| {
+            if port.bytes().all(|b| b.is_ascii_digit()) { name } else { host }
+        });
+        let ip = self.address.ip().to_string();
+        ["localhost", "127.0.0.1", "[::1]"].contains(&name) || name.trim_matches(['[', ']']) == ip
+    }
+}
+
+fn made() -> io::Result<String> {
+    let mut bytes = [0; TOKEN_BYTES];
+    getrandom::fill(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn host<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> Option<&'a str> {
+    let from_uri = || uri.authority().map(http::uri::Authority::as_str);
+    headers.get(header::HOST).and_then(|host| host.to_str().ok()).or_else(from_uri)
+}
+
+/// Lets a request in, or says why not.
+pub(super) async fn guard(State(access): State<Access>, request: Request, next: Next) -> Response {
+    if !access.knows_host(request.headers(), request.uri()) {
+        let detail = "This address serves only names of this machine, such as localhost.";
+        return Problem::new(StatusCode::MISDIRECTED_REQUEST, detail).into_response();
+    }
+    if changes(request.method()) && is_cross_site(request.headers(), request.uri()) {
+        let detail = "A page of another site may not change anything here.";
+        return Problem::new(StatusCode::FORBIDDEN, detail).into_response();
+    }
+    if access.token.is_some() && request.uri().path() != "/livez" {
+        if let Some(answer) = entrance(&access, &request) {
+            return answer;
+        }
+    }
+    next.run(request).await
+}
+
+fn changes(method: &Method) -> bool {
+    !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+}
+
+/// Fetch Metadata where the browser sends it, else the Origin header. Programs send neither.
+fn is_cross_site(headers: &HeaderMap, uri: &Uri) -> bool {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    if let Some(site) = text("sec-fetch-site") {
+        return !matches!(site, "same-origin" | "none");
+    }
+    match (headers.get(header::ORIGIN), host(headers, uri)) {
+        (None, _) => false,
+        (Some(origin), Some(host)) => {
+            let origin = origin.to_str().unwrap_or_default();
+            origin.split_once("://").is_none_or(|(_, origin)| origin != host)
+        }
+        (Some(_), None) => true,
+    }
+}
+
+/// What answers a request at once where a token is needed; nothing when it brings the token.
+fn entrance(access: &Access, request: &Request) -> Option<Response> {
+    let headers = request.headers();
+    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let bearer = bearer.and_then(|value| value.strip_prefix("Bearer "));
+    if bearer.is_some_and(|token| access.is_token(token)) || has_cookie(access, headers) {
+        return None;
+    }
+    let query = request.uri().query().unwrap_or_default();
+    let given = query.split('&').find_map(|pair| pair.strip_prefix("token="));
+    if request.method() == Method::GET && given.is_some_and(|token| access.is_token(token)) {
+        // The token goes out of the address bar and into a cookie.
+        let mut answer = Redirect::to(request.uri().path()).into_response();
+        let cookie =
+            format!("{COOKIE}={}; Path=/; HttpOnly; SameSite=Strict", given.unwrap_or_default());
+        if let Ok(cookie) = HeaderValue::from_str(&cookie) {
+            answer.headers_mut().append(header::SET_COOKIE, cookie);
+        }
+        return Some(answer);
+    }
+    let detail = "Open the address printed at start, which has the token, or send it as \
+                  Authorization: Bearer TOKEN.";
+    let mut answer = Problem::new(StatusCode::UNAUTHORIZED, detail).into_response();
+    let challenge = HeaderValue::from_static("Bearer realm=\"vitrine\"");
+    answer.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+    Some(answer)
+}
+
+fn has_cookie(access: &Access, headers: &HeaderMap) -> bool {
+    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    cookies
+        .flat_map(|value| value.split(';'))
+        .filter_map(|cookie| cookie.trim().split_once('='))
+        .any(|(name, value)| name == COOKIE && access.is_token(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::{Router, body::Body, middleware::from_fn_with_state, routing::any};
+    use tower::ServiceExt;
+
+    async fn status(address: &str, token: Option<&str>, request: Request) -> StatusCode {
+        let access = Access::new(address.parse().unwrap(), token.map(str::to_owned)).unwrap();
+        let app = Router::new().fallback(any(|| async {})).layer(from_fn_with_state(access, guard));
+        app.oneshot(request).await.unwrap().status()
+    }
+
+    fn request(method: &str, headers: &[(&str, &str)]) -> Request {
+        let request = http::Request::builder().method(method).uri("/load");
+        let request = headers.iter().fold(request, |r, (name, value)| r.header(*name, *value));
+        request.body(Body::empty()).unwrap()
+    }
+
+    const LOCAL: &str = "127.0.0.1:3000";
+    const OPEN: &str = "192.0.2.1:3000";
+
+    #[tokio::test]
+    async fn another_site_may_look_but_not_change() {
+        for cross in [
+            [("host", "localhost:3000"), ("sec-fetch-site", "cross-site")],
+            [("host", "localhost:3000"), ("sec-fetch-site", "same-site")],
+            [("host", "localhost:3000"), ("origin", "http://evil.example")],
+            [("host", "localhost:3000"), ("origin", "null")],
+        ] {
+            assert_eq!(status(LOCAL, None, request("POST", &cross)).await, StatusCode::FORBIDDEN);
+            assert_eq!(status(LOCAL, None, request("GET", &cross)).await, StatusCode::OK);
+        }
+        let own = [("host", "localhost:3000"), ("origin", "http://localhost:3000")];
+        assert_eq!(status(LOCAL, None, request("POST", &own)).await, StatusCode::OK);
+        let program = [("host", "localhost:3000")];
+        assert_eq!(status(LOCAL, None, request("POST", &program)).await, StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn a_foreign_name_that_points_to_this_machine_is_refused() {
+        let foreign = request("GET", &[("host", "evil.example:3000")]);
+        assert_eq!(status(LOCAL, None, foreign).await, StatusCode::MISDIRECTED_REQUEST);
+    }
+
+    #[tokio::test]
+    async fn an_open_address_needs_the_token_as_header_or_cookie() {
+        let token = Some("0123456789abcdef");
+        let none = request("GET", &[("host", "x")]);
+        assert_eq!(status(OPEN, token, none).await, StatusCode::UNAUTHORIZED);
+        let wrong = request("GET", &[("authorization", "Bearer 0123456789abcdeF")]);
+        assert_eq!(status(OPEN, token, wrong).await, StatusCode::UNAUTHORIZED);
+        let bearer = request("GET", &[("authorization", "Bearer 0123456789abcdef")]);
+        assert_eq!(status(OPEN, token, bearer).await, StatusCode::OK);
+        let cookie = request("GET", &[("cookie", "a=b; vitrine_token=0123456789abcdef")]);
+        assert_eq!(status(OPEN, token, cookie).await, StatusCode::OK);
+    }
+
+    #[test]
+    fn an_open_address_without_a_token_gets_one_made() {
+        let access = Access::new(OPEN.parse().unwrap(), None).unwrap();
+        assert_eq!(access.token.map(|token| token.len()), Some(2 * TOKEN_BYTES));
+        assert!(Access::new(LOCAL.parse().unwrap(), None).unwrap().token.is_none());
+    }
+}

@@ -1,0 +1,104 @@
+//! The public API and what machines read: forwarded to the gateway, metrics, trace downloads.
+
+use super::Edge;
+use axum::{
+    extract::{Path, Request, State},
+    response::{IntoResponse, Response},
+};
+use contract::service::{BROWSER, GATEWAY};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use mesh::breaker::BreakerState;
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::ConstCounter, family::Family, gauge::Gauge},
+};
+use shop::{gateway::ORIGIN, problem::Problem};
+use std::time::Duration;
+
+/// Longer than any answer the gateway waits for.
+const FORWARD_TIMEOUT: Duration = Duration::from_secs(40);
+
+/// Brings a request from outside to the gateway, on behalf of its sender.
+pub(super) async fn forward(State(edge): State<Edge>, mut request: Request) -> Response {
+    clean(request.headers_mut());
+    let forwarded = edge.shop.mesh.caller(BROWSER).forward(GATEWAY, request);
+    match forwarded.timeout(FORWARD_TIMEOUT).send().await {
+        Ok(response) => response,
+        Err(error) => Problem::from(error).into_response(),
+    }
+}
+
+/// Takes away what only the mesh may say. A trace that comes in unsampled is recorded all the same:
+/// what happens in the shop must show on its pages.
+fn clean(headers: &mut HeaderMap) {
+    headers.remove(ORIGIN);
+    headers.remove("x-vitrine-caller");
+    headers.remove("x-envoy-expected-rq-timeout-ms");
+    let parent = headers.get("traceparent").and_then(|value| value.to_str().ok());
+    if let Some(unsampled) = parent.and_then(|parent| parent.strip_suffix("-00")) {
+        if let Ok(sampled) = HeaderValue::from_str(&format!("{unsampled}-01")) {
+            headers.insert(HeaderName::from_static("traceparent"), sampled);
+        }
+    }
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct BreakerLabels {
+    caller: String,
+    destination: String,
+}
+
+/// OpenMetrics text.
+pub(super) async fn metrics(State(edge): State<Edge>) -> Response {
+    let text = edge.telemetry.openmetrics(|registry| {
+        let open = Family::<BreakerLabels, Gauge>::default();
+        for breaker in edge.shop.mesh.breakers() {
+            let labels = BreakerLabels {
+                caller: breaker.caller.to_string(),
+                destination: breaker.destination.to_string(),
+            };
+            let closed = matches!(breaker.state, BreakerState::Closed { .. });
+            open.get_or_create(&labels).set(i64::from(!closed));
+        }
+        registry.register(
+            "vitrine_breaker_open",
+            "Whether a circuit breaker lets nothing, or only a probe, through",
+            open,
+        );
+        let relays = edge.shop.relays.iter();
+        let redelivered: u64 = relays.clone().map(messaging::RelayStatus::redelivered).sum();
+        let delivered: u64 = relays.map(messaging::RelayStatus::delivered).sum();
+        registry.register(
+            "vitrine_messages_delivered",
+            "Messages acknowledged by every subscriber",
+            ConstCounter::new(delivered),
+        );
+        registry.register(
+            "vitrine_messages_redelivered",
+            "Attempts to deliver a message that were not acknowledged",
+            ConstCounter::new(redelivered),
+        );
+        registry.register(
+            "vitrine_load_skipped",
+            "Requests of the load generator not begun because too many were under way",
+            ConstCounter::new(edge.shop.load.skipped()),
+        );
+    });
+    let media_type = HeaderValue::from_static(telemetry::OPENMETRICS_CONTENT_TYPE);
+    ([(header::CONTENT_TYPE, media_type)], text).into_response()
+}
+
+/// One trace as a file that Jaeger's page loads.
+pub(super) async fn jaeger(State(edge): State<Edge>, Path(id): Path<String>) -> Response {
+    let Some(trace) = edge.telemetry.trace(&id) else {
+        return Problem::new(StatusCode::NOT_FOUND, format!("There is no trace {id}."))
+            .into_response();
+    };
+    let disposition =
+        HeaderValue::from_str(&format!("attachment; filename=\"{}.json\"", trace.row.trace_id));
+    let mut response = axum::Json(telemetry::jaeger_json(&trace)).into_response();
+    if let Ok(disposition) = disposition {
+        response.headers_mut().insert(header::CONTENT_DISPOSITION, disposition);
+    }
+    response
+}

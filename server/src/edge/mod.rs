@@ -1,0 +1,110 @@
+//! Everything a browser or program reaches: the dashboard, its stream, the public API, files.
+
+mod access;
+mod api;
+mod assets;
+mod forms;
+mod pages;
+mod stream;
+
+pub use access::Access;
+pub use assets::has_assets;
+
+use crate::{live::Live, shop::Shop};
+use axum::{
+    Router,
+    middleware::from_fn_with_state,
+    response::Response,
+    routing::{any, get, post},
+};
+use http::{HeaderName, HeaderValue, header};
+use leptos::config::LeptosOptions;
+use telemetry::Telemetry;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// What the edge works with. Cheap to clone.
+#[derive(Clone)]
+pub struct Edge {
+    /// The shop.
+    pub shop: Shop,
+    /// The stream of changes.
+    pub live: Live,
+    /// Spans and rates.
+    pub telemetry: Telemetry,
+    /// What the pages ask.
+    pub host: app::host::Host,
+    /// Who may come in.
+    pub access: Access,
+    /// Fires when streams shall end.
+    pub stop: CancellationToken,
+}
+
+/// Every route, without any I/O: the whole edge as a value.
+pub fn router(edge: Edge) -> Router {
+    let options = assets::leptos_options();
+    let pages = pages::routes(&edge, &options);
+    Router::<LeptosOptions>::new()
+        .merge(pages)
+        .with_state(options)
+        .merge(own_routes().with_state(edge.clone()))
+        .layer(axum::middleware::map_response(harden))
+        .layer(from_fn_with_state(edge.access.clone(), access::guard))
+}
+
+fn own_routes() -> Router<Edge> {
+    Router::new()
+        .route("/ui/live", get(stream::live))
+        .route("/metrics", get(api::metrics))
+        .route("/traces/{id}/jaeger.json", get(api::jaeger))
+        .route("/orders/new", post(forms::place))
+        .route("/orders/{id}/cancel", post(forms::cancel))
+        .route("/orders/{id}/ship", post(forms::ship))
+        .route("/load", post(forms::load))
+        .route("/pkg/{*file}", get(assets::pkg))
+        .route("/fonts/{file}", get(assets::font))
+        .route("/favicon.svg", get(assets::favicon))
+        .route("/api", any(api::forward))
+        .route("/api/{*path}", any(api::forward))
+        .route("/health", get(api::forward))
+        .route("/livez", get(api::forward))
+        .route("/readyz", get(api::forward))
+        .route("/openapi.json", get(api::forward))
+}
+
+/// Serves until `soft` fires and what is under way has ended, or `hard` fires.
+pub async fn serve(
+    listener: TcpListener,
+    edge: Edge,
+    soft: CancellationToken,
+    hard: CancellationToken,
+) {
+    let app = router(edge);
+    let serving = axum::serve(listener, app).with_graceful_shutdown(soft.cancelled_owned());
+    tokio::select! {
+        served = serving => {
+            if let Err(error) = served {
+                tracing::error!("the listener failed: {error}");
+            }
+        }
+        () = hard.cancelled() => {}
+    }
+}
+
+/// Headers of every answer. Pages bring their own, wider content security policy.
+async fn harden(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    let fixed = [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "same-origin"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ];
+    for (name, value) in fixed {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    let policy = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(policy);
+    response
+}

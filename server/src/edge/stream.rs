@@ -1,0 +1,94 @@
+//! The live stream: one per tab, a snapshot and then what changes, until the viewer or we go.
+
+use super::Edge;
+use crate::live::{Live, Sent, Viewer, gap};
+use axum::{
+    extract::State,
+    response::{
+        IntoResponse, Response, Sse,
+        sse::{Event, KeepAlive},
+    },
+};
+use futures::{Stream, StreamExt, stream};
+use http::StatusCode;
+use shop::problem::Problem;
+use std::{convert::Infallible, time::Duration};
+use tokio::sync::broadcast::{Receiver, error::RecvError};
+
+/// Viewers at once; each costs a task and its part of the frames.
+const VIEWERS_MAX: u32 = 500;
+/// A line without meaning is sent so often, so that dead connections are noticed.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// Time for the last frame after the stop.
+const GOODBYE: Duration = Duration::from_millis(500);
+
+/// `GET /ui/live`.
+pub(super) async fn live(State(edge): State<Edge>) -> Response {
+    if edge.live.viewers() >= VIEWERS_MAX {
+        let detail = format!("{VIEWERS_MAX} pages are open already. Close some and try again.");
+        return Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).into_response();
+    }
+    let stop = edge.stop.clone();
+    let end = async move {
+        stop.cancelled().await;
+        tokio::time::sleep(GOODBYE).await;
+    };
+    let events = frames(edge.live).take_until(Box::pin(end)).map(|frame| {
+        let event = Event::default().id(frame.seq.to_string()).data(&frame.json);
+        Ok::<Event, Infallible>(event)
+    });
+    Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response()
+}
+
+/// One viewer's place in the stream.
+struct Place {
+    live: Live,
+    frames: Receiver<Sent>,
+    /// Frames up to this number are known.
+    seen: u64,
+    /// To be sent before the next frame.
+    first: Option<Sent>,
+    over: bool,
+    _viewer: Viewer,
+}
+
+fn frames(live: Live) -> impl Stream<Item = Sent> {
+    let viewer = live.viewer();
+    let (snapshot, frames) = live.join();
+    let seen = snapshot.seq;
+    let place = Place { live, frames, seen, first: Some(snapshot), over: false, _viewer: viewer };
+    stream::unfold(place, |mut place| async move {
+        let frame = place.next().await?;
+        Some((frame, place))
+    })
+}
+
+impl Place {
+    async fn next(&mut self) -> Option<Sent> {
+        if let Some(first) = self.first.take() {
+            return Some(first);
+        }
+        if self.over {
+            return None;
+        }
+        loop {
+            match self.frames.recv().await {
+                Ok(frame) if frame.seq <= self.seen => {}
+                Ok(frame) => {
+                    self.seen = frame.seq;
+                    self.over = frame.last;
+                    return Some(frame);
+                }
+                Err(RecvError::Lagged(missed)) => {
+                    let (snapshot, frames) = self.live.join();
+                    let gap = gap(self.seen, self.live.now_us(), missed);
+                    self.seen = snapshot.seq;
+                    self.frames = frames;
+                    self.first = Some(snapshot);
+                    return Some(gap);
+                }
+                Err(RecvError::Closed) => return None,
+            }
+        }
+    }
+}

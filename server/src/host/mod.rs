@@ -1,0 +1,65 @@
+//! What the dashboard's pages ask, answered: one implementation per port, engine types turned into
+//! views at the rim.
+
+mod ask;
+mod shop_port;
+mod story;
+
+use crate::{live::Live, shop::Shop};
+use app::host::{Host, LivePort, TracePort};
+use async_trait::async_trait;
+use contract::{
+    ApiError, FieldError,
+    live::LiveSnapshot,
+    shop::LoadView,
+    trace::{TraceList, TraceQuery, TraceView},
+};
+use shop_port::ShopHost;
+use std::sync::Arc;
+use telemetry::Telemetry;
+
+/// The host of every page.
+#[must_use]
+pub fn host(shop: &Shop, live: &Live, telemetry: &Telemetry, jaeger_ui: Option<String>) -> Host {
+    Host {
+        shop: Arc::new(ShopHost::new(shop.clone(), telemetry.clone())),
+        live: Arc::new(LiveHost { shop: shop.clone(), live: live.clone() }),
+        traces: Arc::new(TraceHost { shop: shop.clone(), telemetry: telemetry.clone() }),
+        jaeger_ui,
+    }
+}
+
+struct LiveHost {
+    shop: Shop,
+    live: Live,
+}
+
+#[async_trait]
+impl LivePort for LiveHost {
+    async fn snapshot(&self) -> Result<LiveSnapshot, ApiError> {
+        Ok(self.live.snapshot())
+    }
+
+    async fn set_load(&self, per_second: f64) -> Result<LoadView, ApiError> {
+        self.shop.load.set(per_second).map_err(|error| ApiError::Invalid {
+            fields: vec![FieldError::new("per_second", error.to_string())],
+        })
+    }
+}
+
+struct TraceHost {
+    shop: Shop,
+    telemetry: Telemetry,
+}
+
+#[async_trait]
+impl TracePort for TraceHost {
+    async fn search(&self, query: TraceQuery) -> Result<TraceList, ApiError> {
+        Ok(self.telemetry.search(&query, self.shop.clock.now_us()))
+    }
+
+    async fn trace(&self, trace_id: String) -> Result<TraceView, ApiError> {
+        let found = self.telemetry.trace(&trace_id);
+        found.ok_or_else(|| ApiError::NotFound { what: format!("trace {trace_id}") })
+    }
+}

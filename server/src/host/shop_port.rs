@@ -1,0 +1,123 @@
+//! The shop's port.
+
+use super::{
+    ask::{act, look},
+    story,
+};
+use crate::shop::Shop;
+use app::host::ShopPort;
+use async_trait::async_trait;
+use contract::{
+    ApiError,
+    order::{OrderPage, OrderStatus, OrderView},
+    service::{ORDERS, PAYMENTS, USERS},
+    shop::{CustomerView, PlaceOrder, PlacedOrder, ProductView},
+};
+use http::Method;
+use serde::Deserialize;
+use shop::{
+    catalog::Product, gateway::is_id, orders::OrderStory, payments::Transactions, users::User,
+};
+use telemetry::Telemetry;
+
+/// Asks the gateway for a whole list; the demo shop's are short.
+const LIST_LIMIT: usize = 200;
+
+pub(super) struct ShopHost {
+    shop: Shop,
+    telemetry: Telemetry,
+}
+
+impl ShopHost {
+    pub(super) fn new(shop: Shop, telemetry: Telemetry) -> Self {
+        Self { shop, telemetry }
+    }
+
+    async fn command(&self, order_id: String, what: &str) -> Result<PlacedOrder, ApiError> {
+        let id = checked(order_id)?;
+        let path = format!("/api/v1/orders/{id}/{what}");
+        act(&self.shop.mesh, Method::POST, &path, None, None::<&()>).await
+    }
+}
+
+fn checked(order_id: String) -> Result<String, ApiError> {
+    if is_id(&order_id) {
+        Ok(order_id)
+    } else {
+        Err(ApiError::NotFound { what: "order of that id".into() })
+    }
+}
+
+#[derive(Deserialize)]
+struct ProductList {
+    products: Vec<Product>,
+}
+
+#[derive(Deserialize)]
+struct UserList {
+    users: Vec<User>,
+}
+
+#[async_trait]
+impl ShopPort for ShopHost {
+    async fn products(&self) -> Result<Vec<ProductView>, ApiError> {
+        let path = format!("/api/v1/products?limit={LIST_LIMIT}");
+        let list: ProductList = act(&self.shop.mesh, Method::GET, &path, None, None::<&()>).await?;
+        let view =
+            |p: Product| ProductView { product_id: p.product_id, name: p.name, price: p.price };
+        Ok(list.products.into_iter().map(view).collect())
+    }
+
+    async fn customers(&self) -> Result<Vec<CustomerView>, ApiError> {
+        let path = format!("/api/v1/users?limit={LIST_LIMIT}");
+        let list: UserList = act(&self.shop.mesh, Method::GET, &path, None, None::<&()>).await?;
+        let view = |u: User| CustomerView { user_id: u.user_id, name: u.name, note: u.note };
+        Ok(list.users.into_iter().map(view).collect())
+    }
+
+    async fn place_order(&self, order: PlaceOrder, key: String) -> Result<PlacedOrder, ApiError> {
+        act(&self.shop.mesh, Method::POST, "/api/v1/orders", Some(&key), Some(&order)).await
+    }
+
+    async fn cancel_order(&self, order_id: String) -> Result<PlacedOrder, ApiError> {
+        self.command(order_id, "cancel").await
+    }
+
+    async fn ship_order(&self, order_id: String) -> Result<PlacedOrder, ApiError> {
+        self.command(order_id, "ship").await
+    }
+
+    async fn orders(
+        &self,
+        status: Option<OrderStatus>,
+        cursor: Option<String>,
+    ) -> Result<OrderPage, ApiError> {
+        let mut path = "/orders?limit=50".to_owned();
+        if let Some(status) = status {
+            path.push_str(&format!("&status={status}"));
+        }
+        let plain = |c: &String| c.bytes().all(|b| b.is_ascii_alphanumeric() || b".-".contains(&b));
+        if let Some(cursor) = cursor.filter(plain) {
+            path.push_str(&format!("&cursor={cursor}"));
+        }
+        look(&self.shop.mesh, ORDERS, &path).await
+    }
+
+    async fn order(&self, order_id: String) -> Result<OrderView, ApiError> {
+        let id = checked(order_id)?;
+        let mesh = &self.shop.mesh;
+        let (told, transactions) = tokio::join!(
+            look::<OrderStory>(mesh, ORDERS, format!("/orders/{id}/story")),
+            look::<Transactions>(mesh, PAYMENTS, format!("/orders/{id}/transactions")),
+        );
+        let told = told?;
+        // The story is told without what payments cannot tell now.
+        let transactions = transactions.map(|list| list.transactions).unwrap_or_default();
+        let user_id = story::user_id(&told);
+        let customer = look::<User>(mesh, USERS, format!("/users/{user_id}")).await;
+        let customer = customer.map_or_else(|_| user_id.to_owned(), |user| user.name);
+        let trace = told.trace_id.as_deref().and_then(|id| self.telemetry.trace(id));
+        let logs = self.telemetry.logs_with_field("order_id", &id);
+        story::view(story::Parts { told, transactions, customer, trace, logs })
+    }
+}

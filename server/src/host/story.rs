@@ -1,0 +1,375 @@
+//! One order's whole story, put together from what orders, payments and telemetry recorded: pure.
+
+use contract::{
+    ApiError,
+    order::{EventView, OrderLineView, OrderRow, OrderStateView, OrderStatus, OrderView, StepMark},
+    saga::{SagaStatus, SagaStepView, SagaView},
+    trace::{LogView, TraceView},
+    transaction::{TransactionView, TxMessageKind, TxMessageView, TxParticipantView, TxState},
+};
+use event_sourcing::{Aggregate, DomainEvent, Recorded};
+use saga::{Command, Entry, Event as SagaEvent, State};
+use shop::{
+    orders::{
+        CHECKOUT, Order, OrderEvent, OrderStory,
+        decide::{self, CONFIRM, PAY, RESERVE},
+        project,
+    },
+    payments::TransactionRecord,
+};
+use two_phase_commit::{EntryKind, Phase};
+
+/// What a story is told from.
+pub(super) struct Parts {
+    pub(super) told: OrderStory,
+    pub(super) transactions: Vec<TransactionRecord>,
+    pub(super) customer: String,
+    pub(super) trace: Option<TraceView>,
+    pub(super) logs: Vec<LogView>,
+}
+
+/// Who bought.
+pub(super) fn user_id(told: &OrderStory) -> &str {
+    told.events
+        .iter()
+        .find_map(|recorded| match &recorded.event {
+            OrderEvent::OrderPlaced { user_id, .. } => Some(user_id.as_str()),
+            _ => None,
+        })
+        .unwrap_or_default()
+}
+
+/// The page.
+pub(super) fn view(parts: Parts) -> Result<OrderView, ApiError> {
+    let Parts { told, transactions, customer, trace, logs } = parts;
+    let row = told
+        .events
+        .iter()
+        .fold(None, |row, event| project(&told.order_id, row.clone(), event).or(row))
+        .ok_or_else(|| ApiError::NotFound { what: format!("order {}", told.order_id) })?;
+    let (order, states) = replay(&told.events);
+    let state = saga::replay(&CHECKOUT, &told.saga).unwrap_or_default();
+    let zero_us = trace.as_ref().map_or(row.placed_at_us, |t| t.row.start_us.min(row.placed_at_us));
+    let refundable = row.status == OrderStatus::Confirmed;
+    Ok(OrderView {
+        sentence: sentence(&row, &told.events, state),
+        customer,
+        lines: order.lines.iter().map(line).collect(),
+        correlation_id: told.correlation_id.clone(),
+        trace_id: told.trace_id.clone(),
+        zero_us,
+        events: told.events.iter().map(event).collect(),
+        states,
+        saga: Some(saga_view(&told, state)),
+        transactions: transactions.iter().map(transaction).collect(),
+        trace,
+        logs,
+        can_cancel: refundable || matches!(state, State::Running { .. }),
+        can_ship: refundable,
+        row,
+    })
+}
+
+fn replay(events: &[Recorded<OrderEvent>]) -> (Order, Vec<OrderStateView>) {
+    let mut order = Order::default();
+    let states = events.iter().map(|recorded| {
+        order.apply(&recorded.event);
+        OrderStateView { version: recorded.version, facts: decide::facts(&order) }
+    });
+    let states = states.collect();
+    (order, states)
+}
+
+fn line(line: &shop::orders::Line) -> OrderLineView {
+    OrderLineView {
+        product_id: line.product_id.clone(),
+        name: line.name.clone(),
+        quantity: line.quantity,
+        unit_price: line.unit_price,
+    }
+}
+
+fn event(recorded: &Recorded<OrderEvent>) -> EventView {
+    EventView {
+        version: recorded.version,
+        name: recorded.event.name().to_owned(),
+        at_us: recorded.at_us,
+        summary: summary(&recorded.event),
+        json: serde_json::to_string_pretty(&recorded.event).unwrap_or_default(),
+    }
+}
+
+fn count(n: u64, one: &str, many: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { many })
+}
+
+fn summary(event: &OrderEvent) -> String {
+    use OrderEvent as E;
+    match event {
+        E::OrderPlaced { user_id, lines, total, .. } => {
+            let items = count(lines.iter().map(|l| u64::from(l.quantity)).sum(), "item", "items");
+            format!("{items}, {total}, customer {user_id}")
+        }
+        E::StockReserved { reservation_id, units } => {
+            format!("{reservation_id}, {}", count(*units, "unit", "units"))
+        }
+        E::StockRefused { reason } => reason.clone(),
+        E::PaymentRequested { amount } => amount.to_string(),
+        E::PaymentAuthorized { transaction_id } | E::PaymentRefunded { transaction_id } => {
+            transaction_id.clone()
+        }
+        E::PaymentDeclined { voter, reason, .. } => match voter {
+            Some(voter) => format!("{voter}: {reason}"),
+            None => reason.clone(),
+        },
+        E::OrderConfirmed => "stock reserved, money moved".into(),
+        E::CancellationRequested { origin } => match origin {
+            contract::order::Origin::Browser => "from this page".into(),
+            contract::order::Origin::Load => "by the load generator".into(),
+            contract::order::Origin::Api => "by the API".into(),
+        },
+        E::CompensationStarted { steps } => {
+            format!("{} to undo", count(*steps as u64, "step", "steps"))
+        }
+        E::StockReleased { units } => format!("{} back in stock", count(*units, "unit", "units")),
+        E::CompensationStuck { reason, .. } => reason.clone(),
+        E::OrderCancelled { reason } => format!("reason {reason}"),
+        E::OrderShipped => "left the house".into(),
+    }
+}
+
+/// What happened and why, in one sentence or two.
+fn sentence(row: &OrderRow, events: &[Recorded<OrderEvent>], state: State) -> String {
+    let declined = events.iter().rev().find_map(|recorded| match &recorded.event {
+        OrderEvent::PaymentDeclined { voter, reason, .. } => Some(match voter {
+            Some(voter) => format!("Payment declined: {voter} voted no ({reason})."),
+            None => format!("Payment declined: {reason}."),
+        }),
+        OrderEvent::StockRefused { reason } => Some(format!("Out of stock: {reason}.")),
+        OrderEvent::CancellationRequested { .. } => Some("Cancelled on request.".to_owned()),
+        _ => None,
+    });
+    let happened = |wanted: &str| events.iter().any(|e| e.event.name() == wanted);
+    match (row.status, state) {
+        (OrderStatus::Confirmed, _) => {
+            format!("Stock is reserved and {} moved between the banks.", row.total)
+        }
+        (OrderStatus::Shipped, _) => format!("Paid ({}) and shipped.", row.total),
+        (OrderStatus::Processing, State::Stuck { .. }) => {
+            format!(
+                "{} A compensation was refused and waits for a person.",
+                declined.unwrap_or_default()
+            )
+        }
+        (OrderStatus::Processing, State::Compensating { .. }) => {
+            format!("{} What was done is being undone.", declined.unwrap_or_default())
+        }
+        (OrderStatus::Processing, _) => format!("{}.", row.phase),
+        (OrderStatus::Cancelled, _) => {
+            let undone = match (happened("PaymentRefunded"), happened("StockReleased")) {
+                (true, true) => " The money went back and stock was released.",
+                (false, true) => " Stock was released and no money moved.",
+                (_, false) => " Nothing had to be undone.",
+            };
+            format!("{}{undone}", declined.unwrap_or_else(|| "Cancelled.".into()))
+        }
+    }
+}
+
+/// When each command of the saga was recorded and answered, from its log.
+#[derive(Clone, Copy, Default)]
+struct Times {
+    began: Option<i64>,
+    ended: Option<i64>,
+}
+
+#[derive(Default)]
+struct Walk {
+    forward: [Times; 3],
+    backward: [Times; 3],
+    refused: Option<usize>,
+}
+
+fn walk(log: &[Entry]) -> Walk {
+    let mut walk = Walk::default();
+    let mut state = State::default();
+    for entry in log {
+        let end = |times: Option<&mut Times>| {
+            if let Some(times) = times {
+                times.ended = Some(entry.at_us);
+            }
+        };
+        match &entry.event {
+            SagaEvent::StepDone { step } => end(walk.forward.get_mut(*step)),
+            SagaEvent::StepRefused { step, .. } => {
+                end(walk.forward.get_mut(*step));
+                walk.refused = Some(*step);
+            }
+            SagaEvent::Undone { step } => end(walk.backward.get_mut(*step)),
+            _ => {}
+        }
+        let Ok(next) = state.next(&CHECKOUT, &entry.event) else {
+            break;
+        };
+        state = next;
+        let began = match state.due() {
+            Some(Command::Do(step)) => walk.forward.get_mut(step),
+            Some(Command::Undo(step)) => walk.backward.get_mut(step),
+            None => None,
+        };
+        if let Some(times) = began {
+            times.began.get_or_insert(entry.at_us);
+        }
+    }
+    walk
+}
+
+fn saga_view(told: &OrderStory, state: State) -> SagaView {
+    let walk = walk(&told.saga);
+    let steps = CHECKOUT.steps.iter().enumerate().map(|(index, step)| {
+        let times = walk.forward[index];
+        let mark = match (times.began, times.ended) {
+            (None, _) => StepMark::NotReached,
+            (Some(_), None) => StepMark::Running,
+            (Some(_), Some(_)) if walk.refused == Some(index) => StepMark::Failed,
+            (Some(_), Some(_)) => StepMark::Done,
+        };
+        let (name, service) = (step.name.to_owned(), step.service.to_owned());
+        let (detail, versions) = evidence(told, index, false, mark);
+        SagaStepView {
+            name,
+            service,
+            mark,
+            detail,
+            started_us: times.began,
+            ended_us: times.ended,
+            versions,
+        }
+    });
+    let compensations = CHECKOUT.steps.iter().enumerate().map(|(index, step)| {
+        let times = walk.backward[index];
+        let began = times.began?;
+        let mark = match (times.ended, state) {
+            (Some(_), _) => StepMark::Undone,
+            (None, State::Stuck { step }) if step == index => StepMark::Stuck,
+            (None, _) => StepMark::Running,
+        };
+        let (detail, versions) = evidence(told, index, true, mark);
+        Some(SagaStepView {
+            name: step.compensation_name.to_owned(),
+            service: step.service.to_owned(),
+            mark,
+            detail,
+            started_us: Some(began),
+            ended_us: times.ended,
+            versions,
+        })
+    });
+    let took_us = match (told.saga.first(), told.saga.last()) {
+        (Some(first), Some(last)) if state.is_at_rest() => Some(last.at_us - first.at_us),
+        _ => None,
+    };
+    SagaView {
+        saga_id: told.order_id.clone(),
+        status: match state {
+            State::NotStarted | State::Running { .. } | State::Cancelling { .. } => {
+                SagaStatus::Running
+            }
+            State::Completed => SagaStatus::Completed,
+            State::Compensating { .. } => SagaStatus::Compensating,
+            State::Compensated => SagaStatus::Compensated,
+            State::Stuck { .. } => SagaStatus::Stuck,
+        },
+        steps: steps.collect(),
+        compensations: compensations.collect(),
+        took_us,
+    }
+}
+
+/// The events of a step or compensation: one line from the last of them, and their versions.
+fn evidence(told: &OrderStory, step: usize, back: bool, mark: StepMark) -> (String, Vec<u64>) {
+    use OrderEvent as E;
+    let belongs = |event: &E| match event {
+        E::StockReserved { .. } | E::StockRefused { .. } => (step, back) == (RESERVE, false),
+        E::PaymentRequested { .. } | E::PaymentAuthorized { .. } | E::PaymentDeclined { .. } => {
+            (step, back) == (PAY, false)
+        }
+        E::OrderConfirmed => (step, back) == (CONFIRM, false),
+        E::StockReleased { .. } => (step, back) == (RESERVE, true),
+        E::PaymentRefunded { .. } => (step, back) == (PAY, true),
+        E::CompensationStuck { step: stuck, .. } => (step, back) == (*stuck, true),
+        _ => false,
+    };
+    let mine: Vec<_> = told.events.iter().filter(|recorded| belongs(&recorded.event)).collect();
+    let detail = match (mark, mine.last()) {
+        (StepMark::NotReached, _) => "not reached".to_owned(),
+        (StepMark::Failed, Some(last)) => format!("refused, {}", summary(&last.event)),
+        (_, Some(last)) => summary(&last.event),
+        (StepMark::Undone, None) => "nothing outside to undo".to_owned(),
+        (_, None) => "waiting for the answer".to_owned(),
+    };
+    (detail, mine.iter().map(|recorded| recorded.version).collect())
+}
+
+fn transaction(record: &TransactionRecord) -> TransactionView {
+    let participant = |service: &str| {
+        let has = |kind| {
+            let mut log = record.log.iter();
+            log.any(|line| line.kind == kind && line.participant.as_deref() == Some(service))
+        };
+        let acked = has(EntryKind::Ack);
+        let committing = matches!(record.phase(), Phase::Committing | Phase::Committed);
+        match (acked, has(EntryKind::VoteYes), record.phase().is_decided()) {
+            (true, _, _) if committing => TxState::Committed,
+            (true, _, _) => TxState::Aborted,
+            (false, true, _) => TxState::Prepared,
+            (false, false, true) if !committing => TxState::Aborting,
+            (false, false, _) => TxState::Preparing,
+        }
+    };
+    let participants = record.transaction.branches.iter().map(|branch| TxParticipantView {
+        service: branch.participant.clone(),
+        state: participant(&branch.participant),
+    });
+    TransactionView {
+        transaction_id: record.transaction.id.clone(),
+        purpose: record.transaction.purpose.clone(),
+        state: match record.phase() {
+            Phase::NotBegun | Phase::Preparing => TxState::Preparing,
+            Phase::Committing => TxState::Committing,
+            Phase::Committed => TxState::Committed,
+            Phase::Aborting => TxState::Aborting,
+            Phase::Aborted => TxState::Aborted,
+        },
+        participants: participants.collect(),
+        messages: record.log.iter().map(message).collect(),
+    }
+}
+
+fn message(entry: &two_phase_commit::Entry) -> TxMessageView {
+    use TxMessageKind as K;
+    TxMessageView {
+        at_us: entry.at_us,
+        kind: match entry.kind {
+            EntryKind::Begin => K::Begin,
+            EntryKind::Prepare => K::Prepare,
+            EntryKind::VoteYes => K::VoteYes,
+            EntryKind::VoteNo => K::VoteNo,
+            EntryKind::DecideCommit => K::DecideCommit,
+            EntryKind::DecideAbort => K::DecideAbort,
+            EntryKind::Commit => K::Commit,
+            EntryKind::Abort => K::Abort,
+            EntryKind::Ack => K::Ack,
+            EntryKind::Unanswered => K::Unanswered,
+            EntryKind::Query => K::Query,
+            EntryKind::Answer => K::Answer,
+            EntryKind::End => K::End,
+        },
+        participant: entry.participant.clone(),
+        detail: entry.detail.clone(),
+    }
+}
+
+#[cfg(test)]
+#[path = "story_tests.rs"]
+mod tests;

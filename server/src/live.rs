@@ -1,0 +1,461 @@
+//! The live feed: watches telemetry, orders, breakers and load, and numbers what changes.
+//!
+//! One task makes the frames; every viewer gets the same ones, serialized once. A snapshot is taken
+//! under the same lock that numbers the frames, so the frames after it are exactly those with a
+//! higher number.
+
+use crate::shop::Shop;
+use contract::{
+    live::{
+        BreakerView, CHANGES_MAX, ChangeView, EdgeKind, EdgeView, FEED_ROWS_MAX, LiveBody,
+        LiveFrame, LiveSnapshot, MapView, NodeView, OrderTally, RED_POINTS_MAX,
+    },
+    order::{OrderRow, OrderStatus},
+    service::{self, SERVICES},
+};
+use mesh::breaker::BreakerState;
+use mesh::{BreakerStatus, BreakerTransition};
+use parking_lot::Mutex;
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+use telemetry::Telemetry;
+use tokio::{
+    sync::broadcast::{self, error::RecvError},
+    time::{Instant, MissedTickBehavior},
+};
+use tokio_util::sync::CancellationToken;
+
+/// Frames a slow viewer may lag behind by: at ten a second, some twenty-five seconds.
+const FRAMES_BEHIND_MAX: usize = 256;
+/// Changed orders are gathered for so long into one frame: at most five such frames a second.
+const GATHER: Duration = Duration::from_millis(200);
+/// Window of the tally.
+const TALLY_SECONDS: u32 = 300;
+/// Orders in the tally: at 200 a second five minutes are below it.
+const TALLY_MAX: usize = 65_536;
+/// A transaction that is prepared for longer than this is in doubt.
+const IN_DOUBT_US: i64 = 5_000_000;
+
+/// A numbered frame, serialized.
+#[derive(Clone, Debug)]
+pub struct Sent {
+    /// Its number.
+    pub seq: u64,
+    /// Its JSON.
+    pub json: Arc<str>,
+    /// No frame comes after it.
+    pub last: bool,
+}
+
+/// The feed. Cheap to clone.
+#[derive(Clone)]
+pub struct Live {
+    shop: Shop,
+    telemetry: Telemetry,
+    run_id: Arc<str>,
+    started_us: i64,
+    state: Arc<Mutex<State>>,
+    frames: broadcast::Sender<Sent>,
+    viewers: Arc<AtomicU32>,
+}
+
+#[derive(Default)]
+struct State {
+    seq: u64,
+    rows: VecDeque<OrderRow>,
+    tally: Tally,
+    changes: VecDeque<ChangeView>,
+    map: MapView,
+}
+
+/// Orders of the last minutes by what became of them.
+#[derive(Default)]
+struct Tally {
+    placed: VecDeque<(i64, String)>,
+    status: HashMap<String, OrderStatus>,
+}
+
+impl Tally {
+    fn take(&mut self, row: &OrderRow) {
+        let known = self.status.insert(row.order_id.clone(), row.status).is_some();
+        if !known {
+            self.placed.push_back((row.placed_at_us, row.order_id.clone()));
+        }
+    }
+
+    fn view(&mut self, now_us: i64) -> OrderTally {
+        let oldest = now_us - i64::from(TALLY_SECONDS) * 1_000_000;
+        while self
+            .placed
+            .front()
+            .is_some_and(|(at, _)| *at < oldest || self.placed.len() > TALLY_MAX)
+        {
+            if let Some((_, id)) = self.placed.pop_front() {
+                self.status.remove(&id);
+            }
+        }
+        let count = |of: &[OrderStatus]| {
+            self.status.values().filter(|status| of.contains(status)).count() as u64
+        };
+        OrderTally {
+            window_seconds: TALLY_SECONDS,
+            placed: self.status.len() as u64,
+            confirmed: count(&[OrderStatus::Confirmed, OrderStatus::Shipped]),
+            cancelled: count(&[OrderStatus::Cancelled]),
+            running: count(&[OrderStatus::Processing]),
+        }
+    }
+}
+
+impl Live {
+    /// A feed of this shop.
+    #[must_use]
+    pub fn new(shop: Shop, telemetry: Telemetry) -> Self {
+        let run_id = shop.ids.short("run", 8).into();
+        let started_us = shop.clock.now_us();
+        let (frames, _) = broadcast::channel(FRAMES_BEHIND_MAX);
+        let state = Arc::default();
+        Self { shop, telemetry, run_id, started_us, state, frames, viewers: Arc::default() }
+    }
+
+    /// Everything as it is now.
+    #[must_use]
+    pub fn snapshot(&self) -> LiveSnapshot {
+        let at_us = self.shop.clock.now_us();
+        let from_us = at_us - RED_POINTS_MAX as i64 * 1_000_000;
+        let red = self.telemetry.red_points(from_us.max(self.started_us), at_us);
+        let mut state = self.state.lock();
+        LiveSnapshot {
+            seq: state.seq,
+            at_us,
+            run_id: self.run_id.to_string(),
+            started_us: self.started_us,
+            map: state.map.clone(),
+            orders: state.rows.iter().cloned().collect(),
+            tally: state.tally.view(at_us),
+            red,
+            load: self.shop.load.view(),
+            changes: state.changes.iter().cloned().collect(),
+        }
+    }
+
+    /// A snapshot as a frame, and the frames after it.
+    pub fn join(&self) -> (Sent, broadcast::Receiver<Sent>) {
+        // Listening begins first: a frame that falls between is in both, and dropped by its number.
+        let frames = self.frames.subscribe();
+        let snapshot = self.snapshot();
+        let (seq, at_us) = (snapshot.seq, snapshot.at_us);
+        (sent(seq, at_us, LiveBody::Snapshot(Box::new(snapshot))), frames)
+    }
+
+    /// Viewers now.
+    #[must_use]
+    pub fn viewers(&self) -> u32 {
+        self.viewers.load(Ordering::Relaxed)
+    }
+
+    /// The shop's clock, microseconds since the epoch.
+    #[must_use]
+    pub fn now_us(&self) -> i64 {
+        self.shop.clock.now_us()
+    }
+
+    /// Counts a viewer for as long as the result lives.
+    #[must_use]
+    pub fn viewer(&self) -> Viewer {
+        self.viewers.fetch_add(1, Ordering::Relaxed);
+        Viewer(self.viewers.clone())
+    }
+
+    /// Makes frames until `stop` fires; the last one says goodbye.
+    pub async fn run(self, stop: CancellationToken) {
+        self.load_rows().await;
+        let mut rows = self.shop.orders.changes();
+        let mut transitions = self.shop.mesh.transitions();
+        let mut load = self.shop.load.watch();
+        let mut second = tokio::time::interval(Duration::from_secs(1));
+        second.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut gathered: Vec<OrderRow> = Vec::new();
+        let mut gather_until = None;
+        loop {
+            let gather = async {
+                match gather_until {
+                    Some(until) => tokio::time::sleep_until(until).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => {
+                    self.publish(|_| LiveBody::Bye);
+                    return;
+                }
+                row = rows.recv() => match row {
+                    Ok(row) => {
+                        gather_until.get_or_insert_with(|| Instant::now() + GATHER);
+                        keep_newest(&mut gathered, row);
+                    }
+                    Err(RecvError::Lagged(_)) => self.load_rows().await,
+                    Err(RecvError::Closed) => return,
+                },
+                () = gather => {
+                    gather_until = None;
+                    self.publish_rows(std::mem::take(&mut gathered));
+                }
+                transition = transitions.recv() => {
+                    // What was missed shows on the map all the same.
+                    if let Ok(transition) = transition {
+                        self.publish_change(breaker_change(&transition));
+                    }
+                }
+                _ = load.changed() => {
+                    let view = self.shop.load.view();
+                    self.publish(|_| LiveBody::Load(view));
+                }
+                _ = second.tick() => self.publish_second().await,
+            }
+        }
+    }
+
+    /// Reads the newest orders: at the start, and when too many changed at once to follow.
+    async fn load_rows(&self) {
+        let query = shop::orders::RowQuery { limit: FEED_ROWS_MAX, ..Default::default() };
+        match self.shop.stores.orders.rows(query).await {
+            Ok(rows) => self.publish_rows(rows),
+            Err(error) => tracing::error!(cause = ?error.cause, "{error}; the feed waits"),
+        }
+    }
+
+    fn publish(&self, body: impl FnOnce(&mut State) -> LiveBody) {
+        let at_us = self.shop.clock.now_us();
+        let mut state = self.state.lock();
+        let body = body(&mut state);
+        state.seq += 1;
+        if self.frames.receiver_count() > 0 {
+            // Sent under the lock, so that numbers arrive in order.
+            let _ = self.frames.send(sent(state.seq, at_us, body));
+        }
+    }
+
+    fn publish_rows(&self, rows: Vec<OrderRow>) {
+        let now_us = self.shop.clock.now_us();
+        self.publish(|state| {
+            for row in &rows {
+                state.tally.take(row);
+                merge(&mut state.rows, row.clone());
+            }
+            LiveBody::Orders { rows, tally: state.tally.view(now_us) }
+        });
+    }
+
+    fn publish_change(&self, change: ChangeView) {
+        self.publish(|state| {
+            state.changes.push_front(change.clone());
+            state.changes.truncate(CHANGES_MAX);
+            LiveBody::Change(change)
+        });
+    }
+
+    async fn publish_second(&self) {
+        let map = self.map().await;
+        let last_second = self.shop.clock.now_us() / 1_000_000 - 1;
+        let red = self.telemetry.red_at(last_second);
+        self.publish(|state| {
+            state.map = map.clone();
+            LiveBody::Map(map)
+        });
+        self.publish(|_| LiveBody::Red(red));
+    }
+
+    async fn map(&self) -> MapView {
+        let now_us = self.shop.clock.now_us();
+        let rates = self.telemetry.map(now_us);
+        let breakers = self.shop.mesh.breakers();
+        let edges = rates.edges.into_iter().map(|edge| EdgeView {
+            breaker: breaker(&breakers, &edge.from, &edge.to, edge.kind),
+            from: edge.from,
+            to: edge.to,
+            kind: edge.kind,
+            per_second: edge.per_second,
+            error_share: edge.error_share,
+            p95_ms: edge.p95_ms,
+            calls: edge.calls,
+        });
+        let edges = edges.collect();
+        let mut sparks: HashMap<String, Vec<f32>> = rates.nodes.into_iter().collect();
+        let up = self.shop.mesh.services();
+        let facts = self.facts(now_us).await;
+        let nodes = SERVICES.iter().map(|s| s.name).chain([service::BROWSER, service::LOAD]);
+        let nodes = nodes.map(|name| NodeView {
+            service: name.to_owned(),
+            ready: u32::from(name == service::BUS || up.iter().any(|s| s.as_ref() == name)),
+            instances: u32::from(![service::BROWSER, service::LOAD].contains(&name)),
+            spark: sparks.remove(name).unwrap_or_default(),
+            note: facts.get(name).cloned(),
+        });
+        MapView {
+            window_seconds: rates.window_seconds,
+            nodes: nodes.collect(),
+            edges,
+            bus_per_second: rates.bus_per_second,
+            bus_lag_p95_ms: rates.bus_lag_p95_ms,
+        }
+    }
+
+    /// One short fact for the nodes that have one.
+    async fn facts(&self, now_us: i64) -> HashMap<&'static str, String> {
+        let stores = &self.shop.stores;
+        let before = now_us - IN_DOUBT_US;
+        let (customer, merchant, doubt_customer, doubt_merchant) = tokio::join!(
+            stores.bank_customer.held(),
+            stores.bank_merchant.held(),
+            stores.bank_customer.in_doubt(before),
+            stores.bank_merchant.in_doubt(before),
+        );
+        let mut facts = HashMap::new();
+        for (bank, held) in [(service::BANK_CUSTOMER, customer), (service::BANK_MERCHANT, merchant)]
+        {
+            if let Ok(held) = held {
+                facts.insert(bank, format!("{held} held"));
+            }
+        }
+        if let (Ok(a), Ok(b)) = (doubt_customer, doubt_merchant) {
+            facts.insert(service::PAYMENTS, format!("2PC, {} in doubt", a.len() + b.len()));
+        }
+        let viewers = self.viewers();
+        let noun = if viewers == 1 { "session" } else { "sessions" };
+        facts.insert(service::BROWSER, format!("{viewers} {noun}"));
+        let rate = self.shop.load.view().per_second;
+        facts
+            .insert(service::LOAD, if rate > 0.0 { format!("{rate} req/s") } else { "off".into() });
+        facts
+    }
+}
+
+/// Keeps the number of viewers right.
+#[derive(Debug)]
+pub struct Viewer(Arc<AtomicU32>);
+
+impl Drop for Viewer {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A frame for a viewer that lost some: so many, then a snapshot follows.
+#[must_use]
+pub fn gap(seq: u64, at_us: i64, missed: u64) -> Sent {
+    sent(seq, at_us, LiveBody::Gap { missed })
+}
+
+fn sent(seq: u64, at_us: i64, body: LiveBody) -> Sent {
+    let frame = LiveFrame { seq, at_us, body };
+    let last = matches!(frame.body, LiveBody::Bye);
+    // Plain data of ours always becomes JSON.
+    Sent { seq, json: serde_json::to_string(&frame).unwrap_or_default().into(), last }
+}
+
+fn keep_newest(rows: &mut Vec<OrderRow>, row: OrderRow) {
+    match rows.iter_mut().find(|known| known.order_id == row.order_id) {
+        Some(known) if known.version < row.version => *known = row,
+        Some(_) => {}
+        None => rows.push(row),
+    }
+}
+
+/// Newest first, bounded; a row that is known is replaced where it stands.
+fn merge(rows: &mut VecDeque<OrderRow>, row: OrderRow) {
+    if let Some(known) = rows.iter_mut().find(|known| known.order_id == row.order_id) {
+        if known.version <= row.version {
+            *known = row;
+        }
+        return;
+    }
+    let at = rows.iter().position(|known| known.placed_at_us <= row.placed_at_us);
+    match at {
+        Some(at) => rows.insert(at, row),
+        None => rows.push_back(row),
+    }
+    rows.truncate(FEED_ROWS_MAX);
+}
+
+fn breaker(all: &[BreakerStatus], from: &str, to: &str, kind: EdgeKind) -> Option<BreakerView> {
+    // The breaker of a message's delivery belongs to the bus.
+    let caller = if kind == EdgeKind::Message { service::BUS } else { from };
+    let found = all.iter().find(|b| b.caller.as_ref() == caller && b.destination.as_ref() == to)?;
+    Some(match found.state {
+        BreakerState::Closed { failures } => BreakerView::Closed { failures },
+        BreakerState::Open { until_us } => BreakerView::Open { half_open_at_us: until_us },
+        BreakerState::HalfOpen => BreakerView::HalfOpen,
+    })
+}
+
+fn breaker_change(transition: &BreakerTransition) -> ChangeView {
+    let (status, text) = match transition.to {
+        BreakerState::Closed { .. } => ("ok", "closed, the probe passed".to_owned()),
+        BreakerState::HalfOpen => ("half", "half-open, one probe passes".to_owned()),
+        BreakerState::Open { until_us } => {
+            let seconds = (until_us - transition.at_us) / 1_000_000;
+            let why = match transition.from {
+                BreakerState::Closed { failures } => format!("{} failed in a row", failures + 1),
+                BreakerState::HalfOpen | BreakerState::Open { .. } => "the probe failed".to_owned(),
+            };
+            ("open", format!("opened, {why}, half-open in {seconds} s"))
+        }
+    };
+    ChangeView {
+        at_us: transition.at_us,
+        subject: format!("{} → {}", transition.caller, transition.destination),
+        text,
+        status: status.to_owned(),
+        href: Some(format!("/?edge={}~{}", transition.caller, transition.destination)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use contract::{
+        Money,
+        order::{Origin, StepMark},
+    };
+
+    fn row(id: &str, placed_at_us: i64, version: u64) -> OrderRow {
+        OrderRow {
+            order_id: id.into(),
+            user_id: "c-1".into(),
+            total: Money::eur(1),
+            status: OrderStatus::Processing,
+            phase: "Paying".into(),
+            steps: [StepMark::NotReached; 3],
+            placed_at_us,
+            took_us: None,
+            origin: Origin::Load,
+            version,
+        }
+    }
+
+    #[test]
+    fn rows_stand_newest_first_and_are_replaced_in_place() {
+        let mut rows = VecDeque::new();
+        for row in [row("a", 10, 1), row("c", 30, 1), row("b", 20, 1), row("a", 10, 2)] {
+            merge(&mut rows, row);
+        }
+        let ids: Vec<_> = rows.iter().map(|r| (r.order_id.as_str(), r.version)).collect();
+        assert_eq!(ids, [("c", 1), ("b", 1), ("a", 2)]);
+    }
+
+    #[test]
+    fn the_tally_forgets_orders_that_are_older_than_its_window() {
+        let mut tally = Tally::default();
+        tally.take(&row("old", 0, 1));
+        tally.take(&OrderRow { status: OrderStatus::Shipped, ..row("new", 200_000_000, 2) });
+        let view = tally.view(310_000_000);
+        assert_eq!((view.placed, view.confirmed, view.running), (1, 1, 0));
+    }
+}

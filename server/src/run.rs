@@ -1,0 +1,209 @@
+//! The life of the process: start, serve, and stop in two stages under one deadline.
+
+use crate::{
+    config::{Config, ConfigError, DataFolder},
+    edge::{self, Access, Edge},
+    host,
+    live::Live,
+    shop::Shop,
+};
+use base::{Clock, IdSource, Supervisor, TaskEnd};
+use std::{
+    io::{self, Write},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use storage::{Durability, OpenError, Stores};
+use telemetry::{Telemetry, TelemetryError, TelemetryGuard};
+use tokio::{net::TcpListener, sync::mpsc, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+/// Everything that is under way has so long to end.
+const GRACE: Duration = Duration::from_secs(8);
+/// Telemetry has so long to be sent after that.
+const FLUSH: Duration = Duration::from_secs(3);
+
+/// Why the program ended badly.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// It was told something it cannot do.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Telemetry cannot start.
+    #[error(transparent)]
+    Telemetry(#[from] TelemetryError),
+    /// The data cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// What a stop left unfinished cannot be read.
+    #[error(transparent)]
+    Store(#[from] ::shop::StoreError),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {cause}; choose another with --listen")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// The system refused something basic.
+    #[error("the system refused: {0}")]
+    System(#[from] io::Error),
+    /// A task ended that should not have.
+    #[error("{} ended unexpectedly{}", .0.name, if .0.panicked { " (it panicked)" } else { "" })]
+    Task(TaskEnd),
+    /// Something did not end in time.
+    #[error("not everything ended within {} s of the stop", GRACE.as_secs())]
+    Grace,
+}
+
+/// Says on standard error why the program ended.
+#[expect(clippy::print_stderr, reason = "the one place that speaks to the terminal about failure")]
+pub fn complain(error: &RunError) {
+    eprintln!("vitrine: {error}");
+}
+
+#[expect(clippy::print_stdout, reason = "the address is for the terminal and for scripts")]
+fn announce(lines: &[String]) {
+    for line in lines {
+        println!("{line}");
+    }
+    // A closed pipe on the other side is no reason to stop.
+    let _ = io::stdout().flush();
+}
+
+/// Runs until a signal or a failure.
+///
+/// # Errors
+/// See [`RunError`].
+pub fn run(config: Config) -> Result<(), RunError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let outcome = runtime.block_on(life(config));
+    // Whatever did not end by itself is left behind.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    outcome
+}
+
+async fn life(config: Config) -> Result<(), RunError> {
+    let began = Instant::now();
+    let Config { args, telemetry, data } = config;
+    let (telemetry, guard) = Telemetry::install(telemetry)?;
+    let clock = Clock::system();
+    let seed = match args.seed {
+        Some(seed) => seed,
+        None => getrandom::u64().map_err(|error| io::Error::other(error.to_string()))?,
+    };
+    let ids = IdSource::seeded(seed);
+    let listener = listen(args.listen).await?;
+    let address = listener.local_addr()?;
+    let access = Access::new(address, args.token.clone())?;
+    let data = Data::open(data, &clock).await?;
+    let (supervisor, ends) = Supervisor::new();
+    let shop = Shop::start(data.stores, &supervisor, clock.clone(), ids).await?;
+    // The configuration checked the range.
+    let _ = shop.load.set(args.load);
+    let live = Live::new(shop.clone(), telemetry.clone());
+    supervisor.spawn("live", live.clone().run(supervisor.stopping()));
+    let host = host::host(&shop, &live, &telemetry, args.jaeger_ui.clone());
+    let stores = shop.stores.clone();
+    let edge =
+        Edge { shop, live, telemetry, host, access: access.clone(), stop: supervisor.stopping() };
+    let hard = CancellationToken::new();
+    let serving = edge::serve(listener, edge, supervisor.stopping(), hard.clone());
+    supervisor.spawn("edge", serving);
+    announce(&greeting(&access, address, began.elapsed(), &data.folder));
+    let writers = stores.writers.clone();
+    drop(stores);
+    let outcome = wait(ends).await;
+    let ended = stop(&supervisor, &hard, guard).await;
+    // The last handles of the databases go with the tasks; their writers end then.
+    let _ = tokio::time::timeout(Duration::from_secs(1), writers.wait()).await;
+    if let Some(temporary) = data.temporary {
+        remove(&temporary);
+    }
+    outcome.and(ended)
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, RunError> {
+    TcpListener::bind(address).await.map_err(|cause| RunError::Listen { address, cause })
+}
+
+fn greeting(access: &Access, address: SocketAddr, took: Duration, folder: &Path) -> Vec<String> {
+    let mut lines = vec![format!(
+        "Vitrine is ready at {} after {} ms.",
+        access.address(address),
+        took.as_millis()
+    )];
+    lines.push(format!("Its data is in {}. Ctrl C stops it.", folder.display()));
+    if !edge::has_assets() {
+        lines.push(
+            "It was built without the browser's part (scripts/build-site): pages are read-only."
+                .into(),
+        );
+    }
+    lines
+}
+
+/// Until somebody wants the end or a task brings it.
+async fn wait(mut ends: mpsc::Receiver<TaskEnd>) -> Result<(), RunError> {
+    tokio::select! {
+        signal = signalled() => signal.map_err(RunError::System),
+        Some(end) = ends.recv() => Err(RunError::Task(end)),
+    }
+}
+
+#[cfg(unix)]
+async fn signalled() -> io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+        _ = terminate.recv() => Ok(()),
+    }
+}
+
+#[cfg(not(unix))]
+async fn signalled() -> io::Result<()> {
+    tokio::signal::ctrl_c().await
+}
+
+/// First the soft stop: streams end, nobody new comes in, what is under way ends. After the grace
+/// time connections are cut. Telemetry goes last.
+async fn stop(
+    supervisor: &Supervisor,
+    hard: &CancellationToken,
+    guard: TelemetryGuard,
+) -> Result<(), RunError> {
+    let in_time = supervisor.shutdown(GRACE).await;
+    hard.cancel();
+    guard.shutdown(FLUSH).await;
+    if in_time { Ok(()) } else { Err(RunError::Grace) }
+}
+
+/// The opened data folder.
+struct Data {
+    stores: Stores,
+    folder: PathBuf,
+    temporary: Option<PathBuf>,
+}
+
+impl Data {
+    async fn open(data: DataFolder, clock: &Clock) -> Result<Self, RunError> {
+        let (folder, durability, temporary) = match data {
+            DataFolder::Kept(folder) => (folder, Durability::Synced, false),
+            DataFolder::Temporary => {
+                let name = format!("vitrine-{}-{}", std::process::id(), clock.now_us());
+                (std::env::temp_dir().join(name), Durability::Process, true)
+            }
+        };
+        let stores = storage::open(&folder, durability, clock).await?;
+        Ok(Self { stores, temporary: temporary.then(|| folder.clone()), folder })
+    }
+}
+
+fn remove(folder: &Path) {
+    if let Err(error) = std::fs::remove_dir_all(folder) {
+        tracing::warn!("the temporary folder {} stays: {error}", folder.display());
+    }
+}

@@ -1,0 +1,283 @@
+//! A bank's tables.
+
+use crate::database::Database;
+use async_trait::async_trait;
+use base::{Clock, TraceContext};
+use shop::{
+    StoreError,
+    bank::{self, Account, BankStore, BankTx, BankWork, CLEARING, EXTERNAL, InDoubt, Posting},
+};
+use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
+use two_phase_commit::{IllegalStep, ParticipantState, Vote};
+
+/// Doubts looked into at once; the rest waits for the next look.
+const DOUBTS_MAX: i64 = 100;
+
+pub(crate) struct Bank(pub(crate) Database, pub(crate) Clock);
+
+#[async_trait]
+impl BankStore for Bank {
+    async fn accounts(&self) -> Result<Vec<Account>, StoreError> {
+        let rows = self.0.read("bank.accounts", |c| {
+            Box::pin(sqlx::query("SELECT * FROM accounts ORDER BY account_id").fetch_all(c))
+        });
+        Ok(rows.await?.iter().map(account).collect())
+    }
+
+    async fn held(&self) -> Result<u64, StoreError> {
+        let held: i64 = self
+            .0
+            .read_quietly(|c| {
+                Box::pin(
+                    sqlx::query_scalar(
+                        "SELECT count(*) FROM transactions WHERE state = 'prepared'",
+                    )
+                    .fetch_one(c),
+                )
+            })
+            .await?;
+        Ok(u64::try_from(held).unwrap_or(0))
+    }
+
+    async fn prepare(&self, transaction_id: &str, work: &BankWork) -> Result<Vote, StoreError> {
+        let (id, work) = (transaction_id.to_owned(), work.clone());
+        let (trace, now_us) = (TraceContext::current(), self.1.now_us());
+        let write = self.0.write("bank.prepare", move |c| {
+            Box::pin(async move {
+                let known = transaction(c, &id).await?;
+                let named = account_of(c, &work.account_id).await?;
+                let change = bank::prepare(known.as_ref(), named.as_ref(), &work);
+                if change.hold > 0 {
+                    hold(c, &work.account_id, change.hold).await?;
+                }
+                if let Some(record) = change.record {
+                    begin(c, &id, &record, &trace, now_us).await?;
+                }
+                Ok(change.vote)
+            })
+        });
+        write.await
+    }
+
+    async fn finish(
+        &self,
+        transaction_id: &str,
+        commit: bool,
+    ) -> Result<Result<String, IllegalStep>, StoreError> {
+        let (id, now_us) = (transaction_id.to_owned(), self.1.now_us());
+        let write = self.0.write("bank.finish", move |c| {
+            Box::pin(async move {
+                let known = transaction(c, &id).await?;
+                let (state, postings, released) = match bank::finish(known.as_ref(), commit) {
+                    Ok(done) => done,
+                    Err(illegal) => return Ok(Err(illegal)),
+                };
+                let order_id = known.as_ref().map(|tx| tx.work.order_id.clone());
+                match known {
+                    Some(tx) if tx.state == state => {}
+                    Some(tx) => {
+                        if released > 0 {
+                            hold(c, &tx.work.account_id, -released).await?;
+                        }
+                        post(c, &id, &postings, now_us).await?;
+                        set_state(c, &id, state).await?;
+                    }
+                    None => presume_aborted(c, &id, now_us).await?,
+                }
+                Ok(Ok(order_id.unwrap_or_default()))
+            })
+        });
+        write.await
+    }
+
+    async fn in_doubt(&self, before_us: i64) -> Result<Vec<InDoubt>, StoreError> {
+        let rows = self
+            .0
+            .read_quietly(move |c| {
+                Box::pin(async move {
+                    sqlx::query(
+                        "SELECT * FROM transactions
+                         WHERE state = 'prepared' AND prepared_us < ? ORDER BY prepared_us LIMIT ?",
+                    )
+                    .bind(before_us)
+                    .bind(DOUBTS_MAX)
+                    .fetch_all(c)
+                    .await
+                })
+            })
+            .await?;
+        let doubt = |row: &SqliteRow| InDoubt {
+            transaction_id: row.get("transaction_id"),
+            order_id: row.get("order_id"),
+            trace: TraceContext {
+                traceparent: row.get("traceparent"),
+                tracestate: row.get("tracestate"),
+            },
+        };
+        Ok(rows.iter().map(doubt).collect())
+    }
+
+    async fn deposit(&self, account_id: &str, minor: i64) -> Result<bool, StoreError> {
+        let (id, now_us) = (account_id.to_owned(), self.1.now_us());
+        let write = self.0.write("bank.deposit", move |c| {
+            Box::pin(async move {
+                if account_of(c, &id).await?.is_none() {
+                    return Ok(false);
+                }
+                let movement = format!("deposit-{id}-{now_us}");
+                post(c, &movement, &bank::transfer(EXTERNAL, &id, minor), now_us).await?;
+                Ok(true)
+            })
+        });
+        write.await
+    }
+
+    async fn ledger_sum(&self) -> Result<i64, StoreError> {
+        let read = self.0.read("bank.ledger_sum", |c| {
+            let sum = sqlx::query_scalar("SELECT coalesce(sum(minor), 0) FROM postings");
+            Box::pin(sum.fetch_one(c))
+        });
+        read.await
+    }
+}
+
+fn account(row: &SqliteRow) -> Account {
+    Account {
+        account_id: row.get("account_id"),
+        balance: row.get("balance"),
+        held: row.get("held"),
+    }
+}
+
+async fn account_of(c: &mut SqliteConnection, id: &str) -> Result<Option<Account>, sqlx::Error> {
+    let row = sqlx::query("SELECT * FROM accounts WHERE account_id = ?").bind(id);
+    Ok(row.fetch_optional(c).await?.as_ref().map(account))
+}
+
+async fn hold(c: &mut SqliteConnection, id: &str, minor: i64) -> Result<(), sqlx::Error> {
+    let held = sqlx::query("UPDATE accounts SET held = held + ? WHERE account_id = ?");
+    held.bind(minor).bind(id).execute(c).await?;
+    Ok(())
+}
+
+async fn transaction(c: &mut SqliteConnection, id: &str) -> Result<Option<BankTx>, sqlx::Error> {
+    let row = sqlx::query("SELECT * FROM transactions WHERE transaction_id = ?").bind(id);
+    let row = row.fetch_optional(c).await?;
+    Ok(row.map(|row| {
+        let state: String = row.get("state");
+        BankTx {
+            state: match state.as_str() {
+                "prepared" => ParticipantState::Prepared,
+                "committed" => ParticipantState::Committed,
+                _ => ParticipantState::Aborted,
+            },
+            work: BankWork {
+                account_id: row.get("account_id"),
+                takes: row.get("takes"),
+                order_id: row.get("order_id"),
+            },
+            reason: row.get("reason"),
+        }
+    }))
+}
+
+const fn word(state: ParticipantState) -> &'static str {
+    match state {
+        ParticipantState::Prepared => "prepared",
+        ParticipantState::Committed => "committed",
+        ParticipantState::Unknown | ParticipantState::Aborted => "aborted",
+    }
+}
+
+async fn begin(
+    c: &mut SqliteConnection,
+    id: &str,
+    tx: &BankTx,
+    trace: &TraceContext,
+    now_us: i64,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("INSERT INTO transactions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")
+        .bind(id)
+        .bind(&tx.work.order_id)
+        .bind(word(tx.state))
+        .bind(&tx.work.account_id)
+        .bind(tx.work.takes)
+        .bind(&tx.reason)
+        .bind(&trace.traceparent)
+        .bind(&trace.tracestate)
+        .bind(now_us)
+        .execute(c)
+        .await?;
+    Ok(())
+}
+
+/// An abort that came before its prepare: the prepare, should it still come, finds it and votes no.
+async fn presume_aborted(
+    c: &mut SqliteConnection,
+    id: &str,
+    now_us: i64,
+) -> Result<(), sqlx::Error> {
+    let work = BankWork { account_id: String::new(), takes: 0, order_id: String::new() };
+    let tx = BankTx { state: ParticipantState::Aborted, work, reason: Some("aborted".into()) };
+    begin(c, id, &tx, &TraceContext::default(), now_us).await
+}
+
+async fn set_state(
+    c: &mut SqliteConnection,
+    id: &str,
+    state: ParticipantState,
+) -> Result<(), sqlx::Error> {
+    let set = sqlx::query("UPDATE transactions SET state = ? WHERE transaction_id = ?");
+    set.bind(word(state)).bind(id).execute(c).await?;
+    Ok(())
+}
+
+async fn post(
+    c: &mut SqliteConnection,
+    movement_id: &str,
+    postings: &[Posting],
+    now_us: i64,
+) -> Result<(), sqlx::Error> {
+    for posting in postings {
+        sqlx::query(
+            "INSERT INTO postings (movement_id, account_id, minor, at_us) VALUES (?, ?, ?, ?)",
+        )
+        .bind(movement_id)
+        .bind(&posting.account_id)
+        .bind(posting.minor)
+        .bind(now_us)
+        .execute(&mut *c)
+        .await?;
+        sqlx::query("UPDATE accounts SET balance = balance + ? WHERE account_id = ?")
+            .bind(posting.minor)
+            .bind(&posting.account_id)
+            .execute(&mut *c)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Opens the bank's accounts with their opening balances, which come from outside.
+pub(crate) async fn seed(
+    c: &mut SqliteConnection,
+    wallets: Vec<(String, i64)>,
+    now_us: i64,
+) -> Result<(), sqlx::Error> {
+    for id in [CLEARING, EXTERNAL] {
+        sqlx::query("INSERT INTO accounts VALUES (?, 0, 0, 1) ON CONFLICT DO NOTHING")
+            .bind(id)
+            .execute(&mut *c)
+            .await?;
+    }
+    for (id, opening) in wallets {
+        let new = sqlx::query("INSERT INTO accounts VALUES (?, 0, 0, 0) ON CONFLICT DO NOTHING")
+            .bind(&id)
+            .execute(&mut *c)
+            .await?;
+        if new.rows_affected() == 1 {
+            let movement = format!("opening-{id}");
+            post(c, &movement, &bank::transfer(EXTERNAL, &id, opening), now_us).await?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,272 @@
+//! One service's SQLite database: one writer that commits in groups, a few readers.
+//!
+//! SQLite has one writer. Concurrent writes queue here and share one transaction, so one sync to
+//! disk makes many of them durable (group commit). Each runs under its own savepoint: one that
+//! fails takes nothing of its neighbours with it. A write is answered after the commit, never
+//! before.
+
+use futures::future::BoxFuture;
+use shop::StoreError;
+use sqlx::{
+    Connection, Executor, SqliteConnection, SqlitePool,
+    migrate::Migrator,
+    sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous},
+};
+use std::{path::Path, sync::Arc, time::Duration};
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio_util::task::TaskTracker;
+use tracing::{Instrument, Span, field::Empty};
+
+/// Writes that wait for the writer; more wait for room.
+const QUEUE_MAX: usize = 1_024;
+/// Writes that share one commit: enough to spread one sync, few enough to keep latency low.
+const GROUP_MAX: usize = 128;
+/// Connections that read: pages ask few questions at once.
+const READERS_MAX: u32 = 2;
+/// A reader unused for so long is closed.
+const READER_IDLE: Duration = Duration::from_secs(30);
+/// How long another process's lock is waited for.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What the commit came to; the error is shared by all writes of the group.
+type Committed = Result<(), Arc<sqlx::Error>>;
+/// Tells the asker of one write.
+type Reply = Box<dyn FnOnce(Committed) + Send>;
+/// One write: runs on the writer's connection, says whether to keep what it did, and to whom to
+/// tell what became of it.
+type Job = Box<dyn for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, (bool, Reply)> + Send>;
+
+/// A database. Clones are the same database.
+#[derive(Clone)]
+pub(crate) struct Database {
+    service: &'static str,
+    jobs: mpsc::Sender<(Job, Span)>,
+    readers: SqlitePool,
+    committed: Arc<[Arc<Notify>; 2]>,
+}
+
+impl Database {
+    /// Opens the file (made if missing), brings its schema up to date and starts its writer.
+    pub(crate) async fn open(
+        service: &'static str,
+        file: &Path,
+        synchronous: SqliteSynchronous,
+        migrations: &Migrator,
+        tasks: &TaskTracker,
+    ) -> Result<Self, StoreError> {
+        let options = SqliteConnectOptions::new()
+            .filename(file)
+            .create_if_missing(true)
+            .journal_mode(sqlx::sqlite::SqliteJournalMode::Wal)
+            .synchronous(synchronous)
+            .busy_timeout(BUSY_TIMEOUT)
+            .foreign_keys(true);
+        let failed = |error| failed(service, error);
+        let mut writer = SqliteConnection::connect_with(&options).await.map_err(failed)?;
+        migrations.run(&mut writer).await.map_err(|e| failed(e.into()))?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS_MAX)
+            .min_connections(0)
+            .idle_timeout(READER_IDLE)
+            .connect_lazy_with(options.read_only(true));
+        let (jobs, queue) = mpsc::channel(QUEUE_MAX);
+        let committed = Arc::new([Arc::new(Notify::new()), Arc::new(Notify::new())]);
+        tasks.spawn(write_groups(service, writer, queue, committed.clone()));
+        Ok(Self { service, jobs, readers, committed })
+    }
+
+    pub(crate) const fn service(&self) -> &'static str {
+        self.service
+    }
+
+    /// Fires after commits; for the relay of the outbox.
+    pub(crate) fn committed_outbox(&self) -> Arc<Notify> {
+        self.committed[0].clone()
+    }
+
+    /// Fires after commits; for the projection.
+    pub(crate) fn committed_events(&self) -> Arc<Notify> {
+        self.committed[1].clone()
+    }
+
+    /// Runs `work` in a transaction and returns when it is durable. When `work` fails nothing of
+    /// it is kept.
+    pub(crate) async fn write<T, F>(
+        &self,
+        operation: &'static str,
+        work: F,
+    ) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, sqlx::Error>>
+            + Send
+            + 'static,
+    {
+        self.write_in(self.span(operation), work).await
+    }
+
+    /// As [`Self::write`], without a span: for housekeeping that belongs to no request.
+    pub(crate) async fn write_quietly<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, sqlx::Error>>
+            + Send
+            + 'static,
+    {
+        self.write_in(Span::none(), work).await
+    }
+
+    async fn write_in<T, F>(&self, span: Span, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, sqlx::Error>>
+            + Send
+            + 'static,
+    {
+        let (tell, told) = oneshot::channel::<Result<T, Arc<sqlx::Error>>>();
+        let job: Job = Box::new(move |connection| {
+            Box::pin(async move {
+                // A receiver that is gone asked for nothing more; the write stands all the same.
+                match work(connection).await {
+                    Ok(value) => (
+                        true,
+                        reply(move |committed| {
+                            let _ = tell.send(committed.map(|()| value));
+                        }),
+                    ),
+                    Err(error) => (
+                        false,
+                        reply(move |_| {
+                            let _ = tell.send(Err(Arc::new(error)));
+                        }),
+                    ),
+                }
+            })
+        });
+        let closed = || failed(self.service, sqlx::Error::PoolClosed);
+        self.jobs.send((job, span.clone())).await.map_err(|_| closed())?;
+        let told = told.instrument(span).await.map_err(|_| closed())?;
+        told.map_err(|error| StoreError { service: self.service, cause: Box::new(Shared(error)) })
+    }
+
+    /// Runs `work` on a reader.
+    pub(crate) async fn read<T, F>(&self, operation: &'static str, work: F) -> Result<T, StoreError>
+    where
+        F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, sqlx::Error>> + Send,
+    {
+        self.read_in(self.span(operation), work).await
+    }
+
+    /// As [`Self::read`], without a span.
+    pub(crate) async fn read_quietly<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, sqlx::Error>> + Send,
+    {
+        self.read_in(Span::none(), work).await
+    }
+
+    async fn read_in<T, F>(&self, span: Span, work: F) -> Result<T, StoreError>
+    where
+        F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, sqlx::Error>> + Send,
+    {
+        async {
+            let mut reader = self.readers.acquire().await?;
+            work(&mut reader).await
+        }
+        .instrument(span)
+        .await
+        .map_err(|error| failed(self.service, error))
+    }
+
+    /// A client span after the semantic conventions for databases.
+    fn span(&self, operation: &'static str) -> Span {
+        tracing::info_span!(
+            target: "vitrine::storage",
+            "db",
+            otel.name = operation,
+            otel.kind = "client",
+            service.name = self.service,
+            db.system.name = "sqlite",
+            db.namespace = self.service,
+            db.operation.name = operation,
+            db.operation.batch.size = Empty,
+        )
+    }
+}
+
+fn reply(tell: impl FnOnce(Committed) + Send + 'static) -> Reply {
+    Box::new(tell)
+}
+
+/// An error of sqlx that several askers share.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Shared(Arc<sqlx::Error>);
+
+pub(crate) fn failed(service: &'static str, error: sqlx::Error) -> StoreError {
+    StoreError { service, cause: Box::new(error) }
+}
+
+/// The writer: takes what waits, up to a group, into one transaction. Ends when every handle is
+/// gone and the queue is empty.
+async fn write_groups(
+    service: &'static str,
+    mut writer: SqliteConnection,
+    mut queue: mpsc::Receiver<(Job, Span)>,
+    committed: Arc<[Arc<Notify>; 2]>,
+) {
+    let mut group = Vec::with_capacity(GROUP_MAX);
+    while queue.recv_many(&mut group, GROUP_MAX).await > 0 {
+        let size = group.len();
+        for (_, span) in &group {
+            span.record("db.operation.batch.size", size);
+        }
+        match run_group(&mut writer, &mut group).await {
+            Ok(replies) => {
+                for notify in committed.iter() {
+                    notify.notify_one();
+                }
+                replies.into_iter().for_each(|tell| tell(Ok(())));
+            }
+            Err((error, replies)) => {
+                tracing::error!(service.name = service, %error, "a commit of {size} writes failed");
+                // Whatever was begun is undone; when that fails too there was nothing to undo.
+                let _ = writer.execute("ROLLBACK").await;
+                let error = Arc::new(error);
+                replies.into_iter().for_each(|tell| tell(Err(error.clone())));
+            }
+        }
+    }
+    if let Err(error) = writer.close().await {
+        tracing::error!(service.name = service, %error, "the database was not closed cleanly");
+    }
+}
+
+async fn run_group(
+    writer: &mut SqliteConnection,
+    group: &mut Vec<(Job, Span)>,
+) -> Result<Vec<Reply>, (sqlx::Error, Vec<Reply>)> {
+    let mut replies = Vec::with_capacity(group.len());
+    let mut run = async |writer: &mut SqliteConnection, replies: &mut Vec<Reply>| {
+        writer.execute("BEGIN IMMEDIATE").await?;
+        for (job, span) in group.drain(..) {
+            writer.execute("SAVEPOINT one").await?;
+            let (keep, reply) = job(writer).instrument(span).await;
+            replies.push(reply);
+            if !keep {
+                writer.execute("ROLLBACK TO one").await?;
+            }
+            writer.execute("RELEASE one").await?;
+        }
+        writer.execute("COMMIT").await?;
+        Ok::<(), sqlx::Error>(())
+    };
+    match run(writer, &mut replies).await {
+        Ok(()) => Ok(replies),
+        Err(error) => Err((error, replies)),
+    }
+}
+
+#[cfg(test)]
+#[path = "database_tests.rs"]
+mod tests;

@@ -1,0 +1,171 @@
+//! inventory's tables.
+
+use crate::{
+    database::Database,
+    inbox,
+    outbox::{self, Cause, SqliteOutbox},
+};
+use async_trait::async_trait;
+use base::Clock;
+use messaging::{Message, Outbox};
+use shop::{
+    StoreError,
+    inventory::{Asked, Held, InventoryStore, Level, Reservation, ShelfChange, decide},
+    store::{HasOutbox, Taken},
+};
+use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
+use std::sync::Arc;
+
+pub(crate) struct Inventory(pub(crate) Database, pub(crate) Clock);
+
+impl HasOutbox for Inventory {
+    fn outbox(&self) -> Arc<dyn Outbox> {
+        Arc::new(SqliteOutbox(self.0.clone()))
+    }
+}
+
+#[async_trait]
+impl InventoryStore for Inventory {
+    async fn levels(&self) -> Result<Vec<Level>, StoreError> {
+        let rows = self.0.read("inventory.levels", |c| {
+            Box::pin(sqlx::query("SELECT * FROM levels ORDER BY product_id").fetch_all(c))
+        });
+        Ok(rows.await?.iter().map(level).collect())
+    }
+
+    async fn take(&self, message: &Message, asked: Asked) -> Result<Taken, StoreError> {
+        let cause = Cause::of(message, self.1.now_us());
+        let (id, order_id) = (message.id.clone(), message.key.clone());
+        let write = self.0.write("inventory.take", move |c| {
+            Box::pin(async move {
+                if !inbox::take(c, &id, cause.now_us).await? {
+                    return Ok(Taken::Before);
+                }
+                let reservation = reservation(c, &order_id).await?;
+                let lines = match (&asked, &reservation) {
+                    (Asked::Reserve(lines), None) => lines.clone(),
+                    (_, Some(reservation)) => reservation.lines.clone(),
+                    (_, None) => Vec::new(),
+                };
+                let levels = levels_of(c, &lines).await?;
+                let change = decide(&order_id, &asked, &levels, reservation.as_ref());
+                record(c, &order_id, &cause, change).await?;
+                Ok(Taken::Now)
+            })
+        });
+        write.await
+    }
+
+    async fn deliver(&self, product_id: &str, quantity: u32) -> Result<bool, StoreError> {
+        let id = product_id.to_owned();
+        let write = self.0.write("inventory.deliver", move |c| {
+            Box::pin(async move {
+                let delivered = sqlx::query(
+                    "UPDATE levels SET available = available + ?1, delivered = delivered + ?1
+                     WHERE product_id = ?2",
+                )
+                .bind(quantity)
+                .bind(id)
+                .execute(c)
+                .await?;
+                Ok(delivered.rows_affected() == 1)
+            })
+        });
+        write.await
+    }
+}
+
+fn level(row: &SqliteRow) -> Level {
+    Level {
+        product_id: row.get("product_id"),
+        available: row.get("available"),
+        reserved: row.get("reserved"),
+        sold: row.get("sold"),
+        delivered: row.get("delivered"),
+    }
+}
+
+async fn levels_of(
+    connection: &mut SqliteConnection,
+    lines: &[(String, u32)],
+) -> Result<Vec<Level>, sqlx::Error> {
+    let ids: Vec<&str> = lines.iter().map(|(id, _)| id.as_str()).collect();
+    let rows =
+        sqlx::query("SELECT * FROM levels WHERE product_id IN (SELECT value FROM json_each(?))")
+            .bind(serde_json::json!(ids).to_string())
+            .fetch_all(connection)
+            .await?;
+    Ok(rows.iter().map(level).collect())
+}
+
+async fn reservation(
+    connection: &mut SqliteConnection,
+    order_id: &str,
+) -> Result<Option<Reservation>, sqlx::Error> {
+    let row = sqlx::query("SELECT * FROM reservations WHERE order_id = ?")
+        .bind(order_id)
+        .fetch_optional(connection)
+        .await?;
+    let Some(row) = row else { return Ok(None) };
+    let lines: String = row.try_get("lines")?;
+    let state: String = row.try_get("state")?;
+    Ok(Some(Reservation {
+        reservation_id: row.try_get("reservation_id")?,
+        lines: serde_json::from_str(&lines).map_err(|e| sqlx::Error::Decode(e.into()))?,
+        held: match state.as_str() {
+            "held" => Held::Held,
+            "released" => Held::Released,
+            _ => Held::Sold,
+        },
+    }))
+}
+
+async fn record(
+    connection: &mut SqliteConnection,
+    order_id: &str,
+    cause: &Cause,
+    change: ShelfChange,
+) -> Result<(), sqlx::Error> {
+    for level in change.levels {
+        sqlx::query("UPDATE levels SET available = ?, reserved = ?, sold = ? WHERE product_id = ?")
+            .bind(level.available)
+            .bind(level.reserved)
+            .bind(level.sold)
+            .bind(level.product_id)
+            .execute(&mut *connection)
+            .await?;
+    }
+    if let Some(reservation) = change.reservation {
+        let state = match reservation.held {
+            Held::Held => "held",
+            Held::Released => "released",
+            Held::Sold => "sold",
+        };
+        sqlx::query(
+            "INSERT INTO reservations VALUES (?, ?, ?, ?)
+             ON CONFLICT (order_id) DO UPDATE SET state = excluded.state",
+        )
+        .bind(order_id)
+        .bind(reservation.reservation_id)
+        .bind(state)
+        .bind(serde_json::json!(reservation.lines).to_string())
+        .execute(&mut *connection)
+        .await?;
+    }
+    if let Some(answer) = change.answer {
+        outbox::put(connection, cause, &answer).await?;
+    }
+    Ok(())
+}
+
+/// Puts the first deliveries on empty shelves.
+pub(crate) async fn seed(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    for (product, quantity) in shop::seed::products() {
+        sqlx::query("INSERT INTO levels VALUES (?1, ?2, 0, 0, ?2) ON CONFLICT DO NOTHING")
+            .bind(product.product_id)
+            .bind(quantity)
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,18 @@
+//! All SQL of Vitrine: one database per service, SQLite by default.
+//!
+//! Each module implements one port of the shop. Decisions are made by pure functions of the shop
+//! between a read and a write of one transaction; nothing is decided here.
+
+mod bank;
+mod catalog;
+mod database;
+mod inbox;
+mod inventory;
+mod open;
+mod orders;
+mod outbox;
+mod payments;
+mod recommendations;
+mod users;
+
+pub use open::{Durability, OpenError, Stores, open};

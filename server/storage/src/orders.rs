@@ -1,0 +1,354 @@
+//! orders' tables: streams, saga logs, keys, and the read model.
+
+use crate::{
+    database::Database,
+    inbox,
+    outbox::{self, Cause, SqliteOutbox},
+};
+use async_trait::async_trait;
+use base::Clock;
+use contract::order::OrderRow;
+use event_sourcing::{DomainEvent, Recorded, VersionConflict};
+use messaging::Outbox;
+use shop::{
+    StoreError,
+    orders::{
+        Attempt, Changed, IdempotencyKey, NewOrder, Order, OrderEvent, OrderStore, OrderStory,
+        Placed, RowQuery,
+        decide::{Change, OrderRecord},
+        project,
+    },
+    store::HasOutbox,
+};
+use sqlx::{QueryBuilder, Row, SqliteConnection, sqlite::SqliteRow};
+use std::{collections::BTreeMap, sync::Arc};
+use tokio::sync::Notify;
+
+pub(crate) struct Orders(pub(crate) Database, pub(crate) Clock);
+
+impl HasOutbox for Orders {
+    fn outbox(&self) -> Arc<dyn Outbox> {
+        Arc::new(SqliteOutbox(self.0.clone()))
+    }
+}
+
+#[async_trait]
+impl OrderStore for Orders {
+    async fn place(&self, order: NewOrder) -> Result<Placed, StoreError> {
+        let now_us = self.1.now_us();
+        let write = self.0.write("orders.place", move |c| {
+            Box::pin(async move {
+                if let Some(key) = &order.key
+                    && let Some(found) = used(c, key).await?
+                {
+                    return Ok(found);
+                }
+                let new =
+                    sqlx::query("INSERT INTO streams VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING")
+                        .bind(&order.order_id)
+                        .bind(version_after(0, &order.change))
+                        .bind(&order.correlation_id)
+                        .bind(order.trace.trace_id())
+                        .execute(&mut *c)
+                        .await?;
+                if new.rows_affected() == 0 {
+                    return Ok(Placed::IdTaken);
+                }
+                if let Some(key) = &order.key {
+                    use_key(c, key, &order.order_id, now_us).await?;
+                }
+                let correlation_id = Some(order.correlation_id.clone());
+                let cause = Cause { correlation_id, trace: order.trace.clone(), now_us };
+                record(c, &order.order_id, (0, 0), &cause, &order.change).await?;
+                Ok(Placed::Now)
+            })
+        });
+        write.await
+    }
+
+    async fn change(&self, attempt: Attempt) -> Result<Changed, StoreError> {
+        let now_us = self.1.now_us();
+        let write = self.0.write("orders.change", move |c| {
+            Box::pin(async move {
+                if let Some(id) = &attempt.message_id
+                    && !inbox::take(c, id, now_us).await?
+                {
+                    return Ok(Changed::Before);
+                }
+                let Some(story) = story(c, &attempt.order_id).await? else {
+                    return Ok(Changed::NoOrder);
+                };
+                let before = read_record(story)?;
+                if let Some(expected) = attempt.expected.filter(|e| *e != before.version) {
+                    let conflict = VersionConflict { expected, actual: before.version };
+                    return Ok(Changed::Conflict(conflict));
+                }
+                let change = match (attempt.decide)(&before) {
+                    Ok(change) => change,
+                    Err(refusal) => return Ok(Changed::Refused(refusal)),
+                };
+                let after = version_after(before.version, &change);
+                advance(c, &before, after).await?;
+                let correlation_id = before.correlation_id.clone();
+                let cause = Cause { correlation_id, trace: attempt.trace, now_us };
+                let from = (before.version, before.saga.len());
+                record(c, &attempt.order_id, from, &cause, &change).await?;
+                Ok(Changed::Now(u64::try_from(after).unwrap_or(0)))
+            })
+        });
+        write.await
+    }
+
+    async fn story(&self, order_id: &str) -> Result<Option<OrderStory>, StoreError> {
+        let id = order_id.to_owned();
+        let read = self.0.read("orders.story", |c| Box::pin(async move { story(c, &id).await }));
+        read.await
+    }
+
+    async fn rows(&self, query: RowQuery) -> Result<Vec<OrderRow>, StoreError> {
+        let read = self.0.read("orders.rows", |c| {
+            Box::pin(async move {
+                let mut sql = QueryBuilder::new("SELECT data FROM order_rows WHERE 1 = 1");
+                if let Some(status) = query.status {
+                    sql.push(" AND status = ").push_bind(status.as_str());
+                }
+                if let Some(user_id) = query.user_id {
+                    sql.push(" AND user_id = ").push_bind(user_id);
+                }
+                if let Some((at_us, id)) = query.before {
+                    sql.push(" AND (placed_at_us, order_id) < (").push_bind(at_us);
+                    sql.push(", ").push_bind(id).push(")");
+                }
+                let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
+                sql.push(" ORDER BY placed_at_us DESC, order_id DESC LIMIT ").push_bind(limit);
+                let rows: Vec<String> = sql.build_query_scalar().fetch_all(c).await?;
+                rows.iter().map(|row| parse(row)).collect()
+            })
+        });
+        read.await
+    }
+
+    async fn project(&self, limit: usize) -> Result<Vec<OrderRow>, StoreError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let due: bool = self
+            .0
+            .read_quietly(|c| {
+                let due = "SELECT EXISTS (SELECT 1 FROM events WHERE position >
+                    (SELECT position FROM projections WHERE name = 'order_rows'))";
+                Box::pin(sqlx::query_scalar(due).fetch_one(c))
+            })
+            .await?;
+        if !due {
+            return Ok(Vec::new());
+        }
+        self.0.write_quietly(move |c| Box::pin(async move { project_next(c, limit).await })).await
+    }
+
+    fn appended(&self) -> Arc<Notify> {
+        self.0.committed_events()
+    }
+}
+
+fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, sqlx::Error> {
+    serde_json::from_str(text).map_err(|error| sqlx::Error::Decode(error.into()))
+}
+
+fn json<T: serde::Serialize>(value: &T) -> Result<String, sqlx::Error> {
+    serde_json::to_string(value).map_err(|error| sqlx::Error::Encode(error.into()))
+}
+
+fn version_after(version: u64, change: &Change) -> i64 {
+    i64::try_from(version + change.events.len() as u64).unwrap_or(i64::MAX)
+}
+
+async fn used(
+    c: &mut SqliteConnection,
+    key: &IdempotencyKey,
+) -> Result<Option<Placed>, sqlx::Error> {
+    let found = sqlx::query(
+        "SELECT fingerprint, order_id, correlation_id FROM keys JOIN streams USING (order_id)
+         WHERE key = ?",
+    )
+    .bind(&key.key)
+    .fetch_optional(c)
+    .await?;
+    Ok(found.map(|row| {
+        if row.get::<String, _>("fingerprint") == key.fingerprint {
+            let (order_id, correlation_id) = (row.get("order_id"), row.get("correlation_id"));
+            Placed::Before { order_id, correlation_id }
+        } else {
+            Placed::KeyReused
+        }
+    }))
+}
+
+async fn use_key(
+    c: &mut SqliteConnection,
+    key: &IdempotencyKey,
+    order_id: &str,
+    now_us: i64,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("INSERT INTO keys VALUES (?, ?, ?, ?)")
+        .bind(&key.key)
+        .bind(&key.fingerprint)
+        .bind(order_id)
+        .bind(now_us)
+        .execute(c)
+        .await?;
+    Ok(())
+}
+
+/// Moves the stream's version on, if it is still where the decision was made.
+async fn advance(
+    c: &mut SqliteConnection,
+    before: &OrderRecord,
+    after: i64,
+) -> Result<(), sqlx::Error> {
+    let moved = sqlx::query("UPDATE streams SET version = ? WHERE order_id = ? AND version = ?")
+        .bind(after)
+        .bind(&before.order_id)
+        .bind(i64::try_from(before.version).unwrap_or(i64::MAX))
+        .execute(c)
+        .await?;
+    // One writer reads and writes in one transaction, so this can only be a damaged database.
+    if moved.rows_affected() == 1 { Ok(()) } else { Err(sqlx::Error::RowNotFound) }
+}
+
+/// Appends what was decided, after the given version and saga entry.
+async fn record(
+    c: &mut SqliteConnection,
+    order_id: &str,
+    (version, entries): (u64, usize),
+    cause: &Cause,
+    change: &Change,
+) -> Result<(), sqlx::Error> {
+    let first = i64::try_from(version).unwrap_or(i64::MAX) + 1;
+    for (version, event) in (first..).zip(&change.events) {
+        sqlx::query(
+            "INSERT INTO events (order_id, version, at_us, name, data) VALUES (?, ?, ?, ?, ?)",
+        )
+        .bind(order_id)
+        .bind(version)
+        .bind(cause.now_us)
+        .bind(event.name())
+        .bind(json(event)?)
+        .execute(&mut *c)
+        .await?;
+    }
+    let first = i64::try_from(entries).unwrap_or(i64::MAX);
+    for (entry, event) in (first..).zip(&change.saga) {
+        sqlx::query("INSERT INTO saga_log VALUES (?, ?, ?, ?)")
+            .bind(order_id)
+            .bind(entry)
+            .bind(cause.now_us)
+            .bind(json(event)?)
+            .execute(&mut *c)
+            .await?;
+    }
+    for message in &change.messages {
+        outbox::put(c, cause, message).await?;
+    }
+    Ok(())
+}
+
+async fn story(
+    c: &mut SqliteConnection,
+    order_id: &str,
+) -> Result<Option<OrderStory>, sqlx::Error> {
+    let stream = sqlx::query("SELECT * FROM streams WHERE order_id = ?").bind(order_id);
+    let Some(stream) = stream.fetch_optional(&mut *c).await? else {
+        return Ok(None);
+    };
+    let events = sqlx::query("SELECT * FROM events WHERE order_id = ? ORDER BY version")
+        .bind(order_id)
+        .fetch_all(&mut *c)
+        .await?;
+    let saga = sqlx::query("SELECT * FROM saga_log WHERE order_id = ? ORDER BY entry")
+        .bind(order_id)
+        .fetch_all(&mut *c)
+        .await?;
+    let entry = |row: &SqliteRow| {
+        Ok(saga::Entry { at_us: row.try_get("at_us")?, event: parse(row.try_get("event")?)? })
+    };
+    Ok(Some(OrderStory {
+        order_id: order_id.to_owned(),
+        correlation_id: stream.try_get("correlation_id")?,
+        trace_id: stream.try_get("trace_id")?,
+        events: events.iter().map(event).collect::<Result<_, _>>()?,
+        saga: saga.iter().map(entry).collect::<Result<_, sqlx::Error>>()?,
+    }))
+}
+
+fn event(row: &SqliteRow) -> Result<Recorded<OrderEvent>, sqlx::Error> {
+    Ok(Recorded {
+        version: u64::try_from(row.try_get::<i64, _>("version")?).unwrap_or(0),
+        at_us: row.try_get("at_us")?,
+        event: parse(row.try_get("data")?)?,
+    })
+}
+
+fn read_record(story: OrderStory) -> Result<OrderRecord, sqlx::Error> {
+    let (order, version) = event_sourcing::replay::<Order>(&story.events)
+        .map_err(|gap| sqlx::Error::Decode(Box::new(gap)))?;
+    Ok(OrderRecord {
+        order_id: story.order_id,
+        order,
+        version,
+        saga: story.saga,
+        correlation_id: Some(story.correlation_id),
+    })
+}
+
+/// The next events into the read model; the position moves in the same transaction.
+async fn project_next(c: &mut SqliteConnection, limit: i64) -> Result<Vec<OrderRow>, sqlx::Error> {
+    let events = sqlx::query(
+        "SELECT * FROM events WHERE position >
+            (SELECT position FROM projections WHERE name = 'order_rows')
+         ORDER BY position LIMIT ?",
+    )
+    .bind(limit)
+    .fetch_all(&mut *c)
+    .await?;
+    let mut changed: BTreeMap<String, OrderRow> = BTreeMap::new();
+    let mut position: i64 = 0;
+    for row in &events {
+        position = row.try_get("position")?;
+        let order_id: String = row.try_get("order_id")?;
+        let known = match changed.get(&order_id) {
+            Some(known) => Some(known.clone()),
+            None => known_row(c, &order_id).await?,
+        };
+        if let Some(next) = project(&order_id, known, &event(row)?) {
+            changed.insert(order_id, next);
+        }
+    }
+    for row in changed.values() {
+        sqlx::query(
+            "INSERT INTO order_rows VALUES (?, ?, ?, ?, ?)
+             ON CONFLICT (order_id) DO UPDATE SET status = excluded.status, data = excluded.data",
+        )
+        .bind(&row.order_id)
+        .bind(&row.user_id)
+        .bind(row.status.as_str())
+        .bind(row.placed_at_us)
+        .bind(json(row)?)
+        .execute(&mut *c)
+        .await?;
+    }
+    sqlx::query("UPDATE projections SET position = ? WHERE name = 'order_rows'")
+        .bind(position)
+        .execute(c)
+        .await?;
+    Ok(changed.into_values().collect())
+}
+
+async fn known_row(
+    c: &mut SqliteConnection,
+    order_id: &str,
+) -> Result<Option<OrderRow>, sqlx::Error> {
+    let data: Option<String> = sqlx::query_scalar("SELECT data FROM order_rows WHERE order_id = ?")
+        .bind(order_id)
+        .fetch_optional(c)
+        .await?;
+    data.map(|data| parse(&data)).transpose()
+}

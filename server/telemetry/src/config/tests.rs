@@ -1,0 +1,163 @@
+//! The variables, by value.
+
+use super::*;
+
+fn read(variables: &[(&str, &str)]) -> Result<TelemetryConfig, ConfigErrors> {
+    let find = |name: &str| {
+        let variable = variables.iter().find(|(held, _)| *held == name);
+        variable.map(|(_, value)| (*value).to_owned())
+    };
+    TelemetryConfig::from_env(find)
+}
+
+fn export(variables: &[(&str, &str)]) -> Option<ExportConfig> {
+    read(variables).unwrap().export
+}
+
+fn refused(variables: &[(&str, &str)]) -> String {
+    read(variables).unwrap_err().to_string()
+}
+
+const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+const TRACES_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
+const PROTOCOL: &str = "OTEL_EXPORTER_OTLP_PROTOCOL";
+
+#[test]
+fn without_variables_nothing_is_exported_and_little_is_printed() {
+    let config = read(&[]).unwrap();
+    assert_eq!(config.export, None);
+    assert_eq!(config.log_filter, LOG_FILTER_DEFAULT);
+    assert_eq!(read(&[(ENDPOINT, "")]).unwrap().export, None);
+}
+
+#[test]
+fn an_endpoint_alone_means_http_with_the_path_of_traces() {
+    let config = export(&[(ENDPOINT, "http://collector:4318/")]).unwrap();
+    assert_eq!(
+        config,
+        ExportConfig::new(Protocol::HttpProtobuf, "http://collector:4318/v1/traces")
+    );
+}
+
+#[test]
+fn the_endpoint_for_traces_wins_and_is_taken_as_it_is() {
+    let config = export(&[
+        (ENDPOINT, "http://collector:4318"),
+        (TRACES_ENDPOINT, "http://other:9/custom?key=secret"),
+    ])
+    .unwrap();
+    assert_eq!(config.endpoint, "http://other:9/custom?key=secret");
+    assert_eq!(config.display_endpoint(), "http://other:9/custom");
+    assert!(!format!("{config:?}").contains("secret"));
+}
+
+#[test]
+fn grpc_takes_the_endpoint_without_a_path() {
+    let grpc = |endpoint| export(&[(PROTOCOL, "grpc"), (ENDPOINT, endpoint)]).unwrap();
+    assert_eq!(grpc("http://collector:4317").endpoint, "http://collector:4317");
+    assert_eq!(grpc("http://collector:4317").protocol, Protocol::Grpc);
+    let insecure = export(&[
+        (PROTOCOL, "grpc"),
+        (ENDPOINT, "collector:4317"),
+        ("OTEL_EXPORTER_OTLP_INSECURE", "true"),
+    ]);
+    assert_eq!(insecure.unwrap().endpoint, "http://collector:4317");
+    assert!(refused(&[(PROTOCOL, "grpc"), (ENDPOINT, "collector:4317")]).contains(ENDPOINT));
+}
+
+#[test]
+fn asking_for_otlp_without_an_endpoint_means_the_standard_one() {
+    let otlp = ("OTEL_TRACES_EXPORTER", "otlp");
+    assert_eq!(export(&[otlp]).unwrap().endpoint, "http://localhost:4318/v1/traces");
+    assert_eq!(export(&[otlp, (PROTOCOL, "grpc")]).unwrap().endpoint, "http://localhost:4317");
+}
+
+#[test]
+fn export_can_be_switched_off() {
+    let endpoint = (ENDPOINT, "http://collector:4318");
+    assert_eq!(export(&[endpoint, ("OTEL_TRACES_EXPORTER", "none")]), None);
+    assert_eq!(export(&[endpoint, ("OTEL_SDK_DISABLED", "TRUE")]), None);
+    assert!(export(&[endpoint, ("OTEL_SDK_DISABLED", "false")]).is_some());
+}
+
+#[test]
+fn headers_are_decoded_and_never_shown() {
+    let config = export(&[
+        (ENDPOINT, "http://collector:4318"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20abc, x-tenant = shop ,"),
+    ])
+    .unwrap();
+    let expected = [("authorization", "Bearer abc"), ("x-tenant", "shop")];
+    assert_eq!(config.headers, expected.map(|(k, v)| (k.to_owned(), v.to_owned())));
+    assert!(!format!("{config:?}").contains("abc"));
+}
+
+#[test]
+fn a_malformed_header_is_refused_without_repeating_it() {
+    let headers = |value| {
+        let endpoint = (ENDPOINT, "http://collector:4318");
+        refused(&[endpoint, ("OTEL_EXPORTER_OTLP_HEADERS", value)])
+    };
+    for value in ["a=1,hunter2", "a=1,hunter2=%zz", "a=1,hunter2 =\u{7f}", "a=1,=hunter2"] {
+        let sentence = headers(value);
+        assert!(sentence.contains("OTEL_EXPORTER_OTLP_HEADERS"), "{sentence}");
+        assert!(sentence.contains("number 2"), "{sentence}");
+        assert!(!sentence.contains("hunter2"), "{sentence}");
+    }
+}
+
+#[test]
+fn numbers_are_read_and_bounded() {
+    let config = export(&[
+        (ENDPOINT, "http://collector:4318"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "10000"),
+        ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "250"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "100"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "20"),
+    ])
+    .unwrap();
+    assert_eq!(config.timeout, Duration::from_millis(250));
+    assert_eq!(config.delay, Duration::from_millis(20));
+    // A request is never larger than the queue.
+    assert_eq!((config.queue_max, config.batch_max), (100, 100));
+}
+
+#[test]
+fn every_malformed_variable_is_named_at_once() {
+    let variables = [
+        ("VITRINE_LOG", "warn,[[["),
+        ("OTEL_SDK_DISABLED", "perhaps"),
+        ("OTEL_TRACES_EXPORTER", "zipkin"),
+        (PROTOCOL, "http/json"),
+        (ENDPOINT, "https://collector:4318"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "0"),
+        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "9000"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "-1"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "team"),
+    ];
+    let sentence = refused(&variables);
+    for (name, _) in variables {
+        assert!(sentence.contains(name), "{name} is not named in: {sentence}");
+    }
+    assert_eq!(sentence.lines().count(), variables.len());
+}
+
+#[test]
+fn an_endpoint_that_cannot_work_is_refused_without_repeating_its_password() {
+    for endpoint in
+        ["collector", "://", "ftp://collector", "http://", "http://me:hunter2@host:1", "http://a b"]
+    {
+        let sentence = refused(&[(ENDPOINT, endpoint)]);
+        assert!(sentence.starts_with(ENDPOINT), "{sentence}");
+        assert!(!sentence.contains("hunter2"), "{sentence}");
+    }
+}
+
+#[test]
+fn resource_attributes_are_decoded() {
+    let config = read(&[("OTEL_RESOURCE_ATTRIBUTES", "team=shop%2Cfront,host.name=x")]).unwrap();
+    let expected = [("team", "shop,front"), ("host.name", "x")];
+    assert_eq!(config.resource_attributes, expected.map(|(k, v)| (k.to_owned(), v.to_owned())));
+}

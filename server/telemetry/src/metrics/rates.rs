@@ -1,0 +1,347 @@
+//! Rates of the service map: who calls whom, how often, how slowly, how badly.
+
+use super::{
+    EdgeRates, MapRates, SECOND_US,
+    red::Red,
+    window::{Counts, Durations, SECONDS, second_of},
+};
+use crate::{ended::Facts, symbols::Symbols};
+use contract::{
+    live::{EdgeKind, RedPoint},
+    trace::SpanKind,
+};
+use std::collections::HashMap;
+
+/// Edges kept. The shop has thirty; with more than this the map could not be read.
+const EDGES_MAX: usize = 256;
+
+/// Edges are asked for in this order of their kinds.
+const KINDS: [EdgeKind; 3] = [EdgeKind::Call, EdgeKind::Message, EdgeKind::Commit];
+
+type EdgeKey = (u16, u16, EdgeKind);
+
+#[derive(Debug)]
+struct Traffic {
+    counts: Counts,
+    durations: Durations,
+    last_second: i64,
+}
+
+impl Traffic {
+    fn new() -> Self {
+        Self { counts: Counts::new(), durations: Durations::new(), last_second: i64::MIN }
+    }
+
+    fn add(&mut self, second: i64, duration_us: u64, failed: bool) {
+        self.counts.add(second, failed);
+        self.durations.add(second, duration_us);
+        self.last_second = self.last_second.max(second);
+    }
+}
+
+/// Everything the live page shows in numbers.
+#[derive(Debug)]
+pub(crate) struct Rates {
+    started_us: i64,
+    gateway: u16,
+    browser: u16,
+    edges: HashMap<EdgeKey, Traffic>,
+    /// Received by each service.
+    nodes: HashMap<u16, Counts>,
+    bus: Counts,
+    lag: Durations,
+    red: Red,
+    ignored_edges: u64,
+}
+
+impl Rates {
+    pub(crate) fn new(started_us: i64, gateway: u16, browser: u16) -> Self {
+        Self {
+            started_us,
+            gateway,
+            browser,
+            edges: HashMap::new(),
+            nodes: HashMap::new(),
+            bus: Counts::new(),
+            lag: Durations::new(),
+            red: Red::default(),
+            ignored_edges: 0,
+        }
+    }
+
+    pub(crate) fn observe(&mut self, facts: &Facts) {
+        let second = second_of(facts.end_us);
+        match facts.kind {
+            SpanKind::Client => {
+                if let Some(peer) = facts.peer {
+                    let kind = match facts.in_transaction {
+                        true => EdgeKind::Commit,
+                        false => EdgeKind::Call,
+                    };
+                    self.edge((facts.service, peer, kind), facts);
+                }
+            }
+            SpanKind::Server => {
+                self.received(facts.service, second, facts.failed);
+                if facts.from_browser {
+                    self.edge((self.browser, facts.service, EdgeKind::Call), facts);
+                }
+                if facts.service == self.gateway {
+                    self.red.observe(facts.end_us, facts.duration_us, facts.failed);
+                }
+            }
+            SpanKind::Consumer => {
+                self.received(facts.service, second, facts.failed);
+                if let Some(source) = facts.source {
+                    self.edge((source, facts.service, EdgeKind::Message), facts);
+                    self.bus.add(second, facts.failed);
+                }
+                if let Some(lag_us) = facts.lag_us {
+                    self.lag.add(second, lag_us);
+                }
+            }
+            SpanKind::Internal | SpanKind::Producer => {}
+        }
+    }
+
+    /// The number of services is bounded by the table of symbols.
+    fn received(&mut self, service: u16, second: i64, failed: bool) {
+        let counts = self.nodes.entry(service).or_insert_with(Counts::new);
+        counts.add(second, failed);
+    }
+
+    fn edge(&mut self, key: EdgeKey, facts: &Facts) {
+        let second = second_of(facts.end_us);
+        if self.edges.len() >= EDGES_MAX && !self.edges.contains_key(&key) {
+            self.edges.retain(|_, edge| edge.last_second > second - SECONDS);
+            if self.edges.len() >= EDGES_MAX {
+                self.ignored_edges += 1;
+                return;
+            }
+        }
+        let traffic = self.edges.entry(key).or_insert_with(Traffic::new);
+        traffic.add(second, facts.duration_us, facts.failed);
+    }
+
+    /// Calls over edges beyond the bound.
+    pub(crate) fn ignored_edges(&self) -> u64 {
+        self.ignored_edges
+    }
+
+    /// The map over the window that ends now.
+    pub(crate) fn map(&mut self, now_us: i64, symbols: &Symbols) -> MapRates {
+        let now = second_of(now_us);
+        // The running second counts as far as it has got.
+        let window_start_us = (now - SECONDS + 1).saturating_mul(SECOND_US);
+        let elapsed_us = now_us - window_start_us.max(self.started_us);
+        let elapsed = (elapsed_us as f64 / SECOND_US as f64).clamp(1.0, SECONDS as f64);
+        self.forget(now);
+        let (bus, _) = self.bus.total(now);
+        MapRates {
+            window_seconds: elapsed.round() as u32,
+            edges: self.edge_rates(now, elapsed, symbols),
+            nodes: self.node_series(now, symbols),
+            bus_per_second: bus as f64 / elapsed,
+            bus_lag_p95_ms: self.lag.quantile_ms(0.95, now),
+        }
+    }
+
+    fn forget(&mut self, now: i64) {
+        self.lag.forget(now);
+        for edge in self.edges.values_mut() {
+            edge.durations.forget(now);
+        }
+    }
+
+    fn edge_rates(&self, now: i64, elapsed: f64, symbols: &Symbols) -> Vec<EdgeRates> {
+        let rates = |(&(from, to, kind), traffic): (&EdgeKey, &Traffic)| {
+            let (calls, failed) = traffic.counts.total(now);
+            (calls > 0).then(|| EdgeRates {
+                from: symbols.service_name(from).as_ref().to_owned(),
+                to: symbols.service_name(to).as_ref().to_owned(),
+                kind,
+                per_second: calls as f64 / elapsed,
+                error_share: failed as f64 / calls as f64,
+                p95_ms: traffic.durations.quantile_ms(0.95, now),
+                calls,
+            })
+        };
+        let mut edges: Vec<EdgeRates> = self.edges.iter().filter_map(rates).collect();
+        let rank = |kind: EdgeKind| KINDS.iter().position(|k| *k == kind);
+        edges.sort_by(|a, b| (&a.from, &a.to, rank(a.kind)).cmp(&(&b.from, &b.to, rank(b.kind))));
+        edges
+    }
+
+    /// Whole past seconds only: the running one would always look like a dip.
+    fn node_series(&self, now: i64, symbols: &Symbols) -> Vec<(String, Vec<f32>)> {
+        let series = |(&service, counts): (&u16, &Counts)| {
+            let calls = |second| counts.at(second).calls as f32;
+            let series: Vec<f32> = (now - SECONDS..now).map(calls).collect();
+            let name = || symbols.service_name(service).as_ref().to_owned();
+            let alive = counts.at(now).calls > 0 || series.iter().any(|calls| *calls > 0.0);
+            alive.then(|| (name(), series))
+        };
+        let mut nodes: Vec<(String, Vec<f32>)> = self.nodes.iter().filter_map(series).collect();
+        nodes.sort_by(|a, b| a.0.cmp(&b.0));
+        nodes
+    }
+
+    /// See [`Red::points`].
+    pub(crate) fn red_points(&self, from_us: i64, now_us: i64) -> Vec<RedPoint> {
+        self.red.points(from_us, now_us, self.started_us)
+    }
+
+    /// See [`Red::at`].
+    pub(crate) fn red_at(&self, second: i64) -> RedPoint {
+        self.red.at(second)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::names;
+
+    struct World {
+        symbols: Symbols,
+        rates: Rates,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let symbols = Symbols::new();
+            let (gateway, browser) =
+                (symbols.service(names::GATEWAY), symbols.service(names::BROWSER));
+            Self { rates: Rates::new(0, gateway, browser), symbols }
+        }
+
+        fn facts(&self, service: &str, kind: SpanKind, end_us: i64) -> Facts {
+            Facts {
+                service: self.symbols.service(service),
+                kind,
+                end_us,
+                duration_us: 2_000,
+                failed: false,
+                status: None,
+                from_browser: false,
+                in_transaction: false,
+                peer: None,
+                source: None,
+                lag_us: None,
+                route: None,
+                method: None,
+                topic: None,
+            }
+        }
+
+        fn map(&mut self, now_us: i64) -> MapRates {
+            self.rates.map(now_us, &self.symbols)
+        }
+    }
+
+    const NOON: i64 = 1_000 * SECOND_US;
+
+    #[test]
+    fn a_client_span_is_an_edge_from_its_service_to_the_address_it_calls() {
+        let mut world = World::new();
+        for n in 0..30 {
+            let mut call = world.facts("gateway", SpanKind::Client, NOON - n * SECOND_US);
+            call.peer = Some(world.symbols.service("orders"));
+            call.failed = n < 3;
+            world.rates.observe(&call);
+        }
+        let map = world.map(NOON + SECOND_US - 1);
+        assert_eq!(map.window_seconds, 60);
+        let [edge] = &map.edges[..] else { panic!("{map:?}") };
+        assert_eq!((edge.from.as_str(), edge.to.as_str()), ("gateway", "orders"));
+        assert_eq!((edge.kind, edge.calls), (EdgeKind::Call, 30));
+        assert!((edge.per_second - 0.5).abs() < 0.001, "{edge:?}");
+        assert!((edge.error_share - 0.1).abs() < 1e-9);
+        assert!((edge.p95_ms.unwrap() - 2.0).abs() < 0.02);
+    }
+
+    #[test]
+    fn a_call_within_a_transaction_is_a_commit() {
+        let mut world = World::new();
+        let mut call = world.facts("payments", SpanKind::Client, NOON);
+        call.peer = Some(world.symbols.service("bank-a"));
+        call.in_transaction = true;
+        world.rates.observe(&call);
+        assert_eq!(world.map(NOON).edges[0].kind, EdgeKind::Commit);
+    }
+
+    #[test]
+    fn a_request_of_the_browser_is_an_edge_and_a_point() {
+        let mut world = World::new();
+        let mut request = world.facts("gateway", SpanKind::Server, NOON);
+        request.from_browser = true;
+        world.rates.observe(&request);
+        let map = world.map(NOON + SECOND_US);
+        assert_eq!(map.edges[0].from, "browser");
+        assert_eq!(map.edges[0].to, "gateway");
+        assert_eq!(world.rates.red_at(1_000).per_second, 1.0);
+        let (name, series) = &map.nodes[0];
+        assert_eq!((name.as_str(), series.len()), ("gateway", 60));
+        assert_eq!(series.last(), Some(&1.0));
+    }
+
+    #[test]
+    fn a_handled_message_is_an_edge_from_its_producer_and_feeds_the_bus() {
+        let mut world = World::new();
+        for lag_ms in 1..=100 {
+            let mut message = world.facts("inventory", SpanKind::Consumer, NOON);
+            message.source = Some(world.symbols.service("orders"));
+            message.lag_us = Some(lag_ms * 1_000);
+            world.rates.observe(&message);
+        }
+        let map = world.map(NOON);
+        assert_eq!(map.edges[0].kind, EdgeKind::Message);
+        assert_eq!((map.edges[0].from.as_str(), map.edges[0].calls), ("orders", 100));
+        assert!((map.bus_lag_p95_ms.unwrap() - 95.0).abs() < 1.0);
+        assert!(map.bus_per_second > 1.0);
+    }
+
+    #[test]
+    fn right_after_a_start_rates_are_taken_over_the_time_since() {
+        let mut world = World::new();
+        world.rates.started_us = NOON;
+        for _ in 0..20 {
+            let mut call = world.facts("gateway", SpanKind::Client, NOON + SECOND_US);
+            call.peer = Some(world.symbols.service("orders"));
+            world.rates.observe(&call);
+        }
+        let map = world.map(NOON + 2 * SECOND_US);
+        assert_eq!(map.window_seconds, 2);
+        assert!((map.edges[0].per_second - 10.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn an_edge_leaves_the_map_when_its_window_has_passed() {
+        let mut world = World::new();
+        let mut call = world.facts("gateway", SpanKind::Client, NOON);
+        call.peer = Some(world.symbols.service("orders"));
+        world.rates.observe(&call);
+        assert_eq!(world.map(NOON + 59 * SECOND_US).edges.len(), 1);
+        assert!(world.map(NOON + 60 * SECOND_US).edges.is_empty());
+        assert!(world.map(NOON + 61 * SECOND_US).nodes.is_empty());
+    }
+
+    #[test]
+    fn edges_beyond_the_bound_are_counted_and_old_ones_make_room() {
+        let mut world = World::new();
+        let call = |world: &World, from: u16, end_us| {
+            let mut call = world.facts("gateway", SpanKind::Client, end_us);
+            (call.service, call.peer) = (from, Some(from));
+            call
+        };
+        for from in 0..300 {
+            let facts = call(&world, from, NOON);
+            world.rates.observe(&facts);
+        }
+        assert_eq!(world.rates.edges.len(), EDGES_MAX);
+        assert_eq!(world.rates.ignored_edges(), 300 - EDGES_MAX as u64);
+        let facts = call(&world, 1_000, NOON + 61 * SECOND_US);
+        world.rates.observe(&facts);
+        assert_eq!(world.rates.edges.len(), 1);
+    }
+}

@@ -1,0 +1,260 @@
+//! The layer that knows whose span is current: it hands services down and records log lines.
+//!
+//! It lies inside the OpenTelemetry layer of one `Layered`, so that it hears of a span's end first
+//! and can leave the service of that span where the processor finds it a moment later.
+
+use crate::{
+    hub::{Hub, Item},
+    names,
+    store::record::{ATTRIBUTES_MAX, LogRecord, Packer, REDACTED},
+};
+use contract::trace::Level;
+use opentelemetry::trace::TraceContextExt;
+use std::{
+    cell::{Cell, RefCell},
+    fmt,
+    sync::{Arc, OnceLock},
+};
+use tracing::{
+    Dispatch, Event, Subscriber,
+    dispatcher::WeakDispatch,
+    field::{Field, Visit},
+    span::{Attributes, Id, Record},
+};
+use tracing_subscriber::{
+    Layer,
+    layer::Context,
+    registry::{LookupSpan, SpanRef},
+};
+
+thread_local! {
+    /// Service of the span that is ending on this thread.
+    static ENDING: Cell<Option<u16>> = const { Cell::new(None) };
+    static PACKER: RefCell<Packer> = RefCell::default();
+}
+
+/// The service of the span that ends on this thread right now, once.
+pub(crate) fn take_ending() -> Option<u16> {
+    ENDING.take()
+}
+
+/// Runs with the packer of this thread.
+pub(crate) fn with_packer<T>(run: impl FnOnce(&mut Packer) -> T) -> T {
+    PACKER.with_borrow_mut(run)
+}
+
+/// What a span hands down.
+#[derive(Debug)]
+struct Scope {
+    service: u16,
+    order: Option<Box<str>>,
+    correlation: Option<Box<str>>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct ScopeLayer {
+    hub: Arc<Hub>,
+    clock: base::Clock,
+    fallback: u16,
+    dispatch: Arc<OnceLock<WeakDispatch>>,
+}
+
+impl ScopeLayer {
+    pub(crate) fn new(hub: Arc<Hub>, clock: base::Clock) -> Self {
+        let fallback = hub.symbols.service(names::SERVICE_FALLBACK);
+        Self { hub, clock, fallback, dispatch: Arc::default() }
+    }
+
+    /// Where the dispatch this layer becomes part of can be found.
+    pub(crate) fn dispatch(&self) -> Arc<OnceLock<WeakDispatch>> {
+        Arc::clone(&self.dispatch)
+    }
+
+    fn ids<S>(&self, span: &SpanRef<'_, S>) -> Option<([u8; 16], u64)>
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        let dispatch = self.dispatch.get()?.upgrade()?;
+        let context = tracing_opentelemetry::get_otel_context(&span.id(), &dispatch)?;
+        let context = context.span().span_context().clone();
+        let span = u64::from_be_bytes(context.span_id().to_bytes());
+        context.is_valid().then(|| (context.trace_id().to_bytes(), span))
+    }
+}
+
+impl<S> Layer<S> for ScopeLayer
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    fn on_register_dispatch(&self, dispatch: &Dispatch) {
+        // A layer belongs to one subscriber; a second dispatch of it finds the same spans.
+        let _ = self.dispatch.set(dispatch.downgrade());
+    }
+
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        let Some(span) = context.span(id) else {
+            return;
+        };
+        let mut fields = ScopeFields::default();
+        attributes.record(&mut fields);
+        let service = match &fields.service {
+            Some(name) => self.hub.symbols.service(name),
+            None => span
+                .parent()
+                .and_then(|parent| parent.extensions().get::<Scope>().map(|scope| scope.service))
+                .unwrap_or(self.fallback),
+        };
+        span.extensions_mut().insert(Scope {
+            service,
+            order: fields.order,
+            correlation: fields.correlation,
+        });
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        let Some(span) = context.span(id) else {
+            return;
+        };
+        let mut fields = ScopeFields::default();
+        values.record(&mut fields);
+        if let Some(scope) = span.extensions_mut().get_mut::<Scope>() {
+            if let Some(name) = &fields.service {
+                scope.service = self.hub.symbols.service(name);
+            }
+            scope.order = fields.order.or_else(|| scope.order.take());
+            scope.correlation = fields.correlation.or_else(|| scope.correlation.take());
+        }
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let mut line = Line::default();
+        event.record(&mut line);
+        let mut service = None;
+        for span in context.event_scope(event).into_iter().flatten() {
+            let extensions = span.extensions();
+            let Some(scope) = extensions.get::<Scope>() else {
+                continue;
+            };
+            service = service.or(Some(scope.service));
+            line.inherit(names::ORDER_ID_FIELD, scope.order.as_deref());
+            line.inherit(names::CORRELATION_ID, scope.correlation.as_deref());
+        }
+        let ids = context.event_span(event).and_then(|span| self.ids(&span));
+        let (trace, span) = ids.unwrap_or_default();
+        let service = match &line.service {
+            Some(name) => self.hub.symbols.service(name),
+            None => service.unwrap_or(self.fallback),
+        };
+        self.hub.take(Item::Log(LogRecord {
+            at_us: self.clock.now_us(),
+            trace,
+            span,
+            packed: with_packer(|packer| line.pack(&self.hub, packer)),
+            service,
+            level: level_of(*event.metadata().level()),
+        }));
+    }
+
+    fn on_close(&self, id: Id, context: Context<'_, S>) {
+        let service = context
+            .span(&id)
+            .and_then(|span| span.extensions().get::<Scope>().map(|scope| scope.service));
+        ENDING.set(service);
+    }
+}
+
+fn level_of(level: tracing::Level) -> Level {
+    match level {
+        tracing::Level::ERROR => Level::Error,
+        tracing::Level::WARN => Level::Warn,
+        tracing::Level::INFO => Level::Info,
+        _ => Level::Debug,
+    }
+}
+
+/// Fields of a span that are handed down.
+#[derive(Debug, Default)]
+struct ScopeFields {
+    service: Option<String>,
+    order: Option<Box<str>>,
+    correlation: Option<Box<str>>,
+}
+
+impl Visit for ScopeFields {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        match field.name() {
+            names::SERVICE_NAME => self.service = Some(value.to_owned()),
+            names::ORDER_ID => self.order = Some(value.into()),
+            names::CORRELATION_ID => self.correlation = Some(value.into()),
+            _ => {}
+        }
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if matches!(field.name(), names::SERVICE_NAME | names::ORDER_ID | names::CORRELATION_ID) {
+            self.record_str(field, &format!("{value:?}"));
+        }
+    }
+}
+
+/// A log line as it is read.
+#[derive(Debug, Default)]
+struct Line {
+    message: String,
+    service: Option<String>,
+    fields: Vec<(&'static str, String)>,
+}
+
+impl Line {
+    /// Takes a field from a span around the line, unless the line or an inner span has it.
+    fn inherit(&mut self, key: &'static str, value: Option<&str>) {
+        if let Some(value) = value
+            && self.fields.iter().all(|(held, _)| *held != key)
+        {
+            self.fields.push((key, value.to_owned()));
+        }
+    }
+
+    fn pack(&self, hub: &Hub, packer: &mut Packer) -> Box<[u8]> {
+        packer.text(&self.message);
+        packer.count(self.fields.len().min(ATTRIBUTES_MAX));
+        for (key, value) in self.fields.iter().take(ATTRIBUTES_MAX) {
+            let (number, secret) = hub.symbols.words.key(key);
+            packer.numbered(number, key);
+            packer.string(if secret { REDACTED } else { value });
+        }
+        packer.take()
+    }
+
+    fn push(&mut self, field: &Field, value: String) {
+        match field.name() {
+            "message" => self.message = value,
+            names::SERVICE_NAME => self.service = Some(value),
+            // One name for the same thing in all lines, so that it can be searched for.
+            names::ORDER_ID => self.fields.push((names::ORDER_ID_FIELD, value)),
+            name => self.fields.push((name, value)),
+        }
+    }
+}
+
+impl Visit for Line {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.push(field, value.to_owned());
+    }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
+        let mut chain = value.to_string();
+        let mut next = value.source();
+        while let Some(cause) = next {
+            chain.push_str(": ");
+            chain.push_str(&cause.to_string());
+            next = cause.source();
+        }
+        self.push(field, chain);
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.push(field, format!("{value:?}"));
+    }
+}

@@ -1,0 +1,335 @@
+//! Questions to the store. Answers are made of owned strings, so no lock outlives them.
+
+use super::{
+    Store, Summary, Trace,
+    record::{COMPENSATION, ERROR, LogRecord, SpanRecord, Unpacker, Wanted},
+};
+use crate::symbols::{MISSING, Symbols};
+use contract::trace::{
+    LogView, SpanEventView, SpanLinkView, SpanView, TRACE_ROWS_MAX, TraceList, TraceQuery,
+    TraceRow, TraceStatus, TraceView,
+};
+use std::collections::BTreeSet;
+
+/// Log lines of one answer: what a page can show.
+const LOG_ROWS_MAX: usize = 2_000;
+/// Names to choose an operation from: more than a select box can show.
+const OPERATIONS_MAX: usize = 500;
+/// A trace is slow from here on, microseconds.
+const SLOW_US: i64 = 1_000_000;
+
+/// A [`TraceQuery`] with its strings replaced by numbers. Without the number of a name nothing can
+/// match: the name was never seen.
+struct Filter<'q> {
+    service: Option<Option<u16>>,
+    operation: Option<(u16, &'q str)>,
+    status: Option<TraceStatus>,
+    min_us: i64,
+    since_us: i64,
+    tag: Option<Tag<'q>>,
+}
+
+struct Tag<'q> {
+    key: (u16, &'q str),
+    value: Option<Wanted<'q>>,
+}
+
+impl<'q> Filter<'q> {
+    fn new(query: &'q TraceQuery, now_us: i64, symbols: &Symbols) -> Self {
+        let given = |text: &'q Option<String>| text.as_deref().filter(|text| !text.is_empty());
+        let tag = given(&query.tag).map(|tag| {
+            let (key, value) = match tag.split_once('=') {
+                Some((key, value)) => (key.trim(), Some(Wanted::new(value.trim()))),
+                None => (tag.trim(), None),
+            };
+            Tag { key: numbered(key, symbols), value }
+        });
+        let us = |number: u64, unit: i64| {
+            i64::try_from(number).map_or(i64::MAX, |n| n.saturating_mul(unit))
+        };
+        Self {
+            service: given(&query.service).map(|name| symbols.find_service(name)),
+            operation: given(&query.operation).map(|name| numbered(name, symbols)),
+            status: query.status,
+            min_us: query.min_duration_ms.map_or(0, |ms| us(ms, 1_000)),
+            since_us: query
+                .last_seconds
+                .map_or(i64::MIN, |s| now_us.saturating_sub(us(s, 1_000_000))),
+            tag,
+        }
+    }
+
+    fn lets_through(&self, trace: &Trace, summary: &Summary) -> bool {
+        let root = &trace.spans[summary.root];
+        root.start_us >= self.since_us
+            && summary.duration_us() >= self.min_us
+            && self.status.is_none_or(|status| status == summary.status)
+            && self.service.is_none_or(|wanted| {
+                wanted.is_some_and(|number| summary.services.contains(&number))
+            })
+            && self.operation.is_none_or(|wanted| is_named(root, wanted))
+            && self.tag.as_ref().is_none_or(|tag| tag.is_on(trace))
+    }
+}
+
+impl Tag<'_> {
+    fn is_on(&self, trace: &Trace) -> bool {
+        trace.spans.iter().any(|span| {
+            let mut unpacker = after_name(span);
+            unpacker.text();
+            unpacker.has_attribute(self.key, self.value)
+        })
+    }
+}
+
+impl Summary {
+    fn duration_us(&self) -> i64 {
+        self.last_us.saturating_sub(self.first_us)
+    }
+}
+
+impl Trace {
+    fn summary(&mut self) -> &Summary {
+        let spans = &self.spans;
+        self.summary.get_or_insert_with(|| summarise(spans))
+    }
+
+    fn row(&mut self, id: u128, symbols: &Symbols) -> TraceRow {
+        let summary = self.summary().clone();
+        let root = &self.spans[summary.root];
+        TraceRow {
+            trace_id: format!("{id:032x}"),
+            service: symbols.service_name(root.service).as_ref().to_owned(),
+            operation: name_of(root, symbols),
+            start_us: root.start_us,
+            duration_us: summary.duration_us(),
+            status: summary.status,
+            http_status: Some(root.http_status).filter(|&status| status != 0),
+            spans: self.spans.len(),
+            services: summary
+                .services
+                .iter()
+                .map(|&service| symbols.service_name(service).as_ref().to_owned())
+                .collect(),
+            order_id: self.order.as_deref().map(ToOwned::to_owned),
+        }
+    }
+}
+
+/// The root is the earliest span whose parent is not kept. A trace has at least one such span: the
+/// store never keeps an empty trace, and if every span had its parent kept, the earliest is taken.
+fn summarise(spans: &[SpanRecord]) -> Summary {
+    let mut ids: Vec<u64> = spans.iter().map(|span| span.id).collect();
+    ids.sort_unstable();
+    let mut order: Vec<usize> = (0..spans.len()).collect();
+    // Of two that start together the longer one is outside.
+    order.sort_unstable_by_key(|&at| (spans[at].start_us, -spans[at].duration_us));
+    let root = order
+        .iter()
+        .copied()
+        .find(|&at| ids.binary_search(&spans[at].parent).is_err())
+        .or_else(|| order.first().copied())
+        .unwrap_or(0);
+    let mut services: Vec<u16> = Vec::new();
+    for &at in &order {
+        if !services.contains(&spans[at].service) {
+            services.push(spans[at].service);
+        }
+    }
+    Summary {
+        root,
+        first_us: spans.iter().map(|span| span.start_us).min().unwrap_or(0),
+        last_us: spans.iter().map(SpanRecord::end_us).max().unwrap_or(0),
+        status: status_of(spans, root),
+        services: services.into(),
+    }
+}
+
+/// What was undone in order is not a failure, unless the caller was told so.
+fn status_of(spans: &[SpanRecord], root: usize) -> TraceStatus {
+    let any = |flag| spans.iter().any(|span| span.has(flag));
+    let told = spans.get(root).is_some_and(|span| span.http_status >= 500);
+    if any(COMPENSATION) && !told {
+        TraceStatus::Compensated
+    } else if any(ERROR) {
+        TraceStatus::Error
+    } else {
+        TraceStatus::Ok
+    }
+}
+
+impl Store {
+    /// Traces that match, newest first.
+    pub(crate) fn search(
+        &mut self,
+        query: &TraceQuery,
+        now_us: i64,
+        symbols: &Symbols,
+    ) -> TraceList {
+        let filter = Filter::new(query, now_us, symbols);
+        let mut found: Vec<(i64, u128)> = Vec::new();
+        let mut list = TraceList::default();
+        let mut services = BTreeSet::new();
+        let mut operations = BTreeSet::new();
+        for (&id, trace) in &mut self.traces {
+            trace.summary();
+            let Some(summary) = &trace.summary else {
+                continue;
+            };
+            services.extend(summary.services.iter().copied());
+            operations.insert(trace.spans[summary.root].name);
+            if filter.lets_through(trace, summary) {
+                found.push((trace.spans[summary.root].start_us, id));
+                list.slow += usize::from(summary.duration_us() > SLOW_US);
+            }
+        }
+        list.matched = found.len();
+        list.rows = self.newest(found, symbols);
+        list.services = sorted(services.into_iter().map(|n| symbols.service_name(n)));
+        list.operations = sorted(operations.into_iter().filter_map(|n| symbols.words.string(n)));
+        list.operations.truncate(OPERATIONS_MAX);
+        list
+    }
+
+    fn newest(&mut self, mut found: Vec<(i64, u128)>, symbols: &Symbols) -> Vec<TraceRow> {
+        if found.len() > TRACE_ROWS_MAX {
+            found.select_nth_unstable_by(TRACE_ROWS_MAX - 1, |a, b| b.cmp(a));
+            found.truncate(TRACE_ROWS_MAX);
+        }
+        found.sort_unstable_by(|a, b| b.cmp(a));
+        found
+            .into_iter()
+            .filter_map(|(_, id)| self.traces.get_mut(&id).map(|trace| trace.row(id, symbols)))
+            .collect()
+    }
+
+    /// One trace with everything that is kept of it.
+    pub(crate) fn trace(&mut self, id: u128, symbols: &Symbols) -> Option<TraceView> {
+        let trace = self.traces.get_mut(&id)?;
+        if trace.spans.is_empty() {
+            return None;
+        }
+        let row = trace.row(id, symbols);
+        let mut spans: Vec<&SpanRecord> = trace.spans.iter().collect();
+        spans.sort_by_key(|span| (span.start_us, -span.duration_us));
+        let view = TraceView {
+            row,
+            spans: spans.into_iter().map(|span| span_view(span, symbols)).collect(),
+            dropped: trace.dropped,
+            logs: Vec::new(),
+        };
+        Some(TraceView { logs: self.logs_of_trace(id, symbols), ..view })
+    }
+
+    /// Log lines of a trace, oldest first.
+    pub(crate) fn logs_of_trace(&self, id: u128, symbols: &Symbols) -> Vec<LogView> {
+        let id = id.to_be_bytes();
+        self.newest_logs(symbols, |log| log.trace == id)
+    }
+
+    /// Log lines with a field of this value, oldest first.
+    pub(crate) fn logs_with_field(
+        &self,
+        key: &str,
+        value: &str,
+        symbols: &Symbols,
+    ) -> Vec<LogView> {
+        let (key, value) = (numbered(key, symbols), Wanted::new(value));
+        self.newest_logs(symbols, |log| {
+            let mut unpacker = Unpacker::new(&log.packed);
+            unpacker.text();
+            unpacker.has_attribute(key, Some(value))
+        })
+    }
+
+    fn newest_logs(&self, symbols: &Symbols, wanted: impl Fn(&LogRecord) -> bool) -> Vec<LogView> {
+        let newest_first = self.logs.iter().rev().filter(|log| wanted(log));
+        let mut found: Vec<&LogRecord> = newest_first.take(LOG_ROWS_MAX).collect();
+        found.reverse();
+        found.sort_by_key(|log| log.at_us);
+        found.into_iter().map(|log| log_view(log, symbols)).collect()
+    }
+}
+
+fn sorted(names: impl Iterator<Item = std::sync::Arc<str>>) -> Vec<String> {
+    let mut names: Vec<String> = names.map(|name| name.as_ref().to_owned()).collect();
+    names.sort_unstable();
+    names
+}
+
+/// A word as records hold it: by number, or inline.
+fn numbered<'w>(word: &'w str, symbols: &Symbols) -> (u16, &'w str) {
+    (symbols.words.find(word).unwrap_or(MISSING), word)
+}
+
+fn is_named(span: &SpanRecord, (number, name): (u16, &str)) -> bool {
+    span.name == number && (number != MISSING || Unpacker::new(&span.packed).text() == name)
+}
+
+fn after_name(span: &SpanRecord) -> Unpacker<'_> {
+    let mut unpacker = Unpacker::new(&span.packed);
+    if span.name == MISSING {
+        unpacker.text();
+    }
+    unpacker
+}
+
+fn name_of(span: &SpanRecord, symbols: &Symbols) -> String {
+    if span.name == MISSING {
+        return Unpacker::new(&span.packed).text().to_owned();
+    }
+    symbols.words.string(span.name).unwrap_or_default().as_ref().to_owned()
+}
+
+fn span_view(span: &SpanRecord, symbols: &Symbols) -> SpanView {
+    let mut unpacker = after_name(span);
+    let message = unpacker.text();
+    let attributes = unpacker.attributes(&symbols.words);
+    let events = (0..unpacker.count())
+        .map(|_| SpanEventView {
+            at_us: span.start_us.saturating_add(unpacker.signed()),
+            name: unpacker.text().to_owned(),
+            attributes: unpacker.attributes(&symbols.words),
+        })
+        .collect();
+    let links = (0..unpacker.count())
+        .map(|_| SpanLinkView { trace_id: hex(unpacker.raw(16)), span_id: hex(unpacker.raw(8)) })
+        .collect();
+    SpanView {
+        span_id: format!("{:016x}", span.id),
+        parent_id: (span.parent != 0).then(|| format!("{:016x}", span.parent)),
+        service: symbols.service_name(span.service).as_ref().to_owned(),
+        name: name_of(span, symbols),
+        kind: span.kind,
+        start_us: span.start_us,
+        duration_us: span.duration_us,
+        error: span.has(ERROR),
+        message: (!message.is_empty()).then(|| message.to_owned()),
+        attributes,
+        events,
+        links,
+    }
+}
+
+fn log_view(log: &LogRecord, symbols: &Symbols) -> LogView {
+    let mut unpacker = Unpacker::new(&log.packed);
+    let in_trace = log.trace != [0; 16];
+    LogView {
+        at_us: log.at_us,
+        service: symbols.service_name(log.service).as_ref().to_owned(),
+        level: log.level,
+        message: unpacker.text().to_owned(),
+        span_id: in_trace.then(|| format!("{:016x}", log.span)),
+        trace_id: in_trace.then(|| hex(&log.trace)),
+        fields: unpacker.attributes(&symbols.words),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut hex, byte| {
+        use std::fmt::Write as _;
+        // Writing into a String cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}

@@ -1,0 +1,332 @@
+//! The store against spans made by hand.
+
+use super::{record::Packer, *};
+use crate::{ended, names, symbols::Symbols};
+use contract::trace::{Level, TraceQuery};
+use opentelemetry::{
+    InstrumentationScope, KeyValue, SpanId, TraceFlags, TraceId,
+    trace::{SpanContext, SpanKind, Status, TraceState},
+};
+use opentelemetry_sdk::trace::SpanData;
+use std::time::{Duration, UNIX_EPOCH};
+
+struct World {
+    store: Store,
+    symbols: Symbols,
+}
+
+/// A span to be; times in milliseconds.
+#[derive(Clone)]
+struct Given {
+    trace: u128,
+    id: u64,
+    parent: u64,
+    service: &'static str,
+    name: &'static str,
+    start_ms: u64,
+    took_ms: u64,
+    attributes: Vec<KeyValue>,
+    error: bool,
+}
+
+impl Given {
+    fn new(trace: u128, id: u64, parent: u64) -> Self {
+        Self {
+            trace,
+            id,
+            parent,
+            service: "gateway",
+            name: "POST /api/v1/orders",
+            start_ms: 1_000 + id,
+            took_ms: 10,
+            attributes: Vec::new(),
+            error: false,
+        }
+    }
+
+    fn with(mut self, attribute: KeyValue) -> Self {
+        self.attributes.push(attribute);
+        self
+    }
+}
+
+impl World {
+    fn new() -> Self {
+        Self::bounded(StoreLimits::default())
+    }
+
+    fn bounded(limits: StoreLimits) -> Self {
+        Self { store: Store::new(limits), symbols: Symbols::new() }
+    }
+
+    fn span(&mut self, given: Given) {
+        let start = UNIX_EPOCH + Duration::from_millis(given.start_ms);
+        let mut attributes = given.attributes;
+        attributes.push(KeyValue::new(names::SERVICE_NAME, given.service));
+        let data = SpanData {
+            span_context: SpanContext::new(
+                TraceId::from(given.trace),
+                SpanId::from(given.id),
+                TraceFlags::SAMPLED,
+                false,
+                TraceState::NONE,
+            ),
+            parent_span_id: SpanId::from(given.parent),
+            parent_span_is_remote: false,
+            span_kind: SpanKind::Internal,
+            name: given.name.into(),
+            start_time: start,
+            end_time: start + Duration::from_millis(given.took_ms),
+            attributes,
+            dropped_attributes_count: 0,
+            events: Default::default(),
+            links: Default::default(),
+            status: match given.error {
+                true => Status::error("declined"),
+                false => Status::Unset,
+            },
+            instrumentation_scope: InstrumentationScope::default(),
+        };
+        let ended = ended::read(&data, None, &self.symbols, &mut Packer::default());
+        self.store.add_span(ended);
+    }
+
+    fn search(&mut self, query: TraceQuery) -> contract::trace::TraceList {
+        self.store.search(&query, 2_000_000, &self.symbols)
+    }
+
+    fn found(&mut self, query: TraceQuery) -> Vec<u128> {
+        let ids = self.search(query).rows.into_iter();
+        ids.map(|row| u128::from_str_radix(&row.trace_id, 16).unwrap()).collect()
+    }
+
+    fn trace(&mut self, id: u128) -> contract::trace::TraceView {
+        self.store.trace(id, &self.symbols).unwrap()
+    }
+}
+
+#[test]
+fn the_root_is_the_earliest_span_without_a_kept_parent() {
+    // Given a trace whose root ended last, and one whose root was never kept,
+    let mut world = World::new();
+    world.span(Given { start_ms: 1_002, service: "orders", name: "child", ..Given::new(1, 2, 1) });
+    world.span(Given { start_ms: 1_000, took_ms: 50, ..Given::new(1, 1, 0) });
+    world.span(Given { start_ms: 1_009, name: "later orphan", ..Given::new(2, 4, 9) });
+    world.span(Given { start_ms: 1_005, name: "orphan", ..Given::new(2, 3, 9) });
+    // when both are looked at,
+    let (whole, partial) = (world.trace(1).row, world.trace(2).row);
+    // then the rows tell of the right spans.
+    assert_eq!(
+        (whole.service.as_str(), whole.operation.as_str()),
+        ("gateway", "POST /api/v1/orders")
+    );
+    assert_eq!((whole.start_us, whole.duration_us), (1_000_000, 50_000));
+    assert_eq!(whole.services, ["gateway", "orders"]);
+    assert_eq!((partial.operation.as_str(), partial.start_us), ("orphan", 1_005_000));
+    assert_eq!(partial.duration_us, 14_000);
+}
+
+#[test]
+fn spans_come_by_start_time_with_their_parents_and_attributes() {
+    let mut world = World::new();
+    world.span(Given::new(1, 3, 2));
+    world.span(Given::new(1, 1, 0).with(KeyValue::new(names::HTTP_STATUS, 202)));
+    world.span(Given { error: true, ..Given::new(1, 2, 1) });
+    let trace = world.trace(1);
+    let ids: Vec<&str> = trace.spans.iter().map(|span| &span.span_id[15..]).collect();
+    assert_eq!(ids, ["1", "2", "3"]);
+    assert_eq!(trace.spans[2].parent_id.as_deref(), Some("0000000000000002"));
+    assert_eq!(trace.spans[0].parent_id, None);
+    assert_eq!(trace.spans[0].attribute(names::HTTP_STATUS), Some("202"));
+    assert_eq!(trace.spans[1].message.as_deref(), Some("declined"));
+    // The service is the resource's, not an attribute.
+    assert_eq!(trace.spans[0].attribute(names::SERVICE_NAME), None);
+    assert_eq!(trace.row.http_status, Some(202));
+}
+
+#[test]
+fn the_oldest_traces_are_evicted_whole() {
+    let mut world = World::bounded(StoreLimits { spans: 10, ..StoreLimits::default() });
+    for trace in 1..=5 {
+        for id in 1..=3 {
+            world.span(Given::new(trace, id, id - 1));
+        }
+    }
+    // 15 spans came, 10 fit: two traces of three left.
+    let stats = world.store.stats();
+    assert_eq!((stats.spans, stats.traces, stats.evicted_spans), (9, 3, 6));
+    assert!(world.store.trace(2, &world.symbols).is_none());
+    assert_eq!(world.trace(3).spans.len(), 3);
+}
+
+#[test]
+fn one_endless_trace_cannot_push_out_the_others() {
+    let limits = StoreLimits { spans: 100, spans_per_trace: 5, ..StoreLimits::default() };
+    let mut world = World::bounded(limits);
+    world.span(Given::new(1, 1, 0));
+    for id in 1..=1_000 {
+        world.span(Given::new(2, id, 0));
+    }
+    assert_eq!(world.trace(1).spans.len(), 1);
+    let endless = world.trace(2);
+    assert_eq!((endless.spans.len(), endless.dropped), (5, 995));
+    assert_eq!(world.store.stats().dropped_spans, 995);
+}
+
+#[test]
+fn the_store_never_holds_more_than_its_bounds_whatever_comes() {
+    let limits = StoreLimits { spans: 50, spans_per_trace: 60, logs: 5 };
+    let mut world = World::bounded(limits);
+    for id in 0..500_u64 {
+        // Traces of one, of many, and one that outgrows the whole store.
+        let trace = match id % 3 {
+            0 => u128::from(id) + 100,
+            1 => u128::from(id / 50) + 1,
+            _ => 99,
+        };
+        world.span(Given::new(trace, id + 1, 0));
+        let kept: usize = world.store.traces.values().map(|trace| trace.spans.len()).sum();
+        assert_eq!(kept, world.store.stats().spans);
+        assert!(kept <= 50, "{kept}");
+        assert_eq!(world.store.ages.len(), world.store.traces.len());
+        assert!(world.store.traces.values().all(|trace| !trace.spans.is_empty()));
+    }
+}
+
+#[test]
+fn the_oldest_log_lines_are_evicted() {
+    let mut world = World::bounded(StoreLimits { logs: 3, ..StoreLimits::default() });
+    for at_us in 0..10 {
+        let mut packer = Packer::default();
+        packer.text("placed");
+        packer.count(1);
+        packer.attribute(&world.symbols.words, "order_id", &"ord-1".into());
+        world.store.add_log(LogRecord {
+            at_us,
+            trace: [0; 16],
+            span: 0,
+            packed: packer.take(),
+            service: 0,
+            level: Level::Info,
+        });
+    }
+    let lines = world.store.logs_with_field("order_id", "ord-1", &world.symbols);
+    let times: Vec<i64> = lines.iter().map(|line| line.at_us).collect();
+    assert_eq!(times, [7, 8, 9]);
+    assert_eq!(world.store.stats().evicted_logs, 7);
+    assert!(world.store.logs_with_field("order_id", "ord-2", &world.symbols).is_empty());
+    assert!(world.store.logs_with_field("never_seen", "ord-1", &world.symbols).is_empty());
+}
+
+#[test]
+fn an_undone_saga_is_compensated_unless_the_caller_was_told_of_a_failure() {
+    let undone = |id| Given::new(id, 2, 1).with(KeyValue::new(names::SAGA_COMPENSATION, true));
+    let root = |id, status| Given::new(id, 1, 0).with(KeyValue::new(names::HTTP_STATUS, status));
+    let failed = |id| Given { error: true, ..Given::new(id, 3, 1) };
+    let mut world = World::new();
+    for span in [root(1, 202), undone(1), failed(1)] {
+        world.span(span);
+    }
+    for span in [root(2, 503), undone(2), failed(2)] {
+        world.span(span);
+    }
+    for span in [root(3, 202), failed(3)] {
+        world.span(span);
+    }
+    world.span(root(4, 404));
+    let mut status = |id| world.trace(id).row.status;
+    assert_eq!(status(1), TraceStatus::Compensated);
+    assert_eq!(status(2), TraceStatus::Error);
+    assert_eq!(status(3), TraceStatus::Error);
+    assert_eq!(status(4), TraceStatus::Ok);
+}
+
+fn shop() -> World {
+    let mut world = World::new();
+    world.span(Given::new(1, 1, 0).with(KeyValue::new(names::ORDER_ID, "ord-1")));
+    world.span(Given { service: "orders", name: "step", ..Given::new(1, 2, 1) });
+    world.span(Given { took_ms: 1_500, name: "GET /api/v1/products", ..Given::new(2, 10, 0) });
+    let slow = Given { start_ms: 1_990, took_ms: 5, error: true, ..Given::new(3, 20, 0) };
+    world.span(slow.with(KeyValue::new("retry.attempt", 2)));
+    world
+}
+
+#[test]
+fn without_filters_everything_comes_newest_first_with_what_there_is_to_choose_from() {
+    let list = shop().search(TraceQuery::default());
+    let starts: Vec<i64> = list.rows.iter().map(|row| row.start_us).collect();
+    assert_eq!(starts, [1_990_000, 1_010_000, 1_001_000]);
+    assert_eq!((list.matched, list.slow), (3, 1));
+    assert_eq!(list.services, ["gateway", "orders"]);
+    assert_eq!(list.operations, ["GET /api/v1/products", "POST /api/v1/orders"]);
+    assert_eq!(list.rows[2].order_id.as_deref(), Some("ord-1"));
+}
+
+#[test]
+fn every_filter_leaves_what_it_says() {
+    let mut shop = shop();
+    let mut found = |set: fn(&mut TraceQuery)| {
+        let mut query = TraceQuery::default();
+        set(&mut query);
+        shop.found(query)
+    };
+    assert_eq!(found(|q| q.service = Some("orders".into())), [1]);
+    assert_eq!(found(|q| q.service = Some("nobody".into())), []);
+    assert_eq!(found(|q| q.service = Some(String::new())), [3, 2, 1]);
+    assert_eq!(found(|q| q.operation = Some("POST /api/v1/orders".into())), [3, 1]);
+    assert_eq!(found(|q| q.operation = Some("step".into())), []);
+    assert_eq!(found(|q| q.status = Some(TraceStatus::Error)), [3]);
+    assert_eq!(found(|q| q.status = Some(TraceStatus::Ok)), [2, 1]);
+    assert_eq!(found(|q| q.min_duration_ms = Some(1_500)), [2]);
+    assert_eq!(found(|q| q.min_duration_ms = Some(1_501)), []);
+    assert_eq!(found(|q| q.min_duration_ms = Some(u64::MAX)), []);
+    assert_eq!(found(|q| q.last_seconds = Some(0)), []);
+    assert_eq!(found(|q| q.last_seconds = Some(u64::MAX)), [3, 2, 1]);
+    assert_eq!(found(|q| q.tag = Some("order.id=ord-1".into())), [1]);
+    assert_eq!(found(|q| q.tag = Some("order.id=ord-2".into())), []);
+    assert_eq!(found(|q| q.tag = Some("retry.attempt=2".into())), [3]);
+    assert_eq!(found(|q| q.tag = Some("retry.attempt".into())), [3]);
+    assert_eq!(found(|q| q.tag = Some("never.seen=2".into())), []);
+}
+
+#[test]
+fn filters_are_combined() {
+    let query = TraceQuery {
+        service: Some("gateway".into()),
+        status: Some(TraceStatus::Ok),
+        min_duration_ms: Some(1_000),
+        ..TraceQuery::default()
+    };
+    assert_eq!(shop().found(query), [2]);
+}
+
+#[test]
+fn a_list_has_at_most_its_rows_and_counts_the_rest() {
+    let mut world = World::new();
+    for trace in 1..=1_500_u64 {
+        world.span(Given::new(u128::from(trace), trace, 0));
+    }
+    let list = world.search(TraceQuery::default());
+    assert_eq!((list.rows.len(), list.matched), (contract::trace::TRACE_ROWS_MAX, 1_500));
+    assert_eq!(list.rows[0].start_us, 2_500_000);
+    assert_eq!(list.rows[999].start_us, 1_501_000);
+}
+
+#[test]
+fn names_beyond_the_table_are_kept_and_found() {
+    let mut world = World::new();
+    for n in 0..20_000 {
+        world.symbols.words.number(&format!("word {n}"));
+    }
+    world.span(Given { name: "rare", ..Given::new(1, 1, 0) }.with(KeyValue::new("rare.key", 1)));
+    let span = world.trace(1).spans.remove(0);
+    assert_eq!((span.name.as_str(), span.attribute("rare.key")), ("rare", Some("1")));
+    let query = TraceQuery {
+        operation: Some("rare".into()),
+        tag: Some("rare.key=1".into()),
+        ..TraceQuery::default()
+    };
+    assert_eq!(world.found(query), [1]);
+    let other = TraceQuery { operation: Some("other".into()), ..TraceQuery::default() };
+    assert_eq!(world.found(other), []);
+}

@@ -1,0 +1,434 @@
+//! The export against a real collector process: Rotel, which prints what it gets.
+//!
+//! `scripts/setup-rotel` installs it. Without it these tests fail; they are not skipped.
+
+#![expect(clippy::unwrap_used, reason = "a test whose world cannot be set up fails")]
+
+use base::TraceContext;
+use contract::trace::Level;
+use std::{
+    collections::HashMap,
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use telemetry::{ExportConfig, Protocol, Telemetry, TelemetryConfig, TelemetryGuard};
+use tokio::time::Instant;
+use tracing::{Dispatch, dispatcher, info_span};
+
+/// How long anything may take before a test gives up: far more than it ever needs.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits until something is so.
+async fn until<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = check() {
+            return found;
+        }
+        assert!(start.elapsed() < PATIENCE, "{what} did not happen within {PATIENCE:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+fn program() -> PathBuf {
+    let from = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    let program = from("VITRINE_ROTEL").unwrap_or_else(|| {
+        let home = || from("HOME").map(|home| home.join(".cache"));
+        let cache = || from("XDG_CACHE_HOME").or_else(home).map(|cache| cache.join("vitrine"));
+        let cache = from("VITRINE_CACHE").or_else(cache).unwrap_or_default();
+        cache.join("rotel").join("rotel-agent")
+    });
+    assert!(
+        program.exists(),
+        "the collector Rotel is missing; run scripts/setup-rotel, or set VITRINE_ROTEL to it"
+    );
+    program
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+/// A collector that runs as long as this lives.
+struct Rotel {
+    process: Child,
+    printed: Arc<Mutex<String>>,
+    _folder: tempfile::TempDir,
+}
+
+#[derive(Clone, Copy)]
+struct Ports {
+    grpc: u16,
+    http: u16,
+}
+
+impl Ports {
+    fn free() -> Self {
+        Self { grpc: free_port(), http: free_port() }
+    }
+
+    fn export(self, protocol: Protocol) -> ExportConfig {
+        let endpoint = match protocol {
+            Protocol::Grpc => format!("http://127.0.0.1:{}", self.grpc),
+            Protocol::HttpProtobuf => format!("http://127.0.0.1:{}/v1/traces", self.http),
+        };
+        ExportConfig { delay: Duration::from_millis(20), ..ExportConfig::new(protocol, endpoint) }
+    }
+}
+
+impl Rotel {
+    async fn start(ports: Ports) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut process = Command::new(program())
+            .args(["start", "--exporter", "blackhole", "--disable-batching"])
+            .args(["--debug-log", "traces", "--debug-log-verbosity", "detailed"])
+            .arg(format!("--otlp-grpc-endpoint=127.0.0.1:{}", ports.grpc))
+            .arg(format!("--otlp-http-endpoint=127.0.0.1:{}", ports.http))
+            .arg("--pid-file")
+            .arg(folder.path().join("pid"))
+            .arg("--log-file")
+            .arg(folder.path().join("log"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let printed = Arc::new(Mutex::new(String::new()));
+        let (lines, sink) = (BufReader::new(process.stdout.take().unwrap()), Arc::clone(&printed));
+        std::thread::spawn(move || {
+            for line in lines.lines().map_while(Result::ok) {
+                let mut sink = sink.lock().unwrap();
+                sink.push_str(&line);
+                sink.push('\n');
+            }
+        });
+        for port in [ports.grpc, ports.http] {
+            let listens = || TcpStream::connect(("127.0.0.1", port)).ok();
+            until("the collector's start", listens).await;
+        }
+        Self { process, printed, _folder: folder }
+    }
+
+    /// Everything received so far that was printed to its end.
+    fn received(&self) -> Vec<Received> {
+        parse(&self.printed.lock().unwrap())
+    }
+}
+
+impl Drop for Rotel {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+struct Received {
+    resource: HashMap<String, String>,
+    trace: String,
+    parent: String,
+    id: String,
+    name: String,
+    attributes: HashMap<String, String>,
+}
+
+fn parse(printed: &str) -> Vec<Received> {
+    let mut spans: Vec<Received> = Vec::new();
+    let mut resource = HashMap::new();
+    let mut in_span = false;
+    for line in printed.lines() {
+        if line.starts_with("ResourceSpans #") {
+            (resource, in_span) = (HashMap::new(), false);
+        } else if line.starts_with("Span #") {
+            in_span = true;
+            spans.push(Received { resource: resource.clone(), ..Received::default() });
+        } else if let Some((key, value)) =
+            line.trim().strip_prefix("-> ").and_then(|l| l.split_once(": "))
+        {
+            let value = value.trim_start_matches("Str(").trim_end_matches(')').to_owned();
+            match spans.last_mut().filter(|_| in_span) {
+                Some(span) => span.attributes.insert(key.to_owned(), value),
+                None => resource.insert(key.to_owned(), value),
+            };
+        } else if let (Some(span), Some((key, value))) = (spans.last_mut(), line.split_once(':')) {
+            let value = value.trim().to_owned();
+            match key.trim() {
+                "Trace ID" => span.trace = value,
+                "Parent ID" => span.parent = value,
+                "ID" => span.id = value,
+                "Name" => span.name = value,
+                _ => {}
+            }
+        }
+    }
+    spans
+}
+
+fn pipeline(export: ExportConfig) -> (Telemetry, Dispatch, TelemetryGuard) {
+    Telemetry::detached(TelemetryConfig {
+        export: Some(export),
+        instance_id: "run-1".into(),
+        ..TelemetryConfig::default()
+    })
+    .unwrap()
+}
+
+/// A request at the gateway that calls the orders service: three spans of two services.
+fn request(dispatch: &Dispatch, name: &'static str) {
+    dispatcher::with_default(dispatch, || {
+        let request = info_span!("request", otel.name = name, service.name = "gateway");
+        let _entered = request.enter();
+        let call = info_span!("call", otel.kind = "client");
+        let carried = TraceContext::of(&call);
+        let handle =
+            info_span!(parent: None, "handle", service.name = "orders", otel.kind = "server");
+        carried.adopt(&handle);
+    });
+}
+
+async fn spans_of_two_services_arrive_under_their_own_names(protocol: Protocol) {
+    // Given a collector and a pipeline that exports to it,
+    let ports = Ports::free();
+    let rotel = Rotel::start(ports).await;
+    let (telemetry, dispatch, guard) = pipeline(ports.export(protocol));
+    // when a request went through two services,
+    request(&dispatch, "POST /api/v1/orders");
+    assert!(guard.shutdown(PATIENCE).await, "{:?}", telemetry.export_stats());
+    // then the collector has three spans,
+    let received = until("the arrival of three spans", || {
+        Some(rotel.received()).filter(|spans| spans.len() == 3 && !spans[2].name.is_empty())
+    })
+    .await;
+    let span = |name: &str| received.iter().find(|span| span.name == name).unwrap();
+    let (request, call, handle) = (span("POST /api/v1/orders"), span("call"), span("handle"));
+    // each under the resource of its service,
+    assert_eq!(request.resource["service.name"], "gateway");
+    assert_eq!(call.resource["service.name"], "gateway");
+    assert_eq!(handle.resource["service.name"], "orders");
+    for span in &received {
+        assert_eq!(span.resource["service.namespace"], "vitrine-shop");
+        assert_eq!(span.resource["service.instance.id"], "run-1");
+        assert!(!span.attributes.contains_key("service.name"), "{span:?}");
+    }
+    // linked as they were,
+    assert_eq!(
+        (request.parent.as_str(), &call.parent, &handle.parent),
+        ("", &request.id, &call.id)
+    );
+    // and they are the spans the pages show.
+    let shown = telemetry.trace(&request.trace).unwrap();
+    let mut shown: Vec<String> = shown.spans.into_iter().map(|span| span.span_id).collect();
+    let mut sent: Vec<String> = received.iter().map(|span| span.id.clone()).collect();
+    shown.sort();
+    sent.sort();
+    assert_eq!(shown, sent);
+    let stats = telemetry.export_stats();
+    assert_eq!((stats.exported, stats.dropped, stats.queue), (3, 0, 0));
+    assert_eq!((stats.last_error, stats.failing_since_us), (None, None));
+}
+
+#[tokio::test]
+async fn over_grpc_spans_of_two_services_arrive_under_their_own_names() {
+    spans_of_two_services_arrive_under_their_own_names(Protocol::Grpc).await;
+}
+
+#[tokio::test]
+async fn over_http_spans_of_two_services_arrive_under_their_own_names() {
+    spans_of_two_services_arrive_under_their_own_names(Protocol::HttpProtobuf).await;
+}
+
+#[tokio::test]
+async fn the_standard_variables_alone_are_enough() {
+    let ports = Ports::free();
+    let rotel = Rotel::start(ports).await;
+    let endpoint = format!("http://127.0.0.1:{}", ports.http);
+    let config = TelemetryConfig::from_env(|name| match name {
+        "OTEL_EXPORTER_OTLP_ENDPOINT" => Some(endpoint.clone()),
+        "OTEL_RESOURCE_ATTRIBUTES" => Some("deployment.environment.name=test".into()),
+        _ => None,
+    });
+    let (_telemetry, dispatch, guard) = Telemetry::detached(config.unwrap()).unwrap();
+    request(&dispatch, "GET /");
+    // The delay of a second is cut short by the end.
+    assert!(guard.shutdown(PATIENCE).await);
+    let first = until("the arrival of a span", || rotel.received().into_iter().next()).await;
+    assert_eq!(first.resource["deployment.environment.name"], "test");
+}
+
+/// Time for each of so many requests, on average.
+fn time_per_request(dispatch: &Dispatch, requests: u32) -> Duration {
+    let start = Instant::now();
+    (0..requests).for_each(|_| request(dispatch, "GET /"));
+    start.elapsed() / requests
+}
+
+async fn a_collector_that_is_away_is_noticed_and_used_again(protocol: Protocol) {
+    // Given a small queue and no collector,
+    let ports = Ports::free();
+    let small = ExportConfig { queue_max: 100, batch_max: 50, ..ports.export(protocol) };
+    let (telemetry, dispatch, guard) = pipeline(small);
+    // when far more spans end than the queue holds,
+    let took = time_per_request(&dispatch, 2_000);
+    // then no request waited for the network,
+    assert!(took < Duration::from_micros(500), "{took:?} for a request of three spans");
+    // all spans are on the pages, and those that did not fit are counted,
+    assert_eq!(telemetry.store_stats().spans, 6_000);
+    let failing = until("the failure", || {
+        Some(telemetry.export_stats()).filter(|stats| stats.failing_since_us.is_some())
+    })
+    .await;
+    assert!(failing.last_error.is_some() && failing.exported == 0, "{failing:?}");
+    assert!(failing.queue <= 100, "{failing:?}");
+    assert_eq!(failing.dropped + failing.queue as u64, 6_000, "{failing:?}");
+    // and when the collector comes, export goes on with what waited and what is new.
+    let rotel = Rotel::start(ports).await;
+    until("the recovery", || {
+        Some(telemetry.export_stats()).filter(|s| s.exported > 0 && s.failing_since_us.is_none())
+    })
+    .await;
+    request(&dispatch, "after the recovery");
+    until("the arrival of a new span", || {
+        rotel.received().into_iter().find(|span| span.name == "after the recovery")
+    })
+    .await;
+    assert!(guard.shutdown(PATIENCE).await);
+    let stats = telemetry.export_stats();
+    assert_eq!((stats.exported + stats.dropped, stats.queue), (6_003, 0), "{stats:?}");
+    // Each change of state was said once.
+    let said = telemetry.logs_with_field("endpoint", &stats.endpoint.unwrap());
+    let levels: Vec<Level> = said.iter().map(|line| line.level).collect();
+    assert_eq!(levels, [Level::Warn, Level::Info], "{said:#?}");
+}
+
+#[tokio::test]
+async fn over_grpc_a_collector_that_is_away_is_noticed_and_used_again() {
+    a_collector_that_is_away_is_noticed_and_used_again(Protocol::Grpc).await;
+}
+
+#[tokio::test]
+async fn over_http_a_collector_that_is_away_is_noticed_and_used_again() {
+    a_collector_that_is_away_is_noticed_and_used_again(Protocol::HttpProtobuf).await;
+}
+
+#[tokio::test]
+async fn a_collector_that_goes_and_comes_back_gets_what_ended_meanwhile() {
+    let ports = Ports::free();
+    let (telemetry, dispatch, _guard) = pipeline(ports.export(Protocol::HttpProtobuf));
+    let rotel = Rotel::start(ports).await;
+    request(&dispatch, "before");
+    until("the first export", || (telemetry.export_stats().exported == 3).then_some(())).await;
+    drop(rotel);
+    request(&dispatch, "meanwhile");
+    until("the failure", || telemetry.export_stats().failing_since_us).await;
+    let rotel = Rotel::start(ports).await;
+    until("the arrival of the span", || {
+        rotel.received().into_iter().find(|span| span.name == "meanwhile")
+    })
+    .await;
+    let stats = until("the end of the failure", || {
+        Some(telemetry.export_stats()).filter(|stats| stats.exported == 6)
+    })
+    .await;
+    assert_eq!((stats.dropped, stats.queue), (0, 0));
+}
+
+#[tokio::test]
+async fn the_end_comes_in_time_without_a_collector_and_what_was_lost_is_counted() {
+    let (telemetry, dispatch, guard) = pipeline(Ports::free().export(Protocol::HttpProtobuf));
+    request(&dispatch, "GET /");
+    let start = Instant::now();
+    assert!(!guard.shutdown(Duration::from_millis(600)).await);
+    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+    until("the count", || (telemetry.export_stats().dropped == 3).then_some(())).await;
+    // Spans that end after the end are counted too.
+    request(&dispatch, "GET /");
+    until("the count", || (telemetry.export_stats().dropped == 6).then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_collector_that_never_answers_holds_up_nobody() {
+    // Given something that takes connections and says nothing,
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let export = ExportConfig {
+        timeout: Duration::from_millis(200),
+        ..Ports { grpc: port, http: port }.export(Protocol::HttpProtobuf)
+    };
+    let (telemetry, dispatch, _guard) = pipeline(export);
+    request(&dispatch, "first");
+    // when the export has noticed,
+    until("the failure", || telemetry.export_stats().failing_since_us).await;
+    // then the shop is as fast as ever.
+    let took = time_per_request(&dispatch, 1_000);
+    assert!(took < Duration::from_micros(500), "{took:?}");
+}
+
+/// Answers each request with the next of these statuses, and gives the heads of the requests.
+fn receiver(statuses: &'static [u16]) -> (String, std::thread::JoinHandle<Vec<String>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let answer_all = move || {
+        let mut heads = Vec::new();
+        for status in statuses {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut bytes = [0; 8_192];
+            let read = stream.read(&mut bytes).unwrap();
+            heads.push(String::from_utf8_lossy(&bytes[..read]).into_owned());
+            let head =
+                format!("HTTP/1.1 {status} X\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+            stream.write_all(head.as_bytes()).unwrap();
+        }
+        heads
+    };
+    (address, std::thread::spawn(answer_all))
+}
+
+#[tokio::test]
+async fn what_is_refused_for_good_is_given_up_and_what_is_busy_is_tried_again() {
+    // Given a receiver that refuses the first request and is busy for the second,
+    let (address, heads) = receiver(&[400, 503, 200]);
+    let endpoint = format!("http://{address}/v1/traces");
+    let export = ExportConfig {
+        delay: Duration::from_millis(20),
+        ..ExportConfig::new(Protocol::HttpProtobuf, endpoint)
+    };
+    let (telemetry, dispatch, guard) = pipeline(export);
+    // when two services send,
+    request(&dispatch, "GET /");
+    assert_eq!(heads.join().unwrap().len(), 3);
+    // then the spans of one are counted as dropped, and those of the other have arrived.
+    let stats = until("the end of the failure", || {
+        Some(telemetry.export_stats()).filter(|stats| stats.queue == 0)
+    })
+    .await;
+    let mut counts = [stats.exported, stats.dropped];
+    counts.sort_unstable();
+    assert_eq!(counts, [1, 2], "{stats:?}");
+    assert_eq!(stats.last_error, None);
+    assert!(guard.shutdown(PATIENCE).await);
+}
+
+#[tokio::test]
+async fn headers_are_sent_as_they_were_meant() {
+    let (address, heads) = receiver(&[200]);
+    let endpoint = format!("http://{address}");
+    let config = TelemetryConfig::from_env(|name| match name {
+        "OTEL_EXPORTER_OTLP_ENDPOINT" => Some(endpoint.clone()),
+        "OTEL_EXPORTER_OTLP_HEADERS" => Some("authorization=Bearer%20hunter2%2541".into()),
+        _ => None,
+    })
+    .unwrap();
+    let (telemetry, dispatch, guard) = Telemetry::detached(config).unwrap();
+    dispatcher::with_default(&dispatch, || drop(info_span!("one")));
+    guard.shutdown(PATIENCE).await;
+    let head = heads.join().unwrap().remove(0);
+    assert!(head.starts_with("POST /v1/traces HTTP/1.1\r\n"), "{head}");
+    assert!(head.contains("authorization: Bearer hunter2%41\r\n"), "{head}");
+    assert!(!format!("{:?}", telemetry.export_stats()).contains("hunter2"));
+}

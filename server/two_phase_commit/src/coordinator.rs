@@ -1,0 +1,198 @@
+//! Drives one transaction from begin to end, over a durable log and a way to reach participants.
+//!
+//! The caller begins the transaction (durably, together with what caused it) and then calls
+//! [`Coordinator::run`], also for every unfinished transaction after a restart: preparing is
+//! idempotent, so an undecided one simply asks again.
+
+use crate::protocol::{Branch, Decision, Entry, EntryKind, Phase, Transaction, Vote};
+use async_trait::async_trait;
+use base::Clock;
+use futures::future::join_all;
+use std::{sync::Arc, time::Duration};
+
+/// A participant is asked to prepare so many times before silence counts as no.
+const PREPARE_TRIES: u32 = 3;
+/// Pause before asking again, growing with each try.
+const PAUSE_FIRST: Duration = Duration::from_millis(50);
+/// Longest pause between two tellings of a decision.
+const PAUSE_LONGEST: Duration = Duration::from_secs(2);
+
+/// A message was not answered: what the participant did is unknown.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unanswered(pub String);
+
+/// The log could not be written or read.
+#[derive(Debug, thiserror::Error)]
+#[error("the transaction log failed")]
+pub struct LogError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
+
+/// The coordinator's durable log. A call that returned Ok is durable.
+#[async_trait]
+pub trait CoordinatorLog: Send + Sync {
+    /// Records the decision with the lines that led to it, and whatever the decision makes due.
+    /// If a decision is recorded already, nothing is written.
+    async fn decide(
+        &self,
+        transaction: &Transaction,
+        decision: &Decision,
+        lines: &[Entry],
+    ) -> Result<(), LogError>;
+    /// Records lines that decide nothing.
+    async fn note(&self, transaction_id: &str, lines: &[Entry]) -> Result<(), LogError>;
+}
+
+/// The way to the participants.
+#[async_trait]
+pub trait Participants: Send + Sync {
+    /// Asks for a vote. Idempotent.
+    async fn prepare(&self, tx: &Transaction, branch: &Branch) -> Result<Vote, Unanswered>;
+    /// Tells the decision. Idempotent.
+    async fn finish(
+        &self,
+        tx: &Transaction,
+        branch: &Branch,
+        decision: &Decision,
+    ) -> Result<(), Unanswered>;
+}
+
+/// Runs transactions. Cheap to clone.
+#[derive(Clone)]
+pub struct Coordinator {
+    log: Arc<dyn CoordinatorLog>,
+    participants: Arc<dyn Participants>,
+    clock: Clock,
+}
+
+impl Coordinator {
+    /// A coordinator over its ports.
+    #[must_use]
+    pub fn new(
+        log: Arc<dyn CoordinatorLog>,
+        participants: Arc<dyn Participants>,
+        clock: Clock,
+    ) -> Self {
+        Self { log, participants, clock }
+    }
+
+    /// Runs a begun transaction to its end. `decided` is its decision if one is logged already.
+    ///
+    /// # Errors
+    /// When the log fails; the transaction is then finished after the next start.
+    pub async fn run(&self, tx: &Transaction, decided: Option<Decision>) -> Result<(), LogError> {
+        let decision = match decided {
+            Some(decision) => decision,
+            None => self.decide(tx).await?,
+        };
+        let told =
+            join_all(tx.branches.iter().map(|branch| self.tell(tx, branch, &decision))).await;
+        let mut lines = Vec::new();
+        for branch in told {
+            lines.extend(branch?);
+        }
+        lines.sort_by_key(|line| line.at_us);
+        lines.push(self.line(EntryKind::End, None, None));
+        self.log.note(&tx.id, &lines).await
+    }
+
+    /// First phase: asks everybody, decides, and makes the decision durable.
+    async fn decide(&self, tx: &Transaction) -> Result<Decision, LogError> {
+        let asked = join_all(tx.branches.iter().map(|branch| self.ask(tx, branch))).await;
+        let (votes, lines): (Vec<_>, Vec<_>) = asked.into_iter().unzip();
+        let mut lines: Vec<Entry> = lines.into_iter().flatten().collect();
+        lines.sort_by_key(|line| line.at_us);
+        let refusal = tx.branches.iter().zip(votes).find_map(|(branch, vote)| match vote {
+            Vote::Yes => None,
+            Vote::No { reason } => Some((branch.participant.clone(), reason)),
+        });
+        let decision = match refusal {
+            None => Decision::Commit,
+            Some((voter, reason)) => Decision::Abort { voter: Some(voter), reason },
+        };
+        lines.push(match &decision {
+            Decision::Commit => self.line(EntryKind::DecideCommit, None, None),
+            Decision::Abort { reason, .. } => {
+                self.line(EntryKind::DecideAbort, None, Some(reason.clone()))
+            }
+        });
+        self.log.decide(tx, &decision, &lines).await?;
+        Ok(decision)
+    }
+
+    /// Asks one participant; silence after all tries is a no, which only an undecided
+    /// coordinator may conclude.
+    async fn ask(&self, tx: &Transaction, branch: &Branch) -> (Vote, Vec<Entry>) {
+        let mut lines = Vec::new();
+        let mut last = String::new();
+        for attempt in 1..=PREPARE_TRIES {
+            lines.push(self.line(EntryKind::Prepare, Some(branch), None));
+            match self.participants.prepare(tx, branch).await {
+                Ok(Vote::Yes) => {
+                    lines.push(self.line(EntryKind::VoteYes, Some(branch), None));
+                    return (Vote::Yes, lines);
+                }
+                Ok(Vote::No { reason }) => {
+                    lines.push(self.line(EntryKind::VoteNo, Some(branch), Some(reason.clone())));
+                    return (Vote::No { reason }, lines);
+                }
+                Err(Unanswered(why)) => {
+                    lines.push(self.line(EntryKind::Unanswered, Some(branch), Some(why.clone())));
+                    last = why;
+                    if attempt < PREPARE_TRIES {
+                        tokio::time::sleep(PAUSE_FIRST * attempt).await;
+                    }
+                }
+            }
+        }
+        (Vote::No { reason: format!("no vote: {last}") }, lines)
+    }
+
+    /// Second phase with one participant: tells the decision until it is acknowledged. The first
+    /// silence and every doubling of their number is noted, so that waiting is seen.
+    async fn tell(
+        &self,
+        tx: &Transaction,
+        branch: &Branch,
+        decision: &Decision,
+    ) -> Result<Vec<Entry>, LogError> {
+        let kind = match decision {
+            Decision::Commit => EntryKind::Commit,
+            Decision::Abort { .. } => EntryKind::Abort,
+        };
+        let mut pause = PAUSE_FIRST;
+        let mut tries: u64 = 0;
+        loop {
+            tries += 1;
+            let told = self.line(kind, Some(branch), None);
+            match self.participants.finish(tx, branch, decision).await {
+                Ok(()) => return Ok(vec![told, self.line(EntryKind::Ack, Some(branch), None)]),
+                Err(Unanswered(why)) => {
+                    if tries.is_power_of_two() {
+                        let detail = Some(format!("try {tries}: {why}"));
+                        let silent = self.line(EntryKind::Unanswered, Some(branch), detail);
+                        self.log.note(&tx.id, &[told, silent]).await?;
+                    }
+                }
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(PAUSE_LONGEST);
+        }
+    }
+
+    fn line(&self, kind: EntryKind, branch: Option<&Branch>, detail: Option<String>) -> Entry {
+        let participant = branch.map(|b| b.participant.clone());
+        Entry { at_us: self.clock.now_us(), kind, participant, detail }
+    }
+}
+
+impl Phase {
+    /// The decision a log in this phase has made, without its reason.
+    #[must_use]
+    pub const fn is_decided(self) -> bool {
+        !matches!(self, Self::NotBegun | Self::Preparing)
+    }
+}
+
+#[cfg(test)]
+#[path = "coordinator_tests.rs"]
+mod tests;

@@ -1,0 +1,134 @@
+//! The coordinator against participants that refuse, keep silent, or come back late.
+
+use super::*;
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+
+/// A log in memory that keeps the phase rule.
+#[derive(Default)]
+struct MemoryLog {
+    lines: Mutex<Vec<Entry>>,
+    decisions: Mutex<Vec<Decision>>,
+}
+
+impl MemoryLog {
+    fn append(&self, lines: &[Entry]) {
+        self.lines.lock().extend_from_slice(lines);
+    }
+}
+
+#[async_trait]
+impl CoordinatorLog for MemoryLog {
+    async fn decide(&self, _: &Transaction, d: &Decision, lines: &[Entry]) -> Result<(), LogError> {
+        self.decisions.lock().push(d.clone());
+        self.append(lines);
+        Ok(())
+    }
+    async fn note(&self, _: &str, lines: &[Entry]) -> Result<(), LogError> {
+        self.append(lines);
+        Ok(())
+    }
+}
+
+/// Each participant answers from a script; an empty script means yes and acknowledged.
+struct Scripted {
+    votes: Mutex<BTreeMap<String, Vec<Result<Vote, Unanswered>>>>,
+    acks_after: u32,
+    told: Mutex<Vec<(String, Decision)>>,
+    log: Arc<MemoryLog>,
+}
+
+#[async_trait]
+impl Participants for Scripted {
+    async fn prepare(&self, _: &Transaction, branch: &Branch) -> Result<Vote, Unanswered> {
+        let mut votes = self.votes.lock();
+        votes.get_mut(&branch.participant).and_then(Vec::pop).unwrap_or(Ok(Vote::Yes))
+    }
+    async fn finish(&self, _: &Transaction, b: &Branch, d: &Decision) -> Result<(), Unanswered> {
+        assert_eq!(self.log.decisions.lock().len(), 1, "told before the decision was durable");
+        let mut told = self.told.lock();
+        told.push((b.participant.clone(), d.clone()));
+        let tries = told.iter().filter(|(p, _)| *p == b.participant).count();
+        if tries as u32 > self.acks_after { Ok(()) } else { Err(Unanswered("down".into())) }
+    }
+}
+
+fn transfer() -> Transaction {
+    let branch = |p: &str| Branch { participant: p.into(), work: serde_json::Value::Null };
+    Transaction {
+        id: "tx-1".into(),
+        purpose: "payment".into(),
+        key: "ord-1".into(),
+        correlation_id: None,
+        trace: base::TraceContext::default(),
+        branches: vec![branch("a"), branch("b")],
+    }
+}
+
+struct Outcome {
+    decision: Decision,
+    log: Vec<Entry>,
+    told: Vec<(String, Decision)>,
+}
+
+async fn run(votes: &[(&str, Vec<Result<Vote, Unanswered>>)], acks_after: u32) -> Outcome {
+    let log = Arc::new(MemoryLog::default());
+    let clock = Clock::tokio(0);
+    let tx = transfer();
+    log.append(&[Entry { at_us: 0, kind: EntryKind::Begin, participant: None, detail: None }]);
+    let participants = Arc::new(Scripted {
+        votes: Mutex::new(votes.iter().map(|(p, v)| ((*p).to_owned(), v.clone())).collect()),
+        acks_after,
+        told: Mutex::default(),
+        log: log.clone(),
+    });
+    Coordinator::new(log.clone(), participants.clone(), clock).run(&tx, None).await.unwrap();
+    let decision = log.decisions.lock()[0].clone();
+    let told = participants.told.lock().clone();
+    let log = log.lines.lock().clone();
+    Outcome { decision, log, told }
+}
+
+fn silence() -> Result<Vote, Unanswered> {
+    Err(Unanswered("timed out".into()))
+}
+
+#[tokio::test(start_paused = true)]
+async fn everybody_voting_yes_commits_and_the_log_replays_to_committed() {
+    let outcome = run(&[], 0).await;
+    assert_eq!(outcome.decision, Decision::Commit);
+    assert_eq!(Phase::replay(&outcome.log), Ok(Phase::Committed));
+    assert_eq!(outcome.told.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_no_aborts_everybody_and_names_the_voter() {
+    let no = Ok(Vote::No { reason: "insufficient funds".into() });
+    let outcome = run(&[("b", vec![no])], 0).await;
+    let reason = "insufficient funds".to_owned();
+    assert_eq!(outcome.decision, Decision::Abort { voter: Some("b".into()), reason });
+    assert_eq!(Phase::replay(&outcome.log), Ok(Phase::Aborted));
+    assert!(outcome.told.iter().all(|(_, d)| matches!(d, Decision::Abort { .. })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_vote_that_comes_at_the_third_try_still_counts() {
+    let outcome = run(&[("a", vec![Ok(Vote::Yes), silence(), silence()])], 0).await;
+    assert_eq!(outcome.decision, Decision::Commit);
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_before_the_decision_aborts() {
+    let outcome = run(&[("a", vec![silence(), silence(), silence()])], 0).await;
+    assert!(matches!(outcome.decision, Decision::Abort { voter: Some(v), .. } if v == "a"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_after_the_decision_never_changes_it() {
+    let outcome = run(&[], 40).await;
+    assert_eq!(outcome.decision, Decision::Commit);
+    assert_eq!(outcome.told.len(), 2 * 41);
+    assert!(outcome.told.iter().all(|(_, d)| *d == Decision::Commit));
+    let silences = outcome.log.iter().filter(|l| l.kind == EntryKind::Unanswered).count();
+    assert_eq!(silences, 2 * 6, "tries 1, 2, 4, 8, 16 and 32 of each are noted");
+}
