@@ -26,6 +26,7 @@ test: ## Check everything, as CI does: format, lints, tests, wasm size, browser 
 	$(STEP) "the dashboard for the browser" scripts/build-site
 	$(STEP) "wasm size" scripts/wasm-size
 	$(STEP) "lints" cargo clippy --locked --release $(NATIVE) --all-targets -- -D warnings
+	$(STEP) "the OTLP collector of the tests" scripts/setup-rotel
 	$(STEP) "tests" scripts/test-native $(NATIVE)
 	$(STEP) "browser journeys" scripts/test-e2e
 	@echo "All checks passed."

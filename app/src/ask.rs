@@ -50,13 +50,9 @@ impl FromServerFnError for AskError {
                 reason: "Vitrine does not answer. Is it still running?".into(),
             },
             ServerFnErrorErr::Args(reason) | ServerFnErrorErr::MissingArg(reason) => {
-                ApiError::Invalid {
-                    fields: vec![contract::FieldError::new("", reason)],
-                }
+                ApiError::Invalid { fields: vec![contract::FieldError::new("", reason)] }
             }
-            other => ApiError::Internal {
-                reason: other.to_string(),
-            },
+            other => ApiError::Internal { reason: other.to_string() },
         })
     }
 }
@@ -65,9 +61,7 @@ impl FromServerFnError for AskError {
 #[cfg(feature = "ssr")]
 fn host() -> Result<crate::host::Host, AskError> {
     use_context().ok_or_else(|| {
-        AskError(ApiError::Internal {
-            reason: "The page was mounted without its host.".into(),
-        })
+        AskError(ApiError::Internal { reason: "The page was mounted without its host.".into() })
     })
 }
 

@@ -18,7 +18,7 @@ pub mod widget;
 
 pub use shell::shell;
 
-use frame::Frame;
+use frame::{Frame, shortcuts::ShortcutsPage};
 use leptos::prelude::*;
 use leptos_meta::{Title, provide_meta_context};
 use leptos_router::{
@@ -71,7 +71,7 @@ fn Root() -> impl IntoView {
                 <Route path=path!("/orders/new") view=NewOrderPage ssr=SsrMode::Async/>
                 <Route path=path!("/orders/:id") view=OrderPage ssr=SsrMode::Async/>
                 <Route path=path!("/traces/:id?") view=TracesPage ssr=SsrMode::Async/>
-                <Route path=path!("/shortcuts") view=frame::shortcuts::ShortcutsPage ssr=SsrMode::Async/>
+                <Route path=path!("/shortcuts") view=ShortcutsPage ssr=SsrMode::Async/>
             </Routes>
         </Frame>
     }

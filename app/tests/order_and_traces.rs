@@ -2,6 +2,15 @@
 //!
 //! Rendered by the real application against a fake host: what is checked is what somebody without
 //! JavaScript reads, and that the markup survives hydration and the content security policy.
+
+#![allow(
+    unreachable_pub,
+    dead_code,
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "fixtures shared by several tests; a test stops at the first surprise"
+)]
 #![cfg(feature = "ssr")]
 
 mod fake;
@@ -17,6 +26,8 @@ use std::sync::{
 
 /// The status and the markup of an address.
 async fn page(address: &str) -> (u16, String) {
+    // The first call of it sets the executor that resources run on.
+    let _ = leptos_axum::generate_route_list(app::App);
     let status = Arc::new(AtomicU16::new(200));
     let said = status.clone();
     let context = move || {

@@ -14,7 +14,7 @@ async function openForm(page: Page, customer: RegExp): Promise<void> {
 /** Sends the form and follows the toast to the order's page. */
 async function placeAndFollow(page: Page): Promise<void> {
   await page.getByRole("dialog").getByRole("button", { name: "Place order" }).click();
-  await page.getByRole("link", { name: /ord-/ }).first().click();
+  await page.locator(".toast-link").first().click();
   await expect(page).toHaveURL(/\/orders\/ord-/);
 }
 

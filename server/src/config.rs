@@ -31,15 +31,28 @@ pub struct Args {
     pub ephemeral: bool,
 
     /// Requests per second of the load generator, 0 to 200. Can be changed from the page.
-    #[arg(long, env = "VITRINE_LOAD", value_name = "RATE", default_value = "2", value_parser = load)]
+    #[arg(
+        long,
+        env = "VITRINE_LOAD",
+        value_name = "RATE",
+        default_value = "2",
+        value_parser = load
+    )]
     pub load: f64,
 
     /// Access token for addresses that are not of this machine alone, at least 16 characters.
     /// Default: a new one, printed at start.
-    #[arg(long, env = "VITRINE_TOKEN", value_name = "TOKEN", value_parser = token, hide_env_values = true)]
+    #[arg(
+        long,
+        env = "VITRINE_TOKEN",
+        value_name = "TOKEN",
+        value_parser = token,
+        hide_env_values = true
+    )]
     pub token: Option<String>,
 
-    /// Seed of ids, load and jitter, so that a run can be repeated. Default: a new one.
+    /// Seed of ids and load, so that a run can be repeated; --ephemeral must be given too. Default:
+    /// a new one.
     #[arg(long, env = "VITRINE_SEED", value_name = "NUMBER")]
     pub seed: Option<u64>,
 
@@ -80,6 +93,9 @@ pub enum ConfigError {
     /// A standard variable is malformed.
     #[error(transparent)]
     Telemetry(#[from] ConfigErrors),
+    /// A run can be repeated only from nothing.
+    #[error("--seed repeats a run, which begins with an empty shop: give --ephemeral too")]
+    SeedNeedsEphemeral,
     /// The platform names no data folder.
     #[error("this machine names no data folder (is HOME set?); choose one with --data-dir")]
     NoDataFolder,
@@ -95,6 +111,9 @@ impl Config {
         environment: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, ConfigError> {
         let telemetry = TelemetryConfig::from_env(environment)?;
+        if args.seed.is_some() && !args.ephemeral {
+            return Err(ConfigError::SeedNeedsEphemeral);
+        }
         let data = match (&args.data_dir, args.ephemeral) {
             (_, true) => DataFolder::Temporary,
             (Some(folder), false) => DataFolder::Kept(folder.clone()),
@@ -154,11 +173,18 @@ mod tests {
             (["--listen", "3000"], "invalid socket address"),
             (["--token", "short"], "at least 16"),
             (["--jaeger-ui", "localhost"], "must be an address"),
-            (["--seed", "-1"], "invalid digit"),
+            (["--seed", "x"], "invalid digit"),
         ] {
             let error = parse(&args).unwrap_err();
             assert!(error.contains(reason), "{args:?}: {error}");
         }
+    }
+
+    #[test]
+    fn a_seed_on_kept_data_is_refused_because_its_ids_are_taken() {
+        let args = parse(&["--seed", "7", "--data-dir", "x"]).unwrap();
+        let refused = Config::from_args(args, |_| None).unwrap_err();
+        assert!(refused.to_string().contains("--ephemeral"), "{refused}");
     }
 
     #[test]

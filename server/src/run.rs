@@ -113,12 +113,10 @@ async fn life(config: Config) -> Result<(), RunError> {
     let serving = edge::serve(listener, edge, supervisor.stopping(), hard.clone());
     supervisor.spawn("edge", serving);
     announce(&greeting(&access, address, began.elapsed(), &data.folder));
-    let writers = stores.writers.clone();
-    drop(stores);
     let outcome = wait(ends).await;
     let ended = stop(&supervisor, &hard, guard).await;
-    // The last handles of the databases go with the tasks; their writers end then.
-    let _ = tokio::time::timeout(Duration::from_secs(1), writers.wait()).await;
+    // What cannot be closed in time is in the log of the databases all the same.
+    let _ = tokio::time::timeout(FLUSH, stores.close()).await;
     if let Some(temporary) = data.temporary {
         remove(&temporary);
     }

@@ -33,7 +33,7 @@ const ALLOWED: &[(&str, &[&[&str]])] = &[
         ],
     ),
     ("storage", &[&["base", "contract", "shop"], ENGINES]),
-    ("testkit", &[&["base"]]),
+    ("testkit", &[&["base", "contract", "shop", "storage"], ENGINES]),
     ("server", &[&["app", "base", "contract", "shop", "storage"], ENGINES]),
 ];
 

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// One bad field of a request: where it is (a JSON pointer or a field name) and what to do about it.
+/// One bad field of a request: where it is (a JSON pointer or a field name) and what to do about
+/// it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FieldError {
     /// JSON pointer of the field, as in RFC 6901: `/items/0/quantity`.

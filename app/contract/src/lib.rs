@@ -1,7 +1,8 @@
 //! The types browser and server both speak: ids, money, views, live frames, errors.
 //!
 //! Nothing here knows how a value is made or shown. Every type is plain serde data; times are
-//! microseconds since the Unix epoch (`*_us`) or durations in microseconds (`*_us`), said in the name.
+//! microseconds since the Unix epoch (`*_us`) or durations in microseconds (`*_us`), said in the
+//! name.
 
 pub mod error;
 pub mod live;

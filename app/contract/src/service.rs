@@ -1,4 +1,5 @@
-//! The services of the demo shop: their names, as `service.name` in telemetry, and their short codes.
+//! The services of the demo shop: their names, as `service.name` in telemetry, and their short
+//! codes.
 
 /// What a service is called everywhere, with its two-letter code and its place on the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -84,11 +84,11 @@ pub(super) fn listen() {
     });
     use_keys(move |key, event| {
         let begun = chord_since.try_update_value(Option::take).flatten();
-        if begun.is_some_and(|begun| browser::now_ms() - begun < CHORD_MS) {
-            if let Some(path) = chord(key) {
-                run.run(Command::Go(path.to_owned()));
-                return true;
-            }
+        if begun.is_some_and(|begun| browser::now_ms() - begun < CHORD_MS)
+            && let Some(path) = chord(key)
+        {
+            run.run(Command::Go(path.to_owned()));
+            return true;
         }
         // Space and Enter belong to whatever button or link has the focus.
         if key == " " && browser::is_operating(event) {

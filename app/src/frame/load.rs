@@ -96,14 +96,19 @@ fn LoadForm() -> impl IntoView {
                         prop:value=move || draft.get().to_string() on:input=input
                     />
                     <input
-                        type="number" min="0" max=max step="any" autofocus=true aria-label="Requests per second"
+                        type="number" min="0" max=max step="any" autofocus=true
+                        aria-label="Requests per second"
                         prop:value=move || draft.get().to_string() on:change=input
                     />
                 </span>
             </label>
-            <p class="hint">"0 switches the load generator off. Orders that were placed go on to their end."</p>
+            <p class="hint">
+                "0 switches the load generator off. Orders that were placed go on to their end."
+            </p>
             <div class="actions">
-                <button type="button" class="button" on:click=move |_| draft.set(0.0)>"Set to 0"</button>
+                <button type="button" class="button" on:click=move |_| draft.set(0.0)>
+                    "Set to 0"
+                </button>
                 <button type="submit" class="button primary">"Set load"</button>
             </div>
         </form>

@@ -36,7 +36,10 @@ pub fn Frame(children: Children) -> impl IntoView {
     toast::announce_restarts();
     view! {
         <a class="skip" href="#main">"Skip to content"</a>
-        <div class="app" data-connection=connection data-paused=move || paused.get().then_some("true")>
+        <div
+            class="app" data-connection=connection
+            data-paused=move || paused.get().then_some("true")
+        >
             <nav::Nav/>
             <top_bar::TopBar/>
             <div class="page">

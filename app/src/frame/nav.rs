@@ -11,7 +11,11 @@ use leptos_router::hooks::use_location;
 /// Whether an address belongs to a page of the navigation.
 #[must_use]
 pub fn belongs(path: &str, page: &str) -> bool {
-    if page == "/" { path == "/" } else { path == page || path.strip_prefix(page).is_some_and(|rest| rest.starts_with('/')) }
+    if page == "/" {
+        path == "/"
+    } else {
+        path == page || path.strip_prefix(page).is_some_and(|rest| rest.starts_with('/'))
+    }
 }
 
 /// The navigation: a column at the left, a bar at the bottom on a phone.

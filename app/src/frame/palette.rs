@@ -62,7 +62,8 @@ fn PaletteBody() -> impl IntoView {
                 node_ref=input type="text" autocomplete="off" spellcheck="false" role="combobox"
                 aria-expanded="true" aria-controls="palette-list" aria-autocomplete="list"
                 aria-activedescendant=move || format!("palette-{}", chosen.get())
-                aria-label="Search orders, traces, services" placeholder="Search orders, traces, services"
+                aria-label="Search orders, traces, services"
+                placeholder="Search orders, traces, services"
                 on:input=move |event| {
                     text.set(event_target_value(&event));
                     chosen.set(0);

@@ -21,7 +21,13 @@ pub struct Found {
     pub command: Command,
 }
 
-fn found(group: &'static str, title: &str, note: &str, key: &'static str, command: Command) -> Found {
+fn found(
+    group: &'static str,
+    title: &str,
+    note: &str,
+    key: &'static str,
+    command: Command,
+) -> Found {
     Found { group, title: title.into(), note: note.into(), key, command }
 }
 
@@ -116,7 +122,10 @@ pub fn highlight<'a>(title: &'a str, text: &str) -> (&'a str, &'a str, &'a str) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use contract::{Money, order::{OrderStatus, Origin, StepMark}};
+    use contract::{
+        Money,
+        order::{OrderStatus, Origin, StepMark},
+    };
 
     fn row(id: &str) -> OrderRow {
         OrderRow {

@@ -28,7 +28,10 @@ pub fn total(products: &[ProductView], lines: &[BasketLine]) -> Option<Money> {
 
 /// The first product that is not in the basket yet.
 #[must_use]
-pub fn next_product<'a>(products: &'a [ProductView], lines: &[BasketLine]) -> Option<&'a ProductView> {
+pub fn next_product<'a>(
+    products: &'a [ProductView],
+    lines: &[BasketLine],
+) -> Option<&'a ProductView> {
     products.iter().find(|product| lines.iter().all(|line| line.product_id != product.product_id))
 }
 
@@ -125,10 +128,17 @@ fn Form(products: Vec<ProductView>, customers: Vec<CustomerView>) -> impl IntoVi
                 <strong>{sum}</strong>
             </div>
             {move || draft.error.get().map(|error| {
-                view! { <p class="form-error" role="alert">{icon(Icon::Cross)}<span>{error}</span></p> }
+                view! {
+                    <p class="form-error" role="alert">
+                        {icon(Icon::Cross)} <span>{error}</span>
+                    </p>
+                }
             })}
             <div class="actions">
-                <button node_ref=button type="submit" class="button primary" aria-busy=move || draft.busy.get().to_string()>
+                <button
+                    node_ref=button type="submit" class="button primary"
+                    aria-busy=move || draft.busy.get().to_string()
+                >
                     {move || if draft.busy.get() { "Placing" } else { "Place order" }}
                 </button>
             </div>
@@ -237,7 +247,8 @@ fn basket_line(draft: Draft, at: usize, count: Memo<usize>) -> AnyView {
                 value=line.quantity on:change=quantity
             />
             <button
-                type="button" class="button ghost square" aria-label=format!("Remove product {}", at + 1)
+                type="button" class="button ghost square"
+                aria-label=format!("Remove product {}", at + 1)
                 disabled=move || count.get() <= 1 on:click=remove
             >
                 {icon(Icon::Cross)}

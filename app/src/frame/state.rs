@@ -127,12 +127,10 @@ pub fn use_commands() -> Callback<Command> {
     })
 }
 
-/// A load one step away, within its limits; stepping from an odd value goes to the next round one.
+/// A load one step away, within its limits.
 #[must_use]
 pub fn stepped(load: LoadView, step: f64) -> f64 {
-    let places = load.per_second / step.abs();
-    let next = if step < 0.0 { places.ceil() - 1.0 } else { places.floor() + 1.0 };
-    (next * step.abs()).clamp(0.0, load.max_per_second)
+    (load.per_second + step).clamp(0.0, load.max_per_second)
 }
 
 #[cfg(test)]
@@ -140,12 +138,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_step_goes_to_the_next_round_value_and_stays_within_the_limits() {
+    fn a_step_stays_within_the_limits() {
         let at = |per_second| LoadView { per_second, max_per_second: 200.0 };
         assert!((stepped(at(60.0), 10.0) - 70.0).abs() < 1e-9);
-        assert!((stepped(at(2.0), 10.0) - 10.0).abs() < 1e-9);
+        assert!((stepped(at(2.0), 10.0) - 12.0).abs() < 1e-9);
         assert!((stepped(at(2.0), -10.0) - 0.0).abs() < 1e-9);
-        assert!((stepped(at(65.0), -10.0) - 60.0).abs() < 1e-9);
         assert!((stepped(at(200.0), 10.0) - 200.0).abs() < 1e-9);
     }
 }

@@ -138,9 +138,15 @@ fn ToastCard(toast: Toast) -> impl IntoView {
         Tone::Error => Icon::Cross,
         _ => Icon::Info,
     };
+    let label = format!("Open {}", toast.text);
     let link = toast.href.map(|href| {
         view! {
-            <a class="toast-link" href=href on:click=move |_| toasts.dismiss(id)>"Open"</a>
+            <a
+                class="toast-link" href=href aria-label=label
+                on:click=move |_| toasts.dismiss(id)
+            >
+                "Open"
+            </a>
         }
     });
     view! {

@@ -128,7 +128,8 @@ fn ThemeButton() -> impl IntoView {
     let run = use_commands();
     view! {
         <button
-            type="button" class="button square theme-button" aria-label="Switch theme" title="Switch theme"
+            type="button" class="button square theme-button" aria-label="Switch theme"
+            title="Switch theme"
             on:click=move |_| run.run(Command::Theme)
         >
             <span class="in-dark">{icon(Icon::Sun)}</span>

@@ -237,7 +237,10 @@ impl LiveModel {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use contract::{Money, order::{OrderStatus, StepMark}};
+    use contract::{
+        Money,
+        order::{OrderStatus, StepMark},
+    };
 
     fn row(id: &str, placed_at_us: i64, version: u64, origin: Origin) -> OrderRow {
         OrderRow {
@@ -280,7 +283,14 @@ mod tests {
 
     fn point(at_us: i64) -> RedPoint {
         let none = None;
-        RedPoint { at_us, per_second: 1.0, error_share: 0.0, p50_ms: none, p95_ms: none, p99_ms: none }
+        RedPoint {
+            at_us,
+            per_second: 1.0,
+            error_share: 0.0,
+            p50_ms: none,
+            p95_ms: none,
+            p99_ms: none,
+        }
     }
 
     #[test]

@@ -5,7 +5,10 @@
 use super::store::{Connection, Live};
 use crate::browser;
 use contract::live::LiveFrame;
-use leptos::{leptos_dom::helpers::{IntervalHandle, TimeoutHandle}, prelude::*};
+use leptos::{
+    leptos_dom::helpers::{IntervalHandle, TimeoutHandle},
+    prelude::*,
+};
 use std::time::Duration;
 use wasm_bindgen::{JsCast, closure::Closure};
 use web_sys::{EventSource, MessageEvent};

@@ -45,12 +45,7 @@ pub struct PathSummary {
 #[must_use]
 pub fn critical_path(tree: &SpanTree) -> Vec<Segment> {
     let effective = effective_ends(tree);
-    let mut walk = Walk {
-        tree,
-        effective,
-        segments: Vec::new(),
-        todo: Vec::new(),
-    };
+    let mut walk = Walk { tree, effective, segments: Vec::new(), todo: Vec::new() };
     if tree.nodes.is_empty() {
         return walk.segments;
     }
@@ -101,9 +96,7 @@ impl Walk<'_> {
 
     /// What a row did itself between two moments; after its own end it only waited.
     fn own(&mut self, row: Option<usize>, from: i64, to: i64) {
-        let real = row
-            .map(|r| &self.tree.nodes[r])
-            .filter(|n| n.span.is_some());
+        let real = row.map(|r| &self.tree.nodes[r]).filter(|n| n.span.is_some());
         let end = real.map_or(from, |n| n.end_us.clamp(from, to.max(from)));
         self.push(row.filter(|_| real.is_some()), from, end);
         self.push(None, end, to);
@@ -111,11 +104,7 @@ impl Walk<'_> {
 
     fn push(&mut self, row: Option<usize>, start_us: i64, end_us: i64) {
         if start_us < end_us {
-            self.segments.push(Segment {
-                row,
-                start_us,
-                end_us,
-            });
+            self.segments.push(Segment { row, start_us, end_us });
         }
     }
 }
@@ -155,9 +144,7 @@ pub fn summary(tree: &SpanTree, spans: &[SpanView], path: &[Segment]) -> PathSum
 #[must_use]
 pub fn injected_us(node: &Node, spans: &[SpanView]) -> i64 {
     let span = node.span.and_then(|i| spans.get(i));
-    let ms = span
-        .and_then(|s| s.attribute(INJECTED_DELAY_MS))
-        .and_then(|v| v.parse::<i64>().ok());
+    let ms = span.and_then(|s| s.attribute(INJECTED_DELAY_MS)).and_then(|v| v.parse::<i64>().ok());
     let us = ms.unwrap_or(0).saturating_mul(1_000);
     us.clamp(0, node.end_us - node.start_us)
 }
@@ -166,11 +153,7 @@ pub fn injected_us(node: &Node, spans: &[SpanView]) -> i64 {
 fn failed_tries(tree: &SpanTree, spans: &[SpanView]) -> Vec<usize> {
     let tries_before = |row: usize| -> Option<u32> {
         let span = &spans[tree.nodes[row].span?];
-        Some(
-            span.attribute(RESEND_COUNT)
-                .and_then(|v| v.parse().ok())
-                .unwrap_or(0),
-        )
+        Some(span.attribute(RESEND_COUNT).and_then(|v| v.parse().ok()).unwrap_or(0))
     };
     let is_retried = |row: usize| {
         let node = &tree.nodes[row];
@@ -183,17 +166,13 @@ fn failed_tries(tree: &SpanTree, spans: &[SpanView]) -> Vec<usize> {
                 })
             })
     };
-    (0..tree.nodes.len())
-        .filter(|&row| is_retried(row))
-        .collect()
+    (0..tree.nodes.len()).filter(|&row| is_retried(row)).collect()
 }
 
 /// Between a failed try and the next one: the parent's row, from and to.
 fn pauses(tree: &SpanTree, spans: &[SpanView], tries: &[usize]) -> Vec<(usize, i64, i64)> {
     let has_count = |row: usize| {
-        tree.nodes[row]
-            .span
-            .is_some_and(|i| spans[i].attribute(RESEND_COUNT).is_some())
+        tree.nodes[row].span.is_some_and(|i| spans[i].attribute(RESEND_COUNT).is_some())
     };
     let next = |parent: usize, after: i64| {
         tree.children(parent)
@@ -212,8 +191,7 @@ fn pauses(tree: &SpanTree, spans: &[SpanView], tries: &[usize]) -> Vec<(usize, i
 }
 
 fn is_below(tree: &SpanTree, row: usize, tops: &[usize]) -> bool {
-    tops.iter()
-        .any(|&top| (top..=top + tree.nodes[top].below).contains(&row))
+    tops.iter().any(|&top| (top..=top + tree.nodes[top].below).contains(&row))
 }
 
 #[cfg(test)]
@@ -225,13 +203,7 @@ mod tests {
         let tree = SpanTree::new(spans);
         critical_path(&tree)
             .into_iter()
-            .map(|s| {
-                (
-                    s.row.map(|r| tree.nodes[r].id.clone()),
-                    s.start_us,
-                    s.end_us,
-                )
-            })
+            .map(|s| (s.row.map(|r| tree.nodes[r].id.clone()), s.start_us, s.end_us))
             .collect()
     }
 
@@ -246,10 +218,7 @@ mod tests {
             span("short", Some("root"), 10, 20),
             span("long", Some("root"), 10, 70),
         ];
-        assert_eq!(
-            path(&spans),
-            [on("root", 0, 10), on("long", 10, 80), on("root", 80, 100)]
-        );
+        assert_eq!(path(&spans), [on("root", 0, 10), on("long", 10, 80), on("root", 80, 100)]);
     }
 
     #[test]
@@ -271,22 +240,13 @@ mod tests {
 
     #[test]
     fn the_path_follows_messages_after_the_request_was_answered_and_says_what_was_waiting() {
-        let spans = [
-            span("root", None, 0, 10),
-            span("handled", Some("root"), 30, 20),
-        ];
-        assert_eq!(
-            path(&spans),
-            [on("root", 0, 10), (None, 10, 30), on("handled", 30, 50)]
-        );
+        let spans = [span("root", None, 0, 10), span("handled", Some("root"), 30, 20)];
+        assert_eq!(path(&spans), [on("root", 0, 10), (None, 10, 30), on("handled", 30, 50)]);
     }
 
     #[test]
     fn a_child_that_began_before_its_parent_is_clipped_to_it() {
-        let spans = [
-            span("root", None, 10, 90),
-            span("early", Some("root"), 0, 50),
-        ];
+        let spans = [span("root", None, 10, 90), span("early", Some("root"), 0, 50)];
         let parts = path(&spans);
         let total: i64 = parts.iter().map(|p| p.2 - p.1).sum();
         assert_eq!(total, 100);
@@ -319,26 +279,14 @@ mod tests {
             s.attributes.push((key.into(), value.into()));
             s
         };
-        let mut try_1 = with(
-            span("try 1", Some("call"), 10_000, 3_000),
-            RESEND_COUNT,
-            "0",
-        );
+        let mut try_1 = with(span("try 1", Some("call"), 10_000, 3_000), RESEND_COUNT, "0");
         try_1.error = true;
         let spans = [
             span("root", None, 0, 100_000),
             span("call", Some("root"), 10_000, 80_000),
             try_1,
-            with(
-                span("try 2", Some("call"), 20_000, 70_000),
-                RESEND_COUNT,
-                "1",
-            ),
-            with(
-                span("bank", Some("try 2"), 30_000, 50_000),
-                INJECTED_DELAY_MS,
-                "40",
-            ),
+            with(span("try 2", Some("call"), 20_000, 70_000), RESEND_COUNT, "1"),
+            with(span("bank", Some("try 2"), 30_000, 50_000), INJECTED_DELAY_MS, "40"),
         ];
         let tree = SpanTree::new(&spans);
         let sum = summary(&tree, &spans, &critical_path(&tree));

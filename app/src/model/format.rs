@@ -40,7 +40,8 @@ fn fixed(value: f64, digits: usize) -> String {
     let text = format!("{:.digits$}", value.abs());
     let (whole, rest) = text.split_at(text.find('.').unwrap_or(text.len()));
     let whole = whole.parse().map_or_else(|_| whole.to_owned(), count);
-    let sign = if value < 0.0 && text.bytes().any(|b| (b'1'..=b'9').contains(&b)) { "−" } else { "" };
+    let sign =
+        if value < 0.0 && text.bytes().any(|b| (b'1'..=b'9').contains(&b)) { "−" } else { "" };
     format!("{sign}{whole}{rest}")
 }
 
@@ -102,11 +103,13 @@ pub fn millis(us: i64) -> f64 {
     us as f64 / 1_000.0
 }
 
-/// How long an order took or has been running: `0.20 s`, `59.12 s`, then `2:28`.
+/// How long an order took or has been running: `4 ms`, `0.20 s`, `59.12 s`, then `2:28`.
 #[must_use]
 pub fn took(us: i64) -> String {
     let us = us.max(0);
-    if us < 60 * US_PER_SECOND {
+    if us < 10_000 {
+        format!("{} ms", us / 1_000)
+    } else if us < 60 * US_PER_SECOND {
         format!("{}.{:02} s", us / US_PER_SECOND, us % US_PER_SECOND / 10_000)
     } else {
         minutes(us / US_PER_SECOND)
@@ -144,7 +147,7 @@ pub fn offset_us(us: i64) -> String {
     }
 }
 
-/// Hours, minutes, seconds and microseconds of the day in a zone that is so many minutes east of UTC.
+/// Hours, minutes, seconds and microseconds of the day, in a zone so many minutes east of UTC.
 fn of_day(at_us: i64, zone_minutes: i32) -> (i64, i64, i64, i64) {
     let local = at_us + i64::from(zone_minutes) * 60 * US_PER_SECOND;
     let second = local.div_euclid(US_PER_SECOND).rem_euclid(DAY_SECONDS);
@@ -202,8 +205,18 @@ pub fn iso(at_us: i64) -> String {
 #[must_use]
 pub fn day(at_us: i64, zone_minutes: i32) -> String {
     const MONTHS: [&str; 12] = [
-        "January", "February", "March", "April", "May", "June", "July", "August", "September",
-        "October", "November", "December",
+        "January",
+        "February",
+        "March",
+        "April",
+        "May",
+        "June",
+        "July",
+        "August",
+        "September",
+        "October",
+        "November",
+        "December",
     ];
     let local = at_us.div_euclid(US_PER_SECOND) + i64::from(zone_minutes) * 60;
     let (_, month, day) = civil(local.div_euclid(DAY_SECONDS));
@@ -275,7 +288,7 @@ mod tests {
         assert_eq!(took(20_000), "0.02 s");
         assert_eq!(took(1_400_000), "1.40 s");
         assert_eq!(took(148_000_000), "2:28");
-        assert_eq!(took(-5), "0.00 s");
+        assert_eq!((took(4_900), took(-5)), ("4 ms".into(), "0 ms".into()));
         assert_eq!(ago(148_000_000), "2:28 ago");
         assert_eq!(ago(12_900_000), "12 s ago");
         assert_eq!(ago(3 * 86_400_000_000), "3 days ago");
@@ -299,7 +312,10 @@ mod tests {
         assert_eq!(clock_short_ms(at), "20.123");
         assert_eq!(clock_minute(at, 0), "14:34");
         assert_eq!(day(at, 600), "2 March");
-        assert_eq!((zone(0), zone(120), zone(-210)), ("UTC".into(), "UTC+2".into(), "UTC−3:30".into()));
+        assert_eq!(
+            (zone(0), zone(120), zone(-210)),
+            ("UTC".into(), "UTC+2".into(), "UTC−3:30".into())
+        );
     }
 
     #[test]

@@ -18,11 +18,7 @@ pub struct Field {
 pub fn fields(pretty: &str) -> Vec<Field> {
     let lines: Vec<&str> = pretty.lines().filter(|l| !l.trim().is_empty()).collect();
     let braces = lines.len() > 2 && lines[0].trim() == "{" && lines[lines.len() - 1].trim() == "}";
-    let (lines, outer) = if braces {
-        (&lines[1..lines.len() - 1], 1)
-    } else {
-        (&lines[..], 0)
-    };
+    let (lines, outer) = if braces { (&lines[1..lines.len() - 1], 1) } else { (&lines[..], 0) };
     lines.iter().map(|line| field(line, outer)).collect()
 }
 
@@ -31,11 +27,7 @@ fn field(line: &str, outer: usize) -> Field {
     let depth = ((line.len() - text.len()) / 2).saturating_sub(outer);
     let key_end = text.starts_with('"').then(|| text.find("\": ")).flatten();
     let (key, value) = key_end.map_or(("", text), |end| text.split_at(end + 3));
-    Field {
-        depth,
-        key: key.to_owned(),
-        value: value.to_owned(),
-    }
+    Field { depth, key: key.to_owned(), value: value.to_owned() }
 }
 
 #[cfg(test)]
@@ -43,10 +35,7 @@ mod tests {
     use super::*;
 
     fn read(pretty: &str) -> Vec<(usize, String, String)> {
-        fields(pretty)
-            .into_iter()
-            .map(|f| (f.depth, f.key, f.value))
-            .collect()
+        fields(pretty).into_iter().map(|f| (f.depth, f.key, f.value)).collect()
     }
 
     #[test]

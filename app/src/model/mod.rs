@@ -1,6 +1,7 @@
 //! Pure computations shared by the pages: formatting and tones. Nothing here knows a browser.
 
 pub mod critical_path;
+pub mod fine;
 pub mod format;
 pub mod json;
 pub mod saga;

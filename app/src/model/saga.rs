@@ -2,7 +2,7 @@
 //!
 //! Says what each card and each arrow is; where they stand is a matter of the style sheet.
 
-use super::{format, tone::Tone};
+use super::{fine, tone::Tone};
 use contract::{
     order::StepMark,
     saga::{SagaStatus, SagaStepView, SagaView},
@@ -92,29 +92,19 @@ pub fn stepper(saga: &SagaView, zero_us: i64) -> Stepper {
         .enumerate()
         .map(|(i, step)| Column {
             step: card(step, Some(i + 1), zero_us),
-            leads_on: saga
-                .steps
-                .get(i + 1)
-                .is_some_and(|next| next.mark != StepMark::NotReached),
+            leads_on: saga.steps.get(i + 1).is_some_and(|next| next.mark != StepMark::NotReached),
             undo: undo(i).map(|c| (card(c, None, zero_us), leads_into(saga, i))),
         })
         .collect();
     let compensates = columns.iter().any(|c| c.undo.is_some());
-    Stepper {
-        outcome: outcome(saga, zero_us),
-        columns,
-        compensates,
-    }
+    Stepper { outcome: outcome(saga, zero_us), columns, compensates }
 }
 
 /// Where the arrow into a compensation comes from: the one that ran before it.
 fn leads_into(saga: &SagaView, index: usize) -> Arrow {
     let has_undo = |i: usize| saga.compensations.get(i).is_some_and(Option::is_some);
-    let last_reached = saga
-        .steps
-        .iter()
-        .rposition(|s| s.mark != StepMark::NotReached)
-        .unwrap_or(index);
+    let last_reached =
+        saga.steps.iter().rposition(|s| s.mark != StepMark::NotReached).unwrap_or(index);
     if (index + 1..saga.steps.len()).any(has_undo) {
         Arrow::Left
     } else if last_reached > index {
@@ -136,10 +126,7 @@ fn card(step: &SagaStepView, number: Option<usize>, zero_us: i64) -> Card {
         StepMark::Stuck => (Tone::Error, Glyph::Stuck, "stuck, needs a person"),
         StepMark::Done | StepMark::Undone => (Tone::Comp, Glyph::Undone, "undone"),
     };
-    let took = step
-        .started_us
-        .zip(step.ended_us)
-        .map(|(from, to)| format::duration_us(to - from));
+    let took = step.started_us.zip(step.ended_us).map(|(from, to)| fine::duration_us(to - from));
     let detail = match (step.detail.is_empty(), took) {
         (true, Some(took)) => took,
         (true, None) => word.to_owned(),
@@ -154,7 +141,7 @@ fn card(step: &SagaStepView, number: Option<usize>, zero_us: i64) -> Card {
         word,
         versions: step.versions.clone(),
         service: step.service.clone(),
-        began: step.started_us.map(|at| format::offset_us(at - zero_us)),
+        began: step.started_us.map(|at| fine::offset_us(at - zero_us)),
     }
 }
 
@@ -165,7 +152,7 @@ fn outcome(saga: &SagaView, zero_us: i64) -> String {
         .chain(saga.compensations.iter().flatten())
         .filter_map(|s| s.ended_us)
         .max()
-        .map(|at| format::offset_us(at - zero_us));
+        .map(|at| fine::offset_us(at - zero_us));
     let at = ended.map_or_else(String::new, |at| format!(" at {at}"));
     match saga.status {
         SagaStatus::Running => "Forward steps are under way.".into(),
@@ -227,27 +214,18 @@ mod tests {
     #[test]
     fn compensations_run_from_right_to_left_under_the_step_they_undo() {
         let both = stepper(&declined(true), 0);
-        let arrows: Vec<Option<Arrow>> = both
-            .columns
-            .iter()
-            .map(|c| c.undo.as_ref().map(|u| u.1))
-            .collect();
+        let arrows: Vec<Option<Arrow>> =
+            both.columns.iter().map(|c| c.undo.as_ref().map(|u| u.1)).collect();
         assert_eq!(arrows, [Some(Arrow::Left), Some(Arrow::Down), None]);
         let one = stepper(&declined(false), 0);
-        assert_eq!(
-            one.columns[0].undo.as_ref().map(|u| u.1),
-            Some(Arrow::Corner(1))
-        );
+        assert_eq!(one.columns[0].undo.as_ref().map(|u| u.1), Some(Arrow::Corner(1)));
         assert!(one.compensates);
     }
 
     #[test]
     fn the_outcome_is_a_sentence_with_its_moment() {
         let sentence = stepper(&declined(true), 0).outcome;
-        assert_eq!(
-            sentence,
-            "Ended cancelled at +2.192 s. Every completed step was undone."
-        );
+        assert_eq!(sentence, "Ended cancelled at +2.192 s. Every completed step was undone.");
     }
 
     #[test]
@@ -256,10 +234,7 @@ mod tests {
         saga.status = SagaStatus::Stuck;
         saga.compensations[0] = Some(step("Release inventory", StepMark::Stuck, 1, 1));
         let card = stepper(&saga, 0).columns[0].undo.clone().unwrap().0;
-        assert_eq!(
-            (card.tone, card.word),
-            (Tone::Error, "stuck, needs a person")
-        );
+        assert_eq!((card.tone, card.word), (Tone::Error, "stuck, needs a person"));
     }
 
     #[test]

@@ -73,16 +73,12 @@ pub fn shape(row: &TraceRow) -> Shape {
 #[must_use]
 pub fn scatter(rows: &[TraceRow], last_us: Option<i64>) -> Scatter {
     let rows = &rows[..rows.len().min(MARKS_MAX)];
-    let (Some(newest), Some(oldest)) = (
-        rows.iter().map(|r| r.start_us).max(),
-        rows.iter().map(|r| r.start_us).min(),
-    ) else {
+    let (Some(newest), Some(oldest)) =
+        (rows.iter().map(|r| r.start_us).max(), rows.iter().map(|r| r.start_us).min())
+    else {
         return Scatter::default();
     };
-    let span_us = last_us
-        .unwrap_or(newest - oldest)
-        .min(newest - oldest)
-        .max(WINDOW_MIN_US);
+    let span_us = last_us.unwrap_or(newest - oldest).min(newest - oldest).max(WINDOW_MIN_US);
     let start_us = newest - span_us;
     let (low, high) = domain(rows);
     let y = |us: i64| ((log(us) - low) / (high - low)).clamp(0.0, 1.0);
@@ -98,26 +94,17 @@ pub fn scatter(rows: &[TraceRow], last_us: Option<i64>) -> Scatter {
         })
         .collect();
     marks.sort_by_key(|m| m.shape != Shape::Ok);
-    let durations = duration_lines(low, high)
-        .into_iter()
-        .map(|us| GridLine { at: y(us), us })
-        .collect();
+    let durations =
+        duration_lines(low, high).into_iter().map(|us| GridLine { at: y(us), us }).collect();
     let step = round_time(span_us / 6);
     let first = start_us.div_euclid(step) * step + step;
     let moments = (0..12)
         .map(|i| first + i * step)
         .take_while(|us| *us < newest)
-        .map(|us| GridLine {
-            at: share(us - start_us, span_us),
-            us,
-        })
+        .map(|us| GridLine { at: share(us - start_us, span_us), us })
         .filter(|line| line.at < 0.97)
         .collect();
-    Scatter {
-        marks,
-        durations,
-        moments,
-    }
+    Scatter { marks, durations, moments }
 }
 
 /// The axis, as logarithms: what the marks need and a little air.
@@ -154,18 +141,12 @@ fn round_time(least_us: i64) -> i64 {
     step.map_or_else(|| round_step(least_us), |s| s * 1_000_000)
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "durations are far below 2^52 microseconds"
-)]
+#[expect(clippy::cast_precision_loss, reason = "durations are far below 2^52 microseconds")]
 fn log(us: i64) -> f64 {
     (us.max(1) as f64).log10()
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "windows are far below 2^52 microseconds"
-)]
+#[expect(clippy::cast_precision_loss, reason = "windows are far below 2^52 microseconds")]
 fn share(part: i64, whole: i64) -> f64 {
     part as f64 / whole as f64
 }
@@ -197,17 +178,9 @@ mod tests {
             row(120_000_000, 1_000_000, TraceStatus::Ok),
         ];
         let drawn = scatter(&rows, None);
-        assert!(
-            drawn
-                .marks
-                .windows(2)
-                .all(|w| w[0].x < w[1].x && w[0].y < w[1].y)
-        );
+        assert!(drawn.marks.windows(2).all(|w| w[0].x < w[1].x && w[0].y < w[1].y));
         let [a, b, c] = [drawn.marks[0].y, drawn.marks[1].y, drawn.marks[2].y];
-        assert!(
-            ((b - a) - (c - b)).abs() < 1e-9,
-            "equal factors are equal distances"
-        );
+        assert!(((b - a) - (c - b)).abs() < 1e-9, "equal factors are equal distances");
     }
 
     #[test]
@@ -219,10 +192,7 @@ mod tests {
             row(3, 10_000, TraceStatus::Compensated),
         ];
         let shapes: Vec<Shape> = scatter(&rows, None).marks.iter().map(|m| m.shape).collect();
-        assert_eq!(
-            shapes,
-            [Shape::Ok, Shape::Error, Shape::Slow, Shape::Compensated]
-        );
+        assert_eq!(shapes, [Shape::Ok, Shape::Error, Shape::Slow, Shape::Compensated]);
     }
 
     #[test]
@@ -235,25 +205,17 @@ mod tests {
 
     #[test]
     fn there_are_at_most_four_durations_and_a_thousand_marks() {
-        let rows: Vec<TraceRow> = (0..1_500_i64)
-            .map(|i| row(i * 200_000, 50 + i * i * 40, TraceStatus::Ok))
-            .collect();
+        let rows: Vec<TraceRow> =
+            (0..1_500_i64).map(|i| row(i * 200_000, 50 + i * i * 40, TraceStatus::Ok)).collect();
         let drawn = scatter(&rows, None);
         assert_eq!(drawn.marks.len(), MARKS_MAX);
-        assert!(
-            (2..=4).contains(&drawn.durations.len()),
-            "{:?}",
-            drawn.durations
-        );
+        assert!((2..=4).contains(&drawn.durations.len()), "{:?}", drawn.durations);
         assert!(drawn.moments.len() <= 7 && drawn.moments.iter().all(|m| m.us % 1_000_000 == 0));
     }
 
     #[test]
     fn a_window_leaves_out_what_is_older() {
-        let rows = [
-            row(0, 10, TraceStatus::Ok),
-            row(100_000_000, 10, TraceStatus::Ok),
-        ];
+        let rows = [row(0, 10, TraceStatus::Ok), row(100_000_000, 10, TraceStatus::Ok)];
         assert_eq!(scatter(&rows, Some(60_000_000)).marks.len(), 1);
     }
 }

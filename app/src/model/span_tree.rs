@@ -59,11 +59,7 @@ impl SpanTree {
         count_below(&mut nodes);
         let start_us = nodes.iter().map(|n| n.start_us).min().unwrap_or(0);
         let end_us = nodes.iter().map(|n| n.end_us).max().unwrap_or(0);
-        Self {
-            nodes,
-            start_us,
-            end_us: end_us.max(start_us + 1),
-        }
+        Self { nodes, start_us, end_us: end_us.max(start_us + 1) }
     }
 
     /// From the first start to the last end.
@@ -173,9 +169,8 @@ impl<'a> Builder<'a> {
                 Some(parent) if !self.known.contains_key(parent) => {
                     let seed = Seed::Missing(parent);
                     if !seeds.iter().any(|(_, s)| *s == seed) {
-                        let first = self.children[parent]
-                            .first()
-                            .map_or(0, |&i| self.spans[i].start_us);
+                        let first =
+                            self.children[parent].first().map_or(0, |&i| self.spans[i].start_us);
                         seeds.push((first, seed));
                     }
                 }
@@ -291,10 +286,7 @@ pub(crate) mod tests {
     }
 
     fn ids(tree: &SpanTree) -> Vec<(&str, usize)> {
-        tree.nodes
-            .iter()
-            .map(|n| (n.id.as_str(), n.depth))
-            .collect()
+        tree.nodes.iter().map(|n| (n.id.as_str(), n.depth)).collect()
     }
 
     #[test]
@@ -306,10 +298,7 @@ pub(crate) mod tests {
             span("early", Some("root"), 10, 10),
         ];
         let tree = SpanTree::new(&spans);
-        assert_eq!(
-            ids(&tree),
-            [("root", 0), ("early", 1), ("grandchild", 2), ("late", 1)]
-        );
+        assert_eq!(ids(&tree), [("root", 0), ("early", 1), ("grandchild", 2), ("late", 1)]);
         assert_eq!(tree.nodes[0].below, 3);
         assert_eq!(tree.children(0).collect::<Vec<_>>(), [1, 3]);
         assert_eq!(tree.roots().collect::<Vec<_>>(), [0]);
@@ -317,40 +306,26 @@ pub(crate) mod tests {
 
     #[test]
     fn children_of_a_parent_that_is_not_kept_hang_under_a_missing_span() {
-        let spans = [
-            span("a", Some("gone"), 5, 10),
-            span("b", Some("gone"), 2, 4),
-        ];
+        let spans = [span("a", Some("gone"), 5, 10), span("b", Some("gone"), 2, 4)];
         let tree = SpanTree::new(&spans);
         assert_eq!(ids(&tree), [("gone", 0), ("b", 1), ("a", 1)]);
         assert_eq!(
-            (
-                tree.nodes[0].span,
-                tree.nodes[0].start_us,
-                tree.nodes[0].end_us
-            ),
+            (tree.nodes[0].span, tree.nodes[0].start_us, tree.nodes[0].end_us),
             (None, 2, 15)
         );
     }
 
     #[test]
     fn a_loop_of_parents_is_cut_and_every_span_is_shown_once() {
-        let spans = [
-            span("a", Some("b"), 0, 1),
-            span("b", Some("a"), 1, 1),
-            span("c", Some("c"), 2, 1),
-        ];
+        let spans =
+            [span("a", Some("b"), 0, 1), span("b", Some("a"), 1, 1), span("c", Some("c"), 2, 1)];
         let tree = SpanTree::new(&spans);
         assert_eq!(ids(&tree), [("a", 0), ("b", 1), ("c", 0)]);
     }
 
     #[test]
     fn two_spans_of_one_id_are_both_shown() {
-        let spans = [
-            span("a", None, 0, 9),
-            span("a", None, 1, 1),
-            span("b", Some("a"), 2, 1),
-        ];
+        let spans = [span("a", None, 0, 9), span("a", None, 1, 1), span("b", Some("a"), 2, 1)];
         assert_eq!(SpanTree::new(&spans).nodes.len(), 3);
     }
 

@@ -5,7 +5,7 @@
 use contract::{
     order::{EventView, OrderStatus, OrderView, StepMark},
     saga::SagaStatus,
-    trace::{Level, LogView, SpanView, TraceView},
+    trace::{Level, LogView, SpanKind, SpanView, TraceView},
     transaction::TxMessageKind as Kind,
 };
 
@@ -19,7 +19,7 @@ pub fn outcome(order: &OrderView) -> (&'static str, Tone) {
         s.compensations
             .iter()
             .flatten()
-            .any(|c| c.mark == StepMark::Done)
+            .any(|c| matches!(c.mark, StepMark::Done | StepMark::Undone))
     });
     match (order.row.status, saga) {
         (_, Some(SagaStatus::Stuck)) => ("Stuck", Tone::Error),
@@ -50,11 +50,7 @@ pub fn event_tone(name: &str) -> Tone {
 /// The event that is selected when the address names none: the refusal, else the last.
 #[must_use]
 pub fn first_choice(events: &[EventView]) -> Option<u64> {
-    events
-        .iter()
-        .find(|e| event_tone(&e.name) == Tone::Error)
-        .or(events.last())
-        .map(|e| e.version)
+    events.iter().find(|e| event_tone(&e.name) == Tone::Error).or(events.last()).map(|e| e.version)
 }
 
 /// The span in which an event was recorded: the innermost one of its moment, of `orders` if any.
@@ -90,7 +86,8 @@ pub fn is_of_event(line: &LogView, events: &[EventView], version: u64) -> bool {
     from < line.at_us && line.at_us <= events[index].at_us
 }
 
-/// The span of a message of the two-phase commit: same bank, the word in its name, nearest start.
+/// The span of a message of the two-phase commit: that of its bank, one of the words of its kind in
+/// the name, around its moment.
 #[must_use]
 pub fn span_of_message<'a>(
     kind: Kind,
@@ -98,23 +95,24 @@ pub fn span_of_message<'a>(
     at_us: i64,
     trace: &'a TraceView,
 ) -> Option<&'a SpanView> {
-    let word = match kind {
-        Kind::Prepare | Kind::VoteYes | Kind::VoteNo => "prepare",
-        Kind::Commit | Kind::DecideCommit => "commit",
-        Kind::Abort | Kind::DecideAbort => "abort",
-        Kind::Query | Kind::Answer => "outcome",
-        Kind::Ack | Kind::Unanswered | Kind::Begin | Kind::End => "",
+    let words: &[&str] = match kind {
+        Kind::Prepare | Kind::VoteYes | Kind::VoteNo => &["prepare"],
+        Kind::Commit | Kind::Abort | Kind::Ack => &["finish", "commit", "abort"],
+        Kind::DecideCommit | Kind::DecideAbort => &["decide", "decision"],
+        Kind::Query | Kind::Answer => &["outcome", "query"],
+        Kind::Begin | Kind::End | Kind::Unanswered => &["two-phase", "2pc", "transaction"],
     };
     let service = participant.unwrap_or("payments");
-    trace
-        .spans
-        .iter()
-        .filter(|s| s.service == service || s.attribute("peer.service") == Some(service))
-        .filter(|s| s.name.to_lowercase().contains(word))
-        .min_by_key(|s| {
-            let inside = s.start_us <= at_us && at_us <= s.start_us + s.duration_us;
-            (!inside, (s.start_us - at_us).abs())
-        })
+    let named = |s: &&SpanView| {
+        let name = s.name.to_lowercase();
+        words.iter().any(|word| name.contains(word))
+    };
+    let of_service =
+        |s: &&SpanView| s.service == service || s.attribute("server.address") == Some(service);
+    trace.spans.iter().filter(of_service).filter(named).min_by_key(|s| {
+        let inside = s.start_us <= at_us && at_us <= s.start_us + s.duration_us;
+        (s.service != service, s.kind != SpanKind::Server, !inside, (s.start_us - at_us).abs())
+    })
 }
 
 /// Which lines of the log are shown.
@@ -148,13 +146,7 @@ mod tests {
     use contract::trace::{TraceRow, TraceStatus};
 
     fn event(version: u64, name: &str, at_us: i64) -> EventView {
-        EventView {
-            version,
-            name: name.into(),
-            at_us,
-            summary: String::new(),
-            json: String::new(),
-        }
+        EventView { version, name: name.into(), at_us, summary: String::new(), json: String::new() }
     }
 
     fn line(at_us: i64, level: Level) -> LogView {
@@ -182,12 +174,7 @@ mod tests {
             services: vec![],
             order_id: None,
         };
-        TraceView {
-            row,
-            spans,
-            dropped: 0,
-            logs: vec![],
-        }
+        TraceView { row, spans, dropped: 0, logs: vec![] }
     }
 
     #[test]
@@ -218,9 +205,8 @@ mod tests {
     #[test]
     fn the_lines_of_an_event_are_those_that_led_to_it() {
         let events = [event(1, "a", 10), event(2, "b", 20)];
-        let of: Vec<bool> = [5, 10, 11, 20, 21]
-            .map(|at| is_of_event(&line(at, Level::Info), &events, 2))
-            .to_vec();
+        let of: Vec<bool> =
+            [5, 10, 11, 20, 21].map(|at| is_of_event(&line(at, Level::Info), &events, 2)).to_vec();
         assert_eq!(of, [false, false, true, true, false]);
         assert!(is_of_event(&line(5, Level::Info), &events, 1));
         assert!(!is_of_event(&line(5, Level::Info), &events, 9));
@@ -236,20 +222,14 @@ mod tests {
         let trace = trace(vec![other, prepare]);
         let found = span_of_message(Kind::VoteNo, Some("bank-customer"), 30, &trace);
         assert_eq!(found.map(|s| s.span_id.as_str()), Some("prepare"));
-        assert_eq!(
-            span_of_message(Kind::Commit, Some("bank-customer"), 30, &trace),
-            None
-        );
+        assert_eq!(span_of_message(Kind::Commit, Some("bank-customer"), 30, &trace), None);
     }
 
     #[test]
     fn the_warn_filter_shows_errors_too() {
         let levels = [Level::Info, Level::Warn, Level::Error];
         assert_eq!(levels.map(|l| LogFilter::Warn.lets(l)), [false, true, true]);
-        assert_eq!(
-            levels.map(|l| LogFilter::Error.lets(l)),
-            [false, false, true]
-        );
+        assert_eq!(levels.map(|l| LogFilter::Error.lets(l)), [false, false, true]);
         assert_eq!(levels.map(|l| LogFilter::All.lets(l)), [true, true, true]);
     }
 }

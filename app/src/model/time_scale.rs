@@ -57,10 +57,7 @@ impl TimeScale {
         let end_us = end_us.max(start_us + 1);
         let mut folds: Vec<Fold> = folds
             .iter()
-            .map(|f| Fold {
-                start_us: f.start_us.max(start_us),
-                end_us: f.end_us.min(end_us),
-            })
+            .map(|f| Fold { start_us: f.start_us.max(start_us), end_us: f.end_us.min(end_us) })
             .filter(|f| f.start_us < f.end_us)
             .collect();
         let removed: i64 = folds.iter().map(|f| f.removed_us()).sum();
@@ -69,12 +66,7 @@ impl TimeScale {
         }
         let count = folds.len().max(1);
         let fold_width = FOLD_WIDTH.min(FOLDS_WIDTH_MAX / to_f64(count));
-        Self {
-            start_us,
-            end_us,
-            folds,
-            fold_width,
-        }
+        Self { start_us, end_us, folds, fold_width }
     }
 
     /// The moment at the left end.
@@ -91,9 +83,7 @@ impl TimeScale {
 
     /// What is taken out, with the middle of the place where it was.
     pub fn folds(&self) -> impl Iterator<Item = (f64, Fold)> + '_ {
-        self.folds
-            .iter()
-            .map(|f| (self.at(f.start_us) + self.fold_width / 2.0, *f))
+        self.folds.iter().map(|f| (self.at(f.start_us) + self.fold_width / 2.0, *f))
     }
 
     /// Width of each folded place, as a share of the axis.
@@ -122,11 +112,7 @@ impl TimeScale {
         let (mut low, mut high) = (self.start_us, self.end_us);
         while high - low > 1 {
             let middle = low + (high - low) / 2;
-            if self.at(middle) <= at {
-                low = middle
-            } else {
-                high = middle
-            }
+            if self.at(middle) <= at { low = middle } else { high = middle }
         }
         if at >= 1.0 { self.end_us } else { low }
     }
@@ -196,11 +182,7 @@ pub fn round_step(least: i64) -> i64 {
 /// only waits (for an answer, a message, a fault's delay or its next step).
 #[must_use]
 pub fn waits(tree: &SpanTree, spans: &[SpanView]) -> Vec<Fold> {
-    let mut moments: Vec<i64> = tree
-        .nodes
-        .iter()
-        .flat_map(|n| [n.start_us, n.end_us])
-        .collect();
+    let mut moments: Vec<i64> = tree.nodes.iter().flat_map(|n| [n.start_us, n.end_us]).collect();
     moments.sort_unstable();
     moments.dedup();
     let long: Vec<(i64, i64)> = moments
@@ -219,10 +201,7 @@ pub fn waits(tree: &SpanTree, spans: &[SpanView]) -> Vec<Fold> {
         .map(|(from, to)| {
             // A little of the wait stays on both sides, so that bars are seen to go on.
             let margin = (rest / 12).clamp(1_000, (to - from) / 10);
-            Fold {
-                start_us: from + margin,
-                end_us: to - margin,
-            }
+            Fold { start_us: from + margin, end_us: to - margin }
         })
         .collect()
 }
@@ -269,10 +248,7 @@ mod tests {
 
     #[test]
     fn a_folded_wait_takes_little_room_and_the_ends_stay_at_the_ends() {
-        let fold = Fold {
-            start_us: 100,
-            end_us: 900,
-        };
+        let fold = Fold { start_us: 100, end_us: 900 };
         let scale = TimeScale::new(0, 1_000, &[fold]);
         assert!(near(scale.at(0), 0.0) && near(scale.at(1_000), 1.0));
         assert!(near(scale.at(100), 0.5 * (1.0 - FOLD_WIDTH)));
@@ -284,14 +260,7 @@ mod tests {
 
     #[test]
     fn every_place_has_the_moment_that_stands_there() {
-        let scale = TimeScale::new(
-            0,
-            1_000_000,
-            &[Fold {
-                start_us: 200_000,
-                end_us: 700_000,
-            }],
-        );
+        let scale = TimeScale::new(0, 1_000_000, &[Fold { start_us: 200_000, end_us: 700_000 }]);
         for us in [0, 1, 150_000, 450_000, 800_000, 1_000_000] {
             assert!((scale.moment(scale.at(us)) - us).abs() <= 1, "{us}");
         }
@@ -299,29 +268,20 @@ mod tests {
 
     #[test]
     fn zooming_clips_folds_and_a_range_inside_a_fold_is_shown_unfolded() {
-        let fold = Fold {
-            start_us: 100,
-            end_us: 900,
-        };
+        let fold = Fold { start_us: 100, end_us: 900 };
         assert_eq!(TimeScale::new(0, 500, &[fold]).folds().count(), 1);
         assert_eq!(TimeScale::new(200, 500, &[fold]).folds().count(), 0);
     }
 
     #[test]
     fn ticks_stand_at_round_offsets_and_never_inside_a_fold() {
-        let fold = Fold {
-            start_us: 170_000,
-            end_us: 2_140_000,
-        };
+        let fold = Fold { start_us: 170_000, end_us: 2_140_000 };
         let scale = TimeScale::new(0, 2_206_000, &[fold]);
         let ticks = scale.ticks(0, 10);
         let at: Vec<i64> = ticks.iter().map(|t| t.us / 1_000).collect();
         assert_eq!(at, [0, 25, 50, 75, 100, 125, 150, 2_175, 2_200]);
         assert!(ticks.windows(2).all(|w| w[0].at < w[1].at));
-        assert_eq!(
-            [1, 3, 7, 21, 26, 99].map(round_step),
-            [1, 5, 10, 25, 50, 100]
-        );
+        assert_eq!([1, 3, 7, 21, 26, 99].map(round_step), [1, 5, 10, 25, 50, 100]);
     }
 
     #[test]
@@ -349,10 +309,7 @@ mod tests {
 
     #[test]
     fn time_between_spans_of_a_saga_is_a_wait() {
-        let spans = [
-            span("root", None, 0, 10_000),
-            span("later", Some("root"), 5_000_000, 10_000),
-        ];
+        let spans = [span("root", None, 0, 10_000), span("later", Some("root"), 5_000_000, 10_000)];
         assert_eq!(waits(&SpanTree::new(&spans), &spans).len(), 1);
     }
 }

@@ -69,7 +69,9 @@ mod tests {
 
     #[test]
     fn every_tone_is_found_by_its_word_and_an_unknown_word_is_neutral() {
-        for tone in [Tone::Ok, Tone::Warn, Tone::Error, Tone::Open, Tone::Half, Tone::Comp, Tone::Info] {
+        for tone in
+            [Tone::Ok, Tone::Warn, Tone::Error, Tone::Open, Tone::Half, Tone::Comp, Tone::Info]
+        {
             assert_eq!(Tone::from_word(tone.word()), tone);
         }
         assert_eq!(Tone::from_word("purple"), Tone::Neutral);

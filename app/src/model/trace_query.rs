@@ -8,11 +8,7 @@ pub const MIN_DURATIONS_MS: [u64; 7] = [10, 50, 100, 250, 500, 1_000, 2_000];
 /// Reads the filters of an address: `get` answers for each name. What cannot be read is left out.
 /// The time range is the whole page's and not a filter.
 pub fn from_address(get: impl Fn(&str) -> Option<String>) -> TraceQuery {
-    let text = |name: &str| {
-        get(name)
-            .map(|v| v.trim().to_owned())
-            .filter(|v| !v.is_empty())
-    };
+    let text = |name: &str| get(name).map(|v| v.trim().to_owned()).filter(|v| !v.is_empty());
     TraceQuery {
         service: text("service"),
         operation: text("operation"),
@@ -35,9 +31,7 @@ pub fn to_address(query: &TraceQuery, extra: &[(&str, &str)]) -> String {
         ("tag", query.tag.as_deref()),
     ];
     let mut address = String::new();
-    let given = filters
-        .into_iter()
-        .filter_map(|(name, value)| Some((name, value?)));
+    let given = filters.into_iter().filter_map(|(name, value)| Some((name, value?)));
     for (name, value) in given.chain(extra.iter().copied()) {
         address.push(if address.is_empty() { '?' } else { '&' });
         address.push_str(name);
@@ -58,13 +52,9 @@ pub const fn status_word(status: TraceStatus) -> &'static str {
 }
 
 fn parse_status(word: &str) -> Option<TraceStatus> {
-    [
-        TraceStatus::Ok,
-        TraceStatus::Compensated,
-        TraceStatus::Error,
-    ]
-    .into_iter()
-    .find(|s| status_word(*s) == word)
+    [TraceStatus::Ok, TraceStatus::Compensated, TraceStatus::Error]
+        .into_iter()
+        .find(|s| status_word(*s) == word)
 }
 
 /// Which filter to loosen when nothing matches, the narrowest first.
@@ -113,49 +103,28 @@ mod tests {
         assert_eq!(address, "?service=gateway&status=compensated&min=1000");
         let read = from_address(|name| {
             let pairs = address.trim_start_matches('?').split('&');
-            pairs
-                .filter_map(|p| p.split_once('='))
-                .find(|p| p.0 == name)
-                .map(|p| p.1.to_owned())
+            pairs.filter_map(|p| p.split_once('=')).find(|p| p.0 == name).map(|p| p.1.to_owned())
         });
         assert_eq!(read, query);
     }
 
     #[test]
     fn values_are_escaped_and_an_empty_query_has_no_question_mark() {
-        let query = TraceQuery {
-            tag: Some("order.id=a&b".into()),
-            ..TraceQuery::default()
-        };
-        assert_eq!(
-            to_address(&query, &[("span", "1f")]),
-            "?tag=order.id%3Da%26b&span=1f"
-        );
+        let query = TraceQuery { tag: Some("order.id=a&b".into()), ..TraceQuery::default() };
+        assert_eq!(to_address(&query, &[("span", "1f")]), "?tag=order.id%3Da%26b&span=1f");
         assert_eq!(to_address(&TraceQuery::default(), &[]), "");
     }
 
     #[test]
     fn what_cannot_be_read_is_no_filter() {
-        let read = from_address(|name| {
-            Some(if name == "tag" {
-                "  ".into()
-            } else {
-                "??".into()
-            })
-        });
-        assert_eq!(
-            (read.status, read.min_duration_ms, read.tag),
-            (None, None, None)
-        );
+        let read = from_address(|name| Some(if name == "tag" { "  ".into() } else { "??".into() }));
+        assert_eq!((read.status, read.min_duration_ms, read.tag), (None, None, None));
     }
 
     #[test]
     fn the_narrowest_filter_is_the_one_to_loosen() {
-        let query = TraceQuery {
-            service: Some("a".into()),
-            tag: Some("b=c".into()),
-            ..Default::default()
-        };
+        let query =
+            TraceQuery { service: Some("a".into()), tag: Some("b=c".into()), ..Default::default() };
         assert_eq!(to_loosen(&query), Some("the tag"));
         assert_eq!(to_loosen(&TraceQuery::default()), None);
     }

@@ -52,23 +52,13 @@ pub fn bar(
     let node = tree.nodes.get(row)?;
     let (x, width) = scale.bar(node.start_us, node.end_us)?;
     let held = critical_path::injected_us(node, spans);
-    let injected = if held > 0 {
-        scale.at(node.start_us + held) - x
-    } else {
-        0.0
-    };
+    let injected = if held > 0 { scale.at(node.start_us + held) - x } else { 0.0 };
     let critical = path
         .iter()
         .filter(|s| s.row == Some(row))
         .filter_map(|s| scale.bar(s.start_us, s.end_us))
         .collect();
-    Some(Bar {
-        x,
-        width,
-        injected: injected.clamp(0.0, width),
-        critical,
-        label: label(x, width),
-    })
+    Some(Bar { x, width, injected: injected.clamp(0.0, width), critical, label: label(x, width) })
 }
 
 fn label(x: f64, width: f64) -> Label {
@@ -113,9 +103,8 @@ pub fn telling(tree: &SpanTree, spans: &[SpanView], path: &[Segment], most: usiz
             on_path[row] += segment.end_us - segment.start_us;
         }
     }
-    let mut ranked: Vec<(i64, usize)> = (0..tree.nodes.len())
-        .map(|row| (score(tree, spans, on_path[row], row), row))
-        .collect();
+    let mut ranked: Vec<(i64, usize)> =
+        (0..tree.nodes.len()).map(|row| (score(tree, spans, on_path[row], row), row)).collect();
     ranked.sort_by_key(|&(score, row)| (-score, row));
     ranked.truncate(most);
     let mut rows: Vec<usize> = ranked.into_iter().map(|(_, row)| row).collect();
@@ -123,17 +112,11 @@ pub fn telling(tree: &SpanTree, spans: &[SpanView], path: &[Segment], most: usiz
     let mut open: Vec<usize> = Vec::new();
     rows.into_iter()
         .map(|row| {
-            while open
-                .last()
-                .is_some_and(|&top| row > top + tree.nodes[top].below)
-            {
+            while open.last().is_some_and(|&top| row > top + tree.nodes[top].below) {
                 open.pop();
             }
             open.push(row);
-            Telling {
-                row,
-                depth: open.len() - 1,
-            }
+            Telling { row, depth: open.len() - 1 }
         })
         .collect()
 }
@@ -155,13 +138,17 @@ fn score(tree: &SpanTree, spans: &[SpanView], on_path_us: i64, row: usize) -> i6
     if critical_path::injected_us(node, spans) > 0 {
         score += 300;
     }
-    if named(&[
-        "prepare", "vote", "decision", "commit", "abort", "refund", "release", "cancel",
-    ]) {
+    let acts = !matches!(span.kind, SpanKind::Client | SpanKind::Producer);
+    if named(&["prepare", "vote", "decision", "decide", "commit", "abort", "finish"])
+        || acts && named(&["refund", "release", "cancel"])
+    {
         score += 120;
     }
-    if named(&["authorize", "reserve", "confirm", "place"]) {
+    if acts && named(&["authorize", "reserve", "confirm", "place"]) {
         score += 100;
+    }
+    if is_mirrored(tree, spans, row) {
+        score -= 200;
     }
     score += match span.kind {
         SpanKind::Server | SpanKind::Consumer => 60,
@@ -174,6 +161,29 @@ fn score(tree: &SpanTree, spans: &[SpanView], on_path_us: i64, row: usize) -> i6
     }
     let total = tree.duration_us();
     score + 100 * (node.end_us - node.start_us) / total + 200 * on_path_us / total
+}
+
+/// A call whose answering side is in the trace too, under the same name: one of them is enough.
+fn is_mirrored(tree: &SpanTree, spans: &[SpanView], row: usize) -> bool {
+    let span = |row: usize| tree.nodes[row].span.and_then(|i| spans.get(i));
+    let Some(own) = span(row).filter(|s| !s.error) else { return false };
+    let same = |child: &SpanView| match (own.kind, child.kind) {
+        (SpanKind::Client, SpanKind::Server) => own.name == child.name,
+        (SpanKind::Producer, SpanKind::Consumer) => true,
+        _ => false,
+    };
+    tree.nodes[row].parent.is_some() && tree.children(row).filter_map(span).any(same)
+}
+
+/// A shorter name where the route's own words say enough: `bank-customer prepare` for
+/// `POST /transactions/{id}/prepare`.
+#[must_use]
+pub fn short_name(span: &SpanView) -> String {
+    let tail = span.name.rsplit_once("}/").map(|(_, tail)| tail);
+    match tail {
+        Some(tail) if !tail.is_empty() => format!("{} {}", span.service, tail.replace('/', " ")),
+        _ => span.name.clone(),
+    }
 }
 
 /// What a row is called for people: a failed try says what it failed of.
@@ -199,9 +209,7 @@ pub fn is_compensation(span: &SpanView) -> bool {
         return true;
     }
     let name = span.name.to_lowercase();
-    ["release", "refund", "compensat", "undo"]
-        .iter()
-        .any(|w| name.contains(w))
+    ["release", "refund", "compensat", "undo"].iter().any(|w| name.contains(w))
 }
 
 #[cfg(test)]
@@ -232,34 +240,20 @@ mod tests {
 
     #[test]
     fn a_span_of_no_length_still_has_a_bar_and_one_outside_the_zoom_has_none() {
-        let spans = [
-            span("root", None, 0, 1_000),
-            span("mark", Some("root"), 500, 0),
-        ];
+        let spans = [span("root", None, 0, 1_000), span("mark", Some("root"), 500, 0)];
         let tree = SpanTree::new(&spans);
         let mark = bar(&tree, &spans, &[], &TimeScale::new(0, 1_000, &[]), 1).unwrap();
         assert_eq!((mark.x, mark.width, mark.label), (0.5, 0.0, Label::After));
-        assert_eq!(
-            bar(&tree, &spans, &[], &TimeScale::new(600, 1_000, &[]), 1),
-            None
-        );
+        assert_eq!(bar(&tree, &spans, &[], &TimeScale::new(600, 1_000, &[]), 1), None);
     }
 
     #[test]
     fn the_injected_part_is_never_longer_than_the_bar_even_when_folded() {
         let mut slow = span("slow", None, 0, 2_030_000);
-        slow.attributes
-            .push((critical_path::INJECTED_DELAY_MS.into(), "9000".into()));
+        slow.attributes.push((critical_path::INJECTED_DELAY_MS.into(), "9000".into()));
         let spans = [slow];
         let tree = SpanTree::new(&spans);
-        let scale = TimeScale::new(
-            0,
-            2_100_000,
-            &[Fold {
-                start_us: 100_000,
-                end_us: 1_900_000,
-            }],
-        );
+        let scale = TimeScale::new(0, 2_100_000, &[Fold { start_us: 100_000, end_us: 1_900_000 }]);
         let bar = bar(&tree, &spans, &[], &scale, 0).unwrap();
         assert!(bar.injected <= bar.width && bar.injected > 0.0);
     }
@@ -287,9 +281,7 @@ mod tests {
     #[test]
     fn the_telling_spans_leave_out_the_database_first_and_keep_their_order_and_depth() {
         let mut spans = story();
-        spans[2]
-            .attributes
-            .push(("db.system.name".into(), "sqlite".into()));
+        spans[2].attributes.push(("db.system.name".into(), "sqlite".into()));
         let tree = SpanTree::new(&spans);
         let path = critical_path::critical_path(&tree);
         let rows = telling(&tree, &spans, &path, 3);
@@ -302,17 +294,37 @@ mod tests {
     }
 
     #[test]
+    fn a_call_and_its_answer_are_one_row_of_the_short_waterfall() {
+        let mut call = span("POST /orders", Some("root"), 10, 900);
+        call.span_id = "call".into();
+        call.kind = SpanKind::Client;
+        let mut answer = span("POST /orders", Some("call"), 11, 898);
+        answer.span_id = "answer".into();
+        answer.kind = SpanKind::Server;
+        let spans = [span("root", None, 0, 1_000), call, answer];
+        let tree = SpanTree::new(&spans);
+        let rows: Vec<usize> = telling(&tree, &spans, &[], 2).iter().map(|r| r.row).collect();
+        assert_eq!(rows, [0, 2]);
+    }
+
+    #[test]
+    fn a_route_with_a_parameter_is_called_by_its_service_and_its_last_word() {
+        let mut prepare = span("POST /transactions/{id}/prepare", None, 0, 1);
+        prepare.service = "bank-customer".into();
+        assert_eq!(short_name(&prepare), "bank-customer prepare");
+        for name in ["GET /users/{id}", "process payment.authorize"] {
+            assert_eq!(short_name(&span(name, None, 0, 1)), name);
+        }
+    }
+
+    #[test]
     fn a_failed_call_says_its_status_and_flags() {
         let mut failed = span("try 1", None, 0, 1);
         assert_eq!(failure(&failed), None);
         failed.error = true;
         assert_eq!(failure(&failed).as_deref(), Some("failed"));
-        failed
-            .attributes
-            .push(("http.response.status_code".into(), "503".into()));
-        failed
-            .attributes
-            .push(("mesh.response_flags".into(), "UF".into()));
+        failed.attributes.push(("http.response.status_code".into(), "503".into()));
+        failed.attributes.push(("mesh.response_flags".into(), "UF".into()));
         assert_eq!(failure(&failed).as_deref(), Some("503 UF"));
     }
 }

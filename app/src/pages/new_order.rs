@@ -1,26 +1,45 @@
 //! The place-order form as a page of its own: works without JavaScript.
 
-use crate::{ask, browser, model::format};
+use crate::{ask, model::format};
 use contract::shop::{CustomerView, ProductView};
 use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::use_query_map;
+use serde::{Deserialize, Serialize};
 
-/// What is offered: products and customers, or why not.
-type Offer = Result<(Vec<ProductView>, Vec<CustomerView>), ask::AskError>;
+/// What the form offers, and what is chosen in it already.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Offer {
+    products: Vec<ProductView>,
+    customers: Vec<CustomerView>,
+    /// Customer, product and quantity of the order to place again.
+    again: Option<(String, String, u32)>,
+}
 
-async fn offer() -> Offer {
-    Ok((ask::products().await?, ask::customers().await?))
+async fn offer(again: Option<String>) -> Result<Offer, ask::AskError> {
+    let again = match again {
+        None => None,
+        // An order that is not kept any more is no reason to refuse the form.
+        Some(id) => ask::order(id).await.ok().and_then(|order| {
+            let line = order.lines.into_iter().next()?;
+            Some((order.row.user_id, line.product_id, line.quantity))
+        }),
+    };
+    let (products, customers) = (ask::products().await?, ask::customers().await?);
+    Ok(Offer { products, customers, again })
 }
 
 /// A key for this form, so that sending it twice places one order.
+#[cfg(feature = "ssr")]
 fn form_key() -> String {
-    if cfg!(feature = "ssr") {
-        let nonce = leptos::nonce::Nonce::new().to_string();
-        nonce.chars().filter(char::is_ascii_alphanumeric).collect()
-    } else {
-        browser::random_key()
-    }
+    let nonce = leptos::nonce::Nonce::new().to_string();
+    nonce.chars().filter(char::is_ascii_alphanumeric).collect()
+}
+
+/// In the browser the key is only needed when the page was reached without loading it.
+#[cfg(not(feature = "ssr"))]
+fn form_key() -> String {
+    crate::browser::random_key()
 }
 
 /// The page.
@@ -28,7 +47,8 @@ fn form_key() -> String {
 pub fn NewOrderPage() -> impl IntoView {
     let query = use_query_map();
     let error = move || query.with(|query| query.get("error")).filter(|text| !text.is_empty());
-    let offered = Resource::new(|| (), |()| offer());
+    let again = Memo::new(move |_| query.with(|query| query.get("again")));
+    let offered = Resource::new(move || again.get(), offer);
     view! {
         <Title text="Place order"/>
         <article class="reading">
@@ -37,8 +57,11 @@ pub fn NewOrderPage() -> impl IntoView {
             <Suspense>
                 {move || Suspend::new(async move {
                     match offered.await {
-                        Ok((products, customers)) => form(products, customers),
-                        Err(error) => view! { <p class="form-error" role="alert">{error.to_string()}</p> }.into_any(),
+                        Ok(offer) => form(offer),
+                        Err(error) => {
+                            let text = error.to_string();
+                            view! { <p class="form-error" role="alert">{text}</p> }.into_any()
+                        }
                     }
                 })}
             </Suspense>
@@ -47,19 +70,24 @@ pub fn NewOrderPage() -> impl IntoView {
     .into_any()
 }
 
-fn form(products: Vec<ProductView>, customers: Vec<CustomerView>) -> AnyView {
-    let products = products
+fn form(offer: Offer) -> AnyView {
+    let (user, product, quantity) = offer.again.unwrap_or((String::new(), String::new(), 1));
+    let products = offer
+        .products
         .into_iter()
-        .map(|product| {
-            let text = format!("{}, {}", product.name, format::money(product.price));
-            view! { <option value=product.product_id>{text}</option> }
+        .map(|item| {
+            let text = format!("{}, {}", item.name, format::money(item.price));
+            let chosen = item.product_id == product;
+            view! { <option value=item.product_id selected=chosen>{text}</option> }
         })
         .collect_view();
-    let customers = customers
+    let customers = offer
+        .customers
         .into_iter()
         .map(|customer| {
             let text = format!("{}, {}", customer.name, customer.note);
-            view! { <option value=customer.user_id>{text}</option> }
+            let chosen = customer.user_id == user;
+            view! { <option value=customer.user_id selected=chosen>{text}</option> }
         })
         .collect_view();
     view! {
@@ -75,7 +103,7 @@ fn form(products: Vec<ProductView>, customers: Vec<CustomerView>) -> AnyView {
             </label>
             <label class="field">
                 <span>"Quantity"</span>
-                <input type="number" name="quantity" min="1" max="100" value="1"/>
+                <input type="number" name="quantity" min="1" max="100" value=quantity/>
             </label>
             <div class="actions">
                 <button type="submit" class="button primary">"Place order"</button>

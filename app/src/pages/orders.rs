@@ -2,10 +2,7 @@
 
 use crate::{
     ask,
-    frame::{
-        Command,
-        state::use_commands,
-    },
+    frame::{Command, state::use_commands},
     live::use_live,
     model::{format, tone::Tone},
     pages::live::feed_model,
@@ -25,7 +22,7 @@ const TABS: [(Option<OrderStatus>, &str); 5] = [
     (Some(OrderStatus::Shipped), "Shipped"),
 ];
 /// Between the cursors of earlier pages in the address.
-const JOINT: char = '~';
+const JOINT: char = ',';
 /// Earlier pages that the address remembers; further back there is only the first page.
 const TRAIL_MAX: usize = 20;
 
@@ -91,10 +88,7 @@ impl Place {
 pub fn OrdersPage() -> impl IntoView {
     let query = use_query_map();
     let place = Memo::new(move |_| query.with(Place::parse));
-    let page = Resource::new(
-        move || place.get(),
-        |place| ask::orders(place.status, place.cursor),
-    );
+    let page = Resource::new(move || place.get(), |place| ask::orders(place.status, place.cursor));
     let links = TABS
         .into_iter()
         .map(|(status, text)| {
@@ -122,7 +116,11 @@ pub fn OrdersPage() -> impl IntoView {
                         Err(error) => view! {
                             <div class="panel-error" role="alert">
                                 <p>{error.to_string()}</p>
-                                <button type="button" class="button" on:click=move |_| page.refetch()>"Retry"</button>
+                                <button
+                                    type="button" class="button" on:click=move |_| page.refetch()
+                                >
+                                    "Retry"
+                                </button>
                             </div>
                         }
                         .into_any(),
@@ -210,20 +208,26 @@ fn order_row(first: OrderRow) -> AnyView {
         newest.get().filter(|row| row.version >= start.version).unwrap_or_else(|| start.clone())
     });
     let steps = Signal::derive(move || row.with(|row| row.steps));
-    let tone = move || row.with(|row| match feed_model::tone(row) {
-        Tone::Neutral if row.status == OrderStatus::Processing => Tone::Info.class(),
-        tone => tone.class(),
+    let tone = move || {
+        row.with(|row| match feed_model::tone(row) {
+            Tone::Neutral if row.status == OrderStatus::Processing => Tone::Info.class(),
+            tone => tone.class(),
+        })
+    };
+    let took = Memo::new(move |_| {
+        row.with(|row| match row.took_us {
+            Some(took) => format::took(took),
+            None if live.now_us().get() == 0 => "–".to_owned(),
+            None => format::took(live.now_us().get() - row.placed_at_us),
+        })
     });
-    let took = Memo::new(move |_| row.with(|row| match row.took_us {
-        Some(took) => format::took(took),
-        None if live.now_us().get() == 0 => "–".to_owned(),
-        None => format::took(live.now_us().get() - row.placed_at_us),
-    }));
     let mine = feed_model::yours(&first).then(|| view! { <span class="tag">"Yours"</span> });
     view! {
         <tr>
             <td>
-                <a class="mono" href=format!("/orders/{}", first.order_id)>{first.order_id.clone()}</a>
+                <a class="mono" href=format!("/orders/{}", first.order_id)>
+                    {first.order_id.clone()}
+                </a>
                 {mine}
             </td>
             <td>{first.user_id.clone()}</td>
@@ -277,7 +281,7 @@ mod tests {
     fn pages_are_walked_to_older_orders_and_back() {
         let first = Place { status: Some(OrderStatus::Confirmed), ..Place::default() };
         let third = first.older("B".into()).older("C".into());
-        assert_eq!(third.address(), "/orders?status=confirmed&cursor=C&trail=~B");
+        assert_eq!(third.address(), "/orders?status=confirmed&cursor=C&trail=%2CB");
         let second = third.newer().unwrap_or_default();
         assert_eq!(second, first.older("B".into()));
         assert_eq!(second.newer(), Some(first.clone()));
@@ -297,10 +301,14 @@ mod tests {
 
     #[test]
     fn the_address_is_read_as_it_is_written() {
-        let place = Place { status: None, cursor: Some("a/b c".into()), trail: vec![String::new(), "x".into()] };
+        let place = Place {
+            status: None,
+            cursor: Some("a/b c".into()),
+            trail: vec![String::new(), "x".into()],
+        };
         let mut query = ParamsMap::new();
         query.insert("cursor", "a/b c".to_owned());
-        query.insert("trail", "~x".to_owned());
+        query.insert("trail", ",x".to_owned());
         assert_eq!(Place::parse(&query), place);
         assert!(place.address().starts_with("/orders?cursor=a%2Fb"));
     }

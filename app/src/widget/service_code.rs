@@ -26,7 +26,8 @@ pub fn ServiceCode(
     let class = format!("code {}", service_class(&service));
     let code = service::code(&service);
     if alone {
-        view! { <span class=class role="img" aria-label=service.clone() title=service>{code}</span> }
+        let name = service.clone();
+        view! { <span class=class role="img" aria-label=name title=service>{code}</span> }
             .into_any()
     } else {
         view! { <span class=class aria-hidden="true">{code}</span> }.into_any()

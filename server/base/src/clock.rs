@@ -1,4 +1,5 @@
-//! Wall-clock time as an argument: real in the program, driven by tokio's (pausable) clock in tests.
+//! Wall-clock time as an argument: real in the program, driven by tokio's (pausable) clock in
+//! tests.
 
 use std::{
     sync::Arc,

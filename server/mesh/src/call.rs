@@ -14,6 +14,9 @@ const TIMEOUT_DEFAULT: Duration = Duration::from_secs(5);
 /// Largest answer one service reads from another, bytes: a page of orders is far below it.
 const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// The trace context of calls that only look; its ids are never recorded.
+const UNSAMPLED: &str = "00-0123456789abcdef0123456789abcdef-0123456789abcdef-00";
+
 /// What a service makes its calls with.
 #[derive(Clone, Debug)]
 pub struct Caller {
@@ -95,19 +98,16 @@ impl Caller {
     }
 
     /// A GET of `path` at `destination`.
-    #[must_use]
     pub fn get(&self, destination: &'static str, path: impl AsRef<str>) -> Outbound {
         self.call(destination, Method::GET, path)
     }
 
     /// A POST to `path` at `destination`.
-    #[must_use]
     pub fn post(&self, destination: &'static str, path: impl AsRef<str>) -> Outbound {
         self.call(destination, Method::POST, path)
     }
 
     /// Any call. A path that is no valid URI path is asked for as `/`, which answers 404.
-    #[must_use]
     pub fn call(
         &self,
         destination: &'static str,
@@ -120,8 +120,15 @@ impl Caller {
         self.forward(destination, request).tags(Tags::default())
     }
 
+    /// A GET that only looks: marked unsampled (W3C Trace Context, section 3.2.2.5), so that
+    /// looking at the shop does not show as traffic of the shop.
+    pub fn look(&self, destination: &'static str, path: impl AsRef<str>) -> Outbound {
+        let mut request = Request::new(Body::empty());
+        *request.uri_mut() = path.as_ref().parse().unwrap_or_default();
+        self.forward(destination, request).header("traceparent", UNSAMPLED)
+    }
+
     /// A request that came from outside, on behalf of its sender: no client span is made for it.
-    #[must_use]
     pub fn forward(&self, destination: &'static str, mut request: Request) -> Outbound {
         // What another router noted about the request (its path parameters) is not for the next.
         request.extensions_mut().clear();

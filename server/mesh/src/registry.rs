@@ -32,9 +32,12 @@ struct Inner {
     clock: Clock,
     breaker: BreakerParams,
     endpoints: RwLock<BTreeMap<Arc<str>, Router>>,
-    routes: RwLock<BTreeMap<(Arc<str>, Arc<str>), Route>>,
+    routes: RwLock<BTreeMap<Ends, Route>>,
     transitions: broadcast::Sender<BreakerTransition>,
 }
+
+/// Caller and destination.
+type Ends = (Arc<str>, Arc<str>);
 
 /// The stack from one caller to one destination, and the breaker in it.
 #[derive(Clone, Debug)]
@@ -99,7 +102,7 @@ impl Mesh {
     }
 
     fn route(&self, caller: &str, destination: &str) -> Result<Route, MeshError> {
-        let key: (Arc<str>, Arc<str>) = (caller.into(), destination.into());
+        let key: Ends = (caller.into(), destination.into());
         if let Some(route) = self.0.routes.read().get(&key) {
             return Ok(route.clone());
         }
@@ -111,16 +114,13 @@ impl Mesh {
         Ok(routes.entry(key.clone()).or_insert_with(|| self.build(key)).clone())
     }
 
-    fn build(&self, ends: (Arc<str>, Arc<str>)) -> Route {
+    fn build(&self, ends: Ends) -> Route {
         let (segment, breaker) = self.segment(ends);
         Route { stack: segment.erase(), breaker }
     }
 
     /// The layers in the order of [`crate::stack::LAYERS`], and the breaker among them.
-    fn segment(
-        &self,
-        (caller, destination): (Arc<str>, Arc<str>),
-    ) -> (Segment<impl MeshService>, Arc<Breaker>) {
+    fn segment(&self, (caller, destination): Ends) -> (Segment<impl MeshService>, Arc<Breaker>) {
         let ends = (caller.clone(), destination.clone());
         let inner = &self.0;
         let transitions = inner.transitions.clone();

@@ -1,5 +1,6 @@
-//! The span layer: one client span per call (a producer span for a message), after the OpenTelemetry
-//! semantic conventions for HTTP and messaging; W3C trace context goes out with the call.
+//! The span layer: one client span per call (a producer span for a message), after the
+//! OpenTelemetry semantic conventions for HTTP and messaging; W3C trace context goes out with the
+//! call.
 
 use crate::{MeshError, Request, Response, call::Tags};
 use base::TraceContext;

@@ -1,4 +1,5 @@
-//! The relay: takes messages from one outbox to the bus, again and again until each is acknowledged.
+//! The relay: takes messages from one outbox to the bus, again and again until each is
+//! acknowledged.
 
 use crate::{Bus, OutboxRow};
 use async_trait::async_trait;

@@ -4,7 +4,12 @@
 use crate::StoreError;
 use axum::{
     Json,
-    extract::rejection::{JsonRejection, PathRejection, QueryRejection},
+    body::to_bytes,
+    extract::{
+        Request,
+        rejection::{JsonRejection, PathRejection, QueryRejection},
+    },
+    middleware::Next,
     response::{IntoResponse, Response},
 };
 use contract::FieldError;
@@ -147,7 +152,8 @@ impl From<CallError> for Problem {
 impl From<JsonRejection> for Problem {
     fn from(rejection: JsonRejection) -> Self {
         let status = match rejection.status() {
-            // The JSON is well-formed and not what is expected: the client's mistake like any other.
+            // The JSON is well-formed and not what is expected: the client's mistake like any
+            // other.
             StatusCode::UNPROCESSABLE_ENTITY => StatusCode::BAD_REQUEST,
             status => status,
         };
@@ -165,6 +171,37 @@ impl From<QueryRejection> for Problem {
     fn from(rejection: QueryRejection) -> Self {
         Self::new(StatusCode::BAD_REQUEST, rejection.body_text())
     }
+}
+
+/// Longest sentence taken from an answer that is not ours, bytes.
+const SENTENCE_BYTES_MAX: usize = 1024;
+
+/// A middleware: a refusal of the router itself (no such path, no such method, a path that is no
+/// UTF-8) comes without a reason, or as plain text; it goes out as a problem like every other.
+pub async fn explain(request: Request, next: Next) -> Response {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let answer = next.run(request).await;
+    let status = answer.status();
+    let media_type = answer.headers().get(header::CONTENT_TYPE);
+    let is_bare = media_type.is_none_or(|kind| kind.as_bytes().starts_with(b"text/plain"));
+    if !(status.is_client_error() || status.is_server_error()) || !is_bare {
+        return answer;
+    }
+    let (parts, body) = answer.into_parts();
+    let said = to_bytes(body, SENTENCE_BYTES_MAX).await.unwrap_or_default();
+    let detail = match status {
+        StatusCode::METHOD_NOT_ALLOWED => format!("{path} does not take {method}."),
+        StatusCode::NOT_FOUND => format!("There is nothing at {path}."),
+        _ if said.is_empty() => "The request cannot be answered.".to_owned(),
+        _ => format!("{}.", String::from_utf8_lossy(&said).trim_end_matches('.')),
+    };
+    let mut explained = Problem::new(status, detail).into_response();
+    for (name, value) in &parts.headers {
+        if ![header::CONTENT_TYPE, header::CONTENT_LENGTH].contains(name) {
+            explained.headers_mut().insert(name, value.clone());
+        }
+    }
+    explained
 }
 
 fn sentence(text: &str) -> String {

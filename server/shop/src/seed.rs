@@ -3,139 +3,40 @@
 use crate::{catalog::Product, users::User};
 use contract::Money;
 
+/// Id, name, description, category, price in cents, pieces of the first delivery.
+type Row = (&'static str, &'static str, &'static str, &'static str, i64, i64);
+
+#[rustfmt::skip]
+const PRODUCTS: [Row; 13] = [
+    ("p-moka", "Moka pot, 6 cups", "Cast aluminium, for any hob.", "coffee", 3_450, 400),
+    ("p-grinder", "Hand grinder", "Steel burrs, 40 click settings, 25 g.", "coffee", 8_900, 250),
+    ("p-kettle", "Gooseneck kettle", "One litre, kept hot to a degree.", "coffee", 11_900, 200),
+    ("p-beans", "Espresso beans, 1 kg", "Hazelnut, roasted on Tuesdays.", "coffee", 2_190, 900),
+    ("p-cups", "Stoneware cups, set of 4", "Glazed inside only, 180 ml.", "table", 3_860, 400),
+    ("p-board", "Walnut cutting board", "End grain, 40 by 30 cm, oiled.", "table", 6_490, 220),
+    ("p-knife", "Chef's knife, 20 cm", "Layered steel, octagonal handle.", "table", 12_900, 180),
+    ("p-lamp", "Desk lamp", "Warm to cold light, dims to one percent.", "desk", 7_950, 240),
+    ("p-notebook", "Dotted notebook, A5", "160 numbered pages, lies flat.", "desk", 1_850, 800),
+    ("p-pen", "Fountain pen, fine", "Brass body, converter included.", "desk", 4_290, 350),
+    ("p-headphones", "Closed headphones", "Wired and wireless, 40 hours.", "desk", 24_000, 120),
+    ("p-chair", "Reading chair", "Beech frame, wool seat, made to last.", "home", 64_900, 60),
+    ("p-blanket", "Wool blanket", "Merino, 130 by 200 cm.", "home", 9_800, 200),
+];
+
 /// A product with its first delivery.
 #[must_use]
 pub fn products() -> Vec<(Product, i64)> {
-    let product = |id: &str, name: &str, description: &str, category: &str, minor: i64| Product {
-        product_id: id.to_owned(),
-        name: name.to_owned(),
-        description: description.to_owned(),
-        category: category.to_owned(),
-        price: Money::eur(minor),
+    let product = |(id, name, description, category, minor, delivery): Row| {
+        let product = Product {
+            product_id: id.to_owned(),
+            name: name.to_owned(),
+            description: description.to_owned(),
+            category: category.to_owned(),
+            price: Money::eur(minor),
+        };
+        (product, delivery)
     };
-    vec![
-        (
-            product(
-                "p-moka",
-                "Moka pot, 6 cups",
-                "Cast aluminium, for any hob but induction.",
-                "coffee",
-                3_450,
-            ),
-            400,
-        ),
-        (
-            product(
-                "p-grinder",
-                "Hand grinder",
-                "Steel burrs, 40 click settings, 25 g.",
-                "coffee",
-                8_900,
-            ),
-            250,
-        ),
-        (
-            product(
-                "p-kettle",
-                "Gooseneck kettle",
-                "One litre, holds its temperature to a degree.",
-                "coffee",
-                11_900,
-            ),
-            200,
-        ),
-        (
-            product(
-                "p-beans",
-                "Espresso beans, 1 kg",
-                "Chocolate and hazelnut, roasted on Tuesdays.",
-                "coffee",
-                2_190,
-            ),
-            900,
-        ),
-        (
-            product(
-                "p-cups",
-                "Stoneware cups, set of 4",
-                "Glazed inside, bare outside, 180 ml.",
-                "table",
-                3_860,
-            ),
-            400,
-        ),
-        (
-            product(
-                "p-board",
-                "Walnut cutting board",
-                "End grain, 40 by 30 cm, oiled.",
-                "table",
-                6_490,
-            ),
-            220,
-        ),
-        (
-            product(
-                "p-knife",
-                "Chef's knife, 20 cm",
-                "Layered steel, octagonal handle.",
-                "table",
-                12_900,
-            ),
-            180,
-        ),
-        (
-            product(
-                "p-lamp",
-                "Desk lamp",
-                "Warm to cold light, dims to one percent.",
-                "desk",
-                7_950,
-            ),
-            240,
-        ),
-        (
-            product(
-                "p-notebook",
-                "Dotted notebook, A5",
-                "160 numbered pages, lies flat.",
-                "desk",
-                1_850,
-            ),
-            800,
-        ),
-        (
-            product(
-                "p-pen",
-                "Fountain pen, fine",
-                "Brass body, converter included.",
-                "desk",
-                4_290,
-            ),
-            350,
-        ),
-        (
-            product(
-                "p-headphones",
-                "Closed headphones",
-                "Wired and wireless, 40 hours.",
-                "desk",
-                24_000,
-            ),
-            120,
-        ),
-        (
-            product(
-                "p-chair",
-                "Reading chair",
-                "Beech frame, wool seat, made to last.",
-                "home",
-                64_900,
-            ),
-            60,
-        ),
-        (product("p-blanket", "Wool blanket", "Merino, 130 by 200 cm.", "home", 9_800), 200),
-    ]
+    PRODUCTS.into_iter().map(product).collect()
 }
 
 /// A customer with the opening balance of the wallet, minor units.

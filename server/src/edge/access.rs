@@ -88,10 +88,11 @@ pub(super) async fn guard(State(access): State<Access>, request: Request, next: 
         let detail = "A page of another site may not change anything here.";
         return Problem::new(StatusCode::FORBIDDEN, detail).into_response();
     }
-    if access.token.is_some() && request.uri().path() != "/livez" {
-        if let Some(answer) = entrance(&access, &request) {
-            return answer;
-        }
+    if access.token.is_some()
+        && request.uri().path() != "/livez"
+        && let Some(answer) = entrance(&access, &request)
+    {
+        return answer;
     }
     next.run(request).await
 }

@@ -35,10 +35,10 @@ fn clean(headers: &mut HeaderMap) {
     headers.remove("x-vitrine-caller");
     headers.remove("x-envoy-expected-rq-timeout-ms");
     let parent = headers.get("traceparent").and_then(|value| value.to_str().ok());
-    if let Some(unsampled) = parent.and_then(|parent| parent.strip_suffix("-00")) {
-        if let Ok(sampled) = HeaderValue::from_str(&format!("{unsampled}-01")) {
-            headers.insert(HeaderName::from_static("traceparent"), sampled);
-        }
+    let sampled = parent.and_then(|parent| parent.strip_suffix("-00"));
+    let sampled = sampled.and_then(|rest| HeaderValue::from_str(&format!("{rest}-01")).ok());
+    if let Some(sampled) = sampled {
+        headers.insert(HeaderName::from_static("traceparent"), sampled);
     }
 }
 

@@ -6,6 +6,7 @@ mod assets;
 mod forms;
 mod pages;
 mod stream;
+mod ui;
 
 pub use access::Access;
 pub use assets::has_assets;
@@ -13,15 +14,20 @@ pub use assets::has_assets;
 use crate::{live::Live, shop::Shop};
 use axum::{
     Router,
-    middleware::from_fn_with_state,
+    extract::DefaultBodyLimit,
+    middleware::{from_fn, from_fn_with_state},
     response::Response,
     routing::{any, get, post},
 };
 use http::{HeaderName, HeaderValue, header};
 use leptos::config::LeptosOptions;
+use shop::problem::explain;
 use telemetry::Telemetry;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+
+/// Largest form, bytes.
+const FORM_BYTES_MAX: usize = 64 * 1024;
 
 /// What the edge works with. Cheap to clone.
 #[derive(Clone)]
@@ -48,6 +54,8 @@ pub fn router(edge: Edge) -> Router {
         .merge(pages)
         .with_state(options)
         .merge(own_routes().with_state(edge.clone()))
+        .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
+        .layer(from_fn(explain))
         .layer(axum::middleware::map_response(harden))
         .layer(from_fn_with_state(edge.access.clone(), access::guard))
 }

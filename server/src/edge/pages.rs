@@ -1,38 +1,30 @@
-//! The dashboard's pages and server functions, with the host as their context.
+//! The dashboard's pages, with the host as their context.
 
-use super::Edge;
-use app::{App, shell};
+use super::{Edge, ui};
+use app::{App, pages::StatusLine, shell};
 use axum::{
     Router,
     body::Body,
-    extract::{DefaultBodyLimit, Request, State},
+    extract::{Request, State},
     response::{IntoResponse, Response},
     routing::post,
 };
-use http::{HeaderValue, header};
+use http::{HeaderValue, StatusCode, header};
 use leptos::{config::LeptosOptions, nonce::use_nonce, prelude::*};
 use leptos_axum::{LeptosRoutes, ResponseOptions, generate_route_list};
-
-/// Largest argument of a server function, bytes.
-const ARGUMENT_BYTES_MAX: usize = 64 * 1024;
+use std::sync::Arc;
 
 pub(super) fn routes(edge: &Edge, options: &LeptosOptions) -> Router<LeptosOptions> {
     let host = edge.host.clone();
     let context = move || {
         provide_context(host.clone());
+        provide_status();
         allow_own_scripts();
     };
-    let host = edge.host.clone();
-    let asking = move || provide_context(host.clone());
+    let asked = edge.clone();
     let for_unknown = context.clone();
     Router::new()
-        .route(
-            "/ui/{name}",
-            post(move |request: Request| {
-                leptos_axum::handle_server_fns_with_context(asking.clone(), request)
-            }),
-        )
-        .layer(DefaultBodyLimit::max(ARGUMENT_BYTES_MAX))
+        .route("/ui/{name}", post(move |request: Request| ui::ask(asked.clone(), request)))
         .leptos_routes_with_context(options, generate_route_list(App), context, {
             let options = options.clone();
             move || shell(options.clone())
@@ -51,8 +43,17 @@ async fn unknown(
     let page = move || shell(options.clone());
     let render = leptos_axum::render_app_async_with_context(context, page);
     let mut response = render(request).await.into_response();
-    *response.status_mut() = http::StatusCode::NOT_FOUND;
+    *response.status_mut() = StatusCode::NOT_FOUND;
     response
+}
+
+/// Lets a page say its HTTP status: 404 for an order nobody placed.
+fn provide_status() {
+    if let Some(response) = use_context::<ResponseOptions>() {
+        provide_context(StatusLine(Arc::new(move |code| {
+            response.set_status(StatusCode::from_u16(code).unwrap_or(StatusCode::OK));
+        })));
+    }
 }
 
 /// The content security policy of a page: its own scripts by nonce, its own styles, fonts and

@@ -14,7 +14,7 @@ use sqlx::{
 };
 use std::{path::Path, sync::Arc, time::Duration};
 use tokio::sync::{Notify, mpsc, oneshot};
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument, Span, field::Empty};
 
 /// Writes that wait for the writer; more wait for room.
@@ -52,7 +52,7 @@ impl Database {
         file: &Path,
         synchronous: SqliteSynchronous,
         migrations: &Migrator,
-        tasks: &TaskTracker,
+        (tasks, closing): (&TaskTracker, &CancellationToken),
     ) -> Result<Self, StoreError> {
         let options = SqliteConnectOptions::new()
             .filename(file)
@@ -71,7 +71,16 @@ impl Database {
             .connect_lazy_with(options.read_only(true));
         let (jobs, queue) = mpsc::channel(QUEUE_MAX);
         let committed = Arc::new([Arc::new(Notify::new()), Arc::new(Notify::new())]);
-        tasks.spawn(write_groups(service, writer, queue, committed.clone()));
+        let writing = write_groups(service, writer, queue, committed.clone(), closing.clone());
+        let pool = readers.clone();
+        tasks.spawn(async move {
+            let writer = writing.await;
+            // The last connection to close moves the log into the database file.
+            pool.close().await;
+            if let Err(error) = writer.close().await {
+                tracing::error!(service.name = service, %error, "the database was not closed");
+            }
+        });
         Ok(Self { service, jobs, readers, committed })
     }
 
@@ -207,38 +216,56 @@ pub(crate) fn failed(service: &'static str, error: sqlx::Error) -> StoreError {
     StoreError { service, cause: Box::new(error) }
 }
 
-/// The writer: takes what waits, up to a group, into one transaction. Ends when every handle is
-/// gone and the queue is empty.
+/// The writer: takes what waits, up to a group, into one transaction. Ends when it shall close or
+/// every handle is gone, after what waits is written; gives the connection back.
 async fn write_groups(
     service: &'static str,
     mut writer: SqliteConnection,
     mut queue: mpsc::Receiver<(Job, Span)>,
     committed: Arc<[Arc<Notify>; 2]>,
-) {
+    closing: CancellationToken,
+) -> SqliteConnection {
     let mut group = Vec::with_capacity(GROUP_MAX);
-    while queue.recv_many(&mut group, GROUP_MAX).await > 0 {
-        let size = group.len();
-        for (_, span) in &group {
-            span.record("db.operation.batch.size", size);
-        }
-        match run_group(&mut writer, &mut group).await {
-            Ok(replies) => {
-                for notify in committed.iter() {
-                    notify.notify_one();
-                }
-                replies.into_iter().for_each(|tell| tell(Ok(())));
+    loop {
+        let taken = tokio::select! {
+            biased;
+            taken = queue.recv_many(&mut group, GROUP_MAX) => taken,
+            () = closing.cancelled(), if !queue.is_closed() => {
+                queue.close();
+                continue;
             }
-            Err((error, replies)) => {
-                tracing::error!(service.name = service, %error, "a commit of {size} writes failed");
-                // Whatever was begun is undone; when that fails too there was nothing to undo.
-                let _ = writer.execute("ROLLBACK").await;
-                let error = Arc::new(error);
-                replies.into_iter().for_each(|tell| tell(Err(error.clone())));
-            }
+        };
+        if taken == 0 {
+            return writer;
         }
+        write_group(service, &mut writer, &mut group, &committed).await;
     }
-    if let Err(error) = writer.close().await {
-        tracing::error!(service.name = service, %error, "the database was not closed cleanly");
+}
+
+async fn write_group(
+    service: &'static str,
+    writer: &mut SqliteConnection,
+    group: &mut Vec<(Job, Span)>,
+    committed: &[Arc<Notify>; 2],
+) {
+    let size = group.len();
+    for (_, span) in group.iter() {
+        span.record("db.operation.batch.size", size);
+    }
+    match run_group(writer, group).await {
+        Ok(replies) => {
+            for notify in committed {
+                notify.notify_one();
+            }
+            replies.into_iter().for_each(|tell| tell(Ok(())));
+        }
+        Err((error, replies)) => {
+            tracing::error!(service.name = service, %error, "a commit of {size} writes failed");
+            // Whatever was begun is undone; when that fails too there was nothing to undo.
+            let _ = writer.execute("ROLLBACK").await;
+            let error = Arc::new(error);
+            replies.into_iter().for_each(|tell| tell(Err(error.clone())));
+        }
     }
 }
 

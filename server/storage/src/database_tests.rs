@@ -7,7 +7,8 @@ async fn database(folder: &Path) -> (Database, TaskTracker) {
     let tasks = TaskTracker::new();
     let file = folder.join("test.sqlite");
     let none = Migrator::with_migrations(Vec::new());
-    let db = Database::open("test", &file, SqliteSynchronous::Off, &none, &tasks).await.unwrap();
+    let ways = (&tasks, &CancellationToken::new());
+    let db = Database::open("test", &file, SqliteSynchronous::Off, &none, ways).await.unwrap();
     tasks.close();
     db.write("create", |c| {
         Box::pin(async move {

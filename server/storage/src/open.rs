@@ -24,7 +24,7 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 static CATALOG: Migrator = sqlx::migrate!("../../migrations/catalog");
 static USERS: Migrator = sqlx::migrate!("../../migrations/users");
@@ -56,7 +56,10 @@ pub enum OpenError {
         cause: io::Error,
     },
     /// Another process works in it.
-    #[error("another Vitrine uses the data folder {}; stop it or choose another --data-dir", folder.display())]
+    #[error(
+        "another Vitrine uses the data folder {}; stop it or choose another --data-dir",
+        folder.display()
+    )]
     InUse {
         /// Which folder.
         folder: PathBuf,
@@ -88,8 +91,8 @@ pub struct Stores {
     pub bank_customer: Arc<dyn BankStore>,
     /// The merchant's bank's.
     pub bank_merchant: Arc<dyn BankStore>,
-    /// Ends when every database is closed, which they are when nobody holds them any more.
-    pub writers: TaskTracker,
+    writers: TaskTracker,
+    closing: CancellationToken,
     /// Held as long as the process works in the folder.
     lock: File,
 }
@@ -110,14 +113,16 @@ pub async fn open(
     clock: &Clock,
 ) -> Result<Stores, OpenError> {
     let lock = lock(folder)?;
-    let writers = TaskTracker::new();
-    let at = Opening { folder, durability, writers: &writers };
+    let (writers, closing) = (TaskTracker::new(), CancellationToken::new());
+    let at = Opening { folder, durability, writers: &writers, closing: &closing };
     let now_us = clock.now_us();
-    let (catalog, users, recommendations, inventory, orders, payments, customer, merchant) = tokio::try_join!(
+    let (catalog, users, recommendations, inventory) = tokio::try_join!(
         at.open(service::CATALOG, &CATALOG),
         at.open(service::USERS, &USERS),
         at.open(service::RECOMMENDATIONS, &RECOMMENDATIONS),
         at.open(service::INVENTORY, &INVENTORY),
+    )?;
+    let (orders, payments, customer, merchant) = tokio::try_join!(
         at.open(service::ORDERS, &ORDERS),
         at.open(service::PAYMENTS, &PAYMENTS),
         at.open(service::BANK_CUSTOMER, &BANK),
@@ -144,8 +149,17 @@ pub async fn open(
         bank_customer: Arc::new(Bank(customer, clock.clone())),
         bank_merchant: Arc::new(Bank(merchant, clock.clone())),
         writers,
+        closing,
         lock,
     })
+}
+
+impl Stores {
+    /// Writes what waits and closes every database; later writes and reads fail.
+    pub async fn close(&self) {
+        self.closing.cancel();
+        self.writers.wait().await;
+    }
 }
 
 fn lock(folder: &Path) -> Result<File, OpenError> {
@@ -168,6 +182,7 @@ struct Opening<'a> {
     folder: &'a Path,
     durability: Durability,
     writers: &'a TaskTracker,
+    closing: &'a CancellationToken,
 }
 
 impl Opening<'_> {
@@ -184,6 +199,7 @@ impl Opening<'_> {
         if file.is_dir() {
             return Err(failed(name, io::Error::other("its file is a folder").into()));
         }
-        Database::open(name, &file, synchronous, migrations, self.writers).await
+        let ways = (self.writers, self.closing);
+        Database::open(name, &file, synchronous, migrations, ways).await
     }
 }

@@ -62,20 +62,12 @@ pub(super) fn bars(lines: &[Line], participants: usize, width: f64, aborts: bool
 
 /// Walks the messages of one participant; each may end the state before it and begin another.
 fn of_lane(lane: usize, lines: &[&Line], width: f64, aborts: bool) -> Vec<Bar> {
-    let outcome = if aborts {
-        BarState::Aborted
-    } else {
-        BarState::Committed
-    };
+    let outcome = if aborts { BarState::Aborted } else { BarState::Committed };
     let mut bars: Vec<Bar> = Vec::new();
     let mut open: Option<(f64, BarState)> = None;
     let mut end = None;
     for line in lines {
-        let place = if line.is_outgoing() {
-            line.x + REACH
-        } else {
-            line.x - REACH
-        };
+        let place = if line.is_outgoing() { line.x + REACH } else { line.x - REACH };
         let now = open.map(|o| o.1);
         let next = match line.kind {
             Kind::Prepare if line.tries_refused == 0 => BarState::Working,
@@ -97,12 +89,7 @@ fn of_lane(lane: usize, lines: &[&Line], width: f64, aborts: bool) -> Vec<Bar> {
             continue;
         }
         if let Some((from, state)) = open.replace((place, next)) {
-            bars.push(Bar {
-                lane,
-                from,
-                to: place,
-                state,
-            });
+            bars.push(Bar { lane, from, to: place, state });
         }
     }
     if let Some((from, state)) = open {
@@ -113,12 +100,7 @@ fn of_lane(lane: usize, lines: &[&Line], width: f64, aborts: bool) -> Vec<Bar> {
             Some(end) => end.max(from + AFTER_ACK),
             None => last.max(from) + AFTER_ACK,
         };
-        bars.push(Bar {
-            lane,
-            from,
-            to: to.min(width),
-            state,
-        });
+        bars.push(Bar { lane, from, to: to.min(width), state });
     }
     bars
 }

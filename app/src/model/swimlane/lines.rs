@@ -25,10 +25,7 @@ impl Line {
     /// From the coordinator to a participant.
     #[must_use]
     pub fn is_outgoing(&self) -> bool {
-        matches!(
-            self.kind,
-            Kind::Prepare | Kind::Commit | Kind::Abort | Kind::Answer
-        )
+        matches!(self.kind, Kind::Prepare | Kind::Commit | Kind::Abort | Kind::Answer)
     }
 
     /// The logged decision.
@@ -62,25 +59,15 @@ impl Line {
     #[must_use]
     pub fn refusal(&self) -> String {
         let tries = self.tries_refused;
-        if tries == 1 {
-            "no answer".into()
-        } else {
-            format!("no answer, {tries} tries")
-        }
+        if tries == 1 { "no answer".into() } else { format!("no answer, {tries} tries") }
     }
 
     /// The line as a sentence for the list: sender, receiver and outcome.
     #[must_use]
     pub fn sentence(&self, participants: &[String], aborts: bool) -> String {
-        let lane = self
-            .lane
-            .and_then(|l| participants.get(l - 1))
-            .map_or("", String::as_str);
+        let lane = self.lane.and_then(|l| participants.get(l - 1)).map_or("", String::as_str);
         let word = self.word(aborts);
-        let detail = self
-            .detail
-            .as_deref()
-            .map_or_else(String::new, |d| format!(", {d}"));
+        let detail = self.detail.as_deref().map_or_else(String::new, |d| format!(", {d}"));
         let what = match self.kind {
             Kind::VoteYes | Kind::VoteNo => format!("{lane} to coordinator: votes {word}"),
             Kind::Ack => format!("{lane} to coordinator: acknowledges"),
@@ -92,11 +79,8 @@ impl Line {
             Kind::DecideCommit => "coordinator logs the decision commit".into(),
             Kind::DecideAbort => "coordinator logs the decision abort".into(),
         };
-        let refused = if self.tries_refused > 0 {
-            format!(", {}", self.refusal())
-        } else {
-            String::new()
-        };
+        let refused =
+            if self.tries_refused > 0 { format!(", {}", self.refusal()) } else { String::new() };
         format!("{what}{detail}{refused}")
     }
 }

@@ -7,7 +7,7 @@
 mod bars;
 mod lines;
 
-use super::format;
+use super::fine;
 pub use bars::{Bar, BarState};
 use contract::transaction::{TransactionView, TxMessageKind as Kind, TxState};
 pub use lines::Line;
@@ -190,11 +190,7 @@ impl Swimlane {
         let half = BREAK_WIDTH / 4.0;
         let mut from = bar.from;
         let mut best = (bar.from, bar.from);
-        let inside = self
-            .breaks
-            .iter()
-            .map(|b| b.x)
-            .filter(|x| bar.from < *x && *x < bar.to);
+        let inside = self.breaks.iter().map(|b| b.x).filter(|x| bar.from < *x && *x < bar.to);
         for edge in inside.chain([bar.to + half]) {
             if edge - half - from > best.1 - best.0 {
                 best = (from, edge - half);
@@ -212,19 +208,12 @@ fn place(lines: &mut [Line]) -> (Vec<Break>, f64) {
     let mut before: Option<i64> = None;
     for line in lines {
         if let Some(before) = before.filter(|b| line.at_us - b > BREAK_OVER_US) {
-            breaks.push(Break {
-                x: x - 0.5 + BREAK_WIDTH / 2.0,
-                skipped_us: line.at_us - before,
-            });
+            breaks.push(Break { x: x - 0.5 + BREAK_WIDTH / 2.0, skipped_us: line.at_us - before });
             x += BREAK_WIDTH;
         }
         line.x = x;
         // Tries that were repeated took their time: room for what the participant did meanwhile.
-        x += if line.tries_refused > 1 {
-            1.0 + TRIES_WIDTH
-        } else {
-            1.0
-        };
+        x += if line.tries_refused > 1 { 1.0 + TRIES_WIDTH } else { 1.0 };
         before = Some(line.last_us);
     }
     (breaks, (x - 0.5 + MARGIN).max(WIDTH_MIN))
@@ -238,14 +227,10 @@ fn aborts(tx: &TransactionView, lines: &[Line]) -> bool {
 fn heads(lines: &[Line], zero_us: i64) -> Vec<Head> {
     let mut heads: Vec<Head> = Vec::new();
     for line in lines {
-        let text = format::offset_us(line.at_us - zero_us);
+        let text = fine::offset_us(line.at_us - zero_us);
         let strong = line.is_decision();
         if strong || heads.last().is_none_or(|h| h.text != text) {
-            heads.push(Head {
-                x: line.x,
-                text,
-                strong,
-            });
+            heads.push(Head { x: line.x, text, strong });
         }
     }
     heads
@@ -261,11 +246,7 @@ fn arrows(lines: &[Line], aborts: bool) -> Vec<Arrow> {
         } else {
             ((line.x - REACH, lane), (line.x, 0))
         };
-        let outcome = if aborts {
-            ArrowTone::Abort
-        } else {
-            ArrowTone::Commit
-        };
+        let outcome = if aborts { ArrowTone::Abort } else { ArrowTone::Commit };
         let tone = match line.kind {
             _ if line.tries_refused > 0 => ArrowTone::Error,
             Kind::VoteNo => ArrowTone::Error,
@@ -283,14 +264,7 @@ fn arrows(lines: &[Line], aborts: bool) -> Vec<Arrow> {
             first.then(|| word.to_owned())
         };
         said.push(word);
-        arrows.push(Arrow {
-            line: index,
-            from,
-            to,
-            tone,
-            refused: line.tries_refused > 0,
-            label,
-        });
+        arrows.push(Arrow { line: index, from, to, tone, refused: line.tries_refused > 0, label });
     }
     arrows
 }
@@ -301,20 +275,12 @@ fn notes(lines: &[Line]) -> Vec<Note> {
         let (text, error) = match line.kind {
             Kind::VoteYes => ("yes".to_owned(), false),
             Kind::VoteNo => {
-                let why = line
-                    .detail
-                    .as_deref()
-                    .map_or_else(String::new, |d| format!(": {d}"));
+                let why = line.detail.as_deref().map_or_else(String::new, |d| format!(": {d}"));
                 (format!("no{why}"), true)
             }
             _ => return None,
         };
-        Some(Note {
-            x: line.x - REACH,
-            lane,
-            text,
-            error,
-        })
+        Some(Note { x: line.x - REACH, lane, text, error })
     };
     lines.iter().filter_map(vote).collect()
 }
@@ -323,10 +289,7 @@ fn logged(lines: &[Line]) -> Vec<Logged> {
     lines
         .iter()
         .filter(|l| l.lane.is_none() && l.kind != Kind::Unanswered)
-        .map(|l| Logged {
-            x: l.x,
-            kind: l.kind,
-        })
+        .map(|l| Logged { x: l.x, kind: l.kind })
         .collect()
 }
 
@@ -339,52 +302,26 @@ fn phases(lines: &[Line], width: f64) -> Vec<Phase> {
     let query = lines.iter().find(|l| l.kind == Kind::Query);
     let start = first.x - 0.3;
     let Some(decision) = decision else {
-        return vec![Phase {
-            kind: PhaseKind::Vote,
-            from: start,
-            to: end,
-        }];
+        return vec![Phase { kind: PhaseKind::Vote, from: start, to: end }];
     };
-    let kind = if decision.kind == Kind::DecideAbort {
-        PhaseKind::Abort
-    } else {
-        PhaseKind::Commit
-    };
+    let kind =
+        if decision.kind == Kind::DecideAbort { PhaseKind::Abort } else { PhaseKind::Commit };
     let border = decision.x - 0.5;
-    let mut phases = vec![Phase {
-        kind: PhaseKind::Vote,
-        from: start,
-        to: border - 0.1,
-    }];
+    let mut phases = vec![Phase { kind: PhaseKind::Vote, from: start, to: border - 0.1 }];
     match query.filter(|q| q.x > decision.x) {
         Some(query) => {
-            phases.push(Phase {
-                kind,
-                from: border,
-                to: query.x - 0.6,
-            });
-            phases.push(Phase {
-                kind: PhaseKind::Recovery,
-                from: query.x - 0.5,
-                to: end,
-            });
+            phases.push(Phase { kind, from: border, to: query.x - 0.6 });
+            phases.push(Phase { kind: PhaseKind::Recovery, from: query.x - 0.5, to: end });
         }
-        None => phases.push(Phase {
-            kind,
-            from: border,
-            to: end,
-        }),
+        None => phases.push(Phase { kind, from: border, to: end }),
     }
     phases
 }
 
 fn locks(lines: &[Line], participants: &[String]) -> Vec<Lock> {
     let lock = |(index, service): (usize, &String)| {
-        let of = |kind: Kind| {
-            lines
-                .iter()
-                .find(move |l| l.lane == Some(index + 1) && l.kind == kind)
-        };
+        let of =
+            |kind: Kind| lines.iter().find(move |l| l.lane == Some(index + 1) && l.kind == kind);
         let yes = of(Kind::VoteYes)?;
         let until = |kind| of(kind).map(|l| l.at_us - yes.at_us);
         Some(Lock {

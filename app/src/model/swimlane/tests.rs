@@ -7,10 +7,7 @@ const BC: &str = "bank-customer";
 const BM: &str = "bank-merchant";
 
 fn tx(state: TxState, messages: &[(i64, Kind, Option<&str>)]) -> TransactionView {
-    let participant = |service: &str| TxParticipantView {
-        service: service.into(),
-        state,
-    };
+    let participant = |service: &str| TxParticipantView { service: service.into(), state };
     TransactionView {
         transaction_id: "tx-51c8".into(),
         purpose: "payment".into(),
@@ -68,11 +65,7 @@ fn abort_with_recovery() -> TransactionView {
 }
 
 fn states(lane: &Swimlane, of: usize) -> Vec<BarState> {
-    lane.bars
-        .iter()
-        .filter(|b| b.lane == of)
-        .map(|b| b.state)
-        .collect()
+    lane.bars.iter().filter(|b| b.lane == of).map(|b| b.state).collect()
 }
 
 #[test]
@@ -99,17 +92,9 @@ fn a_commit_has_two_phases_and_each_bank_goes_from_working_to_committed() {
 #[test]
 fn every_message_has_a_slot_of_its_own_in_the_order_it_was_recorded() {
     let drawn = swimlane(&commit(), 0);
-    assert!(
-        drawn
-            .lines
-            .windows(2)
-            .all(|w| (w[1].x - w[0].x - 1.0).abs() < 1e-9)
-    );
+    assert!(drawn.lines.windows(2).all(|w| (w[1].x - w[0].x - 1.0).abs() < 1e-9));
     assert!(drawn.lines.iter().all(|l| l.x > 0.0 && l.x < drawn.width));
-    assert!(
-        drawn.arrows.iter().all(|a| a.from.0 < a.to.0),
-        "time runs to the right"
-    );
+    assert!(drawn.arrows.iter().all(|a| a.from.0 < a.to.0), "time runs to the right");
 }
 
 #[test]
@@ -154,15 +139,8 @@ fn a_participant_in_doubt_asks_and_the_time_it_was_locked_is_known() {
     ];
     assert_eq!(states(&drawn, 2), merchant);
     assert_eq!(states(&drawn, 1), [BarState::Working, BarState::Aborted]);
-    assert_eq!(
-        drawn.phases.last().map(|p| p.kind),
-        Some(PhaseKind::Recovery)
-    );
-    let lock = Lock {
-        service: BM.into(),
-        held_us: Some(6_109_000),
-        in_doubt_us: Some(6_078_000),
-    };
+    assert_eq!(drawn.phases.last().map(|p| p.kind), Some(PhaseKind::Recovery));
+    let lock = Lock { service: BM.into(), held_us: Some(6_109_000), in_doubt_us: Some(6_078_000) };
     assert_eq!(drawn.locks, [lock]);
 }
 
@@ -175,11 +153,8 @@ fn a_no_is_written_with_its_reason_at_the_lane_of_who_voted() {
 
 #[test]
 fn a_transaction_under_way_keeps_its_states_open_to_the_right_end() {
-    let messages = [
-        (1, Kind::Begin, None),
-        (2, Kind::Prepare, Some(BC)),
-        (5, Kind::VoteYes, Some(BC)),
-    ];
+    let messages =
+        [(1, Kind::Begin, None), (2, Kind::Prepare, Some(BC)), (5, Kind::VoteYes, Some(BC))];
     let drawn = swimlane(&tx(TxState::Preparing, &messages), 0);
     let last = drawn.bars.last().unwrap();
     assert_eq!((last.state, last.to), (BarState::Prepared, drawn.width));
@@ -199,28 +174,15 @@ fn every_line_reads_as_a_sentence() {
     let drawn = swimlane(&abort_with_recovery(), 0);
     let read = |i: usize| drawn.lines[i].sentence(&drawn.participants, true);
     assert_eq!(read(0), "coordinator logs begin");
-    assert_eq!(
-        read(4),
-        "bank-customer to coordinator: votes no, insufficient funds"
-    );
-    assert_eq!(
-        read(6),
-        "coordinator to bank-merchant: abort, no answer, 3 tries"
-    );
-    assert_eq!(
-        read(8),
-        "coordinator to bank-merchant: the outcome is abort"
-    );
+    assert_eq!(read(4), "bank-customer to coordinator: votes no, insufficient funds");
+    assert_eq!(read(6), "coordinator to bank-merchant: abort, no answer, 3 tries");
+    assert_eq!(read(8), "coordinator to bank-merchant: the outcome is abort");
 }
 
 #[test]
 fn a_word_stands_in_the_widest_part_of_a_bar_beside_the_breaks() {
     let drawn = swimlane(&abort_with_recovery(), 0);
-    let prepared = drawn
-        .bars
-        .iter()
-        .find(|b| b.state == BarState::Prepared)
-        .unwrap();
+    let prepared = drawn.bars.iter().find(|b| b.state == BarState::Prepared).unwrap();
     let (from, to) = drawn.room(prepared);
     assert!(from >= prepared.from && to <= prepared.to && to > from);
     assert!(drawn.breaks.iter().all(|b| b.x <= from || b.x >= to));

@@ -34,7 +34,9 @@ fn panel(
     of: &'static str,
     hint: &'static str,
 ) -> AnyView {
-    let draw = Callback::new(move |(width, height)| charts.with(|charts| charts.chart(red, width, height).svg()));
+    let draw = Callback::new(move |(width, height)| {
+        charts.with(|charts| charts.chart(red, width, height).svg())
+    });
     view! {
         <ChartPanel
             title=title of=of hint=hint draw=draw

@@ -79,6 +79,9 @@ fn add(bucket: &mut RedPoint, point: &RedPoint, n: f64) {
     bucket.p99_ms = highest(bucket.p99_ms, point.p99_ms);
 }
 
+/// A quantile of a point.
+type Quantile = fn(&RedPoint) -> Option<f64>;
+
 impl Charts {
     /// The charts of the last so many minutes.
     #[must_use]
@@ -140,21 +143,28 @@ impl Charts {
     fn errors(&self) -> (Scale, Vec<Series>) {
         let percent = |p: &RedPoint| Some(p.error_share * 100.0);
         let top = self.highest(percent).map_or(0.0, |(_, top)| top);
-        let series = Series { ink: Ink::Error, samples: self.samples(percent), label: None, area: false };
+        let series =
+            Series { ink: Ink::Error, samples: self.samples(percent), label: None, area: false };
         (linear_scale(top, 1.0, "%"), vec![series])
     }
 
     fn durations(&self) -> (Scale, Vec<Series>) {
-        let lines: [(Ink, &'static str, fn(&RedPoint) -> Option<f64>); 3] = [
+        let lines: [(Ink, &'static str, Quantile); 3] = [
             (Ink::Context, "p99", |p| p.p99_ms),
             (Ink::Context, "p50", |p| p.p50_ms),
             (Ink::Lead, "p95", |p| p.p95_ms),
         ];
         let values = self.buckets.iter().flat_map(|p| [p.p50_ms, p.p99_ms]).flatten();
-        let (low, high) = values.fold((f64::MAX, 0.0_f64), |(low, high), v| (low.min(v), high.max(v)));
+        let (low, high) =
+            values.fold((f64::MAX, 0.0_f64), |(low, high), v| (low.min(v), high.max(v)));
         let series = lines
             .into_iter()
-            .map(|(ink, label, value)| Series { ink, samples: self.samples(value), label: Some(label), area: false })
+            .map(|(ink, label, value)| Series {
+                ink,
+                samples: self.samples(value),
+                label: Some(label),
+                area: false,
+            })
             .collect();
         (log_scale(low.min(1_000.0), high), series)
     }
@@ -233,7 +243,10 @@ mod tests {
 
     #[test]
     fn rates_are_averaged_errors_weighted_and_quantiles_never_averaged() {
-        let merged = merge(&[point(0, 10.0, 0.0, 20.0), point(1, 30.0, 0.1, 60.0), point(3, 1.0, 0.0, 1.0)], 3 * SECOND_US);
+        let merged = merge(
+            &[point(0, 10.0, 0.0, 20.0), point(1, 30.0, 0.1, 60.0), point(3, 1.0, 0.0, 1.0)],
+            3 * SECOND_US,
+        );
         assert_eq!(merged.len(), 2);
         assert!((merged[0].per_second - 20.0).abs() < 1e-9);
         assert!((merged[0].error_share - 0.075).abs() < 1e-9);
@@ -255,7 +268,10 @@ mod tests {
         points[151].error_share = 0.153;
         let charts = Charts::new(&points, 300 * SECOND_US, 5, 0);
         assert_eq!(charts.summary(Red::Errors), "Errors, 0% now, peak 5.1% at 00:02:30");
-        assert_eq!(charts.summary(Red::Duration), "Duration, 95th percentile, 48 ms now, peak 48 ms at 00:04:57");
+        assert_eq!(
+            charts.summary(Red::Duration),
+            "Duration, 95th percentile, 48 ms now, peak 48 ms at 00:04:57"
+        );
     }
 
     #[test]

@@ -75,9 +75,9 @@ fn red_facts(map: &MapView, name: &str) -> Vec<Fact> {
     let calls = || map.edges.iter().filter(|e| e.to == name && e.kind != EdgeKind::Message);
     let rate: f64 = calls().map(|edge| edge.per_second).sum();
     let failed: f64 = calls().map(|edge| edge.per_second * edge.error_share).sum();
-    let slowest = calls().filter_map(|edge| edge.p95_ms).fold(None, |a: Option<f64>, b| {
-        Some(a.map_or(b, |a| a.max(b)))
-    });
+    let slowest = calls()
+        .filter_map(|edge| edge.p95_ms)
+        .fold(None, |a: Option<f64>, b| Some(a.map_or(b, |a| a.max(b))));
     let (sent, read) = scene::events_of(map, name);
     let mut rows = vec![("Calls received", format::rate(rate))];
     if rate > 0.0 {
@@ -119,7 +119,9 @@ fn node_body(name: String) -> AnyView {
             {facts(rows)}
             {neighbours(name.clone())}
             <div class="actions">
-                <a class="button" href=traces>{icon(Icon::Spans)} <span>"Traces of " {name}</span></a>
+                <a class="button" href=traces>
+                    {icon(Icon::Spans)} <span>"Traces of " {name}</span>
+                </a>
             </div>
         </div>
     }
@@ -133,7 +135,9 @@ fn neighbours(name: String) -> AnyView {
         map.with(|map| {
             let touching = map.edges.iter().filter(|edge| edge.from == name || edge.to == name);
             touching
-                .map(|edge| (edge.from.clone(), edge.to.clone(), edge.kind, format::rate(edge.per_second)))
+                .map(|edge| {
+                    (edge.from.clone(), edge.to.clone(), edge.kind, format::rate(edge.per_second))
+                })
                 .collect::<Vec<_>>()
         })
     });
@@ -213,11 +217,13 @@ fn edge_body(from: String, to: String) -> AnyView {
             EdgeKind::Message => "Events over the bus",
             EdgeKind::Commit => "Two-phase commit",
         };
-        let breaker = breaker_fact(&edge, live.now_us().get()).map(|(tone, mark, text)| view! {
-            <p class="breaker-line">
-                <Badge tone=tone text=format!("breaker {}", mark.word())/>
-                <span>{text}</span>
-            </p>
+        let breaker = breaker_fact(&edge, live.now_us().get()).map(|(tone, mark, text)| {
+            view! {
+                <p class="breaker-line">
+                    <Badge tone=tone text=format!("breaker {}", mark.word())/>
+                    <span>{text}</span>
+                </p>
+            }
         });
         let rows = edge_facts(&edge);
         view! {

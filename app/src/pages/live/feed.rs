@@ -100,9 +100,13 @@ fn feed_row(id: String) -> AnyView {
     });
     let Some(first) = row.get_untracked() else { return ().into_any() };
     let mine = yours(&first);
-    let steps = Signal::derive(move || row.with(|row| row.as_ref().map_or([StepMark::NotReached; 3], |row| row.steps)));
+    let steps = Signal::derive(move || {
+        row.with(|row| row.as_ref().map_or([StepMark::NotReached; 3], |row| row.steps))
+    });
     let time = Memo::new(move |_| {
-        row.with(|row| row.as_ref().map_or_else(Default::default, |row| time(row, live.now_us().get())))
+        row.with(|row| {
+            row.as_ref().map_or_else(Default::default, |row| time(row, live.now_us().get()))
+        })
     });
     let slow = Signal::derive(move || time.with(|(_, slow)| *slow));
     let class = move || {
@@ -121,7 +125,9 @@ fn feed_row(id: String) -> AnyView {
                 <span class="amount">{format::money(first.total)}</span>
                 <MiniStepper steps=steps slow=slow/>
                 <span class="phase">{phase}</span>
-                <span class="took" class:slow=move || slow.get()>{move || time.with(|(text, _)| text.clone())}</span>
+                <span class="took" class:slow=move || slow.get()>
+                    {move || time.with(|(text, _)| text.clone())}
+                </span>
             </a>
         </li>
     }
@@ -174,17 +180,25 @@ fn FeedEmpty(filter: RwSignal<Filter>) -> impl IntoView {
 fn Tally() -> impl IntoView {
     let tally = use_live().tally();
     let widths = Memo::new(move |_| tally.with(|tally| tally_bar(tally, BAR)));
-    let count = move |of: fn(&contract::live::OrderTally) -> u64| move || format::count(tally.with(of));
-    let minutes = move || format!("Last {} min", tally.with(|tally| (tally.window_seconds / 60).max(1)));
+    let count =
+        move |of: fn(&contract::live::OrderTally) -> u64| move || format::count(tally.with(of));
+    let minutes =
+        move || format!("Last {} min", tally.with(|tally| (tally.window_seconds / 60).max(1)));
     view! {
         <a class="tally" href="/orders">
             <span class="row">
                 <span>{minutes}</span>
                 <span>{count(|tally| tally.placed)} " placed"</span>
             </span>
-            <svg class="tally-bar" viewBox=format!("0 0 {BAR} 6") preserveAspectRatio="none" aria-hidden="true">
+            <svg
+                class="tally-bar" viewBox=format!("0 0 {BAR} 6")
+                preserveAspectRatio="none" aria-hidden="true"
+            >
                 <rect class="bar-done" height="6" x="0" width=move || widths.get()[0]></rect>
-                <rect class="bar-undone" height="6" x=move || widths.get()[0] width=move || widths.get()[1]></rect>
+                <rect
+                    class="bar-undone" height="6"
+                    x=move || widths.get()[0] width=move || widths.get()[1]
+                ></rect>
                 <rect
                     class="bar-running" height="6"
                     x=move || widths.get()[0] + widths.get()[1] width=move || widths.get()[2]

@@ -64,7 +64,8 @@ pub fn tone(row: &OrderRow) -> Tone {
     let has = |mark| row.steps.contains(&mark);
     if has(StepMark::Stuck) {
         Tone::Error
-    } else if row.status == OrderStatus::Cancelled || has(StepMark::Failed) || has(StepMark::Undone) {
+    } else if row.status == OrderStatus::Cancelled || has(StepMark::Failed) || has(StepMark::Undone)
+    {
         Tone::Comp
     } else {
         Tone::Neutral
@@ -75,8 +76,11 @@ pub fn tone(row: &OrderRow) -> Tone {
 #[must_use]
 pub fn arrange(rows: &[OrderRow], filter: Filter) -> Vec<String> {
     let wanted = || rows.iter().filter(|row| filter.wants(row));
-    let pinned: Vec<&str> =
-        wanted().filter(|row| yours(row)).take(PINNED_MAX).map(|row| row.order_id.as_str()).collect();
+    let pinned: Vec<&str> = wanted()
+        .filter(|row| yours(row))
+        .take(PINNED_MAX)
+        .map(|row| row.order_id.as_str())
+        .collect();
     let rest = wanted().map(|row| row.order_id.as_str()).filter(|id| !pinned.contains(id));
     pinned.iter().copied().chain(rest).map(str::to_owned).collect()
 }
@@ -119,9 +123,8 @@ pub fn tally_bar(tally: &OrderTally, width: f64) -> [f64; 3] {
     if sum == 0 {
         return [0.0; 3];
     }
-    let wide = parts.map(|part| {
-        if part == 0 { 0.0 } else { (width * part as f64 / sum as f64).max(2.0) }
-    });
+    let wide =
+        parts.map(|part| if part == 0 { 0.0 } else { (width * part as f64 / sum as f64).max(2.0) });
     let excess = wide.iter().sum::<f64>() - width;
     let largest = wide.iter().copied().fold(0.0, f64::max);
     wide.map(|part| if part >= largest { part - excess } else { part })
@@ -186,12 +189,21 @@ mod tests {
         running.took_us = None;
         assert_eq!(time(&running, 20_000), ("0.02 s".into(), false));
         assert_eq!(time(&running, 1_400_000), ("1.40 s".into(), true));
-        assert_eq!(time(&row("m", Origin::Browser, OrderStatus::Cancelled), 148_000_000).0, "2:28 ago");
+        assert_eq!(
+            time(&row("m", Origin::Browser, OrderStatus::Cancelled), 148_000_000).0,
+            "2:28 ago"
+        );
     }
 
     #[test]
     fn the_bar_is_filled_and_shows_even_one_order_among_many() {
-        let tally = OrderTally { window_seconds: 300, placed: 900, confirmed: 858, cancelled: 39, running: 3 };
+        let tally = OrderTally {
+            window_seconds: 300,
+            placed: 900,
+            confirmed: 858,
+            cancelled: 39,
+            running: 3,
+        };
         let [confirmed, cancelled, running] = tally_bar(&tally, 272.0);
         assert!((confirmed + cancelled + running - 272.0).abs() < 1e-9);
         assert!((running - 2.0).abs() < 1e-9 && confirmed > 250.0);

@@ -169,6 +169,8 @@ pub struct Layout {
     pub nodes: Vec<NodeShape>,
     /// Planned edges.
     pub edges: Vec<EdgeShape>,
+    /// Edges nobody planned for are drawn too.
+    pub plain_edges: bool,
     /// First place of the spare column and the step to the next.
     spare: (Rect, f64),
 }
@@ -279,6 +281,7 @@ pub fn wide() -> Layout {
     let mut plan = Plan(Vec::new());
     wide_calls(&mut plan);
     wide_orders(&mut plan);
+    wide_refills(&mut plan);
     wide_banks(&mut plan);
     wide_events(&mut plan);
     Layout {
@@ -286,7 +289,8 @@ pub fn wide() -> Layout {
         height: 572.0,
         nodes,
         edges: plan.0,
-        spare: (Rect::new(16.0, 372.0, 140.0, 46.0), 56.0),
+        plain_edges: true,
+        spare: (Rect::new(16.0, 382.0, 140.0, 46.0), 56.0),
     }
 }
 
@@ -334,21 +338,41 @@ fn wide_orders(plan: &mut Plan) {
     plan.optional();
 }
 
+/// The load generator fills shelves and wallets again: around everything else.
+fn wide_refills(plan: &mut Plan) {
+    use Anchor::Middle;
+    let call = EdgeKind::Call;
+    let rise = [at(92.0, 271.0), at(150.0, 190.0), at(120.0, 24.0), at(240.0, 24.0)];
+    let along = [at(240.0, 24.0), at(460.0, 24.0), at(680.0, 24.0), at(880.0, 24.0)];
+    let fall = [at(880.0, 24.0), at(950.0, 24.0), at(968.0, 44.0), at(968.0, 83.0)];
+    let curve = Curve(vec![rise, along, fall]);
+    plan.add((s::LOAD, s::BANK_CUSTOMER), call, curve, (at(780.0, 46.0), Middle));
+    plan.breaker(0.93);
+    plan.optional();
+    let fall = [at(62.0, 321.0), at(62.0, 440.0), at(60.0, 492.0), at(190.0, 492.0)];
+    let along = [at(190.0, 492.0), at(330.0, 492.0), at(440.0, 492.0), at(560.0, 492.0)];
+    let rise = [at(560.0, 492.0), at(620.0, 492.0), at(590.0, 422.0), at(640.0, 422.0)];
+    let curve = Curve(vec![fall, along, rise]);
+    plan.add((s::LOAD, s::INVENTORY), call, curve, (at(410.0, 476.0), Middle));
+    plan.breaker(0.9);
+    plan.optional();
+}
+
 fn wide_banks(plan: &mut Plan) {
     let commit = EdgeKind::Commit;
     let curve = Curve::across(at(825.0, 172.0), at(895.0, 112.0));
-    plan.add((s::PAYMENTS, s::BANK_CUSTOMER), commit, curve, (at(842.0, 112.0), Anchor::Middle));
+    plan.add((s::PAYMENTS, s::BANK_CUSTOMER), commit, curve, (at(837.0, 106.0), Anchor::Middle));
     plan.breaker(0.5);
     let curve = Curve::across(at(825.0, 204.0), at(895.0, 262.0));
-    plan.add((s::PAYMENTS, s::BANK_MERCHANT), commit, curve, (at(842.0, 270.0), Anchor::Middle));
+    plan.add((s::PAYMENTS, s::BANK_MERCHANT), commit, curve, (at(837.0, 274.0), Anchor::Middle));
     plan.breaker(0.5);
 }
 
 fn wide_events(plan: &mut Plan) {
     let message = EdgeKind::Message;
     let drops = [
-        (s::RECOMMENDATIONS, at(268.0, 462.0), at(282.0, 488.0), Anchor::Start),
-        (s::ORDERS, at(514.0, 351.0), at(528.0, 434.0), Anchor::Start),
+        (s::RECOMMENDATIONS, at(268.0, 462.0), at(280.0, 510.0), Anchor::Start),
+        (s::ORDERS, at(514.0, 351.0), at(526.0, 434.0), Anchor::Start),
         (s::INVENTORY, at(704.0, 435.0), at(718.0, 475.0), Anchor::Start),
         (s::PAYMENTS, at(797.0, 228.0), at(785.0, 320.0), Anchor::End),
     ];
@@ -388,13 +412,22 @@ pub fn phone() -> Layout {
     down(s::GATEWAY, s::CATALOG, call, at(180.0, 126.0), at(123.0, 176.0));
     down(s::GATEWAY, s::RECOMMENDATIONS, call, at(200.0, 126.0), at(235.0, 176.0));
     down(s::GATEWAY, s::ORDERS, call, at(226.0, 126.0), at(344.0, 176.0));
+    down(s::GATEWAY, s::PAYMENTS, call, at(190.0, 126.0), at(200.0, 274.0));
     down(s::PAYMENTS, s::BANK_CUSTOMER, EdgeKind::Commit, at(220.0, 316.0), at(187.0, 374.0));
     down(s::PAYMENTS, s::BANK_MERCHANT, EdgeKind::Commit, at(300.0, 316.0), at(319.0, 374.0));
+    if let Some(edge) = plan.0.iter_mut().find(|edge| edge.to == s::PAYMENTS) {
+        // Through the gap between two boxes of the row above.
+        let gap = [at(190.0, 126.0), at(190.0, 150.0), at(168.0, 150.0), at(168.0, 186.0)];
+        let rest = [at(168.0, 186.0), at(168.0, 240.0), at(200.0, 236.0), at(200.0, 274.0)];
+        edge.curve = Curve(vec![gap, rest]);
+        edge.label = at(206.0, 250.0);
+    }
     Layout {
         width: 390.0,
         height: 430.0,
         nodes,
         edges: plan.0,
+        plain_edges: false,
         spare: (Rect::new(8.0, 340.0, 108.0, 26.0), 29.0),
     }
 }
@@ -423,7 +456,7 @@ pub fn nearest(from: Point, points: &[Point], direction: Direction) -> Option<us
             Direction::Up => (-dy, dx),
             Direction::Down => (dy, dx),
         };
-        (ahead > 1.0).then(|| ahead + 2.0 * aside.abs())
+        (ahead > 1.0).then(|| ahead + 3.0 * aside.abs())
     };
     let costs = points.iter().enumerate().filter_map(|(i, point)| Some((i, cost(point)?)));
     costs.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(i, _)| i)
@@ -443,7 +476,10 @@ mod tests {
             for (i, a) in layout.nodes.iter().enumerate() {
                 for b in &layout.nodes[i + 1..] {
                     let (r, q) = (a.rect, b.rect);
-                    let apart = r.x + r.w <= q.x || q.x + q.w <= r.x || r.y + r.h <= q.y || q.y + q.h <= r.y;
+                    let apart = r.x + r.w <= q.x
+                        || q.x + q.w <= r.x
+                        || r.y + r.h <= q.y
+                        || q.y + q.h <= r.y;
                     assert!(apart, "{} and {}", a.name, b.name);
                 }
             }

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     browser,
     live::use_live,
-    widget::{Icon, service_class, sparkline},
+    widget::{BreakerMark, Icon, service_class, sparkline},
 };
 use contract::{live::EdgeKind, service};
 use leptos::{ev::KeyboardEvent, prelude::*};
@@ -39,13 +39,24 @@ pub(super) fn Stage(
     .into_any()
 }
 
-/// One edge with the face it has now.
-#[derive(Clone)]
+/// One edge with the face it has now, for the particles.
+#[derive(Clone, PartialEq)]
 pub struct Drawn {
     /// Its geometry.
     pub shape: EdgeShape,
     /// Its face.
-    pub face: Memo<EdgeFace>,
+    pub face: EdgeFace,
+}
+
+fn key_of(shape: &EdgeShape) -> EdgeKey {
+    EdgeKey { from: shape.from.clone(), to: shape.to.clone(), kind: shape.kind }
+}
+
+/// The face of an edge, kept by whoever draws it.
+fn use_face(shape: &EdgeShape) -> Memo<EdgeFace> {
+    let live = use_live();
+    let (map, now, key) = (live.map(), live.now_us(), key_of(shape));
+    Memo::new(move |_| map.with(|map| scene::edge_face(map, &key, now.get())))
 }
 
 #[component]
@@ -57,26 +68,25 @@ fn Drawing(layout: Layout, phone: bool, layer: Signal<String>) -> impl IntoView 
     let layout = StoredValue::new(layout);
     let shapes = Memo::new(move |_| map.with(|map| layout.with_value(|l| scene::edges(l, map))));
     let nodes = Memo::new(move |_| map.with(|map| layout.with_value(|l| scene::nodes(l, map))));
-    let drawn = Memo::new_with_compare(
-        move |_| {
-            let drawn = shapes.get().into_iter().map(|shape| {
-                let key = EdgeKey { from: shape.from.clone(), to: shape.to.clone(), kind: shape.kind };
-                let face = Memo::new(move |_| map.with(|map| scene::edge_face(map, &key, now.get())));
-                Drawn { shape, face }
-            });
-            drawn.collect::<Vec<_>>()
-        },
-        |_, _| true,
-    );
-    let key = |drawn: &Drawn| (drawn.shape.from.clone(), drawn.shape.to.clone(), drawn.shape.kind);
+    let drawn = Memo::new(move |_| {
+        let face =
+            |shape: &EdgeShape| map.with(|map| scene::edge_face(map, &key_of(shape), now.get()));
+        let drawn = shapes.get().into_iter().map(|shape| Drawn { face: face(&shape), shape });
+        drawn.collect::<Vec<_>>()
+    });
     view! {
         <div class="stage" class:stage-phone=phone data-layer=move || layer.get()>
             <svg class="map-lines" viewBox=view_box.clone() aria-hidden="true">
-                <For each=move || drawn.get() key=key let:drawn>{edge_line(drawn)}</For>
+                <For each=move || shapes.get() key=key_of let:shape>{edge_line(shape)}</For>
             </svg>
             <Particles size=size drawn=drawn/>
-            <svg class="map" viewBox=view_box role="group" aria-label="Service map" on:keydown=on_arrow>
-                <For each=move || drawn.get() key=key let:drawn>{edge_face(drawn, phone)}</For>
+            <svg
+                class="map" viewBox=view_box role="group" aria-label="Service map"
+                on:keydown=on_arrow
+            >
+                <For each=move || shapes.get() key=key_of let:shape>
+                    {edge_face(shape, phone)}
+                </For>
                 <For each=move || nodes.get() key=|node| node.name.clone() let:node>
                     {node_face(node, phone)}
                 </For>
@@ -105,7 +115,8 @@ fn on_arrow(event: KeyboardEvent) {
         layout::at(rect.x() + rect.width() / 2.0, rect.y() + rect.height() / 2.0)
     };
     let points: Vec<_> = elements.iter().map(centre).collect();
-    if let Some(next) = nearest(centre(&focused), &points, direction).and_then(|i| elements.get(i)) {
+    if let Some(next) = nearest(centre(&focused), &points, direction).and_then(|i| elements.get(i))
+    {
         event.prevent_default();
         let _ = next.unchecked_ref::<web_sys::SvgElement>().focus();
     }
@@ -119,8 +130,8 @@ const fn kind_class(kind: EdgeKind) -> &'static str {
     }
 }
 
-fn edge_line(drawn: Drawn) -> AnyView {
-    let Drawn { shape, face } = drawn;
+fn edge_line(shape: EdgeShape) -> AnyView {
+    let face = use_face(&shape);
     let kind = kind_class(shape.kind);
     let class = move || format!("edge {kind} {}", face.with(|face| face.health.class()));
     #[expect(clippy::cast_lossless, reason = "hundredths of a pixel")]
@@ -140,9 +151,9 @@ fn edge_line(drawn: Drawn) -> AnyView {
 }
 
 /// Hit area, label and breaker of an edge: one button.
-fn edge_face(drawn: Drawn, phone: bool) -> AnyView {
+fn edge_face(shape: EdgeShape, phone: bool) -> AnyView {
     let Chosen { now, choose } = expect_context::<Chosen>();
-    let Drawn { shape, face } = drawn;
+    let face = use_face(&shape);
     let selection = Selection::Edge(shape.from.clone(), shape.to.clone());
     let this = selection.clone();
     let chosen = Memo::new(move |_| now.with(|now| now.as_ref() == Some(&this)));
@@ -154,7 +165,8 @@ fn edge_face(drawn: Drawn, phone: bool) -> AnyView {
     };
     let sits = shape.curve.point(shape.breaker);
     let breaker = move || {
-        let mark = face.with(|face| face.breaker)?;
+        let mark =
+            face.with(|face| face.breaker).filter(|m| !phone || *m != BreakerMark::Closed)?;
         Some(view! {
             <g class=mark.class() transform=format!("translate({:.1} {:.1})", sits.x, sits.y)>
                 <circle r="10.5"></circle>
@@ -164,7 +176,8 @@ fn edge_face(drawn: Drawn, phone: bool) -> AnyView {
     };
     view! {
         <g
-            class=class role="button" tabindex="0" aria-label=move || face.with(|face| face.name.clone())
+            class=class role="button" tabindex="0"
+            aria-label=move || face.with(|face| face.name.clone())
             on:click=click on:keydown=key
         >
             <path class="hit" d=shape.curve.path()></path>
@@ -184,7 +197,9 @@ fn edge_label(shape: &EdgeShape, face: Memo<EdgeFace>, phone: bool) -> AnyView {
     let (x, y) = (shape.label.x, shape.label.y);
     // On a phone only what is not healthy is labelled.
     let shown = move || {
-        face.with(|face| !phone || matches!(face.health, Health::Warn | Health::Error | Health::Open))
+        face.with(|face| {
+            !phone || matches!(face.health, Health::Warn | Health::Error | Health::Open)
+        })
     };
     let head = move || face.with(|face| face.head.text.clone());
     let head_class = move || format!("label-head {}", face.with(|face| face.head.health.class()));
@@ -254,7 +269,8 @@ fn node_face(node: NodeShape, phone: bool) -> AnyView {
     };
     view! {
         <g
-            class=class role="button" tabindex="0" aria-label=move || face.with(|face| face.name.clone())
+            class=class role="button" tabindex="0"
+            aria-label=move || face.with(|face| face.name.clone())
             transform=format!("translate({x} {y})") on:click=click on:keydown=key
         >
             <rect class="box" width=w height=h rx="9"></rect>
@@ -297,7 +313,7 @@ fn spark(face: Memo<NodeFace>, x: f64, y: f64, width: f32) -> AnyView {
     let points = Memo::new(move |_| face.with(|face| sparkline::points(&face.spark, width, 10.0)));
     view! {
         <polyline
-            class="node-spark" transform=format!("translate({x} {})", y - 5.0)
+            class="node-spark" transform=format!("translate({x} {})", y - 3.0)
             points=move || points.get()
         ></polyline>
     }
@@ -318,7 +334,10 @@ fn lock(w: f64, line: f64, face: Memo<NodeFace>) -> AnyView {
     view! {
         <g class:gone=move || !noted()>
             <text class="node-note anchor-end" x=w - 11.0 y=line + 4.0>{note}</text>
-            <path class="node-icon" transform=format!("translate({} {}) scale(0.8)", w - 60.0, line - 6.6) d=Icon::Lock.path()></path>
+            <path
+                class="node-icon" d=Icon::Lock.path()
+                transform=format!("translate({} {}) scale(0.8)", w - 60.0, line - 6.6)
+            ></path>
         </g>
     }
     .into_any()
@@ -344,13 +363,14 @@ fn caller_inside(name: &str, w: f64, h: f64, face: Memo<NodeFace>) -> AnyView {
     let note = move || face.with(|face| face.note.clone());
     let text_x = if glyph.is_some() { 32.0 } else { 11.0 };
     let flat = h < 40.0;
+    let (place, text_y) = if flat { ("translate(10 8)", 20.5) } else { ("translate(10 10)", 22.0) };
     let (note_class, note_x, note_y) =
         if flat { ("node-note anchor-end", w - 11.0, 20.5) } else { ("node-note", 11.0, 40.5) };
     view! {
         {glyph.map(|glyph| view! {
-            <path class="node-icon" transform=if flat { "translate(10 8)" } else { "translate(10 10)" } d=glyph.path()></path>
+            <path class="node-icon" transform=place d=glyph.path()></path>
         })}
-        <text class="node-name" x=text_x y=if flat { 20.5 } else { 22.0 }>{label}</text>
+        <text class="node-name" class:small=flat x=text_x y=text_y>{label}</text>
         <text class=note_class x=note_x y=note_y>{note}</text>
     }
     .into_any()
@@ -360,7 +380,8 @@ fn caller_inside(name: &str, w: f64, h: f64, face: Memo<NodeFace>) -> AnyView {
 fn phone_inside(name: &str, w: f64, face: Memo<NodeFace>) -> AnyView {
     let map = use_live().map();
     let of = name.to_owned();
-    let rate = Memo::new(move |_| map.with(|map| crate::model::format::rate(scene::received(map, &of))));
+    let rate =
+        Memo::new(move |_| map.with(|map| crate::model::format::rate(scene::received(map, &of))));
     let wide = w > 100.0;
     let note = move || face.with(|face| if wide { face.note.clone() } else { String::new() });
     view! {
@@ -375,10 +396,14 @@ fn phone_inside(name: &str, w: f64, face: Memo<NodeFace>) -> AnyView {
 
 fn bus_inside(w: f64) -> AnyView {
     let map = use_live().map();
-    let rate = move || map.with(|map| crate::model::format::rate(map.bus_per_second).replace("/s", " events/s"));
+    let rate = move || {
+        map.with(|map| crate::model::format::rate(map.bus_per_second).replace("/s", " events/s"))
+    };
     let lag = move || {
         let lag = map.with(|map| map.bus_lag_p95_ms);
-        lag.map_or_else(String::new, |lag| format!("lag p95 {}", crate::model::format::duration_ms(lag)))
+        lag.map_or_else(String::new, |lag| {
+            format!("lag p95 {}", crate::model::format::duration_ms(lag))
+        })
     };
     view! {
         <rect class="code-box" x="12" y="8" width="21" height="16" rx="4"></rect>

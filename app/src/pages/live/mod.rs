@@ -137,7 +137,8 @@ fn MapPanel() -> impl IntoView {
                     on_choose=move |value| layer.set(value)
                 />
                 <a
-                    class="button table-button" href=table_link aria-current=move || as_table.get().then_some("true")
+                    class="button table-button" href=table_link
+                    aria-current=move || as_table.get().then_some("true")
                     on:click=move |event| {
                         event.prevent_default();
                         event.stop_propagation();
@@ -147,7 +148,10 @@ fn MapPanel() -> impl IntoView {
                     {icon(Icon::List)}
                     <span>{move || if as_table.get() { "Map" } else { "Table" }}</span>
                 </a>
-                <button type="button" class="button square fill-button" aria-label="Fill the screen" on:click=fill>
+                <button
+                    type="button" class="button square fill-button" aria-label="Fill the screen"
+                    on:click=fill
+                >
                     {icon(Icon::Expand)}
                 </button>
             </header>

@@ -163,7 +163,7 @@ impl Painter {
 }
 
 fn paint_edge(context: &CanvasRenderingContext2d, edge: &Drawn, colours: &Colours, time: f64) {
-    let Some(face) = edge.face.try_get_untracked() else { return };
+    let face = &edge.face;
     let events = edge.shape.kind == contract::live::EdgeKind::Message;
     let own = match face.health {
         _ if events => &colours.event,
@@ -172,9 +172,10 @@ fn paint_edge(context: &CanvasRenderingContext2d, edge: &Drawn, colours: &Colour
         _ => &colours.ok,
     };
     let head = (1.5 + f64::from(face.width) / 500.0).min(2.5);
-    for particle in particles(&face, time) {
+    for particle in particles(face, time) {
         let colour = if particle.failed { &colours.error } else { own };
-        let (at, tail) = (edge.shape.curve.point(particle.at), edge.shape.curve.point(particle.tail));
+        let (at, tail) =
+            (edge.shape.curve.point(particle.at), edge.shape.curve.point(particle.tail));
         context.set_stroke_style_str(colour);
         context.set_fill_style_str(colour);
         context.set_global_alpha(0.55);

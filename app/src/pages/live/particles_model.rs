@@ -57,7 +57,11 @@ pub fn particles(face: &EdgeFace, time: f64) -> impl Iterator<Item = Particle> {
         // Unequal distances: equal ones look like a conveyor belt.
         let offset = (f64::from(i) + 0.6 * chance(u64::from(i), 7)) / f64::from(count.max(1));
         let way = time / seconds + offset;
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count of laps")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a count of laps"
+        )]
         let lap = way.floor().max(0.0) as u64;
         let at = way - way.floor();
         let failed = chance(u64::from(i) + 1, lap) < error_share;

@@ -165,9 +165,10 @@ pub fn edge_face(map: &MapView, key: &EdgeKey, now_us: i64) -> EdgeFace {
     if key.kind == EdgeKind::Message {
         return event_face(map, &key.from);
     }
-    let found = map.edges.iter().find(|edge| {
-        edge.from == key.from && edge.to == key.to && edge.kind == key.kind
-    });
+    let found = map
+        .edges
+        .iter()
+        .find(|edge| edge.from == key.from && edge.to == key.to && edge.kind == key.kind);
     match found {
         Some(edge) => call_face(edge, now_us),
         None => EdgeFace {
@@ -231,7 +232,9 @@ fn event_face(map: &MapView, service: &str) -> EdgeFace {
     let (sent, read) = events_of(map, service);
     let events = |rate: f64| format::rate(rate).replace("/s", " events/s");
     let (head, rest) = match (sent > 0.0, read > 0.0) {
-        (true, true) => (events(sent), vec![part(format!("reads {}", format::rate(read)), Health::Ok)]),
+        (true, true) => {
+            (events(sent), vec![part(format!("reads {}", format::rate(read)), Health::Ok)])
+        }
         (true, false) => (events(sent), Vec::new()),
         (false, true) => (format!("reads {}", events(read)), Vec::new()),
         (false, false) => (String::new(), Vec::new()),
@@ -281,7 +284,7 @@ pub fn edges(layout: &Layout, map: &MapView) -> Vec<EdgeShape> {
     };
     let mut shapes: Vec<EdgeShape> =
         layout.edges.iter().filter(|shape| shape.always || carries(shape)).cloned().collect();
-    for edge in &map.edges {
+    for edge in map.edges.iter().filter(|_| layout.plain_edges) {
         let (from, to) = match edge.kind {
             EdgeKind::Message => continue,
             _ if edge.from == service::BUS || edge.to == service::BUS => continue,
@@ -337,7 +340,10 @@ pub fn node_face(map: &MapView, load: LoadView, name: &str) -> NodeFace {
     });
     let mut sentence = name.to_owned();
     if let Some((ready, all)) = instances {
-        sentence.push_str(&format!(", {ready} of {} up", format::plural(all.into(), "instance", "instances")));
+        sentence.push_str(&format!(
+            ", {ready} of {} up",
+            format::plural(all.into(), "instance", "instances")
+        ));
     }
     if !note.is_empty() {
         sentence.push_str(&format!(", {note}"));

@@ -44,7 +44,11 @@ fn an_edge_grows_with_the_root_of_its_rate() {
 
 #[test]
 fn only_the_part_of_a_label_that_crosses_a_limit_is_coloured() {
-    let face = edge_face(&map(vec![edge("orders", "payments", 0.3, 0.063, 20.0)]), &key("orders", "payments"), 0);
+    let face = edge_face(
+        &map(vec![edge("orders", "payments", 0.3, 0.063, 20.0)]),
+        &key("orders", "payments"),
+        0,
+    );
     let parts: Vec<_> = face.rest.iter().map(|part| (part.text.as_str(), part.health)).collect();
     assert_eq!(face.head.text, "0.3/s");
     assert_eq!(parts, [("6.3%", Health::Error), ("20 ms", Health::Ok)]);
@@ -68,7 +72,10 @@ fn an_edge_without_calls_is_idle_and_has_no_label() {
 
 #[test]
 fn events_of_a_service_are_summed_over_its_consumers() {
-    let message = |from: &str, to: &str, rate| EdgeView { kind: EdgeKind::Message, ..edge(from, to, rate, 0.0, 6.0) };
+    let message = |from: &str, to: &str, rate| EdgeView {
+        kind: EdgeKind::Message,
+        ..edge(from, to, rate, 0.0, 6.0)
+    };
     let map = map(vec![
         message("orders", "inventory", 3.0),
         message("orders", "payments", 2.0),
@@ -91,7 +98,9 @@ fn a_service_nobody_planned_for_is_placed_and_joined_instead_of_lost() {
 #[test]
 fn an_optional_edge_is_drawn_only_when_it_carries_something() {
     let layout = layout::wide();
-    let has = |map: &MapView| edges(&layout, map).iter().any(|e| e.from == "orders" && e.to == "inventory");
+    let has = |map: &MapView| {
+        edges(&layout, map).iter().any(|e| e.from == "orders" && e.to == "inventory")
+    };
     assert!(!has(&map(Vec::new())));
     assert!(has(&map(vec![edge("orders", "inventory", 1.0, 0.0, 5.0)])));
 }
@@ -99,7 +108,8 @@ fn an_optional_edge_is_drawn_only_when_it_carries_something() {
 #[test]
 fn an_answer_against_a_planned_edge_does_not_draw_a_second_line() {
     let layout = layout::wide();
-    let back = EdgeView { kind: EdgeKind::Commit, ..edge("bank-customer", "payments", 1.0, 0.0, 5.0) };
+    let back =
+        EdgeView { kind: EdgeKind::Commit, ..edge("bank-customer", "payments", 1.0, 0.0, 5.0) };
     assert_eq!(edges(&layout, &map(vec![back])).len(), edges(&layout, &map(Vec::new())).len());
 }
 
@@ -116,7 +126,10 @@ fn a_node_says_what_is_missing() {
     let load = LoadView { per_second: 0.0, max_per_second: 200.0 };
     let face = node_face(&map, load, "recommendations");
     assert!(face.down());
-    assert_eq!((face.count.as_str(), face.name.as_str()), ("1/2 up", "recommendations, 1 of 2 instances up"));
+    assert_eq!(
+        (face.count.as_str(), face.name.as_str()),
+        ("1/2 up", "recommendations, 1 of 2 instances up")
+    );
     assert_eq!(node_face(&map, load, "load").note, "Load off");
     assert_eq!(summary(&map), Summary { ready: 1, instances: 2, ..Summary::default() });
 }

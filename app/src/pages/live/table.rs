@@ -83,7 +83,10 @@ fn table_row(row: Row) -> AnyView {
     });
     view! {
         <tr class=row.health.class()>
-            <td><ServiceCode service=row.from.clone()/><a href=href on:click=open>{row.from}</a></td>
+            <td>
+                <ServiceCode service=row.from.clone()/>
+                <a href=href on:click=open>{row.from}</a>
+            </td>
             <td><ServiceCode service=row.to.clone()/><span>{row.to}</span></td>
             <td>{row.kind}</td>
             <td class="number">{row.rate}</td>

@@ -140,10 +140,14 @@ mod tests {
 
     #[test]
     fn numbers_descend_and_names_ascend() {
-        let edges = vec![edge("b", 1.0, None), edge("a", 1.0, Some(5.0)), edge("c", 9.0, Some(2.0))];
+        let edges =
+            vec![edge("b", 1.0, None), edge("a", 1.0, Some(5.0)), edge("c", 9.0, Some(2.0))];
         let map = MapView { edges, ..MapView::default() };
         let order = |column| rows(&map, column).into_iter().map(|row| row.from).collect::<String>();
-        assert_eq!((order(Column::Rate), order(Column::From), order(Column::P95)), ("cab".into(), "abc".into(), "acb".into()));
+        assert_eq!(
+            (order(Column::Rate), order(Column::From), order(Column::P95)),
+            ("cab".into(), "abc".into(), "acb".into())
+        );
     }
 
     #[test]

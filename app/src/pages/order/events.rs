@@ -2,12 +2,13 @@
 
 use super::{Story, select, state};
 use crate::{
-    model::{format, json, story},
+    model::{fine, json, story},
     widget::{Clock, ClockStyle},
 };
 use contract::order::EventView;
 use leptos::{ev::KeyboardEvent, prelude::*};
 use leptos_router::hooks::use_navigate;
+use wasm_bindgen::JsCast;
 
 pub(super) fn panel(story: Story) -> AnyView {
     let navigate = use_navigate();
@@ -19,10 +20,9 @@ pub(super) fn panel(story: Story) -> AnyView {
         };
         event.prevent_default();
         select(story, story.neighbour(steps), &navigate);
+        focus_selected();
     };
-    let stream = story
-        .order
-        .with_untracked(|o| format!("stream {}", o.row.order_id));
+    let stream = story.order.with_untracked(|o| format!("stream {}", o.row.order_id));
     view! {
         <section class="panel order-events" aria-labelledby="events-title" on:keydown=keys>
             <header class="panel-head">
@@ -43,20 +43,24 @@ pub(super) fn panel(story: Story) -> AnyView {
     .into_any()
 }
 
+/// Moves the focus along inside the list it is in: that of the events, or of the versions.
+fn focus_selected() {
+    request_animation_frame(|| {
+        let list = document().active_element().and_then(|e| e.closest("ol").ok().flatten());
+        let link = list.and_then(|l| l.query_selector("a[aria-current]").ok().flatten());
+        if let Some(link) = link.and_then(|l| l.dyn_into::<web_sys::HtmlElement>().ok()) {
+            let _ = link.focus();
+        }
+    });
+}
+
 /// Shows the data of every event, or of the selected one only.
 fn json_toggle(story: Story) -> AnyView {
     let href = move || {
-        let (id, version) = (
-            story.order.with(|o| o.row.order_id.clone()),
-            story.version.get(),
-        );
+        let (id, version) = (story.order.with(|o| o.row.order_id.clone()), story.version.get());
         let v = version.map_or_else(String::new, |v| format!("?v={v}"));
         let glue = if v.is_empty() { "?" } else { "&" };
-        let json = if story.all_json.get() {
-            String::new()
-        } else {
-            format!("{glue}json=all")
-        };
+        let json = if story.all_json.get() { String::new() } else { format!("{glue}json=all") };
         format!("/orders/{id}{v}{json}")
     };
     view! {
@@ -79,11 +83,7 @@ fn row(story: Story, event: EventView) -> AnyView {
     let tone = story::event_tone(&event.name).class();
     let selected = Memo::new(move |_| story.version.get() == Some(version));
     let open = move || selected.get() || story.all_json.get();
-    let style = if version == 1 {
-        ClockStyle::Millis
-    } else {
-        ClockStyle::ShortMillis
-    };
+    let style = if version == 1 { ClockStyle::Millis } else { ClockStyle::ShortMillis };
     let data = StoredValue::new(json::fields(&event.json));
     let summary = StoredValue::new(event.summary);
     let body = move || {
@@ -104,7 +104,7 @@ fn row(story: Story, event: EventView) -> AnyView {
             >
                 <span class="version">"v"{version}</span>
                 <strong>{event.name}</strong>
-                <span class="offset">{format::offset_us(event.at_us - zero_us)}</span>
+                <span class="offset">{fine::offset_us(event.at_us - zero_us)}</span>
             </a>
             <div class="event-body">
                 {body}

@@ -2,8 +2,8 @@
 
 use super::{Story, actions};
 use crate::{
-    live::use_live,
-    model::{format, story, tone::Tone},
+    live::{Connection, use_live},
+    model::{fine, format, story, tone::Tone},
     widget::{Badge, Clock, ClockStyle, Icon, icon},
 };
 use contract::order::OrderStatus;
@@ -20,6 +20,7 @@ pub(super) fn head(story: Story) -> AnyView {
                     <span class="crumb" aria-hidden="true">"/"</span>
                     <h1>{id}</h1>
                     {move || badge(story)}
+                    {stale(story)}
                 </div>
                 <p class="order-sentence" aria-live="polite">
                     {move || order.with(|o| sentence(&o.sentence))}
@@ -41,6 +42,16 @@ fn badge(story: Story) -> AnyView {
         _ => Icon::Clock,
     };
     view! { <Badge tone=tone glyph=glyph text=text.to_owned()/> }.into_any()
+}
+
+/// While disconnected nobody knows how far a running order has come.
+fn stale(story: Story) -> impl IntoView {
+    let connection = use_live().connection();
+    move || {
+        let running = story.order.with(|o| o.row.status == OrderStatus::Processing);
+        let lost = matches!(connection.get(), Connection::Lost { .. });
+        (running && lost).then(|| view! { <span class="sub">"may have moved on"</span> })
+    }
 }
 
 /// The sentence, with the names of services in it set off.
@@ -65,12 +76,7 @@ fn facts(story: Story) -> AnyView {
     let items = move || {
         order.with(|o| {
             let line = |l: &contract::order::OrderLineView| {
-                format!(
-                    "{} × {} at {}",
-                    l.quantity,
-                    l.name,
-                    format::money(l.unit_price)
-                )
+                format!("{} × {} at {}", l.quantity, l.name, format::money(l.unit_price))
             };
             o.lines.iter().map(line).collect::<Vec<_>>().join("\n")
         })
@@ -104,18 +110,12 @@ fn facts(story: Story) -> AnyView {
 fn took(story: Story) -> impl IntoView {
     let now = use_live().now_us();
     move || {
-        let row = story
-            .order
-            .with(|o| (o.row.took_us, o.row.placed_at_us, o.row.status));
+        let row = story.order.with(|o| (o.row.took_us, o.row.placed_at_us, o.row.status));
         match row {
-            (Some(took), ..) => format::duration_us(took),
+            (Some(took), ..) => fine::duration_us(took),
             (None, placed, OrderStatus::Processing) => {
                 let running = now.get() - placed;
-                if running > 0 {
-                    format::took(running)
-                } else {
-                    "running".into()
-                }
+                if running > 0 { format::took(running) } else { "running".into() }
             }
             (None, ..) => "–".into(),
         }

@@ -20,11 +20,8 @@ pub(super) fn panel(story: Story) -> AnyView {
     let shown = Memo::new(move |_| {
         let filter = filter.get();
         logs.with(|logs| {
-            let kept: Vec<LogView> = logs
-                .iter()
-                .filter(|l| filter.lets(l.level))
-                .cloned()
-                .collect();
+            let kept: Vec<LogView> =
+                logs.iter().filter(|l| filter.lets(l.level)).cloned().collect();
             let skip = kept.len().saturating_sub(LINES_MAX);
             kept.into_iter().skip(skip).collect::<Vec<_>>()
         })
@@ -46,9 +43,7 @@ pub(super) fn panel(story: Story) -> AnyView {
         });
     };
     let empty = move || {
-        shown
-            .with(Vec::is_empty)
-            .then(|| view! { <p class="panel-empty">"No such lines."</p> })
+        shown.with(Vec::is_empty).then(|| view! { <p class="panel-empty">"No such lines."</p> })
     };
     view! {
         <section class="panel order-logs" aria-labelledby="logs-title">
@@ -87,10 +82,7 @@ fn line(story: Story, line: LogView) -> AnyView {
     };
     let at = format::clock_short_ms(line.at_us);
     let href = line.trace_id.as_ref().map(|trace| {
-        let span = line
-            .span_id
-            .as_ref()
-            .map_or_else(String::new, |s| format!("?span={s}"));
+        let span = line.span_id.as_ref().map_or_else(String::new, |s| format!("?span={s}"));
         format!("/traces/{trace}{span}")
     });
     let span = line.span_id.clone();
@@ -100,11 +92,7 @@ fn line(story: Story, line: LogView) -> AnyView {
     let text = line.message.clone();
     let of_event = Memo::new(move |_| {
         let version = story.version.get();
-        version.is_some_and(|v| {
-            story
-                .events
-                .with(|events| story::is_of_event(&line, events, v))
-        })
+        version.is_some_and(|v| story.events.with(|events| story::is_of_event(&line, events, v)))
     });
     // In the browser the line marks its span beside it; without JavaScript it opens the trace.
     let mark = move |event: leptos::ev::MouseEvent| {
@@ -120,7 +108,7 @@ fn line(story: Story, line: LogView) -> AnyView {
     };
     let level = word.map(|w| view! { <span class="sr">{w}": "</span> });
     view! {
-        <li class=tone class:of-event=of_event class:chosen=is_chosen>
+        <li class=tone class:of-event=of_event class:is-chosen=is_chosen>
             <a href=href on:click=mark>
                 <span class="log-time">{at}</span>
                 <ServiceCode service=service alone=true/>

@@ -63,20 +63,13 @@ impl Story {
             })
         });
         let all_json = Memo::new(move |_| query.with(|q| q.get("json").is_some()));
-        Self {
-            order,
-            events,
-            version,
-            span: RwSignal::new(None),
-            all_json,
-        }
+        Self { order, events, version, span: RwSignal::new(None), all_json }
     }
 
     /// Address of this page with another event selected.
     fn href(self, version: u64) -> String {
         let json = if self.all_json.get() { "&json=all" } else { "" };
-        self.order
-            .with_untracked(|o| format!("/orders/{}?v={version}{json}", o.row.order_id))
+        self.order.with_untracked(|o| format!("/orders/{}?v={version}{json}", o.row.order_id))
     }
 
     /// Version of the event so many rows away from the selected one.
@@ -163,10 +156,7 @@ fn follow(story: Story) {
 
 fn refetch_young(story: Story) {
     let young = story.order.try_with_untracked(|o| {
-        let trace_end = o
-            .trace
-            .as_ref()
-            .map_or(0, |t| t.row.start_us + t.row.duration_us);
+        let trace_end = o.trace.as_ref().map_or(0, |t| t.row.start_us + t.row.duration_us);
         o.events.last().is_some_and(|last| trace_end < last.at_us)
     });
     if young == Some(true) {
@@ -191,14 +181,14 @@ fn refetch(story: Story) {
 
 /// J and K step through the events.
 fn listen(story: Story) {
-    let navigate = StoredValue::new_local(use_navigate());
+    let navigate = use_navigate();
     use_keys(move |key, _| {
         let steps = match key {
             "j" | "J" => 1,
             "k" | "K" => -1,
             _ => return false,
         };
-        navigate.with_value(|navigate| select(story, story.neighbour(steps), navigate));
+        select(story, story.neighbour(steps), &navigate);
         true
     });
 }
@@ -208,11 +198,7 @@ fn select(story: Story, version: Option<u64>, navigate: &impl Fn(&str, NavigateO
     let Some(version) = version else { return };
     story.span.set(None);
     let href = untrack(move || story.href(version));
-    let options = NavigateOptions {
-        replace: true,
-        scroll: false,
-        ..NavigateOptions::default()
-    };
+    let options = NavigateOptions { replace: true, scroll: false, ..NavigateOptions::default() };
     navigate(&href, options);
 }
 

@@ -3,7 +3,7 @@
 use super::Story;
 use crate::{
     model::{
-        format,
+        fine,
         saga::{Arrow, Card, Column, Glyph, STEPS_MAX, Stepper, stepper},
     },
     widget::{Icon, icon},
@@ -18,9 +18,7 @@ pub(super) fn panel(story: Story) -> AnyView {
         })
     });
     let sub = move || {
-        let took = drawn
-            .with(|d| d.as_ref().and_then(|d| d.1))
-            .map(format::duration_us);
+        let took = drawn.with(|d| d.as_ref().and_then(|d| d.1)).map(fine::duration_us);
         took.map_or_else(
             || "orchestrated by orders".to_owned(),
             |t| format!("orchestrated by orders, {t}"),
@@ -35,7 +33,7 @@ pub(super) fn panel(story: Story) -> AnyView {
             <header class="panel-head">
                 <h2 id="saga-title">"Saga"</h2>
                 <span class="sub">{sub}</span>
-                <span class="legend" aria-hidden="true">
+                <span class="saga-legend" aria-hidden="true">
                     <span class="legend-forward">"forward"</span>
                     <span class="legend-undo">"compensation, runs backwards"</span>
                 </span>
@@ -49,32 +47,16 @@ pub(super) fn panel(story: Story) -> AnyView {
 fn steps(stepper: &Stepper) -> AnyView {
     let columns = stepper.columns.len().clamp(1, STEPS_MAX);
     let forward = stepper.columns.iter().enumerate().map(|(i, column)| {
-        let next = stepper
-            .columns
-            .get(i + 1)
-            .map(|next| next.step.began.clone());
+        let next = stepper.columns.get(i + 1).map(|next| next.step.began.clone());
         step(i, column, next)
     });
-    let undo = stepper
-        .columns
-        .iter()
-        .enumerate()
-        .rev()
-        .filter_map(|(i, column)| {
-            column
-                .undo
-                .as_ref()
-                .map(|(card, arrow)| undo(i, card, *arrow))
+    let undo =
+        stepper.columns.iter().enumerate().rev().filter_map(|(i, column)| {
+            column.undo.as_ref().map(|(card, arrow)| undo(i, card, *arrow))
         });
-    let room = stepper
-        .columns
-        .last()
-        .is_some_and(|last| last.undo.is_none());
-    let place = if stepper.compensates && room {
-        "saga-outcome beside"
-    } else {
-        "saga-outcome below"
-    };
+    let room = stepper.columns.last().is_some_and(|last| last.undo.is_none());
+    let place =
+        if stepper.compensates && room { "saga-outcome beside" } else { "saga-outcome below" };
     view! {
         <div class=format!("saga saga-{columns}")>
             <ol class="saga-cards">{forward.collect_view()}{undo.collect_view()}</ol>
@@ -87,36 +69,20 @@ fn steps(stepper: &Stepper) -> AnyView {
 /// A forward step and the arrow to the next.
 fn step(index: usize, column: &Column, next: Option<Option<String>>) -> AnyView {
     let arrow = next.map(|began| {
-        let class = if column.leads_on {
-            "arrow arrow-right"
-        } else {
-            "arrow arrow-right pale"
-        };
+        let class = if column.leads_on { "arrow arrow-right" } else { "arrow arrow-right pale" };
         view! { <span class=class aria-hidden="true">{began}</span> }
     });
-    let class = format!(
-        "card {} col-{} {}",
-        column.step.tone.class(),
-        index + 1,
-        look(&column.step)
-    );
+    let class =
+        format!("card {} col-{} {}", column.step.tone.class(), index + 1, look(&column.step));
     view! { <li class=class>{content(&column.step)}{arrow}</li> }.into_any()
 }
 
 fn undo(index: usize, card: &Card, arrow: Arrow) -> AnyView {
-    let class = format!(
-        "card undo {} col-{} {}",
-        card.tone.class(),
-        index + 1,
-        look(card)
-    );
+    let class = format!("card undo {} col-{} {}", card.tone.class(), index + 1, look(card));
     let (shape, label) = match arrow {
         Arrow::Down => ("arrow arrow-down".to_owned(), None),
         Arrow::Left => ("arrow arrow-left".to_owned(), card.began.clone()),
-        Arrow::Corner(columns) => (
-            format!("arrow arrow-corner far-{columns}"),
-            card.began.clone(),
-        ),
+        Arrow::Corner(columns) => (format!("arrow arrow-corner far-{columns}"), card.began.clone()),
     };
     view! {
         <li class=class>
@@ -152,7 +118,7 @@ fn content(card: &Card) -> AnyView {
     });
     view! {
         <span class="glyph">{icon(glyph)}<span class="sr">{card.word}</span></span>
-        <span class="card-text" title=format!("by {}", card.service)>
+        <span class="card-text" title=format!("{}: {}, {}", card.service, card.word, card.detail)>
             <strong>{card.title.clone()}</strong>
             <small>{card.detail.clone()}</small>
         </span>

@@ -5,21 +5,15 @@ use leptos::prelude::*;
 
 pub(super) fn state(story: Story) -> AnyView {
     let title = move || {
-        story
-            .version
-            .get()
-            .map_or_else(|| "State".to_owned(), |v| format!("State at v{v}"))
+        story.version.get().map_or_else(|| "State".to_owned(), |v| format!("State at v{v}"))
     };
     let replayed = move || {
         let all = story.events.with(Vec::len);
         let noun = if all == 1 { "event" } else { "events" };
-        story
-            .version
-            .get()
-            .map(|v| format!("replayed from {v} of {all} {noun}"))
+        story.version.get().map(|v| format!("replayed from {v} of {all} {noun}"))
     };
     view! {
-        <div class="state">
+        <div class="order-state">
             <div class="state-head">
                 <h3>{title}</h3>
                 <span class="sub">{replayed}</span>
@@ -77,5 +71,5 @@ fn facts(story: Story) -> AnyView {
             .map(|(name, value)| view! { <div><dt>{name}</dt><dd>{value}</dd></div> })
             .collect_view()
     };
-    view! { <dl class="facts">{rows}</dl> }.into_any()
+    view! { <dl class="state-facts">{rows}</dl> }.into_any()
 }

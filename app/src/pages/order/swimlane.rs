@@ -5,7 +5,7 @@
 use super::Story;
 use crate::{
     model::{
-        format, story,
+        fine, story,
         swimlane::{
             Arrow, ArrowTone, Bar, BarState, Break, Head, Logged, Note, Phase, PhaseKind, Swimlane,
             swimlane,
@@ -31,12 +31,9 @@ const NOT_TO_SCALE: &str = ", in order, not to scale; offsets from the order's s
 
 pub(super) fn panels(story: Story) -> AnyView {
     let ids = Memo::new(move |_| {
-        story.order.with(|o| {
-            o.transactions
-                .iter()
-                .map(|t| t.transaction_id.clone())
-                .collect::<Vec<_>>()
-        })
+        story
+            .order
+            .with(|o| o.transactions.iter().map(|t| t.transaction_id.clone()).collect::<Vec<_>>())
     });
     view! { <For each=move || ids.get() key=Clone::clone children=move |id| panel(story, id)/> }
         .into_any()
@@ -45,12 +42,7 @@ pub(super) fn panels(story: Story) -> AnyView {
 fn panel(story: Story, id: String) -> AnyView {
     let wanted = id.clone();
     let tx = Memo::new(move |_| {
-        story.order.with(|o| {
-            o.transactions
-                .iter()
-                .find(|t| t.transaction_id == wanted)
-                .cloned()
-        })
+        story.order.with(|o| o.transactions.iter().find(|t| t.transaction_id == wanted).cloned())
     });
     let title = format!("title-{id}");
     let labelled = title.clone();
@@ -101,8 +93,8 @@ fn locks(drawn: &Swimlane) -> Vec<AnyView> {
         .enumerate()
         .map(|(i, lock)| {
             let gap = if i > 0 { ", " } else { "" };
-            let held = lock.held_us.map(format::duration_us);
-            match (lock.in_doubt_us.map(format::duration_us), held) {
+            let held = lock.held_us.map(fine::duration_us);
+            match (lock.in_doubt_us.map(fine::duration_us), held) {
                 (Some(doubt), held) => {
                     let held = held.map(|h| format!(", lock held {h}"));
                     view! { {gap}{lock.service.clone()}" in doubt for "<b>{doubt}</b>{held} }
@@ -163,11 +155,8 @@ fn names(tx: &TransactionView) -> AnyView {
             </div>
         }
     };
-    let participants = tx
-        .participants
-        .iter()
-        .map(|p| lane(&p.service, &p.service, "participant"))
-        .collect_view();
+    let participants =
+        tx.participants.iter().map(|p| lane(&p.service, &p.service, "participant")).collect_view();
     view! { {lane(PAYMENTS, "coordinator", "payments")}{participants} }.into_any()
 }
 
@@ -178,7 +167,7 @@ fn list(tx: &TransactionView, drawn: &Swimlane, zero_us: i64) -> AnyView {
         .lines
         .iter()
         .map(|line| {
-            let at = format::offset_us(line.at_us - zero_us);
+            let at = fine::offset_us(line.at_us - zero_us);
             view! { <li>{format!("{at}: {}", line.sentence(&drawn.participants, aborts))}</li> }
         })
         .collect_view();
@@ -238,11 +227,7 @@ fn definitions() -> AnyView {
 fn moment(drawn: &Swimlane, head: &Head, height: usize) -> AnyView {
     let bottom = (height - 34).to_string();
     let x = percent(drawn, head.x);
-    let class = if head.strong {
-        "swim-time strong"
-    } else {
-        "swim-time"
-    };
+    let class = if head.strong { "swim-time strong" } else { "swim-time" };
     view! {
         <line class="swim-grid" x1=x.clone() x2=x.clone() y1="44" y2=bottom></line>
         <text class=class x=x y="38" text-anchor="middle">{head.text.clone()}</text>
@@ -252,13 +237,10 @@ fn moment(drawn: &Swimlane, head: &Head, height: usize) -> AnyView {
 
 fn phase(drawn: &Swimlane, phase: Phase) -> AnyView {
     let (text, class) = match phase.kind {
-        PhaseKind::Vote => ("Phase 1: prepare and vote", "phase"),
-        PhaseKind::Commit => ("Phase 2: commit", "phase phase-commit"),
-        PhaseKind::Abort => ("Phase 2: abort", "phase phase-abort"),
-        PhaseKind::Recovery => (
-            "Recovery of the in-doubt participant",
-            "phase phase-recovery",
-        ),
+        PhaseKind::Vote => ("Phase 1: prepare and vote", "tx-phase"),
+        PhaseKind::Commit => ("Phase 2: commit", "tx-phase phase-commit"),
+        PhaseKind::Abort => ("Phase 2: abort", "tx-phase phase-abort"),
+        PhaseKind::Recovery => ("Recovery of the in-doubt participant", "tx-phase phase-recovery"),
     };
     let (from, to) = (percent(drawn, phase.from), percent(drawn, phase.to));
     view! {
@@ -281,7 +263,7 @@ fn lanes(drawn: &Swimlane) -> AnyView {
     view! {
         {lines.collect_view()}
         <rect
-            class="state state-coordinator"
+            class="tx-state state-coordinator"
             x=percent(drawn, from)
             width=percent(drawn, (to - from).max(0.0))
             y=(FIRST_LANE - BAR / 2).to_string()
@@ -294,12 +276,12 @@ fn lanes(drawn: &Swimlane) -> AnyView {
 
 fn bar(drawn: &Swimlane, bar: &Bar) -> AnyView {
     let class = match bar.state {
-        BarState::Working => "state state-working",
-        BarState::Prepared => "state state-prepared",
-        BarState::Silent => "state state-silent",
-        BarState::InDoubt => "state state-doubt",
-        BarState::Committed => "state state-committed",
-        BarState::Aborted => "state state-aborted",
+        BarState::Working => "tx-state state-working",
+        BarState::Prepared => "tx-state state-prepared",
+        BarState::Silent => "tx-state state-silent",
+        BarState::InDoubt => "tx-state state-doubt",
+        BarState::Committed => "tx-state state-committed",
+        BarState::Aborted => "tx-state state-aborted",
     };
     let y = lane_y(bar.lane);
     let (from, to) = drawn.room(bar);
@@ -342,20 +324,13 @@ fn arrow(story: Story, drawn: &Swimlane, arrow: &Arrow) -> AnyView {
     let half = BAR / 2;
     let (from, to) = (lane_y(arrow.from.1), lane_y(arrow.to.1));
     let down = to > from;
-    let (y1, y2) = if down {
-        (from + half, to - half)
-    } else {
-        (from - half, to + half)
-    };
+    let (y1, y2) = if down { (from + half, to - half) } else { (from - half, to + half) };
     let (class, marker) = tone(arrow);
     let marker = (!arrow.refused).then_some(marker);
     let (x1, x2) = (percent(drawn, arrow.from.0), percent(drawn, arrow.to.0));
     let line = &drawn.lines[arrow.line];
     let (kind, at_us) = (line.kind, line.at_us);
-    let participant = line
-        .lane
-        .and_then(|l| drawn.participants.get(l - 1))
-        .cloned();
+    let participant = line.lane.and_then(|l| drawn.participants.get(l - 1)).cloned();
     let mark = move |_| {
         let span = story.order.with_untracked(|o| {
             let trace = o.trace.as_ref()?;
@@ -397,15 +372,9 @@ fn arrow_label(drawn: &Swimlane, arrow: &Arrow) -> AnyView {
     let lane = if down { arrow.to.1 } else { arrow.from.1 };
     let share = if lane > 1 { 0.3 } else { 0.55 };
     let (x, y) = if down {
-        (
-            arrow.from.0 + (arrow.to.0 - arrow.from.0) * share,
-            lane_y(0) + 34,
-        )
+        (arrow.from.0 + (arrow.to.0 - arrow.from.0) * share, lane_y(0) + 34)
     } else {
-        (
-            arrow.to.0 - (arrow.to.0 - arrow.from.0) * share,
-            lane_y(0) + 34,
-        )
+        (arrow.to.0 - (arrow.to.0 - arrow.from.0) * share, lane_y(0) + 34)
     };
     let (anchor, dx) = if down { ("end", "-5") } else { ("start", "6") };
     view! {
@@ -458,11 +427,8 @@ fn logged(drawn: &Swimlane, logged: &Logged) -> AnyView {
 }
 
 fn note(drawn: &Swimlane, note: &Note) -> AnyView {
-    let (class, anchor, dx) = if note.error {
-        ("swim-note error", "start", "4")
-    } else {
-        ("swim-note", "middle", "0")
-    };
+    let (class, anchor, dx) =
+        if note.error { ("swim-note error", "start", "4") } else { ("swim-note", "middle", "0") };
     view! {
         <text
             class=class
@@ -491,7 +457,7 @@ fn time_break(drawn: &Swimlane, gap: Break, height: usize) -> AnyView {
             <rect x="-3" width="10" height=ground></rect>
             <g transform="translate(-5 0)"><path d=left></path></g>
             <g transform="translate(5 0)"><path d=right></path></g>
-            <text x="2" y="-8" text-anchor="middle">{format::duration_us(gap.skipped_us)}</text>
+            <text x="2" y="-8" text-anchor="middle">{fine::duration_us(gap.skipped_us)}</text>
         </svg>
     }
     .into_any()

@@ -4,7 +4,7 @@ use super::Story;
 use crate::{
     model::{
         critical_path::{self, FAULT_ID, Segment, critical_path},
-        format,
+        fine, format,
         span_tree::SpanTree,
         time_scale::TimeScale,
         waterfall::{self, Bar, Label, Telling},
@@ -65,28 +65,16 @@ fn head(traced: &Traced) -> AnyView {
     let row = &traced.view.row;
     let all = traced.view.spans.len();
     let shown = all.min(ROWS);
-    let sub = format!(
-        "{shown} of {all} spans, {}",
-        format::duration_us(row.duration_us)
-    );
-    let injected: i64 = traced
-        .tree
-        .nodes
-        .iter()
-        .map(|n| critical_path::injected_us(n, &traced.view.spans))
-        .sum();
-    let fault = traced
-        .view
-        .spans
-        .iter()
-        .find_map(|s| s.attribute(FAULT_ID))
-        .map(str::to_owned);
+    let sub = format!("{shown} of {all} spans, {}", fine::duration_us(row.duration_us));
+    let injected: i64 =
+        traced.tree.nodes.iter().map(|n| critical_path::injected_us(n, &traced.view.spans)).sum();
+    let fault = traced.view.spans.iter().find_map(|s| s.attribute(FAULT_ID)).map(str::to_owned);
     let held = (injected > 0).then(|| {
         let fault = fault.map_or_else(String::new, |f| format!(", {f}"));
         view! {
             <span class="injected">
                 <i class="hatch" aria-hidden="true"></i>
-                {format!("{} injected delay{fault}", format::duration_us(injected))}
+                {format!("{} injected delay{fault}", fine::duration_us(injected))}
             </span>
         }
     });
@@ -133,10 +121,7 @@ fn waterfall(story: Story, traced: &Arc<Traced>) -> AnyView {
             view! { <line x1=x.clone() x2=x y1="0" y2="100%"></line> }
         })
         .collect_view();
-    let rows = rows
-        .into_iter()
-        .map(|r| row(traced, &scale, r, marked))
-        .collect_view();
+    let rows = rows.into_iter().map(|r| row(traced, &scale, r, marked)).collect_view();
     view! {
         <div class="brief">
             <svg class="brief-ruler" height="16" aria-hidden="true">{ruler}</svg>
@@ -158,7 +143,7 @@ fn ruler_text(us: i64) -> String {
             let text = format!("{:.2}", format::millis(us) / 1_000.0);
             format!("{} s", text.trim_end_matches('0'))
         }
-        _ => format::duration_us(us),
+        _ => fine::duration_us(us),
     }
 }
 
@@ -174,14 +159,8 @@ fn row(
 ) -> AnyView {
     let node = &traced.tree.nodes[telling.row];
     let span = node.span.and_then(|i| traced.view.spans.get(i));
-    let name = span.map_or_else(|| "missing span".to_owned(), |s| s.name.clone());
-    let bar = waterfall::bar(
-        &traced.tree,
-        &traced.view.spans,
-        &traced.path,
-        scale,
-        telling.row,
-    );
+    let name = span.map_or_else(|| "missing span".to_owned(), waterfall::short_name);
+    let bar = waterfall::bar(&traced.tree, &traced.view.spans, &traced.path, scale, telling.row);
     let href = format!("/traces/{}?span={}", traced.view.row.trace_id, node.id);
     let failed = span.is_some_and(|s| s.error);
     let row = telling.row;
@@ -202,7 +181,7 @@ fn row(
 }
 
 fn bar_view(bar: &Bar, span: Option<&SpanView>) -> AnyView {
-    let duration = span.map_or_else(String::new, |s| format::duration_us(s.duration_us));
+    let duration = span.map_or_else(String::new, |s| fine::duration_us(s.duration_us));
     let text = span.and_then(waterfall::failure).unwrap_or(duration);
     let end = bar.x + bar.width;
     let (x, dx, anchor) = match bar.label {

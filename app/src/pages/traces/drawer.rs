@@ -6,7 +6,7 @@ use super::{
     waterfall,
 };
 use crate::{
-    model::{format, tone::Tone},
+    model::{fine, format, tone::Tone},
     widget::{Badge, Icon, ServiceCode, icon},
 };
 use contract::trace::{Level, LogView, SpanKind, SpanView};
@@ -22,12 +22,10 @@ pub(super) fn drawer(open: Open, row: usize) -> AnyView {
         Some(span) => content(open, &traced, span, row),
         None => missing(&traced, row),
     };
-    let title = traced
-        .span(row)
-        .map_or_else(|| "missing span".to_owned(), |s| s.name.clone());
+    let title = traced.span(row).map_or_else(|| "missing span".to_owned(), |s| s.name.clone());
     let service = traced.span(row).map(|s| s.service.clone());
     view! {
-        <aside class="panel drawer" aria-label="Selected span">
+        <aside class="panel span-drawer" aria-label="Selected span">
             <header class="drawer-head">
                 {service.map(|s| view! { <ServiceCode service=s/> })}
                 <h2>{title}</h2>
@@ -49,12 +47,7 @@ pub(super) fn drawer(open: Open, row: usize) -> AnyView {
 }
 
 fn missing(traced: &Traced, row: usize) -> AnyView {
-    let id = traced
-        .tree
-        .nodes
-        .get(row)
-        .map(|n| n.id.clone())
-        .unwrap_or_default();
+    let id = traced.tree.nodes.get(row).map(|n| n.id.clone()).unwrap_or_default();
     view! {
         <p class="panel-empty">
             "Spans below name "
@@ -67,7 +60,7 @@ fn missing(traced: &Traced, row: usize) -> AnyView {
 }
 
 fn content(open: Open, traced: &Traced, span: &SpanView, row: usize) -> AnyView {
-    let start = format::offset_us(span.start_us - traced.tree.start_us);
+    let start = fine::offset_us(span.start_us - traced.tree.start_us);
     let logs: Vec<LogView> = traced
         .view
         .logs
@@ -84,7 +77,7 @@ fn content(open: Open, traced: &Traced, span: &SpanView, row: usize) -> AnyView 
     let summary = view! {
         <p class="drawer-sub">
             <span>"in "{span.service.clone()}</span>
-            <span>{format::duration_us(span.duration_us)}</span>
+            <span>{fine::duration_us(span.duration_us)}</span>
             <span>"starts "{start}</span>
             <span>{kind(span.kind)}</span>
             {held}
@@ -105,7 +98,7 @@ fn content(open: Open, traced: &Traced, span: &SpanView, row: usize) -> AnyView 
         {summary}
         {failure.map(|f| view! { <div class="drawer-failure">{f}</div> })}
         {tabs(open, &span.span_id, attributes, lines, links)}
-        <div class="drawer-body">{body}</div>
+        <div class="span-body">{body}</div>
     }
     .into_any()
 }
@@ -159,10 +152,8 @@ fn attributes_view(open: Open, span: &SpanView, logs: &[LogView]) -> AnyView {
             pair(key, value)
         })
         .collect_view();
-    let empty = span
-        .attributes
-        .is_empty()
-        .then(|| view! { <p class="panel-empty">"No attributes."</p> });
+    let empty =
+        span.attributes.is_empty().then(|| view! { <p class="panel-empty">"No attributes."</p> });
     let parent = span.parent_id.clone().map(|id| {
         let known = open.traced.with_value(|t| t.tree.row_of(&id).is_some());
         let text = id.get(..8).unwrap_or(&id).to_owned();
@@ -217,7 +208,7 @@ fn logs_view(span: &SpanView, logs: &[LogView], zero_us: i64) -> AnyView {
                 .collect_view();
             view! {
                 <li>
-                    <span class="log-time">{format::offset_us(event.at_us - zero_us)}</span>
+                    <span class="log-time">{fine::offset_us(event.at_us - zero_us)}</span>
                     <strong>{event.name.clone()}</strong>
                     <dl class="attributes">{fields}</dl>
                 </li>
@@ -244,11 +235,7 @@ fn links_view(open: Open, span: &SpanView) -> AnyView {
         .iter()
         .map(|link| {
             let href = format!("/traces/{}?span={}", link.trace_id, link.span_id);
-            let place = if link.trace_id == here {
-                "this trace"
-            } else {
-                "another trace"
-            };
+            let place = if link.trace_id == here { "this trace" } else { "another trace" };
             let text = format!("{} / {}", format::short_trace(&link.trace_id), link.span_id);
             view! {
                 <li>

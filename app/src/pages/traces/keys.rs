@@ -58,14 +58,10 @@ pub(super) fn in_tree(open: Open, event: &KeyboardEvent) {
 /// Selects the row so many rows below the selected one, among those that are not hidden.
 fn step(open: Open, by: isize) {
     let next = open.visible.with_untracked(|rows| {
-        let here = open
-            .selected
-            .get_untracked()
-            .and_then(|row| rows.iter().position(|r| *r == row));
+        let here =
+            open.selected.get_untracked().and_then(|row| rows.iter().position(|r| *r == row));
         let there = match here {
-            Some(here) => here
-                .saturating_add_signed(by)
-                .min(rows.len().saturating_sub(1)),
+            Some(here) => here.saturating_add_signed(by).min(rows.len().saturating_sub(1)),
             None => 0,
         };
         rows.get(there).copied()
@@ -84,9 +80,7 @@ pub(super) fn reveal(open: Open, scroll: Scroll) {
         let Some(node) = scroll.node.get() else {
             return;
         };
-        let place = open
-            .visible
-            .with_untracked(|rows| rows.iter().position(|r| *r == row));
+        let place = open.visible.with_untracked(|rows| rows.iter().position(|r| *r == row));
         let Some(place) = place else { return };
         let height = i32::try_from(ROW_HEIGHT).unwrap_or(20);
         let top = i32::try_from(place).unwrap_or(0) * height;
@@ -96,15 +90,11 @@ pub(super) fn reveal(open: Open, scroll: Scroll) {
         } else if top + 2 * height > from + shown {
             node.set_scroll_top(top + 3 * height - shown);
         }
-        let inside = document()
-            .active_element()
-            .is_some_and(|focused| node.contains(Some(&focused)));
+        let inside =
+            document().active_element().is_some_and(|focused| node.contains(Some(&focused)));
         if inside {
             request_animation_frame(move || {
-                let link = node
-                    .query_selector(&format!("[data-row='{row}']"))
-                    .ok()
-                    .flatten();
+                let link = node.query_selector(&format!("[data-row='{row}']")).ok().flatten();
                 if let Some(link) = link.and_then(|l| l.dyn_into::<web_sys::HtmlElement>().ok()) {
                     let _ = link.focus();
                 }

@@ -3,7 +3,7 @@
 use super::{Place, Tab};
 use crate::{
     ask::AskError,
-    model::{format, tone::Tone, trace_query},
+    model::{fine, format, tone::Tone, trace_query},
     widget::{Badge, Clock, ClockStyle, EmptyState, Icon, ServiceCode},
 };
 use contract::trace::{TraceList, TraceRow, TraceStatus};
@@ -19,12 +19,7 @@ pub(super) fn list(place: Place, list: Result<TraceList, AskError>) -> AnyView {
     }
     let matched = list.matched;
     let shown = list.rows.len().min(ROWS_MAX);
-    let rows = list
-        .rows
-        .into_iter()
-        .take(ROWS_MAX)
-        .map(|r| row(place, r))
-        .collect_view();
+    let rows = list.rows.into_iter().take(ROWS_MAX).map(|r| row(place, r)).collect_view();
     let more = (matched > shown).then(|| {
         let count = |n: usize| format::count(u64::try_from(n).unwrap_or(u64::MAX));
         let text = format!(
@@ -78,7 +73,7 @@ fn row(place: Place, row: TraceRow) -> AnyView {
             </td>
             <td class="codes">{codes}</td>
             <td class="number">{format::count(spans)}</td>
-            <td class="number">{format::duration_us(row.duration_us)}</td>
+            <td class="number">{fine::duration_us(row.duration_us)}</td>
             <td>{status(&row, false)}</td>
             <td class="mono">{order}</td>
         </tr>
@@ -112,11 +107,7 @@ fn none(place: Place) -> AnyView {
     } else {
         ("/orders/new", "Place order")
     };
-    let title = if loosen.is_some() {
-        "No trace matches"
-    } else {
-        "No traces yet"
-    };
+    let title = if loosen.is_some() { "No trace matches" } else { "No traces yet" };
     view! {
         <section class="panel">
             <EmptyState title=title text=text>

@@ -2,7 +2,7 @@
 
 use super::open::{Open, Traced};
 use crate::{
-    model::{format, time_scale::TimeScale},
+    model::{fine, format, time_scale::TimeScale},
     widget::service_class,
 };
 use leptos::prelude::*;
@@ -27,11 +27,7 @@ pub(super) fn minimap(open: Open, traced: &Traced) -> AnyView {
                 format!("{:.2}%", tick.at * 100.0),
                 super::waterfall::tick_text(tick.us - traced.tree.start_us),
             );
-            let (anchor, dx) = if tick.at < 0.03 {
-                ("start", "6")
-            } else {
-                ("middle", "0")
-            };
+            let (anchor, dx) = if tick.at < 0.03 { ("start", "6") } else { ("middle", "0") };
             view! { <text x=x y="43" dx=dx text-anchor=anchor>{text}</text> }
         })
         .collect_view();
@@ -66,10 +62,7 @@ pub(super) fn minimap(open: Open, traced: &Traced) -> AnyView {
 
 /// One path for each service: thousands of spans are a dozen elements.
 fn spans(traced: &Traced) -> Vec<AnyView> {
-    let (start, total) = (
-        traced.tree.start_us,
-        format::millis(traced.tree.duration_us()),
-    );
+    let (start, total) = (traced.tree.start_us, format::millis(traced.tree.duration_us()));
     let rows = traced.tree.nodes.len().max(1);
     let mut paths: Vec<(&str, String)> = Vec::new();
     for (row, node) in traced.tree.nodes.iter().enumerate() {
@@ -78,20 +71,13 @@ fn spans(traced: &Traced) -> Vec<AnyView> {
         };
         let x = format::millis(node.start_us - start) / total * 1_000.0;
         let width = (format::millis(node.end_us - node.start_us) / total * 1_000.0).max(1.5);
-        let line = if rows <= LINES {
-            row
-        } else {
-            row * LINES / rows
-        };
+        let line = if rows <= LINES { row } else { row * LINES / rows };
         #[expect(clippy::cast_precision_loss, reason = "a dozen lines")]
         let y = 3.0 + line as f64 * 2.1;
-        let place = paths
-            .iter()
-            .position(|p| p.0 == span.service)
-            .unwrap_or_else(|| {
-                paths.push((&span.service, String::new()));
-                paths.len() - 1
-            });
+        let place = paths.iter().position(|p| p.0 == span.service).unwrap_or_else(|| {
+            paths.push((&span.service, String::new()));
+            paths.len() - 1
+        });
         let _ = write!(paths[place].1, "M{x:.1} {y:.1}h{width:.1}");
     }
     paths
@@ -112,7 +98,7 @@ fn handle(open: Open, traced: &Traced, left: bool) -> AnyView {
     };
     let text = move || {
         let (from, to) = open.zoom.get();
-        format::offset_us(if left { from } else { to } - start)
+        fine::offset_us(if left { from } else { to } - start)
     };
     let moved = move |event: leptos::ev::Event| {
         let Ok(step) = event_target_value(&event).parse::<i64>() else {

@@ -64,10 +64,7 @@ impl Tab {
     }
 
     fn parse(word: &str) -> Self {
-        Self::ALL
-            .into_iter()
-            .find(|t| t.word() == word)
-            .unwrap_or_default()
+        Self::ALL.into_iter().find(|t| t.word() == word).unwrap_or_default()
     }
 }
 
@@ -88,20 +85,10 @@ impl Place {
         let go = Callback::new(move |(href, replace): (String, bool)| {
             navigate(
                 &href,
-                NavigateOptions {
-                    replace,
-                    scroll: false,
-                    ..NavigateOptions::default()
-                },
+                NavigateOptions { replace, scroll: false, ..NavigateOptions::default() },
             );
         });
-        Self {
-            query,
-            trace,
-            span,
-            tab,
-            go: StoredValue::new(go),
-        }
+        Self { query, trace, span, tab, go: StoredValue::new(go) }
     }
 
     /// Address of a trace, a span and a tab, with the filters of this page.
@@ -118,9 +105,7 @@ impl Place {
     fn select(self, span: Option<&str>) {
         let trace = self.trace.get_untracked();
         let tab = self.tab.get_untracked();
-        let href = self
-            .query
-            .with_untracked(|q| address(q, trace.as_deref(), span, tab));
+        let href = self.query.with_untracked(|q| address(q, trace.as_deref(), span, tab));
         self.go(href, true);
     }
 
@@ -130,10 +115,7 @@ impl Place {
         change(&mut query);
         let (trace, span) = (self.trace.get_untracked(), self.span.get_untracked());
         let tab = self.tab.get_untracked();
-        self.go(
-            address(&query, trace.as_deref(), span.as_deref(), tab),
-            false,
-        );
+        self.go(address(&query, trace.as_deref(), span.as_deref(), tab), false);
     }
 }
 
@@ -225,11 +207,8 @@ fn not_opened(place: Place, error: &AskError, opened: Opened) -> AnyView {
         crate::pages::set_status(404);
     }
     let id = place.trace.get_untracked().unwrap_or_default();
-    let title = if missing {
-        format!("No trace {id}")
-    } else {
-        "The trace cannot be shown".to_owned()
-    };
+    let title =
+        if missing { format!("No trace {id}") } else { "The trace cannot be shown".to_owned() };
     let text = if missing {
         "It may be older than what is kept, or its id may be mistyped.".to_owned()
     } else {
@@ -255,8 +234,6 @@ fn search_skeleton() -> AnyView {
 }
 
 fn open_skeleton() -> AnyView {
-    let rows = (0..8)
-        .map(|_| view! { <div class="skeleton-row"></div> })
-        .collect_view();
+    let rows = (0..8).map(|_| view! { <div class="skeleton-row"></div> }).collect_view();
     view! { <section class="panel trace" aria-busy="true">{rows}</section> }.into_any()
 }

@@ -1,10 +1,10 @@
 //! One open trace: what it was, where its time went, its waterfall and the selected span.
 
-use super::{Place, Tab, drawer, keys, list, minimap, waterfall};
+use super::{Place, drawer, keys, list, minimap, waterfall};
 use crate::{
     model::{
         critical_path::{PathSummary, Segment, critical_path, summary},
-        format,
+        fine, format,
         span_tree::SpanTree,
         time_scale::{Fold, TimeScale, waits},
     },
@@ -52,6 +52,8 @@ pub(super) struct Open {
     pub(super) scale: Memo<TimeScale>,
     /// Row of the selected span.
     pub(super) selected: Memo<Option<usize>>,
+    /// The browser has taken over: one row is a tab stop, arrow keys reach the others.
+    pub(super) alive: RwSignal<bool>,
 }
 
 impl Open {
@@ -60,12 +62,7 @@ impl Open {
         let path = critical_path(&tree);
         let waits = waits(&tree, &view.spans);
         let whole = (tree.start_us, tree.end_us);
-        let traced = StoredValue::new(Arc::new(Traced {
-            view,
-            tree,
-            path,
-            waits,
-        }));
+        let traced = StoredValue::new(Arc::new(Traced { view, tree, path, waits }));
         let folded = RwSignal::new(HashSet::new());
         let zoom = RwSignal::new(whole);
         let fold_waits = RwSignal::new(true);
@@ -83,17 +80,9 @@ impl Open {
             })
         });
         let critical = RwSignal::new(true);
-        Self {
-            place,
-            traced,
-            folded,
-            zoom,
-            fold_waits,
-            critical,
-            visible,
-            scale,
-            selected,
-        }
+        let alive = RwSignal::new(false);
+        Effect::new(move |_| alive.set(true));
+        Self { place, traced, folded, zoom, fold_waits, critical, visible, scale, selected, alive }
     }
 
     /// The trace.
@@ -103,21 +92,15 @@ impl Open {
 
     /// Selects the span of a row.
     pub(super) fn select(self, row: usize) {
-        let id = self
-            .traced
-            .with_value(|t| t.tree.nodes.get(row).map(|n| n.id.clone()));
+        let id = self.traced.with_value(|t| t.tree.nodes.get(row).map(|n| n.id.clone()));
         self.place.select(id.as_deref());
     }
 
     /// Hides or shows the children of a row; answers whether anything changed.
     pub(super) fn fold(self, row: usize, hide: bool) -> bool {
-        let id = self.traced.with_value(|t| {
-            t.tree
-                .nodes
-                .get(row)
-                .filter(|n| n.below > 0)
-                .map(|n| n.id.clone())
-        });
+        let id = self
+            .traced
+            .with_value(|t| t.tree.nodes.get(row).filter(|n| n.below > 0).map(|n| n.id.clone()));
         let Some(id) = id else { return false };
         let was = self.folded.with_untracked(|f| f.contains(&id));
         if was != hide {
@@ -137,11 +120,11 @@ pub(super) fn open(place: Place, view: TraceView, jaeger: Option<String>) -> Any
     let open = Open::new(place, view);
     let traced = open.traced();
     keys::listen(open);
-    let with_drawer = move || open.selected.get().is_some();
+    let with_span = move || open.selected.get().is_some();
     view! {
-        <div class="open" class:with-drawer=with_drawer>
+        <div class="open" class:with-span=with_span>
             <section class="panel trace" aria-labelledby="trace-title">
-                {header(open, &traced, jaeger)}
+                {header(&traced, jaeger)}
                 {totals(open, &traced)}
                 {minimap::minimap(open, &traced)}
                 {waterfall::waterfall(open, &traced)}
@@ -152,7 +135,7 @@ pub(super) fn open(place: Place, view: TraceView, jaeger: Option<String>) -> Any
     .into_any()
 }
 
-fn header(open: Open, traced: &Traced, jaeger: Option<String>) -> AnyView {
+fn header(traced: &Traced, jaeger: Option<String>) -> AnyView {
     let row = &traced.view.row;
     let id = row.trace_id.clone();
     let order = row.order_id.as_ref().map(|order| {
@@ -187,14 +170,6 @@ fn header(open: Open, traced: &Traced, jaeger: Option<String>) -> AnyView {
     };
     view! {
         <header class="panel-head trace-head">
-            <a
-                class="button small"
-                href=move || open.place.href(None, None, Tab::default())
-                title="All matches"
-            >
-                {icon(Icon::List)}
-                <span class="sr">"All matches"</span>
-            </a>
             <h2 id="trace-title">{row.operation.clone()}</h2>
             <code class="trace-id">{id.clone()}</code>
             <button
@@ -231,10 +206,7 @@ fn totals(open: Open, traced: &Traced) -> AnyView {
     let spans = format::plural(number(traced.view.spans.len()), "span", "spans");
     let services = format::plural(number(row.services.len()), "service", "services");
     let dropped = (traced.view.dropped > 0).then(|| {
-        let text = format!(
-            ", {} more were not kept",
-            format::count(traced.view.dropped)
-        );
+        let text = format!(", {} more were not kept", format::count(traced.view.dropped));
         view! { <span class="warn-text">{text}</span> }
     });
     let sum = summary(&traced.tree, &traced.view.spans, &traced.path);
@@ -246,7 +218,7 @@ fn totals(open: Open, traced: &Traced) -> AnyView {
     };
     view! {
         <div class="totals">
-            <strong>{format::duration_us(row.duration_us)}</strong>
+            <strong>{fine::duration_us(row.duration_us)}</strong>
             <span class="sub">{spans}", "{services}{dropped}</span>
             <button
                 type="button"
@@ -307,7 +279,7 @@ fn split(sum: PathSummary) -> AnyView {
         .enumerate()
         .map(|(i, (us, _, word))| {
             let gap = if i > 0 { ", " } else { "" };
-            view! { {gap}<b>{format::duration_us(*us)}</b>" "{*word} }
+            view! { {gap}<b>{fine::duration_us(*us)}</b>" "{*word} }
         })
         .collect_view();
     view! {

@@ -5,7 +5,7 @@
 use super::{Place, Tab};
 use crate::{
     model::{
-        format,
+        fine, format,
         scatter::{self, Mark, Scatter, Shape},
     },
     widget::use_zone,
@@ -22,9 +22,7 @@ const TOP: f64 = 14.0;
 
 pub(super) fn scatter(place: Place, list: TraceList) -> AnyView {
     let last_us = place.query.with_untracked(|q| q.last_seconds);
-    let last_us = last_us
-        .and_then(|s| i64::try_from(s).ok())
-        .map(|s| s.saturating_mul(1_000_000));
+    let last_us = last_us.and_then(|s| i64::try_from(s).ok()).map(|s| s.saturating_mul(1_000_000));
     let drawn = scatter::scatter(&list.rows, last_us);
     if drawn.marks.is_empty() {
         return ().into_any();
@@ -113,16 +111,9 @@ fn marks(drawn: &Scatter, rows: &[TraceRow], link: impl Fn(&str) -> String) -> S
                 format!(r##"<use class="mark-error" href="#mark-error" x="{x:.2}%" y="{y:.1}"/>"##)
             }
         };
-        let id: String = rows[i]
-            .trace_id
-            .chars()
-            .filter(char::is_ascii_alphanumeric)
-            .collect();
+        let id: String = rows[i].trace_id.chars().filter(char::is_ascii_alphanumeric).collect();
         let href = link(&id).replace('&', "&amp;").replace('"', "&quot;");
-        let _ = write!(
-            out,
-            r#"<a data-i="{i}" tabindex="-1" href="{href}">{shape}</a>"#
-        );
+        let _ = write!(out, r#"<a data-i="{i}" tabindex="-1" href="{href}">{shape}</a>"#);
     }
     out
 }
@@ -138,14 +129,10 @@ fn pointed(
     let text = rows.with_value(|rows| {
         let row = rows.get(row)?;
         let id = format::short_trace(&row.trace_id);
-        Some(format!("{id} {}", format::duration_us(row.duration_us)))
+        Some(format!("{id} {}", fine::duration_us(row.duration_us)))
     })?;
     let (x, y) = (format!("{:.2}%", mark.x * 100.0), y_of(mark.y));
-    let (dx, anchor) = if mark.x > 0.8 {
-        ("-16", "end")
-    } else {
-        ("16", "start")
-    };
+    let (dx, anchor) = if mark.x > 0.8 { ("-16", "end") } else { ("16", "start") };
     Some(
         view! {
             <g class=class>
@@ -161,18 +148,15 @@ fn pointed(
 
 fn y_labels(lines: &[scatter::GridLine]) -> Vec<AnyView> {
     let top = lines.len().saturating_sub(1);
+    let one_unit = lines.first().is_some_and(|line| line.us >= 1_000);
     lines
         .iter()
         .enumerate()
         .map(|(i, line)| {
             let text = super::waterfall::tick_text(line.us);
             // The unit stands on the top and the bottom tick only.
-            let bare = i > 0 && i < top && line.us < 1_000_000;
-            let text = if bare {
-                text.trim_end_matches(" ms").to_owned()
-            } else {
-                text
-            };
+            let bare = one_unit && i > 0 && i < top && line.us < 1_000_000;
+            let text = if bare { text.trim_end_matches(" ms").to_owned() } else { text };
             let y = (y_of(line.at) + 4.0).to_string();
             view! { <text x="100%" dx="-6" y=y text-anchor="end">{text}</text> }.into_any()
         })
@@ -210,12 +194,7 @@ fn grid(drawn: &Scatter) -> AnyView {
 }
 
 fn summary(list: &TraceList) -> String {
-    let count = |shape: Shape| {
-        list.rows
-            .iter()
-            .filter(|r| scatter::shape(r) == shape)
-            .count()
-    };
+    let count = |shape: Shape| list.rows.iter().filter(|r| scatter::shape(r) == shape).count();
     format!(
         "{} traces by duration over time: {} slow, {} compensated, {} with errors",
         list.rows.len(),

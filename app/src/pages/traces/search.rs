@@ -6,7 +6,7 @@ use crate::{
     live::{Connection, use_live},
     model::{format, trace_query},
 };
-use contract::trace::{TraceList, TraceStatus};
+use contract::trace::{TraceList, TraceQuery, TraceStatus};
 use leptos::{ev::SubmitEvent, prelude::*};
 
 /// Statuses to choose from.
@@ -19,12 +19,7 @@ const STATUSES: [(TraceStatus, &str); 3] = [
 pub(super) fn search(place: Place, list: &TraceList, found: Found) -> AnyView {
     let query = place.query.get_untracked();
     let trace = place.trace.get_untracked();
-    let action = address(
-        &contract::trace::TraceQuery::default(),
-        trace.as_deref(),
-        None,
-        Tab::default(),
-    );
+    let action = address(&TraceQuery::default(), trace.as_deref(), None, Tab::default());
     let again = move |event: SubmitEvent| {
         event.prevent_default();
         found.refetch();
@@ -32,30 +27,15 @@ pub(super) fn search(place: Place, list: &TraceList, found: Found) -> AnyView {
     let text = |v: String| Some(v).filter(|v| !v.is_empty());
     let services = choices(&list.services, query.service.as_deref());
     let operations = choices(&list.operations, query.operation.as_deref());
-    let statuses = STATUSES
-        .into_iter()
-        .map(|(status, name)| {
-            option(
-                trace_query::status_word(status),
-                name,
-                query.status == Some(status),
-            )
-        })
-        .collect_view();
-    let durations = trace_query::MIN_DURATIONS_MS
-        .into_iter()
-        .map(|ms| {
-            #[expect(clippy::cast_precision_loss, reason = "a handful of milliseconds")]
-            let name = format!("≥ {}", format::duration_ms(ms as f64));
-            option(&ms.to_string(), &name, query.min_duration_ms == Some(ms))
-        })
-        .collect_view();
+    let (statuses, durations) = (statuses(&query), durations(&query));
     let minutes = query.last_seconds.unwrap_or(0) / 60;
     let range = (minutes != u64::from(DEFAULT_RANGE)).then(|| minutes.to_string());
     let lost = use_live().connection();
+    let is_open = move || place.trace.get().is_some();
+    let all = move || place.href(None, None, Tab::default());
     view! {
         <header class="traces-head">
-            <h1>"Traces"</h1>
+            <h1><a class:quiet-link=is_open href=all>"Traces"</a></h1>
             <form method="get" action=action class="traces-search" role="search" on:submit=again>
                 {range.map(|range| view! { <input type="hidden" name="range" value=range/> })}
                 {field("Service", "service", services, move |v| {
@@ -98,6 +78,26 @@ pub(super) fn search(place: Place, list: &TraceList, found: Found) -> AnyView {
     .into_any()
 }
 
+fn statuses(query: &TraceQuery) -> Vec<AnyView> {
+    STATUSES
+        .into_iter()
+        .map(|(status, name)| {
+            option(trace_query::status_word(status), name, query.status == Some(status))
+        })
+        .collect()
+}
+
+fn durations(query: &TraceQuery) -> Vec<AnyView> {
+    trace_query::MIN_DURATIONS_MS
+        .into_iter()
+        .map(|ms| {
+            #[expect(clippy::cast_precision_loss, reason = "a handful of milliseconds")]
+            let name = format!("≥ {}", format::duration_ms(ms as f64));
+            option(&ms.to_string(), &name, query.min_duration_ms == Some(ms))
+        })
+        .collect()
+}
+
 fn choices(names: &[String], chosen: Option<&str>) -> Vec<AnyView> {
     // A filter from the address that nothing matches is still shown.
     let unknown = chosen.filter(|c| !names.iter().any(|n| n == c));
@@ -132,23 +132,19 @@ fn field(
 
 fn counts(list: &TraceList) -> AnyView {
     let count = |n: usize| format::count(u64::try_from(n).unwrap_or(u64::MAX));
-    let noun = if list.matched == 1 {
-        " trace, "
-    } else {
-        " traces, "
-    };
+    let noun = if list.matched == 1 { " trace, " } else { " traces, " };
     view! {
         <p class="traces-counts">
             <span aria-live="polite">
                 <b>{count(list.matched)}</b>{noun}<b>{count(list.slow)}</b>" over 1 s"
             </span>
-            <span class="key"><svg class="key-mark" width="12" height="12" aria-hidden="true">
+            <span class="mark-key"><svg class="key-mark" width="12" height="12" aria-hidden="true">
                 <circle class="mark-ok" cx="6" cy="6" r="2.5"></circle>
             </svg>"ok"</span>
-            <span class="key"><svg class="key-mark" width="12" height="12" aria-hidden="true">
+            <span class="mark-key"><svg class="key-mark" width="12" height="12" aria-hidden="true">
                 <path class="mark-comp" d="M6 2 10 6 6 10 2 6z"></path>
             </svg>"compensated"</span>
-            <span class="key"><svg class="key-mark" width="12" height="12" aria-hidden="true">
+            <span class="mark-key"><svg class="key-mark" width="12" height="12" aria-hidden="true">
                 <path class="mark-error" d="M3 3 9 9M9 3 3 9"></path>
             </svg>"error"</span>
         </p>

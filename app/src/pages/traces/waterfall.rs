@@ -7,7 +7,7 @@ use super::{
 use crate::{
     model::{
         critical_path::{self, FAULT_ID},
-        format,
+        fine, format,
         time_scale::TimeScale,
         waterfall::{self as geometry, Bar, Label, ROW_HEIGHT},
     },
@@ -32,19 +32,14 @@ pub(super) struct Scroll {
 }
 
 pub(super) fn waterfall(open: Open, traced: &Arc<Traced>) -> AnyView {
-    let scroll = Scroll {
-        node: NodeRef::new(),
-        first: RwSignal::new(0),
-    };
+    let scroll = Scroll { node: NodeRef::new(), first: RwSignal::new(0) };
     keys::reveal(open, scroll);
     let window = Memo::new(move |_| {
-        open.visible
-            .with(|rows| geometry::window(rows.len(), scroll.first.get()))
+        open.visible.with(|rows| geometry::window(rows.len(), scroll.first.get()))
     });
     let rows = move || {
         let (from, to) = window.get();
-        open.visible
-            .with(|rows| rows[from.min(rows.len())..to.min(rows.len())].to_vec())
+        open.visible.with(|rows| rows[from.min(rows.len())..to.min(rows.len())].to_vec())
     };
     let above = move || (window.get().0 * ROW_HEIGHT).to_string();
     let below = move || {
@@ -125,11 +120,7 @@ fn ruler(open: Open) -> AnyView {
                     };
                     let text = tick_text(tick.us - start);
                     // The unit of milliseconds is written once, at the first tick after zero.
-                    let bare = if i > 1 {
-                        text.trim_end_matches(" ms").to_owned()
-                    } else {
-                        text
-                    };
+                    let bare = if i > 1 { text.trim_end_matches(" ms").to_owned() } else { text };
                     view! { <text x=x y="13" text-anchor=anchor>{bare}</text> }
                 })
                 .collect_view();
@@ -137,7 +128,7 @@ fn ruler(open: Open) -> AnyView {
                 .folds()
                 .map(|(at, fold)| {
                     let x = format!("{:.2}%", at * 100.0);
-                    let text = format!("+{}", format::duration_us(fold.removed_us()));
+                    let text = format!("+{}", fine::duration_us(fold.removed_us()));
                     view! { <text class="fold-text" x=x y="13" text-anchor="middle">{text}</text> }
                 })
                 .collect_view();
@@ -216,14 +207,15 @@ fn row_view(open: Open, traced: &Arc<Traced>, row: usize) -> AnyView {
     let failed = span.is_some_and(|s| s.error);
     let on_path = traced.path.iter().any(|s| s.row == Some(row));
     let dim = node.asynchronous && !on_path;
+    let is_stop = move || open.selected.get().unwrap_or(0) == row;
+    let tab_stop = move || (open.alive.get() && !is_stop()).then_some("-1");
     let expanded = move || folds.then(|| if is_folded.get() { "false" } else { "true" });
     let href = move || {
         let trace = open.place.trace.get();
-        open.place
-            .href(trace.as_deref(), Some(&id), open.place.tab.get())
+        open.place.href(trace.as_deref(), Some(&id), open.place.tab.get())
     };
     let name = span.map_or_else(|| "missing span".to_owned(), |s| s.name.clone());
-    let duration = span.map_or_else(|| "–".to_owned(), |s| format::duration_us(s.duration_us));
+    let duration = span.map_or_else(|| "–".to_owned(), |s| fine::duration_us(s.duration_us));
     let indent = node.depth.min(INDENTED_LEVELS_MAX) * INDENT;
     view! {
         <div
@@ -247,6 +239,7 @@ fn row_view(open: Open, traced: &Arc<Traced>, row: usize) -> AnyView {
                     data-noscroll=true
                     prop:replace=true
                     data-row=row.to_string()
+                    tabindex=tab_stop
                     title=name.clone()
                 >
                     {name.clone()}
@@ -311,7 +304,7 @@ fn percent(share: f64) -> String {
 
 fn bar_view(bar: &Bar, traced: &Traced, row: usize, scale: &TimeScale, critical: bool) -> AnyView {
     let span = traced.span(row);
-    let duration = span.map_or_else(String::new, |s| format::duration_us(s.duration_us));
+    let duration = span.map_or_else(String::new, |s| fine::duration_us(s.duration_us));
     let failure = span.and_then(geometry::failure);
     let text = failure.map_or_else(|| duration.clone(), |why| format!("{why}, {duration}"));
     let text = match bar.label {
@@ -325,10 +318,7 @@ fn bar_view(bar: &Bar, traced: &Traced, row: usize, scale: &TimeScale, critical:
     let under = critical.then(|| {
         let part = |(x, width): &(f64, f64)| {
             let least = bar_rect("bar-path", percent(*x), "1.5".into(), 15, 2);
-            (
-                bar_rect("bar-path", percent(*x), percent(*width), 15, 2),
-                least,
-            )
+            (bar_rect("bar-path", percent(*x), percent(*width), 15, 2), least)
         };
         bar.critical.iter().map(part).collect_view()
     });
@@ -354,22 +344,17 @@ fn events(span: &SpanView, scale: &TimeScale) -> Vec<AnyView> {
         let x = percent(scale.bar(at_us, at_us)?.0);
         Some(bar_rect("bar-event", x, "1.5".into(), 3, 12))
     };
-    span.events
-        .iter()
-        .take(20)
-        .filter_map(|e| notch(e.at_us))
-        .collect()
+    span.events.iter().take(20).filter_map(|e| notch(e.at_us)).collect()
 }
 
 /// Whether a fault held this row back, for the drawer.
 pub(super) fn held_back(traced: &Traced, row: usize) -> Option<String> {
     let us = critical_path::injected_us(traced.tree.nodes.get(row)?, &traced.view.spans);
-    (us > 0).then(|| format::duration_us(us))
+    (us > 0).then(|| fine::duration_us(us))
 }
 
 /// Address of a row's span with the first tab.
 pub(super) fn href_of(open: Open, span_id: &str) -> String {
     let trace = open.place.trace.get();
-    open.place
-        .href(trace.as_deref(), Some(span_id), Tab::default())
+    open.place.href(trace.as_deref(), Some(span_id), Tab::default())
 }

@@ -81,7 +81,11 @@ impl<'a> ClassBackend<'a> {
 fn push_units(out: &mut String, units: i32) {
     let (whole, tenth) = (units / UNITS, (units % UNITS).abs());
     let sign = if units < 0 && whole == 0 { "-" } else { "" };
-    let _ = if tenth == 0 { write!(out, "{sign}{whole}") } else { write!(out, "{sign}{whole}.{tenth}") };
+    let _ = if tenth == 0 {
+        write!(out, "{sign}{whole}")
+    } else {
+        write!(out, "{sign}{whole}.{tenth}")
+    };
 }
 
 type Drawn = Result<(), DrawingErrorKind<Infallible>>;
@@ -105,7 +109,12 @@ impl DrawingBackend for ClassBackend<'_> {
         Ok(())
     }
 
-    fn draw_line<S: BackendStyle>(&mut self, from: BackendCoord, to: BackendCoord, style: &S) -> Drawn {
+    fn draw_line<S: BackendStyle>(
+        &mut self,
+        from: BackendCoord,
+        to: BackendCoord,
+        style: &S,
+    ) -> Drawn {
         self.draw_path([from, to], style)
     }
 

@@ -102,7 +102,10 @@ fn ChartData(#[prop(into)] table: Signal<ChartTable>, title: &'static str) -> im
             <summary title="View data" aria-label=format!("View data of {title}")>
                 {icon(Icon::List)}
             </summary>
-            <div class="chart-table" tabindex="0" role="region" aria-label=format!("Data of {title}")>
+            <div
+                class="chart-table" tabindex="0" role="region"
+                aria-label=format!("Data of {title}")
+            >
                 <table>
                     <thead>
                         <tr>

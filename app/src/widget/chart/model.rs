@@ -3,7 +3,10 @@
 use super::backend::{ClassBackend, Ink, UNITS};
 use crate::model::format;
 use plotters::{
-    coord::{Shift, ranged1d::{AsRangedCoord, Ranged, ValueFormatter}},
+    coord::{
+        Shift,
+        ranged1d::{AsRangedCoord, Ranged, ValueFormatter},
+    },
     prelude::*,
 };
 use std::fmt::Write;
@@ -71,6 +74,7 @@ pub struct TimeChart {
 }
 
 const LEFT: i32 = 34;
+const LEFT_LOG: i32 = 42;
 const RIGHT: i32 = 17;
 const RIGHT_WITH_LABELS: i32 = 37;
 const TOP: i32 = 14;
@@ -98,9 +102,21 @@ pub fn nice_top(value: f64) -> f64 {
 pub fn linear_scale(largest: f64, at_least: f64, unit: &str) -> Scale {
     let top = nice_top((largest * 1.05).max(at_least));
     let text = |value: f64| {
-        let digits = if top < 0.1 { 3 } else if top < 1.0 { 2 } else if top < 8.0 { 1 } else { 0 };
+        let digits = if top < 0.1 {
+            3
+        } else if top < 1.0 {
+            2
+        } else if top < 8.0 {
+            1
+        } else {
+            0
+        };
         let text = format!("{value:.digits$}");
-        if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').into() } else { text }
+        if text.contains('.') {
+            text.trim_end_matches('0').trim_end_matches('.').into()
+        } else {
+            text
+        }
     };
     let ticks = vec![
         (top, format!("{}{unit}", text(top))),
@@ -123,8 +139,8 @@ pub fn log_scale(smallest: f64, largest: f64) -> Scale {
 pub fn tick_step(range_seconds: i64) -> i64 {
     match range_seconds {
         ..=90 => 15,
-        ..=420 => 60,
-        ..=1_200 => 180,
+        91..=420 => 60,
+        421..=1_200 => 180,
         _ => 900,
     }
 }
@@ -193,7 +209,11 @@ impl TimeChart {
 
     /// Left, right, top and bottom, in pixels.
     fn margins(&self) -> [i32; 4] {
-        if self.compact() { [COMPACT; 4] } else { [LEFT, self.right(), TOP, BOTTOM] }
+        if self.compact() { [COMPACT; 4] } else { [self.left(), self.right(), TOP, BOTTOM] }
+    }
+
+    fn left(&self) -> i32 {
+        if matches!(self.scale, Scale::Log { .. }) { LEFT_LOG } else { LEFT }
     }
 
     fn right(&self) -> i32 {
@@ -252,7 +272,7 @@ impl TimeChart {
                 let (_, y) = chart.plotting_area().map_coordinate(&(self.from_us, value));
                 let line = vec![(span.start, y), (span.end, y)];
                 root.draw(&PathElement::new(line, Ink::Grid.color())).ok()?;
-                push_text(texts, "end", LEFT - 6, f64::from(y) / 10.0 + 3.5, &text);
+                push_text(texts, "end", self.left() - 6, f64::from(y) / 10.0 + 3.5, &text);
             }
             for (at, text) in time_ticks(self.from_us, self.to_us, self.zone_minutes) {
                 push_text(texts, "middle", self.x_of(at), f64::from(self.height) - 9.0, &text);
@@ -288,7 +308,8 @@ impl TimeChart {
         if self.compact() {
             return Some(());
         }
-        let labelled: Vec<_> = ends.iter().filter_map(|(s, place)| Some((s.label?, *place))).collect();
+        let labelled: Vec<_> =
+            ends.iter().filter_map(|(s, place)| Some((s.label?, *place))).collect();
         let places = labelled.iter().map(|(_, (_, y))| f64::from(*y) / 10.0).collect();
         let places = push_apart(places, LABEL_HEIGHT, f64::from(self.height) - f64::from(BOTTOM));
         for ((label, (x, _)), y) in labelled.iter().zip(places) {
@@ -301,8 +322,8 @@ impl TimeChart {
     #[expect(clippy::cast_precision_loss, reason = "a time range of an hour")]
     fn x_of(&self, at_us: i64) -> i32 {
         let share = (at_us - self.from_us) as f64 / (self.to_us - self.from_us) as f64;
-        let span = f64::from(self.width) - f64::from(LEFT) - f64::from(self.right());
-        (f64::from(LEFT) + share * span).round() as i32
+        let span = f64::from(self.width) - f64::from(self.left()) - f64::from(self.right());
+        (f64::from(self.left()) + share * span).round() as i32
     }
 
     fn value_ticks(&self) -> Vec<(f64, String)> {
@@ -341,7 +362,8 @@ mod tests {
     use super::*;
 
     fn chart(scale: Scale, values: &[Option<f64>]) -> TimeChart {
-        let samples = (0..).zip(values).map(|(i, value)| Sample { at_us: i * 1_000_000, value: *value });
+        let samples =
+            (0..).zip(values).map(|(i, value)| Sample { at_us: i * 1_000_000, value: *value });
         TimeChart {
             width: 352,
             height: 124,
@@ -349,7 +371,12 @@ mod tests {
             to_us: 300_000_000,
             zone_minutes: 0,
             scale,
-            series: vec![Series { ink: Ink::Lead, samples: samples.collect(), label: Some("p95"), area: false }],
+            series: vec![Series {
+                ink: Ink::Lead,
+                samples: samples.collect(),
+                label: Some("p95"),
+                area: false,
+            }],
             gap_us: 2_500_000,
         }
     }
@@ -370,7 +397,8 @@ mod tests {
 
     #[test]
     fn seconds_are_written_in_full_once_and_then_short() {
-        let texts = |from, to| time_ticks(from, to, 0).into_iter().map(|(_, t)| t).collect::<Vec<_>>();
+        let texts =
+            |from, to| time_ticks(from, to, 0).into_iter().map(|(_, t)| t).collect::<Vec<_>>();
         assert_eq!(texts(20_000_000, 80_000_000), ["00:00:30", ":45", ":00", ":15"]);
         assert_eq!(texts(20_000_000, 320_000_000), ["00:01", "00:02", "00:03", "00:04", "00:05"]);
     }
@@ -389,16 +417,23 @@ mod tests {
         let values = [Some(14.0), Some(48.0), Some(262.0)];
         for scale in [linear_scale(262.0, 1.0, "/s"), log_scale(14.0, 262.0)] {
             let svg = chart(scale, &values).svg();
-            assert!(svg.contains("ink-lead") && svg.contains("ink-grid") && svg.contains(">p95<"), "{svg}");
+            assert!(
+                svg.contains("ink-lead") && svg.contains("ink-grid") && svg.contains(">p95<"),
+                "{svg}"
+            );
             assert!(!svg.contains("style=") && !svg.contains('#'), "{svg}");
         }
     }
 
     #[test]
     fn a_low_chart_is_a_sparkline_without_axes() {
-        let low = TimeChart { height: 28, ..chart(linear_scale(1.0, 1.0, ""), &[Some(1.0), Some(0.5)]) };
+        let low =
+            TimeChart { height: 28, ..chart(linear_scale(1.0, 1.0, ""), &[Some(1.0), Some(0.5)]) };
         let svg = low.svg();
-        assert!(svg.contains("ink-lead") && !svg.contains("<text") && !svg.contains("ink-grid"), "{svg}");
+        assert!(
+            svg.contains("ink-lead") && !svg.contains("<text") && !svg.contains("ink-grid"),
+            "{svg}"
+        );
     }
 
     #[test]

@@ -60,7 +60,8 @@ pub enum Admission {
 }
 
 impl BreakerState {
-    /// The state after `event` at `now_us`, and for [`BreakerEvent::Admit`] whether the call passes.
+    /// The state after `event` at `now_us`, and for [`BreakerEvent::Admit`] whether the call
+    /// passes.
     ///
     /// Outcomes of calls that were admitted before the breaker opened change nothing.
     #[must_use]

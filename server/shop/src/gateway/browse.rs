@@ -109,7 +109,13 @@ pub(super) struct UserDetails {
     errors: BTreeMap<&'static str, String>,
 }
 
-#[utoipa::path(get, path = "/products", tag = "browse", params(("cursor" = Option<String>, Query), ("limit" = Option<usize>, Query)), responses((status = 200, body = ProductPage)))]
+#[utoipa::path(
+    get,
+    path = "/products",
+    tag = "browse",
+    params(("cursor" = Option<String>, Query), ("limit" = Option<usize>, Query)),
+    responses((status = 200, body = ProductPage)),
+)]
 pub(super) async fn products(
     State(gateway): State<Gateway>,
     Extension(context): Context,
@@ -128,7 +134,13 @@ pub(super) async fn products(
     Ok(ok(&ProductPage { products, next }))
 }
 
-#[utoipa::path(get, path = "/products/{id}", tag = "browse", params(("id" = String, Path)), responses((status = 200, body = ProductDetails), (status = 404, body = Problem)))]
+#[utoipa::path(
+    get,
+    path = "/products/{id}",
+    tag = "browse",
+    params(("id" = String, Path)),
+    responses((status = 200, body = ProductDetails), (status = 404, body = Problem)),
+)]
 pub(super) async fn product(
     State(gateway): State<Gateway>,
     Extension(context): Context,
@@ -177,7 +189,13 @@ async fn recommended(
     Ok(found.products)
 }
 
-#[utoipa::path(get, path = "/users", tag = "browse", params(("cursor" = Option<String>, Query), ("limit" = Option<usize>, Query)), responses((status = 200, body = UserPage)))]
+#[utoipa::path(
+    get,
+    path = "/users",
+    tag = "browse",
+    params(("cursor" = Option<String>, Query), ("limit" = Option<usize>, Query)),
+    responses((status = 200, body = UserPage)),
+)]
 pub(super) async fn users(
     State(gateway): State<Gateway>,
     Extension(context): Context,
@@ -191,7 +209,13 @@ pub(super) async fn users(
     Ok(ok(&UserPage { users, next }))
 }
 
-#[utoipa::path(get, path = "/users/{id}", tag = "browse", params(("id" = String, Path)), responses((status = 200, body = UserDetails), (status = 404, body = Problem)))]
+#[utoipa::path(
+    get,
+    path = "/users/{id}",
+    tag = "browse",
+    params(("id" = String, Path)),
+    responses((status = 200, body = UserDetails), (status = 404, body = Problem)),
+)]
 pub(super) async fn user(
     State(gateway): State<Gateway>,
     Extension(context): Context,

@@ -91,7 +91,12 @@ async fn ask(gateway: &Gateway, context: &CallContext) -> Health {
     Health { status, services }
 }
 
-#[utoipa::path(get, path = "/health", tag = "operations", responses((status = 200, body = Health), (status = 503, body = Health)))]
+#[utoipa::path(
+    get,
+    path = "/health",
+    tag = "operations",
+    responses((status = 200, body = Health), (status = 503, body = Health)),
+)]
 pub(super) async fn health(
     State(gateway): State<Gateway>,
     Extension(context): Context,

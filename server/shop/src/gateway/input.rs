@@ -44,7 +44,8 @@ pub(super) fn order(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<PlaceOrder, Problem> {
     let media_type = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
-    if !media_type.trim_start().to_ascii_lowercase().starts_with("application/json") {
+    let essence = media_type.split(';').next().unwrap_or_default().trim();
+    if !essence.eq_ignore_ascii_case("application/json") {
         let detail = "Send JSON, with the header Content-Type: application/json.";
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
     }

@@ -12,11 +12,11 @@ mod orders;
 pub use health::{Health, HealthState, ServiceHealth};
 pub use input::is_id;
 
-use crate::problem::Problem;
+use crate::problem::{Problem, explain};
 use axum::{
     Extension, Router,
     extract::{DefaultBodyLimit, Request},
-    middleware::{Next, from_fn_with_state},
+    middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -50,6 +50,7 @@ pub fn router(caller: Caller, ids: IdSource) -> Router {
         .nest("/api", api())
         .fallback(unknown)
         .method_not_allowed_fallback(not_allowed)
+        .layer(from_fn(explain))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(from_fn_with_state(gateway.clone(), correlate))
         .with_state(gateway)

@@ -54,13 +54,31 @@ fn etag(order: &OrderBody) -> HeaderValue {
         .unwrap_or(HeaderValue::from_static("\"0\""))
 }
 
-#[utoipa::path(post, path = "/orders", tag = "orders",
+#[utoipa::path(
+    post,
+    path = "/orders",
+    tag = "orders",
     params(
-        ("Idempotency-Key" = Option<String>, Header, description = "Repeating a request with its key gives the first answer"),
-        ("Prefer" = Option<String>, Header, description = "wait=SECONDS: answer when the order reached its end (RFC 7240)"),
+        (
+            "Idempotency-Key" = Option<String>,
+            Header,
+            description = "Repeating a request with its key gives the first answer",
+        ),
+        (
+            "Prefer" = Option<String>,
+            Header,
+            description = "wait=SECONDS: answer when the order reached its end (RFC 7240)",
+        ),
     ),
-    request_body(content = Object, description = "{\"user_id\": \"c-1001\", \"items\": [{\"product_id\": \"p-moka\", \"quantity\": 1}]}"),
-    responses((status = 202, description = "Accepted: order_id, status, correlation_id; Location"), (status = 400, body = Problem)))]
+    request_body(
+        content = Object,
+        description = "user_id, and items: product_id and quantity of each",
+    ),
+    responses(
+        (status = 202, description = "Accepted: order_id, status, correlation_id; Location"),
+        (status = 400, body = Problem),
+    ),
+)]
 pub(super) async fn place(
     State(gateway): State<Gateway>,
     Extension(context): Context,
@@ -121,7 +139,13 @@ async fn wait(gateway: &Gateway, context: &CallContext, order: OrderBody, second
     Ok(response)
 }
 
-#[utoipa::path(get, path = "/orders/{id}", tag = "orders", params(("id" = String, Path)), responses((status = 200, body = OrderBody), (status = 404, body = Problem)))]
+#[utoipa::path(
+    get,
+    path = "/orders/{id}",
+    tag = "orders",
+    params(("id" = String, Path)),
+    responses((status = 200, body = OrderBody), (status = 404, body = Problem)),
+)]
 pub(super) async fn one(
     State(gateway): State<Gateway>,
     Extension(context): Context,
@@ -150,9 +174,21 @@ pub(super) struct Which {
     limit: Option<usize>,
 }
 
-#[utoipa::path(get, path = "/orders", tag = "orders",
-    params(("status" = Option<String>, Query), ("user_id" = Option<String>, Query), ("cursor" = Option<String>, Query), ("limit" = Option<usize>, Query)),
-    responses((status = 200, description = "orders, newest first, and next, the cursor of the next page"), (status = 400, body = Problem)))]
+#[utoipa::path(
+    get,
+    path = "/orders",
+    tag = "orders",
+    params(
+        ("status" = Option<String>, Query),
+        ("user_id" = Option<String>, Query),
+        ("cursor" = Option<String>, Query),
+        ("limit" = Option<usize>, Query),
+    ),
+    responses(
+        (status = 200, description = "orders, newest first, and next, the cursor of the next page"),
+        (status = 400, body = Problem),
+    ),
+)]
 pub(super) async fn list(
     State(gateway): State<Gateway>,
     Extension(context): Context,
@@ -185,9 +221,25 @@ pub(super) async fn list(
     Ok(ok(&page))
 }
 
-#[utoipa::path(post, path = "/orders/{id}/cancel", tag = "orders",
-    params(("id" = String, Path), ("If-Match" = Option<String>, Header, description = "ETag of the order this decision was made on")),
-    responses((status = 202, description = "The cancellation runs"), (status = 404, body = Problem), (status = 409, body = Problem), (status = 412, body = Problem)))]
+#[utoipa::path(
+    post,
+    path = "/orders/{id}/cancel",
+    tag = "orders",
+    params(
+        ("id" = String, Path),
+        (
+            "If-Match" = Option<String>,
+            Header,
+            description = "ETag of the order this decision was made on",
+        ),
+    ),
+    responses(
+        (status = 202, description = "The cancellation runs"),
+        (status = 404, body = Problem),
+        (status = 409, body = Problem),
+        (status = 412, body = Problem),
+    ),
+)]
 pub(super) async fn cancel(
     State(gateway): State<Gateway>,
     Extension(context): Context,
@@ -197,9 +249,25 @@ pub(super) async fn cancel(
     command(&gateway, &context, &headers, id, "cancel").await
 }
 
-#[utoipa::path(post, path = "/orders/{id}/ship", tag = "orders",
-    params(("id" = String, Path), ("If-Match" = Option<String>, Header, description = "ETag of the order this decision was made on")),
-    responses((status = 202, description = "It is shipped"), (status = 404, body = Problem), (status = 409, body = Problem), (status = 412, body = Problem)))]
+#[utoipa::path(
+    post,
+    path = "/orders/{id}/ship",
+    tag = "orders",
+    params(
+        ("id" = String, Path),
+        (
+            "If-Match" = Option<String>,
+            Header,
+            description = "ETag of the order this decision was made on",
+        ),
+    ),
+    responses(
+        (status = 202, description = "It is shipped"),
+        (status = 404, body = Problem),
+        (status = 409, body = Problem),
+        (status = 412, body = Problem),
+    ),
+)]
 pub(super) async fn ship(
     State(gateway): State<Gateway>,
     Extension(context): Context,

@@ -118,7 +118,8 @@ impl LoadGenerator {
                 _ = rate.changed() => next = Instant::now() + self.gap(*rate.borrow()),
                 () = due => {
                     // Times missed by more than a second are not made up for.
-                    let earliest = Instant::now().checked_sub(Duration::from_secs(1)).unwrap_or(next);
+                    let second = Duration::from_secs(1);
+                    let earliest = Instant::now().checked_sub(second).unwrap_or(next);
                     next = next.max(earliest) + self.gap(per_second);
                     self.begin(&supervisor);
                 }

@@ -243,8 +243,11 @@ async fn one(
                 }
             }
         };
-        if tokio::time::timeout_at(until, changed).await.is_err() {
-            return Ok(Json(order));
+        let stopping = orders.supervisor.stopping();
+        tokio::select! {
+            () = changed => {}
+            () = tokio::time::sleep_until(until) => return Ok(Json(order)),
+            () = stopping.cancelled() => return Ok(Json(order)),
         }
     }
 }

@@ -12,23 +12,35 @@ pub fn project(
     row: Option<OrderRow>,
     recorded: &Recorded<OrderEvent>,
 ) -> Option<OrderRow> {
-    use StepMark::{Done, Failed, NotReached, Running, Stuck, Undone};
-    if let (None, OrderEvent::OrderPlaced { user_id, total, origin, .. }) = (&row, &recorded.event)
-    {
-        return Some(OrderRow {
-            order_id: order_id.to_owned(),
-            user_id: user_id.clone(),
-            total: *total,
-            status: OrderStatus::Processing,
-            phase: "Reserving stock".into(),
-            steps: [Running, NotReached, NotReached],
-            placed_at_us: recorded.at_us,
-            took_us: None,
-            origin: *origin,
-            version: recorded.version,
-        });
+    let Some(row) = row else { return first(order_id, recorded) };
+    if row.version >= recorded.version {
+        return None;
     }
-    let mut row = row.filter(|row| row.version < recorded.version)?;
+    Some(next(row, recorded))
+}
+
+/// The row that the first event makes.
+fn first(order_id: &str, recorded: &Recorded<OrderEvent>) -> Option<OrderRow> {
+    use StepMark::{NotReached, Running};
+    let OrderEvent::OrderPlaced { user_id, total, origin, .. } = &recorded.event else {
+        return None;
+    };
+    Some(OrderRow {
+        order_id: order_id.to_owned(),
+        user_id: user_id.clone(),
+        total: *total,
+        status: OrderStatus::Processing,
+        phase: "Reserving stock".into(),
+        steps: [Running, NotReached, NotReached],
+        placed_at_us: recorded.at_us,
+        took_us: None,
+        origin: *origin,
+        version: recorded.version,
+    })
+}
+
+fn next(mut row: OrderRow, recorded: &Recorded<OrderEvent>) -> OrderRow {
+    use StepMark::{Done, Failed, Running, Stuck, Undone};
     row.version = recorded.version;
     let mut say = |phase: &str| phase.clone_into(&mut row.phase);
     match &recorded.event {
@@ -57,6 +69,8 @@ pub fn project(
         }
         OrderEvent::CancellationRequested { .. } => say("Cancelling"),
         OrderEvent::CompensationStarted { .. } => {
+            // Confirmed or not before: what is being undone is not at its end.
+            row.status = OrderStatus::Processing;
             if row.steps[2] == Done {
                 row.steps[2] = Undone;
             }
@@ -83,7 +97,7 @@ pub fn project(
             row.status = OrderStatus::Shipped;
         }
     }
-    Some(row)
+    row
 }
 
 #[cfg(test)]
@@ -121,6 +135,16 @@ mod tests {
         assert_eq!(row.steps, [StepMark::Undone, StepMark::Failed, StepMark::NotReached]);
         assert_eq!((row.status, row.took_us), (OrderStatus::Cancelled, Some(6_000)));
         assert_eq!(row.phase, "Payment declined");
+    }
+
+    #[test]
+    fn a_confirmed_order_that_is_being_undone_is_processing_again() {
+        let confirmed = [placed(), recorded(2, OrderEvent::OrderConfirmed)];
+        let row = confirmed.iter().fold(None, |row, event| project("ord-1", row, event)).unwrap();
+        assert_eq!(row.status, OrderStatus::Confirmed);
+        let undoing = recorded(3, OrderEvent::CompensationStarted { steps: 3 });
+        let row = project("ord-1", Some(row), &undoing).unwrap();
+        assert_eq!((row.status, row.steps[2]), (OrderStatus::Processing, StepMark::Undone));
     }
 
     #[test]

@@ -26,8 +26,8 @@ use tracing::dispatcher::WeakDispatch;
 pub struct ExportStats {
     /// Where spans go, without credentials; none when export is not configured.
     pub endpoint: Option<String>,
-    /// Spans in requests the collector accepted. One that rejects some spans of a request it accepts
-    /// is not noticed: the library keeps that to itself.
+    /// Spans in requests the collector accepted. One that rejects some spans of a request it
+    /// accepts is not noticed: the library keeps that to itself.
     pub exported: u64,
     /// Spans that were given up, because the queue was full or the collector away for too long.
     pub dropped: u64,

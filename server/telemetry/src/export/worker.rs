@@ -197,7 +197,7 @@ impl Worker {
     }
 
     /// One request after the other, until all are through or one fails. What the collector refuses
-    /// for good is given up at once, so that it does not hold up the rest; false when there was any.
+    /// for good is given up at once, so that it does not hold up the rest; false if there was any.
     async fn attempt(&mut self) -> Result<bool, String> {
         let mut accepted_all = true;
         while let Some(mut group) = self.groups.first_entry() {

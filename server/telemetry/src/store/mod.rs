@@ -1,4 +1,4 @@
-//! The bounded store of traces and log lines; the oldest traces leave whole, the oldest lines singly.
+//! The bounded store of traces and log lines; the oldest traces leave whole, lines leave singly.
 
 mod query;
 pub(crate) mod record;

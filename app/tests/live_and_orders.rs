@@ -1,0 +1,167 @@
+//! The live page, the list of orders and the forms as the server sends them: what somebody without
+//! JavaScript reads, and that the markup survives hydration and the content security policy.
+
+#![allow(
+    unreachable_pub,
+    dead_code,
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "fixtures shared by several tests; a test stops at the first surprise"
+)]
+#![cfg(feature = "ssr")]
+
+mod fake;
+
+use app::shell;
+use axum::{body::Body, http::Request};
+use contract::live::LiveSnapshot;
+use fake::scenario;
+use leptos::prelude::{LeptosOptions, provide_context};
+
+/// The document at an address, as sent to a browser with a cookie.
+async fn document(snapshot: LiveSnapshot, address: &str, cookie: &str) -> String {
+    // The first call of it sets the executor that resources run on.
+    let _ = leptos_axum::generate_route_list(app::App);
+    let options = LeptosOptions::builder().output_name("vitrine").build();
+    let render = leptos_axum::render_app_async_with_context(
+        move || provide_context(fake::host(snapshot.clone())),
+        move || shell(options.clone()),
+    );
+    let request = Request::builder().uri(address).header("cookie", cookie);
+    let body = render(request.body(Body::empty()).unwrap()).await.into_body();
+    let bytes = axum::body::to_bytes(body, 16 << 20).await.unwrap();
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+async fn page(address: &str) -> String {
+    document(scenario::snapshot(), address, "").await
+}
+
+/// The text of a page: tags, scripts and comments out, one space between words.
+fn text(html: &str) -> String {
+    let html = html.split_once("<main").map_or(html, |parts| parts.1);
+    let html = html.split("<script").next().unwrap_or_default();
+    let parts = html.split('<').skip(1);
+    let out: String = parts.map(|p| p.split_once('>').map_or("", |p| p.1)).collect();
+    out.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[tokio::test]
+async fn the_live_page_shows_real_values_before_any_script_runs() {
+    let html = page("/").await;
+    let read = text(&html);
+    for words in
+        ["over the last 60 s", "1 breaker open", "22 of 23 instances up", "31.4/s", "Event bus"]
+    {
+        assert!(read.contains(words), "{words:?} is not in {read}");
+    }
+    for words in ["ord-7F3K9Q", "€184.50", "Payment declined", "2:28 ago", "858", "14:34:17"] {
+        assert!(read.contains(words), "{words:?} is not in {read}");
+    }
+    assert!(html.contains("60 req/s") && html.contains("14:34:20") && html.contains("Connecting"));
+    assert!(html.contains(
+        "aria-label=\"gateway to recommendations, breaker open, 9.8/s, 100% failed, p95 1 ms\""
+    ));
+    assert!(html.contains("ink-lead"), "the charts are drawn on the server");
+}
+
+#[tokio::test]
+async fn the_map_is_a_table_at_its_own_address() {
+    let html = page("/?view=table&sort=p95").await;
+    let read = text(&html);
+    let (slow, fast) = (read.find("2.18 s").unwrap(), read.find("262 ms").unwrap());
+    assert!(slow < fast, "the slowest edge comes first");
+    assert!(html.contains("aria-sort=\"descending\""));
+}
+
+#[tokio::test]
+async fn a_shop_nobody_has_used_says_how_to_fill_it() {
+    let html = document(scenario::empty(), "/", "").await;
+    let read = text(&html);
+    assert!(read.contains("No orders yet") && read.contains("Start load, 60 req/s"), "{read}");
+    assert!(html.contains("Load off") && html.contains("method=\"post\" action=\"/load\""));
+}
+
+#[tokio::test]
+async fn the_chosen_node_is_in_the_address_and_its_drawer_in_the_page() {
+    let read = text(&page("/?node=orders").await);
+    assert!(read.contains("Calls received") && read.contains("Traces of orders"), "{read}");
+    let read = text(&page("/?edge=payments~bank-customer").await);
+    assert!(
+        read.contains("payments → bank-customer") && read.contains("Two-phase commit"),
+        "{read}"
+    );
+}
+
+#[tokio::test]
+async fn the_theme_of_the_cookie_is_on_the_document() {
+    let html = document(scenario::snapshot(), "/orders", "theme=light").await;
+    assert!(html.contains("data-theme=\"light\""));
+    assert!(!page("/orders").await.contains("data-theme="));
+}
+
+#[tokio::test]
+async fn the_list_of_orders_has_filters_and_a_way_to_older_ones() {
+    let html = page("/orders?status=cancelled").await;
+    let read = text(&html);
+    assert!(read.contains("ord-7F4C26") && !read.contains("ord-7F4C24"), "{read}");
+    assert!(html.contains("/orders?status=cancelled&amp;cursor=older&amp;trail="));
+    let read = text(&page("/orders?status=shipped").await);
+    assert!(read.contains("No orders here"), "{read}");
+}
+
+#[tokio::test]
+async fn the_order_form_is_a_plain_form_with_a_key_of_its_own() {
+    let html = page("/orders/new?error=No%20such%20product.").await;
+    assert!(html.contains("method=\"post\" action=\"/orders/new\""));
+    for name in ["user_id", "product_id", "quantity", "key"] {
+        assert!(html.contains(&format!("name=\"{name}\"")), "{name}");
+    }
+    assert!(text(&html).contains("No such product."));
+    let key = |html: &str| {
+        let from = html.find("name=\"key\" value=\"").unwrap() + 18;
+        html[from..].split('"').next().unwrap().to_owned()
+    };
+    let (first, second) = (key(&html), key(&page("/orders/new").await));
+    assert!(first.len() >= 16 && first != second, "{first} {second}");
+}
+
+#[tokio::test]
+async fn no_page_has_inline_styles_or_markup_that_hydration_would_change() {
+    for address in ["/", "/?view=table", "/?node=orders", "/orders", "/orders/new", "/shortcuts"] {
+        let html = page(address).await;
+        assert!(!html.contains(" style=\""), "{address} has an inline style");
+        assert!(!html.contains("<p><div"), "{address} has a block in a paragraph");
+        let tables = html.matches("<table").count();
+        assert_eq!(tables, html.matches("<tbody").count(), "{address} has a table without a body");
+        for script in html.split("<script").skip(1) {
+            assert!(
+                script.split('>').next().unwrap().contains("nonce="),
+                "{address} has a script without nonce"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_page_begins_with_skip_to_content_and_has_a_title_and_one_first_heading() {
+    for (address, title) in [("/", "Live"), ("/orders", "Orders"), ("/orders/new", "Place order")] {
+        let html = page(address).await;
+        assert!(html.contains(&format!("<title>{title} · Vitrine</title>")), "{address}");
+        let body = html.split_once("<body").unwrap().1;
+        let first = body.find("<a ").unwrap();
+        let first = body[first..].split('>').next().unwrap();
+        assert!(first.contains("class=\"skip\"") && first.contains("#main"), "{address}");
+        assert_eq!(html.matches("<h1").count(), 1, "{address}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_is_not_live_sends_neither_charts_nor_map() {
+    let html = page("/orders/new").await;
+    assert!(
+        !html.contains("p99_ms") && !html.contains("spark"),
+        "the snapshot is cut to the frame"
+    );
+}

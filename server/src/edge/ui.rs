@@ -1,0 +1,80 @@
+//! The dashboard's server functions: what Leptos answers, with the status that is due.
+//!
+//! Leptos answers whatever goes wrong with 500. The dashboard reads the error from the body, but
+//! logs, proxies and programs read the status, and a client's mistake is none of the server's.
+
+use super::Edge;
+use axum::{
+    body::{Body, to_bytes},
+    extract::Request,
+    response::{IntoResponse, Response},
+};
+use contract::{ApiError, FieldError};
+use http::{StatusCode, header};
+use leptos::{
+    prelude::provide_context,
+    server_fn::error::{SERVER_FN_ERROR_HEADER, ServerFnErrorErr},
+};
+use shop::problem::Problem;
+
+/// Largest argument of a server function, bytes.
+const ARGUMENT_BYTES_MAX: usize = 64 * 1024;
+/// Largest error that is read back, bytes.
+const ERROR_BYTES_MAX: usize = 256 * 1024;
+
+/// `POST /ui/{name}`.
+pub(super) async fn ask(edge: Edge, request: Request) -> Response {
+    let path = request.uri().path().to_owned();
+    let (parts, body) = request.into_parts();
+    let Ok(body) = to_bytes(body, ARGUMENT_BYTES_MAX).await else {
+        let detail = format!("The body must end, and within {ARGUMENT_BYTES_MAX} bytes.");
+        return Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail).into_response();
+    };
+    let request = Request::from_parts(parts, Body::from(body));
+    let host = edge.host;
+    let context = move || provide_context(host.clone());
+    let answer = leptos_axum::handle_server_fns_with_context(context, request).await;
+    let answer = answer.into_response();
+    let failed = answer.headers().contains_key(SERVER_FN_ERROR_HEADER);
+    match answer.status() {
+        StatusCode::INTERNAL_SERVER_ERROR if failed => due(answer).await,
+        // The one refusal that is not a function's own: there is no such function.
+        StatusCode::BAD_REQUEST if !failed => {
+            Problem::not_found(&format!("server function at {path}")).into_response()
+        }
+        _ => answer,
+    }
+}
+
+/// An error with the status of its kind.
+async fn due(answer: Response) -> Response {
+    let (mut parts, body) = answer.into_parts();
+    let body = to_bytes(body, ERROR_BYTES_MAX).await.unwrap_or_default();
+    let Ok(error) = serde_json::from_slice(&body) else {
+        return Response::from_parts(parts, Body::from(body));
+    };
+    let error = mistake(error);
+    parts.status = match &error {
+        ApiError::NotFound { .. } => StatusCode::NOT_FOUND,
+        ApiError::Conflict { .. } => StatusCode::CONFLICT,
+        ApiError::Invalid { .. } => StatusCode::BAD_REQUEST,
+        ApiError::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        ApiError::Internal { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    parts.headers.remove(header::CONTENT_LENGTH);
+    let body = serde_json::to_vec(&error).map_or(body, Into::into);
+    Response::from_parts(parts, Body::from(body))
+}
+
+/// Arguments that cannot be read are the sender's mistake. Leptos has one error for them and for
+/// answers that the browser cannot read, so by itself it tells neither from a defect.
+fn mistake(error: ApiError) -> ApiError {
+    let unread = ServerFnErrorErr::Deserialization(String::new()).to_string();
+    match error {
+        ApiError::Internal { reason } if reason.starts_with(&unread) => {
+            let reason = format!("The arguments cannot be read: {}.", &reason[unread.len()..]);
+            ApiError::Invalid { fields: vec![FieldError::new("", reason)] }
+        }
+        error => error,
+    }
+}

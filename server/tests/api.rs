@@ -1,0 +1,300 @@
+//! What the public API promises to those who use it rightly. The mistakes are in `bad_input.rs`.
+
+#![expect(clippy::expect_used, reason = "without its world a test can only stop")]
+
+use axum::{Router, routing::get};
+use base::{Clock, IdSource, Supervisor};
+use contract::service::{BROWSER, CATALOG, GATEWAY, PAYMENTS, RECOMMENDATIONS};
+use futures::future::join_all;
+use http::Method;
+use serde_json::{Value, json};
+use server::shop::Shop;
+use std::{collections::BTreeSet, time::Duration};
+use storage::Durability;
+use testkit::{Answer, Client, Launch, Program, client::send, eventually};
+use tokio::time::Instant;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_vitrine");
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Pays for most things.
+const RICH: &str = "c-1001";
+/// Pays for nothing above 25 euro.
+const POOR: &str = "c-1042";
+
+/// A program without load on data of its own.
+struct World {
+    program: Program,
+    client: Client,
+    _data: tempfile::TempDir,
+}
+
+async fn world() -> World {
+    let data = tempfile::tempdir().expect("a folder");
+    let (program, client) = Launch::shop(PROGRAM, data.path(), "0").start().await;
+    World { program, client, _data: data }
+}
+
+fn order(user_id: &str, product_id: &str, quantity: u32) -> Value {
+    json!({ "user_id": user_id, "items": [{ "product_id": product_id, "quantity": quantity }] })
+}
+
+/// Places an order and waits for its end.
+async fn placed(client: &Client, order: &Value) -> Answer {
+    let post = client.json("/api/v1/orders", order).header("prefer", "wait=20");
+    send(post).await.expect("an answer")
+}
+
+async fn with(client: &Client, path: &str, header: (&str, &str), body: &Value) -> Answer {
+    send(client.json(path, body).header(header.0, header.1)).await.expect("an answer")
+}
+
+#[tokio::test]
+async fn an_accepted_order_says_where_it_is_and_what_it_is_called() {
+    let World { program, client, _data } = world().await;
+    let asked = order(RICH, "p-moka", 2);
+    let accepted = with(&client, "/api/v1/orders", ("x-correlation-id", "my-own-1"), &asked).await;
+    assert_eq!(accepted.status, 202, "{}", accepted.text());
+    assert_eq!(accepted.header("x-correlation-id"), "my-own-1");
+    let body = accepted.json();
+    let keys: BTreeSet<_> = body.as_object().expect("an object").keys().collect();
+    assert_eq!(keys.into_iter().collect::<Vec<_>>(), ["correlation_id", "order_id", "status"]);
+    assert_eq!(
+        (&body["status"], &body["correlation_id"]),
+        (&json!("processing"), &json!("my-own-1"))
+    );
+    let location = accepted.header("location").to_owned();
+    assert_eq!(location, format!("/api/v1/orders/{}", accepted.field("order_id")));
+    let found = client.get(&location).await;
+    assert_eq!(found.status, 200);
+    let found = found.json();
+    assert_eq!((&found["correlation_id"], &found["user_id"]), (&json!("my-own-1"), &json!(RICH)));
+    assert_eq!(found["total"], json!({ "minor": 6_900, "currency": "EUR" }));
+    // One is made where none is sent.
+    let other = client.post("/api/v1/orders", &asked).await;
+    assert_eq!(other.header("x-correlation-id"), other.field("correlation_id"));
+    assert!(other.field("correlation_id").len() >= 32);
+    program.stop().await;
+}
+
+#[tokio::test]
+async fn who_prefers_to_wait_gets_the_end_of_the_order() {
+    let World { program, client, _data } = world().await;
+    let paid = placed(&client, &order(RICH, "p-moka", 1)).await;
+    assert_eq!((paid.status, paid.field("status")), (200, "confirmed".into()));
+    assert_eq!(paid.header("preference-applied"), "wait=20");
+    let declined = placed(&client, &order(POOR, "p-chair", 1)).await;
+    assert_eq!((declined.status, declined.field("status")), (200, "cancelled".into()));
+    let told = client.get(declined.header("location")).await;
+    assert_eq!(told.field("reason"), "payment_declined");
+    let missing = placed(&client, &order(RICH, "p-chair", 100)).await;
+    let told = client.get(missing.header("location")).await;
+    assert_eq!(
+        (missing.field("status"), told.field("reason")),
+        ("cancelled".into(), "out_of_stock".into())
+    );
+    // A preference that is not understood is no mistake (RFC 7240, section 2).
+    for strange in ["wait=soon", "wait=-1", "wait", ";;=,", "wait=99999999999999999999999"] {
+        let asked = order(RICH, "p-beans", 1);
+        let answer = with(&client, "/api/v1/orders", ("prefer", strange), &asked).await;
+        assert_eq!((answer.status, answer.header("preference-applied")), (202, ""), "{strange}");
+    }
+    program.stop().await;
+}
+
+#[tokio::test]
+async fn an_idempotency_key_means_one_order_for_ever() {
+    let World { program, client, _data } = world().await;
+    let asked = order(RICH, "p-moka", 1);
+    let post = |key: &'static str, body: Value| {
+        let client = client.clone();
+        async move { with(&client, "/api/v1/orders", ("idempotency-key", key), &body).await }
+    };
+    let same = join_all((0..16).map(|_| post("a key", asked.clone()))).await;
+    assert!(same.iter().all(|answer| answer.status == 202));
+    let ids: BTreeSet<_> = same.iter().map(|answer| answer.field("order_id")).collect();
+    assert_eq!(ids.len(), 1, "one key, {ids:?}");
+    let other = post("a key", order(RICH, "p-moka", 2)).await;
+    assert_eq!((other.status, other.header("content-type")), (422, "application/problem+json"));
+    assert!(!ids.contains(&post("another key", asked.clone()).await.field("order_id")));
+    // The order of the keys of an object and blanks are no other command.
+    let written =
+        r#"{ "items": [ {"quantity": 1, "product_id": "p-moka"} ], "user_id": "c-1001" }"#;
+    let again = client.request(Method::POST, "/api/v1/orders").header("idempotency-key", "a key");
+    let again = send(again.header("content-type", "application/json; charset=utf-8").body(written));
+    assert!(ids.contains(&again.await.expect("an answer").field("order_id")));
+    program.stop().await;
+}
+
+#[tokio::test]
+async fn a_decision_on_an_old_version_is_refused() {
+    let World { program, client, _data } = world().await;
+    let location = placed(&client, &order(RICH, "p-moka", 1)).await.header("location").to_owned();
+    let etag = client.get(&location).await.header("etag").to_owned();
+    let (cancel, ship) = (format!("{location}/cancel"), format!("{location}/ship"));
+    let stale = with(&client, &ship, ("if-match", "\"1\""), &Value::Null).await;
+    assert_eq!((stale.status, stale.header("content-type")), (412, "application/problem+json"));
+    assert_eq!(client.get(&location).await.header("etag"), etag, "a refusal changed it");
+    let shipped = with(&client, &ship, ("if-match", &etag), &Value::Null).await;
+    assert_eq!((shipped.status, shipped.field("status")), (202, "shipped".into()));
+    assert_ne!(client.get(&location).await.header("etag"), etag);
+    // Asked again the answer is the same; what cannot be undone is not.
+    assert_eq!(client.post(&ship, &Value::Null).await.status, 202);
+    assert_eq!(client.post(&cancel, &Value::Null).await.status, 409);
+    program.stop().await;
+}
+
+#[tokio::test]
+async fn a_cancelled_order_is_cancelled_once_and_refunded() {
+    let World { program, client, _data } = world().await;
+    let location = placed(&client, &order(RICH, "p-moka", 1)).await.header("location").to_owned();
+    let cancel = format!("{location}/cancel");
+    let any = with(&client, &cancel, ("if-match", "*"), &Value::Null).await;
+    assert_eq!(any.status, 202, "{}", any.text());
+    eventually(PATIENCE, "the cancellation", async || {
+        (client.get(&location).await.field("status") == "cancelled").then_some(())
+    })
+    .await;
+    let end = client.get(&location).await;
+    assert_eq!(end.field("reason"), "requested");
+    assert_eq!(client.post(&cancel, &Value::Null).await.status, 202, "it is so already");
+    assert_eq!(client.get(&location).await.header("etag"), end.header("etag"));
+    assert_eq!(client.post(&format!("{location}/ship"), &Value::Null).await.status, 409);
+    let user = client.get(&format!("/api/v1/users/{RICH}")).await.json();
+    let payments = user["payments"].as_array().expect("payments").iter();
+    let purposes: BTreeSet<_> = payments.map(|p| p["purpose"].as_str().expect("a word")).collect();
+    assert_eq!(purposes.into_iter().collect::<Vec<_>>(), ["payment", "refund"]);
+    program.stop().await;
+}
+
+#[tokio::test]
+async fn a_trace_that_comes_in_goes_through_every_service() {
+    let World { program, client, _data } = world().await;
+    for flags in ["01", "00"] {
+        let trace = format!("4bf92f3577b34da6a3ce929d0e0e47{flags}");
+        let parent = format!("00-{trace}-00f067aa0ba902b7-{flags}");
+        let asked = order(RICH, "p-moka", 1);
+        let post = client.json("/api/v1/orders", &asked).header("traceparent", &parent);
+        let answer = send(post.header("prefer", "wait=20")).await.expect("an answer");
+        assert_eq!(answer.field("status"), "confirmed");
+        let path = format!("/traces/{trace}/jaeger.json");
+        eventually(PATIENCE, "the whole trace", async || {
+            let told = client.get(&path).await.text();
+            let all =
+                ["gateway", "orders", "inventory", "payments", "bank-customer", "bank-merchant"];
+            let is_in = |name: &&str| told.contains(&format!("\"serviceName\":\"{name}\""));
+            all.iter().all(is_in).then_some(())
+        })
+        .await;
+    }
+    program.stop().await;
+}
+
+#[tokio::test]
+async fn every_entry_of_a_list_is_on_exactly_one_page() {
+    let World { program, client, _data } = world().await;
+    for _ in 0..5 {
+        placed(&client, &order(RICH, "p-beans", 1)).await;
+    }
+    placed(&client, &order(POOR, "p-chair", 1)).await;
+    for (list, name, id, count) in [
+        ("/api/v1/orders?limit=2", "orders", "order_id", 6),
+        ("/api/v1/orders?limit=2&status=confirmed", "orders", "order_id", 5),
+        ("/api/v1/orders?limit=2&user_id=c-1042", "orders", "order_id", 1),
+        ("/api/v1/orders?limit=6", "orders", "order_id", 6),
+        ("/api/v1/products?limit=5", "products", "product_id", shop::seed::products().len()),
+        ("/api/v1/users?limit=1", "users", "user_id", shop::seed::users().len()),
+    ] {
+        let (mut seen, mut path) = (Vec::new(), list.to_owned());
+        loop {
+            let page = client.get(&path).await.json();
+            let entries = page[name].as_array().expect("a named list");
+            seen.extend(entries.iter().map(|entry| entry[id].as_str().expect("an id").to_owned()));
+            let Some(next) = page["next"].as_str() else { break };
+            path = format!("{list}&cursor={next}");
+        }
+        assert_eq!(seen.len(), count, "{list}");
+        assert_eq!(seen.iter().collect::<BTreeSet<_>>().len(), count, "{list}: one came twice");
+    }
+    program.stop().await;
+}
+
+#[tokio::test]
+async fn the_api_without_a_version_is_the_newest() {
+    let World { program, client, _data } = world().await;
+    for path in ["/products", "/products/p-moka", "/users", "/orders?limit=1", "/openapi.json"] {
+        let newest = client.get(&format!("/api{path}")).await;
+        let first = client.get(&format!("/api/v1{path}")).await;
+        assert_eq!((newest.status, newest.json()), (200, first.json()), "{path}");
+    }
+    assert_eq!(client.get("/api/v2/products").await.status, 404);
+    let described = client.get("/openapi.json").await.json();
+    for path in ["/products", "/orders", "/orders/{id}/cancel", "/users/{id}", "/health"] {
+        assert!(described["paths"][path].is_object(), "{path} is not described");
+    }
+    program.stop().await;
+}
+
+/// A shop in this process, for tests that take a service away.
+async fn inside(data: &tempfile::TempDir) -> (Shop, Supervisor) {
+    let clock = Clock::system();
+    let stores = storage::open(data.path(), Durability::Process, &clock).await.expect("a shop");
+    let (supervisor, _ends) = Supervisor::new();
+    let shop = Shop::start(stores, &supervisor, clock, IdSource::seeded(1)).await;
+    (shop.expect("it starts"), supervisor)
+}
+
+async fn ask(shop: &Shop, path: &str) -> (u16, Value) {
+    let answer = shop.mesh.caller(BROWSER).get(GATEWAY, path).send().await.expect("an answer");
+    let status = answer.status().as_u16();
+    let body = axum::body::to_bytes(answer.into_body(), usize::MAX).await.expect("its body");
+    (status, serde_json::from_slice(&body).unwrap_or_default())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn health_tells_a_missing_service_and_whether_it_matters() {
+    let data = tempfile::tempdir().expect("a folder");
+    let (shop, supervisor) = inside(&data).await;
+    let (status, health) = ask(&shop, "/api/v1/health").await;
+    assert_eq!((status, &health["status"]), (200, &json!("healthy")), "{health}");
+    shop.mesh.deregister(RECOMMENDATIONS);
+    let (status, health) = ask(&shop, "/health").await;
+    assert_eq!((status, &health["status"]), (503, &json!("degraded")));
+    assert_eq!(health["services"][RECOMMENDATIONS]["status"], "down");
+    assert_eq!(ask(&shop, "/readyz").await.0, 200, "it works without");
+    shop.mesh.deregister(CATALOG);
+    let (status, health) = ask(&shop, "/health").await;
+    assert_eq!((status, &health["status"]), (503, &json!("unhealthy")));
+    assert!(health["services"][CATALOG]["reason"].is_string());
+    assert_eq!(ask(&shop, "/readyz").await.0, 503);
+    assert_eq!(ask(&shop, "/livez").await.0, 200, "the process lives");
+    assert!(supervisor.shutdown(PATIENCE).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_product_is_shown_without_recommendations_that_do_not_come() {
+    let data = tempfile::tempdir().expect("a folder");
+    let (shop, supervisor) = inside(&data).await;
+    let hanging = Router::new().fallback(get(std::future::pending::<()>));
+    shop.mesh.register(RECOMMENDATIONS, hanging);
+    let began = Instant::now();
+    let (status, product) = ask(&shop, "/api/v1/products/p-moka").await;
+    let took = began.elapsed();
+    assert_eq!((status, &product["product_id"]), (200, &json!("p-moka")));
+    assert_eq!(product["recommendations"], json!([]));
+    assert!(product["recommendations_error"].is_string());
+    let patience = Duration::from_millis(900)..Duration::from_secs(3);
+    assert!(patience.contains(&took), "given up after {took:?}");
+    assert!(supervisor.shutdown(PATIENCE).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customer_is_shown_with_what_could_be_fetched_and_why_the_rest_could_not() {
+    let data = tempfile::tempdir().expect("a folder");
+    let (shop, supervisor) = inside(&data).await;
+    shop.mesh.deregister(PAYMENTS);
+    let (status, user) = ask(&shop, "/api/v1/users/c-1001").await;
+    assert_eq!((status, &user["name"]), (200, &json!("Ada Brandt")));
+    assert_eq!((&user["orders"], &user["payments"]), (&json!([]), &Value::Null));
+    assert!(user["errors"]["payments"].is_string() && user["errors"]["orders"].is_null());
+    assert!(supervisor.shutdown(PATIENCE).await);
+}

@@ -1,0 +1,213 @@
+//! The program as its user meets it on the terminal: what it is told, what it refuses and why, and
+//! how it stops.
+
+#![expect(clippy::expect_used, reason = "without its world a test can only stop")]
+
+use serde_json::Value;
+use std::{collections::BTreeSet, fs, net::TcpListener, path::Path, time::Duration};
+use testkit::{Launch, eventually, program::Finished};
+use tokio::time::Instant;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_vitrine");
+/// Far more than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// A stop that nobody has to wait for.
+const QUICK: Duration = Duration::from_secs(3);
+
+/// Every flag, with its environment variable.
+const FLAGS: &[(&str, &str)] = &[
+    ("--listen", "VITRINE_LISTEN"),
+    ("--data-dir", "VITRINE_DATA_DIR"),
+    ("--ephemeral", "VITRINE_EPHEMERAL"),
+    ("--load", "VITRINE_LOAD"),
+    ("--token", "VITRINE_TOKEN"),
+    ("--seed", "VITRINE_SEED"),
+    ("--jaeger-ui", "VITRINE_JAEGER_UI"),
+];
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a folder")
+}
+
+fn is_empty(folder: &Path) -> bool {
+    fs::read_dir(folder).expect("the folder").next().is_none()
+}
+
+/// It ended with an error, said one sentence about it, and did not serve before.
+fn assert_refused(what: &str, ended: &Finished, reason: &str) {
+    assert!(!ended.status.success(), "{what} was accepted");
+    assert!(ended.stderr.contains(reason), "{what}: {:?}", ended.stderr);
+    assert_eq!(ended.stdout, "", "{what}");
+    assert!(!ended.stderr.contains("panicked"), "{what}: {}", ended.stderr);
+}
+
+#[tokio::test]
+async fn the_help_lists_every_flag_with_its_variable_and_nothing_else() {
+    let help = Launch::new(PROGRAM).args(&["--help"]).finish().await;
+    assert!(help.status.success());
+    let listed = help.stdout.lines().map(str::trim_start).filter(|line| line.starts_with('-'));
+    let listed: BTreeSet<_> = listed.flat_map(|line| line.split([' ', ',', '='])).collect();
+    let listed: BTreeSet<_> = listed.into_iter().filter(|word| word.starts_with("--")).collect();
+    let known = FLAGS.iter().map(|(flag, _)| *flag).chain(["--help", "--version"]);
+    assert_eq!(listed, known.collect());
+    for (flag, variable) in FLAGS {
+        assert!(help.stdout.contains(&format!("[env: {variable}=")), "{flag} has no variable");
+    }
+    let version = Launch::new(PROGRAM).args(&["--version"]).finish().await;
+    assert_eq!(version.stdout, format!("vitrine {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[tokio::test]
+async fn a_bad_value_is_refused_with_the_reason_before_anything_starts() {
+    for (flag, value, reason) in [
+        ("--listen", "3000", "invalid socket address"),
+        ("--listen", "127.0.0.1:99999", "invalid socket address"),
+        ("--load", "201", "must be 0 to 200"),
+        ("--load", "-1", "must be 0 to 200"),
+        ("--load", "NaN", "must be 0 to 200"),
+        ("--load", "fast", "not a number"),
+        ("--token", "short", "at least 16"),
+        ("--token", "a token with blanks in it", "at least 16"),
+        ("--seed", "-1", "invalid"),
+        ("--seed", "18446744073709551616", "too large"),
+        ("--jaeger-ui", "localhost:16686", "must be an address"),
+        ("--jaeger-ui", "javascript:alert(1)", "must be an address"),
+        ("--ephemeral", "perhaps", "invalid"),
+        ("--no-such-flag", "1", "unexpected argument"),
+    ] {
+        let data = folder();
+        let inside = data.path().join("data");
+        let as_flag = Launch::new(PROGRAM).env("VITRINE_DATA_DIR", &inside.to_string_lossy());
+        let ended = as_flag.args(&[&format!("{flag}={value}")]).finish().await;
+        assert_refused(flag, &ended, reason);
+        // A value given twice is another mistake: the variable is tried where no flag is given.
+        if let Some((_, variable)) = FLAGS.iter().find(|(known, _)| *known == flag) {
+            let bare = Launch::new(PROGRAM).env("VITRINE_DATA_DIR", &inside.to_string_lossy());
+            assert_refused(variable, &bare.env(variable, value).finish().await, reason);
+        }
+        assert!(is_empty(data.path()), "{flag}: something was begun");
+    }
+}
+
+#[tokio::test]
+async fn a_malformed_standard_variable_is_refused_by_name() {
+    for (variable, value) in [
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "smoke"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "not an address"),
+        ("VITRINE_LOG", "vitrine=loud"),
+    ] {
+        let data = folder();
+        let shop = Launch::shop(PROGRAM, &data.path().join("data"), "0");
+        assert_refused(variable, &shop.env(variable, value).finish().await, variable);
+        assert!(is_empty(data.path()), "{variable}: something was begun");
+    }
+}
+
+#[tokio::test]
+async fn two_programs_do_not_share_a_data_folder() {
+    let data = folder();
+    let (first, client) = Launch::shop(PROGRAM, data.path(), "0").start().await;
+    let second = Launch::shop(PROGRAM, data.path(), "0").finish().await;
+    assert_refused("the second", &second, "another Vitrine uses the data folder");
+    assert!(second.stderr.contains(&*data.path().to_string_lossy()), "{}", second.stderr);
+    assert_eq!(client.get("/readyz").await.status, 200, "the first went down with it");
+    first.stop().await;
+    Launch::shop(PROGRAM, data.path(), "0").start().await.0.stop().await;
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("its address").to_string();
+    let ended = Launch::new(PROGRAM).args(&["--listen", &address, "--ephemeral"]).finish().await;
+    assert_refused("the port", &ended, &format!("cannot listen on {address}"));
+    assert!(ended.stderr.contains("--listen"), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn a_data_folder_that_cannot_be_one_is_named() {
+    let place = folder();
+    let file = place.path().join("file");
+    fs::write(&file, "not a folder").expect("a file");
+    for bad in [file.clone(), file.join("below"), "/proc/vitrine".into()] {
+        let ended = Launch::shop(PROGRAM, &bad, "0").finish().await;
+        assert_refused(&bad.to_string_lossy(), &ended, "data folder");
+        assert!(ended.stderr.contains(&*bad.to_string_lossy()), "{}", ended.stderr);
+    }
+    assert_eq!(fs::read_to_string(&file).expect("the file"), "not a folder");
+}
+
+#[tokio::test]
+async fn a_broken_database_is_named_and_left_as_it_is() {
+    for name in ["orders", "bank-customer"] {
+        let data = folder();
+        Launch::shop(PROGRAM, data.path(), "0").start().await.0.stop().await;
+        let file = data.path().join(format!("{name}.sqlite"));
+        let garbage = b"this was a database once".repeat(200);
+        fs::write(&file, &garbage).expect("a broken file");
+        let ended = Launch::shop(PROGRAM, data.path(), "0").finish().await;
+        assert_refused(name, &ended, &format!("the database of {name}"));
+        assert_eq!(fs::read(&file).expect("the file"), garbage, "{name} was changed");
+    }
+}
+
+#[tokio::test]
+async fn asked_to_stop_it_says_goodbye_to_every_viewer_and_ends_at_once() {
+    let data = folder();
+    let (mut program, client) = Launch::shop(PROGRAM, data.path(), "20").start().await;
+    let mut stream = client.stream("/ui/live").await;
+    assert_eq!(stream.media_type(), "text/event-stream");
+    let mut seen = String::new();
+    // It flows.
+    while !seen.contains("\"kind\":\"orders\"") {
+        seen.push_str(&stream.next().await.expect("another frame"));
+    }
+
+    let asked = Instant::now();
+    program.terminate();
+    while let Some(more) = stream.next().await {
+        seen.push_str(&more);
+    }
+    let status = program.exit(PATIENCE).await;
+
+    assert!(status.success(), "{status}: {}", program.stderr());
+    assert!(asked.elapsed() < QUICK, "it took {:?}", asked.elapsed());
+    let mut frames = seen.lines().filter_map(|line| line.strip_prefix("data:"));
+    let last: Value = serde_json::from_str(frames.next_back().expect("a frame")).expect("JSON");
+    assert_eq!(last["body"]["kind"], "bye");
+    assert!(!program.stderr().contains("panicked"), "{}", program.stderr());
+}
+
+#[tokio::test]
+async fn it_runs_from_any_folder_and_keeps_its_data_where_the_platform_does() {
+    let (elsewhere, home) = (folder(), folder());
+    let launch = Launch::new(PROGRAM)
+        .args(&["--listen", "127.0.0.1:0", "--load", "0"])
+        .env("HOME", &home.path().to_string_lossy())
+        .folder(elsewhere.path());
+    let (program, client) = launch.start().await;
+    let page = client.get("/").await;
+    assert_eq!((page.status, page.header("content-type")), (200, "text/html; charset=utf-8"));
+    assert!(program.stdout().contains(&*home.path().to_string_lossy()), "{}", program.stdout());
+    program.stop().await;
+    assert!(is_empty(elsewhere.path()), "something was left where it was started");
+    assert!(!is_empty(home.path()), "no data where the platform keeps them");
+}
+
+#[tokio::test]
+async fn an_ephemeral_shop_leaves_nothing_behind() {
+    let (temporary, home) = (folder(), folder());
+    let launch = Launch::new(PROGRAM)
+        .args(&["--listen", "127.0.0.1:0", "--load", "50", "--ephemeral"])
+        .env("HOME", &home.path().to_string_lossy())
+        .env("TMPDIR", &temporary.path().to_string_lossy());
+    let (program, client) = launch.start().await;
+    eventually(PATIENCE, "a first order", async || {
+        let orders = client.get("/api/v1/orders").await.json();
+        orders["orders"].as_array().is_some_and(|all| !all.is_empty()).then_some(())
+    })
+    .await;
+    program.stop().await;
+    assert!(is_empty(temporary.path()), "the temporary folder stays");
+    assert!(is_empty(home.path()), "something was written at home");
+}
