@@ -15,10 +15,10 @@
 
 mod fake;
 
-use app::{App, pages::StatusLine};
+use app::{pages::StatusLine, shell};
 use axum::{body::Body, http::Request};
 use fake::{scenario, spans};
-use leptos::prelude::provide_context;
+use leptos::prelude::{LeptosOptions, provide_context};
 use std::sync::{
     Arc,
     atomic::{AtomicU16, Ordering},
@@ -37,7 +37,9 @@ async fn page(address: &str) -> (u16, String) {
         })));
         provide_context(fake::host(scenario::snapshot()));
     };
-    let render = leptos_axum::render_app_async_with_context(context, App);
+    let options = LeptosOptions::builder().output_name("vitrine").build();
+    let render =
+        leptos_axum::render_app_async_with_context(context, move || shell(options.clone()));
     let request = Request::builder().uri(address).body(Body::empty()).unwrap();
     let body = render(request).await.into_body();
     let bytes = axum::body::to_bytes(body, 16 << 20).await.unwrap();

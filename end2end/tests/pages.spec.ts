@@ -44,6 +44,7 @@ test("a trace is found by its service and opened as a waterfall with span detail
   await open(page, "/traces?service=catalog");
   await page.getByRole("link", { name: /GET \/api\/v1\/products/ }).first().click();
   await expect(page).toHaveURL(/\/traces\/[0-9a-f]{32}/);
+  await page.locator("body").press("j");
   await expect(page.locator("main")).toContainText("http.request.method");
   await expectAccessible(page);
 });

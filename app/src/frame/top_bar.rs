@@ -49,7 +49,9 @@ fn SearchBox() -> impl IntoView {
     let mac = RwSignal::new(false);
     Effect::new(move |_| mac.set(browser::is_mac()));
     view! {
-        <button type="button" class="search" on:click=move |_| run.run(Command::Search)>
+        <button
+            type="button" class="search" aria-label="Search orders, traces, services"
+            on:click=move |_| run.run(Command::Search)>
             {icon(Icon::Search)}
             <span class="grow">"Search orders, traces, services"</span>
             <kbd>{move || if mac.get() { "⌘ K" } else { "Ctrl K" }}</kbd>

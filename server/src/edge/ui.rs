@@ -37,7 +37,7 @@ pub(super) async fn ask(edge: Edge, request: Request) -> Response {
     let answer = answer.into_response();
     let failed = answer.headers().contains_key(SERVER_FN_ERROR_HEADER);
     match answer.status() {
-        StatusCode::INTERNAL_SERVER_ERROR if failed => due(answer).await,
+        StatusCode::INTERNAL_SERVER_ERROR => due(answer).await,
         // The one refusal that is not a function's own: there is no such function.
         StatusCode::BAD_REQUEST if !failed => {
             Problem::not_found(&format!("server function at {path}")).into_response()

@@ -26,7 +26,6 @@ pub async fn raw(address: SocketAddr, request: &[u8]) -> Answer {
         let write = async {
             // The program may answer and hang up before it has read everything.
             let _ = writing.write_all(request).await;
-            let _ = writing.shutdown().await;
         };
         let read = async {
             let mut buffer = [0; 4_096];
