@@ -73,6 +73,7 @@ fn own_routes() -> Router<Edge> {
         .route("/fonts/{file}", get(assets::font))
         .route("/favicon.svg", get(assets::favicon))
         .route("/api", any(api::forward))
+        .route("/api/", any(api::forward))
         .route("/api/{*path}", any(api::forward))
         .route("/health", get(api::forward))
         .route("/livez", get(api::forward))

@@ -6,6 +6,7 @@ use axum::{
     Router,
     body::Body,
     extract::{Request, State},
+    middleware::from_fn,
     response::{IntoResponse, Response},
     routing::post,
 };
@@ -21,10 +22,16 @@ pub(super) fn routes(edge: &Edge, options: &LeptosOptions) -> Router<LeptosOptio
         provide_status();
         allow_own_scripts();
     };
-    let asked = edge.clone();
+    let host = edge.host.clone();
+    let asking = move || provide_context(host.clone());
     let for_unknown = context.clone();
     Router::new()
-        .route("/ui/{name}", post(move |request: Request| ui::ask(asked.clone(), request)))
+        .route(
+            "/ui/{name}",
+            post(move |request: Request| {
+                leptos_axum::handle_server_fns_with_context(asking.clone(), request)
+            }),
+        )
         .leptos_routes_with_context(options, generate_route_list(App), context, {
             let options = options.clone();
             move || shell(options.clone())
@@ -32,6 +39,7 @@ pub(super) fn routes(edge: &Edge, options: &LeptosOptions) -> Router<LeptosOptio
         .fallback(move |State(options): State<LeptosOptions>, request: Request<Body>| {
             unknown(options, for_unknown.clone(), request)
         })
+        .layer(from_fn(ui::tell))
 }
 
 /// The page for addresses that lead nowhere, drawn by the app.

@@ -3,18 +3,15 @@
 //! Leptos answers whatever goes wrong with 500. The dashboard reads the error from the body, but
 //! logs, proxies and programs read the status, and a client's mistake is none of the server's.
 
-use super::Edge;
 use axum::{
     body::{Body, to_bytes},
     extract::Request,
+    middleware::Next,
     response::{IntoResponse, Response},
 };
 use contract::{ApiError, FieldError};
-use http::{StatusCode, header};
-use leptos::{
-    prelude::provide_context,
-    server_fn::error::{SERVER_FN_ERROR_HEADER, ServerFnErrorErr},
-};
+use http::{Method, StatusCode, header};
+use leptos::server_fn::error::{SERVER_FN_ERROR_HEADER, ServerFnErrorErr};
 use shop::problem::Problem;
 
 /// Largest argument of a server function, bytes.
@@ -22,19 +19,19 @@ const ARGUMENT_BYTES_MAX: usize = 64 * 1024;
 /// Largest error that is read back, bytes.
 const ERROR_BYTES_MAX: usize = 256 * 1024;
 
-/// `POST /ui/{name}`.
-pub(super) async fn ask(edge: Edge, request: Request) -> Response {
+/// Around every route: reads the arguments of a server function under their bound, and gives its
+/// answer the status that is due. Leptos registers the functions itself, so this cannot be a route.
+pub(super) async fn tell(request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
+    if !path.starts_with("/ui/") || request.method() != Method::POST {
+        return next.run(request).await;
+    }
     let (parts, body) = request.into_parts();
     let Ok(body) = to_bytes(body, ARGUMENT_BYTES_MAX).await else {
         let detail = format!("The body must end, and within {ARGUMENT_BYTES_MAX} bytes.");
         return Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail).into_response();
     };
-    let request = Request::from_parts(parts, Body::from(body));
-    let host = edge.host;
-    let context = move || provide_context(host.clone());
-    let answer = leptos_axum::handle_server_fns_with_context(context, request).await;
-    let answer = answer.into_response();
+    let answer = next.run(Request::from_parts(parts, Body::from(body))).await;
     let failed = answer.headers().contains_key(SERVER_FN_ERROR_HEADER);
     match answer.status() {
         StatusCode::INTERNAL_SERVER_ERROR => due(answer).await,
