@@ -27,7 +27,7 @@ pub async fn raw(address: SocketAddr, request: &[u8]) -> Answer {
             // The program may answer and hang up before it has read everything.
             let _ = writing.write_all(request).await;
             // A whole request says itself that it is the last; one that breaks off just ends.
-            if !request.windows(17).any(|part| part == b"Connection: close") {
+            if !is_whole(request) {
                 let _ = writing.shutdown().await;
             }
         };
@@ -45,6 +45,15 @@ pub async fn raw(address: SocketAddr, request: &[u8]) -> Answer {
     parse(&answer).unwrap_or_else(|| {
         panic!("no answer but {:?}", String::from_utf8_lossy(&answer));
     })
+}
+
+/// Whether a request has a head and as much of a body as the head says.
+fn is_whole(request: &[u8]) -> bool {
+    let Some(end) = request.windows(4).position(|four| four == b"\r\n\r\n") else { return false };
+    let head = String::from_utf8_lossy(&request[..end]);
+    let said = head.lines().find_map(|line| line.strip_prefix("Content-Length: "));
+    let closes = head.contains("Connection: close");
+    closes && said.and_then(|said| said.parse().ok()) == Some(request.len() - end - 4)
 }
 
 fn parse(answer: &[u8]) -> Option<Answer> {
