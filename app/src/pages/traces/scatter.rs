@@ -50,7 +50,7 @@ pub(super) fn scatter(place: Place, list: TraceList) -> AnyView {
             <svg class="scatter-y" aria-hidden="true">{y_labels(&drawn.durations)}</svg>
             <svg
                 class="scatter-plot"
-                role="img"
+                role="group"
                 aria-label=summary
                 on:click=open
                 on:pointerover=hover
@@ -113,7 +113,10 @@ fn marks(drawn: &Scatter, rows: &[TraceRow], link: impl Fn(&str) -> String) -> S
         };
         let id: String = rows[i].trace_id.chars().filter(char::is_ascii_alphanumeric).collect();
         let href = link(&id).replace('&', "&amp;").replace('"', "&quot;");
-        let _ = write!(out, r#"<a data-i="{i}" tabindex="-1" href="{href}">{shape}</a>"#);
+        let _ = write!(
+            out,
+            r#"<a data-i="{i}" tabindex="-1" aria-label="Trace {id}" href="{href}">{shape}</a>"#
+        );
     }
     out
 }
