@@ -11,7 +11,7 @@ use serde_json::Value;
 
 /// The packages that carry one idea each and know nothing of each other.
 const ENGINES: &[&str] =
-    &["event_sourcing", "mesh", "messaging", "saga", "telemetry", "two_phase_commit"];
+    &["event_sourcing", "istio", "mesh", "messaging", "saga", "telemetry", "two_phase_commit"];
 
 /// What each package may depend on.
 const ALLOWED: &[(&str, &[&[&str]])] = &[
@@ -20,7 +20,8 @@ const ALLOWED: &[(&str, &[&[&str]])] = &[
     ("hydrate", &[&["app", "contract"]]),
     ("base", &[&["contract"]]),
     ("event_sourcing", &[&["base", "contract"]]),
-    ("mesh", &[&["base", "contract"]]),
+    ("istio", &[&["base", "contract"]]),
+    ("mesh", &[&["base", "contract", "istio"]]),
     ("messaging", &[&["base", "contract"]]),
     ("saga", &[&["base", "contract"]]),
     ("telemetry", &[&["base", "contract"]]),

@@ -1,0 +1,215 @@
+//! The compiled configuration: what the data plane reads, one immutable snapshot per revision.
+//!
+//! Plain data without YAML: names are resolved, deprecated fields converted, regular expressions
+//! compiled, percentages exact. The data plane never has to say "invalid".
+
+mod destination;
+mod route;
+mod security;
+
+pub use destination::{
+    ConnectionPool, Destination, HashKey, HashTable, LoadBalancer, Outlier, RetryBudget, Subset,
+    TrafficPolicy, Warmup,
+};
+pub use route::{
+    Action, Cors, DirectResponse, Fault, FaultAbort, FaultDelay, HeaderEdits, HeaderOps, Match,
+    Mirror, Redirect, Retry, RetryOn, Rewrite, Route, StringMatch, Weighted,
+};
+pub use security::{
+    AuthorizationAction, AuthorizationPolicy, AuthorizationRule, Condition, JwtRule,
+    LocalRateLimit, Mtls, Operation, RequestAuthentication, Source, ValueMatch,
+};
+
+use std::{collections::BTreeMap, sync::Arc};
+
+/// Everything in force at one revision.
+#[derive(Clone, Debug, Default)]
+pub struct Policy {
+    /// The revision it was compiled from.
+    pub revision: u64,
+    /// Every name a service answers to, and the service: `payment-service`,
+    /// `payments.default.svc.cluster.local` and `payments` to `payments`.
+    pub names: BTreeMap<Arc<str>, Arc<str>>,
+    /// Routing, in the order in which it is searched: see [`Policy::virtual_host`].
+    pub virtual_hosts: Vec<VirtualHost>,
+    /// Load balancing, limits and outlier detection, by service.
+    pub destinations: BTreeMap<Arc<str>, Destination>,
+    /// What the callee's side enforces, by service.
+    pub workloads: BTreeMap<Arc<str>, Workload>,
+    /// Services outside the mesh (`ServiceEntry`), by service.
+    pub external: BTreeMap<Arc<str>, External>,
+    /// Spans and metrics (`Telemetry`), by service; the empty name is for the whole mesh.
+    pub telemetry: BTreeMap<Arc<str>, TelemetryPolicy>,
+}
+
+/// Which resource a piece of policy was compiled from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Origin {
+    /// `VirtualService`, `DestinationRule`, …
+    pub kind: Arc<str>,
+    /// `metadata.namespace`.
+    pub namespace: Arc<str>,
+    /// `metadata.name`.
+    pub name: Arc<str>,
+}
+
+/// A share, exact to the ten-thousandth of a percent, which is the finest that Istio takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Share(
+    /// Parts per million: 1,000,000 is all.
+    pub u32,
+);
+
+impl Share {
+    /// Every request.
+    pub const ALL: Self = Self(1_000_000);
+    /// No request.
+    pub const NONE: Self = Self(0);
+}
+
+/// The routes of one `VirtualService` (delegates merged in) for the hosts it names.
+#[derive(Clone, Debug)]
+pub struct VirtualHost {
+    /// Where it was written.
+    pub origin: Origin,
+    /// Lower-case names without port as written: exact, `*.suffix`, or `*`.
+    pub hosts: Vec<Arc<str>>,
+    /// Holds for calls between services (`gateways` absent or with `mesh`).
+    pub in_mesh: bool,
+    /// Holds for requests that come in through a gateway of its list.
+    pub at_ingress: bool,
+    /// First match wins.
+    pub routes: Vec<Arc<Route>>,
+}
+
+impl Policy {
+    /// The service behind a name, if there is one. Names are lower-case and without port.
+    #[must_use]
+    pub fn service(&self, name: &str) -> Option<&Arc<str>> {
+        self.names.get(name)
+    }
+
+    /// The routes for a request to `service` that was addressed to `authority` (lower-case, without
+    /// port).
+    ///
+    /// As in Envoy's route matching (`virtual_hosts.domains`), an exact name wins over the longest
+    /// suffix, and a suffix over `*`. A service of the demo has several exact names; the one that
+    /// was called wins over the others, so that each of the seed's files takes effect whichever
+    /// name callers use.
+    #[must_use]
+    pub fn virtual_host(
+        &self,
+        service: &str,
+        authority: &str,
+        at_ingress: bool,
+    ) -> Option<&VirtualHost> {
+        let candidates = || {
+            let here = |v: &&VirtualHost| if at_ingress { v.at_ingress } else { v.in_mesh };
+            self.virtual_hosts.iter().filter(here)
+        };
+        let names = |v: &VirtualHost, f: &dyn Fn(&str) -> bool| v.hosts.iter().any(|h| f(h));
+        candidates()
+            .find(|v| names(v, &|h| h == authority))
+            .or_else(|| longest_suffix(candidates(), authority))
+            .or_else(|| {
+                let same = |h: &str| self.service(h).is_some_and(|named| &**named == service);
+                candidates().find(|v| names(v, &same))
+            })
+            .or_else(|| candidates().find(|v| names(v, &|h| h == "*")))
+    }
+}
+
+fn longest_suffix<'a>(
+    candidates: impl Iterator<Item = &'a VirtualHost>,
+    authority: &str,
+) -> Option<&'a VirtualHost> {
+    let length = |v: &&VirtualHost| {
+        v.hosts
+            .iter()
+            .filter_map(|host| host.strip_prefix('*'))
+            .filter(|suffix| !suffix.is_empty() && authority.ends_with(suffix))
+            .map(str::len)
+            .max()
+    };
+    candidates
+        .filter_map(|v| length(&v).map(|l| (l, v)))
+        // The first of equals wins, as in order of creation.
+        .fold(None, |best: Option<(usize, &VirtualHost)>, next| match best {
+            Some(best) if best.0 >= next.0 => Some(best),
+            _ => Some(next),
+        })
+        .map(|(_, v)| v)
+}
+
+/// What the callee's side of one service enforces, in this order.
+#[derive(Clone, Debug, Default)]
+pub struct Workload {
+    /// Who may talk without a certificate (`PeerAuthentication`). In one process there is no
+    /// transport to protect: identities are names, and the page says so.
+    pub mtls: Mtls,
+    /// Tokens (`RequestAuthentication`).
+    pub authentication: Vec<RequestAuthentication>,
+    /// Who may do what (`AuthorizationPolicy`).
+    pub authorization: Vec<AuthorizationPolicy>,
+    /// Local rate limits (`EnvoyFilter`, or the `rateLimit` extension).
+    pub rate_limits: Vec<LocalRateLimit>,
+}
+
+/// A service outside the mesh.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct External {
+    /// Where it was written.
+    pub origin: Origin,
+    /// `MESH_EXTERNAL` or `MESH_INTERNAL`.
+    pub mesh_external: bool,
+    /// Addresses as written, with port. The program resolves those of the built-in provider to its
+    /// stand-in and reaches no other machine.
+    pub endpoints: Vec<String>,
+}
+
+/// Spans and metrics of one workload.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TelemetryPolicy {
+    /// Share of new traces that are recorded.
+    pub sampling: Option<Share>,
+    /// Extra span attributes.
+    pub tags: Vec<(String, TagSource)>,
+    /// `disableSpanReporting`.
+    pub disable_spans: bool,
+    /// Metric dimensions set or removed, by metric (`REQUEST_COUNT`, …; empty is all).
+    pub metric_tags: Vec<MetricTag>,
+}
+
+/// Where an extra span attribute comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TagSource {
+    /// This text.
+    Literal(String),
+    /// This request header, else the default.
+    Header {
+        /// Header name, lower-case.
+        name: String,
+        /// When the header is absent.
+        default: Option<String>,
+    },
+    /// This environment variable, else the default.
+    Environment {
+        /// Name of the variable.
+        name: String,
+        /// When it is not set.
+        default: Option<String>,
+    },
+}
+
+/// One dimension of one metric, overridden.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MetricTag {
+    /// `REQUEST_COUNT`, `REQUEST_DURATION`, …; empty is every metric.
+    pub metric: String,
+    /// `Some(true)` for the caller's side, `Some(false)` for the callee's, `None` for both.
+    pub client: Option<bool>,
+    /// Name of the dimension.
+    pub tag: String,
+    /// Its value expression as written; none removes it.
+    pub value: Option<String>,
+}
