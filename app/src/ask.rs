@@ -6,7 +6,10 @@
     reason = "the macro writes a struct for each function; the functions are documented"
 )]
 
-use crate::live::SnapshotPart;
+use crate::{
+    codec::{Json, JsonText},
+    live::SnapshotPart,
+};
 use contract::{
     ApiError,
     live::LiveSnapshot,
@@ -16,10 +19,7 @@ use contract::{
 };
 use leptos::{
     prelude::*,
-    server_fn::{
-        codec::{Json, JsonEncoding},
-        error::{FromServerFnError, ServerFnErrorErr},
-    },
+    server_fn::error::{FromServerFnError, ServerFnErrorErr},
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -42,7 +42,7 @@ impl fmt::Display for AskError {
 }
 
 impl FromServerFnError for AskError {
-    type Encoder = JsonEncoding;
+    type Encoder = JsonText;
 
     fn from_server_fn_error(error: ServerFnErrorErr) -> Self {
         Self(match error {
@@ -66,37 +66,43 @@ fn host() -> Result<crate::host::Host, AskError> {
 }
 
 /// What can be bought.
-#[server(prefix = "/ui", endpoint = "products")]
+#[server(prefix = "/ui", endpoint = "products", output = Json)]
 pub async fn products() -> Result<Vec<ProductView>, AskError> {
     Ok(host()?.shop.products().await?)
 }
 
 /// Who can buy.
-#[server(prefix = "/ui", endpoint = "customers")]
+#[server(prefix = "/ui", endpoint = "customers", output = Json)]
 pub async fn customers() -> Result<Vec<CustomerView>, AskError> {
     Ok(host()?.shop.customers().await?)
 }
 
 /// Places an order.
-#[server(name = AskPlaceOrder, prefix = "/ui", endpoint = "place-order", input = Json)]
+#[server(name = AskPlaceOrder, prefix = "/ui", endpoint = "place-order", input = Json, output = Json)]
 pub async fn place_order(order: PlaceOrder, key: String) -> Result<PlacedOrder, AskError> {
     Ok(host()?.shop.place_order(order, key).await?)
 }
 
 /// Cancels an order.
-#[server(prefix = "/ui", endpoint = "cancel-order")]
+#[server(prefix = "/ui", endpoint = "cancel-order", output = Json)]
 pub async fn cancel_order(order_id: String) -> Result<PlacedOrder, AskError> {
     Ok(host()?.shop.cancel_order(order_id).await?)
 }
 
 /// Ships an order.
-#[server(prefix = "/ui", endpoint = "ship-order")]
+#[server(prefix = "/ui", endpoint = "ship-order", output = Json)]
 pub async fn ship_order(order_id: String) -> Result<PlacedOrder, AskError> {
     Ok(host()?.shop.ship_order(order_id).await?)
 }
 
+/// Tries the compensation of a stuck order again.
+#[server(prefix = "/ui", endpoint = "redrive-order", output = Json)]
+pub async fn redrive_order(order_id: String) -> Result<PlacedOrder, AskError> {
+    Ok(host()?.shop.redrive_order(order_id).await?)
+}
+
 /// One page of orders.
-#[server(prefix = "/ui", endpoint = "orders")]
+#[server(prefix = "/ui", endpoint = "orders", output = Json)]
 pub async fn orders(
     status: Option<OrderStatus>,
     cursor: Option<String>,
@@ -105,37 +111,37 @@ pub async fn orders(
 }
 
 /// Everything about one order.
-#[server(prefix = "/ui", endpoint = "order")]
+#[server(prefix = "/ui", endpoint = "order", output = Json)]
 pub async fn order(order_id: String) -> Result<OrderView, AskError> {
     Ok(host()?.shop.order(order_id).await?)
 }
 
 /// State of everything that is live, or as much of it as a page shows.
-#[server(prefix = "/ui", endpoint = "snapshot", input = Json)]
+#[server(prefix = "/ui", endpoint = "snapshot", input = Json, output = Json)]
 pub async fn snapshot(part: SnapshotPart) -> Result<LiveSnapshot, AskError> {
     Ok(part.of(host()?.live.snapshot().await?))
 }
 
 /// Sets the load generator.
-#[server(prefix = "/ui", endpoint = "set-load")]
+#[server(prefix = "/ui", endpoint = "set-load", output = Json)]
 pub async fn set_load(per_second: f64) -> Result<LoadView, AskError> {
     Ok(host()?.live.set_load(per_second).await?)
 }
 
 /// Traces that match.
-#[server(prefix = "/ui", endpoint = "traces", input = Json)]
+#[server(prefix = "/ui", endpoint = "traces", input = Json, output = Json)]
 pub async fn search_traces(query: TraceQuery) -> Result<TraceList, AskError> {
     Ok(host()?.traces.search(query).await?)
 }
 
 /// One whole trace.
-#[server(prefix = "/ui", endpoint = "trace")]
+#[server(prefix = "/ui", endpoint = "trace", output = Json)]
 pub async fn trace(trace_id: String) -> Result<TraceView, AskError> {
     Ok(host()?.traces.trace(trace_id).await?)
 }
 
 /// Address of the Jaeger UI, if one is configured.
-#[server(prefix = "/ui", endpoint = "jaeger-ui")]
+#[server(prefix = "/ui", endpoint = "jaeger-ui", output = Json)]
 pub async fn jaeger_ui() -> Result<Option<String>, AskError> {
     Ok(host()?.jaeger_ui)
 }

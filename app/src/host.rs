@@ -26,6 +26,8 @@ pub trait ShopPort: Send + Sync {
     async fn cancel_order(&self, order_id: String) -> Result<PlacedOrder, ApiError>;
     /// Ships a confirmed order through the gateway.
     async fn ship_order(&self, order_id: String) -> Result<PlacedOrder, ApiError>;
+    /// Tries the compensation of a stuck order again, through the gateway.
+    async fn redrive_order(&self, order_id: String) -> Result<PlacedOrder, ApiError>;
     /// One page of orders, newest first.
     async fn orders(
         &self,

@@ -7,6 +7,7 @@
 
 pub mod ask;
 pub mod browser;
+pub mod codec;
 pub mod frame;
 #[cfg(feature = "ssr")]
 pub mod host;

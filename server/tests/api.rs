@@ -158,7 +158,10 @@ async fn a_cancelled_order_is_cancelled_once_and_refunded() {
     assert_eq!(end.field("reason"), "requested");
     assert_eq!(client.post(&cancel, &Value::Null).await.status, 202, "it is so already");
     assert_eq!(client.get(&location).await.header("etag"), end.header("etag"));
-    assert_eq!(client.post(&format!("{location}/ship"), &Value::Null).await.status, 409);
+    for what in ["ship", "redrive"] {
+        let refused = client.post(&format!("{location}/{what}"), &Value::Null).await;
+        assert_eq!(refused.status, 409, "{what}: {}", refused.text());
+    }
     let user = client.get(&format!("/api/v1/users/{RICH}")).await.json();
     let payments = user["payments"].as_array().expect("payments").iter();
     let purposes: BTreeSet<_> = payments.map(|p| p["purpose"].as_str().expect("a word")).collect();

@@ -20,7 +20,7 @@ pub enum EdgeKind {
 
 /// A circuit breaker as a page sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "state")]
+#[serde(rename_all = "snake_case")]
 pub enum BreakerView {
     /// Calls pass; so many failed in a row.
     Closed {
@@ -174,7 +174,7 @@ pub const CHANGES_MAX: usize = 5;
 
 /// What a frame brings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "kind", content = "data")]
+#[serde(rename_all = "snake_case")]
 pub enum LiveBody {
     /// First frame of a stream, and after a gap.
     Snapshot(Box<LiveSnapshot>),

@@ -185,4 +185,6 @@ pub struct OrderView {
     pub can_cancel: bool,
     /// May be shipped now.
     pub can_ship: bool,
+    /// Its compensation is stuck and may be tried again.
+    pub can_redrive: bool,
 }

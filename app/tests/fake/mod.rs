@@ -72,6 +72,10 @@ impl ShopPort for Fake {
         Ok(placed(&order_id, OrderStatus::Shipped))
     }
 
+    async fn redrive_order(&self, order_id: String) -> Result<PlacedOrder, ApiError> {
+        Ok(placed(&order_id, OrderStatus::Processing))
+    }
+
     async fn orders(
         &self,
         status: Option<OrderStatus>,

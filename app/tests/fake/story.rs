@@ -55,6 +55,7 @@ fn declined() -> OrderView {
         trace: Some(trace),
         can_cancel: false,
         can_ship: false,
+        can_redrive: false,
     }
 }
 

@@ -51,6 +51,11 @@ pub(super) async fn ship(State(edge): State<Edge>, Path(id): Path<String>) -> Re
     back(&id, done)
 }
 
+pub(super) async fn redrive(State(edge): State<Edge>, Path(id): Path<String>) -> Redirect {
+    let done = edge.host.shop.redrive_order(id.clone()).await.map(drop);
+    back(&id, done)
+}
+
 /// Field of the load form.
 #[derive(Debug, Deserialize)]
 pub(super) struct LoadForm {

@@ -68,6 +68,7 @@ fn own_routes() -> Router<Edge> {
         .route("/orders/new", post(forms::place))
         .route("/orders/{id}/cancel", post(forms::cancel))
         .route("/orders/{id}/ship", post(forms::ship))
+        .route("/orders/{id}/redrive", post(forms::redrive))
         .route("/load", post(forms::load))
         .route("/pkg/{*file}", get(assets::pkg))
         .route("/fonts/{file}", get(assets::font))

@@ -87,6 +87,10 @@ impl ShopPort for ShopHost {
         self.command(order_id, "ship").await
     }
 
+    async fn redrive_order(&self, order_id: String) -> Result<PlacedOrder, ApiError> {
+        self.command(order_id, "redrive").await
+    }
+
     async fn orders(
         &self,
         status: Option<OrderStatus>,

@@ -66,6 +66,7 @@ pub(super) fn view(parts: Parts) -> Result<OrderView, ApiError> {
         logs,
         can_cancel: refundable || matches!(state, State::Running { .. }),
         can_ship: refundable,
+        can_redrive: matches!(state, State::Stuck { .. }),
         row,
     })
 }

@@ -14,6 +14,7 @@ use leptos::{ev::SubmitEvent, prelude::*};
 enum Command {
     Cancel,
     Ship,
+    Redrive,
 }
 
 impl Command {
@@ -21,6 +22,7 @@ impl Command {
         match self {
             Self::Cancel => "cancel",
             Self::Ship => "ship",
+            Self::Redrive => "redrive",
         }
     }
 
@@ -28,6 +30,7 @@ impl Command {
         match self {
             Self::Cancel => "Cancel order",
             Self::Ship => "Ship order",
+            Self::Redrive => "Try the compensation again",
         }
     }
 
@@ -35,6 +38,7 @@ impl Command {
         match self {
             Self::Cancel => "Cancelling",
             Self::Ship => "Shipping",
+            Self::Redrive => "Trying again",
         }
     }
 
@@ -42,6 +46,7 @@ impl Command {
         match self {
             Self::Cancel => ask::cancel_order(order_id).await,
             Self::Ship => ask::ship_order(order_id).await,
+            Self::Redrive => ask::redrive_order(order_id).await,
         }
     }
 }
@@ -65,6 +70,7 @@ pub(super) fn actions(story: Story) -> AnyView {
         order.with(|o| match command {
             Command::Cancel => o.can_cancel,
             Command::Ship => o.can_ship,
+            Command::Redrive => o.can_redrive,
         })
     };
     let failed = move || match progress.get() {
@@ -77,6 +83,7 @@ pub(super) fn actions(story: Story) -> AnyView {
         <div class="order-actions">
             <a class="button" href=format!("/orders/new?again={id}")>"Place again"</a>
             {move || can(Command::Ship).then(|| form(story, Command::Ship, progress))}
+            {move || can(Command::Redrive).then(|| form(story, Command::Redrive, progress))}
             {move || can(Command::Cancel).then(|| form(story, Command::Cancel, progress))}
             {head::trace_link(story)}
             {failed}

@@ -66,6 +66,7 @@ fn api() -> Router<Gateway> {
         .route("/orders/{id}", get(orders::one))
         .route("/orders/{id}/cancel", post(orders::cancel))
         .route("/orders/{id}/ship", post(orders::ship))
+        .route("/orders/{id}/redrive", post(orders::redrive))
         .route("/health", get(health::health))
         .route("/openapi.json", get(openapi::document))
 }

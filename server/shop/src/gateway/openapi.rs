@@ -14,6 +14,7 @@ use utoipa::OpenApi;
     paths(
         browse::products, browse::product, browse::users, browse::user,
         orders::place, orders::one, orders::list, orders::cancel, orders::ship,
+        orders::redrive,
         health::health,
     )
 )]

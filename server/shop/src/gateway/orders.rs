@@ -277,6 +277,34 @@ pub(super) async fn ship(
     command(&gateway, &context, &headers, id, "ship").await
 }
 
+#[utoipa::path(
+    post,
+    path = "/orders/{id}/redrive",
+    tag = "orders",
+    params(
+        ("id" = String, Path),
+        (
+            "If-Match" = Option<String>,
+            Header,
+            description = "ETag of the order this decision was made on",
+        ),
+    ),
+    responses(
+        (status = 202, description = "The compensation that was stuck is tried again"),
+        (status = 404, body = Problem),
+        (status = 409, body = Problem),
+        (status = 412, body = Problem),
+    ),
+)]
+pub(super) async fn redrive(
+    State(gateway): State<Gateway>,
+    Extension(context): Context,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+) -> Answer {
+    command(&gateway, &context, &headers, id, "redrive").await
+}
+
 async fn command(
     gateway: &Gateway,
     context: &CallContext,
