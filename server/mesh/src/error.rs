@@ -25,6 +25,14 @@ pub enum MeshError {
         /// When a probe will be let through.
         retry_after: Duration,
     },
+    /// The connection was reset before an answer came.
+    #[error("the connection to {destination} was reset")]
+    Reset {
+        /// Who was called.
+        destination: String,
+        /// The request had gone out: what the callee did is unknown.
+        sent: bool,
+    },
 }
 
 impl MeshError {
@@ -35,12 +43,16 @@ impl MeshError {
             Self::NoService { .. } => "no_service",
             Self::Deadline { .. } => "timeout",
             Self::BreakerOpen { .. } => "breaker_open",
+            Self::Reset { .. } => "connection_reset",
         }
     }
 
     /// The callee certainly did nothing: the call can be repeated, or given up, without asking.
     #[must_use]
     pub const fn is_without_effect(&self) -> bool {
-        matches!(self, Self::NoService { .. } | Self::BreakerOpen { .. })
+        matches!(
+            self,
+            Self::NoService { .. } | Self::BreakerOpen { .. } | Self::Reset { sent: false, .. }
+        )
     }
 }

@@ -4,13 +4,20 @@
 //! The order of the layers is written once, in [`stack::LAYERS`]. The mesh makes spans; it keeps
 //! no metrics of its own (telemetry derives them from the spans) and knows no business rules.
 
+pub mod baggage;
 pub mod breaker;
 mod call;
+mod chosen;
 mod context;
 mod deadline;
 mod error;
+pub mod fault;
+mod partial;
 mod registry;
+mod replay;
+pub mod retry;
 mod server;
+mod share;
 mod span;
 pub mod stack;
 

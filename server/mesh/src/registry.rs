@@ -2,7 +2,7 @@
 
 use crate::{
     BreakerParams, BreakerStatus, BreakerTransition, Caller, MeshError, Request, Response,
-    breaker::{Breaker, BreakerLayer},
+    breaker::{BreakerLayer, Breakers},
     deadline::DeadlineLayer,
     span::SpanLayer,
     stack::{MeshService, Segment, Stack},
@@ -20,39 +20,26 @@ use std::{
 use tokio::sync::broadcast;
 use tower::Service;
 
-/// Breaker transitions a slow listener may lag behind by before it loses the oldest.
-const TRANSITIONS_MAX: usize = 256;
-
 /// The mesh. Clones are the same mesh.
 #[derive(Clone, Debug)]
 pub struct Mesh(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    clock: Clock,
-    breaker: BreakerParams,
+    breakers: Breakers,
     endpoints: RwLock<BTreeMap<Arc<str>, Router>>,
-    routes: RwLock<BTreeMap<Ends, Route>>,
-    transitions: broadcast::Sender<BreakerTransition>,
+    routes: RwLock<BTreeMap<Ends, Stack>>,
 }
 
 /// Caller and destination.
 type Ends = (Arc<str>, Arc<str>);
 
-/// The stack from one caller to one destination, and the breaker in it.
-#[derive(Clone, Debug)]
-struct Route {
-    stack: Stack,
-    breaker: Arc<Breaker>,
-}
-
 impl Mesh {
     /// A mesh without services.
     #[must_use]
     pub fn new(clock: Clock, breaker: BreakerParams) -> Self {
-        let (transitions, _) = broadcast::channel(TRANSITIONS_MAX);
         let (endpoints, routes) = (RwLock::default(), RwLock::default());
-        Self(Arc::new(Inner { clock, breaker, endpoints, routes, transitions }))
+        Self(Arc::new(Inner { breakers: Breakers::new(clock, breaker), endpoints, routes }))
     }
 
     /// Makes a service reachable under `name`, replacing what was there; calls in flight go on.
@@ -80,13 +67,13 @@ impl Mesh {
     /// Every breaker, as it is now.
     #[must_use]
     pub fn breakers(&self) -> Vec<BreakerStatus> {
-        self.0.routes.read().values().map(|route| route.breaker.status()).collect()
+        self.0.breakers.all()
     }
 
     /// Breaker transitions from now on.
     #[must_use]
     pub fn transitions(&self) -> broadcast::Receiver<BreakerTransition> {
-        self.0.transitions.subscribe()
+        self.0.breakers.transitions()
     }
 
     /// Sends a request through the stack from `caller` to `destination`.
@@ -96,12 +83,12 @@ impl Mesh {
         destination: &str,
         request: Request,
     ) -> Result<Response, MeshError> {
-        let mut stack = self.route(caller, destination)?.stack;
+        let mut stack = self.route(caller, destination)?;
         std::future::poll_fn(|cx| stack.poll_ready(cx)).await?;
         stack.call(request).await
     }
 
-    fn route(&self, caller: &str, destination: &str) -> Result<Route, MeshError> {
+    fn route(&self, caller: &str, destination: &str) -> Result<Stack, MeshError> {
         let key: Ends = (caller.into(), destination.into());
         if let Some(route) = self.0.routes.read().get(&key) {
             return Ok(route.clone());
@@ -114,23 +101,20 @@ impl Mesh {
         Ok(routes.entry(key.clone()).or_insert_with(|| self.build(key)).clone())
     }
 
-    fn build(&self, ends: Ends) -> Route {
-        let (segment, breaker) = self.segment(ends);
-        Route { stack: segment.erase(), breaker }
+    fn build(&self, ends: Ends) -> Stack {
+        self.segment(ends).erase()
     }
 
-    /// The layers in the order of [`crate::stack::LAYERS`], and the breaker among them.
-    fn segment(&self, (caller, destination): Ends) -> (Segment<impl MeshService>, Arc<Breaker>) {
-        let ends = (caller.clone(), destination.clone());
-        let inner = &self.0;
-        let transitions = inner.transitions.clone();
-        let breaker = Arc::new(Breaker::new(ends, inner.breaker, inner.clock.clone(), transitions));
+    /// The layers in the order of [`crate::stack::LAYERS`].
+    fn segment(&self, (caller, destination): Ends) -> Segment<impl MeshService> {
+        let breakers = self.0.breakers.clone();
+        let breaker =
+            BreakerLayer { breakers, caller: caller.clone(), destination: destination.clone() };
         let endpoint = Endpoint { mesh: self.clone(), destination: destination.clone() };
-        let segment = Segment::new("endpoint", endpoint)
-            .wrap("breaker", &BreakerLayer(breaker.clone()))
+        Segment::new("endpoint", endpoint)
+            .wrap("breaker", &breaker)
             .wrap("deadline", &DeadlineLayer { destination: destination.clone() })
-            .wrap("span", &SpanLayer { caller, destination });
-        (segment, breaker)
+            .wrap("span", &SpanLayer { caller, destination })
     }
 }
 
@@ -172,7 +156,7 @@ mod tests {
     #[test]
     fn the_stack_is_the_list_of_layers() {
         let mesh = Mesh::new(Clock::system(), BreakerParams::default());
-        let (segment, _) = mesh.segment(("a".into(), "b".into()));
+        let segment = mesh.segment(("a".into(), "b".into()));
         let listed: Vec<_> = LAYERS.iter().map(|layer| layer.name).collect();
         assert_eq!(segment.names(), listed);
     }

@@ -4,7 +4,7 @@
 use crate::{
     Request, Response,
     context::CORRELATION_ID,
-    span::{CALLER, read_context},
+    span::{CALLER, faults, read_context},
 };
 use axum::{
     Router,
@@ -70,6 +70,7 @@ fn server_span(service: &str, request: &Request) -> Span {
         url.path = request.uri().path(),
         http.response.status_code = Empty,
         error.r#type = Empty,
+        vitrine.fault.id = faults(headers),
         order.id = Empty,
         transaction.id = Empty,
         saga.compensation = Empty,

@@ -2,7 +2,7 @@
 //! OpenTelemetry semantic conventions for HTTP and messaging; W3C trace context goes out with the
 //! call.
 
-use crate::{MeshError, Request, Response, call::Tags};
+use crate::{MeshError, Request, Response, baggage, call::Tags, fault};
 use base::TraceContext;
 use futures::future::BoxFuture;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -15,6 +15,9 @@ use tracing::{Instrument, Span, field::Empty};
 
 /// Who called; read by the server span of the callee.
 pub(crate) const CALLER: HeaderName = HeaderName::from_static("x-vitrine-caller");
+
+/// The trace context of calls that only look; its ids are never recorded.
+pub(crate) const UNSAMPLED: &str = "00-0123456789abcdef0123456789abcdef-0123456789abcdef-00";
 
 /// Makes [`Spanned`] services for calls from one caller to one destination.
 #[derive(Clone, Debug)]
@@ -97,7 +100,9 @@ impl SpanLayer {
             http.request.method = method,
             url.path = request.uri().path(),
             http.response.status_code = Empty,
+            http.request.resend_count = Empty,
             error.r#type = Empty,
+            vitrine.fault.id = faults(request.headers()),
             order.id = tags.order_id,
             transaction.id = tags.transaction_id,
             messaging.message.id = tags.message_id,
@@ -109,6 +114,12 @@ impl SpanLayer {
         }
         span
     }
+}
+
+/// The faults that the request on whose behalf the call is made has met.
+pub(crate) fn faults(headers: &HeaderMap) -> Option<String> {
+    let ids = baggage::fault_ids(headers);
+    (!ids.is_empty()).then(|| fault::text(&ids))
 }
 
 fn record(span: &Span, outcome: &Result<Response, MeshError>) {
@@ -144,4 +155,10 @@ pub(crate) fn read_context(headers: &HeaderMap) -> TraceContext {
     let text =
         |name| headers.get(name).and_then(|v: &HeaderValue| v.to_str().ok()).map(str::to_owned);
     TraceContext { traceparent: text("traceparent"), tracestate: text("tracestate") }
+}
+
+/// Whether a request only looks at the shop. Faults leave it alone: it is no traffic of the shop, so
+/// it must not use up their draws, and pages stay readable while they show a fault.
+pub(crate) fn only_looks(headers: &HeaderMap) -> bool {
+    headers.get("traceparent").is_some_and(|value| value.as_bytes() == UNSAMPLED.as_bytes())
 }

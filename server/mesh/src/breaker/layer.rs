@@ -1,11 +1,19 @@
-//! The breaker as a tower layer: asks the state machine before a call, tells it the outcome after.
+//! The breakers as a tower layer: asks one before a call, tells it the outcome after.
 
-use super::state::{Admission, BreakerEvent, BreakerParams, BreakerState};
-use crate::{MeshError, Request, Response, call::Ingress, deadline::Deadline};
+use super::{
+    machine::{BadForce, Breaker, BreakerStatus, BreakerTransition, Edge, Forced, Passage},
+    state::BreakerParams,
+    window::Cause,
+};
+use crate::{
+    MeshError, Request, Response, call::Ingress, chosen::Chosen, deadline::Deadline,
+    fault::FaultTrail, span::read_context,
+};
 use base::Clock;
 use futures::future::BoxFuture;
-use parking_lot::Mutex;
+use parking_lot::RwLock;
 use std::{
+    collections::BTreeMap,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
@@ -13,104 +21,85 @@ use std::{
 use tokio::{sync::broadcast, time::Instant};
 use tower::{Layer, Service};
 
-/// A breaker changed state.
-#[derive(Clone, Debug)]
-pub struct BreakerTransition {
-    /// Whose breaker it is.
-    pub caller: Arc<str>,
-    /// For calls to whom.
-    pub destination: Arc<str>,
-    /// When, microseconds since the epoch.
-    pub at_us: i64,
-    /// The state it left.
-    pub from: BreakerState,
-    /// The state it is in now.
-    pub to: BreakerState,
-}
+/// Breaker transitions a slow listener may lag behind by before it loses the oldest.
+const TRANSITIONS_MAX: usize = 256;
+/// Breakers kept. Callers, services and subsets come from the program and from resources; what is
+/// beyond passes unwatched, and is counted.
+const BREAKERS_MAX: usize = 1024;
 
-/// A breaker as it is now.
+/// All breakers. Clones are the same.
 #[derive(Clone, Debug)]
-pub struct BreakerStatus {
-    /// Whose breaker it is.
-    pub caller: Arc<str>,
-    /// For calls to whom.
-    pub destination: Arc<str>,
-    /// Its state.
-    pub state: BreakerState,
-}
+pub struct Breakers(Arc<Inner>);
 
-/// One breaker, shared by all calls from one caller to one destination.
 #[derive(Debug)]
-pub(crate) struct Breaker {
-    caller: Arc<str>,
-    destination: Arc<str>,
-    params: BreakerParams,
+struct Inner {
     clock: Clock,
-    state: Mutex<BreakerState>,
+    params: BreakerParams,
+    edges: RwLock<BTreeMap<Edge, Arc<Breaker>>>,
     transitions: broadcast::Sender<BreakerTransition>,
 }
 
-impl Breaker {
-    pub(crate) fn new(
-        (caller, destination): (Arc<str>, Arc<str>),
-        params: BreakerParams,
-        clock: Clock,
-        transitions: broadcast::Sender<BreakerTransition>,
-    ) -> Self {
-        let state = Mutex::new(BreakerState::Closed { failures: 0 });
-        Self { caller, destination, params, clock, state, transitions }
+impl Breakers {
+    /// No breakers yet; each begins with these parameters at the first call over its edge.
+    #[must_use]
+    pub fn new(clock: Clock, params: BreakerParams) -> Self {
+        let (transitions, _) = broadcast::channel(TRANSITIONS_MAX);
+        Self(Arc::new(Inner { clock, params, edges: RwLock::default(), transitions }))
     }
 
-    pub(crate) fn status(&self) -> BreakerStatus {
-        BreakerStatus {
-            caller: self.caller.clone(),
-            destination: self.destination.clone(),
-            state: *self.state.lock(),
+    /// Every breaker, as it is now.
+    #[must_use]
+    pub fn all(&self) -> Vec<BreakerStatus> {
+        self.0.edges.read().values().map(|breaker| breaker.status()).collect()
+    }
+
+    /// Transitions from now on.
+    #[must_use]
+    pub fn transitions(&self) -> broadcast::Receiver<BreakerTransition> {
+        self.0.transitions.subscribe()
+    }
+
+    /// Overrules a breaker for `ttl`; afterwards it goes on where it was.
+    ///
+    /// # Errors
+    /// When `ttl` is 0 or longer than [`super::FORCE_MAX`].
+    pub fn force(&self, edge: &Edge, to: Forced, ttl: Duration, by: &str) -> Result<(), BadForce> {
+        // Also before its first call: who forces it open means that call, too.
+        self.breaker(edge.clone()).map_or(Ok(()), |breaker| breaker.force(to, ttl, by))
+    }
+
+    /// Lifts a force before its time. False when there was none.
+    pub fn unforce(&self, edge: &Edge, by: &str) -> bool {
+        self.known(edge).is_some_and(|breaker| breaker.unforce(by))
+    }
+
+    /// Closes a breaker and forgets its failures. False when there is no such breaker.
+    pub fn reset(&self, edge: &Edge, by: &str) -> bool {
+        self.known(edge).map(|breaker| breaker.reset(by)).is_some()
+    }
+
+    /// Sets the parameters of one breaker. False when there is no such breaker.
+    pub fn set_params(&self, edge: &Edge, params: BreakerParams, by: &str) -> bool {
+        self.known(edge).map(|breaker| breaker.set_params(params, by)).is_some()
+    }
+
+    fn known(&self, edge: &Edge) -> Option<Arc<Breaker>> {
+        self.0.edges.read().get(edge).cloned()
+    }
+
+    pub(crate) fn breaker(&self, edge: Edge) -> Option<Arc<Breaker>> {
+        if let Some(breaker) = self.known(&edge) {
+            return Some(breaker);
         }
-    }
-
-    fn step(&self, event: BreakerEvent) -> (BreakerState, Admission) {
-        let at_us = self.clock.now_us();
-        let (from, to, admission) = {
-            let mut state = self.state.lock();
-            let from = *state;
-            let (to, admission) = from.next(event, &self.params, at_us);
-            *state = to;
-            (from, to, admission)
-        };
-        if from.name() != to.name() {
-            tracing::warn!(
-                service.name = %self.caller,
-                mesh.breaker.destination = %self.destination,
-                mesh.breaker.from = from.name(),
-                mesh.breaker.to = to.name(),
-                "breaker for {} went from {} to {}", self.destination, from.name(), to.name(),
-            );
-            let (caller, destination) = (self.caller.clone(), self.destination.clone());
-            // Nobody listening is fine: the state itself can always be asked for.
-            let _ =
-                self.transitions.send(BreakerTransition { caller, destination, at_us, from, to });
+        let mut edges = self.0.edges.write();
+        if edges.len() >= BREAKERS_MAX && !edges.contains_key(&edge) {
+            return None;
         }
-        (to, admission)
-    }
-
-    fn admit(self: &Arc<Self>, deadline: Option<Instant>) -> Result<Permit, MeshError> {
-        let (state, admission) = self.step(BreakerEvent::Admit);
-        let probe = match admission {
-            Admission::Pass => false,
-            Admission::Probe => true,
-            Admission::Refuse => {
-                let left_us = match state {
-                    BreakerState::Open { until_us } => until_us - self.clock.now_us(),
-                    _ => 0,
-                };
-                return Err(MeshError::BreakerOpen {
-                    destination: self.destination.as_ref().into(),
-                    retry_after: Duration::from_micros(u64::try_from(left_us).unwrap_or(0)),
-                });
-            }
+        let new = || {
+            let (clock, transitions) = (self.0.clock.clone(), self.0.transitions.clone());
+            Arc::new(Breaker::new(edge.clone(), self.0.params, clock, transitions))
         };
-        Ok(Permit { breaker: self.clone(), probe, deadline, reported: false })
+        Some(edges.entry(edge.clone()).or_insert_with(new).clone())
     }
 }
 
@@ -118,15 +107,22 @@ impl Breaker {
 /// (the deadline layer, further out, cut the call), and nothing if the caller went away.
 struct Permit {
     breaker: Arc<Breaker>,
-    probe: bool,
+    passage: Passage,
+    began: Instant,
     deadline: Option<Instant>,
+    trace_id: Option<String>,
+    trail: FaultTrail,
     reported: bool,
 }
 
 impl Permit {
+    fn cause(&self) -> Cause {
+        Cause { trace_id: self.trace_id.clone(), faults: self.trail.ids() }
+    }
+
     fn report(mut self, failed: bool) {
         self.reported = true;
-        self.breaker.step(if failed { BreakerEvent::Failure } else { BreakerEvent::Success });
+        self.breaker.report(self.passage, failed, self.began.elapsed(), &self.cause());
     }
 }
 
@@ -136,22 +132,46 @@ impl Drop for Permit {
             return;
         }
         if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            self.breaker.step(BreakerEvent::Failure);
-        } else if self.probe {
-            self.breaker.step(BreakerEvent::ProbeAbandoned);
+            self.breaker.report(self.passage, true, self.began.elapsed(), &self.cause());
+        } else if self.passage == Passage::Probe {
+            self.breaker.abandon_probe(&self.cause());
         }
     }
 }
 
-/// Makes [`Guarded`] services around one breaker.
+/// Makes [`Guarded`] services for the calls of one caller.
 #[derive(Clone, Debug)]
-pub(crate) struct BreakerLayer(pub(crate) Arc<Breaker>);
+pub(crate) struct BreakerLayer {
+    pub(crate) breakers: Breakers,
+    pub(crate) caller: Arc<str>,
+    /// Who was called, when no route says otherwise.
+    pub(crate) destination: Arc<str>,
+}
 
 impl<S> Layer<S> for BreakerLayer {
     type Service = Guarded<S>;
 
     fn layer(&self, inner: S) -> Guarded<S> {
-        Guarded { inner, breaker: self.0.clone() }
+        Guarded { inner, settings: self.clone() }
+    }
+}
+
+impl BreakerLayer {
+    fn admit(&self, request: &mut Request) -> Result<Option<Permit>, MeshError> {
+        let trail = FaultTrail::of(request);
+        let chosen = request.extensions().get::<Chosen>();
+        let edge = Edge {
+            caller: self.caller.clone(),
+            destination: chosen.map_or(&self.destination, |chosen| &chosen.service).clone(),
+            subset: chosen.and_then(|chosen| chosen.subset.clone()),
+        };
+        let Some(breaker) = self.breakers.breaker(edge) else { return Ok(None) };
+        let trace_id = read_context(request.headers()).trace_id().map(str::to_owned);
+        let cause = Cause { trace_id: trace_id.clone(), faults: trail.ids() };
+        let passage = breaker.admit(&cause)?;
+        let deadline = request.extensions().get::<Deadline>().map(|deadline| deadline.0);
+        let began = Instant::now();
+        Ok(Some(Permit { breaker, passage, began, deadline, trace_id, trail, reported: false }))
     }
 }
 
@@ -159,7 +179,7 @@ impl<S> Layer<S> for BreakerLayer {
 #[derive(Clone, Debug)]
 pub(crate) struct Guarded<S> {
     inner: S,
-    breaker: Arc<Breaker>,
+    settings: BreakerLayer,
 }
 
 impl<S> Service<Request> for Guarded<S>
@@ -175,20 +195,21 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request) -> Self::Future {
+    fn call(&mut self, mut request: Request) -> Self::Future {
         let fresh = self.inner.clone();
         let mut ready = std::mem::replace(&mut self.inner, fresh);
         if request.extensions().get::<Ingress>().is_some() {
             return Box::pin(ready.call(request));
         }
-        let deadline = request.extensions().get::<Deadline>().map(|d| d.0);
-        let permit = match self.breaker.admit(deadline) {
+        let permit = match self.settings.admit(&mut request) {
             Ok(permit) => permit,
             Err(refused) => return Box::pin(std::future::ready(Err(refused))),
         };
         Box::pin(async move {
             let outcome = ready.call(request).await;
-            permit.report(is_failure(&outcome));
+            if let Some(permit) = permit {
+                permit.report(is_failure(&outcome));
+            }
             outcome
         })
     }
