@@ -15,11 +15,16 @@ use http::HeaderMap;
 use std::sync::Arc;
 use tracing::{Instrument, Span, field::Empty};
 
-/// Wraps the router of the service `name` so that it can be registered with a mesh.
+/// Wraps the router of the service `name` as a mesh does, for one that is reached without a mesh.
 pub fn serve(name: &'static str, router: Router) -> Router {
-    let service: Arc<str> = name.into();
+    serve_as(name, name, router)
+}
+
+/// Wraps the router of one instance of a service.
+pub(crate) fn serve_as(service: &str, instance: &str, router: Router) -> Router {
+    let (service, instance): (Arc<str>, Arc<str>) = (service.into(), instance.into());
     router.layer(from_fn(move |request: Request, next: Next| {
-        let span = server_span(&service, &request);
+        let span = server_span(&service, &instance, &request);
         async move {
             let outcome =
                 futures::FutureExt::catch_unwind(std::panic::AssertUnwindSafe(next.run(request)));
@@ -48,7 +53,7 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-fn server_span(service: &str, request: &Request) -> Span {
+fn server_span(service: &str, instance: &str, request: &Request) -> Span {
     let headers = request.headers();
     let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
     let message = text(headers, "ce-type");
@@ -64,6 +69,7 @@ fn server_span(service: &str, request: &Request) -> Span {
         otel.kind = kind,
         otel.status_code = Empty,
         service.name = service,
+        service.instance.id = instance,
         mesh.caller = headers.get(CALLER).and_then(|v| v.to_str().ok()),
         http.request.method = request.method().as_str(),
         http.route = route,

@@ -1,16 +1,22 @@
 //! The breaker as a tower layer: asks the state machine before a call, tells it the outcome after.
 
 use super::state::{Admission, BreakerEvent, BreakerParams, BreakerState};
-use crate::{MeshError, Request, Response, call::Ingress, deadline::Deadline};
-use base::Clock;
-use futures::future::BoxFuture;
+use crate::{
+    Change, MeshError, Request, Response,
+    changes::Announcer,
+    deadline::Deadline,
+    edge::Tally,
+    journey::Journey,
+    stack::{MeshService, Reply, take_ready},
+};
+use base::{Clock, TraceContext};
 use parking_lot::Mutex;
 use std::{
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
-use tokio::{sync::broadcast, time::Instant};
+use tokio::time::Instant;
 use tower::{Layer, Service};
 
 /// A breaker changed state.
@@ -20,12 +26,16 @@ pub struct BreakerTransition {
     pub caller: Arc<str>,
     /// For calls to whom.
     pub destination: Arc<str>,
+    /// Of which subset, if a route named one.
+    pub subset: Option<Arc<str>>,
     /// When, microseconds since the epoch.
     pub at_us: i64,
     /// The state it left.
     pub from: BreakerState,
     /// The state it is in now.
     pub to: BreakerState,
+    /// The trace of the call that caused it, 32 hex digits.
+    pub trace_id: Option<Arc<str>>,
 }
 
 /// A breaker as it is now.
@@ -35,36 +45,40 @@ pub struct BreakerStatus {
     pub caller: Arc<str>,
     /// For calls to whom.
     pub destination: Arc<str>,
+    /// Of which subset, if a route named one.
+    pub subset: Option<Arc<str>>,
     /// Its state.
     pub state: BreakerState,
 }
 
-/// One breaker, shared by all calls from one caller to one destination.
+/// One breaker, shared by all calls from one caller to one destination and subset.
 #[derive(Debug)]
 pub(crate) struct Breaker {
     caller: Arc<str>,
     destination: Arc<str>,
+    subset: Option<Arc<str>>,
     params: BreakerParams,
     clock: Clock,
     state: Mutex<BreakerState>,
-    transitions: broadcast::Sender<BreakerTransition>,
+    announcer: Announcer,
 }
 
 impl Breaker {
     pub(crate) fn new(
-        (caller, destination): (Arc<str>, Arc<str>),
+        (caller, destination, subset): (Arc<str>, Arc<str>, Option<Arc<str>>),
         params: BreakerParams,
         clock: Clock,
-        transitions: broadcast::Sender<BreakerTransition>,
+        announcer: Announcer,
     ) -> Self {
         let state = Mutex::new(BreakerState::Closed { failures: 0 });
-        Self { caller, destination, params, clock, state, transitions }
+        Self { caller, destination, subset, params, clock, state, announcer }
     }
 
     pub(crate) fn status(&self) -> BreakerStatus {
         BreakerStatus {
             caller: self.caller.clone(),
             destination: self.destination.clone(),
+            subset: self.subset.clone(),
             state: *self.state.lock(),
         }
     }
@@ -86,10 +100,15 @@ impl Breaker {
                 mesh.breaker.to = to.name(),
                 "breaker for {} went from {} to {}", self.destination, from.name(), to.name(),
             );
-            let (caller, destination) = (self.caller.clone(), self.destination.clone());
-            // Nobody listening is fine: the state itself can always be asked for.
-            let _ =
-                self.transitions.send(BreakerTransition { caller, destination, at_us, from, to });
+            self.announcer.tell(Change::Breaker(BreakerTransition {
+                caller: self.caller.clone(),
+                destination: self.destination.clone(),
+                subset: self.subset.clone(),
+                at_us,
+                from,
+                to,
+                trace_id: TraceContext::current().trace_id().map(Into::into),
+            }));
         }
         (to, admission)
     }
@@ -145,13 +164,16 @@ impl Drop for Permit {
 
 /// Makes [`Guarded`] services around one breaker.
 #[derive(Clone, Debug)]
-pub(crate) struct BreakerLayer(pub(crate) Arc<Breaker>);
+pub(crate) struct BreakerLayer {
+    pub(crate) breaker: Arc<Breaker>,
+    pub(crate) tally: Arc<Tally>,
+}
 
 impl<S> Layer<S> for BreakerLayer {
     type Service = Guarded<S>;
 
     fn layer(&self, inner: S) -> Guarded<S> {
-        Guarded { inner, breaker: self.0.clone() }
+        Guarded { inner, shared: self.clone() }
     }
 }
 
@@ -159,35 +181,37 @@ impl<S> Layer<S> for BreakerLayer {
 #[derive(Clone, Debug)]
 pub(crate) struct Guarded<S> {
     inner: S,
-    breaker: Arc<Breaker>,
+    shared: BreakerLayer,
 }
 
-impl<S> Service<Request> for Guarded<S>
-where
-    S: Service<Request, Response = Response, Error = MeshError> + Clone + Send + 'static,
-    S::Future: Send,
-{
+impl<S: MeshService> Service<Request> for Guarded<S> {
     type Response = Response;
     type Error = MeshError;
-    type Future = BoxFuture<'static, Result<Response, MeshError>>;
+    type Future = Reply;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), MeshError>> {
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request) -> Self::Future {
-        let fresh = self.inner.clone();
-        let mut ready = std::mem::replace(&mut self.inner, fresh);
-        if request.extensions().get::<Ingress>().is_some() {
-            return Box::pin(ready.call(request));
+    fn call(&mut self, request: Request) -> Reply {
+        let mut ready = take_ready(&mut self.inner);
+        let BreakerLayer { breaker, tally } = &self.shared;
+        // A breaker belongs to the application that calls, and that is out there.
+        if Journey::of(&request).is_some_and(|journey| journey.ingress) {
+            return ready.call(request);
         }
+        tally.reach();
         let deadline = request.extensions().get::<Deadline>().map(|d| d.0);
-        let permit = match self.breaker.admit(deadline) {
+        let permit = match breaker.admit(deadline) {
             Ok(permit) => permit,
-            Err(refused) => return Box::pin(std::future::ready(Err(refused))),
+            Err(refused) => {
+                tally.act();
+                return Box::pin(std::future::ready(Err(refused)));
+            }
         };
+        let reply = ready.call(request);
         Box::pin(async move {
-            let outcome = ready.call(request).await;
+            let outcome = reply.await;
             permit.report(is_failure(&outcome));
             outcome
         })
