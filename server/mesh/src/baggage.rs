@@ -17,8 +17,7 @@ const HEADER_BYTES_MAX: usize = 8192;
 const IDS_MAX: usize = 8;
 
 /// Everything that section 3.2.1.3 does not let stand in a value.
-const VALUE: &AsciiSet =
-    &CONTROLS.add(b' ').add(b'"').add(b',').add(b';').add(b'\\').add(b'%');
+const VALUE: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b',').add(b';').add(b'\\').add(b'%');
 
 /// The ids of the faults a request has met, nearest to the cause first.
 #[must_use]

@@ -5,27 +5,48 @@
 //! no metrics of its own (telemetry derives them from the spans) and knows no business rules.
 
 pub mod baggage;
+mod balance;
 pub mod breaker;
 mod call;
-mod chosen;
+mod changes;
+mod cluster;
 mod context;
 mod deadline;
+mod edge;
+mod endpoint;
 mod error;
 pub mod fault;
+mod flags;
+mod in_force;
+pub mod inbound;
+mod instance;
+mod journey;
+mod limits;
+pub mod mirror;
 mod partial;
 mod registry;
+mod remote;
 mod replay;
 pub mod retry;
+mod route;
 mod server;
 mod share;
 mod span;
 pub mod stack;
 
 pub use breaker::{BreakerParams, BreakerStatus, BreakerTransition};
-pub use call::{CallError, Caller, Outbound, Problem};
+pub use call::{CallError, Caller, EXTERNAL_ADDRESS, Outbound, Problem};
+pub use changes::{Change, EjectionChange, InstanceChange};
 pub use context::{CORRELATION_ID, CallContext};
+pub use edge::{EdgeStatus, LayerCount};
 pub use error::MeshError;
+pub use flags::{Flag, Flags};
+pub use in_force::InForce;
+pub use instance::{Endpoint, Instance, Phase};
+pub use journey::{NAMESPACE, Source};
+pub use limits::{Limit, PoolStatus};
 pub use registry::Mesh;
+pub use route::{DestinationShare, RouteHits};
 pub use server::serve;
 
 /// The one request type of the house.

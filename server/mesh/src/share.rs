@@ -14,7 +14,7 @@ const STRATUM: u64 = 100;
 
 /// Draws of one share for one purpose. Two purposes need two of these to be independent.
 #[derive(Debug)]
-pub struct Strata {
+pub(crate) struct Strata {
     share: Share,
     ids: IdSource,
     stratum: Mutex<Stratum>,
@@ -33,13 +33,13 @@ struct Stratum {
 impl Strata {
     /// Draws that depend on the seed and on nothing else.
     #[must_use]
-    pub fn new(share: Share, seed: u64) -> Self {
+    pub(crate) fn new(share: Share, seed: u64) -> Self {
         Self { share, ids: IdSource::seeded(seed), stratum: Mutex::default() }
     }
 
     /// Whether the next one is taken.
     #[must_use]
-    pub fn draw(&self) -> bool {
+    pub(crate) fn draw(&self) -> bool {
         if self.share >= Share::ALL || self.share == Share::NONE {
             return self.share != Share::NONE;
         }
@@ -86,9 +86,12 @@ mod tests {
 
     #[test]
     fn shares_that_do_not_divide_a_hundred_are_exact_in_the_long_run() {
-        for (ppm, draws, expected) in
-            [(333_333, 300_000, 99_999), (1, 1_000_000, 1), (5_000, 20_000, 100), (999_999, 100, 99)]
-        {
+        for (ppm, draws, expected) in [
+            (333_333, 300_000, 99_999),
+            (1, 1_000_000, 1),
+            (5_000, 20_000, 100),
+            (999_999, 100, 99),
+        ] {
             let strata = Strata::new(Share(ppm), 3);
             assert_eq!(taken(&strata, draws).len(), expected, "{ppm} ppm of {draws}, seed 3");
         }

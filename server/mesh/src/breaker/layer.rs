@@ -1,107 +1,24 @@
 //! The breakers as a tower layer: asks one before a call, tells it the outcome after.
 
 use super::{
-    machine::{BadForce, Breaker, BreakerStatus, BreakerTransition, Edge, Forced, Passage},
-    state::BreakerParams,
+    machine::{Breaker, Passage},
     window::Cause,
 };
 use crate::{
-    MeshError, Request, Response, call::Ingress, chosen::Chosen, deadline::Deadline,
-    fault::FaultTrail, span::read_context,
+    MeshError, Request, Response,
+    deadline::Deadline,
+    edge::Tally,
+    journey::Journey,
+    mirror::Mirrored,
+    span::read_context,
+    stack::{MeshService, Reply, take_ready},
 };
-use base::Clock;
-use futures::future::BoxFuture;
-use parking_lot::RwLock;
 use std::{
-    collections::BTreeMap,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
-use tokio::{sync::broadcast, time::Instant};
+use tokio::time::Instant;
 use tower::{Layer, Service};
-
-/// Breaker transitions a slow listener may lag behind by before it loses the oldest.
-const TRANSITIONS_MAX: usize = 256;
-/// Breakers kept. Callers, services and subsets come from the program and from resources; what is
-/// beyond passes unwatched, and is counted.
-const BREAKERS_MAX: usize = 1024;
-
-/// All breakers. Clones are the same.
-#[derive(Clone, Debug)]
-pub struct Breakers(Arc<Inner>);
-
-#[derive(Debug)]
-struct Inner {
-    clock: Clock,
-    params: BreakerParams,
-    edges: RwLock<BTreeMap<Edge, Arc<Breaker>>>,
-    transitions: broadcast::Sender<BreakerTransition>,
-}
-
-impl Breakers {
-    /// No breakers yet; each begins with these parameters at the first call over its edge.
-    #[must_use]
-    pub fn new(clock: Clock, params: BreakerParams) -> Self {
-        let (transitions, _) = broadcast::channel(TRANSITIONS_MAX);
-        Self(Arc::new(Inner { clock, params, edges: RwLock::default(), transitions }))
-    }
-
-    /// Every breaker, as it is now.
-    #[must_use]
-    pub fn all(&self) -> Vec<BreakerStatus> {
-        self.0.edges.read().values().map(|breaker| breaker.status()).collect()
-    }
-
-    /// Transitions from now on.
-    #[must_use]
-    pub fn transitions(&self) -> broadcast::Receiver<BreakerTransition> {
-        self.0.transitions.subscribe()
-    }
-
-    /// Overrules a breaker for `ttl`; afterwards it goes on where it was.
-    ///
-    /// # Errors
-    /// When `ttl` is 0 or longer than [`super::FORCE_MAX`].
-    pub fn force(&self, edge: &Edge, to: Forced, ttl: Duration, by: &str) -> Result<(), BadForce> {
-        // Also before its first call: who forces it open means that call, too.
-        self.breaker(edge.clone()).map_or(Ok(()), |breaker| breaker.force(to, ttl, by))
-    }
-
-    /// Lifts a force before its time. False when there was none.
-    pub fn unforce(&self, edge: &Edge, by: &str) -> bool {
-        self.known(edge).is_some_and(|breaker| breaker.unforce(by))
-    }
-
-    /// Closes a breaker and forgets its failures. False when there is no such breaker.
-    pub fn reset(&self, edge: &Edge, by: &str) -> bool {
-        self.known(edge).map(|breaker| breaker.reset(by)).is_some()
-    }
-
-    /// Sets the parameters of one breaker. False when there is no such breaker.
-    pub fn set_params(&self, edge: &Edge, params: BreakerParams, by: &str) -> bool {
-        self.known(edge).map(|breaker| breaker.set_params(params, by)).is_some()
-    }
-
-    fn known(&self, edge: &Edge) -> Option<Arc<Breaker>> {
-        self.0.edges.read().get(edge).cloned()
-    }
-
-    pub(crate) fn breaker(&self, edge: Edge) -> Option<Arc<Breaker>> {
-        if let Some(breaker) = self.known(&edge) {
-            return Some(breaker);
-        }
-        let mut edges = self.0.edges.write();
-        if edges.len() >= BREAKERS_MAX && !edges.contains_key(&edge) {
-            return None;
-        }
-        let new = || {
-            let (clock, transitions) = (self.0.clock.clone(), self.0.transitions.clone());
-            Arc::new(Breaker::new(edge.clone(), self.0.params, clock, transitions))
-        };
-        Some(edges.entry(edge.clone()).or_insert_with(new).clone())
-    }
-}
 
 /// One admitted call. Dropped without an outcome it tells a failure if the deadline had passed
 /// (the deadline layer, further out, cut the call), and nothing if the caller went away.
@@ -110,14 +27,14 @@ struct Permit {
     passage: Passage,
     began: Instant,
     deadline: Option<Instant>,
-    trace_id: Option<String>,
-    trail: FaultTrail,
+    trace_id: Option<Arc<str>>,
+    journey: Arc<Journey>,
     reported: bool,
 }
 
 impl Permit {
     fn cause(&self) -> Cause {
-        Cause { trace_id: self.trace_id.clone(), faults: self.trail.ids() }
+        Cause { trace_id: self.trace_id.clone(), faults: self.journey.faults() }
     }
 
     fn report(mut self, failed: bool) {
@@ -139,39 +56,30 @@ impl Drop for Permit {
     }
 }
 
-/// Makes [`Guarded`] services for the calls of one caller.
+/// Makes [`Guarded`] services around one breaker.
 #[derive(Clone, Debug)]
 pub(crate) struct BreakerLayer {
-    pub(crate) breakers: Breakers,
-    pub(crate) caller: Arc<str>,
-    /// Who was called, when no route says otherwise.
-    pub(crate) destination: Arc<str>,
+    pub(crate) breaker: Arc<Breaker>,
+    pub(crate) tally: Arc<Tally>,
 }
 
 impl<S> Layer<S> for BreakerLayer {
     type Service = Guarded<S>;
 
     fn layer(&self, inner: S) -> Guarded<S> {
-        Guarded { inner, settings: self.clone() }
+        Guarded { inner, shared: self.clone() }
     }
 }
 
 impl BreakerLayer {
-    fn admit(&self, request: &mut Request) -> Result<Option<Permit>, MeshError> {
-        let trail = FaultTrail::of(request);
-        let chosen = request.extensions().get::<Chosen>();
-        let edge = Edge {
-            caller: self.caller.clone(),
-            destination: chosen.map_or(&self.destination, |chosen| &chosen.service).clone(),
-            subset: chosen.and_then(|chosen| chosen.subset.clone()),
-        };
-        let Some(breaker) = self.breakers.breaker(edge) else { return Ok(None) };
-        let trace_id = read_context(request.headers()).trace_id().map(str::to_owned);
-        let cause = Cause { trace_id: trace_id.clone(), faults: trail.ids() };
-        let passage = breaker.admit(&cause)?;
+    fn admit(&self, request: &Request, journey: &Arc<Journey>) -> Result<Permit, MeshError> {
+        let trace_id: Option<Arc<str>> = read_context(request.headers()).trace_id().map(Into::into);
+        let cause = Cause { trace_id: trace_id.clone(), faults: journey.faults() };
+        let passage = self.breaker.admit(&cause)?;
         let deadline = request.extensions().get::<Deadline>().map(|deadline| deadline.0);
-        let began = Instant::now();
-        Ok(Some(Permit { breaker, passage, began, deadline, trace_id, trail, reported: false }))
+        let (breaker, journey) = (self.breaker.clone(), journey.clone());
+        let (began, reported) = (Instant::now(), false);
+        Ok(Permit { breaker, passage, began, deadline, trace_id, journey, reported })
     }
 }
 
@@ -179,37 +87,37 @@ impl BreakerLayer {
 #[derive(Clone, Debug)]
 pub(crate) struct Guarded<S> {
     inner: S,
-    settings: BreakerLayer,
+    shared: BreakerLayer,
 }
 
-impl<S> Service<Request> for Guarded<S>
-where
-    S: Service<Request, Response = Response, Error = MeshError> + Clone + Send + 'static,
-    S::Future: Send,
-{
+impl<S: MeshService> Service<Request> for Guarded<S> {
     type Response = Response;
     type Error = MeshError;
-    type Future = BoxFuture<'static, Result<Response, MeshError>>;
+    type Future = Reply;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), MeshError>> {
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request) -> Self::Future {
-        let fresh = self.inner.clone();
-        let mut ready = std::mem::replace(&mut self.inner, fresh);
-        if request.extensions().get::<Ingress>().is_some() {
-            return Box::pin(ready.call(request));
-        }
-        let permit = match self.settings.admit(&mut request) {
+    fn call(&mut self, request: Request) -> Reply {
+        let mut ready = take_ready(&mut self.inner);
+        let journey = Journey::of(&request).filter(|journey| !journey.ingress).cloned();
+        let copy = request.extensions().get::<Mirrored>().is_some();
+        // A breaker belongs to the application that calls. That is out there, or it is nobody: the
+        // application does not know of copies.
+        let Some(journey) = journey.filter(|_| !copy) else { return ready.call(request) };
+        self.shared.tally.reach();
+        let permit = match self.shared.admit(&request, &journey) {
             Ok(permit) => permit,
-            Err(refused) => return Box::pin(std::future::ready(Err(refused))),
-        };
-        Box::pin(async move {
-            let outcome = ready.call(request).await;
-            if let Some(permit) = permit {
-                permit.report(is_failure(&outcome));
+            Err(refused) => {
+                self.shared.tally.act();
+                return Box::pin(std::future::ready(Err(refused)));
             }
+        };
+        let reply = ready.call(request);
+        Box::pin(async move {
+            let outcome = reply.await;
+            permit.report(is_failure(&outcome));
             outcome
         })
     }

@@ -10,11 +10,10 @@ use super::{
         WindowCall,
     },
 };
-use crate::MeshError;
+use crate::{MeshError, changes::Announcer, fault::FaultId};
 use base::{Clock, clock::micros};
 use parking_lot::Mutex;
 use std::{sync::Arc, time::Duration};
-use tokio::sync::broadcast;
 
 /// Longest time a breaker may be forced.
 pub const FORCE_MAX: Duration = Duration::from_secs(3600);
@@ -53,7 +52,7 @@ pub struct BreakerTransition {
     pub caller: Arc<str>,
     /// For calls to whom.
     pub destination: Arc<str>,
-    /// To which subset.
+    /// Of which subset, if a route named one.
     pub subset: Option<Arc<str>>,
     /// When, microseconds since the epoch.
     pub at_us: i64,
@@ -61,8 +60,10 @@ pub struct BreakerTransition {
     pub from: BreakerState,
     /// The state it is in now.
     pub to: BreakerState,
-    /// The call that caused it.
-    pub cause: Cause,
+    /// The trace of the call that caused it, 32 hex digits.
+    pub trace_id: Option<Arc<str>>,
+    /// The faults that call had met, nearest to the cause first.
+    pub faults: Vec<FaultId>,
 }
 
 /// A breaker as it is now.
@@ -72,7 +73,7 @@ pub struct BreakerStatus {
     pub caller: Arc<str>,
     /// For calls to whom.
     pub destination: Arc<str>,
-    /// To which subset.
+    /// Of which subset, if a route named one.
     pub subset: Option<Arc<str>>,
     /// What its state machine is in.
     pub state: BreakerState,
@@ -106,7 +107,7 @@ pub(crate) struct Breaker {
     edge: Edge,
     clock: Clock,
     inner: Mutex<Inner>,
-    transitions: broadcast::Sender<BreakerTransition>,
+    announcer: Announcer,
 }
 
 #[derive(Debug)]
@@ -136,7 +137,7 @@ impl Breaker {
         edge: Edge,
         params: BreakerParams,
         clock: Clock,
-        transitions: broadcast::Sender<BreakerTransition>,
+        announcer: Announcer,
     ) -> Self {
         let inner = Mutex::new(Inner {
             params,
@@ -145,7 +146,7 @@ impl Breaker {
             forced: None,
             memory: Memory::default(),
         });
-        Self { edge, clock, inner, transitions }
+        Self { edge, clock, inner, announcer }
     }
 
     pub(crate) fn status(&self) -> BreakerStatus {
@@ -316,17 +317,16 @@ impl Breaker {
             vitrine.fault.id = faults,
             "breaker for {destination} went from {} to {}", from.name(), to.name(),
         );
-        let cause = cause.clone();
-        // Nobody listening is fine: the state itself can always be asked for.
-        let _ = self.transitions.send(BreakerTransition {
+        self.announcer.tell(crate::Change::Breaker(BreakerTransition {
             caller,
             destination,
             subset,
             at_us,
             from,
             to,
-            cause,
-        });
+            trace_id: cause.trace_id.clone(),
+            faults: cause.faults.clone(),
+        }));
     }
 }
 

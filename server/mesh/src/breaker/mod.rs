@@ -4,6 +4,7 @@
 //! concurrency limits and has no states.) The rules are in the pure [`state`]; what a breaker
 //! remembers, and who overrules it, change nothing in them.
 
+mod breakers;
 mod layer;
 mod machine;
 pub mod state;
@@ -11,8 +12,9 @@ pub mod state;
 mod tests;
 mod window;
 
-pub use layer::Breakers;
+pub use breakers::Breakers;
 pub(crate) use layer::BreakerLayer;
+pub(crate) use machine::Breaker;
 pub use machine::{BadForce, BreakerStatus, BreakerTransition, Edge, FORCE_MAX, Forced};
 pub use state::{BreakerParams, BreakerState};
 pub use window::{

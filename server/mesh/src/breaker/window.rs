@@ -4,7 +4,7 @@
 
 use super::state::{BreakerParams, BreakerState};
 use crate::fault::FaultId;
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 /// Calls in the window: a row of cells that is taken in at a glance.
 pub const WINDOW_CALLS: usize = 20;
@@ -30,7 +30,7 @@ pub enum CallOutcome {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cause {
     /// 32 hex digits.
-    pub trace_id: Option<String>,
+    pub trace_id: Option<Arc<str>>,
     /// Nearest to the cause first.
     pub faults: Vec<FaultId>,
 }

@@ -8,57 +8,23 @@ use super::{
     spec::{FaultId, FaultKind, Reset},
 };
 use crate::{
-    MeshError, Request, Response, baggage, chosen::Chosen, partial::Partial, span::read_context,
+    Flag, MeshError, Request, Response, baggage,
+    edge::Tally,
+    endpoint::Picked,
+    journey::Journey,
+    partial::Partial,
+    route::{Routed, holds},
+    span::read_context,
+    stack::{MeshService, Reply, take_ready},
 };
 use axum::body::Body;
-use futures::future::BoxFuture;
 use http::{HeaderValue, StatusCode, header};
-use istio::policy::Match;
-use parking_lot::Mutex;
 use std::{
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 use tower::{Layer, Service};
-use tracing::Span;
-
-/// Faults remembered for one call: as many as its baggage carries.
-const TRAIL_MAX: usize = 8;
-
-/// The instance a call goes to; an extension set by the balancer.
-#[derive(Clone, Debug)]
-pub(crate) struct InstanceName(pub(crate) Arc<str>);
-
-/// The faults one call has met, shared by its layers: also a call that is cut leaves them behind.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct FaultTrail(Arc<Mutex<Vec<FaultId>>>);
-
-impl FaultTrail {
-    /// The trail of a request, begun with the faults its baggage carries.
-    pub(crate) fn of(request: &mut Request) -> Self {
-        if let Some(trail) = request.extensions().get::<Self>() {
-            return trail.clone();
-        }
-        let trail = Self(Arc::new(Mutex::new(baggage::fault_ids(request.headers()))));
-        request.extensions_mut().insert(trail.clone());
-        trail
-    }
-
-    /// The ids, nearest to the cause first.
-    pub(crate) fn ids(&self) -> Vec<FaultId> {
-        self.0.lock().clone()
-    }
-
-    /// Adds an id; gives the whole trail as text.
-    fn add(&self, id: FaultId) -> String {
-        let mut ids = self.0.lock();
-        if ids.len() < TRAIL_MAX && !ids.contains(&id) {
-            ids.push(id);
-        }
-        text(&ids)
-    }
-}
 
 /// Ids as a span attribute.
 pub(crate) fn text(ids: &[FaultId]) -> String {
@@ -74,50 +40,83 @@ pub(crate) enum Position {
     Instance,
 }
 
-/// Makes [`Faulty`] services.
+/// Makes [`Faulty`] services for one destination.
 #[derive(Clone, Debug)]
 pub(crate) struct FaultLayer {
     pub(crate) faults: Faults,
-    pub(crate) caller: Arc<str>,
     pub(crate) position: Position,
-    /// Whether a request matches a condition: the router's own reading of it.
-    pub(crate) holds: fn(&Match, &Request) -> bool,
+    /// For errors: the service, or `service/subset`.
+    pub(crate) label: Arc<str>,
+    pub(crate) tally: Arc<Tally>,
 }
 
 impl FaultLayer {
-    fn concerns(&self, fault: &Active, request: &Request) -> bool {
+    fn concerns(&self, fault: &Active, request: &Request, journey: &Journey) -> bool {
         let scope = &fault.spec.scope;
-        let is = |wanted: Option<&Arc<str>>, actual: Option<&Arc<str>>| {
-            wanted.is_none_or(|wanted| actual == Some(wanted))
-        };
-        let extensions = request.extensions();
-        let instance = extensions.get::<InstanceName>().map(|name| &name.0);
         match self.position {
             Position::Try if scope.instance.is_some() => return false,
             Position::Instance if scope.instance.is_none() => return false,
             Position::Try | Position::Instance => {}
         }
-        let chosen = extensions.get::<Chosen>();
-        let route = chosen.and_then(|chosen| chosen.route.as_ref());
+        let is = |wanted: Option<&Arc<str>>, actual: Option<&Arc<str>>| {
+            wanted.is_none_or(|wanted| actual == Some(wanted))
+        };
+        let extensions = request.extensions();
+        let routed = extensions.get::<Arc<Routed>>();
+        let instance = extensions.get::<Picked>().map(|picked| &picked.0.name);
+        let route = routed.and_then(|routed| routed.route.as_ref());
         let on_route = scope.route.as_ref().is_none_or(|(origin, name)| {
             route.is_some_and(|route| route.origin == *origin && route.name == *name)
         });
         on_route
-            && is(scope.caller.as_ref(), Some(&self.caller))
-            && is(scope.destination.as_ref(), chosen.map(|chosen| &chosen.service))
-            && is(scope.subset.as_ref(), chosen.and_then(|chosen| chosen.subset.as_ref()))
+            && is(scope.caller.as_ref(), Some(&journey.source.service))
+            && is(scope.destination.as_ref(), routed.map(|routed| &routed.destination))
+            && is(scope.subset.as_ref(), routed.and_then(|routed| routed.subset.as_ref()))
             && is(scope.instance.as_ref(), instance)
-            && (scope.matches.is_empty() || scope.matches.iter().any(|m| (self.holds)(m, request)))
+            && (scope.matches.is_empty()
+                || scope.matches.iter().any(|condition| holds(condition, request, journey)))
     }
 
-    fn drawn(&self, request: &Request) -> Vec<Held> {
+    /// The faults that are injected into a call. Looking is no traffic of the shop: it would use up
+    /// draws, and pages must stay readable while they show a fault.
+    fn drawn(&self, request: &Request, journey: &Journey) -> Vec<Held> {
         let active = self.faults.snapshot();
-        if active.is_empty() || crate::span::only_looks(request.headers()) {
+        if active.is_empty() || journey.look {
             return Vec::new();
         }
         let context = read_context(request.headers());
-        let here = active.iter().filter(|fault| self.concerns(fault, request));
+        let here = active.iter().filter(|fault| self.concerns(fault, request, journey));
         here.filter_map(|fault| self.faults.draw(fault, context.trace_id())).collect()
+    }
+
+    /// What comes in place of calling the destination. A fault that ended meanwhile does nothing.
+    fn instead(&self, fault: &Active) -> Option<Result<Response, MeshError>> {
+        let endpoint = self.label.to_string();
+        match fault.spec.kind {
+            _ if fault.over.is_cancelled() => None,
+            FaultKind::Abort { status, grpc_status } => Some(Ok(abort(status, grpc_status))),
+            FaultKind::Reset(Reset::Connect) => Some(Err(MeshError::Connect { endpoint })),
+            FaultKind::Reset(Reset::Stream) => Some(Err(MeshError::RefusedStream { endpoint })),
+            _ => None,
+        }
+    }
+
+    /// What becomes of the destination's answer.
+    fn spoil(
+        &self,
+        fault: &Active,
+        answer: Result<Response, MeshError>,
+    ) -> Result<Response, MeshError> {
+        match fault.spec.kind {
+            _ if fault.over.is_cancelled() => answer,
+            FaultKind::Reset(Reset::Answer) => {
+                Err(MeshError::Reset { endpoint: self.label.to_string() })
+            }
+            FaultKind::PartialBody { after_bytes } => {
+                answer.map(|answer| answer.map(|body| Body::new(Partial::new(body, after_bytes))))
+            }
+            _ => answer,
+        }
     }
 }
 
@@ -125,7 +124,7 @@ impl<S> Layer<S> for FaultLayer {
     type Service = Faulty<S>;
 
     fn layer(&self, inner: S) -> Faulty<S> {
-        Faulty { inner, settings: self.clone() }
+        Faulty { inner, shared: self.clone() }
     }
 }
 
@@ -133,57 +132,58 @@ impl<S> Layer<S> for FaultLayer {
 #[derive(Clone, Debug)]
 pub(crate) struct Faulty<S> {
     inner: S,
-    settings: FaultLayer,
+    shared: FaultLayer,
 }
 
-impl<S> Service<Request> for Faulty<S>
-where
-    S: Service<Request, Response = Response, Error = MeshError> + Clone + Send + 'static,
-    S::Future: Send,
-{
+impl<S: MeshService> Service<Request> for Faulty<S> {
     type Response = Response;
     type Error = MeshError;
-    type Future = BoxFuture<'static, Result<Response, MeshError>>;
+    type Future = Reply;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), MeshError>> {
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request) -> Self::Future {
-        let fresh = self.inner.clone();
-        let mut ready = std::mem::replace(&mut self.inner, fresh);
-        let drawn = self.settings.drawn(&request);
+    fn call(&mut self, mut request: Request) -> Reply {
+        let mut ready = take_ready(&mut self.inner);
+        // The place behind the balancer is part of the same layer.
+        if self.shared.position == Position::Try {
+            self.shared.tally.reach();
+        }
+        let Some(journey) = Journey::of(&request).cloned() else { return ready.call(request) };
+        let drawn = self.shared.drawn(&request, &journey);
         if drawn.is_empty() {
-            return Box::pin(ready.call(request));
+            return ready.call(request);
         }
-        let trail = FaultTrail::of(&mut request);
+        self.shared.tally.act();
         for held in &drawn {
-            mark(&held.fault, &trail, &mut request);
+            mark(&held.fault, &journey, &mut request);
         }
-        let faults = self.settings.faults.clone();
+        let shared = self.shared.clone();
         Box::pin(async move {
             for held in &drawn {
-                wait(&faults, &held.fault).await;
+                wait(&shared.faults, &held.fault).await;
             }
-            let destination = request.extensions().get::<Chosen>().map(|c| c.service.clone());
-            let destination = destination.as_deref().unwrap_or_default().to_owned();
-            for held in &drawn {
-                if let Some(instead) = instead(&held.fault, &destination) {
-                    return instead;
-                }
+            if let Some(instead) = drawn.iter().find_map(|held| shared.instead(&held.fault)) {
+                return instead;
             }
             let answer = ready.call(request).await;
-            drawn.iter().fold(answer, |answer, held| spoil(&held.fault, answer, &destination))
+            drawn.iter().fold(answer, |answer, held| shared.spoil(&held.fault, answer))
         })
     }
 }
 
-/// Puts the fault's id on the span, on a line of its log, and into the baggage of what the call
-/// causes.
-fn mark(fault: &Active, trail: &FaultTrail, request: &mut Request) {
-    let ids = trail.add(fault.id);
+/// Remembers the fault for the span and the breaker of the call, and puts it into the baggage of
+/// what the call causes, and into the log.
+fn mark(fault: &Active, journey: &Journey, request: &mut Request) {
+    journey.met(fault.id);
+    journey.add(match fault.spec.kind {
+        FaultKind::Delay(_) | FaultKind::Jitter { .. } | FaultKind::Hang => Flag::DelayInjected,
+        FaultKind::Abort { .. } | FaultKind::PartialBody { .. } | FaultKind::Reset(_) => {
+            Flag::FaultInjected
+        }
+    });
     baggage::append(request.headers_mut(), fault.id);
-    Span::current().record("vitrine.fault.id", ids);
     tracing::warn!(
         vitrine.fault.id = %fault.id,
         "{} injected: {}", fault.id, fault.spec.kind,
@@ -205,36 +205,6 @@ async fn wait(faults: &Faults, fault: &Active) {
     tokio::select! {
         () = tokio::time::sleep(hold) => {}
         () = fault.over.cancelled() => {}
-    }
-}
-
-/// What comes in place of calling the destination. A fault that ended meanwhile does nothing.
-fn instead(fault: &Active, destination: &str) -> Option<Result<Response, MeshError>> {
-    match fault.spec.kind {
-        _ if fault.over.is_cancelled() => None,
-        FaultKind::Abort { status, grpc_status } => Some(Ok(abort(status, grpc_status))),
-        FaultKind::Reset(Reset::BeforeRequest) => {
-            Some(Err(MeshError::Reset { destination: destination.to_owned(), sent: false }))
-        }
-        _ => None,
-    }
-}
-
-/// What becomes of the destination's answer.
-fn spoil(
-    fault: &Active,
-    answer: Result<Response, MeshError>,
-    destination: &str,
-) -> Result<Response, MeshError> {
-    match fault.spec.kind {
-        _ if fault.over.is_cancelled() => answer,
-        FaultKind::Reset(Reset::BeforeAnswer) => {
-            Err(MeshError::Reset { destination: destination.to_owned(), sent: true })
-        }
-        FaultKind::PartialBody { after_bytes } => {
-            answer.map(|answer| answer.map(|body| Body::new(Partial::new(body, after_bytes))))
-        }
-        _ => answer,
     }
 }
 

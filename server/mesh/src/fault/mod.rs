@@ -10,6 +10,9 @@ mod spec;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use layer::{FaultLayer, FaultTrail, InstanceName, Position, text};
-pub use registry::{EndReason, FaultEvent, FaultStatus, Faults, InjectError};
+pub(crate) use layer::{FaultLayer, Position, text};
+pub use registry::{
+    ACTIVE_MAX, ENDED_MAX, EXAMPLES_MAX, EndReason, FaultEvent, FaultStatus, Faults, InjectError,
+    TTL_MAX, TTL_ROUTE,
+};
 pub use spec::{FaultId, FaultKind, FaultScope, FaultSpec, Reset};

@@ -67,10 +67,12 @@ pub enum FaultKind {
 /// When a connection breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reset {
-    /// Before the destination saw anything.
-    BeforeRequest,
+    /// Before it came about: the destination saw nothing.
+    Connect,
+    /// The stream is refused before anything was done with it.
+    Stream,
     /// After the destination has answered: what it did, stays done.
-    BeforeAnswer,
+    Answer,
 }
 
 impl fmt::Display for FaultKind {
@@ -82,8 +84,9 @@ impl fmt::Display for FaultKind {
             Self::Abort { status, .. } => write!(f, "abort {}", status.as_u16()),
             Self::Hang => f.write_str("hang"),
             Self::PartialBody { after_bytes } => write!(f, "partial body, {after_bytes} bytes"),
-            Self::Reset(Reset::BeforeRequest) => f.write_str("reset before the request"),
-            Self::Reset(Reset::BeforeAnswer) => f.write_str("reset before the answer"),
+            Self::Reset(Reset::Connect) => f.write_str("reset of the connection"),
+            Self::Reset(Reset::Stream) => f.write_str("refused stream"),
+            Self::Reset(Reset::Answer) => f.write_str("reset before the answer"),
         }
     }
 }

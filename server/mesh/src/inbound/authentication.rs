@@ -137,10 +137,7 @@ impl Authenticator {
     }
 
     /// The first token that is where a rule looks, with the rule for its issuer.
-    fn find(
-        &self,
-        request: &Request,
-    ) -> Result<Option<(&Provider, Place, String)>, TokenError> {
+    fn find(&self, request: &Request) -> Result<Option<(&Provider, Place, String)>, TokenError> {
         let mut found = None;
         for provider in &self.0 {
             for (place, token) in provider.tokens(request) {
@@ -172,15 +169,15 @@ impl Provider {
             let bearer = in_header(request, header::AUTHORIZATION.as_str(), "Bearer ");
             return bearer.into_iter().chain(in_query(request, "access_token")).collect();
         }
-        let headers = from_headers.iter().flat_map(|(name, prefix)| in_header(request, name, prefix));
+        let headers =
+            from_headers.iter().flat_map(|(name, prefix)| in_header(request, name, prefix));
         headers.chain(from_params.iter().filter_map(|name| in_query(request, name))).collect()
     }
 
     fn verify(&self, token: &str, now_us: i64) -> Result<Claims, TokenError> {
         let head = decode_header(token).map_err(|_| TokenError::Malformed)?;
-        let claims: Map<String, Value> =
-            jsonwebtoken::dangerous::insecure_decode_claims(token)
-                .map_err(|_| TokenError::Malformed)?;
+        let claims: Map<String, Value> = jsonwebtoken::dangerous::insecure_decode_claims(token)
+            .map_err(|_| TokenError::Malformed)?;
         times(&claims, now_us)?;
         let claims = Claims(claims);
         let allowed = &self.rule.audiences;
@@ -217,7 +214,10 @@ fn in_header(request: &Request, name: &str, prefix: &str) -> Vec<(Place, String)
 fn in_query(request: &Request, name: &str) -> Option<(Place, String)> {
     let pairs = request.uri().query()?.split('&').filter_map(|pair| pair.split_once('='));
     // A token is base64url and dots: it needs no decoding.
-    pairs.into_iter().find(|(key, _)| *key == name).map(|(_, token)| (Place::Query, token.to_owned()))
+    pairs
+        .into_iter()
+        .find(|(key, _)| *key == name)
+        .map(|(_, token)| (Place::Query, token.to_owned()))
 }
 
 /// `iss` before anything is checked: it only says whose rule is asked.
@@ -225,8 +225,7 @@ fn issuer(token: &str) -> Option<String> {
     if token.len() > TOKEN_BYTES_MAX {
         return None;
     }
-    let claims: Map<String, Value> =
-        jsonwebtoken::dangerous::insecure_decode_claims(token).ok()?;
+    let claims: Map<String, Value> = jsonwebtoken::dangerous::insecure_decode_claims(token).ok()?;
     Some(claims.get("iss").and_then(Value::as_str).unwrap_or_default().to_owned())
 }
 

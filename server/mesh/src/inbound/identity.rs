@@ -1,14 +1,13 @@
-//! Who calls: a SPIFFE name for a service of the mesh, an address for a request from outside.
+//! Who calls: a SPIFFE name for a service of the mesh; a request from outside has none.
 //!
-//! Both are extensions of the request. Extensions are made in this process, so a caller cannot
-//! forge them with a header.
+//! It is an extension of the request. Extensions are made in this process, so a caller cannot
+//! forge one with a header.
 
-use std::{net::IpAddr, sync::Arc};
+use crate::NAMESPACE;
+use std::sync::Arc;
 
 /// The trust domain, as Istio names it unless told otherwise.
 const TRUST_DOMAIN: &str = "cluster.local";
-/// The namespace every service of the shop lives in.
-pub const NAMESPACE: &str = "default";
 
 /// A service's identity, SPIFFE without the scheme: `cluster.local/ns/default/sa/payments`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,13 +32,6 @@ impl Identity {
         self.0.split('/').nth(2).unwrap_or_default()
     }
 }
-
-/// Where a request from outside comes from; set by the edge of the program.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RemoteAddress(
-    /// The peer's address. Not from a header, unless the edge trusts the proxy that wrote it.
-    pub IpAddr,
-);
 
 #[cfg(test)]
 mod tests {

@@ -12,6 +12,6 @@ pub mod rate_limit;
 #[cfg(test)]
 mod tests;
 
-pub use identity::{Identity, RemoteAddress};
+pub use identity::Identity;
 pub(crate) use layer::Inbound;
 pub use layer::InboundStats;

@@ -98,7 +98,8 @@ mod tests {
 
     #[tokio::test]
     async fn the_reader_gets_all_and_the_copy_no_more_than_its_limit() {
-        for (limit, expected, whole) in [(8, "abcdef", true), (6, "abcdef", true), (4, "abcd", false)]
+        for (limit, expected, whole) in
+            [(8, "abcdef", true), (6, "abcdef", true), (4, "abcd", false)]
         {
             let frames = ["abc", "def"].map(Ok::<_, std::io::Error>);
             let body = Body::from_stream(futures::stream::iter(frames));

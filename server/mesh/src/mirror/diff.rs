@@ -229,7 +229,10 @@ mod tests {
         b.headers.insert(header::DATE, "later".parse().unwrap());
         let found = compare(&answer(200, "text/plain", "x"), &b);
         let kind = Place::Header("content-type".to_owned());
-        assert_eq!(shown(&found), [(Place::Status, "200", "500"), (kind, "text/plain", "text/html")]);
+        assert_eq!(
+            shown(&found),
+            [(Place::Status, "200", "500"), (kind, "text/plain", "text/html")]
+        );
     }
 
     #[test]

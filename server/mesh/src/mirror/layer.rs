@@ -7,18 +7,20 @@ use super::{
 };
 use crate::{
     MeshError, Request, Response,
-    chosen::Chosen,
     deadline::Deadline,
-    fault::FaultTrail,
+    edge::Tally,
+    journey::Journey,
+    registry::WeakMesh,
     replay::Replay,
-    retry::RetryPlan,
-    span::{only_looks, read_context, write_context},
+    route::{Routed, canonical},
+    span::{read_context, write_context},
+    stack::{MeshService, Reply, take_ready},
 };
 use axum::body::Body;
 use base::TraceContext;
-use futures::future::BoxFuture;
 use http::{HeaderValue, header, request::Parts};
 use http_body::Body as _;
+use http_body_util::BodyExt;
 use istio::policy::{Mirror, Route};
 use std::{
     sync::Arc,
@@ -43,18 +45,21 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Mirrored;
 
-/// Makes [`Mirroring`] services for the calls of one caller.
+/// Makes [`Mirroring`] services.
 #[derive(Clone, Debug)]
 pub(crate) struct MirrorLayer {
     pub(crate) mirrors: Mirrors,
-    pub(crate) caller: Arc<str>,
+    /// To find the way to where the copies go. The mesh owns this layer, so it does not own the
+    /// mesh.
+    pub(crate) mesh: WeakMesh,
+    pub(crate) tally: Arc<Tally>,
 }
 
 impl<S> Layer<S> for MirrorLayer {
     type Service = Mirroring<S>;
 
     fn layer(&self, inner: S) -> Mirroring<S> {
-        Mirroring { inner, settings: self.clone() }
+        Mirroring { inner, shared: self.clone() }
     }
 }
 
@@ -62,29 +67,71 @@ impl<S> Layer<S> for MirrorLayer {
 #[derive(Clone, Debug)]
 pub(crate) struct Mirroring<S> {
     inner: S,
-    settings: MirrorLayer,
+    shared: MirrorLayer,
 }
 
-impl<S> Service<Request> for Mirroring<S>
-where
-    S: Service<Request, Response = Response, Error = MeshError> + Clone + Send + Sync + 'static,
-    S::Future: Send,
-{
+/// A mirror of a route that gets a copy, and the room it takes.
+type Due = (Mirror, OwnedSemaphorePermit);
+
+impl<S: MeshService> Service<Request> for Mirroring<S> {
     type Response = Response;
     type Error = MeshError;
-    type Future = BoxFuture<'static, Result<Response, MeshError>>;
+    type Future = Reply;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), MeshError>> {
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request) -> Self::Future {
-        let fresh = self.inner.clone();
-        let mut ready = std::mem::replace(&mut self.inner, fresh);
-        let due = self.settings.due(&request);
-        let Some(route) = due.0.filter(|_| !due.1.is_empty()) else {
-            return Box::pin(ready.call(request));
+    fn call(&mut self, request: Request) -> Reply {
+        let mut ready = take_ready(&mut self.inner);
+        self.shared.tally.reach();
+        let Some((routed, route)) = routed_with_mirrors(&request) else {
+            return ready.call(request);
         };
+        let due = self.shared.due(&route);
+        if due.is_empty() {
+            return ready.call(request);
+        }
+        let trace_id = read_context(request.headers()).trace_id().map(str::to_owned);
+        let (request, live) = self.shared.send_copies(request, &routed, &route, due);
+        let reply = ready.call(request);
+        Box::pin(async move {
+            let began = Instant::now();
+            let answer = reply.await;
+            observe(answer, live, began.elapsed(), trace_id.as_deref())
+        })
+    }
+}
+
+/// The route of a request that is to be copied.
+fn routed_with_mirrors(request: &Request) -> Option<(Arc<Routed>, Arc<Route>)> {
+    let extensions = request.extensions();
+    let routed = extensions.get::<Arc<Routed>>()?;
+    let route = routed.route.as_ref().filter(|route| !route.mirrors.is_empty())?;
+    extensions.get::<Mirrored>().is_none().then(|| (routed.clone(), route.clone()))
+}
+
+impl MirrorLayer {
+    /// The mirrors of a route that get a copy of this request.
+    fn due(&self, route: &Route) -> Vec<Due> {
+        let mut due = Vec::new();
+        for mirror in route.mirrors.iter().filter(|mirror| self.mirrors.draw(route, mirror)) {
+            match self.mirrors.0.room.clone().try_acquire_owned() {
+                Ok(permit) => due.push((mirror.clone(), permit)),
+                Err(_) => self.mirrors.count(route, mirror, Fate::Dropped),
+            }
+        }
+        due
+    }
+
+    /// Starts the copies. Gives the live request, and whom to tell about its answer.
+    fn send_copies(
+        &self,
+        request: Request,
+        routed: &Arc<Routed>,
+        route: &Arc<Route>,
+        due: Vec<Due>,
+    ) -> (Request, Vec<oneshot::Sender<Live>>) {
         let (parts, body) = request.into_parts();
         let (replay, body) = match body.is_end_stream() {
             true => (None, body),
@@ -93,29 +140,25 @@ where
                 (Some(replay), first)
             }
         };
-        let mut comparisons = Vec::new();
-        for (mirror, permit) in due.1 {
+        let mut told = Vec::new();
+        for (mirror, permit) in due {
+            self.tally.act();
             let (live, comparison) = oneshot::channel();
             let copy = Shadow {
-                settings: self.settings.clone(),
+                mirrors: self.mirrors.clone(),
+                mesh: self.mesh.clone(),
+                routed: routed.clone(),
                 route: route.clone(),
                 mirror,
                 parts: parts.clone(),
                 replay: replay.clone(),
                 live: comparison,
-                _permit: permit,
+                _room: permit,
             };
-            self.settings.mirrors.0.tasks.spawn(copy.run(self.inner.clone(), Span::current()));
-            comparisons.push(live);
+            self.mirrors.0.tasks.spawn(copy.run(Span::current()));
+            told.push(live);
         }
-        let trace_id = read_context(&parts.headers).trace_id().map(str::to_owned);
-        let call = ready.call(Request::from_parts(parts, body));
-        Box::pin(async move {
-            let began = Instant::now();
-            let answer = call.await;
-            let took = began.elapsed();
-            observe(answer, comparisons, took, trace_id.as_deref())
-        })
+        (Request::from_parts(parts, body), told)
     }
 }
 
@@ -134,16 +177,16 @@ struct Watched {
 /// Tells the copies how the live call ended, and copies its answer while the caller reads it.
 fn observe(
     mut answer: Result<Response, MeshError>,
-    comparisons: Vec<oneshot::Sender<Live>>,
+    told: Vec<oneshot::Sender<Live>>,
     took: Duration,
     trace_id: Option<&str>,
 ) -> Result<Response, MeshError> {
-    for comparison in comparisons {
+    for listener in told {
         let side = side(&answer, took, trace_id);
         let watched;
         (answer, watched) = watch(answer);
         // A copy that has failed already does not listen.
-        let _ = comparison.send(Live { side, answer: watched });
+        let _ = listener.send(Live { side, answer: watched });
     }
     answer
 }
@@ -156,11 +199,7 @@ fn watch(answer: Result<Response, MeshError>) -> (Result<Response, MeshError>, O
     (Ok(Response::from_parts(head, Body::new(copying))), Some(watched))
 }
 
-fn side(
-    answer: &Result<Response, MeshError>,
-    took: Duration,
-    trace_id: Option<&str>,
-) -> Side {
+fn side(answer: &Result<Response, MeshError>, took: Duration, trace_id: Option<&str>) -> Side {
     Side {
         status: answer.as_ref().ok().map(|answer| answer.status().as_u16()),
         error: answer.as_ref().err().map(ToString::to_string),
@@ -169,63 +208,35 @@ fn side(
     }
 }
 
-impl MirrorLayer {
-    /// The route of a request and those of its mirrors that get a copy of it.
-    fn due(&self, request: &Request) -> (Option<Arc<Route>>, Vec<(Mirror, OwnedSemaphorePermit)>) {
-        let extensions = request.extensions();
-        let route = extensions.get::<Chosen>().and_then(|chosen| chosen.route.clone());
-        let Some(route) = route.filter(|route| !route.mirrors.is_empty()) else {
-            return (None, Vec::new());
-        };
-        if extensions.get::<Mirrored>().is_some() || only_looks(request.headers()) {
-            return (None, Vec::new());
-        }
-        let mut due = Vec::new();
-        for mirror in route.mirrors.iter().filter(|mirror| self.mirrors.draw(&route, mirror)) {
-            match self.mirrors.0.room.clone().try_acquire_owned() {
-                Ok(permit) => due.push((mirror.clone(), permit)),
-                Err(_) => self.mirrors.count(&route, mirror, Fate::Dropped),
-            }
-        }
-        (Some(route), due)
-    }
-}
-
 /// One copy.
 struct Shadow {
-    settings: MirrorLayer,
+    mirrors: Mirrors,
+    mesh: WeakMesh,
+    routed: Arc<Routed>,
     route: Arc<Route>,
     mirror: Mirror,
     parts: Parts,
     /// Its body; [`None`] when there is none.
     replay: Option<Replay>,
     live: oneshot::Receiver<Live>,
-    _permit: OwnedSemaphorePermit,
+    _room: OwnedSemaphorePermit,
 }
 
 impl Shadow {
-    async fn run<S>(mut self, service: S, live_span: Span)
-    where
-        S: Service<Request, Response = Response, Error = MeshError> + Send,
-        S::Future: Send,
-    {
+    async fn run(mut self, live_span: Span) {
         let limit = self.route.timeout.unwrap_or(TIMEOUT);
         let Ok(Some(body)) = timeout(limit, self.body()).await else {
-            self.settings.mirrors.count(&self.route, &self.mirror, Fate::Dropped);
-            return;
+            return self.mirrors.count(&self.route, &self.mirror, Fate::Dropped);
         };
         let span = self.span(&live_span);
         let request = self.request(body, &span, Instant::now() + limit);
         let trace_id = read_context(request.headers()).trace_id().map(str::to_owned);
         let began = Instant::now();
-        let sent = send(service, request, limit).instrument(span).await;
+        let sent = self.send(request).instrument(span).await;
         let took = began.elapsed();
-        let fate = match timeout(limit, self.compare(sent, took, trace_id)).await {
-            Ok(fate) => fate,
-            // The caller still reads the live answer: there is nothing to compare with.
-            Err(_) => Fate::Failed,
-        };
-        self.settings.mirrors.count(&self.route, &self.mirror, fate);
+        // Where the caller does not read on, there is nothing to compare with.
+        let compared = timeout(limit, self.compare(sent, took, trace_id)).await;
+        self.mirrors.count(&self.route, &self.mirror, compared.unwrap_or(Fate::Failed));
     }
 
     /// The body of the copy, once the live call is through with its own.
@@ -238,21 +249,59 @@ impl Shadow {
     fn request(&self, body: Body, span: &Span, deadline: Instant) -> Request {
         let mut request = Request::from_parts(self.parts.clone(), body);
         write_context(&TraceContext::of(span), request.headers_mut());
-        shadow_host(&mut request, &self.mirror.service);
+        let snapshot = self.routed.snapshot.clone();
+        let service = canonical(snapshot.policy(), &self.mirror.service);
+        shadow_host(&mut request, &service);
         let extensions = request.extensions_mut();
-        // Of the live call only; a copy is tried once, under its own deadline.
-        extensions.remove::<RetryPlan>();
-        extensions.remove::<FaultTrail>();
-        let (service, subset) = (self.mirror.service.clone(), self.mirror.subset.clone());
-        extensions.insert(Chosen { route: None, service, subset });
+        if let Some(live) = extensions.remove::<Arc<Journey>>() {
+            let journey = Journey::new(live.source.clone(), service.clone(), false, false);
+            extensions.insert(Arc::new(journey));
+        }
+        let routed = Routed::mirror(snapshot, service, self.mirror.subset.clone());
+        extensions.insert(Arc::new(routed));
         extensions.insert(Deadline(deadline));
         extensions.insert(Mirrored);
         request
     }
 
+    /// Sends the copy and reads its answer, up to the limit of copies.
+    async fn send(&self, request: Request) -> Result<(Response, Copy), MeshError> {
+        let answered = self.answered(request).await;
+        let span = Span::current();
+        match &answered {
+            Ok((answer, _)) => {
+                span.record("http.response.status_code", answer.status().as_u16());
+            }
+            Err(error) => {
+                span.record("otel.status_code", "ERROR");
+                span.record("error.type", error.kind());
+            }
+        }
+        answered
+    }
+
+    async fn answered(&self, request: Request) -> Result<(Response, Copy), MeshError> {
+        let gone = || MeshError::NoService { destination: self.mirror.service.to_string() };
+        let extensions = request.extensions();
+        let journey = extensions.get::<Arc<Journey>>().ok_or_else(gone)?;
+        let routed = extensions.get::<Arc<Routed>>().ok_or_else(gone)?;
+        let mesh = self.mesh.upgrade().ok_or_else(gone)?;
+        let mut stack = mesh.path(&journey.source.service, routed)?.stack.clone();
+        drop(mesh);
+        std::future::poll_fn(|cx| stack.poll_ready(cx)).await?;
+        let (head, body) = stack.call(request).await?.into_parts();
+        let (copying, copy) = Copying::new(body, ANSWER_BYTES_MAX);
+        // What is read here goes nowhere; the copy is what counts.
+        let _ = timeout(TIMEOUT, Body::new(copying).collect()).await;
+        let answer = Response::from_parts(head, Body::empty());
+        Ok((answer, copy.await.unwrap_or_default()))
+    }
+
     /// The span of the copy: a trace of its own, linked with the live call both ways.
     fn span(&self, live: &Span) -> Span {
         let method = self.parts.method.as_str();
+        let caller = self.parts.extensions.get::<Arc<Journey>>();
+        let caller = caller.map(|journey| journey.source.service.to_string());
         let span = tracing::info_span!(
             target: "vitrine::mesh",
             parent: None,
@@ -260,7 +309,7 @@ impl Shadow {
             otel.name = format!("mirror {method}"),
             otel.kind = "client",
             otel.status_code = Empty,
-            service.name = %self.settings.caller,
+            service.name = caller,
             server.address = %self.mirror.service,
             mesh.mirror = true,
             http.request.method = method,
@@ -299,8 +348,8 @@ impl Shadow {
             }
             _ => (Fate::Failed, Vec::new()),
         };
-        self.settings.mirrors.keep(Compared {
-            at_us: self.settings.mirrors.0.clock.now_us(),
+        self.mirrors.keep(Compared {
+            at_us: self.mirrors.0.clock.now_us(),
             route: self.route.name.clone(),
             service: self.mirror.service.clone(),
             subset: self.mirror.subset.clone(),
@@ -312,42 +361,6 @@ impl Shadow {
         });
         fate
     }
-}
-
-/// Sends the copy and reads its answer, up to the limit of copies.
-async fn send<S>(
-    mut service: S,
-    request: Request,
-    limit: Duration,
-) -> Result<(Response, Copy), MeshError>
-where
-    S: Service<Request, Response = Response, Error = MeshError>,
-{
-    let chosen = request.extensions().get::<Chosen>().map(|chosen| chosen.service.clone());
-    let answered = async {
-        std::future::poll_fn(|cx| service.poll_ready(cx)).await?;
-        let (head, body) = service.call(request).await?.into_parts();
-        let (copying, copy) = Copying::new(body, ANSWER_BYTES_MAX);
-        // What is read here goes nowhere; the copy is what counts.
-        let _ = http_body_util::BodyExt::collect(Body::new(copying)).await;
-        let answer = Response::from_parts(head, Body::empty());
-        Ok((answer, copy.await.unwrap_or_default()))
-    };
-    let late = || MeshError::Deadline {
-        destination: chosen.as_deref().unwrap_or_default().to_owned(),
-    };
-    let result = timeout(limit, answered).await.unwrap_or_else(|_| Err(late()));
-    let span = Span::current();
-    match &result {
-        Ok((answer, _)) => {
-            span.record("http.response.status_code", answer.status().as_u16());
-        }
-        Err(error) => {
-            span.record("otel.status_code", "ERROR");
-            span.record("error.type", error.kind());
-        }
-    }
-    result
 }
 
 /// Envoy appends `-shadow` to the host of a copy, before the port.

@@ -12,4 +12,4 @@ mod tests;
 
 pub use diff::{Difference, Place};
 pub(crate) use layer::{MirrorLayer, Mirrored};
-pub use store::{Compared, MirrorStats, Mirrors, Side};
+pub use store::{COMPARED_MAX, Compared, MirrorStats, Mirrors, Side, UNDER_WAY_MAX};

@@ -33,8 +33,6 @@ pub enum Loss {
     ConnectFailure,
     /// The endpoint refused the stream before it did anything.
     RefusedStream,
-    /// The connection broke before anything of the request was sent.
-    ResetBeforeRequest,
     /// The connection broke while the answer was awaited, or the try took too long.
     Reset,
 }
@@ -50,9 +48,15 @@ impl TryOutcome {
                 rate_limited: response.headers().contains_key("x-envoy-ratelimited"),
             },
             Err(error) => Self::Lost(match error {
-                MeshError::Reset { sent: true, .. } => Loss::Reset,
-                MeshError::Reset { sent: false, .. } => Loss::ResetBeforeRequest,
-                _ => Loss::Refused,
+                MeshError::Connect { .. } => Loss::ConnectFailure,
+                MeshError::RefusedStream { .. } => Loss::RefusedStream,
+                MeshError::Reset { .. } => Loss::Reset,
+                MeshError::NoService { .. }
+                | MeshError::NoRoute { .. }
+                | MeshError::NoHealthyUpstream { .. }
+                | MeshError::Overflow { .. }
+                | MeshError::BreakerOpen { .. }
+                | MeshError::Deadline { .. } => Loss::Refused,
             }),
         }
     }
@@ -105,7 +109,7 @@ fn names_loss(token: RetryOn, loss: Loss) -> bool {
         // Any lost answer would have been a 503, which both tokens name.
         RetryOn::ServerError | RetryOn::GatewayError | RetryOn::Reset => loss != Loss::Refused,
         RetryOn::ResetBeforeRequest => {
-            matches!(loss, Loss::ResetBeforeRequest | Loss::ConnectFailure | Loss::RefusedStream)
+            matches!(loss, Loss::ConnectFailure | Loss::RefusedStream)
         }
         RetryOn::ConnectFailure => loss == Loss::ConnectFailure,
         RetryOn::RefusedStream => loss == Loss::RefusedStream,
@@ -151,13 +155,8 @@ mod tests {
     }
 
     const STATUSES: [u16; 12] = [200, 302, 400, 404, 409, 429, 500, 501, 502, 503, 504, 599];
-    const LOSSES: [Loss; 5] = [
-        Loss::Refused,
-        Loss::ConnectFailure,
-        Loss::RefusedStream,
-        Loss::ResetBeforeRequest,
-        Loss::Reset,
-    ];
+    const LOSSES: [Loss; 4] =
+        [Loss::Refused, Loss::ConnectFailure, Loss::RefusedStream, Loss::Reset];
 
     #[test]
     fn each_token_names_the_statuses_the_documentation_says() {
@@ -182,13 +181,13 @@ mod tests {
 
     #[test]
     fn each_token_names_the_losses_the_documentation_says() {
-        use Loss::{ConnectFailure, RefusedStream, Reset, ResetBeforeRequest};
-        let any: &[Loss] = &[ConnectFailure, RefusedStream, ResetBeforeRequest, Reset];
+        use Loss::{ConnectFailure, RefusedStream, Reset};
+        let any: &[Loss] = &[ConnectFailure, RefusedStream, Reset];
         let table: [(R, &[Loss]); 8] = [
             (R::ServerError, any),
             (R::GatewayError, any),
             (R::Reset, any),
-            (R::ResetBeforeRequest, &[ConnectFailure, RefusedStream, ResetBeforeRequest]),
+            (R::ResetBeforeRequest, &[ConnectFailure, RefusedStream]),
             (R::ConnectFailure, &[ConnectFailure]),
             (R::RefusedStream, &[RefusedStream]),
             (R::RetriableFourXx, &[]),

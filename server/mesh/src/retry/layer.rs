@@ -3,19 +3,26 @@
 use super::{
     backoff,
     decide::{Loss, TryOutcome, token_for, word},
-    gate::{ActiveRetry, RetryGate, RetryGates},
+    stats::{RetryCounts, count},
 };
 use crate::{
-    MeshError, Request, Response, chosen::Chosen, context::EXPECTED_TIMEOUT_MS,
-    deadline::Deadline, replay::Replay,
+    Flag, MeshError, Request, Response,
+    context::EXPECTED_TIMEOUT_MS,
+    deadline::Deadline,
+    edge::Tally,
+    fault::Faults,
+    journey::Journey,
+    limits::{Pool, RetryUnderWay},
+    mirror::Mirrored,
+    replay::Replay,
+    route::Routed,
+    stack::{MeshService, Reply, take_ready},
 };
 use axum::body::Body;
 use base::IdSource;
-use futures::future::BoxFuture;
 use http::{HeaderName, HeaderValue, request::Parts};
 use http_body::Body as _;
-use istio::policy::{Retry, RetryBudget};
-use parking_lot::Mutex;
+use istio::policy::Retry;
 use std::{
     sync::Arc,
     task::{Context, Poll},
@@ -23,76 +30,31 @@ use std::{
 };
 use tokio::time::Instant;
 use tower::{Layer, Service};
-use tracing::Span;
 
 /// Which try this is, from 1.
 const ATTEMPT_COUNT: HeaderName = HeaderName::from_static("x-envoy-attempt-count");
 /// Longest body that is kept to be sent again, bytes: Envoy's `per_connection_buffer_limit_bytes`.
 const REPLAY_BYTES_MAX: usize = 1024 * 1024;
-/// Endpoints remembered of one request: more are tried only with absurd settings.
-const TRIED_MAX: usize = 16;
-
-/// How a request may be repeated; an extension set by the layer that chose its route.
-#[derive(Clone, Debug)]
-pub(crate) struct RetryPlan {
-    /// The route's policy.
-    pub(crate) policy: Retry,
-    /// The destination's budget; overrides the limit.
-    pub(crate) budget: Option<RetryBudget>,
-    /// The destination's `maxRetries`.
-    pub(crate) max_retries: Option<u32>,
-}
-
-/// Which try of a request this is; an extension of every try.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Attempt {
-    /// From 1.
-    pub number: u32,
-    /// Tries at most.
-    pub of: u32,
-}
-
-/// Endpoints a request was sent to, for the balancer: it notes its choice, and avoids the earlier
-/// ones when the policy says so (`retryIgnorePreviousHosts`).
-#[derive(Clone, Debug, Default)]
-pub struct TriedEndpoints {
-    endpoints: Arc<Mutex<Vec<Arc<str>>>>,
-    avoid: bool,
-}
-
-impl TriedEndpoints {
-    /// Notes the endpoint a try goes to.
-    pub fn note(&self, endpoint: Arc<str>) {
-        let mut endpoints = self.endpoints.lock();
-        if endpoints.len() < TRIED_MAX {
-            endpoints.push(endpoint);
-        }
-    }
-
-    /// Endpoints a retry should rather not go to.
-    #[must_use]
-    pub fn to_avoid(&self) -> Vec<Arc<str>> {
-        if self.avoid { self.endpoints.lock().clone() } else { Vec::new() }
-    }
-
-    fn last(&self) -> Option<Arc<str>> {
-        self.endpoints.lock().last().cloned()
-    }
-}
 
 /// Makes [`Retrying`] services.
 #[derive(Clone, Debug)]
 pub(crate) struct RetryLayer {
-    pub(crate) gates: RetryGates,
+    pub(crate) destination: Arc<str>,
+    /// Says how many retries may be under way at once.
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) counts: Arc<RetryCounts>,
     /// For the jitter.
-    pub(crate) ids: IdSource,
+    pub(crate) dice: IdSource,
+    /// Says on which routes retries are off while they have a fault.
+    pub(crate) faults: Faults,
+    pub(crate) tally: Arc<Tally>,
 }
 
 impl<S> Layer<S> for RetryLayer {
     type Service = Retrying<S>;
 
     fn layer(&self, inner: S) -> Retrying<S> {
-        Retrying { inner, settings: self.clone() }
+        Retrying { inner, shared: self.clone() }
     }
 }
 
@@ -100,66 +62,67 @@ impl<S> Layer<S> for RetryLayer {
 #[derive(Clone, Debug)]
 pub(crate) struct Retrying<S> {
     inner: S,
-    settings: RetryLayer,
+    shared: RetryLayer,
 }
 
-impl<S> Service<Request> for Retrying<S>
-where
-    S: Service<Request, Response = Response, Error = MeshError> + Clone + Send + 'static,
-    S::Future: Send,
-{
+impl<S: MeshService> Service<Request> for Retrying<S> {
     type Response = Response;
     type Error = MeshError;
-    type Future = BoxFuture<'static, Result<Response, MeshError>>;
+    type Future = Reply;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), MeshError>> {
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request) -> Self::Future {
-        let fresh = self.inner.clone();
-        let mut ready = std::mem::replace(&mut self.inner, fresh);
-        let chosen = request.extensions().get::<Chosen>().cloned();
-        let plan = request.extensions_mut().remove::<RetryPlan>();
-        let (Some(plan), Some(chosen)) = (plan, chosen) else {
-            return Box::pin(ready.call(request));
-        };
-        let gate = self.settings.gates.gate(&chosen.service, chosen.subset.as_ref());
-        let ids = self.settings.ids.clone();
-        let call = Call::new(plan, chosen.service, gate, ids, request);
-        Box::pin(call.run(ready))
+    fn call(&mut self, request: Request) -> Reply {
+        let mut ready = take_ready(&mut self.inner);
+        self.shared.tally.reach();
+        match self.shared.policy(&request) {
+            Some(policy) => Box::pin(Call::new(policy, self.shared.clone(), request).run(ready)),
+            None => ready.call(request),
+        }
+    }
+}
+
+impl RetryLayer {
+    /// The policy for a request; none when it is tried once, whatever happens.
+    fn policy(&self, request: &Request) -> Option<Retry> {
+        let extensions = request.extensions();
+        if extensions.get::<Mirrored>().is_some() {
+            return None;
+        }
+        let routed = extensions.get::<Arc<Routed>>();
+        let route = routed.and_then(|routed| routed.route.as_ref());
+        if route.is_some_and(|route| self.faults.istio_faithful(route)) {
+            return None;
+        }
+        // Istio retries also where nobody wrote a route.
+        let policy = route.map(|route| route.retry.clone()).unwrap_or_default();
+        (policy.attempts > 0 || policy.per_try_timeout.is_some()).then_some(policy)
     }
 }
 
 /// One request and what its tries share.
 struct Call {
-    plan: RetryPlan,
-    service: Arc<str>,
-    gate: Arc<RetryGate>,
-    ids: IdSource,
+    policy: Retry,
+    shared: RetryLayer,
     parts: Parts,
     body: TryBody,
     deadline: Option<Instant>,
-    tried: TriedEndpoints,
 }
 
 /// Where the body of the next try comes from.
 enum TryBody {
     /// There is none.
     Empty,
-    /// Not to be repeated, or not sent yet.
-    Once(Option<Body>),
     /// Recorded while the first try sends it.
     Recorded { first: Option<Body>, replay: Replay },
 }
 
 impl TryBody {
-    fn new(body: Body, retries: u32) -> Self {
+    fn new(body: Body) -> Self {
         if body.is_end_stream() {
             return Self::Empty;
-        }
-        if retries == 0 {
-            return Self::Once(Some(body));
         }
         let (replay, first) = Replay::new(body, REPLAY_BYTES_MAX);
         Self::Recorded { first: Some(first), replay }
@@ -169,67 +132,45 @@ impl TryBody {
     fn next(&mut self) -> Option<Body> {
         match self {
             Self::Empty => Some(Body::empty()),
-            Self::Once(body) => body.take(),
             Self::Recorded { first, replay } => first.take().or_else(|| replay.again()),
         }
     }
 }
 
-/// Why the outcome of a try is final.
+/// What follows from the outcome of a try.
 enum Verdict {
     Final,
-    Again { token: String, retry: ActiveRetry, wait: Duration },
+    Again { token: String, body: Body, retry: RetryUnderWay, wait: Duration },
 }
 
 impl Call {
-    fn new(
-        plan: RetryPlan,
-        service: Arc<str>,
-        gate: Arc<RetryGate>,
-        ids: IdSource,
-        request: Request,
-    ) -> Self {
-        let (mut parts, body) = request.into_parts();
-        let body = TryBody::new(body, plan.policy.attempts);
+    fn new(policy: Retry, shared: RetryLayer, request: Request) -> Self {
+        let (parts, body) = request.into_parts();
         let deadline = parts.extensions.get::<Deadline>().map(|deadline| deadline.0);
-        let avoid = plan.policy.ignore_previous_hosts;
-        let tried = TriedEndpoints { avoid, ..TriedEndpoints::default() };
-        parts.extensions.insert(tried.clone());
-        Self { plan, service, gate, ids, parts, body, deadline, tried }
+        Self { policy, shared, parts, body: TryBody::new(body), deadline }
     }
 
     /// The tries, one after the other. `service` is ready for the first.
-    async fn run<S>(mut self, mut service: S) -> Result<Response, MeshError>
-    where
-        S: Service<Request, Response = Response, Error = MeshError> + Send,
-        S::Future: Send,
-    {
+    async fn run<S: MeshService>(mut self, mut service: S) -> Result<Response, MeshError> {
         // Held until the next verdict: a retry counts while it waits and while it is under way.
-        let mut held: Option<ActiveRetry> = None;
-        let mut body = self.body.next();
+        let mut held: Option<RetryUnderWay> = None;
+        let mut body = self.body.next().unwrap_or_default();
         let mut number = 1;
         loop {
-            let sent = body.take().unwrap_or_default();
             let until = self.try_deadline();
-            let call = service.call(self.request(number, sent, until));
-            let (result, outcome) = {
-                let _active = self.gate.begin_try();
-                try_once(call, until, self.service.clone()).await
-            };
+            let call = service.call(self.request(number, body, until));
+            let (result, outcome) = try_once(call, until, &self.shared.destination).await;
             let retried = held.take().is_some();
-            let Verdict::Again { token, retry, wait } = self.verdict(number, outcome) else {
-                if retried && result.as_ref().is_ok_and(|answer| !answer.status().is_server_error())
-                {
-                    self.gate.succeeded();
+            let Verdict::Again { token, body: again, retry, wait } = self.verdict(number, outcome)
+            else {
+                if retried && token_for(&self.policy.on, outcome).is_none() {
+                    count(&self.shared.counts.successes);
                 }
                 return result;
             };
-            body = self.body.next();
-            if body.is_none() {
-                tracing::info!("not repeated: the body is too long to keep");
-                return result;
-            }
+            drop(result);
             self.tell(number, &token, wait);
+            body = again;
             held = Some(retry);
             tokio::time::sleep(wait).await;
             std::future::poll_fn(|cx| service.poll_ready(cx)).await?;
@@ -240,7 +181,7 @@ impl Call {
     /// When a try is given up; [`None`] when the deadline of the whole call comes first, which is
     /// also how a per-try timeout that is not shorter than the route's is ignored.
     fn try_deadline(&self) -> Option<Instant> {
-        let until = Instant::now() + self.plan.policy.per_try_timeout?;
+        let until = Instant::now() + self.policy.per_try_timeout?;
         self.deadline.is_none_or(|deadline| until < deadline).then_some(until)
     }
 
@@ -253,65 +194,75 @@ impl Call {
             let left = u32::try_from(left).unwrap_or(u32::MAX);
             headers.insert(EXPECTED_TIMEOUT_MS, HeaderValue::from(left));
         }
-        let of = self.plan.policy.attempts.saturating_add(1);
-        request.extensions_mut().insert(Attempt { number, of });
         request
     }
 
-    fn verdict(&self, number: u32, outcome: TryOutcome) -> Verdict {
-        let policy = &self.plan.policy;
+    fn verdict(&mut self, number: u32, outcome: TryOutcome) -> Verdict {
+        let policy = &self.policy;
         let Some(token) = token_for(&policy.on, outcome) else { return Verdict::Final };
         if number > policy.attempts {
             if policy.attempts > 0 {
-                self.gate.exhausted();
+                count(&self.shared.counts.exhausted);
+                self.flag(Flag::RetryLimitExceeded);
             }
             return Verdict::Final;
         }
-        let wait = backoff::before(number, policy.backoff, &self.ids);
+        let wait = backoff::before(number, policy.backoff, &self.shared.dice);
         // A retry that could only begin after the deadline would be work for nobody.
         if self.deadline.is_some_and(|deadline| Instant::now() + wait >= deadline) {
             return Verdict::Final;
         }
-        match self.gate.admit(self.plan.budget, self.plan.max_retries) {
-            Some(retry) => Verdict::Again { token: word(token), retry, wait },
-            None => {
-                tracing::warn!(
-                    server.address = %self.service,
-                    "not repeated: retries to {} are at their limit", self.service,
-                );
-                Verdict::Final
-            }
+        let Some(body) = self.body.next() else {
+            tracing::info!("not repeated: the body is too long to be kept");
+            return Verdict::Final;
+        };
+        let routed = self.parts.extensions.get::<Arc<Routed>>();
+        let traffic = routed.and_then(|routed| routed.traffic());
+        let Some(retry) = self.shared.pool.retry(traffic) else {
+            let destination = &self.shared.destination;
+            tracing::warn!("not repeated: retries to {destination} are at their limit");
+            self.flag(Flag::RetryLimitExceeded);
+            return Verdict::Final;
+        };
+        Verdict::Again { token: word(token), body, retry, wait }
+    }
+
+    fn flag(&self, flag: Flag) {
+        if let Some(journey) = self.parts.extensions.get::<Arc<Journey>>() {
+            journey.add(flag);
         }
     }
 
     /// Puts the retry on the span of the call.
     fn tell(&self, number: u32, token: &str, wait: Duration) {
-        let (service, of) = (&self.service, self.plan.policy.attempts);
+        self.shared.tally.act();
+        count(&self.shared.counts.retries);
+        let (destination, of) = (&self.shared.destination, self.policy.attempts);
         let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-        let endpoint = self.tried.last();
-        Span::current().record("http.request.resend_count", number);
+        let journey = self.parts.extensions.get::<Arc<Journey>>();
+        let endpoint = journey.and_then(|journey| journey.instance());
         tracing::info!(
             mesh.retry.number = number,
             mesh.retry.reason = token,
             mesh.retry.backoff_ms = wait_ms,
             mesh.retry.failed_endpoint = endpoint.as_deref(),
-            "retry {number} of {of} to {service} in {wait_ms} ms: the try before ended with {token}",
+            "retry {number} of {of} to {destination} in {wait_ms} ms: the last try ended with {token}",
         );
     }
 }
 
 /// The end of one try. A try that takes too long is a lost one, and a lost one may be repeated.
 async fn try_once(
-    call: impl Future<Output = Result<Response, MeshError>>,
+    call: Reply,
     until: Option<Instant>,
-    destination: Arc<str>,
+    destination: &str,
 ) -> (Result<Response, MeshError>, TryOutcome) {
     let result = match until {
         None => call.await,
         Some(until) => match tokio::time::timeout_at(until, call).await {
             Ok(result) => result,
             Err(_) => {
-                let late = MeshError::Deadline { destination: destination.as_ref().into() };
+                let late = MeshError::Deadline { destination: destination.to_owned() };
                 return (Err(late), TryOutcome::Lost(Loss::Reset));
             }
         },

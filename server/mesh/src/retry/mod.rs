@@ -1,14 +1,14 @@
-//! Retries as Envoy's router does them: which outcomes may be repeated, when, and how many at once.
+//! Retries as Envoy's router does them: which outcomes may be repeated, and when.
 //!
-//! The rules are pure: [`decide`] which outcome a token names, [`backoff`] how long to wait,
-//! [`gate`] how many retries a destination bears. `layer` puts them around the rest of the stack.
-//! Knows nothing of endpoints beyond the names it asks the balancer to avoid.
+//! The rules are pure: [`decide`] which outcome a token names, [`backoff`] how long to wait.
+//! `layer` puts them around the tries. How many retries a destination bears is a limit of its
+//! connection pool; which endpoint a try goes to is the balancer's business.
 
 pub mod backoff;
 pub mod decide;
-pub mod gate;
 mod layer;
+mod stats;
 
-pub use gate::{RetryGates, RetryStats};
-pub(crate) use layer::{RetryLayer, RetryPlan};
-pub use layer::{Attempt, TriedEndpoints};
+pub(crate) use layer::RetryLayer;
+pub(crate) use stats::RetryCounts;
+pub use stats::RetryStats;

@@ -1,0 +1,5 @@
+//! Load balancing: which instance of the subset a try goes to.
+
+mod layer;
+
+pub(crate) use layer::BalanceLayer;
