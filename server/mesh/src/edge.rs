@@ -62,6 +62,10 @@ impl Edge {
         Self { caller, destination, tallies: std::array::from_fn(|_| Arc::default()) }
     }
 
+    pub(crate) fn caller(&self) -> &str {
+        &self.caller
+    }
+
     /// The tally of the layer of that name; of a name that is no layer, one that nobody reads.
     pub(crate) fn tally(&self, layer: &str) -> Arc<Tally> {
         let at = LAYERS.iter().position(|known| known.name == layer);
