@@ -62,15 +62,15 @@ impl Edge {
         Self { caller, destination, tallies: std::array::from_fn(|_| Arc::default()) }
     }
 
+    pub(crate) fn caller(&self) -> &str {
+        &self.caller
+    }
+
     /// The tally of the layer of that name; of a name that is no layer, one that nobody reads.
     pub(crate) fn tally(&self, layer: &str) -> Arc<Tally> {
         let at = LAYERS.iter().position(|known| known.name == layer);
         debug_assert!(at.is_some(), "{layer} is in LAYERS");
         at.map(|at| self.tallies[at].clone()).unwrap_or_default()
-    }
-
-    pub(crate) fn caller(&self) -> &str {
-        &self.caller
     }
 
     /// A request came through span and route; a rule said where it goes.

@@ -3,7 +3,7 @@
 //! An instance can be killed (no connection to it, calls under way are cut), paused (it hangs until
 //! resumed) and restarted. Which instance a call goes to is the balancer's business.
 
-use crate::{MeshError, Request, Response, remote::Remote};
+use crate::{MeshError, Request, Response, outlier::state::Standing, remote::Remote};
 use axum::Router;
 use parking_lot::Mutex;
 use std::{
@@ -185,6 +185,59 @@ impl Host {
         if self.phase() == Phase::Paused {
             let _ = self.life.subscribe().wait_for(|life| life.phase != Phase::Paused).await;
         }
+    }
+}
+
+/// An instance, as it is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndpointStatus {
+    /// The service.
+    pub service: Arc<str>,
+    /// Its own name.
+    pub instance: Arc<str>,
+    /// Its labels.
+    pub labels: Vec<(String, String)>,
+    /// How it is.
+    pub phase: Phase,
+    /// Requests under way.
+    pub active: u32,
+    /// Requests that ended in the last sixty seconds.
+    pub requests: u64,
+    /// Of these, 5xx answers and requests without an answer.
+    pub failures: u64,
+    /// Errors in a row, as outlier detection counts them.
+    pub consecutive_errors: u32,
+    /// The sweep that takes it back, microseconds since the epoch, if it is ejected (in several
+    /// subsets: the last of them).
+    pub ejected_until_us: Option<i64>,
+    /// Ejections ever.
+    pub ejections: u64,
+}
+
+impl EndpointStatus {
+    pub(crate) fn of(host: &Host, now_us: i64) -> Self {
+        let (requests, failures) = host.lately(now_us);
+        Self {
+            service: host.service.clone(),
+            instance: host.name.clone(),
+            labels: host.labels.clone(),
+            phase: host.phase(),
+            active: host.active(),
+            requests,
+            failures,
+            consecutive_errors: 0,
+            ejected_until_us: None,
+            ejections: 0,
+        }
+    }
+
+    /// Adds how it stands in one cluster.
+    pub(crate) fn add(&mut self, standing: Option<(Standing, Option<i64>)>) {
+        let Some((standing, until_us)) = standing else { return };
+        let errors = standing.consecutive_5xx.max(standing.consecutive_local_origin);
+        self.consecutive_errors = self.consecutive_errors.max(errors);
+        self.ejected_until_us = self.ejected_until_us.max(until_us);
+        self.ejections += standing.ejections;
     }
 }
 

@@ -23,7 +23,9 @@ mod instance;
 mod journey;
 mod limits;
 pub mod mirror;
+pub mod outlier;
 mod partial;
+mod recent;
 mod registry;
 mod remote;
 mod replay;
@@ -42,11 +44,15 @@ pub use edge::{EdgeStatus, LayerCount};
 pub use error::MeshError;
 pub use flags::{Flag, Flags};
 pub use in_force::InForce;
-pub use instance::{Endpoint, Instance, Phase};
+pub use instance::{Endpoint, EndpointStatus, Instance, Phase};
 pub use journey::{NAMESPACE, Source};
 pub use limits::{Limit, PoolStatus};
+pub use recent::{
+    Chosen, DryRun, Explanation, Probe, RECENT_MAX, RecentRequest, RouteChange, RuleHits, RuleLook,
+    explain,
+};
 pub use registry::Mesh;
-pub use route::{DestinationShare, RouteHits};
+pub use route::{DestinationShare, RouteHits, matching::Condition};
 pub use server::serve;
 
 /// The one request type of the house.

@@ -1,10 +1,10 @@
 //! Who is reachable under which name, what is in force, and the stack each caller uses.
 
 use crate::{
-    BreakerParams, BreakerStatus, BreakerTransition, Caller, Change, EdgeStatus, Endpoint, InForce,
-    Instance, InstanceChange, MeshError, Phase, PoolStatus, Request, Response, RouteHits, Source,
-    baggage,
-    balance::BalanceLayer,
+    BreakerParams, BreakerStatus, BreakerTransition, Caller, Change, EdgeStatus, Endpoint,
+    EndpointStatus, InForce, Instance, InstanceChange, MeshError, Phase, PoolStatus, Request,
+    Response, RouteHits, Source, baggage,
+    balance::{BalanceLayer, Balancer},
     breaker::{Breaker, BreakerLayer, Breakers, Edge as BreakerEdge},
     changes::Announcer,
     cluster::{Cluster, Service},
@@ -18,6 +18,8 @@ use crate::{
     journey::Journey,
     limits::{LimitsLayer, Pool},
     mirror::{MirrorLayer, Mirrors},
+    outlier::OutlierLayer,
+    recent::{DryRun, Explanation, Probe, Recent, RecentRequest, Recorded, explain},
     retry::{RetryCounts, RetryLayer, RetryStats},
     route::{Routed, Routing},
     server::serve_as,
@@ -80,6 +82,7 @@ struct Inner {
     replaced: Mutex<VecDeque<Arc<Snapshot>>>,
     /// Requests since the start.
     requests: AtomicU64,
+    recent: Recent,
     hosts: AtomicU64,
 }
 
@@ -127,6 +130,7 @@ impl Mesh {
             in_force: ArcSwap::from_pointee(Snapshot::new(nothing, None)),
             replaced: Mutex::default(),
             requests: AtomicU64::new(0),
+            recent: Recent::default(),
             hosts: AtomicU64::new(0),
         }))
     }
@@ -353,6 +357,40 @@ impl Mesh {
         self.0.edges.read().values().map(|edge| edge.status()).collect()
     }
 
+    /// Every instance of every service, as it is now.
+    #[must_use]
+    pub fn endpoints(&self) -> Vec<EndpointStatus> {
+        let services: Vec<_> = self.0.services.read().values().cloned().collect();
+        let clusters: Vec<_> = self.0.clusters.lock().values().cloned().collect();
+        let in_force = self.0.in_force.load();
+        let now_us = self.0.clock.now_us();
+        let mut endpoints = Vec::new();
+        for service in &services {
+            let own = || clusters.iter().filter(|cluster| Arc::ptr_eq(&cluster.service, service));
+            for cluster in own() {
+                cluster.advance(cluster.outlier(in_force.policy()));
+            }
+            for host in service.hosts().iter() {
+                let mut endpoint = EndpointStatus::of(host, now_us);
+                for cluster in own() {
+                    endpoint.add(cluster.standing(host, cluster.outlier(in_force.policy())));
+                }
+                endpoints.push(endpoint);
+            }
+        }
+        endpoints
+    }
+
+    /// Makes up for the sweeps of outlier detection that are due, so that endpoints return, and are
+    /// told of, although nobody calls them. To be called about once a second.
+    pub fn sweep(&self) {
+        let clusters: Vec<_> = self.0.clusters.lock().values().cloned().collect();
+        let in_force = self.0.in_force.load();
+        for cluster in clusters {
+            cluster.advance(cluster.outlier(in_force.policy()));
+        }
+    }
+
     /// The limits of every caller and cluster.
     #[must_use]
     pub fn pools(&self) -> Vec<PoolStatus> {
@@ -371,6 +409,28 @@ impl Mesh {
         let now = self.0.in_force.load_full();
         let all = [now].into_iter().chain(replaced.iter().cloned());
         all.flat_map(|snapshot| snapshot.hits()).collect()
+    }
+}
+
+// === impl Mesh: questions about rules ===
+
+impl Mesh {
+    /// The last requests, the newest first; those that only look are not among them.
+    #[must_use]
+    pub fn recent(&self, most: usize) -> Vec<RecentRequest> {
+        self.0.recent.outlines(most)
+    }
+
+    /// What the last requests would do under another policy.
+    #[must_use]
+    pub fn dry_run(&self, policy: &Policy) -> DryRun {
+        self.0.recent.dry_run(self.0.in_force.load().policy(), policy)
+    }
+
+    /// Which rule in force a request would hit.
+    #[must_use]
+    pub fn explain(&self, probe: &Probe) -> Explanation {
+        explain(self.0.in_force.load().policy(), probe)
     }
 }
 
@@ -410,12 +470,24 @@ impl Mesh {
         stack.call(request).await
     }
 
-    /// The snapshot a request keeps to its end; the request is counted.
-    pub(crate) fn begin(&self, journey: &Journey) -> Arc<Snapshot> {
-        if !journey.look {
-            self.0.requests.fetch_add(1, Ordering::SeqCst);
+    /// The snapshot a request keeps to its end; the request is counted, and what routing sees of
+    /// it is noted.
+    pub(crate) fn begin(
+        &self,
+        journey: &Journey,
+        request: &Request,
+    ) -> (Arc<Snapshot>, Option<Recorded>) {
+        if journey.look {
+            return (self.0.in_force.load_full(), None);
         }
-        self.0.in_force.load_full()
+        let number = self.0.requests.fetch_add(1, Ordering::SeqCst) + 1;
+        let snapshot = self.0.in_force.load_full();
+        (snapshot, Some(Recorded::new(number, self.0.clock.now_us(), journey, request)))
+    }
+
+    /// Keeps a request that is over among the last ones.
+    pub(crate) fn remember(&self, recorded: Recorded) {
+        self.0.recent.push(recorded);
     }
 
     /// Random choices for one purpose, drawn from a sequence of its own: what happens elsewhere
@@ -457,8 +529,11 @@ impl Mesh {
     fn cluster(&self, service: Arc<Service>, subset: Option<&Arc<str>>) -> Arc<Cluster> {
         let key = (service.name.clone(), subset.cloned());
         let mut clusters = self.0.clusters.lock();
-        let cluster = clusters.entry(key);
-        cluster.or_insert_with(|| Arc::new(Cluster::new(service, subset.cloned()))).clone()
+        let cluster = clusters.entry(key).or_insert_with(|| {
+            let (clock, announcer) = (self.0.clock.clone(), self.0.announcer.clone());
+            Arc::new(Cluster::new(service, subset.cloned(), clock, announcer))
+        });
+        cluster.clone()
     }
 
     fn lay(&self, caller: &Arc<str>, cluster: Arc<Cluster>) -> Path {
@@ -488,14 +563,18 @@ impl Mesh {
         let Parts { edge, cluster, breaker, retries, pool } = *parts;
         let clock = self.0.clock.clone();
         let destination = cluster.service.name.clone();
-        let deliver = Deliver { clock, tally: edge.tally("endpoint") };
+        let balancer = format!("balance {} {}", edge.caller(), cluster.label());
+        let deliver = Deliver { clock: clock.clone(), tally: edge.tally("endpoint") };
+        let outlier = OutlierLayer { cluster: cluster.clone(), tally: edge.tally("outlier") };
         let at_instance = self.fault_layer(parts, Position::Instance).layer(deliver);
         let tries = Segment::new("endpoint", at_instance)
+            .wrap("outlier", &outlier)
             .wrap(
                 "balance",
                 &BalanceLayer {
                     cluster: cluster.clone(),
-                    next: Arc::default(),
+                    balancer: Arc::new(Balancer::new(self.dice(&balancer))),
+                    clock: clock.clone(),
                     tally: edge.tally("balance"),
                 },
             )

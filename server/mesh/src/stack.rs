@@ -25,7 +25,7 @@ const fn layer(name: &'static str, reason: &'static str) -> LayerInfo {
 }
 
 /// Outer to inner.
-pub const LAYERS: [LayerInfo; 10] = [
+pub const LAYERS: [LayerInfo; 11] = [
     layer("span", "outermost, so that whatever happens to a call, refusals too, is on its span"),
     layer(
         "route",
@@ -51,6 +51,7 @@ pub const LAYERS: [LayerInfo; 10] = [
     ),
     layer("limits", "per try, after an injected delay: a limit counts what goes to the service"),
     layer("balance", "per try, so that a retry may go to another endpoint of the same subset"),
+    layer("outlier", "outside the endpoint that was chosen, so that it sees what came from there"),
     layer("endpoint", "innermost: the instance itself"),
 ];
 

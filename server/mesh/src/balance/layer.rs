@@ -1,6 +1,10 @@
 //! The balancer as a tower layer: finds the members of the cluster under the policy of the request
 //! and picks one of them for this try.
 
+use super::{
+    key::Key,
+    pick::{Balancer, Choice},
+};
 use crate::{
     MeshError, Request, Response,
     cluster::Cluster,
@@ -11,11 +15,11 @@ use crate::{
     route::Routed,
     stack::{MeshService, Reply, take_ready},
 };
+use base::Clock;
+use http::{HeaderValue, header::SET_COOKIE};
+use istio::policy::{LoadBalancer, TrafficPolicy};
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll},
 };
 use tower::{Layer, Service};
@@ -24,7 +28,8 @@ use tower::{Layer, Service};
 #[derive(Clone, Debug)]
 pub(crate) struct BalanceLayer {
     pub(crate) cluster: Arc<Cluster>,
-    pub(crate) next: Arc<AtomicUsize>,
+    pub(crate) balancer: Arc<Balancer>,
+    pub(crate) clock: Clock,
     pub(crate) tally: Arc<Tally>,
 }
 
@@ -32,7 +37,7 @@ impl<S> Layer<S> for BalanceLayer {
     type Service = Balanced<S>;
 
     fn layer(&self, inner: S) -> Balanced<S> {
-        Balanced { inner, shared: self.clone() }
+        Balanced { inner, shared: Arc::new(self.clone()) }
     }
 }
 
@@ -40,20 +45,56 @@ impl<S> Layer<S> for BalanceLayer {
 #[derive(Clone, Debug)]
 pub(crate) struct Balanced<S> {
     inner: S,
-    shared: BalanceLayer,
+    shared: Arc<BalanceLayer>,
 }
 
 impl BalanceLayer {
-    fn pick(&self, routed: Option<&Routed>, journey: Option<&Journey>) -> Option<Arc<Host>> {
-        let subset = routed.and_then(|routed| routed.subset_rule());
+    /// The instance for this try, and the cookie to set on its answer.
+    fn pick(&self, request: &Request) -> (Option<Arc<Host>>, Option<HeaderValue>) {
+        let routed = request.extensions().get::<Arc<Routed>>().map(|routed| &**routed);
+        let journey = Journey::of(request).map(|journey| &**journey);
+        let unwritten = TrafficPolicy::default();
+        let traffic = routed.and_then(Routed::traffic).unwrap_or(&unwritten);
+        let labels = routed.and_then(Routed::subset_rule).map(|subset| &*subset.labels);
         let revision = routed.map_or(0, |routed| routed.snapshot.policy().revision);
-        let members = self.cluster.members(revision, subset.map(|subset| &*subset.labels));
-        let count = members.hosts.len();
-        let first = self.next.fetch_add(1, Ordering::Relaxed);
-        let mut turn = (0..count).map(|step| &members.hosts[first.wrapping_add(step) % count]);
-        let fresh = |host: &&Arc<Host>| journey.is_none_or(|journey| !journey.tried(host.id));
-        turn.clone().find(fresh).or_else(|| turn.next()).cloned()
+        let members = self.cluster.members(revision, labels, &traffic.load_balancer);
+        let healthy = self.cluster.healthy(&members, traffic.outlier.as_ref());
+        let healthy = healthy.as_deref().unwrap_or(&members.hosts);
+        let fresh = journey.and_then(|journey| not_tried(journey, routed, healthy));
+        let key = match &traffic.load_balancer {
+            LoadBalancer::ConsistentHash { key, .. } => {
+                Key::of(key, request, journey, &self.balancer.dice)
+            }
+            _ => Key::default(),
+        };
+        let host = self.balancer.pick(&Choice {
+            balancer: &traffic.load_balancer,
+            warmup: traffic.warmup.as_ref(),
+            hosts: fresh.as_deref().unwrap_or(healthy),
+            members: &members.hosts,
+            table: members.table.as_ref(),
+            hash: key.hash,
+            now_us: self.clock.now_us(),
+        });
+        (host, key.cookie)
     }
+}
+
+/// The hosts that this call has not tried yet, if it prefers them and there are any.
+fn not_tried(
+    journey: &Journey,
+    routed: Option<&Routed>,
+    hosts: &[Arc<Host>],
+) -> Option<Vec<Arc<Host>>> {
+    let rule = routed.and_then(|routed| routed.route.as_ref());
+    // Istio's default policy prefers them too.
+    let prefers = rule.is_none_or(|route| route.retry.ignore_previous_hosts);
+    if journey.tries() == 0 || !prefers {
+        return None;
+    }
+    let fresh = hosts.iter().filter(|host| !journey.tried(host.id));
+    let fresh: Vec<_> = fresh.cloned().collect();
+    (!fresh.is_empty()).then_some(fresh)
 }
 
 impl<S: MeshService> Service<Request> for Balanced<S> {
@@ -69,18 +110,23 @@ impl<S: MeshService> Service<Request> for Balanced<S> {
         let mut ready = take_ready(&mut self.inner);
         let shared = &self.shared;
         shared.tally.reach();
-        let routed = request.extensions().get::<Arc<Routed>>().map(|routed| &**routed);
-        let journey = Journey::of(&request);
-        let Some(host) = shared.pick(routed, journey.map(|journey| &**journey)) else {
+        let (host, cookie) = shared.pick(&request);
+        let Some(host) = host else {
             shared.tally.act();
             let destination = shared.cluster.label();
             let nobody = MeshError::NoHealthyUpstream { destination };
             return Box::pin(std::future::ready(Err(nobody)));
         };
-        if let Some(journey) = journey {
+        if let Some(journey) = Journey::of(&request) {
             journey.try_at(host.id, &host.name);
         }
         request.extensions_mut().insert(Picked(host));
-        ready.call(request)
+        let reply = ready.call(request);
+        let Some(cookie) = cookie else { return reply };
+        Box::pin(async move {
+            let mut response = reply.await?;
+            response.headers_mut().append(SET_COOKIE, cookie);
+            Ok(response)
+        })
     }
 }

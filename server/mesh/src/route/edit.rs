@@ -64,8 +64,3 @@ pub(crate) fn edit(headers: &mut HeaderMap, edits: &HeaderEdits) {
         headers.append(name.clone(), value.clone());
     }
 }
-
-/// Whether there is anything to edit.
-pub(crate) fn is_empty(edits: &HeaderEdits) -> bool {
-    edits.remove.is_empty() && edits.set.is_empty() && edits.add.is_empty()
-}

@@ -6,10 +6,11 @@ use crate::{
     MeshError, Request, Response,
     in_force::Snapshot,
     journey::Journey,
+    recent::{Recorded, authority_of, scheme_of},
     registry::{Mesh, Path},
     stack::Reply,
 };
-use http::{HeaderValue, Uri, header, uri::Scheme};
+use http::{HeaderValue, StatusCode, Uri, header};
 use istio::policy::{Action, Match, Route};
 use std::{
     sync::Arc,
@@ -37,13 +38,21 @@ impl Service<Request> for Routing {
             let destination = request.uri().to_string();
             return Box::pin(std::future::ready(Err(MeshError::NoService { destination })));
         };
-        let snapshot = self.0.begin(&journey);
-        let decided = decide(&self.0, &snapshot, &journey, &mut request);
-        let way = match decided {
-            Err(lost) => return Box::pin(std::future::ready(Err(lost))),
-            Ok(Decision::Answer(answer)) => return Box::pin(std::future::ready(Ok(answer))),
+        let (snapshot, entry) = self.0.begin(&journey, &request);
+        let mut end = End { mesh: self.0.clone(), journey, entry };
+        let way = match decide(&self.0, &snapshot, &end.journey, &mut request) {
             Ok(Decision::Go(way)) => way,
+            Ok(Decision::Answer(answer, route)) => {
+                end.by(&route);
+                end.outcome(&Ok(answer.status()));
+                return Box::pin(std::future::ready(Ok(answer)));
+            }
+            Err(lost) => {
+                end.outcome(&Err(&lost));
+                return Box::pin(std::future::ready(Err(lost)));
+            }
         };
+        end.to(&way.routed);
         request.extensions_mut().insert(way.routed.clone());
         let mut stack = way.path.stack.clone();
         Box::pin(async move {
@@ -52,15 +61,59 @@ impl Service<Request> for Routing {
             if let Ok(response) = &mut outcome {
                 way.change(response);
             }
+            end.outcome(&outcome.as_ref().map(Response::status));
             outcome
         })
+    }
+}
+
+/// Keeps the request among the last ones when it is over, however it ends.
+struct End {
+    mesh: Mesh,
+    journey: Arc<Journey>,
+    entry: Option<Recorded>,
+}
+
+impl End {
+    fn by(&mut self, route: &Route) {
+        if let Some(entry) = &mut self.entry {
+            entry.route = Some((route.origin.clone(), route.name.clone()));
+        }
+    }
+
+    fn to(&mut self, routed: &Routed) {
+        if let Some(route) = &routed.route {
+            self.by(route);
+        }
+        if let Some(entry) = &mut self.entry {
+            entry.destination = routed.destination.clone();
+            entry.subset = routed.subset.clone();
+        }
+    }
+
+    fn outcome(&mut self, outcome: &Result<StatusCode, &MeshError>) {
+        if let Some(flag) = outcome.err().and_then(MeshError::flag) {
+            self.journey.add(flag);
+        }
+        if let Some(entry) = &mut self.entry {
+            entry.status = outcome.ok().map(|status| status.as_u16());
+        }
+    }
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        if let Some(mut entry) = self.entry.take() {
+            entry.flags = self.journey.flags();
+            self.mesh.remember(entry);
+        }
     }
 }
 
 /// What becomes of a request.
 enum Decision {
     /// The route answers itself.
-    Answer(Response),
+    Answer(Response, Arc<Route>),
     /// It goes on.
     Go(Way),
 }
@@ -105,7 +158,7 @@ fn decide(
     if policy.virtual_hosts.is_empty() || journey.look {
         return plain(service);
     }
-    let authority = authority_of(request, journey);
+    let authority: Box<str> = authority_of(request, journey).into();
     let host = matching::host_of(&authority).to_ascii_lowercase();
     let Some(found) = policy.virtual_host(&service, &host, journey.ingress) else {
         return plain(service);
@@ -121,7 +174,7 @@ fn decide(
         route.cors.as_ref().and_then(|cors| answer::allowed_origin(cors, request.headers()));
     if let Some(answered) = own_answer(route, request, origin.as_ref(), scheme, &authority) {
         mesh.edge(&journey.source.service, &service).routed(true);
-        return Ok(Decision::Answer(answered));
+        return Ok(Decision::Answer(answered, route.clone()));
     }
     let routed = Routed::by(snapshot.clone(), route.clone(), drawn, service);
     let path = mesh.path(&journey.source.service, &routed)?;
@@ -183,20 +236,6 @@ fn change_request(
         edit::edit(headers, &to.headers.request);
     }
     edit::edit(headers, &route.headers.request);
-}
-
-/// The host and port a request was addressed to: what it says itself, else the name called.
-pub(super) fn authority_of(request: &Request, journey: &Journey) -> Box<str> {
-    let said = request.uri().authority().map(http::uri::Authority::as_str);
-    let host = || request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
-    said.or_else(host).unwrap_or(&journey.called).into()
-}
-
-fn scheme_of(request: &Request) -> &'static str {
-    let forwarded = request.headers().get("x-forwarded-proto");
-    let https = forwarded.is_some_and(|scheme| scheme.as_bytes() == b"https")
-        || request.uri().scheme() == Some(&Scheme::HTTPS);
-    if https { "https" } else { "http" }
 }
 
 fn view<'a>(
