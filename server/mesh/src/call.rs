@@ -1,13 +1,16 @@
 //! Making a call: a small builder over `http::Request`, and what an answer can be.
 
-use crate::{CallContext, Mesh, MeshError, Request, Response, deadline::Deadline};
+use crate::{
+    CallContext, Mesh, MeshError, Request, Response, Source, baggage, deadline::Deadline,
+    registry::Marks,
+};
 use axum::body::Body;
 use base::TraceContext;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use serde::{Serialize, de::DeserializeOwned};
-use std::time::Duration;
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 /// How long a call may take unless it says otherwise.
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(5);
@@ -21,7 +24,7 @@ const UNSAMPLED: &str = "00-0123456789abcdef0123456789abcdef-0123456789abcdef-00
 #[derive(Clone, Debug)]
 pub struct Caller {
     mesh: Mesh,
-    name: &'static str,
+    source: Arc<Source>,
 }
 
 /// Facts about a call for its span; an extension of the request until the span layer takes it.
@@ -33,13 +36,10 @@ pub(crate) struct Tags {
     pub(crate) message_type: Option<String>,
     pub(crate) message_id: Option<String>,
     pub(crate) parent: Option<TraceContext>,
-    pub(crate) ingress: bool,
 }
 
-/// Marks a request from outside. It passes the breaker unseen: a breaker belongs to the application
-/// that calls, and that is out there.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Ingress;
+/// Envoy's header for the address a request from outside came from; only the edge sets it.
+pub const EXTERNAL_ADDRESS: HeaderName = HeaderName::from_static("x-envoy-external-address");
 
 /// Why a typed call brought no value.
 #[derive(Debug, thiserror::Error)]
@@ -93,8 +93,8 @@ pub struct Problem {
 }
 
 impl Caller {
-    pub(crate) fn new(mesh: Mesh, name: &'static str) -> Self {
-        Self { mesh, name }
+    pub(crate) fn new(mesh: Mesh, source: Source) -> Self {
+        Self { mesh, source: Arc::new(source) }
     }
 
     /// A GET of `path` at `destination`.
@@ -117,7 +117,7 @@ impl Caller {
         let mut request = Request::new(Body::empty());
         *request.method_mut() = method;
         *request.uri_mut() = path.as_ref().parse().unwrap_or_default();
-        self.forward(destination, request).tags(Tags::default())
+        self.outbound(destination, request, Marks::default())
     }
 
     /// A GET that only looks: marked unsampled (W3C Trace Context, section 3.2.2.5), so that
@@ -125,19 +125,27 @@ impl Caller {
     pub fn look(&self, destination: &'static str, path: impl AsRef<str>) -> Outbound {
         let mut request = Request::new(Body::empty());
         *request.uri_mut() = path.as_ref().parse().unwrap_or_default();
-        self.forward(destination, request).header("traceparent", UNSAMPLED)
+        let marks = Marks { ingress: true, look: true };
+        self.outbound(destination, request, marks).header("traceparent", UNSAMPLED)
     }
 
     /// A request that came from outside, on behalf of its sender: no client span is made for it.
     pub fn forward(&self, destination: &'static str, mut request: Request) -> Outbound {
         // What another router noted about the request (its path parameters) is not for the next.
         request.extensions_mut().clear();
-        let tags = Tags { ingress: true, ..Tags::default() };
+        // Nobody out there can blame a fault, or say where it comes from.
+        baggage::strip(request.headers_mut());
+        request.headers_mut().remove(EXTERNAL_ADDRESS);
+        self.outbound(destination, request, Marks { ingress: true, look: false })
+    }
+
+    fn outbound(&self, destination: &'static str, request: Request, marks: Marks) -> Outbound {
         Outbound {
             caller: self.clone(),
             destination,
             request,
-            tags,
+            marks,
+            tags: Tags::default(),
             context: CallContext::default(),
             timeout: TIMEOUT_DEFAULT,
         }
@@ -151,17 +159,13 @@ pub struct Outbound {
     caller: Caller,
     destination: &'static str,
     request: Request,
+    marks: Marks,
     tags: Tags,
     context: CallContext,
     timeout: Duration,
 }
 
 impl Outbound {
-    fn tags(mut self, tags: Tags) -> Self {
-        self.tags = tags;
-        self
-    }
-
     /// On behalf of the request this context came from.
     pub fn context(mut self, context: &CallContext) -> Self {
         self.context = context.clone();
@@ -206,6 +210,14 @@ impl Outbound {
         self
     }
 
+    /// Where the request came from outside: for limits per address and consistent hashing.
+    pub fn remote(mut self, address: IpAddr) -> Self {
+        if let Ok(value) = HeaderValue::from_str(&address.to_string()) {
+            self.request.headers_mut().insert(EXTERNAL_ADDRESS, value);
+        }
+        self
+    }
+
     /// A header; a value that is not allowed in headers is left out.
     pub fn header(mut self, name: &'static str, value: &str) -> Self {
         if let Ok(value) = HeaderValue::from_str(value) {
@@ -242,11 +254,9 @@ impl Outbound {
         let deadline = self.context.deadline_within(self.timeout);
         self.context.apply(&mut self.request);
         self.request.extensions_mut().insert(Deadline(deadline));
-        if self.tags.ingress {
-            self.request.extensions_mut().insert(Ingress);
-        }
         self.request.extensions_mut().insert(self.tags);
-        self.caller.mesh.send(self.caller.name, self.destination, self.request).await
+        let Caller { mesh, source } = self.caller;
+        mesh.send(&source, self.destination, self.request, self.marks).await
     }
 
     /// Makes the call and reads the 2xx answer's JSON.

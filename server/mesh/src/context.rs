@@ -1,6 +1,6 @@
-//! What one call hands to the calls it causes: correlation id and deadline.
+//! What one call hands to the calls it causes: correlation id, deadline, baggage.
 
-use crate::Request;
+use crate::{Request, baggage};
 use axum::extract::FromRequestParts;
 use http::{HeaderMap, HeaderName, HeaderValue, request::Parts};
 use std::{convert::Infallible, time::Duration};
@@ -21,13 +21,15 @@ pub struct CallContext {
     pub correlation_id: Option<String>,
     /// Nothing done for this request matters after it.
     pub deadline: Option<Instant>,
+    /// W3C Baggage, passed on as it came: the ids of faults travel in it.
+    pub(crate) baggage: Option<HeaderValue>,
 }
 
 impl CallContext {
     /// For work that no request asked for.
     #[must_use]
     pub fn detached(correlation_id: Option<String>) -> Self {
-        Self { correlation_id, deadline: None }
+        Self { correlation_id, ..Self::default() }
     }
 
     /// Reads the headers a mesh call carries. An unreadable correlation id counts as none.
@@ -41,7 +43,7 @@ impl CallContext {
         let deadline = text(&EXPECTED_TIMEOUT_MS)
             .and_then(|ms| ms.parse::<u32>().ok())
             .map(|ms| Instant::now() + Duration::from_millis(u64::from(ms)));
-        Self { correlation_id, deadline }
+        Self { correlation_id, deadline, baggage: baggage::of(headers) }
     }
 
     /// The sooner of this context's deadline and `timeout` from now.
@@ -54,6 +56,9 @@ impl CallContext {
         let value = self.correlation_id.as_deref().and_then(|id| HeaderValue::from_str(id).ok());
         if let Some(value) = value {
             request.headers_mut().insert(CORRELATION_ID, value);
+        }
+        if let Some(baggage) = &self.baggage {
+            request.headers_mut().insert(baggage::BAGGAGE, baggage.clone());
         }
     }
 }

@@ -1,9 +1,16 @@
 //! The deadline layer: a call ends when its deadline does, and the callee is told what is left.
 //!
+//! The sooner of the caller's deadline and the route's timeout holds, and it covers all tries.
 //! The time left travels as `x-envoy-expected-rq-timeout-ms`, so that nested calls inherit it.
 
-use crate::{MeshError, Request, Response, context::EXPECTED_TIMEOUT_MS};
-use futures::future::BoxFuture;
+use crate::{
+    MeshError, Request, Response,
+    context::EXPECTED_TIMEOUT_MS,
+    edge::Tally,
+    fault::Faults,
+    route::Routed,
+    stack::{MeshService, Reply, take_ready},
+};
 use http::HeaderValue;
 use std::{
     sync::Arc,
@@ -12,7 +19,8 @@ use std::{
 use tokio::time::Instant;
 use tower::{Layer, Service};
 
-/// When the call of this request must have ended; an extension set by the caller.
+/// When the call of this request must have ended; an extension set by the caller, and brought
+/// forward by the route's timeout.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline(pub(crate) Instant);
 
@@ -20,13 +28,16 @@ pub(crate) struct Deadline(pub(crate) Instant);
 #[derive(Clone, Debug)]
 pub(crate) struct DeadlineLayer {
     pub(crate) destination: Arc<str>,
+    /// Says on which routes timeouts are off while they have a fault.
+    pub(crate) faults: Faults,
+    pub(crate) tally: Arc<Tally>,
 }
 
 impl<S> Layer<S> for DeadlineLayer {
     type Service = Deadlined<S>;
 
     fn layer(&self, inner: S) -> Deadlined<S> {
-        Deadlined { inner, destination: self.destination.clone() }
+        Deadlined { inner, shared: self.clone() }
     }
 }
 
@@ -34,34 +45,41 @@ impl<S> Layer<S> for DeadlineLayer {
 #[derive(Clone, Debug)]
 pub(crate) struct Deadlined<S> {
     inner: S,
-    destination: Arc<str>,
+    shared: DeadlineLayer,
 }
 
-impl<S> Service<Request> for Deadlined<S>
-where
-    S: Service<Request, Response = Response, Error = MeshError> + Clone + Send + 'static,
-    S::Future: Send,
-{
+impl<S: MeshService> Service<Request> for Deadlined<S> {
     type Response = Response;
     type Error = MeshError;
-    type Future = BoxFuture<'static, Result<Response, MeshError>>;
+    type Future = Reply;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), MeshError>> {
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request) -> Self::Future {
-        let fresh = self.inner.clone();
-        let mut ready = std::mem::replace(&mut self.inner, fresh);
-        let Some(Deadline(deadline)) = request.extensions().get::<Deadline>().copied() else {
-            return Box::pin(ready.call(request));
+    fn call(&mut self, mut request: Request) -> Reply {
+        let mut ready = take_ready(&mut self.inner);
+        self.shared.tally.reach();
+        let now = Instant::now();
+        let extensions = request.extensions();
+        let asked = extensions.get::<Deadline>().map(|deadline| deadline.0);
+        let route = extensions.get::<Arc<Routed>>().and_then(|routed| routed.route.as_ref());
+        let route = route.filter(|route| !self.shared.faults.istio_faithful(route));
+        let routed = route.and_then(|route| route.timeout).map(|timeout| now + timeout);
+        let Some(deadline) = asked.into_iter().chain(routed).min() else {
+            return ready.call(request);
         };
-        let left = deadline.saturating_duration_since(Instant::now());
+        if asked != Some(deadline) {
+            request.extensions_mut().insert(Deadline(deadline));
+        }
+        let left = deadline.saturating_duration_since(now);
         let left_ms = u32::try_from(left.as_millis()).unwrap_or(u32::MAX);
         request.headers_mut().insert(EXPECTED_TIMEOUT_MS, HeaderValue::from(left_ms));
-        let destination = self.destination.clone();
+        let DeadlineLayer { destination, tally, .. } = self.shared.clone();
+        let reply = ready.call(request);
         Box::pin(async move {
-            tokio::time::timeout_at(deadline, ready.call(request)).await.unwrap_or_else(|_| {
+            tokio::time::timeout_at(deadline, reply).await.unwrap_or_else(|_| {
+                tally.act();
                 Err(MeshError::Deadline { destination: destination.as_ref().into() })
             })
         })

@@ -4,21 +4,55 @@
 //! The order of the layers is written once, in [`stack::LAYERS`]. The mesh makes spans; it keeps
 //! no metrics of its own (telemetry derives them from the spans) and knows no business rules.
 
+pub mod baggage;
+mod balance;
 pub mod breaker;
 mod call;
+mod changes;
+mod cluster;
 mod context;
 mod deadline;
+mod edge;
+mod endpoint;
 mod error;
+pub mod fault;
+mod flags;
+mod in_force;
+pub mod inbound;
+mod instance;
+mod journey;
+mod limits;
+pub mod mirror;
+pub mod outlier;
+mod partial;
+mod recent;
 mod registry;
+mod remote;
+mod replay;
+pub mod retry;
+mod route;
 mod server;
+mod share;
 mod span;
 pub mod stack;
 
 pub use breaker::{BreakerParams, BreakerStatus, BreakerTransition};
-pub use call::{CallError, Caller, Outbound, Problem};
+pub use call::{CallError, Caller, EXTERNAL_ADDRESS, Outbound, Problem};
+pub use changes::{Change, EjectionChange, InstanceChange};
 pub use context::{CORRELATION_ID, CallContext};
+pub use edge::{EdgeStatus, LayerCount};
 pub use error::MeshError;
+pub use flags::{Flag, Flags};
+pub use in_force::InForce;
+pub use instance::{Endpoint, EndpointStatus, Instance, Phase};
+pub use journey::{NAMESPACE, Source};
+pub use limits::{Limit, PoolStatus};
+pub use recent::{
+    Chosen, DryRun, Explanation, Probe, RECENT_MAX, RecentRequest, RouteChange, RuleHits, RuleLook,
+    explain,
+};
 pub use registry::Mesh;
+pub use route::{DestinationShare, RouteHits, matching::Condition};
 pub use server::serve;
 
 /// The one request type of the house.

@@ -1,167 +1,651 @@
-//! Who is reachable under which name, and the stack each caller uses to reach them.
+//! Who is reachable under which name, what is in force, and the stack each caller uses.
 
 use crate::{
-    BreakerParams, BreakerStatus, BreakerTransition, Caller, MeshError, Request, Response,
-    breaker::{Breaker, BreakerLayer},
+    BreakerParams, BreakerStatus, BreakerTransition, Caller, Change, EdgeStatus, Endpoint,
+    EndpointStatus, InForce, Instance, InstanceChange, MeshError, Phase, PoolStatus, Request,
+    Response, RouteHits, Source, baggage,
+    balance::{BalanceLayer, Balancer},
+    breaker::{Breaker, BreakerLayer, Breakers, Edge as BreakerEdge},
+    changes::Announcer,
+    cluster::{Cluster, Service},
     deadline::DeadlineLayer,
+    edge::Edge,
+    endpoint::Deliver,
+    fault::{FaultLayer, Faults, Position},
+    in_force::Snapshot,
+    inbound::{Inbound, InboundStats},
+    instance::Host,
+    journey::Journey,
+    limits::{LimitsLayer, Pool},
+    mirror::{MirrorLayer, Mirrors},
+    outlier::OutlierLayer,
+    recent::{DryRun, Explanation, Probe, Recent, RecentRequest, Recorded, explain},
+    retry::{RetryCounts, RetryLayer, RetryStats},
+    route::{Routed, Routing},
+    server::serve_as,
     span::SpanLayer,
     stack::{MeshService, Segment, Stack},
 };
+use arc_swap::ArcSwap;
 use axum::Router;
-use base::Clock;
-use futures::future::BoxFuture;
-use parking_lot::RwLock;
+use base::{Clock, IdSource};
+use istio::policy::Policy;
+use parking_lot::{Mutex, RwLock};
 use std::{
-    collections::BTreeMap,
-    convert::Infallible,
-    sync::Arc,
-    task::{Context, Poll},
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 use tokio::sync::broadcast;
-use tower::Service;
+use tower::{Layer as _, Service as _};
 
-/// Breaker transitions a slow listener may lag behind by before it loses the oldest.
-const TRANSITIONS_MAX: usize = 256;
+/// Revisions whose route counters are kept, the one in force among them.
+const REVISIONS_MAX: usize = 16;
+
+/// FNV-1a, 64 bits (RFC 9923): it only keeps purposes apart, and is the same on every machine.
+const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+/// See [`FNV_OFFSET`].
+const FNV_PRIME: u64 = 0x0000_0100_0000_01b3;
 
 /// The mesh. Clones are the same mesh.
 #[derive(Clone, Debug)]
 pub struct Mesh(Arc<Inner>);
 
+/// The mesh, for what the mesh owns itself.
+#[derive(Clone, Debug)]
+pub(crate) struct WeakMesh(Weak<Inner>);
+
+impl WeakMesh {
+    pub(crate) fn upgrade(&self) -> Option<Mesh> {
+        self.0.upgrade().map(Mesh)
+    }
+}
+
 #[derive(Debug)]
 struct Inner {
     clock: Clock,
-    breaker: BreakerParams,
-    endpoints: RwLock<BTreeMap<Arc<str>, Router>>,
-    routes: RwLock<BTreeMap<Ends, Route>>,
-    transitions: broadcast::Sender<BreakerTransition>,
+    seed: u64,
+    breakers: Breakers,
+    faults: Faults,
+    mirrors: Mirrors,
+    /// The callee's side of every instance, by service and instance.
+    inbounds: RwLock<BTreeMap<(Arc<str>, Arc<str>), Arc<Inbound>>>,
+    announcer: Announcer,
+    services: RwLock<BTreeMap<Arc<str>, Arc<Service>>>,
+    clusters: Mutex<HashMap<ClusterKey, Arc<Cluster>>>,
+    paths: RwLock<HashMap<PathKey, Arc<Path>>>,
+    edges: RwLock<BTreeMap<(Arc<str>, Arc<str>), Arc<Edge>>>,
+    in_force: ArcSwap<Snapshot>,
+    /// Snapshots of revisions that were replaced, newest first: their counters are still asked for.
+    replaced: Mutex<VecDeque<Arc<Snapshot>>>,
+    /// Requests since the start.
+    requests: AtomicU64,
+    recent: Recent,
+    hosts: AtomicU64,
 }
 
-/// Caller and destination.
-type Ends = (Arc<str>, Arc<str>);
+/// Service and subset.
+type ClusterKey = (Arc<str>, Option<Arc<str>>);
+/// Caller, service and subset.
+type PathKey = (Arc<str>, Arc<str>, Option<Arc<str>>);
 
-/// The stack from one caller to one destination, and the breaker in it.
-#[derive(Clone, Debug)]
-struct Route {
-    stack: Stack,
-    breaker: Arc<Breaker>,
+/// From one caller to one cluster: the stack below the route, and what is in it.
+#[derive(Debug)]
+pub(crate) struct Path {
+    pub(crate) stack: Stack,
+    pub(crate) edge: Arc<Edge>,
+    retries: Arc<RetryCounts>,
+    pool: Arc<Pool>,
 }
+
+// === impl Mesh: the configuration ===
 
 impl Mesh {
-    /// A mesh without services.
+    /// A mesh without services, with nothing configured, that draws from seed 0.
     #[must_use]
     pub fn new(clock: Clock, breaker: BreakerParams) -> Self {
-        let (transitions, _) = broadcast::channel(TRANSITIONS_MAX);
-        let (endpoints, routes) = (RwLock::default(), RwLock::default());
-        Self(Arc::new(Inner { clock, breaker, endpoints, routes, transitions }))
+        Self::seeded(clock, breaker, 0)
     }
 
-    /// Makes a service reachable under `name`, replacing what was there; calls in flight go on.
+    /// A mesh without services, with nothing configured. With the same seed and the same requests
+    /// it makes the same choices.
+    #[must_use]
+    pub fn seeded(clock: Clock, breaker: BreakerParams, seed: u64) -> Self {
+        let nothing = InForce { policy: Arc::default(), since_request: 1, at_us: clock.now_us() };
+        let announcer = Announcer::new();
+        Self(Arc::new(Inner {
+            breakers: Breakers::new(clock.clone(), breaker, announcer.clone()),
+            faults: Faults::new(clock.clone(), purpose_seed(seed, "faults")),
+            mirrors: Mirrors::new(clock.clone(), purpose_seed(seed, "mirrors")),
+            inbounds: RwLock::default(),
+            clock,
+            seed,
+            announcer,
+            services: RwLock::default(),
+            clusters: Mutex::default(),
+            paths: RwLock::default(),
+            edges: RwLock::default(),
+            in_force: ArcSwap::from_pointee(Snapshot::new(nothing, None)),
+            replaced: Mutex::default(),
+            requests: AtomicU64::new(0),
+            recent: Recent::default(),
+            hosts: AtomicU64::new(0),
+        }))
+    }
+
+    /// Puts a policy in force, whole: requests that begin from now on follow it, requests under way
+    /// end by the one they began with.
+    pub fn apply(&self, policy: Arc<Policy>) -> InForce {
+        let inner = &self.0;
+        // One at a time, so that no split is lost between two.
+        let mut replaced = inner.replaced.lock();
+        let previous = inner.in_force.load_full();
+        let in_force = InForce {
+            policy,
+            since_request: inner.requests.load(Ordering::SeqCst) + 1,
+            at_us: inner.clock.now_us(),
+        };
+        let snapshot = Arc::new(Snapshot::new(in_force.clone(), Some(&previous)));
+        inner.in_force.store(snapshot);
+        replaced.push_front(previous);
+        replaced.truncate(REVISIONS_MAX - 1);
+        drop(replaced);
+        self.forget_subsets(&in_force.policy);
+        inner.faults.follow(&in_force.policy);
+        inner.announcer.tell(Change::Policy {
+            revision: in_force.policy.revision,
+            since_request: in_force.since_request,
+            at_us: in_force.at_us,
+        });
+        in_force
+    }
+
+    /// What is in force, and since which request.
+    #[must_use]
+    pub fn in_force(&self) -> InForce {
+        self.0.in_force.load().in_force.clone()
+    }
+
+    /// Requests since the start.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        self.0.requests.load(Ordering::SeqCst)
+    }
+
+    /// Stacks, breakers and limits of subsets that no longer exist are not kept.
+    fn forget_subsets(&self, policy: &Policy) {
+        let known = |service: &Arc<str>, subset: &Option<Arc<str>>| {
+            let rule = policy.destinations.get(service);
+            subset.as_deref().is_none_or(|name| rule.is_some_and(|r| r.subset(name).is_some()))
+        };
+        self.0.paths.write().retain(|(_, service, subset), _| known(service, subset));
+        self.0.clusters.lock().retain(|(service, subset), _| known(service, subset));
+        self.0.breakers.retain(|edge| known(&edge.destination, &edge.subset));
+    }
+}
+
+// === impl Mesh: services and their instances ===
+
+impl Mesh {
+    /// Makes a service reachable under `name` as its instance `NAME-0` with `version=v1`, replacing
+    /// that instance if it was there; calls in flight go on.
     pub fn register(&self, name: &'static str, router: Router) {
-        self.0.endpoints.write().insert(name.into(), crate::serve(name, router));
+        let labels = Source::of(name).labels;
+        let endpoint = Endpoint::Router(router);
+        let instance = format!("{name}-0");
+        self.add_instance(Instance { service: name.into(), name: instance, labels, endpoint });
     }
 
-    /// Takes a service away: calls to it find [`MeshError::NoService`].
+    /// Adds an instance, in place of the one of the same name if there is one.
+    pub fn add_instance(&self, mut instance: Instance) {
+        if let Endpoint::Router(router) = instance.endpoint {
+            let inbound = self.inbound(&instance.service, &instance.name);
+            let served = serve_as(&instance.service, &instance.name, router, Some(inbound));
+            instance.endpoint = Endpoint::Router(served);
+        }
+        let id = self.0.hosts.fetch_add(1, Ordering::Relaxed);
+        let host = Arc::new(Host::new(id, instance, self.0.clock.now_us()));
+        let mut services = self.0.services.write();
+        let name = &host.service;
+        let service =
+            services.entry(name.clone()).or_insert_with(|| Arc::new(Service::new(name.clone())));
+        service.put(&host);
+        drop(services);
+        self.tell(&host.service, &host.name, "added");
+    }
+
+    /// Takes an instance away: nothing new goes to it, calls in flight go on. False if there is
+    /// none of that name.
+    pub fn remove_instance(&self, service: &str, instance: &str) -> bool {
+        let Some(service) = self.service(service) else { return false };
+        let removed = service.take(instance);
+        if removed {
+            self.0
+                .inbounds
+                .write()
+                .retain(|(of, name), _| *of != service.name || &**name != instance);
+            self.tell(&service.name, instance, "removed");
+        }
+        removed
+    }
+
+    /// Kills an instance: calls under way are cut, new ones find no connection. False if there is
+    /// none of that name.
+    pub fn kill(&self, service: &str, instance: &str) -> bool {
+        self.set_phase(service, instance, Phase::Killed, "killed")
+    }
+
+    /// Pauses an instance: it takes calls and does not answer. False if there is none of that name.
+    pub fn pause(&self, service: &str, instance: &str) -> bool {
+        self.set_phase(service, instance, Phase::Paused, "paused")
+    }
+
+    /// Resumes an instance that is paused, or starts one again that was killed. False if there is
+    /// none of that name.
+    pub fn restart(&self, service: &str, instance: &str) -> bool {
+        self.set_phase(service, instance, Phase::Ready, "ready")
+    }
+
+    fn set_phase(&self, service: &str, instance: &str, phase: Phase, word: &'static str) -> bool {
+        let Some(host) = self.service(service).and_then(|service| service.host(instance)) else {
+            return false;
+        };
+        if host.set(phase, self.0.clock.now_us()) {
+            self.tell(&host.service, &host.name, word);
+        }
+        true
+    }
+
+    fn tell(&self, service: &Arc<str>, instance: &str, state: &'static str) {
+        let at_us = self.0.clock.now_us();
+        let (service, instance) = (service.clone(), instance.into());
+        let change = InstanceChange { service, instance, state, at_us };
+        self.0.announcer.tell(Change::Instance(change));
+    }
+
+    /// Takes a service away with all its instances: calls to it find [`MeshError::NoService`].
     pub fn deregister(&self, name: &str) {
-        self.0.endpoints.write().remove(name);
+        self.0.services.write().remove(name);
+        self.0.clusters.lock().retain(|(service, _), _| &**service != name);
+        self.0.paths.write().retain(|(_, service, _), _| &**service != name);
+        self.0.breakers.retain(|edge| &*edge.destination != name);
+        self.0.inbounds.write().retain(|(service, _), _| &**service != name);
+    }
+
+    /// The callee's side of a new instance.
+    fn inbound(&self, service: &str, instance: &str) -> Arc<Inbound> {
+        let key: (Arc<str>, Arc<str>) = (service.into(), instance.into());
+        let seed = purpose_seed(self.0.seed, instance);
+        let inbound = Inbound::new(self.0.clock.clone(), key.0.clone(), key.1.clone(), seed);
+        let inbound = Arc::new(inbound);
+        self.0.inbounds.write().insert(key, inbound.clone());
+        inbound
     }
 
     /// Services that can be reached.
     #[must_use]
     pub fn services(&self) -> Vec<Arc<str>> {
-        self.0.endpoints.read().keys().cloned().collect()
+        self.0.services.read().keys().cloned().collect()
     }
 
-    /// What the service `name` makes its calls with.
-    #[must_use]
-    pub fn caller(&self, name: &'static str) -> Caller {
-        Caller::new(self.clone(), name)
+    fn service(&self, name: &str) -> Option<Arc<Service>> {
+        self.0.services.read().get(name).cloned()
     }
+}
 
+// === impl Mesh: what is seen ===
+
+impl Mesh {
     /// Every breaker, as it is now.
     #[must_use]
     pub fn breakers(&self) -> Vec<BreakerStatus> {
-        self.0.routes.read().values().map(|route| route.breaker.status()).collect()
+        self.0.breakers.all()
+    }
+
+    /// To force, reset and change breakers.
+    #[must_use]
+    pub fn breaker_control(&self) -> &Breakers {
+        &self.0.breakers
+    }
+
+    /// Faults: what is injected, and the commands that begin and end it.
+    #[must_use]
+    pub fn faults(&self) -> &Faults {
+        &self.0.faults
+    }
+
+    /// Mirroring: its counters, and the answers that differ.
+    #[must_use]
+    pub fn mirrors(&self) -> &Mirrors {
+        &self.0.mirrors
+    }
+
+    /// What the callee's side of every instance let in and refused.
+    #[must_use]
+    pub fn inbound_stats(&self) -> Vec<InboundStats> {
+        self.0.inbounds.read().values().map(|inbound| inbound.stats()).collect()
+    }
+
+    /// Retries of every caller and cluster.
+    #[must_use]
+    pub fn retries(&self) -> Vec<RetryStats> {
+        let paths = self.0.paths.read();
+        let stats = |(key, path): (&PathKey, &Arc<Path>)| {
+            let (caller, destination, subset) = key.clone();
+            RetryStats { caller, destination, subset, ..path.retries.stats() }
+        };
+        paths.iter().map(stats).collect()
     }
 
     /// Breaker transitions from now on.
     #[must_use]
     pub fn transitions(&self) -> broadcast::Receiver<BreakerTransition> {
-        self.0.transitions.subscribe()
+        self.0.announcer.breakers()
     }
 
-    /// Sends a request through the stack from `caller` to `destination`.
+    /// All changes from now on, breaker transitions among them.
+    #[must_use]
+    pub fn changes(&self) -> broadcast::Receiver<Change> {
+        self.0.announcer.changes()
+    }
+
+    /// What each layer did on every edge, in stack order.
+    #[must_use]
+    pub fn edges(&self) -> Vec<EdgeStatus> {
+        self.0.edges.read().values().map(|edge| edge.status()).collect()
+    }
+
+    /// Every instance of every service, as it is now.
+    #[must_use]
+    pub fn endpoints(&self) -> Vec<EndpointStatus> {
+        let services: Vec<_> = self.0.services.read().values().cloned().collect();
+        let clusters: Vec<_> = self.0.clusters.lock().values().cloned().collect();
+        let in_force = self.0.in_force.load();
+        let now_us = self.0.clock.now_us();
+        let mut endpoints = Vec::new();
+        for service in &services {
+            let own = || clusters.iter().filter(|cluster| Arc::ptr_eq(&cluster.service, service));
+            for cluster in own() {
+                cluster.advance(cluster.outlier(in_force.policy()));
+            }
+            for host in service.hosts().iter() {
+                let mut endpoint = EndpointStatus::of(host, now_us);
+                for cluster in own() {
+                    endpoint.add(cluster.standing(host, cluster.outlier(in_force.policy())));
+                }
+                endpoints.push(endpoint);
+            }
+        }
+        endpoints
+    }
+
+    /// Makes up for the sweeps of outlier detection that are due, so that endpoints return, and are
+    /// told of, although nobody calls them. To be called about once a second.
+    pub fn sweep(&self) {
+        let clusters: Vec<_> = self.0.clusters.lock().values().cloned().collect();
+        let in_force = self.0.in_force.load();
+        for cluster in clusters {
+            cluster.advance(cluster.outlier(in_force.policy()));
+        }
+    }
+
+    /// The limits of every caller and cluster.
+    #[must_use]
+    pub fn pools(&self) -> Vec<PoolStatus> {
+        let paths = self.0.paths.read();
+        let status = |(key, path): (&PathKey, &Arc<Path>)| {
+            let (caller, destination, subset) = key.clone();
+            PoolStatus { caller, destination, subset, ..path.pool.status() }
+        };
+        paths.iter().map(status).collect()
+    }
+
+    /// How often each rule was hit, by revision, the newest first.
+    #[must_use]
+    pub fn route_hits(&self) -> Vec<RouteHits> {
+        let replaced = self.0.replaced.lock();
+        let now = self.0.in_force.load_full();
+        let all = [now].into_iter().chain(replaced.iter().cloned());
+        all.flat_map(|snapshot| snapshot.hits()).collect()
+    }
+}
+
+// === impl Mesh: questions about rules ===
+
+impl Mesh {
+    /// The last requests, the newest first; those that only look are not among them.
+    #[must_use]
+    pub fn recent(&self, most: usize) -> Vec<RecentRequest> {
+        self.0.recent.outlines(most)
+    }
+
+    /// What the last requests would do under another policy.
+    #[must_use]
+    pub fn dry_run(&self, policy: &Policy) -> DryRun {
+        self.0.recent.dry_run(self.0.in_force.load().policy(), policy)
+    }
+
+    /// Which rule in force a request would hit.
+    #[must_use]
+    pub fn explain(&self, probe: &Probe) -> Explanation {
+        explain(self.0.in_force.load().policy(), probe)
+    }
+}
+
+// === impl Mesh: calls ===
+
+impl Mesh {
+    /// What the service `name` makes its calls with.
+    #[must_use]
+    pub fn caller(&self, name: &'static str) -> Caller {
+        self.caller_from(Source::of(name))
+    }
+
+    /// What a workload makes its calls with: its labels are what `sourceLabels` see.
+    #[must_use]
+    pub fn caller_from(&self, source: Source) -> Caller {
+        Caller::new(self.clone(), source)
+    }
+
+    /// Sends a request on its journey.
     pub(crate) async fn send(
         &self,
-        caller: &str,
-        destination: &str,
+        source: &Arc<Source>,
+        called: &str,
         request: Request,
+        marks: Marks,
     ) -> Result<Response, MeshError> {
-        let mut stack = self.route(caller, destination)?.stack;
+        let known = self.0.services.read().get_key_value(called).map(|(name, _)| name.clone());
+        let called = known.unwrap_or_else(|| called.into());
+        let journey = Journey::new(source.clone(), called, marks.ingress, marks.look);
+        for fault in baggage::fault_ids(request.headers()) {
+            journey.met(fault);
+        }
+        let mut request = request;
+        request.extensions_mut().insert(Arc::new(journey));
+        let mut stack = self.outer().build();
         std::future::poll_fn(|cx| stack.poll_ready(cx)).await?;
         stack.call(request).await
     }
 
-    fn route(&self, caller: &str, destination: &str) -> Result<Route, MeshError> {
-        let key: Ends = (caller.into(), destination.into());
-        if let Some(route) = self.0.routes.read().get(&key) {
-            return Ok(route.clone());
+    /// The snapshot a request keeps to its end; the request is counted, and what routing sees of
+    /// it is noted.
+    pub(crate) fn begin(
+        &self,
+        journey: &Journey,
+        request: &Request,
+    ) -> (Arc<Snapshot>, Option<Recorded>) {
+        if journey.look {
+            return (self.0.in_force.load_full(), None);
         }
-        if !self.0.endpoints.read().contains_key(destination) {
-            // Nothing is kept for names that were never registered: they may come from outside.
-            return Err(MeshError::NoService { destination: destination.into() });
-        }
-        let mut routes = self.0.routes.write();
-        Ok(routes.entry(key.clone()).or_insert_with(|| self.build(key)).clone())
+        let number = self.0.requests.fetch_add(1, Ordering::SeqCst) + 1;
+        let snapshot = self.0.in_force.load_full();
+        (snapshot, Some(Recorded::new(number, self.0.clock.now_us(), journey, request)))
     }
 
-    fn build(&self, ends: Ends) -> Route {
-        let (segment, breaker) = self.segment(ends);
-        Route { stack: segment.erase(), breaker }
+    /// Keeps a request that is over among the last ones.
+    pub(crate) fn remember(&self, recorded: Recorded) {
+        self.0.recent.push(recorded);
     }
 
-    /// The layers in the order of [`crate::stack::LAYERS`], and the breaker among them.
-    fn segment(&self, (caller, destination): Ends) -> (Segment<impl MeshService>, Arc<Breaker>) {
-        let ends = (caller.clone(), destination.clone());
-        let inner = &self.0;
-        let transitions = inner.transitions.clone();
-        let breaker = Arc::new(Breaker::new(ends, inner.breaker, inner.clock.clone(), transitions));
-        let endpoint = Endpoint { mesh: self.clone(), destination: destination.clone() };
-        let segment = Segment::new("endpoint", endpoint)
-            .wrap("breaker", &BreakerLayer(breaker.clone()))
-            .wrap("deadline", &DeadlineLayer { destination: destination.clone() })
-            .wrap("span", &SpanLayer { caller, destination });
-        (segment, breaker)
+    /// Random choices for one purpose, drawn from a sequence of its own: what happens elsewhere
+    /// in the mesh does not change them.
+    pub(crate) fn dice(&self, purpose: &str) -> IdSource {
+        IdSource::seeded(purpose_seed(self.0.seed, purpose))
+    }
+
+    /// The edge from a caller to a service.
+    pub(crate) fn edge(&self, caller: &Arc<str>, destination: &Arc<str>) -> Arc<Edge> {
+        let key = (caller.clone(), destination.clone());
+        if let Some(edge) = self.0.edges.read().get(&key) {
+            return edge.clone();
+        }
+        let edge = || Arc::new(Edge::new(caller.clone(), destination.clone()));
+        self.0.edges.write().entry(key).or_insert_with(edge).clone()
+    }
+
+    /// The stack of a caller for where its request goes.
+    ///
+    /// # Errors
+    /// [`MeshError::NoService`]; nothing is kept for names that were never registered, for they
+    /// may come from outside.
+    pub(crate) fn path(&self, caller: &Arc<str>, routed: &Routed) -> Result<Arc<Path>, MeshError> {
+        let key = (caller.clone(), routed.destination.clone(), routed.subset.clone());
+        if let Some(path) = self.0.paths.read().get(&key) {
+            return Ok(path.clone());
+        }
+        let Some(service) = self.service(&routed.destination) else {
+            return Err(MeshError::NoService { destination: routed.destination.to_string() });
+        };
+        let mut paths = self.0.paths.write();
+        let path = paths.entry(key).or_insert_with_key(|(caller, _, subset)| {
+            Arc::new(self.lay(caller, self.cluster(service, subset.as_ref())))
+        });
+        Ok(path.clone())
+    }
+
+    fn cluster(&self, service: Arc<Service>, subset: Option<&Arc<str>>) -> Arc<Cluster> {
+        let key = (service.name.clone(), subset.cloned());
+        let mut clusters = self.0.clusters.lock();
+        let cluster = clusters.entry(key).or_insert_with(|| {
+            let (clock, announcer) = (self.0.clock.clone(), self.0.announcer.clone());
+            Arc::new(Cluster::new(service, subset.cloned(), clock, announcer))
+        });
+        cluster.clone()
+    }
+
+    fn lay(&self, caller: &Arc<str>, cluster: Arc<Cluster>) -> Path {
+        let edge = self.edge(caller, &cluster.service.name);
+        let (destination, subset) = (cluster.service.name.clone(), cluster.subset.clone());
+        let ends = BreakerEdge { caller: caller.clone(), destination, subset };
+        let breaker = self.0.breakers.breaker(ends);
+        let (retries, pool) = (Arc::new(RetryCounts::default()), Arc::new(Pool::default()));
+        let parts = Parts {
+            edge: &edge,
+            cluster: &cluster,
+            breaker: &breaker,
+            retries: &retries,
+            pool: &pool,
+        };
+        let stack = self.inner(&parts).build();
+        Path { stack, edge, retries, pool }
+    }
+
+    /// The layers above the decision where a call goes.
+    fn outer(&self) -> Segment<impl MeshService + use<>> {
+        Segment::new("route", Routing(self.clone())).wrap("span", &SpanLayer)
+    }
+
+    /// The layers below it, in the order of [`crate::stack::LAYERS`], a seam after at most six.
+    fn inner(&self, parts: &Parts<'_>) -> Segment<Stack> {
+        let Parts { edge, cluster, breaker, retries, pool } = *parts;
+        let clock = self.0.clock.clone();
+        let destination = cluster.service.name.clone();
+        let balancer = format!("balance {} {}", edge.caller(), cluster.label());
+        let deliver = Deliver { clock: clock.clone(), tally: edge.tally("endpoint") };
+        let outlier = OutlierLayer { cluster: cluster.clone(), tally: edge.tally("outlier") };
+        let at_instance = self.fault_layer(parts, Position::Instance).layer(deliver);
+        let tries = Segment::new("endpoint", at_instance)
+            .wrap("outlier", &outlier)
+            .wrap(
+                "balance",
+                &BalanceLayer {
+                    cluster: cluster.clone(),
+                    balancer: Arc::new(Balancer::new(self.dice(&balancer))),
+                    clock: clock.clone(),
+                    tally: edge.tally("balance"),
+                },
+            )
+            .wrap(
+                "limits",
+                &LimitsLayer {
+                    pool: pool.clone(),
+                    cluster: cluster.clone(),
+                    tally: edge.tally("limits"),
+                },
+            )
+            .wrap("fault", &self.fault_layer(parts, Position::Try))
+            .erase();
+        let faults = self.0.faults.clone();
+        tries
+            .wrap(
+                "retry",
+                &RetryLayer {
+                    destination: destination.clone(),
+                    pool: pool.clone(),
+                    counts: retries.clone(),
+                    dice: self.dice(&format!("retry {} {}", edge.caller(), cluster.label())),
+                    faults: faults.clone(),
+                    tally: edge.tally("retry"),
+                },
+            )
+            .wrap(
+                "mirror",
+                &MirrorLayer {
+                    mirrors: self.0.mirrors.clone(),
+                    mesh: WeakMesh(Arc::downgrade(&self.0)),
+                    tally: edge.tally("mirror"),
+                },
+            )
+            .wrap(
+                "breaker",
+                &BreakerLayer { breaker: breaker.clone(), tally: edge.tally("breaker") },
+            )
+            .wrap("deadline", &DeadlineLayer { destination, faults, tally: edge.tally("deadline") })
+            .erase()
+    }
+
+    fn fault_layer(&self, parts: &Parts<'_>, position: Position) -> FaultLayer {
+        let (faults, label) = (self.0.faults.clone(), parts.cluster.label().into());
+        FaultLayer { faults, position, label, tally: parts.edge.tally("fault") }
     }
 }
 
-/// Brings a call to the router that is registered now.
-#[derive(Clone, Debug)]
-struct Endpoint {
-    mesh: Mesh,
-    destination: Arc<str>,
+/// What the stack from a caller to a cluster is made of.
+#[derive(Clone, Copy)]
+struct Parts<'a> {
+    edge: &'a Arc<Edge>,
+    cluster: &'a Arc<Cluster>,
+    breaker: &'a Arc<Breaker>,
+    retries: &'a Arc<RetryCounts>,
+    pool: &'a Arc<Pool>,
 }
 
-impl Service<Request> for Endpoint {
-    type Response = Response;
-    type Error = MeshError;
-    type Future = BoxFuture<'static, Result<Response, MeshError>>;
+/// A seed of its own for each purpose.
+fn purpose_seed(seed: u64, purpose: &str) -> u64 {
+    let hash = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(FNV_PRIME);
+    seed ^ purpose.bytes().fold(FNV_OFFSET, hash)
+}
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), MeshError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request) -> Self::Future {
-        let router = self.mesh.0.endpoints.read().get(&self.destination).cloned();
-        let destination = self.destination.clone();
-        Box::pin(async move {
-            let Some(mut router) = router else {
-                return Err(MeshError::NoService { destination: destination.as_ref().into() });
-            };
-            // A router is always ready.
-            let answered: Result<Response, Infallible> = router.call(request).await;
-            Ok(answered.unwrap_or_else(|never| match never {}))
-        })
-    }
+/// What kind of call it is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Marks {
+    /// It came from outside.
+    pub(crate) ingress: bool,
+    /// It only looks.
+    pub(crate) look: bool,
 }
 
 #[cfg(test)]
@@ -172,8 +656,22 @@ mod tests {
     #[test]
     fn the_stack_is_the_list_of_layers() {
         let mesh = Mesh::new(Clock::system(), BreakerParams::default());
-        let (segment, _) = mesh.segment(("a".into(), "b".into()));
+        mesh.register("b", Router::new());
+        let service = mesh.service("b").unwrap();
+        let cluster = mesh.cluster(service, None);
+        let edge = mesh.edge(&"a".into(), &"b".into());
+        let ends = BreakerEdge { caller: "a".into(), destination: "b".into(), subset: None };
+        let breaker = mesh.0.breakers.breaker(ends);
+        let (retries, pool) = (Arc::default(), Arc::default());
+        let parts = Parts {
+            edge: &edge,
+            cluster: &cluster,
+            breaker: &breaker,
+            retries: &retries,
+            pool: &pool,
+        };
+        let (outer, inner) = (mesh.outer(), mesh.inner(&parts));
         let listed: Vec<_> = LAYERS.iter().map(|layer| layer.name).collect();
-        assert_eq!(segment.names(), listed);
+        assert_eq!([outer.names(), inner.names()].concat(), listed);
     }
 }

@@ -4,7 +4,8 @@
 use crate::{
     Request, Response,
     context::CORRELATION_ID,
-    span::{CALLER, read_context},
+    inbound::Inbound,
+    span::{CALLER, faults, read_context},
 };
 use axum::{
     Router,
@@ -15,11 +16,27 @@ use http::HeaderMap;
 use std::sync::Arc;
 use tracing::{Instrument, Span, field::Empty};
 
-/// Wraps the router of the service `name` so that it can be registered with a mesh.
+/// Wraps the router of the service `name` as a mesh does, for one that is reached without a mesh.
 pub fn serve(name: &'static str, router: Router) -> Router {
-    let service: Arc<str> = name.into();
+    serve_as(name, name, router, None)
+}
+
+/// Wraps the router of one instance of a service.
+pub(crate) fn serve_as(
+    service: &str,
+    instance: &str,
+    router: Router,
+    inbound: Option<Arc<Inbound>>,
+) -> Router {
+    let router = match inbound {
+        Some(inbound) => {
+            router.layer(from_fn(move |request, next| enter(inbound.clone(), request, next)))
+        }
+        None => router,
+    };
+    let (service, instance): (Arc<str>, Arc<str>) = (service.into(), instance.into());
     router.layer(from_fn(move |request: Request, next: Next| {
-        let span = server_span(&service, &request);
+        let span = server_span(&service, &instance, &request);
         async move {
             let outcome =
                 futures::FutureExt::catch_unwind(std::panic::AssertUnwindSafe(next.run(request)));
@@ -37,6 +54,18 @@ pub fn serve(name: &'static str, router: Router) -> Router {
     }))
 }
 
+/// What the callee's side enforces, inside the span, so that refusals are on it.
+async fn enter(inbound: Arc<Inbound>, mut request: Request, next: Next) -> Response {
+    match inbound.enter(&mut request) {
+        Ok(entered) => {
+            let mut response = next.run(request).await;
+            entered.describe(&mut response);
+            response
+        }
+        Err(refused) => refused,
+    }
+}
+
 fn panicked() -> Response {
     tracing::error!("the handler panicked");
     let mut response = Response::new(axum::body::Body::empty());
@@ -48,7 +77,7 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-fn server_span(service: &str, request: &Request) -> Span {
+fn server_span(service: &str, instance: &str, request: &Request) -> Span {
     let headers = request.headers();
     let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
     let message = text(headers, "ce-type");
@@ -64,12 +93,14 @@ fn server_span(service: &str, request: &Request) -> Span {
         otel.kind = kind,
         otel.status_code = Empty,
         service.name = service,
+        service.instance.id = instance,
         mesh.caller = headers.get(CALLER).and_then(|v| v.to_str().ok()),
         http.request.method = request.method().as_str(),
         http.route = route,
         url.path = request.uri().path(),
         http.response.status_code = Empty,
         error.r#type = Empty,
+        vitrine.fault.id = faults(headers),
         order.id = Empty,
         transaction.id = Empty,
         saga.compensation = Empty,

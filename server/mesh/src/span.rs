@@ -2,9 +2,14 @@
 //! OpenTelemetry semantic conventions for HTTP and messaging; W3C trace context goes out with the
 //! call.
 
-use crate::{MeshError, Request, Response, call::Tags};
+use crate::{
+    Flag, MeshError, Request, Response, baggage,
+    call::Tags,
+    fault,
+    journey::Journey,
+    stack::{MeshService, Reply, take_ready},
+};
 use base::TraceContext;
-use futures::future::BoxFuture;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::{
     sync::Arc,
@@ -16,18 +21,15 @@ use tracing::{Instrument, Span, field::Empty};
 /// Who called; read by the server span of the callee.
 pub(crate) const CALLER: HeaderName = HeaderName::from_static("x-vitrine-caller");
 
-/// Makes [`Spanned`] services for calls from one caller to one destination.
-#[derive(Clone, Debug)]
-pub(crate) struct SpanLayer {
-    pub(crate) caller: Arc<str>,
-    pub(crate) destination: Arc<str>,
-}
+/// Makes [`Spanned`] services.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SpanLayer;
 
 impl<S> Layer<S> for SpanLayer {
     type Service = Spanned<S>;
 
     fn layer(&self, inner: S) -> Spanned<S> {
-        Spanned { inner, names: self.clone() }
+        Spanned { inner }
     }
 }
 
@@ -35,39 +37,36 @@ impl<S> Layer<S> for SpanLayer {
 #[derive(Clone, Debug)]
 pub(crate) struct Spanned<S> {
     inner: S,
-    names: SpanLayer,
 }
 
-impl<S> Service<Request> for Spanned<S>
-where
-    S: Service<Request, Response = Response, Error = MeshError> + Clone + Send + 'static,
-    S::Future: Send,
-{
+impl<S: MeshService> Service<Request> for Spanned<S> {
     type Response = Response;
     type Error = MeshError;
-    type Future = BoxFuture<'static, Result<Response, MeshError>>;
+    type Future = Reply;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), MeshError>> {
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request) -> Self::Future {
-        let fresh = self.inner.clone();
-        let mut ready = std::mem::replace(&mut self.inner, fresh);
-        if let Ok(caller) = HeaderValue::from_str(&self.names.caller) {
+    fn call(&mut self, mut request: Request) -> Reply {
+        let mut ready = take_ready(&mut self.inner);
+        let Some(journey) = Journey::of(&request).cloned() else { return ready.call(request) };
+        if let Ok(caller) = HeaderValue::from_str(&journey.source.service) {
             request.headers_mut().insert(CALLER, caller);
         }
         let tags = request.extensions_mut().remove::<Tags>().unwrap_or_default();
-        if tags.ingress {
+        if journey.ingress {
             // The caller is outside and makes its own span, if any: its context is passed on.
-            return Box::pin(ready.call(request));
+            return ready.call(request);
         }
-        let span = self.names.span(&request, &tags);
+        let span = span(&request, &journey, &tags);
         write_context(&TraceContext::of(&span), request.headers_mut());
+        let mut end = End { span: span.clone(), journey, over: false };
         Box::pin(
             async move {
                 let outcome = ready.call(request).await;
-                record(&Span::current(), &outcome);
+                end.over = true;
+                record(&end.span, &outcome);
                 outcome
             }
             .instrument(span),
@@ -75,40 +74,75 @@ where
     }
 }
 
-impl SpanLayer {
-    fn span(&self, request: &Request, tags: &Tags) -> Span {
-        let method = request.method().as_str();
-        let (kind, name) = match &tags.message_type {
-            Some(message) => ("producer", format!("send {message}")),
-            None => (
-                "client",
-                format!("{method} {}", tags.route.as_deref().unwrap_or("")).trim_end().to_owned(),
-            ),
-        };
-        let span = tracing::info_span!(
-            target: "vitrine::mesh",
-            "call",
-            otel.name = name,
-            otel.kind = kind,
-            otel.status_code = Empty,
-            otel.status_description = Empty,
-            service.name = %self.caller,
-            server.address = %self.destination,
-            http.request.method = method,
-            url.path = request.uri().path(),
-            http.response.status_code = Empty,
-            error.r#type = Empty,
-            order.id = tags.order_id,
-            transaction.id = tags.transaction_id,
-            messaging.message.id = tags.message_id,
-            messaging.destination.name = tags.message_type,
-            messaging.system = tags.message_type.as_ref().map(|_| "vitrine"),
-        );
-        if let Some(parent) = &tags.parent {
-            parent.adopt(&span);
+/// Puts on the span what happened to the call, also when the caller went away before its end.
+struct End {
+    span: Span,
+    journey: Arc<Journey>,
+    over: bool,
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        if !self.over {
+            self.journey.add(Flag::DownstreamDisconnect);
         }
-        span
+        let flags = self.journey.flags();
+        if !flags.is_empty() {
+            self.span.record("mesh.response_flags", tracing::field::display(flags));
+        }
+        if let Some(instance) = self.journey.instance() {
+            self.span.record("mesh.instance", &*instance);
+        }
+        let faults = self.journey.faults();
+        if !faults.is_empty() {
+            self.span.record("vitrine.fault.id", fault::text(&faults));
+        }
+        let tries = self.journey.tries();
+        if tries > 1 {
+            self.span.record("mesh.tries", tries);
+        }
     }
+}
+
+fn span(request: &Request, journey: &Journey, tags: &Tags) -> Span {
+    let method = request.method().as_str();
+    let (kind, name) = match &tags.message_type {
+        Some(message) => ("producer", format!("send {message}")),
+        None => (
+            "client",
+            format!("{method} {}", tags.route.as_deref().unwrap_or("")).trim_end().to_owned(),
+        ),
+    };
+    let span = tracing::info_span!(
+        target: "vitrine::mesh",
+        "call",
+        otel.name = name,
+        otel.kind = kind,
+        otel.status_code = Empty,
+        otel.status_description = Empty,
+        service.name = %journey.source.service,
+        server.address = %journey.called,
+        http.request.method = method,
+        url.path = request.uri().path(),
+        http.response.status_code = Empty,
+        error.r#type = Empty,
+        order.id = tags.order_id,
+        transaction.id = tags.transaction_id,
+        messaging.message.id = tags.message_id,
+        messaging.destination.name = tags.message_type,
+        messaging.system = tags.message_type.as_ref().map(|_| "vitrine"),
+        mesh.revision = Empty,
+        mesh.route = Empty,
+        mesh.subset = Empty,
+        mesh.instance = Empty,
+        mesh.tries = Empty,
+        mesh.response_flags = Empty,
+        vitrine.fault.id = Empty,
+    );
+    if let Some(parent) = &tags.parent {
+        parent.adopt(&span);
+    }
+    span
 }
 
 fn record(span: &Span, outcome: &Result<Response, MeshError>) {
@@ -144,4 +178,10 @@ pub(crate) fn read_context(headers: &HeaderMap) -> TraceContext {
     let text =
         |name| headers.get(name).and_then(|v: &HeaderValue| v.to_str().ok()).map(str::to_owned);
     TraceContext { traceparent: text("traceparent"), tracestate: text("tracestate") }
+}
+
+/// The faults that a request has met on its way here, for the span of its callee.
+pub(crate) fn faults(headers: &HeaderMap) -> Option<String> {
+    let ids = baggage::fault_ids(headers);
+    (!ids.is_empty()).then(|| fault::text(&ids))
 }

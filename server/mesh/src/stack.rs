@@ -1,10 +1,15 @@
 //! The layers a call passes, outer to inner, written once: the list here is the stack.
 
 use crate::{MeshError, Request, Response};
+use futures::future::BoxFuture;
 use tower::{Layer, Service, util::BoxCloneSyncService};
 
 /// A whole stack, erased.
 pub type Stack = BoxCloneSyncService<Request, Response, MeshError>;
+
+/// What every layer answers with. One type for all, so that a layer without policy hands on the
+/// future it was given and costs nothing.
+pub type Reply = BoxFuture<'static, Result<Response, MeshError>>;
 
 /// One layer of the stack and why it stands where it does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,26 +20,44 @@ pub struct LayerInfo {
     pub reason: &'static str,
 }
 
+const fn layer(name: &'static str, reason: &'static str) -> LayerInfo {
+    LayerInfo { name, reason }
+}
+
 /// Outer to inner.
-pub const LAYERS: [LayerInfo; 4] = [
-    LayerInfo {
-        name: "span",
-        reason: "outermost, so that whatever happens to a call, refusals too, is on its span",
-    },
-    LayerInfo {
-        name: "deadline",
-        reason: "outside everything that may take time, so that one deadline covers all of it",
-    },
-    LayerInfo {
-        name: "breaker",
-        reason: "inside the deadline, so that a call cut by it counts as a failure",
-    },
-    LayerInfo { name: "endpoint", reason: "innermost: the service itself" },
+pub const LAYERS: [LayerInfo; 11] = [
+    layer("span", "outermost, so that whatever happens to a call, refusals too, is on its span"),
+    layer(
+        "route",
+        "before everything that depends on where the call goes: takes the policy once, and draws \
+         the split once, so that retries stay in the subset",
+    ),
+    layer("deadline", "outside everything that may take time, so that one deadline covers all"),
+    layer(
+        "breaker",
+        "the application's own: outside the retries, because the application sees one outcome per \
+         call, and outside the faults, because it sees an injected abort; inside the deadline, so \
+         that a call cut by it counts as a failure",
+    ),
+    layer(
+        "mirror",
+        "once per request and not per try, and inside the breaker: what is refused is not copied",
+    ),
+    layer("retry", "around all that one try passes, so that each try has its own luck"),
+    layer(
+        "fault",
+        "per try, so that faults compose with retries and deadline; faults of one instance are \
+         injected again behind the balancer",
+    ),
+    layer("limits", "per try, after an injected delay: a limit counts what goes to the service"),
+    layer("balance", "per try, so that a retry may go to another endpoint of the same subset"),
+    layer("outlier", "outside the endpoint that was chosen, so that it sees what came from there"),
+    layer("endpoint", "innermost: the instance itself"),
 ];
 
 /// What every layer of the stack is and wraps.
 pub(crate) trait MeshService:
-    Service<Request, Response = Response, Error = MeshError, Future: Send>
+    Service<Request, Response = Response, Error = MeshError, Future = Reply>
     + Clone
     + Send
     + Sync
@@ -43,12 +66,18 @@ pub(crate) trait MeshService:
 }
 
 impl<S> MeshService for S where
-    S: Service<Request, Response = Response, Error = MeshError, Future: Send>
+    S: Service<Request, Response = Response, Error = MeshError, Future = Reply>
         + Clone
         + Send
         + Sync
         + 'static
 {
+}
+
+/// Takes the readied service out of its place and leaves a clone, which is not ready.
+pub(crate) fn take_ready<S: Clone>(place: &mut S) -> S {
+    let fresh = place.clone();
+    std::mem::replace(place, fresh)
 }
 
 /// A stack under construction, inner to outer, that remembers the names of its layers.
@@ -78,7 +107,12 @@ impl<S> Segment<S> {
 }
 
 impl<S: MeshService> Segment<S> {
-    pub(crate) fn erase(self) -> Stack {
-        BoxCloneSyncService::new(self.service)
+    /// A seam: the type of what is inside ends here.
+    pub(crate) fn erase(self) -> Segment<Stack> {
+        Segment { service: BoxCloneSyncService::new(self.service), names: self.names }
+    }
+
+    pub(crate) fn build(self) -> S {
+        self.service
     }
 }

@@ -1,132 +1,45 @@
-//! The breaker as a tower layer: asks the state machine before a call, tells it the outcome after.
+//! The breakers as a tower layer: asks one before a call, tells it the outcome after.
 
-use super::state::{Admission, BreakerEvent, BreakerParams, BreakerState};
-use crate::{MeshError, Request, Response, call::Ingress, deadline::Deadline};
-use base::Clock;
-use futures::future::BoxFuture;
-use parking_lot::Mutex;
+use super::{
+    machine::{Breaker, Passage},
+    window::Cause,
+};
+use crate::{
+    MeshError, Request, Response,
+    deadline::Deadline,
+    edge::Tally,
+    journey::Journey,
+    mirror::Mirrored,
+    span::read_context,
+    stack::{MeshService, Reply, take_ready},
+};
 use std::{
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
-use tokio::{sync::broadcast, time::Instant};
+use tokio::time::Instant;
 use tower::{Layer, Service};
-
-/// A breaker changed state.
-#[derive(Clone, Debug)]
-pub struct BreakerTransition {
-    /// Whose breaker it is.
-    pub caller: Arc<str>,
-    /// For calls to whom.
-    pub destination: Arc<str>,
-    /// When, microseconds since the epoch.
-    pub at_us: i64,
-    /// The state it left.
-    pub from: BreakerState,
-    /// The state it is in now.
-    pub to: BreakerState,
-}
-
-/// A breaker as it is now.
-#[derive(Clone, Debug)]
-pub struct BreakerStatus {
-    /// Whose breaker it is.
-    pub caller: Arc<str>,
-    /// For calls to whom.
-    pub destination: Arc<str>,
-    /// Its state.
-    pub state: BreakerState,
-}
-
-/// One breaker, shared by all calls from one caller to one destination.
-#[derive(Debug)]
-pub(crate) struct Breaker {
-    caller: Arc<str>,
-    destination: Arc<str>,
-    params: BreakerParams,
-    clock: Clock,
-    state: Mutex<BreakerState>,
-    transitions: broadcast::Sender<BreakerTransition>,
-}
-
-impl Breaker {
-    pub(crate) fn new(
-        (caller, destination): (Arc<str>, Arc<str>),
-        params: BreakerParams,
-        clock: Clock,
-        transitions: broadcast::Sender<BreakerTransition>,
-    ) -> Self {
-        let state = Mutex::new(BreakerState::Closed { failures: 0 });
-        Self { caller, destination, params, clock, state, transitions }
-    }
-
-    pub(crate) fn status(&self) -> BreakerStatus {
-        BreakerStatus {
-            caller: self.caller.clone(),
-            destination: self.destination.clone(),
-            state: *self.state.lock(),
-        }
-    }
-
-    fn step(&self, event: BreakerEvent) -> (BreakerState, Admission) {
-        let at_us = self.clock.now_us();
-        let (from, to, admission) = {
-            let mut state = self.state.lock();
-            let from = *state;
-            let (to, admission) = from.next(event, &self.params, at_us);
-            *state = to;
-            (from, to, admission)
-        };
-        if from.name() != to.name() {
-            tracing::warn!(
-                service.name = %self.caller,
-                mesh.breaker.destination = %self.destination,
-                mesh.breaker.from = from.name(),
-                mesh.breaker.to = to.name(),
-                "breaker for {} went from {} to {}", self.destination, from.name(), to.name(),
-            );
-            let (caller, destination) = (self.caller.clone(), self.destination.clone());
-            // Nobody listening is fine: the state itself can always be asked for.
-            let _ =
-                self.transitions.send(BreakerTransition { caller, destination, at_us, from, to });
-        }
-        (to, admission)
-    }
-
-    fn admit(self: &Arc<Self>, deadline: Option<Instant>) -> Result<Permit, MeshError> {
-        let (state, admission) = self.step(BreakerEvent::Admit);
-        let probe = match admission {
-            Admission::Pass => false,
-            Admission::Probe => true,
-            Admission::Refuse => {
-                let left_us = match state {
-                    BreakerState::Open { until_us } => until_us - self.clock.now_us(),
-                    _ => 0,
-                };
-                return Err(MeshError::BreakerOpen {
-                    destination: self.destination.as_ref().into(),
-                    retry_after: Duration::from_micros(u64::try_from(left_us).unwrap_or(0)),
-                });
-            }
-        };
-        Ok(Permit { breaker: self.clone(), probe, deadline, reported: false })
-    }
-}
 
 /// One admitted call. Dropped without an outcome it tells a failure if the deadline had passed
 /// (the deadline layer, further out, cut the call), and nothing if the caller went away.
 struct Permit {
     breaker: Arc<Breaker>,
-    probe: bool,
+    passage: Passage,
+    began: Instant,
     deadline: Option<Instant>,
+    trace_id: Option<Arc<str>>,
+    journey: Arc<Journey>,
     reported: bool,
 }
 
 impl Permit {
+    fn cause(&self) -> Cause {
+        Cause { trace_id: self.trace_id.clone(), faults: self.journey.faults() }
+    }
+
     fn report(mut self, failed: bool) {
         self.reported = true;
-        self.breaker.step(if failed { BreakerEvent::Failure } else { BreakerEvent::Success });
+        self.breaker.report(self.passage, failed, self.began.elapsed(), &self.cause());
     }
 }
 
@@ -136,22 +49,37 @@ impl Drop for Permit {
             return;
         }
         if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            self.breaker.step(BreakerEvent::Failure);
-        } else if self.probe {
-            self.breaker.step(BreakerEvent::ProbeAbandoned);
+            self.breaker.report(self.passage, true, self.began.elapsed(), &self.cause());
+        } else if self.passage == Passage::Probe {
+            self.breaker.abandon_probe(&self.cause());
         }
     }
 }
 
 /// Makes [`Guarded`] services around one breaker.
 #[derive(Clone, Debug)]
-pub(crate) struct BreakerLayer(pub(crate) Arc<Breaker>);
+pub(crate) struct BreakerLayer {
+    pub(crate) breaker: Arc<Breaker>,
+    pub(crate) tally: Arc<Tally>,
+}
 
 impl<S> Layer<S> for BreakerLayer {
     type Service = Guarded<S>;
 
     fn layer(&self, inner: S) -> Guarded<S> {
-        Guarded { inner, breaker: self.0.clone() }
+        Guarded { inner, shared: self.clone() }
+    }
+}
+
+impl BreakerLayer {
+    fn admit(&self, request: &Request, journey: &Arc<Journey>) -> Result<Permit, MeshError> {
+        let trace_id: Option<Arc<str>> = read_context(request.headers()).trace_id().map(Into::into);
+        let cause = Cause { trace_id: trace_id.clone(), faults: journey.faults() };
+        let passage = self.breaker.admit(&cause)?;
+        let deadline = request.extensions().get::<Deadline>().map(|deadline| deadline.0);
+        let (breaker, journey) = (self.breaker.clone(), journey.clone());
+        let (began, reported) = (Instant::now(), false);
+        Ok(Permit { breaker, passage, began, deadline, trace_id, journey, reported })
     }
 }
 
@@ -159,35 +87,36 @@ impl<S> Layer<S> for BreakerLayer {
 #[derive(Clone, Debug)]
 pub(crate) struct Guarded<S> {
     inner: S,
-    breaker: Arc<Breaker>,
+    shared: BreakerLayer,
 }
 
-impl<S> Service<Request> for Guarded<S>
-where
-    S: Service<Request, Response = Response, Error = MeshError> + Clone + Send + 'static,
-    S::Future: Send,
-{
+impl<S: MeshService> Service<Request> for Guarded<S> {
     type Response = Response;
     type Error = MeshError;
-    type Future = BoxFuture<'static, Result<Response, MeshError>>;
+    type Future = Reply;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), MeshError>> {
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request) -> Self::Future {
-        let fresh = self.inner.clone();
-        let mut ready = std::mem::replace(&mut self.inner, fresh);
-        if request.extensions().get::<Ingress>().is_some() {
-            return Box::pin(ready.call(request));
-        }
-        let deadline = request.extensions().get::<Deadline>().map(|d| d.0);
-        let permit = match self.breaker.admit(deadline) {
+    fn call(&mut self, request: Request) -> Reply {
+        let mut ready = take_ready(&mut self.inner);
+        let journey = Journey::of(&request).filter(|journey| !journey.ingress).cloned();
+        let copy = request.extensions().get::<Mirrored>().is_some();
+        // A breaker belongs to the application that calls. That is out there, or it is nobody: the
+        // application does not know of copies.
+        let Some(journey) = journey.filter(|_| !copy) else { return ready.call(request) };
+        self.shared.tally.reach();
+        let permit = match self.shared.admit(&request, &journey) {
             Ok(permit) => permit,
-            Err(refused) => return Box::pin(std::future::ready(Err(refused))),
+            Err(refused) => {
+                self.shared.tally.act();
+                return Box::pin(std::future::ready(Err(refused)));
+            }
         };
+        let reply = ready.call(request);
         Box::pin(async move {
-            let outcome = ready.call(request).await;
+            let outcome = reply.await;
             permit.report(is_failure(&outcome));
             outcome
         })

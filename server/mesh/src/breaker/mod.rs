@@ -1,12 +1,23 @@
-//! The circuit breaker: closed, open, half-open, one per caller and destination.
+//! The circuit breaker: closed, open, half-open, one per caller, destination and subset.
 //!
 //! It belongs to the calling application. (What Envoy calls circuit breaking is a set of
-//! concurrency limits and has no states.) The rules are in the pure [`state`]; `layer` admits calls
-//! and reports their outcome.
+//! concurrency limits and has no states.) The rules are in the pure [`state`]; what a breaker
+//! remembers, and who overrules it, change nothing in them.
 
+mod breakers;
 mod layer;
+mod machine;
 pub mod state;
+#[cfg(test)]
+mod tests;
+mod window;
 
-pub(crate) use layer::{Breaker, BreakerLayer};
-pub use layer::{BreakerStatus, BreakerTransition};
+pub use breakers::Breakers;
+pub(crate) use layer::BreakerLayer;
+pub(crate) use machine::Breaker;
+pub use machine::{BadForce, BreakerStatus, BreakerTransition, Edge, FORCE_MAX, Forced};
 pub use state::{BreakerParams, BreakerState};
+pub use window::{
+    CallOutcome, Cause, Change, HISTORY_MAX, HistoryEntry, PROBES_MAX, Probe, ProbeVerdict,
+    SLOW_AFTER, WINDOW_CALLS, WindowCall,
+};

@@ -1,0 +1,132 @@
+//! The balancer as a tower layer: finds the members of the cluster under the policy of the request
+//! and picks one of them for this try.
+
+use super::{
+    key::Key,
+    pick::{Balancer, Choice},
+};
+use crate::{
+    MeshError, Request, Response,
+    cluster::Cluster,
+    edge::Tally,
+    endpoint::Picked,
+    instance::Host,
+    journey::Journey,
+    route::Routed,
+    stack::{MeshService, Reply, take_ready},
+};
+use base::Clock;
+use http::{HeaderValue, header::SET_COOKIE};
+use istio::policy::{LoadBalancer, TrafficPolicy};
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
+use tower::{Layer, Service};
+
+/// Makes [`Balanced`] services.
+#[derive(Clone, Debug)]
+pub(crate) struct BalanceLayer {
+    pub(crate) cluster: Arc<Cluster>,
+    pub(crate) balancer: Arc<Balancer>,
+    pub(crate) clock: Clock,
+    pub(crate) tally: Arc<Tally>,
+}
+
+impl<S> Layer<S> for BalanceLayer {
+    type Service = Balanced<S>;
+
+    fn layer(&self, inner: S) -> Balanced<S> {
+        Balanced { inner, shared: Arc::new(self.clone()) }
+    }
+}
+
+/// Picks an instance for each try.
+#[derive(Clone, Debug)]
+pub(crate) struct Balanced<S> {
+    inner: S,
+    shared: Arc<BalanceLayer>,
+}
+
+impl BalanceLayer {
+    /// The instance for this try, and the cookie to set on its answer.
+    fn pick(&self, request: &Request) -> (Option<Arc<Host>>, Option<HeaderValue>) {
+        let routed = request.extensions().get::<Arc<Routed>>().map(|routed| &**routed);
+        let journey = Journey::of(request).map(|journey| &**journey);
+        let unwritten = TrafficPolicy::default();
+        let traffic = routed.and_then(Routed::traffic).unwrap_or(&unwritten);
+        let labels = routed.and_then(Routed::subset_rule).map(|subset| &*subset.labels);
+        let revision = routed.map_or(0, |routed| routed.snapshot.policy().revision);
+        let members = self.cluster.members(revision, labels, &traffic.load_balancer);
+        let healthy = self.cluster.healthy(&members, traffic.outlier.as_ref());
+        let healthy = healthy.as_deref().unwrap_or(&members.hosts);
+        let fresh = journey.and_then(|journey| not_tried(journey, routed, healthy));
+        let key = match &traffic.load_balancer {
+            LoadBalancer::ConsistentHash { key, .. } => {
+                Key::of(key, request, journey, &self.balancer.dice)
+            }
+            _ => Key::default(),
+        };
+        let host = self.balancer.pick(&Choice {
+            balancer: &traffic.load_balancer,
+            warmup: traffic.warmup.as_ref(),
+            hosts: fresh.as_deref().unwrap_or(healthy),
+            members: &members.hosts,
+            table: members.table.as_ref(),
+            hash: key.hash,
+            now_us: self.clock.now_us(),
+        });
+        (host, key.cookie)
+    }
+}
+
+/// The hosts that this call has not tried yet, if it prefers them and there are any.
+fn not_tried(
+    journey: &Journey,
+    routed: Option<&Routed>,
+    hosts: &[Arc<Host>],
+) -> Option<Vec<Arc<Host>>> {
+    let rule = routed.and_then(|routed| routed.route.as_ref());
+    // Istio's default policy prefers them too.
+    let prefers = rule.is_none_or(|route| route.retry.ignore_previous_hosts);
+    if journey.tries() == 0 || !prefers {
+        return None;
+    }
+    let fresh = hosts.iter().filter(|host| !journey.tried(host.id));
+    let fresh: Vec<_> = fresh.cloned().collect();
+    (!fresh.is_empty()).then_some(fresh)
+}
+
+impl<S: MeshService> Service<Request> for Balanced<S> {
+    type Response = Response;
+    type Error = MeshError;
+    type Future = Reply;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), MeshError>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request) -> Reply {
+        let mut ready = take_ready(&mut self.inner);
+        let shared = &self.shared;
+        shared.tally.reach();
+        let (host, cookie) = shared.pick(&request);
+        let Some(host) = host else {
+            shared.tally.act();
+            let destination = shared.cluster.label();
+            let nobody = MeshError::NoHealthyUpstream { destination };
+            return Box::pin(std::future::ready(Err(nobody)));
+        };
+        if let Some(journey) = Journey::of(&request) {
+            journey.try_at(host.id, &host.name);
+        }
+        request.extensions_mut().insert(Picked(host));
+        let reply = ready.call(request);
+        let Some(cookie) = cookie else { return reply };
+        Box::pin(async move {
+            let mut response = reply.await?;
+            response.headers_mut().append(SET_COOKIE, cookie);
+            Ok(response)
+        })
+    }
+}

@@ -1,0 +1,89 @@
+//! All breakers of the mesh, by edge, and the commands that overrule or change one.
+
+use super::{
+    machine::{BadForce, Breaker, BreakerStatus, Edge, Forced},
+    state::BreakerParams,
+};
+use crate::changes::Announcer;
+use base::Clock;
+use parking_lot::RwLock;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+/// All breakers. Clones are the same.
+#[derive(Clone, Debug)]
+pub struct Breakers(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    clock: Clock,
+    params: BreakerParams,
+    announcer: Announcer,
+    /// Callers, services and subsets are those of the program and of the policy in force: what is
+    /// gone from there is taken out here.
+    edges: RwLock<BTreeMap<Edge, Arc<Breaker>>>,
+}
+
+impl Breakers {
+    /// No breakers yet; each begins with these parameters.
+    pub(crate) fn new(clock: Clock, params: BreakerParams, announcer: Announcer) -> Self {
+        Self(Arc::new(Inner { clock, params, announcer, edges: RwLock::default() }))
+    }
+
+    /// Every breaker, as it is now, in the order of its edges.
+    #[must_use]
+    pub fn all(&self) -> Vec<BreakerStatus> {
+        self.0.edges.read().values().map(|breaker| breaker.status()).collect()
+    }
+
+    /// Overrules a breaker for `ttl`; afterwards it goes on where it was. False when there is no
+    /// such breaker.
+    ///
+    /// # Errors
+    /// When `ttl` is 0 or longer than [`super::FORCE_MAX`].
+    pub fn force(
+        &self,
+        edge: &Edge,
+        to: Forced,
+        ttl: Duration,
+        by: &str,
+    ) -> Result<bool, BadForce> {
+        let known = self.known(edge);
+        known.map_or(Ok(false), |breaker| breaker.force(to, ttl, by).map(|()| true))
+    }
+
+    /// Lifts a force before its time. False when there was none.
+    pub fn unforce(&self, edge: &Edge, by: &str) -> bool {
+        self.known(edge).is_some_and(|breaker| breaker.unforce(by))
+    }
+
+    /// Closes a breaker and forgets its failures. False when there is no such breaker.
+    pub fn reset(&self, edge: &Edge, by: &str) -> bool {
+        self.known(edge).map(|breaker| breaker.reset(by)).is_some()
+    }
+
+    /// Sets the parameters of one breaker. False when there is no such breaker.
+    pub fn set_params(&self, edge: &Edge, params: BreakerParams, by: &str) -> bool {
+        self.known(edge).map(|breaker| breaker.set_params(params, by)).is_some()
+    }
+
+    fn known(&self, edge: &Edge) -> Option<Arc<Breaker>> {
+        self.0.edges.read().get(edge).cloned()
+    }
+
+    /// The breaker of an edge, made now if it is new.
+    pub(crate) fn breaker(&self, edge: Edge) -> Arc<Breaker> {
+        if let Some(breaker) = self.known(&edge) {
+            return breaker;
+        }
+        let Inner { clock, params, announcer, edges } = &*self.0;
+        let new = |edge: &Edge| {
+            Arc::new(Breaker::new(edge.clone(), *params, clock.clone(), announcer.clone()))
+        };
+        edges.write().entry(edge).or_insert_with_key(new).clone()
+    }
+
+    /// Forgets the breakers of edges that no longer exist.
+    pub(crate) fn retain(&self, exists: impl Fn(&Edge) -> bool) {
+        self.0.edges.write().retain(|edge, _| exists(edge));
+    }
+}

@@ -1,0 +1,348 @@
+//! One breaker: the state machine with what it remembers and who overrules it.
+//!
+//! Time is asked of the clock; calls are told about by `layer`. Who forces a breaker must say for
+//! how long, so that nothing stays overruled by accident.
+
+use super::{
+    state::{Admission, BreakerEvent, BreakerParams, BreakerState},
+    window::{
+        CallOutcome, Cause, Change, HistoryEntry, Memory, Probe, ProbeVerdict, SLOW_AFTER,
+        WindowCall,
+    },
+};
+use crate::{MeshError, changes::Announcer, fault::FaultId};
+use base::{Clock, clock::micros};
+use parking_lot::Mutex;
+use std::{sync::Arc, time::Duration};
+
+/// Longest time a breaker may be forced.
+pub const FORCE_MAX: Duration = Duration::from_secs(3600);
+
+/// What a breaker can be forced to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forced {
+    /// Every call is refused.
+    Open,
+    /// Every call passes and is still watched.
+    Closed,
+    /// Every call passes, nothing is watched.
+    Disabled,
+}
+
+/// A breaker is not forced without an end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the time must be over 0 and at most {} minutes", FORCE_MAX.as_secs() / 60)]
+pub struct BadForce;
+
+/// Whose breaker, for calls to whom.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Edge {
+    /// Who calls.
+    pub caller: Arc<str>,
+    /// Which service is called.
+    pub destination: Arc<str>,
+    /// Which subset of it, if a route names one.
+    pub subset: Option<Arc<str>>,
+}
+
+/// A breaker changed state.
+#[derive(Clone, Debug)]
+pub struct BreakerTransition {
+    /// Whose breaker it is.
+    pub caller: Arc<str>,
+    /// For calls to whom.
+    pub destination: Arc<str>,
+    /// Of which subset, if a route named one.
+    pub subset: Option<Arc<str>>,
+    /// When, microseconds since the epoch.
+    pub at_us: i64,
+    /// The state it left.
+    pub from: BreakerState,
+    /// The state it is in now.
+    pub to: BreakerState,
+    /// The trace of the call that caused it, 32 hex digits.
+    pub trace_id: Option<Arc<str>>,
+    /// The faults that call had met, nearest to the cause first.
+    pub faults: Vec<FaultId>,
+}
+
+/// A breaker as it is now.
+#[derive(Clone, Debug)]
+pub struct BreakerStatus {
+    /// Whose breaker it is.
+    pub caller: Arc<str>,
+    /// For calls to whom.
+    pub destination: Arc<str>,
+    /// Of which subset, if a route named one.
+    pub subset: Option<Arc<str>>,
+    /// What its state machine is in.
+    pub state: BreakerState,
+    /// What overrules it, and until when (microseconds since the epoch).
+    pub forced: Option<(Forced, i64)>,
+    /// When it opens, and for how long.
+    pub params: BreakerParams,
+    /// Failures in a row that are still missing until it opens; [`None`] when it is not closed.
+    pub distance: Option<u32>,
+    /// In its state since, microseconds since the epoch; [`None`] when it never changed.
+    pub since_us: Option<i64>,
+    /// The last calls, oldest first.
+    pub window: Vec<WindowCall>,
+    /// The last calls before it opened, oldest first.
+    pub before_opening: Vec<WindowCall>,
+    /// What changed, oldest first.
+    pub history: Vec<HistoryEntry>,
+    /// Its probes, oldest first.
+    pub probes: Vec<Probe>,
+    /// Times it opened.
+    pub opened: u64,
+    /// Calls it ever refused.
+    pub refused: u64,
+    /// Calls it refused since it last opened.
+    pub refused_now: u64,
+}
+
+/// One breaker, shared by all calls over one edge.
+#[derive(Debug)]
+pub(crate) struct Breaker {
+    edge: Edge,
+    clock: Clock,
+    inner: Mutex<Inner>,
+    announcer: Announcer,
+}
+
+#[derive(Debug)]
+struct Inner {
+    params: BreakerParams,
+    state: BreakerState,
+    since_us: Option<i64>,
+    forced: Option<(Forced, i64)>,
+    memory: Memory,
+}
+
+/// How a call may go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Passage {
+    /// Its outcome is told to the state machine.
+    Counted,
+    /// The same, and it is the probe.
+    Probe,
+    /// Its outcome is shown in the window and nothing else.
+    Shown,
+    /// Its outcome is nobody's business.
+    Unseen,
+}
+
+impl Breaker {
+    pub(crate) fn new(
+        edge: Edge,
+        params: BreakerParams,
+        clock: Clock,
+        announcer: Announcer,
+    ) -> Self {
+        let inner = Mutex::new(Inner {
+            params,
+            state: BreakerState::Closed { failures: 0 },
+            since_us: None,
+            forced: None,
+            memory: Memory::default(),
+        });
+        Self { edge, clock, inner, announcer }
+    }
+
+    pub(crate) fn status(&self) -> BreakerStatus {
+        let mut inner = self.inner.lock();
+        inner.unforce(self.clock.now_us());
+        let distance = match inner.state {
+            BreakerState::Closed { failures } => {
+                Some(inner.params.failure_threshold.saturating_sub(failures))
+            }
+            BreakerState::Open { .. } | BreakerState::HalfOpen => None,
+        };
+        let memory = &inner.memory;
+        BreakerStatus {
+            caller: self.edge.caller.clone(),
+            destination: self.edge.destination.clone(),
+            subset: self.edge.subset.clone(),
+            state: inner.state,
+            forced: inner.forced,
+            params: inner.params,
+            distance,
+            since_us: inner.since_us,
+            window: memory.window.iter().cloned().collect(),
+            before_opening: memory.before_opening.clone(),
+            history: memory.history.iter().cloned().collect(),
+            probes: memory.probes.iter().cloned().collect(),
+            opened: memory.opened,
+            refused: memory.refused,
+            refused_now: memory.refused_now,
+        }
+    }
+
+    /// Whether a call may pass, and as what.
+    pub(crate) fn admit(&self, cause: &Cause) -> Result<Passage, MeshError> {
+        let now_us = self.clock.now_us();
+        let mut inner = self.inner.lock();
+        inner.unforce(now_us);
+        let until_us = match inner.forced {
+            Some((Forced::Closed, _)) => return Ok(Passage::Shown),
+            Some((Forced::Disabled, _)) => return Ok(Passage::Unseen),
+            Some((Forced::Open, until_us)) => until_us,
+            None => match self.step(&mut inner, BreakerEvent::Admit, cause) {
+                Admission::Pass => return Ok(Passage::Counted),
+                Admission::Probe => {
+                    inner.memory.probe(now_us, cause.clone());
+                    return Ok(Passage::Probe);
+                }
+                Admission::Refuse => match inner.state {
+                    BreakerState::Open { until_us } => until_us,
+                    BreakerState::Closed { .. } | BreakerState::HalfOpen => now_us,
+                },
+            },
+        };
+        inner.memory.refuse();
+        let left_us = u64::try_from(until_us.saturating_sub(now_us)).unwrap_or(0);
+        Err(MeshError::BreakerOpen {
+            destination: self.edge.destination.as_ref().into(),
+            retry_after: Duration::from_micros(left_us),
+        })
+    }
+
+    /// Tells how an admitted call ended.
+    pub(crate) fn report(&self, passage: Passage, failed: bool, took: Duration, cause: &Cause) {
+        if passage == Passage::Unseen {
+            return;
+        }
+        let outcome = match failed {
+            true => CallOutcome::Failed,
+            false if took > SLOW_AFTER => CallOutcome::Slow,
+            false => CallOutcome::Ok,
+        };
+        let at_us = self.clock.now_us();
+        let mut inner = self.inner.lock();
+        inner.memory.call(WindowCall { outcome, at_us, took, cause: cause.clone() });
+        if passage == Passage::Shown {
+            return;
+        }
+        if passage == Passage::Probe {
+            let verdict = if failed { ProbeVerdict::Failed } else { ProbeVerdict::Passed };
+            inner.memory.judge(verdict, cause);
+        }
+        let event = if failed { BreakerEvent::Failure } else { BreakerEvent::Success };
+        self.step(&mut inner, event, cause);
+    }
+
+    /// The probe's caller went away.
+    pub(crate) fn abandon_probe(&self, cause: &Cause) {
+        let mut inner = self.inner.lock();
+        inner.memory.judge(ProbeVerdict::Abandoned, cause);
+        self.step(&mut inner, BreakerEvent::ProbeAbandoned, cause);
+    }
+
+    /// Overrules the state machine for `ttl`; afterwards it goes on where it was.
+    pub(crate) fn force(&self, to: Forced, ttl: Duration, by: &str) -> Result<(), BadForce> {
+        if ttl.is_zero() || ttl > FORCE_MAX {
+            return Err(BadForce);
+        }
+        let now_us = self.clock.now_us();
+        let until_us = now_us.saturating_add(micros(ttl));
+        let mut inner = self.inner.lock();
+        inner.forced = Some((to, until_us));
+        inner.memory.refused_now = 0;
+        inner.note(now_us, Change::Forced { to, until_us }, Cause::default(), Some(by));
+        tracing::warn!(
+            mesh.breaker.destination = %self.edge.destination,
+            "Breaker of {} for {} forced: {to:?}", self.edge.caller, self.edge.destination,
+        );
+        Ok(())
+    }
+
+    /// Lifts a force before its time. False when there is none.
+    pub(crate) fn unforce(&self, by: &str) -> bool {
+        let now_us = self.clock.now_us();
+        let mut inner = self.inner.lock();
+        inner.unforce(now_us);
+        let lifted = inner.forced.take().is_some();
+        if lifted {
+            inner.note(now_us, Change::Normal, Cause::default(), Some(by));
+        }
+        lifted
+    }
+
+    /// Closes it without failures, and lifts a force. There is nothing that would have to end.
+    pub(crate) fn reset(&self, by: &str) {
+        let at_us = self.clock.now_us();
+        let mut inner = self.inner.lock();
+        let from = inner.state;
+        inner.forced = None;
+        inner.state = BreakerState::Closed { failures: 0 };
+        inner.note(at_us, Change::Reset, Cause::default(), Some(by));
+        if from.name() != inner.state.name() {
+            inner.since_us = Some(at_us);
+            self.announce(at_us, from, inner.state, &Cause::default());
+        }
+    }
+
+    /// Sets the parameters from now on. A breaker that is open stays so until its time is over.
+    pub(crate) fn set_params(&self, params: BreakerParams, by: &str) {
+        let at_us = self.clock.now_us();
+        let mut inner = self.inner.lock();
+        let from = std::mem::replace(&mut inner.params, params);
+        if from != params {
+            let change = Change::Params { from, to: params };
+            inner.note(at_us, change, Cause::default(), Some(by));
+        }
+    }
+
+    fn step(&self, inner: &mut Inner, event: BreakerEvent, cause: &Cause) -> Admission {
+        let at_us = self.clock.now_us();
+        let from = inner.state;
+        let (to, admission) = from.next(event, &inner.params, at_us);
+        inner.state = to;
+        if from.name() != to.name() {
+            inner.since_us = Some(at_us);
+            inner.note(at_us, Change::State { from, to }, cause.clone(), None);
+            self.announce(at_us, from, to, cause);
+        }
+        admission
+    }
+
+    fn announce(&self, at_us: i64, from: BreakerState, to: BreakerState, cause: &Cause) {
+        let Edge { caller, destination, subset } = self.edge.clone();
+        let faults = (!cause.faults.is_empty()).then(|| crate::fault::text(&cause.faults));
+        tracing::warn!(
+            service.name = %caller,
+            mesh.breaker.destination = %destination,
+            mesh.breaker.from = from.name(),
+            mesh.breaker.to = to.name(),
+            vitrine.fault.id = faults,
+            "breaker for {destination} went from {} to {}", from.name(), to.name(),
+        );
+        self.announcer.tell(crate::Change::Breaker(BreakerTransition {
+            caller,
+            destination,
+            subset,
+            at_us,
+            from,
+            to,
+            trace_id: cause.trace_id.clone(),
+            faults: cause.faults.clone(),
+        }));
+    }
+}
+
+impl Inner {
+    /// Ends a force whose time is over.
+    fn unforce(&mut self, now_us: i64) {
+        if let Some((_, until_us)) = self.forced
+            && now_us >= until_us
+        {
+            self.forced = None;
+            self.note(until_us, Change::Normal, Cause::default(), None);
+        }
+    }
+
+    fn note(&mut self, at_us: i64, change: Change, cause: Cause, by: Option<&str>) {
+        let by = by.map(str::to_owned);
+        self.memory.note(HistoryEntry { at_us, change, cause, by });
+    }
+}

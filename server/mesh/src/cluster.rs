@@ -1,0 +1,268 @@
+//! A service and the groups of its instances that calls go to: the whole of it, or a subset.
+//!
+//! What Envoy calls a cluster. It is shared by all callers (in Envoy each proxy has its own), so
+//! that an endpoint has one state to look at; limits and breakers are each caller's own.
+
+use crate::{
+    Change, EjectionChange,
+    balance::Table,
+    changes::Announcer,
+    instance::Host,
+    outlier::{Detector, Ejection, Outcome, state::Standing},
+};
+use arc_swap::ArcSwap;
+use base::{Clock, TraceContext};
+use istio::policy::{LoadBalancer, Outlier, Policy};
+use parking_lot::Mutex;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
+};
+
+/// A service and its instances.
+#[derive(Debug)]
+pub(crate) struct Service {
+    pub(crate) name: Arc<str>,
+    hosts: ArcSwap<Vec<Arc<Host>>>,
+    /// Changes with the hosts.
+    version: AtomicU64,
+}
+
+impl Service {
+    pub(crate) fn new(name: Arc<str>) -> Self {
+        Self { name, hosts: ArcSwap::default(), version: AtomicU64::new(1) }
+    }
+
+    pub(crate) fn hosts(&self) -> Arc<Vec<Arc<Host>>> {
+        self.hosts.load_full()
+    }
+
+    pub(crate) fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// The host of that name.
+    pub(crate) fn host(&self, name: &str) -> Option<Arc<Host>> {
+        self.hosts.load().iter().find(|host| &*host.name == name).cloned()
+    }
+
+    /// Adds a host in place of the one of the same name.
+    pub(crate) fn put(&self, host: &Arc<Host>) {
+        self.hosts.rcu(|hosts| {
+            let others = hosts.iter().filter(|other| other.name != host.name).cloned();
+            let mut hosts: Vec<_> = others.chain([host.clone()]).collect();
+            hosts.sort_by(|a, b| a.name.cmp(&b.name));
+            hosts
+        });
+        self.version.fetch_add(1, Ordering::Release);
+    }
+
+    /// Takes the host of that name away.
+    pub(crate) fn take(&self, name: &str) -> bool {
+        let before = self.hosts.rcu(|hosts| {
+            let others = hosts.iter().filter(|host| &*host.name != name);
+            others.cloned().collect::<Vec<_>>()
+        });
+        self.version.fetch_add(1, Ordering::Release);
+        before.iter().any(|host| &*host.name == name)
+    }
+}
+
+/// A service or one of its subsets.
+#[derive(Debug)]
+pub(crate) struct Cluster {
+    pub(crate) service: Arc<Service>,
+    pub(crate) subset: Option<Arc<str>>,
+    clock: Clock,
+    announcer: Announcer,
+    members: ArcSwap<Members>,
+    detector: Mutex<Detector>,
+    /// Whether anything is ejected: mostly not, and then the detector is not asked.
+    any_ejected: AtomicBool,
+    next_sweep_us: AtomicI64,
+}
+
+/// The hosts of a cluster, kept until the service's hosts or the subset's labels change.
+#[derive(Debug, Default)]
+pub(crate) struct Members {
+    version: u64,
+    /// The revision they were last checked against.
+    revision: AtomicU64,
+    /// None when the policy does not know the subset.
+    labels: Option<Vec<(String, String)>>,
+    balancer: LoadBalancer,
+    pub(crate) hosts: Vec<Arc<Host>>,
+    /// For consistent hashing.
+    pub(crate) table: Option<Table>,
+}
+
+impl Cluster {
+    pub(crate) fn new(
+        service: Arc<Service>,
+        subset: Option<Arc<str>>,
+        clock: Clock,
+        announcer: Announcer,
+    ) -> Self {
+        Self {
+            service,
+            subset,
+            clock,
+            announcer,
+            members: ArcSwap::default(),
+            detector: Mutex::default(),
+            any_ejected: AtomicBool::new(false),
+            next_sweep_us: AtomicI64::new(0),
+        }
+    }
+
+    /// For errors and logs: `payments` or `payments/v2`.
+    pub(crate) fn label(&self) -> String {
+        match &self.subset {
+            Some(subset) => format!("{}/{subset}", self.service.name),
+            None => self.service.name.to_string(),
+        }
+    }
+
+    /// Who is in it under a policy of that revision, whose subset selects by `labels`. A subset
+    /// that the policy does not know has no members.
+    pub(crate) fn members(
+        &self,
+        revision: u64,
+        labels: Option<&[(String, String)]>,
+        balancer: &LoadBalancer,
+    ) -> Arc<Members> {
+        let version = self.service.version();
+        let kept = self.members.load();
+        let same_hosts = kept.version == version;
+        if same_hosts && kept.revision.load(Ordering::Relaxed) == revision {
+            return kept.clone();
+        }
+        if same_hosts && kept.labels.as_deref() == labels && kept.balancer == *balancer {
+            kept.revision.store(revision, Ordering::Relaxed);
+            // The time between sweeps may be another.
+            self.next_sweep_us.store(0, Ordering::Release);
+            return kept.clone();
+        }
+        let hosts = self.service.hosts();
+        let known = self.subset.is_none() || labels.is_some();
+        let belongs = |host: &&Arc<Host>| known && host.has(labels.unwrap_or_default());
+        let hosts: Vec<_> = hosts.iter().filter(belongs).cloned().collect();
+        let ids: Vec<_> = hosts.iter().map(|host| host.id).collect();
+        self.detector.lock().keep(&ids);
+        let table = Table::of(balancer, &hosts);
+        let members = Arc::new(Members {
+            version,
+            revision: AtomicU64::new(revision),
+            labels: labels.map(<[_]>::to_vec),
+            balancer: balancer.clone(),
+            hosts,
+            table,
+        });
+        self.members.store(members.clone());
+        members
+    }
+}
+
+// === impl Cluster: outlier detection ===
+
+impl Cluster {
+    /// The hosts that may be used: those that are not ejected, or all of them in a panic, when
+    /// fewer than `min_health_percent` are left. None is all, which is mostly so.
+    pub(crate) fn healthy(
+        &self,
+        members: &Members,
+        params: Option<&Outlier>,
+    ) -> Option<Vec<Arc<Host>>> {
+        self.advance(params);
+        if !self.any_ejected.load(Ordering::Acquire) {
+            return None;
+        }
+        let ejected: Vec<u64> = self.detector.lock().ejected().collect();
+        let healthy = members.hosts.iter().filter(|host| !ejected.contains(&host.id));
+        let healthy: Vec<_> = healthy.cloned().collect();
+        let least = params.map_or(0, |params| params.min_health_percent as usize);
+        let panic = healthy.len() * 100 < least * members.hosts.len();
+        (!panic).then_some(healthy)
+    }
+
+    /// Takes note of what came of a try; whether that ejected the host.
+    pub(crate) fn observe(&self, params: &Outlier, host: &Host, outcome: Outcome) -> bool {
+        self.advance(Some(params));
+        let now_us = self.clock.now_us();
+        let ejected = {
+            let mut detector = self.detector.lock();
+            let ejected = detector.observe(params, host.id, outcome, now_us);
+            if ejected.is_some() {
+                self.any_ejected.store(true, Ordering::Release);
+            }
+            ejected
+        };
+        if let Some(ejection) = &ejected {
+            tracing::warn!(
+                service.name = %self.service.name,
+                service.instance.id = %host.name,
+                mesh.outlier.cause = ejection.cause,
+                "{} of {} is ejected", host.name, self.label(),
+            );
+            self.tell(ejection, TraceContext::current().trace_id().map(Into::into));
+        }
+        ejected.is_some()
+    }
+
+    /// Makes up for the sweeps that are due; without a policy everything is taken back.
+    pub(crate) fn advance(&self, params: Option<&Outlier>) {
+        let now_us = self.clock.now_us();
+        if params.is_some() && now_us < self.next_sweep_us.load(Ordering::Acquire) {
+            return;
+        }
+        if params.is_none() && !self.any_ejected.load(Ordering::Acquire) {
+            return;
+        }
+        let returned = {
+            let mut detector = self.detector.lock();
+            let returned = match params {
+                Some(params) => detector.advance(params, now_us),
+                None => detector.release(now_us),
+            };
+            let next_us = detector.next_sweep_us().unwrap_or(0);
+            self.next_sweep_us.store(next_us, Ordering::Release);
+            self.any_ejected.store(detector.ejected().next().is_some(), Ordering::Release);
+            returned
+        };
+        for ejection in &returned {
+            self.tell(ejection, None);
+        }
+    }
+
+    /// The outlier policy that a mesh policy has for it.
+    pub(crate) fn outlier<'a>(&self, policy: &'a Policy) -> Option<&'a Outlier> {
+        let rule = policy.destinations.get(&self.service.name)?;
+        let subset = self.subset.as_deref().and_then(|name| rule.subset(name));
+        subset.map_or(&rule.policy, |subset| &subset.policy).outlier.as_ref()
+    }
+
+    /// How a host stands, and the sweep that takes it back.
+    pub(crate) fn standing(
+        &self,
+        host: &Host,
+        params: Option<&Outlier>,
+    ) -> Option<(Standing, Option<i64>)> {
+        let detector = self.detector.lock();
+        let until_us = params.and_then(|params| detector.until_us(params, host.id));
+        detector.standing(host.id).map(|standing| (*standing, until_us))
+    }
+
+    fn tell(&self, ejection: &Ejection, trace_id: Option<Arc<str>>) {
+        let hosts = self.service.hosts();
+        let Some(host) = hosts.iter().find(|host| host.id == ejection.host) else { return };
+        self.announcer.tell(Change::Ejection(EjectionChange {
+            service: self.service.name.clone(),
+            subset: self.subset.clone(),
+            instance: host.name.clone(),
+            until_us: ejection.until_us,
+            cause: ejection.cause,
+            at_us: ejection.at_us,
+            trace_id,
+        }));
+    }
+}

@@ -1,0 +1,226 @@
+//! The fault layer: holds, answers or breaks the calls that were drawn.
+//!
+//! It lies inside the retries and under the deadline, so that faults compose with both: an injected
+//! 503 is repeated, an injected delay is cut. Faults for an instance sit behind the balancer.
+
+use super::{
+    registry::{Active, Faults, Held},
+    spec::{FaultId, FaultKind, Reset},
+};
+use crate::{
+    Flag, MeshError, Request, Response, baggage,
+    edge::Tally,
+    endpoint::Picked,
+    journey::Journey,
+    partial::Partial,
+    route::{Routed, holds},
+    span::read_context,
+    stack::{MeshService, Reply, take_ready},
+};
+use axum::body::Body;
+use http::{HeaderValue, StatusCode, header};
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+use tower::{Layer, Service};
+
+/// Ids as a span attribute.
+pub(crate) fn text(ids: &[FaultId]) -> String {
+    ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+}
+
+/// Where a fault layer lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Position {
+    /// In the caller's proxy, once per try.
+    Try,
+    /// At the instance.
+    Instance,
+}
+
+/// Makes [`Faulty`] services for one destination.
+#[derive(Clone, Debug)]
+pub(crate) struct FaultLayer {
+    pub(crate) faults: Faults,
+    pub(crate) position: Position,
+    /// For errors: the service, or `service/subset`.
+    pub(crate) label: Arc<str>,
+    pub(crate) tally: Arc<Tally>,
+}
+
+impl FaultLayer {
+    fn concerns(&self, fault: &Active, request: &Request, journey: &Journey) -> bool {
+        let scope = &fault.spec.scope;
+        match self.position {
+            Position::Try if scope.instance.is_some() => return false,
+            Position::Instance if scope.instance.is_none() => return false,
+            Position::Try | Position::Instance => {}
+        }
+        let is = |wanted: Option<&Arc<str>>, actual: Option<&Arc<str>>| {
+            wanted.is_none_or(|wanted| actual == Some(wanted))
+        };
+        let extensions = request.extensions();
+        let routed = extensions.get::<Arc<Routed>>();
+        let instance = extensions.get::<Picked>().map(|picked| &picked.0.name);
+        let route = routed.and_then(|routed| routed.route.as_ref());
+        let on_route = scope.route.as_ref().is_none_or(|(origin, name)| {
+            route.is_some_and(|route| route.origin == *origin && route.name == *name)
+        });
+        on_route
+            && is(scope.caller.as_ref(), Some(&journey.source.service))
+            && is(scope.destination.as_ref(), routed.map(|routed| &routed.destination))
+            && is(scope.subset.as_ref(), routed.and_then(|routed| routed.subset.as_ref()))
+            && is(scope.instance.as_ref(), instance)
+            && (scope.matches.is_empty()
+                || scope.matches.iter().any(|condition| holds(condition, request, journey)))
+    }
+
+    /// The faults that are injected into a call. Looking is no traffic of the shop: it would use up
+    /// draws, and pages must stay readable while they show a fault.
+    fn drawn(&self, request: &Request, journey: &Journey) -> Vec<Held> {
+        let active = self.faults.snapshot();
+        if active.is_empty() || journey.look {
+            return Vec::new();
+        }
+        let context = read_context(request.headers());
+        let here = active.iter().filter(|fault| self.concerns(fault, request, journey));
+        here.filter_map(|fault| self.faults.draw(fault, context.trace_id())).collect()
+    }
+
+    /// What comes in place of calling the destination. A fault that ended meanwhile does nothing.
+    fn instead(&self, fault: &Active) -> Option<Result<Response, MeshError>> {
+        let endpoint = self.label.to_string();
+        match fault.spec.kind {
+            _ if fault.over.is_cancelled() => None,
+            FaultKind::Abort { status, grpc_status } => Some(Ok(abort(status, grpc_status))),
+            FaultKind::Reset(Reset::Connect) => Some(Err(MeshError::Connect { endpoint })),
+            FaultKind::Reset(Reset::Stream) => Some(Err(MeshError::RefusedStream { endpoint })),
+            _ => None,
+        }
+    }
+
+    /// What becomes of the destination's answer.
+    fn spoil(
+        &self,
+        fault: &Active,
+        answer: Result<Response, MeshError>,
+    ) -> Result<Response, MeshError> {
+        match fault.spec.kind {
+            _ if fault.over.is_cancelled() => answer,
+            FaultKind::Reset(Reset::Answer) => {
+                Err(MeshError::Reset { endpoint: self.label.to_string() })
+            }
+            FaultKind::PartialBody { after_bytes } => {
+                answer.map(|answer| answer.map(|body| Body::new(Partial::new(body, after_bytes))))
+            }
+            _ => answer,
+        }
+    }
+}
+
+impl<S> Layer<S> for FaultLayer {
+    type Service = Faulty<S>;
+
+    fn layer(&self, inner: S) -> Faulty<S> {
+        Faulty { inner, shared: self.clone() }
+    }
+}
+
+/// Injects faults.
+#[derive(Clone, Debug)]
+pub(crate) struct Faulty<S> {
+    inner: S,
+    shared: FaultLayer,
+}
+
+impl<S: MeshService> Service<Request> for Faulty<S> {
+    type Response = Response;
+    type Error = MeshError;
+    type Future = Reply;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), MeshError>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request) -> Reply {
+        let mut ready = take_ready(&mut self.inner);
+        // The place behind the balancer is part of the same layer.
+        if self.shared.position == Position::Try {
+            self.shared.tally.reach();
+        }
+        let Some(journey) = Journey::of(&request).cloned() else { return ready.call(request) };
+        let drawn = self.shared.drawn(&request, &journey);
+        if drawn.is_empty() {
+            return ready.call(request);
+        }
+        self.shared.tally.act();
+        for held in &drawn {
+            mark(&held.fault, &journey, &mut request);
+        }
+        let shared = self.shared.clone();
+        Box::pin(async move {
+            for held in &drawn {
+                wait(&shared.faults, &held.fault).await;
+            }
+            if let Some(instead) = drawn.iter().find_map(|held| shared.instead(&held.fault)) {
+                return instead;
+            }
+            let answer = ready.call(request).await;
+            drawn.iter().fold(answer, |answer, held| shared.spoil(&held.fault, answer))
+        })
+    }
+}
+
+/// Remembers the fault for the span and the breaker of the call, and puts it into the baggage of
+/// what the call causes, and into the log.
+fn mark(fault: &Active, journey: &Journey, request: &mut Request) {
+    journey.met(fault.id);
+    journey.add(match fault.spec.kind {
+        FaultKind::Delay(_) | FaultKind::Jitter { .. } | FaultKind::Hang => Flag::DelayInjected,
+        FaultKind::Abort { .. } | FaultKind::PartialBody { .. } | FaultKind::Reset(_) => {
+            Flag::FaultInjected
+        }
+    });
+    baggage::append(request.headers_mut(), fault.id);
+    tracing::warn!(
+        vitrine.fault.id = %fault.id,
+        "{} injected: {}", fault.id, fault.spec.kind,
+    );
+}
+
+/// Holds the call as long as the fault says, but no longer than the fault itself is active.
+async fn wait(faults: &Faults, fault: &Active) {
+    let left = faults.left(fault).unwrap_or_default();
+    let hold = match fault.spec.kind {
+        FaultKind::Delay(delay) => delay.min(left),
+        FaultKind::Jitter { min, max } => {
+            let range = u64::try_from((max - min).as_micros()).unwrap_or(u64::MAX);
+            (min + Duration::from_micros(fault.ids.below(range))).min(left)
+        }
+        FaultKind::Hang => left,
+        FaultKind::Abort { .. } | FaultKind::PartialBody { .. } | FaultKind::Reset(_) => return,
+    };
+    tokio::select! {
+        () = tokio::time::sleep(hold) => {}
+        () = fault.over.cancelled() => {}
+    }
+}
+
+/// The answer of Envoy's fault filter; with a gRPC status as a trailers-only answer.
+fn abort(status: StatusCode, grpc_status: Option<u8>) -> Response {
+    let mut response = Response::new(Body::from("fault filter abort"));
+    *response.status_mut() = status;
+    let text = HeaderValue::from_static("text/plain");
+    response.headers_mut().insert(header::CONTENT_TYPE, text);
+    if let Some(code) = grpc_status {
+        *response.body_mut() = Body::empty();
+        *response.status_mut() = StatusCode::OK;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        headers.insert("grpc-status", HeaderValue::from(u16::from(code)));
+        headers.insert("grpc-message", HeaderValue::from_static("fault filter abort"));
+    }
+    response
+}

@@ -1,0 +1,517 @@
+//! The faults of this process: which are active, what each did, how the last ones ended.
+//!
+//! Time comes from the clock it was given. Draws depend on the seed, the fault's number and the
+//! order of the calls that match it, and on nothing else: same seed, same requests, same faults.
+
+use super::spec::{FaultId, FaultKind, FaultScope, FaultSpec};
+use crate::share::Strata;
+use arc_swap::ArcSwap;
+use base::{Clock, IdSource, clock::micros};
+use istio::policy::{Action, Origin, Policy, Route, Share};
+use parking_lot::Mutex;
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::sync::{Notify, broadcast};
+use tokio_util::sync::CancellationToken;
+
+/// Faults active at once: each is looked at for every call.
+pub const ACTIVE_MAX: usize = 64;
+/// Ended faults that are kept to be looked at.
+pub const ENDED_MAX: usize = 64;
+/// Trace ids of calls a fault hit, the newest.
+pub const EXAMPLES_MAX: usize = 8;
+/// Longest time to live: a day of breakage is no experiment any more.
+pub const TTL_MAX: Duration = Duration::from_secs(24 * 3600);
+/// Time to live of a fault that a resource asks for, which has no field for it. Long enough to
+/// watch and explain, short enough that a forgotten file does not break tomorrow's demonstration.
+pub const TTL_ROUTE: Duration = Duration::from_secs(15 * 60);
+/// Routes that may be switched to Istio's behaviour.
+const FAITHFUL_MAX: usize = 256;
+/// Events a slow listener may lag behind by before it loses the oldest.
+const EVENTS_MAX: usize = 64;
+
+/// The faults. Clones are the same.
+#[derive(Clone, Debug)]
+pub struct Faults(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    clock: Clock,
+    seed: u64,
+    /// What the layer reads for each call, without a lock.
+    active: ArcSwap<Vec<Arc<Active>>>,
+    book: Mutex<Book>,
+    /// Wakes whoever waits for the next end.
+    changed: Notify,
+    events: broadcast::Sender<FaultEvent>,
+}
+
+#[derive(Debug, Default)]
+struct Book {
+    last: u32,
+    ended: VecDeque<FaultStatus>,
+    ended_total: u64,
+    /// Ended by the kill switch, until released.
+    killed: bool,
+    /// Faults that resources ask for, as of the newest policy; without id those that were refused.
+    asked: Vec<(RouteKey, Option<FaultId>)>,
+    /// Routes that behave as Istio's.
+    faithful: BTreeSet<(Origin, Arc<str>)>,
+}
+
+/// A fault of a route: its place and its content. While both stay, the fault stays.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct RouteKey {
+    origin: Origin,
+    route: Arc<str>,
+    kind: FaultKind,
+    share: Share,
+}
+
+/// An active fault.
+#[derive(Debug)]
+pub(crate) struct Active {
+    pub(crate) id: FaultId,
+    pub(crate) spec: FaultSpec,
+    pub(crate) since_us: i64,
+    pub(crate) until_us: i64,
+    /// Fires when the fault ends, whatever ends it.
+    pub(crate) over: CancellationToken,
+    /// For the length of a jitter.
+    pub(crate) ids: IdSource,
+    strata: Strata,
+    matched: AtomicU64,
+    injected: AtomicU64,
+    held: AtomicU64,
+    examples: Mutex<VecDeque<String>>,
+}
+
+/// How a fault ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndReason {
+    /// Its time was over.
+    Expired,
+    /// It was removed.
+    Removed,
+    /// It was for so many calls, and has hit them.
+    Spent,
+    /// All were ended.
+    KillSwitch,
+    /// The resource does not ask for it any more.
+    ResourceGone,
+}
+
+/// A fault as it is, or as it was when it ended.
+#[derive(Clone, Debug)]
+pub struct FaultStatus {
+    /// Its id.
+    pub id: FaultId,
+    /// What was asked for.
+    pub spec: FaultSpec,
+    /// Since when, microseconds since the epoch.
+    pub since_us: i64,
+    /// Until when at most, microseconds since the epoch.
+    pub until_us: i64,
+    /// When and how it ended, if it has.
+    pub ended: Option<(i64, EndReason)>,
+    /// Calls its scope is for.
+    pub matched: u64,
+    /// Calls it was injected into.
+    pub injected: u64,
+    /// Calls it holds right now.
+    pub held: u64,
+    /// Trace ids of calls it was injected into, newest first.
+    pub examples: Vec<String>,
+}
+
+impl FaultStatus {
+    /// Calls that match and were left alone.
+    #[must_use]
+    pub fn spared(&self) -> u64 {
+        self.matched - self.injected
+    }
+}
+
+/// A fault began or ended.
+#[derive(Clone, Debug)]
+pub enum FaultEvent {
+    /// It is active.
+    Began(FaultStatus),
+    /// It is not any more.
+    Ended(FaultStatus),
+    /// The kill switch is on (new faults are refused) or off.
+    KillSwitch(bool),
+}
+
+/// Why a fault was not injected.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InjectError {
+    /// The kill switch is on.
+    #[error("the kill switch is on: no new faults until it is released")]
+    Killed,
+    /// A fault without an end is not taken.
+    #[error("the time to live must be over 0 and at most {} hours", TTL_MAX.as_secs() / 3600)]
+    Ttl,
+    /// The share is 0, or over 100 %.
+    #[error("the share must be over 0 and at most 100 %")]
+    Share,
+    /// The range of a jitter is empty.
+    #[error("the jitter's range must end after it begins")]
+    Range,
+    /// As many as there may be are active.
+    #[error("{ACTIVE_MAX} faults are active, which is the limit")]
+    TooMany,
+}
+
+impl Faults {
+    /// No faults; draws depend on the seed.
+    #[must_use]
+    pub fn new(clock: Clock, seed: u64) -> Self {
+        let (events, _) = broadcast::channel(EVENTS_MAX);
+        let (active, book, changed) = (ArcSwap::default(), Mutex::default(), Notify::new());
+        Self(Arc::new(Inner { clock, seed, active, book, changed, events }))
+    }
+
+    /// Injects a fault from now on.
+    ///
+    /// # Errors
+    /// When it is not a fault that ends, or none may be injected.
+    pub fn inject(&self, spec: FaultSpec) -> Result<FaultId, InjectError> {
+        let mut book = self.0.book.lock();
+        if book.killed {
+            return Err(InjectError::Killed);
+        }
+        self.begin(&mut book, spec)
+    }
+
+    /// Ends a fault. False when none of that id is active.
+    pub fn remove(&self, id: FaultId) -> bool {
+        self.end(&mut self.0.book.lock(), EndReason::Removed, |fault| fault.id == id) > 0
+    }
+
+    /// The kill switch: ends all faults, releases the calls they hold, and refuses new ones until
+    /// [`Self::release`]. Gives the number of faults it ended.
+    pub fn end_all(&self) -> usize {
+        let mut book = self.0.book.lock();
+        let ended = self.end(&mut book, EndReason::KillSwitch, |_| true);
+        if !std::mem::replace(&mut book.killed, true) {
+            let _ = self.0.events.send(FaultEvent::KillSwitch(true));
+        }
+        tracing::warn!(ended, "Kill switch: {ended} faults ended, new ones are refused");
+        ended
+    }
+
+    /// Lets faults be injected again. Faults of resources stay ended until their content changes.
+    pub fn release(&self) {
+        if std::mem::take(&mut self.0.book.lock().killed) {
+            let _ = self.0.events.send(FaultEvent::KillSwitch(false));
+        }
+    }
+
+    /// Whether the kill switch is on.
+    #[must_use]
+    pub fn killed(&self) -> bool {
+        self.0.book.lock().killed
+    }
+
+    /// Makes the faults that the resources of `policy` ask for active, keeps those that are
+    /// unchanged (with their ids, counters and ends), and ends those nobody asks for any more.
+    pub fn follow(&self, policy: &Policy) {
+        let mut book = self.0.book.lock();
+        let wanted = wanted(policy);
+        let (kept, gone): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut book.asked).into_iter().partition(|(key, _)| wanted.contains(key));
+        let gone: BTreeSet<FaultId> = gone.into_iter().filter_map(|(_, id)| id).collect();
+        self.end(&mut book, EndReason::ResourceGone, |fault| gone.contains(&fault.id));
+        book.asked = kept;
+        for key in wanted {
+            if book.asked.iter().any(|(asked, _)| *asked == key) {
+                continue;
+            }
+            let origin = format!("{} {}", key.origin.kind, key.origin.name);
+            let route = Some((key.origin.clone(), key.route.clone()));
+            let spec = FaultSpec {
+                kind: key.kind.clone(),
+                scope: FaultScope { route, ..FaultScope::default() },
+                share: key.share,
+                ttl: TTL_ROUTE,
+                limit: None,
+                by: origin.clone(),
+            };
+            let begun =
+                if book.killed { Err(InjectError::Killed) } else { self.begin(&mut book, spec) };
+            if let Err(error) = &begun {
+                tracing::warn!(%error, "The fault of {origin} is not injected");
+            }
+            book.asked.push((key, begun.ok()));
+        }
+    }
+
+    /// A resource is applied again: its faults that are over, or were refused, begin anew with the
+    /// next [`Self::follow`] although their content is the same.
+    pub fn renew(&self, origin: &Origin) {
+        let mut book = self.0.book.lock();
+        let active = self.0.active.load();
+        let lives = |id: Option<FaultId>| id.is_some_and(|id| active.iter().any(|f| f.id == id));
+        book.asked.retain(|(key, id)| key.origin != *origin || lives(*id));
+    }
+
+    /// Whether timeouts and retries of this route are off, as Istio has it: the switch of the
+    /// route is on, and one of its own faults is active.
+    #[must_use]
+    pub fn istio_faithful(&self, route: &Route) -> bool {
+        let on_route = |fault: &Arc<Active>| {
+            let of = fault.spec.scope.route.as_ref();
+            of.is_some_and(|(origin, name)| *origin == route.origin && *name == route.name)
+        };
+        if route.fault.is_none() || !self.0.active.load().iter().any(on_route) {
+            return false;
+        }
+        self.0.book.lock().faithful.contains(&(route.origin.clone(), route.name.clone()))
+    }
+
+    /// Sets the switch of a route. False when too many routes have theirs on already.
+    pub fn set_istio_faithful(&self, origin: Origin, route: Arc<str>, on: bool) -> bool {
+        let faithful = &mut self.0.book.lock().faithful;
+        let key = (origin, route);
+        if !on {
+            faithful.remove(&key);
+            return true;
+        }
+        (faithful.len() < FAITHFUL_MAX || faithful.contains(&key)) && {
+            faithful.insert(key);
+            true
+        }
+    }
+
+    /// Active faults, oldest first.
+    #[must_use]
+    pub fn active(&self) -> Vec<FaultStatus> {
+        self.expire();
+        self.0.active.load().iter().map(|fault| fault.status(None)).collect()
+    }
+
+    /// Ended faults, newest first, and how many there have been.
+    #[must_use]
+    pub fn ended(&self) -> (Vec<FaultStatus>, u64) {
+        self.expire();
+        let book = self.0.book.lock();
+        (book.ended.iter().cloned().collect(), book.ended_total)
+    }
+
+    /// One fault, active or ended.
+    #[must_use]
+    pub fn get(&self, id: FaultId) -> Option<FaultStatus> {
+        let active = self.active().into_iter().find(|fault| fault.id == id);
+        active.or_else(|| self.0.book.lock().ended.iter().find(|fault| fault.id == id).cloned())
+    }
+
+    /// Beginnings and ends from now on.
+    #[must_use]
+    pub fn events(&self) -> broadcast::Receiver<FaultEvent> {
+        self.0.events.subscribe()
+    }
+
+    /// Ends each fault when its time is over, for as long as it is polled. Calls find expired
+    /// faults ended without it; this releases those they hold and tells the listeners in time.
+    pub async fn expire_in_time(&self) {
+        loop {
+            let changed = self.0.changed.notified();
+            self.expire();
+            let next = self.0.active.load().iter().map(|fault| fault.until_us).min();
+            match next {
+                None => changed.await,
+                Some(until_us) => {
+                    let left = until_us.saturating_sub(self.0.clock.now_us()).max(0);
+                    let left = Duration::from_micros(u64::try_from(left).unwrap_or(0));
+                    let _ = tokio::time::timeout(left, changed).await;
+                }
+            }
+        }
+    }
+
+    /// What the layer looks at for one call.
+    pub(crate) fn snapshot(&self) -> arc_swap::Guard<Arc<Vec<Arc<Active>>>> {
+        self.0.active.load()
+    }
+
+    /// The time left of a fault; nothing when its time is over.
+    pub(crate) fn left(&self, fault: &Active) -> Option<Duration> {
+        let left = fault.until_us.saturating_sub(self.0.clock.now_us());
+        u64::try_from(left).ok().filter(|left| *left > 0).map(Duration::from_micros)
+    }
+
+    /// Counts a call the fault is for, and says whether it is injected. The fault holds the call
+    /// until what is returned is dropped.
+    pub(crate) fn draw(&self, fault: &Arc<Active>, trace_id: Option<&str>) -> Option<Held> {
+        if self.left(fault).is_none() {
+            self.expire();
+            return None;
+        }
+        if fault.over.is_cancelled() || fault.spent() {
+            return None;
+        }
+        fault.matched.fetch_add(1, Ordering::Release);
+        if !fault.strata.draw() || !fault.take() {
+            return None;
+        }
+        if let Some(trace_id) = trace_id {
+            let mut examples = fault.examples.lock();
+            examples.truncate(EXAMPLES_MAX - 1);
+            examples.push_front(trace_id.to_owned());
+        }
+        fault.held.fetch_add(1, Ordering::AcqRel);
+        Some(Held { fault: fault.clone(), faults: self.clone() })
+    }
+
+    fn begin(&self, book: &mut Book, spec: FaultSpec) -> Result<FaultId, InjectError> {
+        check(&spec)?;
+        if self.0.active.load().len() >= ACTIVE_MAX {
+            return Err(InjectError::TooMany);
+        }
+        book.last += 1;
+        let id = FaultId(book.last);
+        let since_us = self.0.clock.now_us();
+        // Each fault has a sequence of its own, so that faults draw independently of each other.
+        let seed = self.0.seed ^ u64::from(id.0).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let fault = Arc::new(Active {
+            id,
+            since_us,
+            until_us: since_us.saturating_add(micros(spec.ttl)),
+            over: CancellationToken::new(),
+            ids: IdSource::seeded(seed.rotate_left(32)),
+            strata: Strata::new(spec.share, seed),
+            matched: AtomicU64::new(0),
+            injected: AtomicU64::new(0),
+            held: AtomicU64::new(0),
+            examples: Mutex::default(),
+            spec,
+        });
+        let mut active = Vec::clone(&self.0.active.load());
+        active.push(fault.clone());
+        self.0.active.store(Arc::new(active));
+        self.0.changed.notify_waiters();
+        tracing::warn!(vitrine.fault.id = %id, "Fault {id} began: {}", fault.spec.kind);
+        let _ = self.0.events.send(FaultEvent::Began(fault.status(None)));
+        Ok(id)
+    }
+
+    fn expire(&self) {
+        let now_us = self.0.clock.now_us();
+        if self.0.active.load().iter().any(|fault| fault.until_us <= now_us) {
+            let mut book = self.0.book.lock();
+            self.end(&mut book, EndReason::Expired, |fault| fault.until_us <= now_us);
+        }
+    }
+
+    fn end(&self, book: &mut Book, reason: EndReason, which: impl Fn(&Active) -> bool) -> usize {
+        let ids: Vec<_> =
+            self.0.active.load().iter().filter(|fault| which(fault)).map(|f| f.id).collect();
+        ids.iter().for_each(|id| self.retire(book, reason, *id));
+        ids.len()
+    }
+
+    /// Takes a fault out, releases what it holds, remembers it.
+    fn retire(&self, book: &mut Book, reason: EndReason, id: FaultId) {
+        let active = self.0.active.load();
+        let Some(fault) = active.iter().find(|fault| fault.id == id) else { return };
+        let rest = active.iter().filter(|fault| fault.id != id).cloned().collect();
+        self.0.active.store(Arc::new(rest));
+        fault.over.cancel();
+        let status = fault.status(Some((self.0.clock.now_us(), reason)));
+        book.ended.truncate(ENDED_MAX - 1);
+        book.ended.push_front(status.clone());
+        book.ended_total += 1;
+        self.0.changed.notify_waiters();
+        tracing::warn!(vitrine.fault.id = %id, "Fault {id} ended: {reason:?}");
+        let _ = self.0.events.send(FaultEvent::Ended(status));
+    }
+}
+
+impl Active {
+    fn spent(&self) -> bool {
+        self.spec.limit.is_some_and(|limit| self.injected.load(Ordering::Acquire) >= limit)
+    }
+
+    /// Counts one injection, unless the limit is reached: two calls cannot both be the last.
+    fn take(&self) -> bool {
+        let limit = self.spec.limit.unwrap_or(u64::MAX);
+        let next = |injected: u64| (injected < limit).then(|| injected + 1);
+        self.injected.fetch_update(Ordering::AcqRel, Ordering::Acquire, next).is_ok()
+    }
+
+    fn status(&self, ended: Option<(i64, EndReason)>) -> FaultStatus {
+        // Injected is read first: a call counted in between must not make it the larger.
+        let injected = self.injected.load(Ordering::Acquire);
+        FaultStatus {
+            id: self.id,
+            spec: self.spec.clone(),
+            since_us: self.since_us,
+            until_us: self.until_us,
+            ended,
+            matched: self.matched.load(Ordering::Acquire).max(injected),
+            injected,
+            held: self.held.load(Ordering::Relaxed),
+            examples: self.examples.lock().iter().cloned().collect(),
+        }
+    }
+}
+
+/// A call a fault was drawn for, until it is through with it. A fault for so many calls ends when
+/// the last of them is let go, so that the kill switch reaches it while it holds one.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) fault: Arc<Active>,
+    faults: Faults,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let others = self.fault.held.fetch_sub(1, Ordering::AcqRel) - 1;
+        if others == 0 && self.fault.spent() {
+            let id = self.fault.id;
+            self.faults.retire(&mut self.faults.0.book.lock(), EndReason::Spent, id);
+        }
+    }
+}
+
+fn check(spec: &FaultSpec) -> Result<(), InjectError> {
+    if spec.ttl.is_zero() || spec.ttl > TTL_MAX {
+        return Err(InjectError::Ttl);
+    }
+    if spec.share == Share::NONE || spec.share > Share::ALL {
+        return Err(InjectError::Share);
+    }
+    if matches!(spec.kind, FaultKind::Jitter { min, max } if min >= max) {
+        return Err(InjectError::Range);
+    }
+    Ok(())
+}
+
+/// The faults a policy asks for, delay and abort apart: they are drawn independently.
+fn wanted(policy: &Policy) -> Vec<RouteKey> {
+    let routes = policy.virtual_hosts.iter().flat_map(|host| &host.routes);
+    let mut wanted: Vec<RouteKey> = Vec::new();
+    for route in routes.filter(|route| matches!(route.action, Action::Forward(_))) {
+        let Some(fault) = &route.fault else { continue };
+        let delay = fault.delay.map(|delay| (FaultKind::Delay(delay.delay), delay.share));
+        let abort = fault.abort.map(|abort| {
+            let (status, grpc_status) = (abort.status, abort.grpc_status);
+            (FaultKind::Abort { status, grpc_status }, abort.share)
+        });
+        for (kind, share) in delay.into_iter().chain(abort).filter(|(_, s)| *s != Share::NONE) {
+            let (origin, route) = (route.origin.clone(), route.name.clone());
+            let key = RouteKey { origin, route, kind, share };
+            if !wanted.contains(&key) {
+                wanted.push(key);
+            }
+        }
+    }
+    wanted
+}

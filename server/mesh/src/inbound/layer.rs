@@ -1,0 +1,310 @@
+//! The callee's side of one instance: what a request passes before the service's router.
+
+use super::{
+    authentication::{Authenticator, Claims, TokenError},
+    authorization::{Attributes, Decision, decide},
+    identity::Identity,
+    rate_limit::{Limiter, Peer, Standing, Verdict},
+};
+use crate::{EXTERNAL_ADDRESS, Flag, Request, Response, journey::Journey, route::Routed};
+use arc_swap::ArcSwapOption;
+use axum::body::Body;
+use base::Clock;
+use http::{HeaderValue, StatusCode, header};
+use istio::policy::{LocalRateLimit, Mtls, Workload};
+use parking_lot::Mutex;
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+/// The port of a service, for policies that name one.
+const PORT: u16 = 80;
+/// Rate limits whose buckets are kept by one instance: those of the policy in force and of a few
+/// that were replaced and may come back.
+const LIMITERS_MAX: usize = 16;
+
+/// The callee's side of one instance. What it enforces comes with each request: the policy that
+/// the request was given at its start.
+#[derive(Debug)]
+pub(crate) struct Inbound {
+    clock: Clock,
+    service: Arc<str>,
+    instance: Arc<str>,
+    seed: u64,
+    /// Of the newest revision seen.
+    authenticator: ArcSwapOption<(u64, Authenticator)>,
+    /// Newest last.
+    limiters: Mutex<Vec<Arc<Limiter>>>,
+    counts: Counts,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    passed: AtomicU64,
+    no_identity: AtomicU64,
+    bad_token: AtomicU64,
+    denied: AtomicU64,
+    rate_limited: AtomicU64,
+    over_limit: AtomicU64,
+}
+
+/// What one instance let in and refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InboundStats {
+    /// The service.
+    pub service: Arc<str>,
+    /// The instance.
+    pub instance: Arc<str>,
+    /// Requests that came to the service's router.
+    pub passed: u64,
+    /// Refused by `PeerAuthentication`: STRICT, and the caller has no identity.
+    pub no_identity: u64,
+    /// Refused by `RequestAuthentication`.
+    pub bad_token: u64,
+    /// Refused by `AuthorizationPolicy`.
+    pub denied: u64,
+    /// Refused by a local rate limit.
+    pub rate_limited: u64,
+    /// Over a limit, refused or not.
+    pub over_limit: u64,
+}
+
+/// What a request that passed takes along for its answer.
+#[derive(Debug, Default)]
+pub(crate) struct Entered(Vec<(Arc<Limiter>, Standing)>);
+
+impl Entered {
+    /// Puts the rate limits on the answer.
+    pub(crate) fn describe(&self, response: &mut Response) {
+        for (limiter, standing) in &self.0 {
+            limiter.describe(response, *standing);
+        }
+    }
+}
+
+impl Inbound {
+    pub(crate) fn new(clock: Clock, service: Arc<str>, instance: Arc<str>, seed: u64) -> Self {
+        Self {
+            clock,
+            service,
+            instance,
+            seed,
+            authenticator: ArcSwapOption::empty(),
+            limiters: Mutex::default(),
+            counts: Counts::default(),
+        }
+    }
+
+    pub(crate) fn stats(&self) -> InboundStats {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        InboundStats {
+            service: self.service.clone(),
+            instance: self.instance.clone(),
+            passed: read(&self.counts.passed),
+            no_identity: read(&self.counts.no_identity),
+            bad_token: read(&self.counts.bad_token),
+            denied: read(&self.counts.denied),
+            rate_limited: read(&self.counts.rate_limited),
+            over_limit: read(&self.counts.over_limit),
+        }
+    }
+
+    /// Lets a request in, or gives the answer in place of the service's.
+    pub(crate) fn enter(&self, request: &mut Request) -> Result<Entered, Response> {
+        // A request without a journey did not come through the mesh; one that only looks is the
+        // dashboard's and no traffic.
+        let journey = Journey::of(request).filter(|journey| !journey.look).cloned();
+        let routed = request.extensions_mut().remove::<Arc<Routed>>();
+        let (Some(journey), Some(routed)) = (journey, routed) else {
+            return Ok(Entered::default());
+        };
+        let identity = (!journey.ingress).then(|| Identity::of_service(&journey.source.service));
+        let address = address(request, &journey);
+        let policy = routed.snapshot.policy();
+        let workload = policy.workloads.get(&self.service);
+        if let Some(workload) = workload {
+            self.admit(request, workload, policy.revision, identity.as_ref(), address)?;
+        }
+        if let Some(identity) = identity {
+            request.extensions_mut().insert(identity);
+        }
+        let peer = match (journey.ingress, address) {
+            (false, _) => Peer::Service(journey.source.service.clone()),
+            (true, Some(address)) => Peer::Address(address),
+            (true, None) => Peer::Unknown,
+        };
+        let of_workload = workload.map_or(&[][..], |workload| &workload.rate_limits);
+        let of_route = routed.route.as_ref().and_then(|route| route.rate_limit.as_ref());
+        let of_route = of_route.filter(|rule| of_workload.iter().all(|w| w.origin != rule.origin));
+        let entered = self.limit(of_workload.iter().chain(of_route), &peer, &journey)?;
+        count(&self.counts.passed);
+        Ok(entered)
+    }
+
+    /// Peer authentication, tokens, authorization.
+    fn admit(
+        &self,
+        request: &mut Request,
+        workload: &Workload,
+        revision: u64,
+        identity: Option<&Identity>,
+        address: Option<IpAddr>,
+    ) -> Result<(), Response> {
+        if workload.mtls == Mtls::Strict && identity.is_none() {
+            count(&self.counts.no_identity);
+            // Over TLS the handshake would fail; the nearest answer of HTTP is this one.
+            let why = "PeerAuthentication STRICT: the caller has no identity";
+            return Err(refusal(StatusCode::FORBIDDEN, why));
+        }
+        let claims = match self.check_token(request, workload, revision) {
+            Ok(claims) => claims,
+            Err(error) => {
+                count(&self.counts.bad_token);
+                return Err(bad_token(request, error));
+            }
+        };
+        if !workload.authorization.is_empty() {
+            self.authorize(request, workload, claims.as_ref(), identity, address)?;
+        }
+        if let Some(claims) = claims {
+            request.extensions_mut().insert(claims);
+        }
+        Ok(())
+    }
+
+    fn check_token(
+        &self,
+        request: &mut Request,
+        workload: &Workload,
+        revision: u64,
+    ) -> Result<Option<Claims>, TokenError> {
+        if workload.authentication.is_empty() {
+            return Ok(None);
+        }
+        let kept = self.authenticator.load_full().filter(|kept| kept.0 == revision);
+        let kept = kept.unwrap_or_else(|| {
+            let compiled = Authenticator::compile(&workload.authentication);
+            let compiled = Arc::new((revision, compiled));
+            self.authenticator.store(Some(compiled.clone()));
+            compiled
+        });
+        kept.1.check(request, self.clock.now_us())
+    }
+
+    fn authorize(
+        &self,
+        request: &Request,
+        workload: &Workload,
+        claims: Option<&Claims>,
+        identity: Option<&Identity>,
+        address: Option<IpAddr>,
+    ) -> Result<(), Response> {
+        let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+        let attributes = Attributes {
+            principal: identity.map(Identity::principal),
+            namespace: identity.map(Identity::namespace),
+            address,
+            claims,
+            host: host.unwrap_or(&self.service),
+            port: PORT,
+            method: request.method().as_str(),
+            path: request.uri().path(),
+            headers: request.headers(),
+        };
+        let (decision, audited) = decide(&workload.authorization, &attributes);
+        for origin in audited {
+            tracing::info!("audited by AuthorizationPolicy {}", origin.name);
+        }
+        let by = match decision {
+            Decision::Allow => return Ok(()),
+            Decision::Deny(origin) => format!("AuthorizationPolicy {}", origin.name),
+            Decision::NotAllowed => "every ALLOW policy: none matches".to_owned(),
+        };
+        count(&self.counts.denied);
+        tracing::info!("refused by {by}");
+        Err(refusal(StatusCode::FORBIDDEN, "RBAC: access denied"))
+    }
+
+    fn limit<'r>(
+        &self,
+        rules: impl Iterator<Item = &'r LocalRateLimit>,
+        peer: &Peer,
+        journey: &Journey,
+    ) -> Result<Entered, Response> {
+        let mut entered = Entered::default();
+        for rule in rules {
+            let limiter = self.limiter(rule);
+            let standing = match limiter.check(peer.clone()) {
+                Verdict::Uncounted => continue,
+                Verdict::Pass(standing) => standing,
+                Verdict::Spared(standing) => {
+                    count(&self.counts.over_limit);
+                    standing
+                }
+                Verdict::Refused(standing) => {
+                    count(&self.counts.over_limit);
+                    count(&self.counts.rate_limited);
+                    journey.add(Flag::RateLimited);
+                    let mut response = limiter.refusal(standing);
+                    limiter.describe(&mut response, standing);
+                    return Err(response);
+                }
+            };
+            entered.0.push((limiter, standing));
+        }
+        Ok(entered)
+    }
+
+    /// The buckets of a rule: they stay while the rule says the same, whatever the revision.
+    fn limiter(&self, rule: &LocalRateLimit) -> Arc<Limiter> {
+        let mut limiters = self.limiters.lock();
+        if let Some(known) = limiters.iter().find(|limiter| limiter.is_for(rule)) {
+            return known.clone();
+        }
+        if limiters.len() == LIMITERS_MAX {
+            limiters.remove(0);
+        }
+        let limiter = Arc::new(Limiter::new(rule.clone(), self.clock.clone(), self.seed));
+        limiters.push(limiter.clone());
+        limiter
+    }
+}
+
+fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Where a request comes from: what the edge noted, or this machine for a service of the mesh.
+fn address(request: &Request, journey: &Journey) -> Option<IpAddr> {
+    if !journey.ingress {
+        return Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    }
+    request.headers().get(EXTERNAL_ADDRESS)?.to_str().ok()?.parse().ok()
+}
+
+fn refusal(status: StatusCode, why: &'static str) -> Response {
+    let mut response = Response::new(Body::from(why));
+    *response.status_mut() = status;
+    let text = HeaderValue::from_static("text/plain");
+    response.headers_mut().insert(header::CONTENT_TYPE, text);
+    response
+}
+
+/// RFC 6750, section 3, as Envoy writes it.
+fn bad_token(request: &Request, error: TokenError) -> Response {
+    let mut response = Response::new(Body::from(error.to_string()));
+    *response.status_mut() = error.status();
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    let realm = format!("http://{}{}", host.unwrap_or_default(), request.uri().path());
+    let challenge = format!("Bearer realm=\"{realm}\", error=\"invalid_token\"");
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    if let Ok(value) = HeaderValue::from_str(&challenge) {
+        headers.insert(header::WWW_AUTHENTICATE, value);
+    }
+    response
+}

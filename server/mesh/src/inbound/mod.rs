@@ -1,0 +1,17 @@
+//! The callee's side: who calls, may they, and how often. In Envoy's order, before the service's
+//! router: peer authentication, tokens, authorization, local rate limit.
+//!
+//! In one process there is no transport to protect. An identity is a name that the mesh itself
+//! attaches to a call; what a certificate would prove is said on the page and not pretended here.
+
+pub mod authentication;
+pub mod authorization;
+pub mod identity;
+mod layer;
+pub mod rate_limit;
+#[cfg(test)]
+mod tests;
+
+pub use identity::Identity;
+pub(crate) use layer::Inbound;
+pub use layer::InboundStats;

@@ -1,0 +1,312 @@
+//! One instance of a service: where it is reached, how it is, and what it did lately.
+//!
+//! An instance can be killed (no connection to it, calls under way are cut), paused (it hangs until
+//! resumed) and restarted. Which instance a call goes to is the balancer's business.
+
+use crate::{MeshError, Request, Response, outlier::state::Standing, remote::Remote};
+use axum::Router;
+use parking_lot::Mutex;
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+use tokio::sync::watch;
+use tower::Service;
+
+/// How far back an instance counts its requests, seconds.
+const WINDOW_SECONDS: usize = 60;
+
+/// An instance to be added to the mesh.
+#[derive(Clone, Debug)]
+pub struct Instance {
+    /// The service it is one of.
+    pub service: String,
+    /// Its own name, unique within the service: `payments-v2-0`.
+    pub name: String,
+    /// Labels that subsets select by: `version` at least.
+    pub labels: Vec<(String, String)>,
+    /// Where it is.
+    pub endpoint: Endpoint,
+}
+
+/// Where an instance is reached.
+#[derive(Clone, Debug)]
+pub enum Endpoint {
+    /// In this process.
+    Router(Router),
+    /// Over HTTP/1.1 at this address.
+    Address(SocketAddr),
+}
+
+/// How an instance is, as told from outside.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Phase {
+    /// It answers.
+    #[default]
+    Ready,
+    /// It takes requests and does not answer until it is resumed.
+    Paused,
+    /// There is no connection to it.
+    Killed,
+}
+
+/// The phase, and which life of the instance it is in: a restart is a new life.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Life {
+    phase: Phase,
+    number: u64,
+}
+
+/// An instance in the mesh.
+#[derive(Debug)]
+pub(crate) struct Host {
+    /// Never used twice.
+    pub(crate) id: u64,
+    pub(crate) service: Arc<str>,
+    pub(crate) name: Arc<str>,
+    pub(crate) labels: Vec<(String, String)>,
+    target: Target,
+    life: watch::Sender<Life>,
+    /// When it was added or restarted, microseconds since the epoch: warm-up counts from here.
+    since_us: AtomicI64,
+    /// Requests under way.
+    active: AtomicU32,
+    window: Mutex<Window>,
+}
+
+#[derive(Debug)]
+enum Target {
+    Router(Router),
+    Remote(Remote),
+}
+
+impl Host {
+    pub(crate) fn new(id: u64, instance: Instance, now_us: i64) -> Self {
+        let Instance { service, name, labels, endpoint } = instance;
+        Self {
+            id,
+            service: service.into(),
+            name: name.into(),
+            labels,
+            target: match endpoint {
+                Endpoint::Router(router) => Target::Router(router),
+                Endpoint::Address(address) => Target::Remote(Remote::new(address)),
+            },
+            life: watch::Sender::default(),
+            since_us: AtomicI64::new(now_us),
+            active: AtomicU32::new(0),
+            window: Mutex::default(),
+        }
+    }
+
+    /// Whether it has all these labels.
+    pub(crate) fn has(&self, labels: &[(String, String)]) -> bool {
+        labels.iter().all(|label| self.labels.contains(label))
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        self.life.borrow().phase
+    }
+
+    /// Changes the phase; false if it was in it already. Leaving `Killed` is a new life.
+    pub(crate) fn set(&self, phase: Phase, now_us: i64) -> bool {
+        self.life.send_if_modified(|life| {
+            if life.phase == phase {
+                return false;
+            }
+            if life.phase == Phase::Killed {
+                life.number += 1;
+                self.since_us.store(now_us, Ordering::Relaxed);
+            }
+            life.phase = phase;
+            true
+        })
+    }
+
+    pub(crate) fn since_us(&self) -> i64 {
+        self.since_us.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn active(&self) -> u32 {
+        self.active.load(Ordering::Relaxed)
+    }
+
+    /// Requests and 5xx answers (or none) of the last sixty seconds.
+    pub(crate) fn lately(&self, now_us: i64) -> (u64, u64) {
+        self.window.lock().sum(now_us)
+    }
+
+    pub(crate) fn count(&self, failed: bool, now_us: i64) {
+        self.window.lock().count(failed, now_us);
+    }
+
+    /// Brings a request to the instance and its answer back.
+    pub(crate) async fn send(
+        self: Arc<Self>,
+        request: Request,
+        connect_timeout: Option<Duration>,
+    ) -> Result<Response, MeshError> {
+        let _under_way = UnderWay::begin(&self);
+        let mut life = self.life.subscribe();
+        let begun = *life.borrow_and_update();
+        if begun.phase == Phase::Killed {
+            return Err(MeshError::Connect { endpoint: self.name.to_string() });
+        }
+        let gone = |now: &Life| now.phase == Phase::Killed || now.number != begun.number;
+        let work = async {
+            self.resumed().await;
+            let answer = match &self.target {
+                Target::Router(router) => {
+                    let mut router = router.clone();
+                    // A router is always ready.
+                    let answered: Result<Response, Infallible> = router.call(request).await;
+                    Ok(answered.unwrap_or_else(|never| match never {}))
+                }
+                Target::Remote(remote) => remote.send(&self.name, request, connect_timeout).await,
+            };
+            // One that was paused meanwhile does not get its answer out.
+            self.resumed().await;
+            answer
+        };
+        tokio::select! {
+            biased;
+            answer = work => answer,
+            // The sender of its life is the host's own and outlives this call.
+            _ = life.wait_for(gone) => Err(MeshError::Reset { endpoint: self.name.to_string() }),
+        }
+    }
+
+    async fn resumed(&self) {
+        if self.phase() == Phase::Paused {
+            let _ = self.life.subscribe().wait_for(|life| life.phase != Phase::Paused).await;
+        }
+    }
+}
+
+/// An instance, as it is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndpointStatus {
+    /// The service.
+    pub service: Arc<str>,
+    /// Its own name.
+    pub instance: Arc<str>,
+    /// Its labels.
+    pub labels: Vec<(String, String)>,
+    /// How it is.
+    pub phase: Phase,
+    /// Requests under way.
+    pub active: u32,
+    /// Requests that ended in the last sixty seconds.
+    pub requests: u64,
+    /// Of these, 5xx answers and requests without an answer.
+    pub failures: u64,
+    /// Errors in a row, as outlier detection counts them.
+    pub consecutive_errors: u32,
+    /// The sweep that takes it back, microseconds since the epoch, if it is ejected (in several
+    /// subsets: the last of them).
+    pub ejected_until_us: Option<i64>,
+    /// Ejections ever.
+    pub ejections: u64,
+}
+
+impl EndpointStatus {
+    pub(crate) fn of(host: &Host, now_us: i64) -> Self {
+        let (requests, failures) = host.lately(now_us);
+        Self {
+            service: host.service.clone(),
+            instance: host.name.clone(),
+            labels: host.labels.clone(),
+            phase: host.phase(),
+            active: host.active(),
+            requests,
+            failures,
+            consecutive_errors: 0,
+            ejected_until_us: None,
+            ejections: 0,
+        }
+    }
+
+    /// Adds how it stands in one cluster.
+    pub(crate) fn add(&mut self, standing: Option<(Standing, Option<i64>)>) {
+        let Some((standing, until_us)) = standing else { return };
+        let errors = standing.consecutive_5xx.max(standing.consecutive_local_origin);
+        self.consecutive_errors = self.consecutive_errors.max(errors);
+        self.ejected_until_us = self.ejected_until_us.max(until_us);
+        self.ejections += standing.ejections;
+    }
+}
+
+/// Counts a request while it is under way, however it ends.
+struct UnderWay<'a>(&'a Host);
+
+impl<'a> UnderWay<'a> {
+    fn begin(host: &'a Host) -> Self {
+        host.active.fetch_add(1, Ordering::Relaxed);
+        Self(host)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.active.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Requests and failures by second, the last sixty.
+#[derive(Debug)]
+struct Window([Second; WINDOW_SECONDS]);
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Second {
+    second: i64,
+    requests: u32,
+    failures: u32,
+}
+
+impl Default for Window {
+    fn default() -> Self {
+        Self([Second::default(); WINDOW_SECONDS])
+    }
+}
+
+impl Window {
+    fn count(&mut self, failed: bool, now_us: i64) {
+        let second = now_us.div_euclid(1_000_000);
+        let at = usize::try_from(second.rem_euclid(WINDOW_SECONDS as i64)).unwrap_or(0);
+        let slot = &mut self.0[at];
+        if slot.second != second {
+            *slot = Second { second, ..Second::default() };
+        }
+        slot.requests = slot.requests.saturating_add(1);
+        slot.failures = slot.failures.saturating_add(u32::from(failed));
+    }
+
+    fn sum(&self, now_us: i64) -> (u64, u64) {
+        let second = now_us.div_euclid(1_000_000);
+        let recent = self.0.iter().filter(|slot| second - slot.second < WINDOW_SECONDS as i64);
+        recent.fold((0, 0), |(requests, failures), slot| {
+            (requests + u64::from(slot.requests), failures + u64::from(slot.failures))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_window_forgets_what_is_a_minute_old() {
+        let mut window = Window::default();
+        for second in 0..90 {
+            window.count(second % 3 == 0, second * 1_000_000 + 5);
+        }
+        assert_eq!(window.sum(89_000_000), (60, 20));
+        assert_eq!(window.sum(119_000_000), (30, 10));
+        assert_eq!(window.sum(149_000_000), (0, 0));
+    }
+}

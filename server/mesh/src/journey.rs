@@ -1,0 +1,119 @@
+//! One call through the mesh: who makes it, and what happened to it so far. Made once per call,
+//! shared by every layer and every try, read by the span at the end.
+
+use crate::{Flag, Flags, Request, fault::FaultId, flags::SharedFlags};
+use parking_lot::Mutex;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
+};
+
+/// Who calls: the workload's name and labels, as matching and identities see them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The service that calls.
+    pub service: Arc<str>,
+    /// Its namespace.
+    pub namespace: Arc<str>,
+    /// Labels of the workload: `app` and `version` at least.
+    pub labels: Vec<(String, String)>,
+}
+
+/// Where all services of the mesh live.
+pub const NAMESPACE: &str = "default";
+
+impl Source {
+    /// The workload of a service with `app` and `version=v1`.
+    #[must_use]
+    pub fn of(service: &str) -> Self {
+        let labels = [("app", service), ("version", "v1")];
+        let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Self { service: service.into(), namespace: NAMESPACE.into(), labels: labels.into() }
+    }
+}
+
+/// An extension of every request in the mesh, as `Arc<Journey>`.
+#[derive(Debug)]
+pub(crate) struct Journey {
+    pub(crate) source: Arc<Source>,
+    /// The name that was called, as it was written.
+    pub(crate) called: Arc<str>,
+    /// It came from outside: no breaker, and the routes of the gateway.
+    pub(crate) ingress: bool,
+    /// It only looks: neither routed nor counted.
+    pub(crate) look: bool,
+    flags: SharedFlags,
+    tries: AtomicU32,
+    /// Ids of the hosts that were tried, in order; the last is the one that answered.
+    tried: Mutex<Vec<u64>>,
+    instance: Mutex<Option<Arc<str>>>,
+    /// Faults that the call has met, nearest to the cause first.
+    faults: Mutex<Vec<FaultId>>,
+}
+
+/// Faults remembered of one call: as many as its baggage carries.
+const FAULTS_MAX: usize = 8;
+
+impl Journey {
+    pub(crate) fn new(source: Arc<Source>, called: Arc<str>, ingress: bool, look: bool) -> Self {
+        Self {
+            source,
+            called,
+            ingress,
+            look,
+            flags: SharedFlags::default(),
+            tries: AtomicU32::new(0),
+            tried: Mutex::default(),
+            instance: Mutex::default(),
+            faults: Mutex::default(),
+        }
+    }
+
+    /// The call has met a fault, or is made on behalf of a request that has.
+    pub(crate) fn met(&self, fault: FaultId) {
+        let mut faults = self.faults.lock();
+        if faults.len() < FAULTS_MAX && !faults.contains(&fault) {
+            faults.push(fault);
+        }
+    }
+
+    /// The faults the call has met, nearest to the cause first.
+    pub(crate) fn faults(&self) -> Vec<FaultId> {
+        self.faults.lock().clone()
+    }
+
+    /// The call a request belongs to.
+    pub(crate) fn of(request: &Request) -> Option<&Arc<Self>> {
+        request.extensions().get()
+    }
+
+    pub(crate) fn add(&self, flag: Flag) {
+        self.flags.add(flag);
+    }
+
+    pub(crate) fn flags(&self) -> Flags {
+        self.flags.get()
+    }
+
+    /// A try goes to this instance.
+    pub(crate) fn try_at(&self, host: u64, instance: &Arc<str>) {
+        self.tries.fetch_add(1, Ordering::Relaxed);
+        self.tried.lock().push(host);
+        *self.instance.lock() = Some(instance.clone());
+    }
+
+    /// Whether that host was tried before.
+    pub(crate) fn tried(&self, host: u64) -> bool {
+        self.tried.lock().contains(&host)
+    }
+
+    /// How many tries reached an instance.
+    pub(crate) fn tries(&self) -> u32 {
+        self.tries.load(Ordering::Relaxed)
+    }
+
+    /// The instance that was tried last.
+    pub(crate) fn instance(&self) -> Option<Arc<str>> {
+        self.instance.lock().clone()
+    }
+}

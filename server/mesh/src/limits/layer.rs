@@ -1,0 +1,79 @@
+//! The limits as a tower layer: 503 at once when one is reached, a wait for a connection when that
+//! is allowed.
+
+use super::pool::{Entry, Pool};
+use crate::{
+    MeshError, Request, Response,
+    cluster::Cluster,
+    edge::Tally,
+    route::Routed,
+    stack::{MeshService, Reply, take_ready},
+};
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
+use tower::{Layer, Service};
+
+/// Makes [`Limited`] services.
+#[derive(Clone, Debug)]
+pub(crate) struct LimitsLayer {
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) cluster: Arc<Cluster>,
+    pub(crate) tally: Arc<Tally>,
+}
+
+impl<S> Layer<S> for LimitsLayer {
+    type Service = Limited<S>;
+
+    fn layer(&self, inner: S) -> Limited<S> {
+        Limited { inner, shared: self.clone() }
+    }
+}
+
+/// Refuses what is over a limit.
+#[derive(Clone, Debug)]
+pub(crate) struct Limited<S> {
+    inner: S,
+    shared: LimitsLayer,
+}
+
+impl<S: MeshService> Service<Request> for Limited<S> {
+    type Response = Response;
+    type Error = MeshError;
+    type Future = Reply;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), MeshError>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request) -> Reply {
+        let mut ready = take_ready(&mut self.inner);
+        let LimitsLayer { pool, cluster, tally } = &self.shared;
+        tally.reach();
+        let routed = request.extensions().get::<Arc<Routed>>();
+        let traffic = routed.and_then(|routed| routed.traffic());
+        let entry = match pool.enter(traffic.map(|traffic| &traffic.connection_pool)) {
+            Ok(entry) => entry,
+            Err(limit) => {
+                tally.act();
+                let destination = cluster.label();
+                let refused = MeshError::Overflow { destination, limit };
+                return Box::pin(std::future::ready(Err(refused)));
+            }
+        };
+        match entry {
+            Entry::Now(active) => {
+                let reply = ready.call(request);
+                Box::pin(async move {
+                    let _active = active;
+                    reply.await
+                })
+            }
+            Entry::Later(waiting) => Box::pin(async move {
+                let _active = waiting.wait().await;
+                ready.call(request).await
+            }),
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! The counters and queues behind the limits of one caller and one cluster.
+//!
+//! Knows no requests: callers say when one begins, and drop what they were given when it ends.
+
+use istio::policy::{ConnectionPool, TrafficPolicy};
+use parking_lot::Mutex;
+use std::{
+    collections::VecDeque,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
+};
+use tokio::sync::oneshot;
+
+/// One limit of the connection pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// `tcp.maxConnections`.
+    Connections,
+    /// `http.http1MaxPendingRequests`.
+    Pending,
+    /// `http.http2MaxRequests`.
+    Requests,
+    /// `http.maxRetries`, or the retry budget.
+    Retries,
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Connections => "connections",
+            Self::Pending => "pending requests",
+            Self::Requests => "requests",
+            Self::Retries => "retries",
+        })
+    }
+}
+
+/// What is under way between one caller and one cluster, and what was refused.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PoolStatus {
+    /// Who calls.
+    pub caller: Arc<str>,
+    /// Who is called.
+    pub destination: Arc<str>,
+    /// The subset, if it is one's.
+    pub subset: Option<Arc<str>>,
+    /// Requests that have a connection.
+    pub active: u32,
+    /// Requests that wait for one.
+    pub pending: u32,
+    /// Retries under way.
+    pub retries: u32,
+    /// `upstream_cx_overflow`: requests that found all connections in use.
+    pub connection_overflows: u64,
+    /// `upstream_rq_pending_overflow`: refused because of pending or active requests.
+    pub pending_overflows: u64,
+    /// `upstream_rq_retry_overflow`: retries that were not allowed.
+    pub retry_overflows: u64,
+}
+
+/// See [`PoolStatus`].
+#[derive(Debug, Default)]
+pub(crate) struct Pool {
+    active: AtomicU32,
+    pending: AtomicU32,
+    retries: AtomicU32,
+    connection_overflows: AtomicU64,
+    pending_overflows: AtomicU64,
+    retry_overflows: AtomicU64,
+    queue: Mutex<Queue>,
+}
+
+/// Connections in use, and who waits for one, in the order in which they came.
+#[derive(Debug, Default)]
+struct Queue {
+    in_use: u32,
+    waiting: VecDeque<oneshot::Sender<Connection>>,
+}
+
+/// A request may go on, at once or when a connection is free.
+pub(crate) enum Entry {
+    /// It has what it needs.
+    Now(Active),
+    /// It has to wait for a connection.
+    Later(Waiting),
+}
+
+impl Pool {
+    /// Requests that have a connection.
+    pub(crate) fn active(&self) -> u32 {
+        self.active.load(Ordering::Relaxed)
+    }
+
+    /// Requests that wait for one.
+    pub(crate) fn pending(&self) -> u32 {
+        self.pending.load(Ordering::Relaxed)
+    }
+
+    /// A request wants to go to the cluster.
+    ///
+    /// # Errors
+    /// The limit that refuses it.
+    pub(crate) fn enter(self: &Arc<Self>, limits: Option<&ConnectionPool>) -> Result<Entry, Limit> {
+        let Some(limits) = limits else { return Ok(Entry::Now(Active::begin(self, None))) };
+        if limits.max_requests.is_some_and(|most| self.active() >= most) {
+            self.pending_overflows.fetch_add(1, Ordering::Relaxed);
+            return Err(Limit::Requests);
+        }
+        let Some(most) = limits.max_connections else {
+            return Ok(Entry::Now(Active::begin(self, None)));
+        };
+        let mut queue = self.queue.lock();
+        if queue.in_use < most {
+            queue.in_use += 1;
+            drop(queue);
+            return Ok(Entry::Now(Active::begin(self, Some(Connection::of(self)))));
+        }
+        self.connection_overflows.fetch_add(1, Ordering::Relaxed);
+        if limits.max_pending.is_some_and(|most| self.pending() >= most) {
+            self.pending_overflows.fetch_add(1, Ordering::Relaxed);
+            return Err(Limit::Pending);
+        }
+        let (free, freed) = oneshot::channel();
+        queue.waiting.push_back(free);
+        self.pending.fetch_add(1, Ordering::Relaxed);
+        Ok(Entry::Later(Waiting { pool: self.clone(), freed }))
+    }
+
+    /// A retry wants to begin: within the budget if there is one, else within `maxRetries`. None
+    /// when it may not; what is given is kept while the retry is under way.
+    pub(crate) fn retry(self: &Arc<Self>, policy: Option<&TrafficPolicy>) -> Option<RetryUnderWay> {
+        let most = match policy {
+            None => None,
+            Some(policy) => match policy.retry_budget {
+                Some(budget) => {
+                    let requests = u64::from(self.active()) + u64::from(self.pending());
+                    let share = requests * u64::from(budget.share.0) / 1_000_000;
+                    let share = u32::try_from(share).unwrap_or(u32::MAX);
+                    Some(share.max(budget.min_concurrency))
+                }
+                None => policy.connection_pool.max_retries,
+            },
+        };
+        let taken = self.retries.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |now| {
+            most.is_none_or(|most| now < most).then_some(now + 1)
+        });
+        if taken.is_err() {
+            self.retry_overflows.fetch_add(1, Ordering::Relaxed);
+            return None;
+        }
+        Some(RetryUnderWay(self.clone()))
+    }
+
+    pub(crate) fn status(&self) -> PoolStatus {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        PoolStatus {
+            active: self.active(),
+            pending: self.pending(),
+            retries: self.retries.load(Ordering::Relaxed),
+            connection_overflows: count(&self.connection_overflows),
+            pending_overflows: count(&self.pending_overflows),
+            retry_overflows: count(&self.retry_overflows),
+            ..PoolStatus::default()
+        }
+    }
+
+    /// A connection is free: the first who still waits has it.
+    fn release(self: &Arc<Self>) {
+        let mut queue = self.queue.lock();
+        while let Some(first) = queue.waiting.pop_front() {
+            if first.is_closed() {
+                continue;
+            }
+            drop(queue);
+            // One that went away in this very moment drops it, which comes here again.
+            drop(first.send(Connection::of(self)));
+            return;
+        }
+        queue.in_use = queue.in_use.saturating_sub(1);
+    }
+}
+
+/// A connection in use; dropping it frees it.
+#[derive(Debug)]
+pub(crate) struct Connection(Arc<Pool>);
+
+impl Connection {
+    fn of(pool: &Arc<Pool>) -> Self {
+        Self(pool.clone())
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.0.release();
+    }
+}
+
+/// A request under way; dropping it ends it.
+#[derive(Debug)]
+pub(crate) struct Active {
+    pool: Arc<Pool>,
+    _connection: Option<Connection>,
+}
+
+impl Active {
+    fn begin(pool: &Arc<Pool>, connection: Option<Connection>) -> Self {
+        pool.active.fetch_add(1, Ordering::Relaxed);
+        Self { pool: pool.clone(), _connection: connection }
+    }
+}
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        self.pool.active.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A request that waits for a connection; dropping it gives up its place.
+pub(crate) struct Waiting {
+    pool: Arc<Pool>,
+    freed: oneshot::Receiver<Connection>,
+}
+
+impl Waiting {
+    /// Until it has one.
+    pub(crate) async fn wait(mut self) -> Active {
+        let connection = (&mut self.freed).await.ok();
+        Active::begin(&self.pool, connection)
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.pool.pending.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A retry under way; dropping it ends it.
+#[derive(Debug)]
+pub(crate) struct RetryUnderWay(Arc<Pool>);
+
+impl Drop for RetryUnderWay {
+    fn drop(&mut self) {
+        self.0.retries.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,379 @@
+//! The mirror layer: sends copies of requests on, once per request and outside the retries.
+
+use super::{
+    copy::{Copy, Copying},
+    diff::{Answer, compare},
+    store::{Compared, Fate, Mirrors, Side},
+};
+use crate::{
+    MeshError, Request, Response,
+    deadline::Deadline,
+    edge::Tally,
+    journey::Journey,
+    registry::WeakMesh,
+    replay::Replay,
+    route::{Routed, canonical},
+    span::{read_context, write_context},
+    stack::{MeshService, Reply, take_ready},
+};
+use axum::body::Body;
+use base::TraceContext;
+use http::{HeaderValue, header, request::Parts};
+use http_body::Body as _;
+use http_body_util::BodyExt;
+use istio::policy::{Mirror, Route};
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::{
+    sync::{OwnedSemaphorePermit, oneshot},
+    time::{Instant, timeout},
+};
+use tower::{Layer, Service};
+use tracing::{Instrument, Span, field::Empty};
+
+/// Longest request body that is copied, bytes. Longer requests are not mirrored, and are counted.
+const REQUEST_BYTES_MAX: usize = 256 * 1024;
+/// Bytes of each answer that are compared.
+const ANSWER_BYTES_MAX: usize = 64 * 1024;
+/// How long a copy may take where the route sets no timeout: longer than any live call.
+const TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Marks a copy. A copy is never copied again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mirrored;
+
+/// Makes [`Mirroring`] services.
+#[derive(Clone, Debug)]
+pub(crate) struct MirrorLayer {
+    pub(crate) mirrors: Mirrors,
+    /// To find the way to where the copies go. The mesh owns this layer, so it does not own the
+    /// mesh.
+    pub(crate) mesh: WeakMesh,
+    pub(crate) tally: Arc<Tally>,
+}
+
+impl<S> Layer<S> for MirrorLayer {
+    type Service = Mirroring<S>;
+
+    fn layer(&self, inner: S) -> Mirroring<S> {
+        Mirroring { inner, shared: self.clone() }
+    }
+}
+
+/// Sends copies.
+#[derive(Clone, Debug)]
+pub(crate) struct Mirroring<S> {
+    inner: S,
+    shared: MirrorLayer,
+}
+
+/// A mirror of a route that gets a copy, and the room it takes.
+type Due = (Mirror, OwnedSemaphorePermit);
+
+impl<S: MeshService> Service<Request> for Mirroring<S> {
+    type Response = Response;
+    type Error = MeshError;
+    type Future = Reply;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), MeshError>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request) -> Reply {
+        let mut ready = take_ready(&mut self.inner);
+        self.shared.tally.reach();
+        let Some((routed, route)) = routed_with_mirrors(&request) else {
+            return ready.call(request);
+        };
+        let due = self.shared.due(&route);
+        if due.is_empty() {
+            return ready.call(request);
+        }
+        let trace_id = read_context(request.headers()).trace_id().map(str::to_owned);
+        let (request, live) = self.shared.send_copies(request, &routed, &route, due);
+        let reply = ready.call(request);
+        Box::pin(async move {
+            let began = Instant::now();
+            let answer = reply.await;
+            observe(answer, live, began.elapsed(), trace_id.as_deref())
+        })
+    }
+}
+
+/// The route of a request that is to be copied.
+fn routed_with_mirrors(request: &Request) -> Option<(Arc<Routed>, Arc<Route>)> {
+    let extensions = request.extensions();
+    let routed = extensions.get::<Arc<Routed>>()?;
+    let route = routed.route.as_ref().filter(|route| !route.mirrors.is_empty())?;
+    extensions.get::<Mirrored>().is_none().then(|| (routed.clone(), route.clone()))
+}
+
+impl MirrorLayer {
+    /// The mirrors of a route that get a copy of this request.
+    fn due(&self, route: &Route) -> Vec<Due> {
+        let mut due = Vec::new();
+        for mirror in route.mirrors.iter().filter(|mirror| self.mirrors.draw(route, mirror)) {
+            match self.mirrors.0.room.clone().try_acquire_owned() {
+                Ok(permit) => due.push((mirror.clone(), permit)),
+                Err(_) => self.mirrors.count(route, mirror, Fate::Dropped),
+            }
+        }
+        due
+    }
+
+    /// Starts the copies. Gives the live request, and whom to tell about its answer.
+    fn send_copies(
+        &self,
+        request: Request,
+        routed: &Arc<Routed>,
+        route: &Arc<Route>,
+        due: Vec<Due>,
+    ) -> (Request, Vec<oneshot::Sender<Live>>) {
+        let (parts, body) = request.into_parts();
+        let (replay, body) = match body.is_end_stream() {
+            true => (None, body),
+            false => {
+                let (replay, first) = Replay::new(body, REQUEST_BYTES_MAX);
+                (Some(replay), first)
+            }
+        };
+        let mut told = Vec::new();
+        for (mirror, permit) in due {
+            self.tally.act();
+            let (live, comparison) = oneshot::channel();
+            let copy = Shadow {
+                mirrors: self.mirrors.clone(),
+                mesh: self.mesh.clone(),
+                routed: routed.clone(),
+                route: route.clone(),
+                mirror,
+                parts: parts.clone(),
+                replay: replay.clone(),
+                live: comparison,
+                _room: permit,
+            };
+            self.mirrors.0.tasks.spawn(copy.run(Span::current()));
+            told.push(live);
+        }
+        (Request::from_parts(parts, body), told)
+    }
+}
+
+/// The live side of a pair, told when its head is there.
+struct Live {
+    side: Side,
+    answer: Option<Watched>,
+}
+
+/// An answer whose body is still being read.
+struct Watched {
+    head: http::response::Parts,
+    body: oneshot::Receiver<Copy>,
+}
+
+/// Tells the copies how the live call ended, and copies its answer while the caller reads it.
+fn observe(
+    mut answer: Result<Response, MeshError>,
+    told: Vec<oneshot::Sender<Live>>,
+    took: Duration,
+    trace_id: Option<&str>,
+) -> Result<Response, MeshError> {
+    for listener in told {
+        let side = side(&answer, took, trace_id);
+        let watched;
+        (answer, watched) = watch(answer);
+        // A copy that has failed already does not listen.
+        let _ = listener.send(Live { side, answer: watched });
+    }
+    answer
+}
+
+fn watch(answer: Result<Response, MeshError>) -> (Result<Response, MeshError>, Option<Watched>) {
+    let Ok(answer) = answer else { return (answer, None) };
+    let (head, body) = answer.into_parts();
+    let (copying, body_copy) = Copying::new(body, ANSWER_BYTES_MAX);
+    let watched = Watched { head: head.clone(), body: body_copy };
+    (Ok(Response::from_parts(head, Body::new(copying))), Some(watched))
+}
+
+fn side(answer: &Result<Response, MeshError>, took: Duration, trace_id: Option<&str>) -> Side {
+    Side {
+        status: answer.as_ref().ok().map(|answer| answer.status().as_u16()),
+        error: answer.as_ref().err().map(ToString::to_string),
+        took,
+        trace_id: trace_id.map(str::to_owned),
+    }
+}
+
+/// One copy.
+struct Shadow {
+    mirrors: Mirrors,
+    mesh: WeakMesh,
+    routed: Arc<Routed>,
+    route: Arc<Route>,
+    mirror: Mirror,
+    parts: Parts,
+    /// Its body; [`None`] when there is none.
+    replay: Option<Replay>,
+    live: oneshot::Receiver<Live>,
+    _room: OwnedSemaphorePermit,
+}
+
+impl Shadow {
+    async fn run(mut self, live_span: Span) {
+        let limit = self.route.timeout.unwrap_or(TIMEOUT);
+        let Ok(Some(body)) = timeout(limit, self.body()).await else {
+            return self.mirrors.count(&self.route, &self.mirror, Fate::Dropped);
+        };
+        let span = self.span(&live_span);
+        let request = self.request(body, &span, Instant::now() + limit);
+        let trace_id = read_context(request.headers()).trace_id().map(str::to_owned);
+        let began = Instant::now();
+        let sent = self.send(request).instrument(span).await;
+        let took = began.elapsed();
+        // Where the caller does not read on, there is nothing to compare with.
+        let compared = timeout(limit, self.compare(sent, took, trace_id)).await;
+        self.mirrors.count(&self.route, &self.mirror, compared.unwrap_or(Fate::Failed));
+    }
+
+    /// The body of the copy, once the live call is through with its own.
+    async fn body(&mut self) -> Option<Body> {
+        let Some(replay) = &mut self.replay else { return Some(Body::empty()) };
+        replay.first_reader_gone().await;
+        replay.again()
+    }
+
+    fn request(&self, body: Body, span: &Span, deadline: Instant) -> Request {
+        let mut request = Request::from_parts(self.parts.clone(), body);
+        write_context(&TraceContext::of(span), request.headers_mut());
+        let snapshot = self.routed.snapshot.clone();
+        let service = canonical(snapshot.policy(), &self.mirror.service);
+        shadow_host(&mut request, &service);
+        let extensions = request.extensions_mut();
+        if let Some(live) = extensions.remove::<Arc<Journey>>() {
+            let journey = Journey::new(live.source.clone(), service.clone(), false, false);
+            extensions.insert(Arc::new(journey));
+        }
+        let routed = Routed::mirror(snapshot, service, self.mirror.subset.clone());
+        extensions.insert(Arc::new(routed));
+        extensions.insert(Deadline(deadline));
+        extensions.insert(Mirrored);
+        request
+    }
+
+    /// Sends the copy and reads its answer, up to the limit of copies.
+    async fn send(&self, request: Request) -> Result<(Response, Copy), MeshError> {
+        let answered = self.answered(request).await;
+        let span = Span::current();
+        match &answered {
+            Ok((answer, _)) => {
+                span.record("http.response.status_code", answer.status().as_u16());
+            }
+            Err(error) => {
+                span.record("otel.status_code", "ERROR");
+                span.record("error.type", error.kind());
+            }
+        }
+        answered
+    }
+
+    async fn answered(&self, request: Request) -> Result<(Response, Copy), MeshError> {
+        let gone = || MeshError::NoService { destination: self.mirror.service.to_string() };
+        let extensions = request.extensions();
+        let journey = extensions.get::<Arc<Journey>>().ok_or_else(gone)?;
+        let routed = extensions.get::<Arc<Routed>>().ok_or_else(gone)?;
+        let mesh = self.mesh.upgrade().ok_or_else(gone)?;
+        let mut stack = mesh.path(&journey.source.service, routed)?.stack.clone();
+        drop(mesh);
+        std::future::poll_fn(|cx| stack.poll_ready(cx)).await?;
+        let (head, body) = stack.call(request).await?.into_parts();
+        let (copying, copy) = Copying::new(body, ANSWER_BYTES_MAX);
+        // What is read here goes nowhere; the copy is what counts.
+        let _ = timeout(TIMEOUT, Body::new(copying).collect()).await;
+        let answer = Response::from_parts(head, Body::empty());
+        Ok((answer, copy.await.unwrap_or_default()))
+    }
+
+    /// The span of the copy: a trace of its own, linked with the live call both ways.
+    fn span(&self, live: &Span) -> Span {
+        let method = self.parts.method.as_str();
+        let caller = self.parts.extensions.get::<Arc<Journey>>();
+        let caller = caller.map(|journey| journey.source.service.to_string());
+        let span = tracing::info_span!(
+            target: "vitrine::mesh",
+            parent: None,
+            "call",
+            otel.name = format!("mirror {method}"),
+            otel.kind = "client",
+            otel.status_code = Empty,
+            service.name = caller,
+            server.address = %self.mirror.service,
+            mesh.mirror = true,
+            http.request.method = method,
+            url.path = self.parts.uri.path(),
+            http.response.status_code = Empty,
+            error.r#type = Empty,
+            vitrine.fault.id = Empty,
+        );
+        TraceContext::of(live).link(&span);
+        TraceContext::of(&span).link(live);
+        span
+    }
+
+    async fn compare(
+        &mut self,
+        mirrored: Result<(Response, Copy), MeshError>,
+        took: Duration,
+        trace_id: Option<String>,
+    ) -> Fate {
+        let Ok(live) = (&mut self.live).await else { return Fate::Failed };
+        let (mirrored, body) = match mirrored {
+            Ok((answer, body)) => (Ok(answer), Some(body)),
+            Err(error) => (Err(error), None),
+        };
+        let mirrored_side = side(&mirrored, took, trace_id.as_deref());
+        let (fate, differences) = match (live.answer, mirrored.ok().zip(body)) {
+            (Some(watched), Some((mirrored, body))) => {
+                let (status, headers) = (watched.head.status, watched.head.headers);
+                let live = Answer { status, headers, body: watched.body.await.unwrap_or_default() };
+                let (head, _) = mirrored.into_parts();
+                let mirrored = Answer { status: head.status, headers: head.headers, body };
+                match compare(&live, &mirrored) {
+                    same if same.is_empty() => return Fate::Same,
+                    differences => (Fate::Different, differences),
+                }
+            }
+            _ => (Fate::Failed, Vec::new()),
+        };
+        self.mirrors.keep(Compared {
+            at_us: self.mirrors.0.clock.now_us(),
+            route: self.route.name.clone(),
+            service: self.mirror.service.clone(),
+            subset: self.mirror.subset.clone(),
+            method: self.parts.method.to_string(),
+            path: self.parts.uri.path().to_owned(),
+            live: live.side,
+            mirrored: mirrored_side,
+            differences,
+        });
+        fate
+    }
+}
+
+/// Envoy appends `-shadow` to the host of a copy, before the port.
+fn shadow_host(request: &mut Request, service: &str) {
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = host.unwrap_or(service);
+    let shadow = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => {
+            format!("{name}-shadow:{port}")
+        }
+        _ => format!("{host}-shadow"),
+    };
+    if let Ok(value) = HeaderValue::from_str(&shadow) {
+        request.headers_mut().insert(header::HOST, value);
+    }
+}

@@ -1,0 +1,115 @@
+//! Outlier detection as a tower layer: tells the cluster what came of each try at its endpoint.
+
+use super::state::{Outcome, http_of_grpc};
+use crate::{
+    MeshError, Request, Response,
+    cluster::Cluster,
+    deadline::Deadline,
+    edge::Tally,
+    endpoint::Picked,
+    instance::Host,
+    route::Routed,
+    stack::{MeshService, Reply, take_ready},
+};
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
+use tokio::time::Instant;
+use tower::{Layer, Service};
+
+/// Makes [`Observed`] services.
+#[derive(Clone, Debug)]
+pub(crate) struct OutlierLayer {
+    pub(crate) cluster: Arc<Cluster>,
+    pub(crate) tally: Arc<Tally>,
+}
+
+impl<S> Layer<S> for OutlierLayer {
+    type Service = Observed<S>;
+
+    fn layer(&self, inner: S) -> Observed<S> {
+        Observed { inner, shared: self.clone() }
+    }
+}
+
+/// Watches the outcome of tries.
+#[derive(Clone, Debug)]
+pub(crate) struct Observed<S> {
+    inner: S,
+    shared: OutlierLayer,
+}
+
+impl<S: MeshService> Service<Request> for Observed<S> {
+    type Response = Response;
+    type Error = MeshError;
+    type Future = Reply;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), MeshError>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request) -> Reply {
+        let mut ready = take_ready(&mut self.inner);
+        self.shared.tally.reach();
+        let extensions = request.extensions();
+        let routed = extensions.get::<Arc<Routed>>();
+        let watched = routed.filter(|r| r.traffic().is_some_and(|t| t.outlier.is_some()));
+        let (Some(routed), Some(Picked(host))) = (watched, extensions.get()) else {
+            return ready.call(request);
+        };
+        let deadline = extensions.get::<Deadline>().map(|deadline| deadline.0);
+        let shared = self.shared.clone();
+        let mut watch =
+            Watch { shared, routed: routed.clone(), host: host.clone(), deadline, told: false };
+        let reply = ready.call(request);
+        Box::pin(async move {
+            let outcome = reply.await;
+            watch.tell(outcome_of(&outcome));
+            outcome
+        })
+    }
+}
+
+/// One try. Dropped without an outcome it was a timeout if its deadline had passed (a layer further
+/// out cut it), and tells nothing if the caller went away.
+struct Watch {
+    shared: OutlierLayer,
+    routed: Arc<Routed>,
+    host: Arc<Host>,
+    deadline: Option<Instant>,
+    told: bool,
+}
+
+impl Watch {
+    fn tell(&mut self, outcome: Outcome) {
+        self.told = true;
+        let Some(params) = self.routed.traffic().and_then(|traffic| traffic.outlier.as_ref())
+        else {
+            return;
+        };
+        if self.shared.cluster.observe(params, &self.host, outcome) {
+            self.shared.tally.act();
+        }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if !self.told && self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            self.tell(Outcome::Timeout);
+        }
+    }
+}
+
+fn outcome_of(outcome: &Result<Response, MeshError>) -> Outcome {
+    match outcome {
+        Ok(response) => {
+            let grpc = response.headers().get("grpc-status").and_then(|v| v.to_str().ok());
+            let grpc = grpc.and_then(|status| status.parse().ok()).map(http_of_grpc);
+            Outcome::Status(grpc.unwrap_or(response.status().as_u16()))
+        }
+        Err(MeshError::Deadline { .. }) => Outcome::Timeout,
+        Err(_) => Outcome::ConnectionLost,
+    }
+}

@@ -1,0 +1,372 @@
+//! The last requests as routing saw them, for questions about rules: which would change route under
+//! another policy, and which rule a request would hit.
+//!
+//! In memory only, and bounded. Header values may be secrets (`authorization`, `cookie`): they are
+//! matched and never given out or printed.
+
+use crate::{
+    Flags, Request, Source,
+    journey::Journey,
+    route::matching::{self, Condition, View},
+};
+use http::{HeaderMap, Method, Uri};
+use istio::policy::{Action, Origin, Policy, Route};
+use parking_lot::Mutex;
+use std::{collections::VecDeque, fmt, sync::Arc};
+
+/// Requests that are kept: what a dry run can say something about.
+pub const RECENT_MAX: usize = 1_000;
+
+/// A request as routing saw it, and what became of it.
+#[derive(Clone)]
+pub(crate) struct Recorded {
+    pub(crate) number: u64,
+    pub(crate) at_us: i64,
+    pub(crate) source: Arc<Source>,
+    pub(crate) called: Arc<str>,
+    pub(crate) ingress: bool,
+    pub(crate) authority: Box<str>,
+    pub(crate) scheme: &'static str,
+    pub(crate) method: Method,
+    pub(crate) uri: Uri,
+    headers: HeaderMap,
+    pub(crate) route: Option<(Origin, Arc<str>)>,
+    pub(crate) destination: Arc<str>,
+    pub(crate) subset: Option<Arc<str>>,
+    pub(crate) status: Option<u16>,
+    pub(crate) flags: Flags,
+}
+
+impl fmt::Debug for Recorded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (number, method, path) = (self.number, &self.method, self.uri.path());
+        write!(f, "#{number} {method} {path} from {} to {}", self.source.service, self.called)
+    }
+}
+
+impl Recorded {
+    pub(crate) fn new(number: u64, at_us: i64, journey: &Journey, request: &Request) -> Self {
+        Self {
+            number,
+            at_us,
+            source: journey.source.clone(),
+            called: journey.called.clone(),
+            ingress: journey.ingress,
+            authority: authority_of(request, journey).into(),
+            scheme: scheme_of(request),
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            headers: request.headers().clone(),
+            route: None,
+            destination: journey.called.clone(),
+            subset: None,
+            status: None,
+            flags: Flags::default(),
+        }
+    }
+
+    fn view(&self) -> View<'_> {
+        View {
+            method: self.method.as_str(),
+            scheme: self.scheme,
+            path: self.uri.path(),
+            query: self.uri.query(),
+            authority: &self.authority,
+            headers: &self.headers,
+            ingress: self.ingress,
+            source: &self.source,
+        }
+    }
+
+    fn outline(&self) -> RecentRequest {
+        RecentRequest {
+            number: self.number,
+            at_us: self.at_us,
+            caller: self.source.service.clone(),
+            called: self.called.clone(),
+            ingress: self.ingress,
+            authority: self.authority.to_string(),
+            method: self.method.to_string(),
+            path: self.uri.path().to_owned(),
+            route: self.route.clone(),
+            destination: self.destination.clone(),
+            subset: self.subset.clone(),
+            status: self.status,
+            flags: self.flags,
+        }
+    }
+}
+
+/// The host and port a request is addressed to: what it says itself, else the name called.
+pub(crate) fn authority_of<'a>(request: &'a Request, journey: &'a Journey) -> &'a str {
+    let said = request.uri().authority().map(http::uri::Authority::as_str);
+    let host = request.headers().get(http::header::HOST).and_then(|host| host.to_str().ok());
+    said.or(host).unwrap_or(&journey.called)
+}
+
+/// The scheme a request came with: what the edge says, else its own.
+pub(crate) fn scheme_of(request: &Request) -> &'static str {
+    let forwarded = request.headers().get("x-forwarded-proto");
+    let https = forwarded.is_some_and(|scheme| scheme.as_bytes() == b"https")
+        || request.uri().scheme() == Some(&http::uri::Scheme::HTTPS);
+    if https { "https" } else { "http" }
+}
+
+/// One of the last requests, without its headers.
+#[derive(Clone, Debug)]
+pub struct RecentRequest {
+    /// Its number since the start.
+    pub number: u64,
+    /// When it began, microseconds since the epoch.
+    pub at_us: i64,
+    /// Who called.
+    pub caller: Arc<str>,
+    /// Which name was called.
+    pub called: Arc<str>,
+    /// It came from outside.
+    pub ingress: bool,
+    /// Host with port as sent.
+    pub authority: String,
+    /// Method.
+    pub method: String,
+    /// Path without query.
+    pub path: String,
+    /// Resource and name of the rule that matched.
+    pub route: Option<(Origin, Arc<str>)>,
+    /// The service it went to.
+    pub destination: Arc<str>,
+    /// The subset it went to.
+    pub subset: Option<Arc<str>>,
+    /// The status of its answer; none when there was no answer.
+    pub status: Option<u16>,
+    /// What the mesh did to it.
+    pub flags: Flags,
+}
+
+/// The ring of the last requests.
+#[derive(Debug, Default)]
+pub(crate) struct Recent(Mutex<VecDeque<Arc<Recorded>>>);
+
+impl Recent {
+    pub(crate) fn push(&self, recorded: Recorded) {
+        let recorded = Arc::new(recorded);
+        let oldest = {
+            let mut ring = self.0.lock();
+            let oldest = if ring.len() >= RECENT_MAX { ring.pop_front() } else { None };
+            ring.push_back(recorded);
+            oldest
+        };
+        // Freed after the lock is.
+        drop(oldest);
+    }
+
+    /// The newest first.
+    pub(crate) fn outlines(&self, most: usize) -> Vec<RecentRequest> {
+        self.0.lock().iter().rev().take(most).map(|recorded| recorded.outline()).collect()
+    }
+
+    /// What the last requests would do under `new` instead of `old`.
+    pub(crate) fn dry_run(&self, old: &Policy, new: &Policy) -> DryRun {
+        let requests: Vec<_> = self.0.lock().iter().cloned().collect();
+        let routes = new.virtual_hosts.iter().flat_map(|host| &host.routes);
+        let mut hits: Vec<_> = routes.map(|route| RuleHits::none(route)).collect();
+        let mut changes = Vec::new();
+        for recorded in &requests {
+            let (from, to) = (chosen(old, recorded), chosen(new, recorded));
+            if let Chosen::Rule { origin, name, .. } = &to {
+                let mut hit = hits.iter_mut();
+                if let Some(hit) = hit.find(|hit| hit.origin == *origin && hit.name == *name) {
+                    hit.requests += 1;
+                }
+            }
+            if !from.same(&to) {
+                changes.push(RouteChange { request: recorded.outline(), from, to });
+            }
+        }
+        DryRun { requests: requests.len(), changes, hits }
+    }
+}
+
+/// What the last requests would do under another policy.
+#[derive(Clone, Debug)]
+pub struct DryRun {
+    /// How many were looked at.
+    pub requests: usize,
+    /// Those that would change route.
+    pub changes: Vec<RouteChange>,
+    /// How many each rule of the other policy would match, in its order.
+    pub hits: Vec<RuleHits>,
+}
+
+/// A request that would go another way.
+#[derive(Clone, Debug)]
+pub struct RouteChange {
+    /// The request.
+    pub request: RecentRequest,
+    /// Its way under the policy in force.
+    pub from: Chosen,
+    /// Its way under the other.
+    pub to: Chosen,
+}
+
+/// How many of the last requests a rule would match.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleHits {
+    /// The resource.
+    pub origin: Origin,
+    /// The rule.
+    pub name: Arc<str>,
+    /// Its line in the resource.
+    pub line: u32,
+    /// How many.
+    pub requests: usize,
+}
+
+impl RuleHits {
+    fn none(route: &Route) -> Self {
+        let (origin, name) = (route.origin.clone(), route.name.clone());
+        Self { origin, name, line: route.line, requests: 0 }
+    }
+}
+
+/// Where a policy sends a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Chosen {
+    /// No routes hold for the service: to the whole of it.
+    Default {
+        /// The service.
+        service: Arc<str>,
+    },
+    /// There are routes, and none matches: 404.
+    NoRoute {
+        /// The resource whose routes they are.
+        origin: Origin,
+    },
+    /// By this rule.
+    Rule {
+        /// The resource.
+        origin: Origin,
+        /// The rule.
+        name: Arc<str>,
+        /// Its line in the resource.
+        line: u32,
+        /// Service, subset and weight of each destination; empty when the rule answers itself.
+        destinations: Vec<(Arc<str>, Option<Arc<str>>, u32)>,
+    },
+}
+
+impl Chosen {
+    /// Whether it is the same way: the same rule to the same places, whatever the weights and
+    /// wherever the rule is written now.
+    fn same(&self, other: &Self) -> bool {
+        let (
+            Self::Rule { origin, name, destinations, .. },
+            Self::Rule { origin: o, name: n, destinations: d, .. },
+        ) = (self, other)
+        else {
+            return self == other;
+        };
+        fn places(all: &[(Arc<str>, Option<Arc<str>>, u32)]) -> Vec<(&str, Option<&str>)> {
+            let used = all.iter().filter(|(_, _, weight)| *weight > 0);
+            let mut places: Vec<_> = used.map(|(s, subset, _)| (&**s, subset.as_deref())).collect();
+            places.sort_unstable();
+            places
+        }
+        origin == o && name == n && places(destinations) == places(d)
+    }
+
+    fn by(route: &Route) -> Self {
+        let destinations = match &route.action {
+            Action::Forward(to) => to.iter(),
+            Action::Redirect(_) | Action::Direct(_) => [].iter(),
+        };
+        let destinations =
+            destinations.map(|to| (to.service.clone(), to.subset.clone(), to.weight));
+        Self::Rule {
+            origin: route.origin.clone(),
+            name: route.name.clone(),
+            line: route.line,
+            destinations: destinations.collect(),
+        }
+    }
+}
+
+fn chosen(policy: &Policy, recorded: &Recorded) -> Chosen {
+    let service = policy.service(&recorded.called).unwrap_or(&recorded.called).clone();
+    let name = matching::host_of(&recorded.authority).to_ascii_lowercase();
+    match policy.virtual_host(&service, &name, recorded.ingress) {
+        None => Chosen::Default { service },
+        Some(host) => match matching::first(&host.routes, &recorded.view()) {
+            None => Chosen::NoRoute { origin: host.origin.clone() },
+            Some((route, _)) => Chosen::by(route),
+        },
+    }
+}
+
+/// A request that nobody made, to ask which rule it would hit.
+#[derive(Clone, Debug)]
+pub struct Probe {
+    /// Who would call.
+    pub source: Source,
+    /// Which name would be called.
+    pub called: String,
+    /// It would come from outside.
+    pub ingress: bool,
+    /// Method.
+    pub method: Method,
+    /// Path and query; a host in it is the authority.
+    pub uri: Uri,
+    /// Headers; `host` is the authority, unless the address has one.
+    pub headers: HeaderMap,
+}
+
+/// Which rule a request would hit, and why the rules before it do not hold.
+#[derive(Clone, Debug)]
+pub struct Explanation {
+    /// The service behind the name.
+    pub service: Arc<str>,
+    /// The resource whose routes were searched.
+    pub host: Option<Origin>,
+    /// Every rule that was looked at, in order.
+    pub rules: Vec<RuleLook>,
+    /// Where it goes.
+    pub chosen: Chosen,
+}
+
+/// One rule that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleLook {
+    /// The rule.
+    pub name: Arc<str>,
+    /// Its line in the resource.
+    pub line: u32,
+    /// For each of its matches, the first condition that does not hold, or none if all do.
+    pub missed: Vec<Option<Condition>>,
+}
+
+/// Which rule of a policy a request would hit.
+#[must_use]
+pub fn explain(policy: &Policy, probe: &Probe) -> Explanation {
+    let journey =
+        Journey::new(Arc::new(probe.source.clone()), (*probe.called).into(), probe.ingress, false);
+    let mut request = Request::new(axum::body::Body::empty());
+    *request.method_mut() = probe.method.clone();
+    *request.uri_mut() = probe.uri.clone();
+    *request.headers_mut() = probe.headers.clone();
+    let recorded = Recorded::new(0, 0, &journey, &request);
+    let service = policy.service(&probe.called).cloned().unwrap_or_else(|| (*probe.called).into());
+    let name = matching::host_of(&recorded.authority).to_ascii_lowercase();
+    let host = policy.virtual_host(&service, &name, probe.ingress);
+    let mut rules = Vec::new();
+    for route in host.iter().flat_map(|host| &host.routes) {
+        let missed = route.matches.iter().map(|m| matching::missed(m, &recorded.view()));
+        let missed: Vec<_> = missed.collect();
+        let holds = missed.is_empty() || missed.iter().any(Option::is_none);
+        rules.push(RuleLook { name: route.name.clone(), line: route.line, missed });
+        if holds {
+            break;
+        }
+    }
+    let chosen = chosen(policy, &recorded);
+    Explanation { service, host: host.map(|host| host.origin.clone()), rules, chosen }
+}

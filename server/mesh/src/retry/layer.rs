@@ -1,0 +1,272 @@
+//! The retry layer: sends a request again while its outcome, the gate and the deadline allow it.
+
+use super::{
+    backoff,
+    decide::{Loss, TryOutcome, token_for, word},
+    stats::{RetryCounts, count},
+};
+use crate::{
+    Flag, MeshError, Request, Response,
+    context::EXPECTED_TIMEOUT_MS,
+    deadline::Deadline,
+    edge::Tally,
+    fault::Faults,
+    journey::Journey,
+    limits::{Pool, RetryUnderWay},
+    mirror::Mirrored,
+    replay::Replay,
+    route::Routed,
+    stack::{MeshService, Reply, take_ready},
+};
+use axum::body::Body;
+use base::IdSource;
+use http::{HeaderName, HeaderValue, request::Parts};
+use http_body::Body as _;
+use istio::policy::Retry;
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::time::Instant;
+use tower::{Layer, Service};
+
+/// Which try this is, from 1.
+const ATTEMPT_COUNT: HeaderName = HeaderName::from_static("x-envoy-attempt-count");
+/// Longest body that is kept to be sent again, bytes: Envoy's `per_connection_buffer_limit_bytes`.
+const REPLAY_BYTES_MAX: usize = 1024 * 1024;
+
+/// Makes [`Retrying`] services.
+#[derive(Clone, Debug)]
+pub(crate) struct RetryLayer {
+    pub(crate) destination: Arc<str>,
+    /// Says how many retries may be under way at once.
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) counts: Arc<RetryCounts>,
+    /// For the jitter.
+    pub(crate) dice: IdSource,
+    /// Says on which routes retries are off while they have a fault.
+    pub(crate) faults: Faults,
+    pub(crate) tally: Arc<Tally>,
+}
+
+impl<S> Layer<S> for RetryLayer {
+    type Service = Retrying<S>;
+
+    fn layer(&self, inner: S) -> Retrying<S> {
+        Retrying { inner, shared: self.clone() }
+    }
+}
+
+/// Repeats tries.
+#[derive(Clone, Debug)]
+pub(crate) struct Retrying<S> {
+    inner: S,
+    shared: RetryLayer,
+}
+
+impl<S: MeshService> Service<Request> for Retrying<S> {
+    type Response = Response;
+    type Error = MeshError;
+    type Future = Reply;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), MeshError>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request) -> Reply {
+        let mut ready = take_ready(&mut self.inner);
+        self.shared.tally.reach();
+        match self.shared.policy(&request) {
+            Some(policy) => Box::pin(Call::new(policy, self.shared.clone(), request).run(ready)),
+            None => ready.call(request),
+        }
+    }
+}
+
+impl RetryLayer {
+    /// The policy for a request; none when it is tried once, whatever happens.
+    fn policy(&self, request: &Request) -> Option<Retry> {
+        let extensions = request.extensions();
+        if extensions.get::<Mirrored>().is_some() {
+            return None;
+        }
+        let routed = extensions.get::<Arc<Routed>>();
+        let route = routed.and_then(|routed| routed.route.as_ref());
+        if route.is_some_and(|route| self.faults.istio_faithful(route)) {
+            return None;
+        }
+        // Istio retries also where nobody wrote a route.
+        let policy = route.map(|route| route.retry.clone()).unwrap_or_default();
+        (policy.attempts > 0 || policy.per_try_timeout.is_some()).then_some(policy)
+    }
+}
+
+/// One request and what its tries share.
+struct Call {
+    policy: Retry,
+    shared: RetryLayer,
+    parts: Parts,
+    body: TryBody,
+    deadline: Option<Instant>,
+}
+
+/// Where the body of the next try comes from.
+enum TryBody {
+    /// There is none.
+    Empty,
+    /// Recorded while the first try sends it.
+    Recorded { first: Option<Body>, replay: Replay },
+}
+
+impl TryBody {
+    fn new(body: Body) -> Self {
+        if body.is_end_stream() {
+            return Self::Empty;
+        }
+        let (replay, first) = Replay::new(body, REPLAY_BYTES_MAX);
+        Self::Recorded { first: Some(first), replay }
+    }
+
+    /// The body of the next try; [`None`] when it cannot be sent again.
+    fn next(&mut self) -> Option<Body> {
+        match self {
+            Self::Empty => Some(Body::empty()),
+            Self::Recorded { first, replay } => first.take().or_else(|| replay.again()),
+        }
+    }
+}
+
+/// What follows from the outcome of a try.
+enum Verdict {
+    Final,
+    Again { token: String, body: Body, retry: RetryUnderWay, wait: Duration },
+}
+
+impl Call {
+    fn new(policy: Retry, shared: RetryLayer, request: Request) -> Self {
+        let (parts, body) = request.into_parts();
+        let deadline = parts.extensions.get::<Deadline>().map(|deadline| deadline.0);
+        Self { policy, shared, parts, body: TryBody::new(body), deadline }
+    }
+
+    /// The tries, one after the other. `service` is ready for the first.
+    async fn run<S: MeshService>(mut self, mut service: S) -> Result<Response, MeshError> {
+        // Held until the next verdict: a retry counts while it waits and while it is under way.
+        let mut held: Option<RetryUnderWay> = None;
+        let mut body = self.body.next().unwrap_or_default();
+        let mut number = 1;
+        loop {
+            let until = self.try_deadline();
+            let call = service.call(self.request(number, body, until));
+            let (result, outcome) = try_once(call, until, &self.shared.destination).await;
+            let retried = held.take().is_some();
+            let Verdict::Again { token, body: again, retry, wait } = self.verdict(number, outcome)
+            else {
+                if retried && token_for(&self.policy.on, outcome).is_none() {
+                    count(&self.shared.counts.successes);
+                }
+                return result;
+            };
+            drop(result);
+            self.tell(number, &token, wait);
+            body = again;
+            held = Some(retry);
+            tokio::time::sleep(wait).await;
+            std::future::poll_fn(|cx| service.poll_ready(cx)).await?;
+            number += 1;
+        }
+    }
+
+    /// When a try is given up; [`None`] when the deadline of the whole call comes first, which is
+    /// also how a per-try timeout that is not shorter than the route's is ignored.
+    fn try_deadline(&self) -> Option<Instant> {
+        let until = Instant::now() + self.policy.per_try_timeout?;
+        self.deadline.is_none_or(|deadline| until < deadline).then_some(until)
+    }
+
+    fn request(&self, number: u32, body: Body, until: Option<Instant>) -> Request {
+        let mut request = Request::from_parts(self.parts.clone(), body);
+        let headers = request.headers_mut();
+        headers.insert(ATTEMPT_COUNT, HeaderValue::from(number));
+        if let Some(until) = until.or(self.deadline) {
+            let left = until.saturating_duration_since(Instant::now()).as_millis();
+            let left = u32::try_from(left).unwrap_or(u32::MAX);
+            headers.insert(EXPECTED_TIMEOUT_MS, HeaderValue::from(left));
+        }
+        request
+    }
+
+    fn verdict(&mut self, number: u32, outcome: TryOutcome) -> Verdict {
+        let policy = &self.policy;
+        let Some(token) = token_for(&policy.on, outcome) else { return Verdict::Final };
+        if number > policy.attempts {
+            if policy.attempts > 0 {
+                count(&self.shared.counts.exhausted);
+                self.flag(Flag::RetryLimitExceeded);
+            }
+            return Verdict::Final;
+        }
+        let wait = backoff::before(number, policy.backoff, &self.shared.dice);
+        // A retry that could only begin after the deadline would be work for nobody.
+        if self.deadline.is_some_and(|deadline| Instant::now() + wait >= deadline) {
+            return Verdict::Final;
+        }
+        let Some(body) = self.body.next() else {
+            tracing::info!("not repeated: the body is too long to be kept");
+            return Verdict::Final;
+        };
+        let routed = self.parts.extensions.get::<Arc<Routed>>();
+        let traffic = routed.and_then(|routed| routed.traffic());
+        let Some(retry) = self.shared.pool.retry(traffic) else {
+            let destination = &self.shared.destination;
+            tracing::warn!("not repeated: retries to {destination} are at their limit");
+            self.flag(Flag::RetryLimitExceeded);
+            return Verdict::Final;
+        };
+        Verdict::Again { token: word(token), body, retry, wait }
+    }
+
+    fn flag(&self, flag: Flag) {
+        if let Some(journey) = self.parts.extensions.get::<Arc<Journey>>() {
+            journey.add(flag);
+        }
+    }
+
+    /// Puts the retry on the span of the call.
+    fn tell(&self, number: u32, token: &str, wait: Duration) {
+        self.shared.tally.act();
+        count(&self.shared.counts.retries);
+        let (destination, of) = (&self.shared.destination, self.policy.attempts);
+        let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        let journey = self.parts.extensions.get::<Arc<Journey>>();
+        let endpoint = journey.and_then(|journey| journey.instance());
+        tracing::info!(
+            mesh.retry.number = number,
+            mesh.retry.reason = token,
+            mesh.retry.backoff_ms = wait_ms,
+            mesh.retry.failed_endpoint = endpoint.as_deref(),
+            "retry {number} of {of} to {destination} in {wait_ms} ms: the last try ended with {token}",
+        );
+    }
+}
+
+/// The end of one try. A try that takes too long is a lost one, and a lost one may be repeated.
+async fn try_once(
+    call: Reply,
+    until: Option<Instant>,
+    destination: &str,
+) -> (Result<Response, MeshError>, TryOutcome) {
+    let result = match until {
+        None => call.await,
+        Some(until) => match tokio::time::timeout_at(until, call).await {
+            Ok(result) => result,
+            Err(_) => {
+                let late = MeshError::Deadline { destination: destination.to_owned() };
+                return (Err(late), TryOutcome::Lost(Loss::Reset));
+            }
+        },
+    };
+    let outcome = TryOutcome::of(&result);
+    (result, outcome)
+}

@@ -1,0 +1,110 @@
+//! Answers that a route gives itself: redirects, direct answers, and what CORS asks for.
+
+use crate::{Request, Response};
+use axum::body::Body;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
+    header::{
+        ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS,
+        ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS,
+        ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, LOCATION, ORIGIN, VARY,
+    },
+};
+use istio::policy::{Cors, DirectResponse, Redirect};
+
+/// The answer of a redirect to a request that was sent to `authority`.
+pub(crate) fn redirect(rule: &Redirect, request: &Request, scheme: &str, host: &str) -> Response {
+    let uri = request.uri();
+    let location = {
+        let (name, port) = match host.rsplit_once(':') {
+            Some((name, port)) if port.parse::<u16>().is_ok() => (name, Some(port)),
+            _ => (host, None),
+        };
+        let scheme_new = rule.scheme.as_deref().unwrap_or(scheme);
+        let name = rule.authority.as_deref().unwrap_or(name);
+        // A new host or scheme does not keep the old one's port.
+        let kept = port.filter(|_| rule.authority.is_none() && rule.scheme.is_none());
+        let port = rule.port.map(|port| port.to_string()).or_else(|| kept.map(str::to_owned));
+        let port = port.map(|port| format!(":{port}")).unwrap_or_default();
+        let path = rule.uri.as_deref().unwrap_or(uri.path());
+        // A path with a query of its own replaces the query too.
+        let query = uri.query().filter(|_| !path.contains('?'));
+        let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+        format!("{scheme_new}://{name}{port}{path}{query}")
+    };
+    let mut response = empty(rule.status);
+    if let Ok(location) = HeaderValue::try_from(location) {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    response
+}
+
+/// The answer of a rule that has it ready.
+pub(crate) fn direct(rule: &DirectResponse) -> Response {
+    let mut response = Response::new(Body::from(rule.body.clone()));
+    *response.status_mut() = rule.status;
+    response
+}
+
+/// The origin of a request, if the policy allows it.
+pub(crate) fn allowed_origin(cors: &Cors, headers: &HeaderMap) -> Option<HeaderValue> {
+    let origin = headers.get(ORIGIN)?;
+    let text = origin.to_str().ok()?;
+    cors.origins
+        .iter()
+        .any(|allowed| allowed.holds(text) || is_star(allowed))
+        .then(|| origin.clone())
+}
+
+/// `allowOrigin: "*"` is every origin.
+fn is_star(allowed: &istio::policy::StringMatch) -> bool {
+    matches!(allowed, istio::policy::StringMatch::Exact(exact) if exact == "*")
+}
+
+/// Whether a browser asks before it sends (Fetch standard, CORS-preflight request).
+pub(crate) fn is_preflight(request: &Request) -> bool {
+    request.method() == Method::OPTIONS
+        && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+/// The answer to a preflight from an allowed origin.
+pub(crate) fn preflight(cors: &Cors, origin: &HeaderValue) -> Response {
+    let mut response = empty(StatusCode::OK);
+    let headers = response.headers_mut();
+    allow(cors, origin, headers);
+    list(headers, ACCESS_CONTROL_ALLOW_METHODS, cors.methods.iter().map(Method::as_str));
+    list(headers, ACCESS_CONTROL_ALLOW_HEADERS, cors.headers.iter().map(HeaderName::as_str));
+    if let Some(age) = cors.max_age {
+        headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from(age.as_secs()));
+    }
+    response
+}
+
+/// What goes on an answer to an allowed origin.
+pub(crate) fn allow_answer(cors: &Cors, origin: &HeaderValue, headers: &mut HeaderMap) {
+    allow(cors, origin, headers);
+    list(headers, ACCESS_CONTROL_EXPOSE_HEADERS, cors.expose.iter().map(HeaderName::as_str));
+}
+
+fn allow(cors: &Cors, origin: &HeaderValue, headers: &mut HeaderMap) {
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+    headers.append(VARY, HeaderValue::from_static("origin"));
+    if cors.credentials == Some(true) {
+        headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+    }
+}
+
+fn list<'a>(headers: &mut HeaderMap, name: HeaderName, words: impl Iterator<Item = &'a str>) {
+    let words: Vec<_> = words.collect();
+    if let Ok(value) = HeaderValue::try_from(words.join(","))
+        && !words.is_empty()
+    {
+        headers.insert(name, value);
+    }
+}
+
+fn empty(status: StatusCode) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
+}

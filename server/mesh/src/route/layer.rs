@@ -1,0 +1,266 @@
+//! The route layer: takes the policy in force, finds the rule, and carries out what it says about
+//! where the call goes and what it looks like.
+
+use super::{Routed, answer, canonical, edit, matching};
+use crate::{
+    MeshError, Request, Response,
+    in_force::Snapshot,
+    journey::Journey,
+    recent::{Recorded, authority_of, scheme_of},
+    registry::{Mesh, Path},
+    stack::Reply,
+};
+use http::{HeaderValue, StatusCode, Uri, header};
+use istio::policy::{Action, Match, Route};
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
+use tower::Service;
+use tracing::Span;
+
+/// Sends each call down the stack of its caller, service and subset.
+#[derive(Clone, Debug)]
+pub(crate) struct Routing(pub(crate) Mesh);
+
+impl Service<Request> for Routing {
+    type Response = Response;
+    type Error = MeshError;
+    type Future = Reply;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), MeshError>> {
+        // Which stack has to be ready is known only when the request is.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: Request) -> Reply {
+        let Some(journey) = Journey::of(&request).cloned() else {
+            let destination = request.uri().to_string();
+            return Box::pin(std::future::ready(Err(MeshError::NoService { destination })));
+        };
+        let (snapshot, entry) = self.0.begin(&journey, &request);
+        let mut end = End { mesh: self.0.clone(), journey, entry };
+        let way = match decide(&self.0, &snapshot, &end.journey, &mut request) {
+            Ok(Decision::Go(way)) => way,
+            Ok(Decision::Answer(answer, route)) => {
+                end.by(&route);
+                end.outcome(&Ok(answer.status()));
+                return Box::pin(std::future::ready(Ok(answer)));
+            }
+            Err(lost) => {
+                end.outcome(&Err(&lost));
+                return Box::pin(std::future::ready(Err(lost)));
+            }
+        };
+        end.to(&way.routed);
+        request.extensions_mut().insert(way.routed.clone());
+        let mut stack = way.path.stack.clone();
+        Box::pin(async move {
+            std::future::poll_fn(|cx| stack.poll_ready(cx)).await?;
+            let mut outcome = stack.call(request).await;
+            if let Ok(response) = &mut outcome {
+                way.change(response);
+            }
+            end.outcome(&outcome.as_ref().map(Response::status));
+            outcome
+        })
+    }
+}
+
+/// Keeps the request among the last ones when it is over, however it ends.
+struct End {
+    mesh: Mesh,
+    journey: Arc<Journey>,
+    entry: Option<Recorded>,
+}
+
+impl End {
+    fn by(&mut self, route: &Route) {
+        if let Some(entry) = &mut self.entry {
+            entry.route = Some((route.origin.clone(), route.name.clone()));
+        }
+    }
+
+    fn to(&mut self, routed: &Routed) {
+        if let Some(route) = &routed.route {
+            self.by(route);
+        }
+        if let Some(entry) = &mut self.entry {
+            entry.destination = routed.destination.clone();
+            entry.subset = routed.subset.clone();
+        }
+    }
+
+    fn outcome(&mut self, outcome: &Result<StatusCode, &MeshError>) {
+        if let Some(flag) = outcome.err().and_then(MeshError::flag) {
+            self.journey.add(flag);
+        }
+        if let Some(entry) = &mut self.entry {
+            entry.status = outcome.ok().map(|status| status.as_u16());
+        }
+    }
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        if let Some(mut entry) = self.entry.take() {
+            entry.flags = self.journey.flags();
+            self.mesh.remember(entry);
+        }
+    }
+}
+
+/// What becomes of a request.
+enum Decision {
+    /// The route answers itself.
+    Answer(Response, Arc<Route>),
+    /// It goes on.
+    Go(Way),
+}
+
+/// Where a request goes, and what is done to its answer.
+struct Way {
+    path: Arc<Path>,
+    routed: Arc<Routed>,
+    /// The origin that may read the answer.
+    origin: Option<HeaderValue>,
+}
+
+impl Way {
+    fn change(&self, response: &mut Response) {
+        let Some(route) = &self.routed.route else { return };
+        let headers = response.headers_mut();
+        // The narrower first, as in Envoy, so that the wider has the last word.
+        if let Some(to) = self.routed.weighted() {
+            edit::edit(headers, &to.headers.response);
+        }
+        edit::edit(headers, &route.headers.response);
+        if let (Some(cors), Some(origin)) = (&route.cors, &self.origin) {
+            answer::allow_answer(cors, origin, headers);
+        }
+    }
+}
+
+fn decide(
+    mesh: &Mesh,
+    snapshot: &Arc<Snapshot>,
+    journey: &Arc<Journey>,
+    request: &mut Request,
+) -> Result<Decision, MeshError> {
+    let policy = snapshot.policy();
+    let service = canonical(policy, &journey.called);
+    let plain = |service| {
+        let routed = Routed::plain(snapshot.clone(), service);
+        let path = mesh.path(&journey.source.service, &routed)?;
+        path.edge.routed(false);
+        Ok(Decision::Go(Way { path, routed: Arc::new(routed), origin: None }))
+    };
+    if policy.virtual_hosts.is_empty() || journey.look {
+        return plain(service);
+    }
+    let authority: Box<str> = authority_of(request, journey).into();
+    let host = matching::host_of(&authority).to_ascii_lowercase();
+    let Some(found) = policy.virtual_host(&service, &host, journey.ingress) else {
+        return plain(service);
+    };
+    let scheme = scheme_of(request);
+    let view = view(request, journey, &authority, scheme);
+    let Some((route, matched)) = matching::first(&found.routes, &view) else {
+        mesh.edge(&journey.source.service, &service).routed(true);
+        return Err(MeshError::NoRoute { destination: service.to_string() });
+    };
+    let drawn = snapshot.state(route).map_or(0, |state| state.draw());
+    let origin =
+        route.cors.as_ref().and_then(|cors| answer::allowed_origin(cors, request.headers()));
+    if let Some(answered) = own_answer(route, request, origin.as_ref(), scheme, &authority) {
+        mesh.edge(&journey.source.service, &service).routed(true);
+        return Ok(Decision::Answer(answered, route.clone()));
+    }
+    let routed = Routed::by(snapshot.clone(), route.clone(), drawn, service);
+    let path = mesh.path(&journey.source.service, &routed)?;
+    path.edge.routed(true);
+    note(&routed, route);
+    change_request(request, route, matched, &routed);
+    Ok(Decision::Go(Way { path, routed: Arc::new(routed), origin }))
+}
+
+/// Puts the decision on the span of the call.
+fn note(routed: &Routed, route: &Route) {
+    let span = Span::current();
+    span.record("mesh.revision", routed.snapshot.policy().revision);
+    span.record("mesh.route", format_args!("{}/{}", route.origin.name, route.name));
+    if let Some(subset) = &routed.subset {
+        span.record("mesh.subset", &**subset);
+    }
+}
+
+/// The answer, if the rule gives it itself.
+fn own_answer(
+    route: &Route,
+    request: &Request,
+    origin: Option<&HeaderValue>,
+    scheme: &str,
+    authority: &str,
+) -> Option<Response> {
+    if let (Some(cors), Some(origin)) = (&route.cors, origin)
+        && answer::is_preflight(request)
+    {
+        return Some(answer::preflight(cors, origin));
+    }
+    let mut answered = match &route.action {
+        Action::Redirect(rule) => answer::redirect(rule, request, scheme, authority),
+        Action::Direct(rule) => answer::direct(rule),
+        Action::Forward(_) => return None,
+    };
+    edit::edit(answered.headers_mut(), &route.headers.response);
+    Some(answered)
+}
+
+fn change_request(
+    request: &mut Request,
+    route: &Arc<Route>,
+    matched: Option<&Match>,
+    routed: &Routed,
+) {
+    if let Some(rewrite) = &route.rewrite {
+        if let Some(uri) = edit::rewritten(rewrite, matched, request.uri()) {
+            *request.uri_mut() = uri;
+        }
+        let host = rewrite.authority.as_deref().and_then(|host| HeaderValue::from_str(host).ok());
+        if let Some(host) = host {
+            request.headers_mut().insert(header::HOST, host);
+        }
+    }
+    let headers = request.headers_mut();
+    if let Some(to) = routed.weighted() {
+        edit::edit(headers, &to.headers.request);
+    }
+    edit::edit(headers, &route.headers.request);
+}
+
+fn view<'a>(
+    request: &'a Request,
+    journey: &'a Journey,
+    authority: &'a str,
+    scheme: &'a str,
+) -> matching::View<'a> {
+    let uri: &Uri = request.uri();
+    matching::View {
+        method: request.method().as_str(),
+        scheme,
+        path: uri.path(),
+        query: uri.query(),
+        authority,
+        headers: request.headers(),
+        ingress: journey.ingress,
+        source: &journey.source,
+    }
+}
+
+/// Whether a condition holds for a request as it is now: as routing reads it, for others who scope
+/// something by it.
+pub(crate) fn holds(condition: &Match, request: &Request, journey: &Journey) -> bool {
+    let authority = authority_of(request, journey);
+    let view = view(request, journey, &authority, scheme_of(request));
+    matching::missed(condition, &view).is_none()
+}

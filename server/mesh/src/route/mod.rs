@@ -1,0 +1,196 @@
+//! Routing: which rule holds for a request, and where it goes.
+//!
+//! [`matching`] and [`split`] are pure; `layer` takes the policy in force and carries the decision
+//! out; `edit` and `answer` change requests and answers. What a route says about timeout, retries,
+//! faults and mirrors is read by those layers from [`Routed`].
+
+mod answer;
+mod edit;
+mod layer;
+pub(crate) mod matching;
+mod split;
+
+pub(crate) use layer::{Routing, holds};
+pub(crate) use split::Split;
+
+use crate::in_force::Snapshot;
+use istio::policy::{Action, Origin, Policy, Route, Subset, TrafficPolicy, Weighted};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+/// What was decided about a request: an extension, as `Arc<Routed>`, from the route layer inwards.
+#[derive(Debug)]
+pub(crate) struct Routed {
+    /// The policy this request was given at its start.
+    pub(crate) snapshot: Arc<Snapshot>,
+    /// The rule that matched; none when the service has no routes.
+    pub(crate) route: Option<Arc<Route>>,
+    /// The service it goes to.
+    pub(crate) destination: Arc<str>,
+    /// Instances of this subset only.
+    pub(crate) subset: Option<Arc<str>>,
+    /// Which of the rule's destinations was drawn.
+    drawn: Option<usize>,
+}
+
+impl Routed {
+    /// Without a rule: to the whole service.
+    pub(crate) fn plain(snapshot: Arc<Snapshot>, destination: Arc<str>) -> Self {
+        Self { snapshot, route: None, destination, subset: None, drawn: None }
+    }
+
+    /// Of a copy: to where the mirror points, by no rule of its own.
+    pub(crate) fn mirror(
+        snapshot: Arc<Snapshot>,
+        destination: Arc<str>,
+        subset: Option<Arc<str>>,
+    ) -> Self {
+        Self { subset, ..Self::plain(snapshot, destination) }
+    }
+
+    /// By a rule, to the destination that was drawn.
+    fn by(snapshot: Arc<Snapshot>, route: Arc<Route>, drawn: usize, called: Arc<str>) -> Self {
+        let to = destinations(&route).get(drawn);
+        let destination = to.map_or(called, |to| canonical(snapshot.policy(), &to.service));
+        let subset = to.and_then(|to| to.subset.clone());
+        Self { snapshot, route: Some(route), destination, subset, drawn: Some(drawn) }
+    }
+
+    /// The subset's rule, if it goes to a subset that the policy knows.
+    pub(crate) fn subset_rule(&self) -> Option<&Subset> {
+        let rule = self.snapshot.policy().destinations.get(&self.destination)?;
+        rule.subset(self.subset.as_deref()?)
+    }
+
+    /// The destination of the rule that was drawn.
+    pub(crate) fn weighted(&self) -> Option<&Weighted> {
+        destinations(self.route.as_ref()?).get(self.drawn?)
+    }
+
+    /// The policy of the destination or its subset, if somebody wrote one.
+    pub(crate) fn traffic(&self) -> Option<&TrafficPolicy> {
+        let rule = self.snapshot.policy().destinations.get(&self.destination)?;
+        let subset = self.subset.as_deref().and_then(|name| rule.subset(name));
+        Some(subset.map_or(&rule.policy, |subset| &subset.policy))
+    }
+}
+
+/// The service behind a name; a name that the policy does not know may be a service's own.
+pub(crate) fn canonical(policy: &Policy, name: &Arc<str>) -> Arc<str> {
+    policy.service(name).unwrap_or(name).clone()
+}
+
+/// What is kept about one rule of one revision.
+#[derive(Debug)]
+pub(crate) struct RouteState {
+    pub(crate) revision: u64,
+    pub(crate) route: Arc<Route>,
+    /// Goes on through revisions that leave rule and weights alone.
+    pub(crate) split: Option<Arc<Split>>,
+    hits: AtomicU64,
+    shares: Vec<AtomicU64>,
+}
+
+/// What makes a split the same split: its rule, and its destinations with their weights.
+type SplitId<'a> = (&'a Origin, &'a str, Vec<(&'a str, Option<&'a str>, u32)>);
+
+impl RouteState {
+    /// Of a rule; `carried` are the states of the revision before.
+    pub(crate) fn new(
+        revision: u64,
+        route: &Arc<Route>,
+        carried: &HashMap<SplitId<'_>, &Arc<Self>>,
+    ) -> Self {
+        let destinations = destinations(route);
+        let split = (destinations.len() > 1).then(|| {
+            let kept = carried.get(&split_id(route)).and_then(|state| state.split.clone());
+            kept.unwrap_or_else(|| {
+                Arc::new(Split::new(destinations.iter().map(|to| to.weight).collect()))
+            })
+        });
+        let shares = destinations.iter().map(|_| AtomicU64::new(0)).collect();
+        Self { revision, route: route.clone(), split, hits: AtomicU64::new(0), shares }
+    }
+
+    pub(crate) fn identity(&self) -> SplitId<'_> {
+        split_id(&self.route)
+    }
+
+    /// Counts a hit and draws which destination it goes to.
+    pub(crate) fn draw(&self) -> usize {
+        self.hits.fetch_add(1, Ordering::Relaxed);
+        let at = self.split.as_ref().map_or(0, |split| split.draw());
+        if let Some(share) = self.shares.get(at) {
+            share.fetch_add(1, Ordering::Relaxed);
+        }
+        at
+    }
+
+    pub(crate) fn hits(&self) -> RouteHits {
+        let shares = destinations(&self.route).iter().zip(&self.shares);
+        RouteHits {
+            revision: self.revision,
+            origin: self.route.origin.clone(),
+            name: self.route.name.clone(),
+            line: self.route.line,
+            hits: self.hits.load(Ordering::Relaxed),
+            shares: shares
+                .map(|(to, count)| DestinationShare {
+                    service: to.service.clone(),
+                    subset: to.subset.clone(),
+                    weight: to.weight,
+                    requests: count.load(Ordering::Relaxed),
+                })
+                .collect(),
+        }
+    }
+}
+
+/// Where a rule may send a request; empty when it answers itself.
+pub(crate) fn destinations(route: &Route) -> &[Weighted] {
+    match &route.action {
+        Action::Forward(destinations) => destinations,
+        Action::Redirect(_) | Action::Direct(_) => &[],
+    }
+}
+
+fn split_id(route: &Route) -> SplitId<'_> {
+    let parts = destinations(route).iter();
+    let parts = parts.map(|to| (&*to.service, to.subset.as_deref(), to.weight)).collect();
+    (&route.origin, &*route.name, parts)
+}
+
+/// How often one rule was hit while one revision was in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteHits {
+    /// The revision.
+    pub revision: u64,
+    /// The resource the rule is in.
+    pub origin: Origin,
+    /// The rule.
+    pub name: Arc<str>,
+    /// Its line in the resource.
+    pub line: u32,
+    /// Requests it matched.
+    pub hits: u64,
+    /// Where they went; empty when the rule answers itself.
+    pub shares: Vec<DestinationShare>,
+}
+
+/// The configured and the observed share of one destination.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DestinationShare {
+    /// The service.
+    pub service: Arc<str>,
+    /// The subset, if one was named.
+    pub subset: Option<Arc<str>>,
+    /// As configured; the share is weight by sum of weights.
+    pub weight: u32,
+    /// Requests that went there.
+    pub requests: u64,
+}
