@@ -14,8 +14,15 @@ use contract::{
     ApiError,
     live::LiveSnapshot,
     order::{OrderPage, OrderStatus, OrderView},
+    resilience::{
+        BreakerLine, ChangeBreaker, EndFaults, Expectation, FaultView, FaultsView, InjectFault,
+        ResilienceView,
+    },
     shop::{CustomerView, LoadView, PlaceOrder, PlacedOrder, ProductView},
     trace::{TraceList, TraceQuery, TraceView},
+    traffic::{
+        Applied, ChangeTraffic, Draft, DryRun, ProbeRequest, ProbeVerdict, RouteForm, TrafficView,
+    },
 };
 use leptos::{
     prelude::*,
@@ -144,4 +151,74 @@ pub async fn trace(trace_id: String) -> Result<TraceView, AskError> {
 #[server(prefix = "/ui", endpoint = "jaeger-ui", output = Json)]
 pub async fn jaeger_ui() -> Result<Option<String>, AskError> {
     Ok(host()?.jaeger_ui)
+}
+
+/// Every host that can be routed, and the editor of one.
+#[server(prefix = "/ui", endpoint = "traffic", input = Json)]
+pub async fn traffic(name: Option<String>) -> Result<TrafficView, AskError> {
+    Ok(host()?.traffic.page(name).await?)
+}
+
+/// What a text says, with other controls written into it first.
+#[server(name = AskDraft, prefix = "/ui", endpoint = "draft", input = Json)]
+pub async fn draft(name: String, yaml: String, form: Option<RouteForm>) -> Result<Draft, AskError> {
+    Ok(host()?.traffic.draft(name, yaml, form).await?)
+}
+
+/// Applies a text or brings an old revision back.
+#[server(name = AskChangeTraffic, prefix = "/ui", endpoint = "change-traffic", input = Json)]
+pub async fn change_traffic(command: ChangeTraffic) -> Result<Applied, AskError> {
+    Ok(host()?.traffic.change(command).await?)
+}
+
+/// Tries a text on recorded requests.
+#[server(name = AskDryRun, prefix = "/ui", endpoint = "dry-run", input = Json)]
+pub async fn dry_run(name: String, yaml: String) -> Result<DryRun, AskError> {
+    Ok(host()?.traffic.dry_run(name, yaml).await?)
+}
+
+/// Which rule a request would hit.
+#[server(prefix = "/ui", endpoint = "probe", input = Json)]
+pub async fn probe(
+    name: String,
+    yaml: String,
+    request: ProbeRequest,
+) -> Result<ProbeVerdict, AskError> {
+    Ok(host()?.traffic.probe(name, yaml, request).await?)
+}
+
+/// A host's text at a revision.
+#[server(prefix = "/ui", endpoint = "revision")]
+pub async fn revision(name: String, number: u64) -> Result<String, AskError> {
+    Ok(host()?.traffic.revision(name, number).await?)
+}
+
+/// Breakers, endpoints, layers.
+#[server(prefix = "/ui", endpoint = "resilience")]
+pub async fn resilience() -> Result<ResilienceView, AskError> {
+    Ok(host()?.resilience.page().await?)
+}
+
+/// What a fault would do.
+#[server(prefix = "/ui", endpoint = "expect-fault", input = Json)]
+pub async fn expect_fault(fault: InjectFault) -> Result<Expectation, AskError> {
+    Ok(host()?.resilience.expect(fault).await?)
+}
+
+/// Injects a fault.
+#[server(name = AskInjectFault, prefix = "/ui", endpoint = "inject-fault", input = Json)]
+pub async fn inject_fault(fault: InjectFault) -> Result<FaultView, AskError> {
+    Ok(host()?.resilience.inject(fault).await?)
+}
+
+/// Ends faults, or lets them be injected again.
+#[server(name = AskEndFaults, prefix = "/ui", endpoint = "end-faults", input = Json)]
+pub async fn end_faults(command: EndFaults) -> Result<FaultsView, AskError> {
+    Ok(host()?.resilience.end_faults(command).await?)
+}
+
+/// Forces or resets a breaker, or changes its thresholds.
+#[server(name = AskChangeBreaker, prefix = "/ui", endpoint = "change-breaker", input = Json)]
+pub async fn change_breaker(command: ChangeBreaker) -> Result<BreakerLine, AskError> {
+    Ok(host()?.resilience.change_breaker(command).await?)
 }

@@ -8,8 +8,15 @@ use contract::{
     ApiError,
     live::LiveSnapshot,
     order::{OrderPage, OrderStatus, OrderView},
+    resilience::{
+        BreakerLine, ChangeBreaker, EndFaults, Expectation, FaultView, FaultsView, InjectFault,
+        ResilienceView,
+    },
     shop::{CustomerView, LoadView, PlaceOrder, PlacedOrder, ProductView},
     trace::{TraceList, TraceQuery, TraceView},
+    traffic::{
+        Applied, ChangeTraffic, Draft, DryRun, ProbeRequest, ProbeVerdict, RouteForm, TrafficView,
+    },
 };
 use std::sync::Arc;
 
@@ -56,6 +63,66 @@ pub trait TracePort: Send + Sync {
     async fn trace(&self, trace_id: String) -> Result<TraceView, ApiError>;
 }
 
+/// Routing: Istio resources as forms and text.
+///
+/// The text is the truth of a draft: forms are made from it and written back into it, and nothing
+/// but [`TrafficPort::change`] touches what is in force.
+#[async_trait]
+pub trait TrafficPort: Send + Sync {
+    /// Every host that can be routed, and the editor of one if one is named.
+    ///
+    /// # Errors
+    /// [`ApiError::NotFound`] if nothing answers to that name.
+    async fn page(&self, host: Option<String>) -> Result<TrafficView, ApiError>;
+    /// What a text says: its controls and what validation finds. With `form`, the controls are
+    /// written into the text first; what has no control stays in it.
+    ///
+    /// A text that cannot be read is no error: it comes back without controls and with findings.
+    async fn draft(
+        &self,
+        host: String,
+        yaml: String,
+        form: Option<RouteForm>,
+    ) -> Result<Draft, ApiError>;
+    /// Applies a text, or brings an old revision back. With errors in the text nothing changes and
+    /// they are in the answer.
+    ///
+    /// # Errors
+    /// [`ApiError::Conflict`] if another revision than the command's base is in force.
+    async fn change(&self, command: ChangeTraffic) -> Result<Applied, ApiError>;
+    /// Tries a text on the last recorded requests.
+    async fn dry_run(&self, host: String, yaml: String) -> Result<DryRun, ApiError>;
+    /// Which rule of a text a request would hit.
+    async fn probe(
+        &self,
+        host: String,
+        yaml: String,
+        request: ProbeRequest,
+    ) -> Result<ProbeVerdict, ApiError>;
+    /// The host's text at a revision; empty if it had none.
+    async fn revision(&self, host: String, number: u64) -> Result<String, ApiError>;
+}
+
+/// Breakers, endpoints and faults.
+#[async_trait]
+pub trait ResiliencePort: Send + Sync {
+    /// Breakers with their windows and history, endpoints, and the layers of each edge. Faults,
+    /// the strip of endpoints and one line per breaker are in the live snapshot.
+    async fn page(&self) -> Result<ResilienceView, ApiError>;
+    /// What a fault would do, before it is injected.
+    async fn expect(&self, fault: InjectFault) -> Result<Expectation, ApiError>;
+    /// Injects a fault.
+    ///
+    /// # Errors
+    /// [`ApiError::Conflict`] while the kill switch holds faults off, [`ApiError::Invalid`] with
+    /// the fields of [`InjectFault`] by name.
+    async fn inject(&self, fault: InjectFault) -> Result<FaultView, ApiError>;
+    /// Ends one fault or all, or lets them be injected again.
+    async fn end_faults(&self, command: EndFaults) -> Result<FaultsView, ApiError>;
+    /// Forces or resets a breaker, or changes its thresholds.
+    async fn change_breaker(&self, command: ChangeBreaker) -> Result<BreakerLine, ApiError>;
+}
+
 /// Every port, cheap to clone, given to each request as context.
 #[derive(Clone)]
 pub struct Host {
@@ -65,6 +132,10 @@ pub struct Host {
     pub live: Arc<dyn LivePort>,
     /// Traces.
     pub traces: Arc<dyn TracePort>,
+    /// Routing.
+    pub traffic: Arc<dyn TrafficPort>,
+    /// Breakers, endpoints and faults.
+    pub resilience: Arc<dyn ResiliencePort>,
     /// Address of a Jaeger UI to open traces in, if one is configured.
     pub jaeger_ui: Option<String>,
 }

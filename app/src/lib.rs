@@ -59,6 +59,9 @@ fn Root() -> impl IntoView {
     let range = frame::range::provide_range();
     let part = match use_location().pathname.get_untracked().as_str() {
         "/" => SnapshotPart::Live { minutes: range.minutes().get_untracked() },
+        path if path.starts_with("/resilience") || path.starts_with("/traffic") => {
+            SnapshotPart::Mesh
+        }
         _ => SnapshotPart::Frame,
     };
     let boot = Resource::new(|| (), move |()| ask::snapshot(part));

@@ -9,10 +9,12 @@ pub mod istio;
 pub mod live;
 pub mod money;
 pub mod order;
+pub mod resilience;
 pub mod saga;
 pub mod service;
 pub mod shop;
 pub mod trace;
+pub mod traffic;
 pub mod transaction;
 
 pub use error::{ApiError, FieldError};

@@ -3,7 +3,12 @@
 //! Every frame carries a sequence number one higher than the frame before it. A viewer that sees a
 //! [`LiveBody::Gap`], or a number that does not follow, asks for a new snapshot.
 
-use crate::{order::OrderRow, shop::LoadView};
+use crate::{
+    order::OrderRow,
+    resilience::{BreakerLine, FaultsView},
+    shop::LoadView,
+    traffic::MeshView,
+};
 use serde::{Deserialize, Serialize};
 
 /// What kind of traffic an edge carries.
@@ -165,6 +170,12 @@ pub struct LiveSnapshot {
     pub load: LoadView,
     /// Newest first, at most [`CHANGES_MAX`].
     pub changes: Vec<ChangeView>,
+    /// Faults in force and the kill switch.
+    pub faults: FaultsView,
+    /// Every breaker.
+    pub breakers: Vec<BreakerLine>,
+    /// Revision, versions, endpoints.
+    pub mesh: MeshView,
 }
 
 /// Rows of the feed: more than fit on a screen, few enough to redraw at once.
@@ -193,6 +204,15 @@ pub enum LiveBody {
     Load(LoadView),
     /// Something changed state.
     Change(ChangeView),
+    /// Faults as they are now: at once when one begins or ends, else with new counts at most once a
+    /// second.
+    Faults(FaultsView),
+    /// Breakers that changed; insert or replace by id. At once for a change of state, else with
+    /// new windows at most once a second.
+    Breakers(Vec<BreakerLine>),
+    /// Revision, versions and endpoints as they are now: at once for a new revision or an
+    /// ejection, else about once a second.
+    Mesh(MeshView),
     /// This viewer was too slow; so many frames were skipped. A snapshot follows.
     Gap {
         /// Frames skipped.

@@ -9,7 +9,9 @@ use contract::{
         OrderTally, RED_POINTS_MAX, RedPoint,
     },
     order::{OrderRow, Origin},
+    resilience::{BreakerLine, BreakerState, FaultsView},
     shop::{LOAD_MAX_PER_SECOND, LoadView},
+    traffic::MeshView,
 };
 
 /// Own orders that stay in the feed when newer ones push the rest out.
@@ -38,6 +40,12 @@ pub struct LiveModel {
     pub load: LoadView,
     /// Newest first.
     pub changes: Vec<ChangeView>,
+    /// Faults in force and the kill switch.
+    pub faults: FaultsView,
+    /// Every breaker.
+    pub breakers: Vec<BreakerLine>,
+    /// Revision, versions, endpoints.
+    pub mesh: MeshView,
     /// A gap was announced: deltas are meaningless until its snapshot came.
     awaiting_snapshot: bool,
 }
@@ -55,6 +63,9 @@ impl Default for LiveModel {
             red: Vec::new(),
             load: LoadView { per_second: 0.0, max_per_second: LOAD_MAX_PER_SECOND },
             changes: Vec::new(),
+            faults: FaultsView::default(),
+            breakers: Vec::new(),
+            mesh: MeshView::default(),
             awaiting_snapshot: false,
         }
     }
@@ -74,6 +85,14 @@ pub struct Effects {
     pub load: bool,
     /// The list of changes.
     pub changes: bool,
+    /// The faults.
+    pub faults: bool,
+    /// The breakers.
+    pub breakers: bool,
+    /// Revision, versions, endpoints.
+    pub mesh: bool,
+    /// Faults began or ended, breakers changed state: what is counted while paused.
+    pub turns: usize,
     /// Rows that are new or newer, also of orders too old for the feed.
     pub touched: Vec<OrderRow>,
     /// Another run of the server answers.
@@ -85,14 +104,24 @@ pub struct Effects {
 }
 
 impl Effects {
-    fn everything() -> Self {
-        Self { map: true, orders: true, red: true, load: true, changes: true, ..Self::default() }
+    pub(super) fn everything() -> Self {
+        Self {
+            map: true,
+            orders: true,
+            red: true,
+            load: true,
+            changes: true,
+            faults: true,
+            breakers: true,
+            mesh: true,
+            ..Self::default()
+        }
     }
 
     /// How many things happened, for "142 events waiting".
     #[must_use]
     pub fn events(&self) -> usize {
-        self.touched.len() + usize::from(self.changes) + usize::from(self.load)
+        self.touched.len() + self.turns + usize::from(self.changes) + usize::from(self.load)
     }
 }
 
@@ -150,6 +179,9 @@ impl LiveModel {
         self.red = snapshot.red;
         self.load = snapshot.load;
         self.changes = snapshot.changes;
+        self.faults = snapshot.faults;
+        self.breakers = snapshot.breakers;
+        self.mesh = snapshot.mesh;
         self.awaiting_snapshot = false;
         Effects { restarted, touched, ..Effects::everything() }
     }
@@ -176,6 +208,20 @@ impl LiveModel {
                 self.changes.truncate(CHANGES_MAX);
                 effects.changes = true;
             }
+            LiveBody::Faults(faults) => {
+                effects.turns = usize::from(!same_faults(&self.faults, &faults));
+                self.faults = faults;
+                effects.faults = true;
+            }
+            LiveBody::Breakers(lines) => {
+                effects.turns = self.take_breakers(lines);
+                effects.breakers = true;
+            }
+            LiveBody::Mesh(mesh) => {
+                effects.turns = usize::from(self.mesh.revision != mesh.revision);
+                self.mesh = mesh;
+                effects.mesh = true;
+            }
             LiveBody::Snapshot(_) | LiveBody::Gap { .. } | LiveBody::Bye => {}
         }
         effects
@@ -191,6 +237,21 @@ impl LiveModel {
         let excess = self.red.len().saturating_sub(RED_POINTS_MAX);
         self.red.drain(..excess);
         true
+    }
+
+    /// Inserts or replaces by id; answers how many changed their state.
+    pub(super) fn take_breakers(&mut self, lines: Vec<BreakerLine>) -> usize {
+        let mut turned = 0;
+        for line in lines {
+            if let Some(known) = self.breakers.iter_mut().find(|known| known.id == line.id) {
+                turned += usize::from(known.state != line.state);
+                *known = line;
+            } else {
+                turned += usize::from(line.state != BreakerState::Closed);
+                self.breakers.push(line);
+            }
+        }
+        turned
     }
 
     fn is_newer(&self, row: &OrderRow) -> bool {
@@ -234,6 +295,14 @@ impl LiveModel {
     }
 }
 
+/// Whether two moments have the same faults in force, whatever they have done since.
+fn same_faults(a: &FaultsView, b: &FaultsView) -> bool {
+    let ids = |faults: &FaultsView| -> Vec<String> {
+        faults.active.iter().map(|fault| fault.id.clone()).collect()
+    };
+    a.held_us == b.held_us && ids(a) == ids(b)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -270,6 +339,26 @@ mod tests {
             red: Vec::new(),
             load: empty.load,
             changes: Vec::new(),
+            faults: empty.faults,
+            breakers: vec![breaker("orders~payments", BreakerState::Closed)],
+            mesh: empty.mesh,
+        }
+    }
+
+    fn breaker(id: &str, state: BreakerState) -> BreakerLine {
+        BreakerLine {
+            id: id.into(),
+            from: "orders".into(),
+            to: "payments".into(),
+            subset: None,
+            state,
+            since_us: 0,
+            half_open_at_us: None,
+            trials_passed: 0,
+            forced: None,
+            marks: "ooox".into(),
+            opens_at: 10,
+            window_calls: 20,
         }
     }
 
@@ -384,5 +473,29 @@ mod tests {
             model.apply(frame(i.unsigned_abs(), LiveBody::Change(change)));
         }
         assert_eq!(model.changes.iter().map(|c| c.at_us).collect::<Vec<_>>(), [8, 7, 6, 5, 4]);
+    }
+
+    #[test]
+    fn a_breaker_is_replaced_by_its_id_and_only_a_change_of_state_counts_as_an_event() {
+        let mut model = LiveModel::from_snapshot(snapshot(0, "a"));
+        let same = breaker("orders~payments", BreakerState::Closed);
+        let effects = model.apply(frame(1, LiveBody::Breakers(vec![same])));
+        assert!(effects.breakers && effects.events() == 0);
+        let open = breaker("orders~payments", BreakerState::Open);
+        let other = breaker("gateway~users", BreakerState::Closed);
+        let effects = model.apply(frame(2, LiveBody::Breakers(vec![open, other])));
+        assert_eq!((effects.events(), model.breakers.len()), (1, 2));
+        assert_eq!(model.breakers[0].state, BreakerState::Open);
+    }
+
+    #[test]
+    fn new_counts_of_a_fault_are_shown_but_only_its_beginning_and_end_are_events() {
+        let mut model = LiveModel::from_snapshot(snapshot(0, "a"));
+        let held = FaultsView { held_us: Some(5), ..FaultsView::default() };
+        let effects = model.apply(frame(1, LiveBody::Faults(held.clone())));
+        assert!(effects.faults && effects.events() == 1);
+        let counted = FaultsView { ended_count: 3, ..held };
+        let effects = model.apply(frame(2, LiveBody::Faults(counted)));
+        assert!(effects.faults && effects.events() == 0);
     }
 }

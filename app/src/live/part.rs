@@ -1,13 +1,18 @@
 //! How much of a snapshot a page is first rendered from: what it does not show is not sent.
 
-use contract::live::{LiveSnapshot, MapView};
+use contract::{
+    live::{LiveSnapshot, MapView},
+    traffic::MeshView,
+};
 use serde::{Deserialize, Serialize};
 
 /// The part of a snapshot that a page needs before the stream is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SnapshotPart {
-    /// What the frame around every page shows: clock and load.
+    /// What the frame around every page shows: clock, load, faults and breakers.
     Frame,
+    /// What the Resilience page shows besides: map for its rates, endpoints.
+    Mesh,
     /// What the live page shows, with charts over so many minutes.
     Live {
         /// Length of the time range.
@@ -20,11 +25,17 @@ impl SnapshotPart {
     #[must_use]
     pub fn of(self, mut snapshot: LiveSnapshot) -> LiveSnapshot {
         match self {
-            Self::Frame => {
-                snapshot.map = MapView::default();
+            Self::Frame | Self::Mesh => {
                 snapshot.orders = Vec::new();
                 snapshot.red = Vec::new();
                 snapshot.changes = Vec::new();
+                for node in &mut snapshot.map.nodes {
+                    node.spark = Vec::new();
+                }
+                if self == Self::Frame {
+                    snapshot.map = MapView::default();
+                    snapshot.mesh = MeshView::default();
+                }
             }
             Self::Live { minutes } => {
                 let from_us = snapshot.at_us - i64::from(minutes) * 60_000_000;
@@ -61,6 +72,9 @@ mod tests {
             red: vec![point(0), point(310_000_000), point(600_000_000)],
             load: empty.load,
             changes: empty.changes,
+            faults: empty.faults,
+            breakers: empty.breakers,
+            mesh: MeshView { revision: 17, ..MeshView::default() },
         }
     }
 
@@ -69,5 +83,12 @@ mod tests {
         assert_eq!(SnapshotPart::Live { minutes: 5 }.of(snapshot()).red.len(), 2);
         assert_eq!(SnapshotPart::Live { minutes: 60 }.of(snapshot()).red.len(), 3);
         assert!(SnapshotPart::Frame.of(snapshot()).red.is_empty());
+    }
+
+    #[test]
+    fn the_pages_of_the_mesh_get_its_endpoints_and_no_orders() {
+        assert_eq!(SnapshotPart::Mesh.of(snapshot()).mesh.revision, 17);
+        assert_eq!(SnapshotPart::Frame.of(snapshot()).mesh.revision, 0);
+        assert!(SnapshotPart::Mesh.of(snapshot()).red.is_empty());
     }
 }

@@ -8,7 +8,9 @@ use crate::ask::AskError;
 use contract::{
     live::{ChangeView, LiveFrame, LiveSnapshot, MapView, OrderTally, RedPoint},
     order::OrderRow,
+    resilience::{BreakerLine, FaultsView},
     shop::LoadView,
+    traffic::MeshView,
 };
 use leptos::prelude::*;
 use std::collections::HashMap;
@@ -59,6 +61,9 @@ pub struct Live {
     red: RwSignal<Vec<RedPoint>>,
     load: RwSignal<LoadView>,
     changes: RwSignal<Vec<ChangeView>>,
+    faults: RwSignal<FaultsView>,
+    breakers: RwSignal<Vec<BreakerLine>>,
+    mesh: RwSignal<MeshView>,
 }
 
 /// Makes the store of this tab, to be filled from `boot` first and from the stream later.
@@ -80,6 +85,9 @@ pub fn provide_live(boot: Boot) -> Live {
         red: RwSignal::new(Vec::new()),
         load: RwSignal::new(model.load),
         changes: RwSignal::new(Vec::new()),
+        faults: RwSignal::new(FaultsView::default()),
+        breakers: RwSignal::new(Vec::new()),
+        mesh: RwSignal::new(MeshView::default()),
         model: StoredValue::new(model),
     };
     provide_context(live);
@@ -188,6 +196,24 @@ impl Live {
         self.changes.read_only()
     }
 
+    /// Faults in force and the kill switch.
+    #[must_use]
+    pub fn faults(self) -> ReadSignal<FaultsView> {
+        self.faults.read_only()
+    }
+
+    /// Every breaker.
+    #[must_use]
+    pub fn breakers(self) -> ReadSignal<Vec<BreakerLine>> {
+        self.breakers.read_only()
+    }
+
+    /// Revision, versions, endpoints.
+    #[must_use]
+    pub fn mesh(self) -> ReadSignal<MeshView> {
+        self.mesh.read_only()
+    }
+
     /// The newest row of one order seen on the stream since this was called.
     #[must_use]
     pub fn order_row(self, order_id: &str) -> Signal<Option<OrderRow>> {
@@ -245,6 +271,20 @@ impl Live {
     pub fn expect_load(self, load: LoadView) {
         self.model.update_value(|model| model.load = load);
         self.load.set(load);
+    }
+
+    /// Shows faults at once, before the stream confirms them.
+    pub fn expect_faults(self, faults: FaultsView) {
+        self.model.update_value(|model| model.faults = faults.clone());
+        self.faults.set(faults);
+    }
+
+    /// Shows a breaker at once, before the stream confirms it.
+    pub fn expect_breaker(self, line: BreakerLine) {
+        self.model.update_value(|model| {
+            model.take_breakers(vec![line]);
+        });
+        self.breakers.set(self.model.with_value(|model| model.breakers.clone()));
     }
 
     // --- what the stream does -------------------------------------------------------------------
@@ -308,14 +348,7 @@ impl Live {
         for (shown, newest) in watches {
             shown.set(newest);
         }
-        self.publish(&Effects {
-            map: true,
-            orders: true,
-            red: true,
-            load: true,
-            changes: true,
-            ..Effects::default()
-        });
+        self.publish(&Effects::everything());
     }
 
     fn publish(self, effects: &Effects) {
@@ -335,6 +368,15 @@ impl Live {
             }
             if effects.changes {
                 self.changes.set(model.changes.clone());
+            }
+            if effects.faults {
+                self.faults.set(model.faults.clone());
+            }
+            if effects.breakers {
+                self.breakers.set(model.breakers.clone());
+            }
+            if effects.mesh {
+                self.mesh.set(model.mesh.clone());
             }
         });
         if !self.seeded.get_untracked() && self.model.with_value(|model| model.seq.is_some()) {

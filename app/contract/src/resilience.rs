@@ -1,0 +1,498 @@
+//! Breakers, endpoints and faults as pages see them, and the commands that change them.
+//!
+//! Two sizes of the same things: what the live stream carries to every tab (`*Line`, [`FaultsView`])
+//! and what the Resilience page asks for (`*Card`, [`ResilienceView`]). Nothing here decides.
+
+use serde::{Deserialize, Serialize};
+
+/// The three states of a caller's circuit breaker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BreakerState {
+    /// Calls pass and are counted.
+    #[default]
+    Closed,
+    /// Calls are refused until the wait is over.
+    Open,
+    /// Some trial calls pass.
+    HalfOpen,
+}
+
+/// How one call ended, as its breaker counts it. Written as one letter in [`BreakerLine::marks`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CallMark {
+    /// Good: `o`.
+    Ok,
+    /// Answered, but over the slow limit: `s`.
+    Slow,
+    /// Failed: `x`.
+    Failed,
+}
+
+impl CallMark {
+    /// Its letter.
+    #[must_use]
+    pub const fn letter(self) -> char {
+        match self {
+            Self::Ok => 'o',
+            Self::Slow => 's',
+            Self::Failed => 'x',
+        }
+    }
+
+    /// The mark of a letter; anything unknown is good.
+    #[must_use]
+    pub const fn of_letter(letter: char) -> Self {
+        match letter {
+            's' => Self::Slow,
+            'x' => Self::Failed,
+            _ => Self::Ok,
+        }
+    }
+}
+
+/// When a breaker opens, for how long, and what closes it again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BreakerSettings {
+    /// Failures in a row that open it; 0 does not count them.
+    pub failures_in_a_row: u32,
+    /// Calls in the window, 1 to [`WINDOW_CALLS_MAX`].
+    pub window_calls: u32,
+    /// Percent of the window, failed or slow, that opens it; 0 does not look at shares.
+    pub open_percent: u32,
+    /// A call over this counts as slow, milliseconds; none does not look at durations.
+    pub slow_ms: Option<u32>,
+    /// How long it stays open, milliseconds.
+    pub wait_ms: u32,
+    /// Trial calls that must pass in a row before it closes, 1 to [`TRIAL_CALLS_MAX`].
+    pub trial_calls: u32,
+}
+
+/// Most calls in a breaker's window: what still reads as single cells.
+pub const WINDOW_CALLS_MAX: u32 = 100;
+/// Most trial calls of a half-open breaker.
+pub const TRIAL_CALLS_MAX: u32 = 10;
+
+/// What somebody forced a breaker to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForcedView {
+    /// Open or closed, whatever its window says.
+    pub to: BreakerState,
+    /// When it is let go by itself.
+    pub until_us: i64,
+}
+
+/// One breaker in one line, for every page.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BreakerLine {
+    /// `orders~payments` or `orders~payments~v2`: caller, destination and its subset.
+    pub id: String,
+    /// The caller it belongs to.
+    pub from: String,
+    /// The destination it watches.
+    pub to: String,
+    /// Subset of the destination, if it has one of its own.
+    pub subset: Option<String>,
+    /// Its state now.
+    pub state: BreakerState,
+    /// When it got there.
+    pub since_us: i64,
+    /// Open: when trial calls begin.
+    pub half_open_at_us: Option<i64>,
+    /// Half-open: trial calls that passed.
+    pub trials_passed: u32,
+    /// Held by hand.
+    pub forced: Option<ForcedView>,
+    /// The window, a letter per call ([`CallMark::letter`]), newest last. Of a breaker that is not
+    /// closed: the window that opened it.
+    pub marks: String,
+    /// Bad marks that open it, of [`BreakerLine::window_calls`].
+    pub opens_at: u32,
+    /// Length of a full window.
+    pub window_calls: u32,
+}
+
+/// One call in a window.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallCell {
+    /// How it ended.
+    pub mark: CallMark,
+    /// When.
+    pub at_us: i64,
+    /// How long it took.
+    pub took_us: i64,
+    /// Status, or what happened instead of an answer: "503", "timeout", "reset".
+    pub outcome: String,
+    /// Its trace, if it was recorded.
+    pub trace_id: Option<String>,
+    /// The fault that touched it.
+    pub fault_id: Option<String>,
+}
+
+/// One step of a breaker's history.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransitionView {
+    /// When.
+    pub at_us: i64,
+    /// Before.
+    pub from: BreakerState,
+    /// After.
+    pub to: BreakerState,
+    /// Why, one phrase: "11 failed of 20", "20 s passed", "forced open by hand for 5 min".
+    pub why: String,
+    /// Trace of the call that tipped it.
+    pub trace_id: Option<String>,
+    /// Faults found on the calls that counted.
+    pub fault_ids: Vec<String>,
+}
+
+/// Transitions kept of one breaker.
+pub const TRANSITIONS_MAX: usize = 20;
+
+/// One breaker with everything its card shows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BreakerCard {
+    /// The same line as on the live stream.
+    pub line: BreakerLine,
+    /// Its thresholds.
+    pub settings: BreakerSettings,
+    /// The calls behind [`BreakerLine::marks`], newest last.
+    pub window: Vec<CallCell>,
+    /// Trial calls of a half-open breaker, oldest first.
+    pub trials: Vec<CallCell>,
+    /// Times it opened in the last hour.
+    pub opened: u32,
+    /// Calls refused since it opened.
+    pub refused: u64,
+    /// What callers get instead, if they have a fallback: "popular items from cache, 9.8/s".
+    pub meanwhile: Option<String>,
+    /// Faults found on the calls of the window: `F-22`.
+    pub causes: Vec<String>,
+    /// Newest first, at most [`TRANSITIONS_MAX`].
+    pub history: Vec<TransitionView>,
+}
+
+/// What is done to one breaker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BreakerChange {
+    /// Refuse every call for so many seconds, 1 to [`TTL_MAX_S`].
+    ForceOpen(u32),
+    /// Let every call pass for so many seconds, 1 to [`TTL_MAX_S`].
+    ForceClosed(u32),
+    /// Let go, close, forget the window.
+    Reset,
+    /// Other thresholds, in force at once.
+    Thresholds(BreakerSettings),
+}
+
+/// The command to change a breaker; it is in the breaker's history.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeBreaker {
+    /// [`BreakerLine::id`].
+    pub id: String,
+    /// What to do.
+    pub change: BreakerChange,
+}
+
+/// Longest time to live of a fault or of a forced breaker, seconds: one hour.
+pub const TTL_MAX_S: u32 = 3_600;
+
+/// What an instance does for the balancer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "state")]
+pub enum EndpointState {
+    /// In rotation.
+    Ready,
+    /// Its process is killed.
+    Down {
+        /// When it is started again.
+        back_us: Option<i64>,
+    },
+    /// Its process stands still: it takes calls and answers none.
+    Paused {
+        /// When it goes on.
+        back_us: Option<i64>,
+    },
+    /// Outlier detection keeps it out.
+    Ejected {
+        /// Since when.
+        since_us: i64,
+        /// Until when: base time × times in a row.
+        until_us: i64,
+        /// Times in a row.
+        times: u32,
+    },
+}
+
+/// One instance in the strip of endpoints.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndpointLine {
+    /// `payments-v2-1`.
+    pub instance: String,
+    /// Its service.
+    pub service: String,
+    /// Its subset, if its service has several.
+    pub subset: Option<String>,
+    /// What it does.
+    pub state: EndpointState,
+}
+
+/// One row of the table of endpoints.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EndpointRow {
+    /// The same as in the strip.
+    pub line: EndpointLine,
+    /// Errors in a row.
+    pub errors_in_row: u32,
+    /// Errors in a row that eject; 0: no outlier detection is configured.
+    pub ejects_at: u32,
+    /// What is counted: "5xx", "gateway errors".
+    pub counted: String,
+    /// Share of 5xx in the last minute, 0 to 1.
+    pub error_share: f64,
+    /// The limits at work or what is peculiar: "50% limit reached", "last ejected 14:32:01".
+    pub note: String,
+}
+
+/// One layer of the mesh on one edge, and what it did in the last minute.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LayerView {
+    /// Name in the stack: `retry`, `fault`, `outlier detection`.
+    pub name: String,
+    /// Its setting: "3 × 2.5 s on 5xx"; empty when it is not configured.
+    pub setting: String,
+    /// Calls (or tries) it acted on.
+    pub acted: u64,
+    /// Calls (or tries) that came to it.
+    pub of: u64,
+    /// What it did: "retried", "refused", "delayed 2 s".
+    pub did: String,
+    /// Where to read more: its fault, its breaker, its route.
+    pub href: Option<String>,
+}
+
+/// The layers a call over one edge passes, outer to inner.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StripView {
+    /// Caller.
+    pub from: String,
+    /// Destination.
+    pub to: String,
+    /// Outer to inner: the order of the stack.
+    pub layers: Vec<LayerView>,
+}
+
+/// What can be injected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FaultKind {
+    /// Holds requests, then passes them on.
+    #[default]
+    Delay,
+    /// Answers with an error instead.
+    Abort,
+    /// Never answers.
+    Hang,
+    /// Holds requests for a time that varies.
+    Jitter,
+    /// Breaks off the body of an answer.
+    PartialBody,
+    /// Breaks the connection without an answer.
+    ConnectionReset,
+    /// Kills a process and starts it again at the end.
+    KillInstance,
+    /// Stops a process and lets it go on at the end.
+    PauseInstance,
+    /// Messages that are not delivered and sent again.
+    MessageLoss,
+    /// Messages delivered twice.
+    MessageDuplication,
+    /// Messages delivered late.
+    MessageDelay,
+}
+
+/// Where a fault takes effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FaultPlace {
+    /// On the calls of an edge.
+    Edge,
+    /// On one instance.
+    Instance,
+    /// On the messages of the bus.
+    Bus,
+}
+
+impl FaultKind {
+    /// Every kind, as the panel lists them.
+    pub const ALL: [Self; 11] = [
+        Self::Delay,
+        Self::Abort,
+        Self::Hang,
+        Self::Jitter,
+        Self::PartialBody,
+        Self::ConnectionReset,
+        Self::KillInstance,
+        Self::PauseInstance,
+        Self::MessageLoss,
+        Self::MessageDuplication,
+        Self::MessageDelay,
+    ];
+
+    /// The word of forms and of the control API: `delay`, `connection_reset`.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Delay => "delay",
+            Self::Abort => "abort",
+            Self::Hang => "hang",
+            Self::Jitter => "jitter",
+            Self::PartialBody => "partial_body",
+            Self::ConnectionReset => "connection_reset",
+            Self::KillInstance => "kill_instance",
+            Self::PauseInstance => "pause_instance",
+            Self::MessageLoss => "message_loss",
+            Self::MessageDuplication => "message_duplication",
+            Self::MessageDelay => "message_delay",
+        }
+    }
+
+    /// Reads [`FaultKind::word`].
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.word() == word)
+    }
+
+    /// Where it takes effect.
+    #[must_use]
+    pub const fn place(self) -> FaultPlace {
+        match self {
+            Self::KillInstance | Self::PauseInstance => FaultPlace::Instance,
+            Self::MessageLoss | Self::MessageDuplication | Self::MessageDelay => FaultPlace::Bus,
+            _ => FaultPlace::Edge,
+        }
+    }
+}
+
+/// The command to inject a fault.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct InjectFault {
+    /// What.
+    pub kind: FaultKind,
+    /// The caller, of a fault on an edge; empty is every caller. Of a fault on the bus: the producer.
+    pub from: String,
+    /// The destination; of a fault on an instance its service; of a fault on the bus the consumer.
+    pub to: String,
+    /// Only this subset of the destination; empty is all.
+    pub subset: String,
+    /// The instance, of a fault on one.
+    pub instance: String,
+    /// Only what meets all of these.
+    pub terms: Vec<crate::traffic::MatchTerm>,
+    /// Share of the requests or messages, percent: 0.0001 to 100. An instance takes none.
+    pub percent: f64,
+    /// Delay, or middle of the jitter, milliseconds.
+    pub delay_ms: u32,
+    /// Jitter: plus or minus so much, milliseconds.
+    pub jitter_ms: u32,
+    /// Abort: the status, 200 to 599.
+    pub status: u16,
+    /// It ends by itself after so many seconds, 1 to [`TTL_MAX_S`].
+    pub ttl_s: u32,
+    /// As in Istio: timeout and retries of the route are off while the fault is set.
+    pub like_istio: bool,
+}
+
+/// What the panel needs to know before it injects.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expectation {
+    /// One sentence each, computed from current rates: "About 0.3 of 3.2 req/s takes 2 s longer."
+    pub sentences: Vec<String>,
+    /// What it stands for: `VirtualService inventory`, `pod deletion`, `no Istio object`.
+    pub stands_for: String,
+    /// The YAML it stands for, if Istio has an object for it.
+    pub yaml: String,
+    /// Lines of `yaml` (from 1) that the fault adds: first and last.
+    pub added: Option<(u32, u32)>,
+    /// A question to be answered once before injecting: the last instance, or over half of all.
+    pub asks: Option<String>,
+}
+
+/// One fault.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FaultView {
+    /// `F-21`.
+    pub id: String,
+    /// What.
+    pub kind: FaultKind,
+    /// In words: "Delay 2 s on 10%".
+    pub what: String,
+    /// Caller, if it is on one edge.
+    pub from: Option<String>,
+    /// Destination, service of the instance, or the bus.
+    pub to: String,
+    /// Place in words: "payments v2 → bank-customer", "recommendations-1".
+    pub place: String,
+    /// When it began.
+    pub since_us: i64,
+    /// When it ends by itself; none for one that is written in an applied resource.
+    pub until_us: Option<i64>,
+    /// What happens then: "restarts", "ends".
+    pub then: String,
+    /// When it ended.
+    pub ended_us: Option<i64>,
+    /// Requests, messages or instances it could have touched.
+    pub matched: u64,
+    /// Those it touched.
+    pub injected: u64,
+    /// What is counted: "calls", "messages", "instance".
+    pub unit: String,
+    /// The trace of one it touched.
+    pub trace_id: Option<String>,
+    /// What it stands for: "VirtualService", "pod deletion".
+    pub stands_for: String,
+    /// Address of that object on this site, if it has one.
+    pub object: Option<String>,
+}
+
+/// All faults, for the banner of every page.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct FaultsView {
+    /// The kill switch was used at this time: new faults are refused until it is released.
+    pub held_us: Option<i64>,
+    /// In force, oldest first, at most [`FAULTS_MAX`].
+    pub active: Vec<FaultView>,
+    /// The last that ended, newest first, at most [`FAULTS_ENDED_MAX`].
+    pub ended: Vec<FaultView>,
+    /// How many have ended in this run.
+    pub ended_count: u64,
+}
+
+/// The command to end faults, or to allow them again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndFaults {
+    /// This one; one that has ended already is no error.
+    One(String),
+    /// The kill switch: every one, and new ones are refused until they are released.
+    All,
+    /// Faults may be injected again.
+    Release,
+}
+
+/// Faults in force at once: what a banner and a person can still follow.
+pub const FAULTS_MAX: usize = 32;
+/// Ended faults that are still shown.
+pub const FAULTS_ENDED_MAX: usize = 5;
+
+/// The Resilience page.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ResilienceView {
+    /// Every breaker.
+    pub breakers: Vec<BreakerCard>,
+    /// Endpoints that are out, or had errors, worst first.
+    pub endpoints: Vec<EndpointRow>,
+    /// One strip per edge, by caller.
+    pub strips: Vec<StripView>,
+}
