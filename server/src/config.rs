@@ -13,7 +13,7 @@ const TOKEN_MIN: usize = 16;
 /// A shop you can see inside: a system of microservices in one process, and a page that shows
 /// everything that happens in it.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "vitrine", version, about, after_help = AFTER_HELP)]
+#[command(name = "vitrine")]
 pub struct Args {
     /// Address to listen on. Port 0 lets the system choose. An address that is not of this machine
     /// alone needs an access token.
@@ -61,7 +61,8 @@ pub struct Args {
     pub jaeger_ui: Option<String>,
 }
 
-const AFTER_HELP: &str = "\
+/// Ends `--help`.
+pub(crate) const AFTER_HELP: &str = "\
 Telemetry goes out over OTLP when OTEL_EXPORTER_OTLP_ENDPOINT is set; the standard variables
 OTEL_EXPORTER_OTLP_{ENDPOINT,PROTOCOL,HEADERS,TIMEOUT,COMPRESSION}, the same with _TRACES_,
 OTEL_RESOURCE_ATTRIBUTES, OTEL_TRACES_EXPORTER and OTEL_SDK_DISABLED are understood.
@@ -146,7 +147,7 @@ fn token(text: &str) -> Result<String, String> {
     }
 }
 
-fn url(text: &str) -> Result<String, String> {
+pub(crate) fn url(text: &str) -> Result<String, String> {
     let parsed: Result<http::Uri, _> = text.parse();
     match parsed {
         Ok(uri) if matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some() => {

@@ -4,9 +4,12 @@
 //! wires the services, `live` makes the stream of changes, `host` answers the dashboard, `edge` is
 //! everything a browser or program reaches, `run` is the life of the process.
 
+pub mod cli;
 pub mod config;
+pub mod control;
 pub mod edge;
 pub mod host;
 pub mod live;
+pub mod remote;
 pub mod run;
 pub mod shop;

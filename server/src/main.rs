@@ -2,16 +2,20 @@
 
 use clap::Parser;
 use server::{
-    config::{Args, Config},
-    run,
+    cli::Cli,
+    config::Config,
+    remote, run,
 };
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let args = Args::parse();
-    let outcome = Config::from_args(args, |name| std::env::var(name).ok())
-        .map_err(run::RunError::from)
-        .and_then(run::run);
+    let Cli { args, command } = Cli::parse();
+    let outcome = match command {
+        Some(command) => remote::run(command).map_err(run::RunError::from),
+        None => Config::from_args(args, |name| std::env::var(name).ok())
+            .map_err(run::RunError::from)
+            .and_then(run::run),
+    };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -30,6 +30,12 @@ pub enum RunError {
     /// It was told something it cannot do.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// A command to a running Vitrine failed.
+    #[error(transparent)]
+    Remote(#[from] crate::remote::RemoteError),
+    /// The control plane cannot start.
+    #[error("the resources of the mesh cannot be put in force: {0}")]
+    Control(#[from] crate::control::ControlError),
     /// Telemetry cannot start.
     #[error(transparent)]
     Telemetry(#[from] TelemetryError),

@@ -3,6 +3,7 @@
 mod access;
 mod api;
 mod assets;
+mod control;
 mod forms;
 mod pages;
 mod stream;
@@ -11,7 +12,7 @@ mod ui;
 pub use access::Access;
 pub use assets::has_assets;
 
-use crate::{live::Live, shop::Shop};
+use crate::{control::Control, live::Live, shop::Shop};
 use axum::{
     Router,
     extract::DefaultBodyLimit,
@@ -36,6 +37,8 @@ pub struct Edge {
     pub shop: Shop,
     /// The stream of changes.
     pub live: Live,
+    /// What is configured.
+    pub control: Control,
     /// Spans and rates.
     pub telemetry: Telemetry,
     /// What the pages ask.
@@ -50,11 +53,13 @@ pub struct Edge {
 pub fn router(edge: Edge) -> Router {
     let options = assets::leptos_options();
     let pages = pages::routes(&edge, &options);
+    let control = control::routes().with_state(edge.clone());
     Router::<LeptosOptions>::new()
         .merge(pages)
         .with_state(options)
         .merge(own_routes().with_state(edge.clone()))
         .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
+        .merge(control)
         .layer(from_fn(explain))
         .layer(axum::middleware::map_response(harden))
         .layer(from_fn_with_state(edge.access.clone(), access::guard))

@@ -13,6 +13,8 @@ mod orders;
 mod outbox;
 mod payments;
 mod recommendations;
+mod revisions;
 mod users;
 
 pub use open::{Durability, OpenError, Stores, open};
+pub use revisions::{RevisionLog, SavedRevision};

@@ -8,6 +8,7 @@ use crate::{
     orders::Orders,
     payments::Payments,
     recommendations::Recommendations,
+    revisions::RevisionLog,
     users::{self, Users},
 };
 use base::Clock;
@@ -32,6 +33,7 @@ static RECOMMENDATIONS: Migrator = sqlx::migrate!("../../migrations/recommendati
 static INVENTORY: Migrator = sqlx::migrate!("../../migrations/inventory");
 static ORDERS: Migrator = sqlx::migrate!("../../migrations/orders");
 static PAYMENTS: Migrator = sqlx::migrate!("../../migrations/payments");
+static CONTROL: Migrator = sqlx::migrate!("../../migrations/control");
 static BANK: Migrator = sqlx::migrate!("../../migrations/bank");
 
 /// What a commit survives.
@@ -91,6 +93,8 @@ pub struct Stores {
     pub bank_customer: Arc<dyn BankStore>,
     /// The merchant's bank's.
     pub bank_merchant: Arc<dyn BankStore>,
+    /// The control plane's.
+    pub revisions: RevisionLog,
     writers: TaskTracker,
     closing: CancellationToken,
     /// Held as long as the process works in the folder.
@@ -128,6 +132,7 @@ pub async fn open(
         at.open(service::BANK_CUSTOMER, &BANK),
         at.open(service::BANK_MERCHANT, &BANK),
     )?;
+    let control = at.open("control", &CONTROL).await?;
     let wallets =
         shop::seed::users().into_iter().map(|(user, opening)| (user.user_id, opening)).collect();
     let income = vec![(shop::bank::MERCHANT.to_owned(), shop::seed::MERCHANT_OPENING)];
@@ -148,6 +153,7 @@ pub async fn open(
         payments: Arc::new(Payments(payments, clock.clone())),
         bank_customer: Arc::new(Bank(customer, clock.clone())),
         bank_merchant: Arc::new(Bank(merchant, clock.clone())),
+        revisions: RevisionLog(control),
         writers,
         closing,
         lock,

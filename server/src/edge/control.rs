@@ -1,0 +1,206 @@
+//! The control API: Istio resources and their revisions, faults and breakers, for programs and for
+//! the command line. The pages use the same engines through their ports.
+
+use super::Edge;
+use crate::control::{ControlError, Outcome};
+use axum::{
+    Json, Router,
+    extract::{DefaultBodyLimit, Path, Query, State, rejection::QueryRejection},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use contract::istio::{ApplyReport, RevisionView};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use istio::Kind;
+use serde::{Deserialize, Serialize};
+use shop::problem::Problem;
+
+/// Largest text that is applied, bytes: some hundred resources.
+const YAML_BYTES_MAX: usize = 1024 * 1024;
+/// Revisions listed unless asked for fewer.
+const REVISIONS_LISTED: usize = 50;
+/// Says who changes something, for the list of revisions.
+const WHO: HeaderName = HeaderName::from_static("x-vitrine-who");
+/// Longest name of who changes something, bytes.
+const WHO_BYTES_MAX: usize = 64;
+/// Who changes something without a name.
+const UNNAMED: &str = "control API";
+
+/// `/control/istio` and below.
+pub(super) fn routes() -> Router<Edge> {
+    Router::new()
+        .route("/control/istio", get(list).post(apply))
+        .route("/control/istio/revisions", get(revisions))
+        .route("/control/istio/revisions/{number}", get(revision))
+        .route("/control/istio/revisions/{number}/restore", post(restore))
+        .route("/control/istio/{kind}", get(of_kind))
+        .route("/control/istio/{kind}/{name}", get(one).delete(delete))
+        .layer(DefaultBodyLimit::max(YAML_BYTES_MAX))
+}
+
+/// What applying came to.
+#[derive(Debug, Serialize)]
+struct Answer {
+    /// The revision in force.
+    revision: u64,
+    /// The first request it holds for.
+    since_request: u64,
+    /// Nothing was changed, because nothing was to be.
+    dry_run: bool,
+    #[serde(flatten)]
+    report: ApplyReport,
+}
+
+impl Answer {
+    fn of(outcome: Outcome, dry_run: bool) -> Json<Self> {
+        let Outcome { revision, since_request, report } = outcome;
+        Json(Self { revision, since_request, dry_run, report })
+    }
+}
+
+/// A refused apply: a problem with the report beside it (RFC 9457, section 3.2).
+#[derive(Debug, Serialize)]
+struct RefusedAnswer {
+    #[serde(flatten)]
+    problem: Problem,
+    #[serde(flatten)]
+    report: ApplyReport,
+}
+
+struct Failure(ControlError);
+
+impl From<ControlError> for Failure {
+    fn from(error: ControlError) -> Self {
+        Self(error)
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let said = format!("{}.", self.0.to_string().trim_end_matches('.'));
+        match self.0 {
+            ControlError::Refused(refused) => {
+                let status = StatusCode::UNPROCESSABLE_ENTITY;
+                let problem = Problem::new(status, "Nothing was changed; see findings.");
+                let answer = RefusedAnswer { problem, report: refused.report };
+                let media_type = HeaderValue::from_static("application/problem+json");
+                (status, [(header::CONTENT_TYPE, media_type)], Json(answer)).into_response()
+            }
+            ControlError::Conflict { .. } => Problem::conflict(said).into_response(),
+            ControlError::NotFound(_) | ControlError::NoRevision(_) => {
+                Problem::new(StatusCode::NOT_FOUND, capital(&said)).into_response()
+            }
+            ControlError::Store(error) => Problem::from(error).into_response(),
+        }
+    }
+}
+
+fn capital(sentence: &str) -> String {
+    let mut letters = sentence.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
+struct How {
+    dry_run: bool,
+    /// Only if this revision is in force.
+    base: Option<u64>,
+}
+
+async fn apply(
+    State(edge): State<Edge>,
+    how: Result<Query<How>, QueryRejection>,
+    headers: HeaderMap,
+    text: String,
+) -> Result<Response, Response> {
+    let Query(how) = how.map_err(|rejected| Problem::from(rejected).into_response())?;
+    if how.dry_run {
+        let outcome = edge.control.dry_run(&text).map_err(|e| Failure(e).into_response())?;
+        return Ok(Answer::of(outcome, true).into_response());
+    }
+    let outcome = edge.control.apply(&text, &who(&headers), how.base).await;
+    Ok(Answer::of(outcome.map_err(|e| Failure(e).into_response())?, false).into_response())
+}
+
+async fn list(State(edge): State<Edge>) -> Response {
+    yaml(edge.control.configuration().print())
+}
+
+async fn of_kind(State(edge): State<Edge>, Path(kind): Path<String>) -> Result<Response, Problem> {
+    resources(&edge, &kind, None)
+}
+
+async fn one(
+    State(edge): State<Edge>,
+    Path((kind, name)): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    resources(&edge, &kind, Some(&name))
+}
+
+fn resources(edge: &Edge, kind: &str, name: Option<&str>) -> Result<Response, Problem> {
+    let kind = kind_of(kind)?;
+    let configuration = edge.control.configuration();
+    let found = configuration.get(kind, name).map_err(|error| {
+        Problem::new(StatusCode::NOT_FOUND, format!("{}.", capital(&error.to_string())))
+    })?;
+    let texts: Vec<String> = found.iter().map(|resource| resource.print()).collect();
+    Ok(yaml(texts.join("---\n")))
+}
+
+async fn delete(
+    State(edge): State<Edge>,
+    Path((kind, name)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Response, Response> {
+    let kind = kind_of(&kind).map_err(IntoResponse::into_response)?;
+    let outcome = edge.control.delete(kind, &name, &who(&headers)).await;
+    Ok(Answer::of(outcome.map_err(|e| Failure(e).into_response())?, false).into_response())
+}
+
+#[derive(Debug, Serialize)]
+struct RevisionList {
+    revisions: Vec<RevisionView>,
+}
+
+async fn revisions(State(edge): State<Edge>) -> Json<RevisionList> {
+    Json(RevisionList { revisions: edge.control.revisions(REVISIONS_LISTED) })
+}
+
+async fn revision(
+    State(edge): State<Edge>,
+    Path(number): Path<u64>,
+) -> Result<Response, Response> {
+    let configuration = edge.control.configuration_at(number);
+    let configuration = configuration.map_err(|e| Failure(e.into()).into_response())?;
+    Ok(yaml(configuration.print()))
+}
+
+async fn restore(
+    State(edge): State<Edge>,
+    Path(number): Path<u64>,
+    headers: HeaderMap,
+) -> Result<Response, Response> {
+    let outcome = edge.control.restore(number, &who(&headers)).await;
+    Ok(Answer::of(outcome.map_err(|e| Failure(e).into_response())?, false).into_response())
+}
+
+fn kind_of(word: &str) -> Result<Kind, Problem> {
+    Kind::parse(word).ok_or_else(|| {
+        let kinds: Vec<_> = Kind::all().map(Kind::name).collect();
+        let detail = format!("There is no kind {word}. There are {}.", kinds.join(", "));
+        Problem::new(StatusCode::NOT_FOUND, detail)
+    })
+}
+
+fn who(headers: &HeaderMap) -> String {
+    let named = headers.get(WHO).and_then(|value| value.to_str().ok()).map(str::trim);
+    let named = named.filter(|name| !name.is_empty() && name.len() <= WHO_BYTES_MAX);
+    named.unwrap_or(UNNAMED).to_owned()
+}
+
+fn yaml(text: String) -> Response {
+    // RFC 9512.
+    let media_type = HeaderValue::from_static("application/yaml");
+    ([(header::CONTENT_TYPE, media_type)], text).into_response()
+}

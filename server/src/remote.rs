@@ -1,0 +1,297 @@
+//! Carries out `apply`, `get` and `delete` at a running Vitrine, over its control API.
+
+use crate::cli::{Command, Output, Server};
+use contract::istio::{ApplyReport, Change, Fate, Finding, ResourceReport, Severity};
+use reqwest::{Method, StatusCode};
+use serde::Deserialize;
+use std::{
+    fmt::Write as _,
+    io::{self, Read as _, Write as _},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// An answer may take so long.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum RemoteError {
+    /// The file cannot be read.
+    #[error("{} cannot be read: {cause}", file.display())]
+    File {
+        /// Which.
+        file: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// Nobody answers.
+    #[error(
+        "no Vitrine answers at {url} ({cause}); start one with `vitrine`, or name its address with \
+         --server"
+    )]
+    Silent {
+        /// Where.
+        url: String,
+        /// What the system said.
+        cause: String,
+    },
+    /// It said no.
+    #[error("{0}")]
+    Refused(String),
+    /// What answered is no Vitrine.
+    #[error("what answers at {url} is no Vitrine ({status})")]
+    Stranger {
+        /// Where.
+        url: String,
+        /// With which status.
+        status: StatusCode,
+    },
+    /// The client itself could not be made, or standard output is closed.
+    #[error(transparent)]
+    System(#[from] io::Error),
+}
+
+/// Carries a command out and prints what came of it.
+///
+/// # Errors
+/// See [`RemoteError`].
+pub fn run(command: Command) -> Result<(), RemoteError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let text = runtime.block_on(carry_out(command))?;
+    io::stdout().write_all(text.as_bytes())?;
+    Ok(())
+}
+
+async fn carry_out(command: Command) -> Result<String, RemoteError> {
+    match command {
+        Command::Apply { file, dry_run, fields, server } => {
+            let text = read(&file)?;
+            let path = format!("/control/istio?dryRun={dry_run}");
+            let answer = Client::of(&server)?.ask(Method::POST, &path, Some(text)).await?;
+            Ok(applied(&answer, fields))
+        }
+        Command::Get { kind, name, output, server } => {
+            let name = name.map(|name| format!("/{}", escaped(&name))).unwrap_or_default();
+            let path = format!("/control/istio/{}{name}", escaped(&kind));
+            let text = Client::of(&server)?.text(Method::GET, &path, None).await?;
+            Ok(if output == Output::Yaml { text } else { names(&text) })
+        }
+        Command::Delete { kind, name, server } => {
+            let path = format!("/control/istio/{}/{}", escaped(&kind), escaped(&name));
+            let answer = Client::of(&server)?.ask(Method::DELETE, &path, None).await?;
+            Ok(applied(&answer, false))
+        }
+    }
+}
+
+fn read(file: &Path) -> Result<String, RemoteError> {
+    let mut text = String::new();
+    let read = match file == Path::new("-") {
+        true => io::stdin().read_to_string(&mut text).map(drop),
+        false => std::fs::read_to_string(file).map(|read| text = read),
+    };
+    read.map_err(|cause| RemoteError::File { file: file.to_owned(), cause })?;
+    Ok(text)
+}
+
+/// As a segment of a path (RFC 3986, section 3.3).
+fn escaped(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut path, byte| {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                path.push(byte.into());
+            }
+            other => drop(write!(path, "%{other:02X}")),
+        }
+        path
+    })
+}
+
+struct Client<'a> {
+    http: reqwest::Client,
+    server: &'a Server,
+}
+
+/// What the control API answers to a change.
+#[derive(Debug, Deserialize)]
+struct Answer {
+    revision: u64,
+    since_request: u64,
+    #[serde(default)]
+    dry_run: bool,
+    #[serde(flatten)]
+    report: ApplyReport,
+}
+
+/// What it answers when it refuses.
+#[derive(Debug, Deserialize)]
+struct Refusal {
+    detail: String,
+    #[serde(default)]
+    resources: Vec<ResourceReport>,
+    #[serde(default)]
+    findings: Vec<Finding>,
+}
+
+impl<'a> Client<'a> {
+    fn of(server: &'a Server) -> Result<Self, RemoteError> {
+        let http = reqwest::Client::builder().timeout(TIMEOUT).build();
+        Ok(Self { http: http.map_err(io::Error::other)?, server })
+    }
+
+    async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<String>,
+    ) -> Result<Answer, RemoteError> {
+        let text = self.text(method, path, body).await?;
+        serde_json::from_str(&text).map_err(|_| self.stranger(StatusCode::OK))
+    }
+
+    async fn text(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<String>,
+    ) -> Result<String, RemoteError> {
+        let url = &self.server.url;
+        let silent = |error: reqwest::Error| RemoteError::Silent {
+            url: url.clone(),
+            cause: innermost(&error),
+        };
+        let mut request = self.http.request(method, format!("{url}{path}"));
+        request = request.header("x-vitrine-who", "vitrine apply");
+        if let Some(token) = &self.server.token {
+            request = request.bearer_auth(token);
+        }
+        if let Some(body) = body {
+            request = request.header("content-type", "application/yaml").body(body);
+        }
+        let answer = request.send().await.map_err(silent)?;
+        let status = answer.status();
+        let text = answer.text().await.map_err(silent)?;
+        if status.is_success() {
+            return Ok(text);
+        }
+        let refusal: Result<Refusal, _> = serde_json::from_str(&text);
+        Err(match refusal {
+            Ok(refusal) => RemoteError::Refused(refused(&refusal)),
+            Err(_) => self.stranger(status),
+        })
+    }
+
+    fn stranger(&self, status: StatusCode) -> RemoteError {
+        RemoteError::Stranger { url: self.server.url.clone(), status }
+    }
+}
+
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
+/// `VirtualService/payments` of every document.
+fn names(yaml: &str) -> String {
+    let mut text = String::new();
+    for document in yaml.split("---\n").filter(|document| !document.trim().is_empty()) {
+        let value = |key: &str| document.lines().find_map(|line| line.strip_prefix(key));
+        let kind = value("kind: ").unwrap_or_default();
+        let name = value("  name: ").unwrap_or_default();
+        let _ = writeln!(text, "{kind}/{name}");
+    }
+    text
+}
+
+fn applied(answer: &Answer, all_fields: bool) -> String {
+    let mut text = String::new();
+    for resource in &answer.report.resources {
+        let name = &resource.resource;
+        let _ = writeln!(text, "{name} {}", word(resource.change));
+        let fields = resource.fields.iter();
+        for field in fields.filter(|field| all_fields || field.fate != Fate::InForce) {
+            let why = field.why.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
+            let fate = fate(field.fate);
+            let _ = writeln!(text, "  {} {} {fate}{why}", field.at, field.path);
+        }
+    }
+    findings(&mut text, &answer.report.findings);
+    let _ = match answer.dry_run {
+        true => writeln!(text, "Nothing was changed: this was a dry run."),
+        false => writeln!(
+            text,
+            "Revision r{} is in force since request #{}.",
+            answer.revision, answer.since_request
+        ),
+    };
+    text
+}
+
+fn refused(refusal: &Refusal) -> String {
+    let mut text = refusal.detail.clone();
+    for resource in &refusal.resources {
+        for field in resource.fields.iter().filter(|field| field.fate == Fate::Rejected) {
+            let why = field.why.as_deref().unwrap_or("rejected");
+            let _ = write!(text, "\n{} {} {}: {why}", field.at, resource.resource, field.path);
+        }
+    }
+    if !refusal.findings.is_empty() {
+        text.push('\n');
+    }
+    findings(&mut text, &refusal.findings);
+    text.trim_end().to_owned()
+}
+
+fn findings(text: &mut String, findings: &[Finding]) {
+    for finding in findings {
+        let severity = match finding.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+            Severity::Info => "note",
+        };
+        let Finding { code, at, message, advice, .. } = finding;
+        let _ = writeln!(text, "{at} {severity} {code}: {message} {advice}");
+        for line in finding.correct_form.iter().flat_map(|form| form.lines()) {
+            let _ = writeln!(text, "    {line}");
+        }
+    }
+}
+
+const fn word(change: Change) -> &'static str {
+    match change {
+        Change::Created => "created",
+        Change::Configured => "configured",
+        Change::Unchanged => "unchanged",
+        Change::Deleted => "deleted",
+        Change::NotOurs => "is not ours and was left alone",
+    }
+}
+
+const fn fate(fate: Fate) -> &'static str {
+    match fate {
+        Fate::InForce => "is in force",
+        Fate::Ignored => "is kept but ignored",
+        Fate::Rejected => "is rejected",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_its_namespace_is_one_segment_of_the_path() {
+        assert_eq!(escaped("istio-system/default"), "istio-system%2Fdefault");
+    }
+
+    #[test]
+    fn a_list_of_names_is_made_of_the_documents() {
+        let yaml = "apiVersion: v1\nkind: Gateway\nmetadata:\n  name: a\n---\n\
+                    apiVersion: v1\nkind: VirtualService\nmetadata:\n  name: b\n";
+        assert_eq!(names(yaml), "Gateway/a\nVirtualService/b\n");
+    }
+}
