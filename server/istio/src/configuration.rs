@@ -85,7 +85,7 @@ impl Configuration {
     /// Anything that Istio would refuse, or that would be wrong to ignore; all of it is reported.
     pub fn apply(&self, text: &str, known: &Known) -> Result<Applied, Refused> {
         let documents = read(text).map_err(|finding| Refused {
-            report: ApplyReport { resources: Vec::new(), findings: vec![finding] },
+            report: ApplyReport { resources: Vec::new(), findings: vec![*finding] },
         })?;
         let mut batch = Batch::default();
         for document in documents {
@@ -196,9 +196,9 @@ struct Batch {
 }
 
 impl Batch {
-    fn take(&mut self, document: Result<Document, Finding>, before: &Configuration) {
+    fn take(&mut self, document: Result<Document, Box<Finding>>, before: &Configuration) {
         match document {
-            Err(finding) => self.findings.push(finding),
+            Err(finding) => self.findings.push(*finding),
             Ok(Document::NotOurs(resource, at)) => self.reports.push(ResourceReport {
                 resource,
                 at,

@@ -61,8 +61,6 @@ pub mod code {
     pub const DETECTOR_FORESTALLED: &str = "VIT117";
     /// A delegate that is not there, or cannot be one.
     pub const DELEGATE: &str = "VIT118";
-    /// A destination that can get no request.
-    pub const NO_SHARE: &str = "VIT119";
     /// A fault without a percentage hits nobody.
     pub const FAULT_WITHOUT_SHARE: &str = "VIT120";
     /// Tokens that nobody can check.
@@ -77,6 +75,8 @@ pub mod code {
     pub const PART_OF_SERVICE: &str = "VIT125";
     /// An `EnvoyFilter` of which nothing is in force.
     pub const NOTHING_IN_FORCE: &str = "VIT126";
+    /// A header by the name of an attribute, which Istio ignores.
+    pub const PSEUDO_HEADER: &str = "VIT127";
     /// More than one resource for the same host and subset.
     pub const DESTINATION_RULE_MULTIMATCH: &str = "KIA0201";
     /// A host that is no service.

@@ -16,6 +16,9 @@ pub const DEFAULT_NAMESPACE: &str = "default";
 /// The namespace whose resources hold for the whole mesh.
 pub const ROOT_NAMESPACE: &str = "istio-system";
 
+/// Most regular expressions of one text: compiling one may take some milliseconds.
+pub const EXPRESSIONS_MAX: usize = 1_000;
+
 /// One resource of a kind of ours. Equality is of content, not of place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resource {
@@ -64,6 +67,13 @@ impl Resource {
         yaml::write(&self.root).0
     }
 
+    /// YAML that a real Istio takes: without extensions, and with the resources that say in Istio's
+    /// terms what they say. The same as [`Resource::print`] where there are none.
+    #[must_use]
+    pub fn print_for_istio(&self) -> String {
+        crate::validate::for_istio(self).join("---\n")
+    }
+
     /// The same with every position as in [`Resource::print`].
     #[must_use]
     pub(crate) fn settled(&self) -> Self {
@@ -77,10 +87,18 @@ impl Resource {
 }
 
 /// The documents of a text, lists unpacked.
-pub(crate) fn read(text: &str) -> Result<Vec<Result<Document, Finding>>, Finding> {
+pub(crate) fn read(text: &str) -> Result<Vec<Result<Document, Box<Finding>>>, Box<Finding>> {
     let mut documents = Vec::new();
     // In the order of the text: what a list holds comes before what follows it.
-    let mut rest: Vec<Node> = yaml::read(text)?;
+    let mut rest: Vec<Node> = yaml::read(text).map_err(|error| Box::new(error.into()))?;
+    let mut expressions = 0;
+    rest.iter().for_each(|node| count_expressions(node, &mut expressions));
+    if expressions > EXPRESSIONS_MAX {
+        let spot = Spot { at: Position { line: 1, column: 1 }, ..Spot::default() };
+        let message = format!("{expressions} expressions in one text.");
+        let advice = format!("Apply at most {EXPRESSIONS_MAX} at once; each is compiled.");
+        return Err(Box::new(spot.error(code::BOUND, Complaint { message, advice })));
+    }
     rest.reverse();
     while let Some(node) = rest.pop() {
         match list_items(&node) {
@@ -89,6 +107,16 @@ pub(crate) fn read(text: &str) -> Result<Vec<Result<Document, Finding>>, Finding
         }
     }
     Ok(documents)
+}
+
+/// Depth is bounded by the reader.
+fn count_expressions(node: &Node, expressions: &mut usize) {
+    for entry in node.entries() {
+        let is_expression = entry.key == "regex" || entry.key == "uriRegexRewrite";
+        *expressions += usize::from(is_expression);
+        count_expressions(&entry.value, expressions);
+    }
+    node.items().iter().for_each(|item| count_expressions(item, expressions));
 }
 
 /// The items of a Kubernetes `List`, or of a list of one kind.
@@ -103,10 +131,10 @@ fn is_ours(kind: &str) -> bool {
     KINDS.iter().any(|info| info.name == kind)
 }
 
-fn document(node: Node) -> Result<Document, Finding> {
+fn document(node: Node) -> Result<Document, Box<Finding>> {
     let not_a_resource = |at, message: &str, advice: &str| {
         let spot = Spot { at, ..Spot::default() };
-        spot.error(code::NOT_A_RESOURCE, Complaint::new(message, advice))
+        Box::new(spot.error(code::NOT_A_RESOURCE, Complaint::new(message, advice)))
     };
     if !matches!(node.data, Data::Map(_)) {
         let message = format!("A resource is a mapping, not {}.", node.describe());
@@ -162,7 +190,7 @@ fn ours(
     info: &'static KindInfo,
     group: &str,
     version: &str,
-) -> Result<Document, Finding> {
+) -> Result<Document, Box<Finding>> {
     let key = key(&node, info.name);
     let mut report = schema::check(info.kind, &key, &node);
     let mut root = schema::order(info.kind, node);
@@ -186,13 +214,13 @@ fn ours(
             }
         }
     } else if !info.versions.contains(&version) {
-        return Err(spot.error(
+        return Err(Box::new(spot.error(
             code::API_VERSION,
             Complaint::new(
                 format!("{} has no version {} of {group}.", info.name, shorten(version)),
                 format!("Use {}.", info.versions.join(", ")),
             ),
-        ));
+        )));
     }
     Ok(Document::Ours(Resource { key, kind: info.kind, root }, report))
 }

@@ -27,7 +27,7 @@ impl Complaint {
 /// Longest duration, in seconds: a year. Longer ones are typing errors.
 const DURATION_SECONDS_MAX: u128 = 366 * 24 * 3_600;
 /// Memory of one compiled expression, in bytes; Envoy bounds RE2 programs in the same spirit.
-const REGEX_BYTES_MAX: usize = 1 << 20;
+const REGEX_BYTES_MAX: usize = 1 << 18;
 
 /// A duration in protobuf's or Go's notation: `1.5s`, `2m`, `1h30m`, `500ms`.
 ///
@@ -122,7 +122,7 @@ pub fn duration_ms_or_off(text: &str) -> Result<Duration, Complaint> {
 }
 
 fn whole_ms(text: &str, duration: Duration) -> Result<Duration, Complaint> {
-    if duration.subsec_nanos() % 1_000_000 == 0 {
+    if duration.subsec_nanos().is_multiple_of(1_000_000) {
         return Ok(duration);
     }
     Err(Complaint::new(
@@ -151,8 +151,10 @@ pub fn percent(number: &str) -> Result<Share, Complaint> {
         false => plain.to_owned(),
     };
     let millionths = scaled(&plain, PER_PERCENT).ok_or_else(wrong)?;
-    let exceeds = millionths == 1_000_000
-        && scaled(&plain, 1_000_000_000).is_some_and(|fine| fine > 100 * 1_000_000_000);
+    // What is cut off must not make more than everything everything.
+    let cut_off =
+        plain.split_once('.').is_some_and(|(_, digits)| digits.bytes().any(|b| b != b'0'));
+    let exceeds = millionths == u128::from(Share::ALL.0) && cut_off;
     match u32::try_from(millionths) {
         Ok(share) if share <= Share::ALL.0 && !exceeds => Ok(Share(share)),
         _ => Err(wrong()),

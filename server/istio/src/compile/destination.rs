@@ -96,7 +96,7 @@ fn destination(context: &Context<'_>, service: &str) -> Option<Destination> {
 }
 
 /// The rules of the most specific host that is this service.
-fn rules<'a>(context: &Context<'a>, service: &str) -> Vec<&'a Resource> {
+pub(crate) fn rules<'a>(context: &Context<'a>, service: &str) -> Vec<&'a Resource> {
     let mut best = 0;
     let mut rules = Vec::new();
     for rule in context.of(Kind::DestinationRule) {
@@ -232,7 +232,8 @@ fn hash_table(node: &Node) -> HashTable {
 
 /// Maglev needs a prime number of slots; the table bounds it, so this is quick.
 fn next_prime(from: u64) -> u64 {
-    let is_prime = |n: u64| n >= 2 && (2..).take_while(|d| d * d <= n).all(|d| n % d != 0);
+    let is_prime =
+        |n: u64| n >= 2 && (2..).take_while(|d| d * d <= n).all(|d| !n.is_multiple_of(d));
     (from..).find(|n| is_prime(*n)).unwrap_or(from)
 }
 

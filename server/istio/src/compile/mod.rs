@@ -10,10 +10,10 @@ mod security;
 mod telemetry;
 
 pub(crate) use delegate::{DelegateError, delegate_of};
-pub(crate) use destination::implied_subset;
-pub(crate) use matching::{covers, matches};
+pub(crate) use destination::{implied_subset, rules};
+pub(crate) use matching::{PSEUDO_HEADERS, covers, matches};
 pub(crate) use route::unit_length;
-pub(crate) use security::{rate_limit_patches, selector};
+pub(crate) use security::{Patch, rate_limit_patches, selector};
 pub(crate) use telemetry::meant;
 
 use crate::{
@@ -146,14 +146,6 @@ pub(crate) fn hosts(resource: &Resource) -> impl Iterator<Item = String> {
 pub(crate) fn in_mesh(spec: &Node) -> bool {
     let mut gateways = spec.texts("gateways").peekable();
     gateways.peek().is_none() || gateways.any(|gateway| gateway == "mesh")
-}
-
-/// The rules of a resource, compiled, with their places in `spec.http`.
-pub(crate) fn routes(
-    context: &Context<'_>,
-    resource: &Resource,
-) -> Vec<(usize, crate::policy::Route)> {
-    route::indexed_routes(context, resource)
 }
 
 fn at_ingress(context: &Context<'_>, resource: &Resource) -> bool {

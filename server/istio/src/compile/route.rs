@@ -16,12 +16,8 @@ use crate::{
 use http::StatusCode;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
+/// Every rule; one that delegates stands for all of its delegate.
 pub(super) fn routes(context: &Context<'_>, resource: &Resource) -> Vec<Arc<Route>> {
-    indexed_routes(context, resource).into_iter().map(|(_, route)| Arc::new(route)).collect()
-}
-
-/// Every rule with its place in `spec.http`; a rule that delegates stands for all of its delegate.
-pub(super) fn indexed_routes(context: &Context<'_>, resource: &Resource) -> Vec<(usize, Route)> {
     let mut routes = Vec::new();
     let mut taken = BTreeSet::new();
     for (index, node) in resource.spec().list("http").iter().enumerate() {
@@ -35,7 +31,7 @@ pub(super) fn indexed_routes(context: &Context<'_>, resource: &Resource) -> Vec<
                 route.name = format!("{}#{}", route.name, index + 1).into();
                 taken.insert(Arc::clone(&route.name));
             }
-            routes.push((index, route));
+            routes.push(Arc::new(route));
         }
     }
     routes

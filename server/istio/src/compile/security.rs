@@ -27,14 +27,12 @@ fn workload(context: &Context<'_>, service: &str) -> Workload {
     Workload {
         mtls: mtls(context, service),
         authentication: selecting(context, Kind::RequestAuthentication, service)
-            .map(|resource| request_authentication(resource))
+            .map(request_authentication)
             .collect(),
         authorization: selecting(context, Kind::AuthorizationPolicy, service)
-            .map(|resource| authorization_policy(resource))
+            .map(authorization_policy)
             .collect(),
-        rate_limits: selecting(context, Kind::EnvoyFilter, service)
-            .flat_map(|resource| rate_limits(resource))
-            .collect(),
+        rate_limits: selecting(context, Kind::EnvoyFilter, service).flat_map(rate_limits).collect(),
     }
 }
 
@@ -251,9 +249,10 @@ impl Patch<'_> {
         buckets
     }
 
-    /// Whether nothing comes of it because no bucket or no share is set.
+    /// Whether nothing comes of it, because no bucket or no share is set.
     pub(crate) fn is_idle(&self) -> bool {
-        self.buckets().is_empty()
+        let off = |key| fraction(self.config, key) == Share::NONE;
+        self.buckets().is_empty() || off("filter_enabled") || off("filter_enforced")
     }
 }
 

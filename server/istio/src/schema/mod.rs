@@ -306,7 +306,7 @@ impl Kind {
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         let same = |other: &&str| other.eq_ignore_ascii_case(name);
-        let found = |info: &&KindInfo| same(&info.name) || info.aliases.iter().any(|a| same(&a));
+        let found = |info: &&KindInfo| same(&info.name) || info.aliases.iter().any(same);
         KINDS.iter().find(found).map(|info| info.kind)
     }
 

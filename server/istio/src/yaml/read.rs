@@ -103,11 +103,16 @@ fn position(mark: Marker) -> Position {
 }
 
 fn syntax(error: &ScanError) -> ReadError {
+    let at = position(*error.marker());
+    // The scanner has a limit of its own and may meet it first, looking ahead.
+    if error.info().contains("recursion limit") {
+        return bound(at, format!("Nested deeper than {DEPTH_MAX} levels."));
+    }
     ReadError::new(
         ReadErrorKind::Syntax,
-        position(*error.marker()),
+        at,
         format!("This is not YAML: {}.", error.info()),
-        "Check the indentation and the quotes at this place and on the line before.",
+        "Check the indentation and the quotes here and on the lines around it.",
     )
 }
 
