@@ -1,11 +1,7 @@
 //! The program `vitrine`. Everything is in the library, so that tests can reach it.
 
 use clap::Parser;
-use server::{
-    cli::Cli,
-    config::Config,
-    remote, run,
-};
+use server::{cli::Cli, config::Config, remote, run};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {

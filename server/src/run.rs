@@ -2,6 +2,7 @@
 
 use crate::{
     config::{Config, ConfigError, DataFolder},
+    control::{self, Control},
     edge::{self, Access, Edge},
     host,
     live::Live,
@@ -107,14 +108,25 @@ async fn life(config: Config) -> Result<(), RunError> {
     let data = Data::open(data, &clock).await?;
     let (supervisor, ends) = Supervisor::new();
     let shop = Shop::start(data.stores, &supervisor, clock.clone(), ids).await?;
+    let known = control::known(&shop.mesh);
+    let log = shop.stores.revisions.clone();
+    let control =
+        Control::open(shop.mesh.clone(), clock.clone(), known, log, crate::shop::BASELINE).await?;
     // The configuration checked the range.
     let _ = shop.load.set(args.load);
     let live = Live::new(shop.clone(), telemetry.clone());
     supervisor.spawn("live", live.clone().run(supervisor.stopping()));
     let host = host::host(&shop, &live, &telemetry, args.jaeger_ui.clone());
     let stores = shop.stores.clone();
-    let edge =
-        Edge { shop, live, telemetry, host, access: access.clone(), stop: supervisor.stopping() };
+    let edge = Edge {
+        shop,
+        control,
+        live,
+        telemetry,
+        host,
+        access: access.clone(),
+        stop: supervisor.stopping(),
+    };
     let hard = CancellationToken::new();
     let serving = edge::serve(listener, edge, supervisor.stopping(), hard.clone());
     supervisor.spawn("edge", serving);

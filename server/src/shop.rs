@@ -11,6 +11,9 @@ use shop::{
 use std::sync::Arc;
 use storage::Stores;
 
+/// Resources of a new shop.
+pub const BASELINE: &str = "";
+
 /// The running shop, for whoever serves or shows it.
 #[derive(Clone)]
 pub struct Shop {

@@ -57,3 +57,19 @@ pub fn code(name: &str) -> String {
         |s| s.code.to_owned(),
     )
 }
+
+/// Further names a service answers to, without a point: those also stand for their forms with
+/// namespace and cluster domain (`payment-service.default.svc.cluster.local`).
+#[must_use]
+pub fn names(service: &str) -> &'static [&'static str] {
+    match service {
+        GATEWAY => &["api-gateway", "web-app"],
+        CATALOG => &["product-service"],
+        USERS => &["user-service"],
+        ORDERS => &["order-service"],
+        INVENTORY => &["inventory-service"],
+        PAYMENTS => &["payment-service"],
+        RECOMMENDATIONS => &["recommendation-service"],
+        _ => &[],
+    }
+}

@@ -167,10 +167,7 @@ async fn revisions(State(edge): State<Edge>) -> Json<RevisionList> {
     Json(RevisionList { revisions: edge.control.revisions(REVISIONS_LISTED) })
 }
 
-async fn revision(
-    State(edge): State<Edge>,
-    Path(number): Path<u64>,
-) -> Result<Response, Response> {
+async fn revision(State(edge): State<Edge>, Path(number): Path<u64>) -> Result<Response, Response> {
     let configuration = edge.control.configuration_at(number);
     let configuration = configuration.map_err(|e| Failure(e.into()).into_response())?;
     Ok(yaml(configuration.print()))
