@@ -58,6 +58,10 @@ pub struct Mesh(Arc<Inner>);
 pub(crate) struct WeakMesh(Weak<Inner>);
 
 impl WeakMesh {
+    pub(crate) fn of(mesh: &Mesh) -> Self {
+        Self(Arc::downgrade(&mesh.0))
+    }
+
     pub(crate) fn upgrade(&self) -> Option<Mesh> {
         self.0.upgrade().map(Mesh)
     }
@@ -605,7 +609,7 @@ impl Mesh {
                 "mirror",
                 &MirrorLayer {
                     mirrors: self.0.mirrors.clone(),
-                    mesh: WeakMesh(Arc::downgrade(&self.0)),
+                    mesh: WeakMesh::of(self),
                     tally: edge.tally("mirror"),
                 },
             )
