@@ -12,7 +12,7 @@ mod changes;
 mod cluster;
 mod context;
 #[cfg(test)]
-mod contract_tests;
+mod contract;
 mod deadline;
 mod edge;
 mod endpoint;
