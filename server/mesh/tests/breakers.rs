@@ -1,6 +1,8 @@
 //! The circuit breaker through the whole stack under paused time: the shared vectors of its timing,
 //! and what a breaker can be asked and told.
 
+#![expect(clippy::unwrap_used, reason = "a test whose world cannot be set up fails")]
+
 mod scripted;
 
 use istio::policy::TrafficPolicy;

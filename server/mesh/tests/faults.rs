@@ -1,6 +1,8 @@
 //! Faults through the whole stack, under paused time: exact shares, scopes, ends, what they leave
 //! behind, and how they compose with retries and timeouts.
 
+#![expect(clippy::unwrap_used, reason = "a test whose world cannot be set up fails")]
+
 mod scripted;
 
 use istio::policy::{

@@ -1,6 +1,8 @@
 //! The callee's side through the whole stack under paused time: tokens, authorization, identities,
 //! local rate limits; a test per sentence of the references.
 
+#![expect(clippy::unwrap_used, reason = "a test whose world cannot be set up fails")]
+
 #[path = "scripted/token.rs"]
 mod token;
 
