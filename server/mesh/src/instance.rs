@@ -175,15 +175,17 @@ impl Host {
         };
         tokio::select! {
             biased;
-            answer = work => answer,
-            // The sender of its life is the host's own and outlives this call.
+            // First, so that one that was killed and started again does not answer for its former
+            // life. The sender is the host's own and outlives this call.
             _ = life.wait_for(gone) => Err(MeshError::Reset { endpoint: self.name.to_string() }),
+            answer = work => answer,
         }
     }
 
+    /// Until it answers again. One that is killed meanwhile never does in this life.
     async fn resumed(&self) {
-        if self.phase() == Phase::Paused {
-            let _ = self.life.subscribe().wait_for(|life| life.phase != Phase::Paused).await;
+        if self.phase() != Phase::Ready {
+            let _ = self.life.subscribe().wait_for(|life| life.phase == Phase::Ready).await;
         }
     }
 }

@@ -11,6 +11,8 @@ mod call;
 mod changes;
 mod cluster;
 mod context;
+#[cfg(test)]
+mod contract;
 mod deadline;
 mod edge;
 mod endpoint;

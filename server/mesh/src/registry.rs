@@ -58,6 +58,10 @@ pub struct Mesh(Arc<Inner>);
 pub(crate) struct WeakMesh(Weak<Inner>);
 
 impl WeakMesh {
+    pub(crate) fn of(mesh: &Mesh) -> Self {
+        Self(Arc::downgrade(&mesh.0))
+    }
+
     pub(crate) fn upgrade(&self) -> Option<Mesh> {
         self.0.upgrade().map(Mesh)
     }
@@ -71,7 +75,7 @@ struct Inner {
     faults: Faults,
     mirrors: Mirrors,
     /// The callee's side of every instance, by service and instance.
-    inbounds: RwLock<BTreeMap<(Arc<str>, Arc<str>), Arc<Inbound>>>,
+    inbounds: RwLock<BTreeMap<InstanceKey, Arc<Inbound>>>,
     announcer: Announcer,
     services: RwLock<BTreeMap<Arc<str>, Arc<Service>>>,
     clusters: Mutex<HashMap<ClusterKey, Arc<Cluster>>>,
@@ -86,6 +90,8 @@ struct Inner {
     hosts: AtomicU64,
 }
 
+/// Service and instance.
+type InstanceKey = (Arc<str>, Arc<str>);
 /// Service and subset.
 type ClusterKey = (Arc<str>, Option<Arc<str>>);
 /// Caller, service and subset.
@@ -276,7 +282,7 @@ impl Mesh {
 
     /// The callee's side of a new instance.
     fn inbound(&self, service: &str, instance: &str) -> Arc<Inbound> {
-        let key: (Arc<str>, Arc<str>) = (service.into(), instance.into());
+        let key: InstanceKey = (service.into(), instance.into());
         let seed = purpose_seed(self.0.seed, instance);
         let inbound = Inbound::new(self.0.clock.clone(), key.0.clone(), key.1.clone(), seed);
         let inbound = Arc::new(inbound);
@@ -605,7 +611,7 @@ impl Mesh {
                 "mirror",
                 &MirrorLayer {
                     mirrors: self.0.mirrors.clone(),
-                    mesh: WeakMesh(Arc::downgrade(&self.0)),
+                    mesh: WeakMesh::of(self),
                     tally: edge.tally("mirror"),
                 },
             )

@@ -62,7 +62,7 @@ async fn enter(inbound: Arc<Inbound>, mut request: Request, next: Next) -> Respo
             entered.describe(&mut response);
             response
         }
-        Err(refused) => refused,
+        Err(refused) => *refused,
     }
 }
 

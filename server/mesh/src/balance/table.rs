@@ -44,7 +44,9 @@ impl Table {
     }
 
     fn ring(minimum: u64, names: &[&str]) -> Self {
+        // A power of two, so that the others keep their points when one comes or goes.
         let each = minimum.clamp(1, RING_POINTS_MAX).div_ceil(names.len() as u64);
+        let each = each.next_power_of_two();
         let mut points = Vec::new();
         for (host, name) in (0..).zip(names) {
             points.extend((0..each).map(|i| (hash(format!("{name}_{i}").as_bytes()), host)));

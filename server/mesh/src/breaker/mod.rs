@@ -8,8 +8,6 @@ mod breakers;
 mod layer;
 mod machine;
 pub mod state;
-#[cfg(test)]
-mod tests;
 mod window;
 
 pub use breakers::Breakers;

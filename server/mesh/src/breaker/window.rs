@@ -133,14 +133,12 @@ impl Memory {
     }
 
     pub(super) fn note(&mut self, entry: HistoryEntry) {
-        if let Change::State { from, to } = &entry.change {
-            if let BreakerState::Open { .. } = to {
-                self.opened += 1;
-                self.refused_now = 0;
-                // A probe that fails opens it again for the reason it was open before.
-                if let BreakerState::Closed { .. } = from {
-                    self.before_opening = self.window.iter().cloned().collect();
-                }
+        if let Change::State { from, to: BreakerState::Open { .. } } = &entry.change {
+            self.opened += 1;
+            self.refused_now = 0;
+            // A probe that fails opens it again for the reason it was open before.
+            if let BreakerState::Closed { .. } = from {
+                self.before_opening = self.window.iter().cloned().collect();
             }
         }
         push(&mut self.history, entry, HISTORY_MAX);

@@ -7,8 +7,6 @@
 mod layer;
 mod registry;
 mod spec;
-#[cfg(test)]
-mod tests;
 
 pub(crate) use layer::{FaultLayer, Position, text};
 pub use registry::{

@@ -73,6 +73,9 @@ pub struct InboundStats {
     pub over_limit: u64,
 }
 
+/// The answer in place of the service's.
+pub(crate) type Refused = Box<Response>;
+
 /// What a request that passed takes along for its answer.
 #[derive(Debug, Default)]
 pub(crate) struct Entered(Vec<(Arc<Limiter>, Standing)>);
@@ -114,7 +117,7 @@ impl Inbound {
     }
 
     /// Lets a request in, or gives the answer in place of the service's.
-    pub(crate) fn enter(&self, request: &mut Request) -> Result<Entered, Response> {
+    pub(crate) fn enter(&self, request: &mut Request) -> Result<Entered, Refused> {
         // A request without a journey did not come through the mesh; one that only looks is the
         // dashboard's and no traffic.
         let journey = Journey::of(request).filter(|journey| !journey.look).cloned();
@@ -153,7 +156,7 @@ impl Inbound {
         revision: u64,
         identity: Option<&Identity>,
         address: Option<IpAddr>,
-    ) -> Result<(), Response> {
+    ) -> Result<(), Refused> {
         if workload.mtls == Mtls::Strict && identity.is_none() {
             count(&self.counts.no_identity);
             // Over TLS the handshake would fail; the nearest answer of HTTP is this one.
@@ -202,7 +205,7 @@ impl Inbound {
         claims: Option<&Claims>,
         identity: Option<&Identity>,
         address: Option<IpAddr>,
-    ) -> Result<(), Response> {
+    ) -> Result<(), Refused> {
         let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
         let attributes = Attributes {
             principal: identity.map(Identity::principal),
@@ -234,7 +237,7 @@ impl Inbound {
         rules: impl Iterator<Item = &'r LocalRateLimit>,
         peer: &Peer,
         journey: &Journey,
-    ) -> Result<Entered, Response> {
+    ) -> Result<Entered, Refused> {
         let mut entered = Entered::default();
         for rule in rules {
             let limiter = self.limiter(rule);
@@ -251,7 +254,7 @@ impl Inbound {
                     journey.add(Flag::RateLimited);
                     let mut response = limiter.refusal(standing);
                     limiter.describe(&mut response, standing);
-                    return Err(response);
+                    return Err(Box::new(response));
                 }
             };
             entered.0.push((limiter, standing));
@@ -286,16 +289,16 @@ fn address(request: &Request, journey: &Journey) -> Option<IpAddr> {
     request.headers().get(EXTERNAL_ADDRESS)?.to_str().ok()?.parse().ok()
 }
 
-fn refusal(status: StatusCode, why: &'static str) -> Response {
+fn refusal(status: StatusCode, why: &'static str) -> Refused {
     let mut response = Response::new(Body::from(why));
     *response.status_mut() = status;
     let text = HeaderValue::from_static("text/plain");
     response.headers_mut().insert(header::CONTENT_TYPE, text);
-    response
+    Box::new(response)
 }
 
 /// RFC 6750, section 3, as Envoy writes it.
-fn bad_token(request: &Request, error: TokenError) -> Response {
+fn bad_token(request: &Request, error: TokenError) -> Refused {
     let mut response = Response::new(Body::from(error.to_string()));
     *response.status_mut() = error.status();
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
@@ -306,5 +309,5 @@ fn bad_token(request: &Request, error: TokenError) -> Response {
     if let Ok(value) = HeaderValue::from_str(&challenge) {
         headers.insert(header::WWW_AUTHENTICATE, value);
     }
-    response
+    Box::new(response)
 }

@@ -9,8 +9,6 @@ pub mod authorization;
 pub mod identity;
 mod layer;
 pub mod rate_limit;
-#[cfg(test)]
-mod tests;
 
 pub use identity::Identity;
 pub(crate) use layer::Inbound;

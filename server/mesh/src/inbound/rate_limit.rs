@@ -5,7 +5,7 @@
 
 use crate::{Response, share::Strata};
 use axum::body::Body;
-use base::Clock;
+use base::{Clock, clock::micros};
 use governor::{
     Quota, RateLimiter,
     clock::{Clock as _, Reference},
@@ -49,7 +49,8 @@ pub(crate) struct Limiter {
     clock: RateClock,
     enabled: Strata,
     enforced: Strata,
-    buckets: Mutex<HashMap<Peer, Arc<Bucket>>>,
+    /// With the time of their last use, microseconds since the epoch.
+    buckets: Mutex<HashMap<Peer, (Arc<Bucket>, i64)>>,
     /// For all callers together, or for those that are not remembered.
     common: Option<Arc<Bucket>>,
 }
@@ -134,22 +135,22 @@ impl Limiter {
         if !self.rule.per_remote_address {
             return self.common.clone();
         }
+        let now_us = self.clock.0.now_us();
         let mut buckets = self.buckets.lock();
-        if let Some(known) = buckets.get(&peer) {
+        if let Some((known, used_us)) = buckets.get_mut(&peer) {
+            *used_us = now_us;
             return Some(known.clone());
         }
         if buckets.len() >= CALLERS_MAX {
-            // A bucket that nobody uses and that is full says no more than a new one.
-            let window = self.window();
-            buckets.retain(|_, bucket| {
-                Arc::strong_count(bucket) > 1 || !is_full(bucket, &self.rule, window)
-            });
+            // A bucket that was left alone for a whole window is full, as a new one would be.
+            let window_us = micros(self.window());
+            buckets.retain(|_, (_, used_us)| now_us.saturating_sub(*used_us) < window_us);
         }
         if buckets.len() >= CALLERS_MAX {
             return self.common.clone();
         }
         let fresh = Arc::new(bucket(&self.rule, &self.clock)?);
-        buckets.insert(peer, fresh.clone());
+        buckets.insert(peer, (fresh.clone(), now_us));
         Some(fresh)
     }
 
@@ -194,12 +195,6 @@ fn bucket(rule: &LocalRateLimit, clock: &RateClock) -> Option<Bucket> {
     let period = rule.fill_interval.checked_div(rule.tokens_per_fill)?;
     let quota = Quota::with_period(period)?.allow_burst(burst);
     Some(RateLimiter::direct_with_clock(quota, clock.clone()).with_middleware())
-}
-
-/// Whether nothing was taken for a whole window. Asks by taking: what is asked about is dropped.
-fn is_full(bucket: &Bucket, rule: &LocalRateLimit, _window: Duration) -> bool {
-    let left = bucket.check().map_or(0, |snapshot| snapshot.remaining_burst_capacity());
-    left + 1 >= rule.max_tokens
 }
 
 /// Whole seconds, rounded up.
@@ -248,5 +243,61 @@ impl Reference for Moment {
 
     fn saturating_sub(&self, duration: Nanos) -> Self {
         Self(self.0.checked_sub(duration.as_u64()).unwrap_or(self.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use istio::policy::{Origin, Share};
+
+    fn limiter(name: &str) -> Limiter {
+        let rule = LocalRateLimit {
+            origin: Origin { name: name.into(), ..Origin::default() },
+            max_tokens: 2,
+            tokens_per_fill: 2,
+            fill_interval: Duration::from_secs(60),
+            per_remote_address: true,
+            enabled: Share::ALL,
+            enforced: Share::ALL,
+            status: http::StatusCode::TOO_MANY_REQUESTS,
+        };
+        Limiter::new(rule, Clock::tokio(0), 1)
+    }
+
+    fn peer(number: usize) -> Peer {
+        Peer::Service(number.to_string().into())
+    }
+
+    fn passes(limiter: &Limiter, number: usize) -> bool {
+        matches!(limiter.check(peer(number)), Verdict::Pass(_))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flood_of_callers_is_bounded_and_takes_nothing_from_those_that_are_known() {
+        let limiter = limiter("flood");
+        assert!((0..CALLERS_MAX).all(|number| passes(&limiter, number)));
+        let flood = (CALLERS_MAX..CALLERS_MAX + 500).filter(|number| passes(&limiter, *number));
+        assert_eq!(flood.count(), 2, "they share one bucket");
+        assert_eq!(limiter.buckets.lock().len(), CALLERS_MAX);
+        assert!(passes(&limiter, 0), "who is known still has a token");
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert!(passes(&limiter, 0));
+        assert!(passes(&limiter, CALLERS_MAX) && passes(&limiter, CALLERS_MAX));
+        assert!(limiter.buckets.lock().len() < 10, "those that are full again are forgotten");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rule_without_tokens_refuses_everything() {
+        let mut limiter = limiter("none");
+        limiter.rule.max_tokens = 0;
+        limiter.common = None;
+        limiter.rule.per_remote_address = false;
+        assert!(matches!(limiter.check(peer(1)), Verdict::Refused(_)));
+    }
+
+    #[test]
+    fn a_name_becomes_a_string_of_structured_fields() {
+        assert_eq!(sf_string("a \"b\" \\ é\n"), "\"a \\\"b\\\" \\\\ \"");
     }
 }

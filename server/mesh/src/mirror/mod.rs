@@ -7,8 +7,6 @@ mod copy;
 pub mod diff;
 mod layer;
 mod store;
-#[cfg(test)]
-mod tests;
 
 pub use diff::{Difference, Place};
 pub(crate) use layer::{MirrorLayer, Mirrored};

@@ -4,7 +4,7 @@ use super::state::{Outcome, http_of_grpc};
 use crate::{
     MeshError, Request, Response,
     cluster::Cluster,
-    deadline::Deadline,
+    context::EXPECTED_TIMEOUT_MS,
     edge::Tally,
     endpoint::Picked,
     instance::Host,
@@ -14,6 +14,7 @@ use crate::{
 use std::{
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 use tokio::time::Instant;
 use tower::{Layer, Service};
@@ -58,7 +59,7 @@ impl<S: MeshService> Service<Request> for Observed<S> {
         let (Some(routed), Some(Picked(host))) = (watched, extensions.get()) else {
             return ready.call(request);
         };
-        let deadline = extensions.get::<Deadline>().map(|deadline| deadline.0);
+        let deadline = told_deadline(&request);
         let shared = self.shared.clone();
         let mut watch =
             Watch { shared, routed: routed.clone(), host: host.clone(), deadline, told: false };
@@ -69,6 +70,13 @@ impl<S: MeshService> Service<Request> for Observed<S> {
             outcome
         })
     }
+}
+
+/// The end of the time that the callee is told it has for this try, which may be sooner than the
+/// end of the whole call.
+fn told_deadline(request: &Request) -> Option<Instant> {
+    let left = request.headers().get(EXPECTED_TIMEOUT_MS)?.to_str().ok()?.parse().ok()?;
+    Some(Instant::now() + Duration::from_millis(left))
 }
 
 /// One try. Dropped without an outcome it was a timeout if its deadline had passed (a layer further

@@ -261,6 +261,6 @@ fn view<'a>(
 /// something by it.
 pub(crate) fn holds(condition: &Match, request: &Request, journey: &Journey) -> bool {
     let authority = authority_of(request, journey);
-    let view = view(request, journey, &authority, scheme_of(request));
+    let view = view(request, journey, authority, scheme_of(request));
     matching::missed(condition, &view).is_none()
 }

@@ -1,0 +1,319 @@
+//! The circuit breaker through the whole stack under paused time: the shared vectors of its timing,
+//! and what a breaker can be asked and told.
+
+#![expect(clippy::unwrap_used, reason = "a test whose world cannot be set up fails")]
+
+mod scripted;
+
+use istio::policy::TrafficPolicy;
+use mesh::{
+    BreakerParams, BreakerStatus, MeshError,
+    breaker::{
+        BadForce, BreakerState, CallOutcome, Change, Edge, FORCE_MAX, Forced, HISTORY_MAX,
+        PROBES_MAX, ProbeVerdict, SLOW_AFTER, WINDOW_CALLS,
+    },
+};
+use scripted::{Act, SEED, World, policy, policy_with, rule};
+use serde::Deserialize;
+use std::time::Duration;
+use tokio::time::Instant;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+#[derive(Deserialize)]
+struct Vectors {
+    cases: Vec<Case>,
+}
+
+#[derive(Deserialize)]
+struct Case {
+    name: String,
+    #[serde(default = "five")]
+    failure_threshold: u32,
+    #[serde(default = "a_minute")]
+    open_for_ms: u64,
+    steps: Vec<Step>,
+}
+
+#[derive(Deserialize)]
+struct Step {
+    /// Milliseconds since the beginning.
+    at: u64,
+    call: Option<String>,
+    /// Of a call that hangs, milliseconds.
+    timeout: Option<u64>,
+    force: Option<String>,
+    #[serde(rename = "for")]
+    ttl: Option<u64>,
+    #[serde(default)]
+    reset: bool,
+    params: Option<Params>,
+    state: String,
+    failures: Option<u32>,
+    until: Option<i64>,
+}
+
+#[derive(Deserialize)]
+struct Params {
+    failure_threshold: u32,
+    open_for_ms: u64,
+}
+
+fn five() -> u32 {
+    5
+}
+
+fn a_minute() -> u64 {
+    60_000
+}
+
+fn params(failure_threshold: u32, open_for_ms: u64) -> BreakerParams {
+    BreakerParams { failure_threshold, open_for: Duration::from_millis(open_for_ms) }
+}
+
+fn edge() -> Edge {
+    Edge { caller: "orders".into(), destination: "payments".into(), subset: None }
+}
+
+fn world_with(params: BreakerParams) -> World {
+    World::with(&[("payments", "payments-0", "v1")], params, SEED)
+}
+
+fn world() -> World {
+    world_with(BreakerParams::default())
+}
+
+fn status(world: &World) -> BreakerStatus {
+    world.mesh.breakers().remove(0)
+}
+
+async fn fail(world: &World, times: u32) {
+    world.always("payments-0", Act::Status(500));
+    for _ in 0..times {
+        let _ = world.get().await;
+    }
+    world.always("payments-0", Act::Status(200));
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_vector_of_the_breaker_holds() {
+    let vectors: Vectors = serde_json::from_str(include_str!("vectors/breaker.json")).unwrap();
+    assert!(vectors.cases.len() >= 10);
+    for case in vectors.cases {
+        let world = world_with(params(case.failure_threshold, case.open_for_ms));
+        let began = Instant::now();
+        for (number, step) in (1..).zip(case.steps) {
+            tokio::time::sleep_until(began + Duration::from_millis(step.at)).await;
+            let place = format!("{}, step {number}", case.name);
+            perform(&world, &step, &place).await;
+            let state = match step.state.as_str() {
+                "closed" => BreakerState::Closed { failures: step.failures.unwrap() },
+                "open" => BreakerState::Open { until_us: step.until.unwrap() * 1_000 },
+                other => panic!("{place}: {other} is no state a step can end in"),
+            };
+            assert_eq!(status(&world).state, state, "{place}");
+        }
+    }
+}
+
+async fn perform(world: &World, step: &Step, place: &str) {
+    let control = world.mesh.breaker_control();
+    if let Some(call) = &step.call {
+        world.always(
+            "payments-0",
+            match call.as_str() {
+                "ok" | "refused" => Act::Status(200),
+                "4xx" => Act::Status(409),
+                "fail" => Act::Status(500),
+                "hang" => Act::Hang,
+                other => panic!("{place}: {other} is no call"),
+            },
+        );
+        let timeout = Duration::from_millis(step.timeout.unwrap_or(5_000));
+        let answer = world.caller().get("payments", "/").timeout(timeout).send().await;
+        let refused = matches!(answer, Err(MeshError::BreakerOpen { .. }));
+        assert_eq!(refused, call == "refused", "{place}: {answer:?}");
+    }
+    if let Some(force) = &step.force {
+        let to = match force.as_str() {
+            "open" => Forced::Open,
+            "closed" => Forced::Closed,
+            "disabled" => Forced::Disabled,
+            other => panic!("{place}: {other} is no force"),
+        };
+        let ttl = Duration::from_millis(step.ttl.unwrap());
+        assert_eq!(control.force(&edge(), to, ttl, "vector"), Ok(true), "{place}");
+    }
+    if step.reset {
+        assert!(control.reset(&edge(), "vector"), "{place}");
+    }
+    if let Some(new) = &step.params {
+        let new = params(new.failure_threshold, new.open_for_ms);
+        assert!(control.set_params(&edge(), new, "vector"), "{place}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_window_shows_the_last_twenty_calls_and_those_before_it_opened() {
+    let world = world();
+    world.script("payments-0", |seen| match seen.number {
+        1..=10 => Act::Status(200),
+        11 => Act::After(SLOW_AFTER + Duration::from_millis(1), 200),
+        _ => Act::Status(500),
+    });
+    for _ in 0..14 {
+        let _ = world.get().await;
+    }
+    assert_eq!(status(&world).distance, Some(2));
+    for _ in 0..2 {
+        let _ = world.get().await;
+    }
+    let open = status(&world);
+    assert_eq!(open.distance, None);
+    let outcomes: Vec<_> = open.before_opening.iter().map(|call| call.outcome).collect();
+    let mut expected = vec![CallOutcome::Ok; 10];
+    expected.push(CallOutcome::Slow);
+    expected.extend([CallOutcome::Failed; 5]);
+    assert_eq!(outcomes, expected);
+    assert_eq!(open.window[10].took, SLOW_AFTER + Duration::from_millis(1));
+    world.mesh.breaker_control().reset(&edge(), "test");
+    world.always("payments-0", Act::Status(200));
+    for _ in 0..30 {
+        let _ = world.get().await;
+    }
+    let closed = status(&world);
+    assert_eq!((closed.window.len(), closed.before_opening.len()), (WINDOW_CALLS, 16));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_probe_has_its_verdict_and_refused_calls_are_counted() {
+    let world = world();
+    fail(&world, 5).await;
+    for _ in 0..3 {
+        assert!(world.get().await.is_err());
+    }
+    assert_eq!((status(&world).refused, status(&world).refused_now), (3, 3));
+    tokio::time::advance(MINUTE).await;
+    fail(&world, 1).await;
+    assert!(world.get().await.is_err());
+    tokio::time::advance(MINUTE).await;
+    world.always("payments-0", Act::Hang);
+    let gone = tokio::time::timeout(Duration::from_secs(1), world.get()).await;
+    assert!(gone.is_err());
+    world.always("payments-0", Act::Status(200));
+    assert_eq!(world.status().await, Ok(200));
+    let status = status(&world);
+    let verdicts: Vec<_> = status.probes.iter().map(|probe| probe.verdict).collect();
+    use ProbeVerdict::{Abandoned, Failed, Passed};
+    assert_eq!(verdicts, [Failed, Abandoned, Passed]);
+    assert_eq!((status.refused, status.refused_now, status.opened), (4, 0, 3));
+    let changes: Vec<_> = status
+        .history
+        .iter()
+        .map(|entry| match entry.change {
+            Change::State { from, to } => format!("{} {}", from.name(), to.name()),
+            ref other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(
+        changes,
+        [
+            "closed open",
+            "open half-open",
+            "half-open open",
+            "open half-open",
+            "half-open open",
+            "open half-open",
+            "half-open closed",
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_force_needs_an_end_and_is_history_with_the_name_of_who_did_it() {
+    let world = world();
+    assert_eq!(world.status().await, Ok(200));
+    let control = world.mesh.breaker_control();
+    for ttl in [Duration::ZERO, FORCE_MAX + Duration::from_secs(1)] {
+        assert_eq!(control.force(&edge(), Forced::Open, ttl, "ada"), Err(BadForce));
+    }
+    assert_eq!(control.force(&edge(), Forced::Open, MINUTE, "ada"), Ok(true));
+    let refused = world.get().await.unwrap_err();
+    let retry_after = MINUTE;
+    assert_eq!(refused, MeshError::BreakerOpen { destination: "payments".into(), retry_after });
+    assert!(control.unforce(&edge(), "ada"));
+    assert!(!control.unforce(&edge(), "ada"), "there is nothing to lift");
+    assert_eq!(world.status().await, Ok(200));
+    assert_eq!(control.force(&edge(), Forced::Closed, MINUTE, "bob"), Ok(true));
+    tokio::time::advance(MINUTE).await;
+    let history = status(&world).history;
+    let by: Vec<_> = history.iter().map(|entry| entry.by.as_deref()).collect();
+    assert_eq!(by, [Some("ada"), Some("ada"), Some("bob"), None]);
+    assert_eq!(history[3].change, Change::Normal);
+    assert_eq!(history[3].at_us, 120_000_000 - 60_000_000, "when the time was over");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_has_called_yet_has_no_breaker_to_be_told_anything() {
+    let world = world();
+    let control = world.mesh.breaker_control();
+    assert_eq!(control.force(&edge(), Forced::Open, MINUTE, "ada"), Ok(false));
+    assert!(!control.reset(&edge(), "ada"));
+    assert!(!control.set_params(&edge(), BreakerParams::default(), "ada"));
+    assert!(world.mesh.breakers().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_subset_has_a_breaker_of_its_own_that_goes_with_the_subset() {
+    let world = World::with(
+        &[("payments", "payments-0", "v1"), ("payments", "payments-v2-0", "v2")],
+        BreakerParams::default(),
+        SEED,
+    );
+    world.apply(policy(1, rule(Some("v1"))));
+    assert_eq!(world.status().await, Ok(200));
+    world.apply(policy(2, rule(Some("v2"))));
+    world.always("payments-v2-0", Act::Status(500));
+    for _ in 0..5 {
+        let _ = world.get().await;
+    }
+    let states: Vec<_> = world
+        .mesh
+        .breakers()
+        .iter()
+        .map(|b| (b.subset.as_deref().unwrap().to_owned(), b.state.name()))
+        .collect();
+    assert_eq!(states, [("v1".to_owned(), "closed"), ("v2".to_owned(), "open")]);
+    let mut without = policy_with(3, rule(None), TrafficPolicy::default());
+    without.destinations.clear();
+    world.apply(without);
+    assert!(world.mesh.breakers().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_breaker_remembers_is_bounded() {
+    let world = world_with(params(1, 1));
+    for _ in 0..HISTORY_MAX {
+        fail(&world, 1).await;
+        tokio::time::advance(Duration::from_millis(2)).await;
+        assert_eq!(world.status().await, Ok(200));
+    }
+    let status = status(&world);
+    assert_eq!((status.history.len(), status.probes.len()), (HISTORY_MAX, PROBES_MAX));
+    assert_eq!(status.opened, u64::try_from(HISTORY_MAX).unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transition_carries_the_trace_of_its_call() {
+    let world = world_with(params(1, 1));
+    let mut transitions = world.mesh.transitions();
+    world.always("payments-0", Act::Status(500));
+    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    // Without telemetry the span layer leaves the header as it is.
+    let call = world.caller().get("payments", "/").header("traceparent", parent);
+    assert_eq!(call.send().await.unwrap().status(), 500);
+    let opened = transitions.try_recv().unwrap();
+    assert_eq!(opened.trace_id.as_deref(), Some("4bf92f3577b34da6a3ce929d0e0e4736"));
+    let window = &status(&world).window;
+    assert_eq!(window[0].cause.trace_id, opened.trace_id);
+}

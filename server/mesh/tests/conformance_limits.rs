@@ -1,0 +1,184 @@
+//! Concurrency limits, a test per row C1 to C5 of Envoy's `circuit_breaking.rst` as far as they make
+//! sense here, and what became of instances that are killed or paused.
+
+mod common;
+
+use common::{World, read, traffic};
+use http::StatusCode;
+use istio::policy::{ConnectionPool, TrafficPolicy};
+use mesh::{Endpoint, EndpointStatus, Flag, Instance, Limit, MeshError, Phase, PoolStatus};
+use std::time::Duration;
+
+fn limits(pool: ConnectionPool) -> istio::policy::Policy {
+    traffic(1, TrafficPolicy { connection_pool: pool, ..TrafficPolicy::default() })
+}
+
+fn pool(world: &World) -> PoolStatus {
+    world.mesh.pools().into_iter().find(|pool| pool.subset.is_none()).unwrap()
+}
+
+fn overflow(limit: Limit) -> MeshError {
+    MeshError::Overflow { destination: "payments".into(), limit }
+}
+
+#[tokio::test(start_paused = true)]
+async fn c1_a_limit_that_is_not_configured_refuses_nothing() {
+    let world = World::payments(1);
+    world.mesh.pause("payments", "payments-0");
+    let calls = futures::future::join_all((0..2_000).map(|_| world.get("payments", "/")));
+    let resume = async {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert_eq!(pool(&world).active, 2_000);
+        world.mesh.restart("payments", "payments-0");
+    };
+    let (answers, ()) = tokio::join!(calls, resume);
+    assert!(answers.iter().all(|answer| answer.as_ref().is_ok_and(|a| a.status == 200)));
+    assert_eq!(pool(&world).active, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn c2_c3_requests_over_the_limit_are_refused_at_once_with_uo_and_the_header() {
+    let world = World::payments(1);
+    world.apply(limits(ConnectionPool { max_requests: Some(2), ..Default::default() }));
+    world.mesh.pause("payments", "payments-0");
+    let held = async { tokio::join!(world.get("payments", "/"), world.get("payments", "/")) };
+    let over = async {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let began = tokio::time::Instant::now();
+        let refused = world.get("payments", "/").await.unwrap_err();
+        assert_eq!(began.elapsed(), Duration::ZERO);
+        assert_eq!(refused, overflow(Limit::Requests));
+        assert_eq!(refused.flag(), Some(Flag::Overflow));
+        let response = refused.to_response();
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(response.headers()["x-envoy-overloaded"], "true");
+        let pool = pool(&world);
+        assert_eq!((pool.pending_overflows, pool.connection_overflows), (1, 0));
+        world.mesh.restart("payments", "payments-0");
+    };
+    let ((one, two), ()) = tokio::join!(held, over);
+    assert!(one.is_ok() && two.is_ok());
+    assert!(world.get("payments", "/").await.is_ok(), "it closes by itself when work drains");
+}
+
+#[tokio::test(start_paused = true)]
+async fn c2_connections_over_the_limit_wait_and_who_finds_no_place_to_wait_is_refused() {
+    let world = World::payments(1);
+    world.apply(limits(ConnectionPool {
+        max_connections: Some(1),
+        max_pending: Some(2),
+        ..Default::default()
+    }));
+    world.mesh.pause("payments", "payments-0");
+    let calls = futures::future::join_all((0..5).map(|_| world.get("payments", "/")));
+    let resume = async {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let pool = pool(&world);
+        assert_eq!((pool.active, pool.pending), (1, 2));
+        assert_eq!((pool.connection_overflows, pool.pending_overflows), (4, 2));
+        world.mesh.restart("payments", "payments-0");
+    };
+    let (answers, ()) = tokio::join!(calls, resume);
+    let refused: Vec<_> = answers.iter().filter_map(|answer| answer.as_ref().err()).collect();
+    assert_eq!(refused, [&overflow(Limit::Pending), &overflow(Limit::Pending)]);
+    assert!(answers[..3].iter().all(Result::is_ok), "who waited is served in turn");
+    assert_eq!((pool(&world).active, pool(&world).pending), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_gives_up_waiting_leaves_its_place_and_loses_no_connection() {
+    let world = World::payments(1);
+    world.apply(limits(ConnectionPool {
+        max_connections: Some(1),
+        max_pending: Some(1),
+        ..Default::default()
+    }));
+    world.mesh.pause("payments", "payments-0");
+    let holds = world.get("payments", "/");
+    let gives_up = async {
+        let call = world.caller().get("payments", "/").timeout(Duration::from_millis(10));
+        assert!(matches!(call.send().await, Err(MeshError::Deadline { .. })));
+        assert_eq!(pool(&world).pending, 0);
+        let waits = world.get("payments", "/");
+        let resume = async {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            world.mesh.restart("payments", "payments-0");
+        };
+        tokio::join!(waits, resume).0
+    };
+    let (one, two) = tokio::join!(holds, gives_up);
+    assert!(one.is_ok() && two.is_ok());
+    assert!(world.get("payments", "/").await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_caller_has_its_own_limits() {
+    let world = World::payments(1);
+    world.apply(limits(ConnectionPool { max_requests: Some(1), ..Default::default() }));
+    world.mesh.pause("payments", "payments-0");
+    let held = world.get("payments", "/");
+    let other = async {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert_eq!(world.get("payments", "/").await.unwrap_err(), overflow(Limit::Requests));
+        let gateway = world.mesh.caller("gateway");
+        let call = gateway.get("payments", "/").timeout(Duration::from_millis(5)).send();
+        assert!(matches!(call.await, Err(MeshError::Deadline { .. })), "it came to the service");
+        world.mesh.restart("payments", "payments-0");
+    };
+    assert!(tokio::join!(held, other).0.is_ok());
+}
+
+fn endpoint(world: &World) -> EndpointStatus {
+    world.mesh.endpoints().remove(0)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_killed_instance_has_no_connection_cuts_what_is_under_way_and_comes_back() {
+    let world = World::payments(1);
+    world.mesh.pause("payments", "payments-0");
+    let under_way = world.get("payments", "/");
+    let kill = async {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert_eq!((endpoint(&world).phase, endpoint(&world).active), (Phase::Paused, 1));
+        assert!(world.mesh.kill("payments", "payments-0"));
+    };
+    let (cut, ()) = tokio::join!(under_way, kill);
+    let cut = cut.unwrap_err();
+    assert_eq!(cut, MeshError::Reset { endpoint: "payments-0".into() });
+    assert_eq!(cut.flag(), Some(Flag::ConnectionTermination));
+    let lost = world.get("payments", "/").await.unwrap_err();
+    assert_eq!(lost, MeshError::Connect { endpoint: "payments-0".into() });
+    assert_eq!(lost.flag(), Some(Flag::ConnectionFailure));
+    assert_eq!((endpoint(&world).requests, endpoint(&world).failures), (2, 2));
+    assert!(world.mesh.restart("payments", "payments-0"));
+    assert!(world.get("payments", "/").await.is_ok());
+    assert!(!world.mesh.kill("payments", "payments-9"), "there is no such instance");
+}
+
+#[tokio::test]
+async fn an_instance_behind_an_address_is_called_over_a_real_connection() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let router = common::echo("far-0", common::Status::new(parking_lot::Mutex::new(200)));
+    let world = World::new(&[]);
+    world.mesh.add_instance(Instance {
+        service: "far".into(),
+        name: "far-0".into(),
+        labels: vec![("version".into(), "v1".into())],
+        endpoint: Endpoint::Address(address),
+    });
+    let calls = async {
+        let call = world.caller().post("far", "/a?b=c").json(&[1, 2]);
+        let echo = read(call.send().await).await.unwrap().echo.unwrap();
+        assert_eq!((&*echo.instance, &*echo.method, &*echo.uri), ("far-0", "POST", "/a?b=c"));
+        assert_eq!(echo.header("x-vitrine-caller"), Some("orders"));
+    };
+    tokio::select! {
+        () = calls => {}
+        served = axum::serve(listener, router) => panic!("{served:?}"),
+    }
+    // Nobody listens any more.
+    let lost = world.caller().get("far", "/").send().await.unwrap_err();
+    let refused = matches!(lost, MeshError::Connect { .. } | MeshError::Reset { .. });
+    assert!(refused, "{lost}");
+}

@@ -1,0 +1,663 @@
+//! The callee's side through the whole stack under paused time: tokens, authorization, identities,
+//! local rate limits; a test per sentence of the references.
+
+#![expect(clippy::unwrap_used, reason = "a test whose world cannot be set up fails")]
+
+#[path = "scripted/token.rs"]
+mod token;
+
+mod scripted;
+
+use istio::policy::{
+    AuthorizationAction, AuthorizationPolicy, AuthorizationRule, Condition, JwtRule,
+    LocalRateLimit, Mtls, Operation, Policy, RequestAuthentication, Route, Share, Source,
+    ValueMatch, Workload,
+};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use mesh::{Mesh, Response};
+use scripted::{SEED, World, origin, policy, request, rule};
+use serde_json::{Value, json};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
+use token::{RS256_TOKEN, RSA_MODULUS};
+
+const ISSUER: &str = "https://issuer.example";
+/// Of the tests' own tokens.
+const SECRET: &[u8] = b"a secret of thirty-two characters";
+
+// === worlds ===
+
+/// `payments` with this on its callee's side.
+fn world(workload: Workload) -> World {
+    let world = World::payments();
+    world.apply(of(1, workload));
+    world
+}
+
+fn of(revision: u64, workload: Workload) -> Policy {
+    let workloads = BTreeMap::from([("payments".into(), workload)]);
+    Policy { workloads, ..policy(revision, rule(None)) }
+}
+
+fn jwks() -> String {
+    let secret = "YSBzZWNyZXQgb2YgdGhpcnR5LXR3byBjaGFyYWN0ZXJz";
+    json!({"keys": [
+        {"kty": "oct", "kid": "secret-1", "k": secret, "alg": "HS256"},
+        {"kty": "RSA", "kid": "rsa-1", "n": RSA_MODULUS, "e": "AQAB", "alg": "RS256", "use": "sig"},
+    ]})
+    .to_string()
+}
+
+fn jwt_rule() -> JwtRule {
+    JwtRule {
+        issuer: ISSUER.into(),
+        audiences: Vec::new(),
+        jwks: jwks(),
+        from_headers: Vec::new(),
+        from_params: Vec::new(),
+        forward: false,
+    }
+}
+
+fn tokens(rules: Vec<JwtRule>) -> Workload {
+    let origin = origin("RequestAuthentication", "tokens");
+    let authentication = vec![RequestAuthentication { origin, rules }];
+    Workload { authentication, ..Workload::default() }
+}
+
+fn signed(claims: &Value) -> String {
+    let header = Header { kid: Some("secret-1".into()), ..Header::new(Algorithm::HS256) };
+    encode(&header, claims, &EncodingKey::from_secret(SECRET)).unwrap()
+}
+
+fn ada() -> String {
+    signed(&json!({"iss": ISSUER, "sub": "ada"}))
+}
+
+/// A request from outside, with these headers.
+async fn outside(mesh: &Mesh, path: &str, headers: &[(&str, &str)]) -> Response {
+    let request = request(path, headers);
+    mesh.caller("browser").forward("payments", request).send().await.unwrap()
+}
+
+async fn bearer(world: &World, token: &str) -> u16 {
+    let value = format!("Bearer {token}");
+    outside(&world.mesh, "/", &[("authorization", &value)]).await.status().as_u16()
+}
+
+// === tokens ===
+
+#[tokio::test(start_paused = true)]
+async fn a_request_without_a_token_passes_and_one_with_a_bad_token_does_not() {
+    let world = world(tokens(vec![jwt_rule()]));
+    assert_eq!(outside(&world.mesh, "/", &[]).await.status(), 200);
+    assert_eq!(bearer(&world, &ada()).await, 200);
+    let answer = outside(
+        &world.mesh,
+        "/pay",
+        &[("authorization", "Bearer no.token.atall"), ("host", "shop.example")],
+    )
+    .await;
+    assert_eq!(answer.status(), 401);
+    let challenge = "Bearer realm=\"http://shop.example/pay\", error=\"invalid_token\"";
+    assert_eq!(answer.headers()["www-authenticate"], challenge);
+    assert_eq!(world.mesh.inbound_stats()[0].bad_token, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_wrong_with_a_token_decides_the_status() {
+    let rule = JwtRule { audiences: vec!["https://shop.example/".into()], ..jwt_rule() };
+    let world = world(tokens(vec![rule]));
+    let good = json!({"iss": ISSUER, "sub": "ada", "aud": "shop.example"});
+    let with = |name: &str, value: Value| {
+        let mut claims = good.clone();
+        claims[name] = value;
+        signed(&claims)
+    };
+    let mut forged = signed(&good);
+    forged.replace_range(forged.len() - 4.., "AAAA");
+    let other_key = EncodingKey::from_secret(b"another secret of thirty-two chars");
+    let header = Header { kid: Some("secret-1".into()), ..Header::new(Algorithm::HS256) };
+    let table = [
+        ("good", signed(&good), 200),
+        ("one audience of a list is enough", with("aud", json!(["x", "shop.example"])), 200),
+        ("another audience", with("aud", json!("other")), 403),
+        ("no audience", with("aud", Value::Null), 403),
+        ("another issuer", with("iss", json!("https://other.example")), 401),
+        ("another signature", forged, 401),
+        ("another key", encode(&header, &good, &other_key).unwrap(), 401),
+        (
+            "another algorithm than the key's",
+            {
+                let header = Header { kid: Some("rsa-1".into()), ..Header::new(Algorithm::HS256) };
+                encode(&header, &good, &EncodingKey::from_secret(SECRET)).unwrap()
+            },
+            401,
+        ),
+        (
+            "a key nobody has",
+            {
+                let header = Header { kid: Some("none".into()), ..Header::new(Algorithm::HS256) };
+                encode(&header, &good, &EncodingKey::from_secret(SECRET)).unwrap()
+            },
+            401,
+        ),
+        (
+            "unsigned",
+            "eyJhbGciOiJub25lIn0.eyJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlIn0.".into(),
+            401,
+        ),
+        ("expired for longer than clocks differ", with("exp", json!(-61)), 401),
+    ];
+    for (what, token, status) in table {
+        assert_eq!(bearer(&world, &token).await, status, "{what}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn times_are_those_of_the_meshs_clock_with_a_minute_for_clocks_that_differ() {
+    let world = world(tokens(vec![jwt_rule()]));
+    let timed = |name: &str, at: i64| {
+        let mut claims = json!({"iss": ISSUER, "sub": "ada"});
+        claims[name] = json!(at);
+        signed(&claims)
+    };
+    let (exp, nbf) = (timed("exp", 100), timed("nbf", 200));
+    // Seconds, whether `exp` 100 is taken, whether `nbf` 200 is.
+    let mut now = 0;
+    for (at, expires, begins) in
+        [(0, 200, 401), (139, 200, 401), (140, 200, 200), (160, 200, 200), (161, 401, 200)]
+    {
+        tokio::time::advance(Duration::from_secs(at - now)).await;
+        now = at;
+        let taken = (bearer(&world, &exp).await, bearer(&world, &nbf).await);
+        assert_eq!(taken, (expires, begins), "at {at} s");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_openssl_signed_with_rsa_is_good() {
+    let world = world(tokens(vec![jwt_rule()]));
+    assert_eq!(bearer(&world, RS256_TOKEN).await, 200);
+    let (signed, _) = RS256_TOKEN.rsplit_once('.').unwrap();
+    assert_eq!(bearer(&world, &format!("{signed}.AAAA")).await, 401);
+}
+
+#[tokio::test(start_paused = true)]
+async fn tokens_are_looked_for_where_the_rule_says_and_nowhere_else() {
+    let bad = "Bearer bad";
+    let ada = ada();
+    let prefixed = format!("Token {ada}");
+    let named = JwtRule {
+        from_headers: vec![("x-token".into(), "Token ".into())],
+        from_params: vec!["jwt".into()],
+        ..jwt_rule()
+    };
+    let claimed = |path: &str| AuthorizationPolicy {
+        origin: origin("AuthorizationPolicy", "who"),
+        action: AuthorizationAction::Allow,
+        rules: vec![AuthorizationRule {
+            from: vec![Source {
+                request_principals: vec![exact(&format!("{ISSUER}/ada"))],
+                ..Source::default()
+            }],
+            to: vec![Operation { paths: vec![exact(path)], ..Operation::default() }],
+            when: Vec::new(),
+        }],
+    };
+    let mut workload = tokens(vec![named]);
+    workload.authorization = vec![claimed("/")];
+    let world = world(workload);
+    let status = async |path: &str, headers: &[(&str, &str)]| {
+        outside(&world.mesh, path, headers).await.status().as_u16()
+    };
+    assert_eq!(status("/", &[("x-token", &prefixed)]).await, 200);
+    assert_eq!(status(&format!("/?a=b&jwt={ada}"), &[]).await, 200);
+    assert_eq!(status("/", &[("authorization", bad)]).await, 403, "no token where one belongs");
+    assert_eq!(status("/", &[("x-token", &ada)]).await, 403, "not with this prefix");
+    let mut workload = tokens(vec![jwt_rule()]);
+    workload.authorization = vec![claimed("/")];
+    world.apply(of(2, workload));
+    assert_eq!(status("/", &[("authorization", &format!("Bearer {ada}"))]).await, 200);
+    assert_eq!(status(&format!("/?access_token={ada}"), &[]).await, 200);
+    assert_eq!(status("/", &[("x-token", &prefixed)]).await, 403);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_goes_on_to_the_service_only_when_the_rule_says_so() {
+    for forward in [false, true] {
+        let world = world(tokens(vec![JwtRule { forward, ..jwt_rule() }]));
+        assert_eq!(bearer(&world, &ada()).await, 200);
+        assert_eq!(world.seen("payments-0")[0].header("authorization").is_some(), forward);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_issuer_has_its_own_rule() {
+    let other = "https://other.example";
+    let second = JwtRule { issuer: other.into(), ..jwt_rule() };
+    let world = world(tokens(vec![jwt_rule(), second]));
+    for issuer in [ISSUER, other] {
+        assert_eq!(bearer(&world, &signed(&json!({"iss": issuer}))).await, 200);
+    }
+    assert_eq!(bearer(&world, &signed(&json!({"iss": "https://third.example"}))).await, 401);
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_that_cannot_be_read_refuse_tokens_and_pass_requests_without() {
+    let world = world(tokens(vec![JwtRule { jwks: "{".into(), ..jwt_rule() }]));
+    assert_eq!(bearer(&world, &ada()).await, 401);
+    assert_eq!(outside(&world.mesh, "/", &[]).await.status(), 200);
+}
+
+// === authorization ===
+
+fn exact(text: &str) -> ValueMatch {
+    ValueMatch::Exact(text.into())
+}
+
+fn authorize(policies: Vec<(AuthorizationAction, Vec<AuthorizationRule>)>) -> Workload {
+    let policies = policies.into_iter().map(|(action, rules)| AuthorizationPolicy {
+        origin: origin("AuthorizationPolicy", "rules"),
+        action,
+        rules,
+    });
+    Workload { authorization: policies.collect(), ..tokens(vec![jwt_rule()]) }
+}
+
+fn from(source: Source) -> AuthorizationRule {
+    AuthorizationRule { from: vec![source], ..AuthorizationRule::default() }
+}
+
+fn to(operation: Operation) -> AuthorizationRule {
+    AuthorizationRule { to: vec![operation], ..AuthorizationRule::default() }
+}
+
+fn when(key: &str, values: &[&str], not_values: &[&str]) -> AuthorizationRule {
+    let parse = |texts: &[&str]| texts.iter().map(|text| ValueMatch::parse(text)).collect();
+    let (values, not_values) = (parse(values), parse(not_values));
+    let condition = Condition { key: key.into(), values, not_values };
+    AuthorizationRule { when: vec![condition], ..AuthorizationRule::default() }
+}
+
+fn texts(list: &[&str]) -> Vec<ValueMatch> {
+    list.iter().map(|text| ValueMatch::parse(text)).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn deny_comes_before_allow_and_what_no_allow_matches_is_refused() {
+    use AuthorizationAction::{Allow, Audit, Deny};
+    let paths = |list: &[&str]| to(Operation { paths: texts(list), ..Operation::default() });
+    let any = AuthorizationRule::default;
+    // Policies, and the status of /a and of /b.
+    let table = [
+        (vec![], [200, 200]),
+        (vec![(Allow, vec![])], [403, 403]),
+        (vec![(Allow, vec![any()])], [200, 200]),
+        (vec![(Deny, vec![])], [200, 200]),
+        (vec![(Deny, vec![any()])], [403, 403]),
+        (vec![(Allow, vec![paths(&["/a"])])], [200, 403]),
+        (vec![(Deny, vec![paths(&["/a"])])], [403, 200]),
+        (vec![(Allow, vec![paths(&["/a"])]), (Allow, vec![paths(&["/b"])])], [200, 200]),
+        (vec![(Allow, vec![any()]), (Deny, vec![paths(&["/b"])])], [200, 403]),
+        (vec![(Audit, vec![any()])], [200, 200]),
+        (vec![(Audit, vec![any()]), (Allow, vec![])], [403, 403]),
+    ];
+    for (policies, expected) in table {
+        let shown = format!("{policies:?}");
+        let world = world(authorize(policies));
+        let mut got = [0; 2];
+        for (status, path) in got.iter_mut().zip(["/a", "/b"]) {
+            let answer = outside(&world.mesh, path, &[]).await;
+            *status = answer.status().as_u16();
+            if *status == 403 {
+                assert_eq!(scripted::text(answer).await, "RBAC: access denied");
+            }
+        }
+        assert_eq!(got, expected, "{shown}");
+    }
+}
+
+/// Whether an ALLOW policy with this rule lets a request from outside in.
+async fn allows(rule: AuthorizationRule, path: &str, headers: &[(&str, &str)]) -> bool {
+    let world = world(authorize(vec![(AuthorizationAction::Allow, vec![rule])]));
+    outside(&world.mesh, path, headers).await.status() == 200
+}
+
+#[tokio::test(start_paused = true)]
+async fn from_to_and_when_must_all_hold_and_of_each_list_of_places_one() {
+    let rule = AuthorizationRule {
+        from: vec![
+            Source { request_principals: texts(&["nobody"]), ..Source::default() },
+            Source { request_principals: texts(&["*"]), ..Source::default() },
+        ],
+        to: vec![Operation {
+            methods: texts(&["GET"]),
+            paths: texts(&["/a*"]),
+            ..Operation::default()
+        }],
+        when: when("request.headers[x-user]", &["ada"], &[]).when,
+    };
+    let token = format!("Bearer {}", ada());
+    let all = [("authorization", token.as_str()), ("x-user", "ada")];
+    assert!(allows(rule.clone(), "/api", &all).await);
+    assert!(!allows(rule.clone(), "/b", &all).await, "to does not hold");
+    assert!(!allows(rule.clone(), "/api", &all[..1]).await, "when does not hold");
+    assert!(!allows(rule, "/api", &all[1..]).await, "from does not hold");
+}
+
+#[tokio::test(start_paused = true)]
+async fn paths_match_exactly_by_prefix_by_suffix_by_presence_and_by_template() {
+    let table = [
+        ("/info", "/info", true),
+        ("/info", "/info/x", false),
+        ("/info", "/info?q=1", true),
+        ("/info*", "/information", true),
+        ("*/info", "/x/info", true),
+        ("*/info", "/x/info/y", false),
+        ("*", "/", true),
+        ("/foo/{*}", "/foo/bar", true),
+        ("/foo/{*}", "/foo/bar/baz", false),
+        ("/foo/{*}", "/foo/", false),
+        ("/foo/{**}", "/foo/", true),
+        ("/foo/{**}", "/foo", false),
+        ("/foo/{*}/bar/{**}", "/foo/buzz/bar/", true),
+        ("/foo/{*}/bar/{**}", "/foo/buzz/bar/baz/x", true),
+        ("/foo/{*}/bar/{**}", "/foo/bar/baz", false),
+        ("/*/baz/{*}", "/x/baz/y", false),
+    ];
+    for (pattern, path, expected) in table {
+        let rule =
+            to(Operation { paths: vec![ValueMatch::parse(pattern)], ..Operation::default() });
+        assert_eq!(allows(rule, path, &[]).await, expected, "{pattern} and {path}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn hosts_methods_and_ports_match_and_their_negatives_exclude() {
+    let op = Operation::default;
+    let host = [("host", "Shop.Example")];
+    let table = [
+        (Operation { hosts: texts(&["shop.example"]), ..op() }, true),
+        (Operation { hosts: texts(&["*.example"]), ..op() }, true),
+        (Operation { hosts: texts(&["shop"]), ..op() }, false),
+        (Operation { not_hosts: texts(&["SHOP.example"]), ..op() }, false),
+        (Operation { methods: texts(&["POST", "GET"]), ..op() }, true),
+        (Operation { not_methods: texts(&["GET"]), ..op() }, false),
+        (Operation { ports: texts(&["80"]), ..op() }, true),
+        (Operation { ports: texts(&["443"]), ..op() }, false),
+        (Operation { not_ports: texts(&["80"]), ..op() }, false),
+        (Operation { paths: texts(&["*"]), not_paths: texts(&["/a*"]), ..op() }, false),
+        (Operation { not_paths: texts(&["/a/{*}"]), ..op() }, false),
+        (Operation { not_paths: texts(&["/b"]), ..op() }, true),
+    ];
+    for (operation, expected) in table {
+        let shown = format!("{operation:?}");
+        assert_eq!(allows(to(operation), "/a/b", &host).await, expected, "{shown}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn services_are_known_by_their_identity_which_no_header_can_forge() {
+    let orders = "cluster.local/ns/default/sa/orders";
+    let table = [
+        (Source { principals: texts(&[orders]), ..Source::default() }, true, false),
+        (Source { principals: texts(&["*/sa/orders"]), ..Source::default() }, true, false),
+        (Source { principals: texts(&["*"]), ..Source::default() }, true, false),
+        (Source { not_principals: texts(&[orders]), ..Source::default() }, false, true),
+        (Source { namespaces: texts(&["default"]), ..Source::default() }, true, false),
+        (Source { not_namespaces: texts(&["default"]), ..Source::default() }, false, true),
+    ];
+    for (source, mesh_passes, outside_passes) in table {
+        let shown = format!("{source:?}");
+        let world = world(authorize(vec![(AuthorizationAction::Allow, vec![from(source)])]));
+        assert_eq!(world.status().await == Ok(200), mesh_passes, "{shown}");
+        let forged = [
+            ("x-vitrine-caller", "orders"),
+            (
+                "x-forwarded-client-cert",
+                "By=spiffe://x;URI=spiffe://cluster.local/ns/default/sa/orders",
+            ),
+        ];
+        let passed = outside(&world.mesh, "/", &forged).await.status() == 200;
+        assert_eq!(passed, outside_passes, "{shown}");
+    }
+    let world = World::payments();
+    assert_eq!(world.status().await, Ok(200));
+    assert_eq!(world.seen("payments-0")[0].principal.as_deref(), Some(orders));
+}
+
+#[tokio::test(start_paused = true)]
+async fn addresses_are_compared_as_networks() {
+    let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+    let blocks =
+        |ip_blocks, not_ip_blocks| Source { ip_blocks, not_ip_blocks, ..Source::default() };
+    let table = [
+        (blocks(vec![(ip("203.0.113.0"), 24)], vec![]), true),
+        (blocks(vec![(ip("203.0.113.7"), 32)], vec![]), true),
+        (blocks(vec![(ip("198.51.100.0"), 24), (ip("2001:db8::"), 32)], vec![]), false),
+        (blocks(vec![], vec![(ip("203.0.113.0"), 24)]), false),
+        (blocks(vec![(ip("203.0.113.0"), 24)], vec![(ip("203.0.113.7"), 32)]), false),
+    ];
+    for (source, expected) in table {
+        let shown = format!("{source:?}");
+        let world = world(authorize(vec![(AuthorizationAction::Allow, vec![from(source)])]));
+        let call = world.mesh.caller("browser").forward("payments", request("/", &[]));
+        let answer = call.remote(ip("203.0.113.7")).send().await.unwrap();
+        assert_eq!(answer.status() == 200, expected, "{shown}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn conditions_read_headers_claims_audiences_and_the_caller() {
+    let claims = json!({
+        "iss": ISSUER, "sub": "ada", "aud": ["shop", "bank"], "azp": "app",
+        "groups": ["staff", "admin"], "realm": {"access": {"roles": ["clerk"]}}, "plan": "gold",
+    });
+    let token = format!("Bearer {}", signed(&claims));
+    let headers = [("authorization", token.as_str()), ("x-user", "ada lovelace")];
+    let principal = format!("{ISSUER}/ada");
+    let table: [(&str, &[&str], &[&str], bool); 22] = [
+        ("request.headers[x-user]", &["ada*"], &[], true),
+        ("request.headers[X-User]", &["*lovelace"], &[], true),
+        ("request.headers[x-user]", &[], &["ada*"], false),
+        ("request.headers[x-none]", &["*"], &[], false),
+        ("request.headers[x-none]", &[], &["*"], true),
+        ("request.auth.principal", &[&principal], &[], true),
+        ("request.auth.audiences", &["bank"], &[], true),
+        ("request.auth.audiences", &["other"], &[], false),
+        ("request.auth.audiences", &[], &["bank"], false),
+        ("request.auth.presenter", &["app"], &[], true),
+        ("request.auth.claims[plan]", &["gold"], &[], true),
+        ("request.auth.claims[groups]", &["admin"], &[], true),
+        ("request.auth.claims[groups]", &["adm*"], &["staff"], false),
+        ("request.auth.claims[realm][access][roles]", &["clerk"], &[], true),
+        ("request.auth.claims[realm][access]", &["clerk"], &[], false),
+        ("request.auth.claims[none]", &[], &["x"], true),
+        ("source.ip", &["203.0.113.0/24"], &[], true),
+        ("source.ip", &["203.0.113.7"], &[], true),
+        ("source.ip", &[], &["203.0.113.7"], false),
+        ("source.principal", &["*"], &[], false),
+        ("destination.port", &["80"], &[], true),
+        ("source.namespace", &["default"], &[], false),
+    ];
+    for (key, values, not_values, expected) in table {
+        let rule = when(key, values, not_values);
+        let world = world(authorize(vec![(AuthorizationAction::Allow, vec![rule])]));
+        let call = world.mesh.caller("browser").forward("payments", request("/", &headers));
+        let answer = call.remote("203.0.113.7".parse().unwrap()).send().await.unwrap();
+        assert_eq!(answer.status() == 200, expected, "{key} {values:?} not {not_values:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn strict_peer_authentication_refuses_who_has_no_identity() {
+    for (mtls, outside_status) in
+        [(Mtls::Strict, 403), (Mtls::Permissive, 200), (Mtls::Disable, 200)]
+    {
+        let world = world(Workload { mtls, ..Workload::default() });
+        assert_eq!(world.status().await, Ok(200));
+        assert_eq!(outside(&world.mesh, "/", &[]).await.status(), outside_status);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn looking_is_neither_authorized_nor_counted() {
+    let world = world(authorize(vec![(AuthorizationAction::Allow, vec![])]));
+    let look = world.caller().look("payments", "/").send().await.unwrap();
+    assert_eq!(look.status(), 200);
+    let stats = world.mesh.inbound_stats().remove(0);
+    assert_eq!((stats.passed, stats.denied), (0, 0));
+}
+
+// === local rate limits ===
+
+/// 100 a minute for each address, as the seed has it.
+fn hundred_a_minute() -> LocalRateLimit {
+    LocalRateLimit {
+        origin: origin("VirtualService", "rate-limiting"),
+        max_tokens: 100,
+        tokens_per_fill: 100,
+        fill_interval: Duration::from_secs(60),
+        per_remote_address: true,
+        enabled: Share::ALL,
+        enforced: Share::ALL,
+        status: http::StatusCode::TOO_MANY_REQUESTS,
+    }
+}
+
+fn limited(limit: LocalRateLimit) -> Workload {
+    Workload { rate_limits: vec![limit], ..Workload::default() }
+}
+
+async fn from_address(world: &World, address: &str) -> Response {
+    let call = world.mesh.caller("browser").forward("payments", request("/", &[]));
+    call.remote(address.parse().unwrap()).send().await.unwrap()
+}
+
+/// How many of so many requests pass.
+async fn passed(world: &World, address: &str, requests: usize) -> usize {
+    let mut passed = 0;
+    for _ in 0..requests {
+        passed += usize::from(from_address(world, address).await.status() == 200);
+    }
+    passed
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_has_a_hundred_requests_a_minute_and_another_has_its_own() {
+    let world = world(limited(hundred_a_minute()));
+    assert_eq!(passed(&world, "203.0.113.7", 130).await, 100);
+    assert_eq!(passed(&world, "203.0.113.8", 130).await, 100);
+    tokio::time::advance(Duration::from_secs(30)).await;
+    assert_eq!(passed(&world, "203.0.113.7", 130).await, 50, "tokens come back evenly");
+    tokio::time::advance(Duration::from_secs(600)).await;
+    assert_eq!(
+        passed(&world, "203.0.113.7", 130).await,
+        100,
+        "and never more than the bucket holds"
+    );
+    assert_eq!(world.mesh.inbound_stats()[0].rate_limited, 30 + 30 + 80 + 30);
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_say_what_the_limit_is_and_what_is_left_of_it() {
+    let world = world(limited(hundred_a_minute()));
+    let first = from_address(&world, "203.0.113.7").await;
+    assert_eq!(first.headers()["ratelimit-policy"], "\"rate-limiting\";q=100;w=60");
+    assert_eq!(first.headers()["ratelimit"], "\"rate-limiting\";r=99;t=1");
+    assert_eq!(passed(&world, "203.0.113.7", 99).await, 99);
+    let refused = from_address(&world, "203.0.113.7").await;
+    assert_eq!(refused.status(), 429);
+    assert_eq!(refused.headers()["retry-after"], "1");
+    assert_eq!(refused.headers()["ratelimit"], "\"rate-limiting\";r=0;t=1");
+    assert_eq!(refused.headers()["x-envoy-ratelimited"], "true");
+    assert_eq!(world.calls("payments-0"), 100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_bucket_for_all_is_shared_and_callers_of_the_mesh_are_counted_by_name() {
+    let world = world(limited(LocalRateLimit { per_remote_address: false, ..hundred_a_minute() }));
+    assert_eq!(passed(&world, "203.0.113.7", 60).await, 60);
+    assert_eq!(passed(&world, "203.0.113.8", 60).await, 40);
+    world.apply(of(2, limited(hundred_a_minute())));
+    for (caller, expected) in [("orders", 100), ("gateway", 100)] {
+        let mut passed = 0;
+        for _ in 0..120 {
+            let answer = world.mesh.caller(caller).get("payments", "/").send().await.unwrap();
+            passed += usize::from(answer.status() == 200);
+        }
+        assert_eq!(passed, expected, "{caller}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn tokens_that_come_back_one_at_a_time_do_and_status_and_window_follow_the_rule() {
+    let status = http::StatusCode::SERVICE_UNAVAILABLE;
+    let fill_interval = Duration::from_secs(10);
+    let limit = LocalRateLimit {
+        max_tokens: 5,
+        tokens_per_fill: 1,
+        fill_interval,
+        status,
+        ..hundred_a_minute()
+    };
+    let world = world(limited(limit));
+    assert_eq!(passed(&world, "203.0.113.7", 9).await, 5);
+    let refused = from_address(&world, "203.0.113.7").await;
+    assert_eq!(refused.status(), 503);
+    assert_eq!(refused.headers()["ratelimit-policy"], "\"rate-limiting\";q=5;w=50");
+    assert_eq!(refused.headers()["retry-after"], "10");
+    tokio::time::advance(fill_interval).await;
+    assert_eq!(passed(&world, "203.0.113.7", 3).await, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn enabled_is_the_share_that_is_counted_and_enforced_the_share_that_is_refused() {
+    let half = Share(500_000);
+    let none = LocalRateLimit { max_tokens: 1, tokens_per_fill: 1, ..hundred_a_minute() };
+    // Of 200 requests within one token: half is counted, of which all but one is over.
+    let world_of = |limit| world(limited(limit));
+    let enabled = world_of(LocalRateLimit { enabled: half, ..none.clone() });
+    assert_eq!(passed(&enabled, "203.0.113.7", 200).await, 101, "seed {SEED}");
+    let enforced = world_of(LocalRateLimit { enforced: half, ..none.clone() });
+    let refused = 200 - passed(&enforced, "203.0.113.7", 200).await;
+    assert!((99..=100).contains(&refused), "{refused} of 199, seed {SEED}");
+    let stats = enforced.mesh.inbound_stats().remove(0);
+    assert_eq!(stats.over_limit, 199);
+    let off = world_of(LocalRateLimit { enforced: Share::NONE, ..none });
+    assert_eq!(passed(&off, "203.0.113.7", 200).await, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_apply_that_leaves_the_limit_alone_does_not_give_anybody_new_tokens() {
+    let world = world(limited(hundred_a_minute()));
+    assert_eq!(passed(&world, "203.0.113.7", 100).await, 100);
+    world.apply(of(2, limited(hundred_a_minute())));
+    assert_eq!(passed(&world, "203.0.113.7", 10).await, 0);
+    world.apply(of(3, limited(LocalRateLimit { max_tokens: 101, ..hundred_a_minute() })));
+    assert_eq!(passed(&world, "203.0.113.7", 10).await, 10, "another limit, another bucket");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_rate_limit_of_a_route_holds_for_its_requests() {
+    let world = World::payments();
+    let route = Route { rate_limit: Some(hundred_a_minute()), ..rule(None) };
+    world.apply(policy(1, route.clone()));
+    assert_eq!(passed(&world, "203.0.113.7", 130).await, 100);
+    // A compiler that writes it down in both places still means it once.
+    let workloads = BTreeMap::from([("payments".into(), limited(hundred_a_minute()))]);
+    world.mesh.apply(Arc::new(Policy { workloads, ..policy(2, route) }));
+    assert_eq!(passed(&world, "203.0.113.9", 130).await, 100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_outside_can_say_where_they_come_from() {
+    let world = world(limited(hundred_a_minute()));
+    let mut passed = 0;
+    for number in 0..200 {
+        let address = format!("198.51.100.{number}");
+        let forged = [("x-envoy-external-address", address.as_str())];
+        passed += usize::from(outside(&world.mesh, "/", &forged).await.status() == 200);
+    }
+    assert_eq!(passed, 100, "all of them are one unknown caller");
+}

@@ -1,0 +1,216 @@
+//! Mirroring through the whole stack, under paused time: which requests are copied, what a copy
+//! looks like, what becomes of its answer, and that the live call never notices.
+
+mod scripted;
+
+use bytes::Bytes;
+use istio::policy::{Mirror, RetryOn, Route, Share};
+use mesh::{
+    BreakerParams, MeshError,
+    mirror::{COMPARED_MAX, Difference, MirrorStats, Place, UNDER_WAY_MAX},
+};
+use scripted::{Act, SEED, World, policy, retry, rule};
+use std::time::Duration;
+use tokio::time::Instant;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Two versions of `payments`; requests go to v1, and this share of them also to v2.
+fn world(percent: u32) -> World {
+    let world =
+        World::new(&[("payments", "payments-0", "v1"), ("payments", "payments-v2-0", "v2")]);
+    world.apply(policy(1, mirrored(percent)));
+    world
+}
+
+fn mirrored(percent: u32) -> Route {
+    let share = Share(percent * 10_000);
+    let mirror = Mirror { service: "payments".into(), subset: Some("v2".into()), share };
+    Route { mirrors: vec![mirror], ..rule(Some("v1")) }
+}
+
+/// Lets the copies end.
+async fn settle() {
+    tokio::time::sleep(60 * SECOND).await;
+}
+
+fn stats(world: &World) -> MirrorStats {
+    world.mesh.mirrors().stats().remove(0)
+}
+
+#[tokio::test(start_paused = true)]
+async fn twenty_percent_of_a_thousand_requests_is_two_hundred_copies() {
+    let world = world(20);
+    for _ in 0..1_000 {
+        assert_eq!(world.status().await, Ok(200));
+        tokio::task::yield_now().await;
+    }
+    settle().await;
+    assert_eq!((world.calls("payments-0"), world.calls("payments-v2-0")), (1_000, 200));
+    let stats = stats(&world);
+    assert_eq!((stats.requests, stats.mirrored, stats.same), (1_000, 200, 200), "seed {SEED}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_is_the_request_with_shadow_appended_to_its_host() {
+    for (host, shadow) in [
+        (None, "payments-shadow"),
+        (Some("payments.default"), "payments.default-shadow"),
+        (Some("payments:8080"), "payments-shadow:8080"),
+    ] {
+        let world = world(100);
+        let body = Bytes::from_static(b"{\"amount\":1}");
+        let mut call = world.caller().post("payments", "/charge?x=1").header("x-user", "ada");
+        if let Some(host) = host {
+            call = call.header("host", host);
+        }
+        assert_eq!(call.body("application/json", body.clone()).send().await.unwrap().status(), 200);
+        settle().await;
+        let copy = world.seen("payments-v2-0").remove(0);
+        assert_eq!(copy.header("host"), Some(shadow));
+        assert_eq!((copy.path.as_str(), &copy.body), ("/charge?x=1", &body.to_vec()));
+        assert_eq!(copy.header("x-user"), Some("ada"));
+        assert_eq!(world.seen("payments-0")[0].header("host"), host, "the live one is untouched");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_that_differ_are_kept_field_by_field_and_equal_ones_only_counted() {
+    let world = world(100);
+    world.always("payments-0", Act::Json(r#"{"total":100,"currency":"EUR"}"#));
+    world.script("payments-v2-0", |seen| match seen.number {
+        1 => Act::Json(r#"{"currency":"EUR","total":100}"#),
+        _ => Act::Json(r#"{"total":120,"currency":"EUR"}"#),
+    });
+    for _ in 0..2 {
+        let answer = world.get().await.unwrap();
+        assert_eq!(scripted::text(answer).await, r#"{"total":100,"currency":"EUR"}"#);
+        settle().await;
+    }
+    let stats = stats(&world);
+    assert_eq!((stats.same, stats.different, stats.failed), (1, 1, 0));
+    let kept = world.mesh.mirrors().compared();
+    let total = Difference {
+        place: Place::Field("/total".into()),
+        live: Some("100".into()),
+        mirrored: Some("120".into()),
+    };
+    assert_eq!((kept.len(), &kept[0].differences), (1, &vec![total]));
+    assert_eq!((kept[0].live.status, kept[0].mirrored.status), (Some(200), Some(200)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_live_call_never_waits_for_its_mirror() {
+    let world = world(100);
+    world.always("payments-v2-0", Act::Hang);
+    let began = Instant::now();
+    for _ in 0..10 {
+        assert_eq!(world.status().await, Ok(200));
+    }
+    assert_eq!(began.elapsed(), Duration::ZERO);
+    settle().await;
+    let stats = stats(&world);
+    assert_eq!((stats.mirrored, stats.failed), (10, 10));
+    let kept = world.mesh.mirrors().compared();
+    assert!(kept[0].mirrored.error.as_deref().unwrap().contains("in time"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn both_latencies_are_kept_with_a_difference() {
+    let world = world(100);
+    world.always("payments-0", Act::After(SECOND, 200));
+    world.always("payments-v2-0", Act::After(3 * SECOND, 500));
+    assert_eq!(world.status().await, Ok(200));
+    settle().await;
+    let kept = world.mesh.mirrors().compared().remove(0);
+    assert_eq!((kept.live.took, kept.mirrored.took), (SECOND, 3 * SECOND));
+    assert_eq!(kept.differences[0].place, Place::Status);
+}
+
+#[tokio::test(start_paused = true)]
+async fn copies_under_way_are_bounded_and_what_is_beyond_is_counted() {
+    let world = world(100);
+    world.always("payments-v2-0", Act::Hang);
+    for _ in 0..UNDER_WAY_MAX + 6 {
+        assert_eq!(world.status().await, Ok(200));
+    }
+    assert_eq!(stats(&world).dropped, 6);
+    settle().await;
+    assert_eq!(world.status().await, Ok(200));
+    assert_eq!(stats(&world).dropped, 6, "there is room again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_is_too_long_to_copy_is_sent_once() {
+    let world = world(100);
+    let body = Bytes::from(vec![7; 256 * 1024 + 1]);
+    let call = world.caller().post("payments", "/").body("application/octet-stream", body.clone());
+    assert_eq!(call.send().await.unwrap().status(), 200);
+    settle().await;
+    assert_eq!(world.seen("payments-0")[0].body, body);
+    assert_eq!((world.calls("payments-v2-0"), stats(&world).dropped), (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_is_neither_copied_nor_repeated_and_no_breaker_sees_it() {
+    let instances = [("payments", "payments-0", "v1"), ("payments", "payments-v2-0", "v2")];
+    let world = World::with(&instances, BreakerParams::default(), SEED);
+    let retry = retry(2, &[RetryOn::ServerError]);
+    world.apply(policy(1, Route { retry, ..mirrored(100) }));
+    world.always("payments-v2-0", Act::Status(500));
+    for _ in 0..8 {
+        assert_eq!(world.status().await, Ok(200));
+    }
+    settle().await;
+    assert_eq!(world.calls("payments-v2-0"), 8);
+    let calls: Vec<_> = world.mesh.breakers().iter().map(|b| b.window.len()).collect();
+    assert_eq!(calls, [8, 0], "of v1, and of v2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_call_is_not_copied_and_a_repeated_one_is_copied_once() {
+    let world = world(100);
+    world.apply(policy(2, Route { retry: retry(2, &[RetryOn::ServerError]), ..mirrored(100) }));
+    world.script("payments-0", |seen| Act::Status(if seen.number < 3 { 503 } else { 200 }));
+    assert_eq!(world.status().await, Ok(200));
+    settle().await;
+    assert_eq!((world.calls("payments-0"), world.calls("payments-v2-0")), (3, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mirror_nobody_answers_for_is_counted_and_nothing_else() {
+    let world = world(100);
+    let (share, subset) = (Share::ALL, None);
+    let nowhere = Mirror { service: "nowhere".into(), subset, share };
+    world.apply(policy(2, Route { mirrors: vec![nowhere], ..rule(Some("v1")) }));
+    assert_eq!(world.status().await, Ok(200));
+    settle().await;
+    let stats = world.mesh.mirrors().stats();
+    assert_eq!((stats[0].mirrored, stats[0].failed), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_live_call_that_fails_has_nothing_to_be_compared_with() {
+    let world = world(100);
+    world.mesh.kill("payments", "payments-0");
+    assert!(matches!(world.status().await, Err(MeshError::Connect { .. })));
+    settle().await;
+    let kept = world.mesh.mirrors().compared().remove(0);
+    assert_eq!((kept.live.status, kept.mirrored.status), (None, Some(200)));
+    assert!(kept.differences.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_pairs_that_are_kept_are_the_newest_and_bounded() {
+    let world = world(100);
+    world.always("payments-v2-0", Act::Status(500));
+    for _ in 0..COMPARED_MAX + 5 {
+        assert_eq!(world.status().await, Ok(200));
+        settle().await;
+    }
+    let kept = world.mesh.mirrors().compared();
+    assert_eq!(kept.len(), COMPARED_MAX);
+    assert!(kept[0].at_us > kept[1].at_us);
+    world.mesh.mirrors().shutdown().await;
+    assert_eq!(world.status().await, Ok(200), "the live call does not care");
+}
