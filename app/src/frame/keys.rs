@@ -27,9 +27,9 @@ pub fn use_keys(on_key: impl Fn(&str, &KeyboardEvent) -> bool + Send + Sync + 's
     });
 }
 
-/// Calls `on_key` for keys pressed with Ctrl (⌘ on a Mac), also while a field has the focus; it gets
-/// the lower-case key and whether Shift is held, and answers whether it took it. Ends with the
-/// component that asked.
+/// Calls `on_key` for keys pressed with Ctrl (⌘ on a Mac), also while a field has the focus; it
+/// gets the lower-case key and whether Shift is held, and answers whether it took it. Ends with
+/// the component that asked.
 pub fn use_control_keys(on_key: impl Fn(&str, bool) -> bool + Send + Sync + 'static) {
     on_window_key(move |event| {
         (event.ctrl_key() || event.meta_key())

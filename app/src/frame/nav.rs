@@ -5,7 +5,7 @@ use super::{
     state::use_frame,
 };
 use crate::{
-    live::use_live,
+    live::{Live, use_live},
     model::format,
     widget::{Icon, icon},
 };
@@ -81,17 +81,31 @@ fn NavLink(
 /// A breaker is open: a dot, and the words for those who do not see it.
 #[component]
 fn BreakerDot() -> impl IntoView {
-    let breakers = use_live().breakers();
+    let live = use_live();
+    view! {
+        <Suspense>
+            {move || Suspend::new(async move {
+                live.ready().await;
+                breaker_dot(live)
+            })}
+        </Suspense>
+    }
+    .into_any()
+}
+
+fn breaker_dot(live: Live) -> AnyView {
+    let breakers = live.breakers();
     let open = Memo::new(move |_| {
         breakers.with(|all| all.iter().filter(|b| b.state == BreakerState::Open).count())
     });
-    move || {
+    (move || {
         let open = u64::try_from(open.get()).unwrap_or_default();
         (open > 0).then(|| {
             let text = format::plural(open, "breaker open", "breakers open");
             view! { <i class="nav-dot" role="img" title=text.clone() aria-label=text></i> }
         })
-    }
+    })
+    .into_any()
 }
 
 #[cfg(test)]

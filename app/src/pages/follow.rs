@@ -9,8 +9,8 @@ use leptos::prelude::*;
 /// Shortest time between two fetches of a page's details, microseconds.
 const APART_US: i64 = 2_000_000;
 
-/// Calls `fetch` at once when `changed` changes, and every two seconds of the shown clock. Not while
-/// live data is paused, the line is lost or the tab is hidden: then that clock stands.
+/// Calls `fetch` at once when `changed` changes, and every two seconds of the shown clock. Not
+/// while live data is paused, the line is lost or the tab is hidden: then that clock stands.
 pub(super) fn follow(changed: Memo<u64>, fetch: Callback<()>) {
     let live = use_live();
     let last_us = StoredValue::new(0_i64);

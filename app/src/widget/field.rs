@@ -60,13 +60,14 @@ impl Field {
 /// A number with its unit inside the field.
 pub fn number(field: Field, unit: &'static str) -> AnyView {
     let (class, message, on, value) =
-        (field.class("number"), field.message(), field.on, field.value);
+        (field.class("field-number"), field.message(), field.on, field.value);
     let wrong = field.wrong;
+    let invalid = move || (!wrong.with(String::is_empty)).then_some("true");
     view! {
         <span class=class>
             <input
                 type="text" inputmode="decimal" autocomplete="off" name=field.name
-                aria-label=field.label aria-invalid=move || (!wrong.with(String::is_empty)).then_some("true")
+                aria-label=field.label aria-invalid=invalid
                 value=value.get_untracked() prop:value=move || value.get()
                 on:change=move |event| on.run(event_target_value(&event))
             />
@@ -79,7 +80,8 @@ pub fn number(field: Field, unit: &'static str) -> AnyView {
 
 /// A line of text.
 pub fn text(field: Field, placeholder: &'static str) -> AnyView {
-    let (class, message, on, value) = (field.class("text"), field.message(), field.on, field.value);
+    let (class, message, on, value) =
+        (field.class("field-text"), field.message(), field.on, field.value);
     view! {
         <span class=class>
             <input
@@ -112,7 +114,7 @@ pub type Options = Vec<(String, String)>;
 
 /// One of several.
 pub fn select(field: Field, options: Signal<Options>) -> AnyView {
-    let (class, on, value) = (field.class("choice"), field.on, field.value);
+    let (class, on, value) = (field.class("field-choice"), field.on, field.value);
     view! {
         <span class=class>
             <select

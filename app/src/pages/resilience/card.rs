@@ -162,19 +162,19 @@ fn place(
         card.with(|card| card.as_ref().map(|card| breaker::inside(card, now)).unwrap_or_default())
     });
     let mark = BreakerMark::from(of);
-    let told = move || here.get() && !inside.with(|inside| inside.1.is_empty());
+    let told = Memo::new(move |_| here.get() && !inside.with(|inside| inside.1.is_empty()));
     view! {
         <g class=class transform=format!("translate({x} {MIDDLE})")>
             <circle class="ground" r="25"></circle>
             <circle
                 class="ring" r="29" pathLength="100" stroke-dasharray=dash
-                transform="rotate(-90)" class:gone=move || !told()
+                transform="rotate(-90)" class:gone=move || !told.get()
             ></circle>
-            <path class="switch-arm" d=mark.path() class:gone=told></path>
-            <g class:gone=move || !told()>
+            <path class="switch-arm" d=mark.path() class:gone=move || told.get()></path>
+            {move || told.get().then(|| view! {
                 <text class="big" y="-1">{move || inside.get().0}</text>
                 <text class="under" y="13">{move || inside.get().1}</text>
-            </g>
+            })}
             <text class="name" y="46">{label}</text>
         </g>
     }
@@ -264,7 +264,8 @@ fn foot(card: Card) -> AnyView {
             view! { <span>"Slow means over " <strong>{text}</strong></span> }
         });
         let refused = refused.get().filter(|refused| *refused > 0).map(|refused| {
-            view! { <span class="hint">{format::plural(refused, "call", "calls")} " refused"</span> }
+            let text = format::plural(refused, "call refused", "calls refused");
+            view! { <span class="hint">{text}</span> }
         });
         view! { {meanwhile} {slow} {refused} }
     };

@@ -10,10 +10,9 @@ use leptos::prelude::*;
 
 pub(super) fn panel(page: Page) -> AnyView {
     let ids = Memo::new(move |_| {
-        let asked = page.asked.get();
         page.lines.with(|lines| {
             let quiet = lines.iter().filter(|line| breaker::rank(line) == 3);
-            quiet.map(|l| l.id.clone()).filter(|id| Some(id) != asked.as_ref()).collect::<Vec<_>>()
+            quiet.map(|l| l.id.clone()).filter(|id| !page.is_asked(id)).collect::<Vec<_>>()
         })
     });
     let title = move || format!("{} closed", ids.with(Vec::len));
@@ -21,7 +20,7 @@ pub(super) fn panel(page: Page) -> AnyView {
         <section class="panel closed">
             <header class="panel-head">
                 <BreakerGlyph mark=BreakerMark::Closed/>
-                <h3>{title}</h3>
+                <h2>{title}</h2>
                 <span class="hint grow">"failed or slow calls in the window"</span>
             </header>
             <ul>
@@ -115,10 +114,15 @@ fn thresholds(page: Page) -> AnyView {
     view! {
         <details class="thresholds" id="thresholds">
             <summary>"Thresholds"</summary>
-            <form class="thresholds-form" method="post" action="/resilience/thresholds" on:submit=submit>
+            <form
+                class="thresholds-form" method="post" action="/resilience/thresholds"
+                on:submit=submit
+            >
                 {field::select(which, options)}
                 {fields(now, edited)}
-                <button class="button" disabled=move || !mistakes().is_empty()>"Set thresholds"</button>
+                <button class="button" disabled=move || !mistakes().is_empty()>
+                    "Set thresholds"
+                </button>
             </form>
         </details>
     }
@@ -161,11 +165,11 @@ fn fields(
             s.open_percent = t.parse().ok()?;
             Some(())
         })}
-        {make("Failures in a row", "failures_in_a_row", "", |s| s.failures_in_a_row.to_string(), |s, t| {
+        {make("Failures in a row", "failures_in_a_row", "", row_text, |s, t| {
             s.failures_in_a_row = t.parse().ok()?;
             Some(())
         })}
-        {make("Slow over", "slow_s", "s", |s| slow_text(s), |s, t| {
+        {make("Slow over", "slow_s", "s", slow_text, |s, t| {
             s.slow_ms = if t.is_empty() { None } else { Some(millis(t)?) };
             Some(())
         })}
@@ -179,6 +183,10 @@ fn fields(
         })}
     }
     .into_any()
+}
+
+fn row_text(settings: &BreakerSettings) -> String {
+    settings.failures_in_a_row.to_string()
 }
 
 fn slow_text(settings: &BreakerSettings) -> String {

@@ -52,7 +52,7 @@ pub(super) fn panel(page: Page) -> AnyView {
     view! {
         <section class="panel endpoints">
             <header class="panel-head">
-                <h3>"Endpoints"</h3>
+                <h2>"Endpoints"</h2>
                 <span class="hint grow">{summary}</span>
                 {move || instances(&strip.get())}
             </header>
@@ -69,7 +69,11 @@ pub(super) fn panel(page: Page) -> AnyView {
                     </thead>
                     <tbody>
                         {move || names.with(Vec::is_empty).then(|| view! {
-                            <tr><td colspan="5" class="none hint">"No endpoint is out or had errors."</td></tr>
+                            <tr>
+                                <td colspan="5" class="none hint">
+                                    "No endpoint is out or had errors."
+                                </td>
+                            </tr>
                         })}
                         <For each=move || names.get() key=Clone::clone let:name>
                             {endpoint(rows, name)}
@@ -134,7 +138,10 @@ fn endpoint(rows: Memo<Vec<EndpointRow>>, name: String) -> AnyView {
             </td>
             <td>{move || state().map(|state| {
                 let (_, word, tone) = said(&state);
-                if tone == Tone::Neutral { word.into_any() } else { view! { <Badge tone=tone text=word/> }.into_any() }
+                match tone {
+                    Tone::Neutral => word.into_any(),
+                    tone => view! { <Badge tone=tone text=word/> }.into_any(),
+                }
             })}</td>
             <td>{errors}</td>
             <td class=share_class>{move || format::share(share())}</td>

@@ -33,7 +33,7 @@ pub(super) fn panel() -> AnyView {
     view! {
         <section class="panel faults" id="faults">
             <header class="panel-head">
-                <h3>"Active faults"</h3>
+                <h2>"Active faults"</h2>
                 <span class="hint grow">{summary}</span>
                 {move || held.get().then(release)}
                 {move || rows.with(|(active, _)| !active.is_empty())
@@ -55,7 +55,9 @@ pub(super) fn panel() -> AnyView {
                     </thead>
                     <tbody>
                         {move || none().then(|| view! {
-                            <tr><td colspan="8" class="none hint">"No faults in this run yet."</td></tr>
+                            <tr>
+                                <td colspan="8" class="none hint">"No faults in this run yet."</td>
+                            </tr>
                         })}
                         <For each=ids key=Clone::clone let:id>{row(id)}</For>
                     </tbody>
@@ -96,9 +98,14 @@ fn row(id: String) -> AnyView {
     };
     let trace = move || {
         let id = found.with(|f| f.as_ref().and_then(|f| f.trace_id.clone()))?;
-        Some(
-            view! { <a href=format!("/traces/{id}") title="A trace it touched">{icon(Icon::Spans)}</a> },
-        )
+        Some(view! {
+            <a
+                href=format!("/traces/{id}") title="A trace it touched"
+                aria-label="A trace it touched"
+            >
+                {icon(Icon::Spans)}
+            </a>
+        })
     };
     let object = match first.object {
         Some(href) => view! { <a class="underlined" href=href>{first.stands_for}</a> }.into_any(),

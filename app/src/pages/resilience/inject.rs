@@ -107,7 +107,7 @@ pub(super) fn panel() -> AnyView {
     view! {
         <aside class="panel inject" id="inject" aria-label="Inject a fault">
             <header class="panel-head">
-                <h3 class="grow">"Inject a fault"</h3>
+                <h2 class="grow">"Inject a fault"</h2>
                 <kbd>"F"</kbd>
             </header>
             <form method="post" action="/resilience/inject" on:submit=submit>
@@ -405,9 +405,10 @@ fn lifetime(panel: Panel) -> AnyView {
     let get: Read = |f| f.ttl_s.to_string();
     let put: Write = |f, t| parsed(&mut f.ttl_s, t);
     let options = TTLS.map(|(seconds, text)| (seconds.to_string(), text.to_owned()));
+    let ends = make(panel, "Ends after", "ttl_s", get, put);
     view! {
         <span class="policy-label">"Ends after"</span>
-        {field::select(make(panel, "Ends after", "ttl_s", get, put), Signal::stored(options.to_vec()))}
+        {field::select(ends, Signal::stored(options.to_vec()))}
     }
     .into_any()
 }
@@ -486,16 +487,22 @@ fn expected_view(expected: Expectation) -> AnyView {
         let added = from <= number && number <= to;
         let class = if added { "yaml-line added" } else { "yaml-line" };
         view! {
-            <div class=class><b aria-hidden="true">{if added { "+" } else { "" }}</b><code>{text.to_owned()}</code></div>
+            <div class=class>
+                <b aria-hidden="true">{if added { "+" } else { "" }}</b>
+                <code>{text.to_owned()}</code>
+            </div>
         }
     });
     let count = expected.added.map(|(from, to)| format!("{} lines added", to + 1 - from.min(to)));
     view! {
         <div class="expect" role="status">
-            <h4>"What to expect"</h4>
+            <h3>"What to expect"</h3>
             <ul>{sentences.collect_view()}</ul>
         </div>
-        <p class="stands-for"><span class="grow">{expected.stands_for}</span><span class="hint">{count}</span></p>
+        <p class="stands-for">
+            <span class="grow">{expected.stands_for}</span>
+            <span class="hint">{count}</span>
+        </p>
         <div class="yaml-lines">{lines.collect_view()}</div>
     }
     .into_any()
@@ -546,7 +553,9 @@ fn buttons(panel: Panel) -> AnyView {
         >
             {icon(Icon::Bolt)} {text}
         </button>
-        {move || held.get().then(|| view! { <span class="hint">"Release faults first, above."</span> })}
+        {move || held.get().then(|| {
+            view! { <span class="hint">"Release faults first, above."</span> }
+        })}
     }
     .into_any()
 }

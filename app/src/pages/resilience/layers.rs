@@ -13,7 +13,7 @@ pub(super) fn panel(page: Page) -> AnyView {
     view! {
         <section class="panel layers" id="layers" class:gone=move || keys.with(Vec::is_empty)>
             <header class="panel-head">
-                <h3>"Layers"</h3>
+                <h2>"Layers"</h2>
                 <span class="hint grow">
                     "what each layer of the mesh did in the last minute, outer to inner"
                 </span>

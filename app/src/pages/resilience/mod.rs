@@ -59,12 +59,21 @@ impl Page {
         Some(card)
     }
 
+    /// Whether a closed breaker was opened to a card: by its id, or by that of its edge.
+    fn is_asked(self, id: &str) -> bool {
+        self.asked.with(|asked| {
+            let Some(rest) = asked.as_ref().and_then(|asked| id.strip_prefix(asked.as_str()))
+            else {
+                return false;
+            };
+            rest.is_empty() || rest.starts_with('~')
+        })
+    }
+
     /// Ids of the breakers that are shown as cards.
     fn cards(self) -> Memo<Vec<String>> {
         Memo::new(move |_| {
-            let asked = self.asked.get();
-            let shown =
-                |line: &&BreakerLine| breaker::rank(line) < 3 || asked.as_ref() == Some(&line.id);
+            let shown = |line: &&BreakerLine| breaker::rank(line) < 3 || self.is_asked(&line.id);
             self.lines.with(|lines| lines.iter().filter(shown).map(|l| l.id.clone()).collect())
         })
     }

@@ -69,8 +69,10 @@ pub(super) fn panel() -> AnyView {
     view! {
         <section class="panel apply">
             <header class="panel-head">
-                <h3>"Apply a file"</h3>
-                <span class="hint grow">"Istio resources, one or several documents, as one transaction"</span>
+                <h2>"Apply a file"</h2>
+                <span class="hint grow">
+                    "Istio resources, one or several documents, as one transaction"
+                </span>
             </header>
             <form class="panel-body" method="post" action="/traffic/apply" on:submit=submit>
                 <textarea
@@ -123,7 +125,7 @@ fn answered(applied: Applied) -> AnyView {
     let summary = fates_text(&applied.fates);
     let rows = applied.fates.into_iter().map(fate).collect_view();
     view! {
-        <h4 class="panel-body">{title} <span class="hint">{summary}</span></h4>
+        <h3 class="panel-body">{title} <span class="hint">{summary}</span></h3>
         <ul>{findings.collect_view()}</ul>
         <div class="table-scroll">
             <table class="table fates">

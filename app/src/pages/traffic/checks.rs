@@ -45,7 +45,7 @@ pub(super) fn panel(editor: Editor) -> AnyView {
     view! {
         <section class="panel checks">
             <header class="panel-head">
-                <h3>"Checks"</h3>
+                <h2>"Checks"</h2>
                 <span class="hint grow">{says}</span>
                 {badge(Weight::Error, Tone::Error, "error", "errors")}
                 {badge(Weight::Warning, Tone::Warn, "warning", "warnings")}
@@ -170,7 +170,7 @@ pub(super) fn tester(editor: Editor) -> AnyView {
     view! {
         <section class="panel tester">
             <header class="panel-head">
-                <h3>"Which rule would this request hit?"</h3>
+                <h2>"Which rule would this request hit?"</h2>
             </header>
             <form class="tester-form" on:submit=submit>
                 {field::select(method, Signal::stored(methods.to_vec()))}

@@ -196,14 +196,17 @@ fn head(editor: Editor) -> AnyView {
         <header class="page-head">
             <h1><a href="/traffic">"Traffic"</a></h1>
             <span class="hint" aria-hidden="true">"/"</span>
-            <h2 class=class>
+            <strong class=class>
                 <ServiceCode service=host.clone()/>
                 {host}
-            </h2>
+            </strong>
             <p class="hint grow">
                 "Each control is one field of a real Istio object. Nothing changes until you apply."
             </p>
-            {move || if editor.drafted.get() { draft_actions(editor) } else { applied_badge(editor) }}
+            {move || match editor.drafted.get() {
+                true => draft_actions(editor),
+                false => applied_badge(editor),
+            }}
         </header>
     }
     .into_any()
@@ -302,7 +305,9 @@ fn failed(error: &AskError, page: Resource<Result<TrafficView, AskError>>) -> An
         <div class="traffic" role="alert">
             <h1 class="sr">"Traffic"</h1>
             <EmptyState title="No route to show" text=error.to_string()>
-                <button type="button" class="button" on:click=move |_| page.refetch()>"Retry"</button>
+                <button type="button" class="button" on:click=move |_| page.refetch()>
+                    "Retry"
+                </button>
                 <a class="button" href="/traffic">"All hosts"</a>
             </EmptyState>
         </div>

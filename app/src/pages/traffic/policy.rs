@@ -63,9 +63,12 @@ pub(super) fn mirror(editor: Editor) -> AnyView {
     view! {
         <section class="panel" id="control-mirror" on:focusin=focus(editor, control::MIRROR)>
             <div class="policy-row">
-                <h3>"Mirror"</h3>
+                <h2>"Mirror"</h2>
                 {field::switch("Mirror", on, set)}
-                {move || if on.get() { mirror_fields(editor, rule) } else { off("no copies are sent") }}
+                {move || match on.get() {
+                    true => mirror_fields(editor, rule),
+                    false => off("no copies are sent"),
+                }}
             </div>
             {move || on.get().then(|| mirror_warning(editor))}
         </section>
@@ -178,18 +181,20 @@ pub(super) fn timeout_and_retries(editor: Editor) -> AnyView {
     });
     let tokens = RETRY_ON.into_iter().map(|token| retry_token(editor, rule, token)).collect_view();
     let part = control::RETRIES;
+    let timeout = rule_field(editor, control::TIMEOUT, "Timeout, seconds", timeout, set_timeout);
+    let per_try = rule_field(editor, part, "Limit per try, seconds", per_try, set_per_try);
     view! {
         <section class="panel">
             <div class="policy-row">
                 <span class="pair" id="control-timeout" on:focusin=focus(editor, control::TIMEOUT)>
-                    <h3>"Timeout"</h3>
-                    {field::number(rule_field(editor, control::TIMEOUT, "Timeout, seconds", timeout, set_timeout), "s")}
+                    <h2>"Timeout"</h2>
+                    {field::number(timeout, "s")}
                 </span>
                 <span class="pair" id="control-retries" on:focusin=focus(editor, part)>
-                    <h3>"Retries"</h3>
+                    <h2>"Retries"</h2>
                     {field::number(rule_field(editor, part, "Retries", attempts, set_attempts), "")}
                     <span>"each up to"</span>
-                    {field::number(rule_field(editor, part, "Limit per try, seconds", per_try, set_per_try), "s")}
+                    {field::number(per_try, "s")}
                 </span>
             </div>
             <div class="policy-row" on:focusin=focus(editor, part)>
@@ -255,7 +260,9 @@ fn drawn(case: &WorstCase) -> AnyView {
         let (x, w) = (share(block.from_ms), share(block.to_ms) - share(block.from_ms));
         let label = (w > 9.0).then(|| block.label.clone());
         view! {
-            <rect class=class x=format!("{x:.2}%") y="18" width=format!("{w:.2}%") height="17" rx="3"></rect>
+            <rect
+                class=class x=format!("{x:.2}%") y="18" width=format!("{w:.2}%") height="17" rx="3"
+            ></rect>
             <text class=class x=format!("{:.2}%", x + w / 2.0) y="30.5">{label}</text>
         }
     });
@@ -304,7 +311,7 @@ pub(super) fn rate_limit(editor: Editor) -> AnyView {
     view! {
         <section class="panel" id="control-rate-limit" on:focusin=focus>
             <div class="policy-row">
-                <h3>"Rate limit"</h3>
+                <h2>"Rate limit"</h2>
                 {field::switch("Rate limit", on, set)}
                 {move || if on.get() { limit_fields(editor) } else { off("nothing is refused") }}
             </div>
@@ -393,7 +400,7 @@ pub(super) fn fault(editor: Editor) -> AnyView {
     view! {
         <section class="panel" id="control-fault" on:focusin=focus(editor, control::FAULT)>
             <div class="policy-row">
-                <h3>"Fault"</h3>
+                <h2>"Fault"</h2>
                 <span class="grow">{said}</span>
                 <a class="button" href=inject>{icon(Icon::Bolt)} "Inject a fault"</a>
             </div>

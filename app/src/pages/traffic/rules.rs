@@ -28,7 +28,7 @@ pub(super) fn panel(editor: Editor) -> AnyView {
     view! {
         <section class="panel" id="control-match">
             <header class="panel-head">
-                <h3>"Match rules"</h3>
+                <h2>"Match rules"</h2>
                 <span class="hint grow">"first match wins"</span>
                 <button type="button" class="button ghost small" on:click=add>
                     {icon(Icon::Plus)} "Add rule"

@@ -44,7 +44,7 @@ pub(super) fn hosts(rows: Vec<HostRow>, open: Option<Editor>) -> AnyView {
     view! {
         <section class="panel routes">
             <header class="panel-head">
-                <h3>"Routes"</h3>
+                <h2>"Routes"</h2>
                 <span class="hint">{count}</span>
             </header>
             <select class="route-select" aria-label="Host" on:change=choose>
@@ -116,7 +116,7 @@ pub(super) fn revisions(editor: Editor) -> AnyView {
     view! {
         <section class="panel revisions">
             <header class="panel-head">
-                <h3>"Revisions"</h3>
+                <h2>"Revisions"</h2>
                 <span class="hint grow end">{host}</span>
             </header>
             <ol>{draft}{rows}{none}</ol>

@@ -38,7 +38,7 @@ pub(super) fn panel(editor: Editor) -> AnyView {
     view! {
         <section class="panel split" id="control-split" on:focusin=focus>
             <header class="panel-head">
-                <h3>"Split"</h3>
+                <h2>"Split"</h2>
                 <span class="hint grow">{name}</span>
                 {move || (count.get() == 2).then(|| presets(editor, rule))}
             </header>
@@ -126,6 +126,7 @@ fn bar(editor: Editor, rule: Memo<RuleForm>) -> AnyView {
             }
         })
     };
+    let handle = weight_field(editor, rule, 0, "Share of the first destination, percent");
     let name = move |at: usize| route::target_text(&target_at(rule, at)).to_owned();
     // Too narrow for its text.
     let (narrow_a, narrow_b) = (move || first() < 14, move || first() > 88);
@@ -144,7 +145,10 @@ fn bar(editor: Editor, rule: Memo<RuleForm>) -> AnyView {
                     </pattern>
                 </defs>
                 <rect class="part-a" x="0" y="20" height="26" rx="4" width=width></rect>
-                <rect class="part-b" x=width y="20" height="26" rx="4" width=rest fill="url(#hatch-svc)"></rect>
+                <rect
+                    class="part-b" x=width y="20" height="26" rx="4" width=rest
+                    fill="url(#hatch-svc)"
+                ></rect>
                 {mark}
                 <text class="on-a" x="10" y="37.5" class:gone=narrow_a>
                     {move || format!("{} {}%", name(0), first())}
@@ -153,7 +157,7 @@ fn bar(editor: Editor, rule: Memo<RuleForm>) -> AnyView {
                     {move || format!("{} {}%", name(1), 100 - first())}
                 </text>
             </svg>
-            {field::slider(weight_field(editor, rule, 0, "Share of the first destination, percent"), 0, 100)}
+            {field::slider(handle, 0, 100)}
         </div>
     }
     .into_any()
@@ -261,15 +265,24 @@ fn row(editor: Editor, rule: Memo<RuleForm>, at: usize, subset: String) -> AnyVi
                 <strong>{name}</strong>
                 <span class="hint">{text(|lane| Some(format!("{} up", lane.ready)))}</span>
             </th>
-            <td class="number"><s>{old}</s> " " <strong>{move || format::share(share())}</strong></td>
             <td class="number">
-                {move || rate.get().map_or_else(|| "–".into(), |rate| format::rate(rate * share()))}
+                <s>{old}</s>
+                " "
+                <strong>{move || format::share(share())}</strong>
+            </td>
+            <td class="number">
+                {move || match rate.get() {
+                    Some(rate) => format::rate(rate * share()),
+                    None => "–".into(),
+                }}
             </td>
             <td class="number">{text(|lane| Some(format::rate(lane.per_second)))}</td>
             <td class="number">{text(|lane| lane.observed.map(format::share))}</td>
             <td class=health(true)>{text(|lane| Some(format::share(lane.error_share)))}</td>
             <td class=health(false)>{text(|lane| lane.p95_ms.map(format::duration_ms))}</td>
-            <td class="number">{move || mark.get().map_or_else(|| "none".into_any(), breaker_mark)}</td>
+            <td class="number">
+                {move || mark.get().map_or_else(|| "none".into_any(), breaker_mark)}
+            </td>
         </tr>
     }
     .into_any()

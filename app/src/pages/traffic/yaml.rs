@@ -68,7 +68,8 @@ pub(super) fn panel(editor: Editor) -> AnyView {
                     match old {
                         Ok(old) => body(editor, whole, kind, old.zip(revision.get_untracked())),
                         Err(error) => {
-                            view! { <p class="notice tone-error">{error.to_string()}</p> }.into_any()
+                            let text = error.to_string();
+                            view! { <p class="notice tone-error">{text}</p> }.into_any()
                         }
                     }
                 })}
@@ -202,7 +203,9 @@ fn lines(editor: Editor, compared: Memo<Compared>, kind: RwSignal<Option<String>
         }
     };
     view! {
-        <div class="yaml-lines" role="group" aria-label="YAML" tabindex="0" on:click=click>{pieces}</div>
+        <div class="yaml-lines" role="group" aria-label="YAML" tabindex="0" on:click=click>
+            {pieces}
+        </div>
         <footer class="yaml-foot">
             <i class="focus-key" aria-hidden="true"></i>
             <span>"set by the control in focus"</span>
@@ -252,7 +255,10 @@ fn row(editor: Editor, line: &Line) -> AnyView {
         <div class=class data-line=number.map(|n| n.to_string())>
             <i aria-hidden="true">{number}</i>
             <b aria-hidden="true">{sign}</b>
-            <code>{name.map(|name| view! { <span class="sr">{name} " "</span> })}{words(line)}</code>
+            <code>
+                {name.map(|name| view! { <span class="sr">{name} " "</span> })}
+                {words(line)}
+            </code>
         </div>
     }
     .into_any()
