@@ -5,6 +5,7 @@
 //! name.
 
 pub mod error;
+pub mod istio;
 pub mod live;
 pub mod money;
 pub mod order;

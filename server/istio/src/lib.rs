@@ -3,4 +3,25 @@
 //! [`policy`] is all that the mesh knows of this package: plain data, compiled once per revision.
 //! Nothing here carries a request.
 
+mod compile;
+mod configuration;
+mod diff;
+mod finding;
+mod known;
 pub mod policy;
+mod re2;
+mod resource;
+mod revisions;
+mod schema;
+mod summary;
+mod validate;
+pub mod value;
+pub mod yaml;
+
+pub use configuration::{Applied, Configuration, NotFound, RESOURCES_MAX, Refused};
+pub use finding::{FINDINGS_MAX, code};
+pub use known::{Known, KnownService, Selected};
+pub use resource::{DEFAULT_NAMESPACE, EXPRESSIONS_MAX, ROOT_NAMESPACE, Resource};
+pub use revisions::{NoRevision, REVISIONS_MAX, Revision, Revisions};
+pub use schema::Kind;
+pub use validate::{RuleHits, never_matched};

@@ -1,0 +1,318 @@
+//! `DestinationRule` compiled: what holds for each service, and for each subset of it.
+//!
+//! A service takes the rules of the most specific host; what a `VirtualService` says about traffic
+//! policy, an extension, fills what no rule says.
+
+use super::{Context, duration, filled, float, labels, number, origin};
+use crate::{
+    policy::{
+        ConnectionPool, Destination, HashKey, HashTable, LoadBalancer, Origin, Outlier,
+        RetryBudget, Share, Subset, TrafficPolicy, Warmup,
+    },
+    resource::Resource,
+    schema::Kind,
+    value,
+    yaml::Node,
+};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+/// Label of the version, by which subsets are implied.
+const VERSION: &str = "version";
+
+/// The fields of a `TrafficPolicy` that are written. Each replaces the one above it whole.
+#[derive(Clone, Default)]
+struct Written {
+    balancer: Option<(LoadBalancer, Option<Warmup>)>,
+    pool: Option<ConnectionPool>,
+    outlier: Option<Outlier>,
+    budget: Option<RetryBudget>,
+}
+
+impl Written {
+    fn or(self, above: &Self) -> Self {
+        Self {
+            balancer: self.balancer.or_else(|| above.balancer.clone()),
+            pool: self.pool.or_else(|| above.pool.clone()),
+            outlier: self.outlier.or_else(|| above.outlier.clone()),
+            budget: self.budget.or(above.budget),
+        }
+    }
+
+    fn filled_in(self) -> TrafficPolicy {
+        let (load_balancer, warmup) = self.balancer.unwrap_or_default();
+        TrafficPolicy {
+            load_balancer,
+            warmup,
+            connection_pool: self.pool.unwrap_or_default(),
+            outlier: self.outlier,
+            retry_budget: self.budget,
+        }
+    }
+}
+
+pub(super) fn destinations(context: &Context<'_>) -> BTreeMap<Arc<str>, Destination> {
+    let services = context.services();
+    let one = |service: Arc<str>| destination(context, &service).map(|found| (service, found));
+    services.into_iter().filter_map(one).collect()
+}
+
+fn destination(context: &Context<'_>, service: &str) -> Option<Destination> {
+    let rules = rules(context, service);
+    let extensions = extensions(context, service);
+    let implied = implied_subsets(context, service);
+    let first = rules.first().or_else(|| extensions.first()).copied();
+    if first.is_none() && implied.is_empty() {
+        return None;
+    }
+    let port = context.known_service(service).map(|known| known.port);
+    let written = |rule: &&Resource| rule.spec().get("trafficPolicy").map(|p| policy(p, port));
+    // Several rules for one host are one: the first that says something wins.
+    let of_rules = rules.iter().find_map(&written).unwrap_or_default();
+    let of_extensions = extensions.iter().filter_map(&written);
+    let whole = of_extensions.fold(of_rules, |above, extension| above.or(&extension));
+    let mut subsets: Vec<Subset> = Vec::new();
+    for node in rules.iter().flat_map(|rule| rule.spec().list("subsets")) {
+        let Some(name) = node.str("name") else { continue };
+        if subsets.iter().any(|subset| &*subset.name == name) {
+            continue;
+        }
+        let own = node.get("trafficPolicy").map(|p| policy(p, port)).unwrap_or_default();
+        subsets.push(Subset {
+            name: name.into(),
+            labels: labels(node.get("labels")),
+            policy: own.or(&whole).filled_in(),
+        });
+    }
+    for name in implied {
+        if !subsets.iter().any(|subset| *subset.name == *name) {
+            let labels = vec![(VERSION.to_owned(), name.clone())];
+            let policy = whole.clone().filled_in();
+            subsets.push(Subset { name: name.into(), labels, policy });
+        }
+    }
+    let origin =
+        first.map(origin).unwrap_or_else(|| Origin { kind: "".into(), ..Origin::default() });
+    Some(Destination { origin, policy: whole.filled_in(), subsets })
+}
+
+/// The rules of the most specific host that is this service.
+pub(crate) fn rules<'a>(context: &Context<'a>, service: &str) -> Vec<&'a Resource> {
+    let mut best = 0;
+    let mut rules = Vec::new();
+    for rule in context.of(Kind::DestinationRule) {
+        let specificity =
+            rule.spec().str("host").map_or(0, |host| specificity(context, service, host));
+        if specificity > best {
+            best = specificity;
+            rules.clear();
+        }
+        if specificity == best && best > 0 {
+            rules.push(rule);
+        }
+    }
+    rules
+}
+
+/// 0 if the host is not this service, else more for a longer pattern, and most for a name.
+fn specificity(context: &Context<'_>, service: &str, host: &str) -> usize {
+    let host = host.to_ascii_lowercase();
+    match host.strip_prefix('*') {
+        None => match context.service(&host) {
+            Some(found) if **found == *service => usize::MAX,
+            _ => 0,
+        },
+        Some(suffix) => match context.names_of(service).any(|name| name.ends_with(suffix)) {
+            true => suffix.len() + 1,
+            false => 0,
+        },
+    }
+}
+
+/// `VirtualService`s for this service that say a traffic policy.
+fn extensions<'a>(context: &Context<'a>, service: &str) -> Vec<&'a Resource> {
+    let of_service = |resource: &&Resource| {
+        resource.spec().get("trafficPolicy").is_some()
+            && super::hosts(resource)
+                .any(|host| context.service(&host).is_some_and(|s| **s == *service))
+    };
+    context.of(Kind::VirtualService).filter(of_service).collect()
+}
+
+/// Whether a subset that no rule defines is there all the same: as the version of that name.
+pub(crate) fn implied_subset(context: &Context<'_>, service: &str, subset: &str) -> bool {
+    let instances = context.known_service(service).map_or(&[][..], |known| &known.instances);
+    instances.iter().any(|labels| labels.get(VERSION).is_some_and(|version| version == subset))
+}
+
+/// Subsets that routes name and instances have as their version. Istio would answer 503.
+fn implied_subsets(context: &Context<'_>, service: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    for resource in context.of(Kind::VirtualService) {
+        for node in resource.spec().list("http").iter().flat_map(super::destination_nodes) {
+            let here = node.str("host").and_then(|host| context.service(host));
+            let Some(subset) = node.str("subset") else { continue };
+            if here.is_some_and(|found| **found == *service)
+                && implied_subset(context, service, subset)
+                && !names.iter().any(|name| name == subset)
+            {
+                names.push(subset.to_owned());
+            }
+        }
+    }
+    names
+}
+
+/// A policy; settings of the service's port replace all of it, omitted ones by their defaults.
+fn policy(node: &Node, port: Option<u16>) -> Written {
+    let of_port = |settings: &&Node| {
+        let number = settings.get("port").and_then(|selector| number::<u16>(selector, "number"));
+        port.is_some() && number == port
+    };
+    match node.list("portLevelSettings").iter().find(of_port) {
+        Some(settings) => Written { budget: budget(node), ..written(settings) },
+        None => written(node),
+    }
+}
+
+fn written(node: &Node) -> Written {
+    Written {
+        balancer: node.get("loadBalancer").map(|node| (load_balancer(node), warmup(node))),
+        pool: node.get("connectionPool").map(connection_pool),
+        outlier: node.get("outlierDetection").map(outlier),
+        budget: budget(node),
+    }
+}
+
+fn load_balancer(node: &Node) -> LoadBalancer {
+    if let Some(hash) = node.get("consistentHash") {
+        let table = hash_table(hash);
+        return match hash_key(hash) {
+            Some(key) => LoadBalancer::ConsistentHash { key, table },
+            None => LoadBalancer::default(),
+        };
+    }
+    match node.str("simple") {
+        Some("ROUND_ROBIN") => LoadBalancer::RoundRobin,
+        Some("RANDOM") => LoadBalancer::Random,
+        _ => LoadBalancer::LeastRequest,
+    }
+}
+
+fn hash_key(node: &Node) -> Option<HashKey> {
+    if let Some(name) = node.str("httpHeaderName") {
+        return value::header_name(name).ok().map(HashKey::Header);
+    }
+    if let Some(cookie) = node.get("httpCookie") {
+        return Some(HashKey::Cookie {
+            name: cookie.str("name")?.to_owned(),
+            path: filled(cookie, "path"),
+            ttl: duration(cookie, "ttl"),
+        });
+    }
+    if let Some(name) = node.str("httpQueryParameterName") {
+        return Some(HashKey::Query(name.to_owned()));
+    }
+    let source = node.get("useSourceIp").and_then(Node::as_bool).unwrap_or(false);
+    source.then_some(HashKey::SourceIp)
+}
+
+fn hash_table(node: &Node) -> HashTable {
+    /// Envoy's table size unless said otherwise.
+    const MAGLEV_SIZE: u64 = 65_537;
+    /// Envoy's ring size unless said otherwise.
+    const RING_SIZE: u64 = 1_024;
+    if let Some(maglev) = node.get("maglev") {
+        let size = number(maglev, "tableSize").unwrap_or(MAGLEV_SIZE);
+        return HashTable::Maglev { size: next_prime(size) };
+    }
+    let ring = node.get("ringHash").and_then(|ring| number(ring, "minimumRingSize"));
+    let size = ring.or_else(|| number(node, "minimumRingSize"));
+    HashTable::Ring { minimum_size: size.unwrap_or(RING_SIZE) }
+}
+
+/// Maglev needs a prime number of slots; the table bounds it, so this is quick.
+fn next_prime(from: u64) -> u64 {
+    let is_prime =
+        |n: u64| n >= 2 && (2..).take_while(|d| d * d <= n).all(|d| !n.is_multiple_of(d));
+    (from..).find(|n| is_prime(*n)).unwrap_or(from)
+}
+
+fn warmup(node: &Node) -> Option<Warmup> {
+    /// Envoy's share at the beginning unless said otherwise, percent.
+    const MINIMUM_PERCENT: f64 = 10.0;
+    if let Some(warmup) = node.get("warmup") {
+        return Some(Warmup {
+            duration: duration(warmup, "duration")?,
+            minimum_percent: float(warmup, "minimumPercent").unwrap_or(MINIMUM_PERCENT),
+            aggression: float(warmup, "aggression").unwrap_or(1.0),
+        });
+    }
+    let duration = duration(node, "warmupDurationSecs")?;
+    Some(Warmup { duration, minimum_percent: MINIMUM_PERCENT, aggression: 1.0 })
+}
+
+/// A limit of the connection pool; 0 is Istio's way of not setting one.
+fn limit(node: Option<&Node>, key: &str) -> Option<u32> {
+    node.and_then(|node| number(node, key)).filter(|limit| *limit > 0)
+}
+
+fn connection_pool(node: &Node) -> ConnectionPool {
+    let (tcp, http) = (node.get("tcp"), node.get("http"));
+    ConnectionPool {
+        max_connections: limit(tcp, "maxConnections"),
+        connect_timeout: tcp.and_then(|tcp| duration(tcp, "connectTimeout")),
+        max_pending: limit(http, "http1MaxPendingRequests"),
+        max_requests: limit(http, "http2MaxRequests"),
+        max_retries: limit(http, "maxRetries"),
+        max_requests_per_connection: limit(http, "maxRequestsPerConnection"),
+        max_concurrent_streams: limit(http, "maxConcurrentStreams"),
+        idle_timeout: http.and_then(|http| duration(http, "idleTimeout")),
+    }
+}
+
+/// Envoy's defaults (`outlier_detection.proto`); a detector that is written as 0 is off.
+fn outlier(node: &Node) -> Outlier {
+    const CONSECUTIVE: u32 = 5;
+    const INTERVAL: Duration = Duration::from_secs(10);
+    const BASE_EJECTION: Duration = Duration::from_secs(30);
+    const MAX_EJECTION: Duration = Duration::from_secs(300);
+    const MAX_EJECTION_PERCENT: u32 = 10;
+    let deprecated = number::<u32>(node, "consecutiveErrors").filter(|errors| *errors > 0);
+    let base_ejection = duration(node, "baseEjectionTime").unwrap_or(BASE_EJECTION);
+    let split = node.get("splitExternalLocalOriginErrors").and_then(Node::as_bool);
+    let codes = node.list("outlierDetectionHttpErrorCodes").iter();
+    Outlier {
+        // The deprecated field takes the place of both detectors, as Istio converts it.
+        consecutive_5xx: number(node, "consecutive5xxErrors").unwrap_or(if deprecated.is_some() {
+            0
+        } else {
+            CONSECUTIVE
+        }),
+        consecutive_gateway: number(node, "consecutiveGatewayErrors").or(deprecated).unwrap_or(0),
+        split_local_origin: split.unwrap_or(false),
+        consecutive_local_origin: number(node, "consecutiveLocalOriginFailures")
+            .unwrap_or(if split == Some(true) { CONSECUTIVE } else { 0 }),
+        interval: duration(node, "interval").unwrap_or(INTERVAL),
+        base_ejection,
+        max_ejection: MAX_EJECTION.max(base_ejection),
+        // 0 is Istio's way of not setting it.
+        max_ejection_percent: number(node, "maxEjectionPercent")
+            .filter(|percent| *percent > 0)
+            .unwrap_or(MAX_EJECTION_PERCENT),
+        min_health_percent: number(node, "minHealthPercent").unwrap_or(0),
+        http_error_codes: codes
+            .filter_map(|code| code.as_number().and_then(|code| code.parse().ok()))
+            .collect(),
+    }
+}
+
+fn budget(node: &Node) -> Option<RetryBudget> {
+    let node = node.get("retryBudget")?;
+    let default = RetryBudget::default();
+    let percent = node.get("percent").and_then(Node::as_number);
+    let share: Option<Share> = percent.and_then(|number| value::percent(number).ok());
+    Some(RetryBudget {
+        share: share.unwrap_or(default.share),
+        min_concurrency: number(node, "minRetryConcurrency").unwrap_or(default.min_concurrency),
+    })
+}

@@ -1,0 +1,277 @@
+//! Resources as the policy of the data plane: names resolved, defaults of Istio filled in.
+//!
+//! Takes resources that passed validation; what is missing or malformed is left out, never guessed.
+
+mod delegate;
+mod destination;
+mod matching;
+mod route;
+mod security;
+mod telemetry;
+
+pub(crate) use delegate::{DelegateError, delegate_of};
+pub(crate) use destination::{implied_subset, rules};
+pub(crate) use matching::{PSEUDO_HEADERS, covers, matches};
+pub(crate) use route::unit_length;
+pub(crate) use security::{Patch, rate_limit_patches, selector};
+pub(crate) use telemetry::meant;
+
+use crate::{
+    known::{Known, KnownService, is_exported},
+    policy::{External, Origin, Policy, VirtualHost},
+    resource::Resource,
+    schema::Kind,
+    value,
+    yaml::Node,
+};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+/// What compilation of every kind needs.
+pub(crate) struct Context<'a> {
+    pub(crate) known: &'a Known,
+    pub(crate) resources: &'a [Arc<Resource>],
+    names: BTreeMap<Arc<str>, Arc<str>>,
+}
+
+impl<'a> Context<'a> {
+    pub(crate) fn new(known: &'a Known, resources: &'a [Arc<Resource>]) -> Self {
+        let mut names: BTreeMap<Arc<str>, Arc<str>> = BTreeMap::new();
+        for service in &known.services {
+            let canonical: Arc<str> = service.name.as_str().into();
+            for name in service.all_names() {
+                names.entry(name.into()).or_insert_with(|| Arc::clone(&canonical));
+            }
+        }
+        let mut context = Self { known, resources, names };
+        let hosts: Vec<Arc<str>> =
+            context.of(Kind::ServiceEntry).flat_map(exact_hosts).map(Into::into).collect();
+        for host in hosts {
+            context.names.entry(Arc::clone(&host)).or_insert(host);
+        }
+        context
+    }
+
+    /// The resources of a kind that are seen here, in the order of their names.
+    pub(crate) fn of(&self, kind: Kind) -> impl Iterator<Item = &'a Resource> + use<'a> {
+        let of_kind = self.resources.iter().filter(move |resource| resource.kind() == kind);
+        of_kind.map(Arc::as_ref).filter(|resource| {
+            is_exported(&resource.key().namespace, resource.spec().texts("exportTo"))
+        })
+    }
+
+    /// The service behind a host, if there is one.
+    pub(crate) fn service(&self, host: &str) -> Option<&Arc<str>> {
+        self.names.get(host.to_ascii_lowercase().as_str())
+    }
+
+    /// The service behind a host, or the host itself.
+    pub(crate) fn resolve(&self, host: &str) -> Arc<str> {
+        self.service(host).map_or_else(|| host.to_ascii_lowercase().into(), Arc::clone)
+    }
+
+    pub(crate) fn known_service(&self, name: &str) -> Option<&'a KnownService> {
+        self.known.services.iter().find(|service| service.name == name)
+    }
+
+    /// Every name that a host may have been meant to be.
+    pub(crate) fn all_names(&self) -> impl Iterator<Item = &str> {
+        self.names.keys().map(AsRef::as_ref)
+    }
+
+    /// The services of the registry and those of service entries.
+    pub(crate) fn services(&self) -> Vec<Arc<str>> {
+        let mut services: Vec<_> = self.names.values().cloned().collect();
+        services.sort();
+        services.dedup();
+        services
+    }
+
+    /// Every name of one service.
+    pub(crate) fn names_of(&self, service: &str) -> impl Iterator<Item = &str> {
+        let of_service = self.names.iter().filter(move |(_, named)| ***named == *service);
+        of_service.map(|(name, _)| name.as_ref())
+    }
+}
+
+/// The lower-case hosts of a resource that are names, not patterns.
+fn exact_hosts(resource: &Resource) -> impl Iterator<Item = String> {
+    let hosts = resource.spec().texts("hosts");
+    hosts.filter(|host| !host.starts_with('*')).map(str::to_ascii_lowercase)
+}
+
+/// Compiles everything.
+pub(crate) fn policy(known: &Known, resources: &[Arc<Resource>], revision: u64) -> Policy {
+    let context = Context::new(known, resources);
+    Policy {
+        revision,
+        virtual_hosts: virtual_hosts(&context),
+        destinations: destination::destinations(&context),
+        workloads: security::workloads(&context),
+        external: external(&context),
+        telemetry: telemetry::telemetry(&context),
+        names: context.names,
+    }
+}
+
+pub(crate) fn origin(resource: &Resource) -> Origin {
+    let key = resource.key();
+    Origin {
+        kind: key.kind.as_str().into(),
+        namespace: key.namespace.as_str().into(),
+        name: key.name.as_str().into(),
+    }
+}
+
+fn virtual_hosts(context: &Context<'_>) -> Vec<VirtualHost> {
+    let compiled = context.of(Kind::VirtualService).filter_map(|resource| {
+        let hosts: Vec<Arc<str>> = hosts(resource).map(Into::into).collect();
+        // One without hosts is a delegate: it is merged where it is named.
+        (!hosts.is_empty()).then(|| VirtualHost {
+            origin: origin(resource),
+            hosts,
+            in_mesh: in_mesh(resource.spec()),
+            at_ingress: at_ingress(context, resource),
+            routes: route::routes(context, resource),
+        })
+    });
+    compiled.collect()
+}
+
+/// The lower-case hosts of a resource as written.
+pub(crate) fn hosts(resource: &Resource) -> impl Iterator<Item = String> {
+    resource.spec().texts("hosts").map(str::to_ascii_lowercase)
+}
+
+/// Whether a `VirtualService` holds for calls between services.
+pub(crate) fn in_mesh(spec: &Node) -> bool {
+    let mut gateways = spec.texts("gateways").peekable();
+    gateways.peek().is_none() || gateways.any(|gateway| gateway == "mesh")
+}
+
+fn at_ingress(context: &Context<'_>, resource: &Resource) -> bool {
+    let exposes = |gateway: &str| match find_gateway(context, resource, gateway) {
+        Some(FoundGateway::BuiltIn) => true,
+        Some(FoundGateway::Resource(gateway)) => hosts(resource).any(|host| {
+            let servers = gateway.spec().list("servers").iter();
+            servers.flat_map(|server| server.texts("hosts")).any(|pattern| {
+                let pattern = pattern.rsplit('/').next().unwrap_or(pattern);
+                overlap(&pattern.to_ascii_lowercase(), &host)
+            })
+        }),
+        None => false,
+    };
+    resource.spec().texts("gateways").any(|gateway| gateway != "mesh" && exposes(gateway))
+}
+
+/// A gateway that a `VirtualService` names.
+pub(crate) enum FoundGateway<'a> {
+    /// There without a resource.
+    BuiltIn,
+    /// This resource.
+    Resource(&'a Resource),
+}
+
+/// The gateway of that name, seen from a resource.
+pub(crate) fn find_gateway<'a>(
+    context: &Context<'a>,
+    from: &Resource,
+    gateway: &str,
+) -> Option<FoundGateway<'a>> {
+    let own = from.key().namespace.as_str();
+    let (namespace, name) = match gateway.split_once('/') {
+        Some((".", name)) => (own, name),
+        Some((namespace, name)) => (namespace, name),
+        None => (own, gateway),
+    };
+    let matching =
+        |resource: &&Resource| resource.key().name == name && resource.key().namespace == namespace;
+    let found = context.of(Kind::Gateway).find(matching).map(FoundGateway::Resource);
+    found.or_else(|| {
+        let built_in = context.known.gateways.iter().any(|known| known == name);
+        built_in.then_some(FoundGateway::BuiltIn)
+    })
+}
+
+/// Whether two host patterns have a host in common.
+pub(crate) fn overlap(a: &str, b: &str) -> bool {
+    match (a.strip_prefix('*'), b.strip_prefix('*')) {
+        (None, None) => a == b,
+        (Some(suffix), None) => b.ends_with(suffix),
+        (None, Some(suffix)) => a.ends_with(suffix),
+        (Some(a), Some(b)) => a.ends_with(b) || b.ends_with(a),
+    }
+}
+
+fn external(context: &Context<'_>) -> BTreeMap<Arc<str>, External> {
+    let mut external = BTreeMap::new();
+    for resource in context.of(Kind::ServiceEntry) {
+        let spec = resource.spec();
+        for host in exact_hosts(resource) {
+            let service = context.resolve(&host);
+            external.entry(service).or_insert_with(|| External {
+                origin: origin(resource),
+                mesh_external: spec.str("location") != Some("MESH_INTERNAL"),
+                endpoints: endpoints(spec, &host),
+            });
+        }
+    }
+    external
+}
+
+/// Every address with its port: the endpoint's own for the named port, else the target port, else
+/// the port. Without endpoints the host is its own address.
+fn endpoints(spec: &Node, host: &str) -> Vec<String> {
+    let ports = spec.list("ports");
+    let with_port = |address: &str, endpoint: Option<&Node>| -> Vec<String> {
+        let one = |port: &Node| {
+            let name = port.str("name").unwrap_or_default();
+            let own = endpoint.and_then(|node| node.path(&["ports", name]));
+            let number = own.or_else(|| port.get("targetPort")).or_else(|| port.get("number"));
+            number.and_then(Node::as_number).map(|number| format!("{address}:{number}"))
+        };
+        let found: Vec<_> = ports.iter().filter_map(one).collect();
+        if found.is_empty() { vec![address.to_owned()] } else { found }
+    };
+    let written = spec.list("endpoints").iter().filter_map(|endpoint| {
+        endpoint.str("address").map(|address| with_port(address, Some(endpoint)))
+    });
+    let written: Vec<_> = written.flatten().collect();
+    if written.is_empty() { with_port(host, None) } else { written }
+}
+
+/// A duration field.
+pub(crate) fn duration(node: &Node, key: &str) -> Option<Duration> {
+    node.str(key).and_then(|text| value::duration(text).ok())
+}
+
+/// A whole number field that fits.
+pub(crate) fn number<T: TryFrom<i64>>(node: &Node, key: &str) -> Option<T> {
+    let number = node.get(key)?.as_number()?.parse::<i64>().ok()?;
+    T::try_from(number).ok()
+}
+
+/// A number field.
+fn float(node: &Node, key: &str) -> Option<f64> {
+    node.get(key)?.as_number()?.parse().ok()
+}
+
+/// A text field that is not empty.
+fn filled(node: &Node, key: &str) -> Option<String> {
+    node.str(key).filter(|text| !text.is_empty()).map(ToOwned::to_owned)
+}
+
+/// A mapping of texts.
+pub(crate) fn labels(node: Option<&Node>) -> Vec<(String, String)> {
+    let entries = node.map_or(&[][..], Node::entries).iter();
+    let pair = |entry: &crate::yaml::Entry| {
+        entry.value.as_str().map(|value| (entry.key.clone(), value.to_owned()))
+    };
+    entries.filter_map(pair).collect()
+}
+
+/// Every `Destination` of a rule: of its routes and of its mirrors.
+pub(crate) fn destination_nodes(route: &Node) -> impl Iterator<Item = &Node> {
+    let routes = route.list("route").iter().filter_map(|node| node.get("destination"));
+    let mirrors = route.list("mirrors").iter().filter_map(|node| node.get("destination"));
+    routes.chain(route.get("mirror")).chain(mirrors)
+}

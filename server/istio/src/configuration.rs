@@ -1,0 +1,237 @@
+//! The resources in force, as one immutable set; applying and deleting make another one.
+//!
+//! Nothing half done can be seen: an apply that is refused leaves no trace, and one that is accepted
+//! is a new value beside the old.
+
+use crate::{
+    compile,
+    finding::{Spot, code, sorted},
+    known::Known,
+    policy::Policy,
+    resource::{DEFAULT_NAMESPACE, Document, Resource, read},
+    schema::Kind,
+    validate,
+    value::{Complaint, closest},
+};
+use contract::istio::{
+    ApplyReport, Change, Finding, Position, ResourceKey, ResourceReport, Severity,
+};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// Most resources at once. Every apply looks at all of them.
+pub const RESOURCES_MAX: usize = 500;
+
+/// An immutable set of resources. Cheap to clone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Configuration {
+    resources: Arc<BTreeMap<ResourceKey, Arc<Resource>>>,
+}
+
+/// What an accepted apply made.
+#[derive(Clone, Debug)]
+pub struct Applied {
+    /// The new set.
+    pub configuration: Configuration,
+    /// What became of each resource and field; findings are warnings and notes.
+    pub report: ApplyReport,
+}
+
+/// Why an apply was refused. Nothing has changed.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("refused: {}", first_message(.report))]
+pub struct Refused {
+    /// At least one finding is an error.
+    pub report: ApplyReport,
+}
+
+fn first_message(report: &ApplyReport) -> &str {
+    report.findings.first().map_or("", |finding| &finding.message)
+}
+
+/// There is no resource of that name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no {kind} {name}{}", did_you_mean(.meant))]
+pub struct NotFound {
+    /// Of which kind.
+    pub kind: &'static str,
+    /// The name that was asked for.
+    pub name: String,
+    /// A name there is, if one is near.
+    pub meant: Option<String>,
+}
+
+fn did_you_mean(meant: &Option<String>) -> String {
+    meant.as_ref().map(|name| format!("; did you mean {name}?")).unwrap_or_default()
+}
+
+impl Configuration {
+    /// A set made of resources that were in force before.
+    pub(crate) fn of(resources: BTreeMap<ResourceKey, Arc<Resource>>) -> Self {
+        Self { resources: Arc::new(resources) }
+    }
+
+    /// Every resource, by kind, namespace and name.
+    pub fn resources(&self) -> impl Iterator<Item = &Arc<Resource>> {
+        self.resources.values()
+    }
+
+    pub(crate) fn by_key(&self) -> &BTreeMap<ResourceKey, Arc<Resource>> {
+        &self.resources
+    }
+
+    /// The resources of a text in addition to these, or in the place of those of the same name.
+    ///
+    /// # Errors
+    /// Anything that Istio would refuse, or that would be wrong to ignore; all of it is reported.
+    pub fn apply(&self, text: &str, known: &Known) -> Result<Applied, Refused> {
+        let documents = read(text).map_err(|finding| Refused {
+            report: ApplyReport { resources: Vec::new(), findings: vec![*finding] },
+        })?;
+        let mut batch = Batch::default();
+        for document in documents {
+            batch.take(document, self);
+        }
+        let mut next = (*self.resources).clone();
+        next.extend(batch.resources.iter().map(|(key, r)| (key.clone(), Arc::clone(r))));
+        if next.len() > RESOURCES_MAX {
+            let message = format!("{} resources; {RESOURCES_MAX} are the limit.", next.len());
+            let complaint = Complaint::new(message, "Delete some first.");
+            let spot = Spot { at: Position { line: 1, column: 1 }, ..Spot::default() };
+            batch.findings.push(spot.error(code::BOUND, complaint));
+        }
+        // What does not fit its table is not looked at further.
+        let broken = batch.findings.iter().any(|finding| finding.severity == Severity::Error);
+        if !broken {
+            let all: Vec<_> = next.values().cloned().collect();
+            let of_batch = |finding: &Finding| {
+                let key = finding.resource.as_ref();
+                key.is_some_and(|key| batch.resources.contains_key(key))
+            };
+            let findings = validate::findings(known, &all);
+            batch.findings.extend(findings.into_iter().filter(of_batch));
+        }
+        let findings = sorted(batch.findings);
+        let refused = findings.iter().any(|finding| finding.severity == Severity::Error);
+        let report = ApplyReport { resources: batch.reports, findings };
+        if refused {
+            return Err(Refused { report });
+        }
+        for resource in batch.resources.values() {
+            next.insert(resource.key().clone(), Arc::new(resource.settled()));
+        }
+        Ok(Applied { configuration: Self::of(next), report })
+    }
+
+    /// The set without one resource. `name` may have its namespace before a slash.
+    ///
+    /// # Errors
+    /// No such resource.
+    pub fn delete(&self, kind: Kind, name: &str) -> Result<(Self, ResourceKey), NotFound> {
+        let found = self.get(kind, Some(name))?;
+        let key = found.first().map(|resource| resource.key().clone()).unwrap_or_default();
+        let mut next = (*self.resources).clone();
+        next.remove(&key);
+        Ok((Self::of(next), key))
+    }
+
+    /// The resources of a kind, or one of them. A name without namespace is looked for in `default`
+    /// first, then everywhere.
+    ///
+    /// # Errors
+    /// A name was given, and there is no resource of it.
+    pub fn get(&self, kind: Kind, name: Option<&str>) -> Result<Vec<&Arc<Resource>>, NotFound> {
+        let of_kind = || self.resources.values().filter(move |resource| resource.kind() == kind);
+        let Some(asked) = name else {
+            return Ok(of_kind().collect());
+        };
+        let (namespace, name) = match asked.split_once('/') {
+            Some((namespace, name)) => (Some(namespace), name),
+            None => (None, asked),
+        };
+        let is = |resource: &&Arc<Resource>, namespace: Option<&str>| {
+            let key = resource.key();
+            key.name == name && namespace.is_none_or(|namespace| key.namespace == namespace)
+        };
+        let first = namespace.unwrap_or(DEFAULT_NAMESPACE);
+        let found = of_kind()
+            .find(|resource| is(resource, Some(first)))
+            .or_else(|| of_kind().find(|resource| is(resource, namespace)));
+        found.map(|resource| vec![resource]).ok_or_else(|| NotFound {
+            kind: kind.name(),
+            name: asked.to_owned(),
+            meant: closest(name, of_kind().map(|resource| resource.key().name.as_str()))
+                .map(ToOwned::to_owned),
+        })
+    }
+
+    /// What the data plane reads.
+    #[must_use]
+    pub fn compile(&self, known: &Known, revision: u64) -> Policy {
+        let all: Vec<_> = self.resources.values().cloned().collect();
+        compile::policy(known, &all, revision)
+    }
+
+    /// What validation has to say about all of it, the worst first. Places are those of
+    /// [`Configuration::print`] of each resource by itself.
+    #[must_use]
+    pub fn findings(&self, known: &Known) -> Vec<Finding> {
+        let all: Vec<_> = self.resources.values().cloned().collect();
+        sorted(validate::findings(known, &all))
+    }
+
+    /// All of it as one text.
+    #[must_use]
+    pub fn print(&self) -> String {
+        let documents: Vec<_> = self.resources.values().map(|r| r.print()).collect();
+        documents.join("---\n")
+    }
+}
+
+/// The documents of one apply.
+#[derive(Default)]
+struct Batch {
+    resources: BTreeMap<ResourceKey, Arc<Resource>>,
+    reports: Vec<ResourceReport>,
+    findings: Vec<Finding>,
+}
+
+impl Batch {
+    fn take(&mut self, document: Result<Document, Box<Finding>>, before: &Configuration) {
+        match document {
+            Err(finding) => self.findings.push(*finding),
+            Ok(Document::NotOurs(resource, at)) => self.reports.push(ResourceReport {
+                resource,
+                at,
+                change: Change::NotOurs,
+                fields: Vec::new(),
+            }),
+            Ok(Document::Ours(resource, report)) => {
+                let key = resource.key().clone();
+                let at = resource.root().at;
+                self.findings.extend(report.findings);
+                let change = match before.resources.get(&key) {
+                    None => Change::Created,
+                    Some(old) if **old == resource => Change::Unchanged,
+                    Some(_) => Change::Configured,
+                };
+                self.reports.push(ResourceReport {
+                    resource: key.clone(),
+                    at,
+                    change,
+                    fields: report.fates,
+                });
+                if let Some(first) = self.resources.get(&key) {
+                    let lines = (first.root().at.line, at.line);
+                    let message = format!(
+                        "{key} stands twice in this text: on line {} and on line {}.",
+                        lines.0, lines.1
+                    );
+                    let complaint = Complaint::new(message, "Keep one of them.");
+                    let finding = resource.spot("", at).error(code::DUPLICATE_RESOURCE, complaint);
+                    self.findings.push(finding);
+                }
+                self.resources.insert(key, Arc::new(resource));
+            }
+        }
+    }
+}

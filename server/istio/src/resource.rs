@@ -1,0 +1,226 @@
+//! One Istio resource, and how texts are taken apart into resources.
+//!
+//! A resource is its YAML tree in conventional order; nothing of it is lost. Whether it makes sense
+//! beside others is not decided here.
+
+use crate::{
+    finding::{Spot, code},
+    schema::{self, KINDS, Kind, KindInfo, Report},
+    value::{Complaint, closest},
+    yaml::{self, Data, Node, Position, shorten},
+};
+use contract::istio::{Finding, ResourceKey, Severity};
+
+/// The namespace of a resource that names none.
+pub const DEFAULT_NAMESPACE: &str = "default";
+/// The namespace whose resources hold for the whole mesh.
+pub const ROOT_NAMESPACE: &str = "istio-system";
+
+/// Most regular expressions of one text: compiling one may take some milliseconds.
+pub const EXPRESSIONS_MAX: usize = 1_000;
+
+/// One resource of a kind of ours. Equality is of content, not of place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resource {
+    key: ResourceKey,
+    kind: Kind,
+    root: Node,
+}
+
+/// A document of a text.
+pub(crate) enum Document {
+    /// A resource, possibly with errors in its report.
+    Ours(Resource, Report),
+    /// Something else, left alone.
+    NotOurs(ResourceKey, Position),
+}
+
+impl Resource {
+    /// What it is known by.
+    #[must_use]
+    pub fn key(&self) -> &ResourceKey {
+        &self.key
+    }
+
+    /// Its kind.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// All of it.
+    #[must_use]
+    pub fn root(&self) -> &Node {
+        &self.root
+    }
+
+    /// Its `spec`; null if there is none.
+    #[must_use]
+    pub fn spec(&self) -> &Node {
+        static NONE: Node = Node { at: Position { line: 0, column: 0 }, data: Data::Null };
+        self.root.get("spec").unwrap_or(&NONE)
+    }
+
+    /// Its YAML, in conventional order.
+    #[must_use]
+    pub fn print(&self) -> String {
+        yaml::write(&self.root).0
+    }
+
+    /// YAML that a real Istio takes: without extensions, and with the resources that say in Istio's
+    /// terms what they say. The same as [`Resource::print`] where there are none.
+    #[must_use]
+    pub fn print_for_istio(&self) -> String {
+        crate::validate::for_istio(self).join("---\n")
+    }
+
+    /// The same with every position as in [`Resource::print`].
+    #[must_use]
+    pub(crate) fn settled(&self) -> Self {
+        Self { root: yaml::write(&self.root).1, ..self.clone() }
+    }
+
+    /// A field of its `spec`, for a finding.
+    pub(crate) fn spot(&self, path: impl Into<String>, at: Position) -> Spot {
+        Spot { resource: Some(self.key.clone()), path: path.into(), at }
+    }
+}
+
+/// The documents of a text, lists unpacked.
+pub(crate) fn read(text: &str) -> Result<Vec<Result<Document, Box<Finding>>>, Box<Finding>> {
+    let mut documents = Vec::new();
+    // In the order of the text: what a list holds comes before what follows it.
+    let mut rest: Vec<Node> = yaml::read(text).map_err(|error| Box::new(error.into()))?;
+    let mut expressions = 0;
+    rest.iter().for_each(|node| count_expressions(node, &mut expressions));
+    if expressions > EXPRESSIONS_MAX {
+        let spot = Spot { at: Position { line: 1, column: 1 }, ..Spot::default() };
+        let message = format!("{expressions} expressions in one text.");
+        let advice = format!("Apply at most {EXPRESSIONS_MAX} at once; each is compiled.");
+        return Err(Box::new(spot.error(code::BOUND, Complaint { message, advice })));
+    }
+    rest.reverse();
+    while let Some(node) = rest.pop() {
+        match list_items(&node) {
+            Some(items) => rest.extend(items.iter().rev().cloned()),
+            None => documents.push(document(node)),
+        }
+    }
+    Ok(documents)
+}
+
+/// Depth is bounded by the reader.
+fn count_expressions(node: &Node, expressions: &mut usize) {
+    for entry in node.entries() {
+        let is_expression = entry.key == "regex" || entry.key == "uriRegexRewrite";
+        *expressions += usize::from(is_expression);
+        count_expressions(&entry.value, expressions);
+    }
+    node.items().iter().for_each(|item| count_expressions(item, expressions));
+}
+
+/// The items of a Kubernetes `List`, or of a list of one kind.
+fn list_items(node: &Node) -> Option<&[Node]> {
+    let kind = node.str("kind")?;
+    let is_list = kind == "List" || kind.strip_suffix("List").is_some_and(is_ours);
+    let items = node.get("items").filter(|items| matches!(items.data, Data::List(_)))?;
+    is_list.then_some(items.items())
+}
+
+fn is_ours(kind: &str) -> bool {
+    KINDS.iter().any(|info| info.name == kind)
+}
+
+fn document(node: Node) -> Result<Document, Box<Finding>> {
+    let not_a_resource = |at, message: &str, advice: &str| {
+        let spot = Spot { at, ..Spot::default() };
+        Box::new(spot.error(code::NOT_A_RESOURCE, Complaint::new(message, advice)))
+    };
+    if !matches!(node.data, Data::Map(_)) {
+        let message = format!("A resource is a mapping, not {}.", node.describe());
+        return Err(not_a_resource(node.at, &message, "Begin with apiVersion: and kind:."));
+    }
+    let Some(kind) = node.str("kind") else {
+        return Err(not_a_resource(
+            node.at,
+            "This mapping has no kind, so it is no Kubernetes resource.",
+            "Add kind: and apiVersion:.",
+        ));
+    };
+    let Some(version) = node.str("apiVersion") else {
+        return Err(not_a_resource(
+            node.at,
+            "This resource has no apiVersion.",
+            "Add it, such as networking.istio.io/v1.",
+        ));
+    };
+    let (group, version) = version.rsplit_once('/').unwrap_or(("", version));
+    let of_istio = group.ends_with("istio.io");
+    let Some(info) = KINDS.iter().find(|info| info.name == kind) else {
+        return match closest(kind, KINDS.iter().map(|info| info.name)) {
+            Some(meant) if of_istio && meant.eq_ignore_ascii_case(kind) => Err(not_a_resource(
+                node.entry("kind").map_or(node.at, |entry| entry.value.at),
+                &format!("Istio has no kind \"{}\".", shorten(kind)),
+                &format!("Did you mean {meant}?"),
+            )),
+            _ => Ok(foreign(&node, kind)),
+        };
+    };
+    if !of_istio {
+        return Ok(foreign(&node, kind));
+    }
+    ours(node.clone(), info, group, version)
+}
+
+fn foreign(node: &Node, kind: &str) -> Document {
+    Document::NotOurs(key(node, kind), node.at)
+}
+
+fn key(node: &Node, kind: &str) -> ResourceKey {
+    let metadata = |field: &str| node.path(&["metadata", field]).and_then(Node::as_str);
+    ResourceKey {
+        kind: kind.to_owned(),
+        namespace: metadata("namespace").unwrap_or(DEFAULT_NAMESPACE).to_owned(),
+        name: metadata("name").unwrap_or_default().to_owned(),
+    }
+}
+
+fn ours(
+    node: Node,
+    info: &'static KindInfo,
+    group: &str,
+    version: &str,
+) -> Result<Document, Box<Finding>> {
+    let key = key(&node, info.name);
+    let mut report = schema::check(info.kind, &key, &node);
+    let mut root = schema::order(info.kind, node);
+    let at = root.entry("apiVersion").map_or(root.at, |entry| entry.value.at);
+    let spot = Spot { resource: Some(key.clone()), path: "apiVersion".to_owned(), at };
+    let preferred = format!("{}/{}", info.group, info.versions[0]);
+    if group != info.group {
+        report.findings.push(Finding {
+            correct_form: Some(format!("apiVersion: {preferred}\nkind: {}\n", info.name)),
+            ..spot.says(
+                Severity::Warning,
+                code::API_GROUP,
+                format!("{group} has no {}; Istio would refuse it.", info.name),
+                format!("Write apiVersion: {preferred}. It is read as that here."),
+            )
+        });
+        if let Data::Map(entries) = &mut root.data {
+            let version = entries.iter_mut().find(|entry| entry.key == "apiVersion");
+            if let Some(version) = version {
+                version.value.data = Data::Text(preferred);
+            }
+        }
+    } else if !info.versions.contains(&version) {
+        return Err(Box::new(spot.error(
+            code::API_VERSION,
+            Complaint::new(
+                format!("{} has no version {} of {group}.", info.name, shorten(version)),
+                format!("Use {}.", info.versions.join(", ")),
+            ),
+        )));
+    }
+    Ok(Document::Ours(Resource { key, kind: info.kind, root }, report))
+}

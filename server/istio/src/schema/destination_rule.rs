@@ -1,0 +1,218 @@
+//! `DestinationRule` (networking.istio.io, `destination_rule.proto`).
+//!
+//! Tables only.
+
+use super::{
+    COUNT, DURATION, LABELS, NAME, Object, PORT, SELECTOR, TEXT, Treatment, Type, UINT32, checks,
+    deprecated, excludes, field, ignored, needs, object, one_of, read,
+};
+
+const NO_TLS: &str =
+    "calls do not leave the process, so there is no transport to encrypt; the page says so";
+const NO_TCP: &str = "calls are HTTP requests within the process, without sockets of their own";
+const ONE_LOCALITY: &str = "every instance is in the same locality";
+const CONCURRENT: &str = "concurrent requests; each call within the process is a connection";
+
+pub(super) static DESTINATION_RULE: Object = object(
+    "DestinationRule",
+    &[
+        field("host", Type::Text(checks::host)).required(),
+        field("trafficPolicy", Type::Object(&TRAFFIC_POLICY)),
+        field("subsets", Type::List(&Type::Object(&SUBSET))),
+        field("exportTo", Type::List(&Type::Text(checks::export_to))),
+        ignored("workloadSelector", Type::Object(&SELECTOR), "the rule holds for every caller"),
+    ],
+    &[],
+);
+
+static SUBSET: Object = object(
+    "Subset",
+    &[
+        field("name", Type::Text(checks::label)).required(),
+        field("labels", LABELS),
+        field("trafficPolicy", Type::Object(&TRAFFIC_POLICY)),
+    ],
+    &[],
+);
+
+macro_rules! policy_fields {
+    ($($more:expr),*) => {
+        &[
+            field("loadBalancer", Type::Object(&LOAD_BALANCER)),
+            field("connectionPool", Type::Object(&CONNECTION_POOL)),
+            field("outlierDetection", Type::Object(&OUTLIER_DETECTION)),
+            ignored("tls", Type::Any, NO_TLS),
+            $($more),*
+        ]
+    };
+}
+
+pub(super) static TRAFFIC_POLICY: Object = object(
+    "TrafficPolicy",
+    policy_fields!(
+        field("portLevelSettings", Type::List(&Type::Object(&PORT_POLICY))),
+        ignored("tunnel", Type::Any, NO_TCP),
+        ignored("proxyProtocol", Type::Any, NO_TCP),
+        field("retryBudget", Type::Object(&RETRY_BUDGET))
+    ),
+    &[needs(
+        &[
+            "loadBalancer",
+            "connectionPool",
+            "outlierDetection",
+            "tls",
+            "portLevelSettings",
+            "tunnel",
+            "proxyProtocol",
+            "retryBudget",
+        ],
+        "a traffic policy must say something",
+    )],
+);
+
+static PORT_POLICY: Object = object(
+    "PortTrafficPolicy",
+    policy_fields!(field("port", Type::Object(&PORT_SELECTOR)).required()),
+    &[],
+);
+
+static PORT_SELECTOR: Object = object("PortSelector", &[field("number", PORT).required()], &[]);
+
+static LOAD_BALANCER: Object = object(
+    "LoadBalancerSettings",
+    &[
+        field("simple", SIMPLE),
+        field("consistentHash", Type::Object(&CONSISTENT_HASH)),
+        ignored("localityLbSetting", Type::Any, ONE_LOCALITY),
+        ignored("zoneAwareLbSetting", Type::Any, ONE_LOCALITY),
+        deprecated("warmupDurationSecs", DURATION, "warmup: {duration: 30s}"),
+        field("warmup", Type::Object(&WARMUP)),
+    ],
+    &[
+        excludes(&["simple", "consistentHash"], "one service has one way of balancing"),
+        excludes(&["warmup", "warmupDurationSecs"], "warmup replaces warmupDurationSecs"),
+    ],
+);
+
+const SIMPLE: Type = Type::Choice(&[
+    ("UNSPECIFIED", Treatment::Read("LEAST_REQUEST, Istio's default")),
+    ("ROUND_ROBIN", Treatment::InForce),
+    ("LEAST_REQUEST", Treatment::InForce),
+    ("RANDOM", Treatment::InForce),
+    ("LEAST_CONN", Treatment::Deprecated("LEAST_REQUEST")),
+    (
+        "PASSTHROUGH",
+        Treatment::Ignored("no caller knows an instance's address; LEAST_REQUEST is used"),
+    ),
+]);
+
+static CONSISTENT_HASH: Object = object(
+    "ConsistentHashLB",
+    &[
+        field("httpHeaderName", Type::Text(checks::header_name)),
+        field("httpCookie", Type::Object(&COOKIE)),
+        field("useSourceIp", Type::Bool),
+        field("httpQueryParameterName", NAME),
+        field("ringHash", Type::Object(&RING_HASH)),
+        field("maglev", Type::Object(&MAGLEV)),
+        deprecated("minimumRingSize", RING_SIZE, "ringHash: {minimumRingSize: 1024}"),
+    ],
+    &[
+        one_of(
+            &["httpHeaderName", "httpCookie", "useSourceIp", "httpQueryParameterName"],
+            "a hash is taken of one thing",
+        ),
+        excludes(&["ringHash", "maglev", "minimumRingSize"], "a table is built in one way"),
+    ],
+);
+
+static COOKIE: Object = object(
+    "HTTPCookie",
+    &[
+        field("name", NAME).required(),
+        field("path", TEXT),
+        field("ttl", Type::Text(checks::duration)),
+        ignored("attributes", Type::Any, "the cookie is set with its path and its age only"),
+    ],
+    &[],
+);
+
+/// Envoy's own limit (`RingHashLbConfig.minimum_ring_size`).
+const RING_SIZE: Type = Type::Int(1, 8_388_608);
+
+static RING_HASH: Object = object("RingHash", &[field("minimumRingSize", RING_SIZE)], &[]);
+
+/// Envoy's own limit (`MaglevLbConfig.table_size`), which is a prime number.
+static MAGLEV: Object =
+    object("MagLev", &[read("tableSize", Type::Int(2, 5_000_011), "the next prime number")], &[]);
+
+static WARMUP: Object = object(
+    "WarmupConfiguration",
+    &[
+        field("duration", DURATION).required(),
+        field("minimumPercent", Type::Number(checks::percent)),
+        field("aggression", Type::Number(checks::at_least_one)),
+    ],
+    &[],
+);
+
+static CONNECTION_POOL: Object = object(
+    "ConnectionPoolSettings",
+    &[field("tcp", Type::Object(&TCP_SETTINGS)), field("http", Type::Object(&HTTP_SETTINGS))],
+    &[needs(&["tcp", "http"], "a connection pool must say something")],
+);
+
+static TCP_SETTINGS: Object = object(
+    "ConnectionPoolSettings.TCPSettings",
+    &[
+        read("maxConnections", COUNT, CONCURRENT),
+        field("connectTimeout", DURATION),
+        ignored("tcpKeepalive", Type::Any, NO_TCP),
+        ignored("maxConnectionDuration", DURATION, NO_TCP),
+        ignored(
+            "idleTimeout",
+            Type::Text(checks::duration),
+            "http.idleTimeout is the one for HTTP",
+        ),
+    ],
+    &[],
+);
+
+static HTTP_SETTINGS: Object = object(
+    "ConnectionPoolSettings.HTTPSettings",
+    &[
+        field("http1MaxPendingRequests", COUNT),
+        field("http2MaxRequests", COUNT),
+        field("maxRequestsPerConnection", COUNT),
+        field("maxRetries", COUNT),
+        field("idleTimeout", Type::Text(checks::duration)),
+        ignored("h2UpgradePolicy", TEXT, NO_TCP),
+        ignored("useClientProtocol", Type::Bool, NO_TCP),
+        field("maxConcurrentStreams", COUNT),
+        ignored("http2KeepAlive", Type::Any, NO_TCP),
+    ],
+    &[],
+);
+
+static OUTLIER_DETECTION: Object = object(
+    "OutlierDetection",
+    &[
+        deprecated("consecutiveErrors", COUNT, "consecutiveGatewayErrors or consecutive5xxErrors"),
+        field("splitExternalLocalOriginErrors", Type::Bool),
+        field("consecutiveLocalOriginFailures", UINT32),
+        field("consecutiveGatewayErrors", UINT32),
+        field("consecutive5xxErrors", UINT32),
+        field("interval", DURATION),
+        field("baseEjectionTime", DURATION),
+        field("maxEjectionPercent", Type::Int(0, 100)),
+        field("minHealthPercent", Type::Int(0, 100)),
+        field("outlierDetectionHttpErrorCodes", Type::List(&Type::Int(100, 599))),
+    ],
+    &[],
+);
+
+static RETRY_BUDGET: Object = object(
+    "RetryBudget",
+    &[field("percent", Type::Number(checks::percent)), field("minRetryConcurrency", UINT32)],
+    &[],
+);

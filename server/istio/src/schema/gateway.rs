@@ -1,0 +1,116 @@
+//! `Gateway` and `ServiceEntry` (networking.istio.io).
+//!
+//! Tables only.
+
+use super::{
+    LABELS, NAME, Object, PORT, SELECTOR, TEXT, TEXTS, Treatment, Type, UINT32, checks, field,
+    ignored, object, read,
+};
+
+const EDGE: &str = "the edge listens where the command line says";
+
+pub(super) static GATEWAY: Object = object(
+    "Gateway",
+    &[
+        read("selector", LABELS, "there is one gateway workload, the edge; it is taken for it"),
+        field("servers", Type::List(&Type::Object(&SERVER))).required(),
+    ],
+    &[],
+);
+
+static SERVER: Object = object(
+    "Server",
+    &[
+        field("port", Type::Object(&SERVER_PORT)).required(),
+        ignored("bind", TEXT, EDGE),
+        field("hosts", Type::List(&Type::Text(checks::gateway_host))).required(),
+        ignored("tls", Type::Any, "the edge speaks plain HTTP; put TLS in front of it"),
+        ignored("defaultEndpoint", TEXT, EDGE),
+        ignored("name", TEXT, "nothing refers to it"),
+    ],
+    &[],
+);
+
+static SERVER_PORT: Object = object(
+    "Port",
+    &[
+        ignored("number", PORT, EDGE),
+        ignored("name", TEXT, EDGE),
+        ignored("protocol", PROTOCOL, EDGE),
+        ignored("targetPort", PORT, EDGE),
+    ],
+    &[],
+);
+
+const PROTOCOL: Type = Type::Choice(&[
+    ("HTTP", Treatment::InForce),
+    ("HTTPS", Treatment::InForce),
+    ("GRPC", Treatment::InForce),
+    ("GRPC-WEB", Treatment::InForce),
+    ("HTTP2", Treatment::InForce),
+    ("MONGO", Treatment::InForce),
+    ("MYSQL", Treatment::InForce),
+    ("REDIS", Treatment::InForce),
+    ("TCP", Treatment::InForce),
+    ("TLS", Treatment::InForce),
+    ("UDP", Treatment::InForce),
+]);
+
+pub(super) static SERVICE_ENTRY: Object = object(
+    "ServiceEntry",
+    &[
+        field("hosts", Type::List(&Type::Text(checks::host))).required(),
+        ignored("addresses", TEXTS, "services are found by name here, not by address"),
+        field("ports", Type::List(&Type::Object(&SERVICE_PORT))),
+        field(
+            "location",
+            Type::Choice(&[
+                ("MESH_EXTERNAL", Treatment::InForce),
+                ("MESH_INTERNAL", Treatment::InForce),
+            ]),
+        ),
+        read(
+            "resolution",
+            Type::Choice(&[
+                ("NONE", Treatment::InForce),
+                ("STATIC", Treatment::InForce),
+                ("DNS", Treatment::InForce),
+                ("DNS_ROUND_ROBIN", Treatment::InForce),
+                ("DYNAMIC_DNS", Treatment::InForce),
+            ]),
+            "every address is resolved to the stand-in on this machine; no other is reached",
+        ),
+        field("endpoints", Type::List(&Type::Object(&ENDPOINT))),
+        ignored("workloadSelector", Type::Object(&SELECTOR), "there are no WorkloadEntries here"),
+        field("exportTo", Type::List(&Type::Text(checks::export_to))),
+        ignored("subjectAltNames", TEXTS, "no certificates are checked here"),
+    ],
+    &[],
+);
+
+static SERVICE_PORT: Object = object(
+    "ServicePort",
+    &[
+        field("number", PORT).required(),
+        ignored("protocol", PROTOCOL, "requests are HTTP; TLS would begin behind the stand-in"),
+        field("name", NAME).required(),
+        field("targetPort", PORT),
+    ],
+    &[],
+);
+
+const ALIKE: &str = "every endpoint of an external service is taken alike";
+
+static ENDPOINT: Object = object(
+    "WorkloadEntry",
+    &[
+        field("address", NAME),
+        field("ports", Type::Map(checks::not_empty, &PORT)),
+        ignored("labels", LABELS, ALIKE),
+        ignored("network", TEXT, ALIKE),
+        ignored("locality", TEXT, ALIKE),
+        ignored("weight", UINT32, ALIKE),
+        ignored("serviceAccount", TEXT, ALIKE),
+    ],
+    &[],
+);

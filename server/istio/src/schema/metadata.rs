@@ -1,0 +1,29 @@
+//! What every resource has around its `spec` (Kubernetes' `ObjectMeta`).
+//!
+//! Tables only.
+
+use super::{LABELS, Object, TEXT, Type, checks, field, ignored, object};
+
+const SERVER: &str = "the API server of Kubernetes writes it";
+
+pub(super) static METADATA: Object = object(
+    "ObjectMeta",
+    &[
+        field("name", Type::Text(checks::dns_name)).required(),
+        field("namespace", Type::Text(checks::label)),
+        ignored("labels", LABELS, "nothing selects resources by their labels here"),
+        ignored("annotations", LABELS, "nothing reads annotations here"),
+        ignored("creationTimestamp", TEXT, SERVER),
+        ignored("deletionGracePeriodSeconds", Type::Any, SERVER),
+        ignored("deletionTimestamp", TEXT, SERVER),
+        ignored("finalizers", Type::Any, SERVER),
+        ignored("generateName", TEXT, "resources are known by their name here"),
+        ignored("generation", Type::Any, SERVER),
+        ignored("managedFields", Type::Any, SERVER),
+        ignored("ownerReferences", Type::Any, SERVER),
+        ignored("resourceVersion", TEXT, SERVER),
+        ignored("selfLink", TEXT, SERVER),
+        ignored("uid", TEXT, SERVER),
+    ],
+    &[],
+);

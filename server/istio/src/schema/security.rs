@@ -1,0 +1,186 @@
+//! The kinds of security.istio.io.
+//!
+//! Tables only. What narrows an authorization policy is never ignored, because ignoring it would
+//! let more in: it is in force or refused.
+
+use super::{
+    DURATION, NAME, NO_TARGET_REF, Object, SELECTOR, TEXT, TEXTS, Treatment, Type, checks,
+    excludes, field, ignored, needs, object, rejected,
+};
+
+pub(super) static PEER_AUTHENTICATION: Object = object(
+    "PeerAuthentication",
+    &[
+        field("selector", Type::Object(&SELECTOR)),
+        field("mtls", Type::Object(&MTLS)),
+        ignored(
+            "portLevelMtls",
+            Type::Map(checks::port_text, &Type::Object(&MTLS)),
+            "a service here listens at one port; mtls is the mode for it",
+        ),
+    ],
+    &[],
+);
+
+static MTLS: Object = object(
+    "MutualTLS",
+    &[field(
+        "mode",
+        Type::Choice(&[
+            ("UNSET", Treatment::Read("the mode of the namespace or of the mesh")),
+            ("DISABLE", Treatment::InForce),
+            ("PERMISSIVE", Treatment::InForce),
+            ("STRICT", Treatment::Read("callers must have a mesh identity; nothing is encrypted")),
+        ]),
+    )],
+    &[],
+);
+
+pub(super) static REQUEST_AUTHENTICATION: Object = object(
+    "RequestAuthentication",
+    &[
+        field("selector", Type::Object(&SELECTOR)),
+        rejected("targetRef", NO_TARGET_REF),
+        rejected("targetRefs", NO_TARGET_REF),
+        field("jwtRules", Type::List(&Type::Object(&JWT_RULE))),
+    ],
+    &[],
+);
+
+static JWT_RULE: Object = object(
+    "JWTRule",
+    &[
+        field("issuer", NAME).required(),
+        field("audiences", TEXTS),
+        ignored("jwksUri", NAME, "no keys are fetched from other machines; write them in jwks"),
+        field("jwks", NAME),
+        field("fromHeaders", Type::List(&Type::Object(&JWT_HEADER))),
+        field("fromParams", Type::List(&NAME)),
+        ignored("outputPayloadToHeader", TEXT, "services read no token"),
+        field("forwardOriginalToken", Type::Bool),
+        ignored("outputClaimToHeaders", Type::Any, "services read no token"),
+        ignored("timeout", DURATION, "no keys are fetched from other machines"),
+        ignored("fromCookies", TEXTS, "tokens are looked for in headers and parameters"),
+        ignored("spaceDelimitedClaims", TEXTS, "claims are compared as they are"),
+    ],
+    &[],
+);
+
+static JWT_HEADER: Object = object(
+    "JWTHeader",
+    &[field("name", Type::Text(checks::header_name)).required(), field("prefix", TEXT)],
+    &[],
+);
+
+pub(super) static AUTHORIZATION_POLICY: Object = object(
+    "AuthorizationPolicy",
+    &[
+        field("selector", Type::Object(&SELECTOR)),
+        rejected("targetRef", NO_TARGET_REF),
+        rejected("targetRefs", NO_TARGET_REF),
+        field("rules", Type::List(&Type::Object(&RULE))),
+        field(
+            "action",
+            Type::Choice(&[
+                ("ALLOW", Treatment::InForce),
+                ("DENY", Treatment::InForce),
+                ("AUDIT", Treatment::Read("a match is noted on the span")),
+                (
+                    "CUSTOM",
+                    Treatment::Rejected(
+                        "there is no external authorizer here, and leaving the policy out \
+                         would let in what it might deny",
+                    ),
+                ),
+            ]),
+        ),
+        rejected("provider", "there is no external authorizer here"),
+    ],
+    &[],
+);
+
+static RULE: Object = object(
+    "Rule",
+    &[
+        field("from", Type::List(&Type::Object(&FROM))),
+        field("to", Type::List(&Type::Object(&TO))),
+        field("when", Type::List(&Type::Object(&CONDITION))),
+    ],
+    &[],
+);
+
+static FROM: Object = object("From", &[field("source", Type::Object(&SOURCE)).required()], &[]);
+static TO: Object = object("To", &[field("operation", Type::Object(&OPERATION)).required()], &[]);
+
+const VALUES: Type = Type::List(&Type::Text(checks::value_match));
+const BLOCKS: Type = Type::List(&Type::Text(checks::ip_block));
+const NO_FORWARDED: &str = "the address behind a proxy is not known here, and leaving it out would change who gets in; \
+     use ipBlocks";
+
+static SOURCE: Object = object(
+    "Source",
+    &[
+        field("principals", VALUES),
+        field("notPrincipals", VALUES),
+        field("requestPrincipals", VALUES),
+        field("notRequestPrincipals", VALUES),
+        field("namespaces", VALUES),
+        field("notNamespaces", VALUES),
+        field("serviceAccounts", Type::List(&NAME)),
+        field("notServiceAccounts", Type::List(&NAME)),
+        field("ipBlocks", BLOCKS),
+        field("notIpBlocks", BLOCKS),
+        rejected("remoteIpBlocks", NO_FORWARDED),
+        rejected("notRemoteIpBlocks", NO_FORWARDED),
+    ],
+    &[
+        needs(
+            &[
+                "principals",
+                "notPrincipals",
+                "requestPrincipals",
+                "notRequestPrincipals",
+                "namespaces",
+                "notNamespaces",
+                "serviceAccounts",
+                "notServiceAccounts",
+                "ipBlocks",
+                "notIpBlocks",
+            ],
+            "a source without conditions would be everybody",
+        ),
+        excludes(&["serviceAccounts", "principals"], "both name identities"),
+        excludes(&["serviceAccounts", "namespaces"], "a service account has its namespace"),
+    ],
+);
+
+const PORTS: Type = Type::List(&Type::Text(checks::port_text));
+const PATHS: Type = Type::List(&Type::Text(checks::path));
+
+static OPERATION: Object = object(
+    "Operation",
+    &[
+        field("hosts", VALUES),
+        field("notHosts", VALUES),
+        field("ports", PORTS),
+        field("notPorts", PORTS),
+        field("methods", VALUES),
+        field("notMethods", VALUES),
+        field("paths", PATHS),
+        field("notPaths", PATHS),
+    ],
+    &[needs(
+        &["hosts", "notHosts", "ports", "notPorts", "methods", "notMethods", "paths", "notPaths"],
+        "an operation without conditions would be everything",
+    )],
+);
+
+static CONDITION: Object = object(
+    "Condition",
+    &[
+        field("key", Type::Text(checks::condition_key)).required(),
+        field("values", VALUES),
+        field("notValues", VALUES),
+    ],
+    &[needs(&["values", "notValues"], "a condition must say which values")],
+);

@@ -1,0 +1,123 @@
+//! `Telemetry` (telemetry.istio.io, `telemetry.proto`).
+//!
+//! Tables only.
+
+use super::{
+    DURATION, NAME, NO_TARGET_REF, Object, SELECTOR, TEXT, Treatment, Type, checks, excludes,
+    field, ignored, object, one_of, rejected,
+};
+
+pub(super) static TELEMETRY: Object = object(
+    "Telemetry",
+    &[
+        field("selector", Type::Object(&SELECTOR)),
+        rejected("targetRef", NO_TARGET_REF),
+        rejected("targetRefs", NO_TARGET_REF),
+        field("tracing", Type::List(&Type::Object(&TRACING))),
+        field("metrics", Type::List(&Type::Object(&METRICS))),
+        ignored("accessLogging", Type::Any, "each request is a span with its log lines here"),
+    ],
+    &[],
+);
+
+const PROVIDERS: Type = Type::List(&Type::Object(&PROVIDER));
+static PROVIDER: Object = object("ProviderRef", &[field("name", NAME).required()], &[]);
+
+static TRACING: Object = object(
+    "Tracing",
+    &[
+        ignored("match", Type::Any, "caller's and callee's spans are one trace here"),
+        ignored(
+            "providers",
+            PROVIDERS,
+            "spans go to the pages, and by OTLP to where OTEL_EXPORTER_OTLP_ENDPOINT says",
+        ),
+        field("randomSamplingPercentage", Type::Number(checks::percent)),
+        field("disableSpanReporting", Type::Bool),
+        field("customTags", Type::Map(checks::not_empty, &Type::Object(&CUSTOM_TAG))),
+        ignored("useRequestIdForTraceSampling", Type::Bool, "sampling goes by the trace's id"),
+        ignored("enableIstioTags", Type::Bool, "spans have OpenTelemetry's attributes here"),
+    ],
+    &[],
+);
+
+static CUSTOM_TAG: Object = object(
+    "CustomTag",
+    &[
+        field("literal", Type::Object(&LITERAL)),
+        field("environment", Type::Object(&NAMED)),
+        field("header", Type::Object(&NAMED)),
+        ignored("formatter", Type::Any, "there are no Envoy format strings here"),
+    ],
+    &[one_of(&["literal", "environment", "header", "formatter"], "a tag has one source")],
+);
+
+static LITERAL: Object = object("Literal", &[field("value", TEXT).required()], &[]);
+static NAMED: Object =
+    object("RequestHeader", &[field("name", NAME).required(), field("defaultValue", TEXT)], &[]);
+
+static METRICS: Object = object(
+    "Metrics",
+    &[
+        ignored("providers", PROVIDERS, "metrics are at /metrics, as OpenMetrics"),
+        field("overrides", Type::List(&Type::Object(&OVERRIDE))),
+        ignored("reportingInterval", DURATION, "metrics are read when they are asked for"),
+    ],
+    &[],
+);
+
+static OVERRIDE: Object = object(
+    "MetricsOverrides",
+    &[
+        field("match", Type::Object(&METRIC_SELECTOR)),
+        ignored("disabled", Type::Bool, "the pages are made of the metrics, so they stay"),
+        field("tagOverrides", Type::Map(checks::not_empty, &Type::Object(&TAG_OVERRIDE))),
+    ],
+    &[],
+);
+
+const NO_TCP: &str = "there are no TCP or gRPC metrics here";
+
+static METRIC_SELECTOR: Object = object(
+    "MetricSelector",
+    &[
+        field(
+            "metric",
+            Type::Choice(&[
+                ("ALL_METRICS", Treatment::InForce),
+                ("REQUEST_COUNT", Treatment::InForce),
+                ("REQUEST_DURATION", Treatment::InForce),
+                ("REQUEST_SIZE", Treatment::InForce),
+                ("RESPONSE_SIZE", Treatment::InForce),
+                ("TCP_OPENED_CONNECTIONS", Treatment::Ignored(NO_TCP)),
+                ("TCP_CLOSED_CONNECTIONS", Treatment::Ignored(NO_TCP)),
+                ("TCP_SENT_BYTES", Treatment::Ignored(NO_TCP)),
+                ("TCP_RECEIVED_BYTES", Treatment::Ignored(NO_TCP)),
+                ("GRPC_REQUEST_MESSAGES", Treatment::Ignored(NO_TCP)),
+                ("GRPC_RESPONSE_MESSAGES", Treatment::Ignored(NO_TCP)),
+            ]),
+        ),
+        field("customMetric", NAME),
+        field(
+            "mode",
+            Type::Choice(&[
+                ("CLIENT_AND_SERVER", Treatment::InForce),
+                ("CLIENT", Treatment::InForce),
+                ("SERVER", Treatment::InForce),
+            ]),
+        ),
+    ],
+    &[excludes(&["metric", "customMetric"], "a selector names one metric")],
+);
+
+static TAG_OVERRIDE: Object = object(
+    "TagOverride",
+    &[
+        field(
+            "operation",
+            Type::Choice(&[("UPSERT", Treatment::InForce), ("REMOVE", Treatment::InForce)]),
+        ),
+        field("value", TEXT),
+    ],
+    &[],
+);

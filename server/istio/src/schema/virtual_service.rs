@@ -1,0 +1,322 @@
+//! `VirtualService` (networking.istio.io, `virtual_service.proto`).
+//!
+//! Tables only.
+
+use super::{
+    COUNT, DURATION, LABELS, NAME, Object, PORT, TEXT, TEXTS, Treatment, Type, checks, deprecated,
+    destination_rule, excludes, extension, field, ignored, needs, object, one_of, read,
+};
+
+const NO_TCP: &str = "calls between the services here are HTTP; there is no TCP or TLS to route";
+
+pub(super) static VIRTUAL_SERVICE: Object = object(
+    "VirtualService",
+    &[
+        field("hosts", Type::List(&Type::Text(checks::host))),
+        field("gateways", Type::List(&Type::Text(checks::gateway))),
+        field("http", Type::List(&Type::Object(&HTTP_ROUTE))),
+        ignored("tls", Type::Any, NO_TCP),
+        ignored("tcp", Type::Any, NO_TCP),
+        field("exportTo", Type::List(&Type::Text(checks::export_to))),
+        extension("trafficPolicy", Type::Object(&destination_rule::TRAFFIC_POLICY)),
+    ],
+    &[needs(&["http", "tls", "tcp"], "a VirtualService without routes does nothing")],
+);
+
+static HTTP_ROUTE: Object = object(
+    "HTTPRoute",
+    &[
+        field("name", TEXT),
+        field("match", Type::List(&Type::Object(&MATCH))),
+        field("route", Type::List(&Type::Object(&ROUTE_DESTINATION))),
+        field("redirect", Type::Object(&REDIRECT)),
+        field("directResponse", Type::Object(&DIRECT_RESPONSE)),
+        field("delegate", Type::Object(&DELEGATE)),
+        field("rewrite", Type::Object(&REWRITE)),
+        field("timeout", Type::Text(checks::duration_ms_or_off)),
+        field("retries", Type::Object(&RETRY)),
+        field("fault", Type::Object(&FAULT)),
+        field("mirror", Type::Object(&DESTINATION)),
+        field("mirrors", Type::List(&Type::Object(&MIRROR))),
+        deprecated("mirrorPercent", Type::Int(0, 100), "mirrorPercentage: {value: 20.0}"),
+        field("mirrorPercentage", Type::Object(&PERCENT)),
+        field("corsPolicy", Type::Object(&CORS)),
+        field("headers", Type::Object(&HEADERS)),
+        extension("rateLimit", Type::Object(&RATE_LIMIT)),
+    ],
+    &[
+        excludes(&["route", "redirect"], "a redirected request goes nowhere"),
+        excludes(&["fault", "redirect"], "a redirected request meets no fault"),
+        excludes(&["rewrite", "redirect"], "the redirect says the new address itself"),
+        excludes(&["route", "directResponse"], "the answer is given here"),
+        excludes(&["fault", "directResponse"], "the answer is given here"),
+        excludes(&["rewrite", "directResponse"], "the answer is given here"),
+        excludes(&["redirect", "directResponse"], "only one of them can answer"),
+        excludes(&["delegate", "route"], "the delegate says where requests go"),
+        excludes(&["delegate", "redirect"], "the delegate says where requests go"),
+        excludes(&["delegate", "directResponse"], "the delegate says where requests go"),
+        excludes(&["mirror", "mirrors"], "mirrors replaces mirror"),
+        needs(
+            &["route", "redirect", "directResponse", "delegate"],
+            "a rule must say what to do with its requests",
+        ),
+    ],
+);
+
+static MATCH: Object = object(
+    "HTTPMatchRequest",
+    &[
+        field("name", TEXT),
+        field("uri", Type::Object(&STRING_MATCH)),
+        field("scheme", Type::Object(&STRING_MATCH)),
+        field("method", Type::Object(&STRING_MATCH)),
+        field("authority", Type::Object(&STRING_MATCH)),
+        field("headers", Type::Map(checks::header_name, &Type::Object(&STRING_MATCH))),
+        field("port", PORT),
+        field("sourceLabels", LABELS),
+        field("gateways", Type::List(&Type::Text(checks::gateway))),
+        field("queryParams", Type::Map(checks::not_empty, &Type::Object(&STRING_MATCH))),
+        read("ignoreUriCase", Type::Bool, "holds for exact and prefix, as in Istio"),
+        field("withoutHeaders", Type::Map(checks::header_name, &Type::Object(&STRING_MATCH))),
+        field("sourceNamespace", Type::Text(checks::label)),
+        ignored("statPrefix", TEXT, "metrics are named by the route here"),
+    ],
+    &[],
+);
+
+static STRING_MATCH: Object = object(
+    "StringMatch",
+    &[field("exact", TEXT), field("prefix", NAME), field("regex", Type::Text(checks::regex))],
+    &[excludes(&["exact", "prefix", "regex"], "a StringMatch is one of them")],
+);
+
+static ROUTE_DESTINATION: Object = object(
+    "HTTPRouteDestination",
+    &[
+        field("destination", Type::Object(&DESTINATION)).required(),
+        field("weight", COUNT),
+        field("headers", Type::Object(&HEADERS)),
+    ],
+    &[],
+);
+
+static DESTINATION: Object = object(
+    "Destination",
+    &[
+        field("host", Type::Text(checks::destination)).required(),
+        field("subset", Type::Text(checks::label)),
+        ignored(
+            "port",
+            Type::Object(&PORT_SELECTOR),
+            "a service here listens at one port, and that is where requests go",
+        ),
+    ],
+    &[],
+);
+
+static PORT_SELECTOR: Object = object("PortSelector", &[field("number", PORT)], &[]);
+
+static REDIRECT: Object = object(
+    "HTTPRedirect",
+    &[
+        field("uri", TEXT),
+        field("authority", TEXT),
+        field("port", PORT),
+        ignored(
+            "derivePort",
+            Type::Choice(&[
+                ("FROM_PROTOCOL_DEFAULT", Treatment::InForce),
+                ("FROM_REQUEST_PORT", Treatment::InForce),
+            ]),
+            "the port of the request is kept unless port says otherwise",
+        ),
+        field(
+            "scheme",
+            Type::Choice(&[("http", Treatment::InForce), ("https", Treatment::InForce)]),
+        ),
+        field("redirectCode", Type::Int(300, 399)),
+    ],
+    &[
+        needs(&["uri", "authority", "scheme", "port"], "a redirect must change something"),
+        excludes(&["port", "derivePort"], "only one of them can say the port"),
+    ],
+);
+
+static DIRECT_RESPONSE: Object = object(
+    "HTTPDirectResponse",
+    &[field("status", Type::Int(200, 599)).required(), field("body", Type::Object(&BODY))],
+    &[],
+);
+
+static BODY: Object = object(
+    "HTTPBody",
+    &[field("string", TEXT), field("bytes", Type::Text(checks::base64))],
+    &[one_of(&["string", "bytes"], "a body is one of them")],
+);
+
+static DELEGATE: Object = object(
+    "Delegate",
+    &[
+        field("name", Type::Text(checks::dns_name)).required(),
+        field("namespace", Type::Text(checks::label)),
+    ],
+    &[],
+);
+
+static REWRITE: Object = object(
+    "HTTPRewrite",
+    &[
+        field("uri", TEXT),
+        field("authority", TEXT),
+        field("uriRegexRewrite", Type::Object(&REGEX_REWRITE)),
+    ],
+    &[
+        needs(&["uri", "authority", "uriRegexRewrite"], "a rewrite must change something"),
+        excludes(&["uri", "uriRegexRewrite"], "only one of them can say the new path"),
+    ],
+);
+
+static REGEX_REWRITE: Object = object(
+    "RegexRewrite",
+    &[
+        field("match", Type::Text(checks::regex_anywhere)).required(),
+        field("rewrite", TEXT).required(),
+    ],
+    &[],
+);
+
+static RETRY: Object = object(
+    "HTTPRetry",
+    &[
+        field("attempts", COUNT),
+        field("perTryTimeout", DURATION),
+        field("retryOn", Type::Text(checks::retry_on)),
+        ignored("retryRemoteLocalities", Type::Bool, "every instance is in the same locality"),
+        field("retryIgnorePreviousHosts", Type::Bool),
+        field("backoff", DURATION),
+    ],
+    &[],
+);
+
+static FAULT: Object = object(
+    "HTTPFaultInjection",
+    &[field("delay", Type::Object(&DELAY)), field("abort", Type::Object(&ABORT))],
+    &[needs(&["delay", "abort"], "a fault is a delay, an abort or both")],
+);
+
+static DELAY: Object = object(
+    "HTTPFaultInjection.Delay",
+    &[
+        field("fixedDelay", DURATION),
+        ignored("exponentialDelay", DURATION, "Istio does not implement it either"),
+        field("percentage", Type::Object(&FAULT_PERCENT)),
+        deprecated("percent", Type::Int(0, 100), "percentage: {value: 10.0}"),
+    ],
+    &[one_of(&["fixedDelay", "exponentialDelay"], "a delay must say how long")],
+);
+
+static ABORT: Object = object(
+    "HTTPFaultInjection.Abort",
+    &[
+        field("httpStatus", Type::Int(200, 599)),
+        field("grpcStatus", Type::Text(checks::grpc_status)),
+        ignored("http2Error", TEXT, "there are no HTTP/2 streams between services here"),
+        field("percentage", Type::Object(&FAULT_PERCENT)),
+    ],
+    &[one_of(&["httpStatus", "grpcStatus", "http2Error"], "an abort must say with what")],
+);
+
+static PERCENT: Object = object("Percent", &[field("value", Type::Number(checks::percent))], &[]);
+
+static FAULT_PERCENT: Object =
+    object("Percent", &[field("value", Type::Number(checks::fault_percent))], &[]);
+
+static MIRROR: Object = object(
+    "HTTPMirrorPolicy",
+    &[
+        field("destination", Type::Object(&DESTINATION)).required(),
+        field("percentage", Type::Object(&PERCENT)),
+    ],
+    &[],
+);
+
+static CORS: Object = object(
+    "CorsPolicy",
+    &[
+        field("allowOrigins", Type::List(&Type::Object(&STRING_MATCH))),
+        deprecated("allowOrigin", TEXTS, "allowOrigins: [{exact: https://shop.example}]"),
+        field("allowMethods", Type::List(&Type::Text(checks::method_or_any))),
+        field("allowHeaders", Type::List(&Type::Text(checks::header_or_any))),
+        field("exposeHeaders", Type::List(&Type::Text(checks::header_or_any))),
+        field("maxAge", DURATION),
+        field("allowCredentials", Type::Bool),
+        ignored(
+            "unmatchedPreflights",
+            Type::Choice(&[
+                ("UNSPECIFIED", Treatment::InForce),
+                ("FORWARD", Treatment::InForce),
+                ("IGNORE", Treatment::InForce),
+            ]),
+            "a preflight that matches no origin is forwarded, which is the default",
+        ),
+    ],
+    &[excludes(&["allowOrigins", "allowOrigin"], "allowOrigins replaces allowOrigin")],
+);
+
+static HEADERS: Object = object(
+    "Headers",
+    &[
+        field("request", Type::Object(&HEADER_OPERATIONS)),
+        field("response", Type::Object(&HEADER_OPERATIONS)),
+    ],
+    &[],
+);
+
+const HEADER_VALUE: Type = Type::Text(checks::header_value);
+
+static HEADER_OPERATIONS: Object = object(
+    "HeaderOperations",
+    &[
+        field("set", Type::Map(checks::settable_header, &HEADER_VALUE)),
+        field("add", Type::Map(checks::settable_header, &HEADER_VALUE)),
+        field("remove", Type::List(&Type::Text(checks::settable_header))),
+    ],
+    &[],
+);
+
+/// As Istio's users sometimes write it by analogy with Envoy's rate limit service.
+static RATE_LIMIT: Object = object(
+    "rateLimit",
+    &[
+        field("dimensions", Type::Object(&DIMENSIONS)),
+        field("limit", Type::Object(&LIMIT)).required(),
+    ],
+    &[],
+);
+
+static DIMENSIONS: Object =
+    object("dimensions", &[field("remoteAddress", Type::Object(&REMOTE_ADDRESS))], &[]);
+
+static REMOTE_ADDRESS: Object = object(
+    "remoteAddress",
+    &[read("value", Type::Text(checks::any), "each remote address has its own bucket")],
+    &[],
+);
+
+static LIMIT: Object = object(
+    "limit",
+    &[
+        field("requestsPerUnit", Type::Int(1, 1_000_000)).required(),
+        field(
+            "unit",
+            Type::Choice(&[
+                ("SECOND", Treatment::InForce),
+                ("MINUTE", Treatment::InForce),
+                ("HOUR", Treatment::InForce),
+                ("DAY", Treatment::InForce),
+            ]),
+        )
+        .required(),
+    ],
+    &[],
+);

@@ -1,0 +1,213 @@
+//! `DestinationRule`: hosts, subsets, and outlier detection that cannot work.
+//!
+//! A policy inside a `VirtualService`, an extension, is checked the same way.
+
+use super::{About, Findings, no_host, place};
+use crate::{
+    compile::{self, Context},
+    finding::code,
+    resource::Resource,
+    schema::Kind,
+    yaml::Node,
+};
+use contract::istio::Severity;
+use std::collections::BTreeMap;
+
+pub(super) fn check(about: &mut About<'_>) {
+    let spec = about.spec();
+    if let Some(policy_node) = spec.get("trafficPolicy") {
+        policy(about, policy_node, "spec.trafficPolicy");
+    }
+    let services = host(about);
+    let mut names: BTreeMap<&str, usize> = BTreeMap::new();
+    for (index, node) in spec.list("subsets").iter().enumerate() {
+        let path = format!("spec.subsets[{index}]");
+        let Some(name) = node.str("name") else { continue };
+        let first = *names.entry(name).or_insert(index);
+        if first != index {
+            about.error(
+                code::DESTINATION_RULE_MULTIMATCH,
+                (format!("{path}.name"), place(node, "name")),
+                format!("The subset {name} is defined in subsets[{first}] already."),
+                "Keep one of them.",
+            );
+        }
+        if let Some(policy_node) = node.get("trafficPolicy") {
+            policy(about, policy_node, &format!("{path}.trafficPolicy"));
+        }
+        subset(about, node, name, &path, &services);
+    }
+}
+
+/// The services the host is.
+fn host(about: &mut About<'_>) -> Vec<String> {
+    let Some(host) = about.spec().str("host").map(str::to_ascii_lowercase) else {
+        return Vec::new();
+    };
+    let context = about.context;
+    let services: Vec<String> = context
+        .services()
+        .iter()
+        .filter(|service| context.names_of(service).any(|name| compile::overlap(&host, name)))
+        .map(ToString::to_string)
+        .collect();
+    if services.is_empty() {
+        let (message, advice) = no_host(
+            context,
+            &host,
+            "Name a service; a pattern such as *.default.svc.cluster.local matches every service.",
+        );
+        let message = match host.starts_with('*') {
+            true => format!("No service has a name like {host}, so this rule has no effect."),
+            false => format!("{message} This rule has no effect."),
+        };
+        let place = ("spec.host", place(about.spec(), "host"));
+        about.warn(code::DESTINATION_RULE_HOST, place, message, advice);
+    }
+    services
+}
+
+fn subset(about: &mut About<'_>, node: &Node, name: &str, path: &str, services: &[String]) {
+    let labels = compile::labels(node.get("labels"));
+    if labels.is_empty() {
+        about.warn(
+            code::SUBSET_WITHOUT_LABELS,
+            (path, node.at),
+            format!("The subset {name} has no labels, so it is every instance."),
+            "Add labels, such as version: v2.",
+        );
+    } else if !services.is_empty() {
+        let has = |service: &String| {
+            let known = about.context.known_service(service)?;
+            let fits = |instance: &BTreeMap<String, String>| {
+                labels.iter().all(|(key, value)| instance.get(key) == Some(value))
+            };
+            Some(known.instances.iter().any(fits))
+        };
+        let answers: Vec<bool> = services.iter().filter_map(has).collect();
+        if !answers.is_empty() && !answers.contains(&true) {
+            let wanted: Vec<_> = labels.iter().map(|(k, v)| format!("{k}: {v}")).collect();
+            about.warn(
+                code::SUBSET_LABELS,
+                (format!("{path}.labels"), place(node, "labels")),
+                format!(
+                    "No instance of {} has the labels {}: requests to {name} are answered 503.",
+                    services.join(", "),
+                    wanted.join(", ")
+                ),
+                "Use labels that instances have, such as their version.",
+            );
+        }
+    }
+    if node.get("trafficPolicy").is_some() && !is_reached(about.context, services, name) {
+        about.warn(
+            code::SUBSET_UNREACHED,
+            (format!("{path}.trafficPolicy"), place(node, "trafficPolicy")),
+            format!("No route sends requests to the subset {name}, so its policy has no effect."),
+            "Add a VirtualService with a route to the subset.",
+        );
+    }
+}
+
+/// Whether some rule, or some mirror, sends to the subset.
+fn is_reached(context: &Context<'_>, services: &[String], subset: &str) -> bool {
+    let routes = context.of(Kind::VirtualService).flat_map(|r| r.spec().list("http"));
+    routes.flat_map(compile::destination_nodes).any(|node| {
+        let service = node.str("host").and_then(|host| context.service(host));
+        node.str("subset") == Some(subset)
+            && service.is_some_and(|service| services.iter().any(|name| **name == **service))
+    })
+}
+
+/// What a policy's outlier detection can do.
+pub(super) fn policy(about: &mut About<'_>, node: &Node, path: &str) {
+    if let Some(outlier) = node.get("outlierDetection") {
+        self::outlier(about, outlier, &format!("{path}.outlierDetection"));
+    }
+    for (index, settings) in node.list("portLevelSettings").iter().enumerate() {
+        policy(about, settings, &format!("{path}.portLevelSettings[{index}]"));
+    }
+}
+
+fn outlier(about: &mut About<'_>, node: &Node, path: &str) {
+    let number = |key: &str| compile::number::<u32>(node, key);
+    let split = node.get("splitExternalLocalOriginErrors").and_then(Node::as_bool);
+    let local = number("consecutiveLocalOriginFailures");
+    if split != Some(true) && local.is_some_and(|failures| failures > 0) {
+        about.error(
+            code::CONFLICT,
+            (
+                format!("{path}.consecutiveLocalOriginFailures"),
+                place(node, "consecutiveLocalOriginFailures"),
+            ),
+            "Local failures are only counted by themselves when they are split from the others.",
+            "Add splitExternalLocalOriginErrors: true.",
+        );
+    }
+    let deprecated = number("consecutiveErrors").filter(|errors| *errors > 0);
+    // Not written is Envoy's default of 5, unless the deprecated field takes its place.
+    let five = number("consecutive5xxErrors").unwrap_or(if deprecated.is_some() { 0 } else { 5 });
+    let gateway = number("consecutiveGatewayErrors").or(deprecated).unwrap_or(0);
+    let local_detects = split == Some(true) && local != Some(0);
+    if five == 0 && gateway == 0 && !local_detects {
+        about.warn(
+            code::NEVER_EJECTS,
+            (path, node.at),
+            "Every detector is 0, which turns it off: nothing is ever ejected.",
+            "Set consecutive5xxErrors or consecutiveGatewayErrors above 0.",
+        );
+    } else if five > 0 && gateway >= five {
+        about.warn(
+            code::DETECTOR_FORESTALLED,
+            (format!("{path}.consecutiveGatewayErrors"), place(node, "consecutiveGatewayErrors")),
+            format!(
+                "consecutiveGatewayErrors ({gateway}) can never eject: 502, 503 and 504 are 5xx \
+                 too, and {five} of those in a row eject before."
+            ),
+            "Make it smaller than consecutive5xxErrors, or set consecutive5xxErrors to 0.",
+        );
+    }
+}
+
+/// One host and subset, one rule.
+pub(super) fn same_hosts(context: &Context<'_>, found: &mut Findings) {
+    let mut seen: BTreeMap<(String, String), &Resource> = BTreeMap::new();
+    for resource in context.of(Kind::DestinationRule) {
+        let spec = resource.spec();
+        let host = spec.str("host").map(super::virtual_service::canonical_host);
+        let Some(host) = host else { continue };
+        let mut subsets: Vec<(&str, usize)> = spec
+            .list("subsets")
+            .iter()
+            .enumerate()
+            .filter_map(|(index, node)| Some((node.str("name")?, index)))
+            .collect();
+        if subsets.is_empty() {
+            subsets.push(("", 0));
+        }
+        for (subset, index) in subsets {
+            let first = *seen.entry((host.clone(), subset.to_owned())).or_insert(resource);
+            if first.key() == resource.key() {
+                continue;
+            }
+            let what = match subset {
+                "" => host.clone(),
+                subset => format!("the subset {subset} of {host}"),
+            };
+            let advice = "Put them into one; Istio would take one and drop the other.";
+            let path = if subset.is_empty() {
+                "spec.host".to_owned()
+            } else {
+                format!("spec.subsets[{index}]")
+            };
+            let at = spec.list("subsets").get(index).map_or(place(spec, "host"), |node| node.at);
+            let code = code::DESTINATION_RULE_MULTIMATCH;
+            let message = format!("{} has a policy for {what} as well.", first.key());
+            let here = resource.spot(path, at);
+            found.0.push(here.says(Severity::Error, code, message, advice));
+            let message = format!("{} has a policy for {what} as well.", resource.key());
+            let there = first.spot("spec.host", place(first.spec(), "host"));
+            found.0.push(there.says(Severity::Error, code, message, advice));
+        }
+    }
+}

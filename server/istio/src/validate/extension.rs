@@ -1,0 +1,230 @@
+//! What users write and Istio does not know, and how Istio would be told the same.
+//!
+//! The correct form is made of the user's own values; it can be applied as it is printed.
+
+use super::{About, place};
+use crate::{
+    compile::{self, Context},
+    finding::code,
+    resource::{DEFAULT_NAMESPACE, Resource},
+    schema::{Kind, LOCAL_RATE_LIMIT, LOCAL_RATE_LIMIT_TYPE},
+    yaml::{self, Data, Node, Position},
+};
+use contract::istio::{Finding, Severity};
+
+/// `rateLimit` on a rule.
+pub(super) fn rate_limit(about: &mut About<'_>, route: &Node, path: &str) {
+    let Some(limit) = route.get("rateLimit") else { return };
+    let spot = about.spot(format!("{path}.rateLimit"), place(route, "rateLimit"));
+    let finding = spot.says(
+        Severity::Warning,
+        code::EXTENSION,
+        "VirtualService has no rateLimit: Istio would drop it and limit nothing. It is in force \
+         here as an extension.",
+        "For Istio, apply an EnvoyFilter; it limits the whole workload, whatever the path.",
+    );
+    about.push(Finding { correct_form: envoy_filter(about.resource, route, limit), ..finding });
+}
+
+/// `trafficPolicy` in the spec of a `VirtualService`.
+pub(super) fn traffic_policy(about: &mut About<'_>) {
+    let spec = about.spec();
+    let spot = about.spot("spec.trafficPolicy", place(spec, "trafficPolicy"));
+    let finding = spot.says(
+        Severity::Warning,
+        code::EXTENSION,
+        "VirtualService has no trafficPolicy: Istio would drop it. It is in force here as an \
+         extension, where no DestinationRule says otherwise.",
+        "For Istio, apply a DestinationRule.",
+    );
+    let correct_form = Some(destination_rules(about.resource).join("---\n"));
+    about.push(Finding { correct_form, ..finding });
+}
+
+/// A subset that a route names.
+pub(super) fn subset(
+    about: &mut About<'_>,
+    service: &str,
+    host: &str,
+    subset: &str,
+    place: (String, Position),
+) {
+    if is_defined(about.context, service, subset) {
+        return;
+    }
+    let (message, advice) = match compile::implied_subset(about.context, service, subset) {
+        true => (
+            format!(
+                "No DestinationRule defines the subset {subset} of {host}: Istio would answer 503. \
+                 Here it is the instances with version: {subset}."
+            ),
+            "For Istio, apply a DestinationRule.".to_owned(),
+        ),
+        false => (
+            format!(
+                "No DestinationRule defines the subset {subset} of {host}, and no instance has \
+                 version: {subset}: its requests are answered 503."
+            ),
+            match crate::value::closest(subset, subset_names(about.context, service)) {
+                Some(name) => format!("Did you mean {name}?"),
+                None => "Define it in a DestinationRule.".to_owned(),
+            },
+        ),
+    };
+    let spot = about.spot(place.0, place.1);
+    let finding = spot.says(Severity::Warning, code::SUBSET_NOT_FOUND, message, advice);
+    let labels = Node::map([("version", Node::text(subset))]);
+    let spec = Node::map([
+        ("host", Node::text(host)),
+        ("subsets", list(Node::map([("name", Node::text(subset)), ("labels", labels)]))),
+    ]);
+    let form = resource("networking.istio.io/v1", "DestinationRule", host, about.resource, spec);
+    about.push(Finding { correct_form: Some(form), ..finding });
+}
+
+/// The subsets that rules define for a service.
+fn subset_names<'a>(context: &Context<'a>, service: &str) -> Vec<&'a str> {
+    let rules = compile::rules(context, service).into_iter();
+    let subsets = rules.flat_map(|rule| rule.spec().list("subsets"));
+    subsets.filter_map(|node| node.str("name")).collect()
+}
+
+fn is_defined(context: &Context<'_>, service: &str, subset: &str) -> bool {
+    subset_names(context, service).contains(&subset)
+}
+
+fn list(node: Node) -> Node {
+    Node::new(Data::List(vec![node]))
+}
+
+fn number(number: impl ToString) -> Node {
+    Node::new(Data::Number(number.to_string()))
+}
+
+/// A whole resource as YAML, beside the one it belongs to.
+fn resource(version: &str, kind: &str, name: &str, beside: &Resource, spec: Node) -> String {
+    let name = Node::text(name.trim_start_matches("*.").replace('*', "all"));
+    let namespace = beside.key().namespace.as_str();
+    let metadata = match namespace {
+        DEFAULT_NAMESPACE => Node::map([("name", name)]),
+        _ => Node::map([("name", name), ("namespace", Node::text(namespace))]),
+    };
+    let root = Node::map([
+        ("apiVersion", Node::text(version)),
+        ("kind", Node::text(kind)),
+        ("metadata", metadata),
+        ("spec", spec),
+    ]);
+    yaml::write(&root).0
+}
+
+/// A `DestinationRule` for each host.
+fn destination_rules(from: &Resource) -> Vec<String> {
+    let spec = from.spec();
+    let Some(policy) = spec.get("trafficPolicy") else {
+        return Vec::new();
+    };
+    let rule = |host: String| {
+        let spec =
+            Node::map([("host", Node::text(host.as_str())), ("trafficPolicy", policy.clone())]);
+        resource("networking.istio.io/v1", "DestinationRule", &host, from, spec)
+    };
+    compile::hosts(from).map(rule).collect()
+}
+
+/// Both fractions of the filter, at 100 %.
+fn all_of(key: &str) -> Node {
+    let all = Node::map([("numerator", number(100)), ("denominator", Node::text("HUNDRED"))]);
+    Node::map([("runtime_key", Node::text(key)), ("default_value", all)])
+}
+
+/// An `EnvoyFilter` that limits the workload the rule sends to.
+fn envoy_filter(from: &Resource, route: &Node, limit: &Node) -> Option<String> {
+    /// Large enough to never be the limit: Envoy wants a bucket for all beside those for each.
+    const UNLIMITED: u32 = 1_000_000;
+    let of = limit.get("limit")?;
+    let requests: u32 = compile::number(of, "requestsPerUnit")?;
+    let interval = format!("{}s", compile::unit_length(of.str("unit")?)?.as_secs());
+    let bucket = |tokens: u32| {
+        Node::map([
+            ("max_tokens", number(tokens)),
+            ("tokens_per_fill", number(tokens)),
+            ("fill_interval", Node::text(interval.as_str())),
+        ])
+    };
+    let mut config = vec![
+        ("@type", Node::text(LOCAL_RATE_LIMIT_TYPE)),
+        ("stat_prefix", Node::text("http_local_rate_limiter")),
+    ];
+    let by_address = limit.path(&["dimensions", "remoteAddress"]).is_some();
+    config.push(("token_bucket", bucket(if by_address { UNLIMITED } else { requests })));
+    config.push(("filter_enabled", all_of("local_rate_limit_enabled")));
+    config.push(("filter_enforced", all_of("local_rate_limit_enforced")));
+    if by_address {
+        let entries = list(Node::map([("key", Node::text("remote_address"))]));
+        let descriptor = Node::map([("entries", entries), ("token_bucket", bucket(requests))]);
+        config.push(("descriptors", list(descriptor)));
+        let action = Node::map([("remote_address", Node::new(Data::Map(Vec::new())))]);
+        config.push(("rate_limits", list(Node::map([("actions", list(action))]))));
+    }
+    let host = compile::destination_nodes(route).find_map(|node| node.str("host"));
+    let host = host.or_else(|| from.spec().texts("hosts").next())?;
+    let app = host.split('.').next().unwrap_or(host);
+    let manager = Node::text("envoy.filters.network.http_connection_manager");
+    let filter = Node::map([("filter", Node::map([("name", manager)]))]);
+    let matching = [
+        ("context", Node::text("SIDECAR_INBOUND")),
+        ("listener", Node::map([("filterChain", filter)])),
+    ];
+    let value =
+        Node::map([("name", Node::text(LOCAL_RATE_LIMIT)), ("typed_config", Node::map(config))]);
+    let patch = Node::map([("operation", Node::text("INSERT_BEFORE")), ("value", value)]);
+    let labels = Node::map([("app", Node::text(app))]);
+    let spec = Node::map([
+        ("workloadSelector", Node::map([("labels", labels)])),
+        (
+            "configPatches",
+            list(Node::map([
+                ("applyTo", Node::text("HTTP_FILTER")),
+                ("match", Node::map(matching)),
+                ("patch", patch),
+            ])),
+        ),
+    ]);
+    let name = from.key().name.as_str();
+    Some(resource("networking.istio.io/v1alpha3", "EnvoyFilter", name, from, spec))
+}
+
+/// The resource without extensions, and beside it the resources that say the same to Istio.
+pub(crate) fn for_istio(resource: &Resource) -> Vec<String> {
+    let mut documents = Vec::new();
+    let mut root = resource.root().clone();
+    if resource.kind() == Kind::VirtualService {
+        let routes = resource.spec().list("http").iter();
+        documents.extend(destination_rules(resource));
+        documents.extend(routes.filter_map(|route| {
+            route.get("rateLimit").and_then(|limit| envoy_filter(resource, route, limit))
+        }));
+        if let Data::Map(entries) = &mut root.data {
+            let spec = entries.iter_mut().find(|entry| entry.key == "spec");
+            if let Some(spec) = spec {
+                without_extensions(&mut spec.value);
+            }
+        }
+    }
+    documents.insert(0, yaml::write(&root).0);
+    documents
+}
+
+fn without_extensions(spec: &mut Node) {
+    let Data::Map(entries) = &mut spec.data else { return };
+    entries.retain(|entry| entry.key != "trafficPolicy");
+    for entry in entries.iter_mut().filter(|entry| entry.key == "http") {
+        let Data::List(routes) = &mut entry.value.data else { continue };
+        for route in routes {
+            if let Data::Map(fields) = &mut route.data {
+                fields.retain(|field| field.key != "rateLimit");
+            }
+        }
+    }
+}

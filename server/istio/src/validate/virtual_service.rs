@@ -1,0 +1,492 @@
+//! `VirtualService`: hosts, gateways, destinations, and what timeouts, retries and faults make
+//! together.
+//!
+//! Istio's own rules are in `pkg/config/validation/virtualservice.go`; Kiali's in its `checkers`.
+
+use super::{About, Findings, extension, no_host, place, reach};
+use crate::{
+    compile::{self, Context, DelegateError, FoundGateway, PSEUDO_HEADERS},
+    finding::code,
+    resource::Resource,
+    schema::Kind,
+    yaml::{Node, Position},
+};
+use contract::istio::Severity;
+use std::{collections::BTreeMap, time::Duration};
+
+/// Most rules of one resource; every rule is compared with those before it.
+const RULES_MAX: usize = 500;
+/// Most matches of all rules of one resource, for the same reason.
+const MATCHES_MAX: usize = 2_000;
+
+pub(super) fn check(about: &mut About<'_>) {
+    let spec = about.spec();
+    let http = spec.list("http");
+    let matches: usize = http.iter().map(|route| route.list("match").len()).sum();
+    if http.len() > RULES_MAX || matches > MATCHES_MAX {
+        return about.error(
+            code::BOUND,
+            ("spec.http", place(spec, "http")),
+            format!("{} rules with {matches} matches are more than is taken.", http.len()),
+            format!("Use at most {RULES_MAX} rules with {MATCHES_MAX} matches."),
+        );
+    }
+    hosts(about);
+    gateways(about);
+    if http.is_empty() {
+        about.warn(
+            code::ROUTE_PROTOCOL,
+            ("spec", spec.at),
+            "There is no http rule, and TCP and TLS routes have no effect here.",
+            "Add http rules.",
+        );
+    }
+    for (index, route) in http.iter().enumerate() {
+        let path = format!("spec.http[{index}]");
+        destinations(about, route, &path);
+        weights(about, route, &path);
+        retries(about, route, &path);
+        fault(about, route, &path);
+        mirrors(about, route, &path);
+        delegate(about, route, &path);
+        headers(about, route, &path);
+        extension::rate_limit(about, route, &path);
+    }
+    if let Some(policy) = spec.get("trafficPolicy") {
+        extension::traffic_policy(about);
+        super::destination_rule::policy(about, policy, "spec.trafficPolicy");
+    }
+    reach::unreachable(about);
+}
+
+fn hosts(about: &mut About<'_>) {
+    let spec = about.spec();
+    let hosts: Vec<_> = compile::hosts(about.resource).collect();
+    let at = place(spec, "hosts");
+    if hosts.is_empty() {
+        return without_hosts(about);
+    }
+    for (index, host) in hosts.iter().enumerate() {
+        let item = spec.list("hosts").get(index).map_or(at, |node| node.at);
+        let place = (format!("spec.hosts[{index}]"), item);
+        if hosts.iter().take(index).any(|other| other == host) {
+            let message = format!("The host {host} stands twice in this resource.");
+            about.error(code::CONFLICT, place, message, "Keep one of them.");
+        } else if host == "*" && compile::in_mesh(spec) {
+            about.error(
+                code::CONFLICT,
+                place,
+                "The host * would take every call between services, which Istio refuses.",
+                "Name the services, or bind the rule to a gateway with gateways.",
+            );
+        } else if compile::in_mesh(spec) && !host.starts_with('*') {
+            mesh_host(about, host, place);
+        }
+    }
+}
+
+/// A host of calls between services should be one.
+fn mesh_host(about: &mut About<'_>, host: &str, place: (String, Position)) {
+    if about.context.service(host).is_none() {
+        let (message, advice) = no_host(
+            about.context,
+            host,
+            "Name a service, add a ServiceEntry, or bind the rule to a gateway.",
+        );
+        let message = format!("{message} No service calls it, so these rules take nothing.");
+        about.warn(code::ROUTE_HOST, place, message, advice);
+        return;
+    }
+    let entry = about
+        .context
+        .of(Kind::ServiceEntry)
+        .find(|entry| compile::hosts(entry).any(|named| named == host));
+    let ports = entry.map_or(&[][..], |entry| entry.spec().list("ports"));
+    let is_tls = |port: &Node| matches!(port.str("protocol"), Some("HTTPS" | "TLS"));
+    if !ports.is_empty() && ports.iter().all(is_tls) {
+        about.warn(
+            code::HTTPS_HOST,
+            place,
+            format!(
+                "The service entry of {host} has only TLS ports: Istio would see encrypted bytes \
+                 and none of the http rules would take effect. Here they do."
+            ),
+            "For Istio, add a port 80 with protocol HTTP and targetPort 443, and TLS origination \
+             in a DestinationRule.",
+        );
+    }
+}
+
+/// Without hosts it can only be a delegate.
+fn without_hosts(about: &mut About<'_>) {
+    let spec = about.spec();
+    if spec.get("gateways").is_some() {
+        about.error(
+            code::CONFLICT,
+            ("spec.gateways", place(spec, "gateways")),
+            "A VirtualService without hosts is a delegate, and a delegate has no gateways.",
+            "Add hosts, or remove gateways.",
+        );
+    }
+    for (index, route) in spec.list("http").iter().enumerate() {
+        let path = format!("spec.http[{index}]");
+        if route.get("delegate").is_some() {
+            about.error(
+                code::DELEGATE,
+                (format!("{path}.delegate"), place(route, "delegate")),
+                "A delegate cannot delegate further.",
+                "Write the rules here.",
+            );
+        }
+        no_regex(about, route, &path);
+    }
+    let own = about.resource.key();
+    let named = about.context.of(Kind::VirtualService).any(|root| {
+        root.spec().list("http").iter().any(|route| {
+            let found = compile::delegate_of(about.context, root, route);
+            found.is_ok_and(|found| found.key() == own)
+        })
+    });
+    if !named {
+        about.warn(
+            code::DELEGATE,
+            ("spec", spec.at),
+            "It has no hosts and no other VirtualService delegates to it, so it takes nothing.",
+            "Add hosts, or name it under delegate in another VirtualService.",
+        );
+    }
+}
+
+fn gateways(about: &mut About<'_>) {
+    let spec = about.spec();
+    for (index, node) in spec.list("gateways").iter().enumerate() {
+        let Some(name) = node.as_str().filter(|name| *name != "mesh") else { continue };
+        let place = (format!("spec.gateways[{index}]"), node.at);
+        match compile::find_gateway(about.context, about.resource, name) {
+            None => {
+                let names = about.context.of(Kind::Gateway).map(|g| g.key().name.as_str());
+                let names = names.chain(about.context.known.gateways.iter().map(AsRef::as_ref));
+                let advice = match crate::value::closest(name, names) {
+                    Some(meant) => format!("Did you mean {meant}?"),
+                    None => "Apply the Gateway as well.".to_owned(),
+                };
+                let message =
+                    format!("No gateway named {name}. Nothing comes in through it to these rules.");
+                about.warn(code::ROUTE_GATEWAY, place, message, advice);
+            }
+            Some(FoundGateway::Resource(gateway)) if !exposes(about.resource, gateway) => {
+                about.warn(
+                    code::NOT_EXPOSED,
+                    place,
+                    format!("The gateway {name} lets none of these hosts in."),
+                    "Add the host to the hosts of one of its servers.",
+                );
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+fn exposes(resource: &Resource, gateway: &Resource) -> bool {
+    let mut patterns = gateway.spec().list("servers").iter().flat_map(|s| s.texts("hosts"));
+    patterns.any(|pattern| {
+        let pattern = pattern.rsplit('/').next().unwrap_or(pattern).to_ascii_lowercase();
+        compile::hosts(resource).any(|host| compile::overlap(&pattern, &host))
+    })
+}
+
+fn destinations(about: &mut About<'_>, route: &Node, path: &str) {
+    for (where_, node) in places_of_destinations(route, path) {
+        let Some(host) = node.str("host") else { continue };
+        let Some(service) = about.context.service(host).cloned() else {
+            let (message, advice) =
+                no_host(about.context, host, "Name a service, or add a ServiceEntry for it.");
+            let message = format!("{message} Requests of this rule are answered 503.");
+            about.warn(
+                code::ROUTE_HOST,
+                (format!("{where_}.host"), place(node, "host")),
+                message,
+                advice,
+            );
+            continue;
+        };
+        if let Some(subset) = node.str("subset") {
+            let place = (format!("{where_}.subset"), place(node, "subset"));
+            extension::subset(about, &service, host, subset, place);
+        }
+    }
+}
+
+/// Every destination of a rule with its path.
+fn places_of_destinations<'a>(route: &'a Node, path: &str) -> Vec<(String, &'a Node)> {
+    let of = |key: &str| {
+        let items = route.list(key).iter().enumerate();
+        let found = items.filter_map(|(index, node)| {
+            Some((format!("{path}.{key}[{index}].destination"), node.get("destination")?))
+        });
+        found.collect::<Vec<_>>()
+    };
+    let mirror = route.get("mirror").map(|node| (format!("{path}.mirror"), node));
+    of("route").into_iter().chain(mirror).chain(of("mirrors")).collect()
+}
+
+fn weights(about: &mut About<'_>, route: &Node, path: &str) {
+    let destinations = route.list("route");
+    let weight = |node: &Node| compile::number::<u32>(node, "weight");
+    if let [single] = destinations {
+        if weight(single).is_some_and(|weight| weight != 100) {
+            about.warn(
+                code::SINGLE_WEIGHT,
+                (format!("{path}.route[0].weight"), place(single, "weight")),
+                "The weight is without effect: a single destination gets every request.",
+                "Remove it, or add the other destinations.",
+            );
+        }
+        return;
+    }
+    let total: u64 = destinations.iter().filter_map(weight).map(u64::from).sum();
+    if !destinations.is_empty() && total == 0 {
+        about.error(
+            code::CONFLICT,
+            (format!("{path}.route"), place(route, "route")),
+            "The weights of these destinations sum up to 0, so none could get a request.",
+            "Give each destination a weight, such as 90 and 10.",
+        );
+    } else if total > u64::from(u32::MAX) {
+        about.error(
+            code::BAD_VALUE,
+            (format!("{path}.route"), place(route, "route")),
+            "The weights of these destinations sum up to more than 4294967295.",
+            "Use smaller weights; only their proportions count.",
+        );
+    }
+    let mut seen = BTreeMap::new();
+    for (index, node) in destinations.iter().enumerate() {
+        let Some(destination) = node.get("destination") else { continue };
+        let host = destination.str("host").map(|host| about.context.resolve(host));
+        let first = *seen.entry((host, destination.str("subset"))).or_insert(index);
+        if first != index {
+            about.warn(
+                code::REPEATED_DESTINATION,
+                (format!("{path}.route[{index}].destination"), destination.at),
+                format!("This host and subset is the destination route[{first}] already."),
+                "Put both weights into one.",
+            );
+        }
+    }
+}
+
+fn retries(about: &mut About<'_>, route: &Node, path: &str) {
+    let Some(node) = route.get("retries") else { return };
+    let attempts: u32 = compile::number(node, "attempts").unwrap_or(0);
+    let others = ["perTryTimeout", "retryOn", "retryRemoteLocalities", "backoff"];
+    let at = place(route, "retries");
+    if attempts == 0 && others.iter().any(|key| node.get(key).is_some()) {
+        about.error(
+            code::CONFLICT,
+            (format!("{path}.retries"), at),
+            "Retries are configured, but attempts is 0, which turns them off.",
+            "Set attempts to 1 or more, or remove the other fields.",
+        );
+    }
+    let timeout = compile::duration(route, "timeout").filter(|timeout| !timeout.is_zero());
+    let per_try = compile::duration(node, "perTryTimeout");
+    if let (Some(timeout), Some(per_try)) = (timeout, per_try) {
+        timeouts(
+            about,
+            (format!("{path}.timeout"), place(route, "timeout")),
+            Tries { attempts, timeout, per_try },
+        );
+    }
+}
+
+struct Tries {
+    attempts: u32,
+    timeout: Duration,
+    per_try: Duration,
+}
+
+fn timeouts(about: &mut About<'_>, place: (String, Position), tries: Tries) {
+    let Tries { attempts, timeout, per_try } = tries;
+    if per_try >= timeout {
+        about.warn(
+            code::PER_TRY_TIMEOUT,
+            place,
+            format!("perTryTimeout {per_try:?} is not below timeout {timeout:?}: it is ignored."),
+            "Make perTryTimeout smaller than timeout.",
+        );
+    } else if per_try.saturating_mul(attempts) > timeout {
+        let fit = timeout.as_nanos().div_ceil(per_try.as_nanos().max(1));
+        about.warn(
+            code::TIMEOUT_BEFORE_RETRIES,
+            place,
+            format!(
+                "timeout {timeout:?} is shorter than {attempts} x {per_try:?}: when tries run into \
+                 their limit, at most {fit} of the {} tries begin.",
+                attempts.saturating_add(1)
+            ),
+            "Raise timeout, or lower attempts or perTryTimeout.",
+        );
+    }
+}
+
+fn fault(about: &mut About<'_>, route: &Node, path: &str) {
+    let Some(node) = route.get("fault") else { return };
+    for kind in ["delay", "abort"] {
+        let Some(fault) = node.get(kind) else { continue };
+        if fault.get("percentage").is_none() && fault.get("percent").is_none() {
+            about.warn(
+                code::FAULT_WITHOUT_SHARE,
+                (format!("{path}.fault.{kind}"), place(node, kind)),
+                format!("This {kind} has no percentage, which means it hits no request."),
+                "Add percentage: {value: 100} to hit every request.",
+            );
+        }
+    }
+    if route.get("retries").is_some() {
+        about.warn(
+            code::FAULT_WITH_RETRY,
+            (format!("{path}.fault"), place(route, "fault")),
+            "Fault and retries on one rule: Istio applies neither timeout nor retries to a rule \
+             with a fault. Here they compose, so that retries can be seen to help.",
+            "For the behaviour of Istio, turn on the Istio-faithful switch of this route.",
+        );
+    }
+}
+
+fn mirrors(about: &mut About<'_>, route: &Node, path: &str) {
+    let mirrors = places_of_destinations(route, path);
+    for (where_, node) in mirrors.iter().filter(|(where_, _)| where_.contains(".mirror")) {
+        let service = node.str("host").and_then(|host| about.context.service(host)).cloned();
+        let known = service.and_then(|service| about.context.known_service(&service));
+        if let Some(known) = known.filter(|known| known.moves_money) {
+            about.warn(
+                code::MIRROR_WITH_EFFECT,
+                (where_.clone(), node.at),
+                format!(
+                    "Mirrored requests to {} move money: each copy is a request like any other.",
+                    known.name
+                ),
+                "Mirror reads only (match on method GET), or a subset that books nothing.",
+            );
+        }
+    }
+}
+
+fn delegate(about: &mut About<'_>, route: &Node, path: &str) {
+    let Some(node) = route.get("delegate") else { return };
+    let place = (format!("{path}.delegate"), place(route, "delegate"));
+    let name = node.str("name").unwrap_or_default();
+    let (message, advice) = match compile::delegate_of(about.context, about.resource, route) {
+        Ok(_) => return no_regex(about, route, path),
+        Err(DelegateError::Missing) => (
+            format!("No VirtualService named {name} to delegate to: this rule takes nothing."),
+            match crate::value::closest(
+                name,
+                about.context.of(Kind::VirtualService).map(|r| r.key().name.as_str()),
+            ) {
+                Some(meant) => format!("Did you mean {meant}?"),
+                None => "Apply it as well.".to_owned(),
+            },
+        ),
+        Err(DelegateError::HasHosts) => (
+            format!("{name} has hosts of its own, so it cannot be a delegate."),
+            "Remove its hosts.".to_owned(),
+        ),
+        Err(DelegateError::Delegates) => (
+            format!("{name} delegates further, which Istio does not follow."),
+            "Delegate to where the rules are.".to_owned(),
+        ),
+    };
+    about.warn(code::DELEGATE, place, message, advice);
+}
+
+/// Istio cannot tell whether two expressions conflict, so it refuses them on both sides.
+fn no_regex(about: &mut About<'_>, route: &Node, path: &str) {
+    for (index, node) in route.list("match").iter().enumerate() {
+        let direct = node.entries().iter().filter(|entry| entry.value.get("regex").is_some());
+        let nested = node.entries().iter().flat_map(|entry| entry.value.entries());
+        let nested = nested.filter(|entry| entry.value.get("regex").is_some());
+        let found: Vec<_> =
+            direct.chain(nested).map(|entry| (entry.key.clone(), entry.at)).collect();
+        for (key, at) in found {
+            about.error(
+                code::CONFLICT,
+                (format!("{path}.match[{index}].{key}"), at),
+                "Rules that delegate, and those of a delegate, cannot match by regex.",
+                "Use exact or prefix.",
+            );
+        }
+    }
+}
+
+fn headers(about: &mut About<'_>, route: &Node, path: &str) {
+    for (index, node) in route.list("match").iter().enumerate() {
+        for entry in node.get("headers").map_or(&[][..], Node::entries) {
+            if PSEUDO_HEADERS.contains(&entry.key.as_str()) {
+                about.warn(
+                    code::PSEUDO_HEADER,
+                    (format!("{path}.match[{index}].headers[{}]", entry.key), entry.at),
+                    format!("Istio ignores the header named {}.", entry.key),
+                    format!("Write {} one level higher, beside headers.", entry.key),
+                );
+            }
+        }
+    }
+}
+
+/// One host, one `VirtualService`: Istio takes the rules of one of them and drops the other's.
+pub(super) fn same_hosts(context: &Context<'_>, found: &mut Findings) {
+    let mut by_host: BTreeMap<(String, String), &Resource> = BTreeMap::new();
+    let mut by_service: BTreeMap<(String, String), (&Resource, String)> = BTreeMap::new();
+    for resource in context.of(Kind::VirtualService) {
+        let spec = resource.spec();
+        let mut gateways: Vec<&str> = spec.texts("gateways").collect();
+        if gateways.is_empty() {
+            gateways.push("mesh");
+        }
+        gateways.sort_unstable();
+        gateways.dedup();
+        for (index, host) in compile::hosts(resource).enumerate() {
+            let at = spec.list("hosts").get(index).map_or(spec.at, |node| node.at);
+            let spot = resource.spot(format!("spec.hosts[{index}]"), at);
+            for gateway in &gateways {
+                let canonical = canonical_host(&host);
+                let same = by_host.entry((canonical, (*gateway).to_owned())).or_insert(resource);
+                if same.key() != resource.key() {
+                    let message = format!("{} has rules for {host} as well.", same.key());
+                    let advice = "Put the rules into one, or let one delegate to the other.";
+                    let code = code::VIRTUAL_SERVICE_MULTIMATCH;
+                    // Told of both, so that whichever is applied is refused.
+                    let other = same.spot("spec.hosts", place(same.spec(), "hosts"));
+                    let back = format!("{} has rules for {host} as well.", resource.key());
+                    found.0.push(spot.clone().says(Severity::Error, code, message, advice));
+                    found.0.push(other.says(Severity::Error, code, back, advice));
+                    continue;
+                }
+                let Some(service) = context.service(&host) else { continue };
+                let key = (service.to_string(), (*gateway).to_owned());
+                let (first, name) = by_service.entry(key).or_insert((resource, host.clone()));
+                if first.key() != resource.key() && canonical_host(name) != canonical_host(&host) {
+                    found.0.push(spot.clone().says(
+                        Severity::Info,
+                        code::ALIASES,
+                        format!("{host} and {name} of {} are both {service}.", first.key()),
+                        "The name a caller uses decides; use one name to have one set of rules.",
+                    ));
+                }
+            }
+        }
+    }
+}
+
+/// A short name and its forms with namespace and domain are one host.
+pub(super) fn canonical_host(host: &str) -> String {
+    let host = host.to_ascii_lowercase();
+    if host.starts_with('*') {
+        return host;
+    }
+    let short = host.strip_suffix(".svc.cluster.local").or_else(|| host.strip_suffix(".svc"));
+    let host = short.unwrap_or(&host);
+    host.strip_suffix(".default").unwrap_or(host).to_owned()
+}

@@ -1,0 +1,347 @@
+//! The warnings: each code once where it is due, and not where it is not.
+
+mod support;
+
+use contract::istio::{Fate, Severity};
+use istio::{Configuration, RuleHits, code, never_matched};
+use support::{apply, compile, has, known, refuse, route, rule};
+
+fn of(name: &str, host: &str, lines: &str) -> String {
+    let indented: String = lines.lines().map(|line| format!("  {line}\n")).collect();
+    format!(
+        "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: {name}}}\n\
+         spec:\n  hosts: [{host}]\n{indented}"
+    )
+}
+
+fn to(host: &str) -> String {
+    format!("http: [{{route: [{{destination: {{host: {host}}}}}]}}]")
+}
+
+fn policy_of(kind: &str, version: &str, spec: &str) -> String {
+    format!("apiVersion: {version}\nkind: {kind}\nmetadata: {{name: x}}\nspec: {spec}\n")
+}
+
+#[test]
+fn each_warning_is_said_where_it_is_due_and_only_there() {
+    let security = "security.istio.io/v1";
+    let v2 = "subsets: [{name: v2, labels: {version: v2}, trafficPolicy: {loadBalancer: {simple: RANDOM}}}]";
+    let to_v2 =
+        of("v2", "payments", "http: [{route: [{destination: {host: payments, subset: v2}}]}]");
+    let both = |code: &str, with: String, without: String| {
+        let found = apply(&with).report.findings;
+        assert!(has(&found, code), "{code} missing: {found:#?}\n{with}");
+        let found = apply(&without).report.findings;
+        assert!(!has(&found, code), "{code} too much: {found:#?}\n{without}");
+    };
+    both(
+        code::ROUTE_HOST,
+        of("a", "payments", &to("paymnts")),
+        of("a", "payments", &to("payments")),
+    );
+    both(code::ROUTE_HOST, of("a", "paymnts", &to("payments")), of("a", "users", &to("payments")));
+    let at =
+        |gateway: &str| of("a", "x.example", &format!("gateways: [{gateway}]\n{}", to("users")));
+    both(code::ROUTE_GATEWAY, at("egde"), at("edge"));
+    both(
+        code::SINGLE_WEIGHT,
+        of("a", "users", "http: [{route: [{destination: {host: users}, weight: 50}]}]"),
+        of("a", "users", "http: [{route: [{destination: {host: users}, weight: 100}]}]"),
+    );
+    let twice = |second: &str| {
+        let first = "{destination: {host: users}, weight: 1}";
+        of(
+            "a",
+            "users",
+            &format!(
+                "http: [{{route: [{first}, {{destination: {{host: {second}}}, weight: 1}}]}}]"
+            ),
+        )
+    };
+    both(code::REPEATED_DESTINATION, twice("user-service"), twice("orders"));
+    both(code::SUBSET_NOT_FOUND, to_v2.clone(), format!("{to_v2}---\n{}", rule(v2)));
+    both(code::ROUTE_PROTOCOL, of("a", "users", "tcp: [{}]"), of("a", "users", &to("users")));
+    both(
+        code::FAULT_WITH_RETRY,
+        route("fault: {abort: {httpStatus: 500, percentage: {value: 1}}}\nretries: {attempts: 1}"),
+        route("fault: {abort: {httpStatus: 500, percentage: {value: 1}}}"),
+    );
+    let tries = |timeout: &str| {
+        route(&format!("timeout: {timeout}\nretries: {{attempts: 3, perTryTimeout: 2s}}"))
+    };
+    both(code::TIMEOUT_BEFORE_RETRIES, tries("5s"), tries("6s"));
+    both(code::PER_TRY_TIMEOUT, tries("2s"), tries("2001ms"));
+    both(
+        code::MIRROR_WITH_EFFECT,
+        route("mirror: {host: payment-service}"),
+        route("mirror: {host: users}"),
+    );
+    both(
+        code::FAULT_WITHOUT_SHARE,
+        route("fault: {delay: {fixedDelay: 1s}}"),
+        route("fault: {delay: {fixedDelay: 1s, percentage: {value: 1}}}"),
+    );
+    both(
+        code::PSEUDO_HEADER,
+        route("match: [{headers: {uri: {exact: /}}}]"),
+        route("match: [{headers: {url: {exact: /}}}]"),
+    );
+    both(
+        code::DEPRECATED,
+        route("mirror: {host: users}\nmirrorPercent: 5"),
+        route("mirror: {host: users}"),
+    );
+    let outlier =
+        |fields: &str| rule(&format!("trafficPolicy: {{outlierDetection: {{{fields}}}}}"));
+    both(
+        code::NEVER_EJECTS,
+        outlier("consecutive5xxErrors: 0"),
+        outlier("consecutive5xxErrors: 1"),
+    );
+    both(
+        code::NEVER_EJECTS,
+        outlier("consecutive5xxErrors: 0, consecutiveGatewayErrors: 0"),
+        outlier("consecutive5xxErrors: 0, splitExternalLocalOriginErrors: true"),
+    );
+    both(
+        code::DETECTOR_FORESTALLED,
+        outlier("consecutiveGatewayErrors: 5"),
+        outlier("consecutiveGatewayErrors: 4"),
+    );
+    both(code::SUBSET_UNREACHED, rule(v2), format!("{to_v2}---\n{}", rule(v2)));
+    both(
+        code::SUBSET_LABELS,
+        rule("subsets: [{name: v9, labels: {version: v9}}]"),
+        rule("subsets: [{name: v1, labels: {version: v1}}]"),
+    );
+    both(
+        code::SUBSET_WITHOUT_LABELS,
+        rule("subsets: [{name: v1}]"),
+        rule("subsets: [{name: v1, labels: {version: v1}}]"),
+    );
+    let selecting = |app: &str| {
+        policy_of(
+            "PeerAuthentication",
+            security,
+            &format!("{{selector: {{matchLabels: {{{app}}}}}, mtls: {{mode: STRICT}}}}"),
+        )
+    };
+    both(code::SELECTOR, selecting("app: paymnts"), selecting("app: payment-service"));
+    both(
+        code::PART_OF_SERVICE,
+        selecting("app: payments, version: v2"),
+        selecting("app: payments"),
+    );
+    let from = |principal: &str| {
+        policy_of(
+            "AuthorizationPolicy",
+            security,
+            &format!("{{rules: [{{from: [{{source: {{principals: [{principal}]}}}}]}}]}}"),
+        )
+    };
+    both(
+        code::PRINCIPAL,
+        from("cluster.local/ns/default/sa/nobody"),
+        from("cluster.local/ns/default/sa/orders"),
+    );
+    let keys = |more: &str| {
+        policy_of(
+            "RequestAuthentication",
+            security,
+            &format!("{{jwtRules: [{{issuer: me{more}}}]}}"),
+        )
+    };
+    both(code::NO_KEYS, keys(", jwksUri: 'https://a/b'"), keys(", jwks: '{}'"));
+}
+
+#[test]
+fn unreachable_rules_and_matches_are_named_as_istioctl_does() {
+    let rules = |lines: &[&str]| {
+        let rules: String = lines
+            .iter()
+            .map(|line| format!("- {{{line}, route: [{{destination: {{host: users}}}}]}}\n"))
+            .collect();
+        of("a", "users", &format!("http:\n{rules}"))
+    };
+    let everything = "name: all";
+    let prefix = "match: [{uri: {prefix: /a}}]";
+    let cases: &[(&[&str], bool, bool)] = &[
+        (&[everything, prefix], true, false),
+        (&[prefix, everything], false, false),
+        (&[prefix, "match: [{uri: {prefix: /a/b}}]"], true, false),
+        (&["match: [{uri: {prefix: /a/b}}]", prefix], false, false),
+        (&[prefix, "match: [{uri: {exact: /a}}, {uri: {exact: /b}}]"], false, true),
+        (&["match: [{uri: {regex: '/a.*'}}]", "match: [{uri: {exact: /ab}}]"], true, false),
+        (&["match: [{uri: {prefix: /a}, headers: {x: {exact: '1'}}}]", prefix], false, false),
+        (&[prefix, "match: [{uri: {prefix: /a}, headers: {x: {exact: '1'}}}]"], true, false),
+        (&["match: [{uri: {prefix: /a}, withoutHeaders: {x: {}}}]", prefix], false, false),
+        (&["match: [{gateways: [mesh]}]", "match: [{gateways: [edge]}]"], false, false),
+        (
+            &["match: [{method: {exact: GET}}]", "match: [{method: {exact: GET}, port: 8080}]"],
+            true,
+            false,
+        ),
+    ];
+    for (lines, rule, part) in cases {
+        let found = apply(&rules(lines)).report.findings;
+        assert_eq!(has(&found, code::UNREACHABLE_RULE), *rule, "{lines:?}: {found:#?}");
+        assert_eq!(has(&found, code::INEFFECTIVE_MATCH), *part, "{lines:?}: {found:#?}");
+    }
+}
+
+#[test]
+fn one_host_in_two_virtual_services_is_refused() {
+    let refused = |first: String, second: String| {
+        let before = apply(&first).configuration;
+        let report = before.apply(&second, &known()).unwrap_err().report;
+        assert_eq!(report.findings[0].code, code::VIRTUAL_SERVICE_MULTIMATCH, "{report:#?}");
+        assert!(report.findings[0].message.contains("default/a"));
+        let both = refuse(&format!("{first}---\n{second}"));
+        assert!(has(&both.findings, code::VIRTUAL_SERVICE_MULTIMATCH));
+    };
+    let full = "payments.default.svc.cluster.local";
+    refused(of("a", "payments", &to("payments")), of("b", "payments", &to("users")));
+    refused(of("a", "payments", &to("payments")), of("b", full, &to("users")));
+    let at_edge = of("b", "payments", &format!("gateways: [edge]\n{}", to("users")));
+    let accepted = apply(&format!("{}---\n{at_edge}", of("a", "payments", &to("users"))));
+    assert!(!has(&accepted.report.findings, code::VIRTUAL_SERVICE_MULTIMATCH));
+    // Another name of the same service is another host; whichever was called decides.
+    let alias = of("b", "payment-service", &to("users"));
+    let accepted = apply(&format!("{}---\n{alias}", of("a", "payments", &to("users"))));
+    assert!(has(&accepted.report.findings, code::ALIASES));
+}
+
+#[test]
+fn one_subset_in_two_destination_rules_is_refused_and_other_subsets_are_joined() {
+    let named =
+        |name: &str, lines: &str| rule(lines).replace("name: payments", &format!("name: {name}"));
+    let v1 = named("a", "subsets: [{name: v1, labels: {version: v1}}]");
+    let v2 = named("b", "subsets: [{name: v2, labels: {version: v2}}]");
+    let policy = compile(&format!("{v1}---\n{v2}"));
+    assert_eq!(policy.destinations["payments"].subsets.len(), 2);
+    let again = v1.replace("name: a", "name: b");
+    let report = refuse(&format!("{v1}---\n{again}"));
+    assert_eq!(report.findings[0].code, code::DESTINATION_RULE_MULTIMATCH);
+}
+
+#[test]
+fn a_missing_host_is_said_in_plain_words() {
+    let report = apply(&of("a", "payments", &to("paymnts"))).report;
+    let finding = report.findings.iter().find(|f| f.code == code::ROUTE_HOST).unwrap();
+    assert!(finding.message.starts_with("No host named paymnts."), "{}", finding.message);
+    assert_eq!(finding.advice, "Did you mean payments?");
+    assert_eq!(finding.path, "spec.http[0].route[0].destination.host");
+    assert_eq!((finding.at.line, finding.severity), (6, Severity::Warning));
+}
+
+#[test]
+fn what_istio_drops_is_shown_in_the_form_istio_takes() {
+    let text = include_str!("data/traffic-management.yml");
+    let applied = apply(text);
+    let forms: Vec<_> =
+        applied.report.findings.iter().filter(|f| f.code == code::EXTENSION).collect();
+    assert_eq!(forms.len(), 2);
+    for finding in &forms {
+        let form = finding.correct_form.as_ref().unwrap();
+        let again = Configuration::default().apply(form, &known()).unwrap();
+        assert!(again.report.findings.iter().all(|f| f.code != code::EXTENSION));
+        let policy = again.configuration.compile(&known(), 1);
+        if finding.path.ends_with("rateLimit") {
+            let limits = &policy.workloads["gateway"].rate_limits;
+            let own = limits.iter().find(|limit| limit.per_remote_address).unwrap();
+            assert_eq!((own.max_tokens, own.fill_interval.as_secs()), (100, 60));
+            assert!(limits.iter().all(|l| l.per_remote_address || l.max_tokens >= 1_000_000));
+        } else {
+            let outlier = policy.destinations["provider"].policy.outlier.as_ref().unwrap();
+            assert_eq!((outlier.consecutive_5xx, outlier.max_ejection_percent), (3, 50));
+        }
+    }
+    // Printed for Istio, nothing of the extensions is left.
+    for resource in applied.configuration.resources() {
+        let printed = resource.print_for_istio();
+        let again = Configuration::default().apply(&printed, &known()).unwrap();
+        assert!(again.report.findings.iter().all(|f| f.code != code::EXTENSION), "{printed}");
+    }
+}
+
+#[test]
+fn the_mistakes_of_the_seed_are_all_found() {
+    let config = apply(include_str!("data/istio-config.yml")).report;
+    for code in [
+        code::API_GROUP,
+        code::DEPRECATED,
+        code::TIMEOUT_BEFORE_RETRIES,
+        code::DESTINATION_RULE_HOST,
+        code::SUBSET_NOT_FOUND,
+        code::PRINCIPAL,
+        code::HTTPS_HOST,
+    ] {
+        assert!(has(&config.findings, code), "{code}: {:#?}", config.findings);
+    }
+    let traffic = apply(include_str!("data/traffic-management.yml")).report;
+    for code in [code::EXTENSION, code::SUBSET_NOT_FOUND, code::TIMEOUT_BEFORE_RETRIES] {
+        assert!(has(&traffic.findings, code), "{code}: {:#?}", traffic.findings);
+    }
+    let observability = apply(include_str!("data/observability.yml")).report;
+    let expression = observability.findings.iter().find(|f| f.code == code::EXPRESSION).unwrap();
+    assert!(expression.correct_form.as_ref().unwrap().contains("request.method"));
+}
+
+#[test]
+fn what_would_let_more_in_is_refused_not_ignored() {
+    for spec in [
+        "{targetRef: {kind: Service, name: a}}",
+        "{action: CUSTOM, provider: {name: a}}",
+        "{rules: [{from: [{source: {remoteIpBlocks: [10.0.0.0/8]}}]}]}",
+        "{rules: [{to: [{operation: {paths: ['/a/{*}']}}]}]}",
+        "{rules: [{when: [{key: connection.sni, values: [a]}]}]}",
+        "{rules: [{from: [{source: {}}]}]}",
+        "{rules: [{to: [{operation: {methds: [GET]}}]}]}",
+    ] {
+        let report = refuse(&policy_of("AuthorizationPolicy", "security.istio.io/v1", spec));
+        assert_eq!(report.findings[0].severity, Severity::Error, "{spec}");
+        let rejected = report.resources[0].fields.iter().any(|f| f.fate == Fate::Rejected);
+        let whole = report.findings.iter().any(|f| f.code == code::CONFLICT);
+        assert!(rejected || whole, "{spec}: {report:#?}");
+    }
+}
+
+#[test]
+fn a_rule_that_met_no_request_is_found_when_others_did() {
+    let text = of(
+        "a",
+        "users",
+        "http:
+- {name: old, match: [{uri: {exact: /old}}], route: [{destination: {host: users}}]}
+- {name: rest, route: [{destination: {host: users}}]}",
+    );
+    let policy = compile(&text);
+    let routes = &policy.virtual_hosts[0].routes;
+    let hits = RuleHits::from([((routes[1].origin.clone(), routes[1].name.clone()), 900)]);
+    let found = never_matched(&policy, &hits, 1_000);
+    assert_eq!(found.len(), 1);
+    assert_eq!((found[0].code.as_str(), found[0].at.line), (code::NEVER_MATCHED, routes[0].line));
+    assert!(found[0].message.contains("old"));
+    assert!(never_matched(&policy, &hits, 10).is_empty(), "too few requests to say");
+    assert!(never_matched(&policy, &RuleHits::new(), 1_000).is_empty(), "the host got none");
+}
+
+#[test]
+fn findings_are_bounded() {
+    let fields: String = (0..5_000).map(|n| format!("unknown{n}: 1\n")).collect();
+    let report = refuse(&route(&fields));
+    assert_eq!(report.findings.len(), istio::FINDINGS_MAX);
+    let last = report.findings.last().unwrap();
+    assert!(last.message.contains("4801 more"), "{}", last.message);
+}
+
+#[test]
+fn ignored_fields_say_why() {
+    let report = apply(&rule("trafficPolicy: {tls: {mode: ISTIO_MUTUAL}}")).report;
+    let tls = report.resources[0].fields.iter().find(|f| f.path.ends_with(".tls")).unwrap();
+    assert_eq!(tls.fate, Fate::Ignored);
+    assert!(tls.why.as_ref().unwrap().contains("do not leave the process"));
+    let report = apply(&rule("trafficPolicy: {loadBalancer: {simple: PASSTHROUGH}}")).report;
+    let simple = report.resources[0].fields.iter().find(|f| f.path.ends_with(".simple")).unwrap();
+    assert_eq!(simple.fate, Fate::Ignored);
+}

@@ -1,0 +1,106 @@
+//! The history: what is said of a change, what is shown of it, and what a restore does.
+
+mod support;
+
+use contract::istio::{Change, DiffLine};
+use istio::{Configuration, Kind, NoRevision, REVISIONS_MAX, Revisions};
+use support::{known, rule};
+
+fn split(weight: u32) -> String {
+    format!(
+        "apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata:
+  name: payments
+spec:
+  hosts:
+  - payments
+  http:
+  - route:
+    - destination:
+        host: payments
+        subset: v1
+      weight: {}
+    - destination:
+        host: payments
+        subset: v2
+      weight: {weight}
+",
+        100 - weight
+    )
+}
+
+fn applied(before: &Configuration, text: &str) -> Configuration {
+    before.apply(text, &known()).expect("a valid text").configuration
+}
+
+#[test]
+fn a_shifted_weight_is_said_as_shares_and_shown_by_line() {
+    let mut revisions = Revisions::default();
+    let first = applied(&Configuration::default(), &split(10));
+    assert_eq!(revisions.record(first.clone(), "ada", 1_000_000), 1);
+    assert_eq!(revisions.get(1).unwrap().summary, "VirtualService payments created");
+    assert_eq!(revisions.get(1).unwrap().diffs[0].change, Change::Created);
+    assert_eq!(revisions.record(applied(&first, &split(20)), "bob", 2_000_000), 2);
+    let second = revisions.get(2).unwrap();
+    assert_eq!(second.summary, "payments v2 10% -> 20%");
+    assert_eq!((second.who.as_str(), second.at_us), ("bob", 2_000_000));
+    let lines = &second.diffs[0].lines;
+    assert!(lines.contains(&DiffLine::Removed("      weight: 10".to_owned())));
+    assert!(lines.contains(&DiffLine::Added("      weight: 20".to_owned())));
+    assert!(matches!(&lines[0], DiffLine::Hunk(header) if header.starts_with("@@ -")));
+    assert!(lines.len() < 14);
+}
+
+#[test]
+fn other_fields_are_said_by_name_and_values() {
+    let mut revisions = Revisions::default();
+    let before = rule("trafficPolicy: {outlierDetection: {interval: 10s}}");
+    let after = rule("trafficPolicy: {outlierDetection: {interval: 5s}}");
+    let first = applied(&Configuration::default(), &before);
+    revisions.record(first.clone(), "ada", 0);
+    revisions.record(applied(&first, &after), "ada", 1);
+    let summary = &revisions.newest().unwrap().summary;
+    assert_eq!(summary, "payments trafficPolicy.outlierDetection.interval 10s -> 5s");
+}
+
+#[test]
+fn a_restore_is_a_new_revision_with_the_old_content() {
+    let mut revisions = Revisions::default();
+    let first = applied(&Configuration::default(), &split(10));
+    revisions.record(first.clone(), "ada", 0);
+    let (second, key) = first.delete(Kind::VirtualService, "payments").unwrap();
+    assert_eq!(key.name, "payments");
+    revisions.record(second, "ada", 1);
+    assert_eq!(revisions.newest().unwrap().summary, "VirtualService payments deleted");
+    assert_eq!(revisions.restore(1, "bob", 2), Ok(3));
+    let third = revisions.newest().unwrap();
+    assert_eq!(third.configuration, first);
+    assert_eq!(third.restored, Some(1));
+    assert_eq!(third.summary, "restore of 1: VirtualService payments created");
+    assert_eq!(revisions.get(2).unwrap().configuration, Configuration::default());
+}
+
+#[test]
+fn the_same_configuration_again_is_no_revision() {
+    let mut revisions = Revisions::default();
+    let first = applied(&Configuration::default(), &split(10));
+    assert_eq!(revisions.record(first.clone(), "ada", 0), 1);
+    assert_eq!(revisions.record(applied(&first, &split(10)), "ada", 1), 1);
+    assert_eq!(revisions.iter().count(), 1);
+}
+
+#[test]
+fn the_history_is_bounded_and_its_numbers_go_on() {
+    let mut revisions = Revisions::after(40);
+    let states = [10, 20].map(|weight| applied(&Configuration::default(), &split(weight)));
+    for index in 0..REVISIONS_MAX + 5 {
+        revisions.record(states[index % 2].clone(), "ada", 0);
+    }
+    assert_eq!(revisions.iter().count(), REVISIONS_MAX);
+    let newest = 40 + REVISIONS_MAX as u64 + 5;
+    assert_eq!(revisions.newest().unwrap().number, newest);
+    let missing = revisions.get(41).unwrap_err();
+    assert_eq!(missing, NoRevision { number: 41, oldest: 46, newest });
+    assert!(revisions.restore(41, "ada", 0).is_err());
+}
