@@ -3,10 +3,11 @@
 use super::mesh::at;
 use contract::{
     ApiError,
+    istio::{Finding, Position, Severity},
     service::SERVICES,
     traffic::{
-        ControlLines, Draft, FindingView, HostRow, MatchTerm, RetryForm, RevisionRow, RouteForm,
-        RouteView, RuleForm, RuleHits, TargetForm, TrafficView, Weight, control,
+        ControlLines, Draft, HostRow, MatchTerm, RetryForm, RevisionRow, RouteForm, RouteView,
+        RuleForm, RuleHits, TargetForm, TrafficView, control,
     },
 };
 
@@ -91,11 +92,15 @@ pub fn applied() -> Draft {
         kept: vec!["spec.http[1].corsPolicy".into()],
         ..RouteForm::default()
     };
-    let note = FindingView {
-        weight: Weight::Note,
-        code: None,
-        text: "The 6 s timeout ends the call before retry 3".into(),
-        line: Some(29),
+    let note = Finding {
+        code: "VIT102".into(),
+        severity: Severity::Info,
+        resource: None,
+        path: "spec.http[1].timeout".into(),
+        at: Position { line: 29, column: 5 },
+        message: "The 6 s timeout ends the call before retry 3.".into(),
+        advice: "Raise it to 10 s, or retry less often.".into(),
+        correct_form: None,
     };
     Draft {
         yaml: TEXT.into(),

@@ -2,13 +2,17 @@
 //!
 //! Without JavaScript the form posts to `/traffic/apply`.
 
+use super::checks;
 use crate::{
     ask,
     frame::use_toasts,
-    model::{format, tone::Tone},
-    widget::{Badge, Icon, icon},
+    model::tone::Tone,
+    widget::{Badge, icon},
 };
-use contract::traffic::{Applied, ApplyYaml, ChangeTraffic, Fate, FateView, Weight};
+use contract::{
+    istio::{Change, Fate, FieldFate, ResourceReport, Severity},
+    traffic::{Applied, ApplyYaml, ChangeTraffic},
+};
 use leptos::{prelude::*, task::spawn_local};
 
 /// Word and tone of a fate.
@@ -23,8 +27,9 @@ pub(super) const fn fate_word(fate: Fate) -> (&'static str, Tone) {
 
 /// "41 in force, 3 kept but ignored, 1 rejected".
 #[must_use]
-pub(super) fn fates_text(fates: &[FateView]) -> String {
-    let of = |fate| fates.iter().filter(|row| row.fate == fate).count();
+pub(super) fn fates_text(resources: &[ResourceReport]) -> String {
+    let fields = || resources.iter().flat_map(|resource| &resource.fields);
+    let of = |fate| fields().filter(|field| field.fate == fate).count();
     let all = [
         (Fate::InForce, "in force"),
         (Fate::Ignored, "kept but ignored"),
@@ -36,6 +41,16 @@ pub(super) fn fates_text(fates: &[FateView]) -> String {
         .map(|(fate, word)| format!("{} {word}", of(fate)))
         .collect();
     if parts.is_empty() { "No fields".into() } else { parts.join(", ") }
+}
+
+const fn change_word(change: Change) -> &'static str {
+    match change {
+        Change::Created => "created",
+        Change::Configured => "configured",
+        Change::Unchanged => "unchanged",
+        Change::Deleted => "deleted",
+        Change::NotOurs => "not ours, left alone",
+    }
 }
 
 pub(super) fn panel() -> AnyView {
@@ -99,62 +114,76 @@ pub(super) fn panel() -> AnyView {
 }
 
 fn answered(applied: Applied) -> AnyView {
-    let rejected = applied.fates.iter().any(|row| row.fate == Fate::Rejected)
-        || applied.findings.iter().any(|finding| finding.weight == Weight::Error);
+    let report = applied.report;
+    let refused = report.findings.iter().any(|f| f.severity == Severity::Error)
+        || report.resources.iter().any(|r| r.fields.iter().any(|f| f.fate == Fate::Rejected));
     let title = match applied.revision {
         Some(number) => format!("r{number} is in force"),
-        None if rejected => "Nothing was changed".into(),
+        None if refused => "Nothing was changed".into(),
         None => "It can be applied".into(),
     };
-    let findings = applied.findings.into_iter().map(|finding| {
-        let (class, glyph) = match finding.weight {
-            Weight::Error => ("tone-error", Icon::Cross),
-            Weight::Warning => ("tone-warn", Icon::Alert),
-            Weight::Note => ("tone-info", Icon::Info),
-        };
-        let line = finding.line.map(|line| format!("L{line}"));
-        let code = finding.code.map(|code| format!(" ({code})"));
+    let findings = report.findings.iter().map(|finding| {
+        let (class, glyph, word) = checks::weighed(finding.severity);
         view! {
             <li class=class>
                 {icon(glyph)}
-                <span class="grow">{finding.text}{code}</span>
-                <span class="hint">{line}</span>
+                <div class="grow">
+                    <span class="sr">{word} ": "</span>
+                    {checks::sentence(finding)}
+                    {checks::correct_form(finding)}
+                </div>
+                <span class="hint">{format!("L{}", finding.at.line)}</span>
             </li>
         }
     });
-    let summary = fates_text(&applied.fates);
-    let rows = applied.fates.into_iter().map(fate).collect_view();
+    let summary = fates_text(&report.resources);
     view! {
         <h3 class="panel-body">{title} <span class="hint">{summary}</span></h3>
         <ul>{findings.collect_view()}</ul>
-        <div class="table-scroll">
-            <table class="table fates">
-                <thead>
-                    <tr>
-                        <th scope="col">"Line"</th>
-                        <th scope="col">"Resource"</th>
-                        <th scope="col">"Field"</th>
-                        <th scope="col">"Fate"</th>
-                        <th scope="col">"Why"</th>
-                    </tr>
-                </thead>
-                <tbody>{rows}</tbody>
-            </table>
-        </div>
+        {report.resources.into_iter().map(resource).collect_view()}
     }
     .into_any()
 }
 
-fn fate(row: FateView) -> AnyView {
-    let (word, tone) = fate_word(row.fate);
-    let place = format!("{}:{}", format::count(row.line.into()), row.column);
+/// One resource and its fields, folded while all of them are in force.
+fn resource(report: ResourceReport) -> AnyView {
+    let summary = fates_text(std::slice::from_ref(&report));
+    let open = report.fields.iter().any(|field| field.fate != Fate::InForce);
+    let rows = report.fields.into_iter().map(fate).collect_view();
+    view! {
+        <details class="fates" open=open>
+            <summary>
+                <strong>{report.resource.to_string()}</strong>
+                " "
+                {change_word(report.change)}
+                <span class="hint">{summary}</span>
+            </summary>
+            <div class="table-scroll">
+                <table class="table">
+                    <thead>
+                        <tr>
+                            <th scope="col">"Line"</th>
+                            <th scope="col">"Field"</th>
+                            <th scope="col">"Fate"</th>
+                            <th scope="col">"Why"</th>
+                        </tr>
+                    </thead>
+                    <tbody>{rows}</tbody>
+                </table>
+            </div>
+        </details>
+    }
+    .into_any()
+}
+
+fn fate(field: FieldFate) -> AnyView {
+    let (word, tone) = fate_word(field.fate);
     view! {
         <tr>
-            <td class="number">{place}</td>
-            <td>{row.resource}</td>
-            <td><code>{row.path}</code></td>
+            <td>{field.at.to_string()}</td>
+            <td><code>{field.path}</code></td>
             <td><Badge tone=tone text=word/></td>
-            <td class="why">{row.why}</td>
+            <td class="why">{field.why}</td>
         </tr>
     }
     .into_any()
@@ -163,19 +192,24 @@ fn fate(row: FateView) -> AnyView {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use contract::istio::{Position, ResourceKey};
 
     #[test]
     fn the_fates_of_a_file_are_counted() {
-        let row = |fate| FateView {
-            resource: "VirtualService a".into(),
+        let field = |fate| FieldFate {
             path: "spec".into(),
+            at: Position { line: 1, column: 1 },
             fate,
             why: None,
-            line: 1,
-            column: 1,
         };
-        let fates = [row(Fate::InForce), row(Fate::Ignored), row(Fate::InForce)];
-        assert_eq!(fates_text(&fates), "2 in force, 1 kept but ignored");
+        let resource = |fates: &[Fate]| ResourceReport {
+            resource: ResourceKey::default(),
+            at: Position::default(),
+            change: Change::Created,
+            fields: fates.iter().map(|fate| field(*fate)).collect(),
+        };
+        let all = [resource(&[Fate::InForce, Fate::Ignored]), resource(&[Fate::InForce])];
+        assert_eq!(fates_text(&all), "2 in force, 1 kept but ignored");
         assert_eq!(fates_text(&[]), "No fields");
     }
 }

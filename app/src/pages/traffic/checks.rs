@@ -7,25 +7,26 @@ use crate::{
     widget::{Badge, Field, Icon, field, icon},
 };
 use contract::{
+    istio::{Finding, Severity},
     service::SERVICES,
-    traffic::{DryRun, FindingView, ProbeRequest, ProbeVerdict, Weight},
+    traffic::{DryRun, ProbeRequest, ProbeVerdict},
 };
 use leptos::{prelude::*, task::spawn_local};
 
 pub(super) fn panel(editor: Editor) -> AnyView {
-    let count = move |weight| {
-        editor.findings.with(|found| found.iter().filter(|f| f.weight == weight).count() as u64)
+    let count = move |severity| {
+        editor.findings.with(|found| found.iter().filter(|f| f.severity == severity).count() as u64)
     };
-    let badge = move |weight, tone: Tone, one: &'static str, many: &'static str| {
+    let badge = move |severity, tone: Tone, one: &'static str, many: &'static str| {
         move || {
-            let count = count(weight);
+            let count = count(severity);
             (count > 0).then(|| view! { <Badge tone=tone text=format::plural(count, one, many)/> })
         }
     };
     let says = move || {
         if editor.pending.get() {
             "checking".to_owned()
-        } else if count(Weight::Error) > 0 {
+        } else if count(Severity::Error) > 0 {
             "errors keep it from being applied".into()
         } else if editor.drafted.get() {
             format!("r{} can be applied", editor.number.get() + 1)
@@ -34,12 +35,11 @@ pub(super) fn panel(editor: Editor) -> AnyView {
         }
     };
     let rows = move || {
-        let found = editor.findings.get().into_iter().map(|f| finding(editor, f)).collect_view();
-        let passed = editor
-            .passed
-            .get()
-            .into_iter()
-            .map(|(text, line)| row(editor, "tone-ok", Icon::Check, "passed", text, line));
+        let found = editor.findings.get().into_iter().map(|f| finding(editor, &f)).collect_view();
+        let passed =
+            editor.passed.get().into_iter().map(|(text, line)| {
+                row(editor, ("tone-ok", Icon::Check, "passed"), text, line, None)
+            });
         view! { {found} {passed.collect_view()} }
     };
     view! {
@@ -47,9 +47,9 @@ pub(super) fn panel(editor: Editor) -> AnyView {
             <header class="panel-head">
                 <h2>"Checks"</h2>
                 <span class="hint grow">{says}</span>
-                {badge(Weight::Error, Tone::Error, "error", "errors")}
-                {badge(Weight::Warning, Tone::Warn, "warning", "warnings")}
-                {badge(Weight::Note, Tone::Info, "note", "notes")}
+                {badge(Severity::Error, Tone::Error, "error", "errors")}
+                {badge(Severity::Warning, Tone::Warn, "warning", "warnings")}
+                {badge(Severity::Info, Tone::Info, "note", "notes")}
             </header>
             <ul>
                 {move || editor.dry_run.get().map(|tried| dry_run(&tried))}
@@ -60,23 +60,47 @@ pub(super) fn panel(editor: Editor) -> AnyView {
     .into_any()
 }
 
-fn finding(editor: Editor, finding: FindingView) -> AnyView {
-    let (class, glyph, word) = match finding.weight {
-        Weight::Error => ("tone-error", Icon::Cross, "error"),
-        Weight::Warning => ("tone-warn", Icon::Alert, "warning"),
-        Weight::Note => ("tone-info", Icon::Info, "note"),
+/// Class, glyph and word of a severity.
+pub(super) const fn weighed(severity: Severity) -> (&'static str, Icon, &'static str) {
+    match severity {
+        Severity::Error => ("tone-error", Icon::Cross, "error"),
+        Severity::Warning => ("tone-warn", Icon::Alert, "warning"),
+        Severity::Info => ("tone-info", Icon::Info, "note"),
+    }
+}
+
+/// What was found, why it matters and what to do, with its code.
+pub(super) fn sentence(finding: &Finding) -> String {
+    let Finding { code, message, advice, .. } = finding;
+    let parts = [message.as_str(), advice.as_str()];
+    let said: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    format!("{} ({code})", said.join(" "))
+}
+
+/// The YAML that says the same in Istio's own terms.
+pub(super) fn correct_form(finding: &Finding) -> Option<AnyView> {
+    let yaml = finding.correct_form.clone()?;
+    let shown = view! {
+        <details class="correct-form">
+            <summary>"As Istio knows it"</summary>
+            <pre>{yaml}</pre>
+        </details>
     };
-    let code = finding.code.map(|code| format!(" ({code})")).unwrap_or_default();
-    row(editor, class, glyph, word, format!("{}{code}", finding.text), finding.line)
+    Some(shown.into_any())
+}
+
+fn finding(editor: Editor, finding: &Finding) -> AnyView {
+    let line = (finding.at.line > 0).then_some(finding.at.line);
+    let more = correct_form(finding);
+    row(editor, weighed(finding.severity), sentence(finding), line, more)
 }
 
 fn row(
     editor: Editor,
-    class: &'static str,
-    glyph: Icon,
-    word: &'static str,
+    (class, glyph, word): (&'static str, Icon, &'static str),
     text: String,
     line: Option<u32>,
+    more: Option<AnyView>,
 ) -> AnyView {
     let choose = use_choose_rule();
     let link = line.map(|line| {
@@ -92,7 +116,7 @@ fn row(
     view! {
         <li class=class>
             {icon(glyph)}
-            <span class="grow"><span class="sr">{word} ": "</span>{text}</span>
+            <div class="grow"><span class="sr">{word} ": "</span>{text}{more}</div>
             {link}
         </li>
     }

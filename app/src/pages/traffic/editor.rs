@@ -10,9 +10,8 @@ use crate::{
 };
 use contract::{
     ApiError,
-    traffic::{
-        Applied, ApplyYaml, ChangeTraffic, Draft, DryRun, FindingView, RouteForm, RouteView, Weight,
-    },
+    istio::{Finding, Severity},
+    traffic::{Applied, ApplyYaml, ChangeTraffic, Draft, DryRun, RouteForm, RouteView},
 };
 use leptos::{prelude::*, task::spawn_local};
 use leptos_router::hooks::use_query_map;
@@ -57,7 +56,7 @@ pub(super) struct Editor {
     /// Its controls; the last that could be read.
     pub(super) form: RwSignal<RouteForm>,
     /// What the last reading found.
-    pub(super) findings: RwSignal<Vec<FindingView>>,
+    pub(super) findings: RwSignal<Vec<Finding>>,
     /// What was checked and holds.
     pub(super) passed: RwSignal<Vec<(String, Option<u32>)>>,
     /// The text cannot be read: controls show the last valid form, greyed.
@@ -140,7 +139,7 @@ impl Editor {
 
     /// Whether something keeps the draft from being applied.
     pub(super) fn blocked(self) -> Option<&'static str> {
-        let error = |found: &Vec<FindingView>| found.iter().any(|f| f.weight == Weight::Error);
+        let error = |found: &Vec<Finding>| found.iter().any(|f| f.severity == Severity::Error);
         if self.conflict.get() {
             Some("Another revision was applied: rebase or discard first")
         } else if self.findings.with(error) {
@@ -379,9 +378,9 @@ impl Editor {
             let done = ask::change_traffic(command).await;
             self.applying.set(false);
             match done {
-                Ok(Applied { revision: None, findings, .. }) => {
+                Ok(Applied { revision: None, report, .. }) => {
                     self.toasts.failure("Not applied", "Nothing was changed; see Checks.");
-                    self.findings.set(findings);
+                    self.findings.set(report.findings);
                 }
                 Ok(applied) => {
                     if mine {

@@ -11,7 +11,7 @@ use crate::{
     },
     widget::{Icon, LinkTabs, icon},
 };
-use contract::traffic::Weight;
+use contract::istio::{Finding, Severity};
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 use wasm_bindgen::JsCast;
@@ -244,7 +244,7 @@ fn row(editor: Editor, line: &Line) -> AnyView {
         });
         let wrong = number.is_some_and(|number| {
             editor.findings.with(|found| {
-                found.iter().any(|f| f.weight == Weight::Error && f.line == Some(number))
+                found.iter().any(|f| f.severity == Severity::Error && f.at.line == number)
             })
         });
         let set = if set { " set" } else { "" };
@@ -291,12 +291,10 @@ fn text(editor: Editor) -> AnyView {
             .map(|number| {
                 let class = move || {
                     editor.findings.with(|found| {
-                        let mine = |f: &&contract::traffic::FindingView| {
-                            f.line.is_some_and(|line| usize::try_from(line) == Ok(number))
-                        };
-                        match found.iter().filter(mine).map(|f| f.weight).min() {
-                            Some(Weight::Error) => "tone-error invalid",
-                            Some(Weight::Warning) => "tone-warn invalid",
+                        let mine = |f: &&Finding| usize::try_from(f.at.line) == Ok(number);
+                        match found.iter().filter(mine).map(|f| f.severity).max() {
+                            Some(Severity::Error) => "tone-error invalid",
+                            Some(Severity::Warning) => "tone-warn invalid",
                             _ => "",
                         }
                     })
