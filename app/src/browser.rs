@@ -2,7 +2,7 @@
 //! effects, which never run on the server.
 
 use leptos::prelude::*;
-use wasm_bindgen::{JsCast, closure::Closure};
+use wasm_bindgen::{JsCast, JsValue, closure::Closure};
 use web_sys::{HtmlDocument, HtmlElement, KeyboardEvent, Storage};
 
 /// The browser's clock, milliseconds since the epoch.
@@ -37,6 +37,36 @@ pub fn set_cookie(name: &str, value: &str) {
 
 fn storage() -> Option<Storage> {
     window().local_storage().ok().flatten()
+}
+
+fn session() -> Option<Storage> {
+    window().session_storage().ok().flatten()
+}
+
+/// A value kept in this tab, also when it is loaded again.
+#[must_use]
+pub fn kept(key: &str) -> Option<String> {
+    session()?.get_item(key).ok().flatten()
+}
+
+/// Keeps a value in this tab, or with none forgets it.
+pub fn keep(key: &str, value: Option<&str>) {
+    if let Some(session) = session() {
+        let _ = match value {
+            Some(value) => session.set_item(key, value),
+            None => session.remove_item(key),
+        };
+    }
+}
+
+/// Gives the focus to the element of that id, or to the first field in it, and shows it.
+pub fn focus(id: &str) {
+    let Some(element) = document().get_element_by_id(id) else { return };
+    element.scroll_into_view_with_bool(false);
+    let field = element.query_selector("input, select, button, textarea").ok().flatten();
+    if let Some(field) = field.unwrap_or(element).dyn_ref::<HtmlElement>() {
+        let _ = field.focus();
+    }
 }
 
 /// A value kept in this browser.
@@ -123,4 +153,17 @@ pub fn is_operating(event: &KeyboardEvent) -> bool {
 #[must_use]
 pub fn is_mac() -> bool {
     window().navigator().platform().is_ok_and(|name| name.starts_with("Mac"))
+}
+
+/// Puts a text into the clipboard, where the browser allows it.
+pub fn copy(text: &str) {
+    let get = |of: &JsValue, name: &str| js_sys::Reflect::get(of, &JsValue::from_str(name)).ok();
+    let navigator: JsValue = window().navigator().into();
+    let Some(clipboard) = get(&navigator, "clipboard").filter(|c| !c.is_undefined()) else {
+        return;
+    };
+    let write = get(&clipboard, "writeText").and_then(|f| f.dyn_into::<js_sys::Function>().ok());
+    if let Some(write) = write {
+        let _ = write.call1(&clipboard, &JsValue::from_str(text));
+    }
 }

@@ -31,7 +31,7 @@ use leptos_router::{
 use live::SnapshotPart;
 use pages::{
     NotFound, live::LivePage, new_order::NewOrderPage, order::OrderPage, orders::OrdersPage,
-    traces::TracesPage,
+    resilience::ResiliencePage, traces::TracesPage, traffic::TrafficPage,
 };
 
 /// The application: the same on the server and in the browser.
@@ -74,6 +74,8 @@ fn Root() -> impl IntoView {
                 <Route path=path!("/orders") view=OrdersPage ssr=SsrMode::Async/>
                 <Route path=path!("/orders/new") view=NewOrderPage ssr=SsrMode::Async/>
                 <Route path=path!("/orders/:id") view=OrderPage ssr=SsrMode::Async/>
+                <Route path=path!("/traffic/:host?") view=TrafficPage ssr=SsrMode::Async/>
+                <Route path=path!("/resilience") view=ResiliencePage ssr=SsrMode::Async/>
                 <Route path=path!("/traces/:id?") view=TracesPage ssr=SsrMode::Async/>
                 <Route path=path!("/shortcuts") view=ShortcutsPage ssr=SsrMode::Async/>
             </Routes>

@@ -1,7 +1,8 @@
 //! Breakers, endpoints and faults as pages see them, and the commands that change them.
 //!
-//! Two sizes of the same things: what the live stream carries to every tab (`*Line`, [`FaultsView`])
-//! and what the Resilience page asks for (`*Card`, [`ResilienceView`]). Nothing here decides.
+//! Two sizes of the same things: what the live stream carries to every tab (`*Line`,
+//! [`FaultsView`]) and what the Resilience page asks for (`*Card`, [`ResilienceView`]). Nothing
+//! here decides.
 
 use serde::{Deserialize, Serialize};
 
@@ -380,7 +381,7 @@ impl FaultKind {
 pub struct InjectFault {
     /// What.
     pub kind: FaultKind,
-    /// The caller, of a fault on an edge; empty is every caller. Of a fault on the bus: the producer.
+    /// The caller, of a fault on an edge; empty is every caller. Of one on the bus: the producer.
     pub from: String,
     /// The destination; of a fault on an instance its service; of a fault on the bus the consumer.
     pub to: String,

@@ -3,6 +3,7 @@
 //! The YAML text is the truth of a draft. A [`RouteForm`] is what the controls show of it; whoever
 //! parses makes one from the other. Durations are milliseconds, shares of a split are weights.
 
+use crate::istio::{ApplyReport, Finding};
 use serde::{Deserialize, Serialize};
 
 /// One version of a service on the map: how much it should get, how much it gets.
@@ -168,60 +169,6 @@ pub struct RuleFault {
     pub what: String,
 }
 
-/// How much a finding weighs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Weight {
-    /// Nothing can be applied before it is mended.
-    Error,
-    /// It can be applied; somebody should look.
-    Warning,
-    /// Worth knowing.
-    Note,
-}
-
-/// What validation found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FindingView {
-    /// How much it weighs.
-    pub weight: Weight,
-    /// The code people know: `KIA1107`.
-    pub code: Option<String>,
-    /// What is so, and what to do, one sentence.
-    pub text: String,
-    /// Line in the text that was checked, from 1.
-    pub line: Option<u32>,
-}
-
-/// What becomes of a field.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Fate {
-    /// It takes effect.
-    InForce,
-    /// It is kept and printed back, and does nothing.
-    Ignored,
-    /// It refuses the whole apply.
-    Rejected,
-}
-
-/// One field of an applied text.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FateView {
-    /// `VirtualService canary-deployment`.
-    pub resource: String,
-    /// `spec.http[0].timeout`.
-    pub path: String,
-    /// What becomes of it.
-    pub fate: Fate,
-    /// Why, if it is not in force; or a warning that Istio would drop it.
-    pub why: Option<String>,
-    /// Line, from 1.
-    pub line: u32,
-    /// Column, from 1.
-    pub column: u32,
-}
-
 /// One HTTP route.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RuleForm {
@@ -327,8 +274,8 @@ pub struct Draft {
     pub yaml: String,
     /// Its controls; none when it cannot be read.
     pub form: Option<RouteForm>,
-    /// What validation says, errors first.
-    pub findings: Vec<FindingView>,
+    /// What validation says, the worst first.
+    pub findings: Vec<Finding>,
     /// What was checked and holds, for the list: "Weights add up to 100", with its line.
     pub passed: Vec<(String, Option<u32>)>,
 }
@@ -428,10 +375,8 @@ pub struct Applied {
     pub in_sync: (u32, u32),
     /// Proxies that do not have it yet.
     pub lagging: Vec<String>,
-    /// What becomes of every field.
-    pub fates: Vec<FateView>,
-    /// Errors (then nothing was changed), warnings, notes.
-    pub findings: Vec<FindingView>,
+    /// What becomes of every field, and what validation says. With an error nothing was changed.
+    pub report: ApplyReport,
 }
 
 /// One recorded request that would go elsewhere.

@@ -1,4 +1,4 @@
-//! Banners under the top bar: disconnected, then paused. One line each.
+//! Banners under the top bar: faults, disconnected, paused. One line each.
 
 use super::state::{Command, use_commands};
 use crate::{
@@ -22,6 +22,7 @@ pub(super) fn Banners() -> impl IntoView {
     let live = use_live();
     let lost = Memo::new(move |_| matches!(live.connection().get(), Connection::Lost { .. }));
     view! {
+        <super::faults::FaultBanner/>
         <Show when=move || lost.get()>
             <Disconnected/>
         </Show>

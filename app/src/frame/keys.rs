@@ -27,6 +27,16 @@ pub fn use_keys(on_key: impl Fn(&str, &KeyboardEvent) -> bool + Send + Sync + 's
     });
 }
 
+/// Calls `on_key` for keys pressed with Ctrl (⌘ on a Mac), also while a field has the focus; it
+/// gets the lower-case key and whether Shift is held, and answers whether it took it. Ends with
+/// the component that asked.
+pub fn use_control_keys(on_key: impl Fn(&str, bool) -> bool + Send + Sync + 'static) {
+    on_window_key(move |event| {
+        (event.ctrl_key() || event.meta_key())
+            && on_key(&event.key().to_lowercase(), event.shift_key())
+    });
+}
+
 /// Listens to the whole window, in the browser only, until the component ends.
 fn on_window_key(on_key: impl Fn(&KeyboardEvent) -> bool + Send + Sync + 'static) {
     let on_key = std::sync::Arc::new(on_key);
@@ -47,6 +57,8 @@ pub fn chord(letter: &str) -> Option<&'static str> {
     match letter {
         "l" => Some("/"),
         "o" => Some("/orders"),
+        "t" => Some("/traffic"),
+        "r" => Some("/resilience"),
         "s" => Some("/traces"),
         _ => None,
     }
@@ -63,6 +75,8 @@ pub fn command(key: &str, shift: bool) -> Option<Command> {
         "+" | "=" => Command::LoadBy(LOAD_STEP),
         "-" | "−" => Command::LoadBy(-LOAD_STEP),
         "p" | "P" => Command::PlaceOrder,
+        "F" if shift => Command::RemoveFaults,
+        "f" => Command::Inject,
         "D" if shift => Command::Presenter,
         _ => return None,
     })
@@ -117,6 +131,9 @@ mod tests {
         assert_eq!(command("p", false), Some(Command::PlaceOrder));
         assert_eq!(command("D", true), Some(Command::Presenter));
         assert_eq!(command("d", false), None);
+        assert_eq!(command("f", false), Some(Command::Inject));
+        assert_eq!(command("F", true), Some(Command::RemoveFaults));
+        assert_eq!((chord("t"), chord("r")), (Some("/traffic"), Some("/resilience")));
         assert_eq!(command("-", false), Some(Command::LoadBy(-10.0)));
         assert_eq!((chord("o"), chord("x")), (Some("/orders"), None));
     }

@@ -1,6 +1,7 @@
 //! What stands around every page: navigation, top bar, banner, toasts, dialogs, keys.
 
 pub mod banner;
+pub mod faults;
 pub mod keys;
 pub mod load;
 pub mod nav;
@@ -14,7 +15,8 @@ pub mod theme;
 pub mod toast;
 pub mod top_bar;
 
-pub use keys::use_keys;
+pub use faults::{end_form, fault_link, remove_all};
+pub use keys::{use_control_keys, use_keys};
 pub use range::{TimeRange, use_range};
 pub use state::{Command, FrameState, use_frame};
 pub use toast::{Toasts, use_toasts};
@@ -51,6 +53,7 @@ pub fn Frame(children: Children) -> impl IntoView {
         <place_order::PlaceOrderDialog/>
         <palette::Palette/>
         <load::LoadDialog/>
+        <faults::KillDialog/>
         <shortcuts::ShortcutsDialog/>
     }
     .into_any()

@@ -4,7 +4,12 @@ use super::{
     range::{in_range, use_range},
     state::use_frame,
 };
-use crate::widget::{Icon, icon};
+use crate::{
+    live::{Live, use_live},
+    model::format,
+    widget::{Icon, icon},
+};
+use contract::resilience::BreakerState;
 use leptos::prelude::*;
 use leptos_router::hooks::use_location;
 
@@ -32,6 +37,10 @@ pub(super) fn Nav() -> impl IntoView {
             <ul>
                 <NavLink path="/" text="Live" glyph=Icon::Share/>
                 <NavLink path="/orders" text="Orders" glyph=Icon::Receipt/>
+                <NavLink path="/traffic" text="Traffic" glyph=Icon::Routes/>
+                <NavLink path="/resilience" text="Resilience" glyph=Icon::Switch>
+                    <BreakerDot/>
+                </NavLink>
                 <NavLink path="/traces" text="Traces" glyph=Icon::Spans/>
             </ul>
             <ul class="nav-end">
@@ -48,7 +57,12 @@ pub(super) fn Nav() -> impl IntoView {
 }
 
 #[component]
-fn NavLink(path: &'static str, text: &'static str, glyph: Icon) -> impl IntoView {
+fn NavLink(
+    path: &'static str,
+    text: &'static str,
+    glyph: Icon,
+    #[prop(optional)] children: Option<Children>,
+) -> impl IntoView {
     let range = use_range().minutes();
     let here = use_location().pathname;
     let current = move || here.with(|here| belongs(here, path)).then_some("page");
@@ -57,9 +71,40 @@ fn NavLink(path: &'static str, text: &'static str, glyph: Icon) -> impl IntoView
             <a href=move || in_range(path, range.get()) aria-current=current>
                 {icon(glyph)}
                 <span>{text}</span>
+                {children.map(|children| children())}
             </a>
         </li>
     }
+    .into_any()
+}
+
+/// A breaker is open: a dot, and the words for those who do not see it.
+#[component]
+fn BreakerDot() -> impl IntoView {
+    let live = use_live();
+    view! {
+        <Suspense>
+            {move || Suspend::new(async move {
+                live.ready().await;
+                breaker_dot(live)
+            })}
+        </Suspense>
+    }
+    .into_any()
+}
+
+fn breaker_dot(live: Live) -> AnyView {
+    let breakers = live.breakers();
+    let open = Memo::new(move |_| {
+        breakers.with(|all| all.iter().filter(|b| b.state == BreakerState::Open).count())
+    });
+    (move || {
+        let open = u64::try_from(open.get()).unwrap_or_default();
+        (open > 0).then(|| {
+            let text = format::plural(open, "breaker open", "breakers open");
+            view! { <i class="nav-dot" role="img" title=text.clone() aria-label=text></i> }
+        })
+    })
     .into_any()
 }
 

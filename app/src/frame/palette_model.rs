@@ -36,8 +36,12 @@ fn fixed() -> Vec<Found> {
     let mut rows = vec![
         found("Pages", "Live", "", "G L", go("/")),
         found("Pages", "Orders", "", "G O", go("/orders")),
+        found("Pages", "Traffic", "", "G T", go("/traffic")),
+        found("Pages", "Resilience", "", "G R", go("/resilience")),
         found("Pages", "Traces", "", "G S", go("/traces")),
         found("Actions", "Place order", "", "P", Command::PlaceOrder),
+        found("Actions", "Inject a fault", "", "F", Command::Inject),
+        found("Actions", "Remove all faults", "", "Shift F", Command::RemoveFaults),
         found("Actions", "Pause or resume live data", "", "Space", Command::Pause),
         found("Actions", "Start load", "60 req/s", "", Command::LoadTo(LOAD_START)),
         found("Actions", "Stop load", "", "", Command::LoadTo(0.0)),

@@ -6,10 +6,12 @@ use leptos::prelude::*;
 use leptos_meta::Title;
 
 /// Keys and what they do. Only what works is listed.
-pub const SHORTCUTS: [(&str, &[&str], &str); 18] = [
+pub const SHORTCUTS: [(&str, &[&str], &str); 25] = [
     ("Everywhere", &["Ctrl K", "/"], "search and commands"),
     ("Everywhere", &["Space"], "pause or resume live data"),
     ("Everywhere", &["P"], "place an order"),
+    ("Everywhere", &["F"], "inject a fault"),
+    ("Everywhere", &["Shift F"], "remove all faults"),
     ("Everywhere", &["+", "−"], "load up or down by 10 req/s"),
     ("Everywhere", &["[", "]"], "shorter, longer time range"),
     ("Everywhere", &["."], "switch theme"),
@@ -18,9 +20,14 @@ pub const SHORTCUTS: [(&str, &[&str], &str); 18] = [
     ("Everywhere", &["?"], "this list"),
     ("Go to", &["G", "L"], "Live"),
     ("Go to", &["G", "O"], "Orders"),
+    ("Go to", &["G", "T"], "Traffic"),
+    ("Go to", &["G", "R"], "Resilience"),
     ("Go to", &["G", "S"], "Traces (spans)"),
     ("Live", &["T"], "switch map and table"),
     ("Live", &["arrow keys"], "move along edges in the map"),
+    ("Traffic", &["Ctrl Enter"], "apply the draft"),
+    ("Traffic", &["Ctrl Z", "Ctrl Shift Z"], "undo, redo in the draft"),
+    ("Traffic", &["Alt ↑", "Alt ↓"], "move a match rule"),
     ("Order and trace", &["J", "K"], "next, previous row, event or span"),
     ("Order and trace", &["←", "→"], "fold, unfold a span; step through event versions"),
     ("Order and trace", &["C"], "critical path on or off"),

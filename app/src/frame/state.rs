@@ -5,7 +5,10 @@ use super::{theme, toast::use_toasts};
 use crate::{ask, browser, live::use_live};
 use contract::shop::LoadView;
 use leptos::{prelude::*, task::spawn_local};
-use leptos_router::{NavigateOptions, hooks::use_navigate};
+use leptos_router::{
+    NavigateOptions,
+    hooks::{use_location, use_navigate},
+};
 
 /// Where the browser keeps whether single letters are shortcuts.
 const SINGLE_KEYS: &str = "vitrine.single-keys";
@@ -25,6 +28,10 @@ pub struct FrameState {
     pub loading: RwSignal<bool>,
     /// The list of shortcuts.
     pub shortcuts: RwSignal<bool>,
+    /// The question before all faults end.
+    pub killing: RwSignal<bool>,
+    /// Somebody asked for the inject panel; it takes the focus and sets this back.
+    pub injecting: RwSignal<bool>,
     /// Large type, no hints.
     pub presenter: RwSignal<bool>,
     /// Single letters are shortcuts.
@@ -38,6 +45,8 @@ pub fn provide_frame() {
         palette: RwSignal::new(false),
         loading: RwSignal::new(false),
         shortcuts: RwSignal::new(false),
+        killing: RwSignal::new(false),
+        injecting: RwSignal::new(false),
         presenter: RwSignal::new(false),
         single_keys: RwSignal::new(true),
     };
@@ -88,6 +97,10 @@ pub enum Command {
     LoadBy(f64),
     /// Set the load, requests per second.
     LoadTo(f64),
+    /// Go to the panel that injects a fault.
+    Inject,
+    /// End all faults; asks once.
+    RemoveFaults,
     /// Switch between dark and light.
     Theme,
     /// Presenter mode on or off.
@@ -101,6 +114,7 @@ pub enum Command {
 pub fn use_commands() -> Callback<Command> {
     let (frame, live, toasts) = (use_frame(), use_live(), use_toasts());
     let go = use_navigate();
+    let here = use_location().pathname;
     let set_load = move |per_second: f64| {
         let before = live.load().get_untracked();
         live.expect_load(LoadView { per_second, ..before });
@@ -122,6 +136,13 @@ pub fn use_commands() -> Callback<Command> {
         Command::Theme => theme::toggle(),
         Command::Presenter => frame.toggle_presenter(),
         Command::Shortcuts => frame.shortcuts.update(|open| *open = !*open),
+        Command::Inject => {
+            frame.injecting.set(true);
+            if here.get_untracked() != "/resilience" {
+                go("/resilience", NavigateOptions::default());
+            }
+        }
+        Command::RemoveFaults => frame.killing.set(true),
         Command::LoadBy(step) => set_load(stepped(live.load().get_untracked(), step)),
         Command::LoadTo(per_second) => set_load(per_second),
     })

@@ -1,9 +1,15 @@
 //! Pure computations shared by the pages: formatting and tones. Nothing here knows a browser.
 
+pub mod breaker;
 pub mod critical_path;
+pub mod diff;
+#[cfg(any(feature = "ssr", test))]
+pub mod expect;
+pub mod fault;
 pub mod fine;
 pub mod format;
 pub mod json;
+pub mod route;
 pub mod saga;
 pub mod scatter;
 pub mod span_tree;
@@ -12,4 +18,6 @@ pub mod swimlane;
 pub mod time_scale;
 pub mod tone;
 pub mod trace_query;
+pub mod tries;
+pub mod undo;
 pub mod waterfall;

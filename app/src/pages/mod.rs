@@ -1,10 +1,13 @@
 //! The pages. Each renders on the server with real values and goes on live in the browser.
 
+mod follow;
 pub mod live;
 pub mod new_order;
 pub mod order;
 pub mod orders;
+pub mod resilience;
 pub mod traces;
+pub mod traffic;
 
 use leptos::prelude::*;
 use leptos_meta::Title;

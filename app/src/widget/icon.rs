@@ -63,6 +63,16 @@ pub enum Icon {
     Copy,
     /// Saves a file.
     Download,
+    /// Routes that part.
+    Routes,
+    /// A breaker's switch.
+    Switch,
+    /// Stops a process.
+    Power,
+    /// The message bus.
+    Pulse,
+    /// A handle that moves its row.
+    Grip,
 }
 
 impl Icon {
@@ -121,6 +131,16 @@ impl Icon {
             Self::External => "M6 3H3v10h10v-3M9 2.8h4.2V7M13 3 7.6 8.4",
             Self::Copy => "M5.5 5.5h8v8h-8zM10.5 5.5v-3h-8v8h3",
             Self::Download => "M8 2.5v7.5M4.8 7 8 10.2 11.2 7M3 13.5h10",
+            Self::Routes => {
+                "M2 8h4.5l4-4h3M6.5 8l4 4h3M11.6 2.2 13.5 4l-1.9 1.8M11.6 10.2l1.9 1.8-1.9 1.8"
+            }
+            Self::Switch => {
+                "M1.5 10.5h2.2M12.3 10.5h2.2M5 9.8l6-4.6M5.4 10.5a.9.9 0 1 1-1.8 0 .9.9 0 0 1 \
+                 1.8 0zM12.4 10.5a.9.9 0 1 1-1.8 0 .9.9 0 0 1 1.8 0z"
+            }
+            Self::Power => "M8 2v5.5M4.6 4.4a5 5 0 1 0 6.8 0",
+            Self::Pulse => "M1.5 8h3l1.6-4 3.2 8L11 8h3.5",
+            Self::Grip => "M6 4h.01M6 8h.01M6 12h.01M10 4h.01M10 8h.01M10 12h.01",
             Self::Info => "M14 8A6 6 0 1 1 2 8a6 6 0 0 1 12 0zM8 7.4v3.4M8 5.2h.01",
         }
     }

@@ -3,18 +3,27 @@
 //! It is 14:34:20 on 1 March 2026, five minutes of range, sixty requests a second.
 #![allow(dead_code, reason = "the preview and each test use a part of it")]
 
+pub mod mesh;
+pub mod routes;
 pub mod scenario;
 pub mod spans;
 pub mod story;
 
-use app::host::{Host, LivePort, ShopPort, TracePort};
+use app::host::{Host, LivePort, ResiliencePort, ShopPort, TracePort, TrafficPort};
 use async_trait::async_trait;
 use contract::{
     ApiError, Money,
     live::LiveSnapshot,
     order::{OrderPage, OrderStatus, OrderView},
+    resilience::{
+        BreakerLine, ChangeBreaker, EndFaults, Expectation, FaultView, FaultsView, InjectFault,
+        ResilienceView,
+    },
     shop::{CustomerView, LoadView, PlaceOrder, PlacedOrder, ProductView},
     trace::{TraceList, TraceQuery, TraceView},
+    traffic::{
+        Applied, ChangeTraffic, Draft, DryRun, ProbeRequest, ProbeVerdict, RouteForm, TrafficView,
+    },
 };
 use std::sync::Arc;
 
@@ -26,7 +35,14 @@ pub struct Fake {
 /// A host that shows a snapshot.
 pub fn host(snapshot: LiveSnapshot) -> Host {
     let fake = Arc::new(Fake { snapshot });
-    Host { shop: fake.clone(), live: fake.clone(), traces: fake, jaeger_ui: None }
+    Host {
+        shop: fake.clone(),
+        live: fake.clone(),
+        traces: fake.clone(),
+        traffic: fake.clone(),
+        resilience: fake,
+        jaeger_ui: None,
+    }
 }
 
 fn placed(order_id: &str, status: OrderStatus) -> PlacedOrder {
@@ -110,5 +126,60 @@ impl TracePort for Fake {
 
     async fn trace(&self, trace_id: String) -> Result<TraceView, ApiError> {
         spans::trace(&trace_id)
+    }
+}
+
+#[async_trait]
+impl TrafficPort for Fake {
+    async fn page(&self, host: Option<String>) -> Result<TrafficView, ApiError> {
+        routes::page(host.as_deref())
+    }
+
+    async fn draft(
+        &self,
+        _: String,
+        yaml: String,
+        _: Option<RouteForm>,
+    ) -> Result<Draft, ApiError> {
+        Ok(Draft { yaml, ..routes::applied() })
+    }
+
+    async fn change(&self, _: ChangeTraffic) -> Result<Applied, ApiError> {
+        Err(ApiError::Conflict { reason: "r18 was applied elsewhere. Rebase or discard.".into() })
+    }
+
+    async fn dry_run(&self, _: String, _: String) -> Result<DryRun, ApiError> {
+        Ok(DryRun { requests: 1_000, changed: 37, ..DryRun::default() })
+    }
+
+    async fn probe(&self, _: String, _: String, _: ProbeRequest) -> Result<ProbeVerdict, ApiError> {
+        Ok(ProbeVerdict::default())
+    }
+
+    async fn revision(&self, _: String, number: u64) -> Result<String, ApiError> {
+        Ok(routes::text_at(number))
+    }
+}
+
+#[async_trait]
+impl ResiliencePort for Fake {
+    async fn page(&self) -> Result<ResilienceView, ApiError> {
+        Ok(if self.snapshot.breakers.is_empty() { ResilienceView::default() } else { mesh::page() })
+    }
+
+    async fn expect(&self, fault: InjectFault) -> Result<Expectation, ApiError> {
+        Ok(mesh::expectation(&fault))
+    }
+
+    async fn inject(&self, _: InjectFault) -> Result<FaultView, ApiError> {
+        Err(ApiError::Conflict { reason: "Faults are held off: release them first.".into() })
+    }
+
+    async fn end_faults(&self, _: EndFaults) -> Result<FaultsView, ApiError> {
+        Ok(FaultsView::default())
+    }
+
+    async fn change_breaker(&self, _: ChangeBreaker) -> Result<BreakerLine, ApiError> {
+        Err(ApiError::NotFound { what: "breaker of that id".into() })
     }
 }

@@ -201,6 +201,9 @@ pub fn snapshot() -> LiveSnapshot {
         red: (0..900).rev().map(point).collect(),
         load: LoadView { per_second: 60.0, max_per_second: 200.0 },
         changes: changes(),
+        faults: super::mesh::faults(),
+        breakers: super::mesh::page().breakers.into_iter().map(|card| card.line).collect(),
+        mesh: super::mesh::mesh(),
     }
 }
 
@@ -219,6 +222,9 @@ pub fn empty() -> LiveSnapshot {
         red: Vec::new(),
         load: LoadView { per_second: 0.0, max_per_second: 200.0 },
         changes: Vec::new(),
+        faults: contract::resilience::FaultsView::default(),
+        breakers: Vec::new(),
+        mesh: contract::traffic::MeshView::default(),
         ..snapshot()
     }
 }

@@ -15,7 +15,8 @@ pub(super) fn ChartRow() -> impl IntoView {
     let (range, zone) = (use_range().minutes(), use_zone());
     let charts = Memo::new(move |_| {
         let now = live.now_us().get();
-        live.red().with(|red| Charts::new(red, now, range.get(), zone.get()))
+        let charts = live.red().with(|red| Charts::new(red, now, range.get(), zone.get()));
+        live.mesh().with(|mesh| live.faults().with(|faults| charts.marked(mesh, faults)))
     });
     view! {
         <div class="charts">

@@ -5,10 +5,14 @@ use crate::{
     widget::chart::{
         ChartTable,
         backend::Ink,
-        model::{Sample, Scale, Series, TimeChart, linear_scale, log_scale},
+        model::{Mark, Sample, Scale, Series, TimeChart, linear_scale, log_scale},
     },
 };
-use contract::live::{RED_STEP_SECONDS, RedPoint};
+use contract::{
+    live::{RED_STEP_SECONDS, RedPoint},
+    resilience::{FaultView, FaultsView},
+    traffic::{MeshView, RevisionMark},
+};
 
 /// Points of a line: more than this and a line on 300 pixels is only noise.
 const BUCKETS: i64 = 100;
@@ -38,6 +42,7 @@ pub struct Charts {
     bucket_us: i64,
     buckets: Vec<RedPoint>,
     zone_minutes: i32,
+    marks: Vec<Mark>,
 }
 
 /// Merges points into buckets of a length, aligned to whole lengths so that lines do not wobble.
@@ -95,7 +100,21 @@ impl Charts {
         let first = points.partition_point(|point| point.at_us < from_us);
         let end = points.partition_point(|point| point.at_us < to_us);
         let buckets = merge(points.get(first..end).unwrap_or_default(), bucket_us);
-        Self { from_us, to_us, bucket_us, buckets, zone_minutes }
+        Self { from_us, to_us, bucket_us, buckets, zone_minutes, marks: Vec::new() }
+    }
+
+    /// Marks when revisions took force and faults began.
+    #[must_use]
+    pub fn marked(mut self, mesh: &MeshView, faults: &FaultsView) -> Self {
+        let revision = |m: &RevisionMark| Mark {
+            at_us: m.at_us,
+            text: format!("r{}", m.number),
+            fault: false,
+        };
+        let fault = |f: &FaultView| Mark { at_us: f.since_us, text: f.id.clone(), fault: true };
+        self.marks = mesh.marks.iter().map(revision).collect();
+        self.marks.extend(faults.ended.iter().rev().chain(&faults.active).map(fault));
+        self
     }
 
     fn samples(&self, value: impl Fn(&RedPoint) -> Option<f64>) -> Vec<Sample> {
@@ -130,6 +149,7 @@ impl Charts {
             scale,
             series,
             gap_us: self.bucket_us * 5 / 2,
+            marks: self.marks.clone(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The drawer: numbers of the node or edge that was chosen on the map.
 
 use super::{
-    Chosen, Selection,
+    Chosen, Selection, badges_model,
     scene::{self, health},
 };
 use crate::{
@@ -120,10 +120,24 @@ fn node_body(name: String) -> AnyView {
             {neighbours(name.clone())}
             <div class="actions">
                 <a class="button" href=traces>
-                    {icon(Icon::Spans)} <span>"Traces of " {name}</span>
+                    {icon(Icon::Spans)} <span>"Traces of " {name.clone()}</span>
                 </a>
+                {mesh_links(&name)}
             </div>
         </div>
+    }
+    .into_any()
+}
+
+/// The route of a service, and the way to a fault on it.
+fn mesh_links(name: &str) -> AnyView {
+    if !badges_model::routable(name) {
+        return ().into_any();
+    }
+    let (route, inject) = (format!("/traffic/{name}"), format!("/resilience?to={name}#inject"));
+    view! {
+        <a class="button" href=route>{icon(Icon::Routes)} <span>"Route"</span></a>
+        <a class="button" href=inject>{icon(Icon::Bolt)} <span>"Inject a fault"</span></a>
     }
     .into_any()
 }
@@ -204,6 +218,8 @@ fn edge_body(from: String, to: String) -> AnyView {
     let range = use_range().minutes();
     let traces = format!("/traces?service={to}");
     let slow = format!("/traces?service={to}&min={}", 500);
+    let links = mesh_links(&to);
+    let card = StoredValue::new(badges_model::breaker_href(&from, &to));
     let (a, b) = (from.clone(), to.clone());
     let found = Memo::new(move |_| {
         map.with(|map| {
@@ -220,7 +236,9 @@ fn edge_body(from: String, to: String) -> AnyView {
         let breaker = breaker_fact(&edge, live.now_us().get()).map(|(tone, mark, text)| {
             view! {
                 <p class="breaker-line">
-                    <Badge tone=tone text=format!("breaker {}", mark.word())/>
+                    <a href=card.get_value()>
+                        <Badge tone=tone text=format!("breaker {}", mark.word())/>
+                    </a>
                     <span>{text}</span>
                 </p>
             }
@@ -251,6 +269,7 @@ fn edge_body(from: String, to: String) -> AnyView {
                 <a class="button" href=move || in_range(&slow, range.get())>
                     {icon(Icon::Clock)} <span>"Slow traces"</span>
                 </a>
+                {links}
             </div>
         </div>
     }

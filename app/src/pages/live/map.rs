@@ -3,13 +3,14 @@
 //! Every text and class comes from a face (`super::scene`); nothing is computed here.
 
 use super::{
-    Chosen, Selection,
+    Chosen, Selection, badges, badges_model,
     layout::{self, Anchor, Direction, EdgeShape, Layout, NodeKind, NodeShape, Rect, nearest},
     particles::Particles,
     scene::{self, DOTS_MAX, EdgeFace, EdgeKey, Health, NodeFace},
 };
 use crate::{
     browser,
+    frame::state::use_commands,
     live::use_live,
     widget::{BreakerMark, Icon, service_class, sparkline},
 };
@@ -90,6 +91,7 @@ fn Drawing(layout: Layout, phone: bool, layer: Signal<String>) -> impl IntoView 
                 <For each=move || nodes.get() key=|node| node.name.clone() let:node>
                     {node_face(node, phone)}
                 </For>
+                {badges::layer(nodes, shapes, phone)}
             </svg>
         </div>
     }
@@ -107,7 +109,7 @@ fn on_arrow(event: KeyboardEvent) {
     };
     let Some(focused) = document().active_element() else { return };
     let Some(svg) = focused.closest("svg").ok().flatten() else { return };
-    let Ok(found) = svg.query_selector_all("[role=button]") else { return };
+    let Ok(found) = svg.query_selector_all("[role=button], [role=link]") else { return };
     let elements: Vec<web_sys::Element> =
         (0..found.length()).filter_map(|i| found.item(i)?.dyn_into().ok()).collect();
     let centre = |element: &web_sys::Element| {
@@ -164,11 +166,18 @@ fn edge_face(shape: EdgeShape, phone: bool) -> AnyView {
         format!("face {kind} {} {open}", face.with(|face| face.health.class()))
     };
     let sits = shape.curve.point(shape.breaker);
+    let run = use_commands();
+    let card = badges_model::breaker_href(&shape.from, &shape.to);
     let breaker = move || {
         let mark =
             face.with(|face| face.breaker).filter(|m| !phone || *m != BreakerMark::Closed)?;
+        // The drawer of the edge leads there too, for those who do not use a pointer.
+        let (open, _) = badges::leading(card.clone(), run);
         Some(view! {
-            <g class=mark.class() transform=format!("translate({:.1} {:.1})", sits.x, sits.y)>
+            <g
+                class=mark.class() on:click=open
+                transform=format!("translate({:.1} {:.1})", sits.x, sits.y)
+            >
                 <circle r="10.5"></circle>
                 <path d=mark.path()></path>
             </g>

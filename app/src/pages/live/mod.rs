@@ -1,5 +1,7 @@
 //! The live page: service map, what changed, orders, RED charts.
 
+mod badges;
+pub mod badges_model;
 pub mod charts;
 pub mod charts_model;
 pub mod drawer;

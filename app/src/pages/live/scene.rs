@@ -50,7 +50,9 @@ impl Health {
     }
 }
 
-fn of_share(share: f64) -> Health {
+/// The health of a share of failed calls.
+#[must_use]
+pub fn of_share(share: f64) -> Health {
     if share > ERROR_SHARE {
         Health::Error
     } else if share >= WARN_SHARE {
@@ -60,7 +62,9 @@ fn of_share(share: f64) -> Health {
     }
 }
 
-fn of_p95(p95_ms: Option<f64>) -> Health {
+/// The health of a p95.
+#[must_use]
+pub fn of_p95(p95_ms: Option<f64>) -> Health {
     match p95_ms {
         Some(ms) if ms > ERROR_P95_MS => Health::Error,
         Some(ms) if ms > WARN_P95_MS => Health::Warn,

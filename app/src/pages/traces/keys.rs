@@ -3,7 +3,7 @@
 use super::{open::Open, waterfall::Scroll};
 use crate::{frame::use_keys, model::waterfall::ROW_HEIGHT};
 use leptos::{ev::KeyboardEvent, prelude::*};
-use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen::JsCast;
 
 /// J and K move through the spans, C and W switch what is shown, Esc closes the drawer.
 pub(super) fn listen(open: Open) {
@@ -101,17 +101,4 @@ pub(super) fn reveal(open: Open, scroll: Scroll) {
             });
         }
     });
-}
-
-/// Puts a text into the clipboard, where the browser allows it.
-pub(super) fn copy(text: &str) {
-    let get = |of: &JsValue, name: &str| js_sys::Reflect::get(of, &JsValue::from_str(name)).ok();
-    let navigator: JsValue = window().navigator().into();
-    let Some(clipboard) = get(&navigator, "clipboard").filter(|c| !c.is_undefined()) else {
-        return;
-    };
-    let write = get(&clipboard, "writeText").and_then(|f| f.dyn_into::<js_sys::Function>().ok());
-    if let Some(write) = write {
-        let _ = write.call1(&clipboard, &JsValue::from_str(text));
-    }
 }

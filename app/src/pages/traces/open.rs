@@ -177,7 +177,7 @@ fn header(traced: &Traced, jaeger: Option<String>) -> AnyView {
                 class="button ghost square small"
                 aria-label="Copy the trace id"
                 title="Copy the trace id"
-                on:click=move |_| keys::copy(&to_copy)
+                on:click=move |_| crate::browser::copy(&to_copy)
             >
                 {icon(Icon::Copy)}
             </button>

@@ -52,6 +52,17 @@ pub enum Scale {
     },
 }
 
+/// A moment that is marked by a vertical line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// When.
+    pub at_us: i64,
+    /// Its name, on top: `r17`, `F-21`.
+    pub text: String,
+    /// A fault is dashed, a revision solid.
+    pub fault: bool,
+}
+
 /// A chart to be drawn.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TimeChart {
@@ -71,6 +82,8 @@ pub struct TimeChart {
     pub series: Vec<Series>,
     /// Samples further apart than this are not joined.
     pub gap_us: i64,
+    /// Faults and revisions.
+    pub marks: Vec<Mark>,
 }
 
 const LEFT: i32 = 34;
@@ -274,6 +287,7 @@ impl TimeChart {
                 root.draw(&PathElement::new(line, Ink::Grid.color())).ok()?;
                 push_text(texts, "end", self.left() - 6, f64::from(y) / 10.0 + 3.5, &text);
             }
+            self.push_marks(texts);
             for (at, text) in time_ticks(self.from_us, self.to_us, self.zone_minutes) {
                 push_text(texts, "middle", self.x_of(at), f64::from(self.height) - 9.0, &text);
             }
@@ -324,6 +338,20 @@ impl TimeChart {
         let share = (at_us - self.from_us) as f64 / (self.to_us - self.from_us) as f64;
         let span = f64::from(self.width) - f64::from(self.left()) - f64::from(self.right());
         (f64::from(self.left()) + share * span).round() as i32
+    }
+
+    /// Vertical lines with their names; one outside of the range is left out.
+    fn push_marks(&self, out: &mut String) {
+        let bottom = self.height.saturating_sub(BOTTOM.unsigned_abs());
+        for mark in self.marks.iter().filter(|m| (self.from_us..=self.to_us).contains(&m.at_us)) {
+            let (x, kind) = (self.x_of(mark.at_us), if mark.fault { "fault" } else { "revision" });
+            let text = &mark.text;
+            let _ = write!(
+                out,
+                "<path class=\"mark-{kind}\" d=\"M{x} {TOP}V{bottom}\"/>\
+                 <text class=\"mark-{kind} anchor-middle\" x=\"{x}\" y=\"10\">{text}</text>"
+            );
+        }
     }
 
     fn value_ticks(&self) -> Vec<(f64, String)> {
@@ -378,7 +406,23 @@ mod tests {
                 area: false,
             }],
             gap_us: 2_500_000,
+            marks: Vec::new(),
         }
+    }
+
+    #[test]
+    fn faults_and_revisions_are_marked_where_they_began_if_that_is_in_the_range() {
+        let mark = |at_us, text: &str, fault| Mark { at_us, text: text.into(), fault };
+        let marks = vec![
+            mark(150_000_000, "r17", false),
+            mark(200_000_000, "F-21", true),
+            mark(900_000_000, "F-99", true),
+        ];
+        let values = [Some(1.0), Some(2.0)];
+        let svg = TimeChart { marks, ..chart(linear_scale(2.0, 1.0, ""), &values) }.svg();
+        assert!(svg.contains(">r17<") && svg.contains("mark-revision"), "{svg}");
+        assert!(svg.contains(">F-21<") && svg.contains("mark-fault"), "{svg}");
+        assert!(!svg.contains("F-99"), "{svg}");
     }
 
     #[test]

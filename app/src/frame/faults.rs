@@ -1,0 +1,226 @@
+//! Faults on every page: the banner that announces them, the way to end each, the kill switch.
+//!
+//! Without JavaScript every control here is a form that posts to `/resilience/…`.
+
+use super::{state::use_frame, toast::use_toasts};
+use crate::{
+    ask,
+    live::{Connection, use_live},
+    model::fault,
+    widget::{Dialog, Icon, icon},
+};
+use contract::resilience::{EndFaults, FaultView};
+use leptos::{ev::SubmitEvent, prelude::*, task::spawn_local};
+
+/// Chips in the banner; the rest is a number.
+const CHIPS_MAX: usize = 3;
+
+/// Ends faults or releases the kill switch, and shows what came of it at once.
+#[must_use]
+pub fn use_end_faults() -> Callback<EndFaults> {
+    let (live, toasts) = (use_live(), use_toasts());
+    Callback::new(move |command: EndFaults| {
+        spawn_local(async move {
+            let done = match &command {
+                EndFaults::One(id) => format!("{id} removed"),
+                EndFaults::All => "All faults removed".into(),
+                EndFaults::Release => "Faults can be injected again".into(),
+            };
+            match ask::end_faults(command).await {
+                Ok(faults) => {
+                    live.expect_faults(faults);
+                    toasts.success(&done, "", None);
+                }
+                Err(error) => toasts.failure("Not done", &error.to_string()),
+            }
+        });
+    })
+}
+
+/// A form of one button that ends faults; posts to `action` without JavaScript.
+pub fn end_form(
+    command: EndFaults,
+    class: &'static str,
+    label: Option<String>,
+    inside: AnyView,
+) -> AnyView {
+    let end = use_end_faults();
+    let connection = use_live().connection();
+    let lost = move || matches!(connection.get(), Connection::Lost { .. });
+    let (action, id) = match &command {
+        EndFaults::One(id) => ("/resilience/remove", Some(id.clone())),
+        EndFaults::All => ("/resilience/remove-all", None),
+        EndFaults::Release => ("/resilience/release", None),
+    };
+    let submit = move |event: SubmitEvent| {
+        event.prevent_default();
+        end.run(command.clone());
+    };
+    view! {
+        <form class="inline" method="post" action=action on:submit=submit>
+            {id.map(|id| view! { <input type="hidden" name="id" value=id/> })}
+            <button
+                class=class aria-label=label disabled=lost
+                title=move || lost().then_some("Disconnected: it could not be sent")
+            >
+                {inside}
+            </button>
+        </form>
+    }
+    .into_any()
+}
+
+/// "Remove all": asks once, in a dialog.
+pub fn remove_all(class: &'static str) -> AnyView {
+    let frame = use_frame();
+    let ask = move |event: SubmitEvent| {
+        event.prevent_default();
+        frame.killing.set(true);
+    };
+    view! {
+        <form class="inline" method="post" action="/resilience/remove-all" on:submit=ask>
+            <button class=class title="Shift F">"Remove all"</button>
+        </form>
+    }
+    .into_any()
+}
+
+/// The banner: which faults are in force, or that faults are held off. Nothing otherwise.
+#[component]
+pub(super) fn FaultBanner() -> impl IntoView {
+    let live = use_live();
+    view! {
+        <Suspense>
+            {move || Suspend::new(async move {
+                live.ready().await;
+                view! { <Announced/> }
+            })}
+        </Suspense>
+    }
+    .into_any()
+}
+
+/// What a chip is made of; it changes only with the fault, not with its counts.
+type Chip = (String, String, String);
+
+#[component]
+fn Announced() -> impl IntoView {
+    let faults = use_live().faults();
+    let chips = Memo::new(move |_| {
+        faults.with(|faults| {
+            let chip = |f: &FaultView| (f.id.clone(), f.what.clone(), f.place.clone());
+            faults.active.iter().map(chip).collect::<Vec<Chip>>()
+        })
+    });
+    let held = Memo::new(move |_| faults.with(|faults| faults.held_us.is_some()));
+    move || {
+        let chips = chips.get();
+        match (chips.len(), held.get()) {
+            (0, false) => ().into_any(),
+            (0, true) => held_off(),
+            _ => active(chips),
+        }
+    }
+}
+
+fn held_off() -> AnyView {
+    let inside = view! { "Release" }.into_any();
+    view! {
+        <div class="banner tone-info">
+            {icon(Icon::Bolt)}
+            <strong role="status">"Faults are held off"</strong>
+            <span class="grow">"The kill switch was used: new faults are refused."</span>
+            {end_form(EndFaults::Release, "button ghost", None, inside)}
+        </div>
+    }
+    .into_any()
+}
+
+fn active(chips: Vec<Chip>) -> AnyView {
+    let all = chips.len();
+    let count = if all == 1 { "1 active fault".into() } else { format!("{all} active faults") };
+    let more = (all > CHIPS_MAX).then(|| {
+        let text = format!("and {} more", all - CHIPS_MAX);
+        view! { <a class="more" href="/resilience#faults">{text}</a> }
+    });
+    view! {
+        <div class="banner fault-banner tone-warn">
+            {icon(Icon::Bolt)}
+            <a href="/resilience#faults"><strong role="status">{count}</strong></a>
+            <div class="fault-chips">
+                {chips.into_iter().take(CHIPS_MAX).map(chip).collect_view()}
+                {more}
+            </div>
+            {remove_all("button ghost")}
+        </div>
+    }
+    .into_any()
+}
+
+fn chip((id, what, place): Chip) -> AnyView {
+    let live = use_live();
+    let (of, href) = (id.clone(), format!("/resilience?fault={id}#faults"));
+    let ends = move || {
+        let lost = matches!(live.connection().get(), Connection::Lost { .. });
+        live.faults().with(|faults| {
+            let fault = faults.active.iter().find(|fault| fault.id == of)?;
+            fault.until_us?;
+            Some(format!(", {}", fault::ends(fault, live.now_us().get(), lost)))
+        })
+    };
+    let label = Some(format!("Remove {id}"));
+    let cross = end_form(EndFaults::One(id.clone()), "cross", label, icon(Icon::Cross));
+    view! {
+        <span class="fault-chip">
+            <a href=href>
+                <b>{id}</b>
+                <span>{what}</span>
+                <span class="place">{place} {ends}</span>
+            </a>
+            {cross}
+        </span>
+    }
+    .into_any()
+}
+
+/// A fault's id as a chip that leads to it.
+pub fn fault_link(id: &str) -> AnyView {
+    let href = format!("/resilience?fault={id}#faults");
+    view! { <a class="fault-id" href=href>{icon(Icon::Bolt)} {id.to_owned()}</a> }.into_any()
+}
+
+/// Asks once before all faults end.
+#[component]
+pub(super) fn KillDialog() -> impl IntoView {
+    let frame = use_frame();
+    view! {
+        <Dialog open=frame.killing title="Remove all faults" class="narrow">
+            {kill_form()}
+        </Dialog>
+    }
+    .into_any()
+}
+
+fn kill_form() -> AnyView {
+    let (frame, end) = (use_frame(), use_end_faults());
+    let count = use_live().faults().with_untracked(|faults| faults.active.len());
+    let count = u64::try_from(count).unwrap_or_default();
+    let text = crate::model::format::plural(count, "fault ends", "faults end");
+    let go = move |event: SubmitEvent| {
+        event.prevent_default();
+        frame.killing.set(false);
+        end.run(EndFaults::All);
+    };
+    view! {
+        <form class="form" on:submit=go>
+            <p>{text} " at once. New ones are refused until they are released."</p>
+            <div class="actions">
+                <button type="button" class="button" on:click=move |_| frame.killing.set(false)>
+                    "Keep them"
+                </button>
+                <button type="submit" class="button danger" autofocus=true>"Remove all"</button>
+            </div>
+        </form>
+    }
+    .into_any()
+}

@@ -1,0 +1,235 @@
+//! The faults there are, in words: labels, defaults, presets, what is wrong with a command.
+
+use super::{breaker::left, tries};
+use contract::resilience::{FaultKind, FaultPlace, FaultView, InjectFault, TTL_MAX_S};
+
+/// What the panel writes beside a kind.
+#[must_use]
+pub const fn label(kind: FaultKind) -> (&'static str, &'static str) {
+    match kind {
+        FaultKind::Delay => ("Delay", "hold requests, then pass them on"),
+        FaultKind::Abort => ("Abort", "answer with an error instead"),
+        FaultKind::Hang => ("Hang", "never answer"),
+        FaultKind::Jitter => ("Jitter", "hold requests for a varying time"),
+        FaultKind::PartialBody => ("Partial body", "break off in the middle of an answer"),
+        FaultKind::ConnectionReset => ("Connection reset", "close without an answer"),
+        FaultKind::KillInstance => ("Kill instance", "stop one process, restart later"),
+        FaultKind::PauseInstance => ("Pause instance", "freeze one process, go on later"),
+        FaultKind::MessageLoss => ("Message loss", "drop deliveries on the bus"),
+        FaultKind::MessageDuplication => ("Message duplication", "deliver twice"),
+        FaultKind::MessageDelay => ("Message delay", "deliver late"),
+    }
+}
+
+/// Whether a kind has a delay.
+#[must_use]
+pub const fn delays(kind: FaultKind) -> bool {
+    matches!(kind, FaultKind::Delay | FaultKind::Jitter | FaultKind::MessageDelay)
+}
+
+/// A command of a kind with the panel's defaults, on `to`.
+#[must_use]
+pub fn defaults(kind: FaultKind) -> InjectFault {
+    let (percent, ttl_s) = match kind {
+        FaultKind::Abort => (5.0, 300),
+        FaultKind::KillInstance => (100.0, 45),
+        FaultKind::PauseInstance => (100.0, 30),
+        _ => (10.0, 300),
+    };
+    InjectFault {
+        kind,
+        percent,
+        delay_ms: 2_000,
+        jitter_ms: if matches!(kind, FaultKind::Jitter) { 1_000 } else { 0 },
+        status: 503,
+        ttl_s,
+        ..InjectFault::default()
+    }
+}
+
+/// The size of a fault in a few words: "10%, 2 s", "5%, 503", "45 s".
+#[must_use]
+pub fn size(fault: &InjectFault) -> String {
+    let share = percent(fault.percent);
+    let delay = tries::seconds(fault.delay_ms.into());
+    match fault.kind {
+        FaultKind::Delay | FaultKind::MessageDelay => format!("{share}, {delay}"),
+        FaultKind::Jitter => {
+            format!("{share}, {delay} ± {}", tries::seconds(fault.jitter_ms.into()))
+        }
+        FaultKind::Abort => format!("{share}, {}", fault.status),
+        FaultKind::KillInstance | FaultKind::PauseInstance => {
+            tries::seconds(u64::from(fault.ttl_s) * 1_000)
+        }
+        _ => share,
+    }
+}
+
+/// `10%`, `0.5%`: a number of percent as it is typed.
+#[must_use]
+pub fn percent(value: f64) -> String {
+    let text = format!("{value:.4}");
+    format!("{}%", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
+/// "Inject delay".
+#[must_use]
+pub fn button(kind: FaultKind) -> String {
+    let words = label(kind).0.to_lowercase();
+    if kind.place() == FaultPlace::Instance {
+        label(kind).0.into()
+    } else {
+        format!("Inject {words}")
+    }
+}
+
+/// A command that is worth a try, under a name.
+#[must_use]
+pub fn presets() -> [(&'static str, InjectFault); 5] {
+    let on = |from: &str, to: &str, fault: InjectFault| InjectFault {
+        from: from.into(),
+        to: to.into(),
+        ..fault
+    };
+    let abort = defaults(FaultKind::Abort);
+    [
+        ("Payments fail", on("", "payments", InjectFault { percent: 50.0, ..abort })),
+        ("Slow bank", on("payments", "bank-customer", defaults(FaultKind::Delay))),
+        (
+            "Recommendations hang",
+            on(
+                "gateway",
+                "recommendations",
+                InjectFault { percent: 100.0, ttl_s: 60, ..defaults(FaultKind::Hang) },
+            ),
+        ),
+        ("Lossy bus", on("", "", defaults(FaultKind::MessageLoss))),
+        (
+            "Everything twice",
+            on("", "", InjectFault { percent: 100.0, ..defaults(FaultKind::MessageDuplication) }),
+        ),
+    ]
+}
+
+/// What is wrong with a command, by field; empty when it can be sent.
+#[must_use]
+pub fn mistakes(fault: &InjectFault) -> Vec<(&'static str, &'static str)> {
+    let mut out = Vec::new();
+    match fault.kind.place() {
+        FaultPlace::Edge if fault.to.is_empty() => out.push(("to", "Say which service.")),
+        FaultPlace::Instance if fault.instance.is_empty() => {
+            out.push(("instance", "Say which instance."));
+        }
+        _ => {}
+    }
+    if fault.kind.place() != FaultPlace::Instance && !(0.0001..=100.0).contains(&fault.percent) {
+        out.push(("percent", "A share is 0.0001 to 100%."));
+    }
+    if delays(fault.kind) && fault.delay_ms == 0 {
+        out.push(("delay_s", "A delay of nothing is none."));
+    }
+    if fault.kind == FaultKind::Abort && !(200..=599).contains(&fault.status) {
+        out.push(("status", "A status is 200 to 599."));
+    }
+    if !(1..=TTL_MAX_S).contains(&fault.ttl_s) {
+        out.push(("ttl_s", "It must end by itself, within an hour."));
+    }
+    out
+}
+
+/// When a fault ends: "restarts in 27 s", "until removed", "ended".
+#[must_use]
+pub fn ends(fault: &FaultView, now_us: i64, disconnected: bool) -> String {
+    match (fault.ended_us, fault.until_us) {
+        (Some(_), _) => "ended".into(),
+        // What happens while nothing is heard is not known.
+        (None, Some(at)) if disconnected => {
+            format!("{} in at least {}", fault.then, left(at, now_us))
+        }
+        (None, Some(at)) => format!("{} in {}", fault.then, left(at, now_us)),
+        (None, None) => "until removed".into(),
+    }
+}
+
+/// "19 of 187 calls", "1 instance".
+#[must_use]
+pub fn hits(fault: &FaultView) -> String {
+    let count = super::format::count;
+    if fault.kind.place() == FaultPlace::Instance {
+        return format!("{} {}", count(fault.injected), fault.unit);
+    }
+    format!("{} of {} {}", count(fault.injected), count(fault.matched), fault.unit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view(kind: FaultKind, until_us: Option<i64>) -> FaultView {
+        FaultView {
+            id: "F-21".into(),
+            kind,
+            what: "Delay 2 s on 10%".into(),
+            from: None,
+            to: "payments".into(),
+            place: "payments".into(),
+            since_us: 0,
+            until_us,
+            then: "ends".into(),
+            ended_us: None,
+            matched: 2_215,
+            injected: 112,
+            unit: "calls".into(),
+            trace_id: None,
+            stands_for: "VirtualService".into(),
+            object: None,
+        }
+    }
+
+    #[test]
+    fn every_kind_has_a_label_and_defaults_that_can_be_sent_once_they_have_a_place() {
+        for kind in FaultKind::ALL {
+            let (word, hint) = label(kind);
+            assert!(!word.is_empty() && !hint.is_empty());
+            let placed = InjectFault { to: "a".into(), instance: "a-0".into(), ..defaults(kind) };
+            assert_eq!(mistakes(&placed), [], "{word}");
+            assert_eq!(FaultKind::parse(kind.word()), Some(kind));
+        }
+    }
+
+    #[test]
+    fn presets_can_be_sent_as_they_are() {
+        for (name, fault) in presets() {
+            assert_eq!(mistakes(&fault), [], "{name}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_written_as_the_panel_lists_them() {
+        let of = |kind| size(&defaults(kind));
+        assert_eq!(of(FaultKind::Delay), "10%, 2 s");
+        assert_eq!(of(FaultKind::Abort), "5%, 503");
+        assert_eq!(of(FaultKind::KillInstance), "45 s");
+        assert_eq!(of(FaultKind::Jitter), "10%, 2 s ± 1 s");
+        assert_eq!((percent(0.5), percent(10.0)), ("0.5%".into(), "10%".into()));
+        assert_eq!(button(FaultKind::Delay), "Inject delay");
+        assert_eq!(button(FaultKind::KillInstance), "Kill instance");
+    }
+
+    #[test]
+    fn every_wrong_field_is_named() {
+        let wrong =
+            InjectFault { percent: 0.0, ttl_s: 0, delay_ms: 0, ..defaults(FaultKind::Delay) };
+        let fields: Vec<_> = mistakes(&wrong).into_iter().map(|(field, _)| field).collect();
+        assert_eq!(fields, ["to", "percent", "delay_s", "ttl_s"]);
+    }
+
+    #[test]
+    fn the_end_of_a_fault_is_counted_down_and_is_at_least_so_far_when_nothing_is_heard() {
+        let fault = view(FaultKind::Delay, Some(27_000_000));
+        assert_eq!(ends(&fault, 0, false), "ends in 27 s");
+        assert_eq!(ends(&fault, 0, true), "ends in at least 27 s");
+        assert_eq!(ends(&view(FaultKind::Delay, None), 0, false), "until removed");
+        assert_eq!(hits(&fault), "112 of 2\u{202f}215 calls");
+    }
+}

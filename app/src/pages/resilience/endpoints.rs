@@ -1,0 +1,200 @@
+//! Endpoints: a strip of all instances, and a table of those that are out or had errors.
+
+use super::Page;
+use crate::{
+    live::{Connection, use_live},
+    model::{breaker, format, tone::Tone},
+    widget::{Badge, Clock, ServiceCode},
+};
+use contract::resilience::{EndpointLine, EndpointRow, EndpointState};
+use leptos::prelude::*;
+
+/// Class, word and tone of a state.
+const fn said(state: &EndpointState) -> (&'static str, &'static str, Tone) {
+    match state {
+        EndpointState::Ready => ("instance ready", "In rotation", Tone::Neutral),
+        EndpointState::Down { .. } => ("instance down", "Down", Tone::Error),
+        EndpointState::Paused { .. } => ("instance paused", "Paused", Tone::Warn),
+        EndpointState::Ejected { .. } => ("instance ejected", "Ejected", Tone::Open),
+    }
+}
+
+/// "1st", "2nd", "3rd", "4th".
+#[must_use]
+pub(super) fn ordinal(n: u32) -> String {
+    let ending = match (n % 100, n % 10) {
+        (11..=13, _) => "th",
+        (_, 1) => "st",
+        (_, 2) => "nd",
+        (_, 3) => "rd",
+        _ => "th",
+    };
+    format!("{n}{ending}")
+}
+
+pub(super) fn panel(page: Page) -> AnyView {
+    let mesh = use_live().mesh();
+    let strip = Memo::new(move |_| mesh.with(|mesh| mesh.endpoints.clone()));
+    let summary = move || {
+        strip.with(|all| {
+            let out = |line: &&EndpointLine| matches!(line.state, EndpointState::Ejected { .. });
+            format!(
+                "outlier detection, {} of {} ejected",
+                all.iter().filter(out).count(),
+                all.len()
+            )
+        })
+    };
+    let rows = Memo::new(move |_| page.view.with(|view| view.endpoints.clone()));
+    let names = Memo::new(move |_| {
+        rows.with(|rows| rows.iter().map(|row| row.line.instance.clone()).collect::<Vec<_>>())
+    });
+    view! {
+        <section class="panel endpoints">
+            <header class="panel-head">
+                <h2>"Endpoints"</h2>
+                <span class="hint grow">{summary}</span>
+                {move || instances(&strip.get())}
+            </header>
+            <div class="table-scroll">
+                <table class="table">
+                    <thead>
+                        <tr>
+                            <th scope="col">"Endpoint"</th>
+                            <th scope="col">"State"</th>
+                            <th scope="col">"Errors in a row"</th>
+                            <th scope="col" class="number">"5xx, 60 s"</th>
+                            <th scope="col">"Ejection"</th>
+                        </tr>
+                    </thead>
+                    <tbody>
+                        {move || names.with(Vec::is_empty).then(|| view! {
+                            <tr>
+                                <td colspan="5" class="none hint">
+                                    "No endpoint is out or had errors."
+                                </td>
+                            </tr>
+                        })}
+                        <For each=move || names.get() key=Clone::clone let:name>
+                            {endpoint(rows, name)}
+                        </For>
+                    </tbody>
+                </table>
+            </div>
+        </section>
+    }
+    .into_any()
+}
+
+/// Services in their order, each with its instances.
+fn instances(all: &[EndpointLine]) -> AnyView {
+    let mut services: Vec<&str> = all.iter().map(|line| line.service.as_str()).collect();
+    services.dedup();
+    let group = |service: &str| {
+        let cells = all.iter().filter(|line| line.service == service).map(|line| {
+            let (class, word, _) = said(&line.state);
+            let title = format!("{}, {}", line.instance, word.to_lowercase());
+            view! { <i class=class role="img" title=title.clone() aria-label=title></i> }
+        });
+        view! {
+            <span class="instances">
+                <ServiceCode service=service.to_owned() alone=true/>
+                {cells.collect_view()}
+            </span>
+        }
+    };
+    let groups = services.into_iter().map(group).collect_view();
+    view! { <span class="strip">{groups}</span> }.into_any()
+}
+
+fn endpoint(rows: Memo<Vec<EndpointRow>>, name: String) -> AnyView {
+    let row = Memo::new(move |_| {
+        rows.with(|rows| rows.iter().find(|row| row.line.instance == name).cloned())
+    });
+    let Some(first) = row.get_untracked() else { return ().into_any() };
+    let state = move || row.with(|row| row.as_ref().map(|row| row.line.state.clone()));
+    let traces = format!("/traces?service={}", first.line.service);
+    let errors = move || {
+        row.with(|row| {
+            let row = row.as_ref()?;
+            if row.ejects_at == 0 {
+                return Some(view! { <span class="hint">"no outlier detection"</span> }.into_any());
+            }
+            let dots = (0..row.ejects_at.min(10)).map(|i| {
+                let class = if i < row.errors_in_row { "pip full" } else { "pip" };
+                view! { <i class=class></i> }
+            });
+            let text = format!("{} of {} {}", row.errors_in_row, row.ejects_at, row.counted);
+            Some(view! { <span class="pips">{dots.collect_view()}</span> {text} }.into_any())
+        })
+    };
+    let share = move || row.with(|row| row.as_ref().map_or(0.0, |row| row.error_share));
+    let share_class = move || if share() > 0.05 { "number health-error" } else { "number" };
+    view! {
+        <tr>
+            <td>
+                <ServiceCode service=first.line.service/>
+                <a href=traces>{first.line.instance}</a>
+            </td>
+            <td>{move || state().map(|state| {
+                let (_, word, tone) = said(&state);
+                match tone {
+                    Tone::Neutral => word.into_any(),
+                    tone => view! { <Badge tone=tone text=word/> }.into_any(),
+                }
+            })}</td>
+            <td>{errors}</td>
+            <td class=share_class>{move || format::share(share())}</td>
+            <td class="ejection">{move || state().map(|state| back(&state))} {move || {
+                row.with(|row| row.as_ref().map(|row| row.note.clone()))
+                    .map(|note| view! { <span class="hint">{note}</span> })
+            }}</td>
+        </tr>
+    }
+    .into_any()
+}
+
+/// How long until it is back: a bar that runs down, and the seconds.
+fn back(state: &EndpointState) -> AnyView {
+    let live = use_live();
+    let (since_us, until_us, times) = match *state {
+        EndpointState::Ejected { since_us, until_us, times } => (since_us, until_us, times),
+        EndpointState::Down { back_us: Some(at) } | EndpointState::Paused { back_us: Some(at) } => {
+            let text = move || format!("back in {}", breaker::left(at, live.now_us().get()));
+            return view! { <span>{text}</span> }.into_any();
+        }
+        _ => return ().into_any(),
+    };
+    #[expect(clippy::cast_precision_loss, reason = "some minutes in microseconds")]
+    let share = move || {
+        let whole = (until_us - since_us).max(1) as f64;
+        ((until_us - live.now_us().get()) as f64 / whole).clamp(0.0, 1.0)
+    };
+    let lost = move || matches!(live.connection().get(), Connection::Lost { .. });
+    let text = move || {
+        let least = if lost() { "at least " } else { "" };
+        format!("back in {least}{}", breaker::left(until_us, live.now_us().get()))
+    };
+    let length = breaker::left(until_us, since_us);
+    view! {
+        <svg class="run-down" width="96" height="6" aria-hidden="true">
+            <rect class="track" width="96" height="6" rx="3"></rect>
+            <rect height="6" rx="3" width=move || format!("{:.1}", share() * 96.0)></rect>
+        </svg>
+        <span title=move || format::clock(until_us, 0)>{text}</span>
+        <span class="hint">{format!("{}, {length} ", ordinal(times))}</span>
+        <span class="sr">"since " <Clock at_us=since_us/></span>
+    }
+    .into_any()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ejections_are_counted_as_people_count() {
+        let written = [1, 2, 3, 4, 11, 12, 13, 21, 102].map(ordinal);
+        assert_eq!(written, ["1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "102nd"]);
+    }
+}

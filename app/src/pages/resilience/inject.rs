@@ -1,0 +1,561 @@
+//! The panel that injects a fault: what, where, how much, how long; what to expect; its YAML.
+//!
+//! Without JavaScript it is a form that posts to `/resilience/inject`.
+
+use crate::{
+    ask, browser,
+    frame::{use_frame, use_toasts},
+    live::{Connection, use_live},
+    model::{
+        fault::{self, button, defaults, delays, label, mistakes, size},
+        tries,
+    },
+    pages::traffic::terms,
+    widget::{Field, Icon, field, icon},
+};
+use contract::{
+    resilience::{Expectation, FaultKind, FaultPlace, InjectFault},
+    service::SERVICES,
+};
+use leptos::{prelude::*, task::spawn_local};
+use leptos_router::hooks::use_query_map;
+use std::time::Duration;
+
+/// Pause after the last change before the host is asked what to expect.
+const SETTLE: Duration = Duration::from_millis(150);
+/// Times to live that can be chosen, seconds, with their words.
+const TTLS: [(u32, &str); 7] = [
+    (15, "15 s"),
+    (30, "30 s"),
+    (45, "45 s"),
+    (60, "1 min"),
+    (300, "5 min"),
+    (900, "15 min"),
+    (3_600, "1 hour"),
+];
+
+/// The command as it is filled in. Cheap to copy.
+#[derive(Clone, Copy)]
+struct Panel {
+    command: RwSignal<InjectFault>,
+    expected: RwSignal<Option<Result<Expectation, String>>>,
+    /// The question was asked; the next press injects.
+    asked: RwSignal<bool>,
+    busy: RwSignal<bool>,
+    serial: StoredValue<u64>,
+}
+
+impl Panel {
+    fn edit(self, change: &dyn Fn(&mut InjectFault)) {
+        self.command.update(change);
+        self.asked.set(false);
+        self.serial.update_value(|serial| *serial += 1);
+        let serial = self.serial.get_value();
+        set_timeout(move || self.expect(serial), SETTLE);
+    }
+
+    /// Asks what the fault would do; an answer that comes after a newer change is dropped.
+    fn expect(self, serial: u64) {
+        let latest = move || self.serial.try_with_value(|latest| *latest == serial) == Some(true);
+        let Some(command) = latest().then(|| self.command.get_untracked()) else { return };
+        if !mistakes(&command).is_empty() {
+            self.expected.set(None);
+            return;
+        }
+        spawn_local(async move {
+            let answer = ask::expect_fault(command).await.map_err(|error| error.to_string());
+            if latest() {
+                self.expected.set(Some(answer));
+            }
+        });
+    }
+}
+
+/// What the address asks for: `?kind=abort&to=payments`.
+fn asked_for() -> InjectFault {
+    use_query_map().with_untracked(|query| {
+        let kind = query.get_str("kind").and_then(FaultKind::parse).unwrap_or_default();
+        let text = |key| query.get(key).unwrap_or_default();
+        let to = query.get("to").unwrap_or_else(|| contract::service::INVENTORY.into());
+        InjectFault { from: text("from"), to, subset: text("subset"), ..defaults(kind) }
+    })
+}
+
+pub(super) fn panel() -> AnyView {
+    let command = asked_for();
+    let first = command.clone();
+    let panel = Panel {
+        command: RwSignal::new(command),
+        expected: RwSignal::new(None),
+        asked: RwSignal::new(false),
+        busy: RwSignal::new(false),
+        serial: StoredValue::new(0),
+    };
+    let boot = Resource::new(|| (), move |()| ask::expect_fault(first.clone()));
+    let frame = use_frame();
+    Effect::new(move |_| {
+        if frame.injecting.get() {
+            frame.injecting.set(false);
+            browser::focus("inject");
+        }
+    });
+    let send = use_send(panel);
+    let submit = move |event: leptos::ev::SubmitEvent| {
+        event.prevent_default();
+        send.run(());
+    };
+    view! {
+        <aside class="panel inject" id="inject" aria-label="Inject a fault">
+            <header class="panel-head">
+                <h2 class="grow">"Inject a fault"</h2>
+                <kbd>"F"</kbd>
+            </header>
+            <form method="post" action="/resilience/inject" on:submit=submit>
+                {presets(panel)}
+                {kinds(panel)}
+                <div class="inject-fields">
+                    {place(panel)}
+                    {amount(panel)}
+                    {scope(panel)}
+                    <Transition>
+                        {move || Suspend::new(async move {
+                            let first = boot.await.map_err(|error| error.to_string());
+                            expectation(panel, first)
+                        })}
+                    </Transition>
+                </div>
+                <footer class="inject-foot">{buttons(panel)}</footer>
+            </form>
+        </aside>
+    }
+    .into_any()
+}
+
+/// Injects the fault; asks once where the host says so.
+fn use_send(panel: Panel) -> Callback<()> {
+    let (live, toasts) = (use_live(), use_toasts());
+    Callback::new(move |()| {
+        let command = panel.command.get_untracked();
+        if panel.busy.get_untracked() || !mistakes(&command).is_empty() {
+            return;
+        }
+        let expected = panel.expected.get_untracked().and_then(Result::ok);
+        let asks = expected.is_some_and(|expected| expected.asks.is_some());
+        if asks && !panel.asked.get_untracked() {
+            panel.asked.set(true);
+            return;
+        }
+        panel.busy.set(true);
+        panel.asked.set(false);
+        spawn_local(async move {
+            let done = ask::inject_fault(command).await;
+            panel.busy.try_set(false);
+            match done {
+                Ok(fault) => {
+                    toasts.success(&format!("{} injected", fault.id), &fault.what, None);
+                    let mut faults = live.faults().get_untracked();
+                    if faults.active.iter().all(|known| known.id != fault.id) {
+                        faults.active.push(fault);
+                        live.expect_faults(faults);
+                    }
+                }
+                Err(error) => toasts.failure("Fault not injected", &error.to_string()),
+            }
+        });
+    })
+}
+
+fn presets(panel: Panel) -> AnyView {
+    let all = fault::presets().map(|(name, command)| {
+        let choose = move |_| panel.edit(&|now| now.clone_from(&command));
+        view! { <button type="button" class="token" on:click=choose>{name}</button> }
+    });
+    view! { <div class="tokens" role="group" aria-label="Presets">{all}</div> }.into_any()
+}
+
+const fn glyph(kind: FaultKind) -> Icon {
+    match kind {
+        FaultKind::Delay | FaultKind::Jitter => Icon::Clock,
+        FaultKind::Abort | FaultKind::PartialBody | FaultKind::ConnectionReset => Icon::Cross,
+        FaultKind::Hang | FaultKind::PauseInstance => Icon::Pause,
+        FaultKind::KillInstance => Icon::Power,
+        _ => Icon::Pulse,
+    }
+}
+
+fn kinds(panel: Panel) -> AnyView {
+    let all = FaultKind::ALL.map(|kind| {
+        let (name, hint) = label(kind);
+        let chosen = move || panel.command.with(|command| command.kind == kind);
+        let choose = move |_| {
+            panel.edit(&|now| {
+                let place = (now.from.clone(), now.to.clone(), now.subset.clone());
+                let instance = now.instance.clone();
+                *now = InjectFault { instance, ..defaults(kind) };
+                (now.from, now.to, now.subset) = place;
+            });
+        };
+        let size = move || {
+            panel
+                .command
+                .with(|now| if now.kind == kind { size(now) } else { size(&defaults(kind)) })
+        };
+        view! {
+            <label class="kind" class:chosen=chosen>
+                <input
+                    type="radio" name="kind" value=kind.word() checked=untrack(chosen)
+                    prop:checked=chosen on:change=choose
+                />
+                {icon(glyph(kind))}
+                <span class="grow">
+                    <b>{name}</b>
+                    <small>{hint}</small>
+                </span>
+                <span class="hint">{size}</span>
+            </label>
+        }
+    });
+    view! { <fieldset class="kinds"><legend class="sr">"What"</legend>{all}</fieldset> }.into_any()
+}
+
+// --- where --------------------------------------------------------------------------------------
+
+type Read = fn(&InjectFault) -> String;
+type Write = fn(&mut InjectFault, &str);
+
+fn make(panel: Panel, label: &'static str, name: &'static str, get: Read, put: Write) -> Field {
+    let on = Callback::new(move |text: String| panel.edit(&|now| put(now, text.trim())));
+    let wrong = Signal::derive(move || {
+        let all = panel.command.with(mistakes);
+        all.into_iter().find(|(of, _)| *of == name).map(|m| m.1.to_owned()).unwrap_or_default()
+    });
+    let value = Signal::derive(move || panel.command.with(get));
+    Field { wrong, ..Field::plain(label, name, value, on) }
+}
+
+/// A number that is left as it was when it cannot be read.
+fn parsed<T: std::str::FromStr>(slot: &mut T, text: &str) {
+    if let Ok(value) = text.parse() {
+        *slot = value;
+    }
+}
+
+fn services(none: &'static str) -> field::Options {
+    let all = SERVICES.iter().filter(|service| service.name != contract::service::BUS);
+    let all = all.map(|service| (service.name.to_owned(), service.name.to_owned()));
+    std::iter::once((String::new(), none.to_owned())).chain(all).collect()
+}
+
+fn place(panel: Panel) -> AnyView {
+    let place = Memo::new(move |_| panel.command.with(|now| now.kind.place() as u8));
+    (move || {
+        place.track();
+        match panel.command.with_untracked(|now| now.kind.place()) {
+            FaultPlace::Instance => instance(panel),
+            FaultPlace::Edge => ends(panel, "any caller", "choose a service", true),
+            FaultPlace::Bus => ends(panel, "any producer", "any consumer", false),
+        }
+    })
+    .into_any()
+}
+
+fn ends(panel: Panel, from: &'static str, to: &'static str, subsets: bool) -> AnyView {
+    let mesh = use_live().mesh();
+    let versions = Memo::new(move |_| {
+        let to = panel.command.with(|now| now.to.clone());
+        let known = mesh.with(|mesh| {
+            let host = mesh.hosts.iter().find(|host| host.service == to)?;
+            Some(host.lanes.iter().map(|lane| lane.subset.clone()).collect::<Vec<_>>())
+        });
+        known.unwrap_or_default()
+    });
+    let options = Signal::derive(move || {
+        let all = versions.get().into_iter().map(|v| (v.clone(), v));
+        std::iter::once((String::new(), "all versions".to_owned())).chain(all).collect::<Vec<_>>()
+    });
+    let caller = make(panel, "Caller", "from", |f| f.from.clone(), |f, t| f.from = t.into());
+    let callee = make(
+        panel,
+        "Destination",
+        "to",
+        |f| f.to.clone(),
+        |f, t| {
+            f.to = t.into();
+            f.subset.clear();
+        },
+    );
+    let version =
+        make(panel, "Version", "subset", |f| f.subset.clone(), |f, t| f.subset = t.into());
+    view! {
+        <div class="inject-row">
+            <span class="policy-label">"Where"</span>
+            {field::select(caller, Signal::stored(services(from)))}
+            <span class="hint">"›"</span>
+            {field::select(callee, Signal::stored(services(to)))}
+        </div>
+        <div class="inject-row" class:gone=move || !subsets || versions.with(Vec::is_empty)>
+            <span class="policy-label">"Version"</span>
+            {field::select(version, options)}
+        </div>
+    }
+    .into_any()
+}
+
+fn instance(panel: Panel) -> AnyView {
+    let mesh = use_live().mesh();
+    let options = Signal::derive(move || {
+        let all = mesh.with(|mesh| {
+            mesh.endpoints
+                .iter()
+                .map(|e| (e.instance.clone(), e.instance.clone()))
+                .collect::<Vec<_>>()
+        });
+        std::iter::once((String::new(), "choose an instance".to_owned()))
+            .chain(all)
+            .collect::<Vec<_>>()
+    });
+    let set = Callback::new(move |name: String| {
+        let service = mesh.with_untracked(|mesh| {
+            let found = mesh.endpoints.iter().find(|e| e.instance == name);
+            found.map(|e| e.service.clone()).unwrap_or_default()
+        });
+        panel.edit(&|now| {
+            now.instance.clone_from(&name);
+            now.to.clone_from(&service);
+        });
+    });
+    let made = make(panel, "Instance", "instance", |f| f.instance.clone(), |_, _| {});
+    view! {
+        <div class="inject-row">
+            <span class="policy-label">"Where"</span>
+            {field::select(Field { on: set, ..made }, options)}
+        </div>
+    }
+    .into_any()
+}
+
+// --- how much, how long -------------------------------------------------------------------------
+
+fn amount(panel: Panel) -> AnyView {
+    let kind = Memo::new(move |_| panel.command.with(|now| now.kind));
+    (move || {
+        let kind = kind.get();
+        let shared = (kind.place() != FaultPlace::Instance).then(|| share(panel));
+        let delay = delays(kind).then(|| {
+            let made = make(
+                panel,
+                "Delay, seconds",
+                "delay_s",
+                |f| tries::plain_seconds(f.delay_ms.into()),
+                |f, t| parsed_ms(&mut f.delay_ms, t),
+            );
+            view! { <span class="policy-label">"Delay"</span> {field::number(made, "s")} }
+        });
+        let jitter = (kind == FaultKind::Jitter).then(|| {
+            let made = make(
+                panel,
+                "Plus or minus, seconds",
+                "jitter_s",
+                |f| tries::plain_seconds(f.jitter_ms.into()),
+                |f, t| parsed_ms(&mut f.jitter_ms, t),
+            );
+            view! { <span>"±"</span> {field::number(made, "s")} }
+        });
+        let status = (kind == FaultKind::Abort).then(|| {
+            let made = make(
+                panel,
+                "Status",
+                "status",
+                |f| f.status.to_string(),
+                |f, t| parsed(&mut f.status, t),
+            );
+            view! { <span class="policy-label">"Status"</span> {field::number(made, "")} }
+        });
+        view! {
+            {shared}
+            <div class="inject-row">
+                {delay} {jitter} {status}
+                {lifetime(panel)}
+            </div>
+        }
+    })
+    .into_any()
+}
+
+fn parsed_ms(slot: &mut u32, text: &str) {
+    if let Some(ms) = tries::parse_seconds(text).and_then(|ms| u32::try_from(ms).ok()) {
+        *slot = ms;
+    }
+}
+
+fn share(panel: Panel) -> AnyView {
+    let get: Read = |f| fault::percent(f.percent).trim_end_matches('%').to_owned();
+    let put: Write = |f, t| parsed(&mut f.percent, t);
+    view! {
+        <div class="inject-row">
+            <span class="policy-label">"Share"</span>
+            {field::slider(make(panel, "Share", "share", get, put), 0, 100)}
+            {field::number(make(panel, "Share, percent", "percent", get, put), "%")}
+        </div>
+    }
+    .into_any()
+}
+
+fn lifetime(panel: Panel) -> AnyView {
+    let get: Read = |f| f.ttl_s.to_string();
+    let put: Write = |f, t| parsed(&mut f.ttl_s, t);
+    let options = TTLS.map(|(seconds, text)| (seconds.to_string(), text.to_owned()));
+    let ends = make(panel, "Ends after", "ttl_s", get, put);
+    view! {
+        <span class="policy-label">"Ends after"</span>
+        {field::select(ends, Signal::stored(options.to_vec()))}
+    }
+    .into_any()
+}
+
+/// Conditions, and Istio's way with timeout and retries.
+fn scope(panel: Panel) -> AnyView {
+    let on_edge =
+        Memo::new(move |_| panel.command.with(|now| now.kind.place() == FaultPlace::Edge));
+    let count = Memo::new(move |_| panel.command.with(|now| now.terms.len()));
+    let row = move |at: usize| {
+        let now = Signal::derive(move || {
+            panel.command.with(|now| now.terms.get(at).cloned().unwrap_or_default())
+        });
+        let set = Callback::new(move |term: contract::traffic::MatchTerm| {
+            panel.edit(&|now| {
+                if let Some(slot) = now.terms.get_mut(at) {
+                    slot.clone_from(&term);
+                }
+            });
+        });
+        let remove = Callback::new(move |()| {
+            panel.edit(&|now| {
+                if at < now.terms.len() {
+                    now.terms.remove(at);
+                }
+            });
+        });
+        terms::row(now, set, remove)
+    };
+    let like = Signal::derive(move || panel.command.with(|now| now.like_istio));
+    let set_like = Callback::new(move |on: bool| panel.edit(&|now| now.like_istio = on));
+    view! {
+        <details class="scope" class:gone=move || !on_edge.get()>
+            <summary>"Only some requests, Istio's way"</summary>
+            {move || (0..count.get()).map(row).collect_view()}
+            <button
+                type="button" class="button ghost small"
+                on:click=move |_| panel.edit(&|now| now.terms.push(terms::fresh()))
+            >
+                {icon(Icon::Plus)} "Condition"
+            </button>
+            <label class="toggle-row">
+                {field::switch("As in Istio", like, set_like)}
+                <span>"As in Istio: the route's timeout and retries are off meanwhile"</span>
+            </label>
+        </details>
+    }
+    .into_any()
+}
+
+// --- what to expect, and the buttons ------------------------------------------------------------
+
+fn expectation(panel: Panel, first: Result<Expectation, String>) -> AnyView {
+    let boot = first.clone();
+    Effect::new(move |_| {
+        if panel.expected.with_untracked(Option::is_none) {
+            panel.expected.set(Some(boot.clone()));
+        }
+    });
+    (move || {
+        let now = panel.expected.get().unwrap_or_else(|| first.clone());
+        let wrong = panel.command.with(|now| !mistakes(now).is_empty());
+        match now {
+            _ if wrong => ().into_any(),
+            Ok(expected) => expected_view(expected),
+            Err(text) => view! { <p class="notice tone-error">{text}</p> }.into_any(),
+        }
+    })
+    .into_any()
+}
+
+fn expected_view(expected: Expectation) -> AnyView {
+    let sentences = expected.sentences.into_iter().map(|text| view! { <li>{text}</li> });
+    let (from, to) = expected.added.unwrap_or((0, 0));
+    let lines = (1_u32..).zip(expected.yaml.lines()).map(|(number, text)| {
+        let added = from <= number && number <= to;
+        let class = if added { "yaml-line added" } else { "yaml-line" };
+        view! {
+            <div class=class>
+                <b aria-hidden="true">{if added { "+" } else { "" }}</b>
+                <code>{text.to_owned()}</code>
+            </div>
+        }
+    });
+    let count = expected.added.map(|(from, to)| format!("{} lines added", to + 1 - from.min(to)));
+    view! {
+        <div class="expect" role="status">
+            <h3>"What to expect"</h3>
+            <ul>{sentences.collect_view()}</ul>
+        </div>
+        <p class="stands-for">
+            <span class="grow">{expected.stands_for}</span>
+            <span class="hint">{count}</span>
+        </p>
+        <div class="yaml-lines">{lines.collect_view()}</div>
+    }
+    .into_any()
+}
+
+fn yaml_of(panel: Panel) -> String {
+    let expected = panel.expected.get_untracked();
+    expected.and_then(Result::ok).map(|expected| expected.yaml).unwrap_or_default()
+}
+
+fn buttons(panel: Panel) -> AnyView {
+    let live = use_live();
+    let held = Memo::new(move |_| live.faults().with(|faults| faults.held_us.is_some()));
+    let text = move || {
+        let ask = panel.asked.get();
+        if panel.busy.get() {
+            "Injecting".into()
+        } else if ask {
+            "Yes, go on".into()
+        } else {
+            panel.command.with(|now| button(now.kind))
+        }
+    };
+    let question = move || {
+        let asks = panel.expected.get()?.ok()?.asks?;
+        panel.asked.get().then(|| view! { <p class="notice tone-warn" role="alert">{asks}</p> })
+    };
+    let blocked = move || {
+        if matches!(live.connection().get(), Connection::Lost { .. }) {
+            Some("Disconnected: it could not be sent")
+        } else if held.get() {
+            Some("Faults are held off by the kill switch")
+        } else {
+            None
+        }
+    };
+    let busy = move || panel.busy.get().then_some("true");
+    view! {
+        {question}
+        <button
+            type="button" class="button" on:click=move |_| browser::copy(&yaml_of(panel))
+        >
+            {icon(Icon::Copy)} "Copy YAML"
+        </button>
+        <button
+            class="button primary grow" aria-busy=busy disabled=move || blocked().is_some()
+            title=blocked
+        >
+            {icon(Icon::Bolt)} {text}
+        </button>
+        {move || held.get().then(|| {
+            view! { <span class="hint">"Release faults first, above."</span> }
+        })}
+    }
+    .into_any()
+}

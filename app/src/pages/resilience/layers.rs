@@ -1,0 +1,97 @@
+//! One strip per edge: the layers of the mesh in their order, and what each did in the last minute.
+
+use super::Page;
+use crate::{model::format, widget::ServiceCode};
+use contract::resilience::{LayerView, StripView};
+use leptos::prelude::*;
+
+pub(super) fn panel(page: Page) -> AnyView {
+    let strips = Memo::new(move |_| page.view.with(|view| view.strips.clone()));
+    let keys = Memo::new(move |_| {
+        strips.with(|all| all.iter().map(|s| (s.from.clone(), s.to.clone())).collect::<Vec<_>>())
+    });
+    view! {
+        <section class="panel layers" id="layers" class:gone=move || keys.with(Vec::is_empty)>
+            <header class="panel-head">
+                <h2>"Layers"</h2>
+                <span class="hint grow">
+                    "what each layer of the mesh did in the last minute, outer to inner"
+                </span>
+            </header>
+            <For each=move || keys.get() key=Clone::clone let:key>
+                {strip(strips, key)}
+            </For>
+        </section>
+    }
+    .into_any()
+}
+
+/// Whether a layer has anything to do on this edge.
+fn idle(layer: &LayerView) -> bool {
+    layer.setting.is_empty() && layer.acted == 0
+}
+
+fn strip(strips: Memo<Vec<StripView>>, (from, to): (String, String)) -> AnyView {
+    let ends = (from.clone(), to.clone());
+    let layers = Memo::new(move |_| {
+        let mine = |strip: &&StripView| strip.from == ends.0 && strip.to == ends.1;
+        strips.with(|all| all.iter().find(mine).map(|s| s.layers.clone()).unwrap_or_default())
+    });
+    let open = RwSignal::new(false);
+    let marks = move || layers.get().iter().map(mark).collect_view();
+    let rows = move || open.get().then(|| layers.get().into_iter().map(row).collect_view());
+    view! {
+        <details class="layer-strip" on:toggle=move |event| open.set(is_open(&event))>
+            <summary>
+                <span class="edge-title">
+                    <ServiceCode service=from.clone() alone=true/>
+                    <span class="hint">"›"</span>
+                    <ServiceCode service=to.clone()/>
+                    {to}
+                </span>
+                <span class="layer-marks">{marks}</span>
+            </summary>
+            <ol>{rows}</ol>
+        </details>
+    }
+    .into_any()
+}
+
+fn is_open(event: &leptos::ev::Event) -> bool {
+    use wasm_bindgen::JsCast;
+    let target = event.target().and_then(|target| target.dyn_into::<web_sys::Element>().ok());
+    target.is_some_and(|details| details.has_attribute("open"))
+}
+
+fn mark(layer: &LayerView) -> AnyView {
+    let class = match (idle(layer), layer.acted) {
+        (true, _) => "layer-mark off",
+        (_, 0) => "layer-mark",
+        _ => "layer-mark acted",
+    };
+    let acted = (layer.acted > 0).then(|| format::count(layer.acted));
+    let title = format!("{} {}", layer.name, layer.setting);
+    view! { <span class=class title=title>{layer.name.clone()} <b>{acted}</b></span> }.into_any()
+}
+
+fn row(layer: LayerView) -> AnyView {
+    let class = if idle(&layer) { "off" } else { "" };
+    let name = match layer.href {
+        Some(href) => view! { <a href=href>{layer.name}</a> }.into_any(),
+        None => view! { <span>{layer.name}</span> }.into_any(),
+    };
+    let setting = if layer.setting.is_empty() { "not configured".into() } else { layer.setting };
+    let did = if layer.acted == 0 {
+        format!("passed {}", format::count(layer.of))
+    } else {
+        format!("{} {} of {}", layer.did, format::count(layer.acted), format::count(layer.of))
+    };
+    view! {
+        <li class=class>
+            {name}
+            <span class="grow hint">{setting}</span>
+            <span>{did}</span>
+        </li>
+    }
+    .into_any()
+}

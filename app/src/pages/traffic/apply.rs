@@ -1,0 +1,215 @@
+//! Applying a whole file of Istio resources, and what becomes of each of its fields.
+//!
+//! Without JavaScript the form posts to `/traffic/apply`.
+
+use super::checks;
+use crate::{
+    ask,
+    frame::use_toasts,
+    model::tone::Tone,
+    widget::{Badge, icon},
+};
+use contract::{
+    istio::{Change, Fate, FieldFate, ResourceReport, Severity},
+    traffic::{Applied, ApplyYaml, ChangeTraffic},
+};
+use leptos::{prelude::*, task::spawn_local};
+
+/// Word and tone of a fate.
+#[must_use]
+pub(super) const fn fate_word(fate: Fate) -> (&'static str, Tone) {
+    match fate {
+        Fate::InForce => ("in force", Tone::Ok),
+        Fate::Ignored => ("kept, ignored", Tone::Neutral),
+        Fate::Rejected => ("rejected", Tone::Error),
+    }
+}
+
+/// "41 in force, 3 kept but ignored, 1 rejected".
+#[must_use]
+pub(super) fn fates_text(resources: &[ResourceReport]) -> String {
+    let fields = || resources.iter().flat_map(|resource| &resource.fields);
+    let of = |fate| fields().filter(|field| field.fate == fate).count();
+    let all = [
+        (Fate::InForce, "in force"),
+        (Fate::Ignored, "kept but ignored"),
+        (Fate::Rejected, "rejected"),
+    ];
+    let parts: Vec<_> = all
+        .into_iter()
+        .filter(|(fate, _)| of(*fate) > 0)
+        .map(|(fate, word)| format!("{} {word}", of(fate)))
+        .collect();
+    if parts.is_empty() { "No fields".into() } else { parts.join(", ") }
+}
+
+const fn change_word(change: Change) -> &'static str {
+    match change {
+        Change::Created => "created",
+        Change::Configured => "configured",
+        Change::Unchanged => "unchanged",
+        Change::Deleted => "deleted",
+        Change::NotOurs => "not ours, left alone",
+    }
+}
+
+pub(super) fn panel() -> AnyView {
+    let toasts = use_toasts();
+    let text = RwSignal::new(String::new());
+    let answer = RwSignal::new(None::<Applied>);
+    let busy = RwSignal::new(false);
+    let send = move |dry_run: bool| {
+        busy.set(true);
+        let yaml = text.get_untracked();
+        let command = ApplyYaml { yaml, base: None, host: None, dry_run };
+        spawn_local(async move {
+            let done = ask::change_traffic(ChangeTraffic::Apply(command)).await;
+            busy.try_set(false);
+            match done {
+                Ok(applied) => {
+                    if applied.revision.is_some() {
+                        let (title, text) = super::editor::announced(&applied);
+                        toasts.success(&title, &text, None);
+                    }
+                    answer.try_set(Some(applied));
+                }
+                Err(error) => toasts.failure("Not applied", &error.to_string()),
+            }
+        });
+    };
+    let submit = move |event: leptos::ev::SubmitEvent| {
+        event.prevent_default();
+        send(false);
+    };
+    view! {
+        <section class="panel apply">
+            <header class="panel-head">
+                <h2>"Apply a file"</h2>
+                <span class="hint grow">
+                    "Istio resources, one or several documents, as one transaction"
+                </span>
+            </header>
+            <form class="panel-body" method="post" action="/traffic/apply" on:submit=submit>
+                <textarea
+                    name="yaml" rows="16" aria-label="YAML" spellcheck="false" autocomplete="off"
+                    placeholder="apiVersion: networking.istio.io/v1" wrap="off"
+                    on:input=move |event| text.set(event_target_value(&event))
+                ></textarea>
+                <div class="actions">
+                    <button
+                        type="button" class="button" disabled=move || busy.get()
+                        on:click=move |_| send(true)
+                    >
+                        "Try without applying"
+                    </button>
+                    <button class="button primary" aria-busy=move || busy.get().then_some("true")>
+                        {move || if busy.get() { "Applying" } else { "Apply" }}
+                    </button>
+                </div>
+            </form>
+            <div role="status">{move || answer.get().map(answered)}</div>
+        </section>
+    }
+    .into_any()
+}
+
+fn answered(applied: Applied) -> AnyView {
+    let report = applied.report;
+    let refused = report.findings.iter().any(|f| f.severity == Severity::Error)
+        || report.resources.iter().any(|r| r.fields.iter().any(|f| f.fate == Fate::Rejected));
+    let title = match applied.revision {
+        Some(number) => format!("r{number} is in force"),
+        None if refused => "Nothing was changed".into(),
+        None => "It can be applied".into(),
+    };
+    let findings = report.findings.iter().map(|finding| {
+        let (class, glyph, word) = checks::weighed(finding.severity);
+        view! {
+            <li class=class>
+                {icon(glyph)}
+                <div class="grow">
+                    <span class="sr">{word} ": "</span>
+                    {checks::sentence(finding)}
+                    {checks::correct_form(finding)}
+                </div>
+                <span class="hint">{format!("L{}", finding.at.line)}</span>
+            </li>
+        }
+    });
+    let summary = fates_text(&report.resources);
+    view! {
+        <h3 class="panel-body">{title} <span class="hint">{summary}</span></h3>
+        <ul>{findings.collect_view()}</ul>
+        {report.resources.into_iter().map(resource).collect_view()}
+    }
+    .into_any()
+}
+
+/// One resource and its fields, folded while all of them are in force.
+fn resource(report: ResourceReport) -> AnyView {
+    let summary = fates_text(std::slice::from_ref(&report));
+    let open = report.fields.iter().any(|field| field.fate != Fate::InForce);
+    let rows = report.fields.into_iter().map(fate).collect_view();
+    view! {
+        <details class="fates" open=open>
+            <summary>
+                <strong>{report.resource.to_string()}</strong>
+                " "
+                {change_word(report.change)}
+                <span class="hint">{summary}</span>
+            </summary>
+            <div class="table-scroll">
+                <table class="table">
+                    <thead>
+                        <tr>
+                            <th scope="col">"Line"</th>
+                            <th scope="col">"Field"</th>
+                            <th scope="col">"Fate"</th>
+                            <th scope="col">"Why"</th>
+                        </tr>
+                    </thead>
+                    <tbody>{rows}</tbody>
+                </table>
+            </div>
+        </details>
+    }
+    .into_any()
+}
+
+fn fate(field: FieldFate) -> AnyView {
+    let (word, tone) = fate_word(field.fate);
+    view! {
+        <tr>
+            <td>{field.at.to_string()}</td>
+            <td><code>{field.path}</code></td>
+            <td><Badge tone=tone text=word/></td>
+            <td class="why">{field.why}</td>
+        </tr>
+    }
+    .into_any()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use contract::istio::{Position, ResourceKey};
+
+    #[test]
+    fn the_fates_of_a_file_are_counted() {
+        let field = |fate| FieldFate {
+            path: "spec".into(),
+            at: Position { line: 1, column: 1 },
+            fate,
+            why: None,
+        };
+        let resource = |fates: &[Fate]| ResourceReport {
+            resource: ResourceKey::default(),
+            at: Position::default(),
+            change: Change::Created,
+            fields: fates.iter().map(|fate| field(*fate)).collect(),
+        };
+        let all = [resource(&[Fate::InForce, Fate::Ignored]), resource(&[Fate::InForce])];
+        assert_eq!(fates_text(&all), "2 in force, 1 kept but ignored");
+        assert_eq!(fates_text(&[]), "No fields");
+    }
+}

@@ -1,0 +1,473 @@
+//! The draft of one host: its text is the truth, the host of the page parses it.
+//!
+//! A control changes the form and the form is written into the text; typing changes the text and
+//! the form follows. Answers that come after a newer change are dropped.
+
+use crate::{
+    ask, browser,
+    frame::{Toasts, range::use_set_query, use_toasts},
+    model::{diff, route, undo::History},
+};
+use contract::{
+    ApiError,
+    istio::{Finding, Severity},
+    traffic::{Applied, ApplyYaml, ChangeTraffic, Draft, DryRun, RouteForm, RouteView},
+};
+use leptos::{prelude::*, task::spawn_local};
+use leptos_router::hooks::use_query_map;
+use std::{sync::Arc, time::Duration};
+
+/// Pause after the last change before the text is read.
+const SETTLE: Duration = Duration::from_millis(150);
+/// Pause after the last answer before the draft is tried on recorded requests.
+const SETTLE_DRY_RUN: Duration = Duration::from_millis(500);
+
+/// Where this tab keeps the draft of a host: the base's number, a line break, the text.
+#[must_use]
+pub(super) fn key(host: &str) -> String {
+    format!("vitrine.draft.{host}")
+}
+
+/// Reads what is kept of a draft.
+#[must_use]
+pub(super) fn parse_kept(kept: &str) -> Option<(u64, &str)> {
+    let (base, text) = kept.split_once('\n')?;
+    Some((base.parse().ok()?, text))
+}
+
+/// Place of a rule: that of the name, else the one that takes the rest, else the last.
+fn place(form: &RouteForm, name: Option<&str>) -> usize {
+    let named = name.and_then(|name| form.rules.iter().position(|rule| rule.name == name));
+    let rest = || form.rules.iter().position(route::takes_all);
+    named.or_else(rest).unwrap_or(form.rules.len().saturating_sub(1))
+}
+
+/// The draft of one host. Cheap to copy.
+#[derive(Clone, Copy)]
+pub(super) struct Editor {
+    /// Short name of the service.
+    pub(super) host: StoredValue<String>,
+    /// What is in force, as last fetched.
+    pub(super) view: RwSignal<Arc<RouteView>>,
+    /// Revision and text the draft was made on.
+    pub(super) base: RwSignal<(u64, String)>,
+    /// The draft.
+    pub(super) text: RwSignal<String>,
+    /// Its controls; the last that could be read.
+    pub(super) form: RwSignal<RouteForm>,
+    /// What the last reading found.
+    pub(super) findings: RwSignal<Vec<Finding>>,
+    /// What was checked and holds.
+    pub(super) passed: RwSignal<Vec<(String, Option<u32>)>>,
+    /// The text cannot be read: controls show the last valid form, greyed.
+    pub(super) unread: RwSignal<bool>,
+    /// A change has not been read yet.
+    pub(super) pending: RwSignal<bool>,
+    /// An apply is under way.
+    pub(super) applying: RwSignal<bool>,
+    /// Another revision took force that touches this host.
+    pub(super) conflict: RwSignal<bool>,
+    /// Recorded requests under the draft.
+    pub(super) dry_run: RwSignal<Option<DryRun>>,
+    /// The control that has the focus.
+    pub(super) focus: RwSignal<Option<String>>,
+    /// Place of the chosen rule: that of the address, else the one that takes the rest.
+    pub(super) rule: Memo<usize>,
+    /// Whether the text differs from its base.
+    pub(super) drafted: Memo<bool>,
+    /// Revision in force.
+    pub(super) number: Memo<u64>,
+    /// Its controls.
+    pub(super) applied: Memo<RouteForm>,
+    history: StoredValue<History>,
+    serial: StoredValue<u64>,
+    toasts: Toasts,
+}
+
+impl Editor {
+    pub(super) fn new(view: RouteView) -> Self {
+        let query = use_query_map();
+        let applied = view.applied.clone();
+        let base = RwSignal::new((view.revision, applied.yaml.clone()));
+        let text = RwSignal::new(applied.yaml);
+        let form = RwSignal::new(applied.form.unwrap_or_default());
+        let (host, view) = (StoredValue::new(view.host.clone()), RwSignal::new(Arc::new(view)));
+        let editor = Self {
+            host,
+            view,
+            base,
+            text,
+            form,
+            findings: RwSignal::new(applied.findings),
+            passed: RwSignal::new(applied.passed),
+            unread: RwSignal::new(false),
+            pending: RwSignal::new(false),
+            applying: RwSignal::new(false),
+            conflict: RwSignal::new(false),
+            dry_run: RwSignal::new(None),
+            focus: RwSignal::new(None),
+            rule: Memo::new(move |_| {
+                let name = query.with(|query| query.get("rule"));
+                form.with(|form| place(form, name.as_deref()))
+            }),
+            drafted: Memo::new(move |_| base.with(|(_, base)| text.with(|text| text != base))),
+            number: Memo::new(move |_| view.with(|view| view.revision)),
+            applied: Memo::new(move |_| {
+                view.with(|view| view.applied.form.clone().unwrap_or_default())
+            }),
+            history: StoredValue::new(History::default()),
+            serial: StoredValue::new(0),
+            toasts: use_toasts(),
+        };
+        Effect::new(move |_| editor.wake());
+        editor
+    }
+
+    /// What the draft changes, a few words each.
+    pub(super) fn changes(self) -> Vec<String> {
+        let changes = self.applied.with(|was| self.form.with(|form| route::changes(was, form)));
+        if changes.is_empty() && self.drafted.get() { vec!["text".into()] } else { changes }
+    }
+
+    /// Whether a part of the chosen rule differs from what is in force.
+    pub(super) fn changed(self, part: &'static str) -> Signal<bool> {
+        Signal::derive(move || {
+            let at = self.rule.get();
+            self.applied.with(|was| self.form.with(|form| route::changed(was, form, at, part)))
+        })
+    }
+
+    /// Whether something keeps the draft from being applied.
+    pub(super) fn blocked(self) -> Option<&'static str> {
+        let error = |found: &Vec<Finding>| found.iter().any(|f| f.severity == Severity::Error);
+        if self.conflict.get() {
+            Some("Another revision was applied: rebase or discard first")
+        } else if self.findings.with(error) {
+            Some("Errors in Checks must be mended first")
+        } else if self.pending.get() {
+            Some("The draft is being checked")
+        } else {
+            None
+        }
+    }
+
+    // --- changes ----------------------------------------------------------------------------
+
+    /// A control changes the form.
+    pub(super) fn edit(self, change: &mut dyn FnMut(&mut RouteForm)) {
+        if self.unread.get_untracked() {
+            return;
+        }
+        self.record();
+        self.form.update(|form| change(form));
+        self.read_soon(true);
+    }
+
+    /// Somebody types.
+    pub(super) fn type_text(self, text: String) {
+        self.record();
+        self.text.set(text);
+        self.keep();
+        self.read_soon(false);
+    }
+
+    /// One step back, or forward.
+    pub(super) fn step(self, forward: bool) -> bool {
+        let now = self.text.get_untracked();
+        let text = self.history.try_update_value(|history| {
+            if forward { history.redo(now) } else { history.undo(now) }
+        });
+        let Some(Some(text)) = text else { return false };
+        self.text.set(text);
+        self.keep();
+        self.read_soon(false);
+        true
+    }
+
+    /// Forgets the draft.
+    pub(super) fn discard(self) {
+        self.record();
+        self.settle_on(&self.view.get_untracked());
+    }
+
+    /// Puts the draft's changes on what is in force now.
+    pub(super) fn rebase(self) {
+        let view = self.view.get_untracked();
+        let (_, base) = self.base.get_untracked();
+        let mine = self.text.get_untracked();
+        let (text, conflicts) = diff::merge(&base, &mine, &view.applied.yaml);
+        self.record();
+        self.base.set((view.revision, view.applied.yaml.clone()));
+        self.conflict.set(false);
+        self.text.set(text);
+        self.keep();
+        self.read_soon(false);
+        let text = match conflicts {
+            0 => "Nothing overlapped.".into(),
+            1 => "One overlapping change: yours was kept.".into(),
+            n => format!("{n} overlapping changes: yours were kept."),
+        };
+        self.toasts.note(&format!("Rebased on r{}", view.revision), &text);
+    }
+
+    /// Remembers the text for undo: once for a burst of changes.
+    fn record(self) {
+        if !self.pending.get_untracked() {
+            let before = self.text.get_untracked();
+            self.history.update_value(|history| history.record(before));
+        }
+    }
+
+    fn keep(self) {
+        let (base, applied) = self.base.get_untracked();
+        let text = self.text.get_untracked();
+        let kept = (text != applied).then(|| format!("{base}\n{text}"));
+        self.host.with_value(|host| browser::keep(&key(host), kept.as_deref()));
+    }
+
+    fn is_latest(self, serial: u64) -> bool {
+        self.serial.try_with_value(|latest| *latest == serial).unwrap_or(false)
+    }
+
+    /// Reads the text (or writes the form into it and reads that) when nothing changes any more.
+    fn read_soon(self, with_form: bool) {
+        self.pending.set(true);
+        self.serial.update_value(|serial| *serial += 1);
+        let serial = self.serial.get_value();
+        set_timeout(move || self.read(serial, with_form), SETTLE);
+    }
+
+    fn read(self, serial: u64, with_form: bool) {
+        if !self.is_latest(serial) {
+            return;
+        }
+        let (host, text) = (self.host.get_value(), self.text.get_untracked());
+        let form = with_form.then(|| self.form.get_untracked());
+        spawn_local(async move {
+            let answer = ask::draft(host, text, form).await;
+            if !self.is_latest(serial) {
+                return;
+            }
+            self.pending.set(false);
+            match answer {
+                Ok(draft) => {
+                    self.accept(draft);
+                    set_timeout(move || self.try_out(serial), SETTLE_DRY_RUN);
+                }
+                Err(error) => self.toasts.failure("Draft not checked", &error.to_string()),
+            }
+        });
+    }
+
+    fn accept(self, draft: Draft) {
+        if self.text.with_untracked(|text| *text != draft.yaml) {
+            self.text.set(draft.yaml);
+        }
+        self.unread.set(draft.form.is_none());
+        if let Some(form) = draft.form {
+            self.form.set(form);
+        }
+        self.findings.set(draft.findings);
+        self.passed.set(draft.passed);
+        self.keep();
+    }
+
+    /// Tries the draft on recorded requests.
+    fn try_out(self, serial: u64) {
+        if !self.is_latest(serial) || self.unread.get_untracked() {
+            return;
+        }
+        let (host, text) = (self.host.get_value(), self.text.get_untracked());
+        spawn_local(async move {
+            let tried = ask::dry_run(host, text).await;
+            if self.is_latest(serial) {
+                self.dry_run.set(tried.ok());
+            }
+        });
+    }
+
+    // --- what is in force -------------------------------------------------------------------
+
+    /// In the browser: goes on with the draft this tab keeps.
+    fn wake(self) {
+        let host = self.host.get_value();
+        let Some(kept) = browser::kept(&key(&host)) else { return };
+        let Some((base, text)) = parse_kept(&kept) else { return };
+        let (now, text) = (self.view.with_untracked(|view| view.revision), text.to_owned());
+        if base == now {
+            self.text.set(text);
+            self.read_soon(false);
+            return;
+        }
+        spawn_local(async move {
+            let Ok(applied) = ask::revision(host, base).await else { return };
+            let theirs = self.view.with_untracked(|view| view.applied.yaml.clone());
+            self.conflict.set(applied != theirs);
+            self.base.set((if applied == theirs { now } else { base }, applied));
+            self.text.set(text);
+            self.read_soon(false);
+        });
+    }
+
+    fn settle_on(self, view: &RouteView) {
+        let applied = view.applied.clone();
+        self.serial.update_value(|serial| *serial += 1);
+        self.base.set((view.revision, applied.yaml.clone()));
+        self.conflict.set(false);
+        self.pending.set(false);
+        self.dry_run.set(None);
+        self.text.set(applied.yaml.clone());
+        self.accept(applied);
+    }
+
+    /// Takes in what is in force now.
+    fn take(self, view: RouteView) {
+        let same = self.base.with_untracked(|(_, base)| *base == view.applied.yaml);
+        let drafted = self.drafted.get_untracked();
+        let view = Arc::new(view);
+        self.view.set(view.clone());
+        if same {
+            self.base.update(|base| base.0 = view.revision);
+            if drafted {
+                self.keep();
+            }
+        } else if drafted {
+            self.conflict.set(true);
+        } else {
+            self.settle_on(&view);
+        }
+    }
+
+    /// Fetches what is in force; the answer to a frame of the stream.
+    pub(super) fn refetch(self) {
+        let Some(host) = self.host.try_get_value() else { return };
+        spawn_local(async move {
+            let fetched = ask::traffic(Some(host.clone())).await;
+            let here = self.host.try_get_value().is_some_and(|now| now == host);
+            if let (true, Ok(Some(view))) = (here, fetched.map(|page| page.route)) {
+                self.take(view);
+            }
+        });
+    }
+
+    /// Applies the draft.
+    pub(super) fn apply(self) {
+        if self.applying.get_untracked()
+            || untrack(move || self.blocked().is_some() || !self.drafted.get())
+        {
+            return;
+        }
+        let command = ChangeTraffic::Apply(ApplyYaml {
+            yaml: self.text.get_untracked(),
+            base: Some(self.base.with_untracked(|base| base.0)),
+            host: Some(self.host.get_value()),
+            dry_run: false,
+        });
+        self.change(command);
+    }
+
+    /// Brings an old revision back.
+    pub(super) fn restore(self, number: u64) {
+        self.change(ChangeTraffic::Restore(number));
+    }
+
+    fn change(self, command: ChangeTraffic) {
+        self.applying.set(true);
+        let mine = matches!(command, ChangeTraffic::Apply(_));
+        spawn_local(async move {
+            let done = ask::change_traffic(command).await;
+            self.applying.set(false);
+            match done {
+                Ok(Applied { revision: None, report, .. }) => {
+                    self.toasts.failure("Not applied", "Nothing was changed; see Checks.");
+                    self.findings.set(report.findings);
+                }
+                Ok(applied) => {
+                    if mine {
+                        let text = self.text.get_untracked();
+                        self.base.update(|base| base.1 = text);
+                        self.keep();
+                    }
+                    self.dry_run.set(None);
+                    let (title, text) = announced(&applied);
+                    self.toasts.success(&title, &text, None);
+                    self.refetch();
+                }
+                Err(error) => {
+                    if matches!(error.0, ApiError::Conflict { .. }) {
+                        self.refetch();
+                    }
+                    self.toasts.failure("Not applied", &error.to_string());
+                }
+            }
+        });
+    }
+
+    /// Brings the control of a line into view and gives it the focus.
+    pub(super) fn focus_line(self, line: u32, choose: Callback<String>) {
+        let control = self.form.with_untracked(|form| {
+            let control = route::control_of_line(form, line)?.to_owned();
+            let rule = route::rule_of_control(&control);
+            let name = rule.and_then(|at| form.rules.get(at)).map(|rule| rule.name.clone());
+            Some((control, name))
+        });
+        let Some((control, name)) = control else { return };
+        if let Some(name) = name {
+            choose.run(name);
+        }
+        let part = control.splitn(3, '-').nth(2).map_or(control.as_str(), |part| part).to_owned();
+        self.focus.set(Some(control));
+        set_timeout(move || browser::focus(&format!("control-{part}")), Duration::ZERO);
+    }
+}
+
+/// What a toast says of an apply: revision, since which request, which proxies have it.
+#[must_use]
+pub(super) fn announced(applied: &Applied) -> (String, String) {
+    let title = format!("r{} applied", applied.revision.unwrap_or_default());
+    let mut parts = Vec::new();
+    if let Some(request) = applied.since_request {
+        parts.push(format!("In force since request #{request}"));
+    }
+    let (synced, all) = applied.in_sync;
+    if all > 0 {
+        parts.push(format!("{synced} of {all} proxies in sync"));
+    }
+    if !applied.lagging.is_empty() {
+        parts.push(format!("behind: {}", applied.lagging.join(", ")));
+    }
+    (title, parts.join(", "))
+}
+
+/// Puts the chosen rule into the address.
+pub(super) fn use_choose_rule() -> Callback<String> {
+    let set = use_set_query();
+    Callback::new(move |name: String| {
+        set.run(vec![("rule", Some(super::encoded(&name)))]);
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kept_draft_is_its_base_and_its_text() {
+        assert_eq!(parse_kept("17\nkind: A\nb: 1\n"), Some((17, "kind: A\nb: 1\n")));
+        assert_eq!((parse_kept("17"), parse_kept("x\ny")), (None, None));
+    }
+
+    #[test]
+    fn a_toast_says_since_which_request_and_who_lags() {
+        let applied = Applied {
+            revision: Some(18),
+            since_request: Some(4_711),
+            in_sync: (8, 9),
+            lagging: vec!["orders".into()],
+            ..Applied::default()
+        };
+        let (title, text) = announced(&applied);
+        assert_eq!(title, "r18 applied");
+        assert_eq!(text, "In force since request #4711, 8 of 9 proxies in sync, behind: orders");
+    }
+}

@@ -1,0 +1,350 @@
+//! Traffic: how requests to each host are routed, as controls beside the YAML they are.
+//!
+//! The page of all hosts applies whole files; the page of one host edits its draft.
+
+mod apply;
+mod checks;
+mod editor;
+mod policy;
+mod rules;
+mod side;
+mod split;
+pub(crate) mod terms;
+mod yaml;
+
+use crate::{
+    ask::{self, AskError},
+    frame::{use_control_keys, use_keys},
+    live::{Connection, use_live},
+    model::{format, tone::Tone},
+    widget::{Badge, EmptyState, ServiceCode, service_class},
+};
+use contract::{
+    ApiError,
+    traffic::{RouteView, TrafficView},
+};
+use editor::Editor;
+use leptos::prelude::*;
+use leptos_meta::Title;
+use leptos_router::hooks::{use_params_map, use_query_map};
+
+/// A value for the query of an address.
+fn encoded(value: &str) -> String {
+    let mut out = String::with_capacity(value.len());
+    for byte in value.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
+
+/// The page of all hosts, or of one.
+#[component]
+pub fn TrafficPage() -> impl IntoView {
+    let params = use_params_map();
+    let host = Memo::new(move |_| params.with(|params| params.get("host")));
+    let page = Resource::new_blocking(move || host.get(), ask::traffic);
+    let query = use_query_map();
+    let error = move || query.with(|query| query.get("error")).filter(|text| !text.is_empty());
+    view! {
+        <Title text=move || host.get().unwrap_or_else(|| "Traffic".into())/>
+        {move || error().map(|text| view! { <p class="form-error" role="alert">{text}</p> })}
+        <Transition fallback=skeleton>
+            {move || Suspend::new(async move {
+                match page.await {
+                    Ok(TrafficView { hosts, route: Some(route) }) => one(hosts, route),
+                    Ok(TrafficView { hosts, route: None }) => all(hosts),
+                    Err(error) => failed(&error, page),
+                }
+            })}
+        </Transition>
+    }
+    .into_any()
+}
+
+fn all(hosts: Vec<contract::traffic::HostRow>) -> AnyView {
+    view! {
+        <div class="traffic">
+            <header class="page-head">
+                <h1>"Traffic"</h1>
+                <p class="hint">"Each control is one field of a real Istio object."</p>
+            </header>
+            <div class="traffic-all">
+                {side::hosts(hosts, None)}
+                {apply::panel()}
+            </div>
+        </div>
+    }
+    .into_any()
+}
+
+fn one(hosts: Vec<contract::traffic::HostRow>, route: RouteView) -> AnyView {
+    let live = use_live();
+    let editor = Editor::new(route);
+    let number = Memo::new(move |_| live.mesh().with(|mesh| mesh.revision));
+    super::follow::follow(number, Callback::new(move |()| editor.refetch()));
+    listen(editor);
+    view! {
+        <div class="traffic">
+            {head(editor)}
+            {conflict(editor)}
+            <div class="traffic-body">
+                <div class="traffic-side">
+                    {side::hosts(hosts, Some(editor))}
+                    {side::revisions(editor)}
+                </div>
+                <div class="traffic-controls" class:unread=move || editor.unread.get()>
+                    {controls(editor)}
+                </div>
+                <div class="traffic-text">
+                    {yaml::panel(editor)}
+                    {checks::panel(editor)}
+                    {checks::tester(editor)}
+                </div>
+            </div>
+        </div>
+    }
+    .into_any()
+}
+
+/// The controls, or how to make a route where there is none.
+fn controls(editor: Editor) -> AnyView {
+    let routed = Memo::new(move |_| editor.form.with(|form| !form.rules.is_empty()));
+    (move || {
+        if routed.get() {
+            view! {
+                {unread(editor)}
+                {rules::panel(editor)}
+                {split::panel(editor)}
+                {policy::mirror(editor)}
+                {policy::timeout_and_retries(editor)}
+                {policy::rate_limit(editor)}
+                {policy::fault(editor)}
+                {kept(editor)}
+            }
+            .into_any()
+        } else {
+            unrouted(editor)
+        }
+    })
+    .into_any()
+}
+
+/// A host without a route: what Istio does then, and a first text.
+fn unrouted(editor: Editor) -> AnyView {
+    let host = editor.host.get_value();
+    let create = move |_| editor.type_text(first_text(&editor.host.get_value()));
+    let text = "All requests go to any ready endpoint, with 2 retries on connection failures: \
+                Istio's default.";
+    view! {
+        <section class="panel">
+            <EmptyState title=format!("{host} has no VirtualService") text=text>
+                <button type="button" class="button primary" on:click=create>"Create route"</button>
+            </EmptyState>
+        </section>
+    }
+    .into_any()
+}
+
+/// The smallest route of a host.
+#[must_use]
+pub fn first_text(host: &str) -> String {
+    format!(
+        "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata:\n  name: {host}\n\
+         spec:\n  hosts:\n  - {host}\n  http:\n  - name: default\n    route:\n    \
+         - destination:\n        host: {host}\n"
+    )
+}
+
+fn unread(editor: Editor) -> impl IntoView {
+    move || {
+        editor.unread.get().then(|| {
+            view! {
+                <p class="notice tone-error" role="alert">
+                    "The YAML cannot be read. These are its last valid controls."
+                </p>
+            }
+        })
+    }
+}
+
+/// Valid fields that have no control stay in the text.
+fn kept(editor: Editor) -> impl IntoView {
+    move || {
+        let kept = editor.form.with(|form| form.kept.clone());
+        let count = u64::try_from(kept.len()).unwrap_or_default();
+        (count > 0).then(|| {
+            let text = format::plural(count, "field", "fields");
+            let rows = kept.into_iter().map(|path| view! { <li><code>{path}</code></li> });
+            view! {
+                <details class="panel kept">
+                    <summary>{text} " without a control"</summary>
+                    <ul>{rows.collect_view()}</ul>
+                </details>
+            }
+        })
+    }
+}
+
+fn head(editor: Editor) -> AnyView {
+    let host = editor.host.get_value();
+    let class = format!("crumb {}", service_class(&host));
+    view! {
+        <header class="page-head">
+            <h1><a href="/traffic">"Traffic"</a></h1>
+            <span class="hint" aria-hidden="true">"/"</span>
+            <strong class=class>
+                <ServiceCode service=host.clone()/>
+                {host}
+            </strong>
+            <p class="hint grow">
+                "Each control is one field of a real Istio object. Nothing changes until you apply."
+            </p>
+            {move || match editor.drafted.get() {
+                true => draft_actions(editor),
+                false => applied_badge(editor),
+            }}
+        </header>
+    }
+    .into_any()
+}
+
+fn applied_badge(editor: Editor) -> AnyView {
+    let text = Signal::derive(move || match editor.number.get() {
+        0 => "Nothing applied yet".into(),
+        number => format!("r{number} in force"),
+    });
+    view! { <Badge tone=Tone::Neutral text=text/> }.into_any()
+}
+
+fn draft_actions(editor: Editor) -> AnyView {
+    let connection = use_live().connection();
+    let next = move || editor.number.get() + 1;
+    let text = Signal::derive(move || {
+        let changes = u64::try_from(editor.changes().len()).unwrap_or_default();
+        format!("Draft r{}, {}", next(), format::plural(changes, "change", "changes"))
+    });
+    let blocked = move || {
+        let lost = matches!(connection.get(), Connection::Lost { .. });
+        if lost { Some("Disconnected: it could not be applied") } else { editor.blocked() }
+    };
+    let label = move || {
+        if editor.applying.get() { "Applying".into() } else { format!("Apply r{}", next()) }
+    };
+    view! {
+        <Badge tone=Tone::Info text=text/>
+        <button type="button" class="button" on:click=move |_| editor.discard()>"Discard"</button>
+        <button
+            type="button" class="button primary"
+            aria-busy=move || editor.applying.get().then_some("true")
+            disabled=move || blocked().is_some() title=blocked
+            on:click=move |_| editor.apply()
+        >
+            {label}
+            <kbd>"Ctrl Enter"</kbd>
+        </button>
+    }
+    .into_any()
+}
+
+/// "r18 was applied elsewhere. Rebase or discard."
+fn conflict(editor: Editor) -> impl IntoView {
+    move || {
+        editor.conflict.get().then(|| {
+            let text = format!("r{} was applied elsewhere.", editor.number.get());
+            view! {
+                <div class="notice tone-warn" role="alert">
+                    <span class="grow">{text} " Rebase or discard."</span>
+                    <button type="button" class="button small" on:click=move |_| editor.rebase()>
+                        "Rebase"
+                    </button>
+                    <button type="button" class="button small" on:click=move |_| editor.discard()>
+                        "Discard"
+                    </button>
+                </div>
+            }
+        })
+    }
+}
+
+/// Ctrl Enter applies; Ctrl Z and Ctrl Shift Z step through the draft; J and K choose a rule.
+fn listen(editor: Editor) {
+    use_control_keys(move |key, shift| match key {
+        "enter" => {
+            editor.apply();
+            true
+        }
+        "z" => editor.step(shift),
+        _ => false,
+    });
+    let choose = editor::use_choose_rule();
+    use_keys(move |key, _| {
+        let step = match key {
+            "j" | "J" => 1,
+            "k" | "K" => -1,
+            _ => return false,
+        };
+        let at = editor.rule.get_untracked().saturating_add_signed(step);
+        let name = editor.form.with_untracked(|form| form.rules.get(at).map(|r| r.name.clone()));
+        if let Some(name) = name {
+            choose.run(name);
+        }
+        true
+    });
+}
+
+fn failed(error: &AskError, page: Resource<Result<TrafficView, AskError>>) -> AnyView {
+    let missing = matches!(error.0, ApiError::NotFound { .. });
+    if missing {
+        super::set_status(404);
+    }
+    view! {
+        <div class="traffic" role="alert">
+            <h1 class="sr">"Traffic"</h1>
+            <EmptyState title="No route to show" text=error.to_string()>
+                <button type="button" class="button" on:click=move |_| page.refetch()>
+                    "Retry"
+                </button>
+                <a class="button" href="/traffic">"All hosts"</a>
+            </EmptyState>
+        </div>
+    }
+    .into_any()
+}
+
+fn skeleton() -> AnyView {
+    view! {
+        <div class="traffic" aria-busy="true">
+            <div class="traffic-body">
+                <div class="panel skeleton"></div>
+                <div class="panel skeleton"></div>
+                <div class="panel skeleton"></div>
+            </div>
+        </div>
+    }
+    .into_any()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_rules_survive_the_address() {
+        assert_eq!(encoded("beta-testers"), "beta-testers");
+        assert_eq!(encoded("#2 & more"), "%232%20%26%20more");
+    }
+
+    #[test]
+    fn a_first_route_names_its_host_and_ends_with_a_line_break() {
+        let text = first_text("users");
+        assert!(
+            text.contains("  hosts:\n  - users\n") && text.ends_with("host: users\n"),
+            "{text}"
+        );
+        assert!(text.contains("\n  - name: default\n    route:\n    - destination:\n"), "{text}");
+    }
+}

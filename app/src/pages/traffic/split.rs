@@ -1,0 +1,299 @@
+//! The split of the chosen rule: one bar with a handle, presets, and a table of what each version
+//! should get and gets.
+
+use super::{
+    editor::Editor,
+    rules::{chosen_rule, edit_rule},
+};
+use crate::{
+    live::use_live,
+    model::{breaker, format, route},
+    pages::live::scene,
+    widget::{BreakerGlyph, BreakerMark, Field, Segmented, field, service_class},
+};
+use contract::{
+    resilience::BreakerLine,
+    traffic::{LaneView, RuleForm, TargetForm, control},
+};
+use leptos::prelude::*;
+
+/// Shares of the first of two destinations that are one press away.
+const PRESETS: [(&str, &str); 6] = [
+    ("100", "100/0"),
+    ("95", "95/5"),
+    ("90", "90/10"),
+    ("80", "80/20"),
+    ("50", "50/50"),
+    ("0", "0/100"),
+];
+
+pub(super) fn panel(editor: Editor) -> AnyView {
+    let rule = chosen_rule(editor);
+    let count = Memo::new(move |_| rule.with(|rule| rule.targets.len()));
+    let focus = move |_| {
+        let at = editor.rule.get_untracked();
+        editor.focus.set(Some(control::of_rule(at, control::SPLIT)));
+    };
+    let name = move || format!("route {}", rule.with(|rule| rule.name.clone()));
+    view! {
+        <section class="panel split" id="control-split" on:focusin=focus>
+            <header class="panel-head">
+                <h2>"Split"</h2>
+                <span class="hint grow">{name}</span>
+                {move || (count.get() == 2).then(|| presets(editor, rule))}
+            </header>
+            {move || match count.get() {
+                0 => {
+                    let answers = rule.with(|rule| rule.answers.clone()).unwrap_or_default();
+                    view! { <p class="panel-body hint">"Nothing is forwarded: it " {answers}</p> }
+                        .into_any()
+                }
+                1 => ().into_any(),
+                2 => bar(editor, rule),
+                n => (0..n).map(|i| weight_row(editor, rule, i)).collect_view().into_any(),
+            }}
+            {table(editor, rule)}
+        </section>
+    }
+    .into_any()
+}
+
+/// First share of a rule, whole percent.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 100")]
+fn percent_at(rule: &RuleForm, at: usize) -> u32 {
+    route::shares(&rule.targets).get(at).map_or(0, |share| (share * 100.0).round() as u32)
+}
+
+fn set(editor: Editor, at: usize, text: &str) {
+    if let Ok(percent) = text.trim().parse::<f64>() {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 100")]
+        let percent = percent.clamp(0.0, 100.0).round() as u32;
+        edit_rule(editor, &mut |rule| route::set_weight(&mut rule.targets, at, percent));
+    }
+}
+
+fn presets(editor: Editor, rule: Memo<RuleForm>) -> AnyView {
+    let value = Signal::derive(move || rule.with(|rule| percent_at(rule, 0)).to_string());
+    view! {
+        <Segmented
+            label="Presets" name="presets" choices=PRESETS.to_vec() value=value
+            on_choose=move |value: String| set(editor, 0, &value)
+        />
+    }
+    .into_any()
+}
+
+fn weight_field(editor: Editor, rule: Memo<RuleForm>, at: usize, label: &'static str) -> Field {
+    let value = Signal::derive(move || rule.with(|rule| percent_at(rule, at)).to_string());
+    Field::plain(label, "weight", value, Callback::new(move |text: String| set(editor, at, &text)))
+}
+
+fn target_at(rule: Memo<RuleForm>, at: usize) -> TargetForm {
+    rule.with(|rule| rule.targets.get(at).cloned().unwrap_or_default())
+}
+
+/// More than two: a slider and a number each.
+fn weight_row(editor: Editor, rule: Memo<RuleForm>, at: usize) -> AnyView {
+    view! {
+        <div class="weight-row">
+            <strong>{move || route::target_text(&target_at(rule, at)).to_owned()}</strong>
+            {field::slider(weight_field(editor, rule, at, "Weight"), 0, 100)}
+            {field::number(weight_field(editor, rule, at, "Weight, percent"), "%")}
+        </div>
+    }
+    .into_any()
+}
+
+/// Two: one bar, a handle between the parts, a mark where the applied split stands.
+fn bar(editor: Editor, rule: Memo<RuleForm>) -> AnyView {
+    let host = editor.host.get_value();
+    let class = format!("split-bar {}", service_class(&host));
+    let first = move || rule.with(|rule| percent_at(rule, 0));
+    let applied = Memo::new(move |_| {
+        let name = rule.with(|rule| rule.name.clone());
+        editor.applied.with(|form| {
+            form.rules.iter().find(|was| was.name == name).map(|was| percent_at(was, 0))
+        })
+    });
+    let mark = move || {
+        applied.get().filter(|applied| *applied != first()).map(|applied| {
+            let x = format!("{applied}%");
+            let text = format!("applied {applied} / {}", 100 - applied);
+            let anchor = if applied > 50 { "anchor-end" } else { "anchor-start" };
+            view! {
+                <line class="applied" x1=x.clone() x2=x.clone() y1="18" y2="48"></line>
+                <text class=anchor x=x y="12">{text}</text>
+            }
+        })
+    };
+    let handle = weight_field(editor, rule, 0, "Share of the first destination, percent");
+    let name = move |at: usize| route::target_text(&target_at(rule, at)).to_owned();
+    // Too narrow for its text.
+    let (narrow_a, narrow_b) = (move || first() < 14, move || first() > 88);
+    let width = move || format!("{}%", first());
+    let rest = move || format!("{}%", 100 - first());
+    view! {
+        <div class=class>
+            <svg width="100%" height="50" aria-hidden="true">
+                <defs>
+                    <pattern
+                        id="hatch-svc" width="5" height="5" patternUnits="userSpaceOnUse"
+                        patternTransform="rotate(45)"
+                    >
+                        <rect class="hatch-rest" width="5" height="5"></rect>
+                        <rect class="hatch-svc" width="2" height="5"></rect>
+                    </pattern>
+                </defs>
+                <rect class="part-a" x="0" y="20" height="26" rx="4" width=width></rect>
+                <rect
+                    class="part-b" x=width y="20" height="26" rx="4" width=rest
+                    fill="url(#hatch-svc)"
+                ></rect>
+                {mark}
+                <text class="on-a" x="10" y="37.5" class:gone=narrow_a>
+                    {move || format!("{} {}%", name(0), first())}
+                </text>
+                <text class="on-b anchor-end" x="99%" y="37.5" class:gone=narrow_b>
+                    {move || format!("{} {}%", name(1), 100 - first())}
+                </text>
+            </svg>
+            {field::slider(handle, 0, 100)}
+        </div>
+    }
+    .into_any()
+}
+
+// --- table --------------------------------------------------------------------------------------
+
+fn table(editor: Editor, rule: Memo<RuleForm>) -> AnyView {
+    let targets = Memo::new(move |_| {
+        rule.with(|rule| {
+            rule.targets.iter().map(|t| (t.host.clone(), t.subset.clone())).collect::<Vec<_>>()
+        })
+    });
+    let rows = move || {
+        let rows = targets.get().into_iter().enumerate();
+        rows.map(|(at, (_, subset))| row(editor, rule, at, subset)).collect_view()
+    };
+    view! {
+        <table class="table split-table" class:gone=move || targets.with(Vec::is_empty)>
+            <thead>
+                <tr>
+                    <th scope="col"><span class="sr">"Version"</span></th>
+                    <th scope="col" class="number">"weight"</th>
+                    <th scope="col" class="number">"expected"</th>
+                    <th scope="col" class="number">"now"</th>
+                    <th scope="col" class="number">"observed"</th>
+                    <th scope="col" class="number">"errors"</th>
+                    <th scope="col" class="number">"p95"</th>
+                    <th scope="col" class="number">"breaker"</th>
+                </tr>
+            </thead>
+            <tbody>{rows}</tbody>
+        </table>
+    }
+    .into_any()
+}
+
+/// The lane of a subset, from the stream if it has it.
+fn lane_of(editor: Editor, subset: &str) -> Option<LaneView> {
+    let host = editor.host.get_value();
+    let live = use_live().mesh().with(|mesh| {
+        let host = mesh.hosts.iter().find(|known| known.service == host)?;
+        host.lanes.iter().find(|lane| lane.subset == subset).cloned()
+    });
+    live.or_else(|| {
+        editor.view.with(|view| view.lanes.iter().find(|lane| lane.subset == subset).cloned())
+    })
+}
+
+/// The worst breaker that watches this version of the host.
+fn breaker_of(host: &str, subset: &str) -> Option<BreakerLine> {
+    use_live().breakers().with(|all| {
+        let mine = |line: &&BreakerLine| {
+            line.to == host && line.subset.as_ref().is_none_or(|watched| watched == subset)
+        };
+        all.iter().filter(mine).min_by_key(|line| breaker::rank(line)).cloned()
+    })
+}
+
+fn row(editor: Editor, rule: Memo<RuleForm>, at: usize, subset: String) -> AnyView {
+    let of = subset.clone();
+    let lane = Memo::new(move |_| lane_of(editor, &of));
+    let share =
+        move || rule.with(|rule| route::shares(&rule.targets).get(at).copied().unwrap_or(0.0));
+    let was = Memo::new(move |_| {
+        rule.with(|rule| {
+            editor.applied.with(|form| {
+                let was = form.rules.iter().find(|was| was.name == rule.name)?;
+                route::shares(&was.targets).get(at).copied()
+            })
+        })
+    });
+    let old = move || was.get().filter(|was| (was - share()).abs() > 0.001).map(format::share);
+    // What the whole rule gets now, to be shared out anew.
+    let rate = Memo::new(move |_| {
+        let name = rule.with(|rule| rule.name.clone());
+        editor.view.with(|view| view.hits.iter().find(|h| h.rule == name).map(|h| h.per_second))
+    });
+    let text = move |of: fn(&LaneView) -> Option<String>| {
+        move || lane.with(|lane| lane.as_ref().and_then(of)).unwrap_or_else(|| "–".into())
+    };
+    let health = move |errors: bool| {
+        move || {
+            let class = lane.with(|lane| {
+                let lane = lane.as_ref()?;
+                let health = if errors {
+                    scene::of_share(lane.error_share)
+                } else {
+                    scene::of_p95(lane.p95_ms)
+                };
+                Some(health.class())
+            });
+            format!("number {}", class.unwrap_or_default())
+        }
+    };
+    let host = editor.host.get_value();
+    let swatch = format!("swatch swatch-{} {}", at.min(2), service_class(&host));
+    let name = if subset.is_empty() { host.clone() } else { subset.clone() };
+    let mark =
+        Memo::new(move |_| breaker_of(&host, &subset).map(|line| BreakerMark::from(line.state)));
+    view! {
+        <tr>
+            <th scope="row">
+                <i class=swatch aria-hidden="true"></i>
+                <strong>{name}</strong>
+                <span class="hint">{text(|lane| Some(format!("{} up", lane.ready)))}</span>
+            </th>
+            <td class="number">
+                <s>{old}</s>
+                " "
+                <strong>{move || format::share(share())}</strong>
+            </td>
+            <td class="number">
+                {move || match rate.get() {
+                    Some(rate) => format::rate(rate * share()),
+                    None => "–".into(),
+                }}
+            </td>
+            <td class="number">{text(|lane| Some(format::rate(lane.per_second)))}</td>
+            <td class="number">{text(|lane| lane.observed.map(format::share))}</td>
+            <td class=health(true)>{text(|lane| Some(format::share(lane.error_share)))}</td>
+            <td class=health(false)>{text(|lane| lane.p95_ms.map(format::duration_ms))}</td>
+            <td class="number">
+                {move || mark.get().map_or_else(|| "none".into_any(), breaker_mark)}
+            </td>
+        </tr>
+    }
+    .into_any()
+}
+
+fn breaker_mark(mark: BreakerMark) -> AnyView {
+    view! {
+        <a class="breaker-link" href="/resilience">
+            <BreakerGlyph mark=mark/>
+            {mark.word()}
+        </a>
+    }
+    .into_any()
+}

@@ -1,0 +1,289 @@
+//! The reference scenario's breakers, faults, endpoints and layers.
+
+use super::scenario::NOW_US;
+use app::model::expect;
+use contract::{
+    resilience::{
+        BreakerCard, BreakerLine, BreakerSettings, BreakerState, CallCell, CallMark, EndpointLine,
+        EndpointRow, EndpointState, Expectation, FaultKind, FaultView, FaultsView, InjectFault,
+        LayerView, ResilienceView, StripView, TransitionView,
+    },
+    service as s,
+    traffic::{HostMesh, LaneView, MeshView, RevisionMark},
+};
+
+const SECOND: i64 = 1_000_000;
+
+/// A time of this day before now: hours, minutes, seconds.
+pub fn at(h: i64, m: i64, sec: i64) -> i64 {
+    NOW_US - ((14 - h) * 3_600 + (34 - m) * 60 + (20 - sec)) * SECOND
+}
+
+fn fault(id: &str, kind: FaultKind, what: &str, ends: (Option<&str>, &str)) -> FaultView {
+    let place = ends.0.map_or_else(|| ends.1.to_owned(), |from| format!("{from} → {}", ends.1));
+    FaultView {
+        id: id.into(),
+        kind,
+        what: what.into(),
+        from: ends.0.map(|from| from.split(' ').next().unwrap_or(from).into()),
+        to: ends.1.split("-1").next().unwrap_or(ends.1).into(),
+        place,
+        since_us: at(14, 28, 40),
+        until_us: None,
+        then: "ends".into(),
+        ended_us: None,
+        matched: 187,
+        injected: 19,
+        unit: "calls".into(),
+        trace_id: Some("7c1e9a4f0b6d42e8a5f3c2d19b8e6047".into()),
+        stands_for: "VirtualService".into(),
+        object: Some(format!("/traffic/{}", ends.1)),
+    }
+}
+
+/// F-21, F-22 and F-25 are in force, F-24 has ended.
+pub fn faults() -> FaultsView {
+    let bank = (Some("payments v2"), s::BANK_CUSTOMER);
+    let recommendations = (Some(s::GATEWAY), s::RECOMMENDATIONS);
+    let killed = FaultView {
+        since_us: at(14, 34, 2),
+        until_us: Some(NOW_US + 27 * SECOND),
+        then: "restarts".into(),
+        matched: 1,
+        injected: 1,
+        unit: "instance".into(),
+        stands_for: "pod deletion".into(),
+        object: None,
+        ..fault("F-25", FaultKind::KillInstance, "Kill instance", (None, "recommendations-1"))
+    };
+    let crash = FaultView {
+        ended_us: Some(at(14, 31, 58)),
+        ..fault("F-24", FaultKind::KillInstance, "Crash after vote", (None, s::BANK_MERCHANT))
+    };
+    FaultsView {
+        held_us: None,
+        active: vec![
+            fault("F-21", FaultKind::Delay, "Delay 2 s on 10%", bank),
+            FaultView {
+                since_us: at(14, 30, 15),
+                matched: 2_215,
+                injected: 112,
+                ..fault("F-22", FaultKind::Abort, "Abort 503 on 5%", recommendations)
+            },
+            killed,
+        ],
+        ended: vec![crash],
+        ended_count: 22,
+    }
+}
+
+fn settings(window_calls: u32, open_percent: u32) -> BreakerSettings {
+    BreakerSettings {
+        failures_in_a_row: 0,
+        window_calls,
+        open_percent,
+        slow_ms: None,
+        wait_ms: 20_000,
+        trial_calls: 3,
+    }
+}
+
+fn closed(from: &str, to: &str, subset: Option<&str>, marks: &str) -> BreakerCard {
+    let tail = subset.map(|subset| format!("~{subset}")).unwrap_or_default();
+    let cell = |(i, letter): (i64, char)| CallCell {
+        mark: CallMark::of_letter(letter),
+        at_us: NOW_US - i * SECOND,
+        took_us: 3_000,
+        outcome: if letter == 'x' { "503".into() } else { "200".into() },
+        trace_id: (letter != 'o').then(|| "7c1e9a4f0b6d42e8a5f3c2d19b8e6047".into()),
+        fault_id: (letter == 'x').then(|| "F-25".into()),
+    };
+    BreakerCard {
+        line: BreakerLine {
+            id: format!("{from}~{to}{tail}"),
+            from: from.into(),
+            to: to.into(),
+            subset: subset.map(str::to_owned),
+            state: BreakerState::Closed,
+            since_us: NOW_US - 3_600 * SECOND,
+            half_open_at_us: None,
+            trials_passed: 0,
+            forced: None,
+            marks: marks.into(),
+            opens_at: 10,
+            window_calls: 20,
+        },
+        settings: settings(20, 50),
+        window: (0..).zip(marks.chars()).map(cell).collect(),
+        trials: Vec::new(),
+        opened: 0,
+        refused: 0,
+        meanwhile: None,
+        causes: Vec::new(),
+        history: Vec::new(),
+    }
+}
+
+fn open() -> BreakerCard {
+    let mut card = closed(s::GATEWAY, s::RECOMMENDATIONS, None, "oxoxoxoxxoxoxooxxoxx");
+    card.line.state = BreakerState::Open;
+    card.line.since_us = at(14, 34, 6);
+    card.line.half_open_at_us = Some(NOW_US + 6 * SECOND);
+    card.opened = 1;
+    card.refused = 137;
+    card.meanwhile = Some("popular items from cache, 9.8/s".into());
+    card.causes = vec!["F-25".into(), "F-22".into()];
+    card.history = vec![TransitionView {
+        at_us: at(14, 34, 6),
+        from: BreakerState::Closed,
+        to: BreakerState::Open,
+        why: "11 failed of 20".into(),
+        trace_id: Some("7c1e9a4f0b6d42e8a5f3c2d19b8e6047".into()),
+        fault_ids: vec!["F-25".into()],
+    }];
+    card
+}
+
+fn half_open() -> BreakerCard {
+    let mut card = closed(s::ORDERS, s::PAYMENTS, Some("v2"), "oosoooxoos");
+    card.line.state = BreakerState::HalfOpen;
+    card.line.since_us = at(14, 34, 17);
+    card.line.trials_passed = 1;
+    card.line.opens_at = 3;
+    card.line.window_calls = 10;
+    card.settings = BreakerSettings { slow_ms: Some(1_500), wait_ms: 10_000, ..settings(10, 30) };
+    card.trials = card.window[..1].to_vec();
+    card.opened = 3;
+    card.causes = vec!["F-21".into()];
+    card
+}
+
+fn endpoint(instance: &str, service: &str, state: EndpointState) -> EndpointLine {
+    EndpointLine { instance: instance.into(), service: service.into(), subset: None, state }
+}
+
+fn ejected() -> EndpointState {
+    let since_us = at(14, 34, 5);
+    EndpointState::Ejected { since_us, until_us: since_us + 30 * SECOND, times: 1 }
+}
+
+/// The Resilience page.
+pub fn page() -> ResilienceView {
+    let good = "oooooooooooooooooooo";
+    let row = |line: EndpointLine, errors, share, note: &str| EndpointRow {
+        line,
+        errors_in_row: errors,
+        ejects_at: 5,
+        counted: "gateway errors".into(),
+        error_share: share,
+        note: note.into(),
+    };
+    let layer = |name: &str, setting: &str, acted, did: &str| LayerView {
+        name: name.into(),
+        setting: setting.into(),
+        acted,
+        of: 588,
+        did: did.into(),
+        href: None,
+    };
+    ResilienceView {
+        breakers: vec![
+            closed(s::GATEWAY, s::CATALOG, None, good),
+            closed(s::GATEWAY, s::USERS, None, good),
+            closed(s::GATEWAY, s::ORDERS, None, "ooooooooooxooooooooo"),
+            half_open(),
+            open(),
+            closed(s::ORDERS, s::INVENTORY, None, good),
+            closed(s::ORDERS, s::PAYMENTS, Some("v1"), good),
+            closed(s::PAYMENTS, s::BANK_CUSTOMER, None, "oooosooooooooosooooo"),
+            closed(s::PAYMENTS, s::BANK_MERCHANT, None, good),
+        ],
+        endpoints: vec![
+            row(
+                endpoint("recommendations-1", s::RECOMMENDATIONS, ejected()),
+                5,
+                1.0,
+                "50% limit reached",
+            ),
+            row(
+                endpoint("recommendations-0", s::RECOMMENDATIONS, EndpointState::Ready),
+                0,
+                0.0,
+                "F-22 aborts in the caller's proxy, so it does not count here",
+            ),
+        ],
+        strips: vec![StripView {
+            from: s::GATEWAY.into(),
+            to: s::RECOMMENDATIONS.into(),
+            layers: vec![
+                layer("deadline", "2 s", 0, ""),
+                layer("retry", "2 on connect-failure", 4, "retried"),
+                layer("fault", "F-22", 30, "aborted"),
+                layer("mirror", "", 0, ""),
+                layer("breaker", "50% of 20", 137, "refused"),
+            ],
+        }],
+    }
+}
+
+/// What the panel says of a fault on 3.2 requests a second.
+pub fn expectation(fault: &InjectFault) -> Expectation {
+    let around = expect::Around {
+        per_second: 3.2,
+        breaker: Some(settings(20, 50)),
+        timeout_ms: Some(1_000),
+        retries: 2,
+        ready: 2,
+    };
+    Expectation {
+        sentences: expect::sentences(fault, &around),
+        stands_for: format!("VirtualService {}", fault.to),
+        yaml: "http:\n- route:\n  fault:\n    delay:\n      fixedDelay: 2s\n".into(),
+        added: Some((3, 5)),
+        asks: expect::asks(fault, &around),
+    }
+}
+
+/// Two versions of payments, and every instance.
+pub fn mesh() -> MeshView {
+    let lane = |subset: &str, configured, observed, p95, ready| LaneView {
+        subset: subset.into(),
+        configured,
+        observed: Some(observed),
+        per_second: 3.0 * observed,
+        calls: 180,
+        error_share: if subset == "v2" { 0.063 } else { 0.0 },
+        p95_ms: Some(p95),
+        ready,
+        instances: ready,
+    };
+    let mut endpoints = Vec::new();
+    for (service, count) in [
+        (s::GATEWAY, 2),
+        (s::CATALOG, 3),
+        (s::USERS, 2),
+        (s::ORDERS, 3),
+        (s::PAYMENTS, 7),
+        (s::INVENTORY, 2),
+        (s::RECOMMENDATIONS, 2),
+        (s::BANK_CUSTOMER, 1),
+        (s::BANK_MERCHANT, 1),
+    ] {
+        for i in 0..count {
+            let instance = format!("{service}-{i}");
+            let out = instance == "recommendations-1";
+            let state = if out { ejected() } else { EndpointState::Ready };
+            endpoints.push(endpoint(&instance, service, state));
+        }
+    }
+    MeshView {
+        revision: 17,
+        marks: vec![RevisionMark { at_us: at(14, 27, 55), number: 17 }],
+        hosts: vec![HostMesh {
+            service: s::PAYMENTS.into(),
+            lanes: vec![lane("v1", 0.9, 0.91, 198.0, 4), lane("v2", 0.1, 0.09, 2_180.0, 3)],
+            mirror_percent: Some(20.0),
+        }],
+        endpoints,
+    }
+}

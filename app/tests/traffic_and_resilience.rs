@@ -1,0 +1,206 @@
+//! The Traffic and Resilience pages and the fault banner as the server sends them: what somebody
+//! without JavaScript reads and can do.
+
+#![allow(
+    unreachable_pub,
+    dead_code,
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "fixtures shared by several tests; a test stops at the first surprise"
+)]
+#![cfg(feature = "ssr")]
+
+mod fake;
+
+use app::shell;
+use axum::{body::Body, http::Request};
+use contract::{live::LiveSnapshot, resilience::FaultsView};
+use fake::scenario;
+use leptos::prelude::{LeptosOptions, provide_context};
+
+async fn document(snapshot: LiveSnapshot, address: &str) -> String {
+    // The first call of it sets the executor that resources run on.
+    let _ = leptos_axum::generate_route_list(app::App);
+    let options = LeptosOptions::builder().output_name("vitrine").build();
+    let render = leptos_axum::render_app_async_with_context(
+        move || provide_context(fake::host(snapshot.clone())),
+        move || shell(options.clone()),
+    );
+    let request = Request::builder().uri(address);
+    let body = render(request.body(Body::empty()).unwrap()).await.into_body();
+    let bytes = axum::body::to_bytes(body, 16 << 20).await.unwrap();
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+async fn page(address: &str) -> String {
+    document(scenario::snapshot(), address).await
+}
+
+/// The text of a page: tags, scripts and comments out, one space between words.
+fn text(html: &str) -> String {
+    let html = html.split_once("<div class=\"page\"").map_or(html, |parts| parts.1);
+    let html = html.split("<script").next().unwrap_or_default();
+    let parts = html.split('<').skip(1);
+    let out: String = parts.map(|p| p.split_once('>').map_or("", |p| p.1)).collect();
+    out.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn all_in(read: &str, words: &[&str]) {
+    for words in words {
+        assert!(read.contains(words), "{words:?} is not in {read}");
+    }
+}
+
+#[tokio::test]
+async fn an_active_fault_is_announced_on_every_page_with_the_way_to_end_it() {
+    for address in ["/", "/orders", "/traces", "/traffic", "/resilience", "/shortcuts"] {
+        let html = page(address).await;
+        let read = text(&html);
+        all_in(&read, &["3 active faults", "F-21", "Delay 2 s on 10%", "restarts in 27 s"]);
+        assert!(html.contains("method=\"post\" action=\"/resilience/remove\""), "{address}");
+        assert!(html.contains("name=\"id\" value=\"F-21\""), "{address}");
+        assert!(html.contains("method=\"post\" action=\"/resilience/remove-all\""), "{address}");
+    }
+}
+
+#[tokio::test]
+async fn without_faults_there_is_no_banner_and_after_the_kill_switch_they_can_be_released() {
+    let html = document(scenario::empty(), "/orders").await;
+    assert!(!html.contains("fault-banner") && !html.contains("held off"));
+    let faults = FaultsView { held_us: Some(scenario::NOW_US), ..FaultsView::default() };
+    let held = LiveSnapshot { faults, ..scenario::snapshot() };
+    let html = document(held, "/orders").await;
+    assert!(text(&html).contains("Faults are held off"));
+    assert!(html.contains("method=\"post\" action=\"/resilience/release\""));
+}
+
+#[tokio::test]
+async fn the_navigation_has_both_pages_and_a_dot_while_a_breaker_is_open() {
+    let html = page("/orders").await;
+    assert!(html.contains("href=\"/traffic\"") && html.contains("href=\"/resilience\""));
+    assert!(html.contains("aria-label=\"1 breaker open\""));
+    assert!(!document(scenario::empty(), "/orders").await.contains("nav-dot"));
+}
+
+#[tokio::test]
+async fn breakers_that_are_not_closed_are_cards_with_their_window_and_its_traces() {
+    let html = page("/resilience").await;
+    let read = text(&html);
+    all_in(&read, &["1 open", "1 half-open", "7 closed", "since 14:34:06", "payments v2"]);
+    all_in(&read, &["50% of 20 fail", "after 20 s", "3 of 3 trial calls pass", "6 s", "1/3"]);
+    all_in(&read, &["11 failed", "of 20, opens at 10", "2 slow, 1 failed", "of 10, opens at 3"]);
+    all_in(&read, &["popular items from cache, 9.8/s", "opened 3 times, cause", "F-25"]);
+    let open = html.find("gateway for recommendations: open").unwrap();
+    let half = html.find("orders for payments v2: half-open").unwrap();
+    assert!(open < half, "the worst comes first");
+    let trace = "href=\"/traces/7c1e9a4f0b6d42e8a5f3c2d19b8e6047\"";
+    assert!(html.matches(trace).count() > 11, "each bad call leads to its trace");
+    assert!(html.contains("aria-label=\"failed: 503 after 3 ms, F-25\""));
+}
+
+#[tokio::test]
+async fn breakers_are_forced_and_reset_by_a_plain_form_with_a_time_to_live() {
+    let html = page("/resilience?breaker=gateway%7Ecatalog").await;
+    assert!(html.contains("method=\"post\" action=\"/resilience/breaker\""));
+    for order in ["force_open", "force_closed", "reset"] {
+        assert!(html.contains(&format!("name=\"order\" value=\"{order}\"")), "{order}");
+    }
+    assert!(html.contains("name=\"ttl_s\"") && html.contains("value=\"gateway~catalog\""));
+    assert!(text(&html).contains("10 more bad calls open it"), "a closed one opens to a card");
+    for field in ["window_calls", "open_percent", "slow_s", "wait_s", "trial_calls"] {
+        assert!(html.contains(&format!("name=\"{field}\"")), "{field}");
+    }
+}
+
+#[tokio::test]
+async fn endpoints_faults_and_layers_say_what_they_did() {
+    let read = text(&page("/resilience?fault=F-22").await);
+    all_in(&read, &["outlier detection, 1 of 23 ejected", "5 of 5 gateway errors"]);
+    all_in(&read, &["back in 15 s", "1st, 30 s", "50% limit reached"]);
+    all_in(&read, &["3 active, 22 ended", "112 of 2\u{202f}215 calls", "1 instance"]);
+    all_in(&read, &["until removed", "pod deletion", "retry", "breaker 137"]);
+}
+
+#[tokio::test]
+async fn the_inject_panel_says_what_to_expect_and_has_a_mandatory_end() {
+    let html = page("/resilience?kind=delay&to=inventory&from=orders").await;
+    let read = text(&html);
+    all_in(&read, &["About 0.3 of 3.2 req/s takes 2 s longer.", "VirtualService inventory"]);
+    all_in(
+        &read,
+        &["Delay", "Abort", "Hang", "Partial body", "Connection reset", "Pause instance"],
+    );
+    all_in(&read, &["Message loss", "Message duplication", "3 lines added", "Inject delay"]);
+    assert!(html.contains("method=\"post\" action=\"/resilience/inject\""));
+    for field in ["kind", "from", "to", "percent", "delay_s", "ttl_s"] {
+        assert!(html.contains(&format!("name=\"{field}\"")), "{field}");
+    }
+}
+
+#[tokio::test]
+async fn a_host_is_shown_as_controls_beside_its_yaml() {
+    let html = page("/traffic/payments").await;
+    let read = text(&html);
+    all_in(&read, &["9 hosts", "r17 in force", "header x-canary is true", "everything else"]);
+    all_in(&read, &["1\u{202f}204 hits, 3.0/s", "v1 90%", "2.7/s", "6.3%", "2.18 s", "half-open"]);
+    all_in(&read, &["worst case", "retry 3 never runs", "timeout 6 s", "timeout: 6s"]);
+    all_in(&read, &["1 note", "Weights add up to 100", "1 field without a control"]);
+    assert!(html.contains("The 6 s timeout leaves time for 3 tries."), "the bar has a name");
+    assert!(html.contains("data-line=\"24\"") && html.contains("DestinationRule"));
+}
+
+#[tokio::test]
+async fn revisions_can_be_compared_and_restored_without_javascript() {
+    let html = page("/traffic/payments").await;
+    assert!(html.contains("method=\"post\" action=\"/traffic/restore\""));
+    assert!(html.contains("name=\"revision\" value=\"16\"") && !html.contains("Roll back to r17"));
+    let html = page("/traffic/payments?diff=16").await;
+    all_in(&text(&html), &["r16 against what is in force: 1 added, 1 removed"]);
+    assert!(html.contains("<mark>2</mark>") && html.contains("<mark>3</mark>"));
+}
+
+#[tokio::test]
+async fn yaml_can_be_edited_and_applied_from_a_plain_form() {
+    let html = page("/traffic/payments?view=yaml").await;
+    assert!(html.contains("method=\"post\" action=\"/traffic/apply\""));
+    assert!(html.contains("name=\"base\" value=\"17\"") && html.contains("<textarea"));
+    assert!(html.contains("perTryTimeout: 2.5s"));
+    let html = page("/traffic?error=Line%203%3A%20no%20such%20host.").await;
+    all_in(&text(&html), &["Apply a file", "Line 3: no such host."]);
+}
+
+#[tokio::test]
+async fn a_host_without_a_route_says_what_istio_does_and_an_unknown_one_is_not_found() {
+    let read = text(&page("/traffic/users").await);
+    all_in(&read, &["users has no VirtualService", "Istio's default", "Create route"]);
+    all_in(&text(&page("/traffic/paymnts").await), &["No host paymnts."]);
+}
+
+#[tokio::test]
+async fn a_calm_mesh_says_so() {
+    let mut calm = scenario::snapshot();
+    calm.faults = FaultsView::default();
+    calm.breakers.retain(|line| line.half_open_at_us.is_none() && line.trials_passed == 0);
+    let read = text(&document(calm, "/resilience").await);
+    all_in(&read, &["No active faults. All 7 breakers are closed."]);
+}
+
+#[tokio::test]
+async fn the_pages_have_no_inline_styles_one_first_heading_and_sound_tables() {
+    let addresses = ["/traffic", "/traffic/payments", "/traffic/payments?view=yaml", "/resilience"];
+    for address in addresses {
+        let html = page(address).await;
+        assert!(!html.contains(" style=\""), "{address} has an inline style");
+        assert!(!html.contains("<p><div"), "{address} has a block in a paragraph");
+        assert_eq!(html.matches("<h1").count(), 1, "{address}");
+        let tables = html.matches("<table").count();
+        assert_eq!(tables, html.matches("<tbody").count(), "{address}");
+        let forms = html.split("<form").skip(1);
+        for form in forms {
+            assert!(form.contains("</form>"), "{address} has a form that does not end");
+            let inside = form.split("</form>").next().unwrap();
+            assert!(!inside.contains("<form"), "{address} has a form in a form");
+        }
+    }
+}
