@@ -114,12 +114,10 @@ impl From<StoreError> for Problem {
 impl From<MeshError> for Problem {
     fn from(error: MeshError) -> Self {
         let detail = format!("{}.", sentence(&error.to_string()));
+        let problem = Self::new(error.status(), detail);
         match error {
-            MeshError::Deadline { .. } => Self::new(StatusCode::GATEWAY_TIMEOUT, detail),
-            MeshError::BreakerOpen { retry_after, .. } => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(retry_after)
-            }
-            MeshError::NoService { .. } => Self::new(StatusCode::SERVICE_UNAVAILABLE, detail),
+            MeshError::BreakerOpen { retry_after, .. } => problem.retry_after(retry_after),
+            _ => problem,
         }
     }
 }

@@ -114,7 +114,8 @@ fn accepted(order: &OrderBody) -> Response {
 
 /// Answers when the order reached its end, or with what is when the time is over.
 async fn wait(gateway: &Gateway, context: &CallContext, order: OrderBody, seconds: u64) -> Answer {
-    let context = CallContext { deadline: None, ..context.clone() };
+    let mut context = context.clone();
+    context.deadline = None;
     let id = &order.order_id;
     let waited: Result<OrderBody, _> = gateway
         .caller
