@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use server::shop::Shop;
 use std::{sync::Arc, time::Duration};
 use storage::Durability;
+use testkit::eventually;
 
 /// More confirmed orders than messages may be on their way to one subscriber.
 const ORDERS: usize = 300;
@@ -47,7 +48,10 @@ async fn orders_are_confirmed_while_recommendations_are_away() {
     let ended: Vec<String> = orders.collect().await;
 
     assert_eq!(ended.iter().filter(|status| *status == "confirmed").count(), ORDERS);
-    assert_eq!(waiting(shop.stores.orders.outbox()).await, ORDERS, "nobody took these yet");
+    eventually(PATIENCE, "an outbox with what nobody took", async || {
+        (waiting(shop.stores.orders.outbox()).await == ORDERS).then_some(())
+    })
+    .await;
     assert_eq!(order(&shop).await, "confirmed", "the one after them");
     assert!(supervisor.shutdown(PATIENCE).await);
 }

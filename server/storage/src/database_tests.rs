@@ -40,11 +40,46 @@ async fn a_failing_write_takes_nothing_of_its_neighbours_with_it() {
     let (db, _tasks) = database(folder.path()).await;
     let results = join_all((0..100).map(|n| insert(&db, n))).await;
     assert_eq!(results.iter().filter(|r| r.is_ok()).count(), 50);
-    let count: i64 = db
-        .read("count", |c| Box::pin(sqlx::query_scalar("SELECT count(*) FROM t").fetch_one(c)))
+    assert_eq!(
+        count(&db).await,
+        100,
+        "two rows of each write that was answered, none of the others"
+    );
+}
+
+/// Another connection to the database's file, for what another process may do to it.
+async fn stranger(folder: &Path) -> SqliteConnection {
+    let options = SqliteConnectOptions::new().filename(folder.join("test.sqlite"));
+    SqliteConnection::connect_with(&options).await.unwrap()
+}
+
+/// Lets the writer fail at once where it would wait for another's lock.
+async fn be_impatient(db: &Database) {
+    let impatient = db.write("pragma", |c| {
+        Box::pin(async move { c.execute("PRAGMA busy_timeout = 0").await.map(drop) })
+    });
+    impatient.await.unwrap();
+}
+
+async fn count(db: &Database) -> i64 {
+    db.read("count", |c| Box::pin(sqlx::query_scalar("SELECT count(*) FROM t").fetch_one(c)))
         .await
-        .unwrap();
-    assert_eq!(count, 100, "two rows of each write that was answered, none of the others");
+        .unwrap()
+}
+
+#[tokio::test]
+async fn writes_of_a_group_that_cannot_begin_are_answered_and_never_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let (db, _tasks) = database(folder.path()).await;
+    be_impatient(&db).await;
+    let mut stranger = stranger(folder.path()).await;
+    stranger.execute("BEGIN IMMEDIATE").await.unwrap();
+    let writes = join_all((0..10).map(|n| insert(&db, 2 * n)));
+    let refused = tokio::time::timeout(Duration::from_secs(10), writes).await.expect("answers");
+    assert!(refused.iter().all(Result::is_err), "answered before it was durable");
+    stranger.execute("COMMIT").await.unwrap();
+    insert(&db, 100).await.unwrap();
+    assert_eq!(count(&db).await, 2, "what was refused was done all the same");
 }
 
 #[tokio::test]
