@@ -79,6 +79,13 @@ impl Shop {
             let relay = Relay { outbox, bus: bus.clone(), status: status.clone() };
             supervisor.spawn(name, relay.run(stop()));
         }
+        let (stores, stopping) = (self.stores.clone(), stop());
+        supervisor.spawn("databases", async move {
+            tokio::select! {
+                () = stopping.cancelled() => {}
+                () = stores.lost() => {}
+            }
+        });
         supervisor.spawn("orders-projection", self.orders.clone().keep_projection(stop()));
         let banks = [
             ("bank-customer-doubts", service::BANK_CUSTOMER, &self.stores.bank_customer),

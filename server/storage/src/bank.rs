@@ -19,9 +19,10 @@ pub(crate) struct Bank(pub(crate) Database, pub(crate) Clock);
 impl BankStore for Bank {
     async fn accounts(&self) -> Result<Vec<Account>, StoreError> {
         let rows = self.0.read("bank.accounts", |c| {
-            Box::pin(sqlx::query("SELECT * FROM accounts ORDER BY account_id").fetch_all(c))
+            let all = sqlx::query("SELECT * FROM accounts ORDER BY account_id");
+            Box::pin(all.try_map(|row| account(&row)).fetch_all(c))
         });
-        Ok(rows.await?.iter().map(account).collect())
+        rows.await
     }
 
     async fn held(&self) -> Result<u64, StoreError> {
@@ -91,30 +92,20 @@ impl BankStore for Bank {
     }
 
     async fn in_doubt(&self, before_us: i64) -> Result<Vec<InDoubt>, StoreError> {
-        let rows = self
-            .0
-            .read_quietly(move |c| {
-                Box::pin(async move {
-                    sqlx::query(
-                        "SELECT * FROM transactions
-                         WHERE state = 'prepared' AND prepared_us < ? ORDER BY prepared_us LIMIT ?",
-                    )
-                    .bind(before_us)
-                    .bind(DOUBTS_MAX)
-                    .fetch_all(c)
-                    .await
-                })
+        let rows = self.0.read_quietly(move |c| {
+            Box::pin(async move {
+                sqlx::query(
+                    "SELECT * FROM transactions
+                     WHERE state = 'prepared' AND prepared_us < ? ORDER BY prepared_us LIMIT ?",
+                )
+                .bind(before_us)
+                .bind(DOUBTS_MAX)
+                .try_map(|row| doubt(&row))
+                .fetch_all(c)
+                .await
             })
-            .await?;
-        let doubt = |row: &SqliteRow| InDoubt {
-            transaction_id: row.get("transaction_id"),
-            order_id: row.get("order_id"),
-            trace: TraceContext {
-                traceparent: row.get("traceparent"),
-                tracestate: row.get("tracestate"),
-            },
-        };
-        Ok(rows.iter().map(doubt).collect())
+        });
+        rows.await
     }
 
     async fn deposit(&self, account_id: &str, minor: i64) -> Result<bool, StoreError> {
@@ -141,17 +132,29 @@ impl BankStore for Bank {
     }
 }
 
-fn account(row: &SqliteRow) -> Account {
-    Account {
-        account_id: row.get("account_id"),
-        balance: row.get("balance"),
-        held: row.get("held"),
-    }
+fn account(row: &SqliteRow) -> Result<Account, sqlx::Error> {
+    Ok(Account {
+        account_id: row.try_get("account_id")?,
+        balance: row.try_get("balance")?,
+        held: row.try_get("held")?,
+    })
+}
+
+fn doubt(row: &SqliteRow) -> Result<InDoubt, sqlx::Error> {
+    let trace = TraceContext {
+        traceparent: row.try_get("traceparent")?,
+        tracestate: row.try_get("tracestate")?,
+    };
+    Ok(InDoubt {
+        transaction_id: row.try_get("transaction_id")?,
+        order_id: row.try_get("order_id")?,
+        trace,
+    })
 }
 
 async fn account_of(c: &mut SqliteConnection, id: &str) -> Result<Option<Account>, sqlx::Error> {
     let row = sqlx::query("SELECT * FROM accounts WHERE account_id = ?").bind(id);
-    Ok(row.fetch_optional(c).await?.as_ref().map(account))
+    row.try_map(|row| account(&row)).fetch_optional(c).await
 }
 
 async fn hold(c: &mut SqliteConnection, id: &str, minor: i64) -> Result<(), sqlx::Error> {
@@ -162,23 +165,24 @@ async fn hold(c: &mut SqliteConnection, id: &str, minor: i64) -> Result<(), sqlx
 
 async fn transaction(c: &mut SqliteConnection, id: &str) -> Result<Option<BankTx>, sqlx::Error> {
     let row = sqlx::query("SELECT * FROM transactions WHERE transaction_id = ?").bind(id);
-    let row = row.fetch_optional(c).await?;
-    Ok(row.map(|row| {
-        let state: String = row.get("state");
-        BankTx {
-            state: match state.as_str() {
-                "prepared" => ParticipantState::Prepared,
-                "committed" => ParticipantState::Committed,
-                _ => ParticipantState::Aborted,
-            },
-            work: BankWork {
-                account_id: row.get("account_id"),
-                takes: row.get("takes"),
-                order_id: row.get("order_id"),
-            },
-            reason: row.get("reason"),
-        }
-    }))
+    row.try_map(|row| bank_tx(&row)).fetch_optional(c).await
+}
+
+fn bank_tx(row: &SqliteRow) -> Result<BankTx, sqlx::Error> {
+    let state: String = row.try_get("state")?;
+    Ok(BankTx {
+        state: match state.as_str() {
+            "prepared" => ParticipantState::Prepared,
+            "committed" => ParticipantState::Committed,
+            _ => ParticipantState::Aborted,
+        },
+        work: BankWork {
+            account_id: row.try_get("account_id")?,
+            takes: row.try_get("takes")?,
+            order_id: row.try_get("order_id")?,
+        },
+        reason: row.try_get("reason")?,
+    })
 }
 
 const fn word(state: ParticipantState) -> &'static str {

@@ -2,17 +2,17 @@
 //!
 //! SQLite has one writer. Concurrent writes queue here and share one transaction, so one sync to
 //! disk makes many of them durable (group commit). Each runs under its own savepoint: one that
-//! fails takes nothing of its neighbours with it. A write is answered after the commit, never
-//! before.
+//! fails takes nothing of its neighbours with it, and one that panics fails. A write is answered
+//! after the commit, never before.
 
-use futures::future::BoxFuture;
+use futures::{FutureExt, future::BoxFuture};
 use shop::StoreError;
 use sqlx::{
     Connection, Executor, SqliteConnection, SqlitePool,
     migrate::Migrator,
     sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous},
 };
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, path::Path, sync::Arc, time::Duration};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument, Span, field::Empty};
@@ -58,8 +58,10 @@ where
     fn run<'c>(&'c mut self, connection: &'c mut SqliteConnection) -> BoxFuture<'c, bool> {
         Box::pin(async move {
             let Some(work) = self.work.take() else { return false };
-            let outcome = self.outcome.insert(work(connection).await);
-            outcome.is_ok()
+            // The writer is everybody's: it outlives what panics in one write.
+            let done = AssertUnwindSafe(async { work(connection).await }).catch_unwind().await;
+            let outcome = done.unwrap_or_else(|_| Err(sqlx::Error::Decode(Box::new(Panicked))));
+            self.outcome.insert(outcome).is_ok()
         })
     }
 
@@ -74,6 +76,16 @@ where
         // A receiver that is gone asked for nothing more; the write stands all the same.
         let _ = self.tell.send(told);
     }
+}
+
+/// The writers of some databases.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Writers {
+    pub(crate) tasks: TaskTracker,
+    /// Asks them to end.
+    pub(crate) closing: CancellationToken,
+    /// Fires when one died: its database can be written no more.
+    pub(crate) lost: CancellationToken,
 }
 
 /// A database. Clones are the same database.
@@ -92,7 +104,7 @@ impl Database {
         file: &Path,
         synchronous: SqliteSynchronous,
         migrations: &Migrator,
-        (tasks, closing): (&TaskTracker, &CancellationToken),
+        writers: &Writers,
     ) -> Result<Self, StoreError> {
         let options = SqliteConnectOptions::new()
             .filename(file)
@@ -111,10 +123,13 @@ impl Database {
             .connect_lazy_with(options.read_only(true));
         let (jobs, queue) = mpsc::channel(QUEUE_MAX);
         let committed = Arc::new([Arc::new(Notify::new()), Arc::new(Notify::new())]);
-        let writing = write_groups(service, writer, queue, committed.clone(), closing.clone());
+        let closing = writers.closing.clone();
+        let writing = write_groups(service, writer, queue, committed.clone(), closing);
         let pool = readers.clone();
-        tasks.spawn(async move {
+        let loss = writers.lost.clone().drop_guard();
+        writers.tasks.spawn(async move {
             let writer = writing.await;
+            loss.disarm();
             // The last connection to close moves the log into the database file.
             pool.close().await;
             if let Err(error) = writer.close().await {
@@ -224,6 +239,11 @@ impl Database {
         )
     }
 }
+
+/// A write panicked; nothing of it was kept.
+#[derive(Debug, thiserror::Error)]
+#[error("the write panicked")]
+struct Panicked;
 
 /// An error of sqlx that several askers share.
 #[derive(Debug, thiserror::Error)]

@@ -28,9 +28,10 @@ impl HasOutbox for Inventory {
 impl InventoryStore for Inventory {
     async fn levels(&self) -> Result<Vec<Level>, StoreError> {
         let rows = self.0.read("inventory.levels", |c| {
-            Box::pin(sqlx::query("SELECT * FROM levels ORDER BY product_id").fetch_all(c))
+            let all = sqlx::query("SELECT * FROM levels ORDER BY product_id");
+            Box::pin(all.try_map(|row| level(&row)).fetch_all(c))
         });
-        Ok(rows.await?.iter().map(level).collect())
+        rows.await
     }
 
     async fn take(&self, message: &Message, asked: Asked) -> Result<Taken, StoreError> {
@@ -75,14 +76,14 @@ impl InventoryStore for Inventory {
     }
 }
 
-fn level(row: &SqliteRow) -> Level {
-    Level {
-        product_id: row.get("product_id"),
-        available: row.get("available"),
-        reserved: row.get("reserved"),
-        sold: row.get("sold"),
-        delivered: row.get("delivered"),
-    }
+fn level(row: &SqliteRow) -> Result<Level, sqlx::Error> {
+    Ok(Level {
+        product_id: row.try_get("product_id")?,
+        available: row.try_get("available")?,
+        reserved: row.try_get("reserved")?,
+        sold: row.try_get("sold")?,
+        delivered: row.try_get("delivered")?,
+    })
 }
 
 async fn levels_of(
@@ -90,12 +91,11 @@ async fn levels_of(
     lines: &[(String, u32)],
 ) -> Result<Vec<Level>, sqlx::Error> {
     let ids: Vec<&str> = lines.iter().map(|(id, _)| id.as_str()).collect();
-    let rows =
-        sqlx::query("SELECT * FROM levels WHERE product_id IN (SELECT value FROM json_each(?))")
-            .bind(serde_json::json!(ids).to_string())
-            .fetch_all(connection)
-            .await?;
-    Ok(rows.iter().map(level).collect())
+    sqlx::query("SELECT * FROM levels WHERE product_id IN (SELECT value FROM json_each(?))")
+        .bind(serde_json::json!(ids).to_string())
+        .try_map(|row| level(&row))
+        .fetch_all(connection)
+        .await
 }
 
 async fn reservation(

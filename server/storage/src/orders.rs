@@ -172,14 +172,12 @@ async fn used(
     .bind(&key.key)
     .fetch_optional(c)
     .await?;
-    Ok(found.map(|row| {
-        if row.get::<String, _>("fingerprint") == key.fingerprint {
-            let (order_id, correlation_id) = (row.get("order_id"), row.get("correlation_id"));
-            Placed::Before { order_id, correlation_id }
-        } else {
-            Placed::KeyReused
-        }
-    }))
+    let Some(row) = found else { return Ok(None) };
+    if row.try_get::<String, _>("fingerprint")? != key.fingerprint {
+        return Ok(Some(Placed::KeyReused));
+    }
+    let (order_id, correlation_id) = (row.try_get("order_id")?, row.try_get("correlation_id")?);
+    Ok(Some(Placed::Before { order_id, correlation_id }))
 }
 
 async fn use_key(
