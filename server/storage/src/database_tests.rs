@@ -139,14 +139,14 @@ async fn the_death_of_a_writer_is_told() {
 async fn what_one_read_sees_is_of_one_moment() {
     let folder = tempfile::tempdir().unwrap();
     let (db, _writers) = database(folder.path()).await;
-    let (looked, between) = (Notify::new(), Notify::new());
+    let (looked, between) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let query = "SELECT count(*) FROM t";
+    let (tell, wait) = (looked.clone(), between.clone());
     let reading = db.read("twice", |c| {
-        let (looked, between) = (&looked, &between);
         Box::pin(async move {
             let before: i64 = sqlx::query_scalar(query).fetch_one(&mut *c).await?;
-            looked.notify_one();
-            between.notified().await;
+            tell.notify_one();
+            wait.notified().await;
             let after: i64 = sqlx::query_scalar(query).fetch_one(c).await?;
             Ok((before, after))
         })
