@@ -5,7 +5,7 @@ use axum::extract::FromRequestParts;
 use http::{StatusCode, request::Parts};
 
 /// Longest key, bytes.
-const KEY_MAX: usize = 255;
+const KEY_MAX: usize = 128;
 /// The header.
 pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
