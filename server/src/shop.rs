@@ -61,11 +61,12 @@ impl Shop {
         register(&mesh, &stores, &orders, &payments, &ids);
         let load = LoadGenerator::new(mesh.caller(service::LOAD), ids.clone());
         let shop = Self { mesh, orders, load, stores, relays: Default::default(), clock, ids };
-        shop.spawn_tasks(supervisor);
+        // Before the relays: a message that comes again finds what it began under way.
         let recovered = payments.recover().await?;
         if recovered > 0 {
             tracing::info!("{recovered} transactions that a stop left unfinished go on");
         }
+        shop.spawn_tasks(supervisor);
         Ok(shop)
     }
 
@@ -82,6 +83,13 @@ impl Shop {
             let relay = Relay { outbox, bus: bus.clone(), status: status.clone() };
             supervisor.spawn(name, relay.run(stop()));
         }
+        let (stores, stopping) = (self.stores.clone(), stop());
+        supervisor.spawn("databases", async move {
+            tokio::select! {
+                () = stopping.cancelled() => {}
+                () = stores.lost() => {}
+            }
+        });
         supervisor.spawn("orders-projection", self.orders.clone().keep_projection(stop()));
         let banks = [
             ("bank-customer-doubts", service::BANK_CUSTOMER, &self.stores.bank_customer),

@@ -2,7 +2,11 @@
 
 use crate::Message;
 use async_trait::async_trait;
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 /// The message was not acknowledged by everybody; it will be published again.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -42,6 +46,13 @@ pub trait Deliver: Send + Sync {
 pub trait Bus: Send + Sync {
     /// Publishes a message.
     async fn publish(&self, message: &Message) -> Result<(), BusError>;
+
+    /// Groups of topics that wait for the same subscribers. Who carries messages keeps a lane for
+    /// each, so that a subscriber that does not answer holds up nobody else's messages; topics in
+    /// no group share one lane. A bus that stores messages itself needs none.
+    fn lanes(&self) -> Vec<Vec<&'static str>> {
+        Vec::new()
+    }
 }
 
 /// A subscription.
@@ -81,5 +92,16 @@ impl Bus for EmbeddedBus {
             })?;
         }
         Ok(())
+    }
+
+    fn lanes(&self) -> Vec<Vec<&'static str>> {
+        let mut lanes: BTreeMap<Vec<&'static str>, Vec<&'static str>> = BTreeMap::new();
+        let topics: BTreeSet<_> = self.bindings.iter().map(|binding| binding.topic).collect();
+        for topic in topics {
+            let bound = self.bindings.iter().filter(|binding| binding.topic == topic);
+            let subscribers = bound.map(|binding| binding.subscriber).collect();
+            lanes.entry(subscribers).or_default().push(topic);
+        }
+        lanes.into_values().collect()
     }
 }

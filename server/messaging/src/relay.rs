@@ -1,5 +1,5 @@
 //! The relay: takes messages from one outbox to the bus, again and again until each is
-//! acknowledged.
+//! acknowledged. Each subscriber has its own lane: one that is away holds up nobody else.
 
 use crate::{Bus, OutboxRow};
 use async_trait::async_trait;
@@ -15,8 +15,11 @@ use std::{
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-/// Messages one relay has under way: enough to fill a group commit, few enough to hold in memory.
+/// Messages one lane of a relay has under way: enough to fill a group commit, few enough to hold
+/// in memory.
 const IN_FLIGHT_MAX: usize = 256;
+/// Messages read from the outbox at once.
+const READ_MAX: usize = 256;
 /// First pause after a message was not acknowledged.
 const RETRY_FIRST: Duration = Duration::from_millis(20);
 /// Longest pause.
@@ -32,8 +35,14 @@ pub struct OutboxError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
 /// Where recorded messages wait.
 #[async_trait]
 pub trait Outbox: Send + Sync {
-    /// Messages after `sequence`, oldest first, at most `limit`.
-    async fn after(&self, sequence: i64, limit: usize) -> Result<Vec<OutboxRow>, OutboxError>;
+    /// Messages after `sequence` but those of some topics, oldest first, at most `limit`. A
+    /// message is never seen later than one of a higher sequence.
+    async fn after(
+        &self,
+        sequence: i64,
+        except: &[&'static str],
+        limit: usize,
+    ) -> Result<Vec<OutboxRow>, OutboxError>;
     /// Forgets a message that everybody acknowledged.
     async fn forget(&self, sequence: i64) -> Result<(), OutboxError>;
     /// Wakes the relay after messages were recorded.
@@ -81,38 +90,96 @@ pub struct Relay {
     pub status: RelayStatus,
 }
 
+/// Messages that wait for the same subscribers.
+struct Lane {
+    /// Its topics; none for the lane of all others.
+    topics: Vec<&'static str>,
+    /// Everything of it up to here was taken under way.
+    last: i64,
+    under_way: usize,
+    /// There may be more of it after `last`.
+    behind: bool,
+}
+
+impl Lane {
+    const fn new(topics: Vec<&'static str>) -> Self {
+        Self { topics, last: 0, under_way: 0, behind: true }
+    }
+
+    const fn has_room(&self) -> bool {
+        self.under_way < IN_FLIGHT_MAX
+    }
+
+    const fn wants(&self) -> bool {
+        self.behind && self.has_room()
+    }
+}
+
 impl Relay {
     /// Runs until `stop` fires. What is under way then is delivered again after the next start.
     pub async fn run(self, stop: CancellationToken) {
         let recorded = self.outbox.recorded();
+        let mut lanes: Vec<Lane> = self.bus.lanes().into_iter().map(Lane::new).collect();
+        lanes.push(Lane::new(Vec::new()));
         let mut under_way = FuturesUnordered::new();
-        let mut last = 0;
-        let mut look = true;
         loop {
-            if look && under_way.len() < IN_FLIGHT_MAX {
-                let room = IN_FLIGHT_MAX - under_way.len();
-                let rows = self.fetch(last, room).await;
-                // A full answer may not be all of it.
-                look = rows.len() == room;
-                for row in rows {
-                    last = row.sequence;
-                    under_way.push(self.carry(row));
+            while lanes.iter().any(Lane::wants) {
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    rows = self.fill(&mut lanes) => {
+                        under_way.extend(rows.into_iter().map(|(lane, row)| self.carry(lane, row)));
+                    }
                 }
-                self.status.0.in_flight.store(under_way.len() as u64, Ordering::Relaxed);
             }
+            self.status.0.in_flight.store(under_way.len() as u64, Ordering::Relaxed);
             tokio::select! {
                 () = stop.cancelled() => return,
-                Some(()) = under_way.next(), if !under_way.is_empty() => {
-                    self.status.0.in_flight.store(under_way.len() as u64, Ordering::Relaxed);
-                }
-                () = recorded.notified() => look = true,
+                Some(lane) = under_way.next() => lanes[lane].under_way -= 1,
+                () = recorded.notified() => lanes.iter_mut().for_each(|lane| lane.behind = true),
             }
         }
     }
 
-    async fn fetch(&self, last: i64, limit: usize) -> Vec<OutboxRow> {
+    /// The next messages of the lanes that are furthest behind, as far as they have room; mostly
+    /// all lanes are at one place, and one look serves them all.
+    async fn fill(&self, lanes: &mut [Lane]) -> Vec<(usize, OutboxRow)> {
+        let wanting = lanes.iter().filter(|lane| lane.wants()).map(|lane| lane.last);
+        let from = wanting.min().unwrap_or(0);
+        let asked: Vec<bool> = lanes.iter().map(|l| l.wants() && l.last == from).collect();
+        let others = lanes.iter().zip(&asked).filter(|(_, asked)| !**asked);
+        let except: Vec<_> = others.flat_map(|(lane, _)| lane.topics.iter().copied()).collect();
+        let rows = self.fetch(from, &except).await;
+        // A full answer may not be all of it. After one that is not full nothing is left of these
+        // lanes up to the furthest place that was seen before the question.
+        let more = rows.len() == READ_MAX;
+        let end = rows.last().map_or(from, |row| row.sequence);
+        let seen = lanes.iter().map(|lane| lane.last).max().map_or(end, |seen| seen.max(end));
+        let mut taken = Vec::with_capacity(rows.len());
+        let mut cut = vec![false; lanes.len()];
+        for row in rows {
+            let of_topic = |lane: &Lane| lane.topics.contains(&row.message.topic.as_str());
+            let index = lanes.iter().position(of_topic).unwrap_or(lanes.len() - 1);
+            if !asked[index] || cut[index] {
+                continue;
+            }
+            if lanes[index].has_room() {
+                lanes[index].last = row.sequence;
+                lanes[index].under_way += 1;
+                taken.push((index, row));
+            } else {
+                cut[index] = true;
+            }
+        }
+        for (_, lane) in lanes.iter_mut().enumerate().filter(|(i, _)| asked[*i] && !cut[*i]) {
+            lane.last = if more { end } else { seen };
+            lane.behind = more;
+        }
+        taken
+    }
+
+    async fn fetch(&self, last: i64, except: &[&'static str]) -> Vec<OutboxRow> {
         loop {
-            match self.outbox.after(last, limit).await {
+            match self.outbox.after(last, except, READ_MAX).await {
                 Ok(rows) => return rows,
                 Err(error) => {
                     tracing::error!(cause = ?error.0, "{error}; trying again");
@@ -122,8 +189,8 @@ impl Relay {
         }
     }
 
-    /// Publishes until acknowledged, then forgets.
-    async fn carry(&self, row: OutboxRow) {
+    /// Publishes until acknowledged, then forgets; gives the lane back.
+    async fn carry(&self, lane: usize, row: OutboxRow) -> usize {
         let pauses = backon::ExponentialBuilder::default()
             .with_min_delay(RETRY_FIRST)
             .with_max_delay(RETRY_LONGEST)
@@ -145,6 +212,7 @@ impl Relay {
             // It is delivered once more after the next start, and dropped by the inbox then.
             tracing::error!(cause = ?error.0, "{error}; an acknowledged message stays recorded");
         }
+        lane
     }
 }
 
@@ -157,14 +225,16 @@ mod tests {
     #[derive(Default)]
     struct MemoryOutbox {
         rows: Mutex<Vec<OutboxRow>>,
+        sequence: AtomicU64,
         recorded: Arc<Notify>,
     }
 
     impl MemoryOutbox {
-        fn record(&self, sequence: i64) {
+        fn record(&self, topic: &str) {
+            let sequence = self.sequence.fetch_add(1, Ordering::Relaxed) as i64 + 1;
             let message = Message {
                 id: sequence.to_string(),
-                topic: "stock.moved".into(),
+                topic: topic.into(),
                 source: "inventory".into(),
                 key: "ord-1".into(),
                 correlation_id: None,
@@ -179,9 +249,16 @@ mod tests {
 
     #[async_trait]
     impl Outbox for MemoryOutbox {
-        async fn after(&self, sequence: i64, limit: usize) -> Result<Vec<OutboxRow>, OutboxError> {
+        async fn after(
+            &self,
+            sequence: i64,
+            except: &[&'static str],
+            limit: usize,
+        ) -> Result<Vec<OutboxRow>, OutboxError> {
             let rows = self.rows.lock();
-            Ok(rows.iter().filter(|r| r.sequence > sequence).take(limit).cloned().collect())
+            let wanted = rows.iter().filter(|r| r.sequence > sequence);
+            let wanted = wanted.filter(|r| !except.contains(&r.message.topic.as_str()));
+            Ok(wanted.take(limit).cloned().collect())
         }
         async fn forget(&self, sequence: i64) -> Result<(), OutboxError> {
             self.rows.lock().retain(|r| r.sequence != sequence);
@@ -192,49 +269,112 @@ mod tests {
         }
     }
 
-    /// Refuses the first `refusals` attempts of each message.
-    struct Subscriber {
+    /// Everybody refuses the first `refusals` attempts of each message; one is away for good.
+    struct Subscribers {
         refusals: usize,
-        seen: Mutex<Vec<String>>,
+        away: &'static str,
+        seen: Mutex<Vec<(&'static str, String)>>,
     }
 
     #[async_trait]
-    impl Deliver for Subscriber {
-        async fn deliver(&self, _: &'static str, message: &Message) -> Result<(), DeliveryError> {
+    impl Deliver for Subscribers {
+        async fn deliver(
+            &self,
+            subscriber: &'static str,
+            message: &Message,
+        ) -> Result<(), DeliveryError> {
             let mut seen = self.seen.lock();
-            seen.push(message.id.clone());
-            if seen.iter().filter(|id| **id == message.id).count() <= self.refusals {
+            seen.push((subscriber, message.id.clone()));
+            let tries = seen.iter().filter(|(_, id)| *id == message.id).count();
+            if tries <= self.refusals || subscriber == self.away {
                 return Err(DeliveryError { reason: "busy".into(), retry_after: None });
             }
             Ok(())
         }
     }
 
-    const BINDINGS: &[Binding] = &[Binding { topic: "stock.moved", subscriber: "orders" }];
+    const BINDINGS: &[Binding] = &[
+        Binding { topic: "stock.moved", subscriber: "orders" },
+        Binding { topic: "order.confirmed", subscriber: "recommendations" },
+        Binding { topic: "stock.counted", subscriber: "orders" },
+    ];
 
-    async fn delivered(messages: i64, refusals: usize) -> (usize, usize, RelayStatus) {
+    struct World {
+        outbox: Arc<MemoryOutbox>,
+        subscribers: Arc<Subscribers>,
+        status: RelayStatus,
+        relay: Relay,
+    }
+
+    fn world(refusals: usize, away: &'static str) -> World {
         let outbox = Arc::new(MemoryOutbox::default());
-        (1..=messages).for_each(|sequence| outbox.record(sequence));
-        let subscriber = Arc::new(Subscriber { refusals, seen: Mutex::default() });
-        let bus = Arc::new(EmbeddedBus::new(BINDINGS, subscriber.clone()));
+        let subscribers = Arc::new(Subscribers { refusals, away, seen: Mutex::default() });
+        let bus = Arc::new(EmbeddedBus::new(BINDINGS, subscribers.clone()));
         let status = RelayStatus::default();
         let relay = Relay { outbox: outbox.clone(), bus, status: status.clone() };
-        // Paused time: a minute passes as soon as nothing is left to do.
-        let run = relay.run(CancellationToken::new());
-        let _ = tokio::time::timeout(Duration::from_secs(60), run).await;
-        (subscriber.seen.lock().len(), outbox.rows.lock().len(), status)
+        World { outbox, subscribers, status, relay }
+    }
+
+    impl World {
+        /// Runs for a minute, which passes as soon as nothing is left to do; gives the topics left.
+        async fn minute(self) -> (Vec<String>, Arc<Subscribers>, RelayStatus) {
+            let run = self.relay.run(CancellationToken::new());
+            let _ = tokio::time::timeout(Duration::from_secs(60), run).await;
+            let rows = std::mem::take(&mut *self.outbox.rows.lock());
+            let left = rows.into_iter().map(|row| row.message.topic).collect();
+            (left, self.subscribers, self.status)
+        }
+    }
+
+    #[test]
+    fn topics_of_the_same_subscribers_share_a_lane() {
+        let deliver = world(0, "").subscribers;
+        let lanes = EmbeddedBus::new(BINDINGS, deliver).lanes();
+        assert_eq!(lanes, [vec!["stock.counted", "stock.moved"], vec!["order.confirmed"]]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_message_is_delivered_again_until_it_is_acknowledged() {
-        let (attempts, left, status) = delivered(1, 3).await;
-        assert_eq!((attempts, left), (4, 0));
+        let world = world(3, "");
+        world.outbox.record("stock.moved");
+        let (left, subscribers, status) = world.minute().await;
+        assert_eq!((subscribers.seen.lock().len(), left.len()), (4, 0));
         assert_eq!((status.delivered(), status.redelivered()), (1, 3));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn more_messages_than_may_be_under_way_are_all_delivered() {
-        let (attempts, left, _) = delivered(3 * IN_FLIGHT_MAX as i64, 0).await;
-        assert_eq!((attempts, left), (3 * IN_FLIGHT_MAX, 0));
+    async fn more_messages_than_may_be_under_way_are_each_delivered_once() {
+        let world = world(0, "");
+        for n in 0..3 * IN_FLIGHT_MAX {
+            world.outbox.record(["stock.moved", "order.confirmed", "nobody.cares"][n % 3]);
+        }
+        let (left, subscribers, status) = world.minute().await;
+        let seen = subscribers.seen.lock().len();
+        assert_eq!((left.len(), seen, status.delivered()), (0, 2 * IN_FLIGHT_MAX, 768));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_subscriber_that_is_away_holds_up_nobody_else() {
+        let world = world(0, "recommendations");
+        // Before, among and after more than the lane of the one that is away can hold.
+        for n in 0..2 * IN_FLIGHT_MAX {
+            if n % 16 == 0 {
+                world.outbox.record("stock.moved");
+            }
+            world.outbox.record("order.confirmed");
+        }
+        world.outbox.record("stock.moved");
+        let outbox = world.outbox.clone();
+        let late = async move {
+            tokio::time::sleep(Duration::from_secs(30)).await;
+            outbox.record("stock.counted");
+        };
+        let ((left, subscribers, _), ()) = tokio::join!(world.minute(), late);
+        assert_eq!(left.len(), 2 * IN_FLIGHT_MAX, "what nobody acknowledged stays");
+        assert!(left.iter().all(|topic| topic == "order.confirmed"), "something else was held up");
+        let seen = subscribers.seen.lock();
+        let asked: std::collections::BTreeSet<_> =
+            seen.iter().filter(|(who, _)| *who == "recommendations").map(|(_, id)| id).collect();
+        assert_eq!(asked.len(), IN_FLIGHT_MAX, "no more than the lane holds is under way");
     }
 }

@@ -1,11 +1,16 @@
 //! A bank's tables.
 
-use crate::database::Database;
+use crate::{
+    database::Database,
+    keys::{self, Used},
+    outbox::Cause,
+};
 use async_trait::async_trait;
 use base::{Clock, TraceContext};
 use shop::{
     StoreError,
     bank::{self, Account, BankStore, BankTx, BankWork, CLEARING, EXTERNAL, InDoubt, Posting},
+    key::Commanded,
 };
 use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 use two_phase_commit::{IllegalStep, ParticipantState, Vote};
@@ -19,9 +24,10 @@ pub(crate) struct Bank(pub(crate) Database, pub(crate) Clock);
 impl BankStore for Bank {
     async fn accounts(&self) -> Result<Vec<Account>, StoreError> {
         let rows = self.0.read("bank.accounts", |c| {
-            Box::pin(sqlx::query("SELECT * FROM accounts ORDER BY account_id").fetch_all(c))
+            let all = sqlx::query("SELECT * FROM accounts ORDER BY account_id");
+            Box::pin(all.try_map(|row| account(&row)).fetch_all(c))
         });
-        Ok(rows.await?.iter().map(account).collect())
+        rows.await
     }
 
     async fn held(&self) -> Result<u64, StoreError> {
@@ -39,9 +45,15 @@ impl BankStore for Bank {
         Ok(u64::try_from(held).unwrap_or(0))
     }
 
-    async fn prepare(&self, transaction_id: &str, work: &BankWork) -> Result<Vote, StoreError> {
+    async fn prepare(
+        &self,
+        transaction_id: &str,
+        work: &BankWork,
+        correlation_id: Option<String>,
+    ) -> Result<Vote, StoreError> {
         let (id, work) = (transaction_id.to_owned(), work.clone());
-        let (trace, now_us) = (TraceContext::current(), self.1.now_us());
+        let cause =
+            Cause { correlation_id, trace: TraceContext::current(), now_us: self.1.now_us() };
         let write = self.0.write("bank.prepare", move |c| {
             Box::pin(async move {
                 let known = transaction(c, &id).await?;
@@ -51,7 +63,7 @@ impl BankStore for Bank {
                     hold(c, &work.account_id, change.hold).await?;
                 }
                 if let Some(record) = change.record {
-                    begin(c, &id, &record, &trace, now_us).await?;
+                    begin(c, &id, &record, &cause).await?;
                 }
                 Ok(change.vote)
             })
@@ -91,42 +103,42 @@ impl BankStore for Bank {
     }
 
     async fn in_doubt(&self, before_us: i64) -> Result<Vec<InDoubt>, StoreError> {
-        let rows = self
-            .0
-            .read_quietly(move |c| {
-                Box::pin(async move {
-                    sqlx::query(
-                        "SELECT * FROM transactions
-                         WHERE state = 'prepared' AND prepared_us < ? ORDER BY prepared_us LIMIT ?",
-                    )
-                    .bind(before_us)
-                    .bind(DOUBTS_MAX)
-                    .fetch_all(c)
-                    .await
-                })
+        let rows = self.0.read_quietly(move |c| {
+            Box::pin(async move {
+                sqlx::query(
+                    "SELECT * FROM transactions
+                     WHERE state = 'prepared' AND prepared_us < ? ORDER BY prepared_us LIMIT ?",
+                )
+                .bind(before_us)
+                .bind(DOUBTS_MAX)
+                .try_map(|row| doubt(&row))
+                .fetch_all(c)
+                .await
             })
-            .await?;
-        let doubt = |row: &SqliteRow| InDoubt {
-            transaction_id: row.get("transaction_id"),
-            order_id: row.get("order_id"),
-            trace: TraceContext {
-                traceparent: row.get("traceparent"),
-                tracestate: row.get("tracestate"),
-            },
-        };
-        Ok(rows.iter().map(doubt).collect())
+        });
+        rows.await
     }
 
-    async fn deposit(&self, account_id: &str, minor: i64) -> Result<bool, StoreError> {
+    async fn deposit(
+        &self,
+        account_id: &str,
+        minor: i64,
+        key: Option<String>,
+    ) -> Result<Commanded, StoreError> {
         let (id, now_us) = (account_id.to_owned(), self.1.now_us());
         let write = self.0.write("bank.deposit", move |c| {
             Box::pin(async move {
                 if account_of(c, &id).await?.is_none() {
-                    return Ok(false);
+                    return Ok(Commanded::Unknown);
+                }
+                match keys::take(c, key.as_deref(), &format!("{id} {minor}"), now_us).await? {
+                    Used::Now => {}
+                    Used::Before => return Ok(Commanded::Done),
+                    Used::Otherwise => return Ok(Commanded::KeyReused),
                 }
                 let movement = format!("deposit-{id}-{now_us}");
                 post(c, &movement, &bank::transfer(EXTERNAL, &id, minor), now_us).await?;
-                Ok(true)
+                Ok(Commanded::Done)
             })
         });
         write.await
@@ -141,17 +153,31 @@ impl BankStore for Bank {
     }
 }
 
-fn account(row: &SqliteRow) -> Account {
-    Account {
-        account_id: row.get("account_id"),
-        balance: row.get("balance"),
-        held: row.get("held"),
-    }
+fn account(row: &SqliteRow) -> Result<Account, sqlx::Error> {
+    Ok(Account {
+        account_id: row.try_get("account_id")?,
+        balance: row.try_get("balance")?,
+        held: row.try_get("held")?,
+    })
+}
+
+fn doubt(row: &SqliteRow) -> Result<InDoubt, sqlx::Error> {
+    let trace = TraceContext {
+        traceparent: row.try_get("traceparent")?,
+        tracestate: row.try_get("tracestate")?,
+    };
+    let correlation_id = row.try_get("correlation_id")?;
+    Ok(InDoubt {
+        correlation_id,
+        transaction_id: row.try_get("transaction_id")?,
+        order_id: row.try_get("order_id")?,
+        trace,
+    })
 }
 
 async fn account_of(c: &mut SqliteConnection, id: &str) -> Result<Option<Account>, sqlx::Error> {
     let row = sqlx::query("SELECT * FROM accounts WHERE account_id = ?").bind(id);
-    Ok(row.fetch_optional(c).await?.as_ref().map(account))
+    row.try_map(|row| account(&row)).fetch_optional(c).await
 }
 
 async fn hold(c: &mut SqliteConnection, id: &str, minor: i64) -> Result<(), sqlx::Error> {
@@ -162,23 +188,24 @@ async fn hold(c: &mut SqliteConnection, id: &str, minor: i64) -> Result<(), sqlx
 
 async fn transaction(c: &mut SqliteConnection, id: &str) -> Result<Option<BankTx>, sqlx::Error> {
     let row = sqlx::query("SELECT * FROM transactions WHERE transaction_id = ?").bind(id);
-    let row = row.fetch_optional(c).await?;
-    Ok(row.map(|row| {
-        let state: String = row.get("state");
-        BankTx {
-            state: match state.as_str() {
-                "prepared" => ParticipantState::Prepared,
-                "committed" => ParticipantState::Committed,
-                _ => ParticipantState::Aborted,
-            },
-            work: BankWork {
-                account_id: row.get("account_id"),
-                takes: row.get("takes"),
-                order_id: row.get("order_id"),
-            },
-            reason: row.get("reason"),
-        }
-    }))
+    row.try_map(|row| bank_tx(&row)).fetch_optional(c).await
+}
+
+fn bank_tx(row: &SqliteRow) -> Result<BankTx, sqlx::Error> {
+    let state: String = row.try_get("state")?;
+    Ok(BankTx {
+        state: match state.as_str() {
+            "prepared" => ParticipantState::Prepared,
+            "committed" => ParticipantState::Committed,
+            _ => ParticipantState::Aborted,
+        },
+        work: BankWork {
+            account_id: row.try_get("account_id")?,
+            takes: row.try_get("takes")?,
+            order_id: row.try_get("order_id")?,
+        },
+        reason: row.try_get("reason")?,
+    })
 }
 
 const fn word(state: ParticipantState) -> &'static str {
@@ -193,19 +220,19 @@ async fn begin(
     c: &mut SqliteConnection,
     id: &str,
     tx: &BankTx,
-    trace: &TraceContext,
-    now_us: i64,
+    cause: &Cause,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query("INSERT INTO transactions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")
+    sqlx::query("INSERT INTO transactions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
         .bind(id)
         .bind(&tx.work.order_id)
         .bind(word(tx.state))
         .bind(&tx.work.account_id)
         .bind(tx.work.takes)
         .bind(&tx.reason)
-        .bind(&trace.traceparent)
-        .bind(&trace.tracestate)
-        .bind(now_us)
+        .bind(&cause.trace.traceparent)
+        .bind(&cause.trace.tracestate)
+        .bind(cause.now_us)
+        .bind(&cause.correlation_id)
         .execute(c)
         .await?;
     Ok(())
@@ -219,7 +246,8 @@ async fn presume_aborted(
 ) -> Result<(), sqlx::Error> {
     let work = BankWork { account_id: String::new(), takes: 0, order_id: String::new() };
     let tx = BankTx { state: ParticipantState::Aborted, work, reason: Some("aborted".into()) };
-    begin(c, id, &tx, &TraceContext::default(), now_us).await
+    let cause = Cause { correlation_id: None, trace: TraceContext::default(), now_us };
+    begin(c, id, &tx, &cause).await
 }
 
 async fn set_state(

@@ -15,9 +15,10 @@ pub(crate) struct Catalog(pub(crate) Database);
 impl CatalogStore for Catalog {
     async fn products(&self) -> Result<Vec<Product>, StoreError> {
         let rows = self.0.read("catalog.products", |c| {
-            Box::pin(sqlx::query("SELECT * FROM products ORDER BY name").fetch_all(c))
+            let all = sqlx::query("SELECT * FROM products ORDER BY name");
+            Box::pin(all.try_map(|row| product(&row)).fetch_all(c))
         });
-        Ok(rows.await?.iter().map(product).collect())
+        rows.await
     }
 
     async fn named(&self, ids: &[String]) -> Result<Vec<Product>, StoreError> {
@@ -29,23 +30,23 @@ impl CatalogStore for Catalog {
                      WHERE product_id IN (SELECT value FROM json_each(?)) ORDER BY name",
                 )
                 .bind(ids)
+                .try_map(|row| product(&row))
                 .fetch_all(c)
                 .await
             })
         });
-        Ok(rows.await?.iter().map(product).collect())
+        rows.await
     }
 }
 
-/// The columns are as the migration declares them; reading them cannot fail.
-fn product(row: &SqliteRow) -> Product {
-    Product {
-        product_id: row.get("product_id"),
-        name: row.get("name"),
-        description: row.get("description"),
-        category: row.get("category"),
-        price: Money::eur(row.get("price_minor")),
-    }
+fn product(row: &SqliteRow) -> Result<Product, sqlx::Error> {
+    Ok(Product {
+        product_id: row.try_get("product_id")?,
+        name: row.try_get("name")?,
+        description: row.try_get("description")?,
+        category: row.try_get("category")?,
+        price: Money::eur(row.try_get("price_minor")?),
+    })
 }
 
 /// Puts the first products on an empty table.

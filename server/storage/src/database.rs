@@ -2,17 +2,17 @@
 //!
 //! SQLite has one writer. Concurrent writes queue here and share one transaction, so one sync to
 //! disk makes many of them durable (group commit). Each runs under its own savepoint: one that
-//! fails takes nothing of its neighbours with it. A write is answered after the commit, never
-//! before.
+//! fails takes nothing of its neighbours with it, and one that panics fails. A write is answered
+//! after the commit, never before.
 
-use futures::future::BoxFuture;
+use futures::{FutureExt, future::BoxFuture};
 use shop::StoreError;
 use sqlx::{
     Connection, Executor, SqliteConnection, SqlitePool,
     migrate::Migrator,
     sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous},
 };
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, path::Path, sync::Arc, time::Duration};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument, Span, field::Empty};
@@ -30,17 +30,69 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What the commit came to; the error is shared by all writes of the group.
 type Committed = Result<(), Arc<sqlx::Error>>;
-/// Tells the asker of one write.
-type Reply = Box<dyn FnOnce(Committed) + Send>;
-/// One write: runs on the writer's connection, says whether to keep what it did, and to whom to
-/// tell what became of it.
-type Job = Box<dyn for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, (bool, Reply)> + Send>;
+/// What became of one write.
+type Told<T> = Result<T, Arc<sqlx::Error>>;
+
+/// One write of a group.
+trait Write: Send {
+    /// Runs on the writer's connection; says whether to keep what it did.
+    fn run<'c>(&'c mut self, connection: &'c mut SqliteConnection) -> BoxFuture<'c, bool>;
+    /// Tells the asker what became of it, whether it ran or not.
+    fn answer(self: Box<Self>, committed: Committed);
+}
+
+/// A write with its asker.
+struct Job<T, F> {
+    /// Until it runs.
+    work: Option<F>,
+    /// After it ran.
+    outcome: Option<Result<T, sqlx::Error>>,
+    tell: oneshot::Sender<Told<T>>,
+}
+
+impl<T, F> Write for Job<T, F>
+where
+    T: Send,
+    F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, sqlx::Error>> + Send,
+{
+    fn run<'c>(&'c mut self, connection: &'c mut SqliteConnection) -> BoxFuture<'c, bool> {
+        Box::pin(async move {
+            let Some(work) = self.work.take() else { return false };
+            // The writer is everybody's: it outlives what panics in one write.
+            let done = AssertUnwindSafe(async { work(connection).await }).catch_unwind().await;
+            let outcome = done.unwrap_or_else(|_| Err(sqlx::Error::Decode(Box::new(Panicked))));
+            self.outcome.insert(outcome).is_ok()
+        })
+    }
+
+    fn answer(self: Box<Self>, committed: Committed) {
+        let told = match (self.outcome, committed) {
+            (Some(Err(error)), _) => Err(Arc::new(error)),
+            (_, Err(error)) => Err(error),
+            (Some(Ok(value)), Ok(())) => Ok(value),
+            // A group is committed when all of it ran.
+            (None, Ok(())) => Err(Arc::new(sqlx::Error::WorkerCrashed)),
+        };
+        // A receiver that is gone asked for nothing more; the write stands all the same.
+        let _ = self.tell.send(told);
+    }
+}
+
+/// The writers of some databases.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Writers {
+    pub(crate) tasks: TaskTracker,
+    /// Asks them to end.
+    pub(crate) closing: CancellationToken,
+    /// Fires when one died: its database can be written no more.
+    pub(crate) lost: CancellationToken,
+}
 
 /// A database. Clones are the same database.
 #[derive(Clone)]
 pub(crate) struct Database {
     service: &'static str,
-    jobs: mpsc::Sender<(Job, Span)>,
+    jobs: mpsc::Sender<(Box<dyn Write>, Span)>,
     readers: SqlitePool,
     committed: Arc<[Arc<Notify>; 2]>,
 }
@@ -52,7 +104,7 @@ impl Database {
         file: &Path,
         synchronous: SqliteSynchronous,
         migrations: &Migrator,
-        (tasks, closing): (&TaskTracker, &CancellationToken),
+        writers: &Writers,
     ) -> Result<Self, StoreError> {
         let options = SqliteConnectOptions::new()
             .filename(file)
@@ -71,10 +123,13 @@ impl Database {
             .connect_lazy_with(options.read_only(true));
         let (jobs, queue) = mpsc::channel(QUEUE_MAX);
         let committed = Arc::new([Arc::new(Notify::new()), Arc::new(Notify::new())]);
-        let writing = write_groups(service, writer, queue, committed.clone(), closing.clone());
+        let closing = writers.closing.clone();
+        let writing = write_groups(service, writer, queue, committed.clone(), closing);
         let pool = readers.clone();
-        tasks.spawn(async move {
+        let loss = writers.lost.clone().drop_guard();
+        writers.tasks.spawn(async move {
             let writer = writing.await;
+            loss.disarm();
             // The last connection to close moves the log into the database file.
             pool.close().await;
             if let Err(error) = writer.close().await {
@@ -132,33 +187,15 @@ impl Database {
             + Send
             + 'static,
     {
-        let (tell, told) = oneshot::channel::<Result<T, Arc<sqlx::Error>>>();
-        let job: Job = Box::new(move |connection| {
-            Box::pin(async move {
-                // A receiver that is gone asked for nothing more; the write stands all the same.
-                match work(connection).await {
-                    Ok(value) => (
-                        true,
-                        reply(move |committed| {
-                            let _ = tell.send(committed.map(|()| value));
-                        }),
-                    ),
-                    Err(error) => (
-                        false,
-                        reply(move |_| {
-                            let _ = tell.send(Err(Arc::new(error)));
-                        }),
-                    ),
-                }
-            })
-        });
+        let (tell, told) = oneshot::channel();
+        let job: Box<dyn Write> = Box::new(Job { work: Some(work), outcome: None, tell });
         let closed = || failed(self.service, sqlx::Error::PoolClosed);
         self.jobs.send((job, span.clone())).await.map_err(|_| closed())?;
         let told = told.instrument(span).await.map_err(|_| closed())?;
         told.map_err(|error| StoreError { service: self.service, cause: Box::new(Shared(error)) })
     }
 
-    /// Runs `work` on a reader.
+    /// Runs `work` on a reader. All it reads is of one moment, however many queries it makes.
     pub(crate) async fn read<T, F>(&self, operation: &'static str, work: F) -> Result<T, StoreError>
     where
         F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, sqlx::Error>> + Send,
@@ -179,8 +216,10 @@ impl Database {
         F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, sqlx::Error>> + Send,
     {
         async {
-            let mut reader = self.readers.acquire().await?;
-            work(&mut reader).await
+            let mut snapshot = self.readers.begin().await?;
+            let found = work(&mut snapshot).await?;
+            snapshot.rollback().await?;
+            Ok(found)
         }
         .instrument(span)
         .await
@@ -203,9 +242,10 @@ impl Database {
     }
 }
 
-fn reply(tell: impl FnOnce(Committed) + Send + 'static) -> Reply {
-    Box::new(tell)
-}
+/// A write panicked; nothing of it was kept.
+#[derive(Debug, thiserror::Error)]
+#[error("the write panicked")]
+struct Panicked;
 
 /// An error of sqlx that several askers share.
 #[derive(Debug, thiserror::Error)]
@@ -221,7 +261,7 @@ pub(crate) fn failed(service: &'static str, error: sqlx::Error) -> StoreError {
 async fn write_groups(
     service: &'static str,
     mut writer: SqliteConnection,
-    mut queue: mpsc::Receiver<(Job, Span)>,
+    mut queue: mpsc::Receiver<(Box<dyn Write>, Span)>,
     committed: Arc<[Arc<Notify>; 2]>,
     closing: CancellationToken,
 ) -> SqliteConnection {
@@ -242,56 +282,43 @@ async fn write_groups(
     }
 }
 
+/// Writes what is taken, all of which is answered and gone afterwards, whatever happens.
 async fn write_group(
     service: &'static str,
     writer: &mut SqliteConnection,
-    group: &mut Vec<(Job, Span)>,
+    group: &mut Vec<(Box<dyn Write>, Span)>,
     committed: &[Arc<Notify>; 2],
 ) {
     let size = group.len();
     for (_, span) in group.iter() {
         span.record("db.operation.batch.size", size);
     }
-    match run_group(writer, group).await {
-        Ok(replies) => {
-            for notify in committed {
-                notify.notify_one();
-            }
-            replies.into_iter().for_each(|tell| tell(Ok(())));
-        }
-        Err((error, replies)) => {
+    let outcome = run_group(writer, group).await.map_err(Arc::new);
+    match &outcome {
+        Ok(()) => committed.iter().for_each(|notify| notify.notify_one()),
+        Err(error) => {
             tracing::error!(service.name = service, %error, "a commit of {size} writes failed");
             // Whatever was begun is undone; when that fails too there was nothing to undo.
             let _ = writer.execute("ROLLBACK").await;
-            let error = Arc::new(error);
-            replies.into_iter().for_each(|tell| tell(Err(error.clone())));
         }
     }
+    group.drain(..).for_each(|(job, _)| job.answer(outcome.clone()));
 }
 
 async fn run_group(
     writer: &mut SqliteConnection,
-    group: &mut Vec<(Job, Span)>,
-) -> Result<Vec<Reply>, (sqlx::Error, Vec<Reply>)> {
-    let mut replies = Vec::with_capacity(group.len());
-    let mut run = async |writer: &mut SqliteConnection, replies: &mut Vec<Reply>| {
-        writer.execute("BEGIN IMMEDIATE").await?;
-        for (job, span) in group.drain(..) {
-            writer.execute("SAVEPOINT one").await?;
-            let (keep, reply) = job(writer).instrument(span).await;
-            replies.push(reply);
-            if !keep {
-                writer.execute("ROLLBACK TO one").await?;
-            }
-            writer.execute("RELEASE one").await?;
+    group: &mut [(Box<dyn Write>, Span)],
+) -> Result<(), sqlx::Error> {
+    writer.execute("BEGIN IMMEDIATE").await?;
+    for (job, span) in group {
+        writer.execute("SAVEPOINT one").await?;
+        if !job.run(writer).instrument(span.clone()).await {
+            writer.execute("ROLLBACK TO one").await?;
         }
-        writer.execute("COMMIT").await?;
-        Ok::<(), sqlx::Error>(())
-    };
-    match run(writer, &mut replies).await {
-        Ok(()) => Ok(replies),
-        Err(error) => Err((error, replies)),
+        writer.execute("RELEASE one").await?;
     }
+    writer.execute("COMMIT").await?;
+    Ok(())
 }
 
 #[cfg(test)]

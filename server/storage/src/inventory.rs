@@ -3,6 +3,7 @@
 use crate::{
     database::Database,
     inbox,
+    keys::{self, Used},
     outbox::{self, Cause, SqliteOutbox},
 };
 use async_trait::async_trait;
@@ -11,6 +12,7 @@ use messaging::{Message, Outbox};
 use shop::{
     StoreError,
     inventory::{Asked, Held, InventoryStore, Level, Reservation, ShelfChange, decide},
+    key::Commanded,
     store::{HasOutbox, Taken},
 };
 use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
@@ -28,9 +30,10 @@ impl HasOutbox for Inventory {
 impl InventoryStore for Inventory {
     async fn levels(&self) -> Result<Vec<Level>, StoreError> {
         let rows = self.0.read("inventory.levels", |c| {
-            Box::pin(sqlx::query("SELECT * FROM levels ORDER BY product_id").fetch_all(c))
+            let all = sqlx::query("SELECT * FROM levels ORDER BY product_id");
+            Box::pin(all.try_map(|row| level(&row)).fetch_all(c))
         });
-        Ok(rows.await?.iter().map(level).collect())
+        rows.await
     }
 
     async fn take(&self, message: &Message, asked: Asked) -> Result<Taken, StoreError> {
@@ -56,11 +59,25 @@ impl InventoryStore for Inventory {
         write.await
     }
 
-    async fn deliver(&self, product_id: &str, quantity: u32) -> Result<bool, StoreError> {
-        let id = product_id.to_owned();
+    async fn deliver(
+        &self,
+        product_id: &str,
+        quantity: u32,
+        key: Option<String>,
+    ) -> Result<Commanded, StoreError> {
+        let (id, now_us) = (product_id.to_owned(), self.1.now_us());
         let write = self.0.write("inventory.deliver", move |c| {
             Box::pin(async move {
-                let delivered = sqlx::query(
+                let known = sqlx::query("SELECT 1 FROM levels WHERE product_id = ?").bind(&id);
+                if known.fetch_optional(&mut *c).await?.is_none() {
+                    return Ok(Commanded::Unknown);
+                }
+                match keys::take(c, key.as_deref(), &format!("{id} {quantity}"), now_us).await? {
+                    Used::Now => {}
+                    Used::Before => return Ok(Commanded::Done),
+                    Used::Otherwise => return Ok(Commanded::KeyReused),
+                }
+                sqlx::query(
                     "UPDATE levels SET available = available + ?1, delivered = delivered + ?1
                      WHERE product_id = ?2",
                 )
@@ -68,21 +85,21 @@ impl InventoryStore for Inventory {
                 .bind(id)
                 .execute(c)
                 .await?;
-                Ok(delivered.rows_affected() == 1)
+                Ok(Commanded::Done)
             })
         });
         write.await
     }
 }
 
-fn level(row: &SqliteRow) -> Level {
-    Level {
-        product_id: row.get("product_id"),
-        available: row.get("available"),
-        reserved: row.get("reserved"),
-        sold: row.get("sold"),
-        delivered: row.get("delivered"),
-    }
+fn level(row: &SqliteRow) -> Result<Level, sqlx::Error> {
+    Ok(Level {
+        product_id: row.try_get("product_id")?,
+        available: row.try_get("available")?,
+        reserved: row.try_get("reserved")?,
+        sold: row.try_get("sold")?,
+        delivered: row.try_get("delivered")?,
+    })
 }
 
 async fn levels_of(
@@ -90,12 +107,11 @@ async fn levels_of(
     lines: &[(String, u32)],
 ) -> Result<Vec<Level>, sqlx::Error> {
     let ids: Vec<&str> = lines.iter().map(|(id, _)| id.as_str()).collect();
-    let rows =
-        sqlx::query("SELECT * FROM levels WHERE product_id IN (SELECT value FROM json_each(?))")
-            .bind(serde_json::json!(ids).to_string())
-            .fetch_all(connection)
-            .await?;
-    Ok(rows.iter().map(level).collect())
+    sqlx::query("SELECT * FROM levels WHERE product_id IN (SELECT value FROM json_each(?))")
+        .bind(serde_json::json!(ids).to_string())
+        .try_map(|row| level(&row))
+        .fetch_all(connection)
+        .await
 }
 
 async fn reservation(

@@ -3,7 +3,7 @@
 use crate::{
     bank::{self, Bank},
     catalog::{self, Catalog},
-    database::{Database, failed},
+    database::{Database, Writers, failed},
     inventory::{self, Inventory},
     orders::Orders,
     payments::Payments,
@@ -25,7 +25,6 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 static CATALOG: Migrator = sqlx::migrate!("../../migrations/catalog");
 static USERS: Migrator = sqlx::migrate!("../../migrations/users");
@@ -95,8 +94,7 @@ pub struct Stores {
     pub bank_merchant: Arc<dyn BankStore>,
     /// The control plane's.
     pub revisions: RevisionLog,
-    writers: TaskTracker,
-    closing: CancellationToken,
+    writers: Writers,
     /// Held as long as the process works in the folder.
     lock: File,
 }
@@ -117,8 +115,8 @@ pub async fn open(
     clock: &Clock,
 ) -> Result<Stores, OpenError> {
     let lock = lock(folder)?;
-    let (writers, closing) = (TaskTracker::new(), CancellationToken::new());
-    let at = Opening { folder, durability, writers: &writers, closing: &closing };
+    let writers = Writers::default();
+    let at = Opening { folder, durability, writers: &writers };
     let now_us = clock.now_us();
     let (catalog, users, recommendations, inventory) = tokio::try_join!(
         at.open(service::CATALOG, &CATALOG),
@@ -143,7 +141,7 @@ pub async fn open(
         customer.write_quietly(move |c| Box::pin(bank::seed(c, wallets, now_us))),
         merchant.write_quietly(move |c| Box::pin(bank::seed(c, income, now_us))),
     )?;
-    writers.close();
+    writers.tasks.close();
     Ok(Stores {
         catalog: Arc::new(Catalog(catalog)),
         users: Arc::new(Users(users)),
@@ -155,7 +153,6 @@ pub async fn open(
         bank_merchant: Arc::new(Bank(merchant, clock.clone())),
         revisions: RevisionLog(control),
         writers,
-        closing,
         lock,
     })
 }
@@ -163,8 +160,14 @@ pub async fn open(
 impl Stores {
     /// Writes what waits and closes every database; later writes and reads fail.
     pub async fn close(&self) {
-        self.closing.cancel();
-        self.writers.wait().await;
+        self.writers.closing.cancel();
+        self.writers.tasks.wait().await;
+    }
+
+    /// Returns when the writer of a database died, which no bug of one write can bring about:
+    /// that database takes no writes any more, so the process had better end.
+    pub async fn lost(&self) {
+        self.writers.lost.cancelled().await;
     }
 }
 
@@ -187,8 +190,7 @@ fn lock(folder: &Path) -> Result<File, OpenError> {
 struct Opening<'a> {
     folder: &'a Path,
     durability: Durability,
-    writers: &'a TaskTracker,
-    closing: &'a CancellationToken,
+    writers: &'a Writers,
 }
 
 impl Opening<'_> {
@@ -205,7 +207,6 @@ impl Opening<'_> {
         if file.is_dir() {
             return Err(failed(name, io::Error::other("its file is a folder").into()));
         }
-        let ways = (self.writers, self.closing);
-        Database::open(name, &file, synchronous, migrations, ways).await
+        Database::open(name, &file, synchronous, migrations, self.writers).await
     }
 }

@@ -53,16 +53,29 @@ pub(crate) struct SqliteOutbox(pub(crate) Database);
 
 #[async_trait]
 impl Outbox for SqliteOutbox {
-    async fn after(&self, sequence: i64, limit: usize) -> Result<Vec<OutboxRow>, OutboxError> {
+    /// Walks the rows in their order, those of the excepted topics too: each lane asks from where
+    /// it is, which is far back only for the lane that is held up itself.
+    async fn after(
+        &self,
+        sequence: i64,
+        except: &[&'static str],
+        limit: usize,
+    ) -> Result<Vec<OutboxRow>, OutboxError> {
         let source = self.0.service();
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let except = serde_json::json!(except).to_string();
         let rows = self.0.read_quietly(move |c| {
             Box::pin(async move {
-                sqlx::query("SELECT * FROM outbox WHERE sequence > ? ORDER BY sequence LIMIT ?")
-                    .bind(sequence)
-                    .bind(limit)
-                    .fetch_all(c)
-                    .await
+                sqlx::query(
+                    "SELECT * FROM outbox
+                     WHERE sequence > ? AND topic NOT IN (SELECT value FROM json_each(?))
+                     ORDER BY sequence LIMIT ?",
+                )
+                .bind(sequence)
+                .bind(except)
+                .bind(limit)
+                .fetch_all(c)
+                .await
             })
         });
         let rows = rows.await.map_err(|error| OutboxError(Box::new(error)))?;

@@ -14,9 +14,10 @@ pub(crate) struct Users(pub(crate) Database);
 impl UserStore for Users {
     async fn users(&self) -> Result<Vec<User>, StoreError> {
         let rows = self.0.read("users.users", |c| {
-            Box::pin(sqlx::query("SELECT * FROM users ORDER BY user_id").fetch_all(c))
+            let all = sqlx::query("SELECT * FROM users ORDER BY user_id");
+            Box::pin(all.try_map(|row| user(&row)).fetch_all(c))
         });
-        Ok(rows.await?.iter().map(user).collect())
+        rows.await
     }
 
     async fn user(&self, id: &str) -> Result<Option<User>, StoreError> {
@@ -25,22 +26,23 @@ impl UserStore for Users {
             Box::pin(async move {
                 sqlx::query("SELECT * FROM users WHERE user_id = ?")
                     .bind(id)
+                    .try_map(|row| user(&row))
                     .fetch_optional(c)
                     .await
             })
         });
-        Ok(row.await?.as_ref().map(user))
+        row.await
     }
 }
 
-fn user(row: &SqliteRow) -> User {
-    User {
-        user_id: row.get("user_id"),
-        name: row.get("name"),
-        email: row.get("email"),
-        city: row.get("city"),
-        note: row.get("note"),
-    }
+fn user(row: &SqliteRow) -> Result<User, sqlx::Error> {
+    Ok(User {
+        user_id: row.try_get("user_id")?,
+        name: row.try_get("name")?,
+        email: row.try_get("email")?,
+        city: row.try_get("city")?,
+        note: row.try_get("note")?,
+    })
 }
 
 /// Puts the first customers on an empty table.

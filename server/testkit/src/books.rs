@@ -207,7 +207,7 @@ async fn unrest(stores: &Stores) -> Result<Vec<String>, StoreError> {
 }
 
 async fn waiting(outbox: Arc<dyn Outbox>) -> usize {
-    outbox.after(0, PAGE).await.expect("the outbox").len()
+    outbox.after(0, &[], PAGE).await.expect("the outbox").len()
 }
 
 fn query() -> RowQuery {

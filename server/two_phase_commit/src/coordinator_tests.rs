@@ -19,10 +19,18 @@ impl MemoryLog {
 
 #[async_trait]
 impl CoordinatorLog for MemoryLog {
-    async fn decide(&self, _: &Transaction, d: &Decision, lines: &[Entry]) -> Result<(), LogError> {
-        self.decisions.lock().push(d.clone());
-        self.append(lines);
-        Ok(())
+    async fn decide(
+        &self,
+        _: &Transaction,
+        decision: &Decision,
+        lines: &[Entry],
+    ) -> Result<Decision, LogError> {
+        let mut decisions = self.decisions.lock();
+        if decisions.is_empty() {
+            decisions.push(decision.clone());
+            self.append(lines);
+        }
+        Ok(decisions[0].clone())
     }
     async fn note(&self, _: &str, lines: &[Entry]) -> Result<(), LogError> {
         self.append(lines);
@@ -72,7 +80,15 @@ struct Outcome {
 }
 
 async fn run(votes: &[(&str, Vec<Result<Vote, Unanswered>>)], acks_after: u32) -> Outcome {
-    let log = Arc::new(MemoryLog::default());
+    run_over(Arc::default(), votes, acks_after, Duration::ZERO).await
+}
+
+async fn run_over(
+    log: Arc<MemoryLog>,
+    votes: &[(&str, Vec<Result<Vote, Unanswered>>)],
+    acks_after: u32,
+    patience: Duration,
+) -> Outcome {
     let clock = Clock::tokio(0);
     let tx = transfer();
     log.append(&[Entry { at_us: 0, kind: EntryKind::Begin, participant: None, detail: None }]);
@@ -82,7 +98,8 @@ async fn run(votes: &[(&str, Vec<Result<Vote, Unanswered>>)], acks_after: u32) -
         told: Mutex::default(),
         log: log.clone(),
     });
-    Coordinator::new(log.clone(), participants.clone(), clock).run(&tx, None).await.unwrap();
+    let coordinator = Coordinator::new(log.clone(), participants.clone(), clock);
+    coordinator.run(&tx, None, patience).await.unwrap();
     let decision = log.decisions.lock()[0].clone();
     let told = participants.told.lock().clone();
     let log = log.lines.lock().clone();
@@ -121,6 +138,55 @@ async fn a_vote_that_comes_at_the_third_try_still_counts() {
 async fn silence_before_the_decision_aborts() {
     let outcome = run(&[("a", vec![silence(), silence(), silence()])], 0).await;
     assert!(matches!(outcome.decision, Decision::Abort { voter: Some(v), .. } if v == "a"));
+}
+
+/// Enough silence for an hour of asking.
+fn long_silence() -> Vec<Result<Vote, Unanswered>> {
+    vec![silence(); 3_600]
+}
+
+const PATIENCE: Duration = Duration::from_secs(15 * 60);
+
+#[tokio::test(start_paused = true)]
+async fn within_the_patience_silence_is_no_answer() {
+    let mut votes = vec![Ok(Vote::Yes)];
+    votes.extend(vec![silence(); 100]);
+    let began = Instant::now();
+    let outcome = run_over(Arc::default(), &[("a", votes)], 0, PATIENCE).await;
+    assert_eq!(outcome.decision, Decision::Commit);
+    assert!((Duration::from_secs(60)..PATIENCE).contains(&began.elapsed()), "it hammers or sleeps");
+    assert_eq!(Phase::replay(&outcome.log), Ok(Phase::Committed));
+    let silences = outcome.log.iter().filter(|l| l.kind == EntryKind::Unanswered).count();
+    assert_eq!(silences, 7, "tries 1, 2, 4, 8, 16, 32 and 64 are noted");
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_beyond_the_patience_aborts() {
+    let began = Instant::now();
+    let outcome = run_over(Arc::default(), &[("a", long_silence())], 0, PATIENCE).await;
+    assert!(matches!(outcome.decision, Decision::Abort { voter: Some(v), .. } if v == "a"));
+    assert!((PATIENCE..PATIENCE + 2 * PAUSE_LONGEST).contains(&began.elapsed()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_definite_no_ends_the_waiting_for_others_and_is_the_reason() {
+    let no = Ok(Vote::No { reason: "account closed".into() });
+    let votes = [("a", long_silence()), ("b", vec![no])];
+    let began = Instant::now();
+    let outcome = run_over(Arc::default(), &votes, 0, PATIENCE).await;
+    let reason = "account closed".to_owned();
+    assert_eq!(outcome.decision, Decision::Abort { voter: Some("b".into()), reason });
+    assert!(began.elapsed() < Duration::from_secs(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_decision_on_record_is_obeyed_by_a_run_that_would_have_decided_otherwise() {
+    let log = Arc::new(MemoryLog::default());
+    log.decisions.lock().push(Decision::Commit);
+    let silent = ("a", vec![silence(), silence(), silence()]);
+    let outcome = run_over(log, &[silent], 0, Duration::ZERO).await;
+    assert_eq!(outcome.told.len(), 2);
+    assert!(outcome.told.iter().all(|(_, told)| *told == Decision::Commit), "{:?}", outcome.told);
 }
 
 #[tokio::test(start_paused = true)]

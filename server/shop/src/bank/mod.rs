@@ -11,7 +11,7 @@ pub use ledger::{
 };
 pub use store::{BankStore, InDoubt};
 
-use crate::{StoreError, problem::Problem};
+use crate::{StoreError, key::Key, problem::Problem};
 use axum::{
     Json, Router,
     extract::{Path, State, rejection::JsonRejection},
@@ -20,7 +20,7 @@ use axum::{
 use base::Clock;
 use contract::service::PAYMENTS;
 use http::StatusCode;
-use mesh::Caller;
+use mesh::{CallContext, Caller};
 use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
@@ -91,27 +91,25 @@ async fn accounts(State(store): State<Store>) -> Result<Json<Accounts>, Problem>
 async fn deposit(
     State(store): State<Store>,
     Path(id): Path<String>,
+    Key(key): Key,
     body: Result<Json<Deposit>, JsonRejection>,
 ) -> Result<StatusCode, Problem> {
     let Json(deposit) = body?;
     if !(1..=DEPOSIT_MAX).contains(&deposit.minor) {
         return Err(Problem::field("/minor", format!("Must be 1 to {DEPOSIT_MAX} minor units.")));
     }
-    if store.deposit(&id, deposit.minor).await? {
-        Ok(StatusCode::NO_CONTENT)
-    } else {
-        Err(Problem::not_found(&format!("account {id}")))
-    }
+    store.deposit(&id, deposit.minor, key).await?.answer(&format!("account {id}"))
 }
 
 async fn take_prepare(
     State(store): State<Store>,
     Path(id): Path<String>,
+    context: CallContext,
     body: Result<Json<Prepare>, JsonRejection>,
 ) -> Result<Json<Vote>, Problem> {
     let Json(Prepare { work }) = body?;
     tracing::Span::current().record("transaction.id", id.as_str());
-    let vote = store.prepare(&id, &work).await?;
+    let vote = store.prepare(&id, &work, context.correlation_id).await?;
     match &vote {
         Vote::Yes => {
             tracing::info!(transaction_id = id, order_id = work.order_id, "{id} prepared, vote yes")
@@ -185,6 +183,7 @@ async fn resolve(service: &'static str, store: &dyn BankStore, caller: &Caller, 
         service.name = service,
         transaction_id = id,
         order_id = doubt.order_id,
+        correlation_id = doubt.correlation_id,
         "{id} in doubt, asking coordinator"
     );
     let asked = caller
@@ -193,6 +192,7 @@ async fn resolve(service: &'static str, store: &dyn BankStore, caller: &Caller, 
         .transaction(id)
         .order(&doubt.order_id)
         .parent(doubt.trace.clone())
+        .context(&CallContext::detached(doubt.correlation_id.clone()))
         .receive::<Outcome>()
         .await;
     match asked {
@@ -208,3 +208,7 @@ async fn resolve(service: &'static str, store: &dyn BankStore, caller: &Caller, 
         ),
     }
 }
+
+#[cfg(test)]
+#[path = "mod_tests.rs"]
+mod tests;

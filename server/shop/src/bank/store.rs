@@ -1,7 +1,7 @@
 //! A bank's database.
 
 use super::{Account, BankWork};
-use crate::StoreError;
+use crate::{StoreError, key::Commanded};
 use async_trait::async_trait;
 use base::TraceContext;
 use two_phase_commit::{IllegalStep, Vote};
@@ -15,6 +15,8 @@ pub struct InDoubt {
     pub order_id: String,
     /// The span that prepared it.
     pub trace: TraceContext,
+    /// `X-Correlation-ID` of the request that began it all.
+    pub correlation_id: Option<String>,
 }
 
 /// A bank's database. A call that returned Ok is durable.
@@ -25,7 +27,12 @@ pub trait BankStore: Send + Sync {
     /// Transactions prepared and not decided.
     async fn held(&self) -> Result<u64, StoreError>;
     /// Votes, as [`super::prepare`] says. Idempotent.
-    async fn prepare(&self, transaction_id: &str, work: &BankWork) -> Result<Vote, StoreError>;
+    async fn prepare(
+        &self,
+        transaction_id: &str,
+        work: &BankWork,
+        correlation_id: Option<String>,
+    ) -> Result<Vote, StoreError>;
     /// Applies the decision, as [`super::finish`] says; gives the order it was about.
     /// Idempotent.
     async fn finish(
@@ -35,8 +42,13 @@ pub trait BankStore: Send + Sync {
     ) -> Result<Result<String, IllegalStep>, StoreError>;
     /// Transactions prepared before a moment and not decided, at most a page.
     async fn in_doubt(&self, before_us: i64) -> Result<Vec<InDoubt>, StoreError>;
-    /// Pays in from outside; false when there is no such account.
-    async fn deposit(&self, account_id: &str, minor: i64) -> Result<bool, StoreError>;
+    /// Pays in from outside, once for a key.
+    async fn deposit(
+        &self,
+        account_id: &str,
+        minor: i64,
+        key: Option<String>,
+    ) -> Result<Commanded, StoreError>;
     /// The sum of all postings, which double entry keeps at zero.
     async fn ledger_sum(&self) -> Result<i64, StoreError>;
 }

@@ -40,7 +40,7 @@ pub struct PaymentRow {
 pub enum Begun {
     /// It began now.
     Now,
-    /// The message had been taken before: somebody else runs it, or recovery will.
+    /// The message had been taken before: whoever began it runs it, or recovery after a stop.
     Before,
 }
 
@@ -55,14 +55,15 @@ pub trait PaymentStore: HasOutbox + Send + Sync {
         user_id: &str,
         amount: Money,
     ) -> Result<Begun, StoreError>;
-    /// Records the decision, the lines that led to it and the answer, unless one is recorded.
+    /// Records the decision, the lines that led to it and the answer, unless a decision is
+    /// recorded; gives the one that is.
     async fn decide(
         &self,
         transaction: &Transaction,
         decision: &Decision,
         lines: &[Entry],
         answer: NewMessage,
-    ) -> Result<(), StoreError>;
+    ) -> Result<Decision, StoreError>;
     /// Records lines that decide nothing.
     async fn note(&self, transaction_id: &str, lines: &[Entry]) -> Result<(), StoreError>;
     /// Transactions that did not end.

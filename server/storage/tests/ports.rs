@@ -1,0 +1,194 @@
+//! What the shop relies on when it uses its ports, shown on real databases.
+
+#![expect(clippy::unwrap_used, reason = "without its world a test can only stop")]
+
+use axum::body::Body;
+use base::{Clock, Supervisor, TraceContext};
+use contract::{Money, order::Origin};
+use futures::FutureExt;
+use mesh::{BreakerParams, Mesh};
+use messaging::Message;
+use shop::bank::BankWork;
+use shop::key::Commanded;
+use shop::orders::{
+    Attempt, Changed, NewOrder, OrderEvent,
+    decide::{self, Input, OrderRecord},
+};
+use shop::payments::{self, Begun, Payments, answer};
+use std::time::Duration;
+use storage::{Durability, Stores};
+use testkit::eventually;
+use tower::ServiceExt;
+use two_phase_commit::{Branch, Decision, Entry, EntryKind, Transaction, Vote};
+
+/// Far more than anything takes.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+struct World {
+    stores: Stores,
+    _folder: tempfile::TempDir,
+}
+
+async fn world() -> World {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Clock::system();
+    let stores = storage::open(folder.path(), Durability::Process, &clock).await.unwrap();
+    World { stores, _folder: folder }
+}
+
+fn new_order(order_id: &str) -> NewOrder {
+    let (user_id, total) = ("c-1001".into(), Money::eur(1_850));
+    let placed = OrderEvent::OrderPlaced { user_id, lines: vec![], total, origin: Origin::Api };
+    let record = OrderRecord { order_id: order_id.into(), ..OrderRecord::default() };
+    NewOrder {
+        order_id: order_id.into(),
+        correlation_id: "cor-1".into(),
+        trace: TraceContext::default(),
+        key: None,
+        change: decide::decide(&record, Input::Place(placed)).unwrap(),
+    }
+}
+
+fn message(id: &str, topic: &str) -> Message {
+    Message {
+        id: id.into(),
+        topic: topic.into(),
+        source: "orders".into(),
+        key: "ord-1".into(),
+        correlation_id: Some("cor-1".into()),
+        trace: TraceContext::default(),
+        recorded_us: 0,
+        body: serde_json::json!({ "user_id": "c-1001", "amount": Money::eur(1_850) }),
+    }
+}
+
+#[tokio::test]
+async fn a_payment_begun_by_a_delivery_that_was_given_up_is_run_all_the_same() {
+    let World { stores, _folder } = world().await;
+    let clock = Clock::system();
+    let (supervisor, _ends) = Supervisor::new();
+    let mesh = Mesh::new(clock.clone(), BreakerParams::default());
+    let payments =
+        Payments::new(stores.payments.clone(), mesh.caller("payments"), supervisor.clone(), clock);
+    let command = message("payment.authorize:ord-1:1", "payment.authorize");
+    let delivery = http::Request::post("/messages")
+        .header("ce-id", &command.id)
+        .header("ce-type", &command.topic)
+        .header("ce-source", &command.source)
+        .header("ce-subject", &command.key)
+        .header("ce-vitrinerecordedus", "0")
+        .body(Body::from(command.body.to_string()))
+        .unwrap();
+    // Given up as soon as the database was asked to begin.
+    let answer = payments::router(payments).oneshot(delivery).now_or_never();
+    assert!(answer.is_none(), "it was answered before it was durable");
+    eventually(PATIENCE, "a decision", async || {
+        stores.payments.of_order("ord-1").await.unwrap().pop()?.decision
+    })
+    .await;
+    supervisor.shutdown(PATIENCE).await;
+}
+
+fn transaction(id: &str) -> Transaction {
+    let work = serde_json::Value::Null;
+    Transaction {
+        id: id.into(),
+        purpose: "payment".into(),
+        key: "ord-1".into(),
+        correlation_id: Some("cor-1".into()),
+        trace: TraceContext::default(),
+        branches: vec![Branch { participant: "bank-customer".into(), work }],
+    }
+}
+
+#[tokio::test]
+async fn the_first_decision_of_a_transaction_stands_and_every_run_is_told_so() {
+    let World { stores, _folder } = world().await;
+    let (payments, tx) = (&stores.payments, transaction("tx-1"));
+    let command = message("payment.authorize:ord-1:1", "payment.authorize");
+    let begun = payments.begin(&command, &tx, "c-1001", Money::eur(1_850)).await.unwrap();
+    assert_eq!(begun, Begun::Now);
+    let line = |kind| [Entry { at_us: 1, kind, participant: None, detail: None }];
+    let abort = Decision::Abort { voter: None, reason: "no vote".into() };
+    for (decision, kind) in
+        [(Decision::Commit, EntryKind::DecideCommit), (abort, EntryKind::DecideAbort)]
+    {
+        let answer = answer(&tx, &decision);
+        let stands = payments.decide(&tx, &decision, &line(kind), answer).await.unwrap();
+        assert_eq!(stands, Decision::Commit);
+    }
+    let known = payments.transaction("tx-1").await.unwrap().unwrap();
+    assert_eq!(known.decision, Some(Decision::Commit));
+    let kinds: Vec<_> = known.log.iter().map(|line| line.kind).collect();
+    assert_eq!(kinds, [EntryKind::Begin, EntryKind::DecideCommit]);
+    let answers = payments.outbox().after(0, &[], 10).await.unwrap();
+    assert_eq!(answers.len(), 1);
+    assert_eq!(answers[0].message.topic, "payment.authorized");
+}
+
+#[tokio::test]
+async fn a_transaction_in_doubt_keeps_the_correlation_id_it_was_prepared_with() {
+    let World { stores, _folder } = world().await;
+    let bank = &stores.bank_customer;
+    let work = BankWork { account_id: "c-1001".into(), takes: 5, order_id: "ord-1".into() };
+    let vote = bank.prepare("tx-1", &work, Some("cor-1".into())).await.unwrap();
+    assert_eq!(vote, Vote::Yes);
+    let doubts = bank.in_doubt(i64::MAX).await.unwrap();
+    assert_eq!(doubts.len(), 1);
+    assert_eq!(doubts[0].correlation_id.as_deref(), Some("cor-1"));
+}
+
+#[tokio::test]
+async fn a_deposit_or_delivery_that_is_repeated_under_its_key_is_made_once() {
+    let World { stores, _folder } = world().await;
+    let (bank, shelves) = (&stores.bank_customer, &stores.inventory);
+    let key = || Some("key-1".to_owned());
+    let wallet = async || {
+        let accounts = bank.accounts().await.unwrap();
+        accounts.iter().find(|account| account.account_id == "c-1001").unwrap().balance
+    };
+    let before = wallet().await;
+    for (key, minor, came_to) in [
+        (key(), 5, Commanded::Done),
+        (key(), 5, Commanded::Done),
+        (key(), 6, Commanded::KeyReused),
+        (None, 5, Commanded::Done),
+        (None, 5, Commanded::Done),
+    ] {
+        assert_eq!(bank.deposit("c-1001", minor, key).await.unwrap(), came_to);
+    }
+    assert_eq!(wallet().await - before, 15);
+    assert_eq!(bank.deposit("nobody", 5, key()).await.unwrap(), Commanded::Unknown);
+    assert_eq!(bank.ledger_sum().await.unwrap(), 0);
+
+    let pieces = async || shelves.levels().await.unwrap()[0].clone();
+    let (id, before) = (pieces().await.product_id, pieces().await.available);
+    for (quantity, came_to) in
+        [(3, Commanded::Done), (3, Commanded::Done), (4, Commanded::KeyReused)]
+    {
+        assert_eq!(shelves.deliver(&id, quantity, key()).await.unwrap(), came_to);
+    }
+    assert_eq!(pieces().await.available - before, 3);
+    assert_eq!(shelves.deliver("nothing", 3, None).await.unwrap(), Commanded::Unknown);
+}
+
+#[tokio::test]
+async fn a_message_for_an_unknown_order_is_refused_every_time_and_taken_when_it_is_known() {
+    let World { stores, _folder } = world().await;
+    let reserved = || Attempt {
+        order_id: "ord-1".into(),
+        message_id: Some("inventory.reserved:ord-1:reserve".into()),
+        expected: None,
+        trace: TraceContext::default(),
+        decide: Box::new(|record| {
+            let event = OrderEvent::StockReserved { reservation_id: "rsv-1".into(), units: 1 };
+            decide::decide(record, Input::Done(decide::RESERVE, event))
+        }),
+    };
+    for _ in 0..2 {
+        assert_eq!(stores.orders.change(reserved()).await.unwrap(), Changed::NoOrder);
+    }
+    stores.orders.place(new_order("ord-1")).await.unwrap();
+    assert_eq!(stores.orders.change(reserved()).await.unwrap(), Changed::Now(3));
+    assert_eq!(stores.orders.change(reserved()).await.unwrap(), Changed::Before);
+}
