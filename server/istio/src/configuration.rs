@@ -1,7 +1,7 @@
 //! The resources in force, as one immutable set; applying and deleting make another one.
 //!
-//! Nothing half done can be seen: an apply that is refused leaves no trace, and one that is accepted
-//! is a new value beside the old.
+//! Nothing half done can be seen: an apply that is refused leaves no trace, and one that is
+//! accepted is a new value beside the old.
 
 use crate::{
     compile,

@@ -1,7 +1,7 @@
 //! What validation says, and the codes it says it with.
 //!
-//! `KIA…` are Kiali's codes and `IST…` those of `istioctl analyze`, with their meaning there. `VIT…`
-//! are Vitrine's own.
+//! `KIA…` are Kiali's codes and `IST…` those of `istioctl analyze`, with their meaning there.
+//! `VIT…` are Vitrine's own. Nothing is found here.
 
 use crate::{value::Complaint, yaml::ReadError, yaml::ReadErrorKind};
 use contract::istio::{Finding, Position, ResourceKey, Severity};

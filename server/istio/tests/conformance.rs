@@ -34,7 +34,8 @@ fn policy(lines: &str) -> TrafficPolicy {
 
 fn outlier(fields: &str) -> Outlier {
     let text = format!("trafficPolicy: {{outlierDetection: {{{fields}}}}}");
-    policy(&text).outlier.unwrap()
+    let Some(outlier) = policy(&text).outlier else { panic!("no outlier in {text}") };
+    outlier
 }
 
 const TO: &str = "route: [{destination: {host: payments}}]";
@@ -101,100 +102,78 @@ fn rules_that_istio_refuses_are_refused() {
     }
 }
 
+/// Lines of a rule that has a route, the code, and a word of the message.
+const REFUSED_FIELDS: &[(&str, &str, &str)] = &[
+    (
+        "mirror: {host: users}\nmirrors: [{destination: {host: users}}]",
+        code::CONFLICT,
+        "mirror and mirrors",
+    ),
+    ("mirror: {host: users}\nmirrorPercentage: {value: 101}", code::BAD_VALUE, "between 0 and 100"),
+    ("mirror: {host: users}\nmirrorPercentage: {value: -1}", code::BAD_VALUE, "between 0 and 100"),
+    ("mirror: {host: users}\nmirrorPercent: 101", code::BAD_VALUE, "out of range"),
+    ("rewrite: {}", code::CONFLICT, "must change something"),
+    ("rewrite: {uriRegexRewrite: {match: '(', rewrite: x}}", code::BAD_VALUE, "RE2"),
+    // Retries.
+    ("retries: {attempts: -1}", code::BAD_VALUE, "out of range"),
+    ("retries: {attempts: 0, perTryTimeout: 1s}", code::CONFLICT, "attempts is 0"),
+    ("retries: {attempts: 0, retryOn: 5xx}", code::CONFLICT, "attempts is 0"),
+    ("retries: {retryOn: 5xx}", code::CONFLICT, "attempts is 0"),
+    ("retries: {attempts: 0, backoff: 10ms}", code::CONFLICT, "attempts is 0"),
+    ("retries: {attempts: 1, perTryTimeout: 0.5ms}", code::BAD_VALUE, "shorter than a millisecond"),
+    ("retries: {attempts: 1, perTryTimeout: 1.5ms}", code::BAD_VALUE, "parts of a millisecond"),
+    ("retries: {attempts: 1, backoff: 0s}", code::BAD_VALUE, "shorter than a millisecond"),
+    ("retries: {attempts: 1, retryOn: 5xxx}", code::BAD_VALUE, "not a retryOn policy"),
+    ("retries: {attempts: 1, retryOn: '600'}", code::BAD_VALUE, "not a retryOn policy"),
+    ("retries: {attempts: 1, retryOn: 'gateway-error,'}", code::BAD_VALUE, "not a retryOn policy"),
+    // Faults.
+    ("fault: {}", code::CONFLICT, "none of delay and abort"),
+    ("fault: {delay: {percentage: {value: 1}}}", code::CONFLICT, "must say how long"),
+    ("fault: {delay: {fixedDelay: 0s}}", code::BAD_VALUE, "shorter than a millisecond"),
+    ("fault: {abort: {percentage: {value: 1}}}", code::CONFLICT, "must say with what"),
+    ("fault: {abort: {httpStatus: 199}}", code::BAD_VALUE, "out of range"),
+    ("fault: {abort: {httpStatus: 600}}", code::BAD_VALUE, "out of range"),
+    ("fault: {abort: {httpStatus: 500, grpcStatus: INTERNAL}}", code::CONFLICT, "together"),
+    ("fault: {abort: {grpcStatus: BROKEN}}", code::BAD_VALUE, "gRPC status"),
+    (
+        "fault: {abort: {httpStatus: 500, percentage: {value: 100.01}}}",
+        code::BAD_VALUE,
+        "between 0 and 100",
+    ),
+    (
+        "fault: {abort: {httpStatus: 500, percentage: {value: 100.00000001}}}",
+        code::BAD_VALUE,
+        "between",
+    ),
+    ("fault: {abort: {httpStatus: 500, percentage: {value: 0.00001}}}", code::BAD_VALUE, "finer"),
+    ("fault: {delay: {fixedDelay: 1s, percent: 101}}", code::BAD_VALUE, "out of range"),
+    // Matches.
+    ("match: [{uri: {exact: /, prefix: /}}]", code::CONFLICT, "exact and prefix"),
+    ("match: [{uri: {regex: '[a'}}]", code::BAD_VALUE, "RE2"),
+    ("match: [{uri: {prefix: ''}}]", code::BAD_VALUE, "must not be empty"),
+    ("match: [{headers: {'bad name': {exact: a}}}]", code::BAD_VALUE, "not a header name"),
+    ("match: [{headers: {':path': {exact: a}}}]", code::BAD_VALUE, "not a header name"),
+    ("match: [{port: 0}]", code::BAD_VALUE, "out of range"),
+    ("match: [{sourceNamespace: A}]", code::BAD_VALUE, "DNS label"),
+    // Everything else.
+    ("timeout: 5", code::WRONG_TYPE, "a text"),
+    ("timeout: 5 s", code::BAD_VALUE, "not a duration"),
+    ("timeout: -5s", code::BAD_VALUE, "not a duration"),
+    ("timeout: 1us", code::BAD_VALUE, "shorter than a millisecond"),
+    ("timeout: 99999999h", code::BAD_VALUE, "longer than a year"),
+    ("corsPolicy: {allowMethods: ['GET POST']}", code::BAD_VALUE, "not an HTTP method"),
+    ("corsPolicy: {allowOrigin: ['*'], allowOrigins: [{exact: a}]}", code::CONFLICT, "replaces"),
+    ("headers: {request: {set: {host: a}}}", code::BAD_VALUE, "request line"),
+    ("headers: {request: {set: {x: \"a\\nb\"}}}", code::BAD_VALUE, "not a header value"),
+    ("tiemout: 1s", code::UNKNOWN_FIELD, "no field \"tiemout\""),
+    ("match: {uri: {exact: /}}", code::WRONG_TYPE, "This is a list"),
+    ("rateLimit: {limit: {requestsPerUnit: 0, unit: MINUTE}}", code::BAD_VALUE, "out of range"),
+    ("rateLimit: {limit: {requestsPerUnit: 1, unit: MONTH}}", code::BAD_VALUE, "not one of"),
+];
+
 #[test]
 fn fields_of_a_rule_that_istio_refuses_are_refused() {
-    let cases: &[(&str, &str, &str)] = &[
-        (
-            "mirror: {host: users}\nmirrors: [{destination: {host: users}}]",
-            code::CONFLICT,
-            "mirror and mirrors",
-        ),
-        (
-            "mirror: {host: users}\nmirrorPercentage: {value: 101}",
-            code::BAD_VALUE,
-            "between 0 and 100",
-        ),
-        (
-            "mirror: {host: users}\nmirrorPercentage: {value: -1}",
-            code::BAD_VALUE,
-            "between 0 and 100",
-        ),
-        ("mirror: {host: users}\nmirrorPercent: 101", code::BAD_VALUE, "out of range"),
-        ("rewrite: {}", code::CONFLICT, "must change something"),
-        ("rewrite: {uriRegexRewrite: {match: '(', rewrite: x}}", code::BAD_VALUE, "RE2"),
-        // Retries (R10).
-        ("retries: {attempts: -1}", code::BAD_VALUE, "out of range"),
-        ("retries: {attempts: 0, perTryTimeout: 1s}", code::CONFLICT, "attempts is 0"),
-        ("retries: {attempts: 0, retryOn: 5xx}", code::CONFLICT, "attempts is 0"),
-        ("retries: {retryOn: 5xx}", code::CONFLICT, "attempts is 0"),
-        ("retries: {attempts: 0, backoff: 10ms}", code::CONFLICT, "attempts is 0"),
-        (
-            "retries: {attempts: 1, perTryTimeout: 0.5ms}",
-            code::BAD_VALUE,
-            "shorter than a millisecond",
-        ),
-        ("retries: {attempts: 1, perTryTimeout: 1.5ms}", code::BAD_VALUE, "parts of a millisecond"),
-        ("retries: {attempts: 1, backoff: 0s}", code::BAD_VALUE, "shorter than a millisecond"),
-        ("retries: {attempts: 1, retryOn: 5xxx}", code::BAD_VALUE, "not a retryOn policy"),
-        ("retries: {attempts: 1, retryOn: '600'}", code::BAD_VALUE, "not a retryOn policy"),
-        (
-            "retries: {attempts: 1, retryOn: 'gateway-error,'}",
-            code::BAD_VALUE,
-            "not a retryOn policy",
-        ),
-        // Faults.
-        ("fault: {}", code::CONFLICT, "none of delay and abort"),
-        ("fault: {delay: {percentage: {value: 1}}}", code::CONFLICT, "must say how long"),
-        ("fault: {delay: {fixedDelay: 0s}}", code::BAD_VALUE, "shorter than a millisecond"),
-        ("fault: {abort: {percentage: {value: 1}}}", code::CONFLICT, "must say with what"),
-        ("fault: {abort: {httpStatus: 199}}", code::BAD_VALUE, "out of range"),
-        ("fault: {abort: {httpStatus: 600}}", code::BAD_VALUE, "out of range"),
-        ("fault: {abort: {httpStatus: 500, grpcStatus: INTERNAL}}", code::CONFLICT, "together"),
-        ("fault: {abort: {grpcStatus: BROKEN}}", code::BAD_VALUE, "gRPC status"),
-        (
-            "fault: {abort: {httpStatus: 500, percentage: {value: 100.01}}}",
-            code::BAD_VALUE,
-            "between 0 and 100",
-        ),
-        (
-            "fault: {abort: {httpStatus: 500, percentage: {value: 100.00000001}}}",
-            code::BAD_VALUE,
-            "between",
-        ),
-        (
-            "fault: {abort: {httpStatus: 500, percentage: {value: 0.00001}}}",
-            code::BAD_VALUE,
-            "finer",
-        ),
-        ("fault: {delay: {fixedDelay: 1s, percent: 101}}", code::BAD_VALUE, "out of range"),
-        // Matches.
-        ("match: [{uri: {exact: /, prefix: /}}]", code::CONFLICT, "exact and prefix"),
-        ("match: [{uri: {regex: '[a'}}]", code::BAD_VALUE, "RE2"),
-        ("match: [{uri: {prefix: ''}}]", code::BAD_VALUE, "must not be empty"),
-        ("match: [{headers: {'bad name': {exact: a}}}]", code::BAD_VALUE, "not a header name"),
-        ("match: [{headers: {':path': {exact: a}}}]", code::BAD_VALUE, "not a header name"),
-        ("match: [{port: 0}]", code::BAD_VALUE, "out of range"),
-        ("match: [{sourceNamespace: A}]", code::BAD_VALUE, "DNS label"),
-        // Everything else.
-        ("timeout: 5", code::WRONG_TYPE, "a text"),
-        ("timeout: 5 s", code::BAD_VALUE, "not a duration"),
-        ("timeout: -5s", code::BAD_VALUE, "not a duration"),
-        ("timeout: 1us", code::BAD_VALUE, "shorter than a millisecond"),
-        ("timeout: 99999999h", code::BAD_VALUE, "longer than a year"),
-        ("corsPolicy: {allowMethods: ['GET POST']}", code::BAD_VALUE, "not an HTTP method"),
-        (
-            "corsPolicy: {allowOrigin: ['*'], allowOrigins: [{exact: a}]}",
-            code::CONFLICT,
-            "replaces",
-        ),
-        ("headers: {request: {set: {host: a}}}", code::BAD_VALUE, "request line"),
-        ("headers: {request: {set: {x: \"a\\nb\"}}}", code::BAD_VALUE, "not a header value"),
-        ("tiemout: 1s", code::UNKNOWN_FIELD, "no field \"tiemout\""),
-        ("match: {uri: {exact: /}}", code::WRONG_TYPE, "This is a list"),
-        ("rateLimit: {limit: {requestsPerUnit: 0, unit: MINUTE}}", code::BAD_VALUE, "out of range"),
-        ("rateLimit: {limit: {requestsPerUnit: 1, unit: MONTH}}", code::BAD_VALUE, "not one of"),
-    ];
-    for (lines, code, word) in cases {
+    for (lines, code, word) in REFUSED_FIELDS {
         assert_refused(&route(lines), code, word);
     }
 }
@@ -250,7 +229,8 @@ fn destination_rules_that_istio_refuses_are_refused() {
         ),
         ("trafficPolicy: {loadBalancer: {consistentHash: {}}}", code::CONFLICT, "one thing"),
         (
-            "trafficPolicy: {loadBalancer: {consistentHash: {useSourceIp: true, httpHeaderName: a}}}",
+            "trafficPolicy: {loadBalancer: {consistentHash: {useSourceIp: true, httpHeaderName: a}\
+             }}",
             code::CONFLICT,
             "one thing",
         ),
@@ -592,7 +572,8 @@ fn settings_of_the_port_replace_the_policy_and_inherit_nothing() {
 fn the_most_specific_host_decides() {
     let of = |name: &str, host: &str, simple: &str| {
         format!(
-            "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {{name: {name}}}\n\
+            "apiVersion: networking.istio.io/v1\nkind: DestinationRule\n\
+             metadata: {{name: {name}}}\n\
              spec: {{host: {host}, trafficPolicy: {{loadBalancer: {{simple: {simple}}}}}}}\n---\n"
         )
     };
@@ -608,18 +589,39 @@ fn the_most_specific_host_decides() {
     assert_eq!(balancer("users"), LoadBalancer::RoundRobin);
 }
 
-const ROOT: &str = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: root}\n\
-    spec:\n  hosts: [payments]\n  http:\n  - name: r\n    match: [{uri: {prefix: /a}}]\n    \
-    delegate: {name: leaf}\n    timeout: 2s\n    headers: {request: {set: {x-a: root, x-b: root}}}\n";
+const ROOT: &str = "\
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: root}
+spec:
+  hosts: [payments]
+  http:
+  - name: r
+    match: [{uri: {prefix: /a}}]
+    delegate: {name: leaf}
+    timeout: 2s
+    headers: {request: {set: {x-a: root, x-b: root}}}
+";
+
+const LEAF: &str = "\
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: leaf}
+spec:
+  http:
+  - match: [{uri: {prefix: /a/b}, method: {exact: GET}}]
+    route: [{destination: {host: users}}]
+    timeout: 1s
+  - match: [{uri: {prefix: /z}}]
+    route: [{destination: {host: users}}]
+  - route: [{destination: {host: orders}}]
+    headers: {request: {set: {x-a: leaf}}}
+";
 
 #[test]
 fn a_delegate_is_merged_into_its_root() {
-    let leaf = "---\napiVersion: networking.istio.io/v1\nkind: VirtualService\n\
-        metadata: {name: leaf}\nspec:\n  http:\n  - match: [{uri: {prefix: /a/b}, method: {exact: GET}}]\n    \
-        route: [{destination: {host: users}}]\n    timeout: 1s\n  - match: [{uri: {prefix: /z}}]\n    \
-        route: [{destination: {host: users}}]\n  - route: [{destination: {host: orders}}]\n    \
-        headers: {request: {set: {x-a: leaf}}}\n";
-    let policy = compile(&format!("{ROOT}{leaf}"));
+    let policy = compile(&format!("{ROOT}{LEAF}"));
     assert_eq!(policy.virtual_hosts.len(), 1);
     let routes = &policy.virtual_hosts[0].routes;
     // The second rule of the delegate conflicts with the root's prefix.
@@ -634,7 +636,7 @@ fn a_delegate_is_merged_into_its_root() {
         routes[1].headers.request.set.iter().map(|(n, v)| (n.as_str(), v)).collect();
     set.sort_by_key(|(name, _)| *name);
     assert_eq!((set[0].1.as_bytes(), set[1].1.as_bytes()), (&b"leaf"[..], &b"root"[..]));
-    let regex = leaf.replace("{prefix: /a/b}", "{regex: /a.*}");
+    let regex = LEAF.replace("{prefix: /a/b}", "{regex: /a.*}");
     assert!(has(&refuse(&format!("{ROOT}{regex}")).findings, code::CONFLICT));
     assert!(has(&apply(ROOT).report.findings, code::DELEGATE));
 }

@@ -22,136 +22,116 @@ fn policy_of(kind: &str, version: &str, spec: &str) -> String {
     format!("apiVersion: {version}\nkind: {kind}\nmetadata: {{name: x}}\nspec: {spec}\n")
 }
 
+/// The code is said of the first text and not of the second.
+fn said(code: &str, with: &str, without: &str) {
+    let found = apply(with).report.findings;
+    assert!(has(&found, code), "{code} missing: {found:#?}\n{with}");
+    let found = apply(without).report.findings;
+    assert!(!has(&found, code), "{code} too much: {found:#?}\n{without}");
+}
+
+fn said_of_routes(code: &str, with: &str, without: &str) {
+    said(code, &route(with), &route(without));
+}
+
+fn said_of_rules(code: &str, with: &str, without: &str) {
+    said(code, &rule(with), &rule(without));
+}
+
 #[test]
-fn each_warning_is_said_where_it_is_due_and_only_there() {
-    let security = "security.istio.io/v1";
-    let v2 = "subsets: [{name: v2, labels: {version: v2}, trafficPolicy: {loadBalancer: {simple: RANDOM}}}]";
-    let to_v2 =
-        of("v2", "payments", "http: [{route: [{destination: {host: payments, subset: v2}}]}]");
-    let both = |code: &str, with: String, without: String| {
-        let found = apply(&with).report.findings;
-        assert!(has(&found, code), "{code} missing: {found:#?}\n{with}");
-        let found = apply(&without).report.findings;
-        assert!(!has(&found, code), "{code} too much: {found:#?}\n{without}");
+fn hosts_gateways_and_weights_are_warned_of_where_it_is_due_and_only_there() {
+    let hosts = |with: String, without: String| said(code::ROUTE_HOST, &with, &without);
+    hosts(of("a", "payments", &to("paymnts")), of("a", "payments", &to("payments")));
+    hosts(of("a", "paymnts", &to("payments")), of("a", "users", &to("payments")));
+    let at = |gateway: &str| of("a", "x.shop", &format!("gateways: [{gateway}]\n{}", to("users")));
+    said(code::ROUTE_GATEWAY, &at("egde"), &at("edge"));
+    let weight = |weight: u32| {
+        let route =
+            format!("http: [{{route: [{{destination: {{host: users}}, weight: {weight}}}]}}]");
+        of("a", "users", &route)
     };
-    both(
-        code::ROUTE_HOST,
-        of("a", "payments", &to("paymnts")),
-        of("a", "payments", &to("payments")),
-    );
-    both(code::ROUTE_HOST, of("a", "paymnts", &to("payments")), of("a", "users", &to("payments")));
-    let at =
-        |gateway: &str| of("a", "x.example", &format!("gateways: [{gateway}]\n{}", to("users")));
-    both(code::ROUTE_GATEWAY, at("egde"), at("edge"));
-    both(
-        code::SINGLE_WEIGHT,
-        of("a", "users", "http: [{route: [{destination: {host: users}, weight: 50}]}]"),
-        of("a", "users", "http: [{route: [{destination: {host: users}, weight: 100}]}]"),
-    );
+    said(code::SINGLE_WEIGHT, &weight(50), &weight(100));
     let twice = |second: &str| {
         let first = "{destination: {host: users}, weight: 1}";
-        of(
-            "a",
-            "users",
-            &format!(
-                "http: [{{route: [{first}, {{destination: {{host: {second}}}, weight: 1}}]}}]"
-            ),
-        )
+        let second = format!("{{destination: {{host: {second}}}, weight: 1}}");
+        of("a", "users", &format!("http: [{{route: [{first}, {second}]}}]"))
     };
-    both(code::REPEATED_DESTINATION, twice("user-service"), twice("orders"));
-    both(code::SUBSET_NOT_FOUND, to_v2.clone(), format!("{to_v2}---\n{}", rule(v2)));
-    both(code::ROUTE_PROTOCOL, of("a", "users", "tcp: [{}]"), of("a", "users", &to("users")));
-    both(
-        code::FAULT_WITH_RETRY,
-        route("fault: {abort: {httpStatus: 500, percentage: {value: 1}}}\nretries: {attempts: 1}"),
-        route("fault: {abort: {httpStatus: 500, percentage: {value: 1}}}"),
-    );
-    let tries = |timeout: &str| {
-        route(&format!("timeout: {timeout}\nretries: {{attempts: 3, perTryTimeout: 2s}}"))
-    };
-    both(code::TIMEOUT_BEFORE_RETRIES, tries("5s"), tries("6s"));
-    both(code::PER_TRY_TIMEOUT, tries("2s"), tries("2001ms"));
-    both(
-        code::MIRROR_WITH_EFFECT,
-        route("mirror: {host: payment-service}"),
-        route("mirror: {host: users}"),
-    );
-    both(
-        code::FAULT_WITHOUT_SHARE,
-        route("fault: {delay: {fixedDelay: 1s}}"),
-        route("fault: {delay: {fixedDelay: 1s, percentage: {value: 1}}}"),
-    );
-    both(
+    said(code::REPEATED_DESTINATION, &twice("user-service"), &twice("orders"));
+    said(code::ROUTE_PROTOCOL, &of("a", "users", "tcp: [{}]"), &of("a", "users", &to("users")));
+    said_of_routes(
         code::PSEUDO_HEADER,
-        route("match: [{headers: {uri: {exact: /}}}]"),
-        route("match: [{headers: {url: {exact: /}}}]"),
+        "match: [{headers: {uri: {exact: /}}}]",
+        "match: [{headers: {url: {exact: /}}}]",
     );
-    both(
-        code::DEPRECATED,
-        route("mirror: {host: users}\nmirrorPercent: 5"),
-        route("mirror: {host: users}"),
+}
+
+#[test]
+fn timeouts_faults_and_mirrors_are_warned_of_where_it_is_due_and_only_there() {
+    let fault = "fault: {abort: {httpStatus: 500, percentage: {value: 1}}}";
+    let with_retry = format!("{fault}\nretries: {{attempts: 1}}");
+    said_of_routes(code::FAULT_WITH_RETRY, &with_retry, fault);
+    let tries =
+        |timeout: &str| format!("timeout: {timeout}\nretries: {{attempts: 3, perTryTimeout: 2s}}");
+    said_of_routes(code::TIMEOUT_BEFORE_RETRIES, &tries("5s"), &tries("6s"));
+    said_of_routes(code::PER_TRY_TIMEOUT, &tries("2s"), &tries("2001ms"));
+    let mirror = |host: &str| format!("mirror: {{host: {host}}}");
+    said_of_routes(code::MIRROR_WITH_EFFECT, &mirror("payment-service"), &mirror("users"));
+    said_of_routes(
+        code::FAULT_WITHOUT_SHARE,
+        "fault: {delay: {fixedDelay: 1s}}",
+        "fault: {delay: {fixedDelay: 1s, percentage: {value: 1}}}",
     );
-    let outlier =
-        |fields: &str| rule(&format!("trafficPolicy: {{outlierDetection: {{{fields}}}}}"));
-    both(
+    let deprecated = "mirror: {host: users}\nmirrorPercent: 5";
+    said_of_routes(code::DEPRECATED, deprecated, &mirror("users"));
+}
+
+#[test]
+fn subsets_and_detectors_are_warned_of_where_it_is_due_and_only_there() {
+    let v2 = "subsets:
+- {name: v2, labels: {version: v2}, trafficPolicy: {loadBalancer: {simple: RANDOM}}}";
+    let route = "http: [{route: [{destination: {host: payments, subset: v2}}]}]";
+    let to_v2 = of("v2", "payments", route);
+    let both = format!("{to_v2}---\n{}", rule(v2));
+    said(code::SUBSET_NOT_FOUND, &to_v2, &both);
+    said(code::SUBSET_UNREACHED, &rule(v2), &both);
+    let subset = |subset: &str| format!("subsets: [{{name: v1{subset}}}]");
+    let v1 = subset(", labels: {version: v1}");
+    said_of_rules(code::SUBSET_LABELS, &subset(", labels: {version: v9}"), &v1);
+    said_of_rules(code::SUBSET_WITHOUT_LABELS, &subset(""), &v1);
+    let outlier = |fields: &str| format!("trafficPolicy: {{outlierDetection: {{{fields}}}}}");
+    let five = |errors: u32| outlier(&format!("consecutive5xxErrors: {errors}"));
+    said_of_rules(code::NEVER_EJECTS, &five(0), &five(1));
+    said_of_rules(
         code::NEVER_EJECTS,
-        outlier("consecutive5xxErrors: 0"),
-        outlier("consecutive5xxErrors: 1"),
+        &outlier("consecutive5xxErrors: 0, consecutiveGatewayErrors: 0"),
+        &outlier("consecutive5xxErrors: 0, splitExternalLocalOriginErrors: true"),
     );
-    both(
-        code::NEVER_EJECTS,
-        outlier("consecutive5xxErrors: 0, consecutiveGatewayErrors: 0"),
-        outlier("consecutive5xxErrors: 0, splitExternalLocalOriginErrors: true"),
-    );
-    both(
-        code::DETECTOR_FORESTALLED,
-        outlier("consecutiveGatewayErrors: 5"),
-        outlier("consecutiveGatewayErrors: 4"),
-    );
-    both(code::SUBSET_UNREACHED, rule(v2), format!("{to_v2}---\n{}", rule(v2)));
-    both(
-        code::SUBSET_LABELS,
-        rule("subsets: [{name: v9, labels: {version: v9}}]"),
-        rule("subsets: [{name: v1, labels: {version: v1}}]"),
-    );
-    both(
-        code::SUBSET_WITHOUT_LABELS,
-        rule("subsets: [{name: v1}]"),
-        rule("subsets: [{name: v1, labels: {version: v1}}]"),
-    );
-    let selecting = |app: &str| {
-        policy_of(
-            "PeerAuthentication",
-            security,
-            &format!("{{selector: {{matchLabels: {{{app}}}}}, mtls: {{mode: STRICT}}}}"),
-        )
+    let gateway = |errors: u32| outlier(&format!("consecutiveGatewayErrors: {errors}"));
+    said_of_rules(code::DETECTOR_FORESTALLED, &gateway(5), &gateway(4));
+}
+
+#[test]
+fn selectors_identities_and_keys_are_warned_of_where_it_is_due_and_only_there() {
+    let security = "security.istio.io/v1";
+    let selecting = |labels: &str| {
+        let selector =
+            format!("{{selector: {{matchLabels: {{{labels}}}}}, mtls: {{mode: STRICT}}}}");
+        policy_of("PeerAuthentication", security, &selector)
     };
-    both(code::SELECTOR, selecting("app: paymnts"), selecting("app: payment-service"));
-    both(
-        code::PART_OF_SERVICE,
-        selecting("app: payments, version: v2"),
-        selecting("app: payments"),
-    );
-    let from = |principal: &str| {
-        policy_of(
-            "AuthorizationPolicy",
-            security,
-            &format!("{{rules: [{{from: [{{source: {{principals: [{principal}]}}}}]}}]}}"),
-        )
+    said(code::SELECTOR, &selecting("app: paymnts"), &selecting("app: payment-service"));
+    let v2 = selecting("app: payments, version: v2");
+    said(code::PART_OF_SERVICE, &v2, &selecting("app: payments"));
+    let from = |account: &str| {
+        let principal = format!("principals: [cluster.local/ns/default/sa/{account}]");
+        let rules = format!("{{rules: [{{from: [{{source: {{{principal}}}}}]}}]}}");
+        policy_of("AuthorizationPolicy", security, &rules)
     };
-    both(
-        code::PRINCIPAL,
-        from("cluster.local/ns/default/sa/nobody"),
-        from("cluster.local/ns/default/sa/orders"),
-    );
-    let keys = |more: &str| {
-        policy_of(
-            "RequestAuthentication",
-            security,
-            &format!("{{jwtRules: [{{issuer: me{more}}}]}}"),
-        )
+    said(code::PRINCIPAL, &from("nobody"), &from("orders"));
+    let keys = |keys: &str| {
+        let rules = format!("{{jwtRules: [{{issuer: me, {keys}}}]}}");
+        policy_of("RequestAuthentication", security, &rules)
     };
-    both(code::NO_KEYS, keys(", jwksUri: 'https://a/b'"), keys(", jwks: '{}'"));
+    said(code::NO_KEYS, &keys("jwksUri: 'https://a/b'"), &keys("jwks: '{}'"));
 }
 
 #[test]

@@ -66,6 +66,9 @@ fn bombs_are_refused() {
     assert_eq!(yaml::read(&many).unwrap_err().kind, ReadErrorKind::Bound);
     let wide = format!("[{}]", "a,".repeat(yaml::NODES_MAX));
     assert_eq!(yaml::read(&wide).unwrap_err().kind, ReadErrorKind::Bound);
+    // One anchor alone is small; what counts is how often it is used.
+    let used = format!("a: &a [{}x]\nb: [{}*a]\n", "x,".repeat(999), "*a,".repeat(299));
+    assert_eq!(yaml::read(&used).unwrap_err().kind, ReadErrorKind::Bound);
     let own = "a: &a [*a]\n";
     assert_eq!(yaml::read(own).unwrap_err().kind, ReadErrorKind::Unsupported);
     let chain: String = (1..300).map(|n| format!("x{n}: &x{n} [*x{}]\n", n - 1)).collect();

@@ -31,7 +31,10 @@ spec:
 }
 
 fn applied(before: &Configuration, text: &str) -> Configuration {
-    before.apply(text, &known()).expect("a valid text").configuration
+    match before.apply(text, &known()) {
+        Ok(applied) => applied.configuration,
+        Err(refused) => panic!("{refused}"),
+    }
 }
 
 #[test]

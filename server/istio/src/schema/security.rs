@@ -114,8 +114,8 @@ static TO: Object = object("To", &[field("operation", Type::Object(&OPERATION)).
 
 const VALUES: Type = Type::List(&Type::Text(checks::value_match));
 const BLOCKS: Type = Type::List(&Type::Text(checks::ip_block));
-const NO_FORWARDED: &str = "the address behind a proxy is not known here, and leaving it out would change who gets in; \
-     use ipBlocks";
+const NO_FORWARDED: &str = "the address behind a proxy is not known here, and leaving it out \
+    would change who gets in; use ipBlocks";
 
 static SOURCE: Object = object(
     "Source",
