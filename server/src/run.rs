@@ -116,7 +116,7 @@ async fn life(config: Config) -> Result<(), RunError> {
     let _ = shop.load.set(args.load);
     let live = Live::new(shop.clone(), telemetry.clone());
     supervisor.spawn("live", live.clone().run(supervisor.stopping()));
-    let host = host::host(&shop, &live, &telemetry, args.jaeger_ui.clone());
+    let host = host::host(&shop, &control, &live, &telemetry, args.jaeger_ui.clone());
     let stores = shop.stores.clone();
     let edge = Edge {
         shop,

@@ -96,6 +96,12 @@ impl Control {
         Ok(control)
     }
 
+    /// The control plane's clock, microseconds since the epoch.
+    #[must_use]
+    pub fn now_us(&self) -> i64 {
+        self.0.clock.now_us()
+    }
+
     /// What resources may refer to.
     #[must_use]
     pub fn known(&self) -> &Known {

@@ -4,8 +4,9 @@
 mod ask;
 mod shop_port;
 mod story;
+mod traffic;
 
-use crate::{live::Live, shop::Shop};
+use crate::{control::Control, live::Live, shop::Shop};
 use app::host::{Host, LivePort, TracePort};
 use async_trait::async_trait;
 use contract::{
@@ -17,14 +18,22 @@ use contract::{
 use shop_port::ShopHost;
 use std::sync::Arc;
 use telemetry::Telemetry;
+use traffic::TrafficHost;
 
 /// The host of every page.
 #[must_use]
-pub fn host(shop: &Shop, live: &Live, telemetry: &Telemetry, jaeger_ui: Option<String>) -> Host {
+pub fn host(
+    shop: &Shop,
+    control: &Control,
+    live: &Live,
+    telemetry: &Telemetry,
+    jaeger_ui: Option<String>,
+) -> Host {
     Host {
         shop: Arc::new(ShopHost::new(shop.clone(), telemetry.clone())),
         live: Arc::new(LiveHost { shop: shop.clone(), live: live.clone() }),
         traces: Arc::new(TraceHost { shop: shop.clone(), telemetry: telemetry.clone() }),
+        traffic: Arc::new(TrafficHost::new(control.clone(), shop.mesh.clone())),
         jaeger_ui,
     }
 }
