@@ -41,6 +41,12 @@ impl Client {
         Self { http, origin: format!("http://{address}") }
     }
 
+    /// The program's address as a URL.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.origin
+    }
+
     /// A request about to be made.
     pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         self.http.request(method, format!("{}{path}", self.origin))

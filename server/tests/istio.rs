@@ -1,0 +1,195 @@
+//! The command line and the control API against the built program: resources in, behaviour out.
+
+#![expect(clippy::expect_used, reason = "without its world a test can only stop")]
+
+use http::Method;
+use serde_json::{Value, json};
+use std::{collections::BTreeMap, io::Write as _, process::Stdio};
+use testkit::{Answer, Client, Launch, Program, client::send};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_vitrine");
+const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/istio/tests/data");
+
+struct World {
+    program: Program,
+    client: Client,
+    data: tempfile::TempDir,
+}
+
+async fn world() -> World {
+    let data = tempfile::tempdir().expect("a folder");
+    let (program, client) = Launch::shop(PROGRAM, data.path(), "0").start().await;
+    World { program, client, data }
+}
+
+/// What a command said, and whether it ended well.
+struct Said {
+    ok: bool,
+    out: String,
+    err: String,
+}
+
+/// Runs a command against the program, with a text on its standard input.
+async fn vitrine(client: &Client, args: &[&str], input: &str) -> Said {
+    let mut command = std::process::Command::new(PROGRAM);
+    command.args(args).env_clear().env("VITRINE_SERVER", client.url());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let input = input.to_owned();
+    let run = move || {
+        let mut child = command.spawn().expect("the program starts");
+        let mut stdin = child.stdin.take().expect("its standard input");
+        stdin.write_all(input.as_bytes()).expect("it reads");
+        drop(stdin);
+        child.wait_with_output().expect("it ends")
+    };
+    let output = tokio::task::spawn_blocking(run).await.expect("it runs");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Said { ok: output.status.success(), out: text(&output.stdout), err: text(&output.stderr) }
+}
+
+fn split(first: u32, second: u32) -> String {
+    format!(
+        "apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata:
+  name: front
+spec:
+  hosts:
+  - api-gateway
+  http:
+  - route:
+    - destination:
+        host: gateway
+        subset: v1
+      weight: {first}
+    - destination:
+        host: gateway
+        subset: v2
+      weight: {second}
+"
+    )
+}
+
+async fn revision(client: &Client) -> u64 {
+    let list = client.get("/control/istio/revisions").await.json();
+    list["revisions"][0]["number"].as_u64().expect("a number")
+}
+
+async fn asked(client: &Client, host: &str, path: &str, more: &[(&str, &str)]) -> Answer {
+    let request = client.request(Method::GET, path).header("host", host);
+    let request = more.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+    send(request).await.expect("an answer")
+}
+
+#[tokio::test]
+async fn apply_get_and_delete_work_as_people_know_them_and_survive_a_restart() {
+    let World { program, client, data } = world().await;
+    let before = revision(&client).await;
+    let dry = vitrine(&client, &["apply", "-f", "-", "--dry-run"], &split(90, 10)).await;
+    assert!(dry.ok && dry.out.contains("dry run"), "{} {}", dry.out, dry.err);
+    assert_eq!(revision(&client).await, before, "a dry run changes nothing");
+    let applied = vitrine(&client, &["apply", "-f", "-"], &split(90, 10)).await;
+    assert!(applied.ok, "{}", applied.err);
+    assert!(applied.out.contains(&format!("Revision r{}", before + 1)), "{}", applied.out);
+    let got = vitrine(&client, &["get", "vs", "front", "-o", "yaml"], "").await;
+    assert!(got.ok && got.out.contains("weight: 90"), "{} {}", got.out, got.err);
+    let again = vitrine(&client, &["apply", "-f", "-"], &got.out).await;
+    assert!(again.ok && again.out.contains("unchanged"), "{} {}", again.out, again.err);
+    assert_eq!(revision(&client).await, before + 1, "the same again is no revision");
+    program.stop().await;
+
+    let (program, client) = Launch::shop(PROGRAM, data.path(), "0").start().await;
+    assert_eq!(revision(&client).await, before + 1);
+    let got = vitrine(&client, &["get", "VirtualService", "front"], "").await;
+    assert!(got.out.contains("weight: 90"), "{} {}", got.out, got.err);
+    let deleted = vitrine(&client, &["delete", "virtualservice", "front"], "").await;
+    assert!(deleted.ok && deleted.out.contains("deleted"), "{} {}", deleted.out, deleted.err);
+    let gone = vitrine(&client, &["get", "vs", "front"], "").await;
+    assert!(!gone.ok && gone.err.contains("There is no VirtualService front"), "{}", gone.err);
+    let restore = format!("/control/istio/revisions/{}/restore", before + 1);
+    assert_eq!(client.post(&restore, &Value::Null).await.status, 200);
+    assert_eq!(client.get("/control/istio/vs/front").await.status, 200);
+    assert_eq!(revision(&client).await, before + 3);
+    program.stop().await;
+}
+
+#[tokio::test]
+async fn a_text_with_a_mistake_is_refused_whole_with_line_and_column() {
+    let World { program, client, data: _data } = world().await;
+    let before = client.get("/control/istio").await.text();
+    let text = format!("{}---\n{}", split(50, 50), split(50, 50).replace("http:", "htpp:"));
+    let refused = vitrine(&client, &["apply", "-f", "-"], &text).await;
+    assert!(!refused.ok);
+    assert!(refused.err.contains("Did you mean http?"), "{}", refused.err);
+    assert!(refused.err.contains("26:3"), "line and column: {}", refused.err);
+    assert_eq!(client.get("/control/istio").await.text(), before, "nothing changed");
+    let nowhere = vitrine(&client, &["get", "vs", "--server", "http://127.0.0.1:1"], "").await;
+    assert!(!nowhere.ok && nowhere.err.contains("--server"), "{}", nowhere.err);
+    let unknown = vitrine(&client, &["get", "pod"], "").await;
+    assert!(!unknown.ok && unknown.err.contains("There is no kind pod"), "{}", unknown.err);
+    program.stop().await;
+}
+
+#[tokio::test]
+async fn a_split_of_90_to_10_is_exact_and_takes_force_at_once() {
+    let World { program, client, data: _data } = world().await;
+    assert!(vitrine(&client, &["apply", "-f", "-"], &split(90, 10)).await.ok);
+    let mut seen: BTreeMap<String, u32> = BTreeMap::new();
+    for _ in 0..200 {
+        let answer = client.get("/api/v1/products?limit=1").await;
+        assert_eq!(answer.status, 200);
+        *seen.entry(answer.header("x-app-version").to_owned()).or_default() += 1;
+    }
+    assert_eq!(seen.get("v1"), Some(&180), "{seen:?}");
+    assert_eq!(seen.get("v2"), Some(&20), "{seen:?}");
+    program.stop().await;
+}
+
+#[tokio::test]
+async fn the_seeds_files_apply_unchanged_and_do_what_they_say() {
+    let World { program, client, data: _data } = world().await;
+    for file in ["traffic-management.yml", "observability.yml"] {
+        let applied = vitrine(&client, &["apply", "-f", &format!("{DATA}/{file}")], "").await;
+        assert!(applied.ok, "{file}: {}", applied.err);
+    }
+    let canary = [("user-agent", "Mozilla/5.0 Chrome/120"), ("cookie", "a=b; canary=true")];
+    for header in canary {
+        let answer = asked(&client, "web-app", "/api/v1/products", &[header]).await;
+        assert_eq!(answer.header("x-app-version"), "v2", "{header:?}");
+    }
+    let mut new = 0;
+    for _ in 0..200 {
+        let answer = asked(&client, "web-app", "/api/v1/products", &[]).await;
+        new += u32::from(answer.header("x-app-version") == "v2");
+    }
+    assert!((19..=21).contains(&new), "{new} of 200 went to v2");
+    let mut refused = None;
+    for number in 1..=120 {
+        let answer = asked(&client, "api-gateway", "/api/v1/products", &[]).await;
+        if answer.status == 429 {
+            assert!(!answer.header("retry-after").is_empty());
+            refused = Some(number);
+            break;
+        }
+    }
+    // Tokens come back while the requests are made.
+    assert!(refused.is_some_and(|number| (101..=110).contains(&number)), "{refused:?}");
+    let applied = vitrine(&client, &["apply", "-f", &format!("{DATA}/istio-config.yml")], "").await;
+    assert!(applied.ok, "{}", applied.err);
+    let denied = asked(&client, "web-app", "/api/v1/products", &[]).await;
+    assert_eq!(denied.status, 403, "without a token: {}", denied.text());
+    program.stop().await;
+}
+
+#[tokio::test]
+async fn what_another_sites_page_sends_changes_nothing() {
+    let World { program, client, data: _data } = world().await;
+    let before = revision(&client).await;
+    let request = client.request(Method::POST, "/control/istio").body(split(1, 99));
+    let cross = send(request.header("origin", "http://evil.example")).await.expect("an answer");
+    assert_eq!(cross.status, 403);
+    assert_eq!(revision(&client).await, before);
+    let bad = client.post("/control/istio?dryRun=perhaps", &json!({})).await;
+    assert_eq!(bad.status, 400, "{}", bad.text());
+    program.stop().await;
+}
