@@ -4,6 +4,8 @@
 //! under the same lock that numbers the frames, so the frames after it are exactly those with a
 //! higher number.
 
+mod in_mesh;
+
 use crate::shop::Shop;
 use contract::{
     live::{
@@ -13,8 +15,9 @@ use contract::{
     order::{OrderRow, OrderStatus},
     service::{self, SERVICES},
 };
+use in_mesh::InMesh;
 use mesh::breaker::BreakerState;
-use mesh::{BreakerStatus, BreakerTransition};
+use mesh::{BreakerStatus, BreakerTransition, EndpointStatus, Phase};
 use parking_lot::Mutex;
 use std::{
     collections::{HashMap, VecDeque},
@@ -72,6 +75,7 @@ struct State {
     tally: Tally,
     changes: VecDeque<ChangeView>,
     map: MapView,
+    in_mesh: InMesh,
 }
 
 /// Orders of the last minutes by what became of them.
@@ -142,6 +146,9 @@ impl Live {
             red,
             load: self.shop.load.view(),
             changes: state.changes.iter().cloned().collect(),
+            faults: state.in_mesh.faults.clone(),
+            breakers: state.in_mesh.breakers.clone(),
+            mesh: state.in_mesh.mesh.clone(),
         }
     }
 
@@ -178,6 +185,8 @@ impl Live {
         self.load_rows().await;
         let mut rows = self.shop.orders.changes();
         let mut transitions = self.shop.mesh.transitions();
+        let mut changes = self.shop.mesh.changes();
+        let mut faults = self.shop.mesh.faults().events();
         let mut load = self.shop.load.watch();
         let mut second = tokio::time::interval(Duration::from_secs(1));
         second.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -213,11 +222,24 @@ impl Live {
                         self.publish_change(breaker_change(&transition));
                     }
                 }
+                change = changes.recv() => {
+                    if let Ok(change) = change {
+                        self.tell_change(&change);
+                    }
+                }
+                event = faults.recv() => {
+                    if let Ok(event) = event {
+                        self.tell_fault(&event);
+                    }
+                }
                 _ = load.changed() => {
                     let view = self.shop.load.view();
                     self.publish(|_| LiveBody::Load(view));
                 }
-                _ = second.tick() => self.publish_second().await,
+                _ = second.tick() => {
+                    self.publish_second().await;
+                    self.publish_mesh();
+                }
             }
         }
     }
@@ -288,13 +310,13 @@ impl Live {
         });
         let edges = edges.collect();
         let mut sparks: HashMap<String, Vec<f32>> = rates.nodes.into_iter().collect();
-        let up = self.shop.mesh.services();
+        let endpoints = self.shop.mesh.endpoints();
         let facts = self.facts(now_us).await;
         let nodes = SERVICES.iter().map(|s| s.name).chain([service::BROWSER, service::LOAD]);
         let nodes = nodes.map(|name| NodeView {
             service: name.to_owned(),
-            ready: u32::from(name == service::BUS || up.iter().any(|s| s.as_ref() == name)),
-            instances: u32::from(![service::BROWSER, service::LOAD].contains(&name)),
+            ready: instances(name, &endpoints, true),
+            instances: instances(name, &endpoints, false),
             spark: sparks.remove(name).unwrap_or_default(),
             note: facts.get(name).cloned(),
         });
@@ -358,6 +380,17 @@ fn sent(seq: u64, at_us: i64, body: LiveBody) -> Sent {
     let last = matches!(frame.body, LiveBody::Bye);
     // Plain data of ours always becomes JSON.
     Sent { seq, json: serde_json::to_string(&frame).unwrap_or_default().into(), last }
+}
+
+/// Instances of a service, or those of them that take calls. The bus is one that is always there.
+fn instances(service: &str, endpoints: &[EndpointStatus], taking: bool) -> u32 {
+    if service == service::BUS {
+        return 1;
+    }
+    let takes =
+        |e: &&EndpointStatus| !taking || (e.phase == Phase::Ready && e.ejected_until_us.is_none());
+    let own = endpoints.iter().filter(|endpoint| *endpoint.service == *service).filter(takes);
+    u32::try_from(own.count()).unwrap_or(u32::MAX)
 }
 
 fn keep_newest(rows: &mut Vec<OrderRow>, row: OrderRow) {

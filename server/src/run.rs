@@ -115,6 +115,9 @@ async fn life(config: Config) -> Result<(), RunError> {
     // The configuration checked the range.
     let _ = shop.load.set(args.load);
     let live = Live::new(shop.clone(), telemetry.clone());
+    let instances =
+        host::resilience::faults::follow_instances(shop.mesh.clone(), supervisor.stopping());
+    supervisor.spawn("instances", instances);
     supervisor.spawn("live", live.clone().run(supervisor.stopping()));
     let host = host::host(&shop, &control, &live, &telemetry, args.jaeger_ui.clone());
     let stores = shop.stores.clone();

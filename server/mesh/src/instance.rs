@@ -212,6 +212,8 @@ pub struct EndpointStatus {
     /// The sweep that takes it back, microseconds since the epoch, if it is ejected (in several
     /// subsets: the last of them).
     pub ejected_until_us: Option<i64>,
+    /// Since when, if it is ejected.
+    pub ejected_since_us: Option<i64>,
     /// Ejections ever.
     pub ejections: u64,
 }
@@ -229,6 +231,7 @@ impl EndpointStatus {
             failures,
             consecutive_errors: 0,
             ejected_until_us: None,
+            ejected_since_us: None,
             ejections: 0,
         }
     }
@@ -239,6 +242,7 @@ impl EndpointStatus {
         let errors = standing.consecutive_5xx.max(standing.consecutive_local_origin);
         self.consecutive_errors = self.consecutive_errors.max(errors);
         self.ejected_until_us = self.ejected_until_us.max(until_us);
+        self.ejected_since_us = self.ejected_since_us.max(standing.ejected_since_us);
         self.ejections += standing.ejections;
     }
 }

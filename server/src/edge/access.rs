@@ -6,6 +6,7 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use mesh::Mesh;
 use shop::problem::Problem;
 use std::{io, net::SocketAddr, sync::Arc};
 use subtle::ConstantTimeEq;
@@ -78,9 +79,29 @@ fn host<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> Option<&'a str> {
     headers.get(header::HOST).and_then(|host| host.to_str().ok()).or_else(from_uri)
 }
 
+/// What is behind the address: names of the mesh are served too, for the public API alone. A page
+/// elsewhere cannot have one of them unless somebody here configured it.
+#[derive(Clone, Debug)]
+pub(super) struct Door {
+    pub(super) access: Access,
+    pub(super) mesh: Mesh,
+}
+
+impl Door {
+    fn is_for_mesh(&self, headers: &HeaderMap, uri: &Uri) -> bool {
+        let name = host(headers, uri).map(|host| host.split(':').next().unwrap_or(host));
+        let policy = self.mesh.in_force().policy;
+        uri.path().starts_with("/api/")
+            && name.is_some_and(|name| policy.is_addressed(&name.to_ascii_lowercase()))
+    }
+}
+
 /// Lets a request in, or says why not.
-pub(super) async fn guard(State(access): State<Access>, request: Request, next: Next) -> Response {
-    if !access.knows_host(request.headers(), request.uri()) {
+pub(super) async fn guard(State(door): State<Door>, request: Request, next: Next) -> Response {
+    let access = &door.access;
+    if !access.knows_host(request.headers(), request.uri())
+        && !door.is_for_mesh(request.headers(), request.uri())
+    {
         let detail = "This address serves only names of this machine, such as localhost.";
         return Problem::new(StatusCode::MISDIRECTED_REQUEST, detail).into_response();
     }
@@ -90,7 +111,7 @@ pub(super) async fn guard(State(access): State<Access>, request: Request, next: 
     }
     if access.token.is_some()
         && request.uri().path() != "/livez"
-        && let Some(answer) = entrance(&access, &request)
+        && let Some(answer) = entrance(access, &request)
     {
         return answer;
     }
@@ -161,7 +182,9 @@ mod tests {
 
     async fn status(address: &str, token: Option<&str>, request: Request) -> StatusCode {
         let access = Access::new(address.parse().unwrap(), token.map(str::to_owned)).unwrap();
-        let app = Router::new().fallback(any(|| async {})).layer(from_fn_with_state(access, guard));
+        let mesh = Mesh::new(base::Clock::system(), mesh::BreakerParams::default());
+        let guard = from_fn_with_state(Door { access, mesh }, guard);
+        let app = Router::new().fallback(any(|| async {})).layer(guard);
         app.oneshot(request).await.unwrap().status()
     }
 

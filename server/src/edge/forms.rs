@@ -85,7 +85,7 @@ fn back(id: &str, done: Result<(), ApiError>) -> Redirect {
 }
 
 /// Back to a page, which shows the sentence.
-fn failed(page: &str, sentence: &str) -> Redirect {
+pub(super) fn failed(page: &str, sentence: &str) -> Redirect {
     let escaped: String = sentence
         .bytes()
         .map(|byte| match byte {

@@ -6,6 +6,7 @@ mod assets;
 mod control;
 mod forms;
 mod pages;
+mod resilience;
 mod stream;
 mod ui;
 
@@ -53,7 +54,8 @@ pub struct Edge {
 pub fn router(edge: Edge) -> Router {
     let options = assets::leptos_options();
     let pages = pages::routes(&edge, &options);
-    let control = control::routes().with_state(edge.clone());
+    let door = access::Door { access: edge.access.clone(), mesh: edge.shop.mesh.clone() };
+    let control = control::routes().merge(resilience::routes()).with_state(edge.clone());
     Router::<LeptosOptions>::new()
         .merge(pages)
         .with_state(options)
@@ -62,7 +64,7 @@ pub fn router(edge: Edge) -> Router {
         .merge(control)
         .layer(from_fn(explain))
         .layer(axum::middleware::map_response(harden))
-        .layer(from_fn_with_state(edge.access.clone(), access::guard))
+        .layer(from_fn_with_state(door, access::guard))
 }
 
 fn own_routes() -> Router<Edge> {

@@ -2,6 +2,7 @@
 //! views at the rim.
 
 mod ask;
+pub(crate) mod resilience;
 mod shop_port;
 mod story;
 mod traffic;
@@ -15,6 +16,7 @@ use contract::{
     shop::LoadView,
     trace::{TraceList, TraceQuery, TraceView},
 };
+use resilience::ResilienceHost;
 use shop_port::ShopHost;
 use std::sync::Arc;
 use telemetry::Telemetry;
@@ -33,6 +35,7 @@ pub fn host(
         shop: Arc::new(ShopHost::new(shop.clone(), telemetry.clone())),
         live: Arc::new(LiveHost { shop: shop.clone(), live: live.clone() }),
         traces: Arc::new(TraceHost { shop: shop.clone(), telemetry: telemetry.clone() }),
+        resilience: Arc::new(ResilienceHost::new(shop.clone(), telemetry.clone())),
         traffic: Arc::new(TrafficHost::new(control.clone(), shop.mesh.clone())),
         jaeger_ui,
     }

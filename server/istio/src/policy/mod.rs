@@ -96,6 +96,9 @@ impl Policy {
     /// suffix, and a suffix over `*`. A service of the demo has several exact names; the one that
     /// was called wins over the others, so that each of the seed's files takes effect whichever
     /// name callers use.
+    ///
+    /// At the ingress what is bound to a gateway comes first. The proxy there is a client of the
+    /// mesh like any other, so what holds in the mesh comes after.
     #[must_use]
     pub fn virtual_host(
         &self,
@@ -103,10 +106,17 @@ impl Policy {
         authority: &str,
         at_ingress: bool,
     ) -> Option<&VirtualHost> {
-        let candidates = || {
-            let here = |v: &&VirtualHost| if at_ingress { v.at_ingress } else { v.in_mesh };
-            self.virtual_hosts.iter().filter(here)
-        };
+        let bound = at_ingress.then(|| self.host_among(|v| v.at_ingress, service, authority));
+        bound.flatten().or_else(|| self.host_among(|v| v.in_mesh, service, authority))
+    }
+
+    fn host_among(
+        &self,
+        among: impl Fn(&VirtualHost) -> bool,
+        service: &str,
+        authority: &str,
+    ) -> Option<&VirtualHost> {
+        let candidates = || self.virtual_hosts.iter().filter(|v| among(v));
         let names = |v: &VirtualHost, f: &dyn Fn(&str) -> bool| v.hosts.iter().any(|h| f(h));
         candidates()
             .find(|v| names(v, &|h| h == authority))
@@ -116,6 +126,14 @@ impl Policy {
                 candidates().find(|v| names(v, &same))
             })
             .or_else(|| candidates().find(|v| names(v, &|h| h == "*")))
+    }
+
+    /// Whether requests addressed to this name (lower-case, without port) are for the mesh: the
+    /// name of a service, or of a `VirtualService` that is bound to a gateway.
+    #[must_use]
+    pub fn is_addressed(&self, name: &str) -> bool {
+        let bound = |v: &VirtualHost| v.at_ingress && v.hosts.iter().any(|host| **host == *name);
+        self.service(name).is_some() || self.virtual_hosts.iter().any(bound)
     }
 }
 
