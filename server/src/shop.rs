@@ -8,8 +8,12 @@ use shop::{
     StoreError, bank, bus::MeshDelivery, catalog, gateway, inventory, load::LoadGenerator, orders,
     orders::Orders, payments, payments::Payments, recommendations, users,
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use storage::Stores;
+use tokio_util::sync::CancellationToken;
+
+/// As often as the shortest interval between sweeps that makes sense to look at.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// The running shop, for whoever serves or shows it.
 #[derive(Clone)]
@@ -42,7 +46,8 @@ impl Shop {
         ids: IdSource,
     ) -> Result<Self, StoreError> {
         let stores = Arc::new(stores);
-        let mesh = Mesh::new(clock.clone(), BreakerParams::default());
+        let seed = ids.below(u64::MAX);
+        let mesh = Mesh::seeded(clock.clone(), BreakerParams::default(), seed);
         let orders = Orders::new(
             stores.orders.clone(),
             mesh.caller(service::ORDERS),
@@ -92,6 +97,18 @@ impl Shop {
         }
         supervisor.spawn("load", self.load.clone().run(supervisor.clone(), stop()));
         supervisor.spawn("supply", self.load.clone().supply(stop()));
+        supervisor.spawn("mesh-sweep", sweep(self.mesh.clone(), stop()));
+    }
+}
+
+/// Endpoints that were ejected return, and are told of, although nobody calls them.
+async fn sweep(mesh: Mesh, stop: CancellationToken) {
+    let mut second = tokio::time::interval(SWEEP_EVERY);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = second.tick() => mesh.sweep(),
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use crate::{
     registry::WeakMesh,
     retry::RetryLayer,
     route::Routed,
-    stack::{MeshService, Reply},
+    stack::{MeshService, Reply, Segment, Stack},
 };
 use axum::{Router, body::Body};
 use base::{Clock, IdSource};
@@ -132,6 +132,22 @@ async fn holds<L: Layer<Probe, Service: MeshService>>(layer: L) {
         left.call(request()).await.unwrap();
     }
     assert_eq!(calls.load(Ordering::Relaxed), 4);
+}
+
+/// A seam around the probe.
+struct Seam;
+
+impl Layer<Probe> for Seam {
+    type Service = Stack;
+
+    fn layer(&self, probe: Probe) -> Stack {
+        Segment::new("probe", probe).erase().build()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_seam_calls_what_it_made_ready() {
+    holds(Seam).await;
 }
 
 #[tokio::test(start_paused = true)]

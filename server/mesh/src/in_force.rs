@@ -5,7 +5,13 @@
 
 use crate::{RouteHits, route::RouteState};
 use istio::policy::{Policy, Route};
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 /// What is in force, and since when.
 #[derive(Clone, Debug)]
@@ -21,7 +27,9 @@ pub struct InForce {
 /// A policy with what the data plane keeps about its routes.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
-    pub(crate) in_force: InForce,
+    in_force: InForce,
+    /// The first request it holds for, known only once it is in force.
+    since_request: AtomicU64,
     /// By address of the route, which the policy keeps where it is.
     states: HashMap<usize, Arc<RouteState>>,
 }
@@ -39,7 +47,18 @@ impl Snapshot {
             (Arc::as_ptr(route).addr(), Arc::new(state))
         });
         let states = states.collect();
-        Self { in_force, states }
+        let since_request = AtomicU64::new(in_force.since_request);
+        Self { in_force, since_request, states }
+    }
+
+    /// From this request on all follow it.
+    pub(crate) fn since(&self, request: u64) {
+        self.since_request.store(request, Ordering::SeqCst);
+    }
+
+    pub(crate) fn in_force(&self) -> InForce {
+        let since_request = self.since_request.load(Ordering::SeqCst);
+        InForce { since_request, ..self.in_force.clone() }
     }
 
     pub(crate) fn policy(&self) -> &Policy {

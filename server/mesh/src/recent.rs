@@ -250,29 +250,33 @@ pub enum Chosen {
         name: Arc<str>,
         /// Its line in the resource.
         line: u32,
-        /// Service, subset and weight of each destination; empty when the rule answers itself.
-        destinations: Vec<(Arc<str>, Option<Arc<str>>, u32)>,
+        /// Where it may go; empty when the rule answers itself.
+        destinations: Vec<Place>,
     },
+}
+
+/// One destination of a rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The service.
+    pub service: Arc<str>,
+    /// Instances of this subset only.
+    pub subset: Option<Arc<str>>,
+    /// Share is weight by sum of weights.
+    pub weight: u32,
 }
 
 impl Chosen {
     /// Whether it is the same way: the same rule to the same places, whatever the weights and
     /// wherever the rule is written now.
     fn same(&self, other: &Self) -> bool {
-        let (
-            Self::Rule { origin, name, destinations, .. },
-            Self::Rule { origin: o, name: n, destinations: d, .. },
-        ) = (self, other)
-        else {
-            return self == other;
-        };
-        fn places(all: &[(Arc<str>, Option<Arc<str>>, u32)]) -> Vec<(&str, Option<&str>)> {
-            let used = all.iter().filter(|(_, _, weight)| *weight > 0);
-            let mut places: Vec<_> = used.map(|(s, subset, _)| (&**s, subset.as_deref())).collect();
-            places.sort_unstable();
-            places
+        match (self, other) {
+            (
+                Self::Rule { origin, name, destinations: here, .. },
+                Self::Rule { origin: other, name: named, destinations: there, .. },
+            ) => origin == other && name == named && used(here) == used(there),
+            _ => self == other,
         }
-        origin == o && name == n && places(destinations) == places(d)
     }
 
     fn by(route: &Route) -> Self {
@@ -280,8 +284,11 @@ impl Chosen {
             Action::Forward(to) => to.iter(),
             Action::Redirect(_) | Action::Direct(_) => [].iter(),
         };
-        let destinations =
-            destinations.map(|to| (to.service.clone(), to.subset.clone(), to.weight));
+        let destinations = destinations.map(|to| Place {
+            service: to.service.clone(),
+            subset: to.subset.clone(),
+            weight: to.weight,
+        });
         Self::Rule {
             origin: route.origin.clone(),
             name: route.name.clone(),
@@ -289,6 +296,14 @@ impl Chosen {
             destinations: destinations.collect(),
         }
     }
+}
+
+/// The places that get anything, in one order.
+fn used(places: &[Place]) -> Vec<(&str, Option<&str>)> {
+    let used = places.iter().filter(|place| place.weight > 0);
+    let mut used: Vec<_> = used.map(|place| (&*place.service, place.subset.as_deref())).collect();
+    used.sort_unstable();
+    used
 }
 
 fn chosen(policy: &Policy, recorded: &Recorded) -> Chosen {

@@ -80,7 +80,7 @@ struct Inner {
     services: RwLock<BTreeMap<Arc<str>, Arc<Service>>>,
     clusters: Mutex<HashMap<ClusterKey, Arc<Cluster>>>,
     paths: RwLock<HashMap<PathKey, Arc<Path>>>,
-    edges: RwLock<BTreeMap<(Arc<str>, Arc<str>), Arc<Edge>>>,
+    edges: RwLock<BTreeMap<EdgeKey, Arc<Edge>>>,
     in_force: ArcSwap<Snapshot>,
     /// Snapshots of revisions that were replaced, newest first: their counters are still asked for.
     replaced: Mutex<VecDeque<Arc<Snapshot>>>,
@@ -94,6 +94,8 @@ struct Inner {
 type InstanceKey = (Arc<str>, Arc<str>);
 /// Service and subset.
 type ClusterKey = (Arc<str>, Option<Arc<str>>);
+/// Caller and service.
+type EdgeKey = (Arc<str>, Arc<str>);
 /// Caller, service and subset.
 type PathKey = (Arc<str>, Arc<str>, Option<Arc<str>>);
 
@@ -148,13 +150,14 @@ impl Mesh {
         // One at a time, so that no split is lost between two.
         let mut replaced = inner.replaced.lock();
         let previous = inner.in_force.load_full();
-        let in_force = InForce {
-            policy,
-            since_request: inner.requests.load(Ordering::SeqCst) + 1,
-            at_us: inner.clock.now_us(),
-        };
-        let snapshot = Arc::new(Snapshot::new(in_force.clone(), Some(&previous)));
-        inner.in_force.store(snapshot);
+        let at_us = inner.clock.now_us();
+        let since_request = inner.requests.load(Ordering::SeqCst) + 1;
+        let snapshot = InForce { policy, since_request, at_us };
+        let snapshot = Arc::new(Snapshot::new(snapshot, Some(&previous)));
+        inner.in_force.store(snapshot.clone());
+        // Read after the store: whoever is counted from here on finds the new one.
+        snapshot.since(inner.requests.load(Ordering::SeqCst) + 1);
+        let in_force = snapshot.in_force();
         replaced.push_front(previous);
         replaced.truncate(REVISIONS_MAX - 1);
         drop(replaced);
@@ -171,7 +174,7 @@ impl Mesh {
     /// What is in force, and since which request.
     #[must_use]
     pub fn in_force(&self) -> InForce {
-        self.0.in_force.load().in_force.clone()
+        self.0.in_force.load().in_force()
     }
 
     /// Requests since the start.

@@ -2,10 +2,12 @@
 
 use crate::{MeshError, Request, Response};
 use futures::future::BoxFuture;
-use tower::{Layer, Service, util::BoxCloneSyncService};
-
-/// A whole stack, erased.
-pub type Stack = BoxCloneSyncService<Request, Response, MeshError>;
+use std::{
+    fmt,
+    sync::Arc,
+    task::{Context, Poll},
+};
+use tower::{Layer, Service};
 
 /// What every layer answers with. One type for all, so that a layer without policy hands on the
 /// future it was given and costs nothing.
@@ -74,6 +76,63 @@ impl<S> MeshService for S where
 {
 }
 
+/// A seam: a stack whose type ends here. Clones share a template, and only the one that is made
+/// ready becomes a service of its own, for one call: every layer leaves a clone behind (see
+/// `take_ready`), and most of these are never used.
+pub struct Stack {
+    template: Arc<dyn Erased>,
+    ready: Option<Box<dyn Erased>>,
+}
+
+impl Clone for Stack {
+    fn clone(&self) -> Self {
+        Self { template: self.template.clone(), ready: None }
+    }
+}
+
+impl fmt::Debug for Stack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stack").field("ready", &self.ready.is_some()).finish_non_exhaustive()
+    }
+}
+
+/// What a seam needs of the service behind it.
+trait Erased: Send + Sync {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), MeshError>>;
+    fn call(&mut self, request: Request) -> Reply;
+    fn boxed(&self) -> Box<dyn Erased>;
+}
+
+impl<S: MeshService> Erased for S {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), MeshError>> {
+        Service::poll_ready(self, cx)
+    }
+
+    fn call(&mut self, request: Request) -> Reply {
+        Service::call(self, request)
+    }
+
+    fn boxed(&self) -> Box<dyn Erased> {
+        Box::new(self.clone())
+    }
+}
+
+impl Service<Request> for Stack {
+    type Response = Response;
+    type Error = MeshError;
+    type Future = Reply;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), MeshError>> {
+        self.ready.get_or_insert_with(|| self.template.boxed()).as_mut().poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request) -> Reply {
+        // Whoever calls without readiness breaks the contract, and gets what is behind to say so.
+        let mut ready = self.ready.take().unwrap_or_else(|| self.template.boxed());
+        ready.as_mut().call(request)
+    }
+}
+
 /// Takes the readied service out of its place and leaves a clone, which is not ready.
 pub(crate) fn take_ready<S: Clone>(place: &mut S) -> S {
     let fresh = place.clone();
@@ -109,7 +168,8 @@ impl<S> Segment<S> {
 impl<S: MeshService> Segment<S> {
     /// A seam: the type of what is inside ends here.
     pub(crate) fn erase(self) -> Segment<Stack> {
-        Segment { service: BoxCloneSyncService::new(self.service), names: self.names }
+        let stack = Stack { template: Arc::new(self.service), ready: None };
+        Segment { service: stack, names: self.names }
     }
 
     pub(crate) fn build(self) -> S {

@@ -1,6 +1,8 @@
 //! Load balancing: `LoadBalancerSettings` of the Istio reference, each policy as it is documented.
 //! Random choices are drawn from a seed, so that every run is the same.
 
+#![expect(clippy::unwrap_used, reason = "a test whose world cannot be set up fails")]
+
 mod common;
 
 use common::{World, read, traffic};

@@ -1,6 +1,8 @@
 //! Concurrency limits, a test per row C1 to C5 of Envoy's `circuit_breaking.rst` as far as they make
 //! sense here, and what became of instances that are killed or paused.
 
+#![expect(clippy::unwrap_used, reason = "a test whose world cannot be set up fails")]
+
 mod common;
 
 use common::{World, read, traffic};

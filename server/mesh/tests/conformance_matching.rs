@@ -1,6 +1,8 @@
 //! Which rule holds: `HTTPMatchRequest` and `StringMatch` of the Istio reference, a row per
 //! sentence, through the tester that says which rule a request would hit.
 
+#![expect(clippy::unwrap_used, reason = "a test whose world cannot be set up fails")]
+
 mod common;
 
 use common::{exact, forward, matching, name, policy, prefix, regex};

@@ -1,6 +1,8 @@
 //! Outlier detection: the rows of `vectors/outlier.json` under paused time against the pure machine,
 //! and what callers see of it through the whole stack.
 
+#![expect(clippy::unwrap_used, reason = "a test whose world cannot be set up fails")]
+
 mod common;
 
 use base::Clock;

@@ -2,6 +2,8 @@
 //! `HTTPRewrite`, `HTTPRedirect`, `HTTPDirectResponse`, `CorsPolicy`, `Headers` of the Istio
 //! reference), a row per sentence.
 
+#![expect(clippy::unwrap_used, reason = "a test whose world cannot be set up fails")]
+
 mod common;
 
 use axum::body::Body;
@@ -328,4 +330,36 @@ async fn the_last_thousand_requests_are_kept_looks_are_not_and_no_secret_is_prin
     assert_eq!((recent.len(), recent[0].number), (1_000, 1_007));
     assert_eq!((recent[999].number, recent[999].status), (8, Some(200)));
     assert!(!format!("{:?} {recent:?}", world.mesh).contains("hush"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_goes_away_leaves_a_request_without_status_and_the_flag_dc() {
+    let world = World::payments(1);
+    world.mesh.pause("payments", "payments-0");
+    let call = world.get("payments", "/");
+    assert!(tokio::time::timeout(Duration::from_millis(5), call).await.is_err());
+    let recent = &world.mesh.recent(1)[0];
+    assert_eq!((recent.status, recent.flags.to_string()), (None, "DC".into()));
+    assert_eq!(world.mesh.pools()[0].active, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_layer_counts_what_came_to_it_and_what_it_did() {
+    let world = World::payments(1);
+    world.apply(policy(1, vec![forward("it", "payments")]));
+    world.get("payments", "/").await.unwrap();
+    world.set("payments-0", 500);
+    world.get("payments", "/").await.unwrap();
+    let edge = &world.mesh.edges()[0];
+    assert_eq!((&*edge.caller, &*edge.destination), ("orders", "payments"));
+    let names: Vec<_> = edge.layers.iter().map(|layer| layer.layer).collect();
+    assert_eq!(names, mesh::stack::LAYERS.map(|layer| layer.name));
+    for layer in &edge.layers {
+        let acted = match layer.layer {
+            "route" => 2,
+            "endpoint" => 1,
+            _ => 0,
+        };
+        assert_eq!((layer.reached, layer.acted), (2, acted), "{}", layer.layer);
+    }
 }

@@ -115,11 +115,10 @@ impl From<MeshError> for Problem {
     fn from(error: MeshError) -> Self {
         let detail = format!("{}.", sentence(&error.to_string()));
         match error {
-            MeshError::Deadline { .. } => Self::new(StatusCode::GATEWAY_TIMEOUT, detail),
             MeshError::BreakerOpen { retry_after, .. } => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(retry_after)
+                Self::new(error.status(), detail).retry_after(retry_after)
             }
-            MeshError::NoService { .. } => Self::new(StatusCode::SERVICE_UNAVAILABLE, detail),
+            _ => Self::new(error.status(), detail),
         }
     }
 }

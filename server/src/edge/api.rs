@@ -24,7 +24,14 @@ pub(super) async fn forward(State(edge): State<Edge>, mut request: Request) -> R
     let forwarded = edge.shop.mesh.caller(BROWSER).forward(GATEWAY, request);
     match forwarded.timeout(FORWARD_TIMEOUT).send().await {
         Ok(response) => response,
-        Err(error) => Problem::from(error).into_response(),
+        Err(error) => {
+            let headers = error.headers();
+            let mut response = Problem::from(error).into_response();
+            for (name, value) in headers {
+                response.headers_mut().insert(name, value);
+            }
+            response
+        }
     }
 }
 
@@ -34,6 +41,7 @@ fn clean(headers: &mut HeaderMap) {
     headers.remove(ORIGIN);
     headers.remove("x-vitrine-caller");
     headers.remove("x-envoy-expected-rq-timeout-ms");
+    headers.remove(mesh::EXTERNAL_ADDRESS);
     let parent = headers.get("traceparent").and_then(|value| value.to_str().ok());
     let sampled = parent.and_then(|parent| parent.strip_suffix("-00"));
     let sampled = sampled.and_then(|rest| HeaderValue::from_str(&format!("{rest}-01")).ok());

@@ -117,8 +117,8 @@ pub struct Warmup {
 /// `ConnectionPoolSettings`. Absent limits are not configured: nothing is refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConnectionPool {
-    /// `tcp.maxConnections`: requests under way to one endpoint (each in-process call is its own
-    /// connection).
+    /// `tcp.maxConnections`: requests under way from one caller to the service or subset (each
+    /// in-process call is its own connection).
     pub max_connections: Option<u32>,
     /// `tcp.connectTimeout`.
     pub connect_timeout: Option<Duration>,

@@ -3,7 +3,7 @@
 
 use super::{Routed, answer, canonical, edit, matching};
 use crate::{
-    MeshError, Request, Response,
+    Flag, MeshError, Request, Response,
     in_force::Snapshot,
     journey::Journey,
     recent::{Recorded, authority_of, scheme_of},
@@ -39,7 +39,7 @@ impl Service<Request> for Routing {
             return Box::pin(std::future::ready(Err(MeshError::NoService { destination })));
         };
         let (snapshot, entry) = self.0.begin(&journey, &request);
-        let mut end = End { mesh: self.0.clone(), journey, entry };
+        let mut end = End { mesh: self.0.clone(), journey, entry, over: false };
         let way = match decide(&self.0, &snapshot, &end.journey, &mut request) {
             Ok(Decision::Go(way)) => way,
             Ok(Decision::Answer(answer, route)) => {
@@ -72,6 +72,7 @@ struct End {
     mesh: Mesh,
     journey: Arc<Journey>,
     entry: Option<Recorded>,
+    over: bool,
 }
 
 impl End {
@@ -92,6 +93,7 @@ impl End {
     }
 
     fn outcome(&mut self, outcome: &Result<StatusCode, &MeshError>) {
+        self.over = true;
         if let Some(flag) = outcome.err().and_then(MeshError::flag) {
             self.journey.add(flag);
         }
@@ -103,6 +105,9 @@ impl End {
 
 impl Drop for End {
     fn drop(&mut self) {
+        if !self.over {
+            self.journey.add(Flag::DownstreamDisconnect);
+        }
         if let Some(mut entry) = self.entry.take() {
             entry.flags = self.journey.flags();
             self.mesh.remember(entry);

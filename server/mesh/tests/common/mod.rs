@@ -3,6 +3,7 @@
 //! Every test file uses its own part of it.
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
+#![expect(clippy::unwrap_used, reason = "a test whose world cannot be set up fails")]
 
 use axum::{Json, Router, extract::Request};
 use base::Clock;
