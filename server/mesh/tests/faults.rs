@@ -6,7 +6,8 @@
 mod scripted;
 
 use istio::policy::{
-    Fault, FaultAbort, FaultDelay, Match, Retry, RetryOn, Route, Share, StringMatch,
+    Fault, FaultAbort, FaultDelay, Match, Outlier, Retry, RetryOn, Route, Share, StringMatch,
+    TrafficPolicy,
 };
 use mesh::{
     BreakerParams, CallError, MeshError,
@@ -16,7 +17,7 @@ use mesh::{
         FaultSpec, InjectError, Reset, TTL_MAX, TTL_ROUTE,
     },
 };
-use scripted::{Act, SEED, World, origin, policy, retry, rule, text};
+use scripted::{Act, SEED, World, origin, policy, policy_with, retry, rule, text};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -268,6 +269,35 @@ async fn a_fault_hits_only_what_its_scope_says() {
         let v2 = hit(mesh.caller("orders").get("payments", "/").send().await);
         assert_eq!([orders, gateway, users, v2, ada], expected, "{shown}");
         world.mesh.faults().remove(id);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn outlier_detection_sees_a_fault_of_an_instance_and_not_one_of_the_callers_proxy() {
+    let outlier = Outlier {
+        consecutive_5xx: 2,
+        consecutive_gateway: 0,
+        split_local_origin: false,
+        consecutive_local_origin: 0,
+        interval: 10 * SECOND,
+        base_ejection: 30 * SECOND,
+        max_ejection: 300 * SECOND,
+        max_ejection_percent: 100,
+        min_health_percent: 0,
+        http_error_codes: Vec::new(),
+    };
+    let traffic = TrafficPolicy { outlier: Some(outlier), ..TrafficPolicy::default() };
+    let at_instance = FaultScope { instance: Some("payments-0".into()), ..FaultScope::default() };
+    for (scope, ejections) in [(FaultScope::default(), 0), (at_instance, 1)] {
+        let world =
+            World::new(&[("payments", "payments-0", "v1"), ("payments", "payments-1", "v1")]);
+        world.apply(policy_with(1, rule(None), traffic.clone()));
+        inject(&world, FaultSpec { scope, ..fault(abort(503)) });
+        for _ in 0..10 {
+            let _ = world.get().await;
+        }
+        let ejected: u64 = world.mesh.endpoints().iter().map(|endpoint| endpoint.ejections).sum();
+        assert_eq!(ejected, ejections, "seed {SEED}");
     }
 }
 
