@@ -391,13 +391,15 @@ impl Mesh {
     }
 
     /// Makes up for the sweeps of outlier detection that are due, so that endpoints return, and are
-    /// told of, although nobody calls them. To be called about once a second.
+    /// told of, although nobody calls them; the same for faults whose time is over. To be called
+    /// about once a second.
     pub fn sweep(&self) {
         let clusters: Vec<_> = self.0.clusters.lock().values().cloned().collect();
         let in_force = self.0.in_force.load();
         for cluster in clusters {
             cluster.advance(cluster.outlier(in_force.policy()));
         }
+        self.0.faults.expire();
     }
 
     /// The limits of every caller and cluster.

@@ -185,3 +185,8 @@ pub(crate) fn faults(headers: &HeaderMap) -> Option<String> {
     let ids = baggage::fault_ids(headers);
     (!ids.is_empty()).then(|| fault::text(&ids))
 }
+
+/// The trace id of a request, 32 hex digits, without copying it.
+pub(crate) fn trace_id(headers: &HeaderMap) -> Option<&str> {
+    headers.get("traceparent")?.to_str().ok()?.split('-').nth(1)
+}

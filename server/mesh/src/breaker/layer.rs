@@ -10,7 +10,7 @@ use crate::{
     edge::Tally,
     journey::Journey,
     mirror::Mirrored,
-    span::read_context,
+    span::trace_id,
     stack::{MeshService, Reply, take_ready},
 };
 use std::{
@@ -73,7 +73,7 @@ impl<S> Layer<S> for BreakerLayer {
 
 impl BreakerLayer {
     fn admit(&self, request: &Request, journey: &Arc<Journey>) -> Result<Permit, MeshError> {
-        let trace_id: Option<Arc<str>> = read_context(request.headers()).trace_id().map(Into::into);
+        let trace_id: Option<Arc<str>> = trace_id(request.headers()).map(Into::into);
         let cause = Cause { trace_id: trace_id.clone(), faults: journey.faults() };
         let passage = self.breaker.admit(&cause)?;
         let deadline = request.extensions().get::<Deadline>().map(|deadline| deadline.0);

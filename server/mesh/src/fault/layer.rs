@@ -14,7 +14,7 @@ use crate::{
     journey::Journey,
     partial::Partial,
     route::{Routed, holds},
-    span::read_context,
+    span::trace_id,
     stack::{MeshService, Reply, take_ready},
 };
 use axum::body::Body;
@@ -84,9 +84,9 @@ impl FaultLayer {
         if active.is_empty() || journey.look {
             return Vec::new();
         }
-        let context = read_context(request.headers());
+        let trace_id = trace_id(request.headers());
         let here = active.iter().filter(|fault| self.concerns(fault, request, journey));
-        here.filter_map(|fault| self.faults.draw(fault, context.trace_id())).collect()
+        here.filter_map(|fault| self.faults.draw(fault, trace_id)).collect()
     }
 
     /// What comes in place of calling the destination. A fault that ended meanwhile does nothing.

@@ -17,7 +17,7 @@ use std::{
     },
     time::Duration,
 };
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
 /// Faults active at once: each is looked at for every call.
@@ -47,8 +47,6 @@ struct Inner {
     /// What the layer reads for each call, without a lock.
     active: ArcSwap<Vec<Arc<Active>>>,
     book: Mutex<Book>,
-    /// Wakes whoever waits for the next end.
-    changed: Notify,
     events: broadcast::Sender<FaultEvent>,
 }
 
@@ -174,8 +172,8 @@ impl Faults {
     #[must_use]
     pub fn new(clock: Clock, seed: u64) -> Self {
         let (events, _) = broadcast::channel(EVENTS_MAX);
-        let (active, book, changed) = (ArcSwap::default(), Mutex::default(), Notify::new());
-        Self(Arc::new(Inner { clock, seed, active, book, changed, events }))
+        let (active, book) = (ArcSwap::default(), Mutex::default());
+        Self(Arc::new(Inner { clock, seed, active, book, events }))
     }
 
     /// Injects a fault from now on.
@@ -318,24 +316,6 @@ impl Faults {
         self.0.events.subscribe()
     }
 
-    /// Ends each fault when its time is over, for as long as it is polled. Calls find expired
-    /// faults ended without it; this releases those they hold and tells the listeners in time.
-    pub async fn expire_in_time(&self) {
-        loop {
-            let changed = self.0.changed.notified();
-            self.expire();
-            let next = self.0.active.load().iter().map(|fault| fault.until_us).min();
-            match next {
-                None => changed.await,
-                Some(until_us) => {
-                    let left = until_us.saturating_sub(self.0.clock.now_us()).max(0);
-                    let left = Duration::from_micros(u64::try_from(left).unwrap_or(0));
-                    let _ = tokio::time::timeout(left, changed).await;
-                }
-            }
-        }
-    }
-
     /// What the layer looks at for one call.
     pub(crate) fn snapshot(&self) -> arc_swap::Guard<Arc<Vec<Arc<Active>>>> {
         self.0.active.load()
@@ -396,13 +376,14 @@ impl Faults {
         let mut active = Vec::clone(&self.0.active.load());
         active.push(fault.clone());
         self.0.active.store(Arc::new(active));
-        self.0.changed.notify_waiters();
         tracing::warn!(vitrine.fault.id = %id, "Fault {id} began: {}", fault.spec.kind);
         let _ = self.0.events.send(FaultEvent::Began(fault.status(None)));
         Ok(id)
     }
 
-    fn expire(&self) {
+    /// Ends the faults whose time is over. Calls find them ended without it, and the calls they hold
+    /// go on by themselves; this tells the listeners although nobody asks.
+    pub(crate) fn expire(&self) {
         let now_us = self.0.clock.now_us();
         if self.0.active.load().iter().any(|fault| fault.until_us <= now_us) {
             let mut book = self.0.book.lock();
@@ -428,7 +409,6 @@ impl Faults {
         book.ended.truncate(ENDED_MAX - 1);
         book.ended.push_front(status.clone());
         book.ended_total += 1;
-        self.0.changed.notify_waiters();
         tracing::warn!(vitrine.fault.id = %id, "Fault {id} ended: {reason:?}");
         let _ = self.0.events.send(FaultEvent::Ended(status));
     }

@@ -13,7 +13,7 @@ use crate::{
     registry::WeakMesh,
     replay::Replay,
     route::{Routed, canonical},
-    span::{read_context, write_context},
+    span::{trace_id, write_context},
     stack::{MeshService, Reply, take_ready},
 };
 use axum::body::Body;
@@ -41,7 +41,7 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// How long a copy may take where the route sets no timeout: longer than any live call.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Marks a copy. A copy is never copied again.
+/// Marks a copy: it is neither repeated nor seen by a breaker.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Mirrored;
 
@@ -92,7 +92,7 @@ impl<S: MeshService> Service<Request> for Mirroring<S> {
         if due.is_empty() {
             return ready.call(request);
         }
-        let trace_id = read_context(request.headers()).trace_id().map(str::to_owned);
+        let trace_id = trace_id(request.headers()).map(str::to_owned);
         let (request, live) = self.shared.send_copies(request, &routed, &route, due);
         let reply = ready.call(request);
         Box::pin(async move {
@@ -103,12 +103,11 @@ impl<S: MeshService> Service<Request> for Mirroring<S> {
     }
 }
 
-/// The route of a request that is to be copied.
+/// The route of a request that is to be copied. A copy has no route, so it is never copied again.
 fn routed_with_mirrors(request: &Request) -> Option<(Arc<Routed>, Arc<Route>)> {
-    let extensions = request.extensions();
-    let routed = extensions.get::<Arc<Routed>>()?;
+    let routed = request.extensions().get::<Arc<Routed>>()?;
     let route = routed.route.as_ref().filter(|route| !route.mirrors.is_empty())?;
-    extensions.get::<Mirrored>().is_none().then(|| (routed.clone(), route.clone()))
+    Some((routed.clone(), route.clone()))
 }
 
 impl MirrorLayer {
@@ -230,7 +229,7 @@ impl Shadow {
         };
         let span = self.span(&live_span);
         let request = self.request(body, &span, Instant::now() + limit);
-        let trace_id = read_context(request.headers()).trace_id().map(str::to_owned);
+        let trace_id = trace_id(request.headers()).map(str::to_owned);
         let began = Instant::now();
         let sent = self.send(request).instrument(span).await;
         let took = began.elapsed();

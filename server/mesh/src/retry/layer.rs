@@ -24,7 +24,7 @@ use http::{HeaderName, HeaderValue, request::Parts};
 use http_body::Body as _;
 use istio::policy::Retry;
 use std::{
-    sync::Arc,
+    sync::{Arc, LazyLock},
     task::{Context, Poll},
     time::Duration,
 };
@@ -77,34 +77,36 @@ impl<S: MeshService> Service<Request> for Retrying<S> {
     fn call(&mut self, request: Request) -> Reply {
         let mut ready = take_ready(&mut self.inner);
         self.shared.tally.reach();
-        match self.shared.policy(&request) {
-            Some(policy) => Box::pin(Call::new(policy, self.shared.clone(), request).run(ready)),
-            None => ready.call(request),
+        if self.shared.tries_once(&request) {
+            return ready.call(request);
         }
+        Box::pin(Call::new(self.shared.clone(), request).run(ready))
     }
 }
 
 impl RetryLayer {
-    /// The policy for a request; none when it is tried once, whatever happens.
-    fn policy(&self, request: &Request) -> Option<Retry> {
+    /// Whether a request is tried once, whatever happens.
+    fn tries_once(&self, request: &Request) -> bool {
         let extensions = request.extensions();
-        if extensions.get::<Mirrored>().is_some() {
-            return None;
-        }
-        let routed = extensions.get::<Arc<Routed>>();
+        let routed = extensions.get::<Arc<Routed>>().map(|routed| &**routed);
+        let policy = policy_of(routed);
         let route = routed.and_then(|routed| routed.route.as_ref());
-        if route.is_some_and(|route| self.faults.istio_faithful(route)) {
-            return None;
-        }
-        // Istio retries also where nobody wrote a route.
-        let policy = route.map(|route| route.retry.clone()).unwrap_or_default();
-        (policy.attempts > 0 || policy.per_try_timeout.is_some()).then_some(policy)
+        (policy.attempts == 0 && policy.per_try_timeout.is_none())
+            || extensions.get::<Mirrored>().is_some()
+            || route.is_some_and(|route| self.faults.istio_faithful(route))
     }
+}
+
+/// The policy of a route, or Istio's: it retries also where nobody wrote a route.
+fn policy_of(routed: Option<&Routed>) -> &Retry {
+    static DEFAULT: LazyLock<Retry> = LazyLock::new(Retry::default);
+    let route = routed.and_then(|routed| routed.route.as_ref());
+    route.map_or(&DEFAULT, |route| &route.retry)
 }
 
 /// One request and what its tries share.
 struct Call {
-    policy: Retry,
+    routed: Option<Arc<Routed>>,
     shared: RetryLayer,
     parts: Parts,
     body: TryBody,
@@ -144,10 +146,15 @@ enum Verdict {
 }
 
 impl Call {
-    fn new(policy: Retry, shared: RetryLayer, request: Request) -> Self {
+    fn new(shared: RetryLayer, request: Request) -> Self {
         let (parts, body) = request.into_parts();
         let deadline = parts.extensions.get::<Deadline>().map(|deadline| deadline.0);
-        Self { policy, shared, parts, body: TryBody::new(body), deadline }
+        let routed = parts.extensions.get::<Arc<Routed>>().cloned();
+        Self { routed, shared, parts, body: TryBody::new(body), deadline }
+    }
+
+    fn policy(&self) -> &Retry {
+        policy_of(self.routed.as_deref())
     }
 
     /// The tries, one after the other. `service` is ready for the first.
@@ -163,7 +170,7 @@ impl Call {
             let retried = held.take().is_some();
             let Verdict::Again { token, body: again, retry, wait } = self.verdict(number, outcome)
             else {
-                if retried && token_for(&self.policy.on, outcome).is_none() {
+                if retried && token_for(&self.policy().on, outcome).is_none() {
                     count(&self.shared.counts.successes);
                 }
                 return result;
@@ -181,7 +188,7 @@ impl Call {
     /// When a try is given up; [`None`] when the deadline of the whole call comes first, which is
     /// also how a per-try timeout that is not shorter than the route's is ignored.
     fn try_deadline(&self) -> Option<Instant> {
-        let until = Instant::now() + self.policy.per_try_timeout?;
+        let until = Instant::now() + self.policy().per_try_timeout?;
         self.deadline.is_none_or(|deadline| until < deadline).then_some(until)
     }
 
@@ -198,7 +205,7 @@ impl Call {
     }
 
     fn verdict(&mut self, number: u32, outcome: TryOutcome) -> Verdict {
-        let policy = &self.policy;
+        let policy = policy_of(self.routed.as_deref());
         let Some(token) = token_for(&policy.on, outcome) else { return Verdict::Final };
         if number > policy.attempts {
             if policy.attempts > 0 {
@@ -216,8 +223,7 @@ impl Call {
             tracing::info!("not repeated: the body is too long to be kept");
             return Verdict::Final;
         };
-        let routed = self.parts.extensions.get::<Arc<Routed>>();
-        let traffic = routed.and_then(|routed| routed.traffic());
+        let traffic = self.routed.as_ref().and_then(|routed| routed.traffic());
         let Some(retry) = self.shared.pool.retry(traffic) else {
             let destination = &self.shared.destination;
             tracing::warn!("not repeated: retries to {destination} are at their limit");
@@ -237,7 +243,7 @@ impl Call {
     fn tell(&self, number: u32, token: &str, wait: Duration) {
         self.shared.tally.act();
         count(&self.shared.counts.retries);
-        let (destination, of) = (&self.shared.destination, self.policy.attempts);
+        let (destination, of) = (&self.shared.destination, self.policy().attempts);
         let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
         let journey = self.parts.extensions.get::<Arc<Journey>>();
         let endpoint = journey.and_then(|journey| journey.instance());
