@@ -171,7 +171,7 @@ fn chip((id, what, place): Chip) -> AnyView {
     let label = Some(format!("Remove {id}"));
     let cross = end_form(EndFaults::One(id.clone()), "cross", label, icon(Icon::Cross));
     view! {
-        <span class="fault-chip">
+        <span class="banner-chip">
             <a href=href>
                 <b>{id}</b>
                 <span>{what}</span>

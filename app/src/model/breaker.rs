@@ -54,7 +54,11 @@ pub fn opens_when(settings: &BreakerSettings) -> String {
     if settings.open_percent == 0 {
         return format!("{} in a row {bad}", settings.failures_in_a_row);
     }
-    format!("{}% of {} {bad}", settings.open_percent, settings.window_calls)
+    // The window is named beside its cells; here is room for one of the two.
+    match settings.slow_ms {
+        Some(_) => format!("{}% {bad}", settings.open_percent),
+        None => format!("{}% of {} {bad}", settings.open_percent, settings.window_calls),
+    }
 }
 
 /// What closes it: "3 of 3 trial calls pass".
@@ -250,7 +254,7 @@ mod tests {
     fn thresholds_read_as_the_arrows_of_the_state_machine() {
         assert_eq!(opens_when(&settings()), "50% of 20 fail");
         let slow = BreakerSettings { slow_ms: Some(1_500), open_percent: 30, ..settings() };
-        assert_eq!(opens_when(&slow), "30% of 20 fail or slow");
+        assert_eq!(opens_when(&slow), "30% fail or slow");
         let row = BreakerSettings { failures_in_a_row: 5, open_percent: 0, ..settings() };
         assert_eq!(opens_when(&row), "5 in a row fail");
         assert_eq!(

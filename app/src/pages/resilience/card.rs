@@ -252,7 +252,6 @@ fn cell(cell: CallCell) -> AnyView {
 fn foot(card: Card) -> AnyView {
     let settings = Memo::new(move |_| card.with(|card| card.as_ref().map(|card| card.settings)));
     let meanwhile = of(card, |card| card.meanwhile.clone());
-    let refused = of(card, |card| (card.line.state == BreakerState::Open).then_some(card.refused));
     let causes = of(card, |card| (card.opened, card.causes.clone()));
     let slow = move || settings.get().and_then(|settings| settings.slow_ms);
     let left = move || {
@@ -263,11 +262,7 @@ fn foot(card: Card) -> AnyView {
             let text = crate::model::tries::seconds(ms.into());
             view! { <span>"Slow means over " <strong>{text}</strong></span> }
         });
-        let refused = refused.get().filter(|refused| *refused > 0).map(|refused| {
-            let text = format::plural(refused, "call refused", "calls refused");
-            view! { <span class="hint">{text}</span> }
-        });
-        view! { {meanwhile} {slow} {refused} }
+        view! { {meanwhile} {slow} }
     };
     let right = move || {
         let (opened, causes) = causes.get();
@@ -323,9 +318,11 @@ fn hand(card: Card) -> AnyView {
         view! { <option value=seconds.to_string() selected=chosen>{text}</option> }
     });
     let now_us = use_live().now_us();
-    let until = move || {
-        let until = forced.get()?;
-        Some(format!("let go in {}", breaker::left(until, now_us.get())))
+    let refused = of(card, |card| card.refused);
+    let until = move || match forced.get() {
+        Some(until) => format!("let go in {}", breaker::left(until, now_us.get())),
+        None if refused.get() == 0 => String::new(),
+        None => format::plural(refused.get(), "call refused", "calls refused"),
     };
     view! {
         <form class="hand" method="post" action="/resilience/breaker">

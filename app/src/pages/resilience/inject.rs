@@ -72,7 +72,7 @@ impl Panel {
 }
 
 /// What the address asks for: `?kind=abort&to=payments`.
-fn asked_for() -> InjectFault {
+pub(super) fn asked_for() -> InjectFault {
     use_query_map().with_untracked(|query| {
         let kind = query.get_str("kind").and_then(FaultKind::parse).unwrap_or_default();
         let text = |key| query.get(key).unwrap_or_default();
@@ -81,17 +81,14 @@ fn asked_for() -> InjectFault {
     })
 }
 
-pub(super) fn panel() -> AnyView {
-    let command = asked_for();
-    let first = command.clone();
+pub(super) fn panel(command: InjectFault, expected: Option<Expectation>) -> AnyView {
     let panel = Panel {
         command: RwSignal::new(command),
-        expected: RwSignal::new(None),
+        expected: RwSignal::new(expected.map(Ok)),
         asked: RwSignal::new(false),
         busy: RwSignal::new(false),
         serial: StoredValue::new(0),
     };
-    let boot = Resource::new(|| (), move |()| ask::expect_fault(first.clone()));
     let frame = use_frame();
     Effect::new(move |_| {
         if frame.injecting.get() {
@@ -117,12 +114,7 @@ pub(super) fn panel() -> AnyView {
                     {place(panel)}
                     {amount(panel)}
                     {scope(panel)}
-                    <Transition>
-                        {move || Suspend::new(async move {
-                            let first = boot.await.map_err(|error| error.to_string());
-                            expectation(panel, first)
-                        })}
-                    </Transition>
+                    {expectation(panel)}
                 </div>
                 <footer class="inject-foot">{buttons(panel)}</footer>
             </form>
@@ -461,20 +453,13 @@ fn scope(panel: Panel) -> AnyView {
 
 // --- what to expect, and the buttons ------------------------------------------------------------
 
-fn expectation(panel: Panel, first: Result<Expectation, String>) -> AnyView {
-    let boot = first.clone();
-    Effect::new(move |_| {
-        if panel.expected.with_untracked(Option::is_none) {
-            panel.expected.set(Some(boot.clone()));
-        }
-    });
+fn expectation(panel: Panel) -> AnyView {
     (move || {
-        let now = panel.expected.get().unwrap_or_else(|| first.clone());
         let wrong = panel.command.with(|now| !mistakes(now).is_empty());
-        match now {
-            _ if wrong => ().into_any(),
-            Ok(expected) => expected_view(expected),
-            Err(text) => view! { <p class="notice tone-error">{text}</p> }.into_any(),
+        match panel.expected.get().filter(|_| !wrong) {
+            Some(Ok(expected)) => expected_view(expected),
+            Some(Err(text)) => view! { <p class="notice tone-error">{text}</p> }.into_any(),
+            None => ().into_any(),
         }
     })
     .into_any()

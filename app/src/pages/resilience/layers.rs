@@ -71,7 +71,8 @@ fn mark(layer: &LayerView) -> AnyView {
     };
     let acted = (layer.acted > 0).then(|| format::count(layer.acted));
     let title = format!("{} {}", layer.name, layer.setting);
-    view! { <span class=class title=title>{layer.name.clone()} <b>{acted}</b></span> }.into_any()
+    view! { <span class=class title=title>{layer.name.clone()} " " <b>{acted}</b></span> }
+        .into_any()
 }
 
 fn row(layer: LayerView) -> AnyView {

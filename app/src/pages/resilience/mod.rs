@@ -16,7 +16,9 @@ use crate::{
     model::{breaker, tone::Tone},
     widget::{Badge, EmptyState},
 };
-use contract::resilience::{BreakerCard, BreakerLine, BreakerState, ResilienceView};
+use contract::resilience::{
+    BreakerCard, BreakerLine, BreakerState, Expectation, InjectFault, ResilienceView,
+};
 use leptos::{prelude::*, task::spawn_local};
 use leptos_meta::Title;
 use leptos_router::hooks::use_query_map;
@@ -91,26 +93,40 @@ impl Page {
 #[component]
 pub fn ResiliencePage() -> impl IntoView {
     let live = use_live();
-    let details = Resource::new_blocking(|| (), |()| ask::resilience());
+    let command = inject::asked_for();
+    let first = command.clone();
+    let details = Resource::new_blocking(|| (), move |()| loaded(first.clone()));
     let query = use_query_map();
     let error = move || query.with(|query| query.get("error")).filter(|text| !text.is_empty());
     view! {
         <Title text="Resilience"/>
         {move || error().map(|text| view! { <p class="form-error" role="alert">{text}</p> })}
         <Transition fallback=skeleton>
-            {move || Suspend::new(async move {
-                live.ready().await;
-                match details.await {
-                    Ok(view) => body(view),
-                    Err(error) => failed(&error, details),
-                }
-            })}
+            {move || {
+                let command = command.clone();
+                Suspend::new(async move {
+                    live.ready().await;
+                    match details.await {
+                        Ok((view, expected)) => body(view, command, expected),
+                        Err(error) => failed(&error, details),
+                    }
+                })
+            }}
         </Transition>
     }
     .into_any()
 }
 
-fn body(view: ResilienceView) -> AnyView {
+/// What the page was made from: its details, and what to expect of the fault in the panel.
+type Loaded = Result<(ResilienceView, Option<Expectation>), AskError>;
+
+async fn loaded(command: InjectFault) -> Loaded {
+    let view = ask::resilience().await?;
+    // What the panel expects is asked again with every change; without it the page stands.
+    Ok((view, ask::expect_fault(command).await.ok()))
+}
+
+fn body(view: ResilienceView, command: InjectFault, expected: Option<Expectation>) -> AnyView {
     let page = Page::new(view);
     let live = use_live();
     let turns = Memo::new(move |_| {
@@ -143,7 +159,7 @@ fn body(view: ResilienceView) -> AnyView {
                     {faults::panel()}
                     {layers::panel(page)}
                 </div>
-                {inject::panel()}
+                {inject::panel(command, expected)}
             </div>
         </div>
     }
@@ -189,7 +205,7 @@ fn calm(page: Page) -> impl IntoView {
     }
 }
 
-fn failed(error: &AskError, details: Resource<Result<ResilienceView, AskError>>) -> AnyView {
+fn failed(error: &AskError, details: Resource<Loaded>) -> AnyView {
     view! {
         <div class="resilience" role="alert">
             <h1 class="sr">"Resilience"</h1>

@@ -376,6 +376,8 @@ impl Editor {
         let mine = matches!(command, ChangeTraffic::Apply(_));
         spawn_local(async move {
             let done = ask::change_traffic(command).await;
+            // Somebody may have left for another page meanwhile.
+            let Some(text) = self.text.try_get_untracked() else { return };
             self.applying.set(false);
             match done {
                 Ok(Applied { revision: None, report, .. }) => {
@@ -384,7 +386,6 @@ impl Editor {
                 }
                 Ok(applied) => {
                     if mine {
-                        let text = self.text.get_untracked();
                         self.base.update(|base| base.1 = text);
                         self.keep();
                     }

@@ -21,7 +21,7 @@ use crate::{
 };
 use contract::{
     ApiError,
-    traffic::{RouteView, TrafficView},
+    traffic::{HostRow, RouteView, TrafficView},
 };
 use editor::Editor;
 use leptos::prelude::*;
@@ -46,8 +46,12 @@ fn encoded(value: &str) -> String {
 pub fn TrafficPage() -> impl IntoView {
     let params = use_params_map();
     let host = Memo::new(move |_| params.with(|params| params.get("host")));
-    let page = Resource::new_blocking(move || host.get(), ask::traffic);
     let query = use_query_map();
+    let diff = Memo::new(move |_| query.with(|query| query.get("diff")?.parse::<u64>().ok()));
+    // The old revision is fetched along once; later ones by the panel that shows them, so that a
+    // look at one does not begin the editor anew.
+    let page =
+        Resource::new_blocking(move || host.get(), move |host| loaded(host, diff.get_untracked()));
     let error = move || query.with(|query| query.get("error")).filter(|text| !text.is_empty());
     view! {
         <Title text=move || host.get().unwrap_or_else(|| "Traffic".into())/>
@@ -55,8 +59,10 @@ pub fn TrafficPage() -> impl IntoView {
         <Transition fallback=skeleton>
             {move || Suspend::new(async move {
                 match page.await {
-                    Ok(TrafficView { hosts, route: Some(route) }) => one(hosts, route),
-                    Ok(TrafficView { hosts, route: None }) => all(hosts),
+                    Ok((TrafficView { hosts, route: Some(route) }, old)) => {
+                        one(hosts, route, yaml::Old { number: diff, first: old })
+                    }
+                    Ok((TrafficView { hosts, route: None }, _)) => all(hosts),
                     Err(error) => failed(&error, page),
                 }
             })}
@@ -65,7 +71,20 @@ pub fn TrafficPage() -> impl IntoView {
     .into_any()
 }
 
-fn all(hosts: Vec<contract::traffic::HostRow>) -> AnyView {
+/// What the page was made from: hosts, editor, and the text of an old revision.
+type Loaded = Result<(TrafficView, Option<String>), AskError>;
+
+async fn loaded(host: Option<String>, diff: Option<u64>) -> Loaded {
+    let page = ask::traffic(host.clone()).await?;
+    let old = match (host, diff) {
+        // A revision that is not kept any more is no reason to refuse the page.
+        (Some(host), Some(number)) => ask::revision(host, number).await.ok(),
+        _ => None,
+    };
+    Ok((page, old))
+}
+
+fn all(hosts: Vec<HostRow>) -> AnyView {
     view! {
         <div class="traffic">
             <header class="page-head">
@@ -81,7 +100,7 @@ fn all(hosts: Vec<contract::traffic::HostRow>) -> AnyView {
     .into_any()
 }
 
-fn one(hosts: Vec<contract::traffic::HostRow>, route: RouteView) -> AnyView {
+fn one(hosts: Vec<HostRow>, route: RouteView, old: yaml::Old) -> AnyView {
     let live = use_live();
     let editor = Editor::new(route);
     let number = Memo::new(move |_| live.mesh().with(|mesh| mesh.revision));
@@ -100,7 +119,7 @@ fn one(hosts: Vec<contract::traffic::HostRow>, route: RouteView) -> AnyView {
                     {controls(editor)}
                 </div>
                 <div class="traffic-text">
-                    {yaml::panel(editor)}
+                    {yaml::panel(editor, old)}
                     {checks::panel(editor)}
                     {checks::tester(editor)}
                 </div>
@@ -296,7 +315,7 @@ fn listen(editor: Editor) {
     });
 }
 
-fn failed(error: &AskError, page: Resource<Result<TrafficView, AskError>>) -> AnyView {
+fn failed(error: &AskError, page: Resource<Loaded>) -> AnyView {
     let missing = matches!(error.0, ApiError::NotFound { .. });
     if missing {
         super::set_status(404);

@@ -179,7 +179,6 @@ pub(super) fn timeout_and_retries(editor: Editor) -> AnyView {
             retries.per_try_ms = tries::parse_seconds(&text).filter(|ms| *ms > 0);
         });
     });
-    let tokens = RETRY_ON.into_iter().map(|token| retry_token(editor, rule, token)).collect_view();
     let part = control::RETRIES;
     let timeout = rule_field(editor, control::TIMEOUT, "Timeout, seconds", timeout, set_timeout);
     let per_try = rule_field(editor, part, "Limit per try, seconds", per_try, set_per_try);
@@ -199,7 +198,7 @@ pub(super) fn timeout_and_retries(editor: Editor) -> AnyView {
             </div>
             <div class="policy-row" on:focusin=focus(editor, part)>
                 <span class="policy-label">"Retry on"</span>
-                <span class="tokens">{tokens}</span>
+                {retry_tokens(editor, rule)}
                 <span class="hint grow end">"402 is an answer, never retried"</span>
             </div>
             {move || worst(rule)}
@@ -208,29 +207,50 @@ pub(super) fn timeout_and_retries(editor: Editor) -> AnyView {
     .into_any()
 }
 
-fn retry_token(editor: Editor, rule: Memo<RuleForm>, token: &'static str) -> AnyView {
-    let on = move || {
-        rule.with(|rule| rule.retries.as_ref().is_some_and(|r| r.on.iter().any(|t| t == token)))
+/// The tokens that are set, and behind "More" those that are not.
+fn retry_tokens(editor: Editor, rule: Memo<RuleForm>) -> AnyView {
+    let on = Memo::new(move |_| {
+        rule.with(|rule| {
+            rule.retries.as_ref().map(|retries| retries.on.clone()).unwrap_or_default()
+        })
+    });
+    let set = move || {
+        let tokens = on.get().into_iter().map(|token| retry_token(editor, token, true));
+        tokens.collect_view()
     };
+    let others = move || {
+        let free =
+            RETRY_ON.into_iter().filter(|token| !on.with(|on| on.iter().any(|t| t == token)));
+        free.map(|token| retry_token(editor, token.to_owned(), false)).collect_view()
+    };
+    view! {
+        <span class="tokens">
+            {set}
+            <details class="more-tokens">
+                <summary>"More"</summary>
+                <div>{others}</div>
+            </details>
+        </span>
+    }
+    .into_any()
+}
+
+fn retry_token(editor: Editor, token: String, on: bool) -> AnyView {
+    let name = token.clone();
     let toggle = move |_| {
         edit_rule(editor, &mut |rule| {
             let retries = rule
                 .retries
                 .get_or_insert_with(|| RetryForm { attempts: 2, ..RetryForm::default() });
-            let before = retries.on.len();
-            retries.on.retain(|known| known != token);
-            if retries.on.len() == before {
-                retries.on.push(token.into());
+            retries.on.retain(|known| *known != token);
+            if !on {
+                retries.on.push(token.clone());
             }
         });
     };
+    let pressed = if on { "true" } else { "false" };
     view! {
-        <button
-            type="button" class="token"
-            aria-pressed=move || if on() { "true" } else { "false" } on:click=toggle
-        >
-            {token}
-        </button>
+        <button type="button" class="token" aria-pressed=pressed on:click=toggle>{name}</button>
     }
     .into_any()
 }

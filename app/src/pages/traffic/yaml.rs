@@ -12,7 +12,7 @@ use crate::{
     widget::{Icon, LinkTabs, icon},
 };
 use contract::istio::{Finding, Severity};
-use leptos::prelude::*;
+use leptos::{prelude::*, task::spawn_local};
 use leptos_router::hooks::use_query_map;
 use wasm_bindgen::JsCast;
 
@@ -25,24 +25,42 @@ struct Compared {
     revision: Option<u64>,
 }
 
-pub(super) fn panel(editor: Editor) -> AnyView {
+/// The old revision that is compared with what is in force.
+pub(super) struct Old {
+    /// Its number, from the address.
+    pub(super) number: Memo<Option<u64>>,
+    /// Its text, if the page was made with one.
+    pub(super) first: Option<String>,
+}
+
+/// The text of the old revision in the address, fetched when another one is chosen.
+fn use_old(editor: Editor, old: Old) -> RwSignal<Option<(u64, String)>> {
+    let number = old.number;
+    let text = RwSignal::new(number.get_untracked().zip(old.first));
+    Effect::new(move |_| {
+        let asked = number.get();
+        let known = text.with_untracked(|text| text.as_ref().map(|text| text.0));
+        if asked == known {
+            return;
+        }
+        text.set(None);
+        let (Some(asked), host) = (asked, editor.host.get_value()) else { return };
+        spawn_local(async move {
+            if let Ok(old) = ask::revision(host, asked).await
+                && number.try_get_untracked() == Some(Some(asked))
+            {
+                text.set(Some((asked, old)));
+            }
+        });
+    });
+    text
+}
+
+pub(super) fn panel(editor: Editor, old: Old) -> AnyView {
     let query = use_query_map();
     let host = editor.host.get_value();
     let whole = Memo::new(move |_| query.with(|query| query.get_str("view") == Some("yaml")));
-    let revision = Memo::new(move |_| query.with(|query| query.get("diff")?.parse::<u64>().ok()));
-    let of = host.clone();
-    let old = Resource::new(
-        move || revision.get(),
-        move |number| {
-            let host = of.clone();
-            async move {
-                match number {
-                    Some(number) => ask::revision(host, number).await.map(Some),
-                    None => Ok(None),
-                }
-            }
-        },
-    );
+    let old = use_old(editor, old);
     let links = vec![
         (format!("/traffic/{host}"), "Diff".to_owned()),
         (format!("/traffic/{host}?view=yaml"), "YAML".to_owned()),
@@ -62,18 +80,7 @@ pub(super) fn panel(editor: Editor) -> AnyView {
                     {icon(Icon::Copy)}
                 </button>
             </header>
-            <Transition>
-                {move || Suspend::new(async move {
-                    let old = old.await;
-                    match old {
-                        Ok(old) => body(editor, whole, kind, old.zip(revision.get_untracked())),
-                        Err(error) => {
-                            let text = error.to_string();
-                            view! { <p class="notice tone-error">{text}</p> }.into_any()
-                        }
-                    }
-                })}
-            </Transition>
+            {body(editor, whole, kind, old)}
         </section>
     }
     .into_any()
@@ -83,20 +90,19 @@ fn body(
     editor: Editor,
     whole: Memo<bool>,
     kind: RwSignal<Option<String>>,
-    revision: Option<(String, u64)>,
+    old: RwSignal<Option<(u64, String)>>,
 ) -> AnyView {
-    if let Some((old, number)) = revision {
-        let compared = Memo::new(move |_| Compared {
-            old: old.clone(),
+    let compared = Memo::new(move |_| match old.get() {
+        Some((number, old)) => Compared {
+            old,
             new: editor.view.with(|view| view.applied.yaml.clone()),
             revision: Some(number),
-        });
-        return lines(editor, compared, kind);
-    }
-    let compared = Memo::new(move |_| Compared {
-        old: editor.base.with(|base| base.1.clone()),
-        new: editor.text.get(),
-        revision: None,
+        },
+        None => Compared {
+            old: editor.base.with(|base| base.1.clone()),
+            new: editor.text.get(),
+            revision: None,
+        },
     });
     (move || if whole.get() { text(editor) } else { lines(editor, compared, kind) }).into_any()
 }
