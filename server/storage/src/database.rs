@@ -195,7 +195,7 @@ impl Database {
         told.map_err(|error| StoreError { service: self.service, cause: Box::new(Shared(error)) })
     }
 
-    /// Runs `work` on a reader.
+    /// Runs `work` on a reader. All it reads is of one moment, however many queries it makes.
     pub(crate) async fn read<T, F>(&self, operation: &'static str, work: F) -> Result<T, StoreError>
     where
         F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, sqlx::Error>> + Send,
@@ -216,8 +216,10 @@ impl Database {
         F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, sqlx::Error>> + Send,
     {
         async {
-            let mut reader = self.readers.acquire().await?;
-            work(&mut reader).await
+            let mut snapshot = self.readers.begin().await?;
+            let found = work(&mut snapshot).await?;
+            snapshot.rollback().await?;
+            Ok(found)
         }
         .instrument(span)
         .await

@@ -134,3 +134,29 @@ async fn the_death_of_a_writer_is_told() {
     assert!(told.is_ok(), "nobody was told");
     assert!(insert(&db, 2).await.is_err());
 }
+
+#[tokio::test]
+async fn what_one_read_sees_is_of_one_moment() {
+    let folder = tempfile::tempdir().unwrap();
+    let (db, _writers) = database(folder.path()).await;
+    let (looked, between) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let query = "SELECT count(*) FROM t";
+    let (tell, wait) = (looked.clone(), between.clone());
+    let reading = db.read("twice", |c| {
+        Box::pin(async move {
+            let before: i64 = sqlx::query_scalar(query).fetch_one(&mut *c).await?;
+            tell.notify_one();
+            wait.notified().await;
+            let after: i64 = sqlx::query_scalar(query).fetch_one(c).await?;
+            Ok((before, after))
+        })
+    });
+    let writing = async {
+        looked.notified().await;
+        insert(&db, 2).await.unwrap();
+        between.notify_one();
+    };
+    let (read, ()) = tokio::join!(reading, writing);
+    assert_eq!(read.unwrap(), (0, 0));
+    assert_eq!(count(&db).await, 2);
+}
