@@ -70,14 +70,15 @@ impl OrderStore for Orders {
         let now_us = self.1.now_us();
         let write = self.0.write("orders.change", move |c| {
             Box::pin(async move {
+                // First the order: a message is taken only by what it is for.
+                let Some(story) = story(c, &attempt.order_id).await? else {
+                    return Ok(Changed::NoOrder);
+                };
                 if let Some(id) = &attempt.message_id
                     && !inbox::take(c, id, now_us).await?
                 {
                     return Ok(Changed::Before);
                 }
-                let Some(story) = story(c, &attempt.order_id).await? else {
-                    return Ok(Changed::NoOrder);
-                };
                 let before = read_record(story)?;
                 if let Some(expected) = attempt.expected.filter(|e| *e != before.version) {
                     let conflict = VersionConflict { expected, actual: before.version };
