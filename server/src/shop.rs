@@ -58,11 +58,12 @@ impl Shop {
         register(&mesh, &stores, &orders, &payments, &ids);
         let load = LoadGenerator::new(mesh.caller(service::LOAD), ids.clone());
         let shop = Self { mesh, orders, load, stores, relays: Default::default(), clock, ids };
-        shop.spawn_tasks(supervisor);
+        // Before the relays: a message that comes again finds what it began under way.
         let recovered = payments.recover().await?;
         if recovered > 0 {
             tracing::info!("{recovered} transactions that a stop left unfinished go on");
         }
+        shop.spawn_tasks(supervisor);
         Ok(shop)
     }
 

@@ -75,7 +75,7 @@ impl PaymentStore for Payments {
         decision: &Decision,
         lines: &[Entry],
         answer: NewMessage,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Decision, StoreError> {
         let cause = Cause {
             correlation_id: transaction.correlation_id.clone(),
             trace: base::TraceContext::current(),
@@ -95,8 +95,11 @@ impl PaymentStore for Payments {
                 if decided.rows_affected() == 1 {
                     append(c, &id, &lines).await?;
                     outbox::put(c, &cause, &answer).await?;
+                    return Ok(decision);
                 }
-                Ok(())
+                let known = sqlx::query("SELECT * FROM transactions WHERE transaction_id = ?");
+                let known = self::decision(&known.bind(&id).fetch_one(c).await?)?;
+                known.ok_or(sqlx::Error::RowNotFound)
             })
         });
         write.await

@@ -4,11 +4,14 @@
 
 use base::{Clock, TraceContext};
 use contract::{Money, order::Origin};
+use messaging::Message;
 use shop::orders::{
     Attempt, Changed, NewOrder, OrderEvent,
     decide::{self, Input, OrderRecord},
 };
+use shop::payments::{Begun, answer};
 use storage::{Durability, Stores};
+use two_phase_commit::{Branch, Decision, Entry, EntryKind, Transaction};
 
 struct World {
     stores: Stores,
@@ -33,6 +36,56 @@ fn new_order(order_id: &str) -> NewOrder {
         key: None,
         change: decide::decide(&record, Input::Place(placed)).unwrap(),
     }
+}
+
+fn message(id: &str, topic: &str) -> Message {
+    Message {
+        id: id.into(),
+        topic: topic.into(),
+        source: "orders".into(),
+        key: "ord-1".into(),
+        correlation_id: Some("cor-1".into()),
+        trace: TraceContext::default(),
+        recorded_us: 0,
+        body: serde_json::json!({ "user_id": "c-1001", "amount": Money::eur(1_850) }),
+    }
+}
+
+fn transaction(id: &str) -> Transaction {
+    let work = serde_json::Value::Null;
+    Transaction {
+        id: id.into(),
+        purpose: "payment".into(),
+        key: "ord-1".into(),
+        correlation_id: Some("cor-1".into()),
+        trace: TraceContext::default(),
+        branches: vec![Branch { participant: "bank-customer".into(), work }],
+    }
+}
+
+#[tokio::test]
+async fn the_first_decision_of_a_transaction_stands_and_every_run_is_told_so() {
+    let World { stores, _folder } = world().await;
+    let (payments, tx) = (&stores.payments, transaction("tx-1"));
+    let command = message("payment.authorize:ord-1:1", "payment.authorize");
+    let begun = payments.begin(&command, &tx, "c-1001", Money::eur(1_850)).await.unwrap();
+    assert_eq!(begun, Begun::Now);
+    let line = |kind| [Entry { at_us: 1, kind, participant: None, detail: None }];
+    let abort = Decision::Abort { voter: None, reason: "no vote".into() };
+    for (decision, kind) in
+        [(Decision::Commit, EntryKind::DecideCommit), (abort, EntryKind::DecideAbort)]
+    {
+        let answer = answer(&tx, &decision);
+        let stands = payments.decide(&tx, &decision, &line(kind), answer).await.unwrap();
+        assert_eq!(stands, Decision::Commit);
+    }
+    let known = payments.transaction("tx-1").await.unwrap().unwrap();
+    assert_eq!(known.decision, Some(Decision::Commit));
+    let kinds: Vec<_> = known.log.iter().map(|line| line.kind).collect();
+    assert_eq!(kinds, [EntryKind::Begin, EntryKind::DecideCommit]);
+    let answers = payments.outbox().after(0, &[], 10).await.unwrap();
+    assert_eq!(answers.len(), 1);
+    assert_eq!(answers[0].message.topic, "payment.authorized");
 }
 
 #[tokio::test]

@@ -30,14 +30,14 @@ pub struct LogError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
 /// The coordinator's durable log. A call that returned Ok is durable.
 #[async_trait]
 pub trait CoordinatorLog: Send + Sync {
-    /// Records the decision with the lines that led to it, and whatever the decision makes due.
-    /// If a decision is recorded already, nothing is written.
+    /// Records the decision with the lines that led to it, and whatever the decision makes due;
+    /// gives the decision on record. If there is one already it stands, and nothing is written.
     async fn decide(
         &self,
         transaction: &Transaction,
         decision: &Decision,
         lines: &[Entry],
-    ) -> Result<(), LogError>;
+    ) -> Result<Decision, LogError>;
     /// Records lines that decide nothing.
     async fn note(&self, transaction_id: &str, lines: &[Entry]) -> Result<(), LogError>;
 }
@@ -95,7 +95,8 @@ impl Coordinator {
         self.log.note(&tx.id, &lines).await
     }
 
-    /// First phase: asks everybody, decides, and makes the decision durable.
+    /// First phase: asks everybody, decides, and makes the decision durable. Should another run
+    /// have decided meanwhile, its decision is the one everybody is told.
     async fn decide(&self, tx: &Transaction) -> Result<Decision, LogError> {
         let asked = join_all(tx.branches.iter().map(|branch| self.ask(tx, branch))).await;
         let (votes, lines): (Vec<_>, Vec<_>) = asked.into_iter().unzip();
@@ -115,8 +116,7 @@ impl Coordinator {
                 self.line(EntryKind::DecideAbort, None, Some(reason.clone()))
             }
         });
-        self.log.decide(tx, &decision, &lines).await?;
-        Ok(decision)
+        self.log.decide(tx, &decision, &lines).await
     }
 
     /// Asks one participant; silence after all tries is a no, which only an undecided

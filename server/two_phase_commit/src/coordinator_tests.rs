@@ -19,10 +19,18 @@ impl MemoryLog {
 
 #[async_trait]
 impl CoordinatorLog for MemoryLog {
-    async fn decide(&self, _: &Transaction, d: &Decision, lines: &[Entry]) -> Result<(), LogError> {
-        self.decisions.lock().push(d.clone());
-        self.append(lines);
-        Ok(())
+    async fn decide(
+        &self,
+        _: &Transaction,
+        decision: &Decision,
+        lines: &[Entry],
+    ) -> Result<Decision, LogError> {
+        let mut decisions = self.decisions.lock();
+        if decisions.is_empty() {
+            decisions.push(decision.clone());
+            self.append(lines);
+        }
+        Ok(decisions[0].clone())
     }
     async fn note(&self, _: &str, lines: &[Entry]) -> Result<(), LogError> {
         self.append(lines);
@@ -72,7 +80,14 @@ struct Outcome {
 }
 
 async fn run(votes: &[(&str, Vec<Result<Vote, Unanswered>>)], acks_after: u32) -> Outcome {
-    let log = Arc::new(MemoryLog::default());
+    run_over(Arc::default(), votes, acks_after).await
+}
+
+async fn run_over(
+    log: Arc<MemoryLog>,
+    votes: &[(&str, Vec<Result<Vote, Unanswered>>)],
+    acks_after: u32,
+) -> Outcome {
     let clock = Clock::tokio(0);
     let tx = transfer();
     log.append(&[Entry { at_us: 0, kind: EntryKind::Begin, participant: None, detail: None }]);
@@ -121,6 +136,16 @@ async fn a_vote_that_comes_at_the_third_try_still_counts() {
 async fn silence_before_the_decision_aborts() {
     let outcome = run(&[("a", vec![silence(), silence(), silence()])], 0).await;
     assert!(matches!(outcome.decision, Decision::Abort { voter: Some(v), .. } if v == "a"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_decision_on_record_is_obeyed_by_a_run_that_would_have_decided_otherwise() {
+    let log = Arc::new(MemoryLog::default());
+    log.decisions.lock().push(Decision::Commit);
+    let silent = ("a", vec![silence(), silence(), silence()]);
+    let outcome = run_over(log, &[silent], 0).await;
+    assert_eq!(outcome.told.len(), 2);
+    assert!(outcome.told.iter().all(|(_, told)| *told == Decision::Commit), "{:?}", outcome.told);
 }
 
 #[tokio::test(start_paused = true)]

@@ -209,10 +209,19 @@ impl CoordinatorLog for Log {
         tx: &Transaction,
         decision: &Decision,
         lines: &[Entry],
-    ) -> Result<(), LogError> {
+    ) -> Result<Decision, LogError> {
         let answer = answer(tx, decision);
-        self.0.decide(tx, decision, lines, answer).await.map_err(|e| LogError(Box::new(e)))?;
-        match decision {
+        let recorded = self.0.decide(tx, decision, lines, answer).await;
+        let recorded = recorded.map_err(|e| LogError(Box::new(e)))?;
+        match &recorded {
+            other if other != decision => {
+                tracing::warn!(
+                    order_id = tx.key,
+                    transaction_id = tx.id,
+                    "{} was decided by another run, which is obeyed",
+                    tx.id
+                );
+            }
             Decision::Commit => {
                 tracing::info!(
                     order_id = tx.key,
@@ -230,7 +239,7 @@ impl CoordinatorLog for Log {
                 );
             }
         }
-        Ok(())
+        Ok(recorded)
     }
 
     async fn note(&self, transaction_id: &str, lines: &[Entry]) -> Result<(), LogError> {

@@ -55,14 +55,15 @@ pub trait PaymentStore: HasOutbox + Send + Sync {
         user_id: &str,
         amount: Money,
     ) -> Result<Begun, StoreError>;
-    /// Records the decision, the lines that led to it and the answer, unless one is recorded.
+    /// Records the decision, the lines that led to it and the answer, unless a decision is
+    /// recorded; gives the one that is.
     async fn decide(
         &self,
         transaction: &Transaction,
         decision: &Decision,
         lines: &[Entry],
         answer: NewMessage,
-    ) -> Result<(), StoreError>;
+    ) -> Result<Decision, StoreError>;
     /// Records lines that decide nothing.
     async fn note(&self, transaction_id: &str, lines: &[Entry]) -> Result<(), StoreError>;
     /// Transactions that did not end.
