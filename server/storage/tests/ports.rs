@@ -2,16 +2,25 @@
 
 #![expect(clippy::unwrap_used, reason = "without its world a test can only stop")]
 
-use base::{Clock, TraceContext};
+use axum::body::Body;
+use base::{Clock, Supervisor, TraceContext};
 use contract::{Money, order::Origin};
+use futures::FutureExt;
+use mesh::{BreakerParams, Mesh};
 use messaging::Message;
 use shop::orders::{
     Attempt, Changed, NewOrder, OrderEvent,
     decide::{self, Input, OrderRecord},
 };
-use shop::payments::{Begun, answer};
+use shop::payments::{self, Begun, Payments, answer};
+use std::time::Duration;
 use storage::{Durability, Stores};
+use testkit::eventually;
+use tower::ServiceExt;
 use two_phase_commit::{Branch, Decision, Entry, EntryKind, Transaction};
+
+/// Far more than anything takes.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 struct World {
     stores: Stores,
@@ -49,6 +58,33 @@ fn message(id: &str, topic: &str) -> Message {
         recorded_us: 0,
         body: serde_json::json!({ "user_id": "c-1001", "amount": Money::eur(1_850) }),
     }
+}
+
+#[tokio::test]
+async fn a_payment_begun_by_a_delivery_that_was_given_up_is_run_all_the_same() {
+    let World { stores, _folder } = world().await;
+    let clock = Clock::system();
+    let (supervisor, _ends) = Supervisor::new();
+    let mesh = Mesh::new(clock.clone(), BreakerParams::default());
+    let payments =
+        Payments::new(stores.payments.clone(), mesh.caller("payments"), supervisor.clone(), clock);
+    let command = message("payment.authorize:ord-1:1", "payment.authorize");
+    let delivery = http::Request::post("/messages")
+        .header("ce-id", &command.id)
+        .header("ce-type", &command.topic)
+        .header("ce-source", &command.source)
+        .header("ce-subject", &command.key)
+        .header("ce-vitrinerecordedus", "0")
+        .body(Body::from(command.body.to_string()))
+        .unwrap();
+    // Given up as soon as the database was asked to begin.
+    let answer = payments::router(payments).oneshot(delivery).now_or_never();
+    assert!(answer.is_none(), "it was answered before it was durable");
+    eventually(PATIENCE, "a decision", async || {
+        stores.payments.of_order("ord-1").await.unwrap().pop()?.decision
+    })
+    .await;
+    supervisor.shutdown(PATIENCE).await;
 }
 
 fn transaction(id: &str) -> Transaction {

@@ -51,8 +51,24 @@ impl Payments {
         &*self.store
     }
 
-    /// Takes a command: begins the transaction durably and runs it detached from the message.
+    /// Takes a command: begins the transaction durably and runs it, detached from the delivery.
+    /// A delivery that is given up in between finds it begun when it comes again, so nobody else
+    /// would run it.
     pub(crate) async fn take(
+        &self,
+        message: Message,
+        body: MovePayment,
+        refund: bool,
+    ) -> Result<(), StoreError> {
+        let this = self.clone();
+        let beginning = async move { this.begin(&message, &body, refund).await };
+        match self.supervisor.detach(beginning.in_current_span()).await {
+            Ok(begun) => begun,
+            Err(lost) => Err(StoreError { service: PAYMENTS, cause: Box::new(lost) }),
+        }
+    }
+
+    async fn begin(
         &self,
         message: &Message,
         body: &MovePayment,

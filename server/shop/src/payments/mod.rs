@@ -108,6 +108,6 @@ async fn take(
         tracing::Span::current().record("saga.compensation", true);
     }
     let body: MovePayment = message.read().map_err(|error| unreadable(&message, &error))?;
-    payments.take(&message, &body, refund).await?;
+    payments.take(message, body, refund).await?;
     Ok(StatusCode::NO_CONTENT)
 }

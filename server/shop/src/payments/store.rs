@@ -40,7 +40,7 @@ pub struct PaymentRow {
 pub enum Begun {
     /// It began now.
     Now,
-    /// The message had been taken before: somebody else runs it, or recovery will.
+    /// The message had been taken before: whoever began it runs it, or recovery after a stop.
     Before,
 }
 
