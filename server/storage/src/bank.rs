@@ -1,6 +1,6 @@
 //! A bank's tables.
 
-use crate::database::Database;
+use crate::{database::Database, outbox::Cause};
 use async_trait::async_trait;
 use base::{Clock, TraceContext};
 use shop::{
@@ -40,9 +40,15 @@ impl BankStore for Bank {
         Ok(u64::try_from(held).unwrap_or(0))
     }
 
-    async fn prepare(&self, transaction_id: &str, work: &BankWork) -> Result<Vote, StoreError> {
+    async fn prepare(
+        &self,
+        transaction_id: &str,
+        work: &BankWork,
+        correlation_id: Option<String>,
+    ) -> Result<Vote, StoreError> {
         let (id, work) = (transaction_id.to_owned(), work.clone());
-        let (trace, now_us) = (TraceContext::current(), self.1.now_us());
+        let cause =
+            Cause { correlation_id, trace: TraceContext::current(), now_us: self.1.now_us() };
         let write = self.0.write("bank.prepare", move |c| {
             Box::pin(async move {
                 let known = transaction(c, &id).await?;
@@ -52,7 +58,7 @@ impl BankStore for Bank {
                     hold(c, &work.account_id, change.hold).await?;
                 }
                 if let Some(record) = change.record {
-                    begin(c, &id, &record, &trace, now_us).await?;
+                    begin(c, &id, &record, &cause).await?;
                 }
                 Ok(change.vote)
             })
@@ -145,7 +151,9 @@ fn doubt(row: &SqliteRow) -> Result<InDoubt, sqlx::Error> {
         traceparent: row.try_get("traceparent")?,
         tracestate: row.try_get("tracestate")?,
     };
+    let correlation_id = row.try_get("correlation_id")?;
     Ok(InDoubt {
+        correlation_id,
         transaction_id: row.try_get("transaction_id")?,
         order_id: row.try_get("order_id")?,
         trace,
@@ -197,19 +205,19 @@ async fn begin(
     c: &mut SqliteConnection,
     id: &str,
     tx: &BankTx,
-    trace: &TraceContext,
-    now_us: i64,
+    cause: &Cause,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query("INSERT INTO transactions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")
+    sqlx::query("INSERT INTO transactions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
         .bind(id)
         .bind(&tx.work.order_id)
         .bind(word(tx.state))
         .bind(&tx.work.account_id)
         .bind(tx.work.takes)
         .bind(&tx.reason)
-        .bind(&trace.traceparent)
-        .bind(&trace.tracestate)
-        .bind(now_us)
+        .bind(&cause.trace.traceparent)
+        .bind(&cause.trace.tracestate)
+        .bind(cause.now_us)
+        .bind(&cause.correlation_id)
         .execute(c)
         .await?;
     Ok(())
@@ -223,7 +231,8 @@ async fn presume_aborted(
 ) -> Result<(), sqlx::Error> {
     let work = BankWork { account_id: String::new(), takes: 0, order_id: String::new() };
     let tx = BankTx { state: ParticipantState::Aborted, work, reason: Some("aborted".into()) };
-    begin(c, id, &tx, &TraceContext::default(), now_us).await
+    let cause = Cause { correlation_id: None, trace: TraceContext::default(), now_us };
+    begin(c, id, &tx, &cause).await
 }
 
 async fn set_state(

@@ -8,6 +8,7 @@ use contract::{Money, order::Origin};
 use futures::FutureExt;
 use mesh::{BreakerParams, Mesh};
 use messaging::Message;
+use shop::bank::BankWork;
 use shop::orders::{
     Attempt, Changed, NewOrder, OrderEvent,
     decide::{self, Input, OrderRecord},
@@ -17,7 +18,7 @@ use std::time::Duration;
 use storage::{Durability, Stores};
 use testkit::eventually;
 use tower::ServiceExt;
-use two_phase_commit::{Branch, Decision, Entry, EntryKind, Transaction};
+use two_phase_commit::{Branch, Decision, Entry, EntryKind, Transaction, Vote};
 
 /// Far more than anything takes.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -122,6 +123,18 @@ async fn the_first_decision_of_a_transaction_stands_and_every_run_is_told_so() {
     let answers = payments.outbox().after(0, &[], 10).await.unwrap();
     assert_eq!(answers.len(), 1);
     assert_eq!(answers[0].message.topic, "payment.authorized");
+}
+
+#[tokio::test]
+async fn a_transaction_in_doubt_keeps_the_correlation_id_it_was_prepared_with() {
+    let World { stores, _folder } = world().await;
+    let bank = &stores.bank_customer;
+    let work = BankWork { account_id: "c-1001".into(), takes: 5, order_id: "ord-1".into() };
+    let vote = bank.prepare("tx-1", &work, Some("cor-1".into())).await.unwrap();
+    assert_eq!(vote, Vote::Yes);
+    let doubts = bank.in_doubt(i64::MAX).await.unwrap();
+    assert_eq!(doubts.len(), 1);
+    assert_eq!(doubts[0].correlation_id.as_deref(), Some("cor-1"));
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ use axum::{
 use base::Clock;
 use contract::service::PAYMENTS;
 use http::StatusCode;
-use mesh::Caller;
+use mesh::{CallContext, Caller};
 use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
@@ -107,11 +107,12 @@ async fn deposit(
 async fn take_prepare(
     State(store): State<Store>,
     Path(id): Path<String>,
+    context: CallContext,
     body: Result<Json<Prepare>, JsonRejection>,
 ) -> Result<Json<Vote>, Problem> {
     let Json(Prepare { work }) = body?;
     tracing::Span::current().record("transaction.id", id.as_str());
-    let vote = store.prepare(&id, &work).await?;
+    let vote = store.prepare(&id, &work, context.correlation_id).await?;
     match &vote {
         Vote::Yes => {
             tracing::info!(transaction_id = id, order_id = work.order_id, "{id} prepared, vote yes")
@@ -185,6 +186,7 @@ async fn resolve(service: &'static str, store: &dyn BankStore, caller: &Caller, 
         service.name = service,
         transaction_id = id,
         order_id = doubt.order_id,
+        correlation_id = doubt.correlation_id,
         "{id} in doubt, asking coordinator"
     );
     let asked = caller
@@ -193,6 +195,7 @@ async fn resolve(service: &'static str, store: &dyn BankStore, caller: &Caller, 
         .transaction(id)
         .order(&doubt.order_id)
         .parent(doubt.trace.clone())
+        .context(&CallContext::detached(doubt.correlation_id.clone()))
         .receive::<Outcome>()
         .await;
     match asked {
@@ -208,3 +211,7 @@ async fn resolve(service: &'static str, store: &dyn BankStore, caller: &Caller, 
         ),
     }
 }
+
+#[cfg(test)]
+#[path = "mod_tests.rs"]
+mod tests;

@@ -15,6 +15,8 @@ pub struct InDoubt {
     pub order_id: String,
     /// The span that prepared it.
     pub trace: TraceContext,
+    /// `X-Correlation-ID` of the request that began it all.
+    pub correlation_id: Option<String>,
 }
 
 /// A bank's database. A call that returned Ok is durable.
@@ -25,7 +27,12 @@ pub trait BankStore: Send + Sync {
     /// Transactions prepared and not decided.
     async fn held(&self) -> Result<u64, StoreError>;
     /// Votes, as [`super::prepare`] says. Idempotent.
-    async fn prepare(&self, transaction_id: &str, work: &BankWork) -> Result<Vote, StoreError>;
+    async fn prepare(
+        &self,
+        transaction_id: &str,
+        work: &BankWork,
+        correlation_id: Option<String>,
+    ) -> Result<Vote, StoreError>;
     /// Applies the decision, as [`super::finish`] says; gives the order it was about.
     /// Idempotent.
     async fn finish(

@@ -1,0 +1,84 @@
+//! What a bank asks about a transaction in doubt, and does with the answer.
+
+use super::*;
+use async_trait::async_trait;
+use axum::extract::Request;
+use base::TraceContext;
+use contract::service::BANK_CUSTOMER;
+use mesh::{BreakerParams, CORRELATION_ID, Mesh};
+use std::sync::Mutex;
+use two_phase_commit::IllegalStep;
+
+/// A bank with one transaction in doubt until it is settled.
+#[derive(Default)]
+struct Doubtful {
+    settled: Mutex<Option<bool>>,
+}
+
+#[async_trait]
+impl BankStore for Doubtful {
+    async fn in_doubt(&self, _: i64) -> Result<Vec<InDoubt>, StoreError> {
+        let doubt = InDoubt {
+            transaction_id: "tx-1".into(),
+            order_id: "ord-1".into(),
+            trace: TraceContext::default(),
+            correlation_id: Some("cor-1".into()),
+        };
+        Ok(if self.settled.lock().unwrap().is_none() { vec![doubt] } else { Vec::new() })
+    }
+
+    async fn finish(
+        &self,
+        _: &str,
+        commit: bool,
+    ) -> Result<Result<String, IllegalStep>, StoreError> {
+        *self.settled.lock().unwrap() = Some(commit);
+        Ok(Ok("ord-1".into()))
+    }
+
+    async fn accounts(&self) -> Result<Vec<Account>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn held(&self) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+
+    async fn prepare(&self, _: &str, _: &BankWork, _: Option<String>) -> Result<Vote, StoreError> {
+        Ok(Vote::Yes)
+    }
+
+    async fn deposit(&self, _: &str, _: i64) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
+    async fn ledger_sum(&self) -> Result<i64, StoreError> {
+        Ok(0)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_doubt_is_asked_about_under_its_correlation_id_and_settled_as_answered() {
+    let clock = Clock::tokio(0);
+    let mesh = Mesh::new(clock.clone(), BreakerParams::default());
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let seen = asked.clone();
+    let outcome = get(move |request: Request| async move {
+        let id = request.headers().get(CORRELATION_ID).and_then(|id| id.to_str().ok());
+        seen.lock().unwrap().push(id.map(str::to_owned));
+        Json(Outcome { decision: Some(Decision::Commit) })
+    });
+    mesh.register(PAYMENTS, Router::new().route("/transactions/{id}/outcome", outcome));
+    let store = Arc::new(Doubtful::default());
+    let stop = CancellationToken::new();
+    let resolving = resolve_doubts(
+        BANK_CUSTOMER,
+        store.clone(),
+        mesh.caller(BANK_CUSTOMER),
+        clock,
+        stop.clone(),
+    );
+    let _ = tokio::time::timeout(10 * IN_DOUBT_EVERY, resolving).await;
+    assert_eq!(*asked.lock().unwrap(), [Some("cor-1".to_owned())]);
+    assert_eq!(*store.settled.lock().unwrap(), Some(true));
+}
