@@ -8,6 +8,7 @@ pub mod bus;
 pub mod catalog;
 pub mod gateway;
 pub mod inventory;
+pub mod key;
 pub mod load;
 pub mod orders;
 pub mod payments;

@@ -1,11 +1,16 @@
 //! A bank's tables.
 
-use crate::{database::Database, outbox::Cause};
+use crate::{
+    database::Database,
+    keys::{self, Used},
+    outbox::Cause,
+};
 use async_trait::async_trait;
 use base::{Clock, TraceContext};
 use shop::{
     StoreError,
     bank::{self, Account, BankStore, BankTx, BankWork, CLEARING, EXTERNAL, InDoubt, Posting},
+    key::Commanded,
 };
 use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 use two_phase_commit::{IllegalStep, ParticipantState, Vote};
@@ -114,16 +119,26 @@ impl BankStore for Bank {
         rows.await
     }
 
-    async fn deposit(&self, account_id: &str, minor: i64) -> Result<bool, StoreError> {
+    async fn deposit(
+        &self,
+        account_id: &str,
+        minor: i64,
+        key: Option<String>,
+    ) -> Result<Commanded, StoreError> {
         let (id, now_us) = (account_id.to_owned(), self.1.now_us());
         let write = self.0.write("bank.deposit", move |c| {
             Box::pin(async move {
                 if account_of(c, &id).await?.is_none() {
-                    return Ok(false);
+                    return Ok(Commanded::Unknown);
+                }
+                match keys::take(c, key.as_deref(), &format!("{id} {minor}"), now_us).await? {
+                    Used::Now => {}
+                    Used::Before => return Ok(Commanded::Done),
+                    Used::Otherwise => return Ok(Commanded::KeyReused),
                 }
                 let movement = format!("deposit-{id}-{now_us}");
                 post(c, &movement, &bank::transfer(EXTERNAL, &id, minor), now_us).await?;
-                Ok(true)
+                Ok(Commanded::Done)
             })
         });
         write.await

@@ -3,6 +3,7 @@
 use crate::{
     database::Database,
     inbox,
+    keys::{self, Used},
     outbox::{self, Cause, SqliteOutbox},
 };
 use async_trait::async_trait;
@@ -11,6 +12,7 @@ use messaging::{Message, Outbox};
 use shop::{
     StoreError,
     inventory::{Asked, Held, InventoryStore, Level, Reservation, ShelfChange, decide},
+    key::Commanded,
     store::{HasOutbox, Taken},
 };
 use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
@@ -57,11 +59,25 @@ impl InventoryStore for Inventory {
         write.await
     }
 
-    async fn deliver(&self, product_id: &str, quantity: u32) -> Result<bool, StoreError> {
-        let id = product_id.to_owned();
+    async fn deliver(
+        &self,
+        product_id: &str,
+        quantity: u32,
+        key: Option<String>,
+    ) -> Result<Commanded, StoreError> {
+        let (id, now_us) = (product_id.to_owned(), self.1.now_us());
         let write = self.0.write("inventory.deliver", move |c| {
             Box::pin(async move {
-                let delivered = sqlx::query(
+                let known = sqlx::query("SELECT 1 FROM levels WHERE product_id = ?").bind(&id);
+                if known.fetch_optional(&mut *c).await?.is_none() {
+                    return Ok(Commanded::Unknown);
+                }
+                match keys::take(c, key.as_deref(), &format!("{id} {quantity}"), now_us).await? {
+                    Used::Now => {}
+                    Used::Before => return Ok(Commanded::Done),
+                    Used::Otherwise => return Ok(Commanded::KeyReused),
+                }
+                sqlx::query(
                     "UPDATE levels SET available = available + ?1, delivered = delivered + ?1
                      WHERE product_id = ?2",
                 )
@@ -69,7 +85,7 @@ impl InventoryStore for Inventory {
                 .bind(id)
                 .execute(c)
                 .await?;
-                Ok(delivered.rows_affected() == 1)
+                Ok(Commanded::Done)
             })
         });
         write.await

@@ -8,6 +8,7 @@ mod catalog;
 mod database;
 mod inbox;
 mod inventory;
+mod keys;
 mod open;
 mod orders;
 mod outbox;

@@ -9,6 +9,7 @@ use futures::FutureExt;
 use mesh::{BreakerParams, Mesh};
 use messaging::Message;
 use shop::bank::BankWork;
+use shop::key::Commanded;
 use shop::orders::{
     Attempt, Changed, NewOrder, OrderEvent,
     decide::{self, Input, OrderRecord},
@@ -135,6 +136,40 @@ async fn a_transaction_in_doubt_keeps_the_correlation_id_it_was_prepared_with() 
     let doubts = bank.in_doubt(i64::MAX).await.unwrap();
     assert_eq!(doubts.len(), 1);
     assert_eq!(doubts[0].correlation_id.as_deref(), Some("cor-1"));
+}
+
+#[tokio::test]
+async fn a_deposit_or_delivery_that_is_repeated_under_its_key_is_made_once() {
+    let World { stores, _folder } = world().await;
+    let (bank, shelves) = (&stores.bank_customer, &stores.inventory);
+    let key = || Some("key-1".to_owned());
+    let wallet = async || {
+        let accounts = bank.accounts().await.unwrap();
+        accounts.iter().find(|account| account.account_id == "c-1001").unwrap().balance
+    };
+    let before = wallet().await;
+    for (key, minor, came_to) in [
+        (key(), 5, Commanded::Done),
+        (key(), 5, Commanded::Done),
+        (key(), 6, Commanded::KeyReused),
+        (None, 5, Commanded::Done),
+        (None, 5, Commanded::Done),
+    ] {
+        assert_eq!(bank.deposit("c-1001", minor, key).await.unwrap(), came_to);
+    }
+    assert_eq!(wallet().await - before, 15);
+    assert_eq!(bank.deposit("nobody", 5, key()).await.unwrap(), Commanded::Unknown);
+    assert_eq!(bank.ledger_sum().await.unwrap(), 0);
+
+    let pieces = async || shelves.levels().await.unwrap()[0].clone();
+    let (id, before) = (pieces().await.product_id, pieces().await.available);
+    for (quantity, came_to) in
+        [(3, Commanded::Done), (3, Commanded::Done), (4, Commanded::KeyReused)]
+    {
+        assert_eq!(shelves.deliver(&id, quantity, key()).await.unwrap(), came_to);
+    }
+    assert_eq!(pieces().await.available - before, 3);
+    assert_eq!(shelves.deliver("nothing", 3, None).await.unwrap(), Commanded::Unknown);
 }
 
 #[tokio::test]

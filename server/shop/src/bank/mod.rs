@@ -11,7 +11,7 @@ pub use ledger::{
 };
 pub use store::{BankStore, InDoubt};
 
-use crate::{StoreError, problem::Problem};
+use crate::{StoreError, key::Key, problem::Problem};
 use axum::{
     Json, Router,
     extract::{Path, State, rejection::JsonRejection},
@@ -91,17 +91,14 @@ async fn accounts(State(store): State<Store>) -> Result<Json<Accounts>, Problem>
 async fn deposit(
     State(store): State<Store>,
     Path(id): Path<String>,
+    Key(key): Key,
     body: Result<Json<Deposit>, JsonRejection>,
 ) -> Result<StatusCode, Problem> {
     let Json(deposit) = body?;
     if !(1..=DEPOSIT_MAX).contains(&deposit.minor) {
         return Err(Problem::field("/minor", format!("Must be 1 to {DEPOSIT_MAX} minor units.")));
     }
-    if store.deposit(&id, deposit.minor).await? {
-        Ok(StatusCode::NO_CONTENT)
-    } else {
-        Err(Problem::not_found(&format!("account {id}")))
-    }
+    store.deposit(&id, deposit.minor, key).await?.answer(&format!("account {id}"))
 }
 
 async fn take_prepare(

@@ -1,6 +1,7 @@
 //! What a bank asks about a transaction in doubt, and does with the answer.
 
 use super::*;
+use crate::key::Commanded;
 use async_trait::async_trait;
 use axum::extract::Request;
 use base::TraceContext;
@@ -48,8 +49,8 @@ impl BankStore for Doubtful {
         Ok(Vote::Yes)
     }
 
-    async fn deposit(&self, _: &str, _: i64) -> Result<bool, StoreError> {
-        Ok(false)
+    async fn deposit(&self, _: &str, _: i64, _: Option<String>) -> Result<Commanded, StoreError> {
+        Ok(Commanded::Unknown)
     }
 
     async fn ledger_sum(&self) -> Result<i64, StoreError> {

@@ -1,7 +1,7 @@
 //! A bank's database.
 
 use super::{Account, BankWork};
-use crate::StoreError;
+use crate::{StoreError, key::Commanded};
 use async_trait::async_trait;
 use base::TraceContext;
 use two_phase_commit::{IllegalStep, Vote};
@@ -42,8 +42,13 @@ pub trait BankStore: Send + Sync {
     ) -> Result<Result<String, IllegalStep>, StoreError>;
     /// Transactions prepared before a moment and not decided, at most a page.
     async fn in_doubt(&self, before_us: i64) -> Result<Vec<InDoubt>, StoreError>;
-    /// Pays in from outside; false when there is no such account.
-    async fn deposit(&self, account_id: &str, minor: i64) -> Result<bool, StoreError>;
+    /// Pays in from outside, once for a key.
+    async fn deposit(
+        &self,
+        account_id: &str,
+        minor: i64,
+        key: Option<String>,
+    ) -> Result<Commanded, StoreError>;
     /// The sum of all postings, which double entry keeps at zero.
     async fn ledger_sum(&self) -> Result<i64, StoreError>;
 }

@@ -8,6 +8,7 @@ pub use store::InventoryStore;
 
 use crate::{
     bus::{self, Incoming, unreadable},
+    key::Key,
     orders::ReserveStock,
     problem::Problem,
 };
@@ -80,17 +81,14 @@ async fn levels(State(store): State<Store>) -> Result<Json<Shelves>, Problem> {
 async fn deliver(
     State(store): State<Store>,
     Path(id): Path<String>,
+    Key(key): Key,
     body: Result<Json<Delivery>, JsonRejection>,
 ) -> Result<StatusCode, Problem> {
     let Json(delivery) = body?;
     if delivery.quantity == 0 || delivery.quantity > DELIVERY_MAX {
         return Err(Problem::field("/quantity", format!("Must be 1 to {DELIVERY_MAX}.")));
     }
-    if store.deliver(&id, delivery.quantity).await? {
-        Ok(StatusCode::NO_CONTENT)
-    } else {
-        Err(Problem::not_found(&format!("product {id}")))
-    }
+    store.deliver(&id, delivery.quantity, key).await?.answer(&format!("product {id}"))
 }
 
 async fn take(

@@ -3,6 +3,7 @@
 use super::{Asked, Level};
 use crate::{
     StoreError,
+    key::Commanded,
     store::{HasOutbox, Taken},
 };
 use async_trait::async_trait;
@@ -16,6 +17,11 @@ pub trait InventoryStore: HasOutbox + Send + Sync {
     /// Takes a message: what [`super::decide`] says about the order (the message's key) is
     /// recorded with the answer in one transaction.
     async fn take(&self, message: &Message, asked: Asked) -> Result<Taken, StoreError>;
-    /// Adds a supplier's delivery; false when there is no such product.
-    async fn deliver(&self, product_id: &str, quantity: u32) -> Result<bool, StoreError>;
+    /// Adds a supplier's delivery, once for a key.
+    async fn deliver(
+        &self,
+        product_id: &str,
+        quantity: u32,
+        key: Option<String>,
+    ) -> Result<Commanded, StoreError>;
 }
