@@ -8,13 +8,20 @@ use crate::protocol::{Branch, Decision, Entry, EntryKind, Phase, Transaction, Vo
 use async_trait::async_trait;
 use base::Clock;
 use futures::future::join_all;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tokio::time::Instant;
 
-/// A participant is asked to prepare so many times before silence counts as no.
+/// A participant is asked to prepare so many times at least before silence counts as no.
 const PREPARE_TRIES: u32 = 3;
 /// Pause before asking again, growing with each try.
 const PAUSE_FIRST: Duration = Duration::from_millis(50);
-/// Longest pause between two tellings of a decision.
+/// Longest pause between two questions, or two tellings of a decision.
 const PAUSE_LONGEST: Duration = Duration::from_secs(2);
 
 /// A message was not answered: what the participant did is unknown.
@@ -76,13 +83,20 @@ impl Coordinator {
     }
 
     /// Runs a begun transaction to its end. `decided` is its decision if one is logged already.
+    /// Until it is decided, a silent participant is asked for as long as `patience`: silence
+    /// before that is no answer, and after it a no.
     ///
     /// # Errors
     /// When the log fails; the transaction is then finished after the next start.
-    pub async fn run(&self, tx: &Transaction, decided: Option<Decision>) -> Result<(), LogError> {
+    pub async fn run(
+        &self,
+        tx: &Transaction,
+        decided: Option<Decision>,
+        patience: Duration,
+    ) -> Result<(), LogError> {
         let decision = match decided {
             Some(decision) => decision,
-            None => self.decide(tx).await?,
+            None => self.decide(tx, patience).await?,
         };
         let told =
             join_all(tx.branches.iter().map(|branch| self.tell(tx, branch, &decision))).await;
@@ -97,19 +111,27 @@ impl Coordinator {
 
     /// First phase: asks everybody, decides, and makes the decision durable. Should another run
     /// have decided meanwhile, its decision is the one everybody is told.
-    async fn decide(&self, tx: &Transaction) -> Result<Decision, LogError> {
-        let asked = join_all(tx.branches.iter().map(|branch| self.ask(tx, branch))).await;
-        let (votes, lines): (Vec<_>, Vec<_>) = asked.into_iter().unzip();
-        let mut lines: Vec<Entry> = lines.into_iter().flatten().collect();
+    async fn decide(&self, tx: &Transaction, patience: Duration) -> Result<Decision, LogError> {
+        let refused = AtomicBool::new(false);
+        let branches = tx.branches.iter();
+        let asked = join_all(branches.map(|branch| self.ask(tx, branch, patience, &refused))).await;
+        let mut lines = Vec::new();
+        let (mut refusal, mut silence) = (None, None);
+        for (branch, asked) in tx.branches.iter().zip(asked) {
+            let (heard, told) = asked?;
+            lines.extend(told);
+            let abort =
+                |reason| Decision::Abort { voter: Some(branch.participant.clone()), reason };
+            match heard {
+                Ok(Vote::Yes) => {}
+                Ok(Vote::No { reason }) => refusal = refusal.or_else(|| Some(abort(reason))),
+                Err(Unanswered(why)) => {
+                    silence = silence.or_else(|| Some(abort(format!("no vote: {why}"))));
+                }
+            }
+        }
         lines.sort_by_key(|line| line.at_us);
-        let refusal = tx.branches.iter().zip(votes).find_map(|(branch, vote)| match vote {
-            Vote::Yes => None,
-            Vote::No { reason } => Some((branch.participant.clone(), reason)),
-        });
-        let decision = match refusal {
-            None => Decision::Commit,
-            Some((voter, reason)) => Decision::Abort { voter: Some(voter), reason },
-        };
+        let decision = refusal.or(silence).unwrap_or(Decision::Commit);
         lines.push(match &decision {
             Decision::Commit => self.line(EntryKind::DecideCommit, None, None),
             Decision::Abort { reason, .. } => {
@@ -119,32 +141,43 @@ impl Coordinator {
         self.log.decide(tx, &decision, &lines).await
     }
 
-    /// Asks one participant; silence after all tries is a no, which only an undecided
-    /// coordinator may conclude.
-    async fn ask(&self, tx: &Transaction, branch: &Branch) -> (Vote, Vec<Entry>) {
-        let mut lines = Vec::new();
-        let mut last = String::new();
-        for attempt in 1..=PREPARE_TRIES {
-            lines.push(self.line(EntryKind::Prepare, Some(branch), None));
-            match self.participants.prepare(tx, branch).await {
-                Ok(Vote::Yes) => {
-                    lines.push(self.line(EntryKind::VoteYes, Some(branch), None));
-                    return (Vote::Yes, lines);
-                }
+    /// Asks one participant until it votes, or the patience is over, or somebody else refused,
+    /// which decides whatever this one would say. As in [`Self::tell`], waiting is seen.
+    async fn ask(
+        &self,
+        tx: &Transaction,
+        branch: &Branch,
+        patience: Duration,
+        refused: &AtomicBool,
+    ) -> Result<(Result<Vote, Unanswered>, Vec<Entry>), LogError> {
+        let began = Instant::now();
+        let mut pause = PAUSE_FIRST;
+        let mut tries: u32 = 0;
+        loop {
+            tries += 1;
+            let asked = self.line(EntryKind::Prepare, Some(branch), None);
+            let heard = self.participants.prepare(tx, branch).await;
+            let (kind, detail) = match &heard {
+                Ok(Vote::Yes) => (EntryKind::VoteYes, None),
                 Ok(Vote::No { reason }) => {
-                    lines.push(self.line(EntryKind::VoteNo, Some(branch), Some(reason.clone())));
-                    return (Vote::No { reason }, lines);
+                    refused.store(true, Ordering::Relaxed);
+                    (EntryKind::VoteNo, Some(reason.clone()))
                 }
                 Err(Unanswered(why)) => {
-                    lines.push(self.line(EntryKind::Unanswered, Some(branch), Some(why.clone())));
-                    last = why;
-                    if attempt < PREPARE_TRIES {
-                        tokio::time::sleep(PAUSE_FIRST * attempt).await;
-                    }
+                    (EntryKind::Unanswered, Some(format!("try {tries}: {why}")))
                 }
+            };
+            let lines = vec![asked, self.line(kind, Some(branch), detail)];
+            let over = tries >= PREPARE_TRIES && began.elapsed() >= patience;
+            if heard.is_ok() || over || refused.load(Ordering::Relaxed) {
+                return Ok((heard, lines));
             }
+            if tries.is_power_of_two() {
+                self.log.note(&tx.id, &lines).await?;
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(PAUSE_LONGEST);
         }
-        (Vote::No { reason: format!("no vote: {last}") }, lines)
     }
 
     /// Second phase with one participant: tells the decision until it is acknowledged. The first

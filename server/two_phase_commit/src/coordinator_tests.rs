@@ -80,13 +80,14 @@ struct Outcome {
 }
 
 async fn run(votes: &[(&str, Vec<Result<Vote, Unanswered>>)], acks_after: u32) -> Outcome {
-    run_over(Arc::default(), votes, acks_after).await
+    run_over(Arc::default(), votes, acks_after, Duration::ZERO).await
 }
 
 async fn run_over(
     log: Arc<MemoryLog>,
     votes: &[(&str, Vec<Result<Vote, Unanswered>>)],
     acks_after: u32,
+    patience: Duration,
 ) -> Outcome {
     let clock = Clock::tokio(0);
     let tx = transfer();
@@ -97,7 +98,8 @@ async fn run_over(
         told: Mutex::default(),
         log: log.clone(),
     });
-    Coordinator::new(log.clone(), participants.clone(), clock).run(&tx, None).await.unwrap();
+    let coordinator = Coordinator::new(log.clone(), participants.clone(), clock);
+    coordinator.run(&tx, None, patience).await.unwrap();
     let decision = log.decisions.lock()[0].clone();
     let told = participants.told.lock().clone();
     let log = log.lines.lock().clone();
@@ -138,12 +140,51 @@ async fn silence_before_the_decision_aborts() {
     assert!(matches!(outcome.decision, Decision::Abort { voter: Some(v), .. } if v == "a"));
 }
 
+/// Enough silence for an hour of asking.
+fn long_silence() -> Vec<Result<Vote, Unanswered>> {
+    vec![silence(); 3_600]
+}
+
+const PATIENCE: Duration = Duration::from_secs(15 * 60);
+
+#[tokio::test(start_paused = true)]
+async fn within_the_patience_silence_is_no_answer() {
+    let mut votes = vec![Ok(Vote::Yes)];
+    votes.extend(vec![silence(); 100]);
+    let began = Instant::now();
+    let outcome = run_over(Arc::default(), &[("a", votes)], 0, PATIENCE).await;
+    assert_eq!(outcome.decision, Decision::Commit);
+    assert!((Duration::from_secs(60)..PATIENCE).contains(&began.elapsed()), "it hammers or sleeps");
+    assert_eq!(Phase::replay(&outcome.log), Ok(Phase::Committed));
+    let silences = outcome.log.iter().filter(|l| l.kind == EntryKind::Unanswered).count();
+    assert_eq!(silences, 7, "tries 1, 2, 4, 8, 16, 32 and 64 are noted");
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_beyond_the_patience_aborts() {
+    let began = Instant::now();
+    let outcome = run_over(Arc::default(), &[("a", long_silence())], 0, PATIENCE).await;
+    assert!(matches!(outcome.decision, Decision::Abort { voter: Some(v), .. } if v == "a"));
+    assert!((PATIENCE..PATIENCE + 2 * PAUSE_LONGEST).contains(&began.elapsed()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_definite_no_ends_the_waiting_for_others_and_is_the_reason() {
+    let no = Ok(Vote::No { reason: "account closed".into() });
+    let votes = [("a", long_silence()), ("b", vec![no])];
+    let began = Instant::now();
+    let outcome = run_over(Arc::default(), &votes, 0, PATIENCE).await;
+    let reason = "account closed".to_owned();
+    assert_eq!(outcome.decision, Decision::Abort { voter: Some("b".into()), reason });
+    assert!(began.elapsed() < Duration::from_secs(1));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_decision_on_record_is_obeyed_by_a_run_that_would_have_decided_otherwise() {
     let log = Arc::new(MemoryLog::default());
     log.decisions.lock().push(Decision::Commit);
     let silent = ("a", vec![silence(), silence(), silence()]);
-    let outcome = run_over(log, &[silent], 0).await;
+    let outcome = run_over(log, &[silent], 0, Duration::ZERO).await;
     assert_eq!(outcome.told.len(), 2);
     assert!(outcome.told.iter().all(|(_, told)| *told == Decision::Commit), "{:?}", outcome.told);
 }

@@ -166,7 +166,10 @@ impl Flow<'_> {
             Input::Cancel(origin) => self.cancel(origin),
             Input::Ship => self.ship(),
             Input::Redrive => match self.state {
-                State::Stuck { .. } => self.advance(SagaEvent::Redriven),
+                State::Stuck { step } => {
+                    self.event(OrderEvent::CompensationStarted { steps: step + 1 });
+                    self.advance(SagaEvent::Redriven)
+                }
                 _ => Err(Refusal::NotNow("only a stuck order can be redriven")),
             },
         }

@@ -140,6 +140,8 @@ fn a_refused_refund_is_stuck_until_somebody_redrives_it() {
     let (record, events, _) = story(stuck.clone());
     assert_eq!(events.last(), Some(&"CompensationStuck"));
     assert_eq!(saga::replay(&CHECKOUT, &record.saga), Ok(State::Stuck { step: PAY }));
+    let redriven = decide(&record, Input::Redrive).unwrap();
+    assert_eq!(redriven.events, [OrderEvent::CompensationStarted { steps: 2 }]);
     let (record, _, topics) = story([stuck, vec![Input::Redrive, refunded(), released()]].concat());
     assert_eq!(topics.iter().filter(|t| **t == bus::PAYMENT_REFUND).count(), 2);
     assert_eq!(record.order.standing, Standing::Cancelled);

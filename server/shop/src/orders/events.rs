@@ -70,9 +70,9 @@ pub enum OrderEvent {
         /// Who.
         origin: Origin,
     },
-    /// What was done is being undone.
+    /// What was done is being undone; after a refusal once more, when it is redriven.
     CompensationStarted {
-        /// How many steps.
+        /// How many steps are left to undo.
         steps: usize,
     },
     /// The money went back.

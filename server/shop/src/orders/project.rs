@@ -74,6 +74,11 @@ fn next(mut row: OrderRow, recorded: &Recorded<OrderEvent>) -> OrderRow {
             if row.steps[2] == Done {
                 row.steps[2] = Undone;
             }
+            // Redriven: what could not be undone is done still, and is undone again.
+            if let Some(stuck) = row.steps.iter_mut().find(|mark| **mark == Stuck) {
+                *stuck = Done;
+                row.phase = "Cancelling".into();
+            }
         }
         OrderEvent::PaymentRefunded { .. } => row.steps[1] = Undone,
         OrderEvent::StockReleased { .. } => row.steps[0] = Undone,
@@ -145,6 +150,23 @@ mod tests {
         let undoing = recorded(3, OrderEvent::CompensationStarted { steps: 3 });
         let row = project("ord-1", Some(row), &undoing).unwrap();
         assert_eq!((row.status, row.steps[2]), (OrderStatus::Processing, StepMark::Undone));
+    }
+
+    #[test]
+    fn a_stuck_order_that_is_redriven_is_stuck_no_longer() {
+        let reason = "account closed".to_owned();
+        let stuck = [
+            placed(),
+            recorded(2, OrderEvent::PaymentAuthorized { transaction_id: "tx".into() }),
+            recorded(3, OrderEvent::OrderConfirmed),
+            recorded(4, OrderEvent::CompensationStarted { steps: 3 }),
+            recorded(5, OrderEvent::CompensationStuck { step: 1, reason }),
+        ];
+        let row = stuck.iter().fold(None, |row, event| project("ord-1", row, event)).unwrap();
+        assert_eq!((row.phase.as_str(), row.steps[1]), ("Stuck", StepMark::Stuck));
+        let redriven = recorded(6, OrderEvent::CompensationStarted { steps: 2 });
+        let row = project("ord-1", Some(row), &redriven).unwrap();
+        assert_eq!((row.phase.as_str(), row.steps[1]), ("Cancelling", StepMark::Done));
     }
 
     #[test]

@@ -21,6 +21,10 @@ use two_phase_commit::{
 
 /// How long a bank may take for one message.
 const BANK_TIMEOUT: Duration = Duration::from_secs(3);
+/// A bank that does not answer is asked about a refund for so long before that counts as no: far
+/// longer than a restart or an open breaker takes. The customer has a right to the money, and a no
+/// leaves the order stuck until a person redrives it.
+const REFUND_PATIENCE: Duration = Duration::from_secs(15 * 60);
 /// Pause before a run whose log failed is taken up again.
 const LOG_RETRY: Duration = Duration::from_secs(1);
 
@@ -129,7 +133,11 @@ impl Payments {
         };
         let lines =
             [line(EntryKind::Query, None), line(EntryKind::Answer, Some(answer.to_owned()))];
-        self.store.note(id, &lines).await?;
+        // Who asks again and again while nothing is decided is noted once.
+        let same = |noted: &Entry| Entry { at_us: lines[1].at_us, ..noted.clone() } == lines[1];
+        if !record.log.iter().any(same) {
+            self.store.note(id, &lines).await?;
+        }
         Ok(record.decision)
     }
 
@@ -147,9 +155,11 @@ impl Payments {
             saga.compensation = (tx.purpose == "refund").then_some(true),
         );
         tx.trace.adopt(&span);
+        // A customer waits for the answer to a payment, and nothing was done yet.
+        let patience = if tx.purpose == "refund" { REFUND_PATIENCE } else { Duration::ZERO };
         let stop = self.supervisor.stopping();
         let run = async move {
-            while let Err(error) = this.coordinator.run(&tx, decided.clone()).await {
+            while let Err(error) = this.coordinator.run(&tx, decided.clone(), patience).await {
                 tracing::error!(cause = ?error.0, transaction_id = tx.id, "{error}; trying again");
                 tokio::time::sleep(LOG_RETRY).await;
                 if let Ok(Some(record)) = this.store.transaction(&tx.id).await {
