@@ -1,6 +1,10 @@
 //! catalog: products and their prices.
 
-use crate::{StoreError, problem::Problem};
+use crate::{
+    StoreError,
+    problem::Problem,
+    store::{Probe, livez},
+};
 use async_trait::async_trait;
 use axum::{
     Json, Router,
@@ -32,7 +36,7 @@ pub struct Product {
 
 /// catalog's database.
 #[async_trait]
-pub trait CatalogStore: Send + Sync {
+pub trait CatalogStore: Probe {
     /// Every product, by name.
     async fn products(&self) -> Result<Vec<Product>, StoreError>;
     /// Those of these ids that exist.
@@ -53,7 +57,7 @@ pub fn router(store: Store) -> Router {
     Router::new()
         .route("/products", get(list))
         .route("/products/{id}", get(one))
-        .route("/livez", get(|| async {}))
+        .route("/livez", get(livez::<dyn CatalogStore>))
         .with_state(store)
 }
 

@@ -7,7 +7,7 @@ use crate::{
     bus::{Incoming, unreadable},
     orders::Confirmed,
     problem::Problem,
-    store::Taken,
+    store::{Probe, Taken, livez},
 };
 use async_trait::async_trait;
 use axum::{
@@ -25,7 +25,7 @@ const RECOMMENDED_MAX: usize = 4;
 
 /// recommendations' database.
 #[async_trait]
-pub trait RecommendationStore: Send + Sync {
+pub trait RecommendationStore: Probe {
     /// Products bought together with this one, most often first.
     async fn beside(&self, product_id: &str, limit: usize) -> Result<Vec<String>, StoreError>;
     /// Counts every pair of these once; the message is taken in the same transaction.
@@ -46,7 +46,7 @@ pub fn router(store: Store) -> Router {
     Router::new()
         .route("/recommendations/{id}", get(beside))
         .route("/messages", post(take))
-        .route("/livez", get(|| async {}))
+        .route("/livez", get(livez::<dyn RecommendationStore>))
         .with_state(store)
 }
 

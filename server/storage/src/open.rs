@@ -11,11 +11,12 @@ use crate::{
     revisions::RevisionLog,
     users::{self, Users},
 };
+use async_trait::async_trait;
 use base::Clock;
 use contract::service;
 use shop::{
     StoreError, bank::BankStore, catalog::CatalogStore, inventory::InventoryStore,
-    orders::OrderStore, payments::PaymentStore, recommendations::RecommendationStore,
+    orders::OrderStore, payments::PaymentStore, recommendations::RecommendationStore, store::Probe,
     users::UserStore,
 };
 use sqlx::{migrate::Migrator, sqlite::SqliteSynchronous};
@@ -25,6 +26,20 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
+
+/// Every port answers for its database.
+macro_rules! probed {
+    ($($store:ty),*) => {$(
+        #[async_trait]
+        impl Probe for $store {
+            async fn probe(&self) -> Result<(), StoreError> {
+                self.0.probe().await
+            }
+        }
+    )*};
+}
+
+probed!(Catalog, Users, Recommendations, Inventory, Orders, Payments, Bank);
 
 static CATALOG: Migrator = sqlx::migrate!("../../migrations/catalog");
 static USERS: Migrator = sqlx::migrate!("../../migrations/users");

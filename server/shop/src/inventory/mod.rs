@@ -11,6 +11,7 @@ use crate::{
     key::Key,
     orders::ReserveStock,
     problem::Problem,
+    store::livez,
 };
 use axum::{
     Json, Router,
@@ -70,7 +71,7 @@ pub fn router(store: Store) -> Router {
         .route("/stock", get(levels))
         .route("/stock/{id}/deliveries", post(deliver))
         .route("/messages", post(take))
-        .route("/livez", get(|| async {}))
+        .route("/livez", get(livez::<dyn InventoryStore>))
         .with_state(store)
 }
 

@@ -152,8 +152,12 @@ pub fn router(orders: Orders) -> Router {
         .route("/orders/{id}/ship", post(ship))
         .route("/orders/{id}/redrive", post(redrive))
         .route("/messages", post(consume::take))
-        .route("/livez", get(|| async {}))
+        .route("/livez", get(livez))
         .with_state(orders)
+}
+
+async fn livez(State(orders): State<Orders>) -> Result<(), Problem> {
+    Ok(orders.store.probe().await?)
 }
 
 #[derive(Deserialize)]

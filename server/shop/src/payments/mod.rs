@@ -55,8 +55,12 @@ pub fn router(payments: Payments) -> Router {
         .route("/orders/{id}/transactions", get(of_order))
         .route("/transactions/{id}/outcome", get(outcome))
         .route("/messages", post(take))
-        .route("/livez", get(|| async {}))
+        .route("/livez", get(livez))
         .with_state(payments)
+}
+
+async fn livez(State(payments): State<Payments>) -> Result<(), Problem> {
+    Ok(payments.store().probe().await?)
 }
 
 #[derive(Deserialize)]

@@ -1,6 +1,9 @@
 //! payments' database: the coordinator's log.
 
-use crate::{StoreError, store::HasOutbox};
+use crate::{
+    StoreError,
+    store::{HasOutbox, Probe},
+};
 use async_trait::async_trait;
 use contract::Money;
 use messaging::{Message, NewMessage};
@@ -46,7 +49,7 @@ pub enum Begun {
 
 /// payments' database. A call that returned Ok is durable.
 #[async_trait]
-pub trait PaymentStore: HasOutbox + Send + Sync {
+pub trait PaymentStore: HasOutbox + Probe {
     /// Takes the message and begins the transaction, in one transaction of the database.
     async fn begin(
         &self,
