@@ -36,9 +36,9 @@ pub enum RunError {
     /// The data cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// What a stop left unfinished cannot be read.
+    /// The shop cannot start.
     #[error(transparent)]
-    Store(#[from] ::shop::StoreError),
+    Start(#[from] crate::shop::StartError),
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {cause}; choose another with --listen")]
     Listen {

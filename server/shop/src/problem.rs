@@ -119,7 +119,8 @@ impl From<MeshError> for Problem {
             MeshError::BreakerOpen { retry_after, .. } => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(retry_after)
             }
-            MeshError::NoService { .. } => Self::new(StatusCode::SERVICE_UNAVAILABLE, detail),
+            // What the mesh could not bring to anybody is not the client's mistake.
+            _ => Self::new(StatusCode::SERVICE_UNAVAILABLE, detail),
         }
     }
 }

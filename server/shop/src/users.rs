@@ -45,11 +45,8 @@ pub struct Users {
 
 /// The service.
 pub fn router(store: Store) -> Router {
-    Router::new()
-        .route("/users", get(list))
-        .route("/users/{id}", get(one))
-        .route("/livez", get(|| async {}))
-        .with_state(store)
+    let public = || Router::new().route("/users", get(list)).route("/users/{id}", get(one));
+    public().nest("/api/v1", public()).route("/livez", get(|| async {})).with_state(store)
 }
 
 async fn list(State(store): State<Store>) -> Result<Json<Users>, Problem> {

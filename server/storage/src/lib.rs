@@ -12,6 +12,7 @@ mod open;
 mod orders;
 mod outbox;
 mod payments;
+mod provider;
 mod recommendations;
 mod users;
 

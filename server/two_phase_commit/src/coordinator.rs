@@ -56,12 +56,25 @@ pub trait Participants: Send + Sync {
     ) -> Result<(), Unanswered>;
 }
 
+/// In which order participants are asked to prepare. The protocol leaves it open: nothing is
+/// decided before everybody voted or somebody did not vote yes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Asking {
+    /// All at once: the slowest says how long it takes.
+    #[default]
+    AtOnce,
+    /// One after the other, and nobody after a no: later participants hold nothing for what an
+    /// earlier one refuses.
+    InTurn,
+}
+
 /// Runs transactions. Cheap to clone.
 #[derive(Clone)]
 pub struct Coordinator {
     log: Arc<dyn CoordinatorLog>,
     participants: Arc<dyn Participants>,
     clock: Clock,
+    asking: Asking,
 }
 
 impl Coordinator {
@@ -72,7 +85,13 @@ impl Coordinator {
         participants: Arc<dyn Participants>,
         clock: Clock,
     ) -> Self {
-        Self { log, participants, clock }
+        Self { log, participants, clock, asking: Asking::default() }
+    }
+
+    /// The same, asking in this order.
+    #[must_use]
+    pub fn asking(self, asking: Asking) -> Self {
+        Self { asking, ..self }
     }
 
     /// Runs a begun transaction to its end. `decided` is its decision if one is logged already.
@@ -97,7 +116,7 @@ impl Coordinator {
 
     /// First phase: asks everybody, decides, and makes the decision durable.
     async fn decide(&self, tx: &Transaction) -> Result<Decision, LogError> {
-        let asked = join_all(tx.branches.iter().map(|branch| self.ask(tx, branch))).await;
+        let asked = self.ask_all(tx).await;
         let (votes, lines): (Vec<_>, Vec<_>) = asked.into_iter().unzip();
         let mut lines: Vec<Entry> = lines.into_iter().flatten().collect();
         lines.sort_by_key(|line| line.at_us);
@@ -117,6 +136,26 @@ impl Coordinator {
         });
         self.log.decide(tx, &decision, &lines).await?;
         Ok(decision)
+    }
+
+    /// Asks the participants in the order of this coordinator. Shorter than the branches when one
+    /// that was asked in turn voted no.
+    async fn ask_all(&self, tx: &Transaction) -> Vec<(Vote, Vec<Entry>)> {
+        match self.asking {
+            Asking::AtOnce => join_all(tx.branches.iter().map(|branch| self.ask(tx, branch))).await,
+            Asking::InTurn => {
+                let mut asked = Vec::new();
+                for branch in &tx.branches {
+                    let answer = self.ask(tx, branch).await;
+                    let refused = answer.0 != Vote::Yes;
+                    asked.push(answer);
+                    if refused {
+                        break;
+                    }
+                }
+                asked
+            }
+        }
     }
 
     /// Asks one participant; silence after all tries is a no, which only an undecided

@@ -67,6 +67,7 @@ pub struct Released {
 pub fn router(store: Store) -> Router {
     Router::new()
         .route("/stock", get(levels))
+        .nest("/api/v1", Router::new().route("/stock", get(levels)))
         .route("/stock/{id}/deliveries", post(deliver))
         .route("/messages", post(take))
         .route("/livez", get(|| async {}))
