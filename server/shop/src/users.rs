@@ -49,9 +49,9 @@ pub struct Users {
 
 /// The service.
 pub fn router(store: Store) -> Router {
-    Router::new()
-        .route("/users", get(list))
-        .route("/users/{id}", get(one))
+    let public = || Router::new().route("/users", get(list)).route("/users/{id}", get(one));
+    public()
+        .nest("/api/v1", public())
         .route("/livez", get(livez::<dyn UserStore>))
         .with_state(store)
 }

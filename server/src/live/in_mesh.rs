@@ -24,7 +24,6 @@ impl Live {
     /// Tells what differs from what was told last.
     pub(super) fn publish_mesh(&self) {
         let mesh = &self.shop.mesh;
-        mesh.sweep();
         let now_us = self.shop.clock.now_us();
         let mut told = self.state.lock().in_mesh.clone();
         let in_force = mesh.in_force();

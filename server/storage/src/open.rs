@@ -7,6 +7,7 @@ use crate::{
     inventory::{self, Inventory},
     orders::Orders,
     payments::Payments,
+    provider::Provider,
     recommendations::Recommendations,
     revisions::RevisionLog,
     users::{self, Users},
@@ -16,8 +17,8 @@ use base::Clock;
 use contract::service;
 use shop::{
     StoreError, bank::BankStore, catalog::CatalogStore, inventory::InventoryStore,
-    orders::OrderStore, payments::PaymentStore, recommendations::RecommendationStore, store::Probe,
-    users::UserStore,
+    orders::OrderStore, payments::PaymentStore, provider::ProviderStore,
+    recommendations::RecommendationStore, store::Probe, users::UserStore,
 };
 use sqlx::{migrate::Migrator, sqlite::SqliteSynchronous};
 use std::{
@@ -47,6 +48,7 @@ static RECOMMENDATIONS: Migrator = sqlx::migrate!("../../migrations/recommendati
 static INVENTORY: Migrator = sqlx::migrate!("../../migrations/inventory");
 static ORDERS: Migrator = sqlx::migrate!("../../migrations/orders");
 static PAYMENTS: Migrator = sqlx::migrate!("../../migrations/payments");
+static PROVIDER: Migrator = sqlx::migrate!("../../migrations/provider");
 static CONTROL: Migrator = sqlx::migrate!("../../migrations/control");
 static BANK: Migrator = sqlx::migrate!("../../migrations/bank");
 
@@ -107,6 +109,8 @@ pub struct Stores {
     pub bank_customer: Arc<dyn BankStore>,
     /// The merchant's bank's.
     pub bank_merchant: Arc<dyn BankStore>,
+    /// The external payment provider's.
+    pub provider: Arc<dyn ProviderStore>,
     /// The control plane's.
     pub revisions: RevisionLog,
     writers: Writers,
@@ -145,12 +149,13 @@ pub async fn open(
         at.open(service::BANK_CUSTOMER, &BANK),
         at.open(service::BANK_MERCHANT, &BANK),
     )?;
+    let provider = at.open(service::STRIPE, &PROVIDER).await?;
     let control = at.open("control", &CONTROL).await?;
     let wallets =
         shop::seed::users().into_iter().map(|(user, opening)| (user.user_id, opening)).collect();
     let income = vec![(shop::bank::MERCHANT.to_owned(), shop::seed::MERCHANT_OPENING)];
     tokio::try_join!(
-        catalog.write_quietly(|c| Box::pin(catalog::seed(c))),
+        catalog.write_quietly(move |c| Box::pin(catalog::seed(c, now_us))),
         users.write_quietly(|c| Box::pin(users::seed(c))),
         inventory.write_quietly(|c| Box::pin(inventory::seed(c))),
         customer.write_quietly(move |c| Box::pin(bank::seed(c, wallets, now_us))),
@@ -166,6 +171,7 @@ pub async fn open(
         payments: Arc::new(Payments(payments, clock.clone())),
         bank_customer: Arc::new(Bank(customer, clock.clone())),
         bank_merchant: Arc::new(Bank(merchant, clock.clone())),
+        provider: Arc::new(Provider(provider, clock.clone())),
         revisions: RevisionLog(control),
         writers,
         lock,

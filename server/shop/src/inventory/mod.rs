@@ -69,6 +69,7 @@ pub struct Released {
 pub fn router(store: Store) -> Router {
     Router::new()
         .route("/stock", get(levels))
+        .nest("/api/v1", Router::new().route("/stock", get(levels)))
         .route("/stock/{id}/deliveries", post(deliver))
         .route("/messages", post(take))
         .route("/livez", get(livez::<dyn InventoryStore>))

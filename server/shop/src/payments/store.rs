@@ -36,6 +36,9 @@ pub struct PaymentRow {
     pub phase: Phase,
     /// When it began, microseconds since the epoch.
     pub at_us: i64,
+    /// How unusual it is for the customer, 0 to 100. Version 2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub risk_score: Option<u8>,
 }
 
 /// What beginning a transaction found.
