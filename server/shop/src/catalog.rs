@@ -53,8 +53,14 @@ pub fn router(store: Store) -> Router {
     Router::new()
         .route("/products", get(list))
         .route("/products/{id}", get(one))
-        .route("/livez", get(|| async {}))
+        .route("/livez", get(live))
         .with_state(store)
+}
+
+/// Lives as long as its database can be read.
+async fn live(State(store): State<Store>) -> Result<(), Problem> {
+    store.products().await?;
+    Ok(())
 }
 
 #[derive(Deserialize)]

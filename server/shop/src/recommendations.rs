@@ -46,8 +46,14 @@ pub fn router(store: Store) -> Router {
     Router::new()
         .route("/recommendations/{id}", get(beside))
         .route("/messages", post(take))
-        .route("/livez", get(|| async {}))
+        .route("/livez", get(live))
         .with_state(store)
+}
+
+/// Lives as long as its database can be read.
+async fn live(State(store): State<Store>) -> Result<(), Problem> {
+    store.beside("", 1).await?;
+    Ok(())
 }
 
 async fn beside(

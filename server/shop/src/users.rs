@@ -48,8 +48,14 @@ pub fn router(store: Store) -> Router {
     Router::new()
         .route("/users", get(list))
         .route("/users/{id}", get(one))
-        .route("/livez", get(|| async {}))
+        .route("/livez", get(live))
         .with_state(store)
+}
+
+/// Lives as long as its database can be read.
+async fn live(State(store): State<Store>) -> Result<(), Problem> {
+    store.users().await?;
+    Ok(())
 }
 
 async fn list(State(store): State<Store>) -> Result<Json<Users>, Problem> {

@@ -79,8 +79,14 @@ pub fn router(store: Store) -> Router {
         .route("/accounts/{id}/deposits", post(deposit))
         .route("/transactions/{id}/prepare", post(take_prepare))
         .route("/transactions/{id}/finish", post(take_finish))
-        .route("/livez", get(|| async {}))
+        .route("/livez", get(live))
         .with_state(store)
+}
+
+/// Lives as long as its database can be read.
+async fn live(State(store): State<Store>) -> Result<(), Problem> {
+    store.held().await?;
+    Ok(())
 }
 
 async fn accounts(State(store): State<Store>) -> Result<Json<Accounts>, Problem> {

@@ -69,8 +69,14 @@ pub fn router(store: Store) -> Router {
         .route("/stock", get(levels))
         .route("/stock/{id}/deliveries", post(deliver))
         .route("/messages", post(take))
-        .route("/livez", get(|| async {}))
+        .route("/livez", get(live))
         .with_state(store)
+}
+
+/// Lives as long as its database can be read.
+async fn live(State(store): State<Store>) -> Result<(), Problem> {
+    store.levels().await?;
+    Ok(())
 }
 
 async fn levels(State(store): State<Store>) -> Result<Json<Shelves>, Problem> {

@@ -152,8 +152,14 @@ pub fn router(orders: Orders) -> Router {
         .route("/orders/{id}/ship", post(ship))
         .route("/orders/{id}/redrive", post(redrive))
         .route("/messages", post(consume::take))
-        .route("/livez", get(|| async {}))
+        .route("/livez", get(live))
         .with_state(orders)
+}
+
+/// Lives as long as its database can be read.
+async fn live(State(orders): State<Orders>) -> Result<(), Problem> {
+    orders.store.rows(RowQuery { limit: 1, ..RowQuery::default() }).await?;
+    Ok(())
 }
 
 #[derive(Deserialize)]

@@ -55,8 +55,14 @@ pub fn router(payments: Payments) -> Router {
         .route("/orders/{id}/transactions", get(of_order))
         .route("/transactions/{id}/outcome", get(outcome))
         .route("/messages", post(take))
-        .route("/livez", get(|| async {}))
+        .route("/livez", get(live))
         .with_state(payments)
+}
+
+/// Lives as long as its database can be read.
+async fn live(State(payments): State<Payments>) -> Result<(), Problem> {
+    payments.store().of_user("", 1).await?;
+    Ok(())
 }
 
 #[derive(Deserialize)]
