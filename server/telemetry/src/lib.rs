@@ -15,6 +15,7 @@ mod jaeger;
 mod metrics;
 pub mod names;
 mod pipeline;
+mod print;
 mod processor;
 mod scope;
 mod store;

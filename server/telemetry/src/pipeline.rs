@@ -5,6 +5,7 @@ use crate::{
     export::{self, ExportControl, ExportParts, ExportProbe, Resources},
     hub::Hub,
     metrics::{OpenMetricsFacts, encode},
+    print::Line,
     processor::Processor,
     scope::ScopeLayer,
 };
@@ -82,7 +83,7 @@ impl Telemetry {
         let filter =
             EnvFilter::builder().parse(&config.log_filter).map_err(TelemetryError::Filter)?;
         let printed = fmt::layer()
-            .compact()
+            .event_format(Line)
             .with_ansi(std::io::stderr().is_terminal())
             .with_writer(std::io::stderr)
             .with_filter(filter);

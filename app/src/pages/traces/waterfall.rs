@@ -86,7 +86,7 @@ pub(super) fn waterfall(open: Open, traced: &Arc<Traced>) -> AnyView {
     .into_any()
 }
 
-/// An offset without its sign, as short as it can be: `0`, `25 ms`, `2.14 s`.
+/// An offset without its sign, as short as it can be: `0`, `0.25 ms`, `25 ms`, `2.14 s`.
 pub(super) fn tick_text(us: i64) -> String {
     if us == 0 {
         return "0".into();
@@ -98,7 +98,8 @@ pub(super) fn tick_text(us: i64) -> String {
     if us % 1_000 == 0 {
         return format!("{} ms", us / 1_000);
     }
-    format!("{} µs", format::count(us.unsigned_abs()))
+    let text = format!("{:.3}", format::millis(us));
+    format!("{} ms", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
 fn ruler(open: Open) -> AnyView {
