@@ -1,9 +1,9 @@
 //! The data plane: every call between services is an `http::Request` through one tower stack.
 //!
 //! A service registers an [`axum::Router`]; a caller gets a [`Caller`] and calls by service name.
-//! The order of the layers is written once, in [`stack::LAYERS`]; what they do is the compiled Istio
-//! policy that [`Mesh::apply`] puts in force. The mesh makes spans and counts what its layers did;
-//! it keeps no metrics (telemetry derives them from the spans) and knows no business rules.
+//! The order of the layers is written once, in [`stack::LAYERS`]; what they do is the compiled
+//! Istio policy that [`Mesh::apply`] puts in force. The mesh makes spans and counts what its layers
+//! did; it keeps no metrics (telemetry derives them from the spans) and knows no business rules.
 
 pub mod baggage;
 mod balance;

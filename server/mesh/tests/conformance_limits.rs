@@ -1,5 +1,5 @@
-//! Concurrency limits, a test per row C1 to C5 of Envoy's `circuit_breaking.rst` as far as they make
-//! sense here, and what became of instances that are killed or paused.
+//! Concurrency limits, a test per row C1 to C3 of Envoy's `circuit_breaking.rst`, and what becomes
+//! of instances that are killed or paused. The rows on retries are tested with the retries.
 
 #![expect(clippy::unwrap_used, reason = "a test whose world cannot be set up fails")]
 

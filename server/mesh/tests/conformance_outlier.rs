@@ -1,5 +1,5 @@
-//! Outlier detection: the rows of `vectors/outlier.json` under paused time against the pure machine,
-//! and what callers see of it through the whole stack.
+//! Outlier detection: the rows of `vectors/outlier.json` under paused time against the pure
+//! machine, and what callers see of it through the whole stack.
 
 #![expect(clippy::unwrap_used, reason = "a test whose world cannot be set up fails")]
 
