@@ -169,7 +169,7 @@ fn chip((id, what, place): Chip) -> AnyView {
         })
     };
     let label = Some(format!("Remove {id}"));
-    let cross = end_form(EndFaults::One(id.clone()), "cross", label, icon(Icon::Cross));
+    let cross = end_form(EndFaults::One(id.clone()), "remove-cross", label, icon(Icon::Cross));
     view! {
         <span class="banner-chip">
             <a href=href>

@@ -142,7 +142,7 @@ pub fn select(field: Field, options: Signal<Options>) -> AnyView {
 pub fn switch(label: &'static str, on: Signal<bool>, set: Callback<bool>) -> AnyView {
     view! {
         <input
-            class="switch" type="checkbox" role="switch" aria-label=label
+            class="switch-box" type="checkbox" role="switch" aria-label=label
             checked=on.get_untracked() prop:checked=move || on.get()
             on:change=move |event| set.run(event_target_checked(&event))
         />

@@ -270,9 +270,13 @@ fn foot(card: Card) -> AnyView {
         let caused = (!causes.is_empty()).then_some("cause");
         let said: Vec<_> = opened.into_iter().chain(caused.map(str::to_owned)).collect();
         let links = causes.iter().map(|id| fault_link(id)).collect_view();
-        view! { <span class="hint grow end">{said.join(", ")}</span> {links} }
+        view! { <span class="hint grow to-end">{said.join(", ")}</span> {links} }
     };
-    view! { <div class="card-foot">{left}{right}</div> }.into_any()
+    let empty = of(card, |card| {
+        let settled = card.meanwhile.is_none() && card.settings.slow_ms.is_none();
+        settled && card.opened < 2 && card.causes.is_empty()
+    });
+    view! { <div class="card-foot" class:gone=move || empty.get()>{left}{right}</div> }.into_any()
 }
 
 // --- by hand ------------------------------------------------------------------------------------
@@ -349,7 +353,7 @@ fn hand(card: Card) -> AnyView {
             >
                 "Reset"
             </button>
-            <span class="hint grow end">{until}</span>
+            <span class="hint grow to-end">{until}</span>
         </form>
     }
     .into_any()

@@ -118,7 +118,7 @@ fn row(id: String) -> AnyView {
     let cross = move || {
         ended.get().is_none().then(|| {
             let label = Some(format!("Remove {removing}"));
-            end_form(EndFaults::One(removing.clone()), "cross", label, icon(Icon::Cross))
+            end_form(EndFaults::One(removing.clone()), "remove-cross", label, icon(Icon::Cross))
         })
     };
     view! {

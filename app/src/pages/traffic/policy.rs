@@ -128,7 +128,7 @@ fn mirror_fields(editor: Editor, rule: Memo<RuleForm>) -> AnyView {
         {field::number(rule_field(editor, part, "Mirrored share, percent", value, set), "%")}
         <span>"to"</span>
         {field::select(rule_field(editor, part, "Mirror to", subset, set_subset), options)}
-        <span class="hint grow end">{copied}</span>
+        <span class="hint grow to-end">{copied}</span>
     }
     .into_any()
 }
@@ -199,7 +199,7 @@ pub(super) fn timeout_and_retries(editor: Editor) -> AnyView {
             <div class="policy-row" on:focusin=focus(editor, part)>
                 <span class="policy-label">"Retry on"</span>
                 {retry_tokens(editor, rule)}
-                <span class="hint grow end">"402 is an answer, never retried"</span>
+                <span class="hint grow to-end">"402 is an answer, never retried"</span>
             </div>
             {move || worst(rule)}
         </section>
@@ -387,7 +387,7 @@ fn limit_fields(editor: Editor) -> AnyView {
         {field::select(per, Signal::stored(pers.to_vec()))}
         <span>"burst"</span>
         {field::number(burst, "")}
-        <span class="hint grow end">{seen}</span>
+        <span class="hint grow to-end">{seen}</span>
     }
     .into_any()
 }

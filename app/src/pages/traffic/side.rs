@@ -117,7 +117,7 @@ pub(super) fn revisions(editor: Editor) -> AnyView {
         <section class="panel revisions">
             <header class="panel-head">
                 <h2>"Revisions"</h2>
-                <span class="hint grow end">{host}</span>
+                <span class="hint grow to-end">{host}</span>
             </header>
             <ol>{draft}{rows}{none}</ol>
         </section>

@@ -36,7 +36,7 @@ pub(super) fn panel(editor: Editor) -> AnyView {
     };
     let name = move || format!("route {}", rule.with(|rule| rule.name.clone()));
     view! {
-        <section class="panel split" id="control-split" on:focusin=focus>
+        <section class="panel split-panel" id="control-split" on:focusin=focus>
             <header class="panel-head">
                 <h2>"Split"</h2>
                 <span class="hint grow">{name}</span>

@@ -140,7 +140,7 @@ fn kinds(editor: Editor, chosen: RwSignal<Option<String>>) -> AnyView {
         }
     };
     view! {
-        <div class="tabs">
+        <div class="kind-tabs">
             {move || {
                 let tabs = tabs.get().into_iter().enumerate();
                 tabs.map(|(at, (count, kind))| tab(at, count, kind)).collect_view()
@@ -215,7 +215,7 @@ fn lines(editor: Editor, compared: Memo<Compared>, kind: RwSignal<Option<String>
         <footer class="yaml-foot">
             <i class="focus-key" aria-hidden="true"></i>
             <span>"set by the control in focus"</span>
-            <span class="grow end">{foot}</span>
+            <span class="grow to-end">{foot}</span>
         </footer>
     }
     .into_any()

@@ -381,7 +381,7 @@ impl Faults {
         Ok(id)
     }
 
-    /// Ends the faults whose time is over. Calls find them ended without it, and the calls they hold
+    /// Ends the faults whose time is over. Calls find them ended without it, and calls they hold
     /// go on by themselves; this tells the listeners although nobody asks.
     pub(crate) fn expire(&self) {
         let now_us = self.0.clock.now_us();

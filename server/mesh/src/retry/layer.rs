@@ -252,7 +252,7 @@ impl Call {
             mesh.retry.reason = token,
             mesh.retry.backoff_ms = wait_ms,
             mesh.retry.failed_endpoint = endpoint.as_deref(),
-            "retry {number} of {of} to {destination} in {wait_ms} ms: the last try ended with {token}",
+            "retry {number} of {of} to {destination} in {wait_ms} ms after {token}",
         );
     }
 }
