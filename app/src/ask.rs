@@ -85,7 +85,10 @@ pub async fn customers() -> Result<Vec<CustomerView>, AskError> {
 }
 
 /// Places an order.
-#[server(name = AskPlaceOrder, prefix = "/ui", endpoint = "place-order", input = Json, output = Json)]
+#[server(
+    name = AskPlaceOrder, prefix = "/ui", endpoint = "place-order",
+    input = Json, output = Json
+)]
 pub async fn place_order(order: PlaceOrder, key: String) -> Result<PlacedOrder, AskError> {
     Ok(host()?.shop.place_order(order, key).await?)
 }

@@ -1,5 +1,5 @@
-//! The command line: without a command the program runs the shop; `apply`, `get` and `delete` talk to
-//! one that runs.
+//! The command line: without a command the program runs the shop; `apply`, `get` and `delete` talk
+//! to one that runs.
 
 use crate::config::Args;
 use clap::{Parser, Subcommand};

@@ -1,8 +1,9 @@
 //! The program `vitrine`: reads its configuration, wires the shop, serves it, shuts it down.
 //!
 //! The only place that knows HTTP, Leptos and every engine. `config` is what it is told, `shop`
-//! wires the services, `instances` says how many of which version there are, `live` makes the stream of changes, `host` answers the dashboard, `edge` is
-//! everything a browser or program reaches, `run` is the life of the process.
+//! wires the services, `instances` says how many of which version there are, `live` makes the
+//! stream of changes, `host` answers the dashboard, `edge` is everything a browser or program
+//! reaches, `run` is the life of the process.
 
 pub mod cli;
 pub mod config;

@@ -1,9 +1,9 @@
 //! recommendations: what goes with a product.
 //!
 //! Version 1 knows what was bought together with it, learned from confirmed orders, and nothing
-//! else. Version 2 fills up what that leaves open with products of the same category, the nearest in
-//! price first, and says of each why it is there; for that it asks catalog, and without catalog's
-//! answer it says what version 1 says.
+//! else. Version 2 fills up what that leaves open with products of the same category, the nearest
+//! in price first, and says of each why it is there; for that it asks catalog, and without
+//! catalog's answer it says what version 1 says.
 //!
 //! Optional by design: the gateway gives up on it after a second and shows the product without.
 

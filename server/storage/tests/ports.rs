@@ -38,7 +38,9 @@ async fn world() -> World {
 
 fn new_order(order_id: &str) -> NewOrder {
     let (user_id, total) = ("c-1001".into(), Money::eur(1_850));
-    let placed = OrderEvent::OrderPlaced { user_id, lines: vec![], total, origin: Origin::Api };
+    let payment_method = contract::shop::PaymentMethod::default();
+    let (lines, origin) = (vec![], Origin::Api);
+    let placed = OrderEvent::OrderPlaced { user_id, lines, total, origin, payment_method };
     let record = OrderRecord { order_id: order_id.into(), ..OrderRecord::default() };
     NewOrder {
         order_id: order_id.into(),

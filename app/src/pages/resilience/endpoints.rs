@@ -112,7 +112,7 @@ fn endpoint(rows: Memo<Vec<EndpointRow>>, name: String) -> AnyView {
         rows.with(|rows| rows.iter().find(|row| row.line.instance == name).cloned())
     });
     let Some(first) = row.get_untracked() else { return ().into_any() };
-    let state = move || row.with(|row| row.as_ref().map(|row| row.line.state.clone()));
+    let state = move || row.with(|row| row.as_ref().map(|row| row.line.state));
     let traces = format!("/traces?service={}", first.line.service);
     let errors = move || {
         row.with(|row| {

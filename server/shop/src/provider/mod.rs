@@ -1,10 +1,11 @@
 //! The external payment provider: a stand-in for `api.stripe.com`, so that what leaves the mesh is
 //! really called over HTTP. A server of its own on a loopback port, with a database of its own.
 //!
-//! As at Stripe, a charge may be authorized first and captured or cancelled later, and every request
-//! takes an `Idempotency-Key` under which repeating it gives the first answer, across restarts too.
-//! Unlike there, what is kept is named after that key, bodies are JSON, and an authorization does
-//! not expire. It knows nothing of two-phase commits and nothing of the shop but ids.
+//! As at Stripe, a charge may be authorized first and captured or cancelled later, and every
+//! request takes an `Idempotency-Key` under which repeating it gives the first answer, across
+//! restarts too. Unlike there, what is kept is named after that key, bodies are JSON, and an
+//! authorization does not expire. It knows nothing of two-phase commits and nothing of the shop
+//! but ids.
 
 mod charge;
 mod store;

@@ -1,9 +1,10 @@
 //! Faults as the pages see them and ask for them.
 //!
 //! Everything is a fault of the mesh's registry, so that each has an id, a time to live and an end
-//! by the kill switch. A killed instance is one whose every connection fails, a paused one hangs on
-//! every call (and [`follow_instances`] puts its process into that phase); a message that is lost, late
-//! or doubled is a delivery of the bus that fails, is held, or loses its acknowledgement.
+//! by the kill switch. A killed instance is one whose every connection fails, a paused one hangs
+//! on every call (and [`follow_instances`] puts its process into that phase); a message that is
+//! lost, late or doubled is a delivery of the bus that fails, is held, or loses its
+//! acknowledgement.
 
 use super::invalid;
 use contract::{

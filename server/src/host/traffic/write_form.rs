@@ -198,6 +198,12 @@ fn interval(per: &str) -> &'static str {
     }
 }
 
+/// What Envoy calls a local rate limit.
+const TYPE_URL: &str = concat!(
+    "type.googleapis.com/",
+    "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit"
+);
+
 /// A local rate limit as Istio's documents write it ("Enabling Rate Limits using Envoy").
 fn envoy_filter(host: &str, wanted: &RateLimitForm) -> Node {
     let RateLimitForm { requests, per, burst } = wanted;
@@ -221,7 +227,7 @@ spec:
         name: envoy.filters.http.local_ratelimit
         typed_config:
           "@type": type.googleapis.com/udpa.type.v1.TypedStruct
-          type_url: type.googleapis.com/envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit
+          type_url: {TYPE_URL}
           value:
             stat_prefix: http_local_rate_limiter
             token_bucket:

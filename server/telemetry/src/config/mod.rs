@@ -15,8 +15,8 @@ use std::{fmt, str::FromStr, time::Duration};
 use tracing_subscriber::EnvFilter;
 
 /// What is printed when `VITRINE_LOG` says nothing else: what needs attention, and what the program
-/// itself says. The services talk a lot, a declined payment is a warning to them; their lines are on
-/// the pages.
+/// itself says. The services talk a lot, a declined payment is a warning to them; their lines are
+/// on the pages.
 pub const LOG_FILTER_DEFAULT: &str = "warn,vitrine=info,shop=error,mesh=error";
 
 /// Spans that wait to be sent: two seconds of 200 orders a second with twenty spans each, in 12 MB.
