@@ -193,6 +193,24 @@ async fn a_trace_that_comes_in_goes_through_every_service() {
 }
 
 #[tokio::test]
+async fn looking_at_the_shop_is_no_traffic() {
+    let World { program, client, _data } = world().await;
+    let page = client.get("/orders/new").await.text();
+    assert!(page.contains("Moka pot") && page.contains("Ada Brandt"), "{page}");
+    for path in ["/", "/orders", "/traces"] {
+        assert_eq!(client.get(path).await.status, 200, "{path}");
+    }
+    assert_eq!(
+        client.get("/traces/00000000000000000000000000000000/jaeger.json").await.status,
+        404
+    );
+    let metrics = client.get("/metrics").await.text();
+    let calls = metrics.lines().filter(|line| line.contains("_request_duration_seconds_count"));
+    assert_eq!(calls.collect::<Vec<_>>(), [""; 0]);
+    program.stop().await;
+}
+
+#[tokio::test]
 async fn every_entry_of_a_list_is_on_exactly_one_page() {
     let World { program, client, _data } = world().await;
     for _ in 0..5 {
