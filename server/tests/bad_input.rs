@@ -469,6 +469,9 @@ async fn a_server_function_refuses_garbage_as_the_senders_mistake() {
         order("c-9", "1"),
         order("c 1", "1"),
         order("c-1001", "1").replace("\"k\"", "\"\""),
+        order("c-1001", "1").replace("\"k\"", r#""a\nb""#),
+        order("c-1001", "1").replace("\"k\"", "\"\u{e9}\""),
+        order("c-1001", "1").replace("\"k\"", &format!("{:?}", "k".repeat(129))),
     ] {
         cases.push(("place-order", JSON, bad.into()));
     }

@@ -16,7 +16,7 @@ use contract::{
 use http::Method;
 use shop::{
     catalog::{Product, Products},
-    gateway::is_id,
+    gateway::{checked_key, is_id},
     orders::OrderStory,
     payments::Transactions,
     users::{User, Users},
@@ -64,6 +64,7 @@ impl ShopPort for ShopHost {
     }
 
     async fn place_order(&self, order: PlaceOrder, key: String) -> Result<PlacedOrder, ApiError> {
+        let key = checked_key(&key).map_err(|error| ApiError::Invalid { fields: vec![error] })?;
         act(&self.shop.mesh, Method::POST, "/api/v1/orders", Some(&key), Some(&order)).await
     }
 

@@ -10,7 +10,7 @@ mod openapi;
 mod orders;
 
 pub use health::{Health, HealthState, ServiceHealth};
-pub use input::is_id;
+pub use input::{checked_key, is_id};
 
 use crate::problem::{Problem, explain};
 use axum::{
