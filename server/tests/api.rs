@@ -179,6 +179,8 @@ async fn a_trace_that_comes_in_goes_through_every_service() {
         let post = client.json("/api/v1/orders", &asked).header("traceparent", &parent);
         let answer = send(post.header("prefer", "wait=20")).await.expect("an answer");
         assert_eq!(answer.field("status"), "confirmed");
+        let traced: Vec<_> = answer.header("traceresponse").split('-').collect();
+        assert_eq!((traced.len(), traced.get(1)), (4, Some(&&*trace)), "{traced:?}");
         let path = format!("/traces/{trace}/jaeger.json");
         eventually(PATIENCE, "the whole trace", async || {
             let told = client.get(&path).await.text();
