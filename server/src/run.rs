@@ -64,13 +64,14 @@ pub fn complain(error: &RunError) {
     eprintln!("vitrine: {error}");
 }
 
-#[expect(clippy::print_stdout, reason = "the address is for the terminal and for scripts")]
+/// The address is for the terminal and for scripts.
 fn announce(lines: &[String]) {
+    let mut stdout = io::stdout().lock();
     for line in lines {
-        println!("{line}");
+        // A closed pipe on the other side is no reason to stop.
+        let _ = writeln!(stdout, "{line}");
     }
-    // A closed pipe on the other side is no reason to stop.
-    let _ = io::stdout().flush();
+    let _ = stdout.flush();
 }
 
 /// Runs until a signal or a failure.

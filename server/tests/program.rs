@@ -4,8 +4,15 @@
 #![expect(clippy::expect_used, reason = "without its world a test can only stop")]
 
 use serde_json::Value;
-use std::{collections::BTreeSet, fs, net::TcpListener, path::Path, time::Duration};
-use testkit::{Launch, eventually, program::Finished};
+use std::{
+    collections::BTreeSet,
+    fs,
+    net::{TcpListener, TcpStream},
+    path::Path,
+    process::{Command, Stdio},
+    time::Duration,
+};
+use testkit::{Client, Launch, client::send, eventually, program::Finished};
 use tokio::time::Instant;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_vitrine");
@@ -176,6 +183,36 @@ async fn asked_to_stop_it_says_goodbye_to_every_viewer_and_ends_at_once() {
     let last: Value = serde_json::from_str(frames.next_back().expect("a frame")).expect("JSON");
     assert_eq!(last["body"], "bye");
     assert!(!program.stderr().contains("panicked"), "{}", program.stderr());
+}
+
+#[tokio::test]
+async fn nobody_has_to_read_what_it_prints() {
+    let data = folder();
+    // Free a moment ago; nobody else here asks for this very one.
+    let address = TcpListener::bind("127.0.0.1:0").and_then(|port| port.local_addr());
+    let address = address.expect("a port");
+    let mut command = Command::new(PROGRAM);
+    command.env_clear().args(["--load", "0", "--listen", &address.to_string(), "--data-dir"]);
+    command.arg(data.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut process = command.spawn().expect("the program starts");
+    drop(process.stdout.take());
+    let mut ended = None;
+    eventually(PATIENCE, "an answer or the end", async || {
+        ended = process.try_wait().expect("its state");
+        (ended.is_some() || TcpStream::connect(address).is_ok()).then_some(())
+    })
+    .await;
+    // It listens before it prints: only what it answers shows that it has printed.
+    let answer = match ended {
+        None => send(Client::new(address).request(http::Method::GET, "/livez")).await.ok(),
+        Some(_) => None,
+    };
+    // It may have ended by itself.
+    let _ = process.kill();
+    let output = process.wait_with_output().expect("its end");
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(answer.map(|answer| answer.status), Some(200), "{complaint}");
+    assert!(!complaint.contains("panicked"), "{complaint}");
 }
 
 #[tokio::test]
