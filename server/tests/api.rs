@@ -194,6 +194,51 @@ async fn a_trace_that_comes_in_goes_through_every_service() {
     program.stop().await;
 }
 
+/// What only the mesh may say, as somebody outside would forge it.
+const FORGED: [(&str, &str); 7] = [
+    // A deadline of nothing: the request would end before it began.
+    ("x-envoy-expected-rq-timeout-ms", "0"),
+    ("x-vitrine-origin", "load"),
+    ("x-vitrine-caller", "forged-caller"),
+    ("ce-type", "forged.topic"),
+    ("ce-id", "forged-id"),
+    ("ce-source", "forged-source"),
+    ("ce-vitrinelagus", "86400000000"),
+];
+
+#[tokio::test]
+async fn nobody_outside_can_speak_for_the_mesh() {
+    let World { program, client, _data } = world().await;
+    let mut post = client.json("/api/v1/orders", &order(RICH, "p-moka", 1));
+    for (name, value) in FORGED {
+        post = post.header(name, value);
+    }
+    let placed = send(post.header("prefer", "wait=20")).await.expect("an answer");
+    assert_eq!(placed.field("status"), "confirmed", "{}", placed.text());
+    let orders = client.get("/api/v1/orders").await.json();
+    assert_eq!(orders["orders"][0]["origin"], "api", "{orders}");
+
+    let brew = Method::from_bytes(b"BREW").expect("a method by its form");
+    for (method, status, name) in
+        [(Method::GET, 200, "GET /api/v1/products"), (brew, 405, "HTTP /api/v1/products")]
+    {
+        let mut request = client.request(method, "/api/v1/products");
+        for (name, value) in FORGED {
+            request = request.header(name, value);
+        }
+        let answer = send(request).await.expect("an answer");
+        assert_eq!(answer.status, status);
+        let trace = answer.header("traceresponse").split('-').nth(1).expect("a trace").to_owned();
+        let told = client.get(&format!("/traces/{trace}/jaeger.json")).await.text();
+        assert!(told.contains(&format!("\"operationName\":\"{name}\"")), "{told}");
+        assert!(!told.contains("forged") && !told.contains("consumer"), "{told}");
+    }
+    let metrics = client.get("/metrics").await.text();
+    assert!(metrics.contains(r#"http_request_method="_OTHER""#), "{metrics}");
+    assert!(!metrics.contains("forged") && !metrics.contains("BREW"), "{metrics}");
+    program.stop().await;
+}
+
 #[tokio::test]
 async fn looking_at_the_shop_is_no_traffic() {
     let World { program, client, _data } = world().await;

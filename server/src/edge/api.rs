@@ -12,7 +12,7 @@ use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::ConstCounter, family::Family, gauge::Gauge},
 };
-use shop::{gateway::ORIGIN, problem::Problem};
+use shop::problem::Problem;
 use std::time::Duration;
 
 /// Longer than any answer the gateway waits for.
@@ -28,11 +28,18 @@ pub(super) async fn forward(State(edge): State<Edge>, mut request: Request) -> R
     }
 }
 
+/// What only the mesh may say about a request: who sends it, and that it delivers a message
+/// (CloudEvents in binary mode).
+const OURS: [&str; 2] = ["x-vitrine-", "ce-"];
+
 /// Takes away what only the mesh may say. A trace that comes in unsampled is recorded all the same:
 /// what happens in the shop must show on its pages.
 fn clean(headers: &mut HeaderMap) {
-    headers.remove(ORIGIN);
-    headers.remove("x-vitrine-caller");
+    let ours = |name: &&HeaderName| OURS.iter().any(|prefix| name.as_str().starts_with(prefix));
+    let forged: Vec<HeaderName> = headers.keys().filter(ours).cloned().collect();
+    for name in forged {
+        headers.remove(name);
+    }
     headers.remove("x-envoy-expected-rq-timeout-ms");
     let parent = headers.get("traceparent").and_then(|value| value.to_str().ok());
     let sampled = parent.and_then(|parent| parent.strip_suffix("-00"));
@@ -101,4 +108,38 @@ pub(super) async fn jaeger(State(edge): State<Edge>, Path(id): Path<String>) -> 
         response.headers_mut().insert(header::CONTENT_DISPOSITION, disposition);
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shop::gateway::ORIGIN;
+
+    fn cleaned(given: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers: HeaderMap = given
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .collect();
+        clean(&mut headers);
+        headers
+    }
+
+    #[test]
+    fn what_only_the_mesh_may_say_does_not_come_in() {
+        let left = cleaned(&[
+            (ORIGIN, "load"),
+            ("x-vitrine-caller", "orders"),
+            ("x-vitrine-whatever-comes", "1"),
+            ("x-envoy-expected-rq-timeout-ms", "0"),
+            ("ce-type", "order.confirmed"),
+            ("ce-id", "1"),
+            ("ce-source", "forged"),
+            ("ce-vitrinelagus", "999"),
+            ("accept", "application/json"),
+            ("cex", "is nobody's"),
+        ]);
+        let mut names: Vec<_> = left.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["accept", "cex"]);
+    }
 }
