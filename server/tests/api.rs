@@ -172,7 +172,7 @@ async fn a_cancelled_order_is_cancelled_once_and_refunded() {
 #[tokio::test]
 async fn a_trace_that_comes_in_goes_through_every_service() {
     let World { program, client, _data } = world().await;
-    for flags in ["01", "00"] {
+    for flags in ["01", "00", "02"] {
         let trace = format!("4bf92f3577b34da6a3ce929d0e0e47{flags}");
         let parent = format!("00-{trace}-00f067aa0ba902b7-{flags}");
         let asked = order(RICH, "p-moka", 1);

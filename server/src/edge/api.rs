@@ -42,11 +42,22 @@ fn clean(headers: &mut HeaderMap) {
     }
     headers.remove("x-envoy-expected-rq-timeout-ms");
     let parent = headers.get("traceparent").and_then(|value| value.to_str().ok());
-    let sampled = parent.and_then(|parent| parent.strip_suffix("-00"));
-    let sampled = sampled.and_then(|rest| HeaderValue::from_str(&format!("{rest}-01")).ok());
+    let sampled = parent.and_then(sampled).and_then(|parent| HeaderValue::try_from(parent).ok());
     if let Some(sampled) = sampled {
         headers.insert(HeaderName::from_static("traceparent"), sampled);
     }
+}
+
+/// A `traceparent` with the sampled flag (W3C Trace Context, section 3.2.2.5) and no other: flags
+/// that are not known must not be passed on. Nothing where there are no flags.
+fn sampled(parent: &str) -> Option<String> {
+    let mut fields: Vec<&str> = parent.split('-').collect();
+    let flags = fields.get_mut(3)?;
+    if flags.len() != 2 || !flags.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return None;
+    }
+    *flags = "01";
+    Some(fields.join("-"))
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -141,5 +152,21 @@ mod tests {
         let mut names: Vec<_> = left.keys().map(HeaderName::as_str).collect();
         names.sort_unstable();
         assert_eq!(names, ["accept", "cex"]);
+    }
+
+    #[test]
+    fn a_trace_that_comes_in_is_sampled_whatever_its_flags_say() {
+        const IDS: &str = "4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7";
+        for (version, flags) in
+            [("00", "00"), ("00", "01"), ("00", "02"), ("00", "fe"), ("00", "FF"), ("cc", "00")]
+        {
+            let parent = format!("{version}-{IDS}-{flags}");
+            assert_eq!(sampled(&parent), Some(format!("{version}-{IDS}-01")), "{parent}");
+        }
+        let later = format!("cc-{IDS}-02-what-the-future-adds");
+        assert_eq!(sampled(&later), Some(format!("cc-{IDS}-01-what-the-future-adds")));
+        for none in ["", "-00", "00-0-0-0", "00-0-0-+1", "00-0-0-\u{661}"] {
+            assert_eq!(sampled(none), None, "{none}");
+        }
     }
 }
