@@ -124,10 +124,10 @@ impl Tally {
 }
 
 impl Live {
-    /// A feed of this shop.
+    /// A feed of this shop, in the run of this id.
     #[must_use]
-    pub fn new(shop: Shop, telemetry: Telemetry) -> Self {
-        let run_id = shop.ids.short("run", 8).into();
+    pub fn new(shop: Shop, telemetry: Telemetry, run_id: &str) -> Self {
+        let run_id = run_id.into();
         let started_us = shop.clock.now_us();
         let (frames, _) = broadcast::channel(FRAMES_BEHIND_MAX);
         let state = Arc::default();

@@ -88,14 +88,16 @@ pub fn run(config: Config) -> Result<(), RunError> {
 
 async fn life(config: Config) -> Result<(), RunError> {
     let began = Instant::now();
-    let Config { args, telemetry, data } = config;
-    let (telemetry, guard) = Telemetry::install(telemetry)?;
+    let Config { args, mut telemetry, data } = config;
     let clock = Clock::system();
     let seed = match args.seed {
         Some(seed) => seed,
         None => getrandom::u64().map_err(|error| io::Error::other(error.to_string()))?,
     };
     let ids = IdSource::seeded(seed);
+    let run_id = ids.short("run", 8);
+    telemetry.instance_id.clone_from(&run_id);
+    let (telemetry, guard) = Telemetry::install(telemetry)?;
     let listener = listen(args.listen).await?;
     let address = listener.local_addr()?;
     let access = Access::new(address, args.token.clone())?;
@@ -104,7 +106,7 @@ async fn life(config: Config) -> Result<(), RunError> {
     let shop = Shop::start(data.stores, &supervisor, clock.clone(), ids).await?;
     // The configuration checked the range.
     let _ = shop.load.set(args.load);
-    let live = Live::new(shop.clone(), telemetry.clone());
+    let live = Live::new(shop.clone(), telemetry.clone(), &run_id);
     supervisor.spawn("live", live.clone().run(supervisor.stopping()));
     let host = host::host(&shop, &live, &telemetry, args.jaeger_ui.clone());
     let stores = shop.stores.clone();

@@ -3,17 +3,23 @@
 
 #![expect(clippy::expect_used, reason = "without its world a test can only stop")]
 
+use axum::{Router, body::Bytes};
 use serde_json::Value;
 use std::{
     collections::BTreeSet,
     fs,
+    io::Write,
     net::{TcpListener, TcpStream},
     path::Path,
     process::{Command, Stdio},
     time::Duration,
 };
 use testkit::{Client, Launch, client::send, eventually, program::Finished};
-use tokio::time::Instant;
+use tokio::{
+    sync::mpsc,
+    task::JoinSet,
+    time::{Instant, timeout},
+};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_vitrine");
 /// Far more than anything here takes.
@@ -213,6 +219,33 @@ async fn nobody_has_to_read_what_it_prints() {
     let complaint = String::from_utf8_lossy(&output.stderr);
     assert_eq!(answer.map(|answer| answer.status), Some(200), "{complaint}");
     assert!(!complaint.contains("panicked"), "{complaint}");
+}
+
+#[tokio::test]
+async fn the_run_is_the_instance_of_every_service() {
+    let data = folder();
+    let (bodies, mut received) = mpsc::channel(64);
+    let receiver = Router::new().fallback(async move |body: Bytes| {
+        // Nobody reads any more once the test has seen enough.
+        let _ = bodies.try_send(body);
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let collector = format!("http://{}", listener.local_addr().expect("its address"));
+    let mut collecting = JoinSet::new();
+    collecting.spawn(async { axum::serve(listener, receiver).await });
+    let launch = Launch::shop(PROGRAM, data.path(), "0");
+    let launch = launch.env("OTEL_EXPORTER_OTLP_ENDPOINT", &collector);
+    let (program, client) = launch.start().await;
+    let snapshot = client.stream("/ui/live").await.next().await.expect("a snapshot");
+    let run = snapshot.split("\"run_id\":\"").nth(1).and_then(|rest| rest.split('"').next());
+    let run = run.expect("the run's id").to_owned();
+    assert!(run.starts_with("run-"), "{run}");
+    assert_eq!(client.get("/api/v1/products").await.status, 200);
+    let body = timeout(PATIENCE, received.recv()).await.expect("spans in time").expect("spans");
+    // Protobuf has strings as they are.
+    let body = String::from_utf8_lossy(&body);
+    assert!(body.contains("service.instance.id") && body.contains(&run), "{body}");
+    program.stop().await;
 }
 
 #[tokio::test]
