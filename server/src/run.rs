@@ -2,7 +2,7 @@
 
 use crate::{
     config::{Config, ConfigError, DataFolder},
-    edge::{self, Access, Edge},
+    edge::{self, Access, Edge, Refused},
     host,
     live::Live,
     shop::Shop,
@@ -17,7 +17,6 @@ use std::{
 use storage::{Durability, OpenError, Stores};
 use telemetry::{Telemetry, TelemetryError, TelemetryGuard};
 use tokio::{net::TcpListener, sync::mpsc, time::Instant};
-use tokio_util::sync::CancellationToken;
 
 /// Everything that is under way has so long to end.
 const GRACE: Duration = Duration::from_secs(8);
@@ -110,14 +109,19 @@ async fn life(config: Config) -> Result<(), RunError> {
     supervisor.spawn("live", live.clone().run(supervisor.stopping()));
     let host = host::host(&shop, &live, &telemetry, args.jaeger_ui.clone());
     let stores = shop.stores.clone();
-    let edge =
-        Edge { shop, live, telemetry, host, access: access.clone(), stop: supervisor.stopping() };
-    let hard = CancellationToken::new();
-    let serving = edge::serve(listener, edge, supervisor.stopping(), hard.clone());
-    supervisor.spawn("edge", serving);
+    let edge = Edge {
+        shop,
+        live,
+        telemetry,
+        host,
+        access: access.clone(),
+        refused: Refused::default(),
+        stop: supervisor.stopping(),
+    };
+    supervisor.spawn("edge", edge::serve(listener, edge));
     announce(&greeting(&access, address, began.elapsed(), &data.folder));
     let outcome = wait(ends).await;
-    let ended = stop(&supervisor, &hard, guard).await;
+    let ended = stop(&supervisor, guard).await;
     // What cannot be closed in time is in the log of the databases all the same.
     let _ = tokio::time::timeout(FLUSH, stores.close()).await;
     if let Some(temporary) = data.temporary {
@@ -169,15 +173,10 @@ async fn signalled() -> io::Result<()> {
     tokio::signal::ctrl_c().await
 }
 
-/// First the soft stop: streams end, nobody new comes in, what is under way ends. After the grace
-/// time connections are cut. Telemetry goes last.
-async fn stop(
-    supervisor: &Supervisor,
-    hard: &CancellationToken,
-    guard: TelemetryGuard,
-) -> Result<(), RunError> {
+/// Streams end, nobody new comes in, what is under way ends; the edge cuts connections that do
+/// not, well within the grace time. Telemetry goes last.
+async fn stop(supervisor: &Supervisor, guard: TelemetryGuard) -> Result<(), RunError> {
     let in_time = supervisor.shutdown(GRACE).await;
-    hard.cancel();
     guard.shutdown(FLUSH).await;
     if in_time { Ok(()) } else { Err(RunError::Grace) }
 }

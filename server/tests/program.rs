@@ -192,6 +192,17 @@ async fn asked_to_stop_it_says_goodbye_to_every_viewer_and_ends_at_once() {
 }
 
 #[tokio::test]
+async fn a_request_that_never_ends_holds_up_no_stop() {
+    let data = folder();
+    let mut program = Launch::shop(PROGRAM, data.path(), "0").spawn();
+    let mut half = TcpStream::connect(program.address().await).expect("a connection");
+    half.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n").expect("half a request");
+    program.terminate();
+    let status = program.exit(PATIENCE).await;
+    assert!(status.success(), "{status}: {}", program.stderr());
+}
+
+#[tokio::test]
 async fn nobody_has_to_read_what_it_prints() {
     let data = folder();
     // Free a moment ago; nobody else here asks for this very one.

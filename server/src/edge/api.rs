@@ -101,6 +101,11 @@ pub(super) async fn metrics(State(edge): State<Edge>) -> Response {
             "Requests of the load generator not begun because too many were under way",
             ConstCounter::new(edge.shop.load.skipped()),
         );
+        registry.register(
+            "vitrine_connections_refused",
+            "Connections closed at once because too many were open",
+            ConstCounter::new(edge.refused.count()),
+        );
     });
     let media_type = HeaderValue::from_static(telemetry::OPENMETRICS_CONTENT_TYPE);
     ([(header::CONTENT_TYPE, media_type)], text).into_response()
