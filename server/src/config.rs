@@ -22,7 +22,7 @@ pub struct Args {
 
     /// Folder of the databases; made if missing. Default: the platform's data folder, e.g.
     /// ~/.local/share/vitrine.
-    #[arg(long, env = "VITRINE_DATA_DIR", value_name = "DIR", conflicts_with = "ephemeral")]
+    #[arg(long, env = "VITRINE_DATA_DIR", value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
 
     /// Keep nothing: a new shop in a temporary folder that is removed at the end.
@@ -97,6 +97,9 @@ pub enum ConfigError {
     /// A run can be repeated only from nothing.
     #[error("--seed repeats a run, which begins with an empty shop: give --ephemeral too")]
     SeedNeedsEphemeral,
+    /// Data cannot be kept and thrown away.
+    #[error("--data-dir keeps the data and --ephemeral throws them away: give one of them")]
+    KeptAndThrownAway,
     /// The platform names no data folder.
     #[error("this machine names no data folder (is HOME set?); choose one with --data-dir")]
     NoDataFolder,
@@ -116,7 +119,8 @@ impl Config {
             return Err(ConfigError::SeedNeedsEphemeral);
         }
         let data = match (&args.data_dir, args.ephemeral) {
-            (_, true) => DataFolder::Temporary,
+            (Some(_), true) => return Err(ConfigError::KeptAndThrownAway),
+            (None, true) => DataFolder::Temporary,
             (Some(folder), false) => DataFolder::Kept(folder.clone()),
             (None, false) => {
                 let base =
@@ -190,6 +194,15 @@ mod tests {
 
     #[test]
     fn a_data_folder_that_is_kept_and_thrown_away_is_a_contradiction() {
-        assert!(parse(&["--ephemeral", "--data-dir", "x"]).is_err());
+        let args = parse(&["--ephemeral", "--data-dir", "x"]).unwrap();
+        let refused = Config::from_args(args, |_| None).unwrap_err();
+        assert!(matches!(refused, ConfigError::KeptAndThrownAway), "{refused}");
+    }
+
+    #[test]
+    fn data_that_are_said_not_to_be_thrown_away_may_have_a_folder() {
+        let args = parse(&["--ephemeral=false", "--data-dir", "x"]).unwrap();
+        let data = Config::from_args(args, |_| None).unwrap().data;
+        assert!(matches!(data, DataFolder::Kept(folder) if folder.ends_with("x")));
     }
 }

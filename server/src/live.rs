@@ -81,20 +81,30 @@ struct State {
 /// Orders of the last minutes by what became of them.
 #[derive(Default)]
 struct Tally {
+    /// Oldest first.
     placed: VecDeque<(i64, String)>,
     status: HashMap<String, OrderStatus>,
 }
 
 impl Tally {
-    fn take(&mut self, row: &OrderRow) {
+    /// Rows may come in any order: as they change, and the newest first after a start.
+    fn take(&mut self, row: &OrderRow, now_us: i64) {
+        if row.placed_at_us < Self::oldest(now_us) {
+            return;
+        }
         let known = self.status.insert(row.order_id.clone(), row.status).is_some();
         if !known {
-            self.placed.push_back((row.placed_at_us, row.order_id.clone()));
+            let at = self.placed.partition_point(|(placed, _)| *placed <= row.placed_at_us);
+            self.placed.insert(at, (row.placed_at_us, row.order_id.clone()));
         }
     }
 
+    fn oldest(now_us: i64) -> i64 {
+        now_us - i64::from(TALLY_SECONDS) * 1_000_000
+    }
+
     fn view(&mut self, now_us: i64) -> OrderTally {
-        let oldest = now_us - i64::from(TALLY_SECONDS) * 1_000_000;
+        let oldest = Self::oldest(now_us);
         while self
             .placed
             .front()
@@ -118,10 +128,10 @@ impl Tally {
 }
 
 impl Live {
-    /// A feed of this shop.
+    /// A feed of this shop, in the run of this id.
     #[must_use]
-    pub fn new(shop: Shop, telemetry: Telemetry) -> Self {
-        let run_id = shop.ids.short("run", 8).into();
+    pub fn new(shop: Shop, telemetry: Telemetry, run_id: &str) -> Self {
+        let run_id = run_id.into();
         let started_us = shop.clock.now_us();
         let (frames, _) = broadcast::channel(FRAMES_BEHIND_MAX);
         let state = Arc::default();
@@ -268,7 +278,7 @@ impl Live {
         let now_us = self.shop.clock.now_us();
         self.publish(|state| {
             for row in &rows {
-                state.tally.take(row);
+                state.tally.take(row, now_us);
                 merge(&mut state.rows, row.clone());
             }
             LiveBody::Orders { rows, tally: state.tally.view(now_us) }
@@ -486,9 +496,23 @@ mod tests {
     #[test]
     fn the_tally_forgets_orders_that_are_older_than_its_window() {
         let mut tally = Tally::default();
-        tally.take(&row("old", 0, 1));
-        tally.take(&OrderRow { status: OrderStatus::Shipped, ..row("new", 200_000_000, 2) });
+        tally.take(&row("old", 0, 1), 1);
+        let new = OrderRow { status: OrderStatus::Shipped, ..row("new", 200_000_000, 2) };
+        tally.take(&new, 200_000_001);
         let view = tally.view(310_000_000);
         assert_eq!((view.placed, view.confirmed, view.running), (1, 1, 0));
+    }
+
+    #[test]
+    fn a_tally_of_rows_read_newest_first_is_of_its_window_alone() {
+        const NOW: i64 = 1_000_000_000;
+        let mut tally = Tally::default();
+        for (id, seconds_ago) in [("c", 10), ("b", 20), ("a", 290), ("z", 301), ("y", 900)] {
+            tally.take(&row(id, NOW - seconds_ago * 1_000_000, 1), NOW);
+        }
+        assert_eq!(tally.view(NOW).placed, 3);
+        // What is oldest leaves first, whatever came last.
+        assert_eq!(tally.view(NOW + 15_000_000).placed, 2);
+        assert_eq!(tally.view(NOW + 285_000_000).placed, 1);
     }
 }

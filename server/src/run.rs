@@ -3,7 +3,7 @@
 use crate::{
     config::{Config, ConfigError, DataFolder},
     control::Control,
-    edge::{self, Access, Edge},
+    edge::{self, Access, Edge, Refused},
     host, instances,
     live::Live,
     shop::Shop,
@@ -18,7 +18,6 @@ use std::{
 use storage::{Durability, OpenError, Stores};
 use telemetry::{Telemetry, TelemetryError, TelemetryGuard};
 use tokio::{net::TcpListener, sync::mpsc, time::Instant};
-use tokio_util::sync::CancellationToken;
 
 /// Everything that is under way has so long to end.
 const GRACE: Duration = Duration::from_secs(8);
@@ -71,13 +70,14 @@ pub fn complain(error: &RunError) {
     eprintln!("vitrine: {error}");
 }
 
-#[expect(clippy::print_stdout, reason = "the address is for the terminal and for scripts")]
+/// The address is for the terminal and for scripts.
 fn announce(lines: &[String]) {
+    let mut stdout = io::stdout().lock();
     for line in lines {
-        println!("{line}");
+        // A closed pipe on the other side is no reason to stop.
+        let _ = writeln!(stdout, "{line}");
     }
-    // A closed pipe on the other side is no reason to stop.
-    let _ = io::stdout().flush();
+    let _ = stdout.flush();
 }
 
 /// Runs until a signal or a failure.
@@ -94,14 +94,16 @@ pub fn run(config: Config) -> Result<(), RunError> {
 
 async fn life(config: Config) -> Result<(), RunError> {
     let began = Instant::now();
-    let Config { args, telemetry, data } = config;
-    let (telemetry, guard) = Telemetry::install(telemetry)?;
+    let Config { args, mut telemetry, data } = config;
     let clock = Clock::system();
     let seed = match args.seed {
         Some(seed) => seed,
         None => getrandom::u64().map_err(|error| io::Error::other(error.to_string()))?,
     };
     let ids = IdSource::seeded(seed);
+    let run_id = ids.short("run", 8);
+    telemetry.instance_id.clone_from(&run_id);
+    let (telemetry, guard) = Telemetry::install(telemetry)?;
     let listener = listen(args.listen).await?;
     let address = listener.local_addr()?;
     let access = Access::new(address, args.token.clone())?;
@@ -114,7 +116,7 @@ async fn life(config: Config) -> Result<(), RunError> {
         Control::open(shop.mesh.clone(), clock.clone(), known, log, instances::BASELINE).await?;
     // The configuration checked the range.
     let _ = shop.load.set(args.load);
-    let live = Live::new(shop.clone(), telemetry.clone());
+    let live = Live::new(shop.clone(), telemetry.clone(), &run_id);
     let instances =
         host::resilience::faults::follow_instances(shop.mesh.clone(), supervisor.stopping());
     supervisor.spawn("instances", instances);
@@ -128,14 +130,13 @@ async fn life(config: Config) -> Result<(), RunError> {
         telemetry,
         host,
         access: access.clone(),
+        refused: Refused::default(),
         stop: supervisor.stopping(),
     };
-    let hard = CancellationToken::new();
-    let serving = edge::serve(listener, edge, supervisor.stopping(), hard.clone());
-    supervisor.spawn("edge", serving);
+    supervisor.spawn("edge", edge::serve(listener, edge));
     announce(&greeting(&access, address, began.elapsed(), &data.folder));
     let outcome = wait(ends).await;
-    let ended = stop(&supervisor, &hard, guard).await;
+    let ended = stop(&supervisor, guard).await;
     // What cannot be closed in time is in the log of the databases all the same.
     let _ = tokio::time::timeout(FLUSH, stores.close()).await;
     if let Some(temporary) = data.temporary {
@@ -187,15 +188,10 @@ async fn signalled() -> io::Result<()> {
     tokio::signal::ctrl_c().await
 }
 
-/// First the soft stop: streams end, nobody new comes in, what is under way ends. After the grace
-/// time connections are cut. Telemetry goes last.
-async fn stop(
-    supervisor: &Supervisor,
-    hard: &CancellationToken,
-    guard: TelemetryGuard,
-) -> Result<(), RunError> {
+/// Streams end, nobody new comes in, what is under way ends; the edge cuts connections that do
+/// not, well within the grace time. Telemetry goes last.
+async fn stop(supervisor: &Supervisor, guard: TelemetryGuard) -> Result<(), RunError> {
     let in_time = supervisor.shutdown(GRACE).await;
-    hard.cancel();
     guard.shutdown(FLUSH).await;
     if in_time { Ok(()) } else { Err(RunError::Grace) }
 }

@@ -172,13 +172,15 @@ async fn a_cancelled_order_is_cancelled_once_and_refunded() {
 #[tokio::test]
 async fn a_trace_that_comes_in_goes_through_every_service() {
     let World { program, client, _data } = world().await;
-    for flags in ["01", "00"] {
+    for flags in ["01", "00", "02"] {
         let trace = format!("4bf92f3577b34da6a3ce929d0e0e47{flags}");
         let parent = format!("00-{trace}-00f067aa0ba902b7-{flags}");
         let asked = order(RICH, "p-moka", 1);
         let post = client.json("/api/v1/orders", &asked).header("traceparent", &parent);
         let answer = send(post.header("prefer", "wait=20")).await.expect("an answer");
         assert_eq!(answer.field("status"), "confirmed");
+        let traced: Vec<_> = answer.header("traceresponse").split('-').collect();
+        assert_eq!((traced.len(), traced.get(1)), (4, Some(&&*trace)), "{traced:?}");
         let path = format!("/traces/{trace}/jaeger.json");
         eventually(PATIENCE, "the whole trace", async || {
             let told = client.get(&path).await.text();
@@ -189,6 +191,69 @@ async fn a_trace_that_comes_in_goes_through_every_service() {
         })
         .await;
     }
+    program.stop().await;
+}
+
+/// What only the mesh may say, as somebody outside would forge it.
+const FORGED: [(&str, &str); 7] = [
+    // A deadline of nothing: the request would end before it began.
+    ("x-envoy-expected-rq-timeout-ms", "0"),
+    ("x-vitrine-origin", "load"),
+    ("x-vitrine-caller", "forged-caller"),
+    ("ce-type", "forged.topic"),
+    ("ce-id", "forged-id"),
+    ("ce-source", "forged-source"),
+    ("ce-vitrinelagus", "86400000000"),
+];
+
+#[tokio::test]
+async fn nobody_outside_can_speak_for_the_mesh() {
+    let World { program, client, _data } = world().await;
+    let mut post = client.json("/api/v1/orders", &order(RICH, "p-moka", 1));
+    for (name, value) in FORGED {
+        post = post.header(name, value);
+    }
+    let placed = send(post.header("prefer", "wait=20")).await.expect("an answer");
+    assert_eq!(placed.field("status"), "confirmed", "{}", placed.text());
+    let orders = client.get("/api/v1/orders").await.json();
+    assert_eq!(orders["orders"][0]["origin"], "api", "{orders}");
+
+    let brew = Method::from_bytes(b"BREW").expect("a method by its form");
+    for (method, status, name) in
+        [(Method::GET, 200, "GET /api/v1/products"), (brew, 405, "HTTP /api/v1/products")]
+    {
+        let mut request = client.request(method, "/api/v1/products");
+        for (name, value) in FORGED {
+            request = request.header(name, value);
+        }
+        let answer = send(request).await.expect("an answer");
+        assert_eq!(answer.status, status);
+        let trace = answer.header("traceresponse").split('-').nth(1).expect("a trace").to_owned();
+        let told = client.get(&format!("/traces/{trace}/jaeger.json")).await.text();
+        assert!(told.contains(&format!("\"operationName\":\"{name}\"")), "{told}");
+        assert!(!told.contains("forged") && !told.contains("consumer"), "{told}");
+    }
+    let metrics = client.get("/metrics").await.text();
+    assert!(metrics.contains(r#"http_request_method="_OTHER""#), "{metrics}");
+    assert!(!metrics.contains("forged") && !metrics.contains("BREW"), "{metrics}");
+    program.stop().await;
+}
+
+#[tokio::test]
+async fn looking_at_the_shop_is_no_traffic() {
+    let World { program, client, _data } = world().await;
+    let page = client.get("/orders/new").await.text();
+    assert!(page.contains("Moka pot") && page.contains("Ada Brandt"), "{page}");
+    for path in ["/", "/orders", "/traces"] {
+        assert_eq!(client.get(path).await.status, 200, "{path}");
+    }
+    assert_eq!(
+        client.get("/traces/00000000000000000000000000000000/jaeger.json").await.status,
+        404
+    );
+    let metrics = client.get("/metrics").await.text();
+    let calls = metrics.lines().filter(|line| line.contains("_request_duration_seconds_count"));
+    assert_eq!(calls.collect::<Vec<_>>(), [""; 0]);
     program.stop().await;
 }
 

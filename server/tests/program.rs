@@ -3,10 +3,23 @@
 
 #![expect(clippy::expect_used, reason = "without its world a test can only stop")]
 
+use axum::{Router, body::Bytes};
 use serde_json::Value;
-use std::{collections::BTreeSet, fs, net::TcpListener, path::Path, time::Duration};
-use testkit::{Launch, eventually, program::Finished};
-use tokio::time::Instant;
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::Write,
+    net::{TcpListener, TcpStream},
+    path::Path,
+    process::{Command, Stdio},
+    time::Duration,
+};
+use testkit::{Client, Launch, client::send, eventually, program::Finished};
+use tokio::{
+    sync::mpsc,
+    task::JoinSet,
+    time::{Instant, timeout},
+};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_vitrine");
 /// Far more than anything here takes.
@@ -176,6 +189,74 @@ async fn asked_to_stop_it_says_goodbye_to_every_viewer_and_ends_at_once() {
     let last: Value = serde_json::from_str(frames.next_back().expect("a frame")).expect("JSON");
     assert_eq!(last["body"], "bye");
     assert!(!program.stderr().contains("panicked"), "{}", program.stderr());
+}
+
+#[tokio::test]
+async fn a_request_that_never_ends_holds_up_no_stop() {
+    let data = folder();
+    let mut program = Launch::shop(PROGRAM, data.path(), "0").spawn();
+    let mut half = TcpStream::connect(program.address().await).expect("a connection");
+    half.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n").expect("half a request");
+    program.terminate();
+    let status = program.exit(PATIENCE).await;
+    assert!(status.success(), "{status}: {}", program.stderr());
+}
+
+#[tokio::test]
+async fn nobody_has_to_read_what_it_prints() {
+    let data = folder();
+    // Free a moment ago; nobody else here asks for this very one.
+    let address = TcpListener::bind("127.0.0.1:0").and_then(|port| port.local_addr());
+    let address = address.expect("a port");
+    let mut command = Command::new(PROGRAM);
+    command.env_clear().args(["--load", "0", "--listen", &address.to_string(), "--data-dir"]);
+    command.arg(data.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut process = command.spawn().expect("the program starts");
+    drop(process.stdout.take());
+    let mut ended = None;
+    eventually(PATIENCE, "an answer or the end", async || {
+        ended = process.try_wait().expect("its state");
+        (ended.is_some() || TcpStream::connect(address).is_ok()).then_some(())
+    })
+    .await;
+    // It listens before it prints: only what it answers shows that it has printed.
+    let answer = match ended {
+        None => send(Client::new(address).request(http::Method::GET, "/livez")).await.ok(),
+        Some(_) => None,
+    };
+    // It may have ended by itself.
+    let _ = process.kill();
+    let output = process.wait_with_output().expect("its end");
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(answer.map(|answer| answer.status), Some(200), "{complaint}");
+    assert!(!complaint.contains("panicked"), "{complaint}");
+}
+
+#[tokio::test]
+async fn the_run_is_the_instance_of_every_service() {
+    let data = folder();
+    let (bodies, mut received) = mpsc::channel(64);
+    let receiver = Router::new().fallback(async move |body: Bytes| {
+        // Nobody reads any more once the test has seen enough.
+        let _ = bodies.try_send(body);
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let collector = format!("http://{}", listener.local_addr().expect("its address"));
+    let mut collecting = JoinSet::new();
+    collecting.spawn(async { axum::serve(listener, receiver).await });
+    let launch = Launch::shop(PROGRAM, data.path(), "0");
+    let launch = launch.env("OTEL_EXPORTER_OTLP_ENDPOINT", &collector);
+    let (program, client) = launch.start().await;
+    let snapshot = client.stream("/ui/live").await.next().await.expect("a snapshot");
+    let run = snapshot.split("\"run_id\":\"").nth(1).and_then(|rest| rest.split('"').next());
+    let run = run.expect("the run's id").to_owned();
+    assert!(run.starts_with("run-"), "{run}");
+    assert_eq!(client.get("/api/v1/products").await.status, 200);
+    let body = timeout(PATIENCE, received.recv()).await.expect("spans in time").expect("spans");
+    // Protobuf has strings as they are.
+    let body = String::from_utf8_lossy(&body);
+    assert!(body.contains("service.instance.id") && body.contains(&run), "{body}");
+    program.stop().await;
 }
 
 #[tokio::test]

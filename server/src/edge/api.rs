@@ -12,7 +12,7 @@ use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::ConstCounter, family::Family, gauge::Gauge},
 };
-use shop::{gateway::ORIGIN, problem::Problem};
+use shop::problem::Problem;
 use std::time::Duration;
 
 /// Longer than any answer the gateway waits for.
@@ -35,19 +35,37 @@ pub(super) async fn forward(State(edge): State<Edge>, mut request: Request) -> R
     }
 }
 
+/// What only the mesh may say about a request: who sends it, and that it delivers a message
+/// (CloudEvents in binary mode).
+const OURS: [&str; 2] = ["x-vitrine-", "ce-"];
+
 /// Takes away what only the mesh may say. A trace that comes in unsampled is recorded all the same:
 /// what happens in the shop must show on its pages.
 fn clean(headers: &mut HeaderMap) {
-    headers.remove(ORIGIN);
-    headers.remove("x-vitrine-caller");
+    let ours = |name: &&HeaderName| OURS.iter().any(|prefix| name.as_str().starts_with(prefix));
+    let forged: Vec<HeaderName> = headers.keys().filter(ours).cloned().collect();
+    for name in forged {
+        headers.remove(name);
+    }
     headers.remove("x-envoy-expected-rq-timeout-ms");
     headers.remove(mesh::EXTERNAL_ADDRESS);
     let parent = headers.get("traceparent").and_then(|value| value.to_str().ok());
-    let sampled = parent.and_then(|parent| parent.strip_suffix("-00"));
-    let sampled = sampled.and_then(|rest| HeaderValue::from_str(&format!("{rest}-01")).ok());
+    let sampled = parent.and_then(sampled).and_then(|parent| HeaderValue::try_from(parent).ok());
     if let Some(sampled) = sampled {
         headers.insert(HeaderName::from_static("traceparent"), sampled);
     }
+}
+
+/// A `traceparent` with the sampled flag (W3C Trace Context, section 3.2.2.5) and no other: flags
+/// that are not known must not be passed on. Nothing where there are no flags.
+fn sampled(parent: &str) -> Option<String> {
+    let mut fields: Vec<&str> = parent.split('-').collect();
+    let flags = fields.get_mut(3)?;
+    if flags.len() != 2 || !flags.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return None;
+    }
+    *flags = "01";
+    Some(fields.join("-"))
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -91,6 +109,11 @@ pub(super) async fn metrics(State(edge): State<Edge>) -> Response {
             "Requests of the load generator not begun because too many were under way",
             ConstCounter::new(edge.shop.load.skipped()),
         );
+        registry.register(
+            "vitrine_connections_refused",
+            "Connections closed at once because too many were open",
+            ConstCounter::new(edge.refused.count()),
+        );
     });
     let media_type = HeaderValue::from_static(telemetry::OPENMETRICS_CONTENT_TYPE);
     ([(header::CONTENT_TYPE, media_type)], text).into_response()
@@ -109,4 +132,54 @@ pub(super) async fn jaeger(State(edge): State<Edge>, Path(id): Path<String>) -> 
         response.headers_mut().insert(header::CONTENT_DISPOSITION, disposition);
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shop::gateway::ORIGIN;
+
+    fn cleaned(given: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers: HeaderMap = given
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .collect();
+        clean(&mut headers);
+        headers
+    }
+
+    #[test]
+    fn what_only_the_mesh_may_say_does_not_come_in() {
+        let left = cleaned(&[
+            (ORIGIN, "load"),
+            ("x-vitrine-caller", "orders"),
+            ("x-vitrine-whatever-comes", "1"),
+            ("x-envoy-expected-rq-timeout-ms", "0"),
+            ("ce-type", "order.confirmed"),
+            ("ce-id", "1"),
+            ("ce-source", "forged"),
+            ("ce-vitrinelagus", "999"),
+            ("accept", "application/json"),
+            ("cex", "is nobody's"),
+        ]);
+        let mut names: Vec<_> = left.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["accept", "cex"]);
+    }
+
+    #[test]
+    fn a_trace_that_comes_in_is_sampled_whatever_its_flags_say() {
+        const IDS: &str = "4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7";
+        for (version, flags) in
+            [("00", "00"), ("00", "01"), ("00", "02"), ("00", "fe"), ("00", "FF"), ("cc", "00")]
+        {
+            let parent = format!("{version}-{IDS}-{flags}");
+            assert_eq!(sampled(&parent), Some(format!("{version}-{IDS}-01")), "{parent}");
+        }
+        let later = format!("cc-{IDS}-02-what-the-future-adds");
+        assert_eq!(sampled(&later), Some(format!("cc-{IDS}-01-what-the-future-adds")));
+        for none in ["", "-00", "00-0-0-0", "00-0-0-+1", "00-0-0-\u{661}"] {
+            assert_eq!(sampled(none), None, "{none}");
+        }
+    }
 }

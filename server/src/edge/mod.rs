@@ -3,6 +3,7 @@
 mod access;
 mod api;
 mod assets;
+mod connections;
 mod control;
 mod forms;
 mod pages;
@@ -12,6 +13,7 @@ mod ui;
 
 pub use access::Access;
 pub use assets::has_assets;
+pub use connections::Refused;
 
 use crate::{control::Control, live::Live, shop::Shop};
 use axum::{
@@ -21,6 +23,7 @@ use axum::{
     response::Response,
     routing::{any, get, post},
 };
+use connections::Limits;
 use http::{HeaderName, HeaderValue, header};
 use leptos::config::LeptosOptions;
 use shop::problem::explain;
@@ -46,6 +49,8 @@ pub struct Edge {
     pub host: app::host::Host,
     /// Who may come in.
     pub access: Access,
+    /// Connections there was no room for.
+    pub refused: Refused,
     /// Fires when streams shall end.
     pub stop: CancellationToken,
 }
@@ -89,23 +94,10 @@ fn own_routes() -> Router<Edge> {
         .route("/openapi.json", get(api::forward))
 }
 
-/// Serves until `soft` fires and what is under way has ended, or `hard` fires.
-pub async fn serve(
-    listener: TcpListener,
-    edge: Edge,
-    soft: CancellationToken,
-    hard: CancellationToken,
-) {
-    let app = router(edge);
-    let serving = axum::serve(listener, app).with_graceful_shutdown(soft.cancelled_owned());
-    tokio::select! {
-        served = serving => {
-            if let Err(error) = served {
-                tracing::error!("the listener failed: {error}");
-            }
-        }
-        () = hard.cancelled() => {}
-    }
+/// Serves until the edge's `stop` fires and what was under way has ended or was cut.
+pub async fn serve(listener: TcpListener, edge: Edge) {
+    let (refused, stop) = (edge.refused.clone(), edge.stop.clone());
+    connections::serve(listener, router(edge), Limits::default(), refused, stop).await;
 }
 
 /// Headers of every answer. Pages bring their own, wider content security policy.

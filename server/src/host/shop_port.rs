@@ -10,18 +10,18 @@ use async_trait::async_trait;
 use contract::{
     ApiError,
     order::{OrderPage, OrderStatus, OrderView},
-    service::{ORDERS, PAYMENTS, USERS},
+    service::{CATALOG, ORDERS, PAYMENTS, USERS},
     shop::{CustomerView, PlaceOrder, PlacedOrder, ProductView},
 };
 use http::Method;
-use serde::Deserialize;
 use shop::{
-    catalog::Product, gateway::is_id, orders::OrderStory, payments::Transactions, users::User,
+    catalog::{Product, Products},
+    gateway::{checked_key, is_id},
+    orders::OrderStory,
+    payments::Transactions,
+    users::{User, Users},
 };
 use telemetry::Telemetry;
-
-/// Asks the gateway for a whole list; the demo shop's are short.
-const LIST_LIMIT: usize = 200;
 
 pub(super) struct ShopHost {
     shop: Shop,
@@ -48,34 +48,23 @@ fn checked(order_id: String) -> Result<String, ApiError> {
     }
 }
 
-#[derive(Deserialize)]
-struct ProductList {
-    products: Vec<Product>,
-}
-
-#[derive(Deserialize)]
-struct UserList {
-    users: Vec<User>,
-}
-
 #[async_trait]
 impl ShopPort for ShopHost {
     async fn products(&self) -> Result<Vec<ProductView>, ApiError> {
-        let path = format!("/api/v1/products?limit={LIST_LIMIT}");
-        let list: ProductList = act(&self.shop.mesh, Method::GET, &path, None, None::<&()>).await?;
+        let list: Products = look(&self.shop.mesh, CATALOG, "/products").await?;
         let view =
             |p: Product| ProductView { product_id: p.product_id, name: p.name, price: p.price };
         Ok(list.products.into_iter().map(view).collect())
     }
 
     async fn customers(&self) -> Result<Vec<CustomerView>, ApiError> {
-        let path = format!("/api/v1/users?limit={LIST_LIMIT}");
-        let list: UserList = act(&self.shop.mesh, Method::GET, &path, None, None::<&()>).await?;
+        let list: Users = look(&self.shop.mesh, USERS, "/users").await?;
         let view = |u: User| CustomerView { user_id: u.user_id, name: u.name, note: u.note };
         Ok(list.users.into_iter().map(view).collect())
     }
 
     async fn place_order(&self, order: PlaceOrder, key: String) -> Result<PlacedOrder, ApiError> {
+        let key = checked_key(&key).map_err(|error| ApiError::Invalid { fields: vec![error] })?;
         act(&self.shop.mesh, Method::POST, "/api/v1/orders", Some(&key), Some(&order)).await
     }
 

@@ -145,7 +145,7 @@ fn look<'a>(attributes: &'a [KeyValue], symbols: &Symbols) -> Seen<'a> {
             names::TRANSACTION_ID => seen.in_transaction = true,
             names::SAGA_COMPENSATION => seen.compensation = value.as_str() == "true",
             names::SERVER_ADDRESS => seen.peer = service(),
-            names::EVENT_SOURCE => seen.source = service(),
+            names::EVENT_SOURCE => seen.source = Some(symbols.claimed_service(&value.as_str())),
             names::LAG_US => seen.lag_us = integer(value).map(|us| us.max(0).unsigned_abs()),
             names::HTTP_ROUTE => seen.route = word(),
             names::HTTP_METHOD => seen.method = word(),
@@ -231,6 +231,18 @@ mod tests {
         // Without an answer the mark decides.
         assert!(failed(None, true));
         assert!(!failed(None, false));
+    }
+
+    #[test]
+    fn a_sender_that_is_no_service_is_not_learnt() {
+        let symbols = Symbols::new();
+        let source =
+            |name: String| look(&[KeyValue::new(names::EVENT_SOURCE, name)], &symbols).source;
+        assert_eq!(source("orders".into()), symbols.find_service("orders"));
+        for n in 0..1_000 {
+            assert_eq!(source(format!("forged-{n}")), symbols.find_service(crate::symbols::OTHER));
+        }
+        assert_ne!(symbols.service("late"), symbols.service(crate::symbols::OTHER));
     }
 
     #[test]

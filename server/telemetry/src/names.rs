@@ -16,6 +16,8 @@ pub const SERVER_ADDRESS: &str = "server.address";
 pub const HTTP_STATUS: &str = "http.response.status_code";
 /// Method of a request (semantic conventions).
 pub const HTTP_METHOD: &str = "http.request.method";
+/// The method a client invented, where [`HTTP_METHOD`] is `_OTHER` (semantic conventions).
+pub const HTTP_METHOD_ORIGINAL: &str = "http.request.method_original";
 /// Route template of a request (semantic conventions).
 pub const HTTP_ROUTE: &str = "http.route";
 /// Why a call failed (semantic conventions).

@@ -33,6 +33,7 @@ impl SpanProcessor for Processor {
 
     fn on_end(&self, mut span: SpanData) {
         let inherited = scope::take_ending();
+        name_method(&mut span);
         let symbols = &self.hub.symbols;
         let ended = scope::with_packer(|packer| ended::read(&span, inherited, symbols, packer));
         let service = ended.facts.service;
@@ -51,6 +52,30 @@ impl SpanProcessor for Processor {
     fn shutdown_with_timeout(&self, _timeout: Duration) -> OTelSdkResult {
         Ok(())
     }
+}
+
+/// The methods there are: RFC 9110 and PATCH (RFC 5789).
+const METHODS: [&str; 9] =
+    ["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"];
+/// Any other method (semantic conventions).
+const METHOD_OTHER: &str = "_OTHER";
+
+/// A client may invent methods without end. As labels and names they would be as many series, so
+/// they become one, as the semantic conventions for HTTP say, and the original an attribute.
+fn name_method(span: &mut SpanData) {
+    let mut attributes = span.attributes.iter_mut().rev();
+    let Some(method) = attributes.find(|a| a.key.as_str() == names::HTTP_METHOD) else {
+        return;
+    };
+    if METHODS.contains(&&*method.value.as_str()) {
+        return;
+    }
+    let original = std::mem::replace(&mut method.value, METHOD_OTHER.into());
+    let rest = span.name.strip_prefix(&*original.as_str()).map(|rest| format!("HTTP{rest}"));
+    if let Some(name) = rest {
+        span.name = name.into();
+    }
+    span.attributes.push(KeyValue::new(names::HTTP_METHOD_ORIGINAL, original));
 }
 
 /// Makes what leaves the process the same as what the pages show: one value per key, no secrets,
@@ -90,28 +115,53 @@ mod tests {
     };
     use std::time::SystemTime;
 
-    #[test]
-    fn what_leaves_has_one_value_per_key_and_no_secret() {
-        let mut span = SpanData {
+    fn span(name: &'static str, attributes: Vec<KeyValue>) -> SpanData {
+        SpanData {
             span_context: SpanContext::empty_context(),
             parent_span_id: SpanId::INVALID,
             parent_span_is_remote: false,
             span_kind: SpanKind::Internal,
-            name: "span".into(),
+            name: name.into(),
             start_time: SystemTime::UNIX_EPOCH,
             end_time: SystemTime::UNIX_EPOCH,
-            attributes: vec![
-                KeyValue::new(names::SERVICE_NAME, "orders"),
-                KeyValue::new("attempt", 1),
-                KeyValue::new("user.password", "hunter2"),
-                KeyValue::new("attempt", 2),
-            ],
+            attributes,
             dropped_attributes_count: 0,
             events: Default::default(),
             links: Default::default(),
             status: Status::Unset,
             instrumentation_scope: InstrumentationScope::default(),
-        };
+        }
+    }
+
+    #[test]
+    fn a_method_that_a_client_invents_is_the_other_method() {
+        let method = |method: &'static str| KeyValue::new(names::HTTP_METHOD, method);
+        for (invented, name, expected) in [
+            ("BREW", "BREW /products", "HTTP /products"),
+            ("BREW", "BREW", "HTTP"),
+            ("get", "get /products", "HTTP /products"),
+            ("BREW", "serve", "serve"),
+        ] {
+            let mut span = span(name, vec![method(invented)]);
+            name_method(&mut span);
+            assert_eq!(span.name, expected);
+            let original = KeyValue::new(names::HTTP_METHOD_ORIGINAL, invented);
+            assert_eq!(span.attributes, [method("_OTHER"), original]);
+        }
+        let mut known = span("PATCH /products", vec![method("PATCH")]);
+        name_method(&mut known);
+        assert_eq!((&*known.name, known.attributes), ("PATCH /products", vec![method("PATCH")]));
+    }
+
+    #[test]
+    fn what_leaves_has_one_value_per_key_and_no_secret() {
+        let attributes = vec![
+            KeyValue::new(names::SERVICE_NAME, "orders"),
+            KeyValue::new("attempt", 1),
+            KeyValue::new("user.password", "hunter2"),
+            KeyValue::new("attempt", 2),
+        ];
+        let mut span = span("span", attributes);
         tidy(&mut span, &Symbols::new());
         assert_eq!(
             span.attributes,

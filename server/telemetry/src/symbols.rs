@@ -1,8 +1,11 @@
 //! Strings that repeat in every span, kept once: attribute keys, names of spans, services.
 //!
 //! A record holds two bytes instead of the string. Each table is bounded and never shrinks; what
-//! finds no room is kept in the record itself (keys and names) or becomes [`OTHER`] (services).
+//! finds no room is kept in the record itself (keys and names) or becomes [`OTHER`] (services). So
+//! that nobody outside can fill a table for good, only what the code chooses is learnt: a sender's
+//! word for itself is looked up, and an invented method has been replaced before.
 
+use contract::service::{BROWSER, LOAD, SERVICES};
 use parking_lot::RwLock;
 use std::{collections::HashMap, sync::Arc};
 
@@ -111,6 +114,10 @@ impl Symbols {
         };
         let other = symbols.services.number(OTHER);
         debug_assert_eq!(other, 0);
+        // Messages may come from a service before its own first span.
+        for name in SERVICES.iter().map(|service| service.name).chain([BROWSER, LOAD]) {
+            symbols.service(name);
+        }
         symbols
     }
 
@@ -120,6 +127,12 @@ impl Symbols {
             MISSING => 0,
             number => number,
         }
+    }
+
+    /// The number of a service if it is known by other means than this name; else that of
+    /// [`OTHER`].
+    pub(crate) fn claimed_service(&self, name: &str) -> u16 {
+        self.services.find(name).unwrap_or(0)
     }
 
     /// The number of a service that was seen before.

@@ -150,16 +150,22 @@ pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Pro
     let Some(key) = keys.next() else {
         return Ok(None);
     };
-    let key = key.to_str().ok().map(str::trim).filter(|key| {
-        (1..=KEY_MAX).contains(&key.len()) && key.bytes().all(|b| (b' '..=b'~').contains(&b))
-    });
-    match key {
-        Some(key) if keys.next().is_none() => Ok(Some(key.to_owned())),
-        _ => Err(Problem::field(
-            "Idempotency-Key",
-            format!("Must be one value of 1 to {KEY_MAX} printable characters."),
-        )),
+    // Neither a second key nor one that is no text can be one.
+    let key = key.to_str().ok().filter(|_| keys.next().is_none()).unwrap_or_default();
+    checked_key(key).map(Some).map_err(|error| Problem::invalid(vec![error]))
+}
+
+/// The key of a command without blanks around it.
+///
+/// # Errors
+/// When it is empty, too long, or has what no header may have.
+pub fn checked_key(key: &str) -> Result<String, FieldError> {
+    let key = key.trim();
+    if (1..=KEY_MAX).contains(&key.len()) && key.bytes().all(|b| (b' '..=b'~').contains(&b)) {
+        return Ok(key.to_owned());
     }
+    let reason = format!("Must be one value of 1 to {KEY_MAX} printable characters.");
+    Err(FieldError::new("Idempotency-Key", reason))
 }
 
 /// Seconds of `Prefer: wait=N` (RFC 7240, section 4.3). A preference that is not understood is

@@ -13,7 +13,7 @@ pub(crate) mod orders;
 mod timing;
 
 pub use health::{Health, HealthState, ServiceHealth};
-pub use input::is_id;
+pub use input::{checked_key, is_id};
 
 use crate::problem::{Problem, explain};
 use axum::{
@@ -23,8 +23,8 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use base::IdSource;
-use http::{HeaderValue, StatusCode};
+use base::{IdSource, TraceContext};
+use http::{HeaderName, HeaderValue, StatusCode};
 use mesh::{CORRELATION_ID, CallContext, Caller};
 
 /// Largest body of a request, bytes: an order of the most lines is a tenth of it.
@@ -79,7 +79,10 @@ fn api() -> Router<Gateway> {
         .route("/openapi.json", get(openapi::document))
 }
 
-/// Takes or makes `X-Correlation-ID`, hands it on, and returns it.
+/// The span that answered, in the form of `traceparent` (proposed for W3C Trace Context).
+const TRACERESPONSE: HeaderName = HeaderName::from_static("traceresponse");
+
+/// Takes or makes `X-Correlation-ID`, hands it on, and returns it, with the trace to look at.
 async fn correlate(
     axum::extract::State(gateway): axum::extract::State<Gateway>,
     mut request: Request,
@@ -95,8 +98,11 @@ async fn correlate(
     context.correlation_id = Some(id);
     request.extensions_mut().insert(context);
     let mut response = next.run(request).await;
-    if let Some(value) = value {
-        response.headers_mut().insert(CORRELATION_ID, value);
+    let traced = TraceContext::current().traceparent.and_then(|parent| parent.try_into().ok());
+    for (name, value) in [(CORRELATION_ID, value), (TRACERESPONSE, traced)] {
+        if let Some(value) = value {
+            response.headers_mut().insert(name, value);
+        }
     }
     response
 }

@@ -1,0 +1,249 @@
+//! Connections: accepted up to a bound, served with a time for every head, ended in two stages.
+//!
+//! What is served is not its business.
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use std::{
+    io,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    time::{sleep, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// Connections at once: every viewer of the stream and more than half as many again, with the
+/// databases' files still below the 1,024 that many systems allow a process.
+const CONNECTIONS_MAX: usize = 800;
+/// A request's head must be there so long after the connection waits for it. It also ends
+/// connections that are kept open without a use.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// What is under way at the stop has so long to end; commands it began go on without it.
+const DRAIN: Duration = Duration::from_secs(5);
+/// Pause after the system could not accept (it may have no more files).
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+
+/// What connections may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    connections: usize,
+    head: Duration,
+    drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { connections: CONNECTIONS_MAX, head: HEAD_TIMEOUT, drain: DRAIN }
+    }
+}
+
+/// Connections closed at once because there were too many. Clones count together.
+#[derive(Clone, Debug, Default)]
+pub struct Refused(Arc<AtomicU64>);
+
+impl Refused {
+    /// So far.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Serves until `stop` fires; then what is under way may end, and what does not is cut.
+pub(super) async fn serve(
+    listener: TcpListener,
+    app: Router,
+    limits: Limits,
+    refused: Refused,
+    stop: CancellationToken,
+) {
+    let places = Arc::new(Semaphore::new(limits.connections));
+    let (connections, cut) = (TaskTracker::new(), CancellationToken::new());
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) if is_of_one_connection(&error) => continue,
+            Err(error) => {
+                tracing::error!("no connection can be accepted: {error}");
+                tokio::select! {
+                    () = stop.cancelled() => break,
+                    () = sleep(ACCEPT_PAUSE) => continue,
+                }
+            }
+        };
+        let Ok(place) = places.clone().try_acquire_owned() else {
+            refused.0.fetch_add(1, Ordering::Relaxed);
+            continue;
+        };
+        let serving = connection(stream, app.clone(), limits.head, stop.clone());
+        let cut = cut.clone();
+        connections.spawn(async move {
+            let _place = place;
+            tokio::select! {
+                () = cut.cancelled() => {}
+                () = serving => {}
+            }
+        });
+    }
+    // Who comes now is refused by the system.
+    drop(listener);
+    connections.close();
+    if timeout(limits.drain, connections.wait()).await.is_err() {
+        tracing::warn!("{} connections did not end in time and are cut", connections.len());
+        cut.cancel();
+        connections.wait().await;
+    }
+}
+
+/// The other side went away before it was accepted.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+async fn connection(stream: TcpStream, app: Router, head: Duration, stop: CancellationToken) {
+    // Frames of the stream are small and should not wait for company; it works without.
+    let _ = stream.set_nodelay(true);
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(head)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(app));
+    let mut connection = pin!(connection);
+    let served = tokio::select! {
+        served = connection.as_mut() => served,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = served {
+        // The other side's doing; it knows.
+        tracing::debug!("a connection ended early: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::routing::get;
+    use std::net::SocketAddr;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        sync::mpsc,
+        task::JoinSet,
+        time::Instant,
+    };
+
+    const LIMITS: Limits =
+        Limits { connections: 1, head: Duration::from_secs(30), drain: Duration::from_secs(5) };
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+    /// A served app. Time stands still unless everything waits for it.
+    struct World {
+        address: SocketAddr,
+        refused: Refused,
+        stop: CancellationToken,
+        serving: JoinSet<()>,
+    }
+
+    impl World {
+        async fn of(app: Router) -> Self {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let (refused, stop) = (Refused::default(), CancellationToken::new());
+            let mut serving = JoinSet::new();
+            serving.spawn(serve(listener, app, LIMITS, refused.clone(), stop.clone()));
+            Self { address, refused, stop, serving }
+        }
+
+        /// What is answered, until the other side closes or one answer is there.
+        async fn ask(&self) -> (TcpStream, String) {
+            let mut stream = TcpStream::connect(self.address).await.unwrap();
+            let (mut answer, mut buffer) = (String::new(), [0; 1_024]);
+            // Who is refused may find the connection closed in the middle of anything.
+            let _ = stream.write_all(REQUEST).await;
+            while let Ok(count) = stream.read(&mut buffer).await
+                && count > 0
+            {
+                answer.push_str(std::str::from_utf8(&buffer[..count]).unwrap());
+                if answer.ends_with("hello") {
+                    break;
+                }
+            }
+            (stream, answer)
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_beyond_the_bound_is_closed_and_counted() {
+        let world = World::of(Router::new().route("/", get(|| async { "hello" }))).await;
+        let (first, answer) = world.ask().await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+        let (_, answer) = world.ask().await;
+        assert_eq!((answer.as_str(), world.refused.count()), ("", 1));
+        // When the first has gone there is room again.
+        drop(first);
+        let mut tries = 0;
+        while world.ask().await.1.is_empty() {
+            tries += 1;
+            assert!(tries < 1_000, "the place stays taken");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_never_ends_ends_the_connection() {
+        let world = World::of(Router::new()).await;
+        let began = Instant::now();
+        let mut stream = TcpStream::connect(world.address).await.unwrap();
+        stream.write_all(&REQUEST[..20]).await.unwrap();
+        let mut answer = Vec::new();
+        // Closed with or without a word.
+        let _ = stream.read_to_end(&mut answer).await;
+        assert_eq!(began.elapsed().as_secs(), LIMITS.head.as_secs());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_does_not_end_after_the_stop_is_cut() {
+        let (entered, mut entries) = mpsc::channel(1);
+        let hanging = get(async move || {
+            entered.send(()).await.unwrap();
+            std::future::pending::<()>().await;
+        });
+        let mut world = World::of(Router::new().route("/", hanging)).await;
+        let mut stream = TcpStream::connect(world.address).await.unwrap();
+        stream.write_all(REQUEST).await.unwrap();
+        entries.recv().await.unwrap();
+        let began = Instant::now();
+        world.stop.cancel();
+        world.serving.join_next().await.unwrap().unwrap();
+        assert_eq!(began.elapsed().as_secs(), LIMITS.drain.as_secs());
+        assert_eq!(stream.read(&mut [0; 16]).await.unwrap_or(0), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn connections_without_a_request_do_not_hold_up_the_stop() {
+        let mut world = World::of(Router::new().route("/", get(|| async { "hello" }))).await;
+        let (_kept_alive, answer) = world.ask().await;
+        assert!(answer.ends_with("hello"), "{answer}");
+        let began = Instant::now();
+        world.stop.cancel();
+        world.serving.join_next().await.unwrap().unwrap();
+        assert_eq!(began.elapsed(), Duration::ZERO);
+    }
+}
