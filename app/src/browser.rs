@@ -141,12 +141,12 @@ pub fn is_typing(event: &KeyboardEvent) -> bool {
     field || element.closest("dialog").ok().flatten().is_some()
 }
 
-/// Whether the focus is on something that the given key already operates.
+/// Whether the focus is on something that Space already operates. It does nothing on a link.
 #[must_use]
 pub fn is_operating(event: &KeyboardEvent) -> bool {
     let Some(target) = event.target() else { return false };
     let Some(element) = target.dyn_ref::<HtmlElement>() else { return false };
-    element.closest("button, a, summary, input, [role=button]").ok().flatten().is_some()
+    element.closest("button, summary, input, [role=button]").ok().flatten().is_some()
 }
 
 /// Whether this is a Mac, where Ctrl is shown as ⌘.

@@ -1,7 +1,7 @@
 //! The program `vitrine`: reads its configuration, wires the shop, serves it, shuts it down.
 //!
 //! The only place that knows HTTP, Leptos and every engine. `config` is what it is told, `shop`
-//! wires the services, `live` makes the stream of changes, `host` answers the dashboard, `edge` is
+//! wires the services, `instances` says how many of which version there are, `live` makes the stream of changes, `host` answers the dashboard, `edge` is
 //! everything a browser or program reaches, `run` is the life of the process.
 
 pub mod cli;
@@ -9,6 +9,7 @@ pub mod config;
 pub mod control;
 pub mod edge;
 pub mod host;
+pub mod instances;
 pub mod live;
 pub mod remote;
 pub mod run;

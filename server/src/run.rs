@@ -2,9 +2,9 @@
 
 use crate::{
     config::{Config, ConfigError, DataFolder},
-    control::{self, Control},
+    control::Control,
     edge::{self, Access, Edge},
-    host,
+    host, instances,
     live::Live,
     shop::Shop,
 };
@@ -43,9 +43,9 @@ pub enum RunError {
     /// The data cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// What a stop left unfinished cannot be read.
+    /// The shop cannot start.
     #[error(transparent)]
-    Store(#[from] ::shop::StoreError),
+    Start(#[from] crate::shop::StartError),
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {cause}; choose another with --listen")]
     Listen {
@@ -108,10 +108,10 @@ async fn life(config: Config) -> Result<(), RunError> {
     let data = Data::open(data, &clock).await?;
     let (supervisor, ends) = Supervisor::new();
     let shop = Shop::start(data.stores, &supervisor, clock.clone(), ids).await?;
-    let known = control::known(&shop.mesh);
+    let known = instances::known(&shop.mesh);
     let log = shop.stores.revisions.clone();
     let control =
-        Control::open(shop.mesh.clone(), clock.clone(), known, log, crate::shop::BASELINE).await?;
+        Control::open(shop.mesh.clone(), clock.clone(), known, log, instances::BASELINE).await?;
     // The configuration checked the range.
     let _ = shop.load.set(args.load);
     let live = Live::new(shop.clone(), telemetry.clone());

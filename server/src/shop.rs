@@ -1,22 +1,19 @@
 //! Wires the shop: databases, mesh, services, relays, and the tasks that keep them going.
 
+use crate::instances::Parts;
 use base::{Clock, IdSource, Supervisor};
 use contract::service;
 use mesh::{BreakerParams, Mesh};
 use messaging::{Bus, EmbeddedBus, Outbox, Relay, RelayStatus};
 use shop::{
-    StoreError, bank, bus::MeshDelivery, catalog, gateway, inventory, load::LoadGenerator, orders,
-    orders::Orders, payments, payments::Payments, recommendations, users,
+    StoreError, bank, bus::MeshDelivery, load::LoadGenerator, orders::Orders, payments::Payments,
 };
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 use storage::Stores;
 use tokio_util::sync::CancellationToken;
 
 /// As often as the shortest interval between sweeps that makes sense to look at.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
-
-/// Resources of a new shop.
-pub const BASELINE: &str = "";
 
 /// The running shop, for whoever serves or shows it.
 #[derive(Clone)]
@@ -37,17 +34,28 @@ pub struct Shop {
     pub ids: IdSource,
 }
 
+/// Why the shop does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// What a stop left unfinished cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The external payment provider has no port of this machine to listen on.
+    #[error("the payment provider cannot listen: {0}")]
+    Provider(io::Error),
+}
+
 impl Shop {
     /// Registers every service and starts every task; what a crash left unfinished goes on.
     ///
     /// # Errors
-    /// When the transactions left unfinished cannot be read.
+    /// When the transactions left unfinished cannot be read, or the payment provider has no port.
     pub async fn start(
         stores: Stores,
         supervisor: &Supervisor,
         clock: Clock,
         ids: IdSource,
-    ) -> Result<Self, StoreError> {
+    ) -> Result<Self, StartError> {
         let stores = Arc::new(stores);
         let seed = ids.below(u64::MAX);
         let mesh = Mesh::seeded(clock.clone(), BreakerParams::default(), seed);
@@ -63,7 +71,11 @@ impl Shop {
             supervisor.clone(),
             clock.clone(),
         );
-        register(&mesh, &stores, &orders, &payments, &ids);
+        let parts =
+            Parts { mesh: &mesh, stores: &stores, orders: &orders, payments: &payments, ids: &ids };
+        parts.register();
+        let provider = parts.start_provider(supervisor).await.map_err(StartError::Provider)?;
+        tracing::info!("the payment provider listens at {provider}");
         let load = LoadGenerator::new(mesh.caller(service::LOAD), ids.clone());
         let shop = Self { mesh, orders, load, stores, relays: Default::default(), clock, ids };
         // Before the relays: a message that comes again finds what it began under way.
@@ -121,20 +133,4 @@ async fn sweep(mesh: Mesh, stop: CancellationToken) {
             _ = second.tick() => mesh.sweep(),
         }
     }
-}
-
-fn register(mesh: &Mesh, stores: &Stores, orders: &Orders, payments: &Payments, ids: &IdSource) {
-    mesh.register(service::CATALOG, catalog::router(stores.catalog.clone()));
-    mesh.register(service::USERS, users::router(stores.users.clone()));
-    mesh.register(
-        service::RECOMMENDATIONS,
-        recommendations::router(stores.recommendations.clone()),
-    );
-    mesh.register(service::INVENTORY, inventory::router(stores.inventory.clone()));
-    mesh.register(service::ORDERS, orders::router(orders.clone()));
-    mesh.register(service::PAYMENTS, payments::router(payments.clone()));
-    mesh.register(service::BANK_CUSTOMER, bank::router(stores.bank_customer.clone()));
-    mesh.register(service::BANK_MERCHANT, bank::router(stores.bank_merchant.clone()));
-    let gateway = gateway::router(mesh.caller(service::GATEWAY), ids.clone());
-    mesh.register(service::GATEWAY, gateway);
 }

@@ -278,6 +278,7 @@ async fn a_product_is_shown_without_recommendations_that_do_not_come() {
     let data = tempfile::tempdir().expect("a folder");
     let (shop, supervisor) = inside(&data).await;
     let hanging = Router::new().fallback(get(std::future::pending::<()>));
+    shop.mesh.deregister(RECOMMENDATIONS);
     shop.mesh.register(RECOMMENDATIONS, hanging);
     let began = Instant::now();
     let (status, product) = ask(&shop, "/api/v1/products/p-moka").await;

@@ -1,14 +1,15 @@
-//! Money and stock are conserved: a thousand orders at full speed, cancelled and shipped at random,
-//! and then every ledger and every shelf is summed.
+//! Money and stock are conserved: a thousand orders at full speed, paid from wallets and by card,
+//! cancelled and shipped at random, and then every ledger and every shelf is summed.
 //!
-//! In one process with real databases, through the gateway as a program would come.
+//! Nothing is configured, so that orders go to both versions of the services at once. In one process with real databases, through the gateway as a program would come.
 
 #![expect(clippy::expect_used, reason = "without its world a test can only stop")]
 
 use base::{Clock, IdSource, Supervisor};
 use contract::{
     order::OrderStatus,
-    service::{BANK_CUSTOMER, BROWSER, GATEWAY},
+    service::{BANK_CUSTOMER, BROWSER, GATEWAY, PAYMENTS},
+    shop::PaymentMethod,
 };
 use serde_json::{Value, json};
 use server::shop::Shop;
@@ -59,6 +60,15 @@ async fn money_and_stock_are_conserved_after_a_thousand_orders_at_full_speed() {
     }
     for reason in ["requested", "payment_declined", "out_of_stock"] {
         assert!(books.cancelled_for(reason) > 0, "no order was cancelled for {reason}");
+    }
+    assert!(books.provider.clearing > 0, "no order was paid by card");
+    for version in ["payments-v1-", "payments-v2-"] {
+        let endpoints = shop.mesh.endpoints().into_iter();
+        let requests: u64 = endpoints
+            .filter(|e| &*e.service == PAYMENTS && e.instance.starts_with(version))
+            .map(|endpoint| endpoint.requests)
+            .sum();
+        assert!(requests > 0, "nothing went to {version}");
     }
     assert!(supervisor.shutdown(PATIENCE).await, "something did not end");
 }
@@ -137,5 +147,6 @@ fn order(ids: &IdSource) -> Value {
     let quantity = || if much { 100 } else { 1 + ids.below(3) };
     let line = |product_id| json!({ "product_id": product_id, "quantity": quantity() });
     let items: Vec<Value> = chosen.into_iter().map(line).collect();
-    json!({ "user_id": user_id, "items": items })
+    let method = if ids.below(3) == 0 { PaymentMethod::Card } else { PaymentMethod::Wallet };
+    json!({ "user_id": user_id, "items": items, "payment_method": method })
 }

@@ -30,6 +30,8 @@ pub const BUS: &str = "bus";
 pub const BANK_CUSTOMER: &str = "bank-customer";
 /// The merchant's bank.
 pub const BANK_MERCHANT: &str = "bank-merchant";
+/// The external payment provider: a stand-in that is really called, over HTTP.
+pub const STRIPE: &str = "stripe";
 /// Caller: somebody's browser or program.
 pub const BROWSER: &str = "browser";
 /// Caller: the load generator.
@@ -49,6 +51,32 @@ pub const SERVICES: [ServiceInfo; 10] = [
     ServiceInfo { name: BANK_MERCHANT, code: "BM" },
 ];
 
+/// The further names each service answers to: those of Istio resources written for Kubernetes, and
+/// of what is outside. A name without a point also stands for `NAME.default.svc.cluster.local` and
+/// the forms between.
+pub const FURTHER_NAMES: [(&str, &[&str]); 8] = [
+    (GATEWAY, &["api-gateway", "web-app"]),
+    (CATALOG, &["product-service"]),
+    (USERS, &["user-service"]),
+    (ORDERS, &["order-service"]),
+    (INVENTORY, &["inventory-service"]),
+    (PAYMENTS, &["payment-service"]),
+    (RECOMMENDATIONS, &["recommendation-service"]),
+    (STRIPE, &["api.stripe.com", "external-service"]),
+];
+
+/// The further names of one service.
+#[must_use]
+pub fn further_names(name: &str) -> &'static [&'static str] {
+    FURTHER_NAMES.iter().find(|(service, _)| *service == name).map_or(&[], |(_, names)| names)
+}
+
+/// A request to it may move money, so that a copy of one may move it twice.
+#[must_use]
+pub fn moves_money(name: &str) -> bool {
+    [PAYMENTS, BANK_CUSTOMER, BANK_MERCHANT, STRIPE].contains(&name)
+}
+
 /// The code of a service; the first two letters of a name from elsewhere, in capitals.
 #[must_use]
 pub fn code(name: &str) -> String {
@@ -56,20 +84,4 @@ pub fn code(name: &str) -> String {
         || name.chars().take(2).collect::<String>().to_uppercase(),
         |s| s.code.to_owned(),
     )
-}
-
-/// Further names a service answers to, without a point: those also stand for their forms with
-/// namespace and cluster domain (`payment-service.default.svc.cluster.local`).
-#[must_use]
-pub fn names(service: &str) -> &'static [&'static str] {
-    match service {
-        GATEWAY => &["api-gateway", "web-app"],
-        CATALOG => &["product-service"],
-        USERS => &["user-service"],
-        ORDERS => &["order-service"],
-        INVENTORY => &["inventory-service"],
-        PAYMENTS => &["payment-service"],
-        RECOMMENDATIONS => &["recommendation-service"],
-        _ => &[],
-    }
 }

@@ -43,6 +43,40 @@ pub struct PlaceOrder {
     pub items: Vec<BasketLine>,
 }
 
+/// Where the customer's money for an order comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PaymentMethod {
+    /// The customer's account at the customers' bank.
+    #[default]
+    Wallet,
+    /// The customer's card, charged by the external payment provider.
+    Card,
+}
+
+impl PaymentMethod {
+    /// The word in the API: `wallet`, `card`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Wallet => "wallet",
+            Self::Card => "card",
+        }
+    }
+
+    /// Reads the API's word.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Wallet, Self::Card].into_iter().find(|method| method.as_str() == word)
+    }
+
+    /// Whether it is the default, which what is recorded leaves out.
+    #[must_use]
+    pub fn is_wallet(&self) -> bool {
+        *self == Self::Wallet
+    }
+}
+
 /// The answer to [`PlaceOrder`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlacedOrder {

@@ -16,6 +16,15 @@ pub fn seconds_until(at_ms: i64, now_ms: i64) -> i64 {
     (at_ms - now_ms).max(0).saturating_add(999) / 1_000
 }
 
+/// When the next try is; once its time has come, it is under way.
+#[must_use]
+pub fn retry_text(at_ms: i64, now_ms: i64) -> String {
+    match seconds_until(at_ms, now_ms) {
+        0 => "retrying now".to_owned(),
+        seconds => format!("retrying in {seconds} s"),
+    }
+}
+
 /// Every banner that applies.
 #[component]
 pub(super) fn Banners() -> impl IntoView {
@@ -48,10 +57,8 @@ fn Disconnected() -> impl IntoView {
         }
     });
     let retry = move || match live.connection().get() {
-        Connection::Lost { retry_at_ms } => {
-            format!("retrying in {} s", seconds_until(retry_at_ms, now_ms.get()))
-        }
-        _ => "retrying".to_owned(),
+        Connection::Lost { retry_at_ms } => retry_text(retry_at_ms, now_ms.get()),
+        _ => "retrying now".to_owned(),
     };
     let showing = move || match live.now_us().get() {
         0 => String::new(),
@@ -105,5 +112,11 @@ mod tests {
         assert_eq!(seconds_until(3_100, 100), 3);
         assert_eq!(seconds_until(3_101, 100), 4);
         assert_eq!(seconds_until(0, 5_000), 0);
+    }
+
+    #[test]
+    fn a_try_whose_time_has_come_is_said_to_be_under_way() {
+        assert_eq!(retry_text(3_100, 100), "retrying in 3 s");
+        assert_eq!(retry_text(3_100, 3_100), "retrying now");
     }
 }

@@ -104,7 +104,7 @@ pub(super) fn listen() {
             run.run(Command::Go(path.to_owned()));
             return true;
         }
-        // Space and Enter belong to whatever button or link has the focus.
+        // Space belongs to whatever button has the focus.
         if key == " " && browser::is_operating(event) {
             return false;
         }

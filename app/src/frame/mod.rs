@@ -22,7 +22,8 @@ pub use state::{Command, FrameState, use_frame};
 pub use toast::{Toasts, use_toasts};
 
 use crate::live::{Connection, use_live};
-use leptos::prelude::*;
+use leptos::{html, prelude::*};
+use leptos_router::hooks::{use_location, use_query_map};
 
 /// The frame with a page in it.
 #[component]
@@ -34,10 +35,12 @@ pub fn Frame(children: Children) -> impl IntoView {
         Connection::Lost { .. } => "lost",
     };
     let paused = live.paused();
+    let main = NodeRef::<html::Main>::new();
+    begin_at_top(main);
     keys::listen();
     toast::announce_restarts();
     view! {
-        <a class="skip" href="#main">"Skip to content"</a>
+        <a class="skip" href="#main" rel="external">"Skip to content"</a>
         <div
             class="app" data-connection=connection
             data-paused=move || paused.get().then_some("true")
@@ -46,7 +49,7 @@ pub fn Frame(children: Children) -> impl IntoView {
             <top_bar::TopBar/>
             <div class="page">
                 <banner::Banners/>
-                <main id="main" tabindex="-1">{children()}</main>
+                <main id="main" tabindex="-1" node_ref=main>{children()}</main>
             </div>
         </div>
         <toast::ToastList/>
@@ -57,4 +60,20 @@ pub fn Frame(children: Children) -> impl IntoView {
         <shortcuts::ShortcutsDialog/>
     }
     .into_any()
+}
+
+/// Begins each page at its top with the focus in it; the browser does so only for a page it loads.
+fn begin_at_top(main: NodeRef<html::Main>) {
+    let (path, query) = (use_location().pathname, use_query_map());
+    let place = Memo::new(move |_| (path.get(), query.with(|query| query.get("cursor"))));
+    Effect::new(move |before: Option<(String, Option<String>)>| {
+        let here = place.get();
+        if before.is_some_and(|before| before != here)
+            && let Some(main) = main.get_untracked()
+        {
+            main.set_scroll_top(0);
+            let _ = main.focus();
+        }
+        here
+    });
 }

@@ -19,6 +19,15 @@ pub fn parse(text: Option<&str>) -> u32 {
     if RANGES.contains(&minutes) { minutes } else { DEFAULT_RANGE }
 }
 
+/// The range of an address; one that names none keeps the range chosen last in this tab.
+#[must_use]
+pub fn resolve(address: Option<&str>, last: Option<u32>) -> u32 {
+    match (address, last) {
+        (None, Some(last)) => last,
+        (address, _) => parse(address),
+    }
+}
+
 /// The next longer (or, with a negative step, shorter) range; the same one at an end.
 #[must_use]
 pub fn neighbour(minutes: u32, step: isize) -> u32 {
@@ -63,10 +72,12 @@ pub fn provide_range() -> TimeRange {
     let query = use_query_map();
     let set = use_set_query();
     let range = TimeRange {
-        minutes: Memo::new(move |_| query.with(|query| parse(query.get_str("range")))),
+        minutes: Memo::new(move |last: Option<&u32>| {
+            query.with(|query| resolve(query.get_str("range"), last.copied()))
+        }),
         choose: Callback::new(move |minutes: u32| {
-            let value = (minutes != DEFAULT_RANGE).then(|| minutes.to_string());
-            set.run(vec![("range", value)]);
+            // The default too: an address without a range keeps the one before.
+            set.run(vec![("range", Some(minutes.to_string()))]);
         }),
     };
     provide_context(range);
@@ -125,6 +136,14 @@ mod tests {
     #[test]
     fn an_unknown_range_in_the_address_is_the_default() {
         assert_eq!([Some("15"), Some("7"), Some("x"), None].map(parse), [15, 5, 5, 5]);
+    }
+
+    #[test]
+    fn an_address_without_a_range_keeps_the_one_chosen_last() {
+        assert_eq!(resolve(None, Some(15)), 15);
+        assert_eq!(resolve(Some("60"), Some(15)), 60);
+        assert_eq!(resolve(Some("5"), Some(15)), 5);
+        assert_eq!(resolve(None, None), DEFAULT_RANGE);
     }
 
     #[test]

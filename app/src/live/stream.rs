@@ -159,11 +159,13 @@ impl Stream {
 
     fn tick(self) {
         let now = browser::now_ms();
-        if self.live.connection().get_untracked() != Connection::Live {
+        // Also a connection that was never answered: the browser waits for it without an end.
+        let open = self.line.with_value(Option::is_some);
+        if open && now - self.last_frame_ms.get_value() > SILENCE_MAX_MS {
+            self.lost();
             return;
         }
-        if now - self.last_frame_ms.get_value() > SILENCE_MAX_MS {
-            self.lost();
+        if self.live.connection().get_untracked() != Connection::Live {
             return;
         }
         #[expect(clippy::cast_possible_truncation, reason = "a date fits into 64 bits")]

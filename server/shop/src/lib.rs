@@ -13,10 +13,13 @@ pub mod load;
 pub mod orders;
 pub mod payments;
 pub mod problem;
+pub mod provider;
 pub mod recommendations;
 pub mod seed;
 pub mod store;
 pub mod users;
+pub mod version;
 
 pub use bus::BINDINGS;
 pub use store::StoreError;
+pub use version::Version;

@@ -33,6 +33,8 @@ pub fn products() -> Vec<(Product, i64)> {
             description: description.to_owned(),
             category: category.to_owned(),
             price: Money::eur(minor),
+            stock: None,
+            updated_at: None,
         };
         (product, delivery)
     };

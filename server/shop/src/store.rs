@@ -1,5 +1,8 @@
 //! What every port to a database has in common.
 
+use crate::problem::Problem;
+use async_trait::async_trait;
+use axum::extract::State;
 use messaging::Outbox;
 use std::sync::Arc;
 
@@ -18,6 +21,22 @@ pub struct StoreError {
 pub trait HasOutbox {
     /// Its outbox.
     fn outbox(&self) -> Arc<dyn Outbox>;
+}
+
+/// A database that can be asked whether it works.
+#[async_trait]
+pub trait Probe: Send + Sync {
+    /// Reads, and lets the writer begin and end a transaction; after a commit that failed it
+    /// really writes. Cheap, and leaves no trace.
+    ///
+    /// # Errors
+    /// When something of it does not work.
+    async fn probe(&self) -> Result<(), StoreError>;
+}
+
+/// `/livez` of a service: it lives when its database works.
+pub(crate) async fn livez<S: Probe + ?Sized>(State(store): State<Arc<S>>) -> Result<(), Problem> {
+    Ok(store.probe().await?)
 }
 
 /// A message was taken, or had been taken before.

@@ -1,6 +1,10 @@
 //! users: who can buy.
 
-use crate::{StoreError, problem::Problem};
+use crate::{
+    StoreError,
+    problem::Problem,
+    store::{Probe, livez},
+};
 use async_trait::async_trait;
 use axum::{
     Json, Router,
@@ -27,7 +31,7 @@ pub struct User {
 
 /// users' database.
 #[async_trait]
-pub trait UserStore: Send + Sync {
+pub trait UserStore: Probe {
     /// Everybody, by id.
     async fn users(&self) -> Result<Vec<User>, StoreError>;
     /// One.
@@ -45,10 +49,10 @@ pub struct Users {
 
 /// The service.
 pub fn router(store: Store) -> Router {
-    Router::new()
-        .route("/users", get(list))
-        .route("/users/{id}", get(one))
-        .route("/livez", get(|| async {}))
+    let public = || Router::new().route("/users", get(list)).route("/users/{id}", get(one));
+    public()
+        .nest("/api/v1", public())
+        .route("/livez", get(livez::<dyn UserStore>))
         .with_state(store)
 }
 

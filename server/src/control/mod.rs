@@ -4,9 +4,6 @@
 //! knows no HTTP (that is the edge's) and carries no request (that is the mesh's).
 
 mod kept;
-mod known;
-
-pub use known::known;
 
 use base::Clock;
 use contract::istio::{ApplyReport, Change, ResourceKey, ResourceReport, RevisionView};

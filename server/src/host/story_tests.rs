@@ -11,6 +11,7 @@ fn declined() -> OrderStory {
             lines: vec![],
             total: Money::eur(18_450),
             origin: Origin::Browser,
+            payment_method: contract::shop::PaymentMethod::Wallet,
         },
         OrderEvent::StockReserved { reservation_id: "rsv-1".into(), units: 3 },
         OrderEvent::PaymentRequested { amount: Money::eur(18_450) },

@@ -15,7 +15,7 @@ pub(crate) struct Catalog(pub(crate) Database);
 impl CatalogStore for Catalog {
     async fn products(&self) -> Result<Vec<Product>, StoreError> {
         let rows = self.0.read("catalog.products", |c| {
-            let all = sqlx::query("SELECT * FROM products ORDER BY name");
+            let all = sqlx::query("SELECT * FROM shown_products ORDER BY name");
             Box::pin(all.try_map(|row| product(&row)).fetch_all(c))
         });
         rows.await
@@ -26,7 +26,7 @@ impl CatalogStore for Catalog {
         let rows = self.0.read("catalog.named", |c| {
             Box::pin(async move {
                 sqlx::query(
-                    "SELECT * FROM products
+                    "SELECT * FROM shown_products
                      WHERE product_id IN (SELECT value FROM json_each(?)) ORDER BY name",
                 )
                 .bind(ids)
@@ -46,18 +46,24 @@ fn product(row: &SqliteRow) -> Result<Product, sqlx::Error> {
         description: row.try_get("description")?,
         category: row.try_get("category")?,
         price: Money::eur(row.try_get("price_minor")?),
+        stock: None,
+        updated_at: row.try_get("updated_at")?,
     })
 }
 
 /// Puts the first products on an empty table.
-pub(crate) async fn seed(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+pub(crate) async fn seed(
+    connection: &mut SqliteConnection,
+    now_us: i64,
+) -> Result<(), sqlx::Error> {
     for (product, _) in shop::seed::products() {
-        sqlx::query("INSERT INTO products VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING")
+        sqlx::query("INSERT INTO products VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING")
             .bind(product.product_id)
             .bind(product.name)
             .bind(product.description)
             .bind(product.category)
             .bind(product.price.minor)
+            .bind(now_us)
             .execute(&mut *connection)
             .await?;
     }

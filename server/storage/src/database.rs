@@ -12,7 +12,15 @@ use sqlx::{
     migrate::Migrator,
     sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous},
 };
-use std::{panic::AssertUnwindSafe, path::Path, sync::Arc, time::Duration};
+use std::{
+    panic::AssertUnwindSafe,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument, Span, field::Empty};
@@ -95,6 +103,8 @@ pub(crate) struct Database {
     jobs: mpsc::Sender<(Box<dyn Write>, Span)>,
     readers: SqlitePool,
     committed: Arc<[Arc<Notify>; 2]>,
+    /// The last commit failed.
+    failing: Arc<AtomicBool>,
 }
 
 impl Database {
@@ -124,7 +134,9 @@ impl Database {
         let (jobs, queue) = mpsc::channel(QUEUE_MAX);
         let committed = Arc::new([Arc::new(Notify::new()), Arc::new(Notify::new())]);
         let closing = writers.closing.clone();
-        let writing = write_groups(service, writer, queue, committed.clone(), closing);
+        let failing = Arc::new(AtomicBool::new(false));
+        let told = (committed.clone(), failing.clone());
+        let writing = write_groups(service, writer, queue, told, closing);
         let pool = readers.clone();
         let loss = writers.lost.clone().drop_guard();
         writers.tasks.spawn(async move {
@@ -136,7 +148,7 @@ impl Database {
                 tracing::error!(service.name = service, %error, "the database was not closed");
             }
         });
-        Ok(Self { service, jobs, readers, committed })
+        Ok(Self { service, jobs, readers, committed, failing })
     }
 
     pub(crate) const fn service(&self) -> &'static str {
@@ -211,6 +223,24 @@ impl Database {
         self.read_in(Span::none(), work).await
     }
 
+    /// Whether it can be read and written. Usually the writer commits nothing, which costs no
+    /// sync; after a commit that failed it writes, so that a failing disk is not called healthy.
+    pub(crate) async fn probe(&self) -> Result<(), StoreError> {
+        let tables = "SELECT count(*) FROM sqlite_schema";
+        self.read_quietly(|c| Box::pin(sqlx::query_scalar::<_, i64>(tables).fetch_one(c))).await?;
+        let failing = self.failing.load(Ordering::Relaxed);
+        let write = self.write_quietly(move |c| {
+            Box::pin(async move {
+                if failing {
+                    // Rewrites the first page as it is.
+                    c.execute("PRAGMA user_version = 0").await?;
+                }
+                Ok(())
+            })
+        });
+        write.await
+    }
+
     async fn read_in<T, F>(&self, span: Span, work: F) -> Result<T, StoreError>
     where
         F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, sqlx::Error>> + Send,
@@ -262,7 +292,7 @@ async fn write_groups(
     service: &'static str,
     mut writer: SqliteConnection,
     mut queue: mpsc::Receiver<(Box<dyn Write>, Span)>,
-    committed: Arc<[Arc<Notify>; 2]>,
+    told: (Arc<[Arc<Notify>; 2]>, Arc<AtomicBool>),
     closing: CancellationToken,
 ) -> SqliteConnection {
     let mut group = Vec::with_capacity(GROUP_MAX);
@@ -278,7 +308,7 @@ async fn write_groups(
         if taken == 0 {
             return writer;
         }
-        write_group(service, &mut writer, &mut group, &committed).await;
+        write_group(service, &mut writer, &mut group, &told).await;
     }
 }
 
@@ -287,13 +317,14 @@ async fn write_group(
     service: &'static str,
     writer: &mut SqliteConnection,
     group: &mut Vec<(Box<dyn Write>, Span)>,
-    committed: &[Arc<Notify>; 2],
+    (committed, failing): &(Arc<[Arc<Notify>; 2]>, Arc<AtomicBool>),
 ) {
     let size = group.len();
     for (_, span) in group.iter() {
         span.record("db.operation.batch.size", size);
     }
     let outcome = run_group(writer, group).await.map_err(Arc::new);
+    failing.store(outcome.is_err(), Ordering::Relaxed);
     match &outcome {
         Ok(()) => committed.iter().for_each(|notify| notify.notify_one()),
         Err(error) => {

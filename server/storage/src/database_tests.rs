@@ -82,6 +82,39 @@ async fn writes_of_a_group_that_cannot_begin_are_answered_and_never_done() {
 }
 
 #[tokio::test]
+async fn a_database_that_cannot_be_written_does_not_pass_for_healthy() {
+    let folder = tempfile::tempdir().unwrap();
+    let (db, _writers) = database(folder.path()).await;
+    db.probe().await.unwrap();
+    be_impatient(&db).await;
+    let mut stranger = stranger(folder.path()).await;
+    stranger.execute("BEGIN IMMEDIATE").await.unwrap();
+    assert!(db.probe().await.is_err(), "locked");
+    stranger.execute("COMMIT").await.unwrap();
+    db.probe().await.expect("the probe itself finds out that it works again");
+    let broken = db.write("commit", |c| {
+        Box::pin(async move {
+            c.execute("CREATE TABLE u (n REFERENCES t DEFERRABLE INITIALLY DEFERRED)").await?;
+            c.execute("INSERT INTO u VALUES (1)").await.map(drop)
+        })
+    });
+    assert!(broken.await.is_err(), "only its commit fails");
+    assert!(db.failing.load(Ordering::Relaxed), "a commit that failed is remembered");
+    db.probe().await.unwrap();
+    assert!(!db.failing.load(Ordering::Relaxed), "until a write was committed");
+    db.probe().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_database_without_a_writer_does_not_pass_for_healthy() {
+    let folder = tempfile::tempdir().unwrap();
+    let (db, writers) = database(folder.path()).await;
+    writers.closing.cancel();
+    writers.tasks.wait().await;
+    assert!(db.probe().await.is_err());
+}
+
+#[tokio::test]
 async fn what_was_answered_is_there_after_opening_again() {
     let folder = tempfile::tempdir().unwrap();
     let (db, writers) = database(folder.path()).await;

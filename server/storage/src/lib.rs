@@ -13,6 +13,7 @@ mod open;
 mod orders;
 mod outbox;
 mod payments;
+mod provider;
 mod recommendations;
 mod revisions;
 mod users;

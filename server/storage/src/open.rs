@@ -7,16 +7,18 @@ use crate::{
     inventory::{self, Inventory},
     orders::Orders,
     payments::Payments,
+    provider::Provider,
     recommendations::Recommendations,
     revisions::RevisionLog,
     users::{self, Users},
 };
+use async_trait::async_trait;
 use base::Clock;
 use contract::service;
 use shop::{
     StoreError, bank::BankStore, catalog::CatalogStore, inventory::InventoryStore,
-    orders::OrderStore, payments::PaymentStore, recommendations::RecommendationStore,
-    users::UserStore,
+    orders::OrderStore, payments::PaymentStore, provider::ProviderStore,
+    recommendations::RecommendationStore, store::Probe, users::UserStore,
 };
 use sqlx::{migrate::Migrator, sqlite::SqliteSynchronous};
 use std::{
@@ -26,12 +28,27 @@ use std::{
     sync::Arc,
 };
 
+/// Every port answers for its database.
+macro_rules! probed {
+    ($($store:ty),*) => {$(
+        #[async_trait]
+        impl Probe for $store {
+            async fn probe(&self) -> Result<(), StoreError> {
+                self.0.probe().await
+            }
+        }
+    )*};
+}
+
+probed!(Catalog, Users, Recommendations, Inventory, Orders, Payments, Bank);
+
 static CATALOG: Migrator = sqlx::migrate!("../../migrations/catalog");
 static USERS: Migrator = sqlx::migrate!("../../migrations/users");
 static RECOMMENDATIONS: Migrator = sqlx::migrate!("../../migrations/recommendations");
 static INVENTORY: Migrator = sqlx::migrate!("../../migrations/inventory");
 static ORDERS: Migrator = sqlx::migrate!("../../migrations/orders");
 static PAYMENTS: Migrator = sqlx::migrate!("../../migrations/payments");
+static PROVIDER: Migrator = sqlx::migrate!("../../migrations/provider");
 static CONTROL: Migrator = sqlx::migrate!("../../migrations/control");
 static BANK: Migrator = sqlx::migrate!("../../migrations/bank");
 
@@ -92,6 +109,8 @@ pub struct Stores {
     pub bank_customer: Arc<dyn BankStore>,
     /// The merchant's bank's.
     pub bank_merchant: Arc<dyn BankStore>,
+    /// The external payment provider's.
+    pub provider: Arc<dyn ProviderStore>,
     /// The control plane's.
     pub revisions: RevisionLog,
     writers: Writers,
@@ -130,12 +149,13 @@ pub async fn open(
         at.open(service::BANK_CUSTOMER, &BANK),
         at.open(service::BANK_MERCHANT, &BANK),
     )?;
+    let provider = at.open(service::STRIPE, &PROVIDER).await?;
     let control = at.open("control", &CONTROL).await?;
     let wallets =
         shop::seed::users().into_iter().map(|(user, opening)| (user.user_id, opening)).collect();
     let income = vec![(shop::bank::MERCHANT.to_owned(), shop::seed::MERCHANT_OPENING)];
     tokio::try_join!(
-        catalog.write_quietly(|c| Box::pin(catalog::seed(c))),
+        catalog.write_quietly(move |c| Box::pin(catalog::seed(c, now_us))),
         users.write_quietly(|c| Box::pin(users::seed(c))),
         inventory.write_quietly(|c| Box::pin(inventory::seed(c))),
         customer.write_quietly(move |c| Box::pin(bank::seed(c, wallets, now_us))),
@@ -151,6 +171,7 @@ pub async fn open(
         payments: Arc::new(Payments(payments, clock.clone())),
         bank_customer: Arc::new(Bank(customer, clock.clone())),
         bank_merchant: Arc::new(Bank(merchant, clock.clone())),
+        provider: Arc::new(Provider(provider, clock.clone())),
         revisions: RevisionLog(control),
         writers,
         lock,

@@ -235,5 +235,6 @@ fn row(row: &SqliteRow) -> Result<PaymentRow, sqlx::Error> {
         amount: Money::eur(row.try_get("amount_minor")?),
         phase,
         at_us: row.try_get("begun_us")?,
+        risk_score: None,
     })
 }

@@ -11,6 +11,7 @@ use shop::{
     inventory::Level,
     orders::{CHECKOUT, OrderStory, RowQuery},
     payments::TransactionRecord,
+    provider::ProviderBalances,
 };
 use std::{path::Path, sync::Arc, time::Duration};
 use storage::{Durability, Stores};
@@ -49,6 +50,8 @@ pub struct Books {
     pub customers: BankBooks,
     /// The merchant's bank.
     pub merchant: BankBooks,
+    /// The external payment provider.
+    pub provider: ProviderBalances,
     /// Every shelf, by product.
     pub levels: Vec<Level>,
     /// Every order, newest first.
@@ -96,6 +99,7 @@ impl Books {
         let books = Self {
             customers: BankBooks::read(&*stores.bank_customer).await?,
             merchant: BankBooks::read(&*stores.bank_merchant).await?,
+            provider: stores.provider.balances().await?,
             levels: stores.inventory.levels().await?,
             orders,
             unrest: Vec::new(),
@@ -196,6 +200,8 @@ async fn unrest(stores: &Stores) -> Result<Vec<String>, StoreError> {
     ] {
         note(&mut found, what, usize::try_from(bank.held().await?).unwrap_or(usize::MAX));
     }
+    let held = stores.provider.held().await?;
+    note(&mut found, "held at the payment provider", usize::try_from(held).unwrap_or(usize::MAX));
     for (what, outbox) in [
         ("messages of orders", stores.orders.outbox()),
         ("messages of inventory", stores.inventory.outbox()),

@@ -1,12 +1,13 @@
 //! What must be true of a shop at rest, as sentences about what is not.
 
 use crate::books::{BankBooks, Books, OrderBooks};
-use contract::order::OrderStatus;
+use contract::{order::OrderStatus, shop::PaymentMethod};
 use event_sourcing::replay;
 use saga::State;
 use shop::{
     bank::{CLEARING, EXTERNAL, MERCHANT},
     orders::{CHECKOUT, Order, project},
+    provider::ProviderBalances,
     seed,
 };
 use std::collections::{BTreeMap, HashMap};
@@ -59,14 +60,28 @@ fn bank(name: &str, bank: &BankBooks, faults: &mut Vec<String>) {
 /// What customers paid is what the merchant got, to the cent, and both is what was bought.
 fn money(books: &Books, orders: &[(&OrderBooks, Told)], faults: &mut Vec<String>) {
     let (ours, theirs) = (books.customers.balance(CLEARING), books.merchant.balance(CLEARING));
-    expect(faults, ours + theirs == 0, || format!("between the banks {ours} meets {theirs}"));
+    let ProviderBalances { clearing, cards } = books.provider;
+    expect(faults, ours + theirs + clearing == 0, || {
+        format!("between the banks {ours} and the provider's {clearing} meet {theirs}")
+    });
+    expect(faults, clearing + cards == 0, || format!("{cards} of the cards is {clearing}"));
     let mut spent: BTreeMap<&str, i64> = BTreeMap::new();
-    for (order, _) in orders.iter().filter(|(order, _)| stands(order)) {
-        *spent.entry(&order.row.user_id).or_default() += order.row.total.minor;
+    let mut charged = 0;
+    for (order, told) in orders.iter().filter(|(order, _)| stands(order)) {
+        let method = told.as_ref().map(|(order, _)| order.payment_method).unwrap_or_default();
+        match method {
+            PaymentMethod::Wallet => {
+                *spent.entry(&order.row.user_id).or_default() += order.row.total.minor;
+            }
+            PaymentMethod::Card => charged += order.row.total.minor,
+        }
     }
+    expect(faults, clearing == charged, || format!("{charged} by card, {clearing} was captured"));
     let sold: i64 = spent.values().sum();
     let income = books.merchant.balance(MERCHANT) - seed::MERCHANT_OPENING;
-    expect(faults, income == sold, || format!("{sold} was sold, the merchant got {income}"));
+    expect(faults, income == sold + charged, || {
+        format!("{sold} was sold and {charged} by card, the merchant got {income}")
+    });
     let wallets: Vec<_> = seed::users();
     let left: i64 = wallets.iter().map(|(user, _)| books.customers.balance(&user.user_id)).sum();
     let paid_in = -books.customers.balance(EXTERNAL);

@@ -63,13 +63,29 @@ pub trait Participants: Send + Sync {
     ) -> Result<(), Unanswered>;
 }
 
+/// In which order participants are asked to prepare. The protocol leaves it open: nothing is
+/// decided before everybody voted or somebody did not vote yes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Asking {
+    /// All at once: the slowest says how long it takes.
+    #[default]
+    AtOnce,
+    /// One after the other, and nobody after a no: later participants hold nothing for what an
+    /// earlier one refuses.
+    InTurn,
+}
+
 /// Runs transactions. Cheap to clone.
 #[derive(Clone)]
 pub struct Coordinator {
     log: Arc<dyn CoordinatorLog>,
     participants: Arc<dyn Participants>,
     clock: Clock,
+    asking: Asking,
 }
+
+/// What one participant said, if it said anything, and the lines for the log.
+type Asked = Result<(Result<Vote, Unanswered>, Vec<Entry>), LogError>;
 
 impl Coordinator {
     /// A coordinator over its ports.
@@ -79,7 +95,13 @@ impl Coordinator {
         participants: Arc<dyn Participants>,
         clock: Clock,
     ) -> Self {
-        Self { log, participants, clock }
+        Self { log, participants, clock, asking: Asking::default() }
+    }
+
+    /// The same, asking in this order.
+    #[must_use]
+    pub fn asking(self, asking: Asking) -> Self {
+        Self { asking, ..self }
     }
 
     /// Runs a begun transaction to its end. `decided` is its decision if one is logged already.
@@ -113,8 +135,7 @@ impl Coordinator {
     /// have decided meanwhile, its decision is the one everybody is told.
     async fn decide(&self, tx: &Transaction, patience: Duration) -> Result<Decision, LogError> {
         let refused = AtomicBool::new(false);
-        let branches = tx.branches.iter();
-        let asked = join_all(branches.map(|branch| self.ask(tx, branch, patience, &refused))).await;
+        let asked = self.ask_all(tx, patience, &refused).await;
         let mut lines = Vec::new();
         let (mut refusal, mut silence) = (None, None);
         for (branch, asked) in tx.branches.iter().zip(asked) {
@@ -141,6 +162,32 @@ impl Coordinator {
         self.log.decide(tx, &decision, &lines).await
     }
 
+    /// Asks the participants in the order of this coordinator. Shorter than the branches when one
+    /// that was asked in turn did not vote yes.
+    async fn ask_all(
+        &self,
+        tx: &Transaction,
+        patience: Duration,
+        refused: &AtomicBool,
+    ) -> Vec<Asked> {
+        let ask = |branch| self.ask(tx, branch, patience, refused);
+        match self.asking {
+            Asking::AtOnce => join_all(tx.branches.iter().map(ask)).await,
+            Asking::InTurn => {
+                let mut asked = Vec::new();
+                for branch in &tx.branches {
+                    let answer = ask(branch).await;
+                    let goes_on = matches!(&answer, Ok((Ok(Vote::Yes), _)));
+                    asked.push(answer);
+                    if !goes_on {
+                        break;
+                    }
+                }
+                asked
+            }
+        }
+    }
+
     /// Asks one participant until it votes, or the patience is over, or somebody else refused,
     /// which decides whatever this one would say. As in [`Self::tell`], waiting is seen.
     async fn ask(
@@ -149,7 +196,7 @@ impl Coordinator {
         branch: &Branch,
         patience: Duration,
         refused: &AtomicBool,
-    ) -> Result<(Result<Vote, Unanswered>, Vec<Entry>), LogError> {
+    ) -> Asked {
         let began = Instant::now();
         let mut pause = PAUSE_FIRST;
         let mut tries: u32 = 0;

@@ -198,3 +198,50 @@ async fn silence_after_the_decision_never_changes_it() {
     let silences = outcome.log.iter().filter(|l| l.kind == EntryKind::Unanswered).count();
     assert_eq!(silences, 2 * 6, "tries 1, 2, 4, 8, 16 and 32 of each are noted");
 }
+
+#[tokio::test(start_paused = true)]
+async fn asked_in_turn_nobody_is_asked_after_a_no_and_everybody_is_told() {
+    let log = Arc::new(MemoryLog::default());
+    log.append(&[Entry { at_us: 0, kind: EntryKind::Begin, participant: None, detail: None }]);
+    let no = vec![Ok(Vote::No { reason: "insufficient funds".into() })];
+    let participants = Arc::new(Scripted {
+        votes: Mutex::new(BTreeMap::from([("a".to_owned(), no)])),
+        acks_after: 0,
+        told: Mutex::default(),
+        log: log.clone(),
+    });
+    let coordinator = Coordinator::new(log.clone(), participants.clone(), Clock::tokio(0));
+    coordinator.asking(Asking::InTurn).run(&transfer(), None).await.unwrap();
+    let lines = log.lines.lock().clone();
+    let asked: Vec<_> = lines.iter().filter(|line| line.kind == EntryKind::Prepare).collect();
+    assert_eq!(asked.len(), 1, "{lines:?}");
+    assert_eq!(asked[0].participant.as_deref(), Some("a"));
+    assert_eq!(participants.told.lock().len(), 2);
+    assert_eq!(Phase::replay(&lines), Ok(Phase::Aborted));
+}
+
+#[tokio::test(start_paused = true)]
+async fn asked_in_turn_everybody_voting_yes_commits() {
+    let log = Arc::new(MemoryLog::default());
+    log.append(&[Entry { at_us: 0, kind: EntryKind::Begin, participant: None, detail: None }]);
+    let participants = Arc::new(Scripted {
+        votes: Mutex::default(),
+        acks_after: 0,
+        told: Mutex::default(),
+        log: log.clone(),
+    });
+    let coordinator = Coordinator::new(log.clone(), participants, Clock::tokio(0));
+    coordinator.asking(Asking::InTurn).run(&transfer(), None).await.unwrap();
+    let lines = log.lines.lock().clone();
+    let kinds: Vec<_> = lines.iter().map(|line| (line.kind, line.participant.as_deref())).collect();
+    use EntryKind::{DecideCommit, Prepare, VoteYes};
+    let expected = [
+        (Prepare, Some("a")),
+        (VoteYes, Some("a")),
+        (Prepare, Some("b")),
+        (VoteYes, Some("b")),
+        (DecideCommit, None),
+    ];
+    assert_eq!(kinds[1..6], expected);
+    assert_eq!(Phase::replay(&lines), Ok(Phase::Committed));
+}

@@ -9,6 +9,7 @@ use contract::{
     service,
     shop::LoadView,
 };
+use std::collections::HashMap;
 
 /// Health of an edge over the window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -384,7 +385,14 @@ pub struct Summary {
 /// Counts what deviates.
 #[must_use]
 pub fn summary(map: &MapView) -> Summary {
-    let marks = || map.edges.iter().filter_map(|edge| edge.breaker);
+    // A caller has one breaker for a destination, however many edges show it; that of a message's
+    // delivery belongs to the bus.
+    let of = |edge: &EdgeView| {
+        let caller = if edge.kind == EdgeKind::Message { service::BUS } else { &edge.from };
+        Some(((caller.to_owned(), edge.to.clone()), edge.breaker?))
+    };
+    let breakers: HashMap<_, _> = map.edges.iter().filter_map(of).collect();
+    let marks = || breakers.values();
     let sum = |of: fn(&NodeView) -> u32| map.nodes.iter().map(of).sum();
     Summary {
         open: marks().filter(|mark| matches!(mark, BreakerView::Open { .. })).count(),

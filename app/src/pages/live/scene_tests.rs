@@ -133,3 +133,20 @@ fn a_node_says_what_is_missing() {
     assert_eq!(node_face(&map, load, "load").note, "Load off");
     assert_eq!(summary(&map), Summary { ready: 1, instances: 2, ..Summary::default() });
 }
+
+#[test]
+fn a_breaker_that_several_edges_show_is_counted_once() {
+    let open = Some(BreakerView::Open { half_open_at_us: 0 });
+    let shown = |from: &str, kind| EdgeView {
+        kind,
+        breaker: open,
+        ..edge(from, "payments", 1.0, 1.0, 1.0)
+    };
+    let map = map(vec![
+        shown("orders", EdgeKind::Message),
+        shown("inventory", EdgeKind::Message),
+        shown("gateway", EdgeKind::Call),
+        shown("gateway", EdgeKind::Commit),
+    ]);
+    assert_eq!(summary(&map).open, 2);
+}

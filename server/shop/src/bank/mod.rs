@@ -11,7 +11,7 @@ pub use ledger::{
 };
 pub use store::{BankStore, InDoubt};
 
-use crate::{StoreError, key::Key, problem::Problem};
+use crate::{StoreError, key::Key, problem::Problem, store::livez};
 use axum::{
     Json, Router,
     extract::{Path, State, rejection::JsonRejection},
@@ -79,7 +79,7 @@ pub fn router(store: Store) -> Router {
         .route("/accounts/{id}/deposits", post(deposit))
         .route("/transactions/{id}/prepare", post(take_prepare))
         .route("/transactions/{id}/finish", post(take_finish))
-        .route("/livez", get(|| async {}))
+        .route("/livez", get(livez::<dyn BankStore>))
         .with_state(store)
 }
 

@@ -1,7 +1,7 @@
 //! What a bank asks about a transaction in doubt, and does with the answer.
 
 use super::*;
-use crate::key::Commanded;
+use crate::{key::Commanded, store::Probe};
 use async_trait::async_trait;
 use axum::extract::Request;
 use base::TraceContext;
@@ -14,6 +14,13 @@ use two_phase_commit::IllegalStep;
 #[derive(Default)]
 struct Doubtful {
     settled: Mutex<Option<bool>>,
+}
+
+#[async_trait]
+impl Probe for Doubtful {
+    async fn probe(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 #[async_trait]

@@ -1,7 +1,7 @@
 //! A bank's database.
 
 use super::{Account, BankWork};
-use crate::{StoreError, key::Commanded};
+use crate::{StoreError, key::Commanded, store::Probe};
 use async_trait::async_trait;
 use base::TraceContext;
 use two_phase_commit::{IllegalStep, Vote};
@@ -21,7 +21,7 @@ pub struct InDoubt {
 
 /// A bank's database. A call that returned Ok is durable.
 #[async_trait]
-pub trait BankStore: Send + Sync {
+pub trait BankStore: Probe {
     /// Every account, by id.
     async fn accounts(&self) -> Result<Vec<Account>, StoreError>;
     /// Transactions prepared and not decided.

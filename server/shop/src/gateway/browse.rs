@@ -1,6 +1,6 @@
 //! Products and customers.
 
-use super::{Answer, Context, Gateway, input::path_id, ok};
+use super::{Answer, Context, Gateway, input::path_id, ok, timing::timed};
 use crate::{
     catalog::{Product, Products},
     payments::{PaymentList, PaymentRow},
@@ -123,13 +123,8 @@ pub(super) async fn products(
 ) -> Answer {
     let Query(paging) = paging?;
     paging.limit()?;
-    let all: Products = gateway
-        .caller
-        .get(CATALOG, "/products")
-        .route("/products")
-        .context(&context)
-        .receive()
-        .await?;
+    let asked = gateway.caller.get(CATALOG, "/products").route("/products").context(&context);
+    let all: Products = timed(CATALOG, asked.receive()).await?;
     let (products, next) = paging.cut(all.products, |p| &p.product_id)?;
     Ok(ok(&ProductPage { products, next }))
 }
@@ -147,14 +142,10 @@ pub(super) async fn product(
     Path(id): Path<String>,
 ) -> Answer {
     let id = path_id("product", id)?;
+    let asked = gateway.caller.get(CATALOG, format!("/products/{id}")).route("/products/{id}");
     let (product, recommended) = tokio::join!(
-        gateway
-            .caller
-            .get(CATALOG, format!("/products/{id}"))
-            .route("/products/{id}")
-            .context(&context)
-            .receive::<Product>(),
-        recommended(&gateway, &context, &id),
+        timed(CATALOG, asked.context(&context).receive::<Product>()),
+        timed(RECOMMENDATIONS, recommended(&gateway, &context, &id)),
     );
     let product = product?;
     let (recommendations, recommendations_error) = match recommended {
@@ -173,7 +164,7 @@ async fn recommended(
     let mut context = context.clone();
     let limit = tokio::time::Instant::now() + RECOMMENDATIONS_TIMEOUT;
     context.deadline = Some(context.deadline.map_or(limit, |deadline| deadline.min(limit)));
-    let Recommended { product_ids } = gateway
+    let Recommended { product_ids, .. } = gateway
         .caller
         .get(RECOMMENDATIONS, format!("/recommendations/{id}"))
         .route("/recommendations/{id}")
@@ -184,8 +175,10 @@ async fn recommended(
         return Ok(Vec::new());
     }
     let path = format!("/products?ids={}", product_ids.join(","));
-    let found: Products =
+    let mut found: Products =
         gateway.caller.get(CATALOG, path).route("/products").context(&context).receive().await?;
+    // catalog knows nothing of the order they are recommended in.
+    found.products.sort_by_key(|p| product_ids.iter().position(|id| *id == p.product_id));
     Ok(found.products)
 }
 
@@ -203,8 +196,8 @@ pub(super) async fn users(
 ) -> Answer {
     let Query(paging) = paging?;
     paging.limit()?;
-    let all: Users =
-        gateway.caller.get(USERS, "/users").route("/users").context(&context).receive().await?;
+    let asked = gateway.caller.get(USERS, "/users").route("/users").context(&context);
+    let all: Users = timed(USERS, asked.receive()).await?;
     let (users, next) = paging.cut(all.users, |u| &u.user_id)?;
     Ok(ok(&UserPage { users, next }))
 }
@@ -222,23 +215,16 @@ pub(super) async fn user(
     Path(id): Path<String>,
 ) -> Answer {
     let id = path_id("customer", id)?;
-    let caller = &gateway.caller;
+    let ask = |service, path: String, route| {
+        gateway.caller.get(service, path).route(route).context(&context)
+    };
+    let user = ask(USERS, format!("/users/{id}"), "/users/{id}");
+    let orders = ask(ORDERS, format!("/orders?user_id={id}&limit={RECENT}"), "/orders");
+    let payments = ask(PAYMENTS, format!("/payments?user_id={id}&limit={RECENT}"), "/payments");
     let (user, orders, payments) = tokio::join!(
-        caller
-            .get(USERS, format!("/users/{id}"))
-            .route("/users/{id}")
-            .context(&context)
-            .receive::<User>(),
-        caller
-            .get(ORDERS, format!("/orders?user_id={id}&limit={RECENT}"))
-            .route("/orders")
-            .context(&context)
-            .receive::<OrderPage>(),
-        caller
-            .get(PAYMENTS, format!("/payments?user_id={id}&limit={RECENT}"))
-            .route("/payments")
-            .context(&context)
-            .receive::<PaymentList>(),
+        timed(USERS, user.receive::<User>()),
+        timed(ORDERS, orders.receive::<OrderPage>()),
+        timed(PAYMENTS, payments.receive::<PaymentList>()),
     );
     let user = user?;
     let mut errors = BTreeMap::new();

@@ -1,4 +1,7 @@
-//! Health: is each service there, and is the shop as a whole.
+//! Health: is each service there, can it read its data, and is the shop as a whole.
+//!
+//! It asks as an onlooker: a breaker belongs to the calls that do something, and an answer to
+//! "do you live?" neither closes nor opens one.
 
 use super::{Context, Gateway};
 use axum::{
@@ -67,8 +70,7 @@ async fn ask(gateway: &Gateway, context: &CallContext) -> Health {
     let asked = ASKED.map(|(service, optional)| async move {
         let answer = gateway
             .caller
-            .get(service, "/livez")
-            .route("/livez")
+            .look(service, "/livez")
             .context(context)
             .timeout(LIVE_TIMEOUT)
             .send()
@@ -117,5 +119,72 @@ pub(super) async fn ready(
     match ask(&gateway, &context).await.status {
         HealthState::Healthy | HealthState::Degraded => StatusCode::OK,
         HealthState::Unhealthy => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        StoreError,
+        recommendations::{self, RecommendationStore},
+        store::Taken,
+    };
+    use async_trait::async_trait;
+    use axum::{Router, routing::get};
+    use base::{Clock, IdSource};
+    use mesh::{BreakerParams, Mesh};
+    use messaging::Message;
+    use std::sync::Arc;
+
+    const EPOCH_US: i64 = 1_000_000;
+
+    /// A shop of services that live and cannot do anything, but for those named.
+    fn gateway(services: Vec<(&'static str, Router)>) -> Gateway {
+        let mesh = Mesh::new(Clock::tokio(EPOCH_US), BreakerParams::default());
+        let broken = || async { StatusCode::INTERNAL_SERVER_ERROR };
+        let service = Router::new().route("/livez", get(|| async {})).fallback(broken);
+        for (name, _) in ASKED {
+            mesh.register(name, service.clone());
+        }
+        for (name, router) in services {
+            mesh.register(name, router);
+        }
+        Gateway { caller: mesh.caller("gateway"), ids: IdSource::seeded(1) }
+    }
+
+    struct Unreadable;
+
+    #[async_trait]
+    impl RecommendationStore for Unreadable {
+        async fn beside(&self, _: &str, _: usize) -> Result<Vec<String>, StoreError> {
+            Err(StoreError { service: RECOMMENDATIONS, cause: "the disk is gone".into() })
+        }
+        async fn learn(&self, _: &Message, _: &[String]) -> Result<Taken, StoreError> {
+            Err(StoreError { service: RECOMMENDATIONS, cause: "the disk is gone".into() })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_service_that_cannot_read_its_data_is_down() {
+        let unreadable = recommendations::router(Arc::new(Unreadable));
+        let gateway = gateway(vec![(RECOMMENDATIONS, unreadable)]);
+        let health = ask(&gateway, &CallContext::default()).await;
+        assert_eq!(health.status, HealthState::Degraded);
+        let reason = health.services[RECOMMENDATIONS].reason.as_deref();
+        assert_eq!(reason, Some("answered 503 Service Unavailable"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn asking_how_a_service_is_does_not_close_its_breaker() {
+        let gateway = gateway(Vec::new());
+        let call = async || gateway.caller.get(ORDERS, "/orders").send().await;
+        // Every call fails, and between them somebody asks whether orders lives.
+        for _ in 0..BreakerParams::default().failure_threshold {
+            assert!(call().await.is_ok(), "it is refused before its time");
+            assert_eq!(ask(&gateway, &CallContext::default()).await.status, HealthState::Healthy);
+        }
+        let refused = call().await;
+        assert!(matches!(refused, Err(mesh::MeshError::BreakerOpen { .. })), "{refused:?}");
     }
 }

@@ -5,7 +5,7 @@ use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use contract::{
     FieldError,
-    shop::{BasketLine, PlaceOrder},
+    shop::{BasketLine, PaymentMethod, PlaceOrder},
 };
 use http::{HeaderMap, StatusCode, header};
 use serde::{
@@ -34,15 +34,15 @@ pub fn is_id(text: &str) -> bool {
 }
 
 /// An id in a path; anything else names nothing.
-pub(super) fn path_id(what: &str, id: String) -> Result<String, Problem> {
+pub(crate) fn path_id(what: &str, id: String) -> Result<String, Problem> {
     if is_id(&id) { Ok(id) } else { Err(Problem::not_found(&format!("{what} of that id"))) }
 }
 
-/// Reads the order in a request's body.
-pub(super) fn order(
+/// Reads the order in a request's body, and how it shall be paid.
+pub(crate) fn order(
     headers: &HeaderMap,
     body: Result<Bytes, BytesRejection>,
-) -> Result<PlaceOrder, Problem> {
+) -> Result<(PlaceOrder, PaymentMethod), Problem> {
     let media_type = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
     let essence = media_type.split(';').next().unwrap_or_default().trim();
     if !essence.eq_ignore_ascii_case("application/json") {
@@ -61,15 +61,16 @@ pub(super) fn order(
 }
 
 /// Checks every field and names every bad one.
-fn check(value: &Value) -> Result<PlaceOrder, Problem> {
+fn check(value: &Value) -> Result<(PlaceOrder, PaymentMethod), Problem> {
     let Some(order) = value.as_object() else {
         return Err(Problem::field("", "Must be an object with user_id and items."));
     };
     let mut errors = Vec::new();
     let user_id = id(order.get("user_id"), "/user_id", &mut errors);
     let items = items(order.get("items"), &mut errors);
+    let method = payment_method(order.get("payment_method"), &mut errors);
     if errors.is_empty() {
-        Ok(PlaceOrder { user_id, items })
+        Ok((PlaceOrder { user_id, items }, method))
     } else {
         Err(Problem::invalid(errors))
     }
@@ -106,6 +107,17 @@ fn items(value: Option<&Value>, errors: &mut Vec<FieldError>) -> Vec<BasketLine>
     Vec::new()
 }
 
+fn payment_method(value: Option<&Value>, errors: &mut Vec<FieldError>) -> PaymentMethod {
+    let method = match value {
+        None | Some(Value::Null) => Some(PaymentMethod::default()),
+        Some(value) => value.as_str().and_then(PaymentMethod::parse),
+    };
+    method.unwrap_or_else(|| {
+        errors.push(FieldError::new("/payment_method", "Must be \"wallet\" or \"card\"."));
+        PaymentMethod::default()
+    })
+}
+
 fn item(
     index: usize,
     line: &Value,
@@ -133,7 +145,7 @@ fn item(
 }
 
 /// `Idempotency-Key`, if one was sent.
-pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let mut keys = headers.get_all("idempotency-key").iter();
     let Some(key) = keys.next() else {
         return Ok(None);
@@ -249,6 +261,26 @@ mod tests {
         );
         assert_eq!(fields("{}"), ["/user_id", "/items"]);
         assert_eq!(fields("[]"), [""]);
+    }
+
+    #[test]
+    fn an_order_is_paid_from_the_wallet_unless_it_names_the_card() {
+        let method = |json: &str| {
+            let order =
+                format!(r#"{{"user_id":"c","items":[{{"product_id":"p","quantity":1}}]{json}}}"#);
+            let Strict(value) = serde_json::from_str(&order).unwrap();
+            check(&value)
+                .map(|(_, method)| method)
+                .map_err(|problem| problem.errors[0].field.clone())
+        };
+        assert_eq!(method(""), Ok(PaymentMethod::Wallet));
+        assert_eq!(method(r#","payment_method":null"#), Ok(PaymentMethod::Wallet));
+        assert_eq!(method(r#","payment_method":"wallet""#), Ok(PaymentMethod::Wallet));
+        assert_eq!(method(r#","payment_method":"card""#), Ok(PaymentMethod::Card));
+        for bad in [r#""Card""#, r#""cash""#, "1", "[]", "{}", "true"] {
+            let refused = method(&format!(r#","payment_method":{bad}"#));
+            assert_eq!(refused, Err("/payment_method".to_owned()), "{bad}");
+        }
     }
 
     #[test]

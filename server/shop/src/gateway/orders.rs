@@ -4,6 +4,7 @@ use super::{
     Answer, Context, Gateway, ORIGIN,
     input::{self, is_id, path_id},
     ok,
+    timing::timed,
 };
 use crate::{
     orders::{Asking, OrderBody, place::Command},
@@ -33,7 +34,7 @@ const WAIT_MARGIN: Duration = Duration::from_secs(2);
 /// Rows of one page at most.
 const PAGE_MAX: usize = 200;
 
-fn origin(headers: &HeaderMap) -> Origin {
+pub(crate) fn origin(headers: &HeaderMap) -> Origin {
     match headers.get(ORIGIN).and_then(|value| value.to_str().ok()) {
         Some("browser") => Origin::Browser,
         Some("load") => Origin::Load,
@@ -72,7 +73,8 @@ fn etag(order: &OrderBody) -> HeaderValue {
     ),
     request_body(
         content = Object,
-        description = "user_id, and items: product_id and quantity of each",
+        description = "user_id, items (product_id and quantity of each), and payment_method: \
+                       wallet (if none is named) or card",
     ),
     responses(
         (status = 202, description = "Accepted: order_id, status, correlation_id; Location"),
@@ -85,17 +87,11 @@ pub(super) async fn place(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Answer {
-    let order = input::order(&headers, body)?;
+    let (order, payment_method) = input::order(&headers, body)?;
     let key = input::idempotency_key(&headers)?;
-    let command = Command { order, origin: origin(&headers), key };
-    let order: OrderBody = gateway
-        .caller
-        .post(ORDERS, "/orders")
-        .route("/orders")
-        .context(&context)
-        .json(&command)
-        .receive()
-        .await?;
+    let command = Command { order, origin: origin(&headers), key, payment_method };
+    let placing = gateway.caller.post(ORDERS, "/orders").route("/orders").context(&context);
+    let order: OrderBody = timed(ORDERS, placing.json(&command).receive()).await?;
     tracing::Span::current().record("order.id", order.order_id.as_str());
     match input::wait(&headers) {
         None => Ok(accepted(&order)),
@@ -117,15 +113,14 @@ async fn wait(gateway: &Gateway, context: &CallContext, order: OrderBody, second
     let mut context = context.clone();
     context.deadline = None;
     let id = &order.order_id;
-    let waited: Result<OrderBody, _> = gateway
+    let waiting = gateway
         .caller
         .get(ORDERS, format!("/orders/{id}?wait={seconds}"))
         .route("/orders/{id}")
         .context(&context)
         .order(id)
-        .timeout(Duration::from_secs(seconds) + WAIT_MARGIN)
-        .receive()
-        .await;
+        .timeout(Duration::from_secs(seconds) + WAIT_MARGIN);
+    let waited: Result<OrderBody, _> = timed("wait", waiting.receive()).await;
     // The order is accepted whatever becomes of the waiting.
     let order = waited.unwrap_or(order);
     let mut response = accepted(&order);
@@ -153,14 +148,8 @@ pub(super) async fn one(
     Path(id): Path<String>,
 ) -> Answer {
     let id = path_id("order", id)?;
-    let order: OrderBody = gateway
-        .caller
-        .get(ORDERS, format!("/orders/{id}"))
-        .route("/orders/{id}")
-        .context(&context)
-        .order(&id)
-        .receive()
-        .await?;
+    let asked = gateway.caller.get(ORDERS, format!("/orders/{id}")).route("/orders/{id}");
+    let order: OrderBody = timed(ORDERS, asked.context(&context).order(&id).receive()).await?;
     let mut response = ok(&order);
     response.headers_mut().insert(header::ETAG, etag(&order));
     Ok(response)
@@ -217,8 +206,8 @@ pub(super) async fn list(
         Some(limit) if (1..=PAGE_MAX).contains(&limit) => path.push_str(&format!("limit={limit}")),
         Some(_) => return Err(Problem::field("limit", format!("Must be 1 to {PAGE_MAX}."))),
     }
-    let page: OrderPage =
-        gateway.caller.get(ORDERS, path).route("/orders").context(&context).receive().await?;
+    let asked = gateway.caller.get(ORDERS, path).route("/orders").context(&context);
+    let page: OrderPage = timed(ORDERS, asked.receive()).await?;
     Ok(ok(&page))
 }
 
@@ -315,21 +304,20 @@ async fn command(
 ) -> Answer {
     let id = path_id("order", id)?;
     let expected = if_match(headers)?;
-    let order: OrderBody = gateway
+    let told = gateway
         .caller
         .post(ORDERS, format!("/orders/{id}/{what}"))
         .route(&format!("/orders/{{id}}/{what}"))
         .context(context)
         .order(&id)
-        .json(&Asking { origin: origin(headers), expected })
-        .receive()
-        .await?;
+        .json(&Asking { origin: origin(headers), expected });
+    let order: OrderBody = timed(ORDERS, told.receive()).await?;
     Ok(accepted(&order))
 }
 
 /// The version a client's decision was made on: `If-Match` with an ETag we gave (RFC 9110,
 /// section 13.1.1); `*` is any.
-fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
+pub(crate) fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     let Some(value) = headers.get(header::IF_MATCH) else {
         return Ok(None);
     };

@@ -11,6 +11,7 @@ use crate::{
     key::Key,
     orders::ReserveStock,
     problem::Problem,
+    store::livez,
 };
 use axum::{
     Json, Router,
@@ -68,9 +69,10 @@ pub struct Released {
 pub fn router(store: Store) -> Router {
     Router::new()
         .route("/stock", get(levels))
+        .nest("/api/v1", Router::new().route("/stock", get(levels)))
         .route("/stock/{id}/deliveries", post(deliver))
         .route("/messages", post(take))
-        .route("/livez", get(|| async {}))
+        .route("/livez", get(livez::<dyn InventoryStore>))
         .with_state(store)
 }
 

@@ -4,14 +4,14 @@ use super::{Asked, Level};
 use crate::{
     StoreError,
     key::Commanded,
-    store::{HasOutbox, Taken},
+    store::{HasOutbox, Probe, Taken},
 };
 use async_trait::async_trait;
 use messaging::Message;
 
 /// inventory's database.
 #[async_trait]
-pub trait InventoryStore: HasOutbox + Send + Sync {
+pub trait InventoryStore: HasOutbox + Probe {
     /// Every product's level, by product id.
     async fn levels(&self) -> Result<Vec<Level>, StoreError>;
     /// Takes a message: what [`super::decide`] says about the order (the message's key) is

@@ -4,7 +4,7 @@
 //! Open loop: requests begin at their time whether or not earlier ones have ended, as visitors do.
 
 use crate::{
-    bank::{Accounts, CLEARING, Deposit, EXTERNAL},
+    bank::{Accounts, Deposit},
     gateway::ORIGIN,
     inventory::{Delivery, Shelves},
     seed::POOR_USER,
@@ -34,10 +34,8 @@ const SUPPLY_EVERY: Duration = Duration::from_secs(5);
 const SHELF_LOW: i64 = 100;
 /// What a supplier brings.
 const SHELF_FILL: u32 = 400;
-/// A wallet with less than this is filled up, minor units.
-const WALLET_LOW: i64 = 100_000;
-/// What is paid in, minor units.
-const WALLET_FILL: i64 = 500_000;
+/// A wallet with less than this part of its opening balance is filled up to that again.
+const WALLET_LOW: i64 = 4;
 
 /// What a visitor does, in parts of a hundred.
 const PLACE_SHARE: u64 = 22;
@@ -274,14 +272,41 @@ impl LoadGenerator {
         let Ok(Accounts { accounts, .. }) = accounts.receive().await else {
             return;
         };
-        let low = accounts.into_iter().filter(|account| {
-            ![CLEARING, EXTERNAL, POOR_USER].contains(&account.account_id.as_str())
-                && account.balance < WALLET_LOW
-        });
-        for account in low {
+        for account in accounts {
+            let Some(minor) = paid_in(&account.account_id, account.balance) else {
+                continue;
+            };
             let path = format!("/accounts/{}/deposits", account.account_id);
             let post = self.caller.post(BANK_CUSTOMER, path).route("/accounts/{id}/deposits");
-            let _ = post.json(&Deposit { minor: WALLET_FILL }).send().await;
+            let _ = post.json(&Deposit { minor }).send().await;
         }
+    }
+}
+
+/// What is paid into a customer's wallet that runs low, minor units. A small wallet stays small;
+/// [`POOR_USER`]'s and accounts that are no customer's get nothing.
+fn paid_in(account_id: &str, balance: i64) -> Option<i64> {
+    let (_, opening) = crate::seed::users()
+        .into_iter()
+        .find(|(user, _)| user.user_id == account_id && user.user_id != POOR_USER)?;
+    (balance < opening / WALLET_LOW).then(|| opening - balance)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bank::{CLEARING, EXTERNAL};
+
+    #[test]
+    fn a_wallet_that_runs_low_is_filled_up_to_what_it_opened_with() {
+        for (user, opening) in crate::seed::users() {
+            let id = user.user_id.as_str();
+            assert_eq!(paid_in(id, opening), None, "{id} was just opened");
+            assert_eq!(paid_in(id, opening / WALLET_LOW), None, "{id} is not low yet");
+            let filled = (id != POOR_USER).then_some(opening - 1);
+            assert_eq!(paid_in(id, 1), filled, "{id} is low");
+        }
+        assert_eq!(paid_in(CLEARING, -1), None);
+        assert_eq!(paid_in(EXTERNAL, -1), None);
     }
 }

@@ -9,6 +9,7 @@ use contract::{
     Money,
     order::Origin,
     service::{INVENTORY, ORDERS, PAYMENTS},
+    shop::PaymentMethod,
 };
 use messaging::NewMessage;
 use saga::{Command, Definition, Entry, Event as SagaEvent, Illegal, State, Step};
@@ -49,6 +50,12 @@ pub struct MovePayment {
     pub user_id: String,
     /// How much.
     pub amount: Money,
+    /// Where the customer's money is.
+    #[serde(default, skip_serializing_if = "PaymentMethod::is_wallet")]
+    pub method: PaymentMethod,
+    /// Of a refund: the transaction that paid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paid_by: Option<String>,
 }
 
 /// Body of `order.confirmed`.
@@ -270,7 +277,12 @@ impl Flow<'_> {
 
     fn payment(&self) -> MovePayment {
         let amount = self.order.total.unwrap_or(Money::eur(0));
-        MovePayment { user_id: self.order.user_id.clone(), amount }
+        let paid_by = match &self.order.payment {
+            Payment::Authorized(transaction_id) => Some(transaction_id.clone()),
+            _ => None,
+        };
+        let (user_id, method) = (self.order.user_id.clone(), self.order.payment_method);
+        MovePayment { user_id, amount, method, paid_by }
     }
 
     fn message<T: Serialize>(&mut self, topic: &'static str, body: &T) {

@@ -8,7 +8,14 @@ fn placed() -> OrderEvent {
     let unit_price = Money::eur(1_000);
     let line = Line { product_id: "p-1".into(), name: "Cup".into(), quantity: 2, unit_price };
     let (user_id, total) = ("c-1".into(), Money::eur(2_000));
-    OrderEvent::OrderPlaced { user_id, lines: vec![line], total, origin: Origin::Api }
+    let payment_method = PaymentMethod::Wallet;
+    OrderEvent::OrderPlaced {
+        user_id,
+        lines: vec![line],
+        total,
+        origin: Origin::Api,
+        payment_method,
+    }
 }
 
 fn reserved() -> Input {
@@ -187,4 +194,26 @@ fn every_message_of_an_order_has_its_own_id() {
         }
     }
     assert_eq!(ids.len(), 5);
+}
+
+#[test]
+fn a_refund_says_how_and_by_which_transaction_the_order_was_paid() {
+    let OrderEvent::OrderPlaced { user_id, lines, total, origin, .. } = placed() else {
+        panic!("an order begins by being placed");
+    };
+    let payment_method = PaymentMethod::Card;
+    let by_card = OrderEvent::OrderPlaced { user_id, lines, total, origin, payment_method };
+    let (record, ..) = story(vec![Input::Place(by_card), reserved(), paid()]);
+    let refund = decide(&record, Input::Cancel(Origin::Api)).unwrap().messages.remove(0);
+    assert_eq!(refund.topic, bus::PAYMENT_REFUND);
+    let body: MovePayment = serde_json::from_value(refund.body).unwrap();
+    assert_eq!((body.method, body.paid_by.as_deref()), (PaymentMethod::Card, Some("tx-1")));
+}
+
+#[test]
+fn what_was_recorded_before_there_were_cards_is_paid_from_the_wallet() {
+    let old = serde_json::json!({ "user_id": "c-1", "amount": Money::eur(5) });
+    let body: MovePayment = serde_json::from_value(old.clone()).unwrap();
+    assert_eq!((body.method, body.paid_by.clone()), (PaymentMethod::Wallet, None));
+    assert_eq!(serde_json::to_value(body).unwrap(), old);
 }

@@ -1,6 +1,6 @@
 //! The order: its events, and the state they make.
 
-use contract::{Money, order::Origin};
+use contract::{Money, order::Origin, shop::PaymentMethod};
 use event_sourcing::{Aggregate, DomainEvent};
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +31,9 @@ pub enum OrderEvent {
         total: Money,
         /// Who placed it.
         origin: Origin,
+        /// Where the money comes from.
+        #[serde(default, skip_serializing_if = "PaymentMethod::is_wallet")]
+        payment_method: PaymentMethod,
     },
     /// Inventory holds the goods.
     StockReserved {
@@ -177,6 +180,8 @@ pub struct Order {
     pub lines: Vec<Line>,
     /// For how much.
     pub total: Option<Money>,
+    /// Where the money comes from.
+    pub payment_method: PaymentMethod,
     /// Where it stands.
     pub standing: Standing,
     /// What became of the goods.
@@ -193,7 +198,8 @@ impl Aggregate for Order {
     fn apply(&mut self, event: &OrderEvent) {
         use OrderEvent as E;
         match event.clone() {
-            E::OrderPlaced { user_id, lines, total, origin: _ } => {
+            E::OrderPlaced { user_id, lines, total, origin: _, payment_method } => {
+                self.payment_method = payment_method;
                 self.user_id = user_id;
                 self.lines = lines;
                 self.total = Some(total);

@@ -5,6 +5,7 @@ pub mod decide;
 pub mod events;
 pub mod place;
 mod project;
+mod public;
 mod store;
 
 pub use decide::{CHECKOUT, Confirmed, MovePayment, ReserveStock};
@@ -21,7 +22,10 @@ use axum::{
     routing::{get, post},
 };
 use base::{IdSource, Supervisor, TraceContext};
-use contract::order::{OrderPage, OrderRow, OrderStatus, Origin};
+use contract::{
+    order::{OrderPage, OrderRow, OrderStatus, Origin},
+    shop::PaymentMethod,
+};
 use decide::{Input, Refusal};
 use http::StatusCode;
 use mesh::Caller;
@@ -73,6 +77,10 @@ pub struct OrderBody {
     /// What it costs.
     #[schema(value_type = Object)]
     pub total: contract::Money,
+    /// Where the money comes from: `wallet` or `card`.
+    #[schema(value_type = String)]
+    #[serde(default)]
+    pub payment_method: PaymentMethod,
     /// What was bought.
     #[schema(value_type = Vec<Object>)]
     pub items: Vec<Line>,
@@ -151,9 +159,14 @@ pub fn router(orders: Orders) -> Router {
         .route("/orders/{id}/cancel", post(cancel))
         .route("/orders/{id}/ship", post(ship))
         .route("/orders/{id}/redrive", post(redrive))
+        .nest("/api/v1", public::router())
         .route("/messages", post(consume::take))
-        .route("/livez", get(|| async {}))
+        .route("/livez", get(livez))
         .with_state(orders)
+}
+
+async fn livez(State(orders): State<Orders>) -> Result<(), Problem> {
+    Ok(orders.store.probe().await?)
 }
 
 #[derive(Deserialize)]
@@ -205,6 +218,7 @@ async fn body(orders: &Orders, id: &str) -> Result<OrderBody, Problem> {
         version,
         user_id: order.user_id,
         total: order.total.unwrap_or(contract::Money::eur(0)),
+        payment_method: order.payment_method,
         items: order.lines,
         reason: order.cause.filter(|_| status == OrderStatus::Cancelled),
     })

@@ -13,7 +13,7 @@ use contract::{
     FieldError, Money,
     order::Origin,
     service::{CATALOG, USERS},
-    shop::{BasketLine, PlaceOrder},
+    shop::{BasketLine, PaymentMethod, PlaceOrder},
 };
 use http::StatusCode;
 use mesh::CallContext;
@@ -32,6 +32,9 @@ pub struct Command {
     pub origin: Origin,
     /// The client's `Idempotency-Key`.
     pub key: Option<String>,
+    /// Where the money comes from.
+    #[serde(default, skip_serializing_if = "PaymentMethod::is_wallet")]
+    pub payment_method: PaymentMethod,
 }
 
 pub(crate) async fn place(
@@ -39,32 +42,51 @@ pub(crate) async fn place(
     context: CallContext,
     Json(command): Json<Command>,
 ) -> Result<(StatusCode, Json<OrderBody>), Problem> {
+    accept(orders, &context, command).await
+}
+
+/// Accepts a command, whoever read it.
+pub(super) async fn accept(
+    orders: Orders,
+    context: &CallContext,
+    command: Command,
+) -> Result<(StatusCode, Json<OrderBody>), Problem> {
     let (user, products) = tokio::join!(
         orders
             .caller
             .get(USERS, format!("/users/{}", command.order.user_id))
             .route("/users/{id}")
-            .context(&context)
+            .context(context)
             .receive::<User>(),
         orders
             .caller
             .get(CATALOG, format!("/products?ids={}", ids(&command.order.items)))
             .route("/products")
-            .context(&context)
+            .context(context)
             .receive::<Products>(),
     );
     let event = priced(&command, user, products)?;
     let correlation_id =
         context.correlation_id.clone().unwrap_or_else(|| orders.ids.uuid().to_string());
-    let key = command.key.as_ref().map(|key| IdempotencyKey {
-        key: key.clone(),
-        fingerprint: serde_json::to_string(&command.order).unwrap_or_default(),
-    });
+    let key = command
+        .key
+        .as_ref()
+        .map(|key| IdempotencyKey { key: key.clone(), fingerprint: fingerprint(&command) });
     let engine = orders.clone();
     let recording = async move { record(&engine, event, correlation_id, key).await };
     let recorded = orders.supervisor.detach(recording.in_current_span()).await;
     let order_id = recorded.map_err(|_| lost())??;
     Ok((StatusCode::ACCEPTED, Json(body(&orders, &order_id).await?)))
+}
+
+/// Two commands of one key must be one command. The wallet, which was all there was once, is not
+/// named.
+fn fingerprint(command: &Command) -> String {
+    let order = serde_json::to_string(&command.order).unwrap_or_default();
+    match command.payment_method {
+        PaymentMethod::Wallet => order,
+        method => format!("{order} {}", method.as_str()),
+    }
 }
 
 fn ids(items: &[BasketLine]) -> String {
@@ -109,7 +131,8 @@ fn priced(
         });
     }
     if errors.is_empty() {
-        Ok(OrderEvent::OrderPlaced { user_id, lines, total, origin: command.origin })
+        let (origin, payment_method) = (command.origin, command.payment_method);
+        Ok(OrderEvent::OrderPlaced { user_id, lines, total, origin, payment_method })
     } else {
         Err(Problem::invalid(errors))
     }

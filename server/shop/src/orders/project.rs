@@ -108,7 +108,7 @@ fn next(mut row: OrderRow, recorded: &Recorded<OrderEvent>) -> OrderRow {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use contract::{Money, order::Origin};
+    use contract::{Money, order::Origin, shop::PaymentMethod};
 
     fn recorded(version: u64, event: OrderEvent) -> Recorded<OrderEvent> {
         Recorded { version, at_us: i64::try_from(version).unwrap() * 1_000, event }
@@ -116,7 +116,9 @@ mod tests {
 
     fn placed() -> Recorded<OrderEvent> {
         let (user_id, total) = ("c-1".into(), Money::eur(5));
-        let event = OrderEvent::OrderPlaced { user_id, lines: vec![], total, origin: Origin::Load };
+        let (origin, payment_method) = (Origin::Load, PaymentMethod::Wallet);
+        let event =
+            OrderEvent::OrderPlaced { user_id, lines: vec![], total, origin, payment_method };
         recorded(1, event)
     }
 

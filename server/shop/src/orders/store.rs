@@ -4,7 +4,10 @@ use super::{
     decide::{Change, OrderRecord, Refusal},
     events::OrderEvent,
 };
-use crate::{StoreError, store::HasOutbox};
+use crate::{
+    StoreError,
+    store::{HasOutbox, Probe},
+};
 use async_trait::async_trait;
 use base::TraceContext;
 use contract::order::{OrderRow, OrderStatus};
@@ -118,7 +121,7 @@ pub struct RowQuery {
 
 /// orders' database. A call that returned Ok is durable.
 #[async_trait]
-pub trait OrderStore: HasOutbox + Send + Sync {
+pub trait OrderStore: HasOutbox + Probe {
     /// Records a new order: stream, saga, outbox and key in one transaction.
     async fn place(&self, order: NewOrder) -> Result<Placed, StoreError>;
     /// Reads, decides and records in one transaction.

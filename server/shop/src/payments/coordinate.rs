@@ -1,26 +1,32 @@
 //! Runs payments: begins each durably, lets the coordinator run it, finishes what a crash left.
 
-use super::{Begun, PaymentOutcome, PaymentStore, TransactionRecord};
+use super::{
+    Begun, PaymentOutcome, PaymentStore, TransactionRecord,
+    card::{self, CardWork},
+};
 use crate::{
-    StoreError,
+    StoreError, Version,
     bank::{BankWork, Finish, MERCHANT, Prepare},
     bus,
     orders::MovePayment,
 };
 use async_trait::async_trait;
 use base::{Clock, Supervisor, TraceContext};
-use contract::service::{BANK_CUSTOMER, BANK_MERCHANT, PAYMENTS};
+use contract::{
+    service::{BANK_CUSTOMER, BANK_MERCHANT, PAYMENTS, STRIPE},
+    shop::PaymentMethod,
+};
 use mesh::{CallContext, Caller};
 use messaging::{Message, NewMessage};
 use std::{sync::Arc, time::Duration};
 use tracing::Instrument;
 use two_phase_commit::{
-    Branch, Coordinator, CoordinatorLog, Decision, Entry, EntryKind, LogError, Participants, Phase,
-    Transaction, Unanswered, Vote,
+    Asking, Branch, Coordinator, CoordinatorLog, Decision, Entry, EntryKind, LogError,
+    Participants, Phase, Transaction, Unanswered, Vote,
 };
 
-/// How long a bank may take for one message.
-const BANK_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a participant may take for one message.
+pub(super) const BANK_TIMEOUT: Duration = Duration::from_secs(3);
 /// A bank that does not answer is asked about a refund for so long before that counts as no: far
 /// longer than a restart or an open breaker takes. The customer has a right to the money, and a no
 /// leaves the order stuck until a person redrives it.
@@ -35,6 +41,7 @@ pub struct Payments {
     coordinator: Coordinator,
     supervisor: Supervisor,
     clock: Clock,
+    version: Version,
 }
 
 impl Payments {
@@ -48,7 +55,19 @@ impl Payments {
     ) -> Self {
         let log = Arc::new(Log(store.clone()));
         let coordinator = Coordinator::new(log, Arc::new(Banks(caller)), clock.clone());
-        Self { store, coordinator, supervisor, clock }
+        Self { store, coordinator, supervisor, clock, version: Version::V1 }
+    }
+
+    /// The engine of version 2 over the same database; `caller` is what it makes its calls with.
+    #[must_use]
+    pub fn next_version(&self, caller: Caller) -> Self {
+        let v2 = Self::new(self.store.clone(), caller, self.supervisor.clone(), self.clock.clone());
+        let coordinator = v2.coordinator.asking(Asking::InTurn);
+        Self { coordinator, version: Version::V2, ..v2 }
+    }
+
+    pub(crate) const fn version(&self) -> Version {
+        self.version
     }
 
     pub(crate) fn store(&self) -> &dyn PaymentStore {
@@ -192,6 +211,13 @@ pub fn transfer(message: &Message, body: &MovePayment, refund: bool) -> Transact
             order_id: message.key.clone(),
         }),
     };
+    let customer = match body.method {
+        PaymentMethod::Wallet => branch(BANK_CUSTOMER, &body.user_id, takes),
+        PaymentMethod::Card => Branch {
+            participant: STRIPE.to_owned(),
+            work: serde_json::json!(CardWork::of(&message.key, body, refund)),
+        },
+    };
     let short = message.key.trim_start_matches("ord-");
     let cause = message.id.rsplit(':').next().unwrap_or_default();
     Transaction {
@@ -200,10 +226,7 @@ pub fn transfer(message: &Message, body: &MovePayment, refund: bool) -> Transact
         key: message.key.clone(),
         correlation_id: message.correlation_id.clone(),
         trace: TraceContext::current(),
-        branches: vec![
-            branch(BANK_CUSTOMER, &body.user_id, takes),
-            branch(BANK_MERCHANT, MERCHANT, -takes),
-        ],
+        branches: vec![customer, branch(BANK_MERCHANT, MERCHANT, -takes)],
     }
 }
 
@@ -273,7 +296,7 @@ impl CoordinatorLog for Log {
     }
 }
 
-/// The banks, through the mesh.
+/// The banks, and the provider for cards, through the mesh.
 struct Banks(Caller);
 
 impl Banks {
@@ -292,6 +315,9 @@ impl Banks {
 #[async_trait]
 impl Participants for Banks {
     async fn prepare(&self, tx: &Transaction, branch: &Branch) -> Result<Vote, Unanswered> {
+        if branch.participant == STRIPE {
+            return card::prepare(&self.0, tx, branch).await;
+        }
         let work = serde_json::from_value(branch.work.clone())
             .map_err(|error| Unanswered(error.to_string()))?;
         self.0
@@ -313,6 +339,9 @@ impl Participants for Banks {
         branch: &Branch,
         decision: &Decision,
     ) -> Result<(), Unanswered> {
+        if branch.participant == STRIPE {
+            return card::finish(&self.0, tx, branch, decision).await;
+        }
         let answer = self
             .0
             .post(Self::bank(branch)?, format!("/transactions/{}/finish", tx.id))

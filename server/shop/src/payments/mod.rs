@@ -1,12 +1,22 @@
-//! payments: coordinator of the two-phase commit between the customers' bank and the merchant's.
+//! payments: coordinator of the two-phase commit between where the customer's money is (the
+//! customers' bank, or the external payment provider for a card) and the merchant's bank.
+//!
+//! Version 1 asks both participants to prepare at once. Version 2 asks them one after the other and
+//! nobody after a no, so that nothing is held for a payment that is declined, at the price of one
+//! more round trip; its list of payments says of each how unusual it is for the customer. A
+//! transaction is the same data in both, so whichever instance begins one, any can end it.
 
+mod card;
 mod coordinate;
+mod risk;
 mod store;
 
+pub use card::CardWork;
 pub use coordinate::{Payments, answer, transfer};
 pub use store::{Begun, PaymentRow, PaymentStore, TransactionRecord};
 
 use crate::{
+    Version,
     bank::Outcome,
     bus::{self, Incoming, unreadable},
     orders::MovePayment,
@@ -50,13 +60,18 @@ const PAYMENTS_MAX: usize = 50;
 
 /// The service.
 pub fn router(payments: Payments) -> Router {
-    Router::new()
-        .route("/payments", get(of_user))
+    let public = || Router::new().route("/payments", get(of_user));
+    public()
+        .nest("/api/v1", public())
         .route("/orders/{id}/transactions", get(of_order))
         .route("/transactions/{id}/outcome", get(outcome))
         .route("/messages", post(take))
-        .route("/livez", get(|| async {}))
+        .route("/livez", get(livez))
         .with_state(payments)
+}
+
+async fn livez(State(payments): State<Payments>) -> Result<(), Problem> {
+    Ok(payments.store().probe().await?)
 }
 
 #[derive(Deserialize)]
@@ -70,7 +85,12 @@ async fn of_user(
     Query(of): Query<OfUser>,
 ) -> Result<Json<PaymentList>, Problem> {
     let limit = of.limit.unwrap_or(PAYMENTS_MAX).min(PAYMENTS_MAX);
-    Ok(Json(PaymentList { payments: payments.store().of_user(&of.user_id, limit).await? }))
+    let rows = payments.store().of_user(&of.user_id, limit).await?;
+    let rows = match payments.version() {
+        Version::V1 => rows,
+        Version::V2 => risk::scored(rows),
+    };
+    Ok(Json(PaymentList { payments: rows }))
 }
 
 async fn of_order(

@@ -1,6 +1,9 @@
 //! payments' database: the coordinator's log.
 
-use crate::{StoreError, store::HasOutbox};
+use crate::{
+    StoreError,
+    store::{HasOutbox, Probe},
+};
 use async_trait::async_trait;
 use contract::Money;
 use messaging::{Message, NewMessage};
@@ -33,6 +36,9 @@ pub struct PaymentRow {
     pub phase: Phase,
     /// When it began, microseconds since the epoch.
     pub at_us: i64,
+    /// How unusual it is for the customer, 0 to 100. Version 2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub risk_score: Option<u8>,
 }
 
 /// What beginning a transaction found.
@@ -46,7 +52,7 @@ pub enum Begun {
 
 /// payments' database. A call that returned Ok is durable.
 #[async_trait]
-pub trait PaymentStore: HasOutbox + Send + Sync {
+pub trait PaymentStore: HasOutbox + Probe {
     /// Takes the message and begins the transaction, in one transaction of the database.
     async fn begin(
         &self,

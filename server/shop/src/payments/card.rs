@@ -1,0 +1,131 @@
+//! The external payment provider as a participant: a card is charged or refunded in the two steps
+//! that providers have for it. Prepare authorizes (or opens a refund), commit captures, abort
+//! cancels.
+//!
+//! The idempotency key of every request is the transaction's id, so a question that was not
+//! answered is asked again and means the same; and since the provider names what it keeps after the
+//! key, what was never answered can be cancelled all the same.
+
+use super::coordinate::BANK_TIMEOUT;
+use crate::{
+    orders::MovePayment,
+    provider::{Captured, ChargeRequest, Kind, Metadata, RefundRequest, Status},
+};
+use contract::{Money, service::STRIPE};
+use mesh::{CallContext, CallError, Caller, Outbound};
+use serde::{Deserialize, Serialize};
+use two_phase_commit::{Branch, Decision, Transaction, Unanswered, Vote};
+
+/// The provider's share of a transaction.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum CardWork {
+    /// Takes from the customer's card.
+    Charge {
+        /// Whose card.
+        customer: String,
+        /// How much.
+        amount: Money,
+        /// What it is about.
+        order_id: String,
+    },
+    /// Gives back what a charge took.
+    Refund {
+        /// The transaction that charged.
+        paid_by: String,
+        /// How much.
+        amount: Money,
+        /// What it is about.
+        order_id: String,
+    },
+}
+
+impl CardWork {
+    /// What a command asks of the provider.
+    #[must_use]
+    pub fn of(order_id: &str, body: &MovePayment, refund: bool) -> Self {
+        let (order_id, amount) = (order_id.to_owned(), body.amount);
+        if refund {
+            let paid_by = body.paid_by.clone().unwrap_or_default();
+            Self::Refund { paid_by, amount, order_id }
+        } else {
+            Self::Charge { customer: body.user_id.clone(), amount, order_id }
+        }
+    }
+
+    const fn kind(&self) -> Kind {
+        match self {
+            Self::Charge { .. } => Kind::Charge,
+            Self::Refund { .. } => Kind::Refund,
+        }
+    }
+}
+
+fn work(branch: &Branch) -> Result<CardWork, Unanswered> {
+    CardWork::deserialize(&branch.work).map_err(|error| Unanswered(error.to_string()))
+}
+
+fn post(caller: &Caller, tx: &Transaction, path: &str) -> Outbound {
+    caller
+        .post(STRIPE, path)
+        .context(&CallContext::detached(tx.correlation_id.clone()))
+        .timeout(BANK_TIMEOUT)
+        .transaction(&tx.id)
+        .order(&tx.key)
+        .header("idempotency-key", &tx.id)
+}
+
+/// Asks the provider to authorize. A refusal is a no; anything else that is no yes says nothing.
+pub(super) async fn prepare(
+    caller: &Caller,
+    tx: &Transaction,
+    branch: &Branch,
+) -> Result<Vote, Unanswered> {
+    let asked = match work(branch)? {
+        CardWork::Charge { customer, amount, order_id } => {
+            let metadata = Metadata { order_id };
+            let body = ChargeRequest { amount, customer, capture: Some(false), metadata };
+            post(caller, tx, "/v1/charges").route("/v1/charges").json(&body)
+        }
+        CardWork::Refund { paid_by, amount, order_id } => {
+            let charge = Kind::Charge.id(&paid_by);
+            let metadata = Metadata { order_id };
+            let body = RefundRequest { charge, amount, confirm: Some(false), metadata };
+            post(caller, tx, "/v1/refunds").route("/v1/refunds").json(&body)
+        }
+    };
+    match asked.receive::<Captured>().await {
+        Ok(Captured { status: Status::Pending | Status::Succeeded, .. }) => Ok(Vote::Yes),
+        Ok(Captured { status: Status::Canceled | Status::Failed, reason, .. }) => {
+            Ok(Vote::No { reason: reason.unwrap_or_else(|| "cancelled already".into()) })
+        }
+        Err(error) => match error.refusal() {
+            Some((_, problem)) if !problem.detail.is_empty() => {
+                Ok(Vote::No { reason: problem.detail.trim_end_matches('.').to_owned() })
+            }
+            _ => Err(unanswered(&error)),
+        },
+    }
+}
+
+/// Tells the provider to capture or to cancel.
+pub(super) async fn finish(
+    caller: &Caller,
+    tx: &Transaction,
+    branch: &Branch,
+    decision: &Decision,
+) -> Result<(), Unanswered> {
+    let kind = work(branch)?.kind();
+    let step = match decision {
+        Decision::Commit => kind.commit_step(),
+        Decision::Abort { .. } => "cancel",
+    };
+    let path = format!("{}/{}/{step}", kind.path(), kind.id(&tx.id));
+    let route = format!("{}/{{id}}/{step}", kind.path());
+    let told = post(caller, tx, &path).route(&route).receive::<Captured>().await;
+    told.map(|_| ()).map_err(|error| unanswered(&error))
+}
+
+fn unanswered(error: &CallError) -> Unanswered {
+    Unanswered(error.to_string())
+}
