@@ -1,4 +1,4 @@
-//! Faults of messages: drawn exactly, for the producer and consumer they are for, and never for calls.
+//! Faults of messages: drawn exactly, for their producer and consumer, and never for calls.
 
 #![expect(clippy::unwrap_used, reason = "a test whose world cannot be set up fails")]
 

@@ -1,4 +1,4 @@
-//! Faults of messages: drawn, counted and ended like all others, and carried out by whoever delivers.
+//! Faults of messages: drawn, counted and ended like all others, carried out by whoever delivers.
 //!
 //! Not a layer: what is lost never becomes a call, so that no retry hides it and no breaker counts
 //! it, as with a bus that is a program of its own.

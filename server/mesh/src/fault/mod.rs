@@ -1,8 +1,8 @@
 //! Faults on purpose: what is injected, where, on which share of the calls, and until when.
 //!
 //! A fault always ends: by its time to live, by hand, with the resource that asks for it, or with
-//! all others by the kill switch. [`Faults`] keeps them and their counters; `layer` injects them into
-//! calls; into messages, whoever delivers them does, with what [`Faults::on_delivery`] says.
+//! all others by the kill switch. [`Faults`] keeps them and their counters; `layer` injects them
+//! into calls; into messages, whoever delivers them does, with what [`Faults::on_delivery`] says.
 //! Killing or pausing an instance is not here: that is no fault of a call.
 
 mod layer;

@@ -391,8 +391,8 @@ impl Faults {
         Ok(id)
     }
 
-    /// Ends the faults whose time is over. Calls find them ended without it, and the calls they hold
-    /// go on by themselves; this tells the listeners although nobody asks.
+    /// Ends the faults whose time is over. Calls find them ended without it, and the calls they
+    /// hold go on by themselves; this tells the listeners although nobody asks.
     pub(crate) fn expire(&self) {
         let now_us = self.0.clock.now_us();
         if self.0.active.load().iter().any(|fault| fault.until_us <= now_us) {

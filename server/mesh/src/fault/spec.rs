@@ -108,8 +108,8 @@ impl fmt::Display for FaultKind {
     }
 }
 
-/// Which calls a fault is for. All conditions that are set must hold. Of messages, the caller is the
-/// producer and the destination the consumer; the others do not count.
+/// Which calls a fault is for. All conditions that are set must hold. Of messages, the caller is
+/// the producer and the destination the consumer; the others do not count.
 #[derive(Clone, Debug, Default)]
 pub struct FaultScope {
     /// Calls of this service.

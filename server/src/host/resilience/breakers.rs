@@ -246,10 +246,7 @@ pub(super) fn change(
     let done = match command.change {
         BreakerChange::ForceOpen(seconds) => forced(Forced::Open, seconds)?,
         BreakerChange::ForceClosed(seconds) => forced(Forced::Closed, seconds)?,
-        BreakerChange::Reset => {
-            breakers.unforce(edge, PAGE);
-            breakers.reset(edge, PAGE)
-        }
+        BreakerChange::Reset => breakers.reset(edge, PAGE),
         BreakerChange::Thresholds(wanted) => breakers.set_params(edge, params(wanted)?, PAGE),
     };
     if done { Ok(()) } else { Err(missing()) }

@@ -1,5 +1,5 @@
-//! What a fault would do, said before it is injected: the sentences are the dashboard's, the numbers
-//! around them and the YAML are found here.
+//! What a fault would do, said before it is injected: the sentences are the dashboard's, the
+//! numbers around them and the YAML are found here.
 
 use super::{breakers, faults, strips::catch_all};
 use app::model::expect::{Around, asks, sentences};

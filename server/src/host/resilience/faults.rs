@@ -94,7 +94,7 @@ const fn unit(kind: Kind, count: u64) -> &'static str {
     }
 }
 
-/// The service whose requests the routes of a resource are for; the resource itself when it is gone.
+/// The service whose requests the routes of a resource are for; the resource when it is gone.
 fn host_of(origin: &Origin, policy: &Policy) -> String {
     let found = policy.virtual_hosts.iter().find(|host| host.origin == *origin);
     let name = found.and_then(|host| host.hosts.first());
