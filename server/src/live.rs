@@ -15,7 +15,7 @@ use contract::{
     order::{OrderRow, OrderStatus},
     service::{self, SERVICES},
 };
-use in_mesh::InMesh;
+use in_mesh::{InMesh, Samples};
 use mesh::breaker::BreakerState;
 use mesh::{BreakerStatus, BreakerTransition, EndpointStatus, Phase};
 use parking_lot::Mutex;
@@ -64,6 +64,7 @@ pub struct Live {
     run_id: Arc<str>,
     started_us: i64,
     state: Arc<Mutex<State>>,
+    samples: Arc<Mutex<Samples>>,
     frames: broadcast::Sender<Sent>,
     viewers: Arc<AtomicU32>,
 }
@@ -134,8 +135,8 @@ impl Live {
         let run_id = run_id.into();
         let started_us = shop.clock.now_us();
         let (frames, _) = broadcast::channel(FRAMES_BEHIND_MAX);
-        let state = Arc::default();
-        Self { shop, telemetry, run_id, started_us, state, frames, viewers: Arc::default() }
+        let (state, samples, viewers) = Default::default();
+        Self { shop, telemetry, run_id, started_us, state, samples, frames, viewers }
     }
 
     /// Everything as it is now.
@@ -248,6 +249,7 @@ impl Live {
                 }
                 _ = second.tick() => {
                     self.publish_second().await;
+                    self.sample_mesh();
                     self.publish_mesh();
                 }
             }

@@ -214,6 +214,8 @@ pub struct EndpointStatus {
     pub ejected_until_us: Option<i64>,
     /// Since when, if it is ejected.
     pub ejected_since_us: Option<i64>,
+    /// How many times in a row it was ejected, if it is: so many times the base is it out.
+    pub ejected_times: u32,
     /// Ejections ever.
     pub ejections: u64,
 }
@@ -232,6 +234,7 @@ impl EndpointStatus {
             consecutive_errors: 0,
             ejected_until_us: None,
             ejected_since_us: None,
+            ejected_times: 0,
             ejections: 0,
         }
     }
@@ -243,6 +246,9 @@ impl EndpointStatus {
         self.consecutive_errors = self.consecutive_errors.max(errors);
         self.ejected_until_us = self.ejected_until_us.max(until_us);
         self.ejected_since_us = self.ejected_since_us.max(standing.ejected_since_us);
+        if standing.ejected_since_us.is_some() {
+            self.ejected_times = self.ejected_times.max(standing.multiplier);
+        }
         self.ejections += standing.ejections;
     }
 }

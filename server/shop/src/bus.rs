@@ -8,7 +8,7 @@ use axum::extract::{FromRequest, Request};
 use base::{Clock, TraceContext};
 use contract::service::{BUS, INVENTORY, ORDERS, PAYMENTS, RECOMMENDATIONS};
 use http::{HeaderMap, StatusCode};
-use mesh::{CallContext, Mesh, MeshError};
+use mesh::{CallContext, Mesh, MeshError, baggage, fault::FaultId};
 use messaging::{Binding, Deliver, DeliveryError, Message};
 use std::time::Duration;
 
@@ -75,11 +75,16 @@ impl MeshDelivery {
     }
 }
 
-#[async_trait]
-impl Deliver for MeshDelivery {
-    async fn deliver(&self, subscriber: &'static str, m: &Message) -> Result<(), DeliveryError> {
+impl MeshDelivery {
+    /// Brings a message to a subscriber, and with it the ids of the faults it met.
+    async fn send(
+        &self,
+        subscriber: &'static str,
+        m: &Message,
+        faults: &[FaultId],
+    ) -> Result<(), DeliveryError> {
         let lag_us = (self.clock.now_us() - m.recorded_us).max(0);
-        let answer = self
+        let mut call = self
             .mesh
             .caller(BUS)
             .post(subscriber, "/messages")
@@ -93,11 +98,11 @@ impl Deliver for MeshDelivery {
             .header("ce-source", &m.source)
             .header("ce-subject", &m.key)
             .header("ce-vitrinerecordedus", &m.recorded_us.to_string())
-            .header("ce-vitrinelagus", &lag_us.to_string())
-            .json(&m.body)
-            .send()
-            .await;
-        match answer {
+            .header("ce-vitrinelagus", &lag_us.to_string());
+        if let Some(met) = met(faults) {
+            call = call.header("baggage", &met);
+        }
+        match call.json(&m.body).send().await {
             Ok(response) if response.status().is_success() => Ok(()),
             Ok(response) => {
                 let reason = format!("{subscriber} answered {}", response.status());
@@ -111,6 +116,34 @@ impl Deliver for MeshDelivery {
                 Err(DeliveryError { reason: error.to_string(), retry_after })
             }
         }
+    }
+}
+
+/// Faults as W3C Baggage; none without faults.
+fn met(faults: &[FaultId]) -> Option<String> {
+    let mut headers = HeaderMap::new();
+    faults.iter().for_each(|id| baggage::append(&mut headers, *id));
+    headers.get(baggage::BAGGAGE)?.to_str().ok().map(str::to_owned)
+}
+
+#[async_trait]
+impl Deliver for MeshDelivery {
+    async fn deliver(&self, subscriber: &'static str, m: &Message) -> Result<(), DeliveryError> {
+        let faults = self.mesh.faults().on_delivery(&m.source, subscriber, m.trace.trace_id());
+        faults.hold().await;
+        if let Some(id) = faults.lost() {
+            let reason = format!("{id} lost it on its way to {subscriber}");
+            return Err(DeliveryError { reason, retry_after: None });
+        }
+        let ids = faults.ids();
+        self.send(subscriber, m, &ids).await?;
+        if faults.twice().is_some() {
+            // It has arrived, whatever becomes of the second.
+            if let Err(error) = self.send(subscriber, m, &ids).await {
+                tracing::debug!("the second {} was not taken: {error}", m.id);
+            }
+        }
+        Ok(())
     }
 }
 

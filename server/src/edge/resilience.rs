@@ -1,6 +1,7 @@
 //! Faults and breakers over HTTP: JSON for programs, plain forms for pages without JavaScript.
 
 use super::{Edge, forms};
+use app::model::{fault::defaults, tries::parse_seconds};
 use axum::{
     Form, Json, Router,
     extract::{
@@ -12,7 +13,10 @@ use axum::{
 };
 use contract::{
     ApiError,
-    resilience::{BreakerChange, ChangeBreaker, EndFaults, FaultView, FaultsView, InjectFault},
+    resilience::{
+        BreakerChange, BreakerSettings, ChangeBreaker, EndFaults, FaultKind, FaultView, FaultsView,
+        InjectFault,
+    },
     traffic::{ApplyYaml, ChangeTraffic},
 };
 use http::StatusCode;
@@ -27,6 +31,8 @@ pub(super) fn routes() -> Router<Edge> {
         .route("/control/faults/{id}", delete(end))
         .route("/control/breakers", get(breakers))
         .route("/control/breakers/{id}", post(change))
+        .route("/resilience/inject", post(form_inject))
+        .route("/resilience/thresholds", post(form_thresholds))
         .route("/resilience/remove", post(form_remove))
         .route("/resilience/remove-all", post(form_remove_all))
         .route("/resilience/release", post(form_release))
@@ -104,6 +110,92 @@ fn back<T>(page: &str, done: Result<T, ApiError>) -> Redirect {
         Ok(_) => Redirect::to(page),
         Err(error) => forms::failed(page, &error.to_string()),
     }
+}
+
+/// Fields of the panel. Those that it does not draw for a kind are as the kind has them by default.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct InjectForm {
+    kind: String,
+    from: String,
+    to: String,
+    subset: String,
+    instance: String,
+    percent: Option<f64>,
+    delay_s: Option<String>,
+    jitter_s: Option<String>,
+    status: Option<u16>,
+    ttl_s: Option<u32>,
+}
+
+impl InjectForm {
+    /// The command; none when a word or a number in it cannot be read.
+    fn command(self) -> Option<InjectFault> {
+        let usual = defaults(FaultKind::parse(&self.kind)?);
+        Some(InjectFault {
+            from: self.from,
+            to: self.to,
+            subset: self.subset,
+            instance: self.instance,
+            percent: self.percent.unwrap_or(usual.percent),
+            delay_ms: self.delay_s.map_or(Some(usual.delay_ms), |text| millis(&text))?,
+            jitter_ms: self.jitter_s.map_or(Some(usual.jitter_ms), |text| millis(&text))?,
+            status: self.status.unwrap_or(usual.status),
+            ttl_s: self.ttl_s.unwrap_or(usual.ttl_s),
+            ..usual
+        })
+    }
+}
+
+fn millis(seconds: &str) -> Option<u32> {
+    u32::try_from(parse_seconds(seconds)?).ok()
+}
+
+async fn form_inject(
+    State(edge): State<Edge>,
+    form: Result<Form<InjectForm>, FormRejection>,
+) -> Redirect {
+    let Some(command) = form.ok().and_then(|Form(form)| form.command()) else {
+        return forms::failed(RESILIENCE, "The form was not complete.");
+    };
+    back(RESILIENCE, edge.host.resilience.inject(command).await)
+}
+
+#[derive(Debug, Deserialize)]
+struct ThresholdsForm {
+    id: String,
+    failures_in_a_row: u32,
+    window_calls: u32,
+    open_percent: u32,
+    #[serde(default)]
+    slow_s: String,
+    wait_s: String,
+    trial_calls: u32,
+}
+
+impl ThresholdsForm {
+    fn command(self) -> Option<ChangeBreaker> {
+        let slow = self.slow_s.trim();
+        let settings = BreakerSettings {
+            failures_in_a_row: self.failures_in_a_row,
+            window_calls: self.window_calls,
+            open_percent: self.open_percent,
+            slow_ms: if slow.is_empty() { None } else { Some(millis(slow)?) },
+            wait_ms: millis(&self.wait_s)?,
+            trial_calls: self.trial_calls,
+        };
+        Some(ChangeBreaker { id: self.id, change: BreakerChange::Thresholds(settings) })
+    }
+}
+
+async fn form_thresholds(
+    State(edge): State<Edge>,
+    form: Result<Form<ThresholdsForm>, FormRejection>,
+) -> Redirect {
+    let Some(command) = form.ok().and_then(|Form(form)| form.command()) else {
+        return forms::failed(RESILIENCE, "The form was not complete.");
+    };
+    back(RESILIENCE, edge.host.resilience.change_breaker(command).await)
 }
 
 #[derive(Debug, Deserialize)]

@@ -35,7 +35,7 @@ pub fn host(
         shop: Arc::new(ShopHost::new(shop.clone(), telemetry.clone())),
         live: Arc::new(LiveHost { shop: shop.clone(), live: live.clone() }),
         traces: Arc::new(TraceHost { shop: shop.clone(), telemetry: telemetry.clone() }),
-        resilience: Arc::new(ResilienceHost::new(shop.clone(), telemetry.clone())),
+        resilience: Arc::new(ResilienceHost::new(shop.clone(), live.clone(), telemetry.clone())),
         traffic: Arc::new(TrafficHost::new(control.clone(), shop.mesh.clone())),
         jaeger_ui,
     }

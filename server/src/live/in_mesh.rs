@@ -1,15 +1,39 @@
 //! What the stream carries about the mesh: faults, breakers, versions, endpoints, revisions.
 
 use super::Live;
-use crate::host::resilience::{breaker_lines, endpoint_lines, faults};
+use crate::host::resilience::{breaker_lines, catch_all, endpoint_lines, faults};
 use contract::{
     live::{ChangeView, LiveBody},
     resilience::{BreakerLine, FaultsView},
     traffic::{HostMesh, LaneView, MeshView, REVISION_MARKS_MAX, RevisionMark},
 };
 use istio::policy::{Action, Policy, Route};
-use mesh::{Change, RouteHits, fault::FaultEvent};
-use std::sync::Arc;
+use mesh::{Change, EdgeStatus, EndpointStatus, Mesh, Phase, RouteHits, fault::FaultEvent};
+use std::collections::VecDeque;
+
+/// Seconds the counts of layers and rules are taken over.
+const WINDOW_SECONDS: usize = 60;
+
+/// What the mesh had counted at one moment.
+#[derive(Clone, Debug)]
+struct Sample {
+    at_us: i64,
+    edges: Vec<EdgeStatus>,
+    hits: Vec<RouteHits>,
+}
+
+/// One sample a second, the newest last.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Samples(VecDeque<Sample>);
+
+impl Samples {
+    fn take(&mut self, mesh: &Mesh, at_us: i64) {
+        if self.0.len() > WINDOW_SECONDS {
+            self.0.pop_front();
+        }
+        self.0.push_back(Sample { at_us, edges: mesh.edges(), hits: mesh.route_hits() });
+    }
+}
 
 /// The mesh as the last frame told it.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +45,19 @@ pub(super) struct InMesh {
 }
 
 impl Live {
+    /// What the layers had done a minute ago, or at the start.
+    #[must_use]
+    pub(crate) fn edges_a_minute_ago(&self) -> Vec<EdgeStatus> {
+        let samples = self.samples.lock();
+        samples.0.front().map(|sample| sample.edges.clone()).unwrap_or_default()
+    }
+
+    /// Once a second.
+    pub(super) fn sample_mesh(&self) {
+        self.shop.mesh.sweep();
+        self.samples.lock().take(&self.shop.mesh, self.shop.clock.now_us());
+    }
+
     /// Tells what differs from what was told last.
     pub(super) fn publish_mesh(&self) {
         let mesh = &self.shop.mesh;
@@ -33,17 +70,14 @@ impl Live {
             let spare = told.marks.len().saturating_sub(REVISION_MARKS_MAX);
             told.marks.drain(..spare);
         }
-        let mut faults = faults::all(mesh.faults(), now_us);
-        if told.faults.held_us.is_some() && faults.held_us.is_some() {
-            faults.held_us = told.faults.held_us;
-        }
+        let faults = faults::all(mesh);
         let breakers = breaker_lines(mesh);
         let changed = breakers.iter().filter(|line| !told.breakers.contains(line)).cloned();
         let changed: Vec<BreakerLine> = changed.collect();
         let view = MeshView {
             revision: number,
             marks: told.marks.clone(),
-            hosts: hosts(&in_force.policy, &mesh.route_hits()),
+            hosts: self.hosts(&in_force.policy, now_us),
             endpoints: endpoint_lines(mesh),
         };
         let (new_faults, new_mesh) = (faults != told.faults, view != told.mesh);
@@ -81,7 +115,7 @@ impl Live {
         };
         self.publish_change(match event {
             FaultEvent::Began(status) => {
-                let view = faults::view(status);
+                let view = faults::view(status, &self.shop.mesh.in_force().policy);
                 line(view.id, &format!("{}, {}", view.what, view.place), "warn")
             }
             FaultEvent::Ended(status) => line(status.id.to_string(), "ended", "ok"),
@@ -133,58 +167,105 @@ fn line(change: &Change) -> Option<ChangeView> {
     }
 }
 
-/// Services with versions or a mirror.
-fn hosts(policy: &Policy, hits: &[RouteHits]) -> Vec<HostMesh> {
-    let mut hosts: Vec<HostMesh> = Vec::new();
-    for route in policy.virtual_hosts.iter().flat_map(|host| &host.routes) {
-        let Action::Forward(to) = &route.action else { continue };
-        let mirror = route.mirrors.first().map(|mirror| f64::from(mirror.share.0) / 10_000.0);
-        let several = to.len() > 1 && to.iter().all(|to| to.service == to_service(route));
-        if !several && mirror.is_none() {
-            continue;
-        }
-        let service = to_service(route).to_string();
-        let lanes = if several { lanes(route, policy.revision, hits) } else { Vec::new() };
-        match hosts.iter_mut().find(|host| host.service == service) {
-            // The rule that everything else falls to stands last.
-            Some(host) => {
-                if !lanes.is_empty() {
-                    host.lanes = lanes;
-                }
-                host.mirror_percent = host.mirror_percent.or(mirror);
-            }
-            None => hosts.push(HostMesh { service, lanes, mirror_percent: mirror }),
-        }
-    }
-    hosts
-}
-
-fn to_service(route: &Route) -> Arc<str> {
-    match &route.action {
-        Action::Forward(to) => to.first().map(|to| to.service.clone()).unwrap_or_default(),
-        Action::Redirect(_) | Action::Direct(_) => Arc::default(),
+impl Live {
+    /// Services with versions or a mirror, as the last minute was.
+    fn hosts(&self, policy: &Policy, now_us: i64) -> Vec<HostMesh> {
+        let (mesh, samples) = (&self.shop.mesh, self.samples.lock());
+        let (now, endpoints) = (mesh.route_hits(), mesh.endpoints());
+        let old = samples.0.front();
+        let before = old.map(|sample| sample.hits.as_slice()).unwrap_or_default();
+        let since_us = old.map_or(self.started_us, |sample| sample.at_us);
+        let counts = Counts { now: &now, before, endpoints: &endpoints };
+        #[expect(clippy::cast_precision_loss, reason = "a minute")]
+        let seconds = ((now_us - since_us) as f64 / 1e6).max(1.0);
+        let host = |service: std::sync::Arc<str>| {
+            let route = catch_all(policy, &service)?;
+            let mirror = route.mirrors.first().map(|m| f64::from(m.share.0) / 10_000.0);
+            let lanes = lanes(&service, route, policy, &counts, seconds);
+            (mirror.is_some() || !lanes.is_empty()).then(|| HostMesh {
+                service: service.to_string(),
+                lanes,
+                mirror_percent: mirror,
+            })
+        };
+        mesh.services().into_iter().filter_map(host).collect()
     }
 }
 
-fn lanes(route: &Route, revision: u64, hits: &[RouteHits]) -> Vec<LaneView> {
-    let same = |hits: &&RouteHits| {
-        hits.revision == revision && hits.origin == route.origin && hits.name == route.name
+/// What lanes are counted from.
+struct Counts<'a> {
+    now: &'a [RouteHits],
+    before: &'a [RouteHits],
+    endpoints: &'a [EndpointStatus],
+}
+
+impl Counts<'_> {
+    /// Requests that a rule sent to a subset since the sample.
+    fn sent(&self, revision: u64, route: &Route, subset: &str) -> u64 {
+        let count = |hits: &[RouteHits]| -> u64 {
+            let same = |hits: &&RouteHits| {
+                hits.revision == revision && hits.origin == route.origin && hits.name == route.name
+            };
+            let shares = hits.iter().filter(same).flat_map(|hits| &hits.shares);
+            let here = shares.filter(|share| share.subset.as_deref() == Some(subset));
+            here.map(|share| share.requests).sum()
+        };
+        count(self.now).saturating_sub(count(self.before))
+    }
+}
+
+/// Every subset of a service whose requests are told apart by subset.
+fn lanes(
+    service: &str,
+    route: &Route,
+    policy: &Policy,
+    counts: &Counts<'_>,
+    seconds: f64,
+) -> Vec<LaneView> {
+    let (Some(rule), Action::Forward(to)) = (policy.destinations.get(service), &route.action)
+    else {
+        return Vec::new();
     };
-    let Some(hits) = hits.iter().find(same) else { return Vec::new() };
-    let weights: u64 = hits.shares.iter().map(|share| u64::from(share.weight)).sum();
-    let requests: u64 = hits.shares.iter().map(|share| share.requests).sum();
-    #[expect(clippy::cast_precision_loss, reason = "requests of a run")]
-    let ratio = |part: u64, whole: u64| (whole > 0).then(|| part as f64 / whole as f64);
-    let lane = |share: &mesh::DestinationShare| LaneView {
-        subset: share.subset.as_deref().unwrap_or_default().to_owned(),
-        configured: ratio(share.weight.into(), weights).unwrap_or(0.0),
-        observed: ratio(share.requests, requests),
-        per_second: 0.0,
-        calls: share.requests,
-        error_share: 0.0,
-        p95_ms: None,
-        ready: 0,
-        instances: 0,
+    if rule.subsets.len() < 2 || to.iter().any(|to| to.subset.is_none()) {
+        return Vec::new();
+    }
+    let weights: u64 = to.iter().map(|to| u64::from(to.weight)).sum();
+    let sent = |subset: &str| counts.sent(policy.revision, route, subset);
+    let all: u64 = rule.subsets.iter().map(|subset| sent(&subset.name)).sum();
+    let lane = |subset: &istio::policy::Subset| {
+        let own = to.iter().filter(|to| to.subset.as_ref() == Some(&subset.name));
+        let weight = own.map(|to| u64::from(to.weight)).sum();
+        let has = |e: &&EndpointStatus| {
+            *e.service == *service && subset.labels.iter().all(|label| e.labels.contains(label))
+        };
+        let (mut ready, mut instances, mut ended, mut failed) = (0, 0, 0, 0);
+        for endpoint in counts.endpoints.iter().filter(has) {
+            instances += 1;
+            let takes = endpoint.phase == Phase::Ready && endpoint.ejected_until_us.is_none();
+            ready += u32::from(takes);
+            ended += endpoint.requests;
+            failed += endpoint.failures;
+        }
+        let calls = sent(&subset.name);
+        #[expect(clippy::cast_precision_loss, reason = "calls of a minute")]
+        let per_second = calls as f64 / seconds;
+        LaneView {
+            subset: subset.name.to_string(),
+            configured: ratio(weight, weights).unwrap_or(0.0),
+            observed: ratio(calls, all),
+            per_second,
+            calls,
+            error_share: ratio(failed, ended).unwrap_or(0.0),
+            // Telemetry does not tell versions apart.
+            p95_ms: None,
+            ready,
+            instances,
+        }
     };
-    hits.shares.iter().map(lane).collect()
+    rule.subsets.iter().map(lane).collect()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "calls of a minute")]
+fn ratio(part: u64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
 }

@@ -5,7 +5,7 @@
 
 use super::{
     registry::{Active, Faults, Held},
-    spec::{FaultId, FaultKind, Reset},
+    spec::{FaultId, FaultKind, MessageFault, Reset},
 };
 use crate::{
     Flag, MeshError, Request, Response, baggage,
@@ -56,6 +56,7 @@ impl FaultLayer {
         match self.position {
             Position::Try if scope.instance.is_some() => return false,
             Position::Instance if scope.instance.is_none() => return false,
+            _ if matches!(fault.spec.kind, FaultKind::Message(_)) => return false,
             Position::Try | Position::Instance => {}
         }
         let is = |wanted: Option<&Arc<str>>, actual: Option<&Arc<str>>| {
@@ -179,9 +180,10 @@ fn mark(fault: &Active, journey: &Journey, request: &mut Request) {
     journey.met(fault.id);
     journey.add(match fault.spec.kind {
         FaultKind::Delay(_) | FaultKind::Jitter { .. } | FaultKind::Hang => Flag::DelayInjected,
-        FaultKind::Abort { .. } | FaultKind::PartialBody { .. } | FaultKind::Reset(_) => {
-            Flag::FaultInjected
-        }
+        FaultKind::Abort { .. }
+        | FaultKind::PartialBody { .. }
+        | FaultKind::Reset(_)
+        | FaultKind::Message(_) => Flag::FaultInjected,
     });
     baggage::append(request.headers_mut(), fault.id);
     tracing::warn!(
@@ -191,16 +193,19 @@ fn mark(fault: &Active, journey: &Journey, request: &mut Request) {
 }
 
 /// Holds the call as long as the fault says, but no longer than the fault itself is active.
-async fn wait(faults: &Faults, fault: &Active) {
+pub(super) async fn wait(faults: &Faults, fault: &Active) {
     let left = faults.left(fault).unwrap_or_default();
     let hold = match fault.spec.kind {
-        FaultKind::Delay(delay) => delay.min(left),
+        FaultKind::Delay(delay) | FaultKind::Message(MessageFault::Delay(delay)) => delay.min(left),
         FaultKind::Jitter { min, max } => {
             let range = u64::try_from((max - min).as_micros()).unwrap_or(u64::MAX);
             (min + Duration::from_micros(fault.ids.below(range))).min(left)
         }
         FaultKind::Hang => left,
-        FaultKind::Abort { .. } | FaultKind::PartialBody { .. } | FaultKind::Reset(_) => return,
+        FaultKind::Abort { .. }
+        | FaultKind::PartialBody { .. }
+        | FaultKind::Reset(_)
+        | FaultKind::Message(_) => return,
     };
     tokio::select! {
         () = tokio::time::sleep(hold) => {}

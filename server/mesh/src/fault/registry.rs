@@ -55,8 +55,8 @@ struct Book {
     last: u32,
     ended: VecDeque<FaultStatus>,
     ended_total: u64,
-    /// Ended by the kill switch, until released.
-    killed: bool,
+    /// Since when the kill switch is on, microseconds since the epoch.
+    killed_us: Option<i64>,
     /// Faults that resources ask for, as of the newest policy; without id those that were refused.
     asked: Vec<(RouteKey, Option<FaultId>)>,
     /// Routes that behave as Istio's.
@@ -182,7 +182,7 @@ impl Faults {
     /// When it is not a fault that ends, or none may be injected.
     pub fn inject(&self, spec: FaultSpec) -> Result<FaultId, InjectError> {
         let mut book = self.0.book.lock();
-        if book.killed {
+        if book.killed_us.is_some() {
             return Err(InjectError::Killed);
         }
         self.begin(&mut book, spec)
@@ -198,7 +198,8 @@ impl Faults {
     pub fn end_all(&self) -> usize {
         let mut book = self.0.book.lock();
         let ended = self.end(&mut book, EndReason::KillSwitch, |_| true);
-        if !std::mem::replace(&mut book.killed, true) {
+        if book.killed_us.is_none() {
+            book.killed_us = Some(self.0.clock.now_us());
             let _ = self.0.events.send(FaultEvent::KillSwitch(true));
         }
         tracing::warn!(ended, "Kill switch: {ended} faults ended, new ones are refused");
@@ -207,7 +208,7 @@ impl Faults {
 
     /// Lets faults be injected again. Faults of resources stay ended until their content changes.
     pub fn release(&self) {
-        if std::mem::take(&mut self.0.book.lock().killed) {
+        if self.0.book.lock().killed_us.take().is_some() {
             let _ = self.0.events.send(FaultEvent::KillSwitch(false));
         }
     }
@@ -215,7 +216,13 @@ impl Faults {
     /// Whether the kill switch is on.
     #[must_use]
     pub fn killed(&self) -> bool {
-        self.0.book.lock().killed
+        self.killed_us().is_some()
+    }
+
+    /// Since when the kill switch is on, microseconds since the epoch.
+    #[must_use]
+    pub fn killed_us(&self) -> Option<i64> {
+        self.0.book.lock().killed_us
     }
 
     /// Makes the faults that the resources of `policy` ask for active, keeps those that are
@@ -242,8 +249,11 @@ impl Faults {
                 limit: None,
                 by: origin.clone(),
             };
-            let begun =
-                if book.killed { Err(InjectError::Killed) } else { self.begin(&mut book, spec) };
+            let begun = if book.killed_us.is_some() {
+                Err(InjectError::Killed)
+            } else {
+                self.begin(&mut book, spec)
+            };
             if let Err(error) = &begun {
                 tracing::warn!(%error, "The fault of {origin} is not injected");
             }
@@ -381,8 +391,8 @@ impl Faults {
         Ok(id)
     }
 
-    /// Ends the faults whose time is over. Calls find them ended without it, and calls they hold
-    /// go on by themselves; this tells the listeners although nobody asks.
+    /// Ends the faults whose time is over. Calls find them ended without it, and the calls they
+    /// hold go on by themselves; this tells the listeners although nobody asks.
     pub(crate) fn expire(&self) {
         let now_us = self.0.clock.now_us();
         if self.0.active.load().iter().any(|fault| fault.until_us <= now_us) {

@@ -62,6 +62,20 @@ pub enum FaultKind {
     },
     /// The connection breaks.
     Reset(Reset),
+    /// Nothing happens to a call, but to the delivery of a message: see
+    /// [`super::Faults::on_delivery`].
+    Message(MessageFault),
+}
+
+/// What happens to the delivery of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MessageFault {
+    /// It does not arrive; whoever sends until it is acknowledged sends it again.
+    Loss,
+    /// It arrives twice.
+    Duplication,
+    /// It is held so long, then arrives.
+    Delay(Duration),
 }
 
 /// When a connection breaks.
@@ -87,11 +101,15 @@ impl fmt::Display for FaultKind {
             Self::Reset(Reset::Connect) => f.write_str("reset of the connection"),
             Self::Reset(Reset::Stream) => f.write_str("refused stream"),
             Self::Reset(Reset::Answer) => f.write_str("reset before the answer"),
+            Self::Message(MessageFault::Loss) => f.write_str("message loss"),
+            Self::Message(MessageFault::Duplication) => f.write_str("message duplication"),
+            Self::Message(MessageFault::Delay(delay)) => write!(f, "message delay {delay:?}"),
         }
     }
 }
 
-/// Which calls a fault is for. All conditions that are set must hold.
+/// Which calls a fault is for. All conditions that are set must hold. Of messages, the caller is
+/// the producer and the destination the consumer; the others do not count.
 #[derive(Clone, Debug, Default)]
 pub struct FaultScope {
     /// Calls of this service.

@@ -1,8 +1,9 @@
 //! Breakers as the pages see them, and what may be done to them.
 
 use super::{PAGE, invalid};
+use app::model::tries::seconds;
 use contract::{
-    ApiError,
+    ApiError, FieldError,
     resilience::{
         BreakerCard, BreakerChange, BreakerLine, BreakerSettings, BreakerState as StateView,
         CallCell, CallMark, ChangeBreaker, ForcedView, TRANSITIONS_MAX, TTL_MAX_S, TransitionView,
@@ -11,14 +12,16 @@ use contract::{
 use mesh::{
     BreakerParams, BreakerStatus, Mesh,
     breaker::{
-        BreakerState, Breakers, CallOutcome, Cause, Change, Edge, Forced, HistoryEntry, Probe,
-        ProbeVerdict, WINDOW_CALLS, WindowCall,
+        BreakerState, Breakers, CallOutcome, Change, Edge, Forced, HistoryEntry, WINDOW_CALLS,
+        WindowCall,
     },
 };
 use std::time::Duration;
 
-/// Calls that tell for the breaker's window, as the pages count them.
+/// Calls in the window of every breaker.
 const WINDOW: u32 = WINDOW_CALLS as u32;
+/// Over so long the times a breaker opened are counted, microseconds.
+const HOUR_US: i64 = 3_600_000_000;
 
 /// Every breaker, one line each.
 pub(crate) fn lines(mesh: &Mesh) -> Vec<BreakerLine> {
@@ -50,30 +53,41 @@ fn state(state: BreakerState) -> StateView {
 
 /// One breaker in one line.
 pub(super) fn line(status: &BreakerStatus) -> BreakerLine {
-    let window = window(status);
+    let forced = status.forced.map(|(forced, until_us)| ForcedView { to: held(forced), until_us });
     BreakerLine {
         id: id(status),
         from: status.caller.to_string(),
         to: status.destination.to_string(),
         subset: status.subset.as_ref().map(ToString::to_string),
-        state: state(status.state),
-        since_us: status.since_us.unwrap_or(0),
+        state: forced.map_or_else(|| state(status.state), |forced| forced.to),
+        since_us: since_us(status),
         half_open_at_us: match status.state {
-            BreakerState::Open { until_us } => Some(until_us),
+            BreakerState::Open { until_us } if forced.is_none() => Some(until_us),
             _ => None,
         },
+        // The one trial call ends the state.
         trials_passed: 0,
-        forced: status.forced.and_then(|(forced, until_us)| {
-            let to = match forced {
-                Forced::Open => StateView::Open,
-                Forced::Closed | Forced::Disabled => StateView::Closed,
-            };
-            Some(ForcedView { to, until_us })
-        }),
-        marks: window.iter().map(|call| mark(call.outcome).letter()).collect(),
+        forced,
+        marks: window(status).iter().map(|call| mark(call.outcome).letter()).collect(),
         opens_at: status.params.failure_threshold,
         window_calls: WINDOW,
     }
+}
+
+const fn held(forced: Forced) -> StateView {
+    match forced {
+        Forced::Open => StateView::Open,
+        Forced::Closed | Forced::Disabled => StateView::Closed,
+    }
+}
+
+/// In its state, or held by hand, since when. One that never changed is so since its first call.
+fn since_us(status: &BreakerStatus) -> i64 {
+    let forced = |entry: &&HistoryEntry| matches!(entry.change, Change::Forced { .. });
+    let by_hand = status.forced.and_then(|_| status.history.iter().rfind(forced));
+    let by_hand = by_hand.map(|entry| entry.at_us);
+    let first = || status.window.first().map_or(0, |call| call.at_us);
+    by_hand.or(status.since_us).unwrap_or_else(first)
 }
 
 /// The calls that tell: of an open breaker, those that opened it.
@@ -93,7 +107,7 @@ const fn mark(outcome: CallOutcome) -> CallMark {
 }
 
 /// One breaker with everything its card shows.
-pub(super) fn card(status: &BreakerStatus) -> BreakerCard {
+pub(super) fn card(status: &BreakerStatus, now_us: i64) -> BreakerCard {
     let window = window(status);
     let mut causes: Vec<String> = Vec::new();
     for fault in window.iter().flat_map(|call| &call.cause.faults) {
@@ -102,20 +116,24 @@ pub(super) fn card(status: &BreakerStatus) -> BreakerCard {
             causes.push(fault);
         }
     }
+    let opened = |entry: &&HistoryEntry| {
+        let opens = matches!(entry.change, Change::State { to: BreakerState::Open { .. }, .. });
+        opens && now_us - entry.at_us < HOUR_US
+    };
     BreakerCard {
         line: line(status),
         settings: settings(&status.params),
         window: window.iter().map(cell).collect(),
-        trials: trials(status),
-        opened: u32::try_from(status.opened).unwrap_or(u32::MAX),
+        trials: Vec::new(),
+        opened: u32::try_from(status.history.iter().filter(opened).count()).unwrap_or(u32::MAX),
         refused: status.refused_now,
         meanwhile: None,
         causes,
-        history: history(&status.history),
+        history: history(status),
     }
 }
 
-fn settings(params: &BreakerParams) -> BreakerSettings {
+pub(super) fn settings(params: &BreakerParams) -> BreakerSettings {
     BreakerSettings {
         failures_in_a_row: params.failure_threshold,
         window_calls: WINDOW,
@@ -132,57 +150,46 @@ fn cell(call: &WindowCall) -> CallCell {
         CallOutcome::Slow => "answered slowly",
         CallOutcome::Failed => "failed",
     };
-    let took_us = i64::try_from(call.took.as_micros()).unwrap_or(i64::MAX);
-    cell_of(mark(call.outcome), (call.at_us, took_us), outcome, &call.cause)
-}
-
-fn cell_of(mark: CallMark, (at_us, took_us): (i64, i64), outcome: &str, cause: &Cause) -> CallCell {
     CallCell {
-        mark,
-        at_us,
-        took_us,
+        mark: mark(call.outcome),
+        at_us: call.at_us,
+        took_us: i64::try_from(call.took.as_micros()).unwrap_or(i64::MAX),
         outcome: outcome.to_owned(),
-        trace_id: cause.trace_id.as_ref().map(ToString::to_string),
-        fault_id: cause.faults.first().map(ToString::to_string),
-    }
-}
-
-/// The probe that is out, of a half-open breaker.
-fn trials(status: &BreakerStatus) -> Vec<CallCell> {
-    let pending = |probe: &&Probe| probe.verdict != ProbeVerdict::Pending;
-    let since = status.since_us.unwrap_or(0);
-    let own = status.probes.iter().filter(|probe| probe.at_us >= since).filter(pending);
-    let trial = |probe: &Probe| {
-        let (mark, word) = match probe.verdict {
-            ProbeVerdict::Passed | ProbeVerdict::Pending => (CallMark::Ok, "passed"),
-            ProbeVerdict::Failed => (CallMark::Failed, "failed"),
-            ProbeVerdict::Abandoned => (CallMark::Failed, "abandoned by its caller"),
-        };
-        cell_of(mark, (probe.at_us, 0), word, &probe.cause)
-    };
-    match status.state {
-        BreakerState::HalfOpen => own.map(trial).collect(),
-        _ => Vec::new(),
+        trace_id: call.cause.trace_id.as_ref().map(ToString::to_string),
+        fault_id: call.cause.faults.first().map(ToString::to_string),
     }
 }
 
 /// Newest first.
-fn history(entries: &[HistoryEntry]) -> Vec<TransitionView> {
-    let mut current = StateView::Closed;
-    let mut views = Vec::new();
-    for entry in entries {
-        let (from, to, why) = match &entry.change {
-            Change::State { from, to } => (state(*from), state(*to), why(*from, *to)),
-            Change::Forced { to: Forced::Open, .. } => (current, StateView::Open, "forced open"),
-            Change::Forced { to: Forced::Closed, .. } => {
-                (current, StateView::Closed, "forced closed")
+fn history(status: &BreakerStatus) -> Vec<TransitionView> {
+    // What the state machine is in, and what is seen of it while somebody holds it.
+    let (mut machine, mut seen) = (StateView::Closed, StateView::Closed);
+    let mut views = Vec::with_capacity(status.history.len());
+    for entry in &status.history {
+        let from = seen;
+        let (to, why) = match &entry.change {
+            Change::State { from, to } => {
+                machine = state(*to);
+                (machine, why(*from, *to, entry.at_us))
             }
-            Change::Forced { to: Forced::Disabled, .. } => (current, current, "disabled"),
-            Change::Normal => (current, current, "let go"),
-            Change::Reset => (current, StateView::Closed, "reset"),
-            Change::Params { .. } => (current, current, "thresholds changed"),
+            Change::Forced { to, until_us } => {
+                let time = seconds(millis(until_us - entry.at_us));
+                let word = match to {
+                    Forced::Open => "forced open",
+                    Forced::Closed => "forced closed",
+                    Forced::Disabled => "disabled",
+                };
+                (held(*to), format!("{word} for {time}"))
+            }
+            Change::Normal => (machine, "no longer held".to_owned()),
+            Change::Reset => {
+                machine = StateView::Closed;
+                (machine, "reset".to_owned())
+            }
+            Change::Params { from, to } => (seen, changed(from, to)),
         };
-        let by = entry.by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
+        seen = to;
+        let by = entry.by.as_ref().map(|by| format!(", by {by}")).unwrap_or_default();
         views.push(TransitionView {
             at_us: entry.at_us,
             from,
@@ -191,21 +198,37 @@ fn history(entries: &[HistoryEntry]) -> Vec<TransitionView> {
             trace_id: entry.cause.trace_id.as_ref().map(ToString::to_string),
             fault_ids: entry.cause.faults.iter().map(ToString::to_string).collect(),
         });
-        current = to;
     }
     views.reverse();
     views.truncate(TRANSITIONS_MAX);
     views
 }
 
-const fn why(from: BreakerState, to: BreakerState) -> &'static str {
+fn millis(us: i64) -> u64 {
+    u64::try_from(us / 1_000).unwrap_or(0)
+}
+
+fn why(from: BreakerState, to: BreakerState, at_us: i64) -> String {
     match (from, to) {
-        (BreakerState::Closed { .. }, BreakerState::Open { .. }) => "too many failures in a row",
-        (BreakerState::HalfOpen, BreakerState::Open { .. }) => "the probe failed",
-        (_, BreakerState::HalfOpen) => "the wait is over, one probe passes",
-        (BreakerState::HalfOpen, BreakerState::Closed { .. }) => "the probe passed",
-        _ => "changed",
+        (BreakerState::Closed { failures }, BreakerState::Open { .. }) => {
+            format!("{} failed in a row", failures + 1)
+        }
+        // Its caller went away: the next call is the trial.
+        (BreakerState::HalfOpen, BreakerState::Open { until_us }) if until_us <= at_us => {
+            "the trial call was abandoned".to_owned()
+        }
+        (BreakerState::HalfOpen, BreakerState::Open { .. }) => "the trial call failed".to_owned(),
+        (BreakerState::HalfOpen, BreakerState::Closed { .. }) => "the trial call passed".to_owned(),
+        _ => "the wait is over".to_owned(),
     }
+}
+
+fn changed(from: &BreakerParams, to: &BreakerParams) -> String {
+    let text = |params: &BreakerParams| {
+        let wait = seconds(u64::try_from(params.open_for.as_millis()).unwrap_or(u64::MAX));
+        format!("{} in a row, {wait}", params.failure_threshold)
+    };
+    format!("thresholds: {} → {}", text(from), text(to))
 }
 
 /// Carries a command out.
@@ -223,27 +246,30 @@ pub(super) fn change(
     let done = match command.change {
         BreakerChange::ForceOpen(seconds) => forced(Forced::Open, seconds)?,
         BreakerChange::ForceClosed(seconds) => forced(Forced::Closed, seconds)?,
-        BreakerChange::Reset => {
-            breakers.unforce(edge, PAGE);
-            breakers.reset(edge, PAGE)
-        }
+        BreakerChange::Reset => breakers.reset(edge, PAGE),
         BreakerChange::Thresholds(wanted) => breakers.set_params(edge, params(wanted)?, PAGE),
     };
     if done { Ok(()) } else { Err(missing()) }
 }
 
-/// What this breaker can be set to: failures in a row, and the wait before its one probe.
+/// What a breaker can be set to: failures in a row, and the wait before its one trial call.
 fn params(wanted: BreakerSettings) -> Result<BreakerParams, ApiError> {
-    if wanted.failures_in_a_row == 0 {
-        return Err(invalid("failures_in_a_row", "must be at least 1"));
-    }
-    if wanted.wait_ms == 0 {
-        return Err(invalid("wait_ms", "must be at least 1 ms"));
-    }
-    if wanted.open_percent != 0 || wanted.slow_ms.is_some() || wanted.trial_calls != 1 {
-        let reason = "these breakers open after failures in a row and close after one probe; \
-                      leave share, slow limit and trial calls as they are";
-        return Err(invalid("open_percent", reason));
+    let checks = [
+        (
+            wanted.failures_in_a_row > 0,
+            "failures_in_a_row",
+            "Failures in a row open it: at least 1.",
+        ),
+        (wanted.wait_ms > 0, "wait_s", "It must stay open for a while."),
+        (wanted.window_calls == WINDOW, "window_calls", "The window shows the last 20 calls."),
+        (wanted.open_percent == 0, "open_percent", "No share opens it: failures in a row do."),
+        (wanted.slow_ms.is_none(), "slow_s", "Slow answers are good answers to it."),
+        (wanted.trial_calls == 1, "trial_calls", "One trial call decides."),
+    ];
+    let wrong = checks.into_iter().filter(|(holds, ..)| !holds);
+    let fields: Vec<_> = wrong.map(|(_, field, why)| FieldError::new(field, why)).collect();
+    if !fields.is_empty() {
+        return Err(ApiError::Invalid { fields });
     }
     Ok(BreakerParams {
         failure_threshold: wanted.failures_in_a_row,

@@ -1,6 +1,6 @@
-//! Endpoints and the layers of each edge as the page sees them.
+//! Endpoints as the pages see them.
 
-use contract::resilience::{EndpointLine, EndpointRow, EndpointState, LayerView, StripView};
+use contract::resilience::{EndpointLine, EndpointRow, EndpointState};
 use istio::policy::{Outlier, Policy};
 use mesh::{EndpointStatus, Mesh, Phase};
 use std::collections::BTreeMap;
@@ -50,7 +50,7 @@ fn line(
         (Phase::Ready, Some(until_us)) => EndpointState::Ejected {
             since_us: endpoint.ejected_since_us.unwrap_or(until_us),
             until_us,
-            times: u32::try_from(endpoint.ejections).unwrap_or(u32::MAX),
+            times: endpoint.ejected_times,
         },
         (Phase::Ready, None) => EndpointState::Ready,
     };
@@ -88,7 +88,7 @@ pub(super) fn rows(mesh: &Mesh) -> Vec<EndpointRow> {
                     _ => "5xx".into(),
                 },
                 error_share: share(endpoint.failures, endpoint.requests),
-                note: note(outlier),
+                note: note(endpoint, outlier),
             }
         })
         .collect();
@@ -102,10 +102,15 @@ pub(super) fn rows(mesh: &Mesh) -> Vec<EndpointRow> {
     rows
 }
 
-fn note(outlier: Option<&Outlier>) -> String {
-    match outlier {
-        None => "no outlier detection is configured".into(),
-        Some(outlier) => format!("at most {}% ejected at once", outlier.max_ejection_percent),
+/// The limit at work, or how often it was out.
+fn note(endpoint: &EndpointStatus, outlier: Option<&Outlier>) -> String {
+    let limit = outlier.map(|outlier| format!("at most {}% at once", outlier.max_ejection_percent));
+    match (endpoint.ejections, limit) {
+        (0, limit) => limit.unwrap_or_default(),
+        (times, limit) => {
+            let times = format!("ejected {times}× so far");
+            limit.map_or_else(|| times.clone(), |limit| format!("{times}, {limit}"))
+        }
     }
 }
 
@@ -120,51 +125,4 @@ fn outlier<'a>(policy: &'a Policy, endpoint: &EndpointStatus) -> Option<&'a Outl
 #[expect(clippy::cast_precision_loss, reason = "requests of a minute")]
 fn share(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
-}
-
-/// One strip per edge, by caller: the layers in their order and what each did since the start.
-pub(super) fn strips(mesh: &Mesh) -> Vec<StripView> {
-    let edges = mesh.edges();
-    let strip = |edge: &mesh::EdgeStatus| StripView {
-        from: edge.caller.to_string(),
-        to: edge.destination.to_string(),
-        layers: edge
-            .layers
-            .iter()
-            .map(|layer| LayerView {
-                name: layer.layer.to_owned(),
-                setting: String::new(),
-                acted: layer.acted,
-                of: layer.reached,
-                did: did(layer.layer).to_owned(),
-                href: href(layer.layer, &edge.caller, &edge.destination),
-            })
-            .collect(),
-    };
-    edges.iter().map(strip).collect()
-}
-
-/// What a layer does when it acts.
-fn did(layer: &str) -> &'static str {
-    match layer {
-        "route" => "sent by a rule",
-        "deadline" => "cut",
-        "breaker" => "refused",
-        "mirror" => "copied",
-        "retry" => "retried",
-        "fault" => "injected",
-        "limits" => "refused",
-        "balance" => "found none healthy",
-        "outlier" => "ejected",
-        "endpoint" => "failed",
-        _ => "recorded",
-    }
-}
-
-fn href(layer: &str, caller: &str, destination: &str) -> Option<String> {
-    match layer {
-        "route" | "mirror" | "retry" => Some(format!("/traffic/{destination}")),
-        "span" => Some(format!("/traces?service={caller}")),
-        _ => None,
-    }
 }

@@ -1,12 +1,14 @@
 //! Faults as the pages see them and ask for them.
 //!
 //! Everything is a fault of the mesh's registry, so that each has an id, a time to live and an end
-//! by the kill switch. A killed instance is one whose every connection fails, a paused one hangs
-//! on every call (and [`follow_instances`] puts its process into that phase); a message that is
-//! lost, late or doubled is a delivery of the bus that fails, is held, or loses its
-//! acknowledgement.
+//! by the kill switch. A killed instance is one whose every connection fails, a paused one hangs on
+//! every call, and [`follow_instances`] puts their processes into that phase for as long.
 
 use super::invalid;
+use app::model::{
+    fault::{delays, label, percent},
+    tries::seconds,
+};
 use contract::{
     ApiError,
     resilience::{
@@ -18,135 +20,158 @@ use contract::{
 };
 use http::{HeaderName, StatusCode};
 use istio::{
-    policy::{Match, Share, StringMatch},
+    policy::{Match, Origin, Policy, Share, StringMatch},
     value,
 };
 use mesh::{
     Mesh,
-    fault::{FaultEvent, FaultKind, FaultScope, FaultSpec, FaultStatus, Faults, Reset},
+    fault::{FaultEvent, FaultKind, FaultScope, FaultSpec, FaultStatus, MessageFault, Reset},
 };
-use std::{fmt::Write as _, sync::Arc, time::Duration};
-use tokio::sync::broadcast::error::RecvError;
+use std::{sync::Arc, time::Duration};
+use tokio::{sync::broadcast::error::RecvError, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 /// Who injects from the page.
 const PAGE: &str = "page";
-/// CloudEvents: who made a message.
-const SOURCE: HeaderName = HeaderName::from_static("ce-source");
 /// Bytes of an answer that still arrive before a partial body breaks off.
 const PARTIAL_BYTES: u64 = 32;
+/// An instance comes back so soon after the end of the fault on it.
+const EXPIRE_EVERY: Duration = Duration::from_millis(100);
 
 /// Every fault, for the banner.
-pub(crate) fn all(faults: &Faults, now_us: i64) -> FaultsView {
+pub(crate) fn all(mesh: &Mesh) -> FaultsView {
+    let (faults, policy) = (mesh.faults(), mesh.in_force().policy);
+    let view = |status: &FaultStatus| view(status, &policy);
     let (ended, ended_count) = faults.ended();
     FaultsView {
-        held_us: faults.killed().then_some(now_us),
+        held_us: faults.killed_us(),
         active: faults.active().iter().take(FAULTS_MAX).map(view).collect(),
         ended: ended.iter().take(FAULTS_ENDED_MAX).map(view).collect(),
         ended_count,
     }
 }
 
-/// One fault.
-pub(crate) fn view(status: &FaultStatus) -> FaultView {
+/// One fault. The policy says which service a route belongs to.
+pub(crate) fn view(status: &FaultStatus, policy: &Policy) -> FaultView {
     let scope = &status.spec.scope;
     let kind = kind_of(&status.spec);
-    let of_route = scope.route.as_ref();
-    let text = |name: &Option<Arc<str>>| name.as_ref().map(ToString::to_string);
-    let to = text(&scope.destination);
-    let to = to.or_else(|| of_route.map(|(origin, _)| origin.name.to_string()));
+    let of_route = scope.route.as_ref().map(|(origin, _)| host_of(origin, policy));
+    let to = scope.destination.as_ref().map(ToString::to_string).or_else(|| of_route.clone());
+    let anywhere = match kind.place() {
+        FaultPlace::Bus => service::BUS,
+        FaultPlace::Edge | FaultPlace::Instance => "every service",
+    };
     FaultView {
         id: status.id.to_string(),
         kind,
         what: what(kind, &status.spec),
-        from: text(&scope.caller),
-        to: to.unwrap_or_else(|| "every service".into()),
-        place: place(scope),
+        from: scope.caller.as_ref().map(ToString::to_string),
+        to: to.unwrap_or_else(|| anywhere.to_owned()),
+        place: place(scope, kind, of_route.as_deref()),
         since_us: status.since_us,
         until_us: Some(status.until_us),
-        then: if kind.place() == FaultPlace::Instance { "restarts" } else { "ends" }.into(),
+        then: match kind {
+            Kind::KillInstance => "restarts",
+            Kind::PauseInstance => "goes on",
+            _ => "ends",
+        }
+        .into(),
         ended_us: status.ended.map(|(at_us, _)| at_us),
         matched: status.matched,
         injected: status.injected,
-        unit: match kind.place() {
-            FaultPlace::Bus => "messages",
-            FaultPlace::Edge | FaultPlace::Instance => "calls",
-        }
-        .into(),
+        unit: unit(kind, status.injected).into(),
         trace_id: status.examples.first().cloned(),
-        stands_for: stands_for(kind, of_route.is_some()).into(),
-        object: of_route.and(scope.destination.as_ref()).map(|host| format!("/traffic/{host}")),
+        stands_for: stands_for(kind).into(),
+        object: of_route.map(|host| format!("/traffic/{host}")),
     }
 }
 
+const fn unit(kind: Kind, count: u64) -> &'static str {
+    match (kind.place(), count) {
+        (FaultPlace::Bus, _) => "messages",
+        (FaultPlace::Instance, 1) => "call",
+        (FaultPlace::Edge | FaultPlace::Instance, _) => "calls",
+    }
+}
+
+/// The service whose requests the routes of a resource are for; the resource when it is gone.
+fn host_of(origin: &Origin, policy: &Policy) -> String {
+    let found = policy.virtual_hosts.iter().find(|host| host.origin == *origin);
+    let name = found.and_then(|host| host.hosts.first());
+    let service = name.map(|name| policy.service(name).unwrap_or(name));
+    service.map_or_else(|| origin.name.to_string(), ToString::to_string)
+}
+
 /// What a fault is the same as, elsewhere.
-pub(super) fn stands_for(kind: Kind, of_route: bool) -> &'static str {
+pub(super) const fn stands_for(kind: Kind) -> &'static str {
     match kind {
-        Kind::Delay | Kind::Abort if of_route => "VirtualService",
-        Kind::Delay | Kind::Abort => "VirtualService, as a fault of a route",
+        Kind::Delay | Kind::Abort => "VirtualService",
         Kind::KillInstance => "pod deletion",
-        Kind::PauseInstance => "a stopped process",
-        Kind::ConnectionReset => "a broken connection, no Istio object",
         _ => "no Istio object",
     }
 }
 
-fn kind_of(spec: &FaultSpec) -> Kind {
-    let on_bus = spec.scope.caller.as_deref() == Some(service::BUS);
+const fn kind_of(spec: &FaultSpec) -> Kind {
     let on_instance = spec.scope.instance.is_some();
     match &spec.kind {
-        FaultKind::Delay(_) if on_bus => Kind::MessageDelay,
         FaultKind::Delay(_) => Kind::Delay,
         FaultKind::Jitter { .. } => Kind::Jitter,
         FaultKind::Abort { .. } => Kind::Abort,
         FaultKind::Hang if on_instance => Kind::PauseInstance,
         FaultKind::Hang => Kind::Hang,
         FaultKind::PartialBody { .. } => Kind::PartialBody,
-        FaultKind::Reset(Reset::Connect) if on_bus => Kind::MessageLoss,
-        FaultKind::Reset(Reset::Answer) if on_bus => Kind::MessageDuplication,
         FaultKind::Reset(Reset::Connect) if on_instance => Kind::KillInstance,
         FaultKind::Reset(_) => Kind::ConnectionReset,
+        FaultKind::Message(MessageFault::Loss) => Kind::MessageLoss,
+        FaultKind::Message(MessageFault::Duplication) => Kind::MessageDuplication,
+        FaultKind::Message(MessageFault::Delay(_)) => Kind::MessageDelay,
     }
 }
 
+/// "Delay 2 s on 10%", "Kill instance".
 fn what(kind: Kind, spec: &FaultSpec) -> String {
-    let on = format!(" on {}", percent(spec.share));
-    match (kind, &spec.kind) {
-        (Kind::KillInstance, _) => "Killed".into(),
-        (Kind::PauseInstance, _) => "Paused".into(),
-        (Kind::MessageLoss, _) => format!("Lose messages{on}"),
-        (Kind::MessageDuplication, _) => format!("Deliver twice{on}"),
-        (Kind::MessageDelay, FaultKind::Delay(delay)) => format!("Late by {delay:?}{on}"),
-        (_, FaultKind::Delay(delay)) => format!("Delay {delay:?}{on}"),
-        (_, FaultKind::Jitter { min, max }) => format!("Jitter {min:?} to {max:?}{on}"),
-        (_, FaultKind::Abort { status, .. }) => format!("Abort {}{on}", status.as_u16()),
-        (_, FaultKind::Hang) => format!("Hang{on}"),
-        (_, FaultKind::PartialBody { .. }) => format!("Partial body{on}"),
-        (_, FaultKind::Reset(_)) => format!("Connection reset{on}"),
+    let name = label(kind).0;
+    let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let size = match &spec.kind {
+        FaultKind::Delay(delay) | FaultKind::Message(MessageFault::Delay(delay)) => {
+            format!(" {}", seconds(ms(*delay)))
+        }
+        FaultKind::Jitter { min, max } => {
+            format!(" {} to {}", seconds(ms(*min)), seconds(ms(*max)))
+        }
+        FaultKind::Abort { grpc_status: Some(code), .. } => format!(" gRPC {code}"),
+        FaultKind::Abort { status, .. } => format!(" {}", status.as_u16()),
+        _ => String::new(),
+    };
+    match kind.place() {
+        FaultPlace::Instance => name.to_owned(),
+        FaultPlace::Edge | FaultPlace::Bus => {
+            format!("{name}{size} on {}", percent(f64::from(spec.share.0) / 10_000.0))
+        }
     }
 }
 
-/// `10%`, `0.5%`.
-pub(super) fn percent(share: Share) -> String {
-    format!("{}%", f64::from(share.0) / 10_000.0)
-}
-
-fn place(scope: &FaultScope) -> String {
+/// "payments v2 → bank-customer", "recommendations-1".
+fn place(scope: &FaultScope, kind: Kind, of_route: Option<&str>) -> String {
     if let Some(instance) = &scope.instance {
         return instance.to_string();
     }
-    if let Some((origin, route)) = &scope.route {
-        return format!("route {route} of {}", origin.name);
+    if let (Some(host), Some((_, route))) = (of_route, &scope.route) {
+        return format!("{host}, route {route}");
     }
-    let mut text = String::new();
-    if let Some(caller) = &scope.caller {
-        let _ = write!(text, "{caller} → ");
+    let (nobody, nowhere) = match kind.place() {
+        FaultPlace::Bus => ("any producer", "any consumer"),
+        FaultPlace::Edge | FaultPlace::Instance => ("any caller", "every service"),
+    };
+    let subset = scope.subset.as_ref().map(|subset| format!(" {subset}")).unwrap_or_default();
+    match (&scope.caller, &scope.destination) {
+        (None, None) if kind.place() == FaultPlace::Bus => service::BUS.to_owned(),
+        (None, Some(to)) if kind.place() == FaultPlace::Edge => format!("{to}{subset}"),
+        (from, to) => {
+            let (from, to) = (from.as_deref().unwrap_or(nobody), to.as_deref().unwrap_or(nowhere));
+            format!("{from} → {to}{subset}")
+        }
     }
-    text.push_str(scope.destination.as_deref().unwrap_or("every service"));
-    if let Some(subset) = &scope.subset {
-        let _ = write!(text, " {subset}");
-    }
-    text
 }
 
 /// A fault as the registry takes it.
@@ -155,9 +180,12 @@ pub(super) fn spec(asked: &InjectFault, mesh: &Mesh) -> Result<FaultSpec, ApiErr
         return Err(invalid("ttl_s", format!("must be 1 to {TTL_MAX_S} s: every fault ends")));
     }
     if asked.like_istio {
-        let reason = "Istio's behaviour is a switch of a route with a fault of its own; write the \
-                      fault into the VirtualService";
+        let reason = "Here timeout and retries of a route stay on while a fault is injected. \
+                      Leave this off.";
         return Err(invalid("like_istio", reason));
+    }
+    if asked.kind.place() != FaultPlace::Edge && !asked.terms.is_empty() {
+        return Err(invalid("terms", "Only faults of calls can be for some requests alone."));
     }
     let scope = scope(asked, mesh)?;
     let share = match asked.kind.place() {
@@ -179,19 +207,14 @@ fn share(percent: f64) -> Result<Share, ApiError> {
 
 fn kind(asked: &InjectFault) -> Result<FaultKind, ApiError> {
     let delay = Duration::from_millis(u64::from(asked.delay_ms));
-    let held = || match delay.is_zero() {
-        true => Err(invalid("delay_ms", "must be at least 1 ms")),
-        false => Ok(delay),
-    };
+    if delays(asked.kind) && delay.is_zero() {
+        return Err(invalid("delay_ms", "must be at least 1 ms"));
+    }
     Ok(match asked.kind {
-        Kind::Delay | Kind::MessageDelay => FaultKind::Delay(held()?),
+        Kind::Delay => FaultKind::Delay(delay),
         Kind::Jitter => {
             let spread = Duration::from_millis(u64::from(asked.jitter_ms));
-            let (min, max) = (held()?.saturating_sub(spread), delay + spread);
-            if spread.is_zero() {
-                return Err(invalid("jitter_ms", "must be at least 1 ms"));
-            }
-            FaultKind::Jitter { min, max }
+            FaultKind::Jitter { min: delay.saturating_sub(spread), max: delay + spread }
         }
         Kind::Abort => {
             let status = StatusCode::from_u16(asked.status).ok();
@@ -201,8 +224,11 @@ fn kind(asked: &InjectFault) -> Result<FaultKind, ApiError> {
         }
         Kind::Hang | Kind::PauseInstance => FaultKind::Hang,
         Kind::PartialBody => FaultKind::PartialBody { after_bytes: PARTIAL_BYTES },
-        Kind::ConnectionReset | Kind::MessageDuplication => FaultKind::Reset(Reset::Answer),
-        Kind::KillInstance | Kind::MessageLoss => FaultKind::Reset(Reset::Connect),
+        Kind::ConnectionReset => FaultKind::Reset(Reset::Answer),
+        Kind::KillInstance => FaultKind::Reset(Reset::Connect),
+        Kind::MessageLoss => FaultKind::Message(MessageFault::Loss),
+        Kind::MessageDuplication => FaultKind::Message(MessageFault::Duplication),
+        Kind::MessageDelay => FaultKind::Message(MessageFault::Delay(delay)),
     })
 }
 
@@ -222,10 +248,20 @@ fn scope(asked: &InjectFault, mesh: &Mesh) -> Result<FaultScope, ApiError> {
             .map(Some)
             .ok_or_else(|| invalid(field, format!("No service named {name}.{}", meant())))
     };
-    let destination = service("to", &asked.to)?;
+    let destination = match asked.kind.place() {
+        // Its service follows from its name.
+        FaultPlace::Instance => None,
+        FaultPlace::Edge | FaultPlace::Bus => service("to", &asked.to)?,
+    };
     let from = service("from", &asked.from)?;
-    let subset = (!asked.subset.is_empty()).then(|| asked.subset.as_str().into());
+    let subset: Option<Arc<str>> = (!asked.subset.is_empty()).then(|| asked.subset.as_str().into());
+    if let (Some(subset), Some(to)) = (&subset, &destination)
+        && !mesh.in_force().policy.destinations.get(to).is_some_and(|r| r.subset(subset).is_some())
+    {
+        return Err(invalid("subset", format!("No subset of {to} named {subset}.")));
+    }
     match asked.kind.place() {
+        FaultPlace::Edge if destination.is_none() => Err(invalid("to", "Say which service.")),
         FaultPlace::Edge => {
             let conditions = terms(&asked.terms)?;
             let matches = conditions.into_iter().collect();
@@ -239,15 +275,7 @@ fn scope(asked: &InjectFault, mesh: &Mesh) -> Result<FaultScope, ApiError> {
             let (destination, instance) = (Some(named.service), Some(named.instance));
             Ok(FaultScope { destination, instance, ..FaultScope::default() })
         }
-        FaultPlace::Bus => {
-            let made_by = |name: Arc<str>| Match {
-                headers: vec![(SOURCE, StringMatch::Exact(name.to_string()))],
-                ..Match::default()
-            };
-            let matches = from.map(made_by).into_iter().collect();
-            let caller = Some(service::BUS.into());
-            Ok(FaultScope { caller, destination, subset, matches, ..FaultScope::default() })
-        }
+        FaultPlace::Bus => Ok(FaultScope { caller: from, destination, ..FaultScope::default() }),
     }
 }
 
@@ -291,19 +319,26 @@ fn terms(terms: &[MatchTerm]) -> Result<Option<Match>, ApiError> {
     Ok(Some(all))
 }
 
-/// Puts instances into the phase their faults say, and back when these end.
+/// Ends faults in time, and puts instances into the phase that faults on them say.
 pub(crate) async fn follow_instances(mesh: Mesh, stop: CancellationToken) {
     let mut events = mesh.faults().events();
+    let mut tick = tokio::time::interval(EXPIRE_EVERY);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         let event = tokio::select! {
             () = stop.cancelled() => return,
+            // To ask is enough to end those whose time is over.
+            _ = tick.tick() => {
+                drop(mesh.faults().ended());
+                continue;
+            }
             event = events.recv() => event,
         };
         match event {
             Ok(FaultEvent::Began(status)) => set_phase(&mesh, &status, true),
             Ok(FaultEvent::Ended(status)) => set_phase(&mesh, &status, false),
             Ok(FaultEvent::KillSwitch(_)) => {}
-            // The faults themselves work all the same; what was missed is read anew.
+            // What was missed is read anew.
             Err(RecvError::Lagged(_)) => {
                 let (ended, _) = mesh.faults().ended();
                 ended.iter().for_each(|status| set_phase(&mesh, status, false));
@@ -314,14 +349,19 @@ pub(crate) async fn follow_instances(mesh: Mesh, stop: CancellationToken) {
     }
 }
 
+/// An instance that several faults are on stays where the newest of them put it.
 fn set_phase(mesh: &Mesh, status: &FaultStatus, begins: bool) {
     let scope = &status.spec.scope;
     let (Some(service), Some(instance)) = (&scope.destination, &scope.instance) else { return };
-    let known = match (kind_of(&status.spec), begins) {
-        (Kind::KillInstance, true) => mesh.kill(service, instance),
-        (Kind::PauseInstance, true) => mesh.pause(service, instance),
-        (Kind::KillInstance | Kind::PauseInstance, false) => mesh.restart(service, instance),
-        _ => return,
+    let on_same = |other: &FaultStatus| other.spec.scope.instance.as_ref() == Some(instance);
+    let newest = match begins {
+        true => Some(kind_of(&status.spec)),
+        false => mesh.faults().active().iter().rfind(|o| on_same(o)).map(|o| kind_of(&o.spec)),
+    };
+    let known = match newest {
+        Some(Kind::KillInstance) => mesh.kill(service, instance),
+        Some(Kind::PauseInstance) => mesh.pause(service, instance),
+        _ => mesh.restart(service, instance),
     };
     if !known {
         tracing::debug!("the instance {instance} of {} is gone", status.id);

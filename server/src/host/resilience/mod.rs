@@ -4,23 +4,25 @@ mod breakers;
 mod endpoints;
 mod expect;
 pub(crate) mod faults;
+mod strips;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use breakers::lines as breaker_lines;
 pub(crate) use endpoints::lines as endpoint_lines;
+pub(crate) use strips::catch_all;
 
-use crate::shop::Shop;
+use crate::{live::Live, shop::Shop};
 use app::host::ResiliencePort;
 use async_trait::async_trait;
 use contract::{
     ApiError, FieldError,
     resilience::{
-        BreakerLine, ChangeBreaker, EndFaults, Expectation, FaultView, FaultsView, InjectFault,
-        ResilienceView,
+        BreakerLine, ChangeBreaker, EndFaults, Expectation, FAULTS_MAX, FaultView, FaultsView,
+        InjectFault, ResilienceView,
     },
 };
-use mesh::fault::InjectError;
+use mesh::{BreakerStatus, fault::InjectError};
 use telemetry::Telemetry;
 
 /// Who injects and forces from the page.
@@ -28,12 +30,13 @@ const PAGE: &str = "page";
 
 pub(super) struct ResilienceHost {
     shop: Shop,
+    live: Live,
     telemetry: Telemetry,
 }
 
 impl ResilienceHost {
-    pub(super) fn new(shop: Shop, telemetry: Telemetry) -> Self {
-        Self { shop, telemetry }
+    pub(super) fn new(shop: Shop, live: Live, telemetry: Telemetry) -> Self {
+        Self { shop, live, telemetry }
     }
 }
 
@@ -45,22 +48,29 @@ pub(super) fn invalid(field: &str, reason: impl Into<String>) -> ApiError {
 impl ResiliencePort for ResilienceHost {
     async fn page(&self) -> Result<ResilienceView, ApiError> {
         let mesh = &self.shop.mesh;
+        let now_us = self.shop.clock.now_us();
+        let card = |status: &BreakerStatus| breakers::card(status, now_us);
         Ok(ResilienceView {
-            breakers: mesh.breakers().iter().map(breakers::card).collect(),
+            breakers: mesh.breakers().iter().map(card).collect(),
             endpoints: endpoints::rows(mesh),
-            strips: endpoints::strips(mesh),
+            strips: strips::strips(mesh, &self.live.edges_a_minute_ago()),
         })
     }
 
     async fn expect(&self, fault: InjectFault) -> Result<Expectation, ApiError> {
+        // What would be refused says why here.
+        faults::spec(&fault, &self.shop.mesh)?;
         let rates = self.telemetry.map(self.shop.clock.now_us());
-        let endpoints = self.shop.mesh.endpoints();
-        Ok(expect::expectation(&fault, &rates.edges, &endpoints))
+        Ok(expect::expectation(&fault, &rates.edges, &self.shop.mesh))
     }
 
     async fn inject(&self, fault: InjectFault) -> Result<FaultView, ApiError> {
         let spec = faults::spec(&fault, &self.shop.mesh)?;
         let all = self.shop.mesh.faults();
+        if all.active().len() >= FAULTS_MAX {
+            let reason = format!("{FAULTS_MAX} faults are in force, which is the limit.");
+            return Err(ApiError::Conflict { reason });
+        }
         let id = all.inject(spec).map_err(|error| match error {
             InjectError::Killed => ApiError::Conflict {
                 reason: "Faults are held off by the kill switch. Release it first.".into(),
@@ -70,7 +80,8 @@ impl ResiliencePort for ResilienceHost {
             InjectError::Share => invalid("percent", error.to_string()),
             InjectError::Range => invalid("jitter_ms", error.to_string()),
         })?;
-        let begun = all.get(id).map(|status| faults::view(&status));
+        let policy = self.shop.mesh.in_force().policy;
+        let begun = all.get(id).map(|status| faults::view(&status, &policy));
         begun.ok_or_else(|| ApiError::Internal { reason: format!("{id} is not known.") })
     }
 
@@ -88,7 +99,7 @@ impl ResiliencePort for ResilienceHost {
             EndFaults::All => drop(all.end_all()),
             EndFaults::Release => all.release(),
         }
-        Ok(faults::all(all, self.shop.clock.now_us()))
+        Ok(faults::all(&self.shop.mesh))
     }
 
     async fn change_breaker(&self, command: ChangeBreaker) -> Result<BreakerLine, ApiError> {

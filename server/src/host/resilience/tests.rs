@@ -5,7 +5,10 @@ use axum::Router;
 use base::Clock;
 use contract::{
     ApiError,
-    resilience::{FaultKind, InjectFault},
+    resilience::{
+        BreakerChange, BreakerSettings, BreakerState, ChangeBreaker, FaultKind, InjectFault,
+    },
+    traffic::MatchTerm,
 };
 use mesh::{BreakerParams, Mesh, Phase};
 use tokio_util::sync::CancellationToken;
@@ -35,7 +38,7 @@ fn every_kind_the_page_offers_is_injected_and_shown_as_what_it_is() {
     let mesh = mesh();
     for kind in FaultKind::ALL {
         let id = mesh.faults().inject(faults::spec(&asked(kind), &mesh).unwrap()).unwrap();
-        let view = faults::view(&mesh.faults().get(id).unwrap());
+        let view = faults::view(&mesh.faults().get(id).unwrap(), &mesh.in_force().policy);
         assert_eq!(view.kind, kind);
         assert!(view.until_us.is_some(), "{kind:?} ends");
     }
@@ -57,6 +60,12 @@ fn a_fault_without_an_end_or_a_place_is_refused_with_the_field() {
     assert_eq!(field(&|fault| fault.percent = f64::NAN), "percent");
     assert_eq!(field(&|fault| fault.status = 99), "status");
     assert_eq!(field(&|fault| fault.to = "paymnts".into()), "to");
+    assert_eq!(field(&|fault| fault.to = String::new()), "to");
+    assert_eq!(field(&|fault| fault.subset = "v9".into()), "subset");
+    assert_eq!(field(&|fault| fault.like_istio = true), "like_istio");
+    let terms = vec![MatchTerm { name: "x-user".into(), ..MatchTerm::default() }];
+    let on_bus = InjectFault { kind: FaultKind::MessageLoss, terms, ..asked(FaultKind::Abort) };
+    assert_eq!(field(&|fault| fault.clone_from(&on_bus)), "terms");
 }
 
 #[tokio::test]
@@ -82,4 +91,59 @@ fn the_id_of_a_breaker_names_its_edge() {
     assert_eq!((&*edge.caller, &*edge.destination), ("orders", "payments"));
     assert_eq!(edge.subset.as_deref(), Some("v2"));
     assert_eq!(breakers::edge("orders~users").subset, None);
+}
+
+#[test]
+fn a_fault_is_said_in_words_with_its_place() {
+    let mesh = mesh();
+    let said = |fault: InjectFault| {
+        let id = mesh.faults().inject(faults::spec(&fault, &mesh).unwrap()).unwrap();
+        let view = faults::view(&mesh.faults().get(id).unwrap(), &mesh.in_force().policy);
+        format!("{}; {}; {}", view.what, view.place, view.then)
+    };
+    assert_eq!(said(asked(FaultKind::Delay)), "Delay 2 s on 10%; payments; ends");
+    let kill = "Kill instance; payments-0; restarts";
+    assert_eq!(said(asked(FaultKind::KillInstance)), kill);
+    let from = InjectFault { from: "payments".into(), ..asked(FaultKind::MessageLoss) };
+    assert_eq!(said(from), "Message loss on 10%; payments → payments; ends");
+    let bus = InjectFault { to: String::new(), ..asked(FaultKind::MessageDelay) };
+    assert_eq!(said(bus), "Message delay 2 s on 10%; bus; ends");
+}
+
+#[tokio::test]
+async fn a_breaker_shows_who_holds_it_and_takes_only_the_thresholds_it_has() {
+    let mesh = mesh();
+    let _ = mesh.caller("orders").get("payments", "/").send().await;
+    let id = "orders~payments".to_owned();
+    let change = |change| {
+        let command = ChangeBreaker { id: id.clone(), change };
+        breakers::change(mesh.breaker_control(), &breakers::edge(&id), &command)
+    };
+    let card = || breakers::card(&mesh.breakers()[0], i64::MAX);
+    let settings = card().settings;
+    assert_eq!((settings.failures_in_a_row, settings.trial_calls), (5, 1));
+    assert!(change(BreakerChange::Thresholds(settings)).is_ok());
+    let wrong = [
+        BreakerSettings { open_percent: 50, ..settings },
+        BreakerSettings { slow_ms: Some(1), ..settings },
+        BreakerSettings { window_calls: 10, ..settings },
+        BreakerSettings { trial_calls: 3, ..settings },
+        BreakerSettings { failures_in_a_row: 0, ..settings },
+    ];
+    for wrong in wrong {
+        assert!(matches!(change(BreakerChange::Thresholds(wrong)), Err(ApiError::Invalid { .. })));
+    }
+    assert!(change(BreakerChange::ForceOpen(3_601)).is_err());
+    change(BreakerChange::ForceOpen(300)).unwrap();
+    let line = card().line;
+    assert_eq!((line.state, line.half_open_at_us), (BreakerState::Open, None));
+    assert_eq!(line.forced.map(|forced| forced.to), Some(BreakerState::Open));
+    change(BreakerChange::Reset).unwrap();
+    let card = card();
+    assert_eq!((card.line.state, card.line.forced), (BreakerState::Closed, None));
+    let steps: Vec<_> = card.history.iter().map(|step| (step.from, step.to, &*step.why)).collect();
+    let (open, closed) = (BreakerState::Open, BreakerState::Closed);
+    let expected =
+        [(open, closed, "reset, by page"), (closed, open, "forced open for 300 s, by page")];
+    assert_eq!(steps, expected);
 }

@@ -54,7 +54,7 @@ pub(super) fn form(documents: &[Node]) -> RouteForm {
             last: last_line(document),
         });
     }
-    for rule in of_kind("DestinationRule").flat_map(|d| subsets(d)) {
+    for rule in of_kind("DestinationRule").flat_map(subsets) {
         if !form.subsets.contains(&rule) {
             form.subsets.push(rule);
         }

@@ -289,8 +289,8 @@ fn number(number: f64) -> Node {
 /// `6s`, `2.5s`, `250ms`.
 fn duration(ms: u64) -> Node {
     let text = match ms {
-        _ if ms % 1_000 == 0 => format!("{}s", ms / 1_000),
-        _ if ms > 1_000 && ms % 100 == 0 => format!("{}.{}s", ms / 1_000, ms % 1_000 / 100),
+        _ if ms.is_multiple_of(1_000) => format!("{}s", ms / 1_000),
+        _ if ms > 1_000 && ms.is_multiple_of(100) => format!("{}.{}s", ms / 1_000, ms % 1_000 / 100),
         _ => format!("{ms}ms"),
     };
     Node::text(text)

@@ -1,0 +1,208 @@
+//! Faults and breakers against the built program: what is injected is listed and counted, the kill
+//! switch ends all of it, and the shop goes on as if nothing had been.
+
+#![expect(clippy::expect_used, reason = "without its world a test can only stop")]
+
+use http::Method;
+use serde_json::{Value, json};
+use std::time::Duration;
+use testkit::{Answer, Client, Launch, Program, client::send, eventually};
+use tokio::time::Instant;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_vitrine");
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Draws follow the seed, so that every run injects into the same calls.
+const SEED: &str = "20261124";
+
+struct World {
+    program: Program,
+    client: Client,
+    _data: tempfile::TempDir,
+}
+
+async fn world() -> World {
+    let data = tempfile::tempdir().expect("a folder");
+    let launch = Launch::shop(PROGRAM, data.path(), "0").args(&["--seed", SEED]);
+    let (program, client) = launch.start().await;
+    World { program, client, _data: data }
+}
+
+/// A command as the panel sends it, with some of its fields.
+fn fault(kind: &str, to: &str, percent: f64, ttl_s: u32) -> Value {
+    json!({
+        "kind": kind, "from": "", "to": to, "subset": "", "instance": "", "terms": [],
+        "percent": percent, "delay_ms": 1_000, "jitter_ms": 0, "status": 503, "ttl_s": ttl_s,
+        "like_istio": false,
+    })
+}
+
+async fn inject(client: &Client, fault: &Value) -> String {
+    let begun = client.post("/control/faults", fault).await;
+    assert_eq!(begun.status, 201, "{}", begun.text());
+    begun.field("id")
+}
+
+async fn delete(client: &Client, path: &str) -> Answer {
+    send(client.request(Method::DELETE, path)).await.expect("an answer")
+}
+
+async fn order(client: &Client, wait: bool) -> Answer {
+    let items = json!([{ "product_id": "p-moka", "quantity": 1 }]);
+    let post = client.json("/api/v1/orders", &json!({ "user_id": "c-1001", "items": items }));
+    let post = if wait { post.header("prefer", "wait=20") } else { post };
+    send(post).await.expect("an answer")
+}
+
+/// The counters of an active fault: calls it is for, calls it hit.
+async fn counts(client: &Client, id: &str) -> Option<(u64, u64)> {
+    let all = client.get("/control/faults").await.json();
+    let active = all["active"].as_array()?.iter().find(|fault| fault["id"] == *id)?.clone();
+    Some((active["matched"].as_u64()?, active["injected"].as_u64()?))
+}
+
+/// Closes what the faults have opened.
+async fn reset_breakers(client: &Client) {
+    let all = client.get("/control/breakers").await.json();
+    for breaker in all.as_array().expect("breakers") {
+        let id = breaker["line"]["id"].as_str().expect("an id").replace('~', "%7E");
+        let reset = client.post(&format!("/control/breakers/{id}"), &json!("reset")).await;
+        assert_eq!((reset.status, reset.field("state")), (200, "closed".into()), "{id}");
+    }
+}
+
+#[tokio::test]
+async fn half_of_the_calls_to_payments_fail_until_the_kill_switch_and_then_orders_confirm() {
+    let World { program, client, _data } = world().await;
+    let id = inject(&client, &fault("abort", "payments", 50.0, 300)).await;
+    let (matched, injected) = eventually(PATIENCE, "calls are hit and spared", async || {
+        assert_eq!(order(&client, false).await.status, 202);
+        counts(&client, &id).await.filter(|(matched, hit)| *hit > 0 && hit < matched)
+    })
+    .await;
+    // Exactly half of each hundred, at random places.
+    assert!(injected <= 50 || matched > 100, "{injected} of {matched}, seed {SEED}");
+
+    let ended = delete(&client, "/control/faults").await.json();
+    assert_eq!(ended["active"], json!([]));
+    assert!(ended["held_us"].is_i64(), "{ended}");
+    assert_eq!((&ended["ended"][0]["id"], &ended["ended_count"]), (&json!(id), &json!(1)));
+    let refused = client.post("/control/faults", &fault("abort", "payments", 50.0, 300)).await;
+    assert_eq!((refused.status, refused.header("content-type")), (409, "application/problem+json"));
+    reset_breakers(&client).await;
+    let confirmed = order(&client, true).await;
+    assert_eq!((confirmed.status, confirmed.field("status")), (200, "confirmed".into()));
+
+    let released = client.post("/control/faults/release", &Value::Null).await.json();
+    assert_eq!(released["held_us"], Value::Null);
+    inject(&client, &fault("delay", "payments", 1.0, 1)).await;
+    program.stop().await;
+}
+
+#[tokio::test]
+async fn a_message_that_is_lost_is_sent_again_and_no_breaker_counts_it() {
+    let World { program, client, _data } = world().await;
+    let id = inject(&client, &fault("message_loss", "payments", 100.0, 300)).await;
+    let location = order(&client, false).await.header("location").to_owned();
+    let often = async || counts(&client, &id).await.filter(|(_, lost)| *lost > 6);
+    eventually(PATIENCE, "it is sent again and again", often).await;
+    assert_eq!(client.get(&location).await.field("status"), "processing");
+    let breakers = client.get("/control/breakers").await.json();
+    let closed = |breaker: &Value| breaker["line"]["state"] == "closed";
+    assert!(breakers.as_array().expect("breakers").iter().all(closed), "{breakers}");
+    assert_eq!(delete(&client, &format!("/control/faults/{id}")).await.status, 200);
+    let confirmed =
+        async || (client.get(&location).await.field("status") == "confirmed").then_some(());
+    eventually(PATIENCE, "it arrives at last", confirmed).await;
+    program.stop().await;
+}
+
+#[tokio::test]
+async fn messages_that_all_arrive_twice_are_taken_once() {
+    let World { program, client, _data } = world().await;
+    let id = inject(&client, &fault("message_duplication", "", 100.0, 300)).await;
+    for _ in 0..3 {
+        assert_eq!(order(&client, true).await.field("status"), "confirmed");
+    }
+    // A delivery is counted as matched before it is as injected.
+    let all = async || counts(&client, &id).await.filter(|(of, hit)| of == hit && *hit >= 12);
+    eventually(PATIENCE, "all of them are doubled", all).await;
+    program.stop().await;
+}
+
+#[tokio::test]
+async fn the_kill_switch_lets_go_what_hangs() {
+    let World { program, client, _data } = world().await;
+    let id = inject(&client, &fault("delay", "catalog", 100.0, 300)).await;
+    let hang = inject(&client, &fault("hang", "catalog", 100.0, 300)).await;
+    let asking = client.clone();
+    let hanging = async { (asking.get("/api/v1/products").await.status, Instant::now()) };
+    let switch = async {
+        let held = async || counts(&client, &hang).await.filter(|(_, hit)| *hit > 0);
+        eventually(PATIENCE, "the call hangs", held).await;
+        let at = Instant::now();
+        assert_eq!(delete(&client, "/control/faults").await.status, 200);
+        at
+    };
+    let ((status, answered), switched) = tokio::join!(hanging, switch);
+    assert_eq!(status, 200, "{id} and {hang} left nothing behind");
+    // A call between services may take 2 s; that is what would end it otherwise.
+    assert!(answered - switched < Duration::from_secs(1), "{:?}", answered - switched);
+    program.stop().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_done_is_refused_with_the_field() {
+    let World { program, client, _data } = world().await;
+    let refused = async |fault: Value| {
+        let answer = client.post("/control/faults", &fault).await;
+        assert_eq!(answer.status, 400, "{}", answer.text());
+        answer.json()["errors"][0]["field"].clone()
+    };
+    assert_eq!(refused(fault("abort", "paymnts", 50.0, 60)).await, "to");
+    assert_eq!(refused(fault("abort", "payments", 0.0, 60)).await, "percent");
+    assert_eq!(refused(fault("abort", "payments", 50.0, 0)).await, "ttl_s");
+    assert_eq!(refused(fault("kill_instance", "payments", 50.0, 60)).await, "instance");
+    let mut wish = fault("abort", "payments", 50.0, 60);
+    wish["like_istio"] = json!(true);
+    assert_eq!(refused(wish).await, "like_istio");
+    assert_eq!(delete(&client, "/control/faults/F-99").await.status, 404);
+    program.stop().await;
+}
+
+#[tokio::test]
+async fn forms_do_without_scripts_what_the_panel_does() {
+    let World { program, client, _data } = world().await;
+    let form = async |path: &str, body: &str| {
+        let kind = "application/x-www-form-urlencoded";
+        let post = client.request(Method::POST, path).header("content-type", kind);
+        let answer = send(post.body(body.to_owned())).await.expect("an answer");
+        assert_eq!(answer.status, 303, "{path}");
+        answer.header("location").to_owned()
+    };
+    let there =
+        form("/resilience/inject", "kind=delay&to=payments&percent=25&delay_s=1.5&ttl_s=60");
+    assert_eq!(there.await, "/resilience");
+    let listed = client.get("/control/faults").await.json();
+    assert_eq!(listed["active"][0]["what"], "Delay 1.5 s on 25%");
+    assert_eq!(form("/resilience/remove", "id=F-1").await, "/resilience");
+    assert_eq!(client.get("/control/faults").await.json()["active"], json!([]));
+    assert!(form("/resilience/inject", "kind=delay").await.starts_with("/resilience?error=to"));
+    assert_eq!(order(&client, true).await.field("status"), "confirmed");
+    let thresholds = async |open_percent: u32| {
+        let of = "id=gateway~orders&failures_in_a_row=3&window_calls=20&slow_s=&wait_s=20";
+        let body = format!("{of}&trial_calls=1&open_percent={open_percent}");
+        form("/resilience/thresholds", &body).await
+    };
+    assert_eq!(thresholds(0).await, "/resilience");
+    let refused = thresholds(50).await;
+    assert!(refused.starts_with("/resilience?error=open"), "{refused}");
+    let breakers = client.get("/control/breakers").await.json();
+    let ours = |breaker: &&Value| breaker["line"]["id"] == "gateway~orders";
+    let ours = breakers.as_array().expect("breakers").iter().find(ours).expect("the breaker");
+    assert_eq!(ours["settings"]["failures_in_a_row"], 3, "{ours}");
+    assert_eq!(
+        ours["history"][0]["why"],
+        "thresholds: 5 in a row, 60 s → 3 in a row, 20 s, by page"
+    );
+    program.stop().await;
+}
