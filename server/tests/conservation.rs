@@ -1,7 +1,8 @@
 //! Money and stock are conserved: a thousand orders at full speed, paid from wallets and by card,
 //! cancelled and shipped at random, and then every ledger and every shelf is summed.
 //!
-//! Nothing is configured, so that orders go to both versions of the services at once. In one process with real databases, through the gateway as a program would come.
+//! Nothing is configured, so that orders go to both versions of the services at once. In one
+//! process with real databases, through the gateway as a program would come.
 
 #![expect(clippy::expect_used, reason = "without its world a test can only stop")]
 

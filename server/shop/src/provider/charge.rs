@@ -1,8 +1,8 @@
 //! What a payment provider decides: pure, from what it keeps and what it is asked.
 //!
 //! Charges and refunds are one kind of thing, an operation: it is held, then done or cancelled, and
-//! asking again changes nothing. The ledger is double entry: what was taken from cards stands on the
-//! clearing account, owed to the merchant's bank.
+//! asking again changes nothing. The ledger is double entry: what was taken from cards stands on
+//! the clearing account, owed to the merchant's bank.
 
 use crate::bank::{CLEARING, Posting, transfer};
 use contract::Money;

@@ -1,10 +1,11 @@
 //! The external payment provider: a stand-in for `api.stripe.com`, so that what leaves the mesh is
 //! really called over HTTP. A server of its own on a loopback port, with a database of its own.
 //!
-//! As at Stripe, a charge may be authorized first and captured or cancelled later, and every request
-//! takes an `Idempotency-Key` under which repeating it gives the first answer, across restarts too.
-//! Unlike there, what is kept is named after that key, bodies are JSON, and an authorization does
-//! not expire. It knows nothing of two-phase commits and nothing of the shop but ids.
+//! As at Stripe, a charge may be authorized first and captured or cancelled later, and every
+//! request takes an `Idempotency-Key` under which repeating it gives the first answer, across
+//! restarts too. Unlike there, what is kept is named after that key, bodies are JSON, and an
+//! authorization does not expire. It knows nothing of two-phase commits and nothing of the shop but
+//! ids.
 
 mod charge;
 mod store;
@@ -15,7 +16,7 @@ pub use charge::{
 };
 pub use store::{ProviderBalances, ProviderStore};
 
-use crate::{gateway::input, problem::Problem};
+use crate::{gateway::input, problem::Problem, store::livez};
 use axum::{
     Json, Router,
     extract::{Path, State, rejection::JsonRejection},
@@ -152,7 +153,7 @@ pub fn router(store: Store) -> Router {
         .route("/v1/refunds/{id}", get(refund))
         .route("/v1/refunds/{id}/confirm", post(confirm))
         .route("/v1/refunds/{id}/cancel", post(cancel_refund))
-        .route("/livez", get(|| async {}))
+        .route("/livez", get(livez::<dyn ProviderStore>))
         .with_state(store)
 }
 
