@@ -40,7 +40,7 @@ macro_rules! probed {
     )*};
 }
 
-probed!(Catalog, Users, Recommendations, Inventory, Orders, Payments, Bank);
+probed!(Catalog, Users, Recommendations, Inventory, Orders, Payments, Provider, Bank);
 
 static CATALOG: Migrator = sqlx::migrate!("../../migrations/catalog");
 static USERS: Migrator = sqlx::migrate!("../../migrations/users");

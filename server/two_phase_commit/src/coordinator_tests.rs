@@ -211,7 +211,7 @@ async fn asked_in_turn_nobody_is_asked_after_a_no_and_everybody_is_told() {
         log: log.clone(),
     });
     let coordinator = Coordinator::new(log.clone(), participants.clone(), Clock::tokio(0));
-    coordinator.asking(Asking::InTurn).run(&transfer(), None).await.unwrap();
+    coordinator.asking(Asking::InTurn).run(&transfer(), None, Duration::ZERO).await.unwrap();
     let lines = log.lines.lock().clone();
     let asked: Vec<_> = lines.iter().filter(|line| line.kind == EntryKind::Prepare).collect();
     assert_eq!(asked.len(), 1, "{lines:?}");
@@ -231,7 +231,7 @@ async fn asked_in_turn_everybody_voting_yes_commits() {
         log: log.clone(),
     });
     let coordinator = Coordinator::new(log.clone(), participants, Clock::tokio(0));
-    coordinator.asking(Asking::InTurn).run(&transfer(), None).await.unwrap();
+    coordinator.asking(Asking::InTurn).run(&transfer(), None, Duration::ZERO).await.unwrap();
     let lines = log.lines.lock().clone();
     let kinds: Vec<_> = lines.iter().map(|line| (line.kind, line.participant.as_deref())).collect();
     use EntryKind::{DecideCommit, Prepare, VoteYes};

@@ -10,7 +10,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use contract::service::{
-    BANK_CUSTOMER, BANK_MERCHANT, CATALOG, INVENTORY, ORDERS, PAYMENTS, RECOMMENDATIONS, USERS,
+    BANK_CUSTOMER, BANK_MERCHANT, CATALOG, INVENTORY, ORDERS, PAYMENTS, RECOMMENDATIONS, STRIPE,
+    USERS,
 };
 use futures::future::join_all;
 use http::StatusCode;
@@ -22,7 +23,7 @@ use std::{collections::BTreeMap, time::Duration};
 const LIVE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Who is asked, and whether the shop can do without.
-const ASKED: [(&str, bool); 8] = [
+const ASKED: [(&str, bool); 9] = [
     (CATALOG, false),
     (USERS, false),
     (ORDERS, false),
@@ -31,6 +32,8 @@ const ASKED: [(&str, bool); 8] = [
     (BANK_CUSTOMER, false),
     (BANK_MERCHANT, false),
     (RECOMMENDATIONS, true),
+    // Without it orders are paid from wallets.
+    (STRIPE, true),
 ];
 
 /// How the shop is.
@@ -128,7 +131,7 @@ mod tests {
     use crate::{
         StoreError,
         recommendations::{self, RecommendationStore},
-        store::Taken,
+        store::{Probe, Taken},
     };
     use async_trait::async_trait;
     use axum::{Router, routing::get};
@@ -154,6 +157,13 @@ mod tests {
     }
 
     struct Unreadable;
+
+    #[async_trait]
+    impl Probe for Unreadable {
+        async fn probe(&self) -> Result<(), StoreError> {
+            Err(StoreError { service: RECOMMENDATIONS, cause: "the disk is gone".into() })
+        }
+    }
 
     #[async_trait]
     impl RecommendationStore for Unreadable {

@@ -1,7 +1,7 @@
 //! The payment provider's database.
 
 use super::{Asked, Conflict, Kind, Operation};
-use crate::StoreError;
+use crate::{StoreError, store::Probe};
 use async_trait::async_trait;
 
 /// What stands on the provider's two accounts, minor units.
@@ -15,7 +15,7 @@ pub struct ProviderBalances {
 
 /// The payment provider's database. A call that returned Ok is durable.
 #[async_trait]
-pub trait ProviderStore: Send + Sync {
+pub trait ProviderStore: Probe + Send + Sync {
     /// Promises or refuses, as [`super::hold`] says. Idempotent.
     async fn hold(&self, asked: Asked) -> Result<Result<Operation, Conflict>, StoreError>;
     /// Decides, as [`super::settle`] says. Idempotent.

@@ -256,7 +256,7 @@ fn scope(asked: &InjectFault, mesh: &Mesh) -> Result<FaultScope, ApiError> {
     let from = service("from", &asked.from)?;
     let subset: Option<Arc<str>> = (!asked.subset.is_empty()).then(|| asked.subset.as_str().into());
     if let (Some(subset), Some(to)) = (&subset, &destination)
-        && !mesh.in_force().policy.destinations.get(to).is_some_and(|r| r.subset(subset).is_some())
+        && mesh.in_force().policy.destinations.get(to).is_none_or(|r| r.subset(subset).is_none())
     {
         return Err(invalid("subset", format!("No subset of {to} named {subset}.")));
     }

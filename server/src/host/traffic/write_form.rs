@@ -290,7 +290,9 @@ fn number(number: f64) -> Node {
 fn duration(ms: u64) -> Node {
     let text = match ms {
         _ if ms.is_multiple_of(1_000) => format!("{}s", ms / 1_000),
-        _ if ms > 1_000 && ms.is_multiple_of(100) => format!("{}.{}s", ms / 1_000, ms % 1_000 / 100),
+        _ if ms > 1_000 && ms.is_multiple_of(100) => {
+            format!("{}.{}s", ms / 1_000, ms % 1_000 / 100)
+        }
         _ => format!("{ms}ms"),
     };
     Node::text(text)
