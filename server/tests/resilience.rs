@@ -17,14 +17,12 @@ const SEED: &str = "20261124";
 struct World {
     program: Program,
     client: Client,
-    _data: tempfile::TempDir,
 }
 
 async fn world() -> World {
-    let data = tempfile::tempdir().expect("a folder");
-    let launch = Launch::shop(PROGRAM, data.path(), "0").args(&["--seed", SEED]);
-    let (program, client) = launch.start().await;
-    World { program, client, _data: data }
+    let throwaway = ["--ephemeral", "--load", "0", "--listen", "127.0.0.1:0", "--seed", SEED];
+    let (program, client) = Launch::new(PROGRAM).args(&throwaway).start().await;
+    World { program, client }
 }
 
 /// A command as the panel sends it, with some of its fields.
@@ -72,7 +70,7 @@ async fn reset_breakers(client: &Client) {
 
 #[tokio::test]
 async fn half_of_the_calls_to_payments_fail_until_the_kill_switch_and_then_orders_confirm() {
-    let World { program, client, _data } = world().await;
+    let World { program, client } = world().await;
     let id = inject(&client, &fault("abort", "payments", 50.0, 300)).await;
     let (matched, injected) = eventually(PATIENCE, "calls are hit and spared", async || {
         assert_eq!(order(&client, false).await.status, 202);
@@ -100,7 +98,7 @@ async fn half_of_the_calls_to_payments_fail_until_the_kill_switch_and_then_order
 
 #[tokio::test]
 async fn a_message_that_is_lost_is_sent_again_and_no_breaker_counts_it() {
-    let World { program, client, _data } = world().await;
+    let World { program, client } = world().await;
     let id = inject(&client, &fault("message_loss", "payments", 100.0, 300)).await;
     let location = order(&client, false).await.header("location").to_owned();
     let often = async || counts(&client, &id).await.filter(|(_, lost)| *lost > 6);
@@ -118,7 +116,7 @@ async fn a_message_that_is_lost_is_sent_again_and_no_breaker_counts_it() {
 
 #[tokio::test]
 async fn messages_that_all_arrive_twice_are_taken_once() {
-    let World { program, client, _data } = world().await;
+    let World { program, client } = world().await;
     let id = inject(&client, &fault("message_duplication", "", 100.0, 300)).await;
     for _ in 0..3 {
         assert_eq!(order(&client, true).await.field("status"), "confirmed");
@@ -131,7 +129,7 @@ async fn messages_that_all_arrive_twice_are_taken_once() {
 
 #[tokio::test]
 async fn the_kill_switch_lets_go_what_hangs() {
-    let World { program, client, _data } = world().await;
+    let World { program, client } = world().await;
     let id = inject(&client, &fault("delay", "catalog", 100.0, 300)).await;
     let hang = inject(&client, &fault("hang", "catalog", 100.0, 300)).await;
     let asking = client.clone();
@@ -152,7 +150,7 @@ async fn the_kill_switch_lets_go_what_hangs() {
 
 #[tokio::test]
 async fn what_cannot_be_done_is_refused_with_the_field() {
-    let World { program, client, _data } = world().await;
+    let World { program, client } = world().await;
     let refused = async |fault: Value| {
         let answer = client.post("/control/faults", &fault).await;
         assert_eq!(answer.status, 400, "{}", answer.text());
@@ -171,7 +169,7 @@ async fn what_cannot_be_done_is_refused_with_the_field() {
 
 #[tokio::test]
 async fn forms_do_without_scripts_what_the_panel_does() {
-    let World { program, client, _data } = world().await;
+    let World { program, client } = world().await;
     let form = async |path: &str, body: &str| {
         let kind = "application/x-www-form-urlencoded";
         let post = client.request(Method::POST, path).header("content-type", kind);

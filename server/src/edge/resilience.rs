@@ -1,6 +1,7 @@
 //! Faults and breakers over HTTP: JSON for programs, plain forms for pages without JavaScript.
 
 use super::{Edge, forms};
+use crate::host::resilience::faults;
 use app::model::{fault::defaults, tries::parse_seconds};
 use axum::{
     Form, Json, Router,
@@ -54,7 +55,7 @@ fn problem(error: ApiError) -> Problem {
 }
 
 async fn list(State(edge): State<Edge>) -> Json<FaultsView> {
-    Json(edge.live.snapshot().faults)
+    Json(faults::all(&edge.shop.mesh))
 }
 
 async fn inject(

@@ -67,28 +67,6 @@ fn a_declined_order_says_who_voted_no_and_what_was_undone() {
 }
 
 #[test]
-fn only_an_order_whose_compensation_is_stuck_can_be_tried_again() {
-    assert!(!told().can_redrive);
-    let mut stuck = declined();
-    let log = [
-        S::Started,
-        S::StepDone { step: RESERVE },
-        S::StepDone { step: PAY },
-        S::CancelRequested,
-        S::UndoRefused { step: PAY, reason: "account closed".into() },
-    ];
-    stuck.saga = log.into_iter().map(|event| Entry { at_us: 0, event }).collect();
-    let parts = Parts {
-        told: stuck,
-        transactions: vec![],
-        customer: "Flora Petit".into(),
-        trace: None,
-        logs: vec![],
-    };
-    assert!(view(parts).unwrap().can_redrive);
-}
-
-#[test]
 fn the_saga_shows_forward_steps_the_refusal_and_the_compensation_with_their_versions() {
     let saga = told().saga.unwrap();
     let marks: Vec<_> = saga.steps.iter().map(|s| s.mark).collect();

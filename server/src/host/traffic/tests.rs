@@ -16,7 +16,7 @@ spec:
     match:
     - headers:
         cookie:
-          regex: ^(.*?;)?\\s*(group=beta)(;.*)?$
+          regex: \"^(.*?;)?\\\\s*(group=beta)(;.*)?$\"
       port: 80
     route:
     - destination:
