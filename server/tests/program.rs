@@ -172,7 +172,7 @@ async fn asked_to_stop_it_says_goodbye_to_every_viewer_and_ends_at_once() {
     assert_eq!(stream.media_type(), "text/event-stream");
     let mut seen = String::new();
     // It flows.
-    while !seen.contains("\"kind\":\"orders\"") {
+    while !seen.contains("\"body\":{\"orders\"") {
         seen.push_str(&stream.next().await.expect("another frame"));
     }
 
