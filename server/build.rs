@@ -11,6 +11,8 @@ use std::{
 
 /// Brotli's densest setting: done once here, saved on every load.
 const QUALITY: u32 = 11;
+/// Takes a lower setting, 0 to 11, from whoever builds often: the densest takes seconds a megabyte.
+const QUALITY_VARIABLE: &str = "VITRINE_BROTLI_QUALITY";
 /// Brotli's largest standard window, 2^22 bytes.
 const WINDOW: u32 = 22;
 /// Brotli's buffer, bytes.
@@ -27,12 +29,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         collect(&site, &mut files)?;
     }
     files.sort();
+    println!("cargo::rerun-if-env-changed={QUALITY_VARIABLE}");
+    let quality = match env::var(QUALITY_VARIABLE) {
+        Ok(text) => text.parse()?,
+        Err(_) => QUALITY,
+    };
     let mut table = String::from("&[\n");
     for (index, file) in files.iter().enumerate() {
         println!("cargo::rerun-if-changed={}", file.display());
         let name = file.strip_prefix(&site)?.to_str().ok_or("a file name is not UTF-8")?;
         let packed = out.join(format!("asset-{index}.br"));
-        pack(file, &packed)?;
+        pack(file, &packed, quality)?;
         table.push_str(&format!("    ({name:?}, include_bytes!({packed:?}).as_slice()),\n"));
     }
     table.push(']');
@@ -52,9 +59,9 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
     Ok(())
 }
 
-fn pack(file: &Path, packed: &Path) -> std::io::Result<()> {
+fn pack(file: &Path, packed: &Path, quality: u32) -> std::io::Result<()> {
     let mut writer =
-        brotli::CompressorWriter::new(fs::File::create(packed)?, BUFFER, QUALITY, WINDOW);
+        brotli::CompressorWriter::new(fs::File::create(packed)?, BUFFER, quality, WINDOW);
     writer.write_all(&fs::read(file)?)?;
     writer.flush()
 }
