@@ -2,7 +2,7 @@
 
 use super::Edge;
 use axum::{
-    extract::{Path, Request, State},
+    extract::{ConnectInfo, Path, Request, State},
     response::{IntoResponse, Response},
 };
 use contract::service::{BROWSER, GATEWAY};
@@ -13,7 +13,7 @@ use prometheus_client::{
     metrics::{counter::ConstCounter, family::Family, gauge::Gauge},
 };
 use shop::problem::Problem;
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 /// Longer than any answer the gateway waits for.
 const FORWARD_TIMEOUT: Duration = Duration::from_secs(40);
@@ -21,7 +21,11 @@ const FORWARD_TIMEOUT: Duration = Duration::from_secs(40);
 /// Brings a request from outside to the gateway, on behalf of its sender.
 pub(super) async fn forward(State(edge): State<Edge>, mut request: Request) -> Response {
     clean(request.headers_mut());
-    let forwarded = edge.shop.mesh.caller(BROWSER).forward(GATEWAY, request);
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
+    let mut forwarded = edge.shop.mesh.caller(BROWSER).forward(GATEWAY, request);
+    if let Some(address) = peer {
+        forwarded = forwarded.remote(address.to_canonical());
+    }
     match forwarded.timeout(FORWARD_TIMEOUT).send().await {
         Ok(response) => response,
         Err(error) => {

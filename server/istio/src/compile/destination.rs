@@ -95,11 +95,17 @@ fn destination(context: &Context<'_>, service: &str) -> Option<Destination> {
     Some(Destination { origin, policy: whole.filled_in(), subsets })
 }
 
-/// The rules of the most specific host that is this service.
+/// The rules of the most specific host that is this service: those of users, and only where there
+/// are none, those that are built in.
 pub(crate) fn rules<'a>(context: &Context<'a>, service: &str) -> Vec<&'a Resource> {
+    let by_users = most_specific(context, service, false);
+    if by_users.is_empty() { most_specific(context, service, true) } else { by_users }
+}
+
+fn most_specific<'a>(context: &Context<'a>, service: &str, built_in: bool) -> Vec<&'a Resource> {
     let mut best = 0;
     let mut rules = Vec::new();
-    for rule in context.of(Kind::DestinationRule) {
+    for rule in context.of(Kind::DestinationRule).filter(|rule| rule.is_built_in() == built_in) {
         let specificity =
             rule.spec().str("host").map_or(0, |host| specificity(context, service, host));
         if specificity > best {

@@ -102,11 +102,12 @@ fn exact_hosts(resource: &Resource) -> impl Iterator<Item = String> {
 /// Compiles everything.
 pub(crate) fn policy(known: &Known, resources: &[Arc<Resource>], revision: u64) -> Policy {
     let context = Context::new(known, resources);
+    let virtual_hosts = virtual_hosts(&context);
     Policy {
         revision,
-        virtual_hosts: virtual_hosts(&context),
         destinations: destination::destinations(&context),
-        workloads: security::workloads(&context),
+        workloads: security::workloads(&context, &virtual_hosts),
+        virtual_hosts,
         external: external(&context),
         telemetry: telemetry::telemetry(&context),
         names: context.names,
@@ -131,6 +132,7 @@ fn virtual_hosts(context: &Context<'_>) -> Vec<VirtualHost> {
             hosts,
             in_mesh: in_mesh(resource.spec()),
             at_ingress: at_ingress(context, resource),
+            built_in: resource.is_built_in(),
             routes: route::routes(context, resource),
         })
     });

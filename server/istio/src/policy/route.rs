@@ -32,7 +32,7 @@ pub struct Route {
     pub cors: Option<Cors>,
     /// On request and answer.
     pub headers: HeaderOps,
-    /// The `rateLimit` extension of this route.
+    /// The `rateLimit` extension of this route; it is enforced as one of the workload it sends to.
     pub rate_limit: Option<LocalRateLimit>,
 }
 

@@ -11,7 +11,11 @@ pub(super) static METADATA: Object = object(
     &[
         field("name", Type::Text(checks::dns_name)).required(),
         field("namespace", Type::Text(checks::label)),
-        ignored("labels", LABELS, "nothing selects resources by their labels here"),
+        ignored(
+            "labels",
+            LABELS,
+            "only app.kubernetes.io/managed-by: vitrine is read here: what is built in gives way",
+        ),
         ignored("annotations", LABELS, "nothing reads annotations here"),
         ignored("creationTimestamp", TEXT, SERVER),
         ignored("deletionGracePeriodSeconds", Type::Any, SERVER),

@@ -172,7 +172,8 @@ fn outlier(about: &mut About<'_>, node: &Node, path: &str) {
 /// One host and subset, one rule.
 pub(super) fn same_hosts(context: &Context<'_>, found: &mut Findings) {
     let mut seen: BTreeMap<(String, String), &Resource> = BTreeMap::new();
-    for resource in context.of(Kind::DestinationRule) {
+    // What is built in gives way, so it is never in the way.
+    for resource in context.of(Kind::DestinationRule).filter(|rule| !rule.is_built_in()) {
         let spec = resource.spec();
         let host = spec.str("host").map(super::virtual_service::canonical_host);
         let Some(host) = host else { continue };

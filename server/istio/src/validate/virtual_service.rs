@@ -7,6 +7,7 @@ use super::{About, Findings, extension, no_host, place, reach};
 use crate::{
     compile::{self, Context, DelegateError, FoundGateway, PSEUDO_HEADERS},
     finding::code,
+    policy::short,
     resource::Resource,
     schema::Kind,
     yaml::{Node, Position},
@@ -439,7 +440,8 @@ fn headers(about: &mut About<'_>, route: &Node, path: &str) {
 pub(super) fn same_hosts(context: &Context<'_>, found: &mut Findings) {
     let mut by_host: BTreeMap<(String, String), &Resource> = BTreeMap::new();
     let mut by_service: BTreeMap<(String, String), (&Resource, String)> = BTreeMap::new();
-    for resource in context.of(Kind::VirtualService) {
+    // What is built in gives way, so it is never in the way.
+    for resource in context.of(Kind::VirtualService).filter(|rules| !rules.is_built_in()) {
         let spec = resource.spec();
         let mut gateways: Vec<&str> = spec.texts("gateways").collect();
         if gateways.is_empty() {
@@ -483,10 +485,5 @@ pub(super) fn same_hosts(context: &Context<'_>, found: &mut Findings) {
 /// A short name and its forms with namespace and domain are one host.
 pub(super) fn canonical_host(host: &str) -> String {
     let host = host.to_ascii_lowercase();
-    if host.starts_with('*') {
-        return host;
-    }
-    let short = host.strip_suffix(".svc.cluster.local").or_else(|| host.strip_suffix(".svc"));
-    let host = short.unwrap_or(&host);
-    host.strip_suffix(".default").unwrap_or(host).to_owned()
+    if host.starts_with('*') { host } else { short(&host).to_owned() }
 }

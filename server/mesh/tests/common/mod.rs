@@ -183,6 +183,7 @@ pub fn policy(revision: u64, routes: Vec<Route>) -> Policy {
             hosts: vec!["payments".into()],
             in_mesh: true,
             at_ingress: true,
+            built_in: false,
             routes: routes.into_iter().map(Arc::new).collect(),
         }],
         ..Policy::default()

@@ -250,6 +250,7 @@ pub fn policy_with(revision: u64, route: Route, traffic: TrafficPolicy) -> Polic
             hosts: vec!["payments".into()],
             in_mesh: true,
             at_ingress: true,
+            built_in: false,
             routes: vec![Arc::new(route)],
         }],
         names: BTreeMap::from([("payments".into(), "payments".into())]),
