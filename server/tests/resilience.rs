@@ -160,9 +160,9 @@ async fn what_cannot_be_done_is_refused_with_the_field() {
     assert_eq!(refused(fault("abort", "payments", 0.0, 60)).await, "percent");
     assert_eq!(refused(fault("abort", "payments", 50.0, 0)).await, "ttl_s");
     assert_eq!(refused(fault("kill_instance", "payments", 50.0, 60)).await, "instance");
-    let mut wish = fault("abort", "payments", 50.0, 60);
+    let mut wish = fault("message_loss", "payments", 50.0, 60);
     wish["like_istio"] = json!(true);
-    assert_eq!(refused(wish).await, "like_istio");
+    assert_eq!(refused(wish).await, "like_istio", "no route is on its way");
     assert_eq!(delete(&client, "/control/faults/F-99").await.status, 404);
     program.stop().await;
 }

@@ -271,6 +271,7 @@ async fn the_provider_is_called_by_its_own_name_and_ejected_after_three_errors()
         share: Share::ALL,
         ttl: Duration::from_secs(60),
         limit: None,
+        like_istio: false,
         by: "test".into(),
     };
     mesh.faults().inject(broken).expect("a fault");
@@ -301,4 +302,30 @@ async fn a_fifth_of_the_calls_to_recommendations_is_copied_to_version_2() {
     assert_eq!((stats.requests, stats.mirrored + stats.dropped), (100, 20));
     assert_eq!(stats.subset.as_deref(), Some("v2"));
     world.end().await;
+}
+
+#[tokio::test]
+async fn the_switch_of_a_route_is_part_of_its_resource_and_of_every_revision() {
+    let (program, client) = program(&[TRAFFIC]).await;
+    let path = "/control/istio/routes/fault-injection/%231/faithful";
+    let switch = async |path: &str, on: Value| {
+        let put = client.request(Method::PUT, path).header("content-type", "application/json");
+        send(put.body(on.to_string())).await.expect("an answer")
+    };
+    assert_eq!(client.get(path).await.json(), json!({ "on": false }));
+    let before = client.get("/control/istio/revisions").await.json()["revisions"][0].clone();
+    assert_eq!(switch(path, json!({ "on": true })).await.status, 200);
+    assert_eq!(client.get(path).await.json(), json!({ "on": true }));
+    let written = client.get("/control/istio/virtualservice/fault-injection").await.text();
+    assert!(written.contains("vitrine.dev/istio-faithful-routes: \"#1\""), "{written}");
+    let restore = format!("/control/istio/revisions/{}/restore", before["number"]);
+    assert_eq!(client.post(&restore, &Value::Null).await.status, 200);
+    assert_eq!(client.get(path).await.json(), json!({ "on": false }));
+    assert_eq!(switch(path, json!({ "of": true })).await.status, 400);
+    for nowhere in ["fault-injection/%239", "nobody/%231"] {
+        let path = format!("/control/istio/routes/{nowhere}/faithful");
+        assert_eq!(switch(&path, json!({ "on": true })).await.status, 404);
+        assert_eq!(client.get(&path).await.status, 404);
+    }
+    program.stop().await;
 }

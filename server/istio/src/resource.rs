@@ -4,6 +4,7 @@
 //! beside others is not decided here.
 
 use crate::{
+    faithful::with_faithful_route,
     finding::{Spot, code},
     schema::{self, KINDS, Kind, KindInfo, Report},
     value::{Complaint, closest},
@@ -83,6 +84,12 @@ impl Resource {
     #[must_use]
     pub(crate) fn settled(&self) -> Self {
         Self { root: yaml::write(&self.root).1, ..self.clone() }
+    }
+
+    /// The same with the switch of one of its rules to Istio's own behaviour on or off.
+    pub(crate) fn with_faithful_route(&self, route: &str, on: bool) -> Option<Self> {
+        let root = schema::order(self.kind, with_faithful_route(&self.root, route, on)?);
+        Some(Self { root, ..self.clone() }.settled())
     }
 
     /// Whether the program brought it along: it then gives way to whatever users apply for the

@@ -193,6 +193,7 @@ async fn faults_call_what_they_made_ready_also_after_holding_a_call() {
         share: Share::ALL,
         ttl: Duration::from_secs(60),
         limit: None,
+        like_istio: false,
         by: "test".into(),
     };
     mesh.faults().inject(spec).unwrap();
@@ -218,6 +219,7 @@ async fn every_try_asks_anew_whether_the_service_is_ready() {
         timeout: None,
         retry: Retry { attempts: 3, on: vec![RetryOn::ServerError], ..Retry::default() },
         fault: None,
+        faithful: false,
         mirrors: Vec::new(),
         cors: None,
         headers: HeaderOps::default(),

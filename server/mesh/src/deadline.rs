@@ -7,7 +7,7 @@ use crate::{
     MeshError, Request, Response,
     context::EXPECTED_TIMEOUT_MS,
     edge::Tally,
-    fault::Faults,
+    fault::{Faults, as_in_istio},
     route::Routed,
     stack::{MeshService, Reply, take_ready},
 };
@@ -61,10 +61,11 @@ impl<S: MeshService> Service<Request> for Deadlined<S> {
         let mut ready = take_ready(&mut self.inner);
         self.shared.tally.reach();
         let now = Instant::now();
+        let faithful = as_in_istio(&self.shared.faults, &request);
         let extensions = request.extensions();
         let asked = extensions.get::<Deadline>().map(|deadline| deadline.0);
         let route = extensions.get::<Arc<Routed>>().and_then(|routed| routed.route.as_ref());
-        let route = route.filter(|route| !self.shared.faults.istio_faithful(route));
+        let route = route.filter(|_| !faithful);
         let routed = route.and_then(|route| route.timeout).map(|timeout| now + timeout);
         let Some(deadline) = asked.into_iter().chain(routed).min() else {
             return ready.call(request);

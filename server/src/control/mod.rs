@@ -3,8 +3,10 @@
 //! One change at a time: first it is durable, then in force; what is refused leaves no trace. It
 //! knows no HTTP (that is the edge's) and carries no request (that is the mesh's).
 
+mod external;
 mod kept;
 
+use self::external::External;
 use base::Clock;
 use contract::istio::{ApplyReport, Change, ResourceKey, ResourceReport, RevisionView};
 use istio::{Configuration, Kind, Known, NoRevision, NotFound, Refused, Revisions};
@@ -28,6 +30,7 @@ struct Inner {
     clock: Clock,
     known: Known,
     log: RevisionLog,
+    external: External,
     /// Held for the whole of a change, so that numbers, log and mesh agree.
     changing: Mutex<()>,
     revisions: RwLock<Revisions>,
@@ -84,7 +87,15 @@ impl Control {
         let revisions = kept::replay(&log.load().await?, &known);
         let fresh = revisions.newest().is_none();
         let (changing, revisions) = (Mutex::default(), RwLock::new(revisions));
-        let control = Self(Arc::new(Inner { mesh, clock, known, log, changing, revisions }));
+        let control = Self(Arc::new(Inner {
+            mesh,
+            clock,
+            known,
+            log,
+            external: External::default(),
+            changing,
+            revisions,
+        }));
         if fresh {
             control.apply(built_in, BUILT_IN, None).await?;
         } else {
@@ -198,6 +209,27 @@ impl Control {
         Ok(self.outcome(ApplyReport { resources, findings: Vec::new() }))
     }
 
+    /// Switches a rule of a `VirtualService` to Istio's own behaviour under faults, or back.
+    ///
+    /// # Errors
+    /// There is no such resource or rule, or the change cannot be kept.
+    pub async fn set_faithful(
+        &self,
+        name: &str,
+        route: &str,
+        on: bool,
+        who: &str,
+    ) -> Result<Outcome, ControlError> {
+        let _one = self.0.changing.lock().await;
+        let before = self.configuration();
+        let (configuration, resource) = before.with_faithful_route(name, route, on)?;
+        let change = if configuration == before { Change::Unchanged } else { Change::Configured };
+        self.put(configuration, who, None).await?;
+        let (at, fields) = (contract::istio::Position::default(), Vec::new());
+        let resources = vec![ResourceReport { resource, at, change, fields }];
+        Ok(self.outcome(ApplyReport { resources, findings: Vec::new() }))
+    }
+
     /// Makes a new revision with the content of an old one.
     ///
     /// # Errors
@@ -255,7 +287,10 @@ impl Control {
 
     fn put_in_force(&self) -> InForce {
         let policy = self.configuration().compile(&self.0.known, self.revision());
-        self.0.mesh.apply(Arc::new(policy))
+        let gone = self.0.external.register(&self.0.mesh, &self.0.known, &policy);
+        let in_force = self.0.mesh.apply(Arc::new(policy));
+        gone.iter().for_each(|service| self.0.mesh.deregister(service));
+        in_force
     }
 
     fn outcome(&self, report: ApplyReport) -> Outcome {

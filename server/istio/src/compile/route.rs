@@ -39,7 +39,7 @@ pub(super) fn routes(context: &Context<'_>, resource: &Resource) -> Vec<Arc<Rout
 }
 
 /// The name of a rule: its own, or its place.
-pub(super) fn name(node: &Node, index: usize) -> String {
+pub(crate) fn name(node: &Node, index: usize) -> String {
     filled(node, "name").unwrap_or_else(|| format!("#{}", index + 1))
 }
 
@@ -55,6 +55,7 @@ pub(super) fn one(
     let limit = node.get("rateLimit").and_then(|limit| rate_limit(resource, limit, scope()));
     Some(Route {
         origin: origin(resource),
+        faithful: resource.faithful_routes().any(|faithful| *faithful == *name),
         name,
         line: node.at.line,
         matches,

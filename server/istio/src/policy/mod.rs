@@ -20,7 +20,7 @@ pub use security::{
     LocalRateLimit, Mtls, Operation, RequestAuthentication, Source, ValueMatch,
 };
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 /// Everything in force at one revision.
 #[derive(Clone, Debug, Default)]
@@ -203,9 +203,11 @@ pub struct External {
     pub origin: Origin,
     /// `MESH_EXTERNAL` or `MESH_INTERNAL`.
     pub mesh_external: bool,
-    /// Addresses as written, with port. The program resolves those of the built-in provider to its
-    /// stand-in and reaches no other machine.
+    /// Addresses as written, with port.
     pub endpoints: Vec<String>,
+    /// Those of this machine. The names of the built-in provider stand for its own address; for
+    /// others these are called, and no other machine is reached.
+    pub addresses: Vec<SocketAddr>,
 }
 
 /// Spans and metrics of one workload.

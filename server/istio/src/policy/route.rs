@@ -26,6 +26,8 @@ pub struct Route {
     pub retry: Retry,
     /// Injected.
     pub fault: Option<Fault>,
+    /// While its fault is active, timeout and retries are off, as Istio has it.
+    pub faithful: bool,
     /// Copies, sent and forgotten.
     pub mirrors: Vec<Mirror>,
     /// Cross-origin requests.

@@ -10,6 +10,7 @@ use crate::{
     policy::short,
     resource::Resource,
     schema::Kind,
+    value::RETRY_ON_IGNORED,
     yaml::{Node, Position},
 };
 use contract::istio::Severity;
@@ -279,6 +280,15 @@ fn weights(about: &mut About<'_>, route: &Node, path: &str) {
 
 fn retries(about: &mut About<'_>, route: &Node, path: &str) {
     let Some(node) = route.get("retries") else { return };
+    let tokens = node.str("retryOn").unwrap_or_default().split(',').map(str::trim);
+    for token in tokens.filter(|token| RETRY_ON_IGNORED.contains(token)) {
+        about.warn(
+            code::RETRY_ON_NOTHING,
+            (format!("{path}.retries.retryOn"), place(node, "retryOn")),
+            format!("Nothing here can cause {token}: the token is kept and has no effect."),
+            "Name what is to be repeated, such as 5xx or connect-failure.",
+        );
+    }
     let attempts: u32 = compile::number(node, "attempts").unwrap_or(0);
     let others = ["perTryTimeout", "retryOn", "retryRemoteLocalities", "backoff"];
     let at = place(route, "retries");

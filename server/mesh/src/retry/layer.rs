@@ -10,7 +10,7 @@ use crate::{
     context::EXPECTED_TIMEOUT_MS,
     deadline::Deadline,
     edge::Tally,
-    fault::Faults,
+    fault::{Faults, as_in_istio},
     journey::Journey,
     limits::{Pool, RetryUnderWay},
     mirror::Mirrored,
@@ -90,10 +90,9 @@ impl RetryLayer {
         let extensions = request.extensions();
         let routed = extensions.get::<Arc<Routed>>().map(|routed| &**routed);
         let policy = policy_of(routed);
-        let route = routed.and_then(|routed| routed.route.as_ref());
         (policy.attempts == 0 && policy.per_try_timeout.is_none())
             || extensions.get::<Mirrored>().is_some()
-            || route.is_some_and(|route| self.faults.istio_faithful(route))
+            || as_in_istio(&self.faults, request)
     }
 }
 

@@ -156,6 +156,7 @@ pub fn rule(name: &str, action: Action) -> Route {
         timeout: None,
         retry: Retry { attempts: 0, on: Vec::new(), ..Retry::default() },
         fault: None,
+        faithful: false,
         mirrors: Vec::new(),
         cors: None,
         headers: HeaderOps::default(),

@@ -220,6 +220,7 @@ pub fn rule(subset: Option<&str>) -> Route {
         timeout: None,
         retry: retry(0, &[]),
         fault: None,
+        faithful: false,
         mirrors: Vec::new(),
         cors: None,
         headers: HeaderOps::default(),

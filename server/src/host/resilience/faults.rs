@@ -179,9 +179,8 @@ pub(super) fn spec(asked: &InjectFault, mesh: &Mesh) -> Result<FaultSpec, ApiErr
     if !(1..=TTL_MAX_S).contains(&asked.ttl_s) {
         return Err(invalid("ttl_s", format!("must be 1 to {TTL_MAX_S} s: every fault ends")));
     }
-    if asked.like_istio {
-        let reason = "Here timeout and retries of a route stay on while a fault is injected. \
-                      Leave this off.";
+    if asked.like_istio && asked.kind.place() != FaultPlace::Edge {
+        let reason = "Only faults of calls meet a route, whose timeout and retries could be off.";
         return Err(invalid("like_istio", reason));
     }
     if asked.kind.place() != FaultPlace::Edge && !asked.terms.is_empty() {
@@ -193,7 +192,16 @@ pub(super) fn spec(asked: &InjectFault, mesh: &Mesh) -> Result<FaultSpec, ApiErr
         _ => share(asked.percent)?,
     };
     let ttl = Duration::from_secs(u64::from(asked.ttl_s));
-    Ok(FaultSpec { kind: kind(asked)?, scope, share, ttl, limit: None, by: PAGE.into() })
+    let like_istio = asked.like_istio;
+    Ok(FaultSpec {
+        kind: kind(asked)?,
+        scope,
+        share,
+        ttl,
+        limit: None,
+        like_istio,
+        by: PAGE.into(),
+    })
 }
 
 fn share(percent: f64) -> Result<Share, ApiError> {
