@@ -197,6 +197,6 @@ spec:
     let elsewhere = vitrine(&client, &["apply", "-f", "-"], &entry("192.0.2.1", 80)).await;
     assert!(elsewhere.ok, "{}", elsewhere.err);
     assert!(elsewhere.out.contains("no other machine is reached"), "{}", elsewhere.out);
-    assert_eq!(client.get("/api/v1/warehouse/1").await.status, 502, "no service");
+    assert_eq!(client.get("/api/v1/warehouse/1").await.status, 503, "no service");
     program.stop().await;
 }
