@@ -20,9 +20,29 @@ const FILES: [&str; 4] = [
     include_str!("data/observability.yml"),
 ];
 
-/// In force in what is asked of them, not in the policy: names by which resources find each other,
-/// and what only says where a patch goes.
-const ELSEWHERE: [&str; 4] = ["apiVersion", "kind", "metadata", "spec.selector.istio"];
+/// Names, by which resources are known and find each other.
+const ELSEWHERE: [&str; 3] = ["apiVersion", "kind", "metadata"];
+
+/// What is written there is what holds without it: Istio's default, or what another field says.
+const AS_WITHOUT: [&str; 15] = [
+    "spec.exportTo",
+    "spec.http[4].delegate.namespace",
+    "spec.trafficPolicy.portLevelSettings[0].loadBalancer.simple",
+    "spec.tracing[0].disableSpanReporting",
+    "spec.metrics[0].overrides[0].match.metric",
+    "spec.configPatches[0].patch.operation",
+    "spec.configPatches[0].patch.value.typed_config.@type",
+    "spec.configPatches[0].patch.value.typed_config.value.filter_enabled.default_value.denominator",
+    "spec.mtls.mode",
+    "spec.action",
+    "spec.endpoints",
+    "spec.endpoints[0].address",
+    "spec.http[0].rateLimit.dimensions.remoteAddress.value",
+    "spec.trafficPolicy.outlierDetection.interval",
+    "spec.trafficPolicy.outlierDetection.baseEjectionTime",
+];
+/// Rules for a host that no service has, which validation says.
+const OF_NOBODY: &str = "service-routing";
 
 /// Takes the field of a path (`spec.http[0].timeout`) away; false if there is none. A key may hold
 /// points, so that the keys of the tree decide where a step ends.
@@ -95,7 +115,8 @@ fn without_a_field_that_is_in_force_the_policy_is_another() {
                 // What must be there cannot be taken away.
                 let Some(without) = policy(&fewer) else { continue };
                 looked_at += 1;
-                if without == whole {
+                let as_without = AS_WITHOUT.contains(&&*field.path);
+                if without == whole && !as_without && resource.resource.name != OF_NOBODY {
                     without_effect.push(format!("{} {}", resource.resource, field.path));
                 }
             }

@@ -70,7 +70,7 @@ pub(super) static SERVICE_ENTRY: Object = object(
             ]),
             "there is no mutual TLS here that one would have and the other not",
         ),
-        read(
+        ignored(
             "resolution",
             Type::Choice(&[
                 ("NONE", Treatment::InForce),
