@@ -118,6 +118,7 @@ struct Client<'a> {
 struct Answer {
     revision: u64,
     since_request: u64,
+    took_us: u64,
     #[serde(default)]
     dry_run: bool,
     #[serde(flatten)]
@@ -224,8 +225,10 @@ fn applied(answer: &Answer, all_fields: bool) -> String {
         true => writeln!(text, "Nothing was changed: this was a dry run."),
         false => writeln!(
             text,
-            "Revision r{} is in force since request #{}.",
-            answer.revision, answer.since_request
+            "Revision r{} is in force since request #{}, {} ms after it was asked for.",
+            answer.revision,
+            answer.since_request,
+            answer.took_us.div_ceil(1_000)
         ),
     };
     text

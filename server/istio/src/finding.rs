@@ -77,6 +77,8 @@ pub mod code {
     pub const NOTHING_IN_FORCE: &str = "VIT126";
     /// A header by the name of an attribute, which Istio ignores.
     pub const PSEUDO_HEADER: &str = "VIT127";
+    /// Until when a fault is active, or why it is not.
+    pub const FAULT_LIFE: &str = "VIT130";
     /// More than one resource for the same host and subset.
     pub const DESTINATION_RULE_MULTIMATCH: &str = "KIA0201";
     /// A host that is no service.

@@ -18,7 +18,7 @@ mod validate;
 pub mod value;
 pub mod yaml;
 
-pub use configuration::{Applied, Configuration, NotFound, RESOURCES_MAX, Refused};
+pub use configuration::{Applied, Configuration, NotFound, RESOURCES_MAX, Refused, utf8};
 pub use finding::{FINDINGS_MAX, code};
 pub use known::{Known, KnownService, Selected};
 pub use resource::{DEFAULT_NAMESPACE, EXPRESSIONS_MAX, ROOT_NAMESPACE, Resource};

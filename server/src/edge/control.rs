@@ -5,7 +5,11 @@ use super::Edge;
 use crate::control::{ControlError, Outcome};
 use axum::{
     Json, Router,
-    extract::{DefaultBodyLimit, Path, Query, State, rejection::QueryRejection},
+    body::Bytes,
+    extract::{
+        DefaultBodyLimit, Path, Query, State,
+        rejection::{BytesRejection, QueryRejection},
+    },
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -45,6 +49,8 @@ struct Answer {
     revision: u64,
     /// The first request it holds for.
     since_request: u64,
+    /// Microseconds from the request until it was in force.
+    took_us: u64,
     /// Nothing was changed, because nothing was to be.
     dry_run: bool,
     #[serde(flatten)]
@@ -53,8 +59,9 @@ struct Answer {
 
 impl Answer {
     fn of(outcome: Outcome, dry_run: bool) -> Json<Self> {
-        let Outcome { revision, since_request, report } = outcome;
-        Json(Self { revision, since_request, dry_run, report })
+        let Outcome { revision, since_request, took, report } = outcome;
+        let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        Json(Self { revision, since_request, took_us, dry_run, report })
     }
 }
 
@@ -91,6 +98,9 @@ impl IntoResponse for Failure {
                 Problem::new(StatusCode::NOT_FOUND, capital(&said)).into_response()
             }
             ControlError::Store(error) => Problem::from(error).into_response(),
+            ControlError::Interrupted => {
+                Problem::new(StatusCode::SERVICE_UNAVAILABLE, capital(&said)).into_response()
+            }
         }
     }
 }
@@ -112,14 +122,16 @@ async fn apply(
     State(edge): State<Edge>,
     how: Result<Query<How>, QueryRejection>,
     headers: HeaderMap,
-    text: String,
+    body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Response> {
     let Query(how) = how.map_err(|rejected| Problem::from(rejected).into_response())?;
+    let body = body.map_err(|rejected| unread(&rejected).into_response())?;
+    let text = istio::utf8(&body).map_err(|e| Failure(e.into()).into_response())?;
     if how.dry_run {
-        let outcome = edge.control.dry_run(&text).map_err(|e| Failure(e).into_response())?;
+        let outcome = edge.control.dry_run(text).map_err(|e| Failure(e).into_response())?;
         return Ok(Answer::of(outcome, true).into_response());
     }
-    let outcome = edge.control.apply(&text, &who(&headers), how.base).await;
+    let outcome = edge.control.apply(text, &who(&headers), how.base).await;
     Ok(Answer::of(outcome.map_err(|e| Failure(e).into_response())?, false).into_response())
 }
 
@@ -180,6 +192,17 @@ async fn restore(
 ) -> Result<Response, Response> {
     let outcome = edge.control.restore(number, &who(&headers)).await;
     Ok(Answer::of(outcome.map_err(|e| Failure(e).into_response())?, false).into_response())
+}
+
+/// Why a text was not read.
+fn unread(rejected: &BytesRejection) -> Problem {
+    let detail = match rejected.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            format!("At most {YAML_BYTES_MAX} bytes are applied at once; apply it in parts.")
+        }
+        _ => format!("{}.", capital(&rejected.body_text())),
+    };
+    Problem::new(rejected.status(), detail)
 }
 
 fn kind_of(word: &str) -> Result<Kind, Problem> {
