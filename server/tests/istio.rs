@@ -157,6 +157,29 @@ async fn what_another_sites_page_sends_changes_nothing() {
     program.stop().await;
 }
 
+#[tokio::test]
+async fn what_is_printed_for_istio_has_extensions_where_istio_has_them() {
+    let World { program, client, data: _data } = world().await;
+    let file = format!("{DATA}/traffic-management.yml");
+    let who = vitrine(&client, &["apply", "-f", &file], "").await;
+    assert!(who.ok, "{}", who.err);
+    let list = client.get("/control/istio/revisions").await.json();
+    let name = list["revisions"][0]["who"].as_str().expect("a name").to_owned();
+    assert!(name.starts_with("vitrine@") || name == "vitrine", "nobody is named here: {name}");
+    let own = vitrine(&client, &["get", "vs", "rate-limiting"], "").await.out;
+    assert!(own.contains("rateLimit:") && !own.contains("EnvoyFilter"), "{own}");
+    let istio = vitrine(&client, &["get", "vs", "rate-limiting", "--for-istio"], "").await.out;
+    assert!(!istio.contains("rateLimit:") && istio.contains("kind: EnvoyFilter"), "{istio}");
+    let all = client.get("/control/istio?for=istio").await.text();
+    assert!(all.contains("kind: EnvoyFilter"), "{all}");
+    // An extension of the VirtualService, in the resource that Istio has for it.
+    let service = all.split("---\n").find(|text| text.contains("name: circuit-breaker"));
+    assert!(!service.expect("it is there").contains("trafficPolicy"), "{all}");
+    let again = vitrine(&client, &["apply", "-f", "-", "--dry-run"], &istio).await;
+    assert!(again.ok && !again.out.contains("VIT100"), "{} {}", again.out, again.err);
+    program.stop().await;
+}
+
 /// Rules of the gateway that put a number on each answer in two places: one of the route and one of
 /// the destination.
 fn numbered(number: u64) -> String {

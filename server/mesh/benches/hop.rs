@@ -2,7 +2,8 @@
 //! calling the destination itself; in this process, and over HTTP on the loopback interface.
 //!
 //! Prints medians of rounds that take turns, so that a busy moment of the machine hits all alike.
-//! Nothing here fails on a slow machine. Spans are off: recording them is measured with the program.
+//! Nothing here fails on a slow machine. Spans are off; recording them is measured with the
+//! program.
 
 #![expect(clippy::print_stdout, reason = "its output is what it is for")]
 #![expect(clippy::expect_used, reason = "a measurement that cannot be made stops here")]
@@ -245,11 +246,11 @@ async fn measure(what: &str, paths: [(&str, Call); 3]) {
     let base = [direct(|f| &f.p50), direct(|f| &f.p99), direct(|f| &f.per_second)];
     for ((name, _), figures) in paths.iter().zip(&figures) {
         let [p50, p99] = [median(&figures.p50), median(&figures.p99)];
+        let (added50, added99) = (p50 - base[0], p99 - base[1]);
         let per_second = median(&figures.per_second);
         println!(
-            "{what:<12} {name:<22} {p50:>8.1} {:>+8.1} {p99:>8.1} {:>+8.1} {per_second:>10.0} {:>6.2}",
-            p50 - base[0],
-            p99 - base[1],
+            "{what:<12} {name:<22} {p50:>8.1} {added50:>+8.1} {p99:>8.1} {added99:>+8.1} \
+             {per_second:>10.0} {:>6.2}",
             per_second / base[2],
         );
     }

@@ -2,8 +2,8 @@
 //! nothing has to, or how and why it is done otherwise.
 //!
 //! Outlier detection (O) is Envoy's `OutlierDetection` as Istio configures it, circuit breaking (C)
-//! Envoy's `CircuitBreakers.Thresholds`, retries and timeouts (R) Envoy's router and Istio's default
-//! policy. The test is that the table is whole and every test it names exists.
+//! Envoy's `CircuitBreakers.Thresholds`, retries and timeouts (R) Envoy's router and Istio's
+//! default policy. The test is that the table is whole and every test it names exists.
 
 use Held::{ByTest, NoField, Otherwise};
 

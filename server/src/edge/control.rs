@@ -135,28 +135,70 @@ async fn apply(
     Ok(Answer::of(outcome.map_err(|e| Failure(e).into_response())?, false).into_response())
 }
 
-async fn list(State(edge): State<Edge>) -> Response {
-    yaml(edge.control.configuration().print())
+/// Whose reading a text is printed for.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Print {
+    r#for: Reader,
 }
 
-async fn of_kind(State(edge): State<Edge>, Path(kind): Path<String>) -> Result<Response, Problem> {
-    resources(&edge, &kind, None)
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Reader {
+    /// As it was applied.
+    #[default]
+    Vitrine,
+    /// Extensions moved into the resources that say the same in Istio's terms.
+    Istio,
+}
+
+impl Reader {
+    fn print(self, resource: &istio::Resource) -> String {
+        match self {
+            Self::Vitrine => resource.print(),
+            Self::Istio => resource.print_for_istio(),
+        }
+    }
+}
+
+type Printing = Result<Query<Print>, QueryRejection>;
+
+async fn list(State(edge): State<Edge>, print: Printing) -> Result<Response, Problem> {
+    let Query(Print { r#for: reader }) = print?;
+    let configuration = edge.control.configuration();
+    let texts: Vec<String> = configuration.resources().map(|r| reader.print(r)).collect();
+    Ok(yaml(texts.join("---\n")))
+}
+
+async fn of_kind(
+    State(edge): State<Edge>,
+    Path(kind): Path<String>,
+    print: Printing,
+) -> Result<Response, Problem> {
+    resources(&edge, &kind, None, print)
 }
 
 async fn one(
     State(edge): State<Edge>,
     Path((kind, name)): Path<(String, String)>,
+    print: Printing,
 ) -> Result<Response, Problem> {
-    resources(&edge, &kind, Some(&name))
+    resources(&edge, &kind, Some(&name), print)
 }
 
-fn resources(edge: &Edge, kind: &str, name: Option<&str>) -> Result<Response, Problem> {
+fn resources(
+    edge: &Edge,
+    kind: &str,
+    name: Option<&str>,
+    print: Printing,
+) -> Result<Response, Problem> {
+    let Query(Print { r#for: reader }) = print?;
     let kind = kind_of(kind)?;
     let configuration = edge.control.configuration();
     let found = configuration.get(kind, name).map_err(|error| {
         Problem::new(StatusCode::NOT_FOUND, format!("{}.", capital(&error.to_string())))
     })?;
-    let texts: Vec<String> = found.iter().map(|resource| resource.print()).collect();
+    let texts: Vec<String> = found.iter().map(|resource| reader.print(resource)).collect();
     Ok(yaml(texts.join("---\n")))
 }
 
@@ -213,7 +255,7 @@ fn kind_of(word: &str) -> Result<Kind, Problem> {
     })
 }
 
-fn who(headers: &HeaderMap) -> String {
+pub(super) fn who(headers: &HeaderMap) -> String {
     let named = headers.get(WHO).and_then(|value| value.to_str().ok()).map(str::trim);
     let named = named.filter(|name| !name.is_empty() && name.len() <= WHO_BYTES_MAX);
     named.unwrap_or(UNNAMED).to_owned()
