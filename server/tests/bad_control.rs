@@ -373,7 +373,7 @@ fn bad_arguments(name: &str) -> Option<Vec<(&'static str, String)>> {
             json!({ "command": { "id": "", "change": { "force_open": 0 } } }),
             json!({ "command": { "id": "a~b", "change": { "force_open": 10 } } }),
         ]),
-        "traces" => json(vec![json!({ "query": 7 }), json!({ "query": { "limit": "x" } })]),
+        "traces" => json(vec![json!({ "query": 7 }), json!({ "query": { "service": 7 } })]),
         _ => None,
     }
 }
