@@ -5,6 +5,10 @@
 //! the seed and its number alone, so that one can be had again: `VITRINE_CASES` sets the number of
 //! cases, `VITRINE_SEED` the seed, `VITRINE_FIRST` the number of the first case.
 
+#![expect(clippy::expect_used, reason = "without an input a test can only stop")]
+#![expect(clippy::print_stderr, reason = "the watchdog has no other way to say what hangs")]
+#![expect(clippy::disallowed_methods, reason = "threads of a test, outside of any runtime")]
+
 mod support;
 
 use contract::istio::Finding;

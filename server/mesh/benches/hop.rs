@@ -22,8 +22,9 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
+use tokio::time::Instant;
 use tower::ServiceExt as _;
 
 /// Rounds; each path is measured once in each.
