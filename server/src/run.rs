@@ -112,14 +112,16 @@ async fn life(config: Config) -> Result<(), RunError> {
     let shop = Shop::start(data.stores, &supervisor, clock.clone(), ids).await?;
     let known = instances::known(&shop.mesh);
     let log = shop.stores.revisions.clone();
-    let control =
-        Control::open(shop.mesh.clone(), clock.clone(), known, log, instances::BASELINE).await?;
+    let (mesh, built_in) = (shop.mesh.clone(), instances::BASELINE);
+    let control = Control::open(mesh, clock.clone(), known, log, built_in, &supervisor).await?;
     // The configuration checked the range.
     let _ = shop.load.set(args.load);
     let live = Live::new(shop.clone(), telemetry.clone(), &run_id);
     let instances =
         host::resilience::faults::follow_instances(shop.mesh.clone(), supervisor.stopping());
     supervisor.spawn("instances", instances);
+    let keeping = control.clone().follow_faults(supervisor.stopping());
+    supervisor.spawn("faults-of-resources", keeping);
     supervisor.spawn("live", live.clone().run(supervisor.stopping()));
     let host = host::host(&shop, &control, &live, &telemetry, args.jaeger_ui.clone());
     let stores = shop.stores.clone();

@@ -15,8 +15,10 @@ mod outbox;
 mod payments;
 mod provider;
 mod recommendations;
+mod resource_faults;
 mod revisions;
 mod users;
 
 pub use open::{Durability, OpenError, Stores, open};
+pub use resource_faults::SavedFault;
 pub use revisions::{RevisionLog, SavedRevision};

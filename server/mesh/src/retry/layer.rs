@@ -178,6 +178,8 @@ impl Call {
             self.tell(number, &token, wait);
             body = again;
             held = Some(retry);
+            // As in Envoy, the answer that is to be repeated is let go at once: when the deadline
+            // comes during the back-off, it ends the call with 504.
             tokio::time::sleep(wait).await;
             std::future::poll_fn(|cx| service.poll_ready(cx)).await?;
             number += 1;
@@ -214,10 +216,6 @@ impl Call {
             return Verdict::Final;
         }
         let wait = backoff::before(number, policy.backoff, &self.shared.dice);
-        // A retry that could only begin after the deadline would be work for nobody.
-        if self.deadline.is_some_and(|deadline| Instant::now() + wait >= deadline) {
-            return Verdict::Final;
-        }
         let Some(body) = self.body.next() else {
             tracing::info!("not repeated: the body is too long to be kept");
             return Verdict::Final;

@@ -95,7 +95,7 @@ fn failed(error: ControlError) -> ApiError {
         ControlError::Refused(_) => {
             ApiError::Invalid { fields: vec![FieldError::new("yaml", reason)] }
         }
-        ControlError::Store(_) => ApiError::Unavailable { reason },
+        ControlError::Store(_) | ControlError::Interrupted => ApiError::Unavailable { reason },
     }
 }
 
