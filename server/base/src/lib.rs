@@ -11,4 +11,4 @@ pub mod trace_context;
 pub use clock::Clock;
 pub use ids::IdSource;
 pub use supervisor::{Supervisor, TaskEnd};
-pub use trace_context::TraceContext;
+pub use trace_context::{TOOK_US, TraceContext};

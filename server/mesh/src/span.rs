@@ -10,6 +10,7 @@ use crate::{
     stack::{MeshService, Reply, take_ready},
 };
 use base::TraceContext;
+use contract::attributes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::{
     sync::Arc,
@@ -86,20 +87,25 @@ impl Drop for End {
         if !self.over {
             self.journey.add(Flag::DownstreamDisconnect);
         }
-        let flags = self.journey.flags();
+        let (span, journey) = (&self.span, &self.journey);
+        let flags = journey.flags();
         if !flags.is_empty() {
-            self.span.record("mesh.response_flags", tracing::field::display(flags));
+            span.record(attributes::MESH_RESPONSE_FLAGS, tracing::field::display(flags));
         }
-        if let Some(instance) = self.journey.instance() {
-            self.span.record("mesh.instance", &*instance);
+        if let Some(instance) = journey.instance() {
+            span.record(attributes::MESH_INSTANCE, &*instance);
         }
-        let faults = self.journey.faults();
+        let faults = journey.faults();
         if !faults.is_empty() {
-            self.span.record("vitrine.fault.id", fault::text(&faults));
+            span.record(attributes::FAULT_ID, fault::text(&faults));
         }
-        let tries = self.journey.tries();
-        if tries > 1 {
-            self.span.record("mesh.tries", tries);
+        let tries = journey.attempts();
+        if tries > 0 {
+            span.record(attributes::MESH_TRIES, tries);
+        }
+        // Of several tries each has a span of its own that tells this.
+        if tries <= 1 {
+            journey.end_try().record_faults(span);
         }
     }
 }
@@ -121,23 +127,35 @@ fn span(request: &Request, journey: &Journey, tags: &Tags) -> Span {
         otel.status_code = Empty,
         otel.status_description = Empty,
         service.name = %journey.source.service,
-        server.address = %journey.called,
+        { attributes::SERVER_ADDRESS } = %journey.called,
         http.request.method = method,
+        url.full = url(journey, request),
+        url.scheme = "http",
         url.path = request.uri().path(),
-        http.response.status_code = Empty,
-        error.r#type = Empty,
-        order.id = tags.order_id,
-        transaction.id = tags.transaction_id,
+        { attributes::HTTP_STATUS } = Empty,
+        { attributes::ERROR_TYPE } = Empty,
+        { attributes::ORDER_ID } = tags.order_id,
+        { attributes::TRANSACTION_ID } = tags.transaction_id,
         messaging.message.id = tags.message_id,
         messaging.destination.name = tags.message_type,
         messaging.system = tags.message_type.as_ref().map(|_| "vitrine"),
-        mesh.revision = Empty,
-        mesh.route = Empty,
-        mesh.subset = Empty,
-        mesh.instance = Empty,
-        mesh.tries = Empty,
-        mesh.response_flags = Empty,
-        vitrine.fault.id = Empty,
+        messaging.operation.name = tags.message_type.as_ref().map(|_| "send"),
+        messaging.operation.r#type = tags.message_type.as_ref().map(|_| "send"),
+        { attributes::MESH_REVISION } = Empty,
+        { attributes::MESH_VIRTUAL_SERVICE } = Empty,
+        { attributes::MESH_ROUTE } = Empty,
+        { attributes::MESH_SUBSET } = Empty,
+        { attributes::MESH_SUBSET_WEIGHT } = Empty,
+        { attributes::MESH_INSTANCE } = Empty,
+        { attributes::MESH_TRIES } = Empty,
+        { attributes::MESH_TIMEOUT_MS } = Empty,
+        { attributes::MESH_PER_TRY_TIMEOUT_MS } = Empty,
+        { attributes::MESH_BREAKER_STATE } = Empty,
+        { attributes::MESH_BREAKER_TRANSITION } = Empty,
+        { attributes::MESH_RESPONSE_FLAGS } = Empty,
+        { attributes::MESH_FAULT_ID } = Empty,
+        { attributes::MESH_FAULT_DELAY_MS } = Empty,
+        { attributes::FAULT_ID } = Empty,
     );
     if let Some(parent) = &tags.parent {
         parent.adopt(&span);
@@ -145,22 +163,28 @@ fn span(request: &Request, journey: &Journey, tags: &Tags) -> Span {
     span
 }
 
-fn record(span: &Span, outcome: &Result<Response, MeshError>) {
+/// The whole address (semantic conventions); a query may have anything in it and is left out.
+fn url(journey: &Journey, request: &Request) -> String {
+    format!("http://{}{}", journey.called, request.uri().path())
+}
+
+/// Puts the outcome of a call or of one try on its span.
+pub(crate) fn record(span: &Span, outcome: &Result<Response, MeshError>) {
     match outcome {
         Ok(response) => {
             let status = response.status();
-            span.record("http.response.status_code", status.as_u16());
+            span.record(attributes::HTTP_STATUS, status.as_u16());
             // HTTP semantic conventions: for a client every 4xx and 5xx is an error of the span.
             // A refusal (402, 404, 409 …) is a result here and would redden healthy traces.
             if status.is_server_error() {
                 span.record("otel.status_code", "ERROR");
-                span.record("error.type", status.as_str());
+                span.record(attributes::ERROR_TYPE, status.as_str());
             }
         }
         Err(error) => {
             span.record("otel.status_code", "ERROR");
             span.record("otel.status_description", tracing::field::display(error));
-            span.record("error.type", error.kind());
+            span.record(attributes::ERROR_TYPE, error.kind());
         }
     }
 }

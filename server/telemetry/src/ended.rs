@@ -5,7 +5,7 @@
 
 use crate::{
     names,
-    store::record::{ATTRIBUTES_MAX, COMPENSATION, ERROR, Packer, SpanRecord},
+    store::record::{ATTRIBUTES_MAX, COMPENSATION, ERROR, Packer, SpanRecord, TRY},
     symbols::{MISSING, Symbols},
 };
 use base::clock::micros;
@@ -51,7 +51,8 @@ struct Seen<'a> {
     from_browser: bool,
     in_transaction: bool,
     compensation: bool,
-    peer: Option<u16>,
+    is_try: bool,
+    peer: Option<&'a Value>,
     source: Option<u16>,
     lag_us: Option<u64>,
     route: Option<u16>,
@@ -93,7 +94,9 @@ pub(crate) fn read(
             name,
             http_status: seen.status.unwrap_or(0),
             kind,
-            flags: flag(error, ERROR) | flag(seen.compensation, COMPENSATION),
+            flags: flag(error, ERROR)
+                | flag(seen.compensation, COMPENSATION)
+                | flag(seen.is_try, TRY),
         },
         facts: Facts {
             service,
@@ -104,7 +107,8 @@ pub(crate) fn read(
             status: seen.status,
             from_browser: seen.from_browser,
             in_transaction: seen.in_transaction,
-            peer: seen.peer,
+            // A try goes to an instance, and its call is counted already.
+            peer: seen.peer.filter(|_| !seen.is_try).map(|name| symbols.service(&name.as_str())),
             source: seen.source,
             lag_us: seen.lag_us,
             route: seen.route,
@@ -132,7 +136,6 @@ fn look<'a>(attributes: &'a [KeyValue], symbols: &Symbols) -> Seen<'a> {
             continue;
         }
         let value = &attribute.value;
-        let service = || Some(symbols.service(&value.as_str()));
         let word = || Some(symbols.words.number(&value.as_str()));
         match attribute.key.as_str() {
             names::SERVICE_NAME => {
@@ -144,7 +147,8 @@ fn look<'a>(attributes: &'a [KeyValue], symbols: &Symbols) -> Seen<'a> {
             names::MESH_CALLER => seen.from_browser = value.as_str() == names::BROWSER,
             names::TRANSACTION_ID => seen.in_transaction = true,
             names::SAGA_COMPENSATION => seen.compensation = value.as_str() == "true",
-            names::SERVER_ADDRESS => seen.peer = service(),
+            names::SERVER_ADDRESS => seen.peer = Some(value),
+            names::MESH_TRY => seen.is_try = true,
             names::EVENT_SOURCE => seen.source = Some(symbols.claimed_service(&value.as_str())),
             names::LAG_US => seen.lag_us = integer(value).map(|us| us.max(0).unsigned_abs()),
             names::HTTP_ROUTE => seen.route = word(),

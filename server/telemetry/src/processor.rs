@@ -34,6 +34,7 @@ impl SpanProcessor for Processor {
     fn on_end(&self, mut span: SpanData) {
         let inherited = scope::take_ending();
         name_method(&mut span);
+        move_start(&mut span);
         let symbols = &self.hub.symbols;
         let ended = scope::with_packer(|packer| ended::read(&span, inherited, symbols, packer));
         let service = ended.facts.service;
@@ -51,6 +52,16 @@ impl SpanProcessor for Processor {
 
     fn shutdown_with_timeout(&self, _timeout: Duration) -> OTelSdkResult {
         Ok(())
+    }
+}
+
+/// A span that was made when what it tells of was over began as long ago as it says.
+fn move_start(span: &mut SpanData) {
+    let is_mark = |attribute: &KeyValue| attribute.key.as_str() == base::TOOK_US;
+    let Some(at) = span.attributes.iter().position(is_mark) else { return };
+    if let Value::I64(took_us) = span.attributes.remove(at).value {
+        let took = Duration::from_micros(took_us.max(0).unsigned_abs());
+        span.start_time = span.end_time.checked_sub(took).unwrap_or(span.start_time);
     }
 }
 
@@ -131,6 +142,16 @@ mod tests {
             status: Status::Unset,
             instrumentation_scope: InstrumentationScope::default(),
         }
+    }
+
+    #[test]
+    fn a_span_made_afterwards_begins_where_what_it_tells_of_began() {
+        let mut span = span("try", vec![KeyValue::new(base::TOOK_US, 2_500_000)]);
+        span.end_time = SystemTime::UNIX_EPOCH + Duration::from_secs(10);
+        span.start_time = span.end_time;
+        move_start(&mut span);
+        assert_eq!(span.start_time, SystemTime::UNIX_EPOCH + Duration::from_millis(7_500));
+        assert!(span.attributes.is_empty());
     }
 
     #[test]

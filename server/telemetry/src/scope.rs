@@ -49,6 +49,7 @@ struct Scope {
     service: u16,
     order: Option<Box<str>>,
     correlation: Option<Box<str>>,
+    fault: Option<Box<str>>,
 }
 
 /// See the module.
@@ -109,6 +110,7 @@ where
             service,
             order: fields.order,
             correlation: fields.correlation,
+            fault: fields.fault,
         });
     }
 
@@ -124,6 +126,7 @@ where
             }
             scope.order = fields.order.or_else(|| scope.order.take());
             scope.correlation = fields.correlation.or_else(|| scope.correlation.take());
+            scope.fault = fields.fault.or_else(|| scope.fault.take());
         }
     }
 
@@ -138,7 +141,8 @@ where
             };
             service = service.or(Some(scope.service));
             line.inherit(names::ORDER_ID_FIELD, scope.order.as_deref());
-            line.inherit(names::CORRELATION_ID, scope.correlation.as_deref());
+            line.inherit(names::CORRELATION_ID_FIELD, scope.correlation.as_deref());
+            line.inherit(names::FAULT_ID, scope.fault.as_deref());
         }
         let ids = context.event_span(event).and_then(|span| self.ids(&span));
         let (trace, span) = ids.unwrap_or_default();
@@ -179,6 +183,7 @@ struct ScopeFields {
     service: Option<String>,
     order: Option<Box<str>>,
     correlation: Option<Box<str>>,
+    fault: Option<Box<str>>,
 }
 
 impl Visit for ScopeFields {
@@ -187,12 +192,16 @@ impl Visit for ScopeFields {
             names::SERVICE_NAME => self.service = Some(value.to_owned()),
             names::ORDER_ID => self.order = Some(value.into()),
             names::CORRELATION_ID => self.correlation = Some(value.into()),
+            names::FAULT_ID => self.fault = Some(value.into()),
             _ => {}
         }
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        if matches!(field.name(), names::SERVICE_NAME | names::ORDER_ID | names::CORRELATION_ID) {
+        if matches!(
+            field.name(),
+            names::SERVICE_NAME | names::ORDER_ID | names::CORRELATION_ID | names::FAULT_ID
+        ) {
             self.record_str(field, &format!("{value:?}"));
         }
     }

@@ -168,7 +168,7 @@ fn a_log_line_knows_its_service_its_span_and_what_it_is_about() {
             "order",
             service.name = "orders",
             order.id = Empty,
-            correlation_id = "corr-1"
+            vitrine.correlation.id = "corr-1"
         );
         let _entered = order.enter();
         order.record("order.id", "ord-1");

@@ -22,6 +22,9 @@ pub(crate) const ERROR: u8 = 1;
 /// The span undoes a step of a saga.
 pub(crate) const COMPENSATION: u8 = 2;
 
+/// The span is one of several tries of a call.
+pub(crate) const TRY: u8 = 4;
+
 /// One span.
 #[derive(Debug)]
 pub(crate) struct SpanRecord {
