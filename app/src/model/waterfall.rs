@@ -8,7 +8,7 @@ use super::{
     time_scale::TimeScale,
 };
 use contract::{
-    attributes::{DB_SYSTEM, HTTP_STATUS, MESH_RESPONSE_FLAGS, SAGA_COMPENSATION},
+    attributes::{DB_SYSTEM, EVENT_NAME, HTTP_STATUS, MESH_RESPONSE_FLAGS, SAGA_COMPENSATION},
     trace::{SpanKind, SpanView},
 };
 
@@ -159,7 +159,7 @@ fn score(tree: &SpanTree, spans: &[SpanView], on_path_us: i64, row: usize) -> i6
         SpanKind::Producer => 10,
         SpanKind::Internal => 0,
     };
-    if span.attribute(DB_SYSTEM).is_some() {
+    if span.attribute(DB_SYSTEM).is_some() || span.attribute(EVENT_NAME).is_some() {
         score -= 80;
     }
     let total = tree.duration_us();

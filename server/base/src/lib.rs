@@ -3,6 +3,7 @@
 //! Time, ids and randomness are values passed by argument, so a run can be repeated from its seed.
 //! Nothing here knows HTTP, SQL or the shop.
 
+pub mod carried;
 pub mod clock;
 pub mod ids;
 pub mod supervisor;

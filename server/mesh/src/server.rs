@@ -5,7 +5,9 @@ use crate::{
     Request, Response,
     context::CORRELATION_ID,
     inbound::Inbound,
+    route::Routed,
     span::{CALLER, faults, read_context},
+    tracing_policy::follow,
 };
 use axum::{
     Router,
@@ -117,6 +119,10 @@ fn server_span(service: &str, instance: &str, request: &Request) -> Span {
     );
     let context = read_context(headers);
     context.adopt(&span);
+    if let Some(routed) = request.extensions().get::<Arc<Routed>>() {
+        let root = context.trace_id().is_none();
+        follow(&span, &routed.snapshot, service, headers, root);
+    }
     if message.is_some() {
         context.link(&span);
     }

@@ -3,11 +3,12 @@
 //! call.
 
 use crate::{
-    Flag, MeshError, Request, Response, baggage,
+    Flag, Mesh, MeshError, Request, Response, baggage,
     call::Tags,
     fault,
     journey::Journey,
     stack::{MeshService, Reply, take_ready},
+    tracing_policy::follow,
 };
 use base::TraceContext;
 use contract::attributes;
@@ -23,14 +24,14 @@ use tracing::{Instrument, Span, field::Empty};
 pub(crate) const CALLER: HeaderName = HeaderName::from_static("x-vitrine-caller");
 
 /// Makes [`Spanned`] services.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct SpanLayer;
+#[derive(Clone, Debug)]
+pub(crate) struct SpanLayer(pub(crate) Mesh);
 
 impl<S> Layer<S> for SpanLayer {
     type Service = Spanned<S>;
 
     fn layer(&self, inner: S) -> Spanned<S> {
-        Spanned { inner }
+        Spanned { inner, mesh: self.0.clone() }
     }
 }
 
@@ -38,6 +39,7 @@ impl<S> Layer<S> for SpanLayer {
 #[derive(Clone, Debug)]
 pub(crate) struct Spanned<S> {
     inner: S,
+    mesh: Mesh,
 }
 
 impl<S: MeshService> Service<Request> for Spanned<S> {
@@ -61,8 +63,11 @@ impl<S: MeshService> Service<Request> for Spanned<S> {
             return ready.call(request);
         }
         let span = span(&request, &journey, &tags);
+        let root = Span::current().is_none() && tags.parent.is_none();
+        let workload = &journey.source.service;
+        follow(&span, &self.mesh.snapshot(), workload, request.headers(), root);
         write_context(&TraceContext::of(&span), request.headers_mut());
-        let mut end = End { span: span.clone(), journey, over: false };
+        let mut end = End { span: span.clone(), caller: Span::current(), journey, over: false };
         Box::pin(
             async move {
                 let outcome = ready.call(request).await;
@@ -78,6 +83,8 @@ impl<S: MeshService> Service<Request> for Spanned<S> {
 /// Puts on the span what happened to the call, also when the caller went away before its end.
 struct End {
     span: Span,
+    /// What the call was made in.
+    caller: Span,
     journey: Arc<Journey>,
     over: bool,
 }
@@ -98,6 +105,8 @@ impl Drop for End {
         let faults = journey.faults();
         if !faults.is_empty() {
             span.record(attributes::FAULT_ID, fault::text(&faults));
+            // What the caller does from now on follows from it, its messages too.
+            base::carried::update(&self.caller, |before| baggage::with(before, &faults));
         }
         let tries = journey.attempts();
         if tries > 0 {
@@ -201,7 +210,8 @@ pub(crate) fn write_context(context: &TraceContext, headers: &mut HeaderMap) {
 pub(crate) fn read_context(headers: &HeaderMap) -> TraceContext {
     let text =
         |name| headers.get(name).and_then(|v: &HeaderValue| v.to_str().ok()).map(str::to_owned);
-    TraceContext { traceparent: text("traceparent"), tracestate: text("tracestate") }
+    let baggage = baggage::of(headers).and_then(|value| value.to_str().ok().map(str::to_owned));
+    TraceContext { traceparent: text("traceparent"), tracestate: text("tracestate"), baggage }
 }
 
 /// The faults that a request has met on its way here, for the span of its callee.

@@ -5,7 +5,7 @@
 //! whoever asks carries the list over first, so an answer lacks nothing that ended before it.
 
 use crate::{
-    ended::Ended,
+    ended::{Ended, Facts},
     metrics::{Rates, Series},
     store::{Store, StoreLimits, StoreStats, record::LogRecord},
     symbols::Symbols,
@@ -20,6 +20,8 @@ const PENDING_MAX: usize = 16_384;
 #[derive(Debug)]
 pub(crate) enum Item {
     Span(Ended),
+    /// A span that is counted and not kept.
+    Counted(Facts),
     Log(LogRecord),
 }
 
@@ -93,6 +95,10 @@ impl Hub {
                     state.rates.observe(&ended.facts);
                     state.series.observe(&ended.facts);
                     state.store.add_span(ended);
+                }
+                Item::Counted(facts) => {
+                    state.rates.observe(&facts);
+                    state.series.observe(&facts);
                 }
                 Item::Log(log) => state.store.add_log(log),
             }

@@ -4,7 +4,7 @@ use crate::{
     ended,
     export::ExportQueue,
     hub::{Hub, Item},
-    names, scope,
+    names, sampling, scope,
     store::record::REDACTED,
     symbols::Symbols,
 };
@@ -33,11 +33,20 @@ impl SpanProcessor for Processor {
 
     fn on_end(&self, mut span: SpanData) {
         let inherited = scope::take_ending();
+        if let Some(faults) = inherited.as_ref().and_then(|inherited| inherited.faults.as_deref()) {
+            add_faults(&mut span, faults);
+        }
+        let inherited = inherited.map(|inherited| inherited.service);
         name_method(&mut span);
         move_start(&mut span);
+        let kept = sampling::is_kept(&mut span);
         let symbols = &self.hub.symbols;
         let ended = scope::with_packer(|packer| ended::read(&span, inherited, symbols, packer));
         let service = ended.facts.service;
+        if !kept {
+            self.hub.take(Item::Counted(ended.facts));
+            return;
+        }
         self.hub.take(Item::Span(ended));
         if let Some(export) = &self.export {
             tidy(&mut span, symbols);
@@ -53,6 +62,23 @@ impl SpanProcessor for Processor {
     fn shutdown_with_timeout(&self, _timeout: Duration) -> OTelSdkResult {
         Ok(())
     }
+}
+
+/// The span tells of every fault that led to it, its own first.
+fn add_faults(span: &mut SpanData, carried: &str) {
+    let mut own = span.attributes.iter_mut().rev();
+    let Some(own) = own.find(|attribute| attribute.key.as_str() == names::FAULT_ID) else {
+        span.attributes.push(KeyValue::new(names::FAULT_ID, carried.to_owned()));
+        return;
+    };
+    let mut ids = own.value.as_str().into_owned();
+    for id in carried.split(',') {
+        if ids.split(',').all(|known| known != id) {
+            ids.push(',');
+            ids.push_str(id);
+        }
+    }
+    own.value = ids.into();
 }
 
 /// A span that was made when what it tells of was over began as long ago as it says.

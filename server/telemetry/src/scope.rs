@@ -28,13 +28,21 @@ use tracing_subscriber::{
 };
 
 thread_local! {
-    /// Service of the span that is ending on this thread.
-    static ENDING: Cell<Option<u16>> = const { Cell::new(None) };
+    /// What the span that is ending on this thread has from around it.
+    static ENDING: Cell<Option<Inherited>> = const { Cell::new(None) };
     static PACKER: RefCell<Packer> = RefCell::default();
 }
 
-/// The service of the span that ends on this thread right now, once.
-pub(crate) fn take_ending() -> Option<u16> {
+/// What a span has from around it when it ends.
+#[derive(Debug)]
+pub(crate) struct Inherited {
+    pub(crate) service: u16,
+    /// The ids of the faults that what it is about has met.
+    pub(crate) faults: Option<String>,
+}
+
+/// What the span that ends on this thread right now has from around it, once.
+pub(crate) fn take_ending() -> Option<Inherited> {
     ENDING.take()
 }
 
@@ -144,7 +152,10 @@ where
             line.inherit(names::CORRELATION_ID_FIELD, scope.correlation.as_deref());
             line.inherit(names::FAULT_ID, scope.fault.as_deref());
         }
-        let ids = context.event_span(event).and_then(|span| self.ids(&span));
+        let around = context.event_span(event);
+        let carried = around.as_ref().and_then(base::carried::faults_of);
+        line.inherit(names::FAULT_ID, carried.as_deref());
+        let ids = around.and_then(|span| self.ids(&span));
         let (trace, span) = ids.unwrap_or_default();
         let service = match &line.service {
             Some(name) => self.hub.symbols.service(name),
@@ -161,10 +172,11 @@ where
     }
 
     fn on_close(&self, id: Id, context: Context<'_, S>) {
-        let service = context
-            .span(&id)
-            .and_then(|span| span.extensions().get::<Scope>().map(|scope| scope.service));
-        ENDING.set(service);
+        let inherited = context.span(&id).and_then(|span| {
+            let service = span.extensions().get::<Scope>().map(|scope| scope.service)?;
+            Some(Inherited { service, faults: base::carried::faults_of(&span) })
+        });
+        ENDING.set(inherited);
     }
 }
 

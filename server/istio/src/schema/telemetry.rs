@@ -4,7 +4,7 @@
 
 use super::{
     DURATION, NAME, NO_TARGET_REF, Object, SELECTOR, TEXT, Treatment, Type, checks, excludes,
-    field, ignored, object, one_of, rejected,
+    field, ignored, object, one_of, read, rejected,
 };
 
 pub(super) static TELEMETRY: Object = object(
@@ -27,13 +27,23 @@ static TRACING: Object = object(
     "Tracing",
     &[
         ignored("match", Type::Any, "caller's and callee's spans are one trace here"),
-        ignored(
+        read(
             "providers",
             PROVIDERS,
-            "spans go to the pages, and by OTLP to where OTEL_EXPORTER_OTLP_ENDPOINT says",
+            "jaeger, otel and opentelemetry are the OTLP exporter, which sends to where \
+             OTEL_EXPORTER_OTLP_ENDPOINT says; the pages show the same spans",
         ),
-        field("randomSamplingPercentage", Type::Number(checks::percent)),
-        field("disableSpanReporting", Type::Bool),
+        read(
+            "randomSamplingPercentage",
+            Type::Number(checks::percent),
+            "the share of the traces that begin at the workload which are recorded: shown on the \
+             pages and exported, all their spans or none. The map and the metrics count every call",
+        ),
+        read(
+            "disableSpanReporting",
+            Type::Bool,
+            "the workload's spans are neither shown nor exported; the map and the metrics count them",
+        ),
         field("customTags", Type::Map(checks::not_empty, &Type::Object(&CUSTOM_TAG))),
         ignored("useRequestIdForTraceSampling", Type::Bool, "sampling goes by the trace's id"),
         ignored("enableIstioTags", Type::Bool, "spans have OpenTelemetry's attributes here"),
