@@ -64,10 +64,10 @@ async fn failed_tries_and_injected_time_are_in_the_waterfall_of_their_trace() {
     let retries = "apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata:
-  name: tries
+  name: catalog
 spec:
   hosts:
-  - product-service
+  - catalog
   http:
   - name: repeated
     retries:
@@ -89,8 +89,8 @@ spec:
 
     let call = named(&spans, "GET /products");
     assert_eq!(tag(call, "mesh.tries"), Some(&json!("3")));
-    assert_eq!(tag(call, "mesh.route"), Some(&json!("tries/repeated")));
-    assert_eq!(tag(call, "mesh.virtual_service"), Some(&json!("tries")));
+    assert_eq!(tag(call, "mesh.route"), Some(&json!("catalog/repeated")));
+    assert_eq!(tag(call, "mesh.virtual_service"), Some(&json!("catalog")));
     assert_eq!(tag(call, "mesh.per_try_timeout_ms"), Some(&json!("2000")));
     assert_eq!(tag(call, "mesh.breaker.state"), Some(&json!("closed")));
     assert_eq!(tag(call, "mesh.response_flags"), Some(&json!("URX,FI,DI")));
@@ -203,5 +203,12 @@ async fn a_tenth_of_the_traces_is_recorded_with_custom_tags_and_all_of_them_are_
             && line.ends_with(" 100")
     };
     assert!(metrics.lines().any(|line| counted(&line)), "{metrics}");
+    // The resource adds a label to the count of calls that the gateway makes, and to nothing else.
+    let changed: Vec<&str> =
+        metrics.lines().filter(|line| line.contains("request_operation=")).collect();
+    let expected = "istio_requests_total{reporter=\"source\",source_workload=\"gateway\",\
+                    destination_workload=\"catalog\",request_protocol=\"http\",\
+                    response_code=\"200\",request_operation=\"GET\"} 100";
+    assert_eq!(changed, [expected], "{metrics}");
     program.stop().await;
 }

@@ -1,7 +1,7 @@
 //! Names of the span attributes that the engine writes and the pages read, each defined once.
 //!
 //! Where OpenTelemetry's semantic conventions have a name it is used; the others are Vitrine's own:
-//! `mesh.*` is what the data plane decided about one call, `vitrine.*` what travels through a trace.
+//! `mesh.*` is what the data plane decided about one call, `vitrine.*` what goes through a trace.
 
 /// Status of the answer (semantic conventions).
 pub const HTTP_STATUS: &str = "http.response.status_code";

@@ -58,7 +58,7 @@ pub fn set(span: &Span, baggage: &str) {
 }
 
 /// Changes the baggage of `span` and of every span around it in this process: what happens there
-/// from now on follows from what was met here. `change` sees what there is, and gives what shall be.
+/// from now on follows from what was met here. `change` sees what there is and gives what shall be.
 pub fn update(span: &Span, change: impl Fn(Option<&str>) -> Option<String>) {
     look(span, |span| {
         for around in span.scope() {

@@ -12,4 +12,4 @@ pub mod trace_context;
 pub use clock::Clock;
 pub use ids::IdSource;
 pub use supervisor::{Supervisor, TaskEnd};
-pub use trace_context::{TOOK_US, TraceContext};
+pub use trace_context::{METRIC_COUNT, METRIC_DURATION, TOOK_US, TraceContext};

@@ -12,15 +12,21 @@ use serde::{Deserialize, Serialize};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-/// Field of a span that is made when what it tells of is over: microseconds it took. Telemetry moves
-/// the beginning of the span by it, for `tracing` knows no spans that began in the past.
+/// Field of a span that is made when what it tells of is over: microseconds it took. Telemetry
+/// moves the beginning of the span by it, for `tracing` knows no spans that began in the past.
 pub const TOOK_US: &str = "vitrine.span.took_us";
 
-/// `true` on the first span of a trace that sampling leaves out. Telemetry puts it into `tracestate`
-/// for all that follows.
+/// `true` on the first span of a trace that sampling leaves out. Telemetry puts it into
+/// `tracestate` for all that follows.
 pub const NOT_SAMPLED: &str = "vitrine.not_sampled";
 /// `true` on a span that is counted and neither kept nor exported.
 pub const NOT_REPORTED: &str = "vitrine.not_reported";
+
+/// What a span changes about the labels of Istio's request count: a line each, `+label<tab>value`,
+/// `-label`, or `!` where it is not counted. Stays in this process.
+pub const METRIC_COUNT: &str = "vitrine.metric.request_count";
+/// The same of Istio's request duration.
+pub const METRIC_DURATION: &str = "vitrine.metric.request_duration";
 
 /// Puts an attribute on a span that was not declared with it.
 pub fn tag(span: &Span, key: impl Into<Key>, value: impl Into<Value>) {

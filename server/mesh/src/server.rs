@@ -7,7 +7,7 @@ use crate::{
     inbound::Inbound,
     route::Routed,
     span::{CALLER, faults, read_context},
-    tracing_policy::follow,
+    tracing_policy::{Made, follow},
 };
 use axum::{
     Router,
@@ -121,7 +121,8 @@ fn server_span(service: &str, instance: &str, request: &Request) -> Span {
     context.adopt(&span);
     if let Some(routed) = request.extensions().get::<Arc<Routed>>() {
         let root = context.trace_id().is_none();
-        follow(&span, &routed.snapshot, service, headers, root);
+        let made = Made { workload: service, request, client: false, root };
+        follow(&span, &routed.snapshot, &made);
     }
     if message.is_some() {
         context.link(&span);

@@ -8,7 +8,7 @@ use crate::{
     fault,
     journey::Journey,
     stack::{MeshService, Reply, take_ready},
-    tracing_policy::follow,
+    tracing_policy::{Made, follow},
 };
 use base::TraceContext;
 use contract::attributes;
@@ -64,8 +64,9 @@ impl<S: MeshService> Service<Request> for Spanned<S> {
         }
         let span = span(&request, &journey, &tags);
         let root = Span::current().is_none() && tags.parent.is_none();
-        let workload = &journey.source.service;
-        follow(&span, &self.mesh.snapshot(), workload, request.headers(), root);
+        let workload = &*journey.source.service;
+        let made = Made { workload, request: &request, client: true, root };
+        follow(&span, &self.mesh.snapshot(), &made);
         write_context(&TraceContext::of(&span), request.headers_mut());
         let mut end = End { span: span.clone(), caller: Span::current(), journey, over: false };
         Box::pin(

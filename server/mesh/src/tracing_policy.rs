@@ -1,11 +1,11 @@
 //! What `Telemetry` resources say about spans, carried out: sampling, span reporting, custom tags.
 //!
-//! Whether a trace is recorded is drawn once, at its first span, for the workload that makes it, and
-//! travels in `tracestate`. What is not recorded is still counted: the map and the metrics are of
-//! all calls. Recording and counting are telemetry's business; here the spans are only marked.
+//! Whether a trace is recorded is drawn once, at its first span, for the workload that makes it,
+//! and travels in `tracestate`. What is not recorded is still counted: the map and the metrics are
+//! of all calls. Recording and counting are telemetry's business; here the spans are only marked.
 
-use crate::{in_force::Snapshot, share::Strata};
-use base::trace_context::{NOT_REPORTED, NOT_SAMPLED, tag};
+use crate::{Request, in_force::Snapshot, share::Strata};
+use base::trace_context::{METRIC_COUNT, METRIC_DURATION, NOT_REPORTED, NOT_SAMPLED, tag};
 use http::HeaderMap;
 use istio::policy::{Policy, TagSource, TelemetryPolicy};
 use std::{collections::HashMap, sync::Arc};
@@ -54,14 +54,22 @@ fn of<'a>(policy: &'a Policy, workload: &str) -> Option<&'a TelemetryPolicy> {
     policy.telemetry.get(workload).or_else(|| policy.telemetry.get(""))
 }
 
-/// Marks a span that a workload's proxy has just made; `root` says that no trace led to it.
-pub(crate) fn follow(
-    span: &Span,
-    snapshot: &Snapshot,
-    workload: &str,
-    headers: &HeaderMap,
-    root: bool,
-) {
+/// A span that was just made.
+#[derive(Clone, Copy)]
+pub(crate) struct Made<'a> {
+    /// Whose proxy made it.
+    pub(crate) workload: &'a str,
+    /// For what.
+    pub(crate) request: &'a Request,
+    /// On the caller's side.
+    pub(crate) client: bool,
+    /// No trace led to it.
+    pub(crate) root: bool,
+}
+
+/// Marks a span by the policy of its workload.
+pub(crate) fn follow(span: &Span, snapshot: &Snapshot, made: &Made<'_>) {
+    let Made { workload, request, client, root } = *made;
     let Some(telemetry) = of(snapshot.policy(), workload) else { return };
     if root && !snapshot.sampling().draw(workload) {
         tag(span, NOT_SAMPLED, true);
@@ -70,10 +78,62 @@ pub(crate) fn follow(
         tag(span, NOT_REPORTED, true);
     }
     for (name, source) in telemetry.tags.iter().take(TAGS_MAX) {
-        if let Some(value) = value(source, headers).filter(|_| is_free(name)) {
+        if let Some(value) = value(source, request.headers()).filter(|_| is_free(name)) {
             tag(span, name.clone(), value);
         }
     }
+    for (key, metric) in [(METRIC_COUNT, "REQUEST_COUNT"), (METRIC_DURATION, "REQUEST_DURATION")] {
+        if let Some(changes) = changes(telemetry, metric, client, request) {
+            tag(span, key, changes);
+        }
+    }
+}
+
+/// What a policy changes about one metric of one side, as telemetry reads it; none without changes.
+fn changes(
+    telemetry: &TelemetryPolicy,
+    metric: &str,
+    client: bool,
+    request: &Request,
+) -> Option<String> {
+    let is_for = |of: &str, side: Option<bool>| {
+        (of.is_empty() || of == metric) && side.is_none_or(|side| side == client)
+    };
+    let switched = telemetry.metrics_off.iter().rfind(|(of, side, _)| is_for(of, *side));
+    if switched.is_some_and(|(_, _, off)| *off) {
+        return Some("!".to_owned());
+    }
+    let tags = telemetry.metric_tags.iter().filter(|tag| is_for(&tag.metric, tag.client));
+    let lines: Vec<String> = tags
+        .take(TAGS_MAX)
+        .map(|tag| match &tag.value {
+            Some(expression) => format!("+{}\t{}", tag.tag, evaluate(expression, request)),
+            None => format!("-{}", tag.tag),
+        })
+        .collect();
+    (!lines.is_empty()).then(|| lines.join("\n"))
+}
+
+/// The value of an expression over a request. That of the answer's status is told later.
+fn evaluate(expression: &str, request: &Request) -> String {
+    let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let quoted = |quote: char| expression.strip_prefix(quote)?.strip_suffix(quote);
+    let value = match expression {
+        "response.code" => Some("response.code"),
+        "request.method" => Some(request.method().as_str()),
+        "request.path" | "request.url_path" => Some(request.uri().path()),
+        "request.host" => header("host").or_else(|| request.uri().host()),
+        "request.scheme" => Some("http"),
+        "request.protocol" => Some("HTTP/1.1"),
+        "request.useragent" => header("user-agent"),
+        other => {
+            let name = other.strip_prefix("request.headers['").and_then(|o| o.strip_suffix("']"));
+            let name = name.filter(|name| SECRET.iter().all(|part| !name.contains(part)));
+            quoted('\'').or_else(|| quoted('"')).or_else(|| header(name?))
+        }
+    };
+    // A line is one label.
+    value.unwrap_or("unknown").replace(['\n', '\r', '\t'], " ")
 }
 
 /// What the pipeline itself reads is not for others to set.
@@ -101,7 +161,7 @@ fn value(source: &TagSource, headers: &HeaderMap) -> Option<String> {
 mod tests {
     use super::*;
     use http::HeaderValue;
-    use istio::policy::Share;
+    use istio::policy::{MetricTag, Share};
 
     fn policy(sampling: u32) -> Policy {
         let sampling = Some(Share(sampling));
@@ -122,6 +182,33 @@ mod tests {
         let before = (0..50).filter(|_| first.draw("gateway")).count();
         let second = Sampling::new(&policy(10_000), Some(&first));
         assert_eq!(before + (0..50).filter(|_| second.draw("gateway")).count(), 1);
+    }
+
+    #[test]
+    fn metrics_are_changed_on_the_side_and_for_the_metric_that_is_named() {
+        let tag = |metric: &str, client, tag: &str, value: Option<&str>| MetricTag {
+            metric: metric.to_owned(),
+            client,
+            tag: tag.to_owned(),
+            value: value.map(str::to_owned),
+        };
+        let telemetry = TelemetryPolicy {
+            metric_tags: vec![
+                tag("REQUEST_COUNT", Some(true), "request_operation", Some("request.method")),
+                tag("", None, "response_code", None),
+            ],
+            metrics_off: vec![("REQUEST_DURATION".to_owned(), Some(false), true)],
+            ..TelemetryPolicy::default()
+        };
+        let request = Request::new(axum::body::Body::empty());
+        let of = |metric, client| changes(&telemetry, metric, client, &request);
+        let both = "+request_operation\tGET\n-response_code";
+        assert_eq!(of("REQUEST_COUNT", true).as_deref(), Some(both));
+        assert_eq!(of("REQUEST_COUNT", false).as_deref(), Some("-response_code"));
+        assert_eq!(of("REQUEST_DURATION", true).as_deref(), Some("-response_code"));
+        assert_eq!(of("REQUEST_DURATION", false).as_deref(), Some("!"));
+        assert_eq!(evaluate("'shop'", &request), "shop");
+        assert_eq!(evaluate("connection.mtls", &request), "unknown");
     }
 
     #[test]

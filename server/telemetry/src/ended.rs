@@ -4,6 +4,7 @@
 //! that ends it.
 
 use crate::{
+    metrics::Changes,
     names,
     store::record::{ATTRIBUTES_MAX, COMPENSATION, ERROR, Packer, SpanRecord, TRY},
     symbols::{MISSING, Symbols},
@@ -21,6 +22,7 @@ pub(crate) struct Ended {
     pub(crate) record: SpanRecord,
     pub(crate) facts: Facts,
     pub(crate) order: Option<Box<str>>,
+    pub(crate) changes: Changes,
 }
 
 /// What is counted. Services and peers are numbers of services, the rest numbers of words.
@@ -59,6 +61,9 @@ struct Seen<'a> {
     method: Option<u16>,
     topic: Option<u16>,
     order: Option<Box<str>>,
+    caller: Option<&'a Value>,
+    count: Option<Box<str>>,
+    duration: Option<Box<str>>,
     /// One bit per attribute to keep.
     kept: u128,
 }
@@ -115,6 +120,11 @@ pub(crate) fn read(
             method: seen.method,
             topic: seen.topic,
         },
+        changes: Changes {
+            count: seen.count,
+            duration: seen.duration,
+            caller: seen.caller.map(|name| symbols.claimed_service(&name.as_str())),
+        },
         order: seen.order,
     }
 }
@@ -144,7 +154,18 @@ fn look<'a>(attributes: &'a [KeyValue], symbols: &Symbols) -> Seen<'a> {
             }
             names::HTTP_STATUS => seen.status = integer(value).and_then(|n| n.try_into().ok()),
             names::ERROR_TYPE => seen.error_type = true,
-            names::MESH_CALLER => seen.from_browser = value.as_str() == names::BROWSER,
+            names::MESH_CALLER => {
+                seen.from_browser = value.as_str() == names::BROWSER;
+                seen.caller = Some(value);
+            }
+            base::METRIC_COUNT => {
+                seen.count = Some(value.as_str().into());
+                continue;
+            }
+            base::METRIC_DURATION => {
+                seen.duration = Some(value.as_str().into());
+                continue;
+            }
             names::TRANSACTION_ID => seen.in_transaction = true,
             names::SAGA_COMPENSATION => seen.compensation = value.as_str() == "true",
             names::SERVER_ADDRESS => seen.peer = Some(value),

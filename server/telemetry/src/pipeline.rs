@@ -165,6 +165,7 @@ impl Telemetry {
         let store = self.store_stats();
         let facts = self.hub.ask(|state| OpenMetricsFacts {
             series: state.series.clone(),
+            istio: state.istio.clone(),
             ignored_edges: state.rates.ignored_edges(),
             export: self.export_stats(),
             started_us: self.hub.started_us,

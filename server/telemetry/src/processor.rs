@@ -44,7 +44,7 @@ impl SpanProcessor for Processor {
         let ended = scope::with_packer(|packer| ended::read(&span, inherited, symbols, packer));
         let service = ended.facts.service;
         if !kept {
-            self.hub.take(Item::Counted(ended.facts));
+            self.hub.take(Item::Counted(ended.facts, ended.changes));
             return;
         }
         self.hub.take(Item::Span(ended));
@@ -119,7 +119,9 @@ fn name_method(span: &mut SpanData) {
 /// and the service where it belongs, which is the resource.
 fn tidy(span: &mut SpanData, symbols: &Symbols) {
     let attributes = &mut span.attributes;
-    attributes.retain(|attribute| attribute.key.as_str() != names::SERVICE_NAME);
+    // The service is the resource; the others are for this process alone.
+    let inner = [names::SERVICE_NAME, base::METRIC_COUNT, base::METRIC_DURATION];
+    attributes.retain(|attribute| !inner.contains(&attribute.key.as_str()));
     let repeats = |at: usize, all: &[KeyValue]| all[at + 1..].iter().any(|a| a.key == all[at].key);
     let mut at = 0;
     while at < attributes.len() {

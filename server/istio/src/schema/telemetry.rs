@@ -42,7 +42,7 @@ static TRACING: Object = object(
         read(
             "disableSpanReporting",
             Type::Bool,
-            "the workload's spans are neither shown nor exported; the map and the metrics count them",
+            "the workload's spans are neither shown nor exported, and counted all the same",
         ),
         field("customTags", Type::Map(checks::not_empty, &Type::Object(&CUSTOM_TAG))),
         ignored("useRequestIdForTraceSampling", Type::Bool, "sampling goes by the trace's id"),
@@ -80,12 +80,22 @@ static OVERRIDE: Object = object(
     "MetricsOverrides",
     &[
         field("match", Type::Object(&METRIC_SELECTOR)),
-        ignored("disabled", Type::Bool, "the pages are made of the metrics, so they stay"),
-        field("tagOverrides", Type::Map(checks::not_empty, &Type::Object(&TAG_OVERRIDE))),
+        read(
+            "disabled",
+            Type::Bool,
+            "holds for istio_requests_total and istio_request_duration_milliseconds of /metrics; \
+             the pages are counted by themselves",
+        ),
+        read(
+            "tagOverrides",
+            Type::Map(checks::not_empty, &Type::Object(&TAG_OVERRIDE)),
+            "holds for istio_requests_total and istio_request_duration_milliseconds of /metrics",
+        ),
     ],
     &[],
 );
 
+const NO_SIZES: &str = "the sizes of requests and answers are not measured here";
 const NO_TCP: &str = "there are no TCP or gRPC metrics here";
 
 static METRIC_SELECTOR: Object = object(
@@ -97,8 +107,8 @@ static METRIC_SELECTOR: Object = object(
                 ("ALL_METRICS", Treatment::InForce),
                 ("REQUEST_COUNT", Treatment::InForce),
                 ("REQUEST_DURATION", Treatment::InForce),
-                ("REQUEST_SIZE", Treatment::InForce),
-                ("RESPONSE_SIZE", Treatment::InForce),
+                ("REQUEST_SIZE", Treatment::Ignored(NO_SIZES)),
+                ("RESPONSE_SIZE", Treatment::Ignored(NO_SIZES)),
                 ("TCP_OPENED_CONNECTIONS", Treatment::Ignored(NO_TCP)),
                 ("TCP_CLOSED_CONNECTIONS", Treatment::Ignored(NO_TCP)),
                 ("TCP_SENT_BYTES", Treatment::Ignored(NO_TCP)),
@@ -107,7 +117,11 @@ static METRIC_SELECTOR: Object = object(
                 ("GRPC_RESPONSE_MESSAGES", Treatment::Ignored(NO_TCP)),
             ]),
         ),
-        field("customMetric", NAME),
+        ignored(
+            "customMetric",
+            NAME,
+            "there are the metrics that Istio has by itself, and no others",
+        ),
         field(
             "mode",
             Type::Choice(&[

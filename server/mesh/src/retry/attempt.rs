@@ -61,7 +61,7 @@ impl Attempt {
 
     /// What the try runs in.
     pub(super) fn scope(&self) -> Span {
-        self.span.clone().unwrap_or_else(Span::current)
+        self.span.clone().unwrap_or_else(Span::none)
     }
 
     /// The try is over, and `again` names why there will be another.
@@ -91,6 +91,7 @@ impl Attempt {
 
     fn span(&self, journey: &Journey, method: &str, took: Option<Duration>) -> Span {
         let before = self.number - 1;
+        let took_us = took.map(|took| u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
         tracing::info_span!(
             target: "vitrine::mesh",
             "try",
@@ -99,7 +100,7 @@ impl Attempt {
             otel.status_code = Empty,
             otel.status_description = Empty,
             service.name = %journey.source.service,
-            { base::TOOK_US } = took.map(|took| u64::try_from(took.as_micros()).unwrap_or(u64::MAX)),
+            { base::TOOK_US } = took_us,
             { attributes::MESH_TRY } = self.number,
             { attributes::RESEND_COUNT } = (before > 0).then_some(before),
             { attributes::SERVER_ADDRESS } = Empty,
