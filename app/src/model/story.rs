@@ -205,6 +205,20 @@ mod tests {
     }
 
     #[test]
+    fn an_event_belongs_to_the_span_that_says_so_whatever_its_moment() {
+        let mut append = span("append", None, 90, 5);
+        append.attributes.push((attributes::EVENT_NAME.into(), "OrderPlaced".into()));
+        append.attributes.push((attributes::EVENT_VERSION.into(), "1".into()));
+        let trace = trace(vec![span("inner", None, 10, 20), append]);
+        let found = |version, name| {
+            let found = span_of_event(&event(version, name, 15), &trace);
+            found.map(|s| s.span_id.as_str())
+        };
+        assert_eq!(found(1, "OrderPlaced"), Some("append"));
+        assert_eq!(found(2, "OrderPlaced"), Some("inner"));
+    }
+
+    #[test]
     fn the_lines_of_an_event_are_those_that_led_to_it() {
         let events = [event(1, "a", 10), event(2, "b", 20)];
         let of: Vec<bool> =

@@ -321,6 +321,15 @@ mod tests {
     }
 
     #[test]
+    fn a_step_that_undoes_another_is_known_by_its_attribute_or_its_name() {
+        let mut step = span("process payment.x", None, 0, 1);
+        assert!(!is_compensation(&step));
+        step.attributes.push((SAGA_COMPENSATION.into(), "true".into()));
+        assert!(is_compensation(&step));
+        assert!(is_compensation(&span("process inventory.release", None, 0, 1)));
+    }
+
+    #[test]
     fn a_failed_call_says_its_status_and_flags() {
         let mut failed = span("try 1", None, 0, 1);
         assert_eq!(failure(&failed), None);

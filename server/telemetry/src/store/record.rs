@@ -201,7 +201,10 @@ impl<'w> Wanted<'w> {
 impl Packed<'_> {
     fn is(&self, wanted: Wanted<'_>) -> bool {
         match self {
-            Self::Text(value) => *value == wanted.text,
+            // Ids of faults are a list.
+            Self::Text(value) => {
+                *value == wanted.text || value.split(',').any(|part| part == wanted.text)
+            }
             Self::Integer(value) => Some(*value) == wanted.integer,
             Self::Bool(value) => wanted.text == if *value { "true" } else { "false" },
             Self::Float(value) => wanted.text.parse() == Ok(*value),
@@ -362,6 +365,13 @@ mod tests {
         let mut unpacker = Unpacker::new(&packed);
         assert_eq!(unpacker.number(), (MISSING, "rare"));
         assert_eq!(unpacker.value(), Packed::Text("value"));
+    }
+
+    #[test]
+    fn a_list_is_found_by_each_of_its_parts() {
+        let is = |wanted| Packed::Text("F-1,F-22").is(Wanted::new(wanted));
+        assert!(is("F-1") && is("F-22") && is("F-1,F-22"));
+        assert!(!is("F-2") && !is(""));
     }
 
     #[test]
