@@ -220,7 +220,7 @@ fn pack(
     }
 }
 
-fn integer(value: &Value) -> Option<i64> {
+pub(crate) fn integer(value: &Value) -> Option<i64> {
     match value {
         Value::I64(number) => Some(*number),
         other => other.as_str().parse().ok(),
