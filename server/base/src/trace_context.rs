@@ -33,6 +33,11 @@ pub fn tag(span: &Span, key: impl Into<Key>, value: impl Into<Value>) {
     span.set_attribute(key, value);
 }
 
+/// Renames a span that may have started: what it is about was not known when it began.
+pub fn rename(span: &Span, name: String) {
+    span.context().span().update_name(name);
+}
+
 /// `traceparent` and `tracestate` of one span, or nothing when telemetry is off.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TraceContext {

@@ -95,7 +95,6 @@ impl Attempt {
         tracing::info_span!(
             target: "vitrine::mesh",
             "try",
-            otel.name = Empty,
             otel.kind = "client",
             otel.status_code = Empty,
             otel.status_description = Empty,
@@ -121,7 +120,7 @@ impl Attempt {
             0 => format!("try 1, {instance}"),
             retry => format!("retry {retry} of {}, {instance}", self.retries),
         };
-        span.record("otel.name", name);
+        base::trace_context::rename(span, name);
         span.record(attributes::SERVER_ADDRESS, &**instance);
         if !notes.flags.is_empty() {
             span.record(attributes::MESH_RESPONSE_FLAGS, tracing::field::display(notes.flags));
@@ -151,7 +150,8 @@ impl TryNotes {
         }
         span.record(attributes::MESH_FAULT_ID, fault::text(&self.faults));
         if !self.held.is_zero() {
-            span.record(attributes::MESH_FAULT_DELAY_MS, self.held.as_secs_f64() * 1_000.0);
+            let us = u32::try_from(self.held.as_micros()).unwrap_or(u32::MAX);
+            span.record(attributes::MESH_FAULT_DELAY_MS, f64::from(us) / 1_000.0);
         }
     }
 }
