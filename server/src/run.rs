@@ -103,7 +103,9 @@ async fn life(config: Config) -> Result<(), RunError> {
     let ids = IdSource::seeded(seed);
     let run_id = ids.short("run", 8);
     telemetry.instance_id.clone_from(&run_id);
+    let notices = std::mem::take(&mut telemetry.notices);
     let (telemetry, guard) = Telemetry::install(telemetry)?;
+    notices.iter().for_each(|notice| tracing::warn!("{notice}"));
     let listener = listen(args.listen).await?;
     let address = listener.local_addr()?;
     let access = Access::new(address, args.token.clone())?;

@@ -171,6 +171,11 @@ impl Mesh {
         in_force
     }
 
+    /// The policy that a call follows which begins now.
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        self.0.in_force.load_full()
+    }
+
     /// What is in force, and since which request.
     #[must_use]
     pub fn in_force(&self) -> InForce {
@@ -569,7 +574,7 @@ impl Mesh {
 
     /// The layers above the decision where a call goes.
     fn outer(&self) -> Segment<impl MeshService + use<>> {
-        Segment::new("route", Routing(self.clone())).wrap("span", &SpanLayer)
+        Segment::new("route", Routing(self.clone())).wrap("span", &SpanLayer(self.clone()))
     }
 
     /// The layers below it, in the order of [`crate::stack::LAYERS`], a seam after at most six.

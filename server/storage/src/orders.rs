@@ -7,7 +7,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use base::Clock;
-use contract::order::OrderRow;
+use contract::{attributes, order::OrderRow};
 use event_sourcing::{DomainEvent, Recorded, VersionConflict};
 use messaging::Outbox;
 use shop::{
@@ -23,6 +23,7 @@ use shop::{
 use sqlx::{QueryBuilder, Row, SqliteConnection, sqlite::SqliteRow};
 use std::{collections::BTreeMap, sync::Arc};
 use tokio::sync::Notify;
+use tracing::{Instrument, Span};
 
 pub(crate) struct Orders(pub(crate) Database, pub(crate) Clock);
 
@@ -213,6 +214,18 @@ async fn advance(
     if moved.rows_affected() == 1 { Ok(()) } else { Err(sqlx::Error::RowNotFound) }
 }
 
+/// The span by which an event is found in its trace.
+fn appending(order_id: &str, version: i64, name: &str) -> Span {
+    tracing::info_span!(
+        target: "vitrine::storage",
+        "append",
+        otel.name = format!("append {name} v{version}"),
+        { attributes::ORDER_ID } = order_id,
+        { attributes::EVENT_NAME } = name,
+        { attributes::EVENT_VERSION } = version,
+    )
+}
+
 /// Appends what was decided, after the given version and saga entry.
 async fn record(
     c: &mut SqliteConnection,
@@ -232,6 +245,7 @@ async fn record(
         .bind(event.name())
         .bind(json(event)?)
         .execute(&mut *c)
+        .instrument(appending(order_id, version, event.name()))
         .await?;
     }
     let first = i64::try_from(entries).unwrap_or(i64::MAX);
