@@ -64,6 +64,7 @@ impl Shop {
             mesh.caller(service::ORDERS),
             supervisor.clone(),
             ids.clone(),
+            clock.clone(),
         );
         let payments = Payments::new(
             stores.payments.clone(),
@@ -108,6 +109,7 @@ impl Shop {
             }
         });
         supervisor.spawn("orders-projection", self.orders.clone().keep_projection(stop()));
+        supervisor.spawn("orders-patience", self.orders.clone().keep_patience(stop()));
         let banks = [
             ("bank-customer-doubts", service::BANK_CUSTOMER, &self.stores.bank_customer),
             ("bank-merchant-doubts", service::BANK_MERCHANT, &self.stores.bank_merchant),

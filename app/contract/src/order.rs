@@ -78,6 +78,8 @@ pub enum StepMark {
     Undone,
     /// A compensation that needs a person.
     Stuck,
+    /// Not answered in time: whether it had an effect is not known.
+    Unknown,
 }
 
 /// One row of the feed and of the list.

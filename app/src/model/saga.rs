@@ -26,6 +26,8 @@ pub enum Glyph {
     NotReached,
     /// Exclamation: a person is needed.
     Stuck,
+    /// Exclamation: not answered in time.
+    Unknown,
 }
 
 /// One card.
@@ -124,6 +126,7 @@ fn card(step: &SagaStepView, number: Option<usize>, zero_us: i64) -> Card {
         StepMark::Done | StepMark::Undone if !undoes => (Tone::Ok, Glyph::Done, "done"),
         StepMark::Failed => (Tone::Error, Glyph::Failed, "failed"),
         StepMark::Stuck => (Tone::Error, Glyph::Stuck, "stuck, needs a person"),
+        StepMark::Unknown => (Tone::Warn, Glyph::Unknown, "timed out, outcome unknown"),
         StepMark::Done | StepMark::Undone => (Tone::Comp, Glyph::Undone, "undone"),
     };
     let took = step.started_us.zip(step.ended_us).map(|(from, to)| fine::duration_us(to - from));

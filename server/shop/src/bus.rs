@@ -39,6 +39,11 @@ pub const PAYMENT_REFUND: &str = "payment.refund";
 pub const PAYMENT_REFUNDED: &str = "payment.refunded";
 /// No to [`PAYMENT_REFUND`].
 pub const PAYMENT_REFUND_REFUSED: &str = "payment.refund_refused";
+/// Compensation of the second step when its outcome is unknown.
+pub const PAYMENT_VOID: &str = "payment.void";
+/// Yes to [`PAYMENT_VOID`]: no money moved, and none will. Money that had moved is refunded, which
+/// is answered as [`PAYMENT_REFUND`] is.
+pub const PAYMENT_VOIDED: &str = "payment.voided";
 /// An order was confirmed.
 pub const ORDER_CONFIRMED: &str = "order.confirmed";
 /// An order was shipped.
@@ -57,6 +62,8 @@ pub const BINDINGS: &[Binding] = &[
     Binding { topic: PAYMENT_REFUND, subscriber: PAYMENTS },
     Binding { topic: PAYMENT_REFUNDED, subscriber: ORDERS },
     Binding { topic: PAYMENT_REFUND_REFUSED, subscriber: ORDERS },
+    Binding { topic: PAYMENT_VOID, subscriber: PAYMENTS },
+    Binding { topic: PAYMENT_VOIDED, subscriber: ORDERS },
     Binding { topic: ORDER_CONFIRMED, subscriber: RECOMMENDATIONS },
     Binding { topic: ORDER_SHIPPED, subscriber: INVENTORY },
 ];

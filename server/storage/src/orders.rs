@@ -6,15 +6,15 @@ use crate::{
     outbox::{self, Cause, SqliteOutbox},
 };
 use async_trait::async_trait;
-use base::Clock;
+use base::{Clock, TraceContext};
 use contract::order::OrderRow;
 use event_sourcing::{DomainEvent, Recorded, VersionConflict};
 use messaging::Outbox;
 use shop::{
     StoreError,
     orders::{
-        Attempt, Changed, IdempotencyKey, NewOrder, Order, OrderEvent, OrderStore, OrderStory,
-        Placed, RowQuery,
+        Attempt, Awaited, Changed, IdempotencyKey, NewOrder, Order, OrderEvent, OrderStore,
+        OrderStory, Placed, RowQuery,
         decide::{Change, OrderRecord},
         project,
     },
@@ -145,6 +145,20 @@ impl OrderStore for Orders {
         self.0.write_quietly(move |c| Box::pin(async move { project_next(c, limit).await })).await
     }
 
+    async fn awaited(&self, limit: usize) -> Result<Vec<Awaited>, StoreError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let read = self.0.read_quietly(move |c| {
+            Box::pin(async move {
+                sqlx::query("SELECT * FROM awaited ORDER BY since_us LIMIT ?")
+                    .bind(limit)
+                    .try_map(|row| awaited(&row))
+                    .fetch_all(c)
+                    .await
+            })
+        });
+        read.await
+    }
+
     fn appended(&self) -> Arc<Notify> {
         self.0.committed_events()
     }
@@ -247,7 +261,39 @@ async fn record(
     for message in &change.messages {
         outbox::put(c, cause, message).await?;
     }
+    match change.awaits {
+        Some(true) => wait_for(c, order_id, cause).await,
+        Some(false) => answered(c, order_id).await,
+        None => Ok(()),
+    }
+}
+
+async fn wait_for(
+    c: &mut SqliteConnection,
+    order_id: &str,
+    cause: &Cause,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("INSERT INTO awaited VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING")
+        .bind(order_id)
+        .bind(cause.now_us)
+        .bind(&cause.trace.traceparent)
+        .bind(&cause.trace.tracestate)
+        .execute(c)
+        .await?;
     Ok(())
+}
+
+async fn answered(c: &mut SqliteConnection, order_id: &str) -> Result<(), sqlx::Error> {
+    sqlx::query("DELETE FROM awaited WHERE order_id = ?").bind(order_id).execute(c).await?;
+    Ok(())
+}
+
+fn awaited(row: &SqliteRow) -> Result<Awaited, sqlx::Error> {
+    let trace = TraceContext {
+        traceparent: row.try_get("traceparent")?,
+        tracestate: row.try_get("tracestate")?,
+    };
+    Ok(Awaited { order_id: row.try_get("order_id")?, since_us: row.try_get("since_us")?, trace })
 }
 
 async fn story(

@@ -84,6 +84,11 @@ fn input(message: &Message) -> Result<Option<Input>, serde_json::Error> {
             let PaymentOutcome { transaction_id, .. } = message.read()?;
             Input::Undone(PAY, OrderEvent::PaymentRefunded { transaction_id })
         }
+        bus::PAYMENT_VOIDED => {
+            let PaymentOutcome { transaction_id, reason, .. } = message.read()?;
+            let found = reason.unwrap_or_else(|| "no money moved".into());
+            Input::Undone(PAY, OrderEvent::PaymentVoided { transaction_id, found })
+        }
         bus::PAYMENT_REFUND_REFUSED => {
             let PaymentOutcome { reason, .. } = message.read()?;
             Input::UndoRefused(PAY, reason.unwrap_or_else(|| "refused".into()))

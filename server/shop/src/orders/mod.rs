@@ -3,13 +3,15 @@
 mod consume;
 pub mod decide;
 pub mod events;
+mod patience;
 pub mod place;
 mod project;
 mod public;
 mod store;
 
-pub use decide::{CHECKOUT, Confirmed, MovePayment, ReserveStock};
+pub use decide::{CHECKOUT, Confirmed, MovePayment, PAYMENT_PATIENCE, ReserveStock, VoidPayment};
 pub use events::{Line, Order, OrderEvent};
+pub use patience::Awaited;
 pub use project::project;
 pub use store::{
     Attempt, Changed, Decide, IdempotencyKey, NewOrder, OrderStore, OrderStory, Placed, RowQuery,
@@ -21,7 +23,7 @@ use axum::{
     extract::{Path, Query, State},
     routing::{get, post},
 };
-use base::{IdSource, Supervisor, TraceContext};
+use base::{Clock, IdSource, Supervisor, TraceContext};
 use contract::{
     order::{OrderPage, OrderRow, OrderStatus, Origin},
     shop::PaymentMethod,
@@ -57,6 +59,7 @@ pub struct Orders {
     caller: Caller,
     supervisor: Supervisor,
     ids: IdSource,
+    clock: Clock,
     rows: broadcast::Sender<OrderRow>,
 }
 
@@ -84,7 +87,7 @@ pub struct OrderBody {
     /// What was bought.
     #[schema(value_type = Vec<Object>)]
     pub items: Vec<Line>,
-    /// Why it was cancelled: `payment_declined`, `out_of_stock`, `requested`.
+    /// Why it was cancelled: `payment_declined`, `payment_timed_out`, `out_of_stock`, `requested`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
 }
@@ -97,9 +100,10 @@ impl Orders {
         caller: Caller,
         supervisor: Supervisor,
         ids: IdSource,
+        clock: Clock,
     ) -> Self {
         let (rows, _) = broadcast::channel(ROWS_BEHIND_MAX);
-        Self { store, caller, supervisor, ids, rows }
+        Self { store, caller, supervisor, ids, clock, rows }
     }
 
     /// Rows of the read model as they change.
@@ -316,7 +320,7 @@ async fn command(
 ) -> Result<(StatusCode, Json<OrderBody>), Problem> {
     let (engine, order_id) = (orders.clone(), id.clone());
     let changing = async move { engine.change(order_id, input, expected).await };
-    let changed = orders.supervisor.detach(changing.in_current_span()).await;
+    let changed = orders.supervisor.detach_as("order-change", changing.in_current_span()).await;
     match changed.map_err(|_| lost())?? {
         Changed::Now(_) | Changed::Before | Changed::Refused(Refusal::Already(_)) => {
             Ok((StatusCode::ACCEPTED, Json(body(&orders, &id).await?)))

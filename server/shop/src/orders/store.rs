@@ -3,6 +3,7 @@
 use super::{
     decide::{Change, OrderRecord, Refusal},
     events::OrderEvent,
+    patience::Awaited,
 };
 use crate::{
     StoreError,
@@ -133,6 +134,8 @@ pub trait OrderStore: HasOutbox + Probe {
     /// Brings the read model up to at most `limit` further events, by [`super::project`], in one
     /// transaction; gives the rows that changed.
     async fn project(&self, limit: usize) -> Result<Vec<OrderRow>, StoreError>;
+    /// Orders that wait for the answer of payments, the longest first, at most `limit`.
+    async fn awaited(&self, limit: usize) -> Result<Vec<Awaited>, StoreError>;
     /// Fires after events were recorded.
     fn appended(&self) -> Arc<Notify>;
 }
