@@ -18,6 +18,7 @@ use contract::{
 use in_mesh::{InMesh, Samples};
 use mesh::breaker::BreakerState;
 use mesh::{BreakerStatus, BreakerTransition, EndpointStatus, Phase};
+use messaging::RelayStatus;
 use parking_lot::Mutex;
 use std::{
     collections::{HashMap, VecDeque},
@@ -338,6 +339,7 @@ impl Live {
             edges,
             bus_per_second: rates.bus_per_second,
             bus_lag_p95_ms: rates.bus_lag_p95_ms,
+            bus_dead_letters: self.shop.relays.iter().map(RelayStatus::dead).sum(),
         }
     }
 

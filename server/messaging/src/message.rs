@@ -72,3 +72,14 @@ pub struct OutboxRow {
     /// The message.
     pub message: Message,
 }
+
+/// A message that its subscriber will not take.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadLetter {
+    /// The message.
+    pub message: Message,
+    /// What the subscriber said.
+    pub reason: String,
+    /// When it was given up, microseconds since the epoch.
+    pub buried_us: i64,
+}

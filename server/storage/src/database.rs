@@ -10,7 +10,7 @@ use shop::StoreError;
 use sqlx::{
     Connection, Executor, SqliteConnection, SqlitePool,
     migrate::Migrator,
-    sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous},
+    sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous},
 };
 use std::{
     panic::AssertUnwindSafe,
@@ -121,6 +121,7 @@ impl Database {
             .create_if_missing(true)
             .journal_mode(sqlx::sqlite::SqliteJournalMode::Wal)
             .synchronous(synchronous)
+            .auto_vacuum(SqliteAutoVacuum::Incremental)
             .busy_timeout(BUSY_TIMEOUT)
             .foreign_keys(true);
         let failed = |error| failed(service, error);

@@ -15,6 +15,7 @@ mod outbox;
 mod payments;
 mod provider;
 mod recommendations;
+mod retention;
 mod revisions;
 mod users;
 

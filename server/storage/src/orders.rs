@@ -18,7 +18,7 @@ use shop::{
         decide::{Change, OrderRecord},
         project,
     },
-    store::HasOutbox,
+    store::{HasOutbox, Keep},
 };
 use sqlx::{QueryBuilder, Row, SqliteConnection, sqlite::SqliteRow};
 use std::{collections::BTreeMap, sync::Arc};
@@ -28,7 +28,7 @@ pub(crate) struct Orders(pub(crate) Database, pub(crate) Clock);
 
 impl HasOutbox for Orders {
     fn outbox(&self) -> Arc<dyn Outbox> {
-        Arc::new(SqliteOutbox(self.0.clone()))
+        Arc::new(SqliteOutbox(self.0.clone(), self.1.clone()))
     }
 }
 
@@ -157,6 +157,10 @@ impl OrderStore for Orders {
             })
         });
         read.await
+    }
+
+    async fn kept_too_long(&self, keep: Keep, limit: usize) -> Result<Vec<String>, StoreError> {
+        Self::kept_too_long(self, keep, limit).await
     }
 
     fn appended(&self) -> Arc<Notify> {

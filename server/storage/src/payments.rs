@@ -22,7 +22,7 @@ pub(crate) struct Payments(pub(crate) Database, pub(crate) Clock);
 
 impl HasOutbox for Payments {
     fn outbox(&self) -> Arc<dyn Outbox> {
-        Arc::new(SqliteOutbox(self.0.clone()))
+        Arc::new(SqliteOutbox(self.0.clone(), self.1.clone()))
     }
 }
 

@@ -17,7 +17,7 @@ pub use store::{
     Attempt, Changed, Decide, IdempotencyKey, NewOrder, OrderStore, OrderStory, Placed, RowQuery,
 };
 
-use crate::{StoreError, problem::Problem};
+use crate::{StoreError, problem::Problem, store::Keep};
 use axum::{
     Json, Router,
     extract::{Path, Query, State},
@@ -135,6 +135,21 @@ impl Orders {
                 }
             }
         }
+    }
+
+    /// Ships confirmed orders that are older than is kept, at most `limit`: nobody waits with them
+    /// any more, and only what is at its end can be forgotten. Gives their number.
+    ///
+    /// # Errors
+    /// When the database cannot be read or written.
+    pub async fn ship_overdue(&self, keep: Keep, limit: usize) -> Result<usize, StoreError> {
+        let overdue = self.store.kept_too_long(keep, limit).await?;
+        let count = overdue.len();
+        for order_id in overdue {
+            // It was cancelled in between: that is an end too.
+            self.change(order_id, Input::Ship, None).await?;
+        }
+        Ok(count)
     }
 
     async fn change(

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     StoreError,
-    store::{HasOutbox, Probe},
+    store::{HasOutbox, Keep, Probe},
 };
 use async_trait::async_trait;
 use base::TraceContext;
@@ -136,6 +136,8 @@ pub trait OrderStore: HasOutbox + Probe {
     async fn project(&self, limit: usize) -> Result<Vec<OrderRow>, StoreError>;
     /// Orders that wait for the answer of payments, the longest first, at most `limit`.
     async fn awaited(&self, limit: usize) -> Result<Vec<Awaited>, StoreError>;
+    /// Confirmed orders that are older than is kept, oldest first, at most `limit`.
+    async fn kept_too_long(&self, keep: Keep, limit: usize) -> Result<Vec<String>, StoreError>;
     /// Fires after events were recorded.
     fn appended(&self) -> Arc<Notify>;
 }
