@@ -120,6 +120,7 @@ async fn life(config: Config) -> Result<(), RunError> {
     let instances =
         host::resilience::faults::follow_instances(shop.mesh.clone(), supervisor.stopping());
     supervisor.spawn("instances", instances);
+    supervisor.spawn("live-facts", live.clone().gather_facts(supervisor.stopping()));
     supervisor.spawn("live", live.clone().run(supervisor.stopping()));
     let host = host::host(&shop, &control, &live, &telemetry, args.jaeger_ui.clone());
     let stores = shop.stores.clone();

@@ -7,7 +7,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use base::{Clock, TraceContext};
-use contract::order::OrderRow;
+use contract::order::{OrderRow, OrderStatus};
 use event_sourcing::{DomainEvent, Recorded, VersionConflict};
 use messaging::Outbox;
 use shop::{
@@ -124,6 +124,25 @@ impl OrderStore for Orders {
                 sql.push(" ORDER BY placed_at_us DESC, order_id DESC LIMIT ").push_bind(limit);
                 let rows: Vec<String> = sql.build_query_scalar().fetch_all(c).await?;
                 rows.iter().map(|row| parse(row)).collect()
+            })
+        });
+        read.await
+    }
+
+    async fn recent(&self, since_us: i64, limit: usize) -> Result<Vec<Recent>, StoreError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let read = self.0.read("orders.recent", move |c| {
+            Box::pin(async move {
+                sqlx::query(
+                    "SELECT order_id, placed_at_us, status FROM order_rows
+                     WHERE placed_at_us >= ?
+                     ORDER BY placed_at_us DESC, order_id DESC LIMIT ?",
+                )
+                .bind(since_us)
+                .bind(limit)
+                .try_map(|row| recent(&row))
+                .fetch_all(c)
+                .await
             })
         });
         read.await
@@ -290,6 +309,13 @@ async fn wait_for(
 async fn answered(c: &mut SqliteConnection, order_id: &str) -> Result<(), sqlx::Error> {
     sqlx::query("DELETE FROM awaited WHERE order_id = ?").bind(order_id).execute(c).await?;
     Ok(())
+}
+
+fn recent(row: &SqliteRow) -> Result<Recent, sqlx::Error> {
+    let word: String = row.try_get("status")?;
+    let status = OrderStatus::parse(&word).ok_or_else(|| sqlx::Error::Decode(word.into()))?;
+    let (order_id, placed_at_us) = (row.try_get("order_id")?, row.try_get("placed_at_us")?);
+    Ok(Recent { order_id, placed_at_us, status })
 }
 
 fn awaited(row: &SqliteRow) -> Result<Awaited, sqlx::Error> {

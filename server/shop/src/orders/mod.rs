@@ -173,6 +173,7 @@ impl Orders {
 pub fn router(orders: Orders) -> Router {
     Router::new()
         .route("/orders", get(list).post(place::place))
+        .route("/orders/recent", get(recent))
         .route("/orders/{id}", get(one))
         .route("/orders/{id}/story", get(story))
         .route("/orders/{id}/cancel", post(cancel))
@@ -208,6 +209,33 @@ async fn list(
     rows.truncate(limit);
     let next = rows.last().filter(|_| more).map(|r| format!("{}.{}", r.placed_at_us, r.order_id));
     Ok(Json(OrderPage { orders: rows, next }))
+}
+
+/// Orders listed by [`recent`]: five minutes of 200 a second are below it.
+pub const RECENT_MAX: usize = 65_536;
+
+/// Where a recent order stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recent {
+    /// `ord-…`.
+    pub order_id: String,
+    /// When it was placed, microseconds since the epoch.
+    pub placed_at_us: i64,
+    /// The API's word.
+    pub status: OrderStatus,
+}
+
+#[derive(Deserialize)]
+struct Since {
+    since_us: i64,
+}
+
+/// Every order placed since a moment, newest first.
+async fn recent(
+    State(orders): State<Orders>,
+    Query(since): Query<Since>,
+) -> Result<Json<Vec<Recent>>, Problem> {
+    Ok(Json(orders.store.recent(since.since_us, RECENT_MAX).await?))
 }
 
 fn read_cursor(cursor: &str) -> Result<(i64, String), Problem> {

@@ -1,6 +1,7 @@
 //! orders' database: streams, saga logs, outbox, and the read model.
 
 use super::{
+    Recent,
     decide::{Change, OrderRecord, Refusal},
     events::OrderEvent,
     patience::Awaited,
@@ -131,6 +132,8 @@ pub trait OrderStore: HasOutbox + Probe {
     async fn story(&self, order_id: &str) -> Result<Option<OrderStory>, StoreError>;
     /// Rows of the read model, newest first.
     async fn rows(&self, query: RowQuery) -> Result<Vec<OrderRow>, StoreError>;
+    /// Orders of the read model placed since a moment, newest first, at most `limit`.
+    async fn recent(&self, since_us: i64, limit: usize) -> Result<Vec<Recent>, StoreError>;
     /// Brings the read model up to at most `limit` further events, by [`super::project`], in one
     /// transaction; gives the rows that changed.
     async fn project(&self, limit: usize) -> Result<Vec<OrderRow>, StoreError>;
