@@ -241,6 +241,18 @@ mod tests {
     }
 
     #[test]
+    fn a_step_that_timed_out_is_no_failure_and_its_void_stands_below_it() {
+        let mut saga = declined(true);
+        saga.steps[1] = step("Authorize payment", StepMark::Unknown, 49, 10_049);
+        let drawn = stepper(&saga, 0);
+        let card = &drawn.columns[1].step;
+        assert_eq!((card.tone, card.glyph), (Tone::Warn, Glyph::Unknown));
+        assert_eq!(card.word, "timed out, outcome unknown");
+        let (void, arrow) = drawn.columns[1].undo.as_ref().unwrap();
+        assert_eq!((void.title.as_str(), *arrow), ("Void", Arrow::Down));
+    }
+
+    #[test]
     fn a_confirmed_saga_has_one_row() {
         let mut saga = declined(false);
         saga.compensations = vec![None, None, None];

@@ -57,6 +57,7 @@ pub(super) fn view(parts: Parts) -> Result<OrderView, ApiError> {
         lines: order.lines.iter().map(line).collect(),
         correlation_id: told.correlation_id.clone(),
         trace_id: told.trace_id.clone(),
+        traces: told.traces.clone(),
         zero_us,
         events: told.events.iter().map(event).collect(),
         states,

@@ -35,6 +35,8 @@ fn declined() -> OrderStory {
         order_id: "ord-1".into(),
         correlation_id: "corr".into(),
         trace_id: None,
+        traces: vec!["a".repeat(32), "b".repeat(32)],
+        caused_by: vec![],
         events: events
             .into_iter()
             .enumerate()
@@ -63,6 +65,7 @@ fn a_declined_order_says_who_voted_no_and_what_was_undone() {
          Stock was released and no money moved."
     );
     assert_eq!(view.events.len(), view.states.len());
+    assert_eq!(view.traces.len(), 2);
     assert!(!view.can_cancel && !view.can_ship);
 }
 

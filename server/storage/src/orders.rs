@@ -90,7 +90,8 @@ impl OrderStore for Orders {
                 };
                 let after = version_after(before.version, &change);
                 advance(c, &before, after).await?;
-                let correlation_id = before.correlation_id.clone();
+                let correlation_id =
+                    attempt.correlation_id.or_else(|| before.correlation_id.clone());
                 let cause = Cause { correlation_id, trace: attempt.trace, now_us };
                 let from = (before.version, before.saga.len());
                 record(c, &attempt.order_id, from, &cause, &change).await?;
@@ -261,13 +262,16 @@ async fn record(
     let first = i64::try_from(version).unwrap_or(i64::MAX) + 1;
     for (version, event) in (first..).zip(&change.events) {
         sqlx::query(
-            "INSERT INTO events (order_id, version, at_us, name, data) VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO events (order_id, version, at_us, name, data, correlation_id, trace_id)
+             VALUES (?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(order_id)
         .bind(version)
         .bind(cause.now_us)
         .bind(event.name())
         .bind(json(event)?)
+        .bind(&cause.correlation_id)
+        .bind(cause.trace.trace_id())
         .execute(&mut *c)
         .await?;
     }
@@ -345,7 +349,17 @@ async fn story(
     let entry = |row: &SqliteRow| {
         Ok(saga::Entry { at_us: row.try_get("at_us")?, event: parse(row.try_get("event")?)? })
     };
+    let mut traces: Vec<String> = Vec::new();
+    for row in &events {
+        let trace: Option<String> = row.try_get("trace_id")?;
+        if let Some(trace) = trace.filter(|trace| !traces.contains(trace)) {
+            traces.push(trace);
+        }
+    }
+    let caused_by = events.iter().map(|row| row.try_get("correlation_id"));
     Ok(Some(OrderStory {
+        traces,
+        caused_by: caused_by.collect::<Result<_, _>>()?,
         order_id: order_id.to_owned(),
         correlation_id: stream.try_get("correlation_id")?,
         trace_id: stream.try_get("trace_id")?,

@@ -235,6 +235,7 @@ async fn a_saga_gives_up_on_payments_when_its_patience_is_over_and_not_before() 
         order_id: ORDER.into(),
         message_id: None,
         expected: None,
+        correlation_id: None,
         trace: TraceContext::default(),
         decide: Box::new(|record| decide::decide(record, Input::Done(decide::RESERVE, event))),
     };

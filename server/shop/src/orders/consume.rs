@@ -29,6 +29,7 @@ pub(super) async fn take(
         order_id: message.key.clone(),
         message_id: Some(message.id.clone()),
         expected: None,
+        correlation_id: message.correlation_id.clone(),
         trace: message.trace.clone(),
         decide: Box::new(move |record| decide::decide(record, input)),
     };

@@ -30,7 +30,7 @@ use contract::{
 };
 use decide::{Input, Refusal};
 use http::StatusCode;
-use mesh::Caller;
+use mesh::{CallContext, Caller};
 use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Duration};
 use tokio::{
@@ -147,7 +147,7 @@ impl Orders {
         let count = overdue.len();
         for order_id in overdue {
             // It was cancelled in between: that is an end too.
-            self.change(order_id, Input::Ship, None).await?;
+            self.change(order_id, Input::Ship, None, None).await?;
         }
         Ok(count)
     }
@@ -157,11 +157,13 @@ impl Orders {
         order_id: String,
         input: Input,
         expected: Option<u64>,
+        correlation_id: Option<String>,
     ) -> Result<Changed, StoreError> {
         let attempt = Attempt {
             order_id,
             message_id: None,
             expected,
+            correlation_id,
             trace: TraceContext::current(),
             decide: Box::new(move |record| decide::decide(record, input)),
         };
@@ -332,25 +334,28 @@ pub struct Asking {
 async fn cancel(
     State(orders): State<Orders>,
     Path(id): Path<String>,
+    context: CallContext,
     Json(asking): Json<Asking>,
 ) -> Result<(StatusCode, Json<OrderBody>), Problem> {
-    command(orders, id, Input::Cancel(asking.origin), asking.expected).await
+    command(orders, id, Input::Cancel(asking.origin), asking.expected, context).await
 }
 
 async fn ship(
     State(orders): State<Orders>,
     Path(id): Path<String>,
+    context: CallContext,
     Json(asking): Json<Asking>,
 ) -> Result<(StatusCode, Json<OrderBody>), Problem> {
-    command(orders, id, Input::Ship, asking.expected).await
+    command(orders, id, Input::Ship, asking.expected, context).await
 }
 
 async fn redrive(
     State(orders): State<Orders>,
     Path(id): Path<String>,
+    context: CallContext,
     Json(asking): Json<Asking>,
 ) -> Result<(StatusCode, Json<OrderBody>), Problem> {
-    command(orders, id, Input::Redrive, asking.expected).await
+    command(orders, id, Input::Redrive, asking.expected, context).await
 }
 
 /// A command on an order, detached from the request. What is so already is answered with the
@@ -360,9 +365,11 @@ async fn command(
     id: String,
     input: Input,
     expected: Option<u64>,
+    context: CallContext,
 ) -> Result<(StatusCode, Json<OrderBody>), Problem> {
     let (engine, order_id) = (orders.clone(), id.clone());
-    let changing = async move { engine.change(order_id, input, expected).await };
+    let asked_by = context.correlation_id;
+    let changing = async move { engine.change(order_id, input, expected, asked_by).await };
     let changed = orders.supervisor.detach_as("order-change", changing.in_current_span()).await;
     match changed.map_err(|_| lost())?? {
         Changed::Now(_) | Changed::Before | Changed::Refused(Refusal::Already(_)) => {

@@ -31,10 +31,12 @@ impl Orders {
     /// Gives up on payments that are not answered within [`PAYMENT_PATIENCE`], until `stop` fires.
     ///
     /// Nobody has to wake it for a new payment: that one is due a whole patience from now, and so
-    /// long it never sleeps without a look.
+    /// long it never sleeps without a look. What a stop left waiting is waited for anew: nobody
+    /// could answer in between.
     pub async fn keep_patience(self, stop: CancellationToken) {
+        let started_us = self.clock.now_us();
         loop {
-            let pause = match self.give_up().await {
+            let pause = match self.give_up(started_us).await {
                 Ok(pause) => pause,
                 Err(error) => {
                     tracing::error!(cause = ?error.cause, "{error}; overdue payments wait");
@@ -49,10 +51,10 @@ impl Orders {
     }
 
     /// Gives up on what is overdue; how long nothing else is.
-    async fn give_up(&self) -> Result<Duration, StoreError> {
+    async fn give_up(&self, started_us: i64) -> Result<Duration, StoreError> {
         let awaited = self.store.awaited(GIVE_UP_MAX).await?;
         let now_us = self.clock.now_us();
-        let left = |awaited: &Awaited| left(awaited.since_us, now_us);
+        let left = |awaited: &Awaited| left(awaited.since_us.max(started_us), now_us);
         for overdue in awaited.iter().filter(|awaited| left(awaited).is_zero()) {
             self.time_out(overdue).await?;
         }
@@ -77,6 +79,7 @@ impl Orders {
                 order_id: order_id.clone(),
                 message_id: None,
                 expected: None,
+                correlation_id: None,
                 trace: TraceContext::current(),
                 decide: Box::new(|record| decide::decide(record, Input::PaymentTimedOut)),
             };

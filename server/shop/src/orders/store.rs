@@ -87,6 +87,9 @@ pub struct Attempt {
     pub message_id: Option<String>,
     /// The version the caller decided on, if it said.
     pub expected: Option<u64>,
+    /// `X-Correlation-ID` of the request that causes it; without one, of the request that placed
+    /// the order.
+    pub correlation_id: Option<String>,
     /// The span that causes it.
     pub trace: TraceContext,
     /// The decision.
@@ -102,6 +105,12 @@ pub struct OrderStory {
     pub correlation_id: String,
     /// The trace that placed it.
     pub trace_id: Option<String>,
+    /// Every trace that caused an event of it, oldest first.
+    #[serde(default)]
+    pub traces: Vec<String>,
+    /// `X-Correlation-ID` of the request that caused each event, in their order.
+    #[serde(default)]
+    pub caused_by: Vec<Option<String>>,
     /// Its stream.
     pub events: Vec<Recorded<OrderEvent>>,
     /// Its saga's log.
