@@ -14,7 +14,7 @@ use shop::{
     StoreError,
     orders::{
         Attempt, Awaited, Changed, IdempotencyKey, NewOrder, Order, OrderEvent, OrderStore,
-        OrderStory, Placed, RowQuery,
+        OrderStory, Placed, Recent, RowQuery,
         decide::{Change, OrderRecord},
         project,
     },
