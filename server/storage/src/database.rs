@@ -121,11 +121,12 @@ impl Database {
             .create_if_missing(true)
             .journal_mode(sqlx::sqlite::SqliteJournalMode::Wal)
             .synchronous(synchronous)
-            .auto_vacuum(SqliteAutoVacuum::Incremental)
             .busy_timeout(BUSY_TIMEOUT)
             .foreign_keys(true);
         let failed = |error| failed(service, error);
-        let mut writer = SqliteConnection::connect_with(&options).await.map_err(failed)?;
+        // For a new file only, and for who may write.
+        let writing = options.clone().auto_vacuum(SqliteAutoVacuum::Incremental);
+        let mut writer = SqliteConnection::connect_with(&writing).await.map_err(failed)?;
         migrations.run(&mut writer).await.map_err(|e| failed(e.into()))?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS_MAX)
