@@ -124,6 +124,7 @@ async fn life(config: Config) -> Result<(), RunError> {
     supervisor.spawn("instances", instances);
     let keeping = control.clone().follow_faults(supervisor.stopping());
     supervisor.spawn("faults-of-resources", keeping);
+    supervisor.spawn("live-facts", live.clone().gather_facts(supervisor.stopping()));
     supervisor.spawn("live", live.clone().run(supervisor.stopping()));
     let host = host::host(&shop, &control, &live, &telemetry, args.jaeger_ui.clone());
     let stores = shop.stores.clone();

@@ -33,12 +33,15 @@ pub fn outcome(order: &OrderView) -> (&'static str, Tone) {
     }
 }
 
-/// Tone of an event by its name: refusals red, what undoes violet, the rest neutral.
+/// Tone of an event by its name: refusals red, what is not known amber, what undoes violet, the
+/// rest neutral.
 #[must_use]
 pub fn event_tone(name: &str) -> Tone {
     let has = |words: &[&str]| words.iter().any(|w| name.contains(w));
     if has(&["Declined", "Failed", "Rejected", "Refused", "Unavailable"]) {
         Tone::Error
+    } else if has(&["TimedOut"]) {
+        Tone::Warn
     } else if has(&["Compensation", "Released", "Cancel", "Refund", "Void"]) {
         Tone::Comp
     } else if has(&["Confirmed", "Shipped"]) {
@@ -48,10 +51,11 @@ pub fn event_tone(name: &str) -> Tone {
     }
 }
 
-/// The event that is selected when the address names none: the refusal, else the last.
+/// The event that is selected when the address names none: the timeout or refusal, else the last.
 #[must_use]
 pub fn first_choice(events: &[EventView]) -> Option<u64> {
-    events.iter().find(|e| event_tone(&e.name) == Tone::Error).or(events.last()).map(|e| e.version)
+    let of = |tone| events.iter().find(move |e| event_tone(&e.name) == tone);
+    of(Tone::Warn).or_else(|| of(Tone::Error)).or(events.last()).map(|e| e.version)
 }
 
 /// The span in which an event was recorded: the innermost one of its moment, of `orders` if any.

@@ -10,7 +10,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use mesh::breaker::BreakerState;
 use prometheus_client::{
     encoding::EncodeLabelSet,
-    metrics::{counter::ConstCounter, family::Family, gauge::Gauge},
+    metrics::{
+        counter::ConstCounter,
+        family::Family,
+        gauge::{ConstGauge, Gauge},
+    },
 };
 use shop::problem::Problem;
 use std::{net::SocketAddr, time::Duration};
@@ -97,6 +101,7 @@ pub(super) async fn metrics(State(edge): State<Edge>) -> Response {
         );
         let relays = edge.shop.relays.iter();
         let redelivered: u64 = relays.clone().map(messaging::RelayStatus::redelivered).sum();
+        let dead: u64 = relays.clone().map(messaging::RelayStatus::dead).sum();
         let delivered: u64 = relays.map(messaging::RelayStatus::delivered).sum();
         registry.register(
             "vitrine_messages_delivered",
@@ -107,6 +112,21 @@ pub(super) async fn metrics(State(edge): State<Edge>) -> Response {
             "vitrine_messages_redelivered",
             "Attempts to deliver a message that were not acknowledged",
             ConstCounter::new(redelivered),
+        );
+        registry.register(
+            "vitrine_dead_letters",
+            "Messages that their subscriber will not take, waiting for somebody to retry them",
+            ConstGauge::new(i64::try_from(dead).unwrap_or(i64::MAX)),
+        );
+        registry.register(
+            "vitrine_payments_under_way",
+            "Two-phase commits under way now",
+            ConstGauge::new(i64::try_from(edge.shop.payments.under_way()).unwrap_or(i64::MAX)),
+        );
+        registry.register(
+            "vitrine_retention_rows",
+            "Rows of what is over that the databases forgot",
+            ConstCounter::new(edge.shop.retention.deleted()),
         );
         registry.register(
             "vitrine_load_skipped",
