@@ -139,9 +139,6 @@ async fn life(config: Config) -> Result<(), RunError> {
     let ended = stop(&supervisor, guard).await;
     // What cannot be closed in time is in the log of the databases all the same.
     let _ = tokio::time::timeout(FLUSH, stores.close()).await;
-    if let Some(temporary) = data.temporary {
-        remove(&temporary);
-    }
     outcome.and(ended)
 }
 
@@ -200,7 +197,23 @@ async fn stop(supervisor: &Supervisor, guard: TelemetryGuard) -> Result<(), RunE
 struct Data {
     stores: Stores,
     folder: PathBuf,
-    temporary: Option<PathBuf>,
+    /// Held to the end of the life, however it ends.
+    _temporary: Option<Temporary>,
+}
+
+/// A folder that is removed when nobody works in it any more, also when nobody got as far as that.
+struct Temporary(PathBuf);
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        match std::fs::remove_dir_all(&self.0) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                tracing::warn!("the temporary folder {} stays: {error}", self.0.display());
+            }
+        }
+    }
 }
 
 impl Data {
@@ -212,13 +225,24 @@ impl Data {
                 (std::env::temp_dir().join(name), Durability::Process, true)
             }
         };
+        let temporary = temporary.then(|| Temporary(folder.clone()));
         let stores = storage::open(&folder, durability, clock).await?;
-        Ok(Self { stores, temporary: temporary.then(|| folder.clone()), folder })
+        Ok(Self { stores, _temporary: temporary, folder })
     }
 }
 
-fn remove(folder: &Path) {
-    if let Err(error) = std::fs::remove_dir_all(folder) {
-        tracing::warn!("the temporary folder {} stays: {error}", folder.display());
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_shop_that_did_not_start_leaves_no_temporary_folder_behind() {
+        let data = Data::open(DataFolder::Temporary, &Clock::system()).await;
+        let Ok(Data { stores, folder, _temporary: temporary }) = data else { panic!("a folder") };
+        assert!(folder.join("orders.sqlite").is_file());
+        // What follows the opening fails; what has the databases open still works in them.
+        drop(temporary);
+        assert!(!folder.exists(), "{} stays", folder.display());
+        drop(stores);
     }
 }

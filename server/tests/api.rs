@@ -4,7 +4,7 @@
 
 use axum::{Router, routing::get};
 use base::{Clock, IdSource, Supervisor};
-use contract::service::{BROWSER, CATALOG, GATEWAY, PAYMENTS, RECOMMENDATIONS};
+use contract::service::{BROWSER, CATALOG, GATEWAY, PAYMENTS, RECOMMENDATIONS, USERS};
 use futures::future::join_all;
 use http::Method;
 use serde_json::{Value, json};
@@ -122,6 +122,126 @@ async fn an_idempotency_key_means_one_order_for_ever() {
     let again = client.request(Method::POST, "/api/v1/orders").header("idempotency-key", "a key");
     let again = send(again.header("content-type", "application/json; charset=utf-8").body(written));
     assert!(ids.contains(&again.await.expect("an answer").field("order_id")));
+    program.stop().await;
+}
+
+/// A POST through the mesh of a shop in this process, with a key.
+async fn keyed(shop: &Shop, path: &str, key: &str, body: &Value) -> (u16, Value) {
+    let post = shop.mesh.caller(BROWSER).post(GATEWAY, path).header("idempotency-key", key);
+    let answer = post.json(body).send().await.expect("an answer");
+    let status = answer.status().as_u16();
+    let body = axum::body::to_bytes(answer.into_body(), usize::MAX).await.expect("its body");
+    (status, serde_json::from_slice(&body).unwrap_or_default())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_accepted_order_is_answered_again_as_it_was_whatever_has_become_of_it_and_the_shop() {
+    let data = tempfile::tempdir().expect("a folder");
+    let (shop, supervisor) = inside(&data).await;
+    let asked = order(RICH, "p-moka", 1);
+    let first = keyed(&shop, "/api/v1/orders", "a key", &asked).await;
+    assert_eq!((first.0, &first.1["status"]), (202, &json!("processing")), "{}", first.1);
+    let path = format!("/api/v1/orders/{}", first.1["order_id"].as_str().expect("an id"));
+    eventually(PATIENCE, "its end", async || {
+        (ask(&shop, &path).await.1["status"] == "confirmed").then_some(())
+    })
+    .await;
+    shop.mesh.deregister(CATALOG);
+    shop.mesh.deregister(USERS);
+    assert_eq!(keyed(&shop, "/api/v1/orders", "a key", &asked).await, first);
+    let other = keyed(&shop, "/api/v1/orders", "a key", &order(RICH, "p-moka", 2)).await;
+    assert_eq!(other.0, 422, "{}", other.1);
+    let new = keyed(&shop, "/api/v1/orders", "another key", &asked).await;
+    assert_eq!(new.0, 503, "nobody knows the price now: {}", new.1);
+    assert!(supervisor.shutdown(PATIENCE).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_with_a_key_is_answered_again_as_it_was_and_the_key_is_no_other_commands() {
+    let data = tempfile::tempdir().expect("a folder");
+    let (shop, supervisor) = inside(&data).await;
+    let placed = keyed(&shop, "/api/v1/orders", "k-place", &order(RICH, "p-moka", 1)).await.1;
+    let path = format!("/api/v1/orders/{}", placed["order_id"].as_str().expect("an id"));
+    let version = eventually(PATIENCE, "its end", async || {
+        let told = ask(&shop, &path).await.1;
+        (told["status"] == "confirmed").then(|| told["version"].clone())
+    })
+    .await;
+    let decided = |what: &str, key: &'static str, version: &Value| {
+        let post = shop.mesh.caller(BROWSER).post(GATEWAY, format!("{path}/{what}"));
+        let post = post.header("idempotency-key", key).json(&Value::Null);
+        let post = post.header("if-match", &format!("\"{version}\""));
+        async move {
+            let answer = post.send().await.expect("an answer");
+            let status = answer.status().as_u16();
+            let body = axum::body::to_bytes(answer.into_body(), usize::MAX).await;
+            let body = serde_json::from_slice::<Value>(&body.expect("its body"));
+            (status, body.unwrap_or_default()["status"].clone())
+        }
+    };
+    let cancelled = decided("cancel", "k-cancel", &version).await;
+    assert_eq!(cancelled, (202, json!("processing")));
+    eventually(PATIENCE, "the cancellation", async || {
+        (ask(&shop, &path).await.1["status"] == "cancelled").then_some(())
+    })
+    .await;
+    assert_eq!(decided("cancel", "k-cancel", &version).await, cancelled, "the first answer");
+    assert_eq!(decided("cancel", "k-2", &version).await, (202, json!("cancelled")), "it is so");
+    assert_eq!(decided("ship", "k-cancel", &version).await.0, 422, "the key of the cancellation");
+    assert_eq!(decided("cancel", "k-place", &version).await.0, 422, "the key of the placing");
+    assert_eq!(decided("ship", "k-ship", &version).await.0, 412, "the order has changed");
+    let again = keyed(&shop, "/api/v1/orders", "k-cancel", &order(RICH, "p-moka", 1)).await;
+    assert_eq!(again.0, 422, "{}", again.1);
+    assert!(supervisor.shutdown(PATIENCE).await);
+}
+
+#[tokio::test]
+async fn an_order_whose_answers_are_lost_and_that_is_sent_again_is_placed_once() {
+    const ORDERS: usize = 6;
+    let World { program, client, _data } = world().await;
+    for host in ["gateway", "orders"] {
+        let retry = format!(
+            "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata:\n  \
+             name: again-{host}\nspec:\n  hosts:\n  - {host}\n  http:\n  - route:\n    \
+             - destination:\n        host: {host}\n        subset: v1\n    retries:\n      \
+             attempts: 10\n      retryOn: 5xx,reset\n"
+        );
+        let retry = match host {
+            "orders" => retry.replace("        subset: v1\n", ""),
+            _ => retry,
+        };
+        let post = client.request(Method::POST, "/control/istio").body(retry);
+        let applied = send(post).await.expect("an answer");
+        assert_eq!(applied.status, 200, "{}", applied.text());
+        let fault = json!({
+            "kind": "connection_reset", "from": "", "to": host, "subset": "", "instance": "",
+            "terms": [], "percent": 50.0, "delay_ms": 0, "jitter_ms": 0, "status": 503,
+            "ttl_s": 300, "like_istio": false,
+        });
+        let injected = client.post("/control/faults", &fault).await;
+        assert_eq!(injected.status, 201, "{}", injected.text());
+    }
+    // Nobody sends a key.
+    let mut ids = BTreeSet::new();
+    for _ in 0..ORDERS {
+        let placed = client.post("/api/v1/orders", &order(RICH, "p-beans", 1)).await;
+        assert_eq!(placed.status, 202, "{}", placed.text());
+        ids.insert(placed.field("order_id"));
+    }
+    let faults = client.get("/control/faults").await.json();
+    let lost: u64 = faults["active"]
+        .as_array()
+        .expect("faults")
+        .iter()
+        .map(|fault| fault["injected"].as_u64().expect("a number"))
+        .sum();
+    assert!(lost > 2, "hardly an answer was lost: {faults}");
+    send(client.request(Method::DELETE, "/control/faults")).await.expect("an answer");
+    let kept = client.get("/api/v1/orders?limit=200").await.json();
+    let kept = kept["orders"].as_array().expect("orders").iter();
+    let kept: BTreeSet<_> =
+        kept.map(|order| order["order_id"].as_str().expect("an id").to_owned()).collect();
+    assert_eq!((ids.len(), &kept), (ORDERS, &ids), "one order for each that was asked for");
     program.stop().await;
 }
 
@@ -365,5 +485,11 @@ async fn a_customer_is_shown_with_what_could_be_fetched_and_why_the_rest_could_n
     assert_eq!((status, &user["name"]), (200, &json!("Ada Brandt")));
     assert_eq!((&user["orders"], &user["payments"]), (&json!([]), &Value::Null));
     assert!(user["errors"]["payments"].is_string() && user["errors"]["orders"].is_null());
+    assert_eq!(ask(&shop, "/api/v1/users/c-0000").await.0, 404, "there is no such customer");
+    shop.mesh.deregister(USERS);
+    let (status, user) = ask(&shop, "/api/v1/users/c-1001").await;
+    assert_eq!((status, &user["user_id"]), (200, &json!("c-1001")), "{user}");
+    assert_eq!((&user["orders"], &user["name"]), (&json!([]), &Value::Null), "{user}");
+    assert!(user["errors"]["users"].is_string(), "{user}");
     assert!(supervisor.shutdown(PATIENCE).await);
 }

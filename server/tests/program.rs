@@ -203,6 +203,32 @@ async fn a_request_that_never_ends_holds_up_no_stop() {
 }
 
 #[tokio::test]
+async fn a_service_that_answers_slowly_holds_up_no_stop() {
+    let data = folder();
+    // Hardly any request, but the suppliers look at every shelf and wallet, one after the other.
+    let (mut program, client) = Launch::shop(PROGRAM, data.path(), "0.001").start().await;
+    for to in ["inventory", "bank-customer", "payments"] {
+        let fault = serde_json::json!({
+            "kind": "delay", "from": "", "to": to, "subset": "", "instance": "", "terms": [],
+            "percent": 100.0, "delay_ms": 1_900, "jitter_ms": 0, "status": 503, "ttl_s": 300,
+            "like_istio": false,
+        });
+        assert_eq!(client.post("/control/faults", &fault).await.status, 201);
+    }
+    eventually(PATIENCE, "a look at the shelves", async || {
+        let faults = client.get("/control/faults").await.json();
+        let active = faults["active"].as_array()?;
+        active.iter().any(|fault| fault["injected"].as_u64() > Some(0)).then_some(())
+    })
+    .await;
+    let asked = Instant::now();
+    program.terminate();
+    let status = program.exit(PATIENCE).await;
+    assert!(status.success(), "{status}: {}", program.stderr());
+    assert!(asked.elapsed() < QUICK, "it took {:?}", asked.elapsed());
+}
+
+#[tokio::test]
 async fn nobody_has_to_read_what_it_prints() {
     let data = folder();
     // Free a moment ago; nobody else here asks for this very one.

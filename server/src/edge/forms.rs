@@ -34,7 +34,7 @@ pub(super) async fn place(
     };
     let items = vec![BasketLine { product_id: form.product_id, quantity }];
     let order = PlaceOrder { user_id: form.user_id, items };
-    let key = if form.key.is_empty() { edge.shop.ids.uuid().to_string() } else { form.key };
+    let key = if form.key.is_empty() { edge.shop.ids.unique() } else { form.key };
     match edge.host.shop.place_order(order, key).await {
         Ok(placed) => Redirect::to(&format!("/orders/{}", placed.order_id)),
         Err(error) => failed("/orders/new", &error.to_string()),

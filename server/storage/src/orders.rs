@@ -6,16 +6,16 @@ use crate::{
     outbox::{self, Cause, SqliteOutbox},
 };
 use async_trait::async_trait;
-use base::Clock;
+use base::{Clock, TraceContext};
 use contract::order::OrderRow;
 use event_sourcing::{DomainEvent, Recorded, VersionConflict};
 use messaging::Outbox;
 use shop::{
     StoreError,
     orders::{
-        Attempt, Changed, IdempotencyKey, NewOrder, Order, OrderEvent, OrderStore, OrderStory,
-        Placed, RowQuery,
-        decide::{Change, OrderRecord},
+        Attempt, Changed, Commanded, IdempotencyKey, NewOrder, Order, OrderEvent, OrderStore,
+        OrderStory, Placed, RowQuery,
+        decide::{Change, OrderRecord, Refusal},
         project,
     },
     store::HasOutbox,
@@ -41,7 +41,7 @@ impl OrderStore for Orders {
                 if let Some(key) = &order.key
                     && let Some(found) = used(c, key).await?
                 {
-                    return Ok(found);
+                    return Ok(found.into());
                 }
                 let new =
                     sqlx::query("INSERT INTO streams VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING")
@@ -55,12 +55,49 @@ impl OrderStore for Orders {
                     return Ok(Placed::IdTaken);
                 }
                 if let Some(key) = &order.key {
-                    use_key(c, key, &order.order_id, now_us).await?;
+                    let version = version_after(0, &order.change);
+                    use_key(c, key, &order.order_id, version, now_us).await?;
                 }
                 let correlation_id = Some(order.correlation_id.clone());
                 let cause = Cause { correlation_id, trace: order.trace.clone(), now_us };
                 record(c, &order.order_id, (0, 0), &cause, &order.change).await?;
                 Ok(Placed::Now)
+            })
+        });
+        write.await
+    }
+
+    async fn placed(&self, key: IdempotencyKey) -> Result<Option<Placed>, StoreError> {
+        let read = self.0.read("orders.placed", |c| {
+            Box::pin(async move { Ok(used(c, &key).await?.map(Placed::from)) })
+        });
+        read.await
+    }
+
+    async fn command(
+        &self,
+        attempt: Attempt,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Commanded, StoreError> {
+        let now_us = self.1.now_us();
+        let write = self.0.write("orders.command", move |c| {
+            Box::pin(async move {
+                if let Some(key) = &key
+                    && let Some(found) = used(c, key).await?
+                {
+                    return Ok(found.into());
+                }
+                let id = attempt.order_id.clone();
+                let refused = act(c, attempt, now_us).await?;
+                if let Some(refused) = refused {
+                    return Ok(refused);
+                }
+                let Some(story) = story(c, &id).await? else { return Ok(Commanded::NoOrder) };
+                if let Some(key) = &key {
+                    let version = i64::try_from(story.events.len()).unwrap_or(i64::MAX);
+                    use_key(c, key, &id, version, now_us).await?;
+                }
+                Ok(Commanded::Done(Box::new(story)))
             })
         });
         write.await
@@ -88,12 +125,7 @@ impl OrderStore for Orders {
                     Ok(change) => change,
                     Err(refusal) => return Ok(Changed::Refused(refusal)),
                 };
-                let after = version_after(before.version, &change);
-                advance(c, &before, after).await?;
-                let correlation_id = before.correlation_id.clone();
-                let cause = Cause { correlation_id, trace: attempt.trace, now_us };
-                let from = (before.version, before.saga.len());
-                record(c, &attempt.order_id, from, &cause, &change).await?;
+                let after = follow(c, &before, attempt.trace, now_us, &change).await?;
                 Ok(Changed::Now(u64::try_from(after).unwrap_or(0)))
             })
         });
@@ -162,39 +194,108 @@ fn version_after(version: u64, change: &Change) -> i64 {
     i64::try_from(version + change.events.len() as u64).unwrap_or(i64::MAX)
 }
 
+/// What a key that was used before was used for.
+enum Known {
+    /// This very command: the order as its first answer told it.
+    Same(Box<OrderStory>),
+    /// Another one.
+    Other,
+}
+
+impl From<Known> for Placed {
+    fn from(known: Known) -> Self {
+        match known {
+            Known::Same(story) => Self::Before(story),
+            Known::Other => Self::KeyReused,
+        }
+    }
+}
+
+impl From<Known> for Commanded {
+    fn from(known: Known) -> Self {
+        match known {
+            Known::Same(story) => Self::Done(story),
+            Known::Other => Self::KeyReused,
+        }
+    }
+}
+
+/// A key whose order is not kept any more is as good as new.
 async fn used(
     c: &mut SqliteConnection,
     key: &IdempotencyKey,
-) -> Result<Option<Placed>, sqlx::Error> {
-    let found = sqlx::query(
-        "SELECT fingerprint, order_id, correlation_id FROM keys JOIN streams USING (order_id)
-         WHERE key = ?",
-    )
-    .bind(&key.key)
-    .fetch_optional(c)
-    .await?;
+) -> Result<Option<Known>, sqlx::Error> {
+    let found = sqlx::query("SELECT fingerprint, order_id, version FROM keys WHERE key = ?")
+        .bind(&key.key)
+        .fetch_optional(&mut *c)
+        .await?;
     let Some(row) = found else { return Ok(None) };
+    let Some(mut story) = story(c, row.try_get("order_id")?).await? else { return Ok(None) };
     if row.try_get::<String, _>("fingerprint")? != key.fingerprint {
-        return Ok(Some(Placed::KeyReused));
+        return Ok(Some(Known::Other));
     }
-    let (order_id, correlation_id) = (row.try_get("order_id")?, row.try_get("correlation_id")?);
-    Ok(Some(Placed::Before { order_id, correlation_id }))
+    let version = u64::try_from(row.try_get::<i64, _>("version")?).unwrap_or(0);
+    story.events.retain(|event| event.version <= version);
+    Ok(Some(Known::Same(Box::new(story))))
 }
 
 async fn use_key(
     c: &mut SqliteConnection,
     key: &IdempotencyKey,
     order_id: &str,
+    version: i64,
     now_us: i64,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query("INSERT INTO keys VALUES (?, ?, ?, ?)")
+    let sql = "INSERT OR REPLACE INTO keys (key, fingerprint, order_id, used_us, version)
+               VALUES (?, ?, ?, ?, ?)";
+    sqlx::query(sql)
         .bind(&key.key)
         .bind(&key.fingerprint)
         .bind(order_id)
         .bind(now_us)
+        .bind(version)
         .execute(c)
         .await?;
     Ok(())
+}
+
+/// Does what a command asks, or says why not.
+async fn act(
+    c: &mut SqliteConnection,
+    attempt: Attempt,
+    now_us: i64,
+) -> Result<Option<Commanded>, sqlx::Error> {
+    let Some(story) = story(c, &attempt.order_id).await? else {
+        return Ok(Some(Commanded::NoOrder));
+    };
+    let before = read_record(story)?;
+    let decided = (attempt.decide)(&before);
+    if let Err(Refusal::Already(_)) = decided {
+        return Ok(None);
+    }
+    if let Some(expected) = attempt.expected.filter(|expected| *expected != before.version) {
+        let conflict = VersionConflict { expected, actual: before.version };
+        return Ok(Some(Commanded::Conflict(conflict)));
+    }
+    match decided {
+        Ok(change) => follow(c, &before, attempt.trace, now_us, &change).await.map(|_| None),
+        Err(refusal) => Ok(Some(Commanded::Refused(refusal))),
+    }
+}
+
+/// Records what was decided on an order; gives the version after it.
+async fn follow(
+    c: &mut SqliteConnection,
+    before: &OrderRecord,
+    trace: TraceContext,
+    now_us: i64,
+    change: &Change,
+) -> Result<i64, sqlx::Error> {
+    let after = version_after(before.version, change);
+    advance(c, before, after).await?;
+    let cause = Cause { correlation_id: before.correlation_id.clone(), trace, now_us };
+    record(c, &before.order_id, (before.version, before.saga.len()), &cause, change).await?;
+    Ok(after)
 }
 
 /// Moves the stream's version on, if it is still where the decision was made.

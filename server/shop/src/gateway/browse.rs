@@ -94,11 +94,19 @@ pub(super) struct UserPage {
 }
 
 /// A customer with recent orders and payments. A part that could not be fetched is null, and
-/// `errors` says why.
+/// `errors` says why: `users` for the profile, `orders`, `payments`.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct UserDetails {
-    #[serde(flatten)]
-    user: User,
+    /// Stable id: `c-1042`.
+    user_id: String,
+    /// Name for people.
+    name: Option<String>,
+    /// Where to write to.
+    email: Option<String>,
+    /// Where they live.
+    city: Option<String>,
+    /// One line about the wallet.
+    note: Option<String>,
     /// The five newest orders.
     #[schema(value_type = Option<Vec<Object>>)]
     orders: Option<Vec<OrderRow>>,
@@ -226,11 +234,26 @@ pub(super) async fn user(
         timed(ORDERS, orders.receive::<OrderPage>()),
         timed(PAYMENTS, payments.receive::<PaymentList>()),
     );
-    let user = user?;
+    // Without such a customer there is nothing to show; without an answer there is.
+    let user = match user {
+        Err(error) if error.refusal().is_some() => return Err(error.into()),
+        user => user,
+    };
     let mut errors = BTreeMap::new();
+    let user = part("users", user, &mut errors);
     let orders = part("orders", orders, &mut errors).map(|page| page.orders);
     let payments = part("payments", payments, &mut errors).map(|list| list.payments);
-    Ok(ok(&UserDetails { user, orders, payments, errors }))
+    let of = |field: fn(&User) -> &String| user.as_ref().map(|user| field(user).clone());
+    Ok(ok(&UserDetails {
+        name: of(|user| &user.name),
+        email: of(|user| &user.email),
+        city: of(|user| &user.city),
+        note: of(|user| &user.note),
+        user_id: id,
+        orders,
+        payments,
+        errors,
+    }))
 }
 
 fn part<T>(

@@ -88,7 +88,7 @@ pub(super) async fn place(
     body: Result<Bytes, BytesRejection>,
 ) -> Answer {
     let (order, payment_method) = input::order(&headers, body)?;
-    let key = input::idempotency_key(&headers)?;
+    let key = Some(key(&gateway, &headers)?);
     let command = Command { order, origin: origin(&headers), key, payment_method };
     let placing = gateway.caller.post(ORDERS, "/orders").route("/orders").context(&context);
     let order: OrderBody = timed(ORDERS, placing.json(&command).receive()).await?;
@@ -97,6 +97,12 @@ pub(super) async fn place(
         None => Ok(accepted(&order)),
         Some(seconds) => wait(&gateway, &context, order, seconds).await,
     }
+}
+
+/// The client's key, or one for this request: the mesh may send a command again whose answer was
+/// lost, and every try of it must be one command.
+fn key(gateway: &Gateway, headers: &HeaderMap) -> Result<String, Problem> {
+    Ok(input::idempotency_key(headers)?.unwrap_or_else(|| gateway.ids.unique()))
 }
 
 fn accepted(order: &OrderBody) -> Response {
@@ -304,13 +310,14 @@ async fn command(
 ) -> Answer {
     let id = path_id("order", id)?;
     let expected = if_match(headers)?;
+    let key = Some(key(gateway, headers)?);
     let told = gateway
         .caller
         .post(ORDERS, format!("/orders/{id}/{what}"))
         .route(&format!("/orders/{{id}}/{what}"))
         .context(context)
         .order(&id)
-        .json(&Asking { origin: origin(headers), expected });
+        .json(&Asking { origin: origin(headers), expected, key });
     let order: OrderBody = timed(ORDERS, told.receive()).await?;
     Ok(accepted(&order))
 }

@@ -7,6 +7,7 @@ use crate::{
     bank::{Accounts, Deposit},
     gateway::ORIGIN,
     inventory::{Delivery, Shelves},
+    key::IDEMPOTENCY_KEY,
     seed::POOR_USER,
 };
 use base::{IdSource, Supervisor};
@@ -194,7 +195,7 @@ impl LoadGenerator {
             .post(GATEWAY, "/api/v1/orders")
             .route("/api/v1/orders")
             .header(ORIGIN, "load")
-            .header("idempotency-key", &self.ids.uuid().to_string())
+            .header(IDEMPOTENCY_KEY, &self.ids.unique())
             .json(&order)
             .receive::<PlacedOrder>()
             .await;
@@ -221,6 +222,7 @@ impl LoadGenerator {
             .route(&format!("/api/v1/orders/{{id}}/{what}"))
             .order(&order.order_id)
             .header(ORIGIN, "load")
+            .header(IDEMPOTENCY_KEY, &self.ids.unique())
             .send()
             .await;
     }
@@ -242,15 +244,19 @@ impl LoadGenerator {
 
     /// Fills shelves and wallets that run low, while there is load, until `stop` fires.
     pub async fn supply(self, stop: CancellationToken) {
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = tokio::time::sleep(SUPPLY_EVERY) => {}
+        let sweeps = async {
+            loop {
+                tokio::time::sleep(SUPPLY_EVERY).await;
+                if *self.rate.borrow() > 0.0 {
+                    self.fill_shelves().await;
+                    self.fill_wallets().await;
+                }
             }
-            if *self.rate.borrow() > 0.0 {
-                self.fill_shelves().await;
-                self.fill_wallets().await;
-            }
+        };
+        // A stop does not wait for services that answer slowly: nothing here is owed to anybody.
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = sweeps => {}
         }
     }
 
@@ -263,6 +269,7 @@ impl LoadGenerator {
             let path = format!("/stock/{}/deliveries", level.product_id);
             let delivery = Delivery { quantity: SHELF_FILL };
             let post = self.caller.post(INVENTORY, path).route("/stock/{id}/deliveries");
+            let post = post.header(IDEMPOTENCY_KEY, &self.ids.unique());
             let _ = post.json(&delivery).send().await;
         }
     }
@@ -278,6 +285,7 @@ impl LoadGenerator {
             };
             let path = format!("/accounts/{}/deposits", account.account_id);
             let post = self.caller.post(BANK_CUSTOMER, path).route("/accounts/{id}/deposits");
+            let post = post.header(IDEMPOTENCY_KEY, &self.ids.unique());
             let _ = post.json(&Deposit { minor }).send().await;
         }
     }

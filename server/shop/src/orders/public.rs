@@ -3,7 +3,7 @@
 //!
 //! Does not know `Prefer: wait`, which an API may leave out (RFC 7240, section 2).
 
-use super::{OrderBody, Orders, command, decide::Input, list, one, place};
+use super::{Asking, OrderBody, Orders, command, decide::Input, list, one, place};
 use crate::{
     gateway::{
         input::{self, path_id},
@@ -64,5 +64,7 @@ async fn change(
     asked: Input,
 ) -> Accepted {
     let expected = if_match(headers)?;
-    command(orders, path_id("order", id)?, asked, expected).await
+    let key = input::idempotency_key(headers)?;
+    let asking = Asking { origin: origin(headers), expected, key };
+    command(orders, path_id("order", id)?, asked, asking).await
 }
