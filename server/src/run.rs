@@ -9,6 +9,7 @@ use crate::{
     shop::Shop,
 };
 use base::{Clock, IdSource, Supervisor, TaskEnd};
+use contract::shop::LoadChange;
 use std::{
     io::{self, Write},
     net::SocketAddr,
@@ -115,7 +116,7 @@ async fn life(config: Config) -> Result<(), RunError> {
     let control =
         Control::open(shop.mesh.clone(), clock.clone(), known, log, instances::BASELINE).await?;
     // The configuration checked the range.
-    let _ = shop.load.set(args.load);
+    let _ = shop.load.set(LoadChange::rate(args.load));
     let live = Live::new(shop.clone(), telemetry.clone(), &run_id);
     let instances =
         host::resilience::faults::follow_instances(shop.mesh.clone(), supervisor.stopping());
@@ -153,6 +154,9 @@ fn greeting(access: &Access, address: SocketAddr, took: Duration, folder: &Path)
         took.as_millis()
     )];
     lines.push(format!("Its data is in {}. Ctrl C stops it.", folder.display()));
+    if let Some(folder) = edge::site_root() {
+        lines.push(format!("Styles and scripts are read from {}.", folder.display()));
+    }
     if !edge::has_assets() {
         lines.push(
             "It was built without the browser's part (scripts/build-site): pages are read-only."

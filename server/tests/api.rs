@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use server::shop::Shop;
 use std::{collections::BTreeSet, time::Duration};
 use storage::Durability;
-use testkit::{Answer, Client, Launch, Program, client::send, eventually};
+use testkit::{Answer, Client, Launch, Program, client::send, eventually, openapi::Document};
 use tokio::time::Instant;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_vitrine");
@@ -195,21 +195,29 @@ async fn a_command_with_a_key_is_answered_again_as_it_was_and_the_key_is_no_othe
     assert!(supervisor.shutdown(PATIENCE).await);
 }
 
+const RETRIES: &str = "apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata:
+  name: NAME
+spec:
+  hosts:
+  - HOST
+  http:
+  - route:
+    - destination:
+        host: HOST
+    retries:
+      attempts: 10
+      retryOn: 5xx,reset
+";
+
 #[tokio::test]
 async fn an_order_whose_answers_are_lost_and_that_is_sent_again_is_placed_once() {
     const ORDERS: usize = 6;
     let World { program, client, _data } = world().await;
-    for host in ["gateway", "orders"] {
-        let retry = format!(
-            "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata:\n  \
-             name: again-{host}\nspec:\n  hosts:\n  - {host}\n  http:\n  - route:\n    \
-             - destination:\n        host: {host}\n        subset: v1\n    retries:\n      \
-             attempts: 10\n      retryOn: 5xx,reset\n"
-        );
-        let retry = match host {
-            "orders" => retry.replace("        subset: v1\n", ""),
-            _ => retry,
-        };
+    // The gateway has a resource of this name from the beginning.
+    for (host, destination) in [("gateway", "web-app"), ("orders", "orders")] {
+        let retry = RETRIES.replace("NAME", host).replace("HOST", destination);
         let post = client.request(Method::POST, "/control/istio").body(retry);
         let applied = send(post).await.expect("an answer");
         assert_eq!(applied.status, 200, "{}", applied.text());
@@ -419,6 +427,84 @@ async fn the_api_without_a_version_is_the_newest() {
     for path in ["/products", "/orders", "/orders/{id}/cancel", "/users/{id}", "/health"] {
         assert!(described["paths"][path].is_object(), "{path} is not described");
     }
+    program.stop().await;
+}
+
+/// Requests of every operation, each with the status it comes to. `ORDER` is a confirmed order,
+/// `GONE` one that was cancelled.
+const ASKED: [(&str, &str, &str, u16); 26] = [
+    ("GET /products", "/products?limit=3", "", 200),
+    ("GET /products", "/products?limit=0", "", 400),
+    ("GET /products/{id}", "/products/p-moka", "", 200),
+    ("GET /products/{id}", "/products/p-nothing", "", 404),
+    ("GET /users", "/users", "", 200),
+    ("GET /users", "/users?cursor=nobody", "", 400),
+    ("GET /users/{id}", "/users/c-1001", "", 200),
+    ("GET /users/{id}", "/users/c-0000", "", 404),
+    ("GET /orders", "/orders?limit=2", "", 200),
+    ("GET /orders", "/orders?status=lost", "", 400),
+    ("GET /orders/{id}", "/orders/ORDER", "", 200),
+    ("GET /orders/{id}", "/orders/GONE", "", 200),
+    ("GET /orders/{id}", "/orders/ord-NOBODY00", "", 404),
+    ("POST /orders", "/orders", "an order", 202),
+    ("POST /orders", "/orders", "{}", 400),
+    ("POST /orders", "/orders", "huge", 413),
+    ("POST /orders", "/orders", "no JSON", 415),
+    ("POST /orders", "/orders", "another order of that key", 422),
+    ("POST /orders/{id}/cancel", "/orders/GONE/cancel", "", 202),
+    ("POST /orders/{id}/cancel", "/orders/ord-NOBODY00/cancel", "", 404),
+    ("POST /orders/{id}/ship", "/orders/GONE/ship", "", 409),
+    ("POST /orders/{id}/ship", "/orders/ORDER/ship", "old", 412),
+    ("POST /orders/{id}/ship", "/orders/ORDER/ship", "odd", 400),
+    ("POST /orders/{id}/ship", "/orders/ORDER/ship", "", 202),
+    ("POST /orders/{id}/redrive", "/orders/ORDER/redrive", "", 409),
+    ("GET /health", "/health", "", 200),
+];
+
+/// A request of [`ASKED`].
+fn asked(client: &Client, method: &str, path: &str, how: &str) -> reqwest::RequestBuilder {
+    let method = Method::from_bytes(method.as_bytes()).expect("a method");
+    let request = client.request(method, path);
+    let json = |body: String| {
+        request.try_clone().expect("it").header("content-type", "application/json").body(body)
+    };
+    let order = |quantity| order(RICH, "p-beans", quantity).to_string();
+    match how {
+        "" => request,
+        "old" => request.header("if-match", "\"1\""),
+        "odd" => request.header("if-match", "yesterday"),
+        "no JSON" => request.header("content-type", "text/plain").body("an order"),
+        "huge" => json(" ".repeat(70 * 1024)),
+        "an order" => json(order(1)).header("idempotency-key", "described"),
+        "another order of that key" => json(order(2)).header("idempotency-key", "described"),
+        body => json(body.to_owned()),
+    }
+}
+
+#[tokio::test]
+async fn every_answer_is_what_the_document_says_and_every_operation_is_in_it() {
+    let World { program, client, _data } = world().await;
+    let document = Document::new(client.get("/openapi.json").await.json());
+    let paid = placed(&client, &order(RICH, "p-moka", 1)).await;
+    let declined = placed(&client, &order(POOR, "p-chair", 1)).await;
+    assert_eq!(document.faults("POST", "/orders", &paid), [""; 0]);
+    let mut seen = BTreeSet::new();
+    let at_root = ["/livez", "/readyz", "/metrics", "/openapi.json"];
+    let at_root = at_root.map(|path| (format!("GET {path}"), path.to_owned(), "", 200));
+    let below = ASKED.map(|(operation, path, how, status)| {
+        let path = path.replace("ORDER", &paid.field("order_id"));
+        let path = format!("/api/v1{}", path.replace("GONE", &declined.field("order_id")));
+        (operation.to_owned(), path, how, status)
+    });
+    for (operation, path, how, status) in below.into_iter().chain(at_root) {
+        let (method, template) = operation.split_once(' ').expect("method and path");
+        let answer = send(asked(&client, method, &path, how)).await.expect("an answer");
+        assert_eq!(answer.status, status, "{operation} {path} {how}: {}", answer.text());
+        let faults = document.faults(method, template, &answer);
+        assert_eq!(faults, [""; 0], "{operation} {path} {how}: {}", answer.text());
+        seen.insert((method.to_owned(), template.to_owned()));
+    }
+    assert_eq!(document.operations(), seen);
     program.stop().await;
 }
 

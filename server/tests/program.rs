@@ -286,6 +286,32 @@ async fn the_run_is_the_instance_of_every_service() {
 }
 
 #[tokio::test]
+async fn who_changes_styles_sees_them_without_another_program() {
+    let (data, site) = (folder(), folder());
+    fs::create_dir(site.path().join("pkg")).expect("a folder");
+    fs::write(site.path().join("secret"), "not of the site").expect("a file");
+    let root = site.path().join("pkg").to_string_lossy().into_owned();
+    fs::create_dir(site.path().join("pkg/pkg")).expect("a folder");
+    let style = site.path().join("pkg/pkg/vitrine.css");
+    let launch = Launch::shop(PROGRAM, data.path(), "0").env("LEPTOS_SITE_ROOT", &root);
+    let (program, client) = launch.start().await;
+    let page = client.get("/orders").await.text();
+    let href = page.split('"').find(|text| text.ends_with("/vitrine.css")).expect("its style");
+    for colour in ["red", "blue"] {
+        fs::write(&style, colour).expect("a style");
+        let answer = client.get(href).await;
+        assert_eq!((answer.status, answer.text().as_str()), (200, colour), "{href}");
+        assert_eq!(answer.header("cache-control"), "no-store");
+    }
+    for way in ["..%2F..%2Fsecret", "%2Fetc%2Fpasswd", "nothing.css"] {
+        let path = href.replace("vitrine.css", way);
+        assert_eq!(client.get(&path).await.status, 404, "{path}");
+    }
+    assert!(program.stdout().contains(&root), "{}", program.stdout());
+    program.stop().await;
+}
+
+#[tokio::test]
 async fn it_runs_from_any_folder_and_keeps_its_data_where_the_platform_does() {
     let (elsewhere, home) = (folder(), folder());
     let launch = Launch::new(PROGRAM)

@@ -1,6 +1,6 @@
 //! Products and customers.
 
-use super::{Answer, Context, Gateway, input::path_id, ok, timing::timed};
+use super::{Answer, Context, Gateway, input::path_id, ok, schema, timing::timed};
 use crate::{
     catalog::{Product, Products},
     payments::{PaymentList, PaymentRow},
@@ -108,10 +108,10 @@ pub(super) struct UserDetails {
     /// One line about the wallet.
     note: Option<String>,
     /// The five newest orders.
-    #[schema(value_type = Option<Vec<Object>>)]
+    #[schema(value_type = Option<Vec<schema::OrderRow>>)]
     orders: Option<Vec<OrderRow>>,
     /// The five newest payments.
-    #[schema(value_type = Option<Vec<Object>>)]
+    #[schema(value_type = Option<Vec<schema::Payment>>)]
     payments: Option<Vec<PaymentRow>>,
     /// Part and reason, for each part that failed.
     errors: BTreeMap<&'static str, String>,
@@ -122,7 +122,7 @@ pub(super) struct UserDetails {
     path = "/products",
     tag = "browse",
     params(("cursor" = Option<String>, Query), ("limit" = Option<usize>, Query)),
-    responses((status = 200, body = ProductPage)),
+    responses((status = 200, body = ProductPage), (status = 400, body = Problem)),
 )]
 pub(super) async fn products(
     State(gateway): State<Gateway>,
@@ -195,7 +195,7 @@ async fn recommended(
     path = "/users",
     tag = "browse",
     params(("cursor" = Option<String>, Query), ("limit" = Option<usize>, Query)),
-    responses((status = 200, body = UserPage)),
+    responses((status = 200, body = UserPage), (status = 400, body = Problem)),
 )]
 pub(super) async fn users(
     State(gateway): State<Gateway>,

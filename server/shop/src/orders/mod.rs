@@ -16,7 +16,7 @@ pub use store::{
     RowQuery,
 };
 
-use crate::{StoreError, problem::Problem};
+use crate::{StoreError, gateway::schema, problem::Problem};
 use axum::{
     Json, Router,
     extract::{Path, Query, State},
@@ -67,7 +67,7 @@ pub struct OrderBody {
     /// `ord-…`.
     pub order_id: String,
     /// `processing`, `confirmed`, `cancelled` or `shipped`.
-    #[schema(value_type = String)]
+    #[schema(value_type = schema::OrderStatus)]
     pub status: OrderStatus,
     /// On every event and log line of this order.
     pub correlation_id: String,
@@ -76,14 +76,14 @@ pub struct OrderBody {
     /// Who bought.
     pub user_id: String,
     /// What it costs.
-    #[schema(value_type = Object)]
+    #[schema(value_type = schema::Money)]
     pub total: contract::Money,
     /// Where the money comes from: `wallet` or `card`.
-    #[schema(value_type = String)]
+    #[schema(value_type = schema::PaymentMethod)]
     #[serde(default)]
     pub payment_method: PaymentMethod,
     /// What was bought.
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<schema::Line>)]
     pub items: Vec<Line>,
     /// Why it was cancelled: `payment_declined`, `out_of_stock`, `requested`.
     #[serde(skip_serializing_if = "Option::is_none", default)]

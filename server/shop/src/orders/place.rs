@@ -33,9 +33,6 @@ pub struct Command {
     pub origin: Origin,
     /// The client's `Idempotency-Key`, or the gateway's.
     pub key: Option<String>,
-    /// Where the money comes from.
-    #[serde(default, skip_serializing_if = "PaymentMethod::is_wallet")]
-    pub payment_method: PaymentMethod,
 }
 
 pub(crate) async fn place(
@@ -97,8 +94,10 @@ fn before(found: Placed) -> Result<OrderBody, Problem> {
 /// Two commands of one key must be one command. The wallet, which was all there was once, is not
 /// named.
 fn fingerprint(command: &Command) -> String {
-    let order = serde_json::to_string(&command.order).unwrap_or_default();
-    match command.payment_method {
+    let method = command.order.payment_method;
+    let order = PlaceOrder { payment_method: PaymentMethod::Wallet, ..command.order.clone() };
+    let order = serde_json::to_string(&order).unwrap_or_default();
+    match method {
         PaymentMethod::Wallet => order,
         method => format!("{order} {}", method.as_str()),
     }
@@ -146,7 +145,7 @@ fn priced(
         });
     }
     if errors.is_empty() {
-        let (origin, payment_method) = (command.origin, command.payment_method);
+        let (origin, payment_method) = (command.origin, command.order.payment_method);
         Ok(OrderEvent::OrderPlaced { user_id, lines, total, origin, payment_method })
     } else {
         Err(Problem::invalid(errors))

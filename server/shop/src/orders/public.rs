@@ -38,9 +38,9 @@ async fn order(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Accepted {
-    let (order, payment_method) = input::order(&headers, body)?;
+    let order = input::order(&headers, body)?;
     let key = input::idempotency_key(&headers)?;
-    let command = place::Command { order, origin: origin(&headers), key, payment_method };
+    let command = place::Command { order, origin: origin(&headers), key };
     place::accept(orders, &context, command).await
 }
 
