@@ -202,6 +202,9 @@ metadata:
 spec:
   hosts:
   - HOST
+  gateways:
+  - mesh
+  - api-gateway
   http:
   - route:
     - destination:
