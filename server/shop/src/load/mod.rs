@@ -383,9 +383,10 @@ fn paid_in(account_id: &str, balance: i64) -> Option<i64> {
 mod tests {
     use super::*;
     use crate::bank::{CLEARING, EXTERNAL};
-    use axum::Router;
+    use axum::{Router, routing::get};
     use base::Clock;
     use contract::service::LOAD;
+    use http::StatusCode;
     use mesh::{BreakerParams, Mesh};
     use std::sync::Mutex;
 
@@ -430,7 +431,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_load_is_mixed_as_it_is_told() {
-        for (percent, range) in [(0, 0..1), (100, 6_000..12_000), (50, 2_300..3_800)] {
+        for (percent, range) in [(0, 0..1), (100, 5_600..6_400), (50, 2_300..3_800)] {
             let mixed = LoadChange { orders_percent: Some(percent), ..LoadChange::rate(100.0) };
             let seen = minute(mixed).await;
             let orders = seen.iter().filter(|(_, asked)| asked.contains("/orders")).count();
@@ -438,6 +439,38 @@ mod tests {
             let looked = seen.len() - orders;
             assert_eq!(looked == 0, percent == 100, "{looked}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_delivery_and_every_deposit_has_a_key_of_its_own() {
+        let mesh = Mesh::new(Clock::tokio(0), BreakerParams::default());
+        let keys: Arc<Mutex<Vec<String>>> = Arc::default();
+        let log = keys.clone();
+        let taken = move |request: axum::extract::Request| async move {
+            let key = request.headers().get(IDEMPOTENCY_KEY).and_then(|key| key.to_str().ok());
+            log.lock().unwrap().push(key.unwrap_or_default().to_owned());
+            StatusCode::NO_CONTENT
+        };
+        let level = serde_json::json!({
+            "product_id": "p-1", "available": 1, "reserved": 0, "sold": 0, "delivered": 1,
+        });
+        let stock = move || async move { axum::Json(serde_json::json!({ "levels": [level] })) };
+        let account = serde_json::json!({ "account_id": "c-1001", "balance": 1, "held": 0 });
+        let accounts = move || async move {
+            axum::Json(serde_json::json!({ "accounts": [account], "held": 0 }))
+        };
+        let inventory = Router::new().route("/stock", get(stock)).fallback(taken.clone());
+        mesh.register(INVENTORY, inventory);
+        let bank = Router::new().route("/accounts", get(accounts)).fallback(taken);
+        mesh.register(BANK_CUSTOMER, bank);
+        let generator = LoadGenerator::new(mesh.caller(LOAD), IdSource::seeded(7));
+        generator.set(LoadChange::rate(1.0)).unwrap();
+        let supply = generator.supply(CancellationToken::new());
+        let _ = tokio::time::timeout(SUPPLY_EVERY * 5 / 2, supply).await;
+        let keys = keys.lock().unwrap();
+        let distinct: std::collections::BTreeSet<_> = keys.iter().collect();
+        assert_eq!((keys.len(), distinct.len()), (4, 4), "two sweeps: {keys:?}");
+        assert!(keys.iter().all(|key| key.len() > 30), "{keys:?}");
     }
 
     #[test]
