@@ -2,7 +2,7 @@
 //! fault. Knows as much of JSON Schema as such documents use, and says so when it meets more.
 
 use crate::Answer;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
 /// Keywords that say nothing about a value.
@@ -87,6 +87,7 @@ impl Document {
                         faults.push(format!("{at}: {value} is none of {said}"));
                     }
                 }
+                "allOf" => self.check(&self.merged(said), value, at, faults),
                 "items" => {
                     for (index, item) in value.as_array().into_iter().flatten().enumerate() {
                         self.check(said, item, &format!("{at}/{index}"), faults);
@@ -109,6 +110,22 @@ impl Document {
             }
         }
         self.fields(schema, value, at, faults);
+    }
+
+    /// Several descriptions of one object as one.
+    fn merged(&self, parts: &Value) -> Value {
+        let (mut properties, mut required) = (Map::new(), Vec::new());
+        for part in parts.as_array().into_iter().flatten() {
+            let reference = part["$ref"].as_str().unwrap_or_default();
+            let part = self
+                .0
+                .pointer(reference.trim_start_matches('#'))
+                .filter(|_| !reference.is_empty())
+                .unwrap_or(part);
+            properties.extend(part["properties"].as_object().cloned().into_iter().flatten());
+            required.extend(part["required"].as_array().cloned().into_iter().flatten());
+        }
+        json!({ "type": "object", "properties": properties, "required": required })
     }
 
     /// Every field of an object is described, by its name or with all others.
@@ -161,7 +178,6 @@ fn bound(keyword: &str, said: &Value, value: &Value, at: &str, faults: &mut Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     fn faults(schema: Value, value: &Value) -> usize {
         let mut faults = Vec::new();
@@ -186,6 +202,9 @@ mod tests {
         assert_eq!(faults(schema.clone(), &json!({ "a": 1, "c": 1 })), 1);
         assert_eq!(faults(schema.clone(), &json!({ "a": 1, "b": ["y"] })), 1);
         assert_eq!(faults(schema.clone(), &json!({ "a": 1, "b": ["x", "x", "x"] })), 1);
+        let both = json!({ "allOf": [schema, { "properties": { "c": { "type": "string" } } }] });
+        assert_eq!(faults(both.clone(), &json!({ "a": 1, "c": "x" })), 0);
+        assert_eq!(faults(both, &json!({ "c": 1, "d": 1 })), 3);
         assert_eq!(faults(json!({ "pattern": "x" }), &json!("x")), 1, "not understood");
     }
 }
