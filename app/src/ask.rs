@@ -18,7 +18,7 @@ use contract::{
         BreakerLine, ChangeBreaker, EndFaults, Expectation, FaultView, FaultsView, InjectFault,
         ResilienceView,
     },
-    shop::{CustomerView, LoadChange, LoadShape, LoadView, PlaceOrder, PlacedOrder, ProductView},
+    shop::{CustomerView, LoadShape, LoadView, PlaceOrder, PlacedOrder, ProductView},
     trace::{TraceList, TraceQuery, TraceView},
     traffic::{
         Applied, ChangeTraffic, Draft, DryRun, ProbeRequest, ProbeVerdict, RouteForm, TrafficView,
@@ -139,7 +139,7 @@ pub async fn set_load(
     shape: Option<LoadShape>,
     orders_percent: Option<u8>,
 ) -> Result<LoadView, AskError> {
-    let load = LoadChange { per_second, shape, orders_percent };
+    let load = contract::shop::LoadChange { per_second, shape, orders_percent };
     Ok(host()?.live.set_load(load).await?)
 }
 
