@@ -51,9 +51,8 @@ test("a card is declined over its limit, and the page says so and gives the good
   await openForm(page, /Ada Brandt/);
   const dialog = page.getByRole("dialog");
   // Ada has the money; the card pays 600 at most, and the chair is 649.
-  await dialog.getByLabel("Product 1").selectOption("p-chair");
-  await dialog.getByText("Card", { exact: true }).click();
-  await expect(dialog.getByLabel("Card")).toBeChecked();
+  await dialog.getByLabel("Product 1", { exact: true }).selectOption("p-chair");
+  await dialog.getByRole("radio", { name: "Card" }).check();
   await expectAccessible(page);
   await placeAndFollow(page);
   await expect(page.locator(".order-head")).toContainText("Cancelled");
@@ -67,7 +66,7 @@ test("the load has a rate, a shape and a mix, and 0 switches it off", async ({ p
   await page.locator(".load .value").click();
   const dialog = page.getByRole("dialog", { name: "Load" });
   await dialog.getByLabel("Requests per second").fill("3");
-  await dialog.getByText("Spike", { exact: true }).click();
+  await dialog.getByRole("radio", { name: "Spike" }).check();
   await dialog.getByLabel("Share of orders, percent").fill("40");
   await expect(dialog).toContainText("40% orders, 60% browsing");
   await expect(dialog).toContainText("10 s of each minute");
