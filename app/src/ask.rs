@@ -18,7 +18,7 @@ use contract::{
         BreakerLine, ChangeBreaker, EndFaults, Expectation, FaultView, FaultsView, InjectFault,
         ResilienceView,
     },
-    shop::{CustomerView, LoadView, PlaceOrder, PlacedOrder, ProductView},
+    shop::{CustomerView, LoadShape, LoadView, PlaceOrder, PlacedOrder, ProductView},
     trace::{TraceList, TraceQuery, TraceView},
     traffic::{
         Applied, ChangeTraffic, Draft, DryRun, ProbeRequest, ProbeVerdict, RouteForm, SetFaithful,
@@ -133,10 +133,15 @@ pub async fn snapshot(part: SnapshotPart) -> Result<LiveSnapshot, AskError> {
     Ok(part.of(host()?.live.snapshot().await?))
 }
 
-/// Sets the load generator.
+/// Sets the load generator; what is not named stays as it is.
 #[server(prefix = "/ui", endpoint = "set-load", output = Json)]
-pub async fn set_load(per_second: f64) -> Result<LoadView, AskError> {
-    Ok(host()?.live.set_load(per_second).await?)
+pub async fn set_load(
+    per_second: f64,
+    shape: Option<LoadShape>,
+    orders_percent: Option<u8>,
+) -> Result<LoadView, AskError> {
+    let load = contract::shop::LoadChange { per_second, shape, orders_percent };
+    Ok(host()?.live.set_load(load).await?)
 }
 
 /// Traces that match.

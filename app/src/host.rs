@@ -12,7 +12,7 @@ use contract::{
         BreakerLine, ChangeBreaker, EndFaults, Expectation, FaultView, FaultsView, InjectFault,
         ResilienceView,
     },
-    shop::{CustomerView, LoadView, PlaceOrder, PlacedOrder, ProductView},
+    shop::{CustomerView, LoadChange, LoadView, PlaceOrder, PlacedOrder, ProductView},
     trace::{TraceList, TraceQuery, TraceView},
     traffic::{
         Applied, ChangeTraffic, Draft, DryRun, ProbeRequest, ProbeVerdict, RouteForm, SetFaithful,
@@ -51,8 +51,8 @@ pub trait ShopPort: Send + Sync {
 pub trait LivePort: Send + Sync {
     /// State of everything now.
     async fn snapshot(&self) -> Result<LiveSnapshot, ApiError>;
-    /// Sets the load, requests per second, 0 to [`contract::shop::LOAD_MAX_PER_SECOND`].
-    async fn set_load(&self, per_second: f64) -> Result<LoadView, ApiError>;
+    /// Sets the load: 0 to [`contract::shop::LOAD_MAX_PER_SECOND`] requests per second.
+    async fn set_load(&self, load: LoadChange) -> Result<LoadView, ApiError>;
 }
 
 /// Traces.

@@ -6,17 +6,28 @@ test.use({ javaScriptEnabled: false });
 test("an order can be placed and read without JavaScript", async ({ page }) => {
   await page.goto("/orders/new");
   await page.getByLabel("Customer").selectOption("c-1001");
-  await page.getByLabel("Product").selectOption("p-moka");
-  await page.getByLabel("Quantity").fill("2");
+  await page.getByLabel("Product 1").selectOption("p-moka");
+  await page.getByLabel("Quantity 1").fill("2");
+  await page.getByLabel("Product 2").selectOption("p-beans");
+  await page.getByLabel("Card").check();
   await page.locator("form[action='/orders/new']").getByRole("button", { name: "Place order" }).click();
   await expect(page).toHaveURL(/\/orders\/ord-/);
   await expect(page.locator("body")).toContainText("OrderPlaced");
+  await expect(page.locator(".order-facts")).toContainText("Card");
+  // The whole basket comes again, and not its first line alone.
+  await page.getByRole("link", { name: "Place again" }).click();
+  await expect(page.getByLabel("Customer")).toHaveValue("c-1001");
+  await expect(page.getByLabel("Product 1")).toHaveValue("p-moka");
+  await expect(page.getByLabel("Quantity 1")).toHaveValue("2");
+  await expect(page.getByLabel("Product 2")).toHaveValue("p-beans");
+  await expect(page.getByLabel("Product 3")).toHaveValue("");
+  await expect(page.getByLabel("Card")).toBeChecked();
 });
 
 test("a form with a bad value comes back with the reason", async ({ page }) => {
   await page.goto("/orders/new");
-  await page.getByLabel("Quantity").evaluate((input) => input.removeAttribute("max"));
-  await page.getByLabel("Quantity").fill("101");
+  await page.getByLabel("Quantity 1").evaluate((input) => input.removeAttribute("max"));
+  await page.getByLabel("Quantity 1").fill("101");
   await page.locator("form[action='/orders/new']").evaluate((form: HTMLFormElement) => (form.noValidate = true));
   await page.locator("form[action='/orders/new']").getByRole("button", { name: "Place order" }).click();
   await expect(page.getByRole("alert")).toContainText("whole number from 1 to 100");

@@ -3,7 +3,7 @@
 
 use super::{theme, toast::use_toasts};
 use crate::{ask, browser, live::use_live};
-use contract::shop::LoadView;
+use contract::shop::{LoadChange, LoadView};
 use leptos::{prelude::*, task::spawn_local};
 use leptos_router::{
     NavigateOptions,
@@ -97,6 +97,8 @@ pub enum Command {
     LoadBy(f64),
     /// Set the load, requests per second.
     LoadTo(f64),
+    /// Set rate, shape and mix of the load.
+    Load(LoadChange),
     /// Go to the panel that injects a fault.
     Inject,
     /// End all faults; asks once.
@@ -115,11 +117,12 @@ pub fn use_commands() -> Callback<Command> {
     let (frame, live, toasts) = (use_frame(), use_live(), use_toasts());
     let go = use_navigate();
     let here = use_location().pathname;
-    let set_load = move |per_second: f64| {
+    let set_load = move |load: LoadChange| {
         let before = live.load().get_untracked();
-        live.expect_load(LoadView { per_second, ..before });
+        live.expect_load(expected(before, load));
         spawn_local(async move {
-            match ask::set_load(per_second).await {
+            let LoadChange { per_second, shape, orders_percent } = load;
+            match ask::set_load(per_second, shape, orders_percent).await {
                 Ok(load) => live.expect_load(load),
                 Err(error) => {
                     live.expect_load(before);
@@ -143,9 +146,22 @@ pub fn use_commands() -> Callback<Command> {
             }
         }
         Command::RemoveFaults => frame.killing.set(true),
-        Command::LoadBy(step) => set_load(stepped(live.load().get_untracked(), step)),
-        Command::LoadTo(per_second) => set_load(per_second),
+        Command::LoadBy(step) => {
+            set_load(LoadChange::rate(stepped(live.load().get_untracked(), step)));
+        }
+        Command::LoadTo(per_second) => set_load(LoadChange::rate(per_second)),
+        Command::Load(load) => set_load(load),
     })
+}
+
+/// The load as it will be.
+fn expected(before: LoadView, load: LoadChange) -> LoadView {
+    LoadView {
+        per_second: load.per_second,
+        shape: load.shape.unwrap_or(before.shape),
+        orders_percent: load.orders_percent.unwrap_or(before.orders_percent),
+        ..before
+    }
 }
 
 /// A load one step away, within its limits.
@@ -160,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_step_stays_within_the_limits() {
-        let at = |per_second| LoadView { per_second, max_per_second: 200.0 };
+        let at = LoadView::steady;
         assert!((stepped(at(60.0), 10.0) - 70.0).abs() < 1e-9);
         assert!((stepped(at(2.0), 10.0) - 12.0).abs() < 1e-9);
         assert!((stepped(at(2.0), -10.0) - 0.0).abs() < 1e-9);

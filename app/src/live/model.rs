@@ -10,7 +10,7 @@ use contract::{
     },
     order::{OrderRow, Origin},
     resilience::{BreakerLine, BreakerState, FaultsView},
-    shop::{LOAD_MAX_PER_SECOND, LoadView},
+    shop::LoadView,
     traffic::MeshView,
 };
 
@@ -61,7 +61,7 @@ impl Default for LiveModel {
             orders: Vec::new(),
             tally: OrderTally::default(),
             red: Vec::new(),
-            load: LoadView { per_second: 0.0, max_per_second: LOAD_MAX_PER_SECOND },
+            load: LoadView::steady(0.0),
             changes: Vec::new(),
             faults: FaultsView::default(),
             breakers: Vec::new(),

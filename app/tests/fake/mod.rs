@@ -19,7 +19,7 @@ use contract::{
         BreakerLine, ChangeBreaker, EndFaults, Expectation, FaultView, FaultsView, InjectFault,
         ResilienceView,
     },
-    shop::{CustomerView, LoadView, PlaceOrder, PlacedOrder, ProductView},
+    shop::{CustomerView, LoadChange, LoadView, PlaceOrder, PlacedOrder, ProductView},
     trace::{TraceList, TraceQuery, TraceView},
     traffic::{
         Applied, ChangeTraffic, Draft, DryRun, ProbeRequest, ProbeVerdict, RouteForm, SetFaithful,
@@ -114,8 +114,8 @@ impl LivePort for Fake {
         Ok(self.snapshot.clone())
     }
 
-    async fn set_load(&self, per_second: f64) -> Result<LoadView, ApiError> {
-        Ok(LoadView { per_second, max_per_second: 200.0 })
+    async fn set_load(&self, load: LoadChange) -> Result<LoadView, ApiError> {
+        Ok(LoadView::steady(load.per_second))
     }
 }
 

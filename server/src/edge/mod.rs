@@ -13,7 +13,7 @@ mod stream;
 mod ui;
 
 pub use access::Access;
-pub use assets::has_assets;
+pub use assets::{has_assets, site_root};
 pub use connections::Refused;
 
 use crate::{control::Control, live::Live, shop::Shop};

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use contract::{
     ApiError, FieldError,
     live::LiveSnapshot,
-    shop::LoadView,
+    shop::{LoadChange, LoadView},
     trace::{TraceList, TraceQuery, TraceView},
 };
 use resilience::ResilienceHost;
@@ -52,9 +52,9 @@ impl LivePort for LiveHost {
         Ok(self.live.snapshot())
     }
 
-    async fn set_load(&self, per_second: f64) -> Result<LoadView, ApiError> {
-        self.shop.load.set(per_second).map_err(|error| ApiError::Invalid {
-            fields: vec![FieldError::new("per_second", error.to_string())],
+    async fn set_load(&self, load: LoadChange) -> Result<LoadView, ApiError> {
+        self.shop.load.set(load).map_err(|error| ApiError::Invalid {
+            fields: vec![FieldError::new(error.field(), error.to_string())],
         })
     }
 }

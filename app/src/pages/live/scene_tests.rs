@@ -123,7 +123,7 @@ fn a_node_says_what_is_missing() {
         note: None,
     };
     let map = MapView { nodes: vec![node], ..MapView::default() };
-    let load = LoadView { per_second: 0.0, max_per_second: 200.0 };
+    let load = LoadView::steady(0.0);
     let face = node_face(&map, load, "recommendations");
     assert!(face.down());
     assert_eq!(
