@@ -77,6 +77,7 @@ fn Root() -> impl IntoView {
                 <Route path=path!("/traffic/:host?") view=TrafficPage ssr=SsrMode::Async/>
                 <Route path=path!("/resilience") view=ResiliencePage ssr=SsrMode::Async/>
                 <Route path=path!("/traces/:id?") view=TracesPage ssr=SsrMode::Async/>
+                <Route path=path!("/more") view=frame::more::MorePage ssr=SsrMode::Async/>
                 <Route path=path!("/shortcuts") view=ShortcutsPage ssr=SsrMode::Async/>
             </Routes>
         </Frame>

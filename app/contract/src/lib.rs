@@ -4,6 +4,7 @@
 //! microseconds since the Unix epoch (`*_us`) or durations in microseconds (`*_us`), said in the
 //! name.
 
+pub mod durations;
 pub mod error;
 pub mod istio;
 pub mod live;
@@ -17,5 +18,6 @@ pub mod trace;
 pub mod traffic;
 pub mod transaction;
 
+pub use durations::Durations;
 pub use error::{ApiError, FieldError};
 pub use money::{Currency, Money, MoneyError};

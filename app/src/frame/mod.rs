@@ -1,9 +1,11 @@
 //! What stands around every page: navigation, top bar, banner, toasts, dialogs, keys.
 
+pub mod announce;
 pub mod banner;
 pub mod faults;
 pub mod keys;
 pub mod load;
+pub mod more;
 pub mod nav;
 pub mod offline;
 pub mod palette;
@@ -55,11 +57,13 @@ pub fn Frame(children: Children) -> impl IntoView {
             </div>
         </div>
         <toast::ToastList/>
+        <announce::Announcer/>
         <place_order::PlaceOrderDialog/>
         <palette::Palette/>
         <load::LoadDialog/>
         <faults::KillDialog/>
         <shortcuts::ShortcutsDialog/>
+        <more::MoreSheet/>
     }
     .into_any()
 }

@@ -28,6 +28,8 @@ pub struct FrameState {
     pub loading: RwSignal<bool>,
     /// The list of shortcuts.
     pub shortcuts: RwSignal<bool>,
+    /// The sheet of what a phone has no room for.
+    pub more: RwSignal<bool>,
     /// The question before all faults end.
     pub killing: RwSignal<bool>,
     /// Somebody asked for the inject panel; it takes the focus and sets this back.
@@ -45,6 +47,7 @@ pub fn provide_frame() {
         palette: RwSignal::new(false),
         loading: RwSignal::new(false),
         shortcuts: RwSignal::new(false),
+        more: RwSignal::new(false),
         killing: RwSignal::new(false),
         injecting: RwSignal::new(false),
         presenter: RwSignal::new(false),

@@ -54,7 +54,7 @@ fn SearchBox() -> impl IntoView {
             type="button" class="search" aria-label="Search orders, traces, services"
             on:click=move |_| run.run(Command::Search)>
             {icon(Icon::Search)}
-            <span class="grow">"Search orders, traces, services"</span>
+            <span class="grow">"Search orders, traces, services, faults"</span>
             <kbd>{move || if mac.get() { "⌘ K" } else { "Ctrl K" }}</kbd>
         </button>
     }
@@ -63,7 +63,7 @@ fn SearchBox() -> impl IntoView {
 
 /// The time range; without JavaScript a form that loads the page again.
 #[component]
-fn RangeChoice() -> impl IntoView {
+pub(super) fn RangeChoice() -> impl IntoView {
     let range = use_range();
     let minutes = range.minutes();
     let choose = move |event: leptos::ev::Event| {

@@ -48,6 +48,7 @@ impl Hub {
         let symbols = Symbols::new();
         let gateway = symbols.service(crate::names::GATEWAY);
         let browser = symbols.service(crate::names::BROWSER);
+        let bus = symbols.service(contract::service::BUS);
         Self {
             symbols,
             started_us,
@@ -55,7 +56,7 @@ impl Hub {
             lost: AtomicU64::new(0),
             state: Mutex::new(State {
                 store: Store::new(limits),
-                rates: Rates::new(started_us, gateway, browser),
+                rates: Rates::new(started_us, [gateway, browser, bus]),
                 series: Series::default(),
                 spare: Vec::new(),
             }),
