@@ -297,16 +297,16 @@ mod tests {
         let layout = layout::wide();
         let mut mesh = mesh();
         assert!(lanes(&layout.nodes, &mesh).is_empty(), "payments has room for them inside");
-        mesh.hosts[0].service = "gateway".into();
+        mesh.hosts[0].service = "users".into();
         let found = lanes(&layout.nodes, &mesh);
-        let node = layout.node("gateway").unwrap().rect;
+        let node = layout.node("users").unwrap().rect;
         let room = node.w - LANE_NAME;
         assert!(
             (found[0].track - room * 0.9).abs() < 1e-6 && (found[0].fill - room * 0.8).abs() < 1e-6
         );
         assert!(found[1].fill > found[1].track, "v2 gets more than it should");
         assert!(found[0].rect.y >= node.y + node.h && found[1].rect.y > found[0].rect.y);
-        assert_eq!(found[1].name, "gateway v2: configured 10%, observed 20%");
+        assert_eq!(found[1].name, "users v2: configured 10%, observed 20%");
         assert!(lanes(&layout.nodes, &MeshView::default()).is_empty());
     }
 }

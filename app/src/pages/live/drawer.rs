@@ -174,18 +174,16 @@ fn instances(name: String) -> AnyView {
             </div>
         }
     };
-    move || {
-        {
-            let lines = lines.get();
-            (!lines.is_empty()).then(|| {
-                view! {
-                    <h3>"Instances"</h3>
-                    <dl class="facts">{lines.into_iter().map(row).collect_view()}</dl>
-                }
-            })
-        }
-        .into_any()
-    }
+    let list = move || {
+        let lines = lines.get();
+        (!lines.is_empty()).then(|| {
+            view! {
+                <h3>"Instances"</h3>
+                <dl class="facts">{lines.into_iter().map(row).collect_view()}</dl>
+            }
+        })
+    };
+    view! { {list} }.into_any()
 }
 
 /// The route of a service, and the way to a fault on it.

@@ -337,7 +337,7 @@ pub fn wide() -> Layout {
     let nodes = vec![
         node(s::BROWSER, Caller, Rect::new(16.0, 169.0, 92.0, 50.0)),
         node(s::LOAD, Caller, Rect::new(16.0, 271.0, 92.0, 50.0)),
-        node(s::GATEWAY, Service, Rect::new(208.0, 214.0, 120.0, 60.0)),
+        node(s::GATEWAY, Group(Rows), Rect::new(208.0, 196.0, 120.0, 90.0)),
         node(s::CATALOG, Group(Rows), Rect::new(452.0, 34.0, 124.0, 90.0)),
         node(s::USERS, Service, Rect::new(452.0, 147.0, 124.0, 58.0)),
         node(s::ORDERS, Service, Rect::new(452.0, 293.0, 124.0, 58.0)),
