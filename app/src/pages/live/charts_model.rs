@@ -61,7 +61,7 @@ pub fn parse_zoom(text: Option<&str>) -> Option<(i64, i64)> {
     let (from, to) = (from.parse::<i64>().ok()?, to.parse::<i64>().ok()?);
     let length = to.checked_sub(from)?;
     let whole = from > 0 && (ZOOM_SECONDS_MIN..=3_600).contains(&length) && to < 1 << 40;
-    whole.then_some((from * SECOND_US, to * SECOND_US))
+    whole.then(|| (from * SECOND_US, to * SECOND_US))
 }
 
 /// The same as text, at least [`ZOOM_SECONDS_MIN`] long.
@@ -469,7 +469,7 @@ mod tests {
         assert_eq!(charts.summary(Red::Errors), "Errors, 0% now, peak 5.1% at 00:02:30");
         assert_eq!(
             charts.summary(Red::Duration),
-            "Duration, 95th percentile, 47 ms now, peak 47 ms at 00:04:57"
+            "Duration, 95th percentile, 48 ms now, peak 48 ms at 00:04:57"
         );
     }
 
@@ -486,6 +486,6 @@ mod tests {
         let points: Vec<_> = (0..300).map(|s| point(s, 60.0, 0.0, 48)).collect();
         let (head, rows) = Charts::new(&points, 300 * SECOND_US, 5, 0).table(Red::Duration);
         assert_eq!((head.len(), rows.len()), (4, 12));
-        assert_eq!(rows[0], ["00:04:35", "47 ms", "47 ms", "47 ms"]);
+        assert_eq!(rows[0], ["00:04:35", "48 ms", "48 ms", "48 ms"]);
     }
 }
