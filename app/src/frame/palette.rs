@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     browser,
-    live::use_live,
+    live::{Live, use_live},
     widget::{Dialog, Icon, icon},
 };
 use leptos::{html, prelude::*};
@@ -18,6 +18,22 @@ const RECENT: &str = "vitrine.recent";
 fn recent() -> Vec<(String, String)> {
     let kept = browser::kept(RECENT);
     kept.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
+}
+
+/// One more of them.
+fn keep(title: &str, address: &str) {
+    let list = remember(recent(), title, address);
+    browser::keep(RECENT, serde_json::to_string(&list).ok().as_deref());
+}
+
+/// What this tab knows now.
+fn known(live: Live) -> Known {
+    Known {
+        orders: live.orders().get_untracked(),
+        faults: live.faults().with_untracked(|faults| faults.active.clone()),
+        breakers: live.breakers().get_untracked(),
+        recent: recent(),
+    }
 }
 
 /// The palette behind Ctrl K.
@@ -37,20 +53,11 @@ fn PaletteBody() -> impl IntoView {
     let (frame, live, run) = (use_frame(), use_live(), use_commands());
     let text = RwSignal::new(String::new());
     let chosen = RwSignal::new(0_usize);
-    let found = Memo::new(move |_| {
-        let known = Known {
-            orders: live.orders().get_untracked(),
-            faults: live.faults().with_untracked(|faults| faults.active.clone()),
-            breakers: live.breakers().get_untracked(),
-            recent: recent(),
-        };
-        text.with(|text| search(text, &known))
-    });
+    let found = Memo::new(move |_| text.with(|text| search(text, &known(live))));
     let choose = move |row: Found| {
         frame.palette.set(false);
         if let Command::Go(address) = &row.command {
-            let list = remember(recent(), &row.title, address);
-            browser::keep(RECENT, serde_json::to_string(&list).ok().as_deref());
+            keep(&row.title, address);
         }
         run.run(row.command);
     };

@@ -163,18 +163,23 @@ fn MapPanel() -> impl IntoView {
             {move || if as_table.get() {
                 view! { <table::MapTable/> }.into_any()
             } else {
-                view! {
-                    <noscript inner_html=plain_table()></noscript>
-                    <map::Stage layer=layer/>
-                    <Show when=move || layer.with(|layer| layer == "mtls")>
-                        <Identities/>
-                    </Show>
-                    <Changes/>
-                    <Legend/>
-                }
-                .into_any()
+                map_view(layer)
             }}
         </section>
+    }
+    .into_any()
+}
+
+/// The map with what stands over and below it.
+fn map_view(layer: RwSignal<String>) -> AnyView {
+    view! {
+        <noscript inner_html=plain_table()></noscript>
+        <map::Stage layer=layer/>
+        <Show when=move || layer.with(|layer| layer == "mtls")>
+            <Identities/>
+        </Show>
+        <Changes/>
+        <Legend/>
     }
     .into_any()
 }

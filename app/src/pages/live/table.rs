@@ -106,13 +106,17 @@ fn table_row(row: Row) -> AnyView {
             <span>{mark.word()}</span>
         }
     });
+    let version = row.subset.map(|subset| format!(" {subset}"));
     view! {
         <tr class=row.health.class()>
             <td>
                 <ServiceCode service=row.from.clone()/>
                 <a href=href on:click=open>{row.from}</a>
             </td>
-            <td><ServiceCode service=row.to.clone()/><span>{row.to} {row.subset.map(|subset| format!(" {subset}"))}</span></td>
+            <td>
+                <ServiceCode service=row.to.clone()/>
+                <span>{row.to} {version}</span>
+            </td>
             <td>{row.kind}</td>
             <td class="number">{row.rate}</td>
             <td class="number">{row.errors}</td>

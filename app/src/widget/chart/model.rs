@@ -94,7 +94,7 @@ impl Axis {
     pub fn x_of(&self, at_us: i64) -> Option<f64> {
         let length = (self.to_us - self.from_us).max(1) as f64;
         let share = (at_us - self.from_us) as f64 / length;
-        (0.0..=1.0).contains(&share).then(|| self.left + share * (self.right - self.left))
+        (0.0..=1.0).contains(&share).then_some(self.left + share * (self.right - self.left))
     }
 }
 
@@ -398,7 +398,8 @@ impl TimeChart {
         let (width, height) = ((to - from).max(1), bottom.saturating_sub(TOP.unsigned_abs()));
         let _ = write!(
             out,
-            "<rect class=\"mark-band\" x=\"{from}\" y=\"{TOP}\" width=\"{width}\" height=\"{height}\"/>"
+            "<rect class=\"mark-band\" x=\"{from}\" y=\"{TOP}\" \
+             width=\"{width}\" height=\"{height}\"/>"
         );
     }
 

@@ -389,7 +389,7 @@ mod tests {
 
     #[test]
     fn calls_to_two_subsets_are_told_apart_on_their_edge_and_at_their_service() {
-        // Given nine fast calls of the gateway to v1, one slow failed one to v2, and a message to v2,
+        // Given nine fast calls to v1, one slow and failed one to v2, and a message to v2,
         let mut world = World::new();
         let [v1, v2] = ["v1", "v2"].map(|name| world.symbols.words.number(name));
         for n in 0..10 {

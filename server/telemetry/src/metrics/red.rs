@@ -1,7 +1,7 @@
 //! Requests, errors and duration at the gateway, one point a second for an hour.
 //!
-//! Each second keeps how long its requests took, so that a quantile over any window is computed from
-//! all of its requests, and the trace of its slowest one.
+//! Each second keeps how long its requests took, so that a quantile over any window is computed
+//! from all of its requests, and the trace of its slowest one.
 
 use super::{SECOND_US, window::second_of};
 use contract::{
