@@ -258,6 +258,7 @@ pub fn mesh() -> MeshView {
         p95_ms: Some(p95),
         ready,
         instances: ready,
+        spark: Vec::new(),
     };
     let mut endpoints = Vec::new();
     for (service, count) in [
@@ -287,5 +288,6 @@ pub fn mesh() -> MeshView {
             mirror_percent: Some(20.0),
         }],
         endpoints,
+        identities: Vec::new(),
     }
 }
