@@ -1,7 +1,7 @@
 // Every page at every width and theme: no errors, nothing unreadable, nothing cut off.
 import { expect, expectAccessible, expectSoundMarkup, open, test } from "../fixtures.ts";
 
-const PAGES = ["/", "/orders", "/traces"];
+const PAGES = ["/", "/orders", "/traces", "/traffic", "/traffic/payments"];
 const WIDTHS = [
   { width: 1440, height: 900 },
   { width: 390, height: 844 },

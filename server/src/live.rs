@@ -15,6 +15,7 @@ use contract::{
     order::{OrderRow, OrderStatus},
     service::{self, SERVICES},
 };
+pub(crate) use in_mesh::Minute;
 use in_mesh::{InMesh, Samples};
 use mesh::breaker::BreakerState;
 use mesh::{BreakerStatus, BreakerTransition, EndpointStatus, Phase};

@@ -19,7 +19,7 @@ pub use faults::{end_form, fault_link, remove_all};
 pub use keys::{use_control_keys, use_keys};
 pub use range::{TimeRange, use_range};
 pub use state::{Command, FrameState, use_frame};
-pub use toast::{Toasts, use_toasts};
+pub use toast::{ToastAction, Toasts, use_toasts};
 
 use crate::live::{Connection, use_live};
 use leptos::{html, prelude::*};

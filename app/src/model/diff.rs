@@ -198,6 +198,8 @@ pub fn counts(lines: &[Line]) -> (usize, usize) {
 pub struct Document<'a> {
     /// What stands after `kind:`.
     pub kind: &'a str,
+    /// Its name, behind its namespace and a slash unless that is `default`.
+    pub name: String,
     /// Number of its first line, from 1.
     pub first: u32,
     /// Its lines.
@@ -214,7 +216,7 @@ pub fn documents(text: &str) -> Vec<Document<'_>> {
             let body = text.get(start..at).unwrap_or_default();
             let kind = body.lines().find_map(|line| line.strip_prefix("kind:")).map(str::trim);
             if let Some(kind) = kind {
-                out.push(Document { kind, first: from, text: body });
+                out.push(Document { kind, name: name_of(body), first: from, text: body });
             }
             (start, from) = (at + piece.len(), line + 1);
         }
@@ -222,6 +224,28 @@ pub fn documents(text: &str) -> Vec<Document<'_>> {
         line += 1;
     }
     out
+}
+
+/// The name in the `metadata` of a document.
+fn name_of(document: &str) -> String {
+    let metadata = document.lines().skip_while(|line| line.trim_end() != "metadata:").skip(1);
+    let mut fields = metadata.take_while(|line| line.starts_with(' ') || line.trim().is_empty());
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    let (mut own, mut name, mut namespace) = (None, "", "default");
+    for line in &mut fields {
+        // Only the fields of `metadata` itself: a label may be called name, too.
+        if line.trim().is_empty() || *own.get_or_insert(indent(line)) != indent(line) {
+            continue;
+        }
+        let Some((key, value)) = line.trim().split_once(':') else { continue };
+        let value = value.trim().trim_matches(['"', '\'']);
+        match key {
+            "name" => name = value,
+            "namespace" => namespace = value,
+            _ => {}
+        }
+    }
+    if namespace == "default" { name.to_owned() } else { format!("{namespace}/{name}") }
 }
 
 /// What one text made of another: lines `from..to` of the base became these.
@@ -339,6 +363,19 @@ mod tests {
         assert_eq!(kinds, [("VirtualService", 1), ("DestinationRule", 4)]);
         assert_eq!(found[1].text, "kind: DestinationRule\nspec: 2\n");
         assert!(documents("# nothing\n").is_empty());
+    }
+
+    #[test]
+    fn a_document_is_known_by_its_kind_and_its_name_in_its_namespace() {
+        let named = |metadata: &str| {
+            documents(&format!("kind: VirtualService\nmetadata:\n{metadata}spec:\n  name: x\n"))
+                .remove(0)
+                .name
+        };
+        assert_eq!(named("  labels:\n    name: no\n  name: canary\n"), "canary");
+        assert_eq!(named("  name: \"canary\"\n  namespace: default\n"), "canary");
+        assert_eq!(named("  namespace: istio-system\n  name: canary\n"), "istio-system/canary");
+        assert_eq!(named(""), "");
     }
 
     #[test]

@@ -6,12 +6,12 @@
 mod kept;
 
 use base::Clock;
-use contract::istio::{ApplyReport, Change, ResourceKey, ResourceReport, RevisionView};
+use contract::istio::{ApplyReport, Change, Finding, ResourceKey, ResourceReport, RevisionView};
 use istio::{Configuration, Kind, Known, NoRevision, NotFound, Refused, Revisions};
 use mesh::{InForce, Mesh};
 use parking_lot::RwLock;
 use shop::StoreError;
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 use storage::{RevisionLog, SavedRevision};
 use tokio::sync::Mutex;
 
@@ -31,6 +31,9 @@ struct Inner {
     /// Held for the whole of a change, so that numbers, log and mesh agree.
     changing: Mutex<()>,
     revisions: RwLock<Revisions>,
+    /// First request of each revision that took force in this run, oldest first; as many as
+    /// revisions are kept.
+    since: RwLock<VecDeque<(u64, u64)>>,
 }
 
 /// What a change came to.
@@ -84,7 +87,8 @@ impl Control {
         let revisions = kept::replay(&log.load().await?, &known);
         let fresh = revisions.newest().is_none();
         let (changing, revisions) = (Mutex::default(), RwLock::new(revisions));
-        let control = Self(Arc::new(Inner { mesh, clock, known, log, changing, revisions }));
+        let since = RwLock::default();
+        let control = Self(Arc::new(Inner { mesh, clock, known, log, changing, revisions, since }));
         if fresh {
             control.apply(built_in, BUILT_IN, None).await?;
         } else {
@@ -132,6 +136,13 @@ impl Control {
         self.0.revisions.read().iter().rev().take(limit).map(istio::Revision::view).collect()
     }
 
+    /// The first request a revision was in force for; none before the start of this run.
+    #[must_use]
+    pub fn since_request(&self, number: u64) -> Option<u64> {
+        let since = self.0.since.read();
+        since.iter().find(|(revision, _)| *revision == number).map(|(_, request)| *request)
+    }
+
     /// What applying a text would do, without doing it.
     ///
     /// # Errors
@@ -158,6 +169,37 @@ impl Control {
         Ok(self.outcome(applied.report))
     }
 
+    /// The resources there would be once a text replaced some of them, and what would become of
+    /// its fields.
+    ///
+    /// What is in `gone` and not in the text is deleted first: validation then sees what will be in
+    /// force, and nothing that holds only until then.
+    ///
+    /// # Errors
+    /// The text would be refused.
+    pub fn replaced(
+        &self,
+        gone: &[ResourceKey],
+        text: &str,
+    ) -> Result<(Configuration, ApplyReport), ControlError> {
+        let (mut rest, known) = (self.configuration(), &self.0.known);
+        // A text that is refused names its resources too.
+        let named = match rest.apply(text, known) {
+            Ok(applied) => applied.report,
+            Err(refused) => refused.report,
+        };
+        let stays = |key: &ResourceKey| named.resources.iter().any(|r| r.resource == *key);
+        let deleted: Vec<_> = gone.iter().filter(|key| !stays(key)).cloned().collect();
+        for key in &deleted {
+            let Some(kind) = Kind::parse(&key.kind) else { continue };
+            rest = rest.delete(kind, &format!("{}/{}", key.namespace, key.name))?.0;
+        }
+        let applied = rest.apply(text, known)?;
+        let mut report = applied.report;
+        report.resources.extend(deleted.into_iter().map(deletion));
+        Ok((applied.configuration, report))
+    }
+
     /// Replaces some resources by those of a text, in one revision: what is in `gone` and not in
     /// the text is deleted.
     ///
@@ -172,16 +214,7 @@ impl Control {
     ) -> Result<Outcome, ControlError> {
         let _one = self.0.changing.lock().await;
         self.expect(base)?;
-        let applied = self.configuration().apply(text, &self.0.known)?;
-        let (mut configuration, mut report) = (applied.configuration, applied.report);
-        let stays = |key: &ResourceKey| report.resources.iter().any(|r| r.resource == *key);
-        let deleted: Vec<_> = gone.iter().filter(|key| !stays(key)).cloned().collect();
-        for key in deleted {
-            let Some(kind) = Kind::parse(&key.kind) else { continue };
-            let name = format!("{}/{}", key.namespace, key.name);
-            configuration = configuration.delete(kind, &name)?.0;
-            report.resources.push(deletion(key));
-        }
+        let (configuration, report) = self.replaced(gone, text)?;
         self.put(configuration, who, None).await?;
         Ok(self.outcome(report))
     }
@@ -191,7 +224,22 @@ impl Control {
     /// # Errors
     /// There is none of that name, or the change cannot be kept.
     pub async fn delete(&self, kind: Kind, name: &str, who: &str) -> Result<Outcome, ControlError> {
+        self.delete_at(kind, name, who, None).await
+    }
+
+    /// The same. With `base`, only if that revision is the one in force.
+    ///
+    /// # Errors
+    /// See [`ControlError`]; nothing is changed then.
+    pub async fn delete_at(
+        &self,
+        kind: Kind,
+        name: &str,
+        who: &str,
+        base: Option<u64>,
+    ) -> Result<Outcome, ControlError> {
         let _one = self.0.changing.lock().await;
+        self.expect(base)?;
         let (configuration, key) = self.configuration().delete(kind, name)?;
         self.put(configuration, who, None).await?;
         let resources = vec![deletion(key)];
@@ -203,7 +251,21 @@ impl Control {
     /// # Errors
     /// It is not kept, or the change cannot be kept.
     pub async fn restore(&self, number: u64, who: &str) -> Result<Outcome, ControlError> {
+        self.restore_at(number, who, None).await
+    }
+
+    /// The same. With `base`, only if that revision is the one in force.
+    ///
+    /// # Errors
+    /// See [`ControlError`]; nothing is changed then.
+    pub async fn restore_at(
+        &self,
+        number: u64,
+        who: &str,
+        base: Option<u64>,
+    ) -> Result<Outcome, ControlError> {
         let _one = self.0.changing.lock().await;
+        self.expect(base)?;
         let configuration = self.configuration_at(number)?;
         self.put(configuration, who, Some(number)).await?;
         Ok(self.outcome(ApplyReport::default()))
@@ -255,7 +317,13 @@ impl Control {
 
     fn put_in_force(&self) -> InForce {
         let policy = self.configuration().compile(&self.0.known, self.revision());
-        self.0.mesh.apply(Arc::new(policy))
+        let in_force = self.0.mesh.apply(Arc::new(policy));
+        let mut since = self.0.since.write();
+        if since.len() == istio::REVISIONS_MAX {
+            since.pop_front();
+        }
+        since.push_back((in_force.policy.revision, in_force.since_request));
+        in_force
     }
 
     fn outcome(&self, report: ApplyReport) -> Outcome {
@@ -271,4 +339,13 @@ impl Control {
 fn deletion(resource: ResourceKey) -> ResourceReport {
     let (at, fields) = (contract::istio::Position::default(), Vec::new());
     ResourceReport { resource, at, change: Change::Deleted, fields }
+}
+
+/// Rules of a policy that would have matched none of the last requests.
+#[must_use]
+pub fn never_matched(mesh: &Mesh, policy: &istio::policy::Policy) -> Vec<Finding> {
+    let tried = mesh.dry_run(policy);
+    let hits = tried.hits.into_iter();
+    let hits = hits.map(|hits| ((hits.origin, hits.name), hits.requests as u64)).collect();
+    istio::never_matched(policy, &hits, tried.requests as u64)
 }
