@@ -73,6 +73,7 @@ test("an apply can be undone from its toast", async ({ page }) => {
   const before = await inForce(page, "vs", "payments");
   await open(page, "/traffic/payments");
   await preset(page, "50/50");
+  await expect(apply(page)).toBeEnabled();
   await page.keyboard.press("Control+Enter");
   await page.locator(".toast").getByRole("button", { name: "Undo" }).click();
   await expect(page.locator(".toast", { hasText: "is back" })).toBeVisible();

@@ -1,5 +1,5 @@
-//! The Traffic page against the built program: what its editor is told, what it changes, and what it
-//! leaves alone.
+//! The Traffic page against the built program: what its editor is told, what it changes, and what
+//! it leaves alone.
 
 #![expect(clippy::expect_used, reason = "without its world a test can only stop")]
 

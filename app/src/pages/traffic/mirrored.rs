@@ -1,4 +1,4 @@
-//! Pairs of live and mirrored answers that differ: request, both sides with their traces, and where.
+//! Pairs of live and mirrored answers that differ: request, both sides with their traces, where.
 
 use super::editor::Editor;
 use crate::{model::format, widget::Clock};

@@ -86,11 +86,13 @@ pub fn TrafficPage() -> impl IntoView {
             {move || Suspend::new(async move {
                 let posted = posted.await;
                 match page.await {
-                    Ok(Loaded { view: TrafficView { hosts, route: Some(route), .. }, old, tried }) => {
-                        let old = yaml::Old { number: diff, first: old };
-                        one(hosts, route, old, tried, posted)
-                    }
-                    Ok(Loaded { view, .. }) => all(view, posted, page),
+                    Ok(Loaded { view, old, tried }) => match view.route {
+                        Some(route) => {
+                            let old = yaml::Old { number: diff, first: old };
+                            one(view.hosts, route, old, tried, posted)
+                        }
+                        None => all(view, posted, page),
+                    },
                     Err(error) => failed(&error, page),
                 }
             })}

@@ -27,6 +27,7 @@ use contract::{
 use istio::{Configuration, Kind, KnownService, policy::Policy, yaml::Node};
 use mesh::Mesh;
 use rates::Window;
+use revisions::Rows;
 
 pub(crate) use views::mirror_pair;
 
@@ -37,11 +38,12 @@ pub(super) struct TrafficHost {
     control: Control,
     mesh: Mesh,
     live: Live,
+    revisions: Rows,
 }
 
 impl TrafficHost {
     pub(super) fn new(control: Control, mesh: Mesh, live: Live) -> Self {
-        Self { control, mesh, live }
+        Self { control, mesh, live, revisions: Rows::default() }
     }
 
     fn service(&self, host: &str) -> Result<&KnownService, ApiError> {
@@ -216,7 +218,7 @@ impl TrafficPort for TrafficHost {
         };
         let chosen = open.or_else(decides).unwrap_or_default();
         let applied = self.read(service, documents::text(&configuration, service), &chosen);
-        let revisions = revisions::rows(&self.control, &host);
+        let revisions = self.revisions.of(&self.control, &host);
         let window = Window {
             before: self.live.a_minute_ago(),
             now: Minute::now(&self.mesh, self.control.now_us()),

@@ -1,7 +1,7 @@
 //! What the controls show of a text: documents in, a form out.
 //!
-//! One `VirtualService` has the controls: the one that is asked for. What has none stays in the text
-//! and is named in [`RouteForm::kept`].
+//! One `VirtualService` has the controls: the one that is asked for. What has none stays in the
+//! text and is named in [`RouteForm::kept`].
 
 use super::documents;
 use contract::traffic::{

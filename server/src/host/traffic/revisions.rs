@@ -1,5 +1,5 @@
-//! Revisions as a host's page lists them: what each of them touched, and what going back to it would
-//! change now.
+//! Revisions as a host's page lists them: what each of them touched, and what going back to it
+//! would change now.
 
 use super::documents;
 use crate::control::Control;
@@ -7,10 +7,32 @@ use contract::{
     istio::{ResourceKey, RevisionView},
     traffic::{REVISIONS_MAX, RevisionRow},
 };
-use istio::{Configuration, Known};
+use istio::{Configuration, Known, Resource};
+use parking_lot::Mutex;
+use std::{collections::BTreeMap, sync::Arc};
+
+/// The rows of each host as they were made last. They change with the revision in force alone, and
+/// a page asks every two seconds. Only hosts of the shop get in, so it is as long as their list.
+#[derive(Debug, Default)]
+pub(super) struct Rows(Mutex<BTreeMap<String, (u64, Vec<RevisionRow>)>>);
+
+impl Rows {
+    /// The revisions of a host of the shop.
+    pub(super) fn of(&self, control: &Control, host: &str) -> Vec<RevisionRow> {
+        let now = control.revision();
+        if let Some((made, rows)) = self.0.lock().get(host)
+            && *made == now
+        {
+            return rows.clone();
+        }
+        let made = rows(control, host);
+        self.0.lock().insert(host.to_owned(), (now, made.clone()));
+        made
+    }
+}
 
 /// Revisions of the host, and the newest of all beside them; newest first.
-pub(super) fn rows(control: &Control, host: &str) -> Vec<RevisionRow> {
+fn rows(control: &Control, host: &str) -> Vec<RevisionRow> {
     let now = control.configuration();
     let (mut of_host, mut any) = (0, 0);
     let mut rows = Vec::new();
@@ -66,8 +88,11 @@ fn touched(
 /// The hosts of the resources that differ between two sets.
 pub(super) fn differing(known: &Known, a: &Configuration, b: &Configuration) -> Vec<String> {
     let missing = |from: &Configuration, other: &Configuration| -> Vec<ResourceKey> {
-        let same = |resource: &istio::Resource| {
-            other.resources().any(|r| r.key() == resource.key() && **r == *resource)
+        let there: BTreeMap<_, _> = other.resources().map(|r| (r.key(), r)).collect();
+        let same = |resource: &Arc<Resource>| {
+            // Resources that did not change are shared between revisions.
+            let found = there.get(resource.key());
+            found.is_some_and(|other| Arc::ptr_eq(other, resource) || ***other == **resource)
         };
         let differs = from.resources().filter(|resource| !same(resource));
         differs.map(|resource| resource.key().clone()).collect()
