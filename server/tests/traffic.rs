@@ -183,8 +183,8 @@ async fn rules_that_met_no_request_and_mirrors_are_listed() {
     let World { program, client } = world().await;
     let before = text(&route(&client, "catalog").await);
     let canary = "  http:\n  - name: nobody\n    match:\n    - headers:\n        x-nobody:\n          \
-                  exact: \"1\"\n    route:\n    - destination:\n        host: product-service\n        \
-                  subset: v2\n";
+                  exact: \"1\"\n    route:\n    - destination:\n        \
+                  host: product-service\n        subset: v2\n";
     let mirrored =
         "  - name: versions\n    mirror:\n      host: product-service\n      subset: v2\n";
     let later = before.replace("  http:\n", canary).replace("  - name: versions\n", mirrored);

@@ -206,7 +206,8 @@ mod tests {
 
     #[test]
     fn one_of_two_for_the_same_name_is_in_force_and_the_other_shadowed_by_it() {
-        let (a, b) = (virtual_service("a", "catalog", ""), virtual_service("b", "catalog", ""));
+        let (a, b) =
+            (virtual_service("a", "catalog", ""), virtual_service("b", "product-service", ""));
         let found = standings(&format!("{a}---\n{b}"));
         let (held, idle): (Vec<_>, Vec<_>) = found.iter().partition(|(_, s)| !s.idle);
         assert_eq!((held.len(), idle.len()), (1, 1), "{found:?}");
