@@ -255,6 +255,18 @@ struct Hunk<'a> {
     lines: Vec<&'a str>,
 }
 
+impl Hunk<'_> {
+    /// Whether both change the same lines, or put lines at the same place. One that only borders on
+    /// the other does not: a field after a changed one is another field.
+    fn touches(&self, other: &Self) -> bool {
+        let adds = |hunk: &Self| hunk.from == hunk.to;
+        match adds(self) && adds(other) {
+            true => self.from == other.from,
+            false => self.from < other.to && other.from < self.to,
+        }
+    }
+}
+
 fn hunks<'a>(base: &[&str], text: &[&'a str]) -> Vec<Hunk<'a>> {
     let (mut i, mut j, mut out) = (0, 0, Vec::new());
     for (x, y) in common(base, text).into_iter().chain([(base.len(), text.len())]) {
@@ -276,7 +288,7 @@ pub fn merge(base: &str, mine: &str, theirs: &str) -> (String, usize) {
     let mut conflicts = 0;
     let mut all: Vec<Hunk<'_>> = Vec::new();
     for hunk in hunks(&base, &theirs) {
-        let touches = |other: &&Hunk<'_>| hunk.from <= other.to && other.from <= hunk.to;
+        let touches = |other: &&Hunk<'_>| hunk.touches(other);
         match mine.iter().find(touches) {
             Some(same) if same.lines == hunk.lines && same.from == hunk.from => {}
             Some(_) => conflicts += 1,
@@ -383,6 +395,17 @@ mod tests {
         let mine = "a:\n  b: 80\n  c: 1\nd: 2\n";
         let theirs = "a:\n  b: 90\n  c: 1\nd: 7\n";
         assert_eq!(merge(OLD, mine, theirs), ("a:\n  b: 80\n  c: 1\nd: 7\n".into(), 0));
+    }
+
+    #[test]
+    fn a_field_that_was_added_beside_a_changed_one_is_no_overlap() {
+        let base = "a: 1\nw: 100\nw: 0\n";
+        let mine = "a: 1\nw: 90\nw: 10\n";
+        let theirs = "a: 1\nw: 100\nw: 0\ntimeout: 4s\n";
+        let both = "a: 1\nw: 90\nw: 10\ntimeout: 4s\n";
+        assert_eq!(merge(base, mine, theirs), (both.into(), 0));
+        assert_eq!(merge(base, theirs, mine), (both.into(), 0));
+        assert_eq!(merge("a\n", "a\nb\n", "a\nc\n"), ("a\nb\n".into(), 1));
     }
 
     #[test]

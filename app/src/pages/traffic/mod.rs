@@ -53,12 +53,13 @@ pub fn TrafficPage() -> impl IntoView {
     let host = Memo::new(move |_| params.with(|params| params.get("host")));
     let query = use_query_map();
     let diff = Memo::new(move |_| query.with(|query| query.get("diff")?.parse::<u64>().ok()));
-    // The editor keeps its draft whatever is looked at meanwhile, so of the address only the host
-    // begins it anew; on the page of all hosts a resource is opened by its address.
+    // What was typed stays whatever is looked at meanwhile: of the address only the host begins the
+    // page anew, and a resource that is opened comes beside it.
     let open = Memo::new(move |_| match host.get() {
         Some(_) => None,
         None => query.with(|query| query.get("resource")),
     });
+    let opened = Resource::new_blocking(move || open.get(), resources::load);
     let posted = use_context::<PostedApply>();
     let posted = Resource::new_blocking(
         || (),
@@ -74,10 +75,7 @@ pub fn TrafficPage() -> impl IntoView {
             probe: checks::asked(query),
         })
     };
-    let page = Resource::new_blocking(
-        move || (host.get(), open.get()),
-        move |(host, open)| loaded(host, open, asked()),
-    );
+    let page = Resource::new_blocking(move || host.get(), move |host| loaded(host, asked()));
     let error = move || query.with(|query| query.get("error")).filter(|text| !text.is_empty());
     view! {
         <Title text=move || host.get().unwrap_or_else(|| "Traffic".into())/>
@@ -91,7 +89,7 @@ pub fn TrafficPage() -> impl IntoView {
                             let old = yaml::Old { number: diff, first: old };
                             one(view.hosts, route, old, tried, posted)
                         }
-                        None => all(view, posted, page),
+                        None => all(view, posted, opened),
                     },
                     Err(error) => failed(&error, page),
                 }
@@ -120,13 +118,9 @@ struct Loaded {
 
 type Page = Resource<Result<Loaded, AskError>>;
 
-async fn loaded(
-    host: Option<String>,
-    open: Option<String>,
-    asked: Asked,
-) -> Result<Loaded, AskError> {
+async fn loaded(host: Option<String>, asked: Asked) -> Result<Loaded, AskError> {
     let Some(host) = host else {
-        let view = ask::traffic(None, open).await?;
+        let view = ask::traffic(None, None).await?;
         return Ok(Loaded { view, old: None, tried: None });
     };
     let view = ask::traffic(Some(host.clone()), asked.service).await?;
@@ -146,17 +140,8 @@ async fn loaded(
     Ok(Loaded { view, old, tried })
 }
 
-fn all(view: TrafficView, posted: Option<PostedApply>, page: Page) -> AnyView {
-    let TrafficView { hosts, resources, opened, revision, .. } = view;
-    let number = Memo::new(move |_| use_live().mesh().with(|mesh| mesh.revision));
-    // Resources are listed anew when another revision is in force, and not with the clock.
-    Effect::new(move |before: Option<u64>| {
-        let number = number.get();
-        if before.is_some_and(|before| before != number) {
-            page.refetch();
-        }
-        number
-    });
+fn all(view: TrafficView, posted: Option<PostedApply>, opened: resources::Opened) -> AnyView {
+    let TrafficView { hosts, resources, .. } = view;
     view! {
         <div class="traffic">
             <header class="page-head">
@@ -166,7 +151,7 @@ fn all(view: TrafficView, posted: Option<PostedApply>, page: Page) -> AnyView {
             <div class="traffic-all">
                 {side::hosts(hosts, None)}
                 <div class="traffic-text">
-                    {opened.map(|opened| resources::opened(opened, revision))}
+                    {resources::opened(opened)}
                     {apply::panel(posted)}
                     {resources::panel(resources)}
                 </div>

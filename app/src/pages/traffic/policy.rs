@@ -277,7 +277,10 @@ fn worst(rule: Memo<RuleForm>) -> AnyView {
         tries::worst_case(attempts, per_try, rule.timeout_ms)
     });
     case.map_or_else(
-        || off("Neither a timeout nor a limit per try bounds a call."),
+        || {
+            let text = "Neither a timeout nor a limit per try bounds a call.";
+            view! { <p class="unbounded hint">{text}</p> }.into_any()
+        },
         |case| drawn(&case),
     )
 }

@@ -8,13 +8,15 @@ use super::{
     encoded,
 };
 use crate::{
-    ask, browser,
+    ask::{self, AskError},
+    browser,
     frame::use_toasts,
     live::{Connection, use_live},
     model::format,
     widget::{Icon, icon},
 };
 use contract::{
+    ApiError,
     istio::ResourceKey,
     traffic::{ChangeTraffic, DeleteResource, ResourceRow},
 };
@@ -27,11 +29,39 @@ fn address(key: &ResourceKey) -> String {
     format!("/traffic?resource={}", encoded(&format!("{kind}/{namespace}/{name}")))
 }
 
-/// All of them, by kind and name.
+/// The resource that is opened: what it is known by and its YAML, with the revision in force.
+pub(super) type Opened = Resource<Result<Option<(ResourceKey, String, u64)>, AskError>>;
+
+/// Fetches what an address opens.
+pub(super) async fn load(
+    address: Option<String>,
+) -> Result<Option<(ResourceKey, String, u64)>, AskError> {
+    let Some(address) = address else { return Ok(None) };
+    let view = ask::traffic(None, Some(address)).await?;
+    Ok(view.opened.map(|(key, text)| (key, text, view.revision)))
+}
+
+/// All of them, by kind and name; listed anew when another revision is in force.
 pub(super) fn panel(resources: Vec<ResourceRow>) -> AnyView {
-    let count =
-        format::plural(u64::try_from(resources.len()).unwrap_or_default(), "resource", "resources");
-    let rows = resources.into_iter().map(row).collect_view();
+    let live = use_live();
+    let listed = RwSignal::new(resources);
+    let number = Memo::new(move |_| live.mesh().with(|mesh| mesh.revision));
+    Effect::new(move |before: Option<u64>| {
+        let number = number.get();
+        if before.is_some_and(|before| before != number) {
+            spawn_local(async move {
+                if let Ok(view) = ask::traffic(None, None).await {
+                    listed.try_set(view.resources);
+                }
+            });
+        }
+        number
+    });
+    let count = move || {
+        let count = u64::try_from(listed.with(Vec::len)).unwrap_or_default();
+        format::plural(count, "resource", "resources")
+    };
+    let rows = move || listed.get().into_iter().map(row).collect_view();
     view! {
         <section class="panel resources">
             <header class="panel-head">
@@ -95,8 +125,31 @@ fn row(row: ResourceRow) -> AnyView {
     .into_any()
 }
 
+/// The opened resource, if there is one.
+pub(super) fn opened(resource: Opened) -> AnyView {
+    view! {
+        <Transition>
+            {move || Suspend::new(async move {
+                match resource.await {
+                    Ok(Some((key, text, revision))) => shown(key, text, revision),
+                    Ok(None) => ().into_any(),
+                    Err(error) => missing(&error),
+                }
+            })}
+        </Transition>
+    }
+    .into_any()
+}
+
+fn missing(error: &AskError) -> AnyView {
+    if matches!(error.0, ApiError::NotFound { .. }) {
+        crate::pages::set_status(404);
+    }
+    view! { <p class="form-error" role="alert">{error.to_string()}</p> }.into_any()
+}
+
 /// The YAML of one resource, and whether it is to be deleted.
-pub(super) fn opened((key, text): (ResourceKey, String), revision: u64) -> AnyView {
+fn shown(key: ResourceKey, text: String, revision: u64) -> AnyView {
     let query = use_query_map();
     let asks = Memo::new(move |_| query.with(|query| query.get_str("delete").is_some()));
     let title = format!("{} {}", key.kind, key.name);

@@ -76,7 +76,6 @@ pub(super) fn panel(editor: Editor, old: Old) -> AnyView {
         <section class="panel yaml">
             <header class="panel-head">
                 {tabs(editor, document)}
-                <span class="grow"></span>
                 <LinkTabs label="View" links=links current=current/>
                 <button
                     type="button" class="button ghost square small" aria-label="Copy the YAML"
@@ -399,7 +398,7 @@ fn text(editor: Editor) -> AnyView {
             >
                 {editor.text.get_untracked()}
             </textarea>
-            <noscript inner_html="<button class=\"button primary\">Apply</button>"></noscript>
+            <button class="button primary plain-only">"Apply"</button>
         </form>
     }
     .into_any()
