@@ -120,8 +120,10 @@ test("every document of a host has a tab, and the controls follow the chosen one
   const before = await revision(page);
   const second = (await inForce(page, "vs", "payments"))
     .replace(/^ {2}name: payments$/m, "  name: second")
+    .replace("payments.default.svc.cluster.local", "payment-service")
     .replace("- name: versions", "- name: versions\n    timeout: 3s");
-  await page.request.post("/control/istio", { data: second, headers: { "content-type": "application/yaml" } });
+  const applied = await page.request.post("/control/istio", { data: second, headers: { "content-type": "application/yaml" } });
+  expect(applied.status(), await applied.text()).toBe(200);
   await open(page, "/traffic/payments");
   await page.getByRole("button", { name: /^VirtualService second/ }).click();
   await expect(page).toHaveURL(/service=second/);

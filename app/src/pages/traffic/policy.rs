@@ -401,14 +401,17 @@ fn limit_fields(editor: Editor) -> AnyView {
         let rate = format::rate(rate);
         let rate = rate.trim_end_matches("/s");
         let refused = format::count(refused);
-        format!("{rate}/s of {} a {}, {refused} refused in a minute", limit.requests, limit.per)
+        match limit.per.as_str() {
+            "second" => format!("{rate} of {} req/s, {refused} refused", limit.requests),
+            per => format!("{rate}/s of {} a {per}, {refused} refused", limit.requests),
+        }
     };
     view! {
         {field::number(requests, "")}
         {field::select(per, Signal::stored(pers.to_vec()))}
         <span>"burst"</span>
         {field::number(burst, "")}
-        <span class="hint grow to-end">{seen}</span>
+        <span class="hint grow to-end" title="In the last minute">{seen}</span>
     }
     .into_any()
 }
