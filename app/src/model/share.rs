@@ -43,7 +43,9 @@ pub fn read(fragment: &str) -> Option<(u64, String)> {
             let six = ALPHABET.iter().position(|known| known == letter)?;
             bits |= u32::try_from(six).ok()? << (18 - 6 * i);
         }
-        bytes.extend(bits.to_be_bytes().iter().skip(1).take(chunk.len().checked_sub(1)?));
+        // One letter alone is less than a byte.
+        let whole = chunk.len().checked_sub(1).filter(|bytes| *bytes > 0)?;
+        bytes.extend(bits.to_be_bytes().iter().skip(1).take(whole));
     }
     Some((base.parse().ok()?, String::from_utf8(bytes).ok()?))
 }

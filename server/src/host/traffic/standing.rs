@@ -205,14 +205,27 @@ mod tests {
     }
 
     #[test]
-    fn one_of_two_for_the_same_name_is_in_force_and_the_other_shadowed_by_it() {
-        let (a, b) =
-            (virtual_service("a", "catalog", ""), virtual_service("b", "product-service", ""));
-        let found = standings(&format!("{a}---\n{b}"));
-        let (held, idle): (Vec<_>, Vec<_>) = found.iter().partition(|(_, s)| !s.idle);
-        assert_eq!((held.len(), idle.len()), (1, 1), "{found:?}");
-        assert_eq!(held[0].1.text, "in force in the mesh");
-        assert_eq!(idle[0].1.text, format!("shadowed by {}", held[0].0));
+    fn of_two_for_one_service_each_says_the_names_it_decides_about() {
+        let a = virtual_service("a", "catalog", "");
+        let b = virtual_service("b", "product-service", "");
+        let found = said(&format!("{a}---\n{b}"));
+        let mesh = "in force in the mesh".to_owned();
+        let named = format!("{mesh} for product-service");
+        assert_eq!(found, [("a".into(), mesh), ("b".into(), named)]);
+    }
+
+    #[test]
+    fn what_another_stands_before_is_shadowed_by_it() {
+        let known = known();
+        let text = virtual_service("late", "catalog", "");
+        let applied = Configuration::default().apply(&text, &known).unwrap().configuration;
+        let late = applied.resources().next().unwrap();
+        let mut policy = applied.compile(&known, 1);
+        let mut first = policy.virtual_hosts[0].clone();
+        first.origin.name = "first".into();
+        policy.virtual_hosts.insert(0, first);
+        let standing = of(&policy, late.key(), late.root());
+        assert_eq!((standing.text.as_str(), standing.idle), ("shadowed by first", true));
     }
 
     #[test]
