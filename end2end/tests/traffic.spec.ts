@@ -1,7 +1,16 @@
 // Traffic: what a control does to the YAML, what an apply does to the shop, and every way back.
-import { type Page, expect, expectAccessible, expectSoundMarkup, open, test } from "../fixtures.ts";
+import { type Page, expect, expectAccessible, expectSoundMarkup, open as load, test } from "../fixtures.ts";
 
-/** The text of the host in force. */
+/** Opens a page; the editor of a host asks for its hits once it is alive. */
+async function open(page: Page, address: string): Promise<void> {
+  const alive = address.startsWith("/traffic/")
+    ? page.waitForResponse((response) => response.url().includes("/ui/traffic"))
+    : Promise.resolve();
+  await load(page, address);
+  await alive;
+}
+
+/** The text of a resource in force. */
 async function inForce(page: Page, kind: string, name: string): Promise<string> {
   return (await page.request.get(`/control/istio/${kind}/${name}`)).text();
 }

@@ -70,7 +70,6 @@ pub(super) fn panel(sent: Option<PostedApply>) -> AnyView {
     let toasts = use_toasts();
     let connection = use_live().connection();
     let lost = move || connection.with(|now| matches!(now, Connection::Lost { .. }));
-    let why = move || lost().then_some(LOST);
     let typed = sent.as_ref().map(|sent| sent.yaml.clone()).unwrap_or_default();
     let error = sent.as_ref().and_then(|sent| sent.error.clone());
     let text = RwSignal::new(typed.clone());
@@ -118,27 +117,41 @@ pub(super) fn panel(sent: Option<PostedApply>) -> AnyView {
                 >
                     {typed}
                 </textarea>
-                <div class="actions">
-                    <button
-                        class="button" name="dry_run" value="true"
-                        disabled=move || busy.get() || lost() title=why
-                        on:click=move |event| {
-                            event.prevent_default();
-                            send(true);
-                        }
-                    >
-                        "Try without applying"
-                    </button>
-                    <button
-                        class="button primary" disabled=lost title=why
-                        aria-busy=move || busy.get().then_some("true")
-                    >
-                        {move || if busy.get() { "Applying" } else { "Apply" }}
-                    </button>
-                </div>
+                {buttons(busy, connection, Callback::new(send))}
             </form>
             <div role="status">{move || answer.get().map(answered)}</div>
         </section>
+    }
+    .into_any()
+}
+
+/// The button that applies, and the one that only tries.
+fn buttons(
+    busy: RwSignal<bool>,
+    connection: ReadSignal<Connection>,
+    send: Callback<bool>,
+) -> AnyView {
+    let lost = move || connection.with(|now| matches!(now, Connection::Lost { .. }));
+    let why = move || lost().then_some(LOST);
+    view! {
+        <div class="actions">
+            <button
+                class="button" name="dry_run" value="true"
+                disabled=move || busy.get() || lost() title=why
+                on:click=move |event| {
+                    event.prevent_default();
+                    send.run(true);
+                }
+            >
+                "Try without applying"
+            </button>
+            <button
+                class="button primary" disabled=lost title=why
+                aria-busy=move || busy.get().then_some("true")
+            >
+                {move || if busy.get() { "Applying" } else { "Apply" }}
+            </button>
+        </div>
     }
     .into_any()
 }

@@ -282,27 +282,31 @@ fn row(editor: Editor, rule: Memo<RuleForm>, at: usize, subset: String) -> AnyVi
                 " "
                 <strong>{move || format::share(share())}</strong>
             </td>
-            <td class="number">
-                {move || match seen.get() {
-                    Some((rate, _)) => format::rate(rate * share()),
-                    None => "–".into(),
-                }}
-            </td>
-            <td class="number">
-                {move || seen.get().map_or("–".into(), |(_, seen)| format::rate(seen.per_second))}
-            </td>
-            <td class="number">
-                {move || {
-                    let observed = seen.get().and_then(|(_, seen)| seen.observed);
-                    observed.map_or("–".into(), format::share)
-                }}
-            </td>
+            {rates(seen, Signal::derive(share))}
             <td class=health(true)>{text(|lane| Some(format::share(lane.error_share)))}</td>
             <td class=health(false)>{text(|lane| lane.p95_ms.map(format::duration_ms))}</td>
             <td class="number">
                 {move || mark.get().map_or_else(|| "none".into_any(), breaker_mark)}
             </td>
         </tr>
+    }
+    .into_any()
+}
+
+/// What it should get of all that the rule gets, what it gets, and its share of that.
+fn rates(seen: Memo<Option<(f64, ShareSeen)>>, share: Signal<f64>) -> AnyView {
+    let text = move |of: fn(f64, &ShareSeen, f64) -> Option<String>| {
+        move || {
+            let share = share.get();
+            let text =
+                seen.with(|seen| seen.as_ref().and_then(|(all, seen)| of(*all, seen, share)));
+            text.unwrap_or_else(|| "–".into())
+        }
+    };
+    view! {
+        <td class="number">{text(|all, _, share| Some(format::rate(all * share)))}</td>
+        <td class="number">{text(|_, seen, _| Some(format::rate(seen.per_second)))}</td>
+        <td class="number">{text(|_, seen, _| seen.observed.map(format::share))}</td>
     }
     .into_any()
 }
