@@ -305,6 +305,10 @@ impl Editor {
             match answer {
                 Ok(draft) => {
                     self.accept(draft);
+                    // Nothing was changed after all, so that nothing is in conflict.
+                    if self.conflict.get_untracked() && !self.drafted.get_untracked() {
+                        return self.settle_on(&self.view.get_untracked());
+                    }
                     set_timeout(move || self.try_out(serial), SETTLE_DRY_RUN);
                 }
                 Err(error) => self.toasts.failure("Draft not checked", &error.to_string()),
@@ -396,7 +400,8 @@ impl Editor {
     /// Takes in what is in force now.
     fn take(self, view: RouteView) {
         let same = self.base.with_untracked(|(_, base)| *base == view.applied.yaml);
-        let drafted = self.drafted.get_untracked();
+        // A control was moved and is not in the text yet: that is a draft, too.
+        let drafted = self.drafted.get_untracked() || self.pending.get_untracked();
         let view = Arc::new(view);
         self.view.set(view.clone());
         if same {
