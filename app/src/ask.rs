@@ -21,7 +21,7 @@ use contract::{
     shop::{CustomerView, LoadShape, LoadView, PlaceOrder, PlacedOrder, ProductView},
     trace::{TraceList, TraceQuery, TraceView},
     traffic::{
-        Applied, ChangeTraffic, Draft, DryRun, ProbeRequest, ProbeVerdict, RouteForm, SetFaithful,
+        Applied, ChangeTraffic, Draft, DryRun, FormEdit, ProbeRequest, ProbeVerdict, SetFaithful,
         TrafficView,
     },
 };
@@ -164,14 +164,19 @@ pub async fn jaeger_ui() -> Result<Option<String>, AskError> {
 
 /// Every host that can be routed, and the editor of one.
 #[server(prefix = "/ui", endpoint = "traffic", input = Json)]
-pub async fn traffic(name: Option<String>) -> Result<TrafficView, AskError> {
-    Ok(host()?.traffic.page(name).await?)
+pub async fn traffic(name: Option<String>, open: Option<String>) -> Result<TrafficView, AskError> {
+    Ok(host()?.traffic.page(name, open).await?)
 }
 
 /// What a text says, with other controls written into it first.
 #[server(name = AskDraft, prefix = "/ui", endpoint = "draft", input = Json)]
-pub async fn draft(name: String, yaml: String, form: Option<RouteForm>) -> Result<Draft, AskError> {
-    Ok(host()?.traffic.draft(name, yaml, form).await?)
+pub async fn draft(
+    name: String,
+    yaml: String,
+    edit: Option<FormEdit>,
+    service: String,
+) -> Result<Draft, AskError> {
+    Ok(host()?.traffic.draft(name, yaml, edit, service).await?)
 }
 
 /// Applies a text or brings an old revision back.

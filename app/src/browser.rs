@@ -69,6 +69,29 @@ pub fn focus(id: &str) {
     }
 }
 
+/// Takes the fragment out of the address: what it held is used once.
+#[must_use]
+pub fn take_fragment() -> String {
+    let location = window().location();
+    let hash = location.hash().unwrap_or_default();
+    if !hash.is_empty() {
+        let path = location.pathname().unwrap_or_default();
+        let search = location.search().unwrap_or_default();
+        if let Ok(history) = window().history() {
+            let state = history.state().unwrap_or(JsValue::NULL);
+            let _ = history.replace_state_with_url(&state, "", Some(&format!("{path}{search}")));
+        }
+    }
+    hash
+}
+
+/// The address of this page without its fragment.
+#[must_use]
+pub fn address() -> String {
+    let href = window().location().href().unwrap_or_default();
+    href.split('#').next().unwrap_or_default().to_owned()
+}
+
 /// A value kept in this browser.
 #[must_use]
 pub fn stored(key: &str) -> Option<String> {

@@ -15,22 +15,41 @@ mod fake;
 
 use app::shell;
 use axum::{body::Body, http::Request};
-use contract::{live::LiveSnapshot, resilience::FaultsView};
+use contract::{
+    istio::{ApplyReport, Finding, Position, Severity},
+    live::LiveSnapshot,
+    resilience::FaultsView,
+    traffic::{Applied, PostedApply},
+};
 use fake::scenario;
 use leptos::prelude::{LeptosOptions, provide_context};
 
 async fn document(snapshot: LiveSnapshot, address: &str) -> String {
+    with(snapshot, address, None).await
+}
+
+async fn with(snapshot: LiveSnapshot, address: &str, posted: Option<PostedApply>) -> String {
     // The first call of it sets the executor that resources run on.
     let _ = leptos_axum::generate_route_list(app::App);
     let options = LeptosOptions::builder().output_name("vitrine").build();
     let render = leptos_axum::render_app_async_with_context(
-        move || provide_context(fake::host(snapshot.clone())),
+        move || {
+            provide_context(fake::host(snapshot.clone()));
+            if let Some(posted) = posted.clone() {
+                provide_context(posted);
+            }
+        },
         move || shell(options.clone()),
     );
     let request = Request::builder().uri(address);
     let body = render(request.body(Body::empty()).unwrap()).await.into_body();
     let bytes = axum::body::to_bytes(body, 16 << 20).await.unwrap();
     String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// A page in answer to a form.
+async fn answer(address: &str, posted: PostedApply) -> String {
+    with(scenario::snapshot(), address, Some(posted)).await
 }
 
 async fn page(address: &str) -> String {
@@ -154,17 +173,65 @@ async fn a_host_is_shown_as_controls_beside_its_yaml() {
 #[tokio::test]
 async fn revisions_can_be_compared_and_restored_without_javascript() {
     let html = page("/traffic/payments").await;
-    assert!(html.contains("method=\"post\" action=\"/traffic/restore\""));
-    assert!(html.contains("name=\"revision\" value=\"16\"") && !html.contains("Roll back to r17"));
+    assert!(html.contains("name=\"back\" value=\"16\"") && !html.contains("Roll back to r17"));
+    assert!(html.contains("page, since #4711"), "who made it and since which request");
+    let html = page("/traffic/payments?back=16").await;
+    all_in(&text(&html), &["Also changes catalog.", "Roll all back to r16"]);
+    assert!(html.contains("method=\"post\" action=\"/traffic/payments/restore\""));
+    assert!(html.contains("name=\"revision\" value=\"16\""));
     let html = page("/traffic/payments?diff=16").await;
     all_in(&text(&html), &["r16 against what is in force: 1 added, 1 removed"]);
     assert_eq!(html.matches("<mark").count(), 2, "the changed number is marked in both lines");
 }
 
 #[tokio::test]
+async fn every_resource_is_listed_opened_and_deleted_without_javascript() {
+    let html = page("/traffic").await;
+    all_in(&text(&html), &["Gateway", "api-gateway", "api.example.com", "in force at the ingress"]);
+    let html = page("/traffic?resource=Gateway%2Fdefault%2Fapi-gateway").await;
+    all_in(&text(&html), &["kind: Gateway", "Delete"]);
+    assert!(!html.contains("action=\"/traffic/all/delete\""), "it is asked first");
+    let html = page("/traffic?resource=Gateway%2Fdefault%2Fapi-gateway&delete=ask").await;
+    all_in(&text(&html), &["Delete Gateway api-gateway?", "Keep"]);
+    assert!(html.contains("method=\"post\" action=\"/traffic/all/delete\""));
+}
+
+#[tokio::test]
+async fn the_tester_answers_the_request_in_the_address() {
+    let html = page("/traffic/payments?method=POST&path=%2Fpay&headers=x-canary%3A+true").await;
+    all_in(&text(&html), &["payments v2 100%"]);
+    assert!(html.contains("value=\"/pay\"") && html.contains("method=\"get\""));
+}
+
+#[tokio::test]
+async fn a_refused_text_comes_back_as_it_was_typed_with_all_that_is_said_of_it() {
+    let finding = |line, message: &str| Finding {
+        code: "KIA1101".into(),
+        severity: Severity::Error,
+        resource: None,
+        path: "spec".into(),
+        at: Position { line, column: 7 },
+        message: message.into(),
+        advice: String::new(),
+        correct_form: None,
+    };
+    let findings = vec![finding(3, "No host named paymnts."), finding(9, "No subset v9.")];
+    let report = ApplyReport { findings, ..ApplyReport::default() };
+    let applied = Applied { report, ..Applied::default() };
+    let posted = PostedApply { yaml: "kind: Typed # by hand\n".into(), applied, error: None };
+    for address in ["/traffic", "/traffic/payments?view=yaml"] {
+        let html = answer(address, posted.clone()).await;
+        assert!(html.contains("kind: Typed # by hand"), "{address}");
+        let read = text(&html);
+        all_in(&read, &["Nothing was changed", "No host named paymnts.", "No subset v9."]);
+        all_in(&read, &["L3:7", "L9:7"]);
+    }
+}
+
+#[tokio::test]
 async fn yaml_can_be_edited_and_applied_from_a_plain_form() {
     let html = page("/traffic/payments?view=yaml").await;
-    assert!(html.contains("method=\"post\" action=\"/traffic/apply\""));
+    assert!(html.contains("method=\"post\" action=\"/traffic/payments\""));
     assert!(html.contains("name=\"base\" value=\"17\"") && html.contains("<textarea"));
     assert!(html.contains("perTryTimeout: 2.5s"));
     let html = page("/traffic?error=Line%203%3A%20no%20such%20host.").await;

@@ -43,10 +43,32 @@ test("the service map is a table without JavaScript", async ({ page }) => {
   await expect(page.locator(".stage").first()).toBeHidden();
 });
 
-for (const path of ["/", "/orders", "/traces"]) {
+for (const path of ["/", "/orders", "/traces", "/traffic", "/traffic/payments"]) {
   test(`${path} is readable without JavaScript`, async ({ page }) => {
     await page.goto(path);
     await expect(page.getByRole("navigation").first()).toBeVisible();
     await expect(page.locator("main")).not.toBeEmpty();
   });
 }
+
+test.describe("a refused text", () => {
+  test.use({ expectedErrors: [/status of 422/] });
+
+  test("a text that is refused without JavaScript comes back as it was typed, with lines and columns", async ({ page }) => {
+    await page.goto("/traffic/payments?view=yaml");
+    const text = page.getByRole("textbox", { name: "YAML" });
+    const typed = (await text.inputValue()).replace(/weight: 100/, "wieght: 100");
+    await text.fill(typed);
+    await page.locator("form#yaml").getByRole("button", { name: "Apply" }).click();
+    await expect(page.locator(".apply")).toContainText("Nothing was changed");
+    await expect(page.locator(".apply")).toContainText(/L\d+:\d+/);
+    await expect(page.getByRole("textbox", { name: "YAML" })).toHaveValue(typed);
+  });
+});
+
+test("which rule a request would hit is answered without JavaScript", async ({ page }) => {
+  await page.goto("/traffic/payments");
+  await page.locator(".tester").getByLabel("Path").fill("/messages");
+  await page.locator(".tester").getByRole("button", { name: "Try" }).click();
+  await expect(page.locator(".tester")).toContainText("versions");
+});

@@ -18,6 +18,7 @@ use contract::{
     service::{self, SERVICES},
 };
 use facts::Facts;
+pub(crate) use in_mesh::Minute;
 use in_mesh::{InMesh, Samples};
 use mesh::breaker::BreakerState;
 use mesh::{BreakerTransition, EndpointStatus, Phase};

@@ -128,7 +128,7 @@ async fn life(config: Config) -> Result<(), RunError> {
     supervisor.spawn("live-facts", live.clone().gather_facts(supervisor.stopping()));
     supervisor.spawn("live", live.clone().run(supervisor.stopping()));
     let host = host::host(&shop, &control, &live, &telemetry, args.jaeger_ui.clone());
-    let stores = shop.stores.clone();
+    let (stores, mirrors) = (shop.stores.clone(), shop.mesh.mirrors().clone());
     let edge = Edge {
         shop,
         control,
@@ -142,7 +142,7 @@ async fn life(config: Config) -> Result<(), RunError> {
     supervisor.spawn("edge", edge::serve(listener, edge));
     announce(&greeting(&access, address, began.elapsed(), &data.folder));
     let outcome = wait(ends).await;
-    let ended = stop(&supervisor, guard).await;
+    let ended = stop(&supervisor, guard, mirrors).await;
     // What cannot be closed in time is in the log of the databases all the same.
     let _ = tokio::time::timeout(FLUSH, stores.close()).await;
     outcome.and(ended)
@@ -196,8 +196,14 @@ async fn signalled() -> io::Result<()> {
 
 /// Streams end, nobody new comes in, what is under way ends; the edge cuts connections that do
 /// not, well within the grace time. Telemetry goes last.
-async fn stop(supervisor: &Supervisor, guard: TelemetryGuard) -> Result<(), RunError> {
+async fn stop(
+    supervisor: &Supervisor,
+    guard: TelemetryGuard,
+    mirrors: mesh::mirror::Mirrors,
+) -> Result<(), RunError> {
     let in_time = supervisor.shutdown(GRACE).await;
+    // Copies write to the stores like any call; one that takes longer has nobody to answer.
+    let _ = tokio::time::timeout(FLUSH, mirrors.shutdown()).await;
     guard.shutdown(FLUSH).await;
     if in_time { Ok(()) } else { Err(RunError::Grace) }
 }

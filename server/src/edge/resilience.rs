@@ -18,7 +18,6 @@ use contract::{
         BreakerChange, BreakerSettings, ChangeBreaker, EndFaults, FaultKind, FaultView, FaultsView,
         InjectFault,
     },
-    traffic::{ApplyYaml, ChangeTraffic},
 };
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
@@ -38,8 +37,6 @@ pub(super) fn routes() -> Router<Edge> {
         .route("/resilience/remove-all", post(form_remove_all))
         .route("/resilience/release", post(form_release))
         .route("/resilience/breaker", post(form_breaker))
-        .route("/traffic/apply", post(form_apply))
-        .route("/traffic/restore", post(form_restore))
 }
 
 /// An error of a port as a problem.
@@ -108,7 +105,7 @@ async fn change(
 
 const RESILIENCE: &str = "/resilience";
 
-fn back<T>(page: &str, done: Result<T, ApiError>) -> Redirect {
+pub(super) fn back<T>(page: &str, done: Result<T, ApiError>) -> Redirect {
     match done {
         Ok(_) => Redirect::to(page),
         Err(error) => forms::failed(page, &error.to_string()),
@@ -250,57 +247,4 @@ async fn form_breaker(
     };
     let command = ChangeBreaker { id: form.id, change };
     back(RESILIENCE, edge.host.resilience.change_breaker(command).await)
-}
-
-#[derive(Debug, Deserialize)]
-struct ApplyForm {
-    yaml: String,
-    #[serde(default)]
-    host: String,
-    #[serde(default)]
-    base: Option<u64>,
-}
-
-async fn form_apply(
-    State(edge): State<Edge>,
-    form: Result<Form<ApplyForm>, FormRejection>,
-) -> Redirect {
-    let Ok(Form(ApplyForm { yaml, host, base })) = form else {
-        return forms::failed("/traffic", "The form was not complete.");
-    };
-    let page = page_of(&host);
-    let host = (!host.is_empty()).then_some(host);
-    let command = ChangeTraffic::Apply(ApplyYaml { yaml, base, host, dry_run: false });
-    match edge.host.traffic.change(command).await {
-        Ok(applied) if applied.revision.is_none() => {
-            let first = applied.report.findings.first();
-            let said = first.map_or("Nothing was changed.", |finding| finding.message.as_str());
-            forms::failed(&page, said)
-        }
-        done => back(&page, done),
-    }
-}
-
-#[derive(Debug, Deserialize)]
-struct RestoreForm {
-    revision: u64,
-    #[serde(default)]
-    host: String,
-}
-
-async fn form_restore(
-    State(edge): State<Edge>,
-    form: Result<Form<RestoreForm>, FormRejection>,
-) -> Redirect {
-    let Ok(Form(form)) = form else {
-        return forms::failed("/traffic", "The form was not complete.");
-    };
-    let restored = edge.host.traffic.change(ChangeTraffic::Restore(form.revision)).await;
-    back(&page_of(&form.host), restored)
-}
-
-/// The page of a host; only names are put into addresses.
-fn page_of(host: &str) -> String {
-    let plain = !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    if plain { format!("/traffic/{host}") } else { "/traffic".to_owned() }
 }

@@ -22,6 +22,8 @@ use std::sync::Arc;
 use telemetry::Telemetry;
 use traffic::TrafficHost;
 
+pub(crate) use traffic::mirror_pair;
+
 /// The host of every page.
 #[must_use]
 pub fn host(
@@ -36,7 +38,7 @@ pub fn host(
         live: Arc::new(LiveHost { shop: shop.clone(), live: live.clone() }),
         traces: Arc::new(TraceHost { shop: shop.clone(), telemetry: telemetry.clone() }),
         resilience: Arc::new(ResilienceHost::new(shop.clone(), live.clone(), telemetry.clone())),
-        traffic: Arc::new(TrafficHost::new(control.clone(), shop.mesh.clone())),
+        traffic: Arc::new(TrafficHost::new(control.clone(), shop.mesh.clone(), live.clone())),
         jaeger_ui,
     }
 }

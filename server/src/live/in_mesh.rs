@@ -9,8 +9,10 @@ use contract::{
 };
 use istio::policy::{Action, Mtls, Policy, Route};
 use mesh::{
-    Change, EdgeStatus, EndpointStatus, Mesh, Phase, RouteHits, fault::FaultEvent,
-    inbound::Identity,
+    Change, EdgeStatus, EndpointStatus, Mesh, Phase, RouteHits,
+    fault::FaultEvent,
+    inbound::{Identity, InboundStats},
+    mirror::MirrorStats,
 };
 use std::collections::VecDeque;
 use telemetry::VersionRates;
@@ -24,6 +26,25 @@ struct Sample {
     at_us: i64,
     edges: Vec<EdgeStatus>,
     hits: Vec<RouteHits>,
+    inbound: Vec<InboundStats>,
+    mirrors: Vec<MirrorStats>,
+}
+
+/// What rules, rate limits and mirrors had counted at one moment.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Minute {
+    pub(crate) at_us: i64,
+    pub(crate) hits: Vec<RouteHits>,
+    pub(crate) inbound: Vec<InboundStats>,
+    pub(crate) mirrors: Vec<MirrorStats>,
+}
+
+impl Minute {
+    /// As it is now.
+    pub(crate) fn now(mesh: &Mesh, at_us: i64) -> Self {
+        let (hits, inbound) = (mesh.route_hits(), mesh.inbound_stats());
+        Self { at_us, hits, inbound, mirrors: mesh.mirrors().stats() }
+    }
 }
 
 /// One sample a second, the newest last.
@@ -35,7 +56,8 @@ impl Samples {
         if self.0.len() > WINDOW_SECONDS {
             self.0.pop_front();
         }
-        self.0.push_back(Sample { at_us, edges: mesh.edges(), hits: mesh.route_hits() });
+        let Minute { at_us, hits, inbound, mirrors } = Minute::now(mesh, at_us);
+        self.0.push_back(Sample { at_us, edges: mesh.edges(), hits, inbound, mirrors });
     }
 }
 
@@ -54,6 +76,27 @@ impl Live {
     pub(crate) fn edges_a_minute_ago(&self) -> Vec<EdgeStatus> {
         let samples = self.samples.lock();
         samples.0.front().map(|sample| sample.edges.clone()).unwrap_or_default()
+    }
+
+    /// What rules, rate limits and mirrors had counted a minute ago, or at the start.
+    #[must_use]
+    pub(crate) fn a_minute_ago(&self) -> Minute {
+        let samples = self.samples.lock();
+        let nothing = Minute { at_us: self.started_us, ..Minute::default() };
+        samples.0.front().map_or(nothing, |sample| Minute {
+            at_us: sample.at_us,
+            hits: sample.hits.clone(),
+            inbound: sample.inbound.clone(),
+            mirrors: sample.mirrors.clone(),
+        })
+    }
+
+    /// The versions of a service, as they were told last.
+    #[must_use]
+    pub(crate) fn lanes(&self, service: &str) -> Vec<LaneView> {
+        let state = self.state.lock();
+        let host = state.in_mesh.mesh.hosts.iter().find(|host| host.service == service);
+        host.map(|host| host.lanes.clone()).unwrap_or_default()
     }
 
     /// Once a second.
