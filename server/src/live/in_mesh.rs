@@ -1,14 +1,14 @@
 //! What the stream carries about the mesh: faults, breakers, versions, endpoints, revisions.
 
 use super::Live;
-use crate::host::resilience::{breaker_lines, catch_all, endpoint_lines, faults};
+use crate::host::resilience::{Counted, breaker_lines, catch_all, endpoint_lines, faults};
 use contract::{
     live::{ChangeView, LiveBody},
     resilience::{BreakerLine, FaultsView},
     traffic::{HostMesh, LaneView, MeshView, REVISION_MARKS_MAX, RevisionMark},
 };
 use istio::policy::{Action, Policy, Route};
-use mesh::{Change, EdgeStatus, EndpointStatus, Mesh, Phase, RouteHits, fault::FaultEvent};
+use mesh::{Change, EndpointStatus, Mesh, Phase, RouteHits, fault::FaultEvent};
 use std::collections::VecDeque;
 
 /// Seconds the counts of layers and rules are taken over.
@@ -18,7 +18,7 @@ const WINDOW_SECONDS: usize = 60;
 #[derive(Clone, Debug)]
 struct Sample {
     at_us: i64,
-    edges: Vec<EdgeStatus>,
+    counted: Counted,
     hits: Vec<RouteHits>,
 }
 
@@ -31,7 +31,8 @@ impl Samples {
         if self.0.len() > WINDOW_SECONDS {
             self.0.pop_front();
         }
-        self.0.push_back(Sample { at_us, edges: mesh.edges(), hits: mesh.route_hits() });
+        let counted = Counted { edges: mesh.edges(), inbound: mesh.inbound_stats() };
+        self.0.push_back(Sample { at_us, counted, hits: mesh.route_hits() });
     }
 }
 
@@ -45,11 +46,11 @@ pub(super) struct InMesh {
 }
 
 impl Live {
-    /// What the layers had done a minute ago, or at the start.
+    /// What the layers of callers and callees had done a minute ago, or at the start.
     #[must_use]
-    pub(crate) fn edges_a_minute_ago(&self) -> Vec<EdgeStatus> {
+    pub(crate) fn counted_a_minute_ago(&self) -> Counted {
         let samples = self.samples.lock();
-        samples.0.front().map(|sample| sample.edges.clone()).unwrap_or_default()
+        samples.0.front().map(|sample| sample.counted.clone()).unwrap_or_default()
     }
 
     /// Once a second.

@@ -123,7 +123,7 @@ fn row(id: String) -> AnyView {
     };
     view! {
         <tr class:ended=move || ended.get().is_some() class:asked=asked>
-            <td><a class="fault-id" href=effects title="Traces it touched">{id}</a></td>
+            <td><a class="fault-id" data-row="" href=effects title="Traces it touched">{id}</a></td>
             <td>{first.what}</td>
             <td>{first.place}</td>
             <td><Clock at_us=first.since_us/></td>

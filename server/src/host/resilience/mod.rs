@@ -1,8 +1,10 @@
 //! The port of the Resilience page: breakers, endpoints, layers and faults of the mesh.
 
 mod breakers;
+mod callee;
 mod endpoints;
 mod expect;
+mod fallback;
 pub(crate) mod faults;
 mod strips;
 #[cfg(test)]
@@ -10,7 +12,7 @@ mod tests;
 
 pub(crate) use breakers::lines as breaker_lines;
 pub(crate) use endpoints::lines as endpoint_lines;
-pub(crate) use strips::catch_all;
+pub(crate) use strips::{Counted, catch_all};
 
 use crate::{live::Live, shop::Shop};
 use app::host::ResiliencePort;
@@ -53,7 +55,7 @@ impl ResiliencePort for ResilienceHost {
         Ok(ResilienceView {
             breakers: mesh.breakers().iter().map(card).collect(),
             endpoints: endpoints::rows(mesh),
-            strips: strips::strips(mesh, &self.live.edges_a_minute_ago()),
+            strips: strips::strips(mesh, &self.live.counted_a_minute_ago()),
         })
     }
 
