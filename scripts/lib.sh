@@ -11,8 +11,9 @@ WEB_TARGET=wasm32-unknown-unknown
 WEB_TARGET_DIR="$CACHE/target-web"
 WEB_ENV="$CACHE/web.env"
 SITE_DIR="$CARGO_TARGET_DIR/site"
+SITE_LOCK="$CARGO_TARGET_DIR/site.lock" # held while the site is being built; server/build.rs waits for it
 # shellcheck disable=SC2034 # used by the scripts that source this file
-readonly ROOT CACHE WEB_TARGET WEB_TARGET_DIR WEB_ENV SITE_DIR
+readonly ROOT CACHE WEB_TARGET WEB_TARGET_DIR WEB_ENV SITE_DIR SITE_LOCK
 mkdir -p "$CACHE" "$CARGO_TARGET_DIR"
 
 # One plain line on the terminal; standard output stays free for results.

@@ -1,6 +1,6 @@
 //! Puts what the browser loads into the program: every file of the site folder, compressed once.
 //!
-//! `scripts/build-site` fills the folder. Without it the program is built all the same and serves
+//! `scripts/build-site` fills the folder, perhaps while this runs. Without it the program is built all the same and serves
 //! pages that work without JavaScript; it says so at start.
 
 use std::{
@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // OUT_DIR is TARGET/PROFILE/build/NAME/out.
     let site = out.ancestors().nth(4).map(|target| target.join("site"));
     let site = site.ok_or("the target folder cannot be found from OUT_DIR")?;
-    println!("cargo::rerun-if-changed={}", site.display());
+    wait_until_built(&site)?;
     let mut files = Vec::new();
     if site.is_dir() {
         collect(&site, &mut files)?;
@@ -36,7 +36,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let mut table = String::from("&[\n");
     for (index, file) in files.iter().enumerate() {
-        println!("cargo::rerun-if-changed={}", file.display());
         let name = file.strip_prefix(&site)?.to_str().ok_or("a file name is not UTF-8")?;
         let packed = out.join(format!("asset-{index}.br"));
         pack(file, &packed, quality)?;
@@ -45,6 +44,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     table.push(']');
     fs::write(out.join("assets.rs"), table)?;
     Ok(())
+}
+
+/// Whoever builds the site holds a lock beside it meanwhile and gives the lock's file a new date at the
+/// start (`scripts/build-site`). The date of that file is the only one that counts: those of the site's
+/// files are later than the start of this script when it had to wait for them.
+fn wait_until_built(site: &Path) -> std::io::Result<()> {
+    let lock = site.with_extension("lock");
+    let watched = if lock.exists() { &lock } else { site };
+    println!("cargo::rerun-if-changed={}", watched.display());
+    if lock.exists() { fs::File::open(&lock)?.lock_shared() } else { Ok(()) }
 }
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {

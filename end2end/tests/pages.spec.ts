@@ -1,5 +1,6 @@
 // Every page at every width and theme: no errors, nothing unreadable, nothing cut off.
 import { expect, expectAccessible, expectSoundMarkup, open, test } from "../fixtures.ts";
+import { Program } from "../program.ts";
 
 const PAGES = ["/", "/orders", "/traces"];
 const WIDTHS = [
@@ -26,6 +27,21 @@ for (const path of PAGES) {
     await expectSoundMarkup(page, path);
   });
 }
+
+test("the first page before any order is accessible in both themes", async ({ page }) => {
+  const quiet = await Program.start(["--load", "0"]);
+  try {
+    for (const colorScheme of ["dark", "light"] as const) {
+      await page.emulateMedia({ colorScheme });
+      await open(page, `${quiet.url}/`);
+      await expect(page.locator(".feed")).toContainText("No orders yet");
+      await expectAccessible(page);
+    }
+    await page.goto("about:blank");
+  } finally {
+    await quiet.stop();
+  }
+});
 
 test("the map shows the calls of the load as they happen", async ({ page }) => {
   await open(page, "/");

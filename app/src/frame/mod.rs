@@ -5,6 +5,7 @@ pub mod faults;
 pub mod keys;
 pub mod load;
 pub mod nav;
+pub mod offline;
 pub mod palette;
 pub mod palette_model;
 pub mod place_order;
@@ -17,9 +18,10 @@ pub mod top_bar;
 
 pub use faults::{end_form, fault_link, remove_all};
 pub use keys::{use_control_keys, use_keys};
+pub use offline::{Offline, use_offline};
 pub use range::{TimeRange, use_range};
 pub use state::{Command, FrameState, use_frame};
-pub use toast::{Toasts, use_toasts};
+pub use toast::{ToastAction, Toasts, use_toasts};
 
 use crate::live::{Connection, use_live};
 use leptos::{html, prelude::*};
