@@ -90,8 +90,8 @@ async fn breakers_that_are_not_closed_are_cards_with_their_window_and_its_traces
     let read = text(&html);
     all_in(&read, &["1 open", "1 half-open", "7 closed", "since 14:34:06", "payments v2"]);
     all_in(&read, &["5 in a row fail", "after 20 s", "the trial call passes", "6 s", "0/1"]);
-    all_in(&read, &["Last 20 calls before it opened: 10 failed", "5 failed in a row , opens at 5"]);
-    all_in(&read, &["products come without recommendations , 9.8/s refused", "cause", "F-25"]);
+    all_in(&read, &["Last 20 calls before it opened: 11 failed", "5 failed in a row, opens at 5"]);
+    all_in(&read, &["products come without recommendations, 9.8/s refused", "cause", "F-25"]);
     all_in(&read, &["opened 3 times, cause", "Last 10 calls before it opened: 5 failed, 1 slow"]);
     assert_eq!(html.matches("cell-failed in-run").count(), 10, "the run that opened each");
     assert!(html.contains("aria-label=\"trial call failed, F-21\""));

@@ -439,6 +439,9 @@ pub struct InjectFault {
     pub ttl_s: u32,
     /// As in Istio: timeout and retries of the route are off while the fault is set.
     pub like_istio: bool,
+    /// It ends after so many were hit; none is no such limit.
+    #[serde(default)]
+    pub limit: Option<u64>,
 }
 
 /// What the panel needs to know before it injects.
@@ -491,6 +494,9 @@ pub struct FaultView {
     pub stands_for: String,
     /// Address of that object on this site, if it has one.
     pub object: Option<String>,
+    /// The command that injects the same again; none of one that a resource asks for.
+    #[serde(default)]
+    pub again: Option<InjectFault>,
 }
 
 /// All faults, for the banner of every page.

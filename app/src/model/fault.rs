@@ -256,6 +256,9 @@ pub fn mistakes(fault: &InjectFault) -> Vec<(&'static str, &'static str)> {
     if fault.kind == FaultKind::Abort && !(200..=599).contains(&fault.status) {
         out.push(("status", "A status is 200 to 599."));
     }
+    if fault.limit == Some(0) {
+        out.push(("limit", "At least 1, or empty for all."));
+    }
     if !(1..=TTL_MAX_S).contains(&fault.ttl_s) {
         out.push(("ttl_s", "It must end by itself, within an hour."));
     }
@@ -308,6 +311,7 @@ mod tests {
             trace_id: None,
             stands_for: "VirtualService".into(),
             object: None,
+            again: None,
         }
     }
 

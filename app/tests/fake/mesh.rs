@@ -38,6 +38,7 @@ fn fault(id: &str, kind: FaultKind, what: &str, ends: (Option<&str>, &str)) -> F
         trace_id: Some("7c1e9a4f0b6d42e8a5f3c2d19b8e6047".into()),
         stands_for: "VirtualService".into(),
         object: Some(format!("/traffic/{}", ends.1)),
+        again: None,
     }
 }
 

@@ -127,6 +127,7 @@ struct InjectForm {
     jitter_s: Option<String>,
     status: Option<u16>,
     ttl_s: Option<u32>,
+    limit: String,
     /// "yes": go on even if the page would ask once more.
     sure: String,
 }
@@ -145,6 +146,7 @@ impl InjectForm {
             ("delay_s", number(self.delay_s.clone())),
             ("jitter_s", number(self.jitter_s.clone())),
             ("status", number(self.status.map(|status| status.to_string()))),
+            ("limit", self.limit.clone()),
             ("ttl_s", number(self.ttl_s.map(|seconds| seconds.to_string()))),
         ];
         let filled = fields.iter().filter(|(_, value)| !value.is_empty());
@@ -166,6 +168,10 @@ impl InjectForm {
             jitter_ms: self.jitter_s.map_or(Some(usual.jitter_ms), |text| millis(&text))?,
             status: self.status.unwrap_or(usual.status),
             ttl_s: self.ttl_s.unwrap_or(usual.ttl_s),
+            limit: match self.limit.trim() {
+                "" => None,
+                limit => Some(limit.parse().ok()?),
+            },
             ..usual
         })
     }

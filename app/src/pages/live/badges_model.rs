@@ -223,6 +223,7 @@ mod tests {
             trace_id: None,
             stands_for: String::new(),
             object: None,
+            again: None,
         }
     }
 

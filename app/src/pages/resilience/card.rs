@@ -4,8 +4,8 @@
 use super::Page;
 use crate::{
     ask,
-    frame::{fault_link, use_toasts},
-    live::{Connection, use_live},
+    frame::{fault_link, use_offline, use_toasts},
+    live::use_live,
     model::{breaker, format, tone::Tone},
     widget::{Badge, BreakerGlyph, BreakerMark, Clock, ServiceCode},
 };
@@ -323,8 +323,11 @@ fn foot(card: Card) -> AnyView {
 
 /// Sends a change of a breaker and shows what came of it at once.
 pub(super) fn use_change() -> Callback<ChangeBreaker> {
-    let (live, toasts) = (use_live(), use_toasts());
+    let (live, toasts, offline) = (use_live(), use_toasts(), use_offline());
     Callback::new(move |command: ChangeBreaker| {
+        if offline.refuses("Breaker not changed") {
+            return;
+        }
         spawn_local(async move {
             match ask::change_breaker(command).await {
                 Ok(line) => {
@@ -362,10 +365,10 @@ fn hand(card: Card) -> AnyView {
         view! { <option value=seconds.to_string() selected=chosen>{text}</option> }
     });
     let now_us = use_live().now_us();
-    let connection = use_live().connection();
+    let offline = use_offline();
+    let (off, why) = (move || offline.now(), move || offline.reason());
     let until = move || {
-        let lost = matches!(connection.get(), Connection::Lost { .. });
-        let least = if lost { "at least " } else { "" };
+        let least = if offline.now() { "at least " } else { "" };
         forced.get().map(|at| format!("let go in {least}{}", breaker::left(at, now_us.get())))
     };
     view! {
@@ -373,12 +376,14 @@ fn hand(card: Card) -> AnyView {
             <input type="hidden" name="id" value=move || id.get()/>
             <button
                 class="button small" name="order" value="force_open"
+                disabled=off title=why
                 on:click=send(BreakerChange::ForceOpen)
             >
                 "Force open"
             </button>
             <button
                 class="button small" name="order" value="force_closed"
+                disabled=off title=why
                 on:click=send(BreakerChange::ForceClosed)
             >
                 "Force closed"
@@ -389,6 +394,7 @@ fn hand(card: Card) -> AnyView {
             </label>
             <button
                 class="button small" name="order" value="reset"
+                disabled=off title=why
                 on:click=send(|_| BreakerChange::Reset)
             >
                 "Reset"
@@ -396,6 +402,7 @@ fn hand(card: Card) -> AnyView {
             {move || forced.get().map(|_| view! {
                 <button
                     class="button small" name="order" value="release"
+                disabled=off title=why
                     on:click=send(|_| BreakerChange::Release)
                 >
                     "Let go"

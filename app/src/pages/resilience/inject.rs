@@ -4,8 +4,8 @@
 
 use crate::{
     ask, browser,
-    frame::{use_frame, use_toasts},
-    live::{Connection, use_live},
+    frame::{use_frame, use_offline, use_toasts},
+    live::use_live,
     model::{
         fault::{self, Choice, delays, mistakes},
         tries,
@@ -98,6 +98,7 @@ pub(super) fn asked_for() -> (Choice, InjectFault) {
             delay_ms: millis("delay_s", usual.delay_ms),
             jitter_ms: millis("jitter_s", usual.jitter_ms),
             status: query.get_str("status").and_then(|t| t.parse().ok()).unwrap_or(usual.status),
+            limit: query.get_str("limit").and_then(|t| t.parse().ok()),
             ttl_s: query.get_str("ttl_s").and_then(|t| t.parse().ok()).unwrap_or(usual.ttl_s),
             ..usual.clone()
         };
@@ -153,9 +154,12 @@ pub(super) fn panel(
 
 /// Injects the fault; asks once where the host says so.
 fn use_send(panel: Panel) -> Callback<()> {
-    let (live, toasts) = (use_live(), use_toasts());
+    let (live, toasts, offline) = (use_live(), use_toasts(), use_offline());
     Callback::new(move |()| {
         let command = panel.command.get_untracked();
+        if offline.refuses("Fault not injected") {
+            return;
+        }
         if panel.busy.get_untracked() || !mistakes(&command).is_empty() {
             return;
         }
@@ -173,11 +177,7 @@ fn use_send(panel: Panel) -> Callback<()> {
             match done {
                 Ok(fault) => {
                     toasts.success(&format!("{} injected", fault.id), &fault.what, None);
-                    let mut faults = live.faults().get_untracked();
-                    if faults.active.iter().all(|known| known.id != fault.id) {
-                        faults.active.push(fault);
-                        live.expect_faults(faults);
-                    }
+                    live.expect_fault(fault);
                 }
                 Err(error) => toasts.failure("Fault not injected", &error.to_string()),
             }
@@ -444,8 +444,25 @@ fn amount(panel: Panel) -> AnyView {
                 {delay} {jitter} {status}
                 {lifetime(panel)}
             </div>
+            {(kind.place() != FaultPlace::Instance).then(|| next_only(panel))}
         }
     })
+    .into_any()
+}
+
+/// "Only the next N": empty is all of them.
+fn next_only(panel: Panel) -> AnyView {
+    let get: Read = |f| f.limit.map(|limit| limit.to_string()).unwrap_or_default();
+    let put: Write =
+        |f, t| f.limit = if t.is_empty() { None } else { Some(t.parse().unwrap_or(0)) };
+    let made = make(panel, "Only the next so many that it hits", "limit", get, put);
+    view! {
+        <div class="inject-row">
+            <span class="policy-label">"Only next"</span>
+            {field::number(made, "hits")}
+            <span class="hint">"empty: all until it ends"</span>
+        </div>
+    }
     .into_any()
 }
 
@@ -583,7 +600,7 @@ fn buttons(panel: Panel) -> AnyView {
             expected.as_ref().is_some_and(|e| e.as_ref().is_ok_and(|e| !e.yaml.is_empty()))
         })
     };
-    let live = use_live();
+    let (live, offline) = (use_live(), use_offline());
     let held = Memo::new(move |_| live.faults().with(|faults| faults.held_us.is_some()));
     let text = move || {
         let ask = panel.asked.get();
@@ -600,8 +617,8 @@ fn buttons(panel: Panel) -> AnyView {
         panel.asked.get().then(|| view! { <p class="notice tone-warn" role="alert">{asks}</p> })
     };
     let blocked = move || {
-        if matches!(live.connection().get(), Connection::Lost { .. }) {
-            Some("Disconnected: it could not be sent")
+        if let Some(reason) = offline.reason() {
+            Some(reason)
         } else if held.get() {
             Some("Faults are held off by the kill switch")
         } else {

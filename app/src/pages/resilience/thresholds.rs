@@ -5,6 +5,7 @@
 
 use super::{Page, card::use_change};
 use crate::{
+    frame::use_offline,
     model::{breaker, tries},
     widget::{Field, field},
 };
@@ -61,7 +62,7 @@ pub(super) fn form(page: Page) -> AnyView {
         let in_force = || known.get().map(|known| Typed::of(&known)).unwrap_or_default();
         edited.get().unwrap_or_else(in_force)
     });
-    let change = use_change();
+    let (change, offline) = (use_change(), use_offline());
     let mistakes = move || now.with(Typed::read).err().unwrap_or_default();
     let submit = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
@@ -88,7 +89,10 @@ pub(super) fn form(page: Page) -> AnyView {
             >
                 <input type="hidden" name="id" value=move || id.get()/>
                 {fields(now, edited, Signal::derive(mistakes))}
-                <button class="button" disabled=move || !mistakes().is_empty()>
+                <button
+                    class="button" title=move || offline.reason()
+                    disabled=move || offline.now() || !mistakes().is_empty()
+                >
                     "Set thresholds"
                 </button>
                 <span class="hint">"In force at once, and in the breaker's history."</span>

@@ -43,6 +43,9 @@ fn every_kind_the_page_offers_is_injected_and_shown_as_what_it_is() {
         let view = faults::view(&mesh.faults().get(id).unwrap(), &mesh.in_force().policy);
         assert_eq!(view.kind, kind);
         assert!(view.until_us.is_some(), "{kind:?} ends");
+        let again = faults::spec(&view.again.unwrap(), &mesh).unwrap();
+        let first = mesh.faults().get(id).unwrap().spec;
+        assert_eq!(format!("{again:?}"), format!("{first:?}"), "the same can be injected again");
     }
 }
 
@@ -61,6 +64,7 @@ fn a_fault_without_an_end_or_a_place_is_refused_with_the_field() {
     assert_eq!(field(&|fault| fault.percent = 0.0), "percent");
     assert_eq!(field(&|fault| fault.percent = f64::NAN), "percent");
     assert_eq!(field(&|fault| fault.status = 99), "status");
+    assert_eq!(field(&|fault| fault.limit = Some(0)), "limit");
     assert_eq!(field(&|fault| fault.to = "paymnts".into()), "to");
     assert_eq!(field(&|fault| fault.to = String::new()), "to");
     assert_eq!(field(&|fault| fault.subset = "v9".into()), "subset");
