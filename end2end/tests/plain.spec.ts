@@ -22,7 +22,7 @@ test("a form with a bad value comes back with the reason", async ({ page }) => {
   await expect(page.getByRole("alert")).toContainText("whole number from 1 to 100");
 });
 
-for (const path of ["/", "/orders", "/traces"]) {
+for (const path of ["/", "/orders", "/traces", "/resilience"]) {
   test(`${path} is readable without JavaScript`, async ({ page }) => {
     await page.goto(path);
     await expect(page.getByRole("navigation").first()).toBeVisible();

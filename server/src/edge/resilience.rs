@@ -227,10 +227,20 @@ async fn form_thresholds(
     State(edge): State<Edge>,
     form: Result<Form<ThresholdsForm>, FormRejection>,
 ) -> Redirect {
-    let Some(command) = form.ok().and_then(|Form(form)| form.command()) else {
+    let Ok(Form(form)) = form else {
         return forms::failed(RESILIENCE, "The form was not complete.");
     };
-    back(RESILIENCE, edge.host.resilience.change_breaker(command).await)
+    let page = format!("{RESILIENCE}?thresholds={}", forms::escaped(&form.id));
+    let (failures, wait) = (&form.failures_in_a_row, &form.wait_s);
+    let (failures, wait) = (forms::escaped(failures), forms::escaped(wait));
+    let again = format!("{page}&failures_in_a_row={failures}&wait_s={wait}");
+    let Some(command) = form.command() else {
+        return forms::failed(&again, "Both thresholds are numbers.");
+    };
+    match edge.host.resilience.change_breaker(command).await {
+        Ok(_) => Redirect::to(&page),
+        Err(error) => forms::failed(&again, &error.to_string()),
+    }
 }
 
 #[derive(Debug, Deserialize)]

@@ -60,7 +60,7 @@ impl Live {
     }
 
     /// Tells what differs from what was told last.
-    pub(super) fn publish_mesh(&self) {
+    pub(crate) fn publish_mesh(&self) {
         let mesh = &self.shop.mesh;
         let now_us = self.shop.clock.now_us();
         let mut told = self.state.lock().in_mesh.clone();

@@ -232,6 +232,11 @@ fn edge_body(from: String, to: String) -> AnyView {
     let traces = format!("/traces?service={to}");
     let slow = format!("/traces?service={to}&min={}", 500);
     let links = mesh_links(&to);
+    // The line to the bus stands for what the bus delivers to the service.
+    let watched = match (&*from, &*to) {
+        (service, service::BUS) => badges_model::breaker_href(service::BUS, service),
+        (from, to) => badges_model::breaker_href(from, to),
+    };
     let (a, b) = (from.clone(), to.clone());
     let found = Memo::new(move |_| {
         map.with(|map| {
@@ -283,6 +288,7 @@ fn edge_body(from: String, to: String) -> AnyView {
                 <a class="button" href=move || in_range(&slow, range.get())>
                     {icon(Icon::Clock)} <span>"Slow traces"</span>
                 </a>
+                <a class="button" href=watched>{icon(Icon::Switch)} <span>"Breaker"</span></a>
                 {links}
             </div>
         </div>

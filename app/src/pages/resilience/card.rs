@@ -196,7 +196,7 @@ fn window(card: Card, state: Memo<BreakerState>) -> AnyView {
         card.with(|card| card.as_ref().map(|card| card.trials.clone()).unwrap_or_default())
     });
     let run = of(card, |card| breaker::run_text(&card.line));
-    let opens = of(card, |card| format!("opens at {}", card.settings.failures_in_a_row));
+    let opens = of(card, |card| format!(", opens at {}", card.settings.failures_in_a_row));
     let distance = of(card, |card| breaker::distance(&card.line));
     let forced = of(card, |card| card.line.forced.is_some());
     let others = of(card, |card| breaker::window_text(&card.line));
@@ -229,9 +229,7 @@ fn window(card: Card, state: Memo<BreakerState>) -> AnyView {
         <div class="window">
             <p>
                 <span class="grow">{title}</span>
-                <strong>{move || run.get()}</strong>
-                ", "
-                {move || opens.get()}
+                <span><strong>{move || run.get()}</strong> {move || opens.get()}</span>
             </p>
             <div class="cells">{drawn} {trial_cells}</div>
             {move || Some(distance.get()).filter(|text| !text.is_empty()).map(|text| {

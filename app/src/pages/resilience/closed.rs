@@ -7,6 +7,7 @@ use crate::{
 };
 use contract::resilience::{BreakerLine, CallMark};
 use leptos::prelude::*;
+use leptos_router::hooks::use_query_map;
 
 pub(super) fn panel(page: Page) -> AnyView {
     let ids = Memo::new(move |_| {
@@ -15,6 +16,9 @@ pub(super) fn panel(page: Page) -> AnyView {
             quiet.map(|l| l.id.clone()).filter(|id| !page.is_asked(id)).collect::<Vec<_>>()
         })
     });
+    let shown = RwSignal::new(
+        use_query_map().with_untracked(|query| query.get_str("thresholds").is_some()),
+    );
     let title = move || format!("{} closed", ids.with(Vec::len));
     let hint = move || {
         let each = page.lines.with(|lines| breaker::each_opens(lines));
@@ -26,14 +30,19 @@ pub(super) fn panel(page: Page) -> AnyView {
                 <BreakerGlyph mark=BreakerMark::Closed/>
                 <h2>{title}</h2>
                 <span class="hint grow">{hint}</span>
-                <a class="button ghost small" href="#thresholds">"Thresholds"</a>
+                <a
+                    class="button ghost small" href="/resilience?thresholds=#thresholds"
+                    on:click=move |_| shown.set(true)
+                >
+                    "Thresholds"
+                </a>
             </header>
             <ul>
                 <For each=move || ids.get() key=Clone::clone let:id>
                     {row(page, id)}
                 </For>
             </ul>
-            {thresholds::form(page)}
+            {thresholds::form(page, shown)}
         </section>
     }
     .into_any()

@@ -301,7 +301,8 @@ fn services(none: &'static str, with_bus: bool) -> field::Options {
 fn place(panel: Panel) -> AnyView {
     let place = Memo::new(move |_| panel.command.with(|now| now.kind.place() as u8));
     (move || {
-        place.track();
+        // Read, not only tracked: a memo that nobody reads knows nothing of its sources.
+        let _ = place.get();
         match panel.command.with_untracked(|now| now.kind.place()) {
             FaultPlace::Instance => instance(panel),
             FaultPlace::Edge => ends(panel, "any caller", "choose a service", true),

@@ -42,11 +42,10 @@ impl Typed {
     }
 }
 
-/// One form for every breaker.
-pub(super) fn form(page: Page) -> AnyView {
+/// One form for every breaker; `shown` unfolds it.
+pub(super) fn form(page: Page, shown: RwSignal<bool>) -> AnyView {
     let chosen = use_query_map()
         .with_untracked(|query| query.get("thresholds").or_else(|| query.get("breaker")));
-    let open = use_query_map().with_untracked(|query| query.get_str("thresholds").is_some());
     let first = page.lines.with_untracked(|lines| {
         let ids = || lines.iter().map(|line| line.id.as_str());
         let asked = |id: &&str| chosen.as_deref().is_some_and(|c| breaker::is_asked(c, id, ids()));
@@ -57,7 +56,11 @@ pub(super) fn form(page: Page) -> AnyView {
         let id = id.get();
         page.view.with(|view| view.breakers.iter().find(|c| c.line.id == id).map(|c| c.settings))
     });
-    let edited = RwSignal::new(None::<Typed>);
+    // A form that was refused comes back with what was typed.
+    let edited = RwSignal::new(use_query_map().with_untracked(|query| {
+        let (failures, wait_s) = (query.get("failures_in_a_row")?, query.get("wait_s")?);
+        Some(Typed { failures, wait_s })
+    }));
     let now = Memo::new(move |_| {
         let in_force = || known.get().map(|known| Typed::of(&known)).unwrap_or_default();
         edited.get().unwrap_or_else(in_force)
@@ -80,7 +83,7 @@ pub(super) fn form(page: Page) -> AnyView {
         }
     });
     view! {
-        <details class="thresholds" id="thresholds" open=open>
+        <details class="thresholds" id="thresholds" open=move || shown.get()>
             <summary>"Thresholds"</summary>
             {which(page, id, edited)}
             <form

@@ -159,7 +159,7 @@ fn trials(status: &BreakerStatus) -> Vec<TrialView> {
         matches!((from, to), (BreakerState::Closed { .. }, BreakerState::Open { .. }))
     };
     let since_us = status.history.iter().rfind(opens).map_or(i64::MIN, |entry| entry.at_us);
-    let mut newest: Vec<&Probe> = status.probes.iter().filter(|p| p.at_us >= since_us).collect();
+    let mut newest: Vec<&Probe> = status.probes.iter().filter(|p| p.at_us > since_us).collect();
     newest.drain(..newest.len().saturating_sub(TRIALS_MAX));
     newest.into_iter().map(trial).collect()
 }

@@ -82,6 +82,7 @@ impl ResiliencePort for ResilienceHost {
             InjectError::Share => invalid("percent", error.to_string()),
             InjectError::Range => invalid("jitter_ms", error.to_string()),
         })?;
+        self.live.publish_mesh();
         let policy = self.shop.mesh.in_force().policy;
         let begun = all.get(id).map(|status| faults::view(&status, &policy));
         begun.ok_or_else(|| ApiError::Internal { reason: format!("{id} is not known.") })
@@ -101,12 +102,15 @@ impl ResiliencePort for ResilienceHost {
             EndFaults::All => drop(all.end_all()),
             EndFaults::Release => all.release(),
         }
+        // The page that is asked for next must not show what was before.
+        self.live.publish_mesh();
         Ok(faults::all(&self.shop.mesh))
     }
 
     async fn change_breaker(&self, command: ChangeBreaker) -> Result<BreakerLine, ApiError> {
         let edge = breakers::edge(&command.id);
         breakers::change(self.shop.mesh.breaker_control(), &edge, &command)?;
+        self.live.publish_mesh();
         let found = self.shop.mesh.breakers();
         let found = found.iter().find(|status| breakers::id(status) == command.id);
         let missing = || ApiError::NotFound { what: format!("breaker {}", command.id) };
