@@ -19,20 +19,17 @@ pub mod widget;
 
 pub use shell::shell;
 
-use frame::{Frame, shortcuts::ShortcutsPage};
+use frame::Frame;
 use leptos::prelude::*;
 use leptos_meta::{Title, provide_meta_context};
 use leptos_router::{
-    SsrMode,
+    Lazy, SsrMode,
     components::{Route, Router, Routes},
     hooks::use_location,
     path,
 };
 use live::SnapshotPart;
-use pages::{
-    NotFound, live::LivePage, new_order::NewOrderPage, order::OrderPage, orders::OrdersPage,
-    resilience::ResiliencePage, traces::TracesPage, traffic::TrafficPage,
-};
+use pages::{NotFound, lazy, live::LivePage};
 
 /// The application: the same on the server and in the browser.
 #[component]
@@ -71,13 +68,13 @@ fn Root() -> impl IntoView {
         <Frame>
             <Routes fallback=NotFound>
                 <Route path=path!("/") view=LivePage ssr=SsrMode::Async/>
-                <Route path=path!("/orders") view=OrdersPage ssr=SsrMode::Async/>
-                <Route path=path!("/orders/new") view=NewOrderPage ssr=SsrMode::Async/>
-                <Route path=path!("/orders/:id") view=OrderPage ssr=SsrMode::Async/>
-                <Route path=path!("/traffic/:host?") view=TrafficPage ssr=SsrMode::Async/>
-                <Route path=path!("/resilience") view=ResiliencePage ssr=SsrMode::Async/>
-                <Route path=path!("/traces/:id?") view=TracesPage ssr=SsrMode::Async/>
-                <Route path=path!("/shortcuts") view=ShortcutsPage ssr=SsrMode::Async/>
+                <Route path=path!("/orders") view={Lazy::<lazy::Orders>::new()} ssr=SsrMode::Async/>
+                <Route path=path!("/orders/new") view={Lazy::<lazy::NewOrder>::new()} ssr=SsrMode::Async/>
+                <Route path=path!("/orders/:id") view={Lazy::<lazy::Order>::new()} ssr=SsrMode::Async/>
+                <Route path=path!("/traffic/:host?") view={Lazy::<lazy::Traffic>::new()} ssr=SsrMode::Async/>
+                <Route path=path!("/resilience") view={Lazy::<lazy::Resilience>::new()} ssr=SsrMode::Async/>
+                <Route path=path!("/traces/:id?") view={Lazy::<lazy::Traces>::new()} ssr=SsrMode::Async/>
+                <Route path=path!("/shortcuts") view={Lazy::<lazy::Shortcuts>::new()} ssr=SsrMode::Async/>
             </Routes>
         </Frame>
     }

@@ -1,6 +1,7 @@
 //! The pages. Each renders on the server with real values and goes on live in the browser.
 
 mod follow;
+pub mod lazy;
 pub mod live;
 pub mod new_order;
 pub mod order;
