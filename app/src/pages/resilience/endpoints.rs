@@ -64,7 +64,7 @@ pub(super) fn panel(page: Page) -> AnyView {
                 <span class="hint grow">{summary}</span>
                 {move || instances(&strip.get())}
             </header>
-            <div class="table-scroll">
+            <div class="table-scroll" tabindex="0" role="region" aria-label="Endpoints that are out or had errors">
                 <table class="table">
                     <thead>
                         <tr>

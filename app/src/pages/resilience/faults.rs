@@ -39,7 +39,7 @@ pub(super) fn panel() -> AnyView {
                 {move || rows.with(|(active, _)| !active.is_empty())
                     .then(|| remove_all("button ghost small"))}
             </header>
-            <div class="table-scroll">
+            <div class="table-scroll" tabindex="0" role="region" aria-label="Active faults">
                 <table class="table">
                     <thead>
                         <tr>
