@@ -108,15 +108,20 @@ async fn breakers_that_are_not_closed_are_cards_with_their_window_and_its_traces
     let html = page("/resilience").await;
     let read = text(&html);
     all_in(&read, &["1 open", "1 half-open", "7 closed", "since 14:34:06", "payments v2"]);
-    all_in(&read, &["50% of 20 fail", "after 20 s", "3 of 3 trial calls pass", "6 s", "1/3"]);
-    all_in(&read, &["11 failed", "of 20, opens at 10", "2 slow, 1 failed", "of 10, opens at 3"]);
-    all_in(&read, &["popular items from cache, 9.8/s", "opened 3 times, cause", "F-25"]);
+    all_in(&read, &["5 in a row fail", "after 20 s", "the trial call passes", "6 s", "0/1"]);
+    all_in(&read, &["Last 20 calls before it opened: 11 failed", "5 failed in a row, opens at 5"]);
+    all_in(&read, &["products come without recommendations, 9.8/s refused", "cause", "F-25"]);
+    all_in(&read, &["opened 3 times, cause", "Last 10 calls before it opened: 5 failed, 1 slow"]);
+    assert_eq!(html.matches("cell-failed in-run").count(), 10, "the run that opened each");
+    assert!(html.contains("aria-label=\"trial call failed, F-21\""));
+    assert!(html.contains("aria-label=\"trial call is out, F-21\""));
     let open = html.find("gateway for recommendations: open").unwrap();
     let half = html.find("orders for payments v2: half-open").unwrap();
     assert!(open < half, "the worst comes first");
     let trace = "href=\"/traces/7c1e9a4f0b6d42e8a5f3c2d19b8e6047\"";
     assert!(html.matches(trace).count() > 11, "each bad call leads to its trace");
     assert!(html.contains("aria-label=\"failed: 503 after 3 ms, F-25\""));
+    assert!(html.contains("aria-label=\"failed, counts: 503 after 3 ms, F-25\""));
 }
 
 #[tokio::test]
@@ -127,19 +132,33 @@ async fn breakers_are_forced_and_reset_by_a_plain_form_with_a_time_to_live() {
         assert!(html.contains(&format!("name=\"order\" value=\"{order}\"")), "{order}");
     }
     assert!(html.contains("name=\"ttl_s\"") && html.contains("value=\"gateway~catalog\""));
-    assert!(text(&html).contains("10 more bad calls open it"), "a closed one opens to a card");
-    for field in ["window_calls", "open_percent", "slow_s", "wait_s", "trial_calls"] {
+    assert!(text(&html).contains("5 more in a row open it"), "a closed one opens to a card");
+    for field in ["failures_in_a_row", "wait_s"] {
         assert!(html.contains(&format!("name=\"{field}\"")), "{field}");
+    }
+}
+
+#[tokio::test]
+async fn thresholds_of_a_chosen_breaker_are_set_by_a_plain_form() {
+    let html = page("/resilience?thresholds=orders%7Epayments%7Ev2").await;
+    assert!(html.contains("<details class=\"thresholds\" id=\"thresholds\" open"));
+    let form = html.split("action=\"/resilience/thresholds\"").nth(1).unwrap();
+    let form = form.split("</form>").next().unwrap();
+    assert!(form.contains("name=\"id\" value=\"orders~payments~v2\""), "{form}");
+    assert!(form.contains("value=\"5\"") && form.contains("value=\"10\""), "{form}");
+    for refused in ["window_calls", "open_percent", "slow_s", "trial_calls"] {
+        assert!(!html.contains(&format!("name=\"{refused}\"")), "{refused} is no threshold here");
     }
 }
 
 #[tokio::test]
 async fn endpoints_faults_and_layers_say_what_they_did() {
     let read = text(&page("/resilience?fault=F-22").await);
-    all_in(&read, &["outlier detection, 1 of 23 ejected", "5 of 5 gateway errors"]);
+    all_in(&read, &["outlier detection, 1 of 23 ejected", "5 of 7 5xx", "5 of 5 gateway errors"]);
     all_in(&read, &["back in 15 s", "1st, 30 s", "50% limit reached"]);
     all_in(&read, &["3 active, 22 ended", "112 of 2 215 calls", "1 instance"]);
     all_in(&read, &["until removed", "pod deletion", "retry", "breaker 137"]);
+    all_in(&read, &["100 per 60 s per address", "refused 12 of 588"]);
 }
 
 #[tokio::test]
@@ -249,7 +268,7 @@ async fn a_host_without_a_route_says_what_istio_does_and_an_unknown_one_is_not_f
 async fn a_calm_mesh_says_so() {
     let mut calm = scenario::snapshot();
     calm.faults = FaultsView::default();
-    calm.breakers.retain(|line| line.half_open_at_us.is_none() && line.trials_passed == 0);
+    calm.breakers.retain(|line| line.distance.is_some());
     let read = text(&document(calm, "/resilience").await);
     all_in(&read, &["No active faults. All 7 breakers are closed."]);
 }

@@ -2,7 +2,7 @@
 import { expect, expectAccessible, expectSoundMarkup, open, test } from "../fixtures.ts";
 import { Program } from "../program.ts";
 
-const PAGES = ["/", "/orders", "/traces", "/traffic", "/traffic/payments"];
+const PAGES = ["/", "/orders", "/traces", "/traffic", "/traffic/payments", "/resilience"];
 const WIDTHS = [
   { width: 1440, height: 900 },
   { width: 390, height: 844 },

@@ -43,7 +43,7 @@ test("the service map is a table without JavaScript", async ({ page }) => {
   await expect(page.locator(".stage").first()).toBeHidden();
 });
 
-for (const path of ["/", "/orders", "/traces", "/traffic", "/traffic/payments"]) {
+for (const path of ["/", "/orders", "/traces", "/traffic", "/traffic/payments", "/resilience"]) {
   test(`${path} is readable without JavaScript`, async ({ page }) => {
     await page.goto(path);
     await expect(page.getByRole("navigation").first()).toBeVisible();

@@ -2,24 +2,53 @@
 //!
 //! Without JavaScript every control here is a form that posts to `/resilience/…`.
 
-use super::{offline::use_offline, state::use_frame, toast::use_toasts};
+use super::{
+    offline::use_offline,
+    state::use_frame,
+    toast::{ToastAction, use_toasts},
+};
 use crate::{
     ask,
     live::{Connection, use_live},
     model::fault,
     widget::{Dialog, Icon, icon},
 };
-use contract::resilience::{EndFaults, FaultView};
+use contract::resilience::{EndFaults, FaultView, InjectFault};
 use leptos::{ev::SubmitEvent, prelude::*, task::spawn_local};
 
 /// Chips in the banner; the rest is a number.
 const CHIPS_MAX: usize = 3;
 
+/// "Undo" of a removal: injects the same again.
+fn undo(again: InjectFault) -> ToastAction {
+    let (live, toasts) = (use_live(), use_toasts());
+    let run = Callback::new(move |()| {
+        let again = again.clone();
+        spawn_local(async move {
+            match ask::inject_fault(again).await {
+                Ok(fault) => {
+                    toasts.success(&format!("{} injected", fault.id), &fault.what, None);
+                    live.expect_fault(fault);
+                }
+                Err(error) => toasts.failure("Fault not injected", &error.to_string()),
+            }
+        });
+    });
+    ToastAction { label: "Undo", run }
+}
+
 /// Ends faults or releases the kill switch, and shows what came of it at once.
 #[must_use]
 pub fn use_end_faults() -> Callback<EndFaults> {
     let (live, toasts) = (use_live(), use_toasts());
+    // What the callback of a toast needs is found here: later there is no owner to ask.
+    let owner = Owner::current();
     Callback::new(move |command: EndFaults| {
+        let removed = live.faults().with_untracked(|faults| {
+            let EndFaults::One(id) = &command else { return None };
+            faults.active.iter().find(|fault| fault.id == *id).cloned()
+        });
+        let owner = owner.clone();
         spawn_local(async move {
             let done = match &command {
                 EndFaults::One(id) => format!("{id} removed"),
@@ -29,7 +58,12 @@ pub fn use_end_faults() -> Callback<EndFaults> {
             match ask::end_faults(command).await {
                 Ok(faults) => {
                     live.expect_faults(faults);
-                    toasts.success(&done, "", None);
+                    let what = removed.as_ref().map(|f| f.what.clone()).unwrap_or_default();
+                    let again = removed.and_then(|fault| fault.again).zip(owner);
+                    match again.map(|(again, owner)| owner.with(|| undo(again))) {
+                        Some(action) => toasts.done(&done, &what, action),
+                        None => toasts.success(&done, &what, None),
+                    }
                 }
                 Err(error) => toasts.failure("Not done", &error.to_string()),
             }

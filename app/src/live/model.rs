@@ -354,11 +354,10 @@ mod tests {
             state,
             since_us: 0,
             half_open_at_us: None,
-            trials_passed: 0,
             forced: None,
             marks: "ooox".into(),
-            opens_at: 10,
-            window_calls: 20,
+            opens_at: 5,
+            distance: Some(4),
         }
     }
 

@@ -8,7 +8,7 @@ use crate::ask::AskError;
 use contract::{
     live::{ChangeView, LiveFrame, LiveSnapshot, MapView, OrderTally, RedPoint},
     order::OrderRow,
-    resilience::{BreakerLine, FaultsView},
+    resilience::{BreakerLine, FaultView, FaultsView},
     shop::LoadView,
     traffic::MeshView,
 };
@@ -287,6 +287,15 @@ impl Live {
     pub fn expect_faults(self, faults: FaultsView) {
         self.model.update_value(|model| model.faults = faults.clone());
         self.faults.set(faults);
+    }
+
+    /// Shows a fault at once, before the stream confirms it.
+    pub fn expect_fault(self, fault: FaultView) {
+        let mut faults = self.faults.get_untracked();
+        if faults.active.iter().all(|known| known.id != fault.id) {
+            faults.active.push(fault);
+            self.expect_faults(faults);
+        }
     }
 
     /// Shows a breaker at once, before the stream confirms it.

@@ -104,18 +104,21 @@ fn back(id: &str, done: Result<(), ApiError>) -> Redirect {
     }
 }
 
-/// Back to a page, which shows the sentence.
+/// Back to a page, which shows the sentence. The page's address may have a query already.
 pub(super) fn failed(page: &str, sentence: &str) -> Redirect {
-    let escaped: String = sentence
-        .bytes()
-        .map(|byte| match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' => {
-                char::from(byte).to_string()
-            }
-            other => format!("%{other:02X}"),
-        })
-        .collect();
-    Redirect::to(&format!("{page}?error={escaped}"))
+    let joint = if page.contains('?') { '&' } else { '?' };
+    Redirect::to(&format!("{page}{joint}error={}", escaped(sentence)))
+}
+
+/// A value of a query.
+pub(super) fn escaped(value: &str) -> String {
+    let one = |byte| match byte {
+        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' => {
+            char::from(byte).to_string()
+        }
+        other => format!("%{other:02X}"),
+    };
+    value.bytes().map(one).collect()
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What the stream carries about the mesh: faults, breakers, versions, endpoints, revisions.
 
 use super::Live;
-use crate::host::resilience::{breaker_lines, catch_all, endpoint_lines, faults};
+use crate::host::resilience::{Counted, breaker_lines, catch_all, endpoint_lines, faults};
 use contract::{
     live::{ChangeView, LiveBody},
     resilience::{BreakerLine, FaultsView},
@@ -9,7 +9,7 @@ use contract::{
 };
 use istio::policy::{Action, Mtls, Policy, Route};
 use mesh::{
-    Change, EdgeStatus, EndpointStatus, Mesh, Phase, RouteHits,
+    Change, EndpointStatus, Mesh, Phase, RouteHits,
     fault::FaultEvent,
     inbound::{Identity, InboundStats},
     mirror::MirrorStats,
@@ -24,9 +24,8 @@ const WINDOW_SECONDS: usize = 60;
 #[derive(Clone, Debug)]
 struct Sample {
     at_us: i64,
-    edges: Vec<EdgeStatus>,
+    counted: Counted,
     hits: Vec<RouteHits>,
-    inbound: Vec<InboundStats>,
     mirrors: Vec<MirrorStats>,
 }
 
@@ -57,7 +56,8 @@ impl Samples {
             self.0.pop_front();
         }
         let Minute { at_us, hits, inbound, mirrors } = Minute::now(mesh, at_us);
-        self.0.push_back(Sample { at_us, edges: mesh.edges(), hits, inbound, mirrors });
+        let counted = Counted { edges: mesh.edges(), inbound };
+        self.0.push_back(Sample { at_us, counted, hits, mirrors });
     }
 }
 
@@ -71,11 +71,11 @@ pub(super) struct InMesh {
 }
 
 impl Live {
-    /// What the layers had done a minute ago, or at the start.
+    /// What the layers of callers and callees had done a minute ago, or at the start.
     #[must_use]
-    pub(crate) fn edges_a_minute_ago(&self) -> Vec<EdgeStatus> {
+    pub(crate) fn counted_a_minute_ago(&self) -> Counted {
         let samples = self.samples.lock();
-        samples.0.front().map(|sample| sample.edges.clone()).unwrap_or_default()
+        samples.0.front().map(|sample| sample.counted.clone()).unwrap_or_default()
     }
 
     /// What rules, rate limits and mirrors had counted a minute ago, or at the start.
@@ -86,7 +86,7 @@ impl Live {
         samples.0.front().map_or(nothing, |sample| Minute {
             at_us: sample.at_us,
             hits: sample.hits.clone(),
-            inbound: sample.inbound.clone(),
+            inbound: sample.counted.inbound.clone(),
             mirrors: sample.mirrors.clone(),
         })
     }
@@ -106,7 +106,7 @@ impl Live {
     }
 
     /// Tells what differs from what was told last.
-    pub(super) fn publish_mesh(&self) {
+    pub(crate) fn publish_mesh(&self) {
         let mesh = &self.shop.mesh;
         let now_us = self.shop.clock.now_us();
         let mut told = self.state.lock().in_mesh.clone();

@@ -237,6 +237,7 @@ mod tests {
             stands_for: String::new(),
             object: None,
             by: "page".into(),
+            again: None,
         }
     }
 

@@ -13,6 +13,7 @@ use crate::{
 use contract::{
     live::{BreakerView, EdgeKind, EdgeView, MapView, SubsetEdge},
     resilience::{EndpointLine, EndpointState},
+    service,
 };
 use leptos::prelude::*;
 
@@ -287,6 +288,16 @@ fn subset_fact(part: &SubsetEdge) -> AnyView {
     .into_any()
 }
 
+/// Whether an edge of the data is what a line of the map stands for. The line between a service
+/// and the bus stands for all messages it sends and reads.
+fn joins(edge: &EdgeView, from: &str, to: &str) -> bool {
+    let of = match (from, to) {
+        (service::BUS, service) | (service, service::BUS) => service,
+        _ => return edge.from == from && edge.to == to,
+    };
+    edge.kind == EdgeKind::Message && (edge.from == of || edge.to == of)
+}
+
 fn edge_body(from: String, to: String) -> AnyView {
     let live = use_live();
     let map = live.map();
@@ -294,24 +305,30 @@ fn edge_body(from: String, to: String) -> AnyView {
     let traces = format!("/traces?service={to}");
     let slow = format!("/traces?service={to}&min={}", 500);
     let links = mesh_links(&to);
-    let card = StoredValue::new(badges_model::breaker_href(&from, &to));
+    // The line to the bus stands for what the bus delivers to the service.
+    let watched = match (&*from, &*to) {
+        (service, service::BUS) => badges_model::breaker_href(service::BUS, service),
+        (from, to) => badges_model::breaker_href(from, to),
+    };
     let (a, b) = (from.clone(), to.clone());
     let found = Memo::new(move |_| {
         map.with(|map| {
-            let between = map.edges.iter().filter(|edge| edge.from == a && edge.to == b);
+            let between = map.edges.iter().filter(|edge| joins(edge, &a, &b));
             between.cloned().collect::<Vec<_>>()
         })
     });
     let one = move |edge: EdgeView| {
-        let kind = match edge.kind {
-            EdgeKind::Call => "Calls",
-            EdgeKind::Message => "Events over the bus",
-            EdgeKind::Commit => "Two-phase commit",
+        let (kind, caller) = match edge.kind {
+            EdgeKind::Call => ("Calls".to_owned(), edge.from.as_str()),
+            // The breaker of a message's delivery belongs to the bus.
+            EdgeKind::Message => (format!("Events {} → {}", edge.from, edge.to), service::BUS),
+            EdgeKind::Commit => ("Two-phase commit".to_owned(), edge.from.as_str()),
         };
+        let card = badges_model::breaker_href(caller, &edge.to);
         let breaker = breaker_fact(&edge, live.now_us().get()).map(|(tone, mark, text)| {
             view! {
                 <p class="breaker-line">
-                    <a href=card.get_value()>
+                    <a href=card>
                         <Badge tone=tone text=format!("breaker {}", mark.word())/>
                     </a>
                     <span>{text}</span>
@@ -346,6 +363,7 @@ fn edge_body(from: String, to: String) -> AnyView {
                 <a class="button" href=move || in_range(&slow, range.get())>
                     {icon(Icon::Clock)} <span>"Slow traces"</span>
                 </a>
+                <a class="button" href=watched>{icon(Icon::Switch)} <span>"Breaker"</span></a>
                 {links}
             </div>
         </div>
