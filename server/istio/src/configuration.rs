@@ -79,6 +79,14 @@ impl Configuration {
         self.resources.values()
     }
 
+    /// As [`Self::apply`], of bytes as they came: YAML here is UTF-8.
+    ///
+    /// # Errors
+    /// Also when they are not UTF-8; the finding says where.
+    pub fn apply_bytes(&self, bytes: &[u8], known: &Known) -> Result<Applied, Refused> {
+        self.apply(utf8(bytes)?, known)
+    }
+
     pub(crate) fn by_key(&self) -> &BTreeMap<ResourceKey, Arc<Resource>> {
         &self.resources
     }
@@ -224,6 +232,26 @@ impl Configuration {
         let documents: Vec<_> = self.resources.values().map(|r| r.print()).collect();
         documents.join("---\n")
     }
+}
+
+/// Bytes as text.
+///
+/// # Errors
+/// They are not UTF-8; the finding says where.
+pub fn utf8(bytes: &[u8]) -> Result<&str, Refused> {
+    str::from_utf8(bytes).map_err(|error| {
+        let good = &bytes[..error.valid_up_to()];
+        let before = str::from_utf8(good).unwrap_or_default();
+        let line = before.rsplit(['\n', '\r']).next().unwrap_or_default();
+        let lines = before.replace("\r\n", "\n").matches(['\n', '\r']).count();
+        let number = |count: usize| u32::try_from(count + 1).unwrap_or(u32::MAX);
+        let at = Position { line: number(lines), column: number(line.chars().count()) };
+        let byte = bytes.get(good.len()).copied().unwrap_or_default();
+        let message = format!("The byte 0x{byte:02x} is not UTF-8.");
+        let complaint = Complaint::new(message, "Save the file as UTF-8.");
+        let finding = Spot { at, ..Spot::default() }.error(code::SYNTAX, complaint);
+        Refused { report: ApplyReport { resources: Vec::new(), findings: vec![finding] } }
+    })
 }
 
 /// The documents of one apply.

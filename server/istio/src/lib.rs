@@ -19,7 +19,7 @@ mod validate;
 pub mod value;
 pub mod yaml;
 
-pub use configuration::{Applied, Configuration, NotFound, RESOURCES_MAX, Refused};
+pub use configuration::{Applied, Configuration, NotFound, RESOURCES_MAX, Refused, utf8};
 pub use faithful::{FAITHFUL_ROUTES, faithful_routes, with_faithful_route};
 pub use finding::{FINDINGS_MAX, code};
 pub use known::{Known, KnownService, Selected};

@@ -11,6 +11,7 @@ use crate::{
     route::Routed,
     stack::{MeshService, Reply, take_ready},
 };
+use contract::attributes;
 use http::HeaderValue;
 use std::{
     sync::Arc,
@@ -18,6 +19,7 @@ use std::{
 };
 use tokio::time::Instant;
 use tower::{Layer, Service};
+use tracing::Span;
 
 /// When the call of this request must have ended; an extension set by the caller, and brought
 /// forward by the route's timeout.
@@ -76,6 +78,7 @@ impl<S: MeshService> Service<Request> for Deadlined<S> {
         let left = deadline.saturating_duration_since(now);
         let left_ms = u32::try_from(left.as_millis()).unwrap_or(u32::MAX);
         request.headers_mut().insert(EXPECTED_TIMEOUT_MS, HeaderValue::from(left_ms));
+        Span::current().record(attributes::MESH_TIMEOUT_MS, left_ms);
         let DeadlineLayer { destination, tally, .. } = self.shared.clone();
         let reply = ready.call(request);
         Box::pin(async move {

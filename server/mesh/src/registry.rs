@@ -163,12 +163,18 @@ impl Mesh {
         drop(replaced);
         self.forget_subsets(&in_force.policy);
         inner.faults.follow(&in_force.policy);
+        inner.mirrors.follow(&in_force.policy);
         inner.announcer.tell(Change::Policy {
             revision: in_force.policy.revision,
             since_request: in_force.since_request,
             at_us: in_force.at_us,
         });
         in_force
+    }
+
+    /// The policy that a call follows which begins now.
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        self.0.in_force.load_full()
     }
 
     /// What is in force, and since which request.
@@ -569,7 +575,7 @@ impl Mesh {
 
     /// The layers above the decision where a call goes.
     fn outer(&self) -> Segment<impl MeshService + use<>> {
-        Segment::new("route", Routing(self.clone())).wrap("span", &SpanLayer)
+        Segment::new("route", Routing(self.clone())).wrap("span", &SpanLayer(self.clone()))
     }
 
     /// The layers below it, in the order of [`crate::stack::LAYERS`], a seam after at most six.

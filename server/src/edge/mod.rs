@@ -5,14 +5,16 @@ mod api;
 mod assets;
 mod connections;
 mod control;
+mod dead_letters;
 mod forms;
 mod pages;
 mod resilience;
 mod stream;
+mod traffic;
 mod ui;
 
 pub use access::Access;
-pub use assets::has_assets;
+pub use assets::{has_assets, site_root};
 pub use connections::Refused;
 
 use crate::{control::Control, live::Live, shop::Shop};
@@ -60,11 +62,14 @@ pub fn router(edge: Edge) -> Router {
     let options = assets::leptos_options();
     let pages = pages::routes(&edge, &options);
     let door = access::Door { access: edge.access.clone(), mesh: edge.shop.mesh.clone() };
-    let control = control::routes().merge(resilience::routes()).with_state(edge.clone());
+    let control = control::routes()
+        .merge(resilience::routes())
+        .merge(dead_letters::routes())
+        .with_state(edge.clone());
     Router::<LeptosOptions>::new()
         .merge(pages)
         .with_state(options)
-        .merge(own_routes().with_state(edge.clone()))
+        .merge(own_routes().merge(traffic::routes()).with_state(edge.clone()))
         .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
         .merge(control)
         .layer(from_fn(explain))

@@ -6,29 +6,33 @@ use crate::{
     outbox::{self, Cause, SqliteOutbox},
 };
 use async_trait::async_trait;
-use base::Clock;
-use contract::order::OrderRow;
+use base::{Clock, TraceContext};
+use contract::{
+    attributes,
+    order::{OrderRow, OrderStatus},
+};
 use event_sourcing::{DomainEvent, Recorded, VersionConflict};
 use messaging::Outbox;
 use shop::{
     StoreError,
     orders::{
-        Attempt, Changed, IdempotencyKey, NewOrder, Order, OrderEvent, OrderStore, OrderStory,
-        Placed, RowQuery,
-        decide::{Change, OrderRecord},
+        Attempt, Awaited, Changed, Commanded, IdempotencyKey, NewOrder, Order, OrderEvent,
+        OrderStore, OrderStory, Placed, Recent, RowQuery,
+        decide::{Change, OrderRecord, Refusal},
         project,
     },
-    store::HasOutbox,
+    store::{HasOutbox, Keep},
 };
 use sqlx::{QueryBuilder, Row, SqliteConnection, sqlite::SqliteRow};
 use std::{collections::BTreeMap, sync::Arc};
 use tokio::sync::Notify;
+use tracing::{Instrument, Span};
 
 pub(crate) struct Orders(pub(crate) Database, pub(crate) Clock);
 
 impl HasOutbox for Orders {
     fn outbox(&self) -> Arc<dyn Outbox> {
-        Arc::new(SqliteOutbox(self.0.clone()))
+        Arc::new(SqliteOutbox(self.0.clone(), self.1.clone()))
     }
 }
 
@@ -41,7 +45,7 @@ impl OrderStore for Orders {
                 if let Some(key) = &order.key
                     && let Some(found) = used(c, key).await?
                 {
-                    return Ok(found);
+                    return Ok(found.into());
                 }
                 let new =
                     sqlx::query("INSERT INTO streams VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING")
@@ -55,12 +59,49 @@ impl OrderStore for Orders {
                     return Ok(Placed::IdTaken);
                 }
                 if let Some(key) = &order.key {
-                    use_key(c, key, &order.order_id, now_us).await?;
+                    let version = version_after(0, &order.change);
+                    use_key(c, key, &order.order_id, version, now_us).await?;
                 }
                 let correlation_id = Some(order.correlation_id.clone());
                 let cause = Cause { correlation_id, trace: order.trace.clone(), now_us };
                 record(c, &order.order_id, (0, 0), &cause, &order.change).await?;
                 Ok(Placed::Now)
+            })
+        });
+        write.await
+    }
+
+    async fn placed(&self, key: IdempotencyKey) -> Result<Option<Placed>, StoreError> {
+        let read = self.0.read("orders.placed", |c| {
+            Box::pin(async move { Ok(used(c, &key).await?.map(Placed::from)) })
+        });
+        read.await
+    }
+
+    async fn command(
+        &self,
+        attempt: Attempt,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Commanded, StoreError> {
+        let now_us = self.1.now_us();
+        let write = self.0.write("orders.command", move |c| {
+            Box::pin(async move {
+                if let Some(key) = &key
+                    && let Some(found) = used(c, key).await?
+                {
+                    return Ok(found.into());
+                }
+                let id = attempt.order_id.clone();
+                let refused = act(c, attempt, now_us).await?;
+                if let Some(refused) = refused {
+                    return Ok(refused);
+                }
+                let Some(story) = story(c, &id).await? else { return Ok(Commanded::NoOrder) };
+                if let Some(key) = &key {
+                    let version = i64::try_from(story.events.len()).unwrap_or(i64::MAX);
+                    use_key(c, key, &id, version, now_us).await?;
+                }
+                Ok(Commanded::Done(Box::new(story)))
             })
         });
         write.await
@@ -88,12 +129,8 @@ impl OrderStore for Orders {
                     Ok(change) => change,
                     Err(refusal) => return Ok(Changed::Refused(refusal)),
                 };
-                let after = version_after(before.version, &change);
-                advance(c, &before, after).await?;
-                let correlation_id = before.correlation_id.clone();
-                let cause = Cause { correlation_id, trace: attempt.trace, now_us };
-                let from = (before.version, before.saga.len());
-                record(c, &attempt.order_id, from, &cause, &change).await?;
+                let cause = cause(attempt.correlation_id, attempt.trace, &before, now_us);
+                let after = follow(c, &before, &cause, &change).await?;
                 Ok(Changed::Now(u64::try_from(after).unwrap_or(0)))
             })
         });
@@ -129,6 +166,25 @@ impl OrderStore for Orders {
         read.await
     }
 
+    async fn recent(&self, since_us: i64, limit: usize) -> Result<Vec<Recent>, StoreError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let read = self.0.read("orders.recent", move |c| {
+            Box::pin(async move {
+                sqlx::query(
+                    "SELECT order_id, placed_at_us, status FROM order_rows
+                     WHERE placed_at_us >= ?
+                     ORDER BY placed_at_us DESC, order_id DESC LIMIT ?",
+                )
+                .bind(since_us)
+                .bind(limit)
+                .try_map(|row| recent(&row))
+                .fetch_all(c)
+                .await
+            })
+        });
+        read.await
+    }
+
     async fn project(&self, limit: usize) -> Result<Vec<OrderRow>, StoreError> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let due: bool = self
@@ -143,6 +199,24 @@ impl OrderStore for Orders {
             return Ok(Vec::new());
         }
         self.0.write_quietly(move |c| Box::pin(async move { project_next(c, limit).await })).await
+    }
+
+    async fn awaited(&self, limit: usize) -> Result<Vec<Awaited>, StoreError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let read = self.0.read_quietly(move |c| {
+            Box::pin(async move {
+                sqlx::query("SELECT * FROM awaited ORDER BY since_us LIMIT ?")
+                    .bind(limit)
+                    .try_map(|row| awaited(&row))
+                    .fetch_all(c)
+                    .await
+            })
+        });
+        read.await
+    }
+
+    async fn kept_too_long(&self, keep: Keep, limit: usize) -> Result<Vec<String>, StoreError> {
+        Self::kept_too_long(self, keep, limit).await
     }
 
     fn appended(&self) -> Arc<Notify> {
@@ -162,39 +236,121 @@ fn version_after(version: u64, change: &Change) -> i64 {
     i64::try_from(version + change.events.len() as u64).unwrap_or(i64::MAX)
 }
 
+/// What a key that was used before was used for.
+enum Known {
+    /// This very command: the order as its first answer told it.
+    Same(Box<OrderStory>),
+    /// Another one.
+    Other,
+}
+
+impl From<Known> for Placed {
+    fn from(known: Known) -> Self {
+        match known {
+            Known::Same(story) => Self::Before(story),
+            Known::Other => Self::KeyReused,
+        }
+    }
+}
+
+impl From<Known> for Commanded {
+    fn from(known: Known) -> Self {
+        match known {
+            Known::Same(story) => Self::Done(story),
+            Known::Other => Self::KeyReused,
+        }
+    }
+}
+
+/// A key whose order is not kept any more is as good as new.
 async fn used(
     c: &mut SqliteConnection,
     key: &IdempotencyKey,
-) -> Result<Option<Placed>, sqlx::Error> {
-    let found = sqlx::query(
-        "SELECT fingerprint, order_id, correlation_id FROM keys JOIN streams USING (order_id)
-         WHERE key = ?",
-    )
-    .bind(&key.key)
-    .fetch_optional(c)
-    .await?;
+) -> Result<Option<Known>, sqlx::Error> {
+    let found = sqlx::query("SELECT fingerprint, order_id, version FROM keys WHERE key = ?")
+        .bind(&key.key)
+        .fetch_optional(&mut *c)
+        .await?;
     let Some(row) = found else { return Ok(None) };
+    let Some(mut story) = story(c, row.try_get("order_id")?).await? else { return Ok(None) };
     if row.try_get::<String, _>("fingerprint")? != key.fingerprint {
-        return Ok(Some(Placed::KeyReused));
+        return Ok(Some(Known::Other));
     }
-    let (order_id, correlation_id) = (row.try_get("order_id")?, row.try_get("correlation_id")?);
-    Ok(Some(Placed::Before { order_id, correlation_id }))
+    let version = u64::try_from(row.try_get::<i64, _>("version")?).unwrap_or(0);
+    story.events.retain(|event| event.version <= version);
+    Ok(Some(Known::Same(Box::new(story))))
 }
 
 async fn use_key(
     c: &mut SqliteConnection,
     key: &IdempotencyKey,
     order_id: &str,
+    version: i64,
     now_us: i64,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query("INSERT INTO keys VALUES (?, ?, ?, ?)")
+    let sql = "INSERT OR REPLACE INTO keys (key, fingerprint, order_id, used_us, version)
+               VALUES (?, ?, ?, ?, ?)";
+    sqlx::query(sql)
         .bind(&key.key)
         .bind(&key.fingerprint)
         .bind(order_id)
         .bind(now_us)
+        .bind(version)
         .execute(c)
         .await?;
     Ok(())
+}
+
+/// Does what a command asks, or says why not.
+async fn act(
+    c: &mut SqliteConnection,
+    attempt: Attempt,
+    now_us: i64,
+) -> Result<Option<Commanded>, sqlx::Error> {
+    let Some(story) = story(c, &attempt.order_id).await? else {
+        return Ok(Some(Commanded::NoOrder));
+    };
+    let before = read_record(story)?;
+    let decided = (attempt.decide)(&before);
+    if let Err(Refusal::Already(_)) = decided {
+        return Ok(None);
+    }
+    if let Some(expected) = attempt.expected.filter(|expected| *expected != before.version) {
+        let conflict = VersionConflict { expected, actual: before.version };
+        return Ok(Some(Commanded::Conflict(conflict)));
+    }
+    match decided {
+        Ok(change) => {
+            let cause = cause(attempt.correlation_id, attempt.trace, &before, now_us);
+            follow(c, &before, &cause, &change).await.map(|_| None)
+        }
+        Err(refusal) => Ok(Some(Commanded::Refused(refusal))),
+    }
+}
+
+/// Whose doing a change is: of the request that asks for it, or else of the one that placed the
+/// order.
+fn cause(
+    asked_by: Option<String>,
+    trace: TraceContext,
+    before: &OrderRecord,
+    now_us: i64,
+) -> Cause {
+    let correlation_id = asked_by.or_else(|| before.correlation_id.clone());
+    Cause { correlation_id, trace, now_us }
+}
+
+/// Records what was decided on an order; gives the version after it.
+async fn follow(
+    c: &mut SqliteConnection,
+    before: &OrderRecord,
+    cause: &Cause,
+    change: &Change,
+) -> Result<i64, sqlx::Error> {
+    let after = version_after(before.version, change);
+    advance(c, before, after).await?;
+    record(c, &before.order_id, (before.version, before.saga.len()), cause, change).await?;
+    Ok(after)
 }
 
 /// Moves the stream's version on, if it is still where the decision was made.
@@ -213,6 +369,18 @@ async fn advance(
     if moved.rows_affected() == 1 { Ok(()) } else { Err(sqlx::Error::RowNotFound) }
 }
 
+/// The span by which an event is found in its trace.
+fn appending(order_id: &str, version: i64, name: &str) -> Span {
+    tracing::info_span!(
+        target: "vitrine::storage",
+        "append",
+        otel.name = format!("append {name} v{version}"),
+        { attributes::ORDER_ID } = order_id,
+        { attributes::EVENT_NAME } = name,
+        { attributes::EVENT_VERSION } = version,
+    )
+}
+
 /// Appends what was decided, after the given version and saga entry.
 async fn record(
     c: &mut SqliteConnection,
@@ -224,14 +392,18 @@ async fn record(
     let first = i64::try_from(version).unwrap_or(i64::MAX) + 1;
     for (version, event) in (first..).zip(&change.events) {
         sqlx::query(
-            "INSERT INTO events (order_id, version, at_us, name, data) VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO events (order_id, version, at_us, name, data, correlation_id, trace_id)
+             VALUES (?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(order_id)
         .bind(version)
         .bind(cause.now_us)
         .bind(event.name())
         .bind(json(event)?)
+        .bind(&cause.correlation_id)
+        .bind(cause.trace.trace_id())
         .execute(&mut *c)
+        .instrument(appending(order_id, version, event.name()))
         .await?;
     }
     let first = i64::try_from(entries).unwrap_or(i64::MAX);
@@ -247,7 +419,46 @@ async fn record(
     for message in &change.messages {
         outbox::put(c, cause, message).await?;
     }
+    match change.awaits {
+        Some(true) => wait_for(c, order_id, cause).await,
+        Some(false) => answered(c, order_id).await,
+        None => Ok(()),
+    }
+}
+
+async fn wait_for(
+    c: &mut SqliteConnection,
+    order_id: &str,
+    cause: &Cause,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("INSERT INTO awaited VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING")
+        .bind(order_id)
+        .bind(cause.now_us)
+        .bind(&cause.trace.traceparent)
+        .bind(&cause.trace.tracestate)
+        .execute(c)
+        .await?;
     Ok(())
+}
+
+async fn answered(c: &mut SqliteConnection, order_id: &str) -> Result<(), sqlx::Error> {
+    sqlx::query("DELETE FROM awaited WHERE order_id = ?").bind(order_id).execute(c).await?;
+    Ok(())
+}
+
+fn recent(row: &SqliteRow) -> Result<Recent, sqlx::Error> {
+    let word: String = row.try_get("status")?;
+    let status = OrderStatus::parse(&word).ok_or_else(|| sqlx::Error::Decode(word.into()))?;
+    let (order_id, placed_at_us) = (row.try_get("order_id")?, row.try_get("placed_at_us")?);
+    Ok(Recent { order_id, placed_at_us, status })
+}
+
+fn awaited(row: &SqliteRow) -> Result<Awaited, sqlx::Error> {
+    let trace = TraceContext {
+        traceparent: row.try_get("traceparent")?,
+        tracestate: row.try_get("tracestate")?,
+    };
+    Ok(Awaited { order_id: row.try_get("order_id")?, since_us: row.try_get("since_us")?, trace })
 }
 
 async fn story(
@@ -269,7 +480,17 @@ async fn story(
     let entry = |row: &SqliteRow| {
         Ok(saga::Entry { at_us: row.try_get("at_us")?, event: parse(row.try_get("event")?)? })
     };
+    let mut traces: Vec<String> = Vec::new();
+    for row in &events {
+        let trace: Option<String> = row.try_get("trace_id")?;
+        if let Some(trace) = trace.filter(|trace| !traces.contains(trace)) {
+            traces.push(trace);
+        }
+    }
+    let caused_by = events.iter().map(|row| row.try_get("correlation_id"));
     Ok(Some(OrderStory {
+        traces,
+        caused_by: caused_by.collect::<Result<_, _>>()?,
         order_id: order_id.to_owned(),
         correlation_id: stream.try_get("correlation_id")?,
         trace_id: stream.try_get("trace_id")?,

@@ -221,6 +221,8 @@ pub struct TelemetryPolicy {
     pub disable_spans: bool,
     /// Metric dimensions set or removed, by metric (`REQUEST_COUNT`, …; empty is all).
     pub metric_tags: Vec<MetricTag>,
+    /// Metrics switched off or on: metric and side as in [`MetricTag`], the last one counts.
+    pub metrics_off: Vec<(String, Option<bool>, bool)>,
 }
 
 /// Where an extra span attribute comes from.

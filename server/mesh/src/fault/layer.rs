@@ -24,6 +24,7 @@ use std::{
     task::{Context, Poll},
     time::Duration,
 };
+use tokio::time::Instant;
 use tower::{Layer, Service};
 
 /// Ids as a span attribute.
@@ -185,6 +186,7 @@ impl<S: MeshService> Service<Request> for Faulty<S> {
         let shared = self.shared.clone();
         Box::pin(async move {
             for held in &drawn {
+                let _measured = Measured { journey: &journey, began: Instant::now() };
                 wait(&shared.faults, &held.fault).await;
             }
             if let Some(instead) = drawn.iter().find_map(|held| shared.instead(&held.fault)) {
@@ -196,17 +198,29 @@ impl<S: MeshService> Service<Request> for Faulty<S> {
     }
 }
 
+/// Notes how long a call was held, also when a deadline cuts it short.
+struct Measured<'a> {
+    journey: &'a Journey,
+    began: Instant,
+}
+
+impl Drop for Measured<'_> {
+    fn drop(&mut self) {
+        self.journey.held(self.began.elapsed());
+    }
+}
+
 /// Remembers the fault for the span and the breaker of the call, and puts it into the baggage of
 /// what the call causes, and into the log.
 fn mark(fault: &Active, journey: &Journey, request: &mut Request) {
-    journey.met(fault.id);
-    journey.add(match fault.spec.kind {
+    let flag = match fault.spec.kind {
         FaultKind::Delay(_) | FaultKind::Jitter { .. } | FaultKind::Hang => Flag::DelayInjected,
         FaultKind::Abort { .. }
         | FaultKind::PartialBody { .. }
         | FaultKind::Reset(_)
         | FaultKind::Message(_) => Flag::FaultInjected,
-    });
+    };
+    journey.hit(fault.id, flag);
     baggage::append(request.headers_mut(), fault.id);
     tracing::warn!(
         vitrine.fault.id = %fault.id,

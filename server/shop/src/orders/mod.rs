@@ -3,32 +3,35 @@
 mod consume;
 pub mod decide;
 pub mod events;
+mod patience;
 pub mod place;
 mod project;
 mod public;
 mod store;
 
-pub use decide::{CHECKOUT, Confirmed, MovePayment, ReserveStock};
+pub use decide::{CHECKOUT, Confirmed, MovePayment, PAYMENT_PATIENCE, ReserveStock, VoidPayment};
 pub use events::{Line, Order, OrderEvent};
+pub use patience::Awaited;
 pub use project::project;
 pub use store::{
-    Attempt, Changed, Decide, IdempotencyKey, NewOrder, OrderStore, OrderStory, Placed, RowQuery,
+    Attempt, Changed, Commanded, Decide, IdempotencyKey, NewOrder, OrderStore, OrderStory, Placed,
+    RowQuery,
 };
 
-use crate::{StoreError, problem::Problem};
+use crate::{StoreError, gateway::schema, problem::Problem, store::Keep};
 use axum::{
     Json, Router,
     extract::{Path, Query, State},
     routing::{get, post},
 };
-use base::{IdSource, Supervisor, TraceContext};
+use base::{Clock, IdSource, Supervisor, TraceContext};
 use contract::{
     order::{OrderPage, OrderRow, OrderStatus, Origin},
     shop::PaymentMethod,
 };
-use decide::{Input, Refusal};
+use decide::Input;
 use http::StatusCode;
-use mesh::Caller;
+use mesh::{CallContext, Caller};
 use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Duration};
 use tokio::{
@@ -57,6 +60,7 @@ pub struct Orders {
     caller: Caller,
     supervisor: Supervisor,
     ids: IdSource,
+    clock: Clock,
     rows: broadcast::Sender<OrderRow>,
 }
 
@@ -66,7 +70,7 @@ pub struct OrderBody {
     /// `ord-…`.
     pub order_id: String,
     /// `processing`, `confirmed`, `cancelled` or `shipped`.
-    #[schema(value_type = String)]
+    #[schema(value_type = schema::OrderStatus)]
     pub status: OrderStatus,
     /// On every event and log line of this order.
     pub correlation_id: String,
@@ -75,16 +79,16 @@ pub struct OrderBody {
     /// Who bought.
     pub user_id: String,
     /// What it costs.
-    #[schema(value_type = Object)]
+    #[schema(value_type = schema::Money)]
     pub total: contract::Money,
     /// Where the money comes from: `wallet` or `card`.
-    #[schema(value_type = String)]
+    #[schema(value_type = schema::PaymentMethod)]
     #[serde(default)]
     pub payment_method: PaymentMethod,
     /// What was bought.
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<schema::Line>)]
     pub items: Vec<Line>,
-    /// Why it was cancelled: `payment_declined`, `out_of_stock`, `requested`.
+    /// Why it was cancelled: `payment_declined`, `payment_timed_out`, `out_of_stock`, `requested`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
 }
@@ -97,9 +101,10 @@ impl Orders {
         caller: Caller,
         supervisor: Supervisor,
         ids: IdSource,
+        clock: Clock,
     ) -> Self {
         let (rows, _) = broadcast::channel(ROWS_BEHIND_MAX);
-        Self { store, caller, supervisor, ids, rows }
+        Self { store, caller, supervisor, ids, clock, rows }
     }
 
     /// Rows of the read model as they change.
@@ -133,20 +138,46 @@ impl Orders {
         }
     }
 
-    async fn change(
+    /// Ships confirmed orders that are older than is kept, at most `limit`: nobody waits with them
+    /// any more, and only what is at its end can be forgotten. Gives their number.
+    ///
+    /// # Errors
+    /// When the database cannot be read or written.
+    pub async fn ship_overdue(&self, keep: Keep, limit: usize) -> Result<usize, StoreError> {
+        let overdue = self.store.kept_too_long(keep, limit).await?;
+        let count = overdue.len();
+        for order_id in overdue {
+            // It was cancelled in between: that is an end too.
+            self.command(order_id, Input::Ship, None, None, None).await?;
+        }
+        Ok(count)
+    }
+
+    /// Decides and records, once for each key. `asked_by` is the `X-Correlation-ID` of whoever asks.
+    async fn command(
         &self,
         order_id: String,
         input: Input,
         expected: Option<u64>,
-    ) -> Result<Changed, StoreError> {
+        key: Option<String>,
+        asked_by: Option<String>,
+    ) -> Result<Commanded, StoreError> {
+        let what = match input {
+            Input::Cancel(_) => "cancel",
+            Input::Ship => "ship",
+            _ => "redrive",
+        };
+        let fingerprint = format!("{what} {order_id}");
         let attempt = Attempt {
             order_id,
             message_id: None,
             expected,
+            correlation_id: asked_by,
             trace: TraceContext::current(),
             decide: Box::new(move |record| decide::decide(record, input)),
         };
-        self.store.change(attempt).await
+        let key = key.map(|key| IdempotencyKey { key, fingerprint });
+        self.store.command(attempt, key).await
     }
 }
 
@@ -154,6 +185,7 @@ impl Orders {
 pub fn router(orders: Orders) -> Router {
     Router::new()
         .route("/orders", get(list).post(place::place))
+        .route("/orders/recent", get(recent))
         .route("/orders/{id}", get(one))
         .route("/orders/{id}/story", get(story))
         .route("/orders/{id}/cancel", post(cancel))
@@ -191,6 +223,33 @@ async fn list(
     Ok(Json(OrderPage { orders: rows, next }))
 }
 
+/// Orders listed by [`recent`]: five minutes of 200 a second are below it.
+pub const RECENT_MAX: usize = 65_536;
+
+/// Where a recent order stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recent {
+    /// `ord-…`.
+    pub order_id: String,
+    /// When it was placed, microseconds since the epoch.
+    pub placed_at_us: i64,
+    /// The API's word.
+    pub status: OrderStatus,
+}
+
+#[derive(Deserialize)]
+struct Since {
+    since_us: i64,
+}
+
+/// Every order placed since a moment, newest first.
+async fn recent(
+    State(orders): State<Orders>,
+    Query(since): Query<Since>,
+) -> Result<Json<Vec<Recent>>, Problem> {
+    Ok(Json(orders.store.recent(since.since_us, RECENT_MAX).await?))
+}
+
 fn read_cursor(cursor: &str) -> Result<(i64, String), Problem> {
     cursor
         .split_once('.')
@@ -205,23 +264,33 @@ async fn read(orders: &Orders, id: &str) -> Result<OrderStory, Problem> {
 
 /// The order's state from its own stream: never behind, unlike the read model.
 async fn body(orders: &Orders, id: &str) -> Result<OrderBody, Problem> {
-    let story = read(orders, id).await?;
+    told(read(orders, id).await?)
+}
+
+/// The order's state after the events of a story.
+fn told(story: OrderStory) -> Result<OrderBody, Problem> {
     let (order, version) = event_sourcing::replay::<Order>(&story.events).map_err(|gap| {
-        tracing::error!(order_id = id, "the stream is broken: {gap}");
+        tracing::error!(order_id = story.order_id, "the stream is broken: {gap}");
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "The order's stream is broken.")
     })?;
-    let status = order.status();
-    Ok(OrderBody {
-        order_id: story.order_id,
-        status,
-        correlation_id: story.correlation_id,
-        version,
-        user_id: order.user_id,
-        total: order.total.unwrap_or(contract::Money::eur(0)),
-        payment_method: order.payment_method,
-        items: order.lines,
-        reason: order.cause.filter(|_| status == OrderStatus::Cancelled),
-    })
+    Ok(OrderBody::of(story.order_id, story.correlation_id, order, version))
+}
+
+impl OrderBody {
+    fn of(order_id: String, correlation_id: String, order: Order, version: u64) -> Self {
+        let status = order.status();
+        Self {
+            order_id,
+            status,
+            correlation_id,
+            version,
+            user_id: order.user_id,
+            total: order.total.unwrap_or(contract::Money::eur(0)),
+            payment_method: order.payment_method,
+            items: order.lines,
+            reason: order.cause.filter(|_| status == OrderStatus::Cancelled),
+        }
+    }
 }
 
 /// How long to wait for an order's end.
@@ -274,60 +343,75 @@ async fn story(
 }
 
 /// Who asks, as the gateway says.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Asking {
     /// Who.
     pub origin: Origin,
     /// The version the decision was made on, if they say.
     pub expected: Option<u64>,
+    /// The client's `Idempotency-Key`, or the gateway's.
+    #[serde(default)]
+    pub key: Option<String>,
 }
 
 async fn cancel(
     State(orders): State<Orders>,
     Path(id): Path<String>,
+    context: CallContext,
     Json(asking): Json<Asking>,
 ) -> Result<(StatusCode, Json<OrderBody>), Problem> {
-    command(orders, id, Input::Cancel(asking.origin), asking.expected).await
+    command(orders, id, Input::Cancel(asking.origin), asking, context).await
 }
 
 async fn ship(
     State(orders): State<Orders>,
     Path(id): Path<String>,
+    context: CallContext,
     Json(asking): Json<Asking>,
 ) -> Result<(StatusCode, Json<OrderBody>), Problem> {
-    command(orders, id, Input::Ship, asking.expected).await
+    command(orders, id, Input::Ship, asking, context).await
 }
 
 async fn redrive(
     State(orders): State<Orders>,
     Path(id): Path<String>,
+    context: CallContext,
     Json(asking): Json<Asking>,
 ) -> Result<(StatusCode, Json<OrderBody>), Problem> {
-    command(orders, id, Input::Redrive, asking.expected).await
+    command(orders, id, Input::Redrive, asking, context).await
 }
 
 /// A command on an order, detached from the request. What is so already is answered with the
-/// order as it is: repeating a command gives the first answer.
+/// order as it is, and a key that comes again with what its first answer told.
 async fn command(
     orders: Orders,
     id: String,
     input: Input,
-    expected: Option<u64>,
+    asking: Asking,
+    context: CallContext,
 ) -> Result<(StatusCode, Json<OrderBody>), Problem> {
     let (engine, order_id) = (orders.clone(), id.clone());
-    let changing = async move { engine.change(order_id, input, expected).await };
-    let changed = orders.supervisor.detach(changing.in_current_span()).await;
-    match changed.map_err(|_| lost())?? {
-        Changed::Now(_) | Changed::Before | Changed::Refused(Refusal::Already(_)) => {
-            Ok((StatusCode::ACCEPTED, Json(body(&orders, &id).await?)))
-        }
-        Changed::NoOrder => Err(Problem::not_found(&format!("order {id}"))),
-        Changed::Refused(refusal) => Err(Problem::conflict(format!("Not possible: {refusal}."))),
-        Changed::Conflict(conflict) => Err(Problem::new(
+    let Asking { expected, key, .. } = asking;
+    let asked_by = context.correlation_id;
+    let commanding = async move { engine.command(order_id, input, expected, key, asked_by).await };
+    let commanded = orders.supervisor.detach_as("order-change", commanding.in_current_span()).await;
+    match commanded.map_err(|_| lost())?? {
+        Commanded::Done(story) => Ok((StatusCode::ACCEPTED, Json(told(*story)?))),
+        Commanded::KeyReused => Err(key_reused()),
+        Commanded::NoOrder => Err(Problem::not_found(&format!("order {id}"))),
+        Commanded::Refused(refusal) => Err(Problem::conflict(format!("Not possible: {refusal}."))),
+        Commanded::Conflict(conflict) => Err(Problem::new(
             StatusCode::PRECONDITION_FAILED,
             format!("The order changed in between: {conflict}."),
         )),
     }
+}
+
+fn key_reused() -> Problem {
+    Problem::new(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "This Idempotency-Key was used for another command. Use a new key.",
+    )
 }
 
 fn lost() -> Problem {

@@ -1,12 +1,14 @@
 //! orders' database: streams, saga logs, outbox, and the read model.
 
 use super::{
+    Recent,
     decide::{Change, OrderRecord, Refusal},
     events::OrderEvent,
+    patience::Awaited,
 };
 use crate::{
     StoreError,
-    store::{HasOutbox, Probe},
+    store::{HasOutbox, Keep, Probe},
 };
 use async_trait::async_trait;
 use base::TraceContext;
@@ -42,21 +44,31 @@ pub struct NewOrder {
 }
 
 /// What placing found.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Placed {
     /// It is recorded.
     Now,
-    /// The key was used for this very command before; this is the order it placed.
-    Before {
-        /// That order.
-        order_id: String,
-        /// Its correlation id.
-        correlation_id: String,
-    },
+    /// The key was used for this very command before; this is the order as it was placed then.
+    Before(Box<OrderStory>),
     /// The key was used for another command.
     KeyReused,
     /// An order of that id exists: try another id.
     IdTaken,
+}
+
+/// What a client's command on an order found.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Commanded {
+    /// It is so, by this command or before it: the order as the first answer to its key tells it.
+    Done(Box<OrderStory>),
+    /// The key was used for another command.
+    KeyReused,
+    /// There is no such order.
+    NoOrder,
+    /// The decision refused.
+    Refused(Refusal),
+    /// The client expected another version.
+    Conflict(event_sourcing::VersionConflict),
 }
 
 /// What a change found.
@@ -85,6 +97,9 @@ pub struct Attempt {
     pub message_id: Option<String>,
     /// The version the caller decided on, if it said.
     pub expected: Option<u64>,
+    /// `X-Correlation-ID` of the request that causes it; without one, of the request that placed
+    /// the order.
+    pub correlation_id: Option<String>,
     /// The span that causes it.
     pub trace: TraceContext,
     /// The decision.
@@ -100,6 +115,12 @@ pub struct OrderStory {
     pub correlation_id: String,
     /// The trace that placed it.
     pub trace_id: Option<String>,
+    /// Every trace that caused an event of it, oldest first.
+    #[serde(default)]
+    pub traces: Vec<String>,
+    /// `X-Correlation-ID` of the request that caused each event, in their order.
+    #[serde(default)]
+    pub caused_by: Vec<Option<String>>,
     /// Its stream.
     pub events: Vec<Recorded<OrderEvent>>,
     /// Its saga's log.
@@ -124,15 +145,30 @@ pub struct RowQuery {
 pub trait OrderStore: HasOutbox + Probe {
     /// Records a new order: stream, saga, outbox and key in one transaction.
     async fn place(&self, order: NewOrder) -> Result<Placed, StoreError>;
+    /// What an earlier command with this key found, if there was one.
+    async fn placed(&self, key: IdempotencyKey) -> Result<Option<Placed>, StoreError>;
+    /// Reads, decides and records a client's command in one transaction, with its key if it has
+    /// one. What is so already is done, whatever version was expected (RFC 9110, section 13.1.1).
+    async fn command(
+        &self,
+        attempt: Attempt,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Commanded, StoreError>;
     /// Reads, decides and records in one transaction.
     async fn change(&self, attempt: Attempt) -> Result<Changed, StoreError>;
     /// Everything about one order.
     async fn story(&self, order_id: &str) -> Result<Option<OrderStory>, StoreError>;
     /// Rows of the read model, newest first.
     async fn rows(&self, query: RowQuery) -> Result<Vec<OrderRow>, StoreError>;
+    /// Orders of the read model placed since a moment, newest first, at most `limit`.
+    async fn recent(&self, since_us: i64, limit: usize) -> Result<Vec<Recent>, StoreError>;
     /// Brings the read model up to at most `limit` further events, by [`super::project`], in one
     /// transaction; gives the rows that changed.
     async fn project(&self, limit: usize) -> Result<Vec<OrderRow>, StoreError>;
+    /// Orders that wait for the answer of payments, the longest first, at most `limit`.
+    async fn awaited(&self, limit: usize) -> Result<Vec<Awaited>, StoreError>;
+    /// Confirmed orders that are older than is kept, oldest first, at most `limit`.
+    async fn kept_too_long(&self, keep: Keep, limit: usize) -> Result<Vec<String>, StoreError>;
     /// Fires after events were recorded.
     fn appended(&self) -> Arc<Notify>;
 }
