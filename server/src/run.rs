@@ -103,7 +103,9 @@ async fn life(config: Config) -> Result<(), RunError> {
     let ids = IdSource::seeded(seed);
     let run_id = ids.short("run", 8);
     telemetry.instance_id.clone_from(&run_id);
+    let notices = std::mem::take(&mut telemetry.notices);
     let (telemetry, guard) = Telemetry::install(telemetry)?;
+    notices.iter().for_each(|notice| tracing::warn!("{notice}"));
     let listener = listen(args.listen).await?;
     let address = listener.local_addr()?;
     let access = Access::new(address, args.token.clone())?;
@@ -122,6 +124,7 @@ async fn life(config: Config) -> Result<(), RunError> {
     supervisor.spawn("instances", instances);
     let keeping = control.clone().follow_faults(supervisor.stopping());
     supervisor.spawn("faults-of-resources", keeping);
+    supervisor.spawn("live-facts", live.clone().gather_facts(supervisor.stopping()));
     supervisor.spawn("live", live.clone().run(supervisor.stopping()));
     let host = host::host(&shop, &control, &live, &telemetry, args.jaeger_ui.clone());
     let stores = shop.stores.clone();

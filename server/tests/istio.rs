@@ -157,6 +157,58 @@ async fn what_another_sites_page_sends_changes_nothing() {
     program.stop().await;
 }
 
+/// A service of this machine that is not the program's: it says its name whatever it is asked.
+async fn stranger(name: &'static str) -> u16 {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("its address").port();
+    let app = axum::Router::new().fallback(move || async move { name });
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    port
+}
+
+#[tokio::test]
+async fn a_service_entry_makes_a_service_of_an_address_of_this_machine() {
+    let World { program, client, data: _data } = world().await;
+    let entry = |address: &str, port: u16| {
+        format!(
+            "apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata:
+  name: warehouse
+spec:
+  hosts: [warehouse.example.com]
+  ports: [{{number: {port}, name: http, protocol: HTTP}}]
+  resolution: STATIC
+  endpoints: [{{address: {address}}}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata:
+  name: warehouse
+spec:
+  hosts: [gateway]
+  gateways: [api-gateway]
+  http:
+  - match: [{{uri: {{prefix: /api/v1/warehouse}}}}]
+    route: [{{destination: {{host: warehouse.example.com}}}}]
+  - route: [{{destination: {{host: gateway}}}}]
+"
+        )
+    };
+    for name in ["first", "second"] {
+        let applied = entry("127.0.0.1", stranger(name).await);
+        let applied = vitrine(&client, &["apply", "-f", "-"], &applied).await;
+        assert!(applied.ok, "{}", applied.err);
+        assert_eq!(client.get("/api/v1/warehouse/1").await.text(), name);
+    }
+    assert_eq!(client.get("/api/v1/products").await.status, 200, "the rest is as it was");
+    let elsewhere = vitrine(&client, &["apply", "-f", "-"], &entry("192.0.2.1", 80)).await;
+    assert!(elsewhere.ok, "{}", elsewhere.err);
+    assert!(elsewhere.out.contains("no other machine is reached"), "{}", elsewhere.out);
+    assert_eq!(client.get("/api/v1/warehouse/1").await.status, 503, "no service");
+    program.stop().await;
+}
+
 #[tokio::test]
 async fn what_is_printed_for_istio_has_extensions_where_istio_has_them() {
     let World { program, client, data: _data } = world().await;

@@ -4,6 +4,7 @@
 //! microseconds since the Unix epoch (`*_us`) or durations in microseconds (`*_us`), said in the
 //! name.
 
+pub mod attributes;
 pub mod error;
 pub mod istio;
 pub mod live;

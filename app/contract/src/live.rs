@@ -90,6 +90,9 @@ pub struct MapView {
     pub bus_per_second: f64,
     /// 95th percentile from recorded in the outbox to handled, milliseconds.
     pub bus_lag_p95_ms: Option<f64>,
+    /// Messages that nobody takes, waiting for somebody to retry them.
+    #[serde(default)]
+    pub bus_dead_letters: u64,
 }
 
 /// Window of the map's rates.

@@ -188,6 +188,20 @@ pub struct RuleForm {
     pub retries: Option<RetryForm>,
     /// Fault written in it.
     pub fault: Option<RuleFault>,
+    /// As in Istio: while its fault is active, its timeout and its retries are off.
+    #[serde(default)]
+    pub faithful: bool,
+}
+
+/// Switches a rule to Istio's own behaviour under faults, or back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetFaithful {
+    /// The `VirtualService`: `metadata.name`, or `namespace/name`.
+    pub virtual_service: String,
+    /// The rule: [`RuleForm::name`].
+    pub route: String,
+    /// As in Istio, or composing.
+    pub on: bool,
 }
 
 /// The local rate limit of a host.

@@ -85,6 +85,7 @@ fn map() -> MapView {
         ],
         bus_per_second: 12.4,
         bus_lag_p95_ms: Some(6.0),
+        bus_dead_letters: 0,
     }
 }
 

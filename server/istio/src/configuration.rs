@@ -64,6 +64,10 @@ fn did_you_mean(meant: &Option<String>) -> String {
     meant.as_ref().map(|name| format!("; did you mean {name}?")).unwrap_or_default()
 }
 
+fn no_rule(route: &str) -> NotFound {
+    NotFound { kind: "route", name: route.to_owned(), meant: None }
+}
+
 impl Configuration {
     /// A set made of resources that were in force before.
     pub(crate) fn of(resources: BTreeMap<ResourceKey, Arc<Resource>>) -> Self {
@@ -140,6 +144,41 @@ impl Configuration {
         let mut next = (*self.resources).clone();
         next.remove(&key);
         Ok((Self::of(next), key))
+    }
+
+    /// The set with the switch of one rule of a `VirtualService` to Istio's own behaviour on or off.
+    ///
+    /// # Errors
+    /// No such resource, or no such rule in it.
+    pub fn with_faithful_route(
+        &self,
+        name: &str,
+        route: &str,
+        on: bool,
+    ) -> Result<(Self, ResourceKey), NotFound> {
+        let resource = self.with_rule(name, route)?;
+        let changed = resource.with_faithful_route(route, on).ok_or_else(|| no_rule(route))?;
+        let (mut next, key) = ((*self.resources).clone(), resource.key().clone());
+        next.insert(key.clone(), Arc::new(changed));
+        Ok((Self::of(next), key))
+    }
+
+    /// Whether a rule of a `VirtualService` is switched to Istio's own behaviour.
+    ///
+    /// # Errors
+    /// No such resource, or no such rule in it.
+    pub fn faithful_route(&self, name: &str, route: &str) -> Result<bool, NotFound> {
+        Ok(self.with_rule(name, route)?.faithful_routes().any(|faithful| faithful == route))
+    }
+
+    /// The `VirtualService` of that name, if it has such a rule.
+    fn with_rule(&self, name: &str, route: &str) -> Result<&Arc<Resource>, NotFound> {
+        let found = self.get(Kind::VirtualService, Some(name))?;
+        let resource = found.first().copied().filter(|resource| {
+            let mut rules = resource.spec().list("http").iter().enumerate();
+            rules.any(|(at, node)| compile::route_name(node, at) == route)
+        });
+        resource.ok_or_else(|| no_rule(route))
     }
 
     /// The resources of a kind, or one of them. A name without namespace is looked for in `default`

@@ -36,6 +36,7 @@ fn fault(kind: FaultKind) -> FaultSpec {
         share: Share::ALL,
         ttl: MINUTE,
         limit: None,
+        like_istio: false,
         by: "test".into(),
     }
 }
@@ -469,12 +470,11 @@ async fn the_istio_faithful_switch_turns_timeout_and_retries_off_while_the_route
         timeout: Some(SECOND),
         retry: Retry { ..retry(2, &[RetryOn::ServerError]) },
         fault,
+        faithful: true,
         ..rule(None)
     };
     world.apply(policy(1, route(Some(Fault { delay, abort: None }))));
     let faults = world.mesh.faults();
-    let (origin, name) = (origin("VirtualService", "payments"), "all".into());
-    assert!(faults.set_istio_faithful(origin, name, true));
     let began = Instant::now();
     assert_eq!((world.status().await, began.elapsed()), (Ok(200), 2 * SECOND));
     world.apply(policy(2, route(Some(Fault { delay: None, abort }))));
@@ -484,6 +484,34 @@ async fn the_istio_faithful_switch_turns_timeout_and_retries_off_while_the_route
     faults.end_all();
     world.script("payments-0", |_| Act::After(2 * SECOND, 200));
     assert!(matches!(world.status().await, Err(MeshError::Deadline { .. })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fault_as_in_istio_turns_timeout_and_retries_off_for_its_calls_alone() {
+    let world = World::payments();
+    let retry = retry(2, &[RetryOn::ServerError]);
+    world.apply(policy(1, Route { timeout: Some(SECOND), retry, ..rule(None) }));
+    let scope = FaultScope { caller: Some("gateway".into()), ..FaultScope::default() };
+    let like_istio = true;
+    let aborting = inject(
+        &world,
+        FaultSpec { scope: scope.clone(), limit: Some(1), like_istio, ..fault(abort(503)) },
+    );
+    let gateway = async || {
+        let call = world.mesh.caller("gateway").get("payments", "/").send().await;
+        call.map(|answer| answer.status().as_u16())
+    };
+    assert_eq!(gateway().await, Ok(503), "{aborting} is not repeated");
+    let holding = FaultSpec { scope, like_istio, ..fault(FaultKind::Delay(2 * SECOND)) };
+    inject(&world, holding);
+    let began = Instant::now();
+    assert_eq!((gateway().await, began.elapsed()), (Ok(200), 2 * SECOND), "no timeout");
+    // Others have both.
+    let calls = world.calls("payments-0");
+    world.script("payments-0", move |seen| {
+        Act::Status(if seen.number == calls + 1 { 503 } else { 200 })
+    });
+    assert_eq!((world.status().await, world.calls("payments-0")), (Ok(200), calls + 2));
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,11 +3,13 @@
 //! One change at a time: first it is durable, then in force; what is refused leaves no trace. It
 //! knows no HTTP (that is the edge's) and carries no request (that is the mesh's).
 
+mod external;
 mod faults;
 mod kept;
 #[cfg(test)]
 mod tests;
 
+use self::external::External;
 use base::{Clock, Supervisor};
 use contract::istio::{ApplyReport, Change, ResourceKey, ResourceReport, RevisionView};
 use istio::{Configuration, Kind, Known, NoRevision, NotFound, Refused, Revisions};
@@ -32,6 +34,7 @@ struct Inner {
     clock: Clock,
     known: Known,
     log: RevisionLog,
+    external: External,
     /// Runs changes to their end.
     supervisor: Supervisor,
     /// Held for the whole of a change, so that numbers, log and mesh agree.
@@ -111,6 +114,7 @@ impl Control {
             clock,
             known,
             log,
+            external: External::default(),
             supervisor: supervisor.clone(),
             changing: Mutex::default(),
             revisions: RwLock::new(revisions),
@@ -238,6 +242,31 @@ impl Control {
         .await
     }
 
+    /// Switches a rule of a `VirtualService` to Istio's own behaviour under faults, or back.
+    ///
+    /// # Errors
+    /// There is no such resource or rule, or the change cannot be kept.
+    pub async fn set_faithful(
+        &self,
+        name: &str,
+        route: &str,
+        on: bool,
+        who: &str,
+    ) -> Result<Outcome, ControlError> {
+        let (name, route, who) = (name.to_owned(), route.to_owned(), who.to_owned());
+        self.change(move |control| {
+            let before = control.configuration();
+            let (configuration, resource) = before.with_faithful_route(&name, &route, on)?;
+            let same = configuration == before;
+            let change = if same { Change::Unchanged } else { Change::Configured };
+            let (at, fields) = (contract::istio::Position::default(), Vec::new());
+            let resources = vec![ResourceReport { resource, at, change, fields }];
+            let report = ApplyReport { resources, findings: Vec::new() };
+            Ok((configuration, report, Made { who, restored: None }))
+        })
+        .await
+    }
+
     /// Makes a new revision with the content of an old one.
     ///
     /// # Errors
@@ -315,7 +344,10 @@ impl Control {
 
     fn put_in_force(&self) -> InForce {
         let policy = self.configuration().compile(&self.0.known, self.revision());
-        self.0.mesh.apply(Arc::new(policy))
+        let gone = self.0.external.register(&self.0.mesh, &self.0.known, &policy);
+        let in_force = self.0.mesh.apply(Arc::new(policy));
+        gone.iter().for_each(|service| self.0.mesh.deregister(service));
+        in_force
     }
 
     fn outcome(&self, report: ApplyReport, took: Duration) -> Outcome {

@@ -8,7 +8,7 @@ use axum::{
     body::Bytes,
     extract::{
         DefaultBodyLimit, Path, Query, State,
-        rejection::{BytesRejection, QueryRejection},
+        rejection::{BytesRejection, JsonRejection, QueryRejection},
     },
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -23,6 +23,8 @@ use shop::problem::Problem;
 const YAML_BYTES_MAX: usize = 1024 * 1024;
 /// Revisions listed unless asked for fewer.
 const REVISIONS_LISTED: usize = 50;
+/// The switch of one rule to Istio's own behaviour under faults.
+const FAITHFUL: &str = "/control/istio/routes/{virtualservice}/{route}/faithful";
 /// Says who changes something, for the list of revisions.
 const WHO: HeaderName = HeaderName::from_static("x-vitrine-who");
 /// Longest name of who changes something, bytes.
@@ -37,6 +39,7 @@ pub(super) fn routes() -> Router<Edge> {
         .route("/control/istio/revisions", get(revisions))
         .route("/control/istio/revisions/{number}", get(revision))
         .route("/control/istio/revisions/{number}/restore", post(restore))
+        .route(FAITHFUL, get(faithful).put(set_faithful))
         .route("/control/istio/{kind}", get(of_kind))
         .route("/control/istio/{kind}/{name}", get(one).delete(delete))
         .layer(DefaultBodyLimit::max(YAML_BYTES_MAX))
@@ -233,6 +236,33 @@ async fn restore(
     headers: HeaderMap,
 ) -> Result<Response, Response> {
     let outcome = edge.control.restore(number, &who(&headers)).await;
+    Ok(Answer::of(outcome.map_err(|e| Failure(e).into_response())?, false).into_response())
+}
+
+/// Whether timeout and retries of a rule are off while it has a fault, as Istio has it.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Faithful {
+    on: bool,
+}
+
+async fn faithful(
+    State(edge): State<Edge>,
+    Path((name, route)): Path<(String, String)>,
+) -> Result<Json<Faithful>, Response> {
+    let on = edge.control.configuration().faithful_route(&name, &route);
+    let on = on.map_err(|error| Failure(error.into()).into_response())?;
+    Ok(Json(Faithful { on }))
+}
+
+async fn set_faithful(
+    State(edge): State<Edge>,
+    Path((name, route)): Path<(String, String)>,
+    headers: HeaderMap,
+    switch: Result<Json<Faithful>, JsonRejection>,
+) -> Result<Response, Response> {
+    let Json(Faithful { on }) = switch.map_err(|bad| Problem::from(bad).into_response())?;
+    let outcome = edge.control.set_faithful(&name, &route, on, &who(&headers)).await;
     Ok(Answer::of(outcome.map_err(|e| Failure(e).into_response())?, false).into_response())
 }
 

@@ -16,6 +16,7 @@ mod payments;
 mod provider;
 mod recommendations;
 mod resource_faults;
+mod retention;
 mod revisions;
 mod users;
 

@@ -17,6 +17,7 @@ pub mod names;
 mod pipeline;
 mod print;
 mod processor;
+mod sampling;
 mod scope;
 mod store;
 mod symbols;

@@ -10,7 +10,7 @@ mod message;
 mod registry;
 mod spec;
 
-pub(crate) use layer::{FaultLayer, Position, text};
+pub(crate) use layer::{FaultLayer, Position, as_in_istio, text};
 pub use message::OnDelivery;
 pub use registry::{
     ACTIVE_MAX, AskedFault, ENDED_MAX, EXAMPLES_MAX, EndReason, FaultEvent, FaultStatus, Faults,

@@ -12,7 +12,6 @@ use crate::share::Strata;
 use arc_swap::ArcSwap;
 use asked::Asked;
 use base::{Clock, IdSource, clock::micros};
-use istio::policy::{Origin, Route, Share};
 use parking_lot::Mutex;
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -36,8 +35,6 @@ pub const TTL_MAX: Duration = Duration::from_secs(24 * 3600);
 /// Time to live of a fault that a resource asks for, which has no field for it. Long enough to
 /// watch and explain, short enough that a forgotten file does not break tomorrow's demonstration.
 pub const TTL_ROUTE: Duration = Duration::from_secs(15 * 60);
-/// Routes that may be switched to Istio's behaviour.
-const FAITHFUL_MAX: usize = 256;
 /// Events a slow listener may lag behind by before it loses the oldest.
 const EVENTS_MAX: usize = 64;
 
@@ -64,8 +61,6 @@ struct Book {
     killed_us: Option<i64>,
     /// Faults that resources ask for, as of the newest policy.
     asked: Asked,
-    /// Routes that behave as Istio's.
-    faithful: BTreeSet<(Origin, Arc<str>)>,
 }
 
 /// An active fault.
@@ -222,34 +217,6 @@ impl Faults {
     #[must_use]
     pub fn killed_us(&self) -> Option<i64> {
         self.0.book.lock().killed_us
-    }
-
-    /// Whether timeouts and retries of this route are off, as Istio has it: the switch of the
-    /// route is on, and one of its own faults is active.
-    #[must_use]
-    pub fn istio_faithful(&self, route: &Route) -> bool {
-        let on_route = |fault: &Arc<Active>| {
-            let of = fault.spec.scope.route.as_ref();
-            of.is_some_and(|(origin, name)| *origin == route.origin && *name == route.name)
-        };
-        if route.fault.is_none() || !self.0.active.load().iter().any(on_route) {
-            return false;
-        }
-        self.0.book.lock().faithful.contains(&(route.origin.clone(), route.name.clone()))
-    }
-
-    /// Sets the switch of a route. False when too many routes have theirs on already.
-    pub fn set_istio_faithful(&self, origin: Origin, route: Arc<str>, on: bool) -> bool {
-        let faithful = &mut self.0.book.lock().faithful;
-        let key = (origin, route);
-        if !on {
-            faithful.remove(&key);
-            return true;
-        }
-        (faithful.len() < FAITHFUL_MAX || faithful.contains(&key)) && {
-            faithful.insert(key);
-            true
-        }
     }
 
     /// Active faults, oldest first.

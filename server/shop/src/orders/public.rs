@@ -64,5 +64,6 @@ async fn change(
     asked: Input,
 ) -> Accepted {
     let expected = if_match(headers)?;
-    command(orders, path_id("order", id)?, asked, expected).await
+    let context = CallContext::from_headers(headers);
+    command(orders, path_id("order", id)?, asked, expected, context).await
 }

@@ -180,9 +180,8 @@ pub(super) fn spec(asked: &InjectFault, mesh: &Mesh) -> Result<FaultSpec, ApiErr
     if !(1..=TTL_MAX_S).contains(&asked.ttl_s) {
         return Err(invalid("ttl_s", format!("must be 1 to {TTL_MAX_S} s: every fault ends")));
     }
-    if asked.like_istio {
-        let reason = "Here timeout and retries of a route stay on while a fault is injected. \
-                      Leave this off.";
+    if asked.like_istio && asked.kind.place() != FaultPlace::Edge {
+        let reason = "Only faults of calls meet a route, whose timeout and retries could be off.";
         return Err(invalid("like_istio", reason));
     }
     if asked.kind.place() != FaultPlace::Edge && !asked.terms.is_empty() {
@@ -199,7 +198,8 @@ pub(super) fn spec(asked: &InjectFault, mesh: &Mesh) -> Result<FaultSpec, ApiErr
         return Err(invalid("limit", "A fault of an instance is of all its calls."));
     }
     let by = if asked.by.is_empty() { PAGE.to_owned() } else { asked.by.clone() };
-    Ok(FaultSpec { kind: kind(asked)?, scope, share, ttl, limit, by })
+    let like_istio = asked.like_istio;
+    Ok(FaultSpec { kind: kind(asked)?, scope, share, ttl, limit, like_istio, by })
 }
 
 fn share(percent: f64) -> Result<Share, ApiError> {

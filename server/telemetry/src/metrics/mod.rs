@@ -3,6 +3,7 @@
 //! Like the span-metrics connector of the OpenTelemetry Collector, so no service counts by itself
 //! and the numbers agree with the traces. Time is the end of each span; nothing here has a clock.
 
+mod istio;
 mod openmetrics;
 mod process;
 mod rates;
@@ -12,6 +13,7 @@ mod window;
 
 use contract::live::EdgeKind;
 
+pub(crate) use istio::{Changes, IstioMetrics};
 pub use openmetrics::OPENMETRICS_CONTENT_TYPE;
 pub(crate) use openmetrics::{Facts as OpenMetricsFacts, encode};
 pub(crate) use rates::Rates;

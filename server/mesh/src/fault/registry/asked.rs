@@ -109,6 +109,7 @@ impl RouteKey {
             share: self.share,
             ttl,
             limit: None,
+            like_istio: false,
             by: format!("{} {}", self.origin.kind, self.origin.name),
         }
     }
