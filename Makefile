@@ -8,7 +8,7 @@ STEP := @scripts/step
 NATIVE := --workspace --exclude hydrate
 LINTS := cargo clippy --locked --release $(NATIVE) --all-targets -- -D warnings
 
-.PHONY: help run build test test-unit test-e2e bench fmt lint site clean
+.PHONY: help run build test test-unit test-e2e bench fmt lint site clean fuzz
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -46,6 +46,9 @@ lint: ## Run clippy as the checks do
 
 bench: ## Measure throughput and latency
 	$(STEP) "benchmarks" scripts/bench $(ARGS)
+
+fuzz: ## Ten million random texts and byte strings through the reader of resources
+	$(STEP) "random resources" scripts/fuzz $(ARGS)
 
 fmt: ## Format the Rust code
 	@cargo fmt --all

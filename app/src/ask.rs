@@ -21,7 +21,8 @@ use contract::{
     shop::{CustomerView, LoadShape, LoadView, PlaceOrder, PlacedOrder, ProductView},
     trace::{TraceList, TraceQuery, TraceView},
     traffic::{
-        Applied, ChangeTraffic, Draft, DryRun, ProbeRequest, ProbeVerdict, RouteForm, TrafficView,
+        Applied, ChangeTraffic, Draft, DryRun, ProbeRequest, ProbeVerdict, RouteForm, SetFaithful,
+        TrafficView,
     },
 };
 use leptos::{
@@ -177,6 +178,12 @@ pub async fn draft(name: String, yaml: String, form: Option<RouteForm>) -> Resul
 #[server(name = AskChangeTraffic, prefix = "/ui", endpoint = "change-traffic", input = Json)]
 pub async fn change_traffic(command: ChangeTraffic) -> Result<Applied, AskError> {
     Ok(host()?.traffic.change(command).await?)
+}
+
+/// Switches a rule to Istio's own behaviour under faults, or back.
+#[server(name = AskSetFaithful, prefix = "/ui", endpoint = "set-faithful", input = Json)]
+pub async fn set_faithful(command: SetFaithful) -> Result<Applied, AskError> {
+    Ok(host()?.traffic.set_faithful(command).await?)
 }
 
 /// Tries a text on recorded requests.

@@ -15,7 +15,8 @@ use contract::{
     shop::{CustomerView, LoadChange, LoadView, PlaceOrder, PlacedOrder, ProductView},
     trace::{TraceList, TraceQuery, TraceView},
     traffic::{
-        Applied, ChangeTraffic, Draft, DryRun, ProbeRequest, ProbeVerdict, RouteForm, TrafficView,
+        Applied, ChangeTraffic, Draft, DryRun, ProbeRequest, ProbeVerdict, RouteForm, SetFaithful,
+        TrafficView,
     },
 };
 use std::sync::Arc;
@@ -90,6 +91,11 @@ pub trait TrafficPort: Send + Sync {
     /// # Errors
     /// [`ApiError::Conflict`] if another revision than the command's base is in force.
     async fn change(&self, command: ChangeTraffic) -> Result<Applied, ApiError>;
+    /// Switches a rule to Istio's own behaviour under faults, or back: a revision of its own.
+    ///
+    /// # Errors
+    /// [`ApiError::NotFound`] if there is no such resource or rule.
+    async fn set_faithful(&self, command: SetFaithful) -> Result<Applied, ApiError>;
     /// Tries a text on the last recorded requests.
     async fn dry_run(&self, host: String, yaml: String) -> Result<DryRun, ApiError>;
     /// Which rule of a text a request would hit.

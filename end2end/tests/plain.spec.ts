@@ -33,6 +33,16 @@ test("a form with a bad value comes back with the reason", async ({ page }) => {
   await expect(page.getByRole("alert")).toContainText("whole number from 1 to 100");
 });
 
+test("the service map is a table without JavaScript", async ({ page }) => {
+  // Some calls first: the load needs a moment.
+  await expect(async () => {
+    await page.goto("/");
+    await expect(page.locator(".map-table")).toContainText("gateway", { timeout: 500 });
+  }).toPass();
+  await expect(page.locator(".map-table")).toBeVisible();
+  await expect(page.locator(".stage").first()).toBeHidden();
+});
+
 for (const path of ["/", "/orders", "/traces"]) {
   test(`${path} is readable without JavaScript`, async ({ page }) => {
     await page.goto(path);

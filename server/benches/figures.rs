@@ -26,6 +26,8 @@ use tokio::{task::JoinSet, time::Instant};
 const STARTS: usize = 11;
 /// Calls measured per path.
 const CALLS: usize = 2_000;
+/// Applies measured.
+const APPLIES: u64 = 50;
 /// Clients of the closed loop.
 const CLIENTS: usize = 64;
 /// Orders of the closed loop: what the shelves and wallets of a new shop allow, see [`orders`].
@@ -119,6 +121,41 @@ async fn latency(client: &Client, path: &str) -> Duration {
     median(times)
 }
 
+/// Rules of the gateway that put a number on every answer.
+fn numbered(number: u64) -> String {
+    format!(
+        "apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: gateway}}
+spec:
+  hosts: [gateway.default.svc.cluster.local]
+  gateways: [mesh, api-gateway]
+  http:
+  - headers: {{response: {{set: {{x-applied: '{number}'}}}}}}
+    route: [{{destination: {{host: web-app, subset: v1}}}}]
+"
+    )
+}
+
+/// From the apply of a revision to the end of the first request under it, and how much of that the
+/// control plane says it took; while another client asks without a pause.
+async fn apply_to_first_request(client: &Client) -> (Duration, Duration) {
+    let (mut until, mut took) = (Vec::new(), Vec::new());
+    for number in 1..=APPLIES {
+        let began = Instant::now();
+        let asking = async {
+            while client.get("/api/v1/products").await.header("x-applied") != number.to_string() {}
+            began.elapsed()
+        };
+        let post = client.request(http::Method::POST, "/control/istio").body(numbered(number));
+        let (first, applied) = tokio::join!(asking, testkit::client::send(post));
+        let applied = applied.expect("an answer").json();
+        until.push(first);
+        took.push(Duration::from_micros(applied["took_us"].as_u64().expect("a time")));
+    }
+    (median(until), median(took))
+}
+
 /// A page that is open in a real browser.
 struct Viewer(Child);
 
@@ -208,6 +245,9 @@ async fn main() {
     let (program, client) = Launch::shop(binary(), &data, "0").start().await;
     let products = latency(&client, "/api/v1/products").await;
     row("GET /api/v1/products over HTTP, median", &format!("{products:.0?}"), "");
+    let (first, took) = apply_to_first_request(&client).await;
+    row("apply to the end of the first request under it", &format!("{first:.1?}"), "aim 50 ms");
+    row("of that until it was in force, synced to disk", &format!("{took:.1?}"), "");
     program.stop().await;
     let (direct, through) = gateway().await;
     row("products of catalog, in process, median", &format!("{direct:.0?}"), "");

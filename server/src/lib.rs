@@ -2,7 +2,7 @@
 //!
 //! The only place that knows HTTP, Leptos and every engine. `config` is what it is told, `shop`
 //! wires the services, `instances` says how many of which version there are, `live` makes the
-//! stream of changes, `host` answers the dashboard, `edge` is everything a browser or program
+//! stream of changes, `retention` forgets what is over, `host` answers the dashboard, `edge` is everything a browser or program
 //! reaches, `run` is the life of the process.
 
 pub mod cli;
@@ -13,5 +13,6 @@ pub mod host;
 pub mod instances;
 pub mod live;
 pub mod remote;
+pub mod retention;
 pub mod run;
 pub mod shop;

@@ -4,21 +4,26 @@
 //! under the same lock that numbers the frames, so the frames after it are exactly those with a
 //! higher number.
 
+mod edges;
+mod facts;
 mod in_mesh;
 
 use crate::shop::Shop;
 use contract::{
     live::{
-        BreakerView, CHANGES_MAX, ChangeView, EdgeKind, EdgeView, FEED_ROWS_MAX, LiveBody,
-        LiveFrame, LiveSnapshot, MapView, NodeView, OrderTally, RED_POINTS_MAX,
+        CHANGES_MAX, ChangeView, FEED_ROWS_MAX, LiveBody, LiveFrame, LiveSnapshot, MapView,
+        NodeView, OrderTally,
     },
-    order::{OrderRow, OrderStatus},
+    order::{OrderPage, OrderRow, OrderStatus},
     service::{self, SERVICES},
 };
+use facts::Facts;
 use in_mesh::{InMesh, Samples};
 use mesh::breaker::BreakerState;
-use mesh::{BreakerStatus, BreakerTransition, EndpointStatus, Phase};
+use mesh::{BreakerTransition, EndpointStatus, Phase};
+use messaging::RelayStatus;
 use parking_lot::Mutex;
+use shop::orders::{RECENT_MAX, Recent};
 use std::{
     collections::{HashMap, VecDeque},
     sync::{
@@ -27,9 +32,12 @@ use std::{
     },
     time::Duration,
 };
-use telemetry::Telemetry;
+use telemetry::{Telemetry, VersionRates};
 use tokio::{
-    sync::broadcast::{self, error::RecvError},
+    sync::{
+        broadcast::{self, error::RecvError},
+        watch,
+    },
     time::{Instant, MissedTickBehavior},
 };
 use tokio_util::sync::CancellationToken;
@@ -41,9 +49,11 @@ const GATHER: Duration = Duration::from_millis(200);
 /// Window of the tally.
 const TALLY_SECONDS: u32 = 300;
 /// Orders in the tally: at 200 a second five minutes are below it.
-const TALLY_MAX: usize = 65_536;
-/// A transaction that is prepared for longer than this is in doubt.
-const IN_DOUBT_US: i64 = 5_000_000;
+const TALLY_MAX: usize = RECENT_MAX;
+/// How long orders may take to say what there is; the feed goes on without, and asks again.
+const LOAD_DEADLINE: Duration = Duration::from_secs(1);
+/// Who looks.
+const DASHBOARD: &str = "dashboard";
 
 /// A numbered frame, serialized.
 #[derive(Clone, Debug)]
@@ -64,6 +74,7 @@ pub struct Live {
     run_id: Arc<str>,
     started_us: i64,
     state: Arc<Mutex<State>>,
+    facts: watch::Sender<Facts>,
     samples: Arc<Mutex<Samples>>,
     frames: broadcast::Sender<Sent>,
     viewers: Arc<AtomicU32>,
@@ -76,6 +87,8 @@ struct State {
     tally: Tally,
     changes: VecDeque<ChangeView>,
     map: MapView,
+    /// Versions of services as the last second counted them.
+    versions: Vec<VersionRates>,
     in_mesh: InMesh,
 }
 
@@ -90,13 +103,17 @@ struct Tally {
 impl Tally {
     /// Rows may come in any order: as they change, and the newest first after a start.
     fn take(&mut self, row: &OrderRow, now_us: i64) {
-        if row.placed_at_us < Self::oldest(now_us) {
+        self.count(&row.order_id, row.placed_at_us, row.status, now_us);
+    }
+
+    fn count(&mut self, order_id: &str, placed_at_us: i64, status: OrderStatus, now_us: i64) {
+        if placed_at_us < Self::oldest(now_us) {
             return;
         }
-        let known = self.status.insert(row.order_id.clone(), row.status).is_some();
+        let known = self.status.insert(order_id.to_owned(), status).is_some();
         if !known {
-            let at = self.placed.partition_point(|(placed, _)| *placed <= row.placed_at_us);
-            self.placed.insert(at, (row.placed_at_us, row.order_id.clone()));
+            let at = self.placed.partition_point(|(placed, _)| *placed <= placed_at_us);
+            self.placed.insert(at, (placed_at_us, order_id.to_owned()));
         }
     }
 
@@ -136,15 +153,19 @@ impl Live {
         let started_us = shop.clock.now_us();
         let (frames, _) = broadcast::channel(FRAMES_BEHIND_MAX);
         let (state, samples, viewers) = Default::default();
-        Self { shop, telemetry, run_id, started_us, state, samples, frames, viewers }
+        let (facts, _) = watch::channel(Facts::new());
+        Self { shop, telemetry, run_id, started_us, state, facts, samples, frames, viewers }
     }
 
-    /// Everything as it is now.
+    /// Everything as it is now, with the points of the RED charts of so many minutes.
     #[must_use]
-    pub fn snapshot(&self) -> LiveSnapshot {
+    pub fn snapshot(&self, minutes: u32) -> LiveSnapshot {
         let at_us = self.shop.clock.now_us();
-        let from_us = at_us - RED_POINTS_MAX as i64 * 1_000_000;
-        let red = self.telemetry.red_points(from_us.max(self.started_us), at_us);
+        let from_us = at_us - i64::from(minutes) * 60_000_000;
+        let red = match minutes {
+            0 => Vec::new(),
+            _ => self.telemetry.red_points(from_us.max(self.started_us), at_us),
+        };
         let mut state = self.state.lock();
         LiveSnapshot {
             seq: state.seq,
@@ -164,12 +185,20 @@ impl Live {
     }
 
     /// A snapshot as a frame, and the frames after it.
-    pub fn join(&self) -> (Sent, broadcast::Receiver<Sent>) {
+    pub fn join(&self, minutes: u32) -> (Sent, broadcast::Receiver<Sent>) {
         // Listening begins first: a frame that falls between is in both, and dropped by its number.
         let frames = self.frames.subscribe();
-        let snapshot = self.snapshot();
+        let snapshot = self.snapshot(minutes);
         let (seq, at_us) = (snapshot.seq, snapshot.at_us);
         (sent(seq, at_us, LiveBody::Snapshot(Box::new(snapshot))), frames)
+    }
+
+    /// One version of a service over the last minute, whoever called it.
+    #[must_use]
+    pub fn version(&self, service: &str, subset: &str) -> Option<VersionRates> {
+        let state = self.state.lock();
+        let of = |v: &&VersionRates| v.service == service && v.rates.subset == subset;
+        state.versions.iter().find(of).cloned()
     }
 
     /// Viewers now.
@@ -191,9 +220,15 @@ impl Live {
         Viewer(self.viewers.clone())
     }
 
+    /// Asks the services for what the map tells of them, until `stop` fires.
+    pub async fn gather_facts(self, stop: CancellationToken) {
+        let (mesh, clock) = (self.shop.mesh.clone(), self.shop.clock.clone());
+        facts::gather(mesh, clock, self.facts, stop).await;
+    }
+
     /// Makes frames until `stop` fires; the last one says goodbye.
     pub async fn run(self, stop: CancellationToken) {
-        self.load_rows().await;
+        // Listening begins before the first look, so that no change falls between the two.
         let mut rows = self.shop.orders.changes();
         let mut transitions = self.shop.mesh.transitions();
         let mut changes = self.shop.mesh.changes();
@@ -203,6 +238,8 @@ impl Live {
         second.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut gathered: Vec<OrderRow> = Vec::new();
         let mut gather_until = None;
+        let mut red_until = self.shop.clock.now_us() / 1_000_000 - 1;
+        let mut behind = !self.load_rows().await;
         loop {
             let gather = async {
                 match gather_until {
@@ -220,7 +257,7 @@ impl Live {
                         gather_until.get_or_insert_with(|| Instant::now() + GATHER);
                         keep_newest(&mut gathered, row);
                     }
-                    Err(RecvError::Lagged(_)) => self.load_rows().await,
+                    Err(RecvError::Lagged(_)) => behind = true,
                     Err(RecvError::Closed) => return,
                 },
                 () = gather => {
@@ -248,7 +285,10 @@ impl Live {
                     self.publish(|_| LiveBody::Load(view));
                 }
                 _ = second.tick() => {
-                    self.publish_second().await;
+                    if behind {
+                        behind = !self.load_rows().await;
+                    }
+                    red_until = self.publish_second(red_until);
                     self.sample_mesh();
                     self.publish_mesh();
                 }
@@ -256,12 +296,32 @@ impl Live {
         }
     }
 
-    /// Reads the newest orders: at the start, and when too many changed at once to follow.
-    async fn load_rows(&self) {
-        let query = shop::orders::RowQuery { limit: FEED_ROWS_MAX, ..Default::default() };
-        match self.shop.stores.orders.rows(query).await {
-            Ok(rows) => self.publish_rows(rows),
-            Err(error) => tracing::error!(cause = ?error.cause, "{error}; the feed waits"),
+    /// Asks for the newest orders, and for all that the tally counts: at the start, and when too
+    /// many changed at once to follow. False when orders did not answer in time.
+    async fn load_rows(&self) -> bool {
+        let now_us = self.shop.clock.now_us();
+        let caller = self.shop.mesh.caller(DASHBOARD);
+        let look = |path: String| caller.look(service::ORDERS, path).timeout(LOAD_DEADLINE);
+        let since_us = Tally::oldest(now_us);
+        let (page, recent) = tokio::join!(
+            look(format!("/orders?limit={FEED_ROWS_MAX}")).receive::<OrderPage>(),
+            look(format!("/orders/recent?since_us={since_us}")).receive::<Vec<Recent>>(),
+        );
+        match (page, recent) {
+            (Ok(page), Ok(recent)) => {
+                {
+                    let tally = &mut self.state.lock().tally;
+                    for order in recent.into_iter().rev() {
+                        tally.count(&order.order_id, order.placed_at_us, order.status, now_us);
+                    }
+                }
+                self.publish_rows(page.orders);
+                true
+            }
+            (Err(error), _) | (_, Err(error)) => {
+                tracing::warn!("{error}; the feed waits for its orders");
+                false
+            }
         }
     }
 
@@ -295,35 +355,32 @@ impl Live {
         });
     }
 
-    async fn publish_second(&self) {
-        let map = self.map().await;
-        let last_second = self.shop.clock.now_us() / 1_000_000 - 1;
-        let red = self.telemetry.red_at(last_second);
+    /// The map as it is, and every second of the charts that ended since the last one published;
+    /// gives the last one now. After a long sleep only what the charts show.
+    fn publish_second(&self, red_until: i64) -> i64 {
+        let map = self.map();
         self.publish(|state| {
             state.map = map.clone();
             LiveBody::Map(map)
         });
-        self.publish(|_| LiveBody::Red(red));
+        let last_second = self.shop.clock.now_us() / 1_000_000 - 1;
+        for second in seconds_due(red_until, last_second) {
+            let red = self.telemetry.red_at(second);
+            self.publish(|_| LiveBody::Red(red));
+        }
+        last_second.max(red_until)
     }
 
-    async fn map(&self) -> MapView {
+    fn map(&self) -> MapView {
         let now_us = self.shop.clock.now_us();
         let rates = self.telemetry.map(now_us);
         let breakers = self.shop.mesh.breakers();
-        let edges = rates.edges.into_iter().map(|edge| EdgeView {
-            breaker: breaker(&breakers, &edge.from, &edge.to, edge.kind),
-            from: edge.from,
-            to: edge.to,
-            kind: edge.kind,
-            per_second: edge.per_second,
-            error_share: edge.error_share,
-            p95_ms: edge.p95_ms,
-            calls: edge.calls,
-        });
-        let edges = edges.collect();
+        let deliveries = edges::deliveries(&rates, &breakers);
+        self.state.lock().versions = rates.versions;
+        let edges = rates.edges.into_iter().map(|edge| edges::edge(edge, &breakers)).collect();
         let mut sparks: HashMap<String, Vec<f32>> = rates.nodes.into_iter().collect();
         let endpoints = self.shop.mesh.endpoints();
-        let facts = self.facts(now_us).await;
+        let facts = self.facts();
         let nodes = SERVICES.iter().map(|s| s.name).chain([service::BROWSER, service::LOAD]);
         let nodes = nodes.map(|name| NodeView {
             service: name.to_owned(),
@@ -336,31 +393,16 @@ impl Live {
             window_seconds: rates.window_seconds,
             nodes: nodes.collect(),
             edges,
+            deliveries,
             bus_per_second: rates.bus_per_second,
             bus_lag_p95_ms: rates.bus_lag_p95_ms,
+            bus_dead_letters: self.shop.relays.iter().map(RelayStatus::dead).sum(),
         }
     }
 
     /// One short fact for the nodes that have one.
-    async fn facts(&self, now_us: i64) -> HashMap<&'static str, String> {
-        let stores = &self.shop.stores;
-        let before = now_us - IN_DOUBT_US;
-        let (customer, merchant, doubt_customer, doubt_merchant) = tokio::join!(
-            stores.bank_customer.held(),
-            stores.bank_merchant.held(),
-            stores.bank_customer.in_doubt(before),
-            stores.bank_merchant.in_doubt(before),
-        );
-        let mut facts = HashMap::new();
-        for (bank, held) in [(service::BANK_CUSTOMER, customer), (service::BANK_MERCHANT, merchant)]
-        {
-            if let Ok(held) = held {
-                facts.insert(bank, format!("{held} held"));
-            }
-        }
-        if let (Ok(a), Ok(b)) = (doubt_customer, doubt_merchant) {
-            facts.insert(service::PAYMENTS, format!("2PC, {} in doubt", a.len() + b.len()));
-        }
+    fn facts(&self) -> Facts {
+        let mut facts = self.facts.borrow().clone();
         let viewers = self.viewers();
         let noun = if viewers == 1 { "session" } else { "sessions" };
         facts.insert(service::BROWSER, format!("{viewers} {noun}"));
@@ -379,6 +421,11 @@ impl Drop for Viewer {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+/// Seconds to publish after one was: all until the last that ended, as far as charts go back.
+fn seconds_due(published: i64, last: i64) -> std::ops::RangeInclusive<i64> {
+    published.max(last - RED_POINTS_MAX as i64) + 1..=last
 }
 
 /// A frame for a viewer that lost some: so many, then a snapshot follows.
@@ -429,17 +476,6 @@ fn merge(rows: &mut VecDeque<OrderRow>, row: OrderRow) {
     rows.truncate(FEED_ROWS_MAX);
 }
 
-fn breaker(all: &[BreakerStatus], from: &str, to: &str, kind: EdgeKind) -> Option<BreakerView> {
-    // The breaker of a message's delivery belongs to the bus.
-    let caller = if kind == EdgeKind::Message { service::BUS } else { from };
-    let found = all.iter().find(|b| b.caller.as_ref() == caller && b.destination.as_ref() == to)?;
-    Some(match found.state {
-        BreakerState::Closed { failures } => BreakerView::Closed { failures },
-        BreakerState::Open { until_us } => BreakerView::Open { half_open_at_us: until_us },
-        BreakerState::HalfOpen => BreakerView::HalfOpen,
-    })
-}
-
 fn breaker_change(transition: &BreakerTransition) -> ChangeView {
     let (status, text) = match transition.to {
         BreakerState::Closed { .. } => ("ok", "closed, the probe passed".to_owned()),
@@ -453,12 +489,18 @@ fn breaker_change(transition: &BreakerTransition) -> ChangeView {
             ("open", format!("opened, {why}, half-open in {seconds} s"))
         }
     };
+    let subset = transition.subset.as_deref();
+    let (shown, part) = match subset {
+        Some(subset) => (format!(" {subset}"), format!("%7E{subset}")),
+        None => (String::new(), String::new()),
+    };
+    let (caller, destination) = (&transition.caller, &transition.destination);
     ChangeView {
         at_us: transition.at_us,
-        subject: format!("{} → {}", transition.caller, transition.destination),
+        subject: format!("{caller} → {destination}{shown}"),
         text,
         status: status.to_owned(),
-        href: Some(format!("/?edge={}~{}", transition.caller, transition.destination)),
+        href: Some(format!("/resilience?breaker={caller}%7E{destination}{part}")),
     }
 }
 
@@ -493,6 +535,16 @@ mod tests {
         }
         let ids: Vec<_> = rows.iter().map(|r| (r.order_id.as_str(), r.version)).collect();
         assert_eq!(ids, [("c", 1), ("b", 1), ("a", 2)]);
+    }
+
+    #[test]
+    fn no_second_of_the_charts_is_left_out_or_told_twice() {
+        assert_eq!(seconds_due(100, 101).collect::<Vec<_>>(), [101]);
+        assert_eq!(seconds_due(100, 103).collect::<Vec<_>>(), [101, 102, 103]);
+        assert!(seconds_due(100, 100).next().is_none());
+        // A clock that was set back.
+        assert!(seconds_due(100, 90).next().is_none());
+        assert_eq!(seconds_due(0, 1_000_000).count(), RED_POINTS_MAX);
     }
 
     #[test]

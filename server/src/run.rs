@@ -104,7 +104,9 @@ async fn life(config: Config) -> Result<(), RunError> {
     let ids = IdSource::seeded(seed);
     let run_id = ids.short("run", 8);
     telemetry.instance_id.clone_from(&run_id);
+    let notices = std::mem::take(&mut telemetry.notices);
     let (telemetry, guard) = Telemetry::install(telemetry)?;
+    notices.iter().for_each(|notice| tracing::warn!("{notice}"));
     let listener = listen(args.listen).await?;
     let address = listener.local_addr()?;
     let access = Access::new(address, args.token.clone())?;
@@ -113,14 +115,17 @@ async fn life(config: Config) -> Result<(), RunError> {
     let shop = Shop::start(data.stores, &supervisor, clock.clone(), ids).await?;
     let known = instances::known(&shop.mesh);
     let log = shop.stores.revisions.clone();
-    let control =
-        Control::open(shop.mesh.clone(), clock.clone(), known, log, instances::BASELINE).await?;
+    let (mesh, built_in) = (shop.mesh.clone(), instances::BASELINE);
+    let control = Control::open(mesh, clock.clone(), known, log, built_in, &supervisor).await?;
     // The configuration checked the range.
     let _ = shop.load.set(LoadChange::rate(args.load));
     let live = Live::new(shop.clone(), telemetry.clone(), &run_id);
     let instances =
         host::resilience::faults::follow_instances(shop.mesh.clone(), supervisor.stopping());
     supervisor.spawn("instances", instances);
+    let keeping = control.clone().follow_faults(supervisor.stopping());
+    supervisor.spawn("faults-of-resources", keeping);
+    supervisor.spawn("live-facts", live.clone().gather_facts(supervisor.stopping()));
     supervisor.spawn("live", live.clone().run(supervisor.stopping()));
     let host = host::host(&shop, &control, &live, &telemetry, args.jaeger_ui.clone());
     let stores = shop.stores.clone();

@@ -1,6 +1,9 @@
 //! Wires the shop: databases, mesh, services, relays, and the tasks that keep them going.
 
-use crate::instances::Parts;
+use crate::{
+    instances::Parts,
+    retention::{KEEP, Retention},
+};
 use base::{Clock, IdSource, Supervisor};
 use contract::service;
 use mesh::{BreakerParams, Mesh};
@@ -26,6 +29,10 @@ pub struct Shop {
     pub load: LoadGenerator,
     /// The databases, for facts the page shows about them.
     pub stores: Arc<Stores>,
+    /// For the number of payments under way.
+    pub payments: Payments,
+    /// What forgets, for the number of rows that went.
+    pub retention: Retention,
     /// What the relays are doing.
     pub relays: [RelayStatus; 3],
     /// Time.
@@ -64,6 +71,7 @@ impl Shop {
             mesh.caller(service::ORDERS),
             supervisor.clone(),
             ids.clone(),
+            clock.clone(),
         );
         let payments = Payments::new(
             stores.payments.clone(),
@@ -77,9 +85,11 @@ impl Shop {
         let provider = parts.start_provider(supervisor).await.map_err(StartError::Provider)?;
         tracing::info!("the payment provider listens at {provider}");
         let load = LoadGenerator::new(mesh.caller(service::LOAD), ids.clone());
-        let shop = Self { mesh, orders, load, stores, relays: Default::default(), clock, ids };
+        let relays = Default::default();
+        let retention = Retention::new(stores.clone(), orders.clone(), KEEP);
+        let shop = Self { mesh, orders, load, stores, payments, retention, relays, clock, ids };
         // Before the relays: a message that comes again finds what it began under way.
-        let recovered = payments.recover().await?;
+        let recovered = shop.payments.recover().await?;
         if recovered > 0 {
             tracing::info!("{recovered} transactions that a stop left unfinished go on");
         }
@@ -87,17 +97,24 @@ impl Shop {
         Ok(shop)
     }
 
+    /// The outboxes, each with what its relay is doing.
+    #[must_use]
+    pub fn outboxes(&self) -> [(Arc<dyn Outbox>, RelayStatus); 3] {
+        let [orders, inventory, payments] = self.relays.clone();
+        [
+            (self.stores.orders.outbox(), orders),
+            (self.stores.inventory.outbox(), inventory),
+            (self.stores.payments.outbox(), payments),
+        ]
+    }
+
     fn spawn_tasks(&self, supervisor: &Supervisor) {
         let stop = || supervisor.stopping();
         let delivery = Arc::new(MeshDelivery::new(self.mesh.clone(), self.clock.clone()));
         let bus: Arc<dyn Bus> = Arc::new(EmbeddedBus::new(shop::BINDINGS, delivery));
-        let outboxes: [(&'static str, Arc<dyn Outbox>); 3] = [
-            ("relay-orders", self.stores.orders.outbox()),
-            ("relay-inventory", self.stores.inventory.outbox()),
-            ("relay-payments", self.stores.payments.outbox()),
-        ];
-        for ((name, outbox), status) in outboxes.into_iter().zip(&self.relays) {
-            let relay = Relay { outbox, bus: bus.clone(), status: status.clone() };
+        let names = ["relay-orders", "relay-inventory", "relay-payments"];
+        for (name, (outbox, status)) in names.into_iter().zip(self.outboxes()) {
+            let relay = Relay { outbox, bus: bus.clone(), status };
             supervisor.spawn(name, relay.run(stop()));
         }
         let (stores, stopping) = (self.stores.clone(), stop());
@@ -108,6 +125,7 @@ impl Shop {
             }
         });
         supervisor.spawn("orders-projection", self.orders.clone().keep_projection(stop()));
+        supervisor.spawn("orders-patience", self.orders.clone().keep_patience(stop()));
         let banks = [
             ("bank-customer-doubts", service::BANK_CUSTOMER, &self.stores.bank_customer),
             ("bank-merchant-doubts", service::BANK_MERCHANT, &self.stores.bank_merchant),
@@ -120,6 +138,7 @@ impl Shop {
         }
         supervisor.spawn("load", self.load.clone().run(supervisor.clone(), stop()));
         supervisor.spawn("supply", self.load.clone().supply(stop()));
+        supervisor.spawn("retention", self.retention.clone().run(stop()));
         supervisor.spawn("mesh-sweep", sweep(self.mesh.clone(), stop()));
     }
 }

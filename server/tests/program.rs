@@ -192,6 +192,30 @@ async fn asked_to_stop_it_says_goodbye_to_every_viewer_and_ends_at_once() {
 }
 
 #[tokio::test]
+async fn the_stream_brings_the_points_of_charts_only_to_a_page_that_asks_for_them() {
+    let data = folder();
+    let (program, client) = Launch::shop(PROGRAM, data.path(), "20").start().await;
+    // Given a second that is over, told to every viewer,
+    let mut stream = client.stream("/ui/live").await;
+    let mut seen = String::new();
+    while !seen.contains("\"body\":{\"red\"") {
+        seen.push_str(&stream.next().await.expect("another frame"));
+    }
+    assert!(seen.contains("\"red\":[]"), "a page without charts was sent points: {seen}");
+    // when a page with charts comes, then its first frame has the seconds that were.
+    let mut charts = client.stream("/ui/live?minutes=5").await;
+    let mut first = String::new();
+    while !first.contains("\n\n") {
+        first.push_str(&charts.next().await.expect("the snapshot"));
+    }
+    assert!(first.contains("\"red\":[{\"at_us\":"), "{first}");
+    assert!(first.contains("\"durations\":[["), "durations are counts in buckets: {first}");
+    assert_eq!(client.get("/ui/live?minutes=long").await.status, 400);
+    drop((stream, charts));
+    program.stop().await;
+}
+
+#[tokio::test]
 async fn a_request_that_never_ends_holds_up_no_stop() {
     let data = folder();
     let mut program = Launch::shop(PROGRAM, data.path(), "0").spawn();

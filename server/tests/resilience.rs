@@ -3,10 +3,21 @@
 
 #![expect(clippy::expect_used, reason = "without its world a test can only stop")]
 
+use base::{Clock, TraceContext};
+use contract::{Money, order::Origin, shop::PaymentMethod};
 use http::Method;
+use messaging::NewMessage;
 use serde_json::{Value, json};
+use shop::{
+    bus,
+    orders::{
+        NewOrder, OrderEvent,
+        decide::{Input, OrderRecord, decide},
+    },
+};
 use std::time::Duration;
-use testkit::{Answer, Client, Launch, Program, client::send, eventually};
+use storage::Durability;
+use testkit::{Answer, Books, Client, Launch, Program, client::send, eventually};
 use tokio::time::Instant;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_vitrine");
@@ -97,6 +108,81 @@ async fn half_of_the_calls_to_payments_fail_until_the_kill_switch_and_then_order
 }
 
 #[tokio::test]
+async fn payments_that_never_answer_are_voided_and_the_healed_shop_ends_cancelled_and_balanced() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (program, client) = Launch::shop(PROGRAM, folder.path(), "0").start().await;
+    inject(&client, &fault("abort", "payments", 100.0, 300)).await;
+    let location = order(&client, false).await.header("location").to_owned();
+    let page = location.replace("/api/v1", "");
+    // The saga's patience is ten seconds of real time.
+    eventually(2 * PATIENCE, "the saga gives up", async || {
+        client.get(&page).await.text().contains("Void payment").then_some(())
+    })
+    .await;
+    assert!(client.get(&page).await.text().contains("Whether money moved is unknown"));
+    assert_eq!(client.get(&location).await.field("status"), "processing", "it was concluded");
+    let breakers = client.get("/control/breakers").await.json();
+    let of_bus = |breaker: &&Value| breaker["line"]["id"] == "bus~payments";
+    let of_bus = breakers.as_array().expect("breakers").iter().find(of_bus).expect("a breaker");
+    assert_eq!(of_bus["line"]["state"], "open", "{of_bus}");
+
+    assert_eq!(delete(&client, "/control/faults").await.status, 200);
+    reset_breakers(&client).await;
+    eventually(4 * PATIENCE, "the order ends", async || {
+        (client.get(&location).await.field("status") == "cancelled").then_some(())
+    })
+    .await;
+    assert_eq!(client.get(&location).await.field("reason"), "payment_timed_out");
+    let told = client.get(&page).await.text();
+    assert!(told.contains("Payment timed out: payments did not answer within 10 s."), "{told}");
+    program.stop().await;
+    Books::at_rest(PROGRAM, folder.path()).await.assert_in_order();
+}
+
+#[tokio::test]
+async fn a_message_nobody_can_read_is_a_dead_letter_until_it_is_retried() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let stores = storage::open(folder.path(), Durability::Process, &Clock::system()).await;
+    let stores = stores.expect("a shop");
+    let lost = "payment.void:ord-LOST0001:3";
+    stores.orders.place(with_message(lost)).await.expect("it is placed");
+    stores.close().await;
+    drop(stores);
+    let (program, client) = Launch::shop(PROGRAM, folder.path(), "0").start().await;
+    let listed = async || client.get("/control/dead-letters").await.json();
+    let dead = async || {
+        let listed = listed().await;
+        (listed["count"] == 1).then(|| listed["dead_letters"][0].clone())
+    };
+    let letter = eventually(PATIENCE, "it is given up", dead).await;
+    assert_eq!(letter["message"]["id"], lost, "{letter}");
+    let metrics = client.get("/metrics").await.text();
+    assert!(metrics.contains("\nvitrine_dead_letters 1\n"), "{metrics}");
+    assert_eq!(client.post("/control/dead-letters/nothing/retry", &Value::Null).await.status, 404);
+    let retry = format!("/control/dead-letters/{lost}/retry");
+    assert_eq!(client.post(&retry, &Value::Null).await.status, 202);
+    let again = eventually(PATIENCE, "it is given up again", async || {
+        dead().await.filter(|again| again["buried_us"] != letter["buried_us"])
+    });
+    assert_eq!(again.await["message"]["id"], lost);
+    program.stop().await;
+}
+
+/// An order that is placed with a message that payments cannot read.
+fn with_message(id: &str) -> NewOrder {
+    let (user_id, total) = ("c-1001".into(), Money::eur(1_850));
+    let (lines, origin, payment_method) = (vec![], Origin::Api, PaymentMethod::Wallet);
+    let placed = OrderEvent::OrderPlaced { user_id, lines, total, origin, payment_method };
+    let order_id = "ord-LOST0001".to_owned();
+    let record = OrderRecord { order_id: order_id.clone(), ..OrderRecord::default() };
+    let mut change = decide(&record, Input::Place(placed)).expect("it is placed");
+    let (topic, key, body) = (bus::PAYMENT_VOID, order_id.clone(), json!({ "not": "a void" }));
+    change.messages = vec![NewMessage { id: id.to_owned(), topic, key, body }];
+    let (correlation_id, trace) = ("cor-1".into(), TraceContext::default());
+    NewOrder { order_id, correlation_id, trace, key: None, change }
+}
+
+#[tokio::test]
 async fn a_message_that_is_lost_is_sent_again_and_no_breaker_counts_it() {
     let World { program, client } = world().await;
     let id = inject(&client, &fault("message_loss", "payments", 100.0, 300)).await;
@@ -160,9 +246,9 @@ async fn what_cannot_be_done_is_refused_with_the_field() {
     assert_eq!(refused(fault("abort", "payments", 0.0, 60)).await, "percent");
     assert_eq!(refused(fault("abort", "payments", 50.0, 0)).await, "ttl_s");
     assert_eq!(refused(fault("kill_instance", "payments", 50.0, 60)).await, "instance");
-    let mut wish = fault("abort", "payments", 50.0, 60);
+    let mut wish = fault("message_loss", "payments", 50.0, 60);
     wish["like_istio"] = json!(true);
-    assert_eq!(refused(wish).await, "like_istio");
+    assert_eq!(refused(wish).await, "like_istio", "no route is on its way");
     assert_eq!(delete(&client, "/control/faults/F-99").await.status, 404);
     program.stop().await;
 }

@@ -78,6 +78,8 @@ pub enum StepMark {
     Undone,
     /// A compensation that needs a person.
     Stuck,
+    /// Not answered in time: whether it had an effect is not known.
+    Unknown,
 }
 
 /// One row of the feed and of the list.
@@ -169,6 +171,9 @@ pub struct OrderView {
     pub correlation_id: String,
     /// The trace of the request that placed it.
     pub trace_id: Option<String>,
+    /// Every trace of the order, oldest first: a later command, such as a cancellation, has its own.
+    #[serde(default)]
+    pub traces: Vec<String>,
     /// When the placing request began; offsets on the page count from here.
     pub zero_us: i64,
     /// The stream.

@@ -378,6 +378,7 @@ impl FaultKind {
 
 /// The command to inject a fault.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct InjectFault {
     /// What.
     pub kind: FaultKind,
@@ -403,6 +404,17 @@ pub struct InjectFault {
     pub ttl_s: u32,
     /// As in Istio: timeout and retries of the route are off while the fault is set.
     pub like_istio: bool,
+    /// It ends after so many injections: 1 is "only the next request". 0 is as many as come.
+    pub limit: u32,
+    /// Abort: this gRPC status, by name or number, in place of `status`; empty is none.
+    pub grpc_status: String,
+    /// Partial body: bytes that still arrive; none is as many as the mesh finds right.
+    pub after_bytes: Option<u32>,
+    /// Of a fault on an edge: only this route, as `VIRTUALSERVICE/ROUTE`; empty is all.
+    pub route: String,
+    /// Who asks. Not part of what a browser or program sends: it is told where it comes in.
+    #[serde(skip)]
+    pub by: String,
 }
 
 /// What the panel needs to know before it injects.
@@ -455,6 +467,9 @@ pub struct FaultView {
     pub stands_for: String,
     /// Address of that object on this site, if it has one.
     pub object: Option<String>,
+    /// Who asked for it: "page", a resource, or who the control API was told.
+    #[serde(default)]
+    pub by: String,
 }
 
 /// All faults, for the banner of every page.

@@ -27,6 +27,9 @@ pub struct LaneView {
     pub ready: u32,
     /// Instances altogether.
     pub instances: u32,
+    /// Calls per second, one value per second of the last minute, oldest first.
+    #[serde(default)]
+    pub spark: Vec<f32>,
 }
 
 /// What the mesh does at one service, for the map.
@@ -60,6 +63,20 @@ pub struct MeshView {
     pub hosts: Vec<HostMesh>,
     /// Every instance of every service.
     pub endpoints: Vec<crate::resilience::EndpointLine>,
+    /// Who each service is to the others, and what it asks of its callers.
+    #[serde(default)]
+    pub identities: Vec<IdentityView>,
+}
+
+/// A service's identity and its `PeerAuthentication`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdentityView {
+    /// Name of the service.
+    pub service: String,
+    /// `spiffe://cluster.local/ns/default/sa/payments`.
+    pub principal: String,
+    /// `PERMISSIVE`, `STRICT` or `DISABLE`: what it asks of those who call it.
+    pub mode: String,
 }
 
 /// Revisions marked on charts.
@@ -188,6 +205,20 @@ pub struct RuleForm {
     pub retries: Option<RetryForm>,
     /// Fault written in it.
     pub fault: Option<RuleFault>,
+    /// As in Istio: while its fault is active, its timeout and its retries are off.
+    #[serde(default)]
+    pub faithful: bool,
+}
+
+/// Switches a rule to Istio's own behaviour under faults, or back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetFaithful {
+    /// The `VirtualService`: `metadata.name`, or `namespace/name`.
+    pub virtual_service: String,
+    /// The rule: [`RuleForm::name`].
+    pub route: String,
+    /// As in Istio, or composing.
+    pub on: bool,
 }
 
 /// The local rate limit of a host.

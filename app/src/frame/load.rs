@@ -1,8 +1,11 @@
 //! The load generator: less, value, more; the value opens a dialog with rate, shape and mix.
 
-use super::state::{Command, LOAD_STEP, stepped, use_commands, use_frame};
+use super::{
+    offline::use_offline,
+    state::{Command, LOAD_STEP, stepped, use_commands, use_frame},
+};
 use crate::{
-    live::{Connection, use_live},
+    live::use_live,
     model::format,
     widget::{Dialog, Icon, Segmented, icon},
 };
@@ -49,7 +52,8 @@ pub(super) fn LoadControl() -> impl IntoView {
     let run = use_commands();
     let load = live.load();
     let off = move || load.get().per_second <= 0.0;
-    let lost = move || matches!(live.connection().get(), Connection::Lost { .. });
+    let offline = use_offline();
+    let lost = move || offline.now();
     let value = move |step: f64| move || stepped(load.get(), step).to_string();
     let step = move |step: f64| {
         move |event: leptos::ev::MouseEvent| {
@@ -62,20 +66,20 @@ pub(super) fn LoadControl() -> impl IntoView {
             <span class="label" class:gone=off>"Load"</span>
             <button
                 class="part" name="per_second" value=value(-LOAD_STEP) aria-label="Less load"
-                disabled=lost on:click=step(-LOAD_STEP)
+                disabled=lost title=move || offline.reason() on:click=step(-LOAD_STEP)
             >
                 {icon(Icon::Minus)}
             </button>
             <button
                 class="part value" type="button" disabled=lost
-                title=move || describe(load.get())
+                title=move || offline.reason().map_or_else(|| describe(load.get()), str::to_owned)
                 on:click=move |_| frame.loading.set(true)
             >
                 {move || label(load.get().per_second)}
             </button>
             <button
                 class="part" name="per_second" value=value(LOAD_STEP) aria-label="More load"
-                disabled=lost on:click=step(LOAD_STEP)
+                disabled=lost title=move || offline.reason() on:click=step(LOAD_STEP)
             >
                 {icon(Icon::Plus)}
             </button>
@@ -115,8 +119,12 @@ fn LoadForm() -> impl IntoView {
         shape: RwSignal::new(load.shape),
         orders_percent: RwSignal::new(load.orders_percent),
     };
+    let offline = use_offline();
     let submit = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
+        if offline.refuses("Load not changed") {
+            return;
+        }
         frame.loading.set(false);
         run.run(Command::Load(LoadChange {
             per_second: draft.per_second.get_untracked(),
@@ -136,7 +144,12 @@ fn LoadForm() -> impl IntoView {
                 <button type="button" class="button" on:click=move |_| draft.per_second.set(0.0)>
                     "Set to 0"
                 </button>
-                <button type="submit" class="button primary">"Set load"</button>
+                <button
+                    type="submit" class="button primary" disabled=move || offline.now()
+                    title=move || offline.reason()
+                >
+                    "Set load"
+                </button>
             </div>
         </form>
     }

@@ -1,6 +1,6 @@
 //! The place-order form: a dialog with a filled basket, and a page for those without JavaScript.
 
-use super::{state::use_frame, toast::use_toasts};
+use super::{offline::use_offline, state::use_frame, toast::use_toasts};
 use crate::{
     ask, browser,
     model::format,
@@ -114,6 +114,7 @@ fn Form(products: Vec<ProductView>, customers: Vec<CustomerView>) -> impl IntoVi
             let _ = button.focus();
         }
     });
+    let offline = use_offline();
     let submit = use_submit(draft);
     let sum = move || {
         let sum = draft.products.with_value(|products| draft.lines.with(|l| total(products, l)));
@@ -151,6 +152,7 @@ fn Form(products: Vec<ProductView>, customers: Vec<CustomerView>) -> impl IntoVi
                 <button
                     node_ref=button type="submit" class="button primary"
                     aria-busy=move || draft.busy.get().to_string()
+                    disabled=move || offline.now() title=move || offline.reason()
                 >
                     {move || if draft.busy.get() { "Placing" } else { "Place order" }}
                 </button>
@@ -181,10 +183,10 @@ fn pay_field(draft: Draft) -> AnyView {
 
 /// Places the order once, however often the form is submitted.
 fn use_submit(draft: Draft) -> impl Fn(leptos::ev::SubmitEvent) + Copy {
-    let (frame, toasts) = (use_frame(), use_toasts());
+    let (frame, toasts, offline) = (use_frame(), use_toasts(), use_offline());
     move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
-        if draft.busy.get_untracked() {
+        if draft.busy.get_untracked() || offline.refuses("Order not placed") {
             return;
         }
         draft.busy.set(true);

@@ -1,7 +1,7 @@
 //! What the frame remembers: open dialogs and choices; and the commands that keys, the palette and
 //! buttons share.
 
-use super::{theme, toast::use_toasts};
+use super::{offline::use_offline, theme, toast::use_toasts};
 use crate::{ask, browser, live::use_live};
 use contract::shop::{LoadChange, LoadView};
 use leptos::{prelude::*, task::spawn_local};
@@ -28,6 +28,8 @@ pub struct FrameState {
     pub loading: RwSignal<bool>,
     /// The list of shortcuts.
     pub shortcuts: RwSignal<bool>,
+    /// The sheet of what a phone has no room for.
+    pub more: RwSignal<bool>,
     /// The question before all faults end.
     pub killing: RwSignal<bool>,
     /// Somebody asked for the inject panel; it takes the focus and sets this back.
@@ -45,6 +47,7 @@ pub fn provide_frame() {
         palette: RwSignal::new(false),
         loading: RwSignal::new(false),
         shortcuts: RwSignal::new(false),
+        more: RwSignal::new(false),
         killing: RwSignal::new(false),
         injecting: RwSignal::new(false),
         presenter: RwSignal::new(false),
@@ -111,10 +114,31 @@ pub enum Command {
     Shortcuts,
 }
 
+impl Command {
+    /// What was not done, of a command that changes the system and so needs the line; none of one
+    /// that only changes what this tab shows.
+    #[must_use]
+    pub const fn undone(&self) -> Option<&'static str> {
+        match self {
+            Self::PlaceOrder => Some("Order not placed"),
+            Self::LoadBy(_) | Self::LoadTo(_) => Some("Load not changed"),
+            Self::RemoveFaults => Some("Faults not removed"),
+            Self::Go(_)
+            | Self::Search
+            | Self::Pause
+            | Self::Inject
+            | Self::Theme
+            | Self::Presenter
+            | Self::Shortcuts => None,
+        }
+    }
+}
+
 /// Runs commands; made once by a component, then called from any event.
 #[must_use]
 pub fn use_commands() -> Callback<Command> {
     let (frame, live, toasts) = (use_frame(), use_live(), use_toasts());
+    let offline = use_offline();
     let go = use_navigate();
     let here = use_location().pathname;
     let set_load = move |load: LoadChange| {
@@ -131,26 +155,31 @@ pub fn use_commands() -> Callback<Command> {
             }
         });
     };
-    Callback::new(move |command| match command {
-        Command::Go(address) => go(&address, NavigateOptions::default()),
-        Command::PlaceOrder => frame.placing.set(true),
-        Command::Search => frame.palette.set(true),
-        Command::Pause => live.toggle_pause(),
-        Command::Theme => theme::toggle(),
-        Command::Presenter => frame.toggle_presenter(),
-        Command::Shortcuts => frame.shortcuts.update(|open| *open = !*open),
-        Command::Inject => {
-            frame.injecting.set(true);
-            if here.get_untracked() != "/resilience" {
-                go("/resilience", NavigateOptions::default());
+    Callback::new(move |command: Command| {
+        if command.undone().is_some_and(|undone| offline.refuses(undone)) {
+            return;
+        }
+        match command {
+            Command::Go(address) => go(&address, NavigateOptions::default()),
+            Command::PlaceOrder => frame.placing.set(true),
+            Command::Search => frame.palette.set(true),
+            Command::Pause => live.toggle_pause(),
+            Command::Theme => theme::toggle(),
+            Command::Presenter => frame.toggle_presenter(),
+            Command::Shortcuts => frame.shortcuts.update(|open| *open = !*open),
+            Command::Inject => {
+                frame.injecting.set(true);
+                if here.get_untracked() != "/resilience" {
+                    go("/resilience", NavigateOptions::default());
+                }
             }
+            Command::RemoveFaults => frame.killing.set(true),
+            Command::LoadBy(step) => {
+                set_load(LoadChange::rate(stepped(live.load().get_untracked(), step)));
+            }
+            Command::LoadTo(per_second) => set_load(LoadChange::rate(per_second)),
+            Command::Load(load) => set_load(load),
         }
-        Command::RemoveFaults => frame.killing.set(true),
-        Command::LoadBy(step) => {
-            set_load(LoadChange::rate(stepped(live.load().get_untracked(), step)));
-        }
-        Command::LoadTo(per_second) => set_load(LoadChange::rate(per_second)),
-        Command::Load(load) => set_load(load),
     })
 }
 
@@ -173,6 +202,19 @@ pub fn stepped(load: LoadView, step: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn commands_that_change_the_system_need_the_line_and_others_do_not() {
+        let changing = [
+            Command::PlaceOrder,
+            Command::LoadBy(LOAD_STEP),
+            Command::LoadTo(0.0),
+            Command::RemoveFaults,
+        ];
+        assert!(changing.iter().all(|command| command.undone().is_some()));
+        let showing = [Command::Pause, Command::Inject, Command::Go("/".into()), Command::Theme];
+        assert!(showing.iter().all(|command| command.undone().is_none()));
+    }
 
     #[test]
     fn a_step_stays_within_the_limits() {

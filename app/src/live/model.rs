@@ -371,15 +371,7 @@ mod tests {
     }
 
     fn point(at_us: i64) -> RedPoint {
-        let none = None;
-        RedPoint {
-            at_us,
-            per_second: 1.0,
-            error_share: 0.0,
-            p50_ms: none,
-            p95_ms: none,
-            p99_ms: none,
-        }
+        RedPoint { at_us, per_second: 1.0, ..RedPoint::default() }
     }
 
     #[test]

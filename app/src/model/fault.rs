@@ -183,6 +183,7 @@ mod tests {
             trace_id: None,
             stands_for: "VirtualService".into(),
             object: None,
+            by: "page".into(),
         }
     }
 

@@ -26,6 +26,8 @@ pub enum Glyph {
     NotReached,
     /// Exclamation: a person is needed.
     Stuck,
+    /// Exclamation: not answered in time.
+    Unknown,
 }
 
 /// One card.
@@ -124,6 +126,7 @@ fn card(step: &SagaStepView, number: Option<usize>, zero_us: i64) -> Card {
         StepMark::Done | StepMark::Undone if !undoes => (Tone::Ok, Glyph::Done, "done"),
         StepMark::Failed => (Tone::Error, Glyph::Failed, "failed"),
         StepMark::Stuck => (Tone::Error, Glyph::Stuck, "stuck, needs a person"),
+        StepMark::Unknown => (Tone::Warn, Glyph::Unknown, "timed out, outcome unknown"),
         StepMark::Done | StepMark::Undone => (Tone::Comp, Glyph::Undone, "undone"),
     };
     let took = step.started_us.zip(step.ended_us).map(|(from, to)| fine::duration_us(to - from));
@@ -235,6 +238,18 @@ mod tests {
         saga.compensations[0] = Some(step("Release inventory", StepMark::Stuck, 1, 1));
         let card = stepper(&saga, 0).columns[0].undo.clone().unwrap().0;
         assert_eq!((card.tone, card.word), (Tone::Error, "stuck, needs a person"));
+    }
+
+    #[test]
+    fn a_step_that_timed_out_is_no_failure_and_its_void_stands_below_it() {
+        let mut saga = declined(true);
+        saga.steps[1] = step("Authorize payment", StepMark::Unknown, 49, 10_049);
+        let drawn = stepper(&saga, 0);
+        let card = &drawn.columns[1].step;
+        assert_eq!((card.tone, card.glyph), (Tone::Warn, Glyph::Unknown));
+        assert_eq!(card.word, "timed out, outcome unknown");
+        let (void, arrow) = drawn.columns[1].undo.as_ref().unwrap();
+        assert_eq!((void.title.as_str(), *arrow), ("Void", Arrow::Down));
     }
 
     #[test]

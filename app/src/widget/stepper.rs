@@ -13,6 +13,7 @@ pub const fn step_class(mark: StepMark) -> &'static str {
         StepMark::Failed => "step step-failed",
         StepMark::Undone => "step step-undone",
         StepMark::Stuck => "step step-stuck",
+        StepMark::Unknown => "step step-unknown",
     }
 }
 

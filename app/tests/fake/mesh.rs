@@ -38,6 +38,7 @@ fn fault(id: &str, kind: FaultKind, what: &str, ends: (Option<&str>, &str)) -> F
         trace_id: Some("7c1e9a4f0b6d42e8a5f3c2d19b8e6047".into()),
         stands_for: "VirtualService".into(),
         object: Some(format!("/traffic/{}", ends.1)),
+        by: "page".into(),
     }
 }
 
@@ -54,6 +55,7 @@ pub fn faults() -> FaultsView {
         unit: "instance".into(),
         stands_for: "pod deletion".into(),
         object: None,
+        by: "page".into(),
         ..fault("F-25", FaultKind::KillInstance, "Kill instance", (None, "recommendations-1"))
     };
     let crash = FaultView {
@@ -256,6 +258,7 @@ pub fn mesh() -> MeshView {
         p95_ms: Some(p95),
         ready,
         instances: ready,
+        spark: Vec::new(),
     };
     let mut endpoints = Vec::new();
     for (service, count) in [
@@ -285,5 +288,6 @@ pub fn mesh() -> MeshView {
             mirror_percent: Some(20.0),
         }],
         endpoints,
+        identities: Vec::new(),
     }
 }

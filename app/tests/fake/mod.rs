@@ -22,7 +22,8 @@ use contract::{
     shop::{CustomerView, LoadChange, LoadView, PlaceOrder, PlacedOrder, ProductView},
     trace::{TraceList, TraceQuery, TraceView},
     traffic::{
-        Applied, ChangeTraffic, Draft, DryRun, ProbeRequest, ProbeVerdict, RouteForm, TrafficView,
+        Applied, ChangeTraffic, Draft, DryRun, ProbeRequest, ProbeVerdict, RouteForm, SetFaithful,
+        TrafficView,
     },
 };
 use std::sync::Arc;
@@ -146,6 +147,10 @@ impl TrafficPort for Fake {
 
     async fn change(&self, _: ChangeTraffic) -> Result<Applied, ApiError> {
         Err(ApiError::Conflict { reason: "r18 was applied elsewhere. Rebase or discard.".into() })
+    }
+
+    async fn set_faithful(&self, _: SetFaithful) -> Result<Applied, ApiError> {
+        Ok(Applied::default())
     }
 
     async fn dry_run(&self, _: String, _: String) -> Result<DryRun, ApiError> {

@@ -58,13 +58,33 @@ impl Supervisor {
         });
     }
 
-    /// Runs a command to its end even if whoever asked goes away. Shutdown waits for it.
+    /// Runs a command to its end even if whoever asked goes away. Shutdown waits for it; a panic
+    /// is reported.
     pub fn detach<F>(&self, command: F) -> JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        self.tasks.spawn(command)
+        self.detach_as("command", command)
+    }
+
+    /// As [`Self::detach`], under the name that a panic is reported with.
+    pub fn detach_as<F>(&self, name: &'static str, command: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let ends = self.ends.clone();
+        self.tasks.spawn(async move {
+            let outcome = futures::FutureExt::catch_unwind(AssertUnwindSafe(command)).await;
+            outcome.unwrap_or_else(|panic| {
+                tracing::error!(task = name, panicked = true, "Command {name} panicked");
+                // A full channel already holds the bad news this would add.
+                let _ = ends.try_send(TaskEnd { name, panicked: true });
+                // Whoever waits for it shall see that it has no answer.
+                std::panic::resume_unwind(panic)
+            })
+        })
     }
 
     /// Asks every task to end and waits at most `grace`. True when all ended in time.
@@ -94,6 +114,16 @@ mod tests {
         supervisor.spawn("listener", async move { stop.cancelled().await });
         assert!(supervisor.shutdown(Duration::from_secs(1)).await);
         assert!(ends.try_recv().is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_detached_command_that_panics_is_reported_by_name_and_gives_no_answer() {
+        let (supervisor, mut ends) = Supervisor::new();
+        let doomed = supervisor.detach_as("doomed", async { panic!("on purpose") });
+        assert!(doomed.await.is_err_and(|error: tokio::task::JoinError| error.is_panic()));
+        assert_eq!(ends.try_recv(), Ok(TaskEnd { name: "doomed", panicked: true }));
+        assert_eq!(supervisor.detach_as("fine", async { 7 }).await.ok(), Some(7));
+        assert!(ends.try_recv().is_err(), "a command that ends is no news");
     }
 
     #[tokio::test(start_paused = true)]

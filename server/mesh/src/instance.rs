@@ -3,7 +3,11 @@
 //! An instance can be killed (no connection to it, calls under way are cut), paused (it hangs until
 //! resumed) and restarted. Which instance a call goes to is the balancer's business.
 
-use crate::{MeshError, Request, Response, outlier::state::Standing, remote::Remote};
+use crate::{
+    MeshError, Request, Response,
+    outlier::state::Standing,
+    remote::{Remote, Timeouts},
+};
 use axum::Router;
 use parking_lot::Mutex;
 use std::{
@@ -13,7 +17,6 @@ use std::{
         Arc,
         atomic::{AtomicI64, AtomicU32, Ordering},
     },
-    time::Duration,
 };
 use tokio::sync::watch;
 use tower::Service;
@@ -149,7 +152,7 @@ impl Host {
     pub(crate) async fn send(
         self: Arc<Self>,
         request: Request,
-        connect_timeout: Option<Duration>,
+        timeouts: Timeouts,
     ) -> Result<Response, MeshError> {
         let _under_way = UnderWay::begin(&self);
         let mut life = self.life.subscribe();
@@ -167,7 +170,7 @@ impl Host {
                     let answered: Result<Response, Infallible> = router.call(request).await;
                     Ok(answered.unwrap_or_else(|never| match never {}))
                 }
-                Target::Remote(remote) => remote.send(&self.name, request, connect_timeout).await,
+                Target::Remote(remote) => remote.send(&self.name, request, timeouts).await,
             };
             // One that was paused meanwhile does not get its answer out.
             self.resumed().await;

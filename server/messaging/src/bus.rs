@@ -28,6 +28,8 @@ pub struct DeliveryError {
     pub reason: String,
     /// Trying sooner is useless.
     pub retry_after: Option<Duration>,
+    /// The subscriber itself read the message and will not take it, now or later.
+    pub definite: bool,
 }
 
 /// Brings one message to one subscriber.

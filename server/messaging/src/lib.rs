@@ -10,5 +10,5 @@ mod message;
 mod relay;
 
 pub use bus::{Binding, Bus, BusError, Deliver, DeliveryError, EmbeddedBus};
-pub use message::{Message, NewMessage, OutboxRow};
+pub use message::{DeadLetter, Message, NewMessage, OutboxRow};
 pub use relay::{Outbox, OutboxError, Relay, RelayStatus};

@@ -23,7 +23,13 @@ impl NewMessage {
     pub fn new<T: Serialize>(topic: &'static str, key: &str, cause: &str, body: &T) -> Self {
         // Plain data of ours always becomes JSON; null is refused by every consumer.
         let body = serde_json::to_value(body).unwrap_or_default();
-        Self { id: format!("{topic}:{key}:{cause}"), topic, key: key.to_owned(), body }
+        Self { id: Self::id(topic, key, cause), topic, key: key.to_owned(), body }
+    }
+
+    /// The id of a message of this topic, about this, with this cause.
+    #[must_use]
+    pub fn id(topic: &str, key: &str, cause: &str) -> String {
+        format!("{topic}:{key}:{cause}")
     }
 }
 
@@ -65,4 +71,15 @@ pub struct OutboxRow {
     pub sequence: i64,
     /// The message.
     pub message: Message,
+}
+
+/// A message that its subscriber will not take.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadLetter {
+    /// The message.
+    pub message: Message,
+    /// What the subscriber said.
+    pub reason: String,
+    /// When it was given up, microseconds since the epoch.
+    pub buried_us: i64,
 }

@@ -1,7 +1,7 @@
 //! The relay: takes messages from one outbox to the bus, again and again until each is
 //! acknowledged. Each subscriber has its own lane: one that is away holds up nobody else.
 
-use crate::{Bus, OutboxRow};
+use crate::{Bus, DeadLetter, OutboxRow};
 use async_trait::async_trait;
 use backon::BackoffBuilder;
 use futures::{StreamExt, stream::FuturesUnordered};
@@ -24,6 +24,9 @@ const READ_MAX: usize = 256;
 const RETRY_FIRST: Duration = Duration::from_millis(20);
 /// Longest pause.
 const RETRY_LONGEST: Duration = Duration::from_secs(5);
+/// A message that its subscriber definitely refuses so often is a dead letter: more than once,
+/// because what it is about may be recorded a moment later.
+const REFUSALS_MAX: u32 = 8;
 /// Pause after the outbox itself failed.
 const OUTBOX_RETRY: Duration = Duration::from_millis(500);
 
@@ -45,6 +48,15 @@ pub trait Outbox: Send + Sync {
     ) -> Result<Vec<OutboxRow>, OutboxError>;
     /// Forgets a message that everybody acknowledged.
     async fn forget(&self, sequence: i64) -> Result<(), OutboxError>;
+    /// Moves a message that will never be taken to the dead letters, of which the newest are kept.
+    async fn bury(&self, sequence: i64, reason: &str) -> Result<(), OutboxError>;
+    /// Dead letters, newest first, at most `limit`.
+    async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, OutboxError>;
+    /// Number of dead letters.
+    async fn dead(&self) -> Result<u64, OutboxError>;
+    /// Records a dead letter again as a message to be delivered; false when there is none of this
+    /// message id.
+    async fn revive(&self, id: &str) -> Result<bool, OutboxError>;
     /// Wakes the relay after messages were recorded.
     fn recorded(&self) -> Arc<Notify>;
 }
@@ -58,6 +70,7 @@ struct Counts {
     in_flight: AtomicU64,
     delivered: AtomicU64,
     redelivered: AtomicU64,
+    dead: AtomicU64,
 }
 
 impl RelayStatus {
@@ -71,6 +84,20 @@ impl RelayStatus {
     #[must_use]
     pub fn delivered(&self) -> u64 {
         self.0.delivered.load(Ordering::Relaxed)
+    }
+
+    /// Dead letters now.
+    #[must_use]
+    pub fn dead(&self) -> u64 {
+        self.0.dead.load(Ordering::Relaxed)
+    }
+
+    /// Looks how many dead letters there are: after a start, and whenever that changes.
+    pub async fn count_dead(&self, outbox: &dyn Outbox) {
+        match outbox.dead().await {
+            Ok(dead) => self.0.dead.store(dead, Ordering::Relaxed),
+            Err(error) => tracing::error!(cause = ?error.0, "{error}; dead letters not counted"),
+        }
     }
 
     /// Attempts that were not acknowledged.
@@ -119,6 +146,7 @@ impl Relay {
     /// Runs until `stop` fires. What is under way then is delivered again after the next start.
     pub async fn run(self, stop: CancellationToken) {
         let recorded = self.outbox.recorded();
+        self.status.count_dead(&*self.outbox).await;
         let mut lanes: Vec<Lane> = self.bus.lanes().into_iter().map(Lane::new).collect();
         lanes.push(Lane::new(Vec::new()));
         let mut under_way = FuturesUnordered::new();
@@ -189,7 +217,8 @@ impl Relay {
         }
     }
 
-    /// Publishes until acknowledged, then forgets; gives the lane back.
+    /// Publishes until it is acknowledged and forgotten, or refused for good and buried; gives the
+    /// lane back.
     async fn carry(&self, lane: usize, row: OutboxRow) -> usize {
         let pauses = backon::ExponentialBuilder::default()
             .with_min_delay(RETRY_FIRST)
@@ -197,8 +226,13 @@ impl Relay {
             .with_jitter()
             .without_max_times();
         let mut pauses = pauses.build();
+        let mut refusals = 0;
         while let Err(error) = self.bus.publish(&row.message).await {
             self.status.0.redelivered.fetch_add(1, Ordering::Relaxed);
+            refusals += u32::from(error.cause.definite);
+            if refusals >= REFUSALS_MAX && self.bury(&row, &error.to_string()).await {
+                return lane;
+            }
             tracing::warn!(
                 order_id = %row.message.key,
                 correlation_id = row.message.correlation_id,
@@ -214,6 +248,21 @@ impl Relay {
         }
         lane
     }
+
+    /// Moves a message to the dead letters; when that fails it is delivered again.
+    async fn bury(&self, row: &OutboxRow, reason: &str) -> bool {
+        let Err(error) = self.outbox.bury(row.sequence, reason).await else {
+            tracing::error!(
+                order_id = %row.message.key,
+                correlation_id = row.message.correlation_id,
+                "{reason}, {REFUSALS_MAX} times; {} is a dead letter now", row.message.id,
+            );
+            self.status.count_dead(&*self.outbox).await;
+            return true;
+        };
+        tracing::error!(cause = ?error.0, "{error}; a message nobody takes stays recorded");
+        false
+    }
 }
 
 #[cfg(test)]
@@ -227,6 +276,7 @@ mod tests {
         rows: Mutex<Vec<OutboxRow>>,
         sequence: AtomicU64,
         recorded: Arc<Notify>,
+        dead: Mutex<Vec<DeadLetter>>,
     }
 
     impl MemoryOutbox {
@@ -264,6 +314,22 @@ mod tests {
             self.rows.lock().retain(|r| r.sequence != sequence);
             Ok(())
         }
+        async fn bury(&self, sequence: i64, reason: &str) -> Result<(), OutboxError> {
+            let mut rows = self.rows.lock();
+            let at = rows.iter().position(|r| r.sequence == sequence).unwrap();
+            let (message, reason) = (rows.remove(at).message, reason.to_owned());
+            self.dead.lock().push(DeadLetter { message, reason, buried_us: 0 });
+            Ok(())
+        }
+        async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, OutboxError> {
+            Ok(self.dead.lock().iter().take(limit).cloned().collect())
+        }
+        async fn dead(&self) -> Result<u64, OutboxError> {
+            Ok(self.dead.lock().len() as u64)
+        }
+        async fn revive(&self, _: &str) -> Result<bool, OutboxError> {
+            Ok(false)
+        }
         fn recorded(&self) -> Arc<Notify> {
             self.recorded.clone()
         }
@@ -287,7 +353,12 @@ mod tests {
             seen.push((subscriber, message.id.clone()));
             let tries = seen.iter().filter(|(_, id)| *id == message.id).count();
             if tries <= self.refusals || subscriber == self.away {
-                return Err(DeliveryError { reason: "busy".into(), retry_after: None });
+                let (reason, retry_after) = ("busy".into(), None);
+                return Err(DeliveryError { reason, retry_after, definite: false });
+            }
+            if message.topic == "nobody.reads" {
+                let (reason, retry_after) = ("unreadable".into(), None);
+                return Err(DeliveryError { reason, retry_after, definite: true });
             }
             Ok(())
         }
@@ -297,6 +368,7 @@ mod tests {
         Binding { topic: "stock.moved", subscriber: "orders" },
         Binding { topic: "order.confirmed", subscriber: "recommendations" },
         Binding { topic: "stock.counted", subscriber: "orders" },
+        Binding { topic: "nobody.reads", subscriber: "inventory" },
     ];
 
     struct World {
@@ -330,7 +402,8 @@ mod tests {
     fn topics_of_the_same_subscribers_share_a_lane() {
         let deliver = world(0, "").subscribers;
         let lanes = EmbeddedBus::new(BINDINGS, deliver).lanes();
-        assert_eq!(lanes, [vec!["stock.counted", "stock.moved"], vec!["order.confirmed"]]);
+        let apart = [vec!["nobody.reads"], vec!["stock.counted", "stock.moved"]];
+        assert_eq!(lanes, [&apart[..], &[vec!["order.confirmed"]]].concat());
     }
 
     #[tokio::test(start_paused = true)]
@@ -340,6 +413,23 @@ mod tests {
         let (left, subscribers, status) = world.minute().await;
         assert_eq!((subscribers.seen.lock().len(), left.len()), (4, 0));
         assert_eq!((status.delivered(), status.redelivered()), (1, 3));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_message_that_is_definitely_refused_is_a_dead_letter_and_gives_its_place_back() {
+        let world = world(2, "");
+        for _ in 0..IN_FLIGHT_MAX {
+            world.outbox.record("nobody.reads");
+        }
+        world.outbox.record("nobody.reads");
+        let outbox = world.outbox.clone();
+        let (left, subscribers, status) = world.minute().await;
+        let dead = outbox.dead.lock();
+        assert_eq!((left.len(), dead.len(), status.dead()), (0, IN_FLIGHT_MAX + 1, 257));
+        assert_eq!(dead[0].reason, "nobody.reads was not acknowledged by inventory: unreadable");
+        // What was not definite counts for nothing.
+        let first = subscribers.seen.lock().iter().filter(|(_, id)| *id == "1").count();
+        assert_eq!(first, 2 + REFUSALS_MAX as usize);
     }
 
     #[tokio::test(start_paused = true)]

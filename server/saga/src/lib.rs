@@ -3,8 +3,10 @@
 //! Orchestrated: one coordinator sends a command, waits for its definite reply, and decides. The
 //! machine here is pure: `next(state, event)` gives the next state, and a state says which command
 //! is due. The log of events is the saga; replaying it gives its state. A step without an answer is
-//! not failed but unknown: its command is delivered again until the answer is definite, so the
-//! machine knows no timeout (Garcia-Molina and Salem, "Sagas", 1987, section 3, backward recovery).
+//! not failed but unknown: its command is delivered again until the answer is definite. Who loses
+//! patience with a step says so, and the step is voided: a compensation that has to find out what
+//! became of it, whose answer is definite in turn (Garcia-Molina and Salem, "Sagas", 1987, section
+//! 3, backward recovery).
 
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +17,8 @@ pub struct Step {
     pub name: &'static str,
     /// For people: "Release inventory".
     pub compensation_name: &'static str,
+    /// For people, of the compensation when the outcome is unknown: "Void payment".
+    pub void_name: &'static str,
     /// Service that does it.
     pub service: &'static str,
 }
@@ -51,6 +55,12 @@ pub enum State {
         /// Index of the step that is being undone.
         step: usize,
     },
+    /// The compensation of a step whose outcome is unknown is out; an answer to the step itself may
+    /// still come, and decides nothing.
+    Voiding {
+        /// Index of the step that was not answered in time.
+        step: usize,
+    },
     /// Everything done was undone.
     Compensated,
     /// A compensation was refused; a person must redrive it.
@@ -77,6 +87,11 @@ pub enum Event {
         step: usize,
         /// Why.
         reason: String,
+    },
+    /// A step was not answered in time: whether it had an effect is unknown.
+    StepTimedOut {
+        /// Index of the step.
+        step: usize,
     },
     /// Somebody wants it undone.
     CancelRequested,
@@ -148,16 +163,26 @@ impl State {
                 S::Running { step } | S::Cancelling { step },
                 Event::StepRefused { step: refused, .. },
             ) if step == *refused => back_from(step),
+            (
+                S::Running { step } | S::Cancelling { step },
+                Event::StepTimedOut { step: silent },
+            ) if step == *silent => S::Voiding { step },
+            // Too late to decide anything, and known all the same.
+            (
+                S::Voiding { step },
+                Event::StepDone { step: late } | Event::StepRefused { step: late, .. },
+            ) if step == *late => S::Voiding { step },
             (S::Running { step }, Event::CancelRequested) => S::Cancelling { step },
             (S::Completed, Event::CancelRequested) => S::Compensating { step: last },
-            (S::Compensating { step }, Event::Undone { step: undone }) if step == *undone => {
+            (S::Compensating { step } | S::Voiding { step }, Event::Undone { step: undone })
+                if step == *undone =>
+            {
                 back_from(step)
             }
-            (S::Compensating { step }, Event::UndoRefused { step: refused, .. })
-                if step == *refused =>
-            {
-                S::Stuck { step }
-            }
+            (
+                S::Compensating { step } | S::Voiding { step },
+                Event::UndoRefused { step: refused, .. },
+            ) if step == *refused => S::Stuck { step },
             (S::Stuck { step }, Event::Redriven) => S::Compensating { step },
             (state, event) => {
                 return Err(Illegal { state, event: event.clone() });
@@ -170,9 +195,15 @@ impl State {
     pub const fn due(self) -> Option<Command> {
         match self {
             Self::Running { step } | Self::Cancelling { step } => Some(Command::Do(step)),
-            Self::Compensating { step } => Some(Command::Undo(step)),
+            Self::Compensating { step } | Self::Voiding { step } => Some(Command::Undo(step)),
             Self::NotStarted | Self::Completed | Self::Compensated | Self::Stuck { .. } => None,
         }
+    }
+
+    /// Whether the answer to a step is waited for.
+    #[must_use]
+    pub fn awaits(self, step: usize) -> bool {
+        self.due() == Some(Command::Do(step))
     }
 
     /// Nothing is under way any more (a completed saga may still be cancelled).

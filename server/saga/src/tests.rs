@@ -2,7 +2,8 @@
 
 use super::*;
 
-const STEP: Step = Step { name: "do", compensation_name: "undo", service: "somewhere" };
+const STEP: Step =
+    Step { name: "do", compensation_name: "undo", void_name: "void", service: "somewhere" };
 const THREE: Definition = Definition { name: "three", steps: &[STEP, STEP, STEP] };
 
 fn refused(step: usize) -> Event {
@@ -21,6 +22,7 @@ fn all_states() -> Vec<State> {
             Running { step },
             Cancelling { step },
             Compensating { step },
+            Voiding { step },
             Stuck { step },
         ]);
     }
@@ -33,6 +35,7 @@ fn all_events() -> Vec<Event> {
         events.extend([
             Event::StepDone { step },
             refused(step),
+            Event::StepTimedOut { step },
             Event::Undone { step },
             undo_refused(step),
         ]);
@@ -67,6 +70,24 @@ fn expected(state: State, event: &Event) -> Option<State> {
         (Compensating { step: 2 }, undo_refused(2), Stuck { step: 2 }),
         (Compensating { step: 1 }, undo_refused(1), Stuck { step: 1 }),
         (Compensating { step: 0 }, undo_refused(0), Stuck { step: 0 }),
+        (Running { step: 0 }, Event::StepTimedOut { step: 0 }, Voiding { step: 0 }),
+        (Running { step: 1 }, Event::StepTimedOut { step: 1 }, Voiding { step: 1 }),
+        (Running { step: 2 }, Event::StepTimedOut { step: 2 }, Voiding { step: 2 }),
+        (Cancelling { step: 0 }, Event::StepTimedOut { step: 0 }, Voiding { step: 0 }),
+        (Cancelling { step: 1 }, Event::StepTimedOut { step: 1 }, Voiding { step: 1 }),
+        (Cancelling { step: 2 }, Event::StepTimedOut { step: 2 }, Voiding { step: 2 }),
+        (Voiding { step: 0 }, Event::StepDone { step: 0 }, Voiding { step: 0 }),
+        (Voiding { step: 1 }, Event::StepDone { step: 1 }, Voiding { step: 1 }),
+        (Voiding { step: 2 }, Event::StepDone { step: 2 }, Voiding { step: 2 }),
+        (Voiding { step: 0 }, refused(0), Voiding { step: 0 }),
+        (Voiding { step: 1 }, refused(1), Voiding { step: 1 }),
+        (Voiding { step: 2 }, refused(2), Voiding { step: 2 }),
+        (Voiding { step: 2 }, Event::Undone { step: 2 }, Compensating { step: 1 }),
+        (Voiding { step: 1 }, Event::Undone { step: 1 }, Compensating { step: 0 }),
+        (Voiding { step: 0 }, Event::Undone { step: 0 }, Compensated),
+        (Voiding { step: 2 }, undo_refused(2), Stuck { step: 2 }),
+        (Voiding { step: 1 }, undo_refused(1), Stuck { step: 1 }),
+        (Voiding { step: 0 }, undo_refused(0), Stuck { step: 0 }),
         (Stuck { step: 2 }, Event::Redriven, Compensating { step: 2 }),
         (Stuck { step: 1 }, Event::Redriven, Compensating { step: 1 }),
         (Stuck { step: 0 }, Event::Redriven, Compensating { step: 0 }),

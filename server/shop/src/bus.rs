@@ -8,7 +8,7 @@ use axum::extract::{FromRequest, Request};
 use base::{Clock, TraceContext};
 use contract::service::{BUS, INVENTORY, ORDERS, PAYMENTS, RECOMMENDATIONS};
 use http::{HeaderMap, StatusCode};
-use mesh::{CallContext, Mesh, MeshError, baggage, fault::FaultId};
+use mesh::{CallContext, Mesh, MeshError, fault::FaultId};
 use messaging::{Binding, Deliver, DeliveryError, Message};
 use std::time::Duration;
 
@@ -39,6 +39,11 @@ pub const PAYMENT_REFUND: &str = "payment.refund";
 pub const PAYMENT_REFUNDED: &str = "payment.refunded";
 /// No to [`PAYMENT_REFUND`].
 pub const PAYMENT_REFUND_REFUSED: &str = "payment.refund_refused";
+/// Compensation of the second step when its outcome is unknown.
+pub const PAYMENT_VOID: &str = "payment.void";
+/// Yes to [`PAYMENT_VOID`]: no money moved, and none will. Money that had moved is refunded, which
+/// is answered as [`PAYMENT_REFUND`] is.
+pub const PAYMENT_VOIDED: &str = "payment.voided";
 /// An order was confirmed.
 pub const ORDER_CONFIRMED: &str = "order.confirmed";
 /// An order was shipped.
@@ -57,6 +62,8 @@ pub const BINDINGS: &[Binding] = &[
     Binding { topic: PAYMENT_REFUND, subscriber: PAYMENTS },
     Binding { topic: PAYMENT_REFUNDED, subscriber: ORDERS },
     Binding { topic: PAYMENT_REFUND_REFUSED, subscriber: ORDERS },
+    Binding { topic: PAYMENT_VOID, subscriber: PAYMENTS },
+    Binding { topic: PAYMENT_VOIDED, subscriber: ORDERS },
     Binding { topic: ORDER_CONFIRMED, subscriber: RECOMMENDATIONS },
     Binding { topic: ORDER_SHIPPED, subscriber: INVENTORY },
 ];
@@ -84,11 +91,13 @@ impl MeshDelivery {
         faults: &[FaultId],
     ) -> Result<(), DeliveryError> {
         let lag_us = (self.clock.now_us() - m.recorded_us).max(0);
-        let mut call = self
+        let (correlation_id, baggage) = (m.correlation_id.clone(), m.trace.baggage.as_deref());
+        let context = CallContext::of_message(correlation_id, baggage, faults);
+        let call = self
             .mesh
             .caller(BUS)
             .post(subscriber, "/messages")
-            .context(&CallContext::detached(m.correlation_id.clone()))
+            .context(&context)
             .timeout(DELIVERY_TIMEOUT)
             .message(&m.topic, &m.id, m.trace.clone())
             .order(&m.key)
@@ -99,31 +108,40 @@ impl MeshDelivery {
             .header("ce-subject", &m.key)
             .header("ce-vitrinerecordedus", &m.recorded_us.to_string())
             .header("ce-vitrinelagus", &lag_us.to_string());
-        if let Some(met) = met(faults) {
-            call = call.header("baggage", &met);
-        }
         match call.json(&m.body).send().await {
             Ok(response) if response.status().is_success() => Ok(()),
             Ok(response) => {
                 let reason = format!("{subscriber} answered {}", response.status());
-                Err(DeliveryError { reason, retry_after: None })
+                Err(DeliveryError { reason, retry_after: None, definite: definite(&response) })
             }
             Err(error) => {
                 let retry_after = match &error {
                     MeshError::BreakerOpen { retry_after, .. } => Some(*retry_after),
                     _ => None,
                 };
-                Err(DeliveryError { reason: error.to_string(), retry_after })
+                let reason = error.to_string();
+                Err(DeliveryError { reason, retry_after, definite: false })
             }
         }
     }
 }
 
-/// Faults as W3C Baggage; none without faults.
-fn met(faults: &[FaultId]) -> Option<String> {
-    let mut headers = HeaderMap::new();
-    faults.iter().for_each(|id| baggage::append(&mut headers, *id));
-    headers.get(baggage::BAGGAGE)?.to_str().ok().map(str::to_owned)
+/// Whether the answer says that the message will never be taken: a status that is about the
+/// message and not about the moment, and a reason (RFC 9457) that only the consumer itself gives;
+/// the mesh answers with plain text.
+fn definite<B>(answer: &http::Response<B>) -> bool {
+    use StatusCode as S;
+    let kind = answer.headers().get(http::header::CONTENT_TYPE);
+    let by_consumer = kind.is_some_and(|kind| kind.as_bytes() == b"application/problem+json");
+    let about_message = [
+        S::BAD_REQUEST,
+        S::NOT_FOUND,
+        S::GONE,
+        S::PAYLOAD_TOO_LARGE,
+        S::UNSUPPORTED_MEDIA_TYPE,
+        S::UNPROCESSABLE_ENTITY,
+    ];
+    by_consumer && about_message.contains(&answer.status())
 }
 
 #[async_trait]
@@ -133,7 +151,7 @@ impl Deliver for MeshDelivery {
         faults.hold().await;
         if let Some(id) = faults.lost() {
             let reason = format!("{id} lost it on its way to {subscriber}");
-            return Err(DeliveryError { reason, retry_after: None });
+            return Err(DeliveryError { reason, retry_after: None, definite: false });
         }
         let ids = faults.ids();
         self.send(subscriber, m, &ids).await?;
@@ -171,7 +189,7 @@ impl<S: Send + Sync> FromRequest<S> for Incoming {
             recorded_us: header("ce-vitrinerecordedus")?.parse().unwrap_or(0),
             body,
         };
-        tracing::Span::current().record("order.id", message.key.as_str());
+        tracing::Span::current().record(contract::attributes::ORDER_ID, message.key.as_str());
         Ok(Self(message))
     }
 }
@@ -186,4 +204,23 @@ fn required(headers: &HeaderMap, name: &str) -> Result<String, Problem> {
 pub fn unreadable(message: &Message, error: &serde_json::Error) -> Problem {
     tracing::error!(message = message.id, "a {} message cannot be read: {error}", message.topic);
     Problem::field("", format!("Not a {}: {error}.", message.topic))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::response::IntoResponse;
+
+    #[test]
+    fn only_a_consumer_that_read_the_message_refuses_it_for_good() {
+        let said = |status| definite(&Problem::new(status, "No.").into_response());
+        for status in [StatusCode::BAD_REQUEST, StatusCode::NOT_FOUND] {
+            assert!(said(status), "{status}");
+            // The fault filter and a route that leads nowhere say it in plain text.
+            assert!(!definite(&(status, "fault filter abort").into_response()), "{status}");
+        }
+        for status in [401, 403, 408, 409, 425, 429, 500, 502, 503, 504] {
+            assert!(!said(StatusCode::from_u16(status).unwrap()), "{status}");
+        }
+    }
 }

@@ -4,7 +4,7 @@ use crate::problem::Problem;
 use async_trait::async_trait;
 use axum::extract::State;
 use messaging::Outbox;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 /// The database could not do it. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +32,27 @@ pub trait Probe: Send + Sync {
     /// # Errors
     /// When something of it does not work.
     async fn probe(&self) -> Result<(), StoreError>;
+}
+
+/// How much of what is over is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keep {
+    /// The newest so many orders.
+    pub orders: u64,
+    /// And of those what is not older than this.
+    pub age: Duration,
+}
+
+/// A database that forgets.
+#[async_trait]
+pub trait Prune: Send + Sync {
+    /// Deletes rows of what is over and not kept, about a batch of each kind, in one short
+    /// transaction; gives the number of rows that went. Nothing under way is touched, and sums
+    /// stay as they are.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    async fn prune(&self, keep: Keep, batch: usize) -> Result<u64, StoreError>;
 }
 
 /// `/livez` of a service: it lives when its database works.

@@ -2,7 +2,7 @@
 
 use super::Edge;
 use axum::{
-    extract::{Path, Request, State},
+    extract::{ConnectInfo, Path, Request, State},
     response::{IntoResponse, Response},
 };
 use contract::service::{BROWSER, GATEWAY};
@@ -10,10 +10,14 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use mesh::breaker::BreakerState;
 use prometheus_client::{
     encoding::EncodeLabelSet,
-    metrics::{counter::ConstCounter, family::Family, gauge::Gauge},
+    metrics::{
+        counter::ConstCounter,
+        family::Family,
+        gauge::{ConstGauge, Gauge},
+    },
 };
 use shop::{key::IDEMPOTENCY_KEY, problem::Problem};
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 /// Longer than any answer the gateway waits for.
 const FORWARD_TIMEOUT: Duration = Duration::from_secs(40);
@@ -28,7 +32,11 @@ pub(super) async fn forward(State(edge): State<Edge>, mut request: Request) -> R
     {
         request.headers_mut().insert(IDEMPOTENCY_KEY, key);
     }
-    let forwarded = edge.shop.mesh.caller(BROWSER).forward(GATEWAY, request);
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
+    let mut forwarded = edge.shop.mesh.caller(BROWSER).forward(GATEWAY, request);
+    if let Some(address) = peer {
+        forwarded = forwarded.remote(address.to_canonical());
+    }
     match forwarded.timeout(FORWARD_TIMEOUT).send().await {
         Ok(response) => response,
         Err(error) => {
@@ -100,6 +108,7 @@ pub(super) async fn metrics(State(edge): State<Edge>) -> Response {
         );
         let relays = edge.shop.relays.iter();
         let redelivered: u64 = relays.clone().map(messaging::RelayStatus::redelivered).sum();
+        let dead: u64 = relays.clone().map(messaging::RelayStatus::dead).sum();
         let delivered: u64 = relays.map(messaging::RelayStatus::delivered).sum();
         registry.register(
             "vitrine_messages_delivered",
@@ -110,6 +119,21 @@ pub(super) async fn metrics(State(edge): State<Edge>) -> Response {
             "vitrine_messages_redelivered",
             "Attempts to deliver a message that were not acknowledged",
             ConstCounter::new(redelivered),
+        );
+        registry.register(
+            "vitrine_dead_letters",
+            "Messages that their subscriber will not take, waiting for somebody to retry them",
+            ConstGauge::new(i64::try_from(dead).unwrap_or(i64::MAX)),
+        );
+        registry.register(
+            "vitrine_payments_under_way",
+            "Two-phase commits under way now",
+            ConstGauge::new(i64::try_from(edge.shop.payments.under_way()).unwrap_or(i64::MAX)),
+        );
+        registry.register(
+            "vitrine_retention_rows",
+            "Rows of what is over that the databases forgot",
+            ConstCounter::new(edge.shop.retention.deleted()),
         );
         registry.register(
             "vitrine_load_skipped",

@@ -5,6 +5,7 @@ mod api;
 mod assets;
 mod connections;
 mod control;
+mod dead_letters;
 mod forms;
 mod pages;
 mod resilience;
@@ -60,7 +61,10 @@ pub fn router(edge: Edge) -> Router {
     let options = assets::leptos_options();
     let pages = pages::routes(&edge, &options);
     let door = access::Door { access: edge.access.clone(), mesh: edge.shop.mesh.clone() };
-    let control = control::routes().merge(resilience::routes()).with_state(edge.clone());
+    let control = control::routes()
+        .merge(resilience::routes())
+        .merge(dead_letters::routes())
+        .with_state(edge.clone());
     Router::<LeptosOptions>::new()
         .merge(pages)
         .with_state(options)

@@ -1,6 +1,6 @@
 //! Faults and breakers over HTTP: JSON for programs, plain forms for pages without JavaScript.
 
-use super::{Edge, forms};
+use super::{Edge, control::who, forms};
 use crate::host::resilience::faults;
 use app::model::{fault::defaults, tries::parse_seconds};
 use axum::{
@@ -20,7 +20,7 @@ use contract::{
     },
     traffic::{ApplyYaml, ChangeTraffic},
 };
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use shop::problem::Problem;
 
@@ -60,9 +60,11 @@ async fn list(State(edge): State<Edge>) -> Json<FaultsView> {
 
 async fn inject(
     State(edge): State<Edge>,
+    headers: HeaderMap,
     fault: Result<Json<InjectFault>, JsonRejection>,
 ) -> Result<(StatusCode, Json<FaultView>), Problem> {
     let Json(fault) = fault?;
+    let fault = InjectFault { by: who(&headers), ..fault };
     let begun = edge.host.resilience.inject(fault).await.map_err(problem)?;
     Ok((StatusCode::CREATED, Json(begun)))
 }

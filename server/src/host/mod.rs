@@ -12,7 +12,7 @@ use app::host::{Host, LivePort, TracePort};
 use async_trait::async_trait;
 use contract::{
     ApiError, FieldError,
-    live::LiveSnapshot,
+    live::{LiveSnapshot, RED_MINUTES_MAX},
     shop::{LoadChange, LoadView},
     trace::{TraceList, TraceQuery, TraceView},
 };
@@ -49,7 +49,8 @@ struct LiveHost {
 #[async_trait]
 impl LivePort for LiveHost {
     async fn snapshot(&self) -> Result<LiveSnapshot, ApiError> {
-        Ok(self.live.snapshot())
+        // The page keeps the part of it that it shows.
+        Ok(self.live.snapshot(RED_MINUTES_MAX))
     }
 
     async fn set_load(&self, load: LoadChange) -> Result<LoadView, ApiError> {

@@ -58,6 +58,7 @@ pub(super) fn view(parts: Parts) -> Result<OrderView, ApiError> {
         payment_method: order.payment_method,
         correlation_id: told.correlation_id.clone(),
         trace_id: told.trace_id.clone(),
+        traces: told.traces.clone(),
         zero_us,
         events: told.events.iter().map(event).collect(),
         states,
@@ -124,6 +125,8 @@ fn summary(event: &OrderEvent) -> String {
             Some(voter) => format!("{voter}: {reason}"),
             None => reason.clone(),
         },
+        E::PaymentTimedOut { seconds } => format!("no answer within {seconds} s, outcome unknown"),
+        E::PaymentVoided { found, .. } => found.clone(),
         E::OrderConfirmed => "stock reserved, money moved".into(),
         E::CancellationRequested { origin } => match origin {
             contract::order::Origin::Browser => "from this page".into(),
@@ -142,11 +145,17 @@ fn summary(event: &OrderEvent) -> String {
 
 /// What happened and why, in one sentence or two.
 fn sentence(row: &OrderRow, events: &[Recorded<OrderEvent>], state: State) -> String {
-    let declined = events.iter().rev().find_map(|recorded| match &recorded.event {
+    let timed_out = events.iter().position(|e| e.event.name() == "PaymentTimedOut");
+    // What came after the timeout was too late to be the cause.
+    let causes = &events[..timed_out.map_or(events.len(), |at| at + 1)];
+    let declined = causes.iter().rev().find_map(|recorded| match &recorded.event {
         OrderEvent::PaymentDeclined { voter, reason, .. } => Some(match voter {
             Some(voter) => format!("Payment declined: {voter} voted no ({reason})."),
             None => format!("Payment declined: {reason}."),
         }),
+        OrderEvent::PaymentTimedOut { seconds } => {
+            Some(format!("Payment timed out: payments did not answer within {seconds} s."))
+        }
         OrderEvent::StockRefused { reason } => Some(format!("Out of stock: {reason}.")),
         OrderEvent::CancellationRequested { .. } => Some("Cancelled on request.".to_owned()),
         _ => None,
@@ -163,6 +172,10 @@ fn sentence(row: &OrderRow, events: &[Recorded<OrderEvent>], state: State) -> St
                 declined.unwrap_or_default()
             )
         }
+        (OrderStatus::Processing, State::Voiding { .. }) => format!(
+            "{} Whether money moved is unknown; the payment is being voided.",
+            declined.unwrap_or_default()
+        ),
         (OrderStatus::Processing, State::Compensating { .. }) => {
             format!("{} What was done is being undone.", declined.unwrap_or_default())
         }
@@ -190,6 +203,7 @@ struct Walk {
     forward: [Times; 3],
     backward: [Times; 3],
     refused: Option<usize>,
+    timed_out: Option<usize>,
 }
 
 fn walk(log: &[Entry]) -> Walk {
@@ -202,6 +216,13 @@ fn walk(log: &[Entry]) -> Walk {
             }
         };
         match &entry.event {
+            SagaEvent::StepTimedOut { step } => {
+                end(walk.forward.get_mut(*step));
+                walk.timed_out = Some(*step);
+            }
+            // An answer after that is none.
+            SagaEvent::StepDone { step } | SagaEvent::StepRefused { step, .. }
+                if walk.timed_out == Some(*step) => {}
             SagaEvent::StepDone { step } => end(walk.forward.get_mut(*step)),
             SagaEvent::StepRefused { step, .. } => {
                 end(walk.forward.get_mut(*step));
@@ -233,6 +254,7 @@ fn saga_view(told: &OrderStory, state: State) -> SagaView {
         let mark = match (times.began, times.ended) {
             (None, _) => StepMark::NotReached,
             (Some(_), None) => StepMark::Running,
+            (Some(_), Some(_)) if walk.timed_out == Some(index) => StepMark::Unknown,
             (Some(_), Some(_)) if walk.refused == Some(index) => StepMark::Failed,
             (Some(_), Some(_)) => StepMark::Done,
         };
@@ -257,8 +279,10 @@ fn saga_view(told: &OrderStory, state: State) -> SagaView {
             (None, _) => StepMark::Running,
         };
         let (detail, versions) = evidence(told, index, true, mark);
+        let voided = walk.timed_out == Some(index);
+        let name = if voided { step.void_name } else { step.compensation_name };
         Some(SagaStepView {
-            name: step.compensation_name.to_owned(),
+            name: name.to_owned(),
             service: step.service.to_owned(),
             mark,
             detail,
@@ -278,7 +302,7 @@ fn saga_view(told: &OrderStory, state: State) -> SagaView {
                 SagaStatus::Running
             }
             State::Completed => SagaStatus::Completed,
-            State::Compensating { .. } => SagaStatus::Compensating,
+            State::Compensating { .. } | State::Voiding { .. } => SagaStatus::Compensating,
             State::Compensated => SagaStatus::Compensated,
             State::Stuck { .. } => SagaStatus::Stuck,
         },
@@ -293,12 +317,13 @@ fn evidence(told: &OrderStory, step: usize, back: bool, mark: StepMark) -> (Stri
     use OrderEvent as E;
     let belongs = |event: &E| match event {
         E::StockReserved { .. } | E::StockRefused { .. } => (step, back) == (RESERVE, false),
-        E::PaymentRequested { .. } | E::PaymentAuthorized { .. } | E::PaymentDeclined { .. } => {
-            (step, back) == (PAY, false)
-        }
+        E::PaymentRequested { .. }
+        | E::PaymentAuthorized { .. }
+        | E::PaymentDeclined { .. }
+        | E::PaymentTimedOut { .. } => (step, back) == (PAY, false),
         E::OrderConfirmed => (step, back) == (CONFIRM, false),
         E::StockReleased { .. } => (step, back) == (RESERVE, true),
-        E::PaymentRefunded { .. } => (step, back) == (PAY, true),
+        E::PaymentRefunded { .. } | E::PaymentVoided { .. } => (step, back) == (PAY, true),
         E::CompensationStuck { step: stuck, .. } => (step, back) == (*stuck, true),
         _ => false,
     };
@@ -306,6 +331,8 @@ fn evidence(told: &OrderStory, step: usize, back: bool, mark: StepMark) -> (Stri
     let detail = match (mark, mine.last()) {
         (StepMark::NotReached, _) => "not reached".to_owned(),
         (StepMark::Failed, Some(last)) => format!("refused, {}", summary(&last.event)),
+        // Whatever answer came later, what the step came to is that there was none in time.
+        (StepMark::Unknown, _) => "timed out, outcome unknown".to_owned(),
         (_, Some(last)) => summary(&last.event),
         (StepMark::Undone, None) => "nothing outside to undo".to_owned(),
         (_, None) => "waiting for the answer".to_owned(),

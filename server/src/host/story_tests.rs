@@ -35,6 +35,8 @@ fn declined() -> OrderStory {
         order_id: "ord-1".into(),
         correlation_id: "corr".into(),
         trace_id: None,
+        traces: vec!["a".repeat(32), "b".repeat(32)],
+        caused_by: vec![],
         events: events
             .into_iter()
             .enumerate()
@@ -63,6 +65,7 @@ fn a_declined_order_says_who_voted_no_and_what_was_undone() {
          Stock was released and no money moved."
     );
     assert_eq!(view.events.len(), view.states.len());
+    assert_eq!(view.traces.len(), 2);
     assert!(!view.can_cancel && !view.can_ship);
 }
 
@@ -91,4 +94,80 @@ fn what_is_not_known_yet_is_not_made_up() {
     assert_eq!(marks, [StepMark::Running, StepMark::NotReached, StepMark::NotReached]);
     assert_eq!(saga.took_us, None);
     assert!(view.can_cancel);
+}
+
+/// An order whose payment timed out, with these events and saga entries after the timeout.
+fn timed_out(events: Vec<OrderEvent>, saga: Vec<S>) -> OrderView {
+    let mut told = declined();
+    told.events.truncate(3);
+    told.saga.truncate(2);
+    let begun =
+        [OrderEvent::PaymentTimedOut { seconds: 10 }, OrderEvent::CompensationStarted { steps: 2 }];
+    for (version, event) in (4..).zip(begun.into_iter().chain(events)) {
+        told.events.push(Recorded {
+            version,
+            at_us: i64::try_from(version).unwrap() * 1_000,
+            event,
+        });
+    }
+    let begun = std::iter::once(S::StepTimedOut { step: PAY });
+    for (at_us, event) in (12_000..).zip(begun.chain(saga)) {
+        told.saga.push(Entry { at_us, event });
+    }
+    let (transactions, logs) = (vec![], vec![]);
+    view(Parts { told, transactions, customer: String::new(), trace: None, logs }).unwrap()
+}
+
+#[test]
+fn a_payment_that_timed_out_is_unknown_and_its_void_is_drawn_as_the_compensation() {
+    let running = timed_out(vec![], vec![]);
+    assert_eq!(
+        running.sentence,
+        "Payment timed out: payments did not answer within 10 s. \
+         Whether money moved is unknown; the payment is being voided."
+    );
+    let found = "nothing to void, 2PC aborted".to_owned();
+    let events = vec![
+        OrderEvent::PaymentVoided { transaction_id: "tx-1".into(), found },
+        OrderEvent::StockReleased { units: 3 },
+        OrderEvent::OrderCancelled { reason: "payment_timed_out".into() },
+    ];
+    let ended = timed_out(events, vec![S::Undone { step: PAY }, S::Undone { step: RESERVE }]);
+    assert_eq!(
+        ended.sentence,
+        "Payment timed out: payments did not answer within 10 s. \
+         Stock was released and no money moved."
+    );
+    assert_eq!(
+        (ended.row.phase.as_str(), ended.row.steps[1]),
+        ("Payment timed out", StepMark::Undone)
+    );
+    let saga = ended.saga.unwrap();
+    assert_eq!(saga.steps[1].mark, StepMark::Unknown);
+    assert_eq!(saga.steps[1].detail, "timed out, outcome unknown");
+    let void = saga.compensations[1].as_ref().unwrap();
+    assert_eq!((void.name.as_str(), void.mark), ("Void payment", StepMark::Undone));
+    assert_eq!(void.detail, "nothing to void, 2PC aborted");
+    assert_eq!(saga.compensations[0].as_ref().unwrap().name, "Release inventory");
+}
+
+#[test]
+fn an_answer_after_the_timeout_is_not_told_as_the_cause() {
+    let late = OrderEvent::PaymentAuthorized { transaction_id: "tx-1".into() };
+    let back = OrderEvent::PaymentRefunded { transaction_id: "tx-2".into() };
+    let events = vec![
+        late,
+        back,
+        OrderEvent::StockReleased { units: 3 },
+        OrderEvent::OrderCancelled { reason: "payment_timed_out".into() },
+    ];
+    let log = vec![S::StepDone { step: PAY }, S::Undone { step: PAY }, S::Undone { step: RESERVE }];
+    let view = timed_out(events, log);
+    assert_eq!(
+        view.sentence,
+        "Payment timed out: payments did not answer within 10 s. \
+         The money went back and stock was released."
+    );
+    let saga = view.saga.unwrap();
+    assert_eq!((saga.steps[1].mark, saga.steps[1].ended_us), (StepMark::Unknown, Some(12_000)));
 }

@@ -5,11 +5,15 @@ use crate::host::resilience::{breaker_lines, catch_all, endpoint_lines, faults};
 use contract::{
     live::{ChangeView, LiveBody},
     resilience::{BreakerLine, FaultsView},
-    traffic::{HostMesh, LaneView, MeshView, REVISION_MARKS_MAX, RevisionMark},
+    traffic::{HostMesh, IdentityView, LaneView, MeshView, REVISION_MARKS_MAX, RevisionMark},
 };
-use istio::policy::{Action, Policy, Route};
-use mesh::{Change, EdgeStatus, EndpointStatus, Mesh, Phase, RouteHits, fault::FaultEvent};
+use istio::policy::{Action, Mtls, Policy, Route};
+use mesh::{
+    Change, EdgeStatus, EndpointStatus, Mesh, Phase, RouteHits, fault::FaultEvent,
+    inbound::Identity,
+};
 use std::collections::VecDeque;
+use telemetry::VersionRates;
 
 /// Seconds the counts of layers and rules are taken over.
 const WINDOW_SECONDS: usize = 60;
@@ -79,6 +83,7 @@ impl Live {
             marks: told.marks.clone(),
             hosts: self.hosts(&in_force.policy, now_us),
             endpoints: endpoint_lines(mesh),
+            identities: identities(mesh, &in_force.policy),
         };
         let (new_faults, new_mesh) = (faults != told.faults, view != told.mesh);
         let marks = told.marks;
@@ -108,10 +113,13 @@ impl Live {
         let at_us = self.shop.clock.now_us();
         let line = |subject: String, text: &str, status: &str| ChangeView {
             at_us,
+            href: Some(match subject.starts_with("F-") {
+                true => format!("/resilience?fault={subject}#faults"),
+                false => "/resilience#faults".to_owned(),
+            }),
             subject,
             text: text.to_owned(),
             status: status.to_owned(),
-            href: Some("/resilience".to_owned()),
         };
         self.publish_change(match event {
             FaultEvent::Began(status) => {
@@ -126,6 +134,21 @@ impl Live {
         });
         self.publish_mesh();
     }
+}
+
+/// Who each service is to the others, and what it asks of those who call it.
+fn identities(mesh: &Mesh, policy: &Policy) -> Vec<IdentityView> {
+    let view = |service: std::sync::Arc<str>| IdentityView {
+        principal: format!("spiffe://{}", Identity::of_service(&service).principal()),
+        mode: match policy.workloads.get(&service).map(|workload| workload.mtls) {
+            Some(Mtls::Strict) => "STRICT",
+            Some(Mtls::Disable) => "DISABLE",
+            Some(Mtls::Permissive) | None => "PERMISSIVE",
+        }
+        .to_owned(),
+        service: service.to_string(),
+    };
+    mesh.services().into_iter().map(view).collect()
 }
 
 fn line(change: &Change) -> Option<ChangeView> {
@@ -147,7 +170,7 @@ fn line(change: &Change) -> Option<ChangeView> {
                 None => ("back in rotation".to_owned(), "ok"),
             };
             let instance = ejection.instance.to_string();
-            Some(view(ejection.at_us, instance, text, status, "/resilience"))
+            Some(view(ejection.at_us, instance, text, status, "/resilience#endpoints"))
         }
         Change::Instance(instance) => {
             let status = match instance.state {
@@ -158,7 +181,7 @@ fn line(change: &Change) -> Option<ChangeView> {
                 _ => return None,
             };
             let (name, text) = (instance.instance.to_string(), instance.state.to_owned());
-            Some(view(instance.at_us, name, text, status, "/resilience"))
+            Some(view(instance.at_us, name, text, status, "/resilience#endpoints"))
         }
         Change::Policy { revision, since_request, at_us } => {
             let text = format!("in force since request #{since_request}");
@@ -175,7 +198,8 @@ impl Live {
         let old = samples.0.front();
         let before = old.map(|sample| sample.hits.as_slice()).unwrap_or_default();
         let since_us = old.map_or(self.started_us, |sample| sample.at_us);
-        let counts = Counts { now: &now, before, endpoints: &endpoints };
+        let versions = self.state.lock().versions.clone();
+        let counts = Counts { now: &now, before, endpoints: &endpoints, versions: &versions };
         #[expect(clippy::cast_precision_loss, reason = "a minute")]
         let seconds = ((now_us - since_us) as f64 / 1e6).max(1.0);
         let host = |service: std::sync::Arc<str>| {
@@ -197,6 +221,7 @@ struct Counts<'a> {
     now: &'a [RouteHits],
     before: &'a [RouteHits],
     endpoints: &'a [EndpointStatus],
+    versions: &'a [VersionRates],
 }
 
 impl Counts<'_> {
@@ -247,6 +272,10 @@ fn lanes(
             failed += endpoint.failures;
         }
         let calls = sent(&subset.name);
+        let seen = counts
+            .versions
+            .iter()
+            .find(|version| version.service == service && *version.rates.subset == *subset.name);
         #[expect(clippy::cast_precision_loss, reason = "calls of a minute")]
         let per_second = calls as f64 / seconds;
         LaneView {
@@ -255,9 +284,12 @@ fn lanes(
             observed: ratio(calls, all),
             per_second,
             calls,
-            error_share: ratio(failed, ended).unwrap_or(0.0),
-            // Telemetry does not tell versions apart.
-            p95_ms: None,
+            error_share: seen.map_or_else(
+                || ratio(failed, ended).unwrap_or(0.0),
+                |version| version.rates.error_share,
+            ),
+            p95_ms: seen.and_then(|version| version.rates.p95_ms),
+            spark: seen.map(|version| version.spark.clone()).unwrap_or_default(),
             ready,
             instances,
         }

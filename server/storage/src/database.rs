@@ -10,7 +10,7 @@ use shop::StoreError;
 use sqlx::{
     Connection, Executor, SqliteConnection, SqlitePool,
     migrate::Migrator,
-    sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous},
+    sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous},
 };
 use std::{
     panic::AssertUnwindSafe,
@@ -124,7 +124,9 @@ impl Database {
             .busy_timeout(BUSY_TIMEOUT)
             .foreign_keys(true);
         let failed = |error| failed(service, error);
-        let mut writer = SqliteConnection::connect_with(&options).await.map_err(failed)?;
+        // For a new file only, and for who may write.
+        let writing = options.clone().auto_vacuum(SqliteAutoVacuum::Incremental);
+        let mut writer = SqliteConnection::connect_with(&writing).await.map_err(failed)?;
         migrations.run(&mut writer).await.map_err(|e| failed(e.into()))?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS_MAX)

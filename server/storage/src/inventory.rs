@@ -22,7 +22,7 @@ pub(crate) struct Inventory(pub(crate) Database, pub(crate) Clock);
 
 impl HasOutbox for Inventory {
     fn outbox(&self) -> Arc<dyn Outbox> {
-        Arc::new(SqliteOutbox(self.0.clone()))
+        Arc::new(SqliteOutbox(self.0.clone(), self.1.clone()))
     }
 }
 
@@ -158,13 +158,14 @@ async fn record(
             Held::Sold => "sold",
         };
         sqlx::query(
-            "INSERT INTO reservations VALUES (?, ?, ?, ?)
-             ON CONFLICT (order_id) DO UPDATE SET state = excluded.state",
+            "INSERT INTO reservations VALUES (?, ?, ?, ?, ?) ON CONFLICT (order_id)
+             DO UPDATE SET state = excluded.state, changed_us = excluded.changed_us",
         )
         .bind(order_id)
         .bind(reservation.reservation_id)
         .bind(state)
         .bind(serde_json::json!(reservation.lines).to_string())
+        .bind(cause.now_us)
         .execute(&mut *connection)
         .await?;
     }

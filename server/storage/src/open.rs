@@ -16,9 +16,16 @@ use async_trait::async_trait;
 use base::Clock;
 use contract::service;
 use shop::{
-    StoreError, bank::BankStore, catalog::CatalogStore, inventory::InventoryStore,
-    orders::OrderStore, payments::PaymentStore, provider::ProviderStore,
-    recommendations::RecommendationStore, store::Probe, users::UserStore,
+    StoreError,
+    bank::BankStore,
+    catalog::CatalogStore,
+    inventory::InventoryStore,
+    orders::OrderStore,
+    payments::PaymentStore,
+    provider::ProviderStore,
+    recommendations::RecommendationStore,
+    store::{Probe, Prune},
+    users::UserStore,
 };
 use sqlx::{migrate::Migrator, sqlite::SqliteSynchronous};
 use std::{
@@ -113,6 +120,8 @@ pub struct Stores {
     pub provider: Arc<dyn ProviderStore>,
     /// The control plane's.
     pub revisions: RevisionLog,
+    /// Those that forget what is over.
+    pub forgetful: Vec<Arc<dyn Prune>>,
     writers: Writers,
     /// Held as long as the process works in the folder.
     lock: File,
@@ -162,16 +171,32 @@ pub async fn open(
         merchant.write_quietly(move |c| Box::pin(bank::seed(c, income, now_us))),
     )?;
     writers.tasks.close();
+    let recommendations = Arc::new(Recommendations(recommendations, clock.clone()));
+    let inventory = Arc::new(Inventory(inventory, clock.clone()));
+    let orders = Arc::new(Orders(orders, clock.clone()));
+    let payments = Arc::new(Payments(payments, clock.clone()));
+    let bank_customer = Arc::new(Bank(customer, clock.clone()));
+    let bank_merchant = Arc::new(Bank(merchant, clock.clone()));
+    let provider = Arc::new(Provider(provider, clock.clone()));
     Ok(Stores {
+        forgetful: vec![
+            orders.clone(),
+            inventory.clone(),
+            payments.clone(),
+            bank_customer.clone(),
+            bank_merchant.clone(),
+            provider.clone(),
+            recommendations.clone(),
+        ],
         catalog: Arc::new(Catalog(catalog)),
         users: Arc::new(Users(users)),
-        recommendations: Arc::new(Recommendations(recommendations, clock.clone())),
-        inventory: Arc::new(Inventory(inventory, clock.clone())),
-        orders: Arc::new(Orders(orders, clock.clone())),
-        payments: Arc::new(Payments(payments, clock.clone())),
-        bank_customer: Arc::new(Bank(customer, clock.clone())),
-        bank_merchant: Arc::new(Bank(merchant, clock.clone())),
-        provider: Arc::new(Provider(provider, clock.clone())),
+        recommendations,
+        inventory,
+        orders,
+        payments,
+        bank_customer,
+        bank_merchant,
+        provider,
         revisions: RevisionLog(control),
         writers,
         lock,

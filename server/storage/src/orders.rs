@@ -7,28 +7,32 @@ use crate::{
 };
 use async_trait::async_trait;
 use base::{Clock, TraceContext};
-use contract::order::OrderRow;
+use contract::{
+    attributes,
+    order::{OrderRow, OrderStatus},
+};
 use event_sourcing::{DomainEvent, Recorded, VersionConflict};
 use messaging::Outbox;
 use shop::{
     StoreError,
     orders::{
-        Attempt, Changed, Commanded, IdempotencyKey, NewOrder, Order, OrderEvent, OrderStore,
-        OrderStory, Placed, RowQuery,
+        Attempt, Awaited, Changed, Commanded, IdempotencyKey, NewOrder, Order, OrderEvent,
+        OrderStore, OrderStory, Placed, Recent, RowQuery,
         decide::{Change, OrderRecord, Refusal},
         project,
     },
-    store::HasOutbox,
+    store::{HasOutbox, Keep},
 };
 use sqlx::{QueryBuilder, Row, SqliteConnection, sqlite::SqliteRow};
 use std::{collections::BTreeMap, sync::Arc};
 use tokio::sync::Notify;
+use tracing::{Instrument, Span};
 
 pub(crate) struct Orders(pub(crate) Database, pub(crate) Clock);
 
 impl HasOutbox for Orders {
     fn outbox(&self) -> Arc<dyn Outbox> {
-        Arc::new(SqliteOutbox(self.0.clone()))
+        Arc::new(SqliteOutbox(self.0.clone(), self.1.clone()))
     }
 }
 
@@ -125,7 +129,8 @@ impl OrderStore for Orders {
                     Ok(change) => change,
                     Err(refusal) => return Ok(Changed::Refused(refusal)),
                 };
-                let after = follow(c, &before, attempt.trace, now_us, &change).await?;
+                let cause = cause(attempt.correlation_id, attempt.trace, &before, now_us);
+                let after = follow(c, &before, &cause, &change).await?;
                 Ok(Changed::Now(u64::try_from(after).unwrap_or(0)))
             })
         });
@@ -161,6 +166,25 @@ impl OrderStore for Orders {
         read.await
     }
 
+    async fn recent(&self, since_us: i64, limit: usize) -> Result<Vec<Recent>, StoreError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let read = self.0.read("orders.recent", move |c| {
+            Box::pin(async move {
+                sqlx::query(
+                    "SELECT order_id, placed_at_us, status FROM order_rows
+                     WHERE placed_at_us >= ?
+                     ORDER BY placed_at_us DESC, order_id DESC LIMIT ?",
+                )
+                .bind(since_us)
+                .bind(limit)
+                .try_map(|row| recent(&row))
+                .fetch_all(c)
+                .await
+            })
+        });
+        read.await
+    }
+
     async fn project(&self, limit: usize) -> Result<Vec<OrderRow>, StoreError> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let due: bool = self
@@ -175,6 +199,24 @@ impl OrderStore for Orders {
             return Ok(Vec::new());
         }
         self.0.write_quietly(move |c| Box::pin(async move { project_next(c, limit).await })).await
+    }
+
+    async fn awaited(&self, limit: usize) -> Result<Vec<Awaited>, StoreError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let read = self.0.read_quietly(move |c| {
+            Box::pin(async move {
+                sqlx::query("SELECT * FROM awaited ORDER BY since_us LIMIT ?")
+                    .bind(limit)
+                    .try_map(|row| awaited(&row))
+                    .fetch_all(c)
+                    .await
+            })
+        });
+        read.await
+    }
+
+    async fn kept_too_long(&self, keep: Keep, limit: usize) -> Result<Vec<String>, StoreError> {
+        Self::kept_too_long(self, keep, limit).await
     }
 
     fn appended(&self) -> Arc<Notify> {
@@ -278,23 +320,36 @@ async fn act(
         return Ok(Some(Commanded::Conflict(conflict)));
     }
     match decided {
-        Ok(change) => follow(c, &before, attempt.trace, now_us, &change).await.map(|_| None),
+        Ok(change) => {
+            let cause = cause(attempt.correlation_id, attempt.trace, &before, now_us);
+            follow(c, &before, &cause, &change).await.map(|_| None)
+        }
         Err(refusal) => Ok(Some(Commanded::Refused(refusal))),
     }
+}
+
+/// Whose doing a change is: of the request that asks for it, or else of the one that placed the
+/// order.
+fn cause(
+    asked_by: Option<String>,
+    trace: TraceContext,
+    before: &OrderRecord,
+    now_us: i64,
+) -> Cause {
+    let correlation_id = asked_by.or_else(|| before.correlation_id.clone());
+    Cause { correlation_id, trace, now_us }
 }
 
 /// Records what was decided on an order; gives the version after it.
 async fn follow(
     c: &mut SqliteConnection,
     before: &OrderRecord,
-    trace: TraceContext,
-    now_us: i64,
+    cause: &Cause,
     change: &Change,
 ) -> Result<i64, sqlx::Error> {
     let after = version_after(before.version, change);
     advance(c, before, after).await?;
-    let cause = Cause { correlation_id: before.correlation_id.clone(), trace, now_us };
-    record(c, &before.order_id, (before.version, before.saga.len()), &cause, change).await?;
+    record(c, &before.order_id, (before.version, before.saga.len()), cause, change).await?;
     Ok(after)
 }
 
@@ -314,6 +369,18 @@ async fn advance(
     if moved.rows_affected() == 1 { Ok(()) } else { Err(sqlx::Error::RowNotFound) }
 }
 
+/// The span by which an event is found in its trace.
+fn appending(order_id: &str, version: i64, name: &str) -> Span {
+    tracing::info_span!(
+        target: "vitrine::storage",
+        "append",
+        otel.name = format!("append {name} v{version}"),
+        { attributes::ORDER_ID } = order_id,
+        { attributes::EVENT_NAME } = name,
+        { attributes::EVENT_VERSION } = version,
+    )
+}
+
 /// Appends what was decided, after the given version and saga entry.
 async fn record(
     c: &mut SqliteConnection,
@@ -325,14 +392,18 @@ async fn record(
     let first = i64::try_from(version).unwrap_or(i64::MAX) + 1;
     for (version, event) in (first..).zip(&change.events) {
         sqlx::query(
-            "INSERT INTO events (order_id, version, at_us, name, data) VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO events (order_id, version, at_us, name, data, correlation_id, trace_id)
+             VALUES (?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(order_id)
         .bind(version)
         .bind(cause.now_us)
         .bind(event.name())
         .bind(json(event)?)
+        .bind(&cause.correlation_id)
+        .bind(cause.trace.trace_id())
         .execute(&mut *c)
+        .instrument(appending(order_id, version, event.name()))
         .await?;
     }
     let first = i64::try_from(entries).unwrap_or(i64::MAX);
@@ -348,7 +419,46 @@ async fn record(
     for message in &change.messages {
         outbox::put(c, cause, message).await?;
     }
+    match change.awaits {
+        Some(true) => wait_for(c, order_id, cause).await,
+        Some(false) => answered(c, order_id).await,
+        None => Ok(()),
+    }
+}
+
+async fn wait_for(
+    c: &mut SqliteConnection,
+    order_id: &str,
+    cause: &Cause,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("INSERT INTO awaited VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING")
+        .bind(order_id)
+        .bind(cause.now_us)
+        .bind(&cause.trace.traceparent)
+        .bind(&cause.trace.tracestate)
+        .execute(c)
+        .await?;
     Ok(())
+}
+
+async fn answered(c: &mut SqliteConnection, order_id: &str) -> Result<(), sqlx::Error> {
+    sqlx::query("DELETE FROM awaited WHERE order_id = ?").bind(order_id).execute(c).await?;
+    Ok(())
+}
+
+fn recent(row: &SqliteRow) -> Result<Recent, sqlx::Error> {
+    let word: String = row.try_get("status")?;
+    let status = OrderStatus::parse(&word).ok_or_else(|| sqlx::Error::Decode(word.into()))?;
+    let (order_id, placed_at_us) = (row.try_get("order_id")?, row.try_get("placed_at_us")?);
+    Ok(Recent { order_id, placed_at_us, status })
+}
+
+fn awaited(row: &SqliteRow) -> Result<Awaited, sqlx::Error> {
+    let trace = TraceContext {
+        traceparent: row.try_get("traceparent")?,
+        tracestate: row.try_get("tracestate")?,
+    };
+    Ok(Awaited { order_id: row.try_get("order_id")?, since_us: row.try_get("since_us")?, trace })
 }
 
 async fn story(
@@ -370,7 +480,17 @@ async fn story(
     let entry = |row: &SqliteRow| {
         Ok(saga::Entry { at_us: row.try_get("at_us")?, event: parse(row.try_get("event")?)? })
     };
+    let mut traces: Vec<String> = Vec::new();
+    for row in &events {
+        let trace: Option<String> = row.try_get("trace_id")?;
+        if let Some(trace) = trace.filter(|trace| !traces.contains(trace)) {
+            traces.push(trace);
+        }
+    }
+    let caused_by = events.iter().map(|row| row.try_get("correlation_id"));
     Ok(Some(OrderStory {
+        traces,
+        caused_by: caused_by.collect::<Result<_, _>>()?,
         order_id: order_id.to_owned(),
         correlation_id: stream.try_get("correlation_id")?,
         trace_id: stream.try_get("trace_id")?,

@@ -2,11 +2,14 @@
 
 use crate::database::Database;
 use async_trait::async_trait;
-use base::TraceContext;
-use messaging::{Message, NewMessage, Outbox, OutboxError, OutboxRow};
+use base::{Clock, TraceContext};
+use messaging::{DeadLetter, Message, NewMessage, Outbox, OutboxError, OutboxRow};
 use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 use std::sync::Arc;
 use tokio::sync::Notify;
+
+/// Dead letters kept in a database: enough to look into what went wrong. Of more the oldest go.
+const DEAD_LETTERS_MAX: i64 = 10_000;
 
 /// What a message inherits from its cause.
 #[derive(Clone, Debug)]
@@ -32,8 +35,8 @@ pub(crate) async fn put(
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
         "INSERT INTO outbox
-            (id, topic, key, correlation_id, traceparent, tracestate, recorded_us, body)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (id, topic, key, correlation_id, traceparent, tracestate, baggage, recorded_us, body)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
     )
     .bind(&message.id)
     .bind(message.topic)
@@ -41,6 +44,7 @@ pub(crate) async fn put(
     .bind(&cause.correlation_id)
     .bind(&cause.trace.traceparent)
     .bind(&cause.trace.tracestate)
+    .bind(&cause.trace.baggage)
     .bind(cause.now_us)
     .bind(message.body.to_string())
     .execute(connection)
@@ -49,7 +53,7 @@ pub(crate) async fn put(
 }
 
 /// A database's outbox.
-pub(crate) struct SqliteOutbox(pub(crate) Database);
+pub(crate) struct SqliteOutbox(pub(crate) Database, pub(crate) Clock);
 
 #[async_trait]
 impl Outbox for SqliteOutbox {
@@ -98,14 +102,108 @@ impl Outbox for SqliteOutbox {
         forgotten.await.map_err(|error| OutboxError(Box::new(error)))
     }
 
+    async fn bury(&self, sequence: i64, reason: &str) -> Result<(), OutboxError> {
+        let (reason, now_us) = (reason.to_owned(), self.1.now_us());
+        let buried = self.0.write_quietly(move |c| {
+            Box::pin(async move { bury(c, sequence, reason, now_us).await })
+        });
+        buried.await.map_err(|error| OutboxError(Box::new(error)))
+    }
+
+    async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, OutboxError> {
+        let source = self.0.service();
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let letters = self.0.read_quietly(move |c| {
+            Box::pin(async move {
+                sqlx::query("SELECT * FROM dead_letters ORDER BY letter DESC LIMIT ?")
+                    .bind(limit)
+                    .try_map(|row| letter(source, &row))
+                    .fetch_all(c)
+                    .await
+            })
+        });
+        letters.await.map_err(|error| OutboxError(Box::new(error)))
+    }
+
+    async fn dead(&self) -> Result<u64, OutboxError> {
+        let count = self.0.read_quietly(|c| {
+            let count = "SELECT count(*) FROM dead_letters";
+            Box::pin(sqlx::query_scalar::<_, i64>(count).fetch_one(c))
+        });
+        let count = count.await.map_err(|error| OutboxError(Box::new(error)))?;
+        Ok(u64::try_from(count).unwrap_or(0))
+    }
+
+    async fn revive(&self, id: &str) -> Result<bool, OutboxError> {
+        let id = id.to_owned();
+        let revived = self.0.write_quietly(move |c| Box::pin(async move { revive(c, &id).await }));
+        revived.await.map_err(|error| OutboxError(Box::new(error)))
+    }
+
     fn recorded(&self) -> Arc<Notify> {
         self.0.committed_outbox()
     }
 }
 
+async fn bury(
+    c: &mut SqliteConnection,
+    sequence: i64,
+    reason: String,
+    now_us: i64,
+) -> Result<(), sqlx::Error> {
+    // Buried, revived and refused again: it is a new letter.
+    sqlx::query("DELETE FROM dead_letters WHERE id = (SELECT id FROM outbox WHERE sequence = ?)")
+        .bind(sequence)
+        .execute(&mut *c)
+        .await?;
+    sqlx::query(
+        "INSERT INTO dead_letters (id, topic, key, correlation_id, traceparent, tracestate,
+                                   recorded_us, body, reason, buried_us)
+         SELECT id, topic, key, correlation_id, traceparent, tracestate, recorded_us, body, ?, ?
+         FROM outbox WHERE sequence = ?",
+    )
+    .bind(reason)
+    .bind(now_us)
+    .bind(sequence)
+    .execute(&mut *c)
+    .await?;
+    sqlx::query("DELETE FROM outbox WHERE sequence = ?").bind(sequence).execute(&mut *c).await?;
+    let kept = "DELETE FROM dead_letters
+                WHERE letter <= (SELECT max(letter) FROM dead_letters) - ?";
+    let dropped = sqlx::query(kept).bind(DEAD_LETTERS_MAX).execute(c).await?.rows_affected();
+    if dropped > 0 {
+        tracing::error!("{dropped} dead letters beyond {DEAD_LETTERS_MAX} are gone");
+    }
+    Ok(())
+}
+
+async fn revive(c: &mut SqliteConnection, id: &str) -> Result<bool, sqlx::Error> {
+    let revived = sqlx::query(
+        "INSERT INTO outbox
+            (id, topic, key, correlation_id, traceparent, tracestate, recorded_us, body)
+         SELECT id, topic, key, correlation_id, traceparent, tracestate, recorded_us, body
+         FROM dead_letters WHERE id = ? ON CONFLICT DO NOTHING",
+    );
+    revived.bind(id).execute(&mut *c).await?;
+    let gone = sqlx::query("DELETE FROM dead_letters WHERE id = ?").bind(id).execute(c).await?;
+    Ok(gone.rows_affected() == 1)
+}
+
+fn letter(source: &'static str, row: &SqliteRow) -> Result<DeadLetter, sqlx::Error> {
+    Ok(DeadLetter {
+        message: message(source, row)?,
+        reason: row.try_get("reason")?,
+        buried_us: row.try_get("buried_us")?,
+    })
+}
+
 fn read(source: &'static str, row: &SqliteRow) -> Result<OutboxRow, sqlx::Error> {
+    Ok(OutboxRow { sequence: row.try_get("sequence")?, message: message(source, row)? })
+}
+
+fn message(source: &'static str, row: &SqliteRow) -> Result<Message, sqlx::Error> {
     let body: String = row.try_get("body")?;
-    let message = Message {
+    Ok(Message {
         id: row.try_get("id")?,
         topic: row.try_get("topic")?,
         source: source.to_owned(),
@@ -114,9 +212,9 @@ fn read(source: &'static str, row: &SqliteRow) -> Result<OutboxRow, sqlx::Error>
         trace: TraceContext {
             traceparent: row.try_get("traceparent")?,
             tracestate: row.try_get("tracestate")?,
+            baggage: row.try_get("baggage")?,
         },
         recorded_us: row.try_get("recorded_us")?,
         body: serde_json::from_str(&body).map_err(|error| sqlx::Error::Decode(error.into()))?,
-    };
-    Ok(OutboxRow { sequence: row.try_get("sequence")?, message })
+    })
 }

@@ -11,7 +11,7 @@ use contract::Money;
 use messaging::{Message, NewMessage, Outbox};
 use shop::{
     StoreError,
-    payments::{Begun, PaymentRow, PaymentStore, TransactionRecord},
+    payments::{Begun, Found, PaymentRow, PaymentStore, TransactionRecord, VOIDED, Void, Voided},
     store::HasOutbox,
 };
 use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
@@ -22,7 +22,7 @@ pub(crate) struct Payments(pub(crate) Database, pub(crate) Clock);
 
 impl HasOutbox for Payments {
     fn outbox(&self) -> Arc<dyn Outbox> {
-        Arc::new(SqliteOutbox(self.0.clone()))
+        Arc::new(SqliteOutbox(self.0.clone(), self.1.clone()))
     }
 }
 
@@ -43,27 +43,35 @@ impl PaymentStore for Payments {
                 if !inbox::take(c, &message_id, now_us).await? {
                     return Ok(Begun::Before);
                 }
-                let begun = sqlx::query(
-                    "INSERT INTO transactions
-                        (transaction_id, order_id, user_id, purpose, amount_minor, begun_us, data)
-                     VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                )
-                .bind(&tx.id)
-                .bind(&tx.key)
-                .bind(&user_id)
-                .bind(&tx.purpose)
-                .bind(amount.minor)
-                .bind(now_us)
-                .bind(json(&tx)?)
-                .execute(&mut *c)
-                .await?;
-                if begun.rows_affected() == 0 {
+                if !begin(c, &tx, (&user_id, amount), now_us).await? {
                     return Ok(Begun::Before);
                 }
-                let kind = EntryKind::Begin;
-                let line = Entry { at_us: now_us, kind, participant: None, detail: None };
-                append(c, &tx.id, &[line]).await?;
                 Ok(Begun::Now)
+            })
+        });
+        write.await
+    }
+
+    async fn void(&self, message: &Message, void: Void) -> Result<Voided, StoreError> {
+        let (id, cause) = (message.id.clone(), Cause::of(message, self.1.now_us()));
+        let write = self.0.write("payments.void", move |c| {
+            Box::pin(async move {
+                let row = sqlx::query("SELECT * FROM transactions WHERE transaction_id = ?");
+                let row = row.bind(&void.payment.id).fetch_optional(&mut *c).await?;
+                let known = row.as_ref().map(decision).transpose()?;
+                let found = Found::of(known.as_ref().map(Option::as_ref));
+                if found == Found::Committed && !void.may_refund {
+                    return Ok(Voided::NoRoom);
+                }
+                if !inbox::take(c, &id, cause.now_us).await? {
+                    return Ok(Voided::Before);
+                }
+                if found == Found::Committed {
+                    return refund(c, void, cause.now_us).await;
+                }
+                abort(c, &void, found, cause.now_us).await?;
+                outbox::put(c, &cause, &void.answer(found)).await?;
+                Ok(Voided::Answered(found))
             })
         });
         write.await
@@ -98,7 +106,12 @@ impl PaymentStore for Payments {
                     return Ok(decision);
                 }
                 let known = sqlx::query("SELECT * FROM transactions WHERE transaction_id = ?");
-                let known = self::decision(&known.bind(&id).fetch_one(c).await?)?;
+                let known = self::decision(&known.bind(&id).fetch_one(&mut *c).await?)?;
+                if matches!(known, Some(Decision::Abort { .. })) {
+                    // Voided while votes were awaited: what was heard of them is told all the same.
+                    let heard = lines.into_iter().filter(|line| !line.kind.decides());
+                    append(c, &id, &heard.collect::<Vec<_>>()).await?;
+                }
                 known.ok_or(sqlx::Error::RowNotFound)
             })
         });
@@ -123,18 +136,52 @@ impl PaymentStore for Payments {
         write.await
     }
 
-    async fn unfinished(&self) -> Result<Vec<TransactionRecord>, StoreError> {
-        self.records("SELECT * FROM transactions WHERE ended = 0 ORDER BY begun_us", None).await
+    async fn unfinished_count(&self) -> Result<usize, StoreError> {
+        let read = self.0.read_quietly(|c| {
+            let count = "SELECT count(*) FROM transactions WHERE ended = 0";
+            Box::pin(sqlx::query_scalar::<_, i64>(count).fetch_one(c))
+        });
+        Ok(usize::try_from(read.await?).unwrap_or(0))
+    }
+
+    async fn unfinished(
+        &self,
+        after: &(i64, String),
+        until_us: i64,
+        limit: usize,
+    ) -> Result<Vec<(i64, TransactionRecord)>, StoreError> {
+        let (after, limit) = (after.clone(), i64::try_from(limit).unwrap_or(i64::MAX));
+        let read = self.0.read("payments.transactions", move |c| {
+            Box::pin(async move {
+                let rows = sqlx::query(
+                    "SELECT * FROM transactions
+                     WHERE ended = 0 AND (begun_us, transaction_id) > (?, ?) AND begun_us <= ?
+                     ORDER BY begun_us, transaction_id LIMIT ?",
+                )
+                .bind(after.0)
+                .bind(after.1)
+                .bind(until_us)
+                .bind(limit)
+                .fetch_all(&mut *c)
+                .await?;
+                let mut records = Vec::new();
+                for row in rows {
+                    records.push((row.try_get("begun_us")?, record(c, &row).await?));
+                }
+                Ok(records)
+            })
+        });
+        read.await
     }
 
     async fn transaction(&self, id: &str) -> Result<Option<TransactionRecord>, StoreError> {
-        let found = self.records("SELECT * FROM transactions WHERE transaction_id = ?", Some(id));
+        let found = self.records("SELECT * FROM transactions WHERE transaction_id = ?", id);
         Ok(found.await?.pop())
     }
 
     async fn of_order(&self, order_id: &str) -> Result<Vec<TransactionRecord>, StoreError> {
         let by_order = "SELECT * FROM transactions WHERE order_id = ? ORDER BY begun_us";
-        self.records(by_order, Some(order_id)).await
+        self.records(by_order, order_id).await
     }
 
     async fn of_user(&self, user_id: &str, limit: usize) -> Result<Vec<PaymentRow>, StoreError> {
@@ -160,16 +207,12 @@ impl Payments {
     async fn records(
         &self,
         query: &'static str,
-        argument: Option<&str>,
+        argument: &str,
     ) -> Result<Vec<TransactionRecord>, StoreError> {
-        let argument = argument.map(str::to_owned);
+        let argument = argument.to_owned();
         let read = self.0.read("payments.transactions", move |c| {
             Box::pin(async move {
-                let query = sqlx::query(query);
-                let query = match argument {
-                    Some(argument) => query.bind(argument),
-                    None => query,
-                };
+                let query = sqlx::query(query).bind(argument);
                 let mut records = Vec::new();
                 for row in query.fetch_all(&mut *c).await? {
                     records.push(record(c, &row).await?);
@@ -187,6 +230,78 @@ fn json<T: serde::Serialize>(value: &T) -> Result<String, sqlx::Error> {
 
 fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, sqlx::Error> {
     serde_json::from_str(text).map_err(|error| sqlx::Error::Decode(error.into()))
+}
+
+/// Begins a transaction; false when there is one of its id.
+async fn begin(
+    c: &mut SqliteConnection,
+    tx: &Transaction,
+    (user_id, amount): (&str, Money),
+    now_us: i64,
+) -> Result<bool, sqlx::Error> {
+    let begun = sqlx::query(
+        "INSERT INTO transactions
+            (transaction_id, order_id, user_id, purpose, amount_minor, begun_us, data)
+         VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+    )
+    .bind(&tx.id)
+    .bind(&tx.key)
+    .bind(user_id)
+    .bind(&tx.purpose)
+    .bind(amount.minor)
+    .bind(now_us)
+    .bind(json(tx)?)
+    .execute(&mut *c)
+    .await?;
+    if begun.rows_affected() == 0 {
+        return Ok(false);
+    }
+    append(c, &tx.id, &[line(now_us, EntryKind::Begin, None)]).await?;
+    Ok(true)
+}
+
+fn line(at_us: i64, kind: EntryKind, detail: Option<&str>) -> Entry {
+    Entry { at_us, kind, participant: None, detail: detail.map(str::to_owned) }
+}
+
+/// Sees to it that a payment that did not commit never will.
+async fn abort(
+    c: &mut SqliteConnection,
+    void: &Void,
+    found: Found,
+    now_us: i64,
+) -> Result<(), sqlx::Error> {
+    let tx = &void.payment;
+    if found == Found::NeverBegun {
+        begin(c, tx, (&void.user_id, void.amount), now_us).await?;
+    }
+    let decided = sqlx::query(
+        "UPDATE transactions SET decision = ? WHERE transaction_id = ? AND decision IS NULL",
+    );
+    let decided = decided.bind(json(&Void::decision())?).bind(&tx.id).execute(&mut *c).await?;
+    if decided.rows_affected() == 1 {
+        let abort = line(now_us, EntryKind::DecideAbort, Some(VOIDED));
+        append(c, &tx.id, &[abort]).await?;
+    }
+    if found == Found::NeverBegun {
+        let ended = sqlx::query("UPDATE transactions SET ended = 1 WHERE transaction_id = ?");
+        ended.bind(&tx.id).execute(&mut *c).await?;
+        append(c, &tx.id, &[line(now_us, EntryKind::End, None)]).await?;
+    }
+    Ok(())
+}
+
+/// Begins the refund of a payment, unless one is under way or done: its answer is the void's.
+async fn refund(c: &mut SqliteConnection, void: Void, now_us: i64) -> Result<Voided, sqlx::Error> {
+    let refunds =
+        sqlx::query("SELECT * FROM transactions WHERE order_id = ? AND purpose = 'refund'");
+    for row in refunds.bind(&void.refund.key).fetch_all(&mut *c).await? {
+        if !matches!(decision(&row)?, Some(Decision::Abort { .. })) {
+            return Ok(Voided::Before);
+        }
+    }
+    begin(c, &void.refund, (&void.user_id, void.amount), now_us).await?;
+    Ok(Voided::Refunds(Box::new(void.refund)))
 }
 
 async fn append(c: &mut SqliteConnection, id: &str, lines: &[Entry]) -> Result<(), sqlx::Error> {

@@ -181,6 +181,7 @@ async fn a_message_for_an_unknown_order_is_refused_every_time_and_taken_when_it_
         order_id: "ord-1".into(),
         message_id: Some("inventory.reserved:ord-1:reserve".into()),
         expected: None,
+        correlation_id: None,
         trace: TraceContext::default(),
         decide: Box::new(|record| {
             let event = OrderEvent::StockReserved { reservation_id: "rsv-1".into(), units: 1 };
@@ -193,4 +194,40 @@ async fn a_message_for_an_unknown_order_is_refused_every_time_and_taken_when_it_
     stores.orders.place(new_order("ord-1")).await.unwrap();
     assert_eq!(stores.orders.change(reserved()).await.unwrap(), Changed::Now(3));
     assert_eq!(stores.orders.change(reserved()).await.unwrap(), Changed::Before);
+}
+
+#[tokio::test]
+async fn a_later_command_is_told_by_its_own_request_and_trace() {
+    let World { stores, _folder } = world().await;
+    let trace = |digit: &str| TraceContext {
+        traceparent: Some(format!("00-{}-{}-01", digit.repeat(32), digit.repeat(16))),
+        tracestate: None,
+    };
+    stores.orders.place(NewOrder { trace: trace("a"), ..new_order("ord-1") }).await.unwrap();
+    let attempt = |input: Input, correlation_id: Option<&str>, digit: &str| Attempt {
+        order_id: "ord-1".into(),
+        message_id: None,
+        expected: None,
+        correlation_id: correlation_id.map(str::to_owned),
+        trace: trace(digit),
+        decide: Box::new(move |record| decide::decide(record, input)),
+    };
+    let cancel = attempt(Input::Cancel(Origin::Api), Some("cor-2"), "b");
+    assert_eq!(stores.orders.change(cancel).await.unwrap(), Changed::Now(2));
+    // The reservation's answer comes with the request that asked for it; what it makes due is
+    // caused by it. Without a request it is the one that placed the order.
+    let event = OrderEvent::StockReserved { reservation_id: "rsv-1".into(), units: 1 };
+    let reserved = attempt(Input::Done(decide::RESERVE, event), None, "a");
+    assert_eq!(stores.orders.change(reserved).await.unwrap(), Changed::Now(4));
+    let release = stores.orders.outbox().after(0, &[], 10).await.unwrap().pop().unwrap().message;
+    assert_eq!(release.topic, "inventory.release");
+    assert_eq!(release.correlation_id.as_deref(), Some("cor-1"));
+    let redriven = OrderEvent::StockReleased { units: 1 };
+    let undone = attempt(Input::Undone(decide::RESERVE, redriven), Some("cor-3"), "c");
+    assert_eq!(stores.orders.change(undone).await.unwrap(), Changed::Now(6));
+    let story = stores.orders.story("ord-1").await.unwrap().unwrap();
+    assert_eq!(story.traces, ["a", "b", "c"].map(|digit| digit.repeat(32)));
+    let caused: Vec<_> = story.caused_by.iter().map(Option::as_deref).collect();
+    let placed = Some("cor-1");
+    assert_eq!(caused, [placed, Some("cor-2"), placed, placed, Some("cor-3"), Some("cor-3")]);
 }

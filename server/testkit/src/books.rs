@@ -192,7 +192,7 @@ async fn unrest(stores: &Stores) -> Result<Vec<String>, StoreError> {
     let mut found = Vec::new();
     let processing = RowQuery { status: Some(OrderStatus::Processing), ..query() };
     note(&mut found, "orders processing", stores.orders.rows(processing).await?.len());
-    let unfinished = stores.payments.unfinished().await?.len();
+    let unfinished = stores.payments.unfinished_count().await?;
     note(&mut found, "transactions unfinished", unfinished);
     for (what, bank) in [
         ("prepared at the customers' bank", &stores.bank_customer),

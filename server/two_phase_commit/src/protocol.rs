@@ -102,6 +102,14 @@ pub enum EntryKind {
     End,
 }
 
+impl EntryKind {
+    /// Whether the line is a decision.
+    #[must_use]
+    pub const fn decides(self) -> bool {
+        matches!(self, Self::DecideCommit | Self::DecideAbort)
+    }
+}
+
 /// Where a transaction is, as its log tells.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -147,6 +155,8 @@ impl Phase {
             (Self::Preparing, K::Prepare | K::VoteYes | K::VoteNo | K::Unanswered)
             | (Self::Committing, K::Commit | K::Ack | K::Unanswered)
             | (Self::Aborting, K::Abort | K::Ack | K::Unanswered) => self,
+            // Aborted from outside while votes are awaited: what is on its way still arrives.
+            (Self::Aborting, K::Prepare | K::VoteYes | K::VoteNo) => self,
             // A participant may ask at any time after it was asked to prepare.
             (phase, K::Query | K::Answer) if phase != Self::NotBegun => phase,
             (phase, kind) => {
@@ -278,6 +288,7 @@ mod tests {
             (P::Committing, K::Commit | K::Ack | K::Unanswered) => Some(phase),
             (P::Committing, K::End) => Some(P::Committed),
             (P::Aborting, K::Abort | K::Ack | K::Unanswered) => Some(phase),
+            (P::Aborting, K::Prepare | K::VoteYes | K::VoteNo) => Some(phase),
             (P::Aborting, K::End) => Some(P::Aborted),
             _ => None,
         };

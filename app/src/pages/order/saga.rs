@@ -98,6 +98,7 @@ const fn look(card: &Card) -> &'static str {
         Glyph::NotReached => "outline",
         Glyph::Running => "running",
         Glyph::Failed | Glyph::Stuck => "failed",
+        Glyph::Unknown => "unknown",
         Glyph::Done | Glyph::Undone => "done",
     }
 }
@@ -109,7 +110,7 @@ fn content(card: &Card) -> AnyView {
         Glyph::Failed => Icon::Cross,
         Glyph::Undone => Icon::Back,
         Glyph::NotReached => Icon::Minus,
-        Glyph::Stuck => Icon::Alert,
+        Glyph::Stuck | Glyph::Unknown => Icon::Alert,
     };
     let last = card.versions.len().saturating_sub(1);
     let versions = card.versions.iter().enumerate().map(|(i, version)| {

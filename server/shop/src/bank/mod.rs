@@ -14,7 +14,7 @@ pub use store::{BankStore, InDoubt};
 use crate::{StoreError, key::Key, problem::Problem, store::livez};
 use axum::{
     Json, Router,
-    extract::{Path, State, rejection::JsonRejection},
+    extract::{Path, Query, State, rejection::JsonRejection},
     routing::{get, post},
 };
 use base::Clock;
@@ -65,6 +65,15 @@ pub struct Accounts {
     pub held: u64,
 }
 
+/// What a bank has promised.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Promised {
+    /// Transactions prepared and not decided.
+    pub held: u64,
+    /// Those of them that were prepared before the moment that was asked about, at most a page.
+    pub in_doubt: u64,
+}
+
 /// What the coordinator knows of a transaction, for a participant in doubt.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Outcome {
@@ -76,6 +85,7 @@ pub struct Outcome {
 pub fn router(store: Store) -> Router {
     Router::new()
         .route("/accounts", get(accounts))
+        .route("/held", get(held))
         .route("/accounts/{id}/deposits", post(deposit))
         .route("/transactions/{id}/prepare", post(take_prepare))
         .route("/transactions/{id}/finish", post(take_finish))
@@ -86,6 +96,19 @@ pub fn router(store: Store) -> Router {
 async fn accounts(State(store): State<Store>) -> Result<Json<Accounts>, Problem> {
     let (accounts, held) = (store.accounts().await?, store.held().await?);
     Ok(Json(Accounts { accounts, held }))
+}
+
+#[derive(Deserialize)]
+struct HeldSince {
+    before_us: i64,
+}
+
+async fn held(
+    State(store): State<Store>,
+    Query(since): Query<HeldSince>,
+) -> Result<Json<Promised>, Problem> {
+    let (held, doubts) = (store.held().await?, store.in_doubt(since.before_us).await?);
+    Ok(Json(Promised { held, in_doubt: doubts.len() as u64 }))
 }
 
 async fn deposit(

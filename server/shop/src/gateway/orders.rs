@@ -102,7 +102,7 @@ pub(super) async fn place(
     let command = Command { order, origin: origin(&headers), key };
     let placing = gateway.caller.post(ORDERS, "/orders").route("/orders").context(&context);
     let order: OrderBody = timed(ORDERS, placing.json(&command).receive()).await?;
-    tracing::Span::current().record("order.id", order.order_id.as_str());
+    tracing::Span::current().record(contract::attributes::ORDER_ID, order.order_id.as_str());
     match input::wait(&headers) {
         None => Ok(accepted(&order)),
         Some(seconds) => wait(&gateway, &context, order, seconds).await,

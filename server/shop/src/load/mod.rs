@@ -211,7 +211,7 @@ impl LoadGenerator {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         let this = self.clone();
         let stop = supervisor.stopping();
-        supervisor.detach(async move {
+        supervisor.detach_as("load-request", async move {
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = this.visit() => {}

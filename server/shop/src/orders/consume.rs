@@ -23,12 +23,13 @@ pub(super) async fn take(
         return Err(Problem::field("ce-type", format!("orders does not take {}.", message.topic)));
     };
     if matches!(input, Input::Undone(..) | Input::UndoRefused(..)) {
-        tracing::Span::current().record("saga.compensation", true);
+        tracing::Span::current().record(contract::attributes::SAGA_COMPENSATION, true);
     }
     let attempt = Attempt {
         order_id: message.key.clone(),
         message_id: Some(message.id.clone()),
         expected: None,
+        correlation_id: message.correlation_id.clone(),
         trace: message.trace.clone(),
         decide: Box::new(move |record| decide::decide(record, input)),
     };
@@ -83,6 +84,11 @@ fn input(message: &Message) -> Result<Option<Input>, serde_json::Error> {
         bus::PAYMENT_REFUNDED => {
             let PaymentOutcome { transaction_id, .. } = message.read()?;
             Input::Undone(PAY, OrderEvent::PaymentRefunded { transaction_id })
+        }
+        bus::PAYMENT_VOIDED => {
+            let PaymentOutcome { transaction_id, reason, .. } = message.read()?;
+            let found = reason.unwrap_or_else(|| "no money moved".into());
+            Input::Undone(PAY, OrderEvent::PaymentVoided { transaction_id, found })
         }
         bus::PAYMENT_REFUND_REFUSED => {
             let PaymentOutcome { reason, .. } = message.read()?;

@@ -14,6 +14,7 @@ use contract::{
 use messaging::NewMessage;
 use saga::{Command, Definition, Entry, Event as SagaEvent, Illegal, State, Step};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// Index of the step that reserves the goods.
 pub const RESERVE: usize = 0;
@@ -22,6 +23,12 @@ pub const PAY: usize = 1;
 /// Index of the step that confirms.
 pub const CONFIRM: usize = 2;
 
+/// How long the saga waits for the answer to `payment.authorize` before it is voided, from
+/// `PaymentRequested`. Longer than a bank that hangs keeps payments from deciding (three tries of
+/// three seconds), so that a slow bank ends in a decline, and a payment that is never taken or
+/// never answered in a void.
+pub const PAYMENT_PATIENCE: Duration = Duration::from_secs(10);
+
 /// The saga of every order.
 pub const CHECKOUT: Definition = Definition {
     name: "checkout",
@@ -29,10 +36,21 @@ pub const CHECKOUT: Definition = Definition {
         Step {
             name: "Reserve inventory",
             compensation_name: "Release inventory",
+            void_name: "Release inventory",
             service: INVENTORY,
         },
-        Step { name: "Authorize payment", compensation_name: "Refund payment", service: PAYMENTS },
-        Step { name: "Confirm order", compensation_name: "Withdraw order", service: ORDERS },
+        Step {
+            name: "Authorize payment",
+            compensation_name: "Refund payment",
+            void_name: "Void payment",
+            service: PAYMENTS,
+        },
+        Step {
+            name: "Confirm order",
+            compensation_name: "Withdraw order",
+            void_name: "Withdraw order",
+            service: ORDERS,
+        },
     ],
 };
 
@@ -58,6 +76,15 @@ pub struct MovePayment {
     pub paid_by: Option<String>,
 }
 
+/// Body of `payment.void`: undo a payment of which nothing is known.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VoidPayment {
+    /// Id of the `payment.authorize` message that asked for it.
+    pub command: String,
+    /// What it asked for.
+    pub payment: MovePayment,
+}
+
 /// Body of `order.confirmed`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Confirmed {
@@ -76,6 +103,8 @@ pub enum Input {
     Done(usize, OrderEvent),
     /// A step answered no; the event says why.
     Refused(usize, OrderEvent, String),
+    /// The payment was not answered within its patience.
+    PaymentTimedOut,
     /// A compensation is done; the event says what was undone.
     Undone(usize, OrderEvent),
     /// A compensation was refused.
@@ -97,6 +126,8 @@ pub struct Change {
     pub saga: Vec<SagaEvent>,
     /// For the outbox.
     pub messages: Vec<NewMessage>,
+    /// Whether an answer of payments is waited for from now on, if that changes.
+    pub awaits: Option<bool>,
 }
 
 /// Why an input changes nothing.
@@ -165,6 +196,11 @@ impl Flow<'_> {
             Input::Refused(step, event, reason) => {
                 self.answer(event, SagaEvent::StepRefused { step, reason })
             }
+            Input::PaymentTimedOut => {
+                let seconds = PAYMENT_PATIENCE.as_secs();
+                let event = OrderEvent::PaymentTimedOut { seconds };
+                self.answer(event, SagaEvent::StepTimedOut { step: PAY })
+            }
             Input::Undone(step, event) => self.answer(event, SagaEvent::Undone { step }),
             Input::UndoRefused(step, reason) => {
                 let event = OrderEvent::CompensationStuck { step, reason: reason.clone() };
@@ -226,6 +262,9 @@ impl Flow<'_> {
     fn advance(&mut self, event: SagaEvent) -> Result<(), Refusal> {
         let before = self.state;
         self.state = before.next(&CHECKOUT, &event)?;
+        if self.state.awaits(PAY) != before.awaits(PAY) {
+            self.change.awaits = Some(self.state.awaits(PAY));
+        }
         self.change.saga.push(event);
         if self.state.due() != before.due() {
             self.command()?;
@@ -234,7 +273,7 @@ impl Flow<'_> {
     }
 
     fn command(&mut self) -> Result<(), Refusal> {
-        if let State::Compensating { step } = self.state
+        if let State::Compensating { step } | State::Voiding { step } = self.state
             && self.order.standing != Standing::Undoing
         {
             self.event(OrderEvent::CompensationStarted { steps: step + 1 });
@@ -262,7 +301,12 @@ impl Flow<'_> {
             }
             Some(Command::Undo(PAY)) => {
                 let payment = self.payment();
-                self.message(bus::PAYMENT_REFUND, &payment);
+                if payment.paid_by.is_some() {
+                    self.message(bus::PAYMENT_REFUND, &payment);
+                } else {
+                    let command = self.authorize_id();
+                    self.message(bus::PAYMENT_VOID, &VoidPayment { command, payment });
+                }
             }
             // Confirming touched nobody else: withdrawing it is the event that is written anyway.
             Some(Command::Undo(step)) => return self.advance(SagaEvent::Undone { step }),
@@ -285,6 +329,15 @@ impl Flow<'_> {
         MovePayment { user_id, amount, method, paid_by }
     }
 
+    /// The id that `payment.authorize` was sent under: the command of the step that comes after
+    /// the goods.
+    fn authorize_id(&self) -> String {
+        let log = self.record.saga.iter().map(|entry| &entry.event).chain(&self.change.saga);
+        let before = log.take_while(|event| **event != SagaEvent::StepDone { step: RESERVE });
+        let cause = (before.count() + 1).to_string();
+        NewMessage::id(bus::PAYMENT_AUTHORIZE, &self.record.order_id, &cause)
+    }
+
     fn message<T: Serialize>(&mut self, topic: &'static str, body: &T) {
         // The place in the saga's log makes the id the same when the same decision is made again.
         let cause = (self.logged + self.change.saga.len()).to_string();
@@ -299,6 +352,7 @@ pub fn facts(order: &Order) -> Vec<(String, String)> {
         (Standing::Unknown, _) => "unknown",
         (Standing::Placed, Some("payment_declined")) => "payment_declined",
         (Standing::Placed, Some("out_of_stock")) => "out_of_stock",
+        (Standing::Placed, Some("payment_timed_out")) => "payment_timed_out",
         (Standing::Placed, Some(_)) => "cancelling",
         (Standing::Placed, None) => "placed",
         (Standing::Undoing, _) => "compensating",
@@ -316,6 +370,8 @@ pub fn facts(order: &Order) -> Vec<(String, String)> {
         Payment::Requested => "requested".to_owned(),
         Payment::Authorized(tx) => format!("{tx} authorized"),
         Payment::Declined => "declined".to_owned(),
+        Payment::Unknown => "unknown".to_owned(),
+        Payment::Voided => "voided".to_owned(),
         Payment::Refunded(tx) => format!("{tx} refunded"),
     };
     let total = order.total.map_or_else(String::new, |total| total.to_string());

@@ -154,6 +154,106 @@ fn a_refused_refund_is_stuck_until_somebody_redrives_it() {
     assert_eq!(record.order.standing, Standing::Cancelled);
 }
 
+fn voided() -> Input {
+    let found = "nothing to void, never begun".into();
+    Input::Undone(PAY, OrderEvent::PaymentVoided { transaction_id: "tx-1".into(), found })
+}
+
+/// An order whose payment timed out, and what comes after.
+fn timed_out(then: Vec<Input>) -> (OrderRecord, Vec<&'static str>, Vec<&'static str>) {
+    story([vec![Input::Place(placed()), reserved(), Input::PaymentTimedOut], then].concat())
+}
+
+#[test]
+fn a_payment_that_is_not_answered_is_unknown_and_is_voided_before_the_goods_are_released() {
+    let (unknown, ..) = timed_out(vec![]);
+    assert_eq!(unknown.order.payment, Payment::Unknown);
+    assert_eq!(saga::replay(&CHECKOUT, &unknown.saga), Ok(State::Voiding { step: PAY }));
+    let (record, events, topics) = timed_out(vec![voided(), released()]);
+    let expected = [
+        "OrderPlaced",
+        "StockReserved",
+        "PaymentRequested",
+        "PaymentTimedOut",
+        "CompensationStarted",
+        "PaymentVoided",
+        "StockReleased",
+        "OrderCancelled",
+    ];
+    assert_eq!(events, expected);
+    assert_eq!(topics[1..], [bus::PAYMENT_AUTHORIZE, bus::PAYMENT_VOID, bus::INVENTORY_RELEASE]);
+    assert_eq!(record.order.cause.as_deref(), Some("payment_timed_out"));
+}
+
+#[test]
+fn an_answer_after_the_timeout_is_noted_and_the_void_decides() {
+    let (record, events, topics) = timed_out(vec![paid(), refunded(), released()]);
+    assert_eq!(
+        events[5..],
+        ["PaymentAuthorized", "PaymentRefunded", "StockReleased", "OrderCancelled"]
+    );
+    assert!(!topics.contains(&bus::PAYMENT_REFUND), "the void is what gives the money back");
+    assert_eq!(record.order.payment, Payment::Refunded("tx-2".into()));
+    let (record, ..) = timed_out(vec![declined(), voided(), released()]);
+    assert_eq!(record.order.cause.as_deref(), Some("payment_timed_out"));
+    // After the void was answered nobody asks what became of the payment.
+    let (record, ..) = timed_out(vec![voided()]);
+    assert!(matches!(decide(&record, paid()), Err(Refusal::Saga(_))));
+    assert!(matches!(decide(&record, Input::PaymentTimedOut), Err(Refusal::Saga(_))));
+}
+
+#[test]
+fn only_a_payment_that_is_waited_for_can_time_out() {
+    let ways = [
+        vec![],
+        vec![Input::Place(placed())],
+        vec![Input::Place(placed()), reserved(), paid()],
+        vec![Input::Place(placed()), reserved(), declined()],
+    ];
+    for inputs in ways {
+        let (record, ..) = story(inputs);
+        assert!(matches!(decide(&record, Input::PaymentTimedOut), Err(Refusal::Saga(_))));
+    }
+    let cancelling = vec![
+        Input::Place(placed()),
+        reserved(),
+        Input::Cancel(Origin::Api),
+        Input::PaymentTimedOut,
+    ];
+    let (record, ..) = story(cancelling);
+    assert_eq!(record.order.cause.as_deref(), Some("requested"));
+    assert!(matches!(decide(&record, Input::Cancel(Origin::Api)), Err(Refusal::Already(_))));
+}
+
+#[test]
+fn an_answer_of_payments_is_awaited_from_its_command_to_its_answer_or_timeout() {
+    let (mut record, mut awaited) = (OrderRecord::default(), Vec::new());
+    let inputs = [Input::Place(placed()), reserved(), Input::Cancel(Origin::Api), paid()];
+    for input in inputs {
+        let change = decide(&record, input).unwrap();
+        change.events.iter().for_each(|event| record.order.apply(event));
+        record.saga.extend(change.saga.into_iter().map(|event| Entry { at_us: 0, event }));
+        awaited.push(change.awaits);
+    }
+    assert_eq!(awaited, [None, Some(true), None, Some(false)]);
+    let (waiting, ..) = story(vec![Input::Place(placed()), reserved()]);
+    assert_eq!(decide(&waiting, Input::PaymentTimedOut).unwrap().awaits, Some(false));
+}
+
+#[test]
+fn a_void_names_the_command_it_voids_and_is_a_new_message_when_it_is_redriven() {
+    let (waiting, ..) = story(vec![Input::Place(placed()), reserved()]);
+    let (before, ..) = story(vec![Input::Place(placed())]);
+    let authorize = decide(&before, reserved()).unwrap().messages.remove(0);
+    let void = decide(&waiting, Input::PaymentTimedOut).unwrap().messages.remove(0);
+    let body: VoidPayment = serde_json::from_value(void.body).unwrap();
+    assert_eq!((void.topic, body.command), (bus::PAYMENT_VOID, authorize.id));
+    let (stuck, ..) = timed_out(vec![Input::UndoRefused(PAY, "account closed".into())]);
+    let again = decide(&stuck, Input::Redrive).unwrap().messages.remove(0);
+    assert_eq!(again.topic, bus::PAYMENT_VOID);
+    assert_ne!(again.id, void.id);
+}
+
 #[test]
 fn an_answer_nobody_asked_for_changes_nothing() {
     let (record, ..) = story(vec![Input::Place(placed()), reserved(), paid()]);

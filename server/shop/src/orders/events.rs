@@ -66,6 +66,11 @@ pub enum OrderEvent {
         /// Why.
         reason: String,
     },
+    /// Payments did not answer in time: whether money moved is unknown.
+    PaymentTimedOut {
+        /// How long was waited.
+        seconds: u64,
+    },
     /// Everything is in place.
     OrderConfirmed,
     /// Somebody wants it undone.
@@ -83,6 +88,13 @@ pub enum OrderEvent {
         /// The two-phase commit of the refund.
         transaction_id: String,
     },
+    /// A payment of unknown outcome turned out to have moved no money, and will move none.
+    PaymentVoided {
+        /// The two-phase commit.
+        transaction_id: String,
+        /// Where it was found: "never begun", "2PC aborted".
+        found: String,
+    },
     /// The goods are back on the shelf.
     StockReleased {
         /// Pieces altogether.
@@ -97,7 +109,7 @@ pub enum OrderEvent {
     },
     /// It ended without effect.
     OrderCancelled {
-        /// Why: `payment_declined`, `out_of_stock`, `requested`.
+        /// Why: `payment_declined`, `payment_timed_out`, `out_of_stock`, `requested`.
         reason: String,
     },
     /// It left the house.
@@ -113,10 +125,12 @@ impl DomainEvent for OrderEvent {
             Self::PaymentRequested { .. } => "PaymentRequested",
             Self::PaymentAuthorized { .. } => "PaymentAuthorized",
             Self::PaymentDeclined { .. } => "PaymentDeclined",
+            Self::PaymentTimedOut { .. } => "PaymentTimedOut",
             Self::OrderConfirmed => "OrderConfirmed",
             Self::CancellationRequested { .. } => "CancellationRequested",
             Self::CompensationStarted { .. } => "CompensationStarted",
             Self::PaymentRefunded { .. } => "PaymentRefunded",
+            Self::PaymentVoided { .. } => "PaymentVoided",
             Self::StockReleased { .. } => "StockReleased",
             Self::CompensationStuck { .. } => "CompensationStuck",
             Self::OrderCancelled { .. } => "OrderCancelled",
@@ -149,6 +163,10 @@ pub enum Payment {
     Authorized(String),
     /// Refused.
     Declined,
+    /// Asked for and not answered in time.
+    Unknown,
+    /// Found not to have moved; it never will.
+    Voided,
     /// Moved back by this transaction.
     Refunded(String),
 }
@@ -212,9 +230,17 @@ impl Aggregate for Order {
                 self.payment = Payment::Authorized(transaction_id);
             }
             E::PaymentDeclined { .. } => {
+                // Too late it is no cause any more: the order is being undone already.
+                if self.payment != Payment::Unknown {
+                    self.cause = Some("payment_declined".into());
+                }
                 self.payment = Payment::Declined;
-                self.cause = Some("payment_declined".into());
             }
+            E::PaymentTimedOut { .. } => {
+                self.payment = Payment::Unknown;
+                self.cause.get_or_insert_with(|| "payment_timed_out".into());
+            }
+            E::PaymentVoided { .. } => self.payment = Payment::Voided,
             E::OrderConfirmed => self.standing = Standing::Confirmed,
             E::CancellationRequested { .. } => self.cause = Some("requested".into()),
             E::CompensationStarted { .. } => self.standing = Standing::Undoing,

@@ -3,33 +3,35 @@
 mod consume;
 pub mod decide;
 pub mod events;
+mod patience;
 pub mod place;
 mod project;
 mod public;
 mod store;
 
-pub use decide::{CHECKOUT, Confirmed, MovePayment, ReserveStock};
+pub use decide::{CHECKOUT, Confirmed, MovePayment, PAYMENT_PATIENCE, ReserveStock, VoidPayment};
 pub use events::{Line, Order, OrderEvent};
+pub use patience::Awaited;
 pub use project::project;
 pub use store::{
     Attempt, Changed, Commanded, Decide, IdempotencyKey, NewOrder, OrderStore, OrderStory, Placed,
     RowQuery,
 };
 
-use crate::{StoreError, gateway::schema, problem::Problem};
+use crate::{StoreError, gateway::schema, problem::Problem, store::Keep};
 use axum::{
     Json, Router,
     extract::{Path, Query, State},
     routing::{get, post},
 };
-use base::{IdSource, Supervisor, TraceContext};
+use base::{Clock, IdSource, Supervisor, TraceContext};
 use contract::{
     order::{OrderPage, OrderRow, OrderStatus, Origin},
     shop::PaymentMethod,
 };
 use decide::Input;
 use http::StatusCode;
-use mesh::Caller;
+use mesh::{CallContext, Caller};
 use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Duration};
 use tokio::{
@@ -58,6 +60,7 @@ pub struct Orders {
     caller: Caller,
     supervisor: Supervisor,
     ids: IdSource,
+    clock: Clock,
     rows: broadcast::Sender<OrderRow>,
 }
 
@@ -85,7 +88,7 @@ pub struct OrderBody {
     /// What was bought.
     #[schema(value_type = Vec<schema::Line>)]
     pub items: Vec<Line>,
-    /// Why it was cancelled: `payment_declined`, `out_of_stock`, `requested`.
+    /// Why it was cancelled: `payment_declined`, `payment_timed_out`, `out_of_stock`, `requested`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
 }
@@ -98,9 +101,10 @@ impl Orders {
         caller: Caller,
         supervisor: Supervisor,
         ids: IdSource,
+        clock: Clock,
     ) -> Self {
         let (rows, _) = broadcast::channel(ROWS_BEHIND_MAX);
-        Self { store, caller, supervisor, ids, rows }
+        Self { store, caller, supervisor, ids, clock, rows }
     }
 
     /// Rows of the read model as they change.
@@ -134,11 +138,29 @@ impl Orders {
         }
     }
 
+    /// Ships confirmed orders that are older than is kept, at most `limit`: nobody waits with them
+    /// any more, and only what is at its end can be forgotten. Gives their number.
+    ///
+    /// # Errors
+    /// When the database cannot be read or written.
+    pub async fn ship_overdue(&self, keep: Keep, limit: usize) -> Result<usize, StoreError> {
+        let overdue = self.store.kept_too_long(keep, limit).await?;
+        let count = overdue.len();
+        for order_id in overdue {
+            // It was cancelled in between: that is an end too.
+            self.command(order_id, Input::Ship, None, None, None).await?;
+        }
+        Ok(count)
+    }
+
+    /// Decides and records, once for each key. `asked_by` is the `X-Correlation-ID` of whoever asks.
     async fn command(
         &self,
         order_id: String,
         input: Input,
-        asking: Asking,
+        expected: Option<u64>,
+        key: Option<String>,
+        asked_by: Option<String>,
     ) -> Result<Commanded, StoreError> {
         let what = match input {
             Input::Cancel(_) => "cancel",
@@ -149,11 +171,12 @@ impl Orders {
         let attempt = Attempt {
             order_id,
             message_id: None,
-            expected: asking.expected,
+            expected,
+            correlation_id: asked_by,
             trace: TraceContext::current(),
             decide: Box::new(move |record| decide::decide(record, input)),
         };
-        let key = asking.key.map(|key| IdempotencyKey { key, fingerprint });
+        let key = key.map(|key| IdempotencyKey { key, fingerprint });
         self.store.command(attempt, key).await
     }
 }
@@ -162,6 +185,7 @@ impl Orders {
 pub fn router(orders: Orders) -> Router {
     Router::new()
         .route("/orders", get(list).post(place::place))
+        .route("/orders/recent", get(recent))
         .route("/orders/{id}", get(one))
         .route("/orders/{id}/story", get(story))
         .route("/orders/{id}/cancel", post(cancel))
@@ -197,6 +221,33 @@ async fn list(
     rows.truncate(limit);
     let next = rows.last().filter(|_| more).map(|r| format!("{}.{}", r.placed_at_us, r.order_id));
     Ok(Json(OrderPage { orders: rows, next }))
+}
+
+/// Orders listed by [`recent`]: five minutes of 200 a second are below it.
+pub const RECENT_MAX: usize = 65_536;
+
+/// Where a recent order stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recent {
+    /// `ord-…`.
+    pub order_id: String,
+    /// When it was placed, microseconds since the epoch.
+    pub placed_at_us: i64,
+    /// The API's word.
+    pub status: OrderStatus,
+}
+
+#[derive(Deserialize)]
+struct Since {
+    since_us: i64,
+}
+
+/// Every order placed since a moment, newest first.
+async fn recent(
+    State(orders): State<Orders>,
+    Query(since): Query<Since>,
+) -> Result<Json<Vec<Recent>>, Problem> {
+    Ok(Json(orders.store.recent(since.since_us, RECENT_MAX).await?))
 }
 
 fn read_cursor(cursor: &str) -> Result<(i64, String), Problem> {
@@ -306,25 +357,28 @@ pub struct Asking {
 async fn cancel(
     State(orders): State<Orders>,
     Path(id): Path<String>,
+    context: CallContext,
     Json(asking): Json<Asking>,
 ) -> Result<(StatusCode, Json<OrderBody>), Problem> {
-    command(orders, id, Input::Cancel(asking.origin), asking).await
+    command(orders, id, Input::Cancel(asking.origin), asking, context).await
 }
 
 async fn ship(
     State(orders): State<Orders>,
     Path(id): Path<String>,
+    context: CallContext,
     Json(asking): Json<Asking>,
 ) -> Result<(StatusCode, Json<OrderBody>), Problem> {
-    command(orders, id, Input::Ship, asking).await
+    command(orders, id, Input::Ship, asking, context).await
 }
 
 async fn redrive(
     State(orders): State<Orders>,
     Path(id): Path<String>,
+    context: CallContext,
     Json(asking): Json<Asking>,
 ) -> Result<(StatusCode, Json<OrderBody>), Problem> {
-    command(orders, id, Input::Redrive, asking).await
+    command(orders, id, Input::Redrive, asking, context).await
 }
 
 /// A command on an order, detached from the request. What is so already is answered with the
@@ -334,10 +388,13 @@ async fn command(
     id: String,
     input: Input,
     asking: Asking,
+    context: CallContext,
 ) -> Result<(StatusCode, Json<OrderBody>), Problem> {
     let (engine, order_id) = (orders.clone(), id.clone());
-    let commanding = async move { engine.command(order_id, input, asking).await };
-    let commanded = orders.supervisor.detach(commanding.in_current_span()).await;
+    let Asking { expected, key, .. } = asking;
+    let asked_by = context.correlation_id;
+    let commanding = async move { engine.command(order_id, input, expected, key, asked_by).await };
+    let commanded = orders.supervisor.detach_as("order-change", commanding.in_current_span()).await;
     match commanded.map_err(|_| lost())?? {
         Commanded::Done(story) => Ok((StatusCode::ACCEPTED, Json(told(*story)?))),
         Commanded::KeyReused => Err(key_reused()),

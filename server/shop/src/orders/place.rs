@@ -175,7 +175,7 @@ async fn record(
         };
         match orders.store.place(new).await? {
             Placed::Now => {
-                tracing::Span::current().record("order.id", order_id.as_str());
+                tracing::Span::current().record(contract::attributes::ORDER_ID, order_id.as_str());
                 if let OrderEvent::OrderPlaced { total, lines, .. } = &event {
                     tracing::info!(
                         order_id,

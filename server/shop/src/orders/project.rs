@@ -40,7 +40,7 @@ fn first(order_id: &str, recorded: &Recorded<OrderEvent>) -> Option<OrderRow> {
 }
 
 fn next(mut row: OrderRow, recorded: &Recorded<OrderEvent>) -> OrderRow {
-    use StepMark::{Done, Failed, Running, Stuck, Undone};
+    use StepMark::{Done, Failed, Running, Stuck, Undone, Unknown};
     row.version = recorded.version;
     let mut say = |phase: &str| phase.clone_into(&mut row.phase);
     match &recorded.event {
@@ -61,6 +61,10 @@ fn next(mut row: OrderRow, recorded: &Recorded<OrderEvent>) -> OrderRow {
             say("Payment declined");
             row.steps[1] = Failed;
         }
+        OrderEvent::PaymentTimedOut { .. } => {
+            say("Payment timed out");
+            row.steps[1] = Unknown;
+        }
         OrderEvent::OrderConfirmed => {
             say("Confirmed");
             row.steps[2] = Done;
@@ -80,7 +84,9 @@ fn next(mut row: OrderRow, recorded: &Recorded<OrderEvent>) -> OrderRow {
                 row.phase = "Cancelling".into();
             }
         }
-        OrderEvent::PaymentRefunded { .. } => row.steps[1] = Undone,
+        OrderEvent::PaymentRefunded { .. } | OrderEvent::PaymentVoided { .. } => {
+            row.steps[1] = Undone;
+        }
         OrderEvent::StockReleased { .. } => row.steps[0] = Undone,
         OrderEvent::CompensationStuck { step, .. } => {
             say("Stuck");
@@ -91,6 +97,7 @@ fn next(mut row: OrderRow, recorded: &Recorded<OrderEvent>) -> OrderRow {
         OrderEvent::OrderCancelled { reason } => {
             say(match reason.as_str() {
                 "payment_declined" => "Payment declined",
+                "payment_timed_out" => "Payment timed out",
                 "out_of_stock" => "Out of stock",
                 _ => "Cancelled",
             });

@@ -66,5 +66,6 @@ async fn change(
     let expected = if_match(headers)?;
     let key = input::idempotency_key(headers)?;
     let asking = Asking { origin: origin(headers), expected, key };
-    command(orders, path_id("order", id)?, asked, asking).await
+    let context = CallContext::from_headers(headers);
+    command(orders, path_id("order", id)?, asked, asking, context).await
 }

@@ -1,12 +1,14 @@
 //! orders' database: streams, saga logs, outbox, and the read model.
 
 use super::{
+    Recent,
     decide::{Change, OrderRecord, Refusal},
     events::OrderEvent,
+    patience::Awaited,
 };
 use crate::{
     StoreError,
-    store::{HasOutbox, Probe},
+    store::{HasOutbox, Keep, Probe},
 };
 use async_trait::async_trait;
 use base::TraceContext;
@@ -95,6 +97,9 @@ pub struct Attempt {
     pub message_id: Option<String>,
     /// The version the caller decided on, if it said.
     pub expected: Option<u64>,
+    /// `X-Correlation-ID` of the request that causes it; without one, of the request that placed
+    /// the order.
+    pub correlation_id: Option<String>,
     /// The span that causes it.
     pub trace: TraceContext,
     /// The decision.
@@ -110,6 +115,12 @@ pub struct OrderStory {
     pub correlation_id: String,
     /// The trace that placed it.
     pub trace_id: Option<String>,
+    /// Every trace that caused an event of it, oldest first.
+    #[serde(default)]
+    pub traces: Vec<String>,
+    /// `X-Correlation-ID` of the request that caused each event, in their order.
+    #[serde(default)]
+    pub caused_by: Vec<Option<String>>,
     /// Its stream.
     pub events: Vec<Recorded<OrderEvent>>,
     /// Its saga's log.
@@ -149,9 +160,15 @@ pub trait OrderStore: HasOutbox + Probe {
     async fn story(&self, order_id: &str) -> Result<Option<OrderStory>, StoreError>;
     /// Rows of the read model, newest first.
     async fn rows(&self, query: RowQuery) -> Result<Vec<OrderRow>, StoreError>;
+    /// Orders of the read model placed since a moment, newest first, at most `limit`.
+    async fn recent(&self, since_us: i64, limit: usize) -> Result<Vec<Recent>, StoreError>;
     /// Brings the read model up to at most `limit` further events, by [`super::project`], in one
     /// transaction; gives the rows that changed.
     async fn project(&self, limit: usize) -> Result<Vec<OrderRow>, StoreError>;
+    /// Orders that wait for the answer of payments, the longest first, at most `limit`.
+    async fn awaited(&self, limit: usize) -> Result<Vec<Awaited>, StoreError>;
+    /// Confirmed orders that are older than is kept, oldest first, at most `limit`.
+    async fn kept_too_long(&self, keep: Keep, limit: usize) -> Result<Vec<String>, StoreError>;
     /// Fires after events were recorded.
     fn appended(&self) -> Arc<Notify>;
 }

@@ -3,12 +3,14 @@
 use super::{
     Begun, PaymentOutcome, PaymentStore, TransactionRecord,
     card::{self, CardWork},
+    void::{Void, Voided},
 };
 use crate::{
     StoreError, Version,
     bank::{BankWork, Finish, MERCHANT, Prepare},
     bus,
-    orders::MovePayment,
+    orders::{MovePayment, VoidPayment},
+    problem::Problem,
 };
 use async_trait::async_trait;
 use base::{Clock, Supervisor, TraceContext};
@@ -16,9 +18,11 @@ use contract::{
     service::{BANK_CUSTOMER, BANK_MERCHANT, PAYMENTS, STRIPE},
     shop::PaymentMethod,
 };
+use http::StatusCode;
 use mesh::{CallContext, Caller};
 use messaging::{Message, NewMessage};
 use std::{sync::Arc, time::Duration};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::Instrument;
 use two_phase_commit::{
     Asking, Branch, Coordinator, CoordinatorLog, Decision, Entry, EntryKind, LogError,
@@ -33,6 +37,11 @@ pub(super) const BANK_TIMEOUT: Duration = Duration::from_secs(3);
 const REFUND_PATIENCE: Duration = Duration::from_secs(15 * 60);
 /// Pause before a run whose log failed is taken up again.
 const LOG_RETRY: Duration = Duration::from_secs(1);
+/// Two-phase commits under way at once, of all versions: far more than run while the banks answer,
+/// few enough to hold in memory while one does not. What is beyond waits in the outbox of orders.
+pub const RUNS_MAX: usize = 512;
+/// Unfinished transactions that recovery reads at once.
+const RECOVER_PAGE: usize = 64;
 
 /// The service's engine. Cheap to clone.
 #[derive(Clone)]
@@ -41,6 +50,9 @@ pub struct Payments {
     coordinator: Coordinator,
     supervisor: Supervisor,
     clock: Clock,
+    /// A permit for each run.
+    runs: Arc<Semaphore>,
+    runs_max: usize,
     version: Version,
 }
 
@@ -55,7 +67,20 @@ impl Payments {
     ) -> Self {
         let log = Arc::new(Log(store.clone()));
         let coordinator = Coordinator::new(log, Arc::new(Banks(caller)), clock.clone());
-        Self { store, coordinator, supervisor, clock, version: Version::V1 }
+        let (runs, runs_max) = (Arc::new(Semaphore::new(RUNS_MAX)), RUNS_MAX);
+        Self { store, coordinator, supervisor, clock, runs, runs_max, version: Version::V1 }
+    }
+
+    /// The same with room for so many runs; to be called before any begins.
+    #[must_use]
+    pub fn with_runs(self, runs_max: usize) -> Self {
+        Self { runs: Arc::new(Semaphore::new(runs_max)), runs_max, ..self }
+    }
+
+    /// Two-phase commits under way now.
+    #[must_use]
+    pub fn under_way(&self) -> usize {
+        self.runs_max.saturating_sub(self.runs.available_permits())
     }
 
     /// The engine of version 2 over the same database; `caller` is what it makes its calls with.
@@ -63,7 +88,8 @@ impl Payments {
     pub fn next_version(&self, caller: Caller) -> Self {
         let v2 = Self::new(self.store.clone(), caller, self.supervisor.clone(), self.clock.clone());
         let coordinator = v2.coordinator.asking(Asking::InTurn);
-        Self { coordinator, version: Version::V2, ..v2 }
+        let (runs, runs_max) = (self.runs.clone(), self.runs_max);
+        Self { coordinator, version: Version::V2, runs, runs_max, ..v2 }
     }
 
     pub(crate) const fn version(&self) -> Version {
@@ -82,12 +108,13 @@ impl Payments {
         message: Message,
         body: MovePayment,
         refund: bool,
-    ) -> Result<(), StoreError> {
+    ) -> Result<(), Problem> {
+        let Ok(run) = self.runs.clone().try_acquire_owned() else { return Err(no_room()) };
         let this = self.clone();
-        let beginning = async move { this.begin(&message, &body, refund).await };
-        match self.supervisor.detach(beginning.in_current_span()).await {
-            Ok(begun) => begun,
-            Err(lost) => Err(StoreError { service: PAYMENTS, cause: Box::new(lost) }),
+        let beginning = async move { this.begin(&message, &body, refund, run).await };
+        match self.supervisor.detach_as("payment-begin", beginning.in_current_span()).await {
+            Ok(begun) => Ok(begun?),
+            Err(lost) => Err(StoreError { service: PAYMENTS, cause: Box::new(lost) }.into()),
         }
     }
 
@@ -96,36 +123,94 @@ impl Payments {
         message: &Message,
         body: &MovePayment,
         refund: bool,
+        run: OwnedSemaphorePermit,
     ) -> Result<(), StoreError> {
         let tx = transfer(message, body, refund);
         match self.store.begin(message, &tx, &body.user_id, body.amount).await? {
             Begun::Before => {}
-            Begun::Now => {
-                tracing::info!(
-                    order_id = tx.key,
-                    transaction_id = tx.id,
-                    "{} begins, {} {}",
-                    tx.id,
-                    tx.purpose,
-                    body.amount
-                );
-                self.run(tx, None);
-            }
+            Begun::Now => self.go(tx, body.amount, run),
         }
         Ok(())
     }
 
-    /// Runs every transaction that a crash or stop left unfinished.
+    /// Takes a void: decides durably what becomes of the payment, and runs the refund if one is
+    /// due, detached from the delivery. Without room to run one it is refused only when one is due.
+    pub(crate) async fn void(&self, message: Message, body: VoidPayment) -> Result<(), Problem> {
+        let run = self.runs.clone().try_acquire_owned().ok();
+        let this = self.clone();
+        let voiding = async move {
+            let void = Void::of(&message, &body, run.is_some());
+            let (payment, amount) = (void.payment.clone(), void.amount);
+            match (this.store.void(&message, void).await?, run) {
+                (Voided::Before, _) => {}
+                (Voided::Answered(found), _) => tracing::info!(
+                    order_id = payment.key,
+                    transaction_id = payment.id,
+                    "{} voided, it was {found:?}",
+                    payment.id,
+                ),
+                (Voided::Refunds(refund), Some(run)) => this.go(*refund, amount, run),
+                (Voided::Refunds(_) | Voided::NoRoom, _) => return Err(no_room()),
+            }
+            Ok(())
+        };
+        match self.supervisor.detach_as("payment-void", voiding.in_current_span()).await {
+            Ok(voided) => voided,
+            Err(lost) => Err(StoreError { service: PAYMENTS, cause: Box::new(lost) }.into()),
+        }
+    }
+
+    fn go(&self, tx: Transaction, amount: contract::Money, run: OwnedSemaphorePermit) {
+        tracing::info!(
+            order_id = tx.key,
+            transaction_id = tx.id,
+            "{} begins, {} {amount}",
+            tx.id,
+            tx.purpose
+        );
+        self.run(tx, None, run);
+    }
+
+    /// Runs every transaction that a crash or stop left unfinished, as far as there is room, page
+    /// after page; to be called before new ones begin. Gives their number.
     ///
     /// # Errors
     /// When the database cannot be read.
     pub async fn recover(&self) -> Result<usize, StoreError> {
-        let unfinished = self.store.unfinished().await?;
-        let count = unfinished.len();
-        for TransactionRecord { transaction, decision, .. } in unfinished {
-            self.run(transaction, decision);
+        let before_us = self.clock.now_us();
+        let count = self.store.unfinished_count().await?;
+        if count > 0 {
+            let this = self.clone();
+            let stop = self.supervisor.stopping();
+            self.supervisor.detach_as("payments-recovery", async move {
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = this.recover_before(before_us) => {}
+                }
+            });
         }
         Ok(count)
+    }
+
+    async fn recover_before(&self, before_us: i64) {
+        let mut after = (i64::MIN, String::new());
+        loop {
+            let page = match self.store.unfinished(&after, before_us, RECOVER_PAGE).await {
+                Ok(page) => page,
+                Err(error) => {
+                    tracing::error!(cause = ?error.cause, "{error}; recovery goes on soon");
+                    tokio::time::sleep(LOG_RETRY).await;
+                    continue;
+                }
+            };
+            let Some((begun_us, last)) = page.last() else { return };
+            after = (*begun_us, last.transaction.id.clone());
+            for (_, TransactionRecord { transaction, decision, .. }) in page {
+                // The semaphore is never closed.
+                let Ok(run) = self.runs.clone().acquire_owned().await else { return };
+                self.run(transaction, decision, run);
+            }
+        }
     }
 
     /// What a participant in doubt may know. Of a transaction never begun, abort is presumed:
@@ -161,7 +246,7 @@ impl Payments {
     }
 
     /// Runs to the end, detached: the decision must be told whatever becomes of the caller.
-    fn run(&self, tx: Transaction, mut decided: Option<Decision>) {
+    fn run(&self, tx: Transaction, mut decided: Option<Decision>, run: OwnedSemaphorePermit) {
         let this = self.clone();
         let span = tracing::info_span!(
             target: "vitrine::payments",
@@ -170,14 +255,15 @@ impl Payments {
             service.name = PAYMENTS,
             transaction.id = tx.id,
             order.id = tx.key,
-            correlation_id = tx.correlation_id,
+            { contract::attributes::CORRELATION_ID } = tx.correlation_id,
             saga.compensation = (tx.purpose == "refund").then_some(true),
         );
         tx.trace.adopt(&span);
         // A customer waits for the answer to a payment, and nothing was done yet.
         let patience = if tx.purpose == "refund" { REFUND_PATIENCE } else { Duration::ZERO };
         let stop = self.supervisor.stopping();
-        let run = async move {
+        let going = async move {
+            let _room = run;
             while let Err(error) = this.coordinator.run(&tx, decided.clone(), patience).await {
                 tracing::error!(cause = ?error.0, transaction_id = tx.id, "{error}; trying again");
                 tokio::time::sleep(LOG_RETRY).await;
@@ -187,11 +273,12 @@ impl Payments {
             }
         };
         // After a stop the rest is recovery's: waiting for a bank must not hold up shutdown.
-        self.supervisor.detach(
+        self.supervisor.detach_as(
+            "two-phase-commit",
             async move {
                 tokio::select! {
                     () = stop.cancelled() => {}
-                    () = run => {}
+                    () = going => {}
                 }
             }
             .instrument(span),
@@ -218,16 +305,27 @@ pub fn transfer(message: &Message, body: &MovePayment, refund: bool) -> Transact
             work: serde_json::json!(CardWork::of(&message.key, body, refund)),
         },
     };
-    let short = message.key.trim_start_matches("ord-");
-    let cause = message.id.rsplit(':').next().unwrap_or_default();
     Transaction {
-        id: format!("tx-{short}-{cause}"),
+        id: transaction_id(&message.key, &message.id),
         purpose: if refund { "refund" } else { "payment" }.to_owned(),
         key: message.key.clone(),
         correlation_id: message.correlation_id.clone(),
         trace: TraceContext::current(),
         branches: vec![customer, branch(BANK_MERCHANT, MERCHANT, -takes)],
     }
+}
+
+/// The id of the transaction that a message about an order asks for.
+pub(super) fn transaction_id(order_id: &str, message_id: &str) -> String {
+    let short = order_id.trim_start_matches("ord-");
+    let cause = message_id.rsplit(':').next().unwrap_or_default();
+    format!("tx-{short}-{cause}")
+}
+
+/// The answer when as many runs are under way as may be: the message comes again.
+fn no_room() -> Problem {
+    let reason = "As many payments as may be are under way and wait for the banks.";
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, reason)
 }
 
 /// The message that tells orders what was decided.

@@ -10,10 +10,12 @@ mod card;
 mod coordinate;
 mod risk;
 mod store;
+mod void;
 
 pub use card::CardWork;
-pub use coordinate::{Payments, answer, transfer};
+pub use coordinate::{Payments, RUNS_MAX, answer, transfer};
 pub use store::{Begun, PaymentRow, PaymentStore, TransactionRecord};
+pub use void::{Found, VOIDED, Void, Voided};
 
 use crate::{
     Version,
@@ -30,7 +32,8 @@ use axum::{
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
-/// Body of `payment.authorized`, `payment.declined`, `payment.refunded`, `payment.refund_refused`.
+/// Body of `payment.authorized`, `payment.declined`, `payment.refunded`, `payment.refund_refused`
+/// and `payment.voided`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PaymentOutcome {
     /// The two-phase commit.
@@ -120,12 +123,18 @@ async fn take(
     let refund = match message.topic.as_str() {
         bus::PAYMENT_AUTHORIZE => false,
         bus::PAYMENT_REFUND => true,
+        bus::PAYMENT_VOID => {
+            tracing::Span::current().record("saga.compensation", true);
+            let body = message.read().map_err(|error| unreadable(&message, &error))?;
+            payments.void(message, body).await?;
+            return Ok(StatusCode::NO_CONTENT);
+        }
         other => {
             return Err(Problem::field("ce-type", format!("payments does not take {other}.")));
         }
     };
     if refund {
-        tracing::Span::current().record("saga.compensation", true);
+        tracing::Span::current().record(contract::attributes::SAGA_COMPENSATION, true);
     }
     let body: MovePayment = message.read().map_err(|error| unreadable(&message, &error))?;
     payments.take(message, body, refund).await?;

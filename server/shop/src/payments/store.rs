@@ -1,5 +1,6 @@
 //! payments' database: the coordinator's log.
 
+use super::void::{Void, Voided};
 use crate::{
     StoreError,
     store::{HasOutbox, Probe},
@@ -61,6 +62,9 @@ pub trait PaymentStore: HasOutbox + Probe {
         user_id: &str,
         amount: Money,
     ) -> Result<Begun, StoreError>;
+    /// Takes the message and does what [`super::Found`] says about the payment, in one transaction of the
+    /// database: records it as aborted with the answer, or begins the refund.
+    async fn void(&self, message: &Message, void: Void) -> Result<Voided, StoreError>;
     /// Records the decision, the lines that led to it and the answer, unless a decision is
     /// recorded; gives the one that is.
     async fn decide(
@@ -72,8 +76,16 @@ pub trait PaymentStore: HasOutbox + Probe {
     ) -> Result<Decision, StoreError>;
     /// Records lines that decide nothing.
     async fn note(&self, transaction_id: &str, lines: &[Entry]) -> Result<(), StoreError>;
-    /// Transactions that did not end.
-    async fn unfinished(&self) -> Result<Vec<TransactionRecord>, StoreError>;
+    /// How many transactions did not end.
+    async fn unfinished_count(&self) -> Result<usize, StoreError>;
+    /// Transactions that did not end with the moment they began, oldest first, at most `limit`:
+    /// those after that moment and id that began until a moment.
+    async fn unfinished(
+        &self,
+        after: &(i64, String),
+        until_us: i64,
+        limit: usize,
+    ) -> Result<Vec<(i64, TransactionRecord)>, StoreError>;
     /// One transaction.
     async fn transaction(&self, id: &str) -> Result<Option<TransactionRecord>, StoreError>;
     /// An order's transactions, oldest first.

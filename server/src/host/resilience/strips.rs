@@ -1,7 +1,10 @@
 //! The layers of each edge: what each is set to, and what it did in the last minute.
 
 use app::model::{fault::percent, tries::seconds};
-use contract::resilience::{LayerView, StripView};
+use contract::{
+    resilience::{LayerView, StripView},
+    service::host_called,
+};
 use istio::policy::{ConnectionPool, LoadBalancer, Outlier, Policy, Retry, Route};
 use mesh::{BreakerParams, BreakerStatus, EdgeStatus, LayerCount, Mesh, retry::decide::word};
 use std::{sync::Arc, time::Duration};
@@ -9,7 +12,7 @@ use std::{sync::Arc, time::Duration};
 /// The rule for requests that no condition singles out.
 pub(crate) fn catch_all<'a>(policy: &'a Policy, service: &str) -> Option<&'a Arc<Route>> {
     let at_ingress = service == contract::service::GATEWAY;
-    let host = policy.virtual_host(service, service, at_ingress)?;
+    let host = policy.virtual_host(service, host_called(service), at_ingress)?;
     host.routes.iter().find(|route| route.matches.is_empty())
 }
 
@@ -58,7 +61,7 @@ impl<'a> Around<'a> {
     fn of(edge: &EdgeStatus, mesh: &Mesh, policy: &'a Policy, breakers: &[BreakerStatus]) -> Self {
         let service = &*edge.destination;
         let at_ingress = service == contract::service::GATEWAY;
-        let host = policy.virtual_host(service, service, at_ingress);
+        let host = policy.virtual_host(service, host_called(service), at_ingress);
         let traffic = policy.destinations.get(service).map(|rule| &rule.policy);
         let ours = |breaker: &&BreakerStatus| {
             breaker.caller == edge.caller && breaker.destination == edge.destination

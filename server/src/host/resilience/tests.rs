@@ -147,3 +147,67 @@ async fn a_breaker_shows_who_holds_it_and_takes_only_the_thresholds_it_has() {
         [(open, closed, "reset, by page"), (closed, open, "forced open for 300 s, by page")];
     assert_eq!(steps, expected);
 }
+
+#[test]
+fn a_fault_is_limited_broken_off_answered_by_grpc_and_known_by_who_asked() {
+    let mesh = mesh();
+    let spec = |fault: &InjectFault| faults::spec(fault, &mesh).unwrap();
+    let next = InjectFault { limit: 1, by: "marie@pc".into(), ..asked(FaultKind::Delay) };
+    let id = mesh.faults().inject(spec(&next)).unwrap();
+    let status = mesh.faults().get(id).unwrap();
+    assert_eq!(status.spec.limit, Some(1));
+    assert_eq!(faults::view(&status, &mesh.in_force().policy).by, "marie@pc");
+    let own = spec(&asked(FaultKind::Delay));
+    assert_eq!((own.limit, &*own.by), (None, "page"));
+    let grpc = InjectFault { grpc_status: "UNAVAILABLE".into(), ..asked(FaultKind::Abort) };
+    assert_eq!(spec(&grpc).kind.to_string(), "abort gRPC 14");
+    let partial = InjectFault { after_bytes: Some(7), ..asked(FaultKind::PartialBody) };
+    assert_eq!(spec(&partial).kind.to_string(), "partial body, 7 bytes");
+    for (wrong, field) in [
+        (InjectFault { limit: 1, ..asked(FaultKind::KillInstance) }, "limit"),
+        (InjectFault { grpc_status: "14".into(), ..asked(FaultKind::Delay) }, "grpc_status"),
+        (InjectFault { grpc_status: "UNAVAILBLE".into(), ..grpc.clone() }, "grpc_status"),
+        (InjectFault { grpc_status: "OK".into(), ..grpc.clone() }, "grpc_status"),
+        (InjectFault { after_bytes: Some(1), ..asked(FaultKind::Hang) }, "after_bytes"),
+        (InjectFault { route: "a/b".into(), ..asked(FaultKind::Hang) }, "route"),
+    ] {
+        let Err(ApiError::Invalid { fields }) = faults::spec(&wrong, &mesh) else {
+            panic!("{wrong:?} was taken");
+        };
+        assert_eq!(fields[0].field, field);
+    }
+}
+
+#[test]
+fn a_fault_of_one_route_names_a_route_in_force() {
+    let mesh = mesh();
+    let known = crate::instances::known(&mesh);
+    let text = "
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: split}
+spec:
+  hosts: [payments]
+  http:
+  - name: canary
+    match: [{headers: {x-canary: {exact: '1'}}}]
+    route: [{destination: {host: payments}}]
+  - route: [{destination: {host: payments}}]
+";
+    let applied = istio::Configuration::default().apply(text, &known).unwrap();
+    mesh.apply(std::sync::Arc::new(applied.configuration.compile(&known, 1)));
+    let on = |route: &str, to: &str| InjectFault {
+        route: route.into(),
+        to: to.into(),
+        ..asked(FaultKind::Abort)
+    };
+    for route in ["split/canary", "default/split/canary"] {
+        let scope = faults::spec(&on(route, ""), &mesh).unwrap().scope;
+        let (origin, name) = scope.route.unwrap();
+        assert_eq!((&*origin.kind, &*origin.name, &*name), ("VirtualService", "split", "canary"));
+        assert_eq!(scope.destination, None);
+    }
+    assert!(faults::spec(&on("split/#2", "payments"), &mesh).unwrap().scope.destination.is_some());
+    let wrong = faults::spec(&on("split/canry", ""), &mesh).unwrap_err();
+    assert!(wrong.to_string().contains("split/canary"), "{wrong}");
+}

@@ -37,7 +37,9 @@ pub(super) fn of_host(configuration: &Configuration, service: &KnownService) -> 
         .filter(|resource| concerns(resource.root(), service))
         .cloned()
         .collect();
-    found.sort_by_key(|resource| KINDS.iter().position(|kind| *kind == resource.kind().name()));
+    // What is built in comes after what users applied, as in force.
+    let tab = |resource: &Resource| KINDS.iter().position(|kind| *kind == resource.kind().name());
+    found.sort_by_key(|resource| (tab(resource), resource.is_built_in()));
     found
 }
 

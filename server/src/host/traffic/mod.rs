@@ -15,7 +15,7 @@ use contract::{
     istio::ApplyReport,
     traffic::{
         Applied, ApplyYaml, ChangeTraffic, Draft, DryRun, ProbeRequest, ProbeVerdict,
-        REVISIONS_MAX, RouteForm, TrafficView,
+        REVISIONS_MAX, RouteForm, SetFaithful, TrafficView,
     },
 };
 use istio::KnownService;
@@ -95,7 +95,7 @@ fn failed(error: ControlError) -> ApiError {
         ControlError::Refused(_) => {
             ApiError::Invalid { fields: vec![FieldError::new("yaml", reason)] }
         }
-        ControlError::Store(_) => ApiError::Unavailable { reason },
+        ControlError::Store(_) | ControlError::Interrupted => ApiError::Unavailable { reason },
     }
 }
 
@@ -142,6 +142,12 @@ impl TrafficPort for TrafficHost {
             }
             changed => changed.map_err(failed),
         }
+    }
+
+    async fn set_faithful(&self, command: SetFaithful) -> Result<Applied, ApiError> {
+        let SetFaithful { virtual_service, route, on } = command;
+        let switched = self.control.set_faithful(&virtual_service, &route, on, PAGE).await;
+        switched.map(|outcome| self.applied(outcome, true)).map_err(failed)
     }
 
     async fn dry_run(&self, host: String, yaml: String) -> Result<DryRun, ApiError> {

@@ -62,7 +62,9 @@ pub(super) fn form(documents: &[Node]) -> RouteForm {
     let mut services = of_kind("VirtualService");
     if let Some(document) = services.next() {
         for (index, node) in rules(document).iter().enumerate() {
-            form.rules.push(rule(index, node));
+            let mut rule = rule(index, node);
+            rule.faithful = istio::faithful_routes(document).any(|name| name == rule.name);
+            form.rules.push(rule);
             lines(&mut form.lines, index, node);
             kept(&mut form.kept, index, node);
         }
@@ -117,6 +119,7 @@ pub(super) fn rule(index: usize, node: &Node) -> RuleForm {
             }),
         }),
         fault: node.get("fault").map(|fault| RuleFault { what: fault_words(fault) }),
+        faithful: false,
     }
 }
 

@@ -147,6 +147,7 @@ fn lanes(service: &KnownService, hits: &[&RouteHits], mesh: &Mesh, seconds: f64)
             p95_ms: None,
             ready,
             instances,
+            spark: Vec::new(),
         }
     };
     last.shares.iter().map(lane).collect()

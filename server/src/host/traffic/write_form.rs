@@ -48,6 +48,15 @@ fn write_rules(document: &mut Node, form: &RouteForm) {
         }
     });
     let rules = Node::new(Data::List(rules.collect()));
+    for rule in &form.rules {
+        let is = istio::faithful_routes(document).any(|name| name == rule.name);
+        if let Some(changed) = (is != rule.faithful)
+            .then(|| istio::with_faithful_route(document, &rule.name, rule.faithful))
+            .flatten()
+        {
+            *document = changed;
+        }
+    }
     if let Some(spec) = field_mut(document, "spec") {
         set(spec, "http", Some(rules));
     }
