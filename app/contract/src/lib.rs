@@ -5,6 +5,7 @@
 //! name.
 
 pub mod attributes;
+pub mod durations;
 pub mod error;
 pub mod istio;
 pub mod live;
@@ -18,5 +19,6 @@ pub mod trace;
 pub mod traffic;
 pub mod transaction;
 
+pub use durations::Durations;
 pub use error::{ApiError, FieldError};
 pub use money::{Currency, Money, MoneyError};

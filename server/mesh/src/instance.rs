@@ -212,6 +212,8 @@ pub struct EndpointStatus {
     pub failures: u64,
     /// Errors in a row, as outlier detection counts them.
     pub consecutive_errors: u32,
+    /// 502, 503 and 504 in a row: the second count of outlier detection.
+    pub consecutive_gateway: u32,
     /// The sweep that takes it back, microseconds since the epoch, if it is ejected (in several
     /// subsets: the last of them).
     pub ejected_until_us: Option<i64>,
@@ -235,6 +237,7 @@ impl EndpointStatus {
             requests,
             failures,
             consecutive_errors: 0,
+            consecutive_gateway: 0,
             ejected_until_us: None,
             ejected_since_us: None,
             ejected_times: 0,
@@ -247,6 +250,7 @@ impl EndpointStatus {
         let Some((standing, until_us)) = standing else { return };
         let errors = standing.consecutive_5xx.max(standing.consecutive_local_origin);
         self.consecutive_errors = self.consecutive_errors.max(errors);
+        self.consecutive_gateway = self.consecutive_gateway.max(standing.consecutive_gateway);
         self.ejected_until_us = self.ejected_until_us.max(until_us);
         self.ejected_since_us = self.ejected_since_us.max(standing.ejected_since_us);
         if standing.ejected_since_us.is_some() {

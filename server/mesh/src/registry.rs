@@ -163,6 +163,7 @@ impl Mesh {
         drop(replaced);
         self.forget_subsets(&in_force.policy);
         inner.faults.follow(&in_force.policy);
+        inner.mirrors.follow(&in_force.policy);
         inner.announcer.tell(Change::Policy {
             revision: in_force.policy.revision,
             since_request: in_force.since_request,

@@ -11,12 +11,12 @@ mod tests;
 
 use self::external::External;
 use base::{Clock, Supervisor};
-use contract::istio::{ApplyReport, Change, ResourceKey, ResourceReport, RevisionView};
+use contract::istio::{ApplyReport, Change, Finding, ResourceKey, ResourceReport, RevisionView};
 use istio::{Configuration, Kind, Known, NoRevision, NotFound, Refused, Revisions};
 use mesh::{InForce, Mesh};
 use parking_lot::RwLock;
 use shop::StoreError;
-use std::{sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 use storage::{RevisionLog, SavedFault, SavedRevision};
 use tokio::{sync::Mutex, time::Instant};
 use tracing::Instrument;
@@ -42,6 +42,9 @@ struct Inner {
     revisions: RwLock<Revisions>,
     /// How the faults of resources stand in the log.
     kept_faults: Mutex<Vec<SavedFault>>,
+    /// First request of each revision that took force in this run, oldest first; as many as
+    /// revisions are kept.
+    since: RwLock<VecDeque<(u64, u64)>>,
 }
 
 /// What a change came to.
@@ -118,6 +121,7 @@ impl Control {
             supervisor: supervisor.clone(),
             changing: Mutex::default(),
             revisions: RwLock::new(revisions),
+            since: RwLock::default(),
             kept_faults: Mutex::default(),
         }));
         control.recall_faults().await?;
@@ -168,6 +172,13 @@ impl Control {
         self.0.revisions.read().iter().rev().take(limit).map(istio::Revision::view).collect()
     }
 
+    /// The first request a revision was in force for; none before the start of this run.
+    #[must_use]
+    pub fn since_request(&self, number: u64) -> Option<u64> {
+        let since = self.0.since.read();
+        since.iter().find(|(revision, _)| *revision == number).map(|(_, request)| *request)
+    }
+
     /// What applying a text would do, without doing it.
     ///
     /// # Errors
@@ -197,6 +208,37 @@ impl Control {
         .await
     }
 
+    /// The resources there would be once a text replaced some of them, and what would become of
+    /// its fields.
+    ///
+    /// What is in `gone` and not in the text is deleted first: validation then sees what will be in
+    /// force, and nothing that holds only until then.
+    ///
+    /// # Errors
+    /// The text would be refused.
+    pub fn replaced(
+        &self,
+        gone: &[ResourceKey],
+        text: &str,
+    ) -> Result<(Configuration, ApplyReport), ControlError> {
+        let (mut rest, known) = (self.configuration(), &self.0.known);
+        // A text that is refused names its resources too.
+        let named = match rest.apply(text, known) {
+            Ok(applied) => applied.report,
+            Err(refused) => refused.report,
+        };
+        let stays = |key: &ResourceKey| named.resources.iter().any(|r| r.resource == *key);
+        let deleted: Vec<_> = gone.iter().filter(|key| !stays(key)).cloned().collect();
+        for key in &deleted {
+            let Some(kind) = Kind::parse(&key.kind) else { continue };
+            rest = rest.delete(kind, &format!("{}/{}", key.namespace, key.name))?.0;
+        }
+        let applied = rest.apply(text, known)?;
+        let mut report = applied.report;
+        report.resources.extend(deleted.into_iter().map(deletion));
+        Ok((applied.configuration, report))
+    }
+
     /// Replaces some resources by those of a text, in one revision: what is in `gone` and not in
     /// the text is deleted.
     ///
@@ -212,16 +254,7 @@ impl Control {
         let (gone, text, who) = (gone.to_vec(), text.to_owned(), who.to_owned());
         self.change(move |control| {
             control.expect(base)?;
-            let applied = control.configuration().apply(&text, &control.0.known)?;
-            let (mut configuration, mut report) = (applied.configuration, applied.report);
-            let stays = |key: &ResourceKey| report.resources.iter().any(|r| r.resource == *key);
-            let deleted: Vec<_> = gone.into_iter().filter(|key| !stays(key)).collect();
-            for key in deleted {
-                let Some(kind) = Kind::parse(&key.kind) else { continue };
-                let name = format!("{}/{}", key.namespace, key.name);
-                configuration = configuration.delete(kind, &name)?.0;
-                report.resources.push(deletion(key));
-            }
+            let (configuration, report) = control.replaced(&gone, &text)?;
             Ok((configuration, report, Made { who, restored: None }))
         })
         .await
@@ -232,8 +265,23 @@ impl Control {
     /// # Errors
     /// There is none of that name, or the change cannot be kept.
     pub async fn delete(&self, kind: Kind, name: &str, who: &str) -> Result<Outcome, ControlError> {
+        self.delete_at(kind, name, who, None).await
+    }
+
+    /// The same. With `base`, only if that revision is the one in force.
+    ///
+    /// # Errors
+    /// See [`ControlError`]; nothing is changed then.
+    pub async fn delete_at(
+        &self,
+        kind: Kind,
+        name: &str,
+        who: &str,
+        base: Option<u64>,
+    ) -> Result<Outcome, ControlError> {
         let (name, who) = (name.to_owned(), who.to_owned());
         self.change(move |control| {
+            control.expect(base)?;
             let (configuration, key) = control.configuration().delete(kind, &name)?;
             let resources = vec![deletion(key)];
             let report = ApplyReport { resources, findings: Vec::new() };
@@ -272,8 +320,22 @@ impl Control {
     /// # Errors
     /// It is not kept, or the change cannot be kept.
     pub async fn restore(&self, number: u64, who: &str) -> Result<Outcome, ControlError> {
+        self.restore_at(number, who, None).await
+    }
+
+    /// The same. With `base`, only if that revision is the one in force.
+    ///
+    /// # Errors
+    /// See [`ControlError`]; nothing is changed then.
+    pub async fn restore_at(
+        &self,
+        number: u64,
+        who: &str,
+        base: Option<u64>,
+    ) -> Result<Outcome, ControlError> {
         let who = who.to_owned();
         self.change(move |control| {
+            control.expect(base)?;
             let configuration = control.configuration_at(number)?;
             let made = Made { who, restored: Some(number) };
             Ok((configuration, ApplyReport::default(), made))
@@ -347,6 +409,11 @@ impl Control {
         let gone = self.0.external.register(&self.0.mesh, &self.0.known, &policy);
         let in_force = self.0.mesh.apply(Arc::new(policy));
         gone.iter().for_each(|service| self.0.mesh.deregister(service));
+        let mut since = self.0.since.write();
+        if since.len() == istio::REVISIONS_MAX {
+            since.pop_front();
+        }
+        since.push_back((in_force.policy.revision, in_force.since_request));
         in_force
     }
 
@@ -364,4 +431,13 @@ impl Control {
 fn deletion(resource: ResourceKey) -> ResourceReport {
     let (at, fields) = (contract::istio::Position::default(), Vec::new());
     ResourceReport { resource, at, change: Change::Deleted, fields }
+}
+
+/// Rules of a policy that would have matched none of the last requests.
+#[must_use]
+pub fn never_matched(mesh: &Mesh, policy: &istio::policy::Policy) -> Vec<Finding> {
+    let tried = mesh.dry_run(policy);
+    let hits = tried.hits.into_iter();
+    let hits = hits.map(|hits| ((hits.origin, hits.name), hits.requests as u64)).collect();
+    istio::never_matched(policy, &hits, tried.requests as u64)
 }

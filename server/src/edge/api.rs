@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use contract::service::{BROWSER, GATEWAY};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use mesh::breaker::BreakerState;
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -16,15 +16,22 @@ use prometheus_client::{
         gauge::{ConstGauge, Gauge},
     },
 };
-use shop::problem::Problem;
+use shop::{key::IDEMPOTENCY_KEY, problem::Problem};
 use std::{net::SocketAddr, time::Duration};
 
 /// Longer than any answer the gateway waits for.
 const FORWARD_TIMEOUT: Duration = Duration::from_secs(40);
 
-/// Brings a request from outside to the gateway, on behalf of its sender.
+/// Brings a request from outside to the gateway, on behalf of its sender. A command without a key
+/// gets one here, where every try of the mesh begins.
 pub(super) async fn forward(State(edge): State<Edge>, mut request: Request) -> Response {
     clean(request.headers_mut());
+    if request.method() == Method::POST
+        && !request.headers().contains_key(IDEMPOTENCY_KEY)
+        && let Ok(key) = HeaderValue::try_from(edge.shop.ids.unique())
+    {
+        request.headers_mut().insert(IDEMPOTENCY_KEY, key);
+    }
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
     let mut forwarded = edge.shop.mesh.caller(BROWSER).forward(GATEWAY, request);
     if let Some(address) = peer {

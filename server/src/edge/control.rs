@@ -2,7 +2,10 @@
 //! the command line. The pages use the same engines through their ports.
 
 use super::Edge;
-use crate::control::{ControlError, Outcome};
+use crate::{
+    control::{ControlError, Outcome, never_matched},
+    host::mirror_pair,
+};
 use axum::{
     Json, Router,
     body::Bytes,
@@ -13,7 +16,10 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use contract::istio::{ApplyReport, RevisionView};
+use contract::{
+    istio::{ApplyReport, Finding, RevisionView},
+    traffic::MirrorPair,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use istio::Kind;
 use serde::{Deserialize, Serialize};
@@ -36,12 +42,14 @@ const UNNAMED: &str = "control API";
 pub(super) fn routes() -> Router<Edge> {
     Router::new()
         .route("/control/istio", get(list).post(apply))
+        .route("/control/istio/findings", get(findings))
         .route("/control/istio/revisions", get(revisions))
         .route("/control/istio/revisions/{number}", get(revision))
         .route("/control/istio/revisions/{number}/restore", post(restore))
         .route(FAITHFUL, get(faithful).put(set_faithful))
         .route("/control/istio/{kind}", get(of_kind))
         .route("/control/istio/{kind}/{name}", get(one).delete(delete))
+        .route("/control/mirrors", get(mirrors))
         .layer(DefaultBodyLimit::max(YAML_BYTES_MAX))
 }
 
@@ -135,7 +143,37 @@ async fn apply(
         return Ok(Answer::of(outcome, true).into_response());
     }
     let outcome = edge.control.apply(text, &who(&headers), how.base).await;
-    Ok(Answer::of(outcome.map_err(|e| Failure(e).into_response())?, false).into_response())
+    let mut outcome = outcome.map_err(|e| Failure(e).into_response())?;
+    let unmatched = never_matched(&edge.shop.mesh, &edge.shop.mesh.in_force().policy);
+    let applied = |finding: &Finding| {
+        outcome.report.resources.iter().any(|r| finding.resource.as_ref() == Some(&r.resource))
+    };
+    let unmatched: Vec<_> = unmatched.into_iter().filter(applied).collect();
+    outcome.report.findings.extend(unmatched);
+    Ok(Answer::of(outcome, false).into_response())
+}
+
+#[derive(Debug, Serialize)]
+struct FindingList {
+    findings: Vec<Finding>,
+}
+
+/// What validation says of all that is in force, rules that met no request among it.
+async fn findings(State(edge): State<Edge>) -> Json<FindingList> {
+    let mut findings = edge.control.configuration().findings(edge.control.known());
+    findings.extend(never_matched(&edge.shop.mesh, &edge.shop.mesh.in_force().policy));
+    Json(FindingList { findings })
+}
+
+#[derive(Debug, Serialize)]
+struct MirrorList {
+    pairs: Vec<MirrorPair>,
+}
+
+/// The newest pairs of live and mirrored answers that differ, newest first.
+async fn mirrors(State(edge): State<Edge>) -> Json<MirrorList> {
+    let pairs = edge.shop.mesh.mirrors().compared();
+    Json(MirrorList { pairs: pairs.iter().map(mirror_pair).collect() })
 }
 
 /// Whose reading a text is printed for.

@@ -42,6 +42,9 @@ pub(crate) struct Facts {
     pub(crate) route: Option<u16>,
     pub(crate) method: Option<u16>,
     pub(crate) topic: Option<u16>,
+    /// The word of the callee's subset that a route named.
+    pub(crate) subset: Option<u16>,
+    pub(crate) trace: u128,
 }
 
 /// Attributes with a meaning, as they are met.
@@ -60,6 +63,7 @@ struct Seen<'a> {
     route: Option<u16>,
     method: Option<u16>,
     topic: Option<u16>,
+    subset: Option<u16>,
     order: Option<Box<str>>,
     caller: Option<&'a Value>,
     count: Option<Box<str>>,
@@ -119,6 +123,8 @@ pub(crate) fn read(
             route: seen.route,
             method: seen.method,
             topic: seen.topic,
+            subset: seen.subset.filter(|word| *word != MISSING),
+            trace: u128::from_be_bytes(span.span_context.trace_id().to_bytes()),
         },
         changes: Changes {
             count: seen.count,
@@ -175,6 +181,7 @@ fn look<'a>(attributes: &'a [KeyValue], symbols: &Symbols) -> Seen<'a> {
             names::HTTP_ROUTE => seen.route = word(),
             names::HTTP_METHOD => seen.method = word(),
             names::TOPIC => seen.topic = word(),
+            names::MESH_SUBSET => seen.subset = word(),
             names::ORDER_ID => seen.order = Some(value.as_str().into()),
             _ => {}
         }

@@ -51,6 +51,7 @@ impl Hub {
         let symbols = Symbols::new();
         let gateway = symbols.service(crate::names::GATEWAY);
         let browser = symbols.service(crate::names::BROWSER);
+        let bus = symbols.service(contract::service::BUS);
         Self {
             symbols,
             started_us,
@@ -58,7 +59,7 @@ impl Hub {
             lost: AtomicU64::new(0),
             state: Mutex::new(State {
                 store: Store::new(limits),
-                rates: Rates::new(started_us, gateway, browser),
+                rates: Rates::new(started_us, [gateway, browser, bus]),
                 series: Series::default(),
                 istio: IstioMetrics::default(),
                 spare: Vec::new(),

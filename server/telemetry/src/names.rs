@@ -23,6 +23,8 @@ pub const HTTP_METHOD_ORIGINAL: &str = "http.request.method_original";
 pub const HTTP_ROUTE: &str = "http.route";
 /// On a server span: who called, where the caller has no span of its own ([`BROWSER`]).
 pub const MESH_CALLER: &str = "mesh.caller";
+/// On a call's span: the subset of the callee that its route named.
+pub const MESH_SUBSET: &str = "mesh.subset";
 /// The value of [`MESH_CALLER`] for calls from outside.
 pub const BROWSER: &str = "browser";
 /// On a consumer span: the producing service (semantic conventions for CloudEvents).

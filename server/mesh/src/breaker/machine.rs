@@ -6,7 +6,7 @@
 use super::{
     state::{Admission, BreakerEvent, BreakerParams, BreakerState},
     window::{
-        CallOutcome, Cause, Change, HistoryEntry, Memory, Probe, ProbeVerdict, SLOW_AFTER,
+        Answer, CallOutcome, Cause, Change, HistoryEntry, Memory, Probe, ProbeVerdict, SLOW_AFTER,
         WindowCall,
     },
 };
@@ -224,10 +224,11 @@ impl Breaker {
     }
 
     /// Tells how an admitted call ended.
-    pub(crate) fn report(&self, passage: Passage, failed: bool, took: Duration, cause: &Cause) {
+    pub(crate) fn report(&self, passage: Passage, answer: Answer, took: Duration, cause: &Cause) {
         if passage == Passage::Unseen {
             return;
         }
+        let failed = answer.is_failure();
         let outcome = match failed {
             true => CallOutcome::Failed,
             false if took > SLOW_AFTER => CallOutcome::Slow,
@@ -235,7 +236,7 @@ impl Breaker {
         };
         let at_us = self.clock.now_us();
         let mut inner = self.inner.lock();
-        inner.memory.call(WindowCall { outcome, at_us, took, cause: cause.clone() });
+        inner.memory.call(WindowCall { outcome, answer, at_us, took, cause: cause.clone() });
         if passage == Passage::Shown {
             return;
         }

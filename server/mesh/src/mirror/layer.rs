@@ -350,6 +350,7 @@ impl Shadow {
         };
         self.mirrors.keep(Compared {
             at_us: self.mirrors.0.clock.now_us(),
+            origin: self.route.origin.clone(),
             route: self.route.name.clone(),
             service: self.mirror.service.clone(),
             subset: self.mirror.subset.clone(),

@@ -10,6 +10,7 @@ mod health;
 pub(crate) mod input;
 mod openapi;
 pub(crate) mod orders;
+pub(crate) mod schema;
 mod timing;
 
 pub use health::{Health, HealthState, ServiceHealth};

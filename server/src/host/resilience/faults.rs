@@ -82,9 +82,57 @@ pub(crate) fn view(status: &FaultStatus, policy: &Policy) -> FaultView {
         unit: unit(kind, status.injected).into(),
         trace_id: status.examples.first().cloned(),
         stands_for: stands_for(kind).into(),
-        object: of_route.map(|host| format!("/traffic/{host}")),
+        object: object(kind, scope, of_route),
         by: status.spec.by.clone(),
+        again: again(kind, &status.spec),
     }
+}
+
+/// Where the object it stands for is shown: the resource that asks for it, as YAML, or the route
+/// that it would be written in.
+fn object(kind: Kind, scope: &FaultScope, of_route: Option<String>) -> Option<String> {
+    match (of_route, &scope.destination) {
+        (Some(host), _) => Some(format!("/traffic/{host}?view=yaml")),
+        (None, Some(to)) if matches!(kind, Kind::Delay | Kind::Abort) => {
+            Some(format!("/traffic/{to}"))
+        }
+        _ => None,
+    }
+}
+
+/// The command that injects the same again. What only a resource or the API can say has none.
+fn again(kind: Kind, spec: &FaultSpec) -> Option<InjectFault> {
+    let FaultScope { caller, destination, subset, instance, route, matches } = &spec.scope;
+    if route.is_some() || !matches.is_empty() {
+        return None;
+    }
+    let text = |name: &Option<Arc<str>>| name.as_deref().unwrap_or_default().to_owned();
+    let ms = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
+    let usual = app::model::fault::defaults(kind);
+    let (delay_ms, jitter_ms) = match spec.kind {
+        FaultKind::Delay(delay) | FaultKind::Message(MessageFault::Delay(delay)) => (ms(delay), 0),
+        FaultKind::Jitter { min, max } => (ms((min + max) / 2), ms((max - min) / 2)),
+        _ => (usual.delay_ms, usual.jitter_ms),
+    };
+    let status = match spec.kind {
+        FaultKind::Abort { grpc_status: Some(_), .. } => return None,
+        FaultKind::Abort { status, .. } => status.as_u16(),
+        _ => usual.status,
+    };
+    Some(InjectFault {
+        from: text(caller),
+        to: text(destination),
+        subset: text(subset),
+        instance: text(instance),
+        percent: f64::from(spec.share.0) / 10_000.0,
+        delay_ms,
+        jitter_ms,
+        status,
+        ttl_s: u32::try_from(spec.ttl.as_secs()).unwrap_or(TTL_MAX_S).clamp(1, TTL_MAX_S),
+        limit: spec.limit,
+        like_istio: spec.like_istio,
+        ..usual
+    })
 }
 
 const fn unit(kind: Kind, count: u64) -> &'static str {
@@ -187,13 +235,16 @@ pub(super) fn spec(asked: &InjectFault, mesh: &Mesh) -> Result<FaultSpec, ApiErr
     if asked.kind.place() != FaultPlace::Edge && !asked.terms.is_empty() {
         return Err(invalid("terms", "Only faults of calls can be for some requests alone."));
     }
+    if asked.limit == Some(0) {
+        return Err(invalid("limit", "At least 1, or leave it empty."));
+    }
     let scope = scope(asked, mesh)?;
     let share = match asked.kind.place() {
         FaultPlace::Instance => Share::ALL,
         _ => share(asked.percent)?,
     };
     let ttl = Duration::from_secs(u64::from(asked.ttl_s));
-    let limit = (asked.limit > 0).then_some(u64::from(asked.limit));
+    let limit = asked.limit.filter(|limit| *limit > 0);
     if limit.is_some() && asked.kind.place() == FaultPlace::Instance {
         return Err(invalid("limit", "A fault of an instance is of all its calls."));
     }

@@ -297,6 +297,8 @@ mod tests {
                 route: Some(symbols.words.number("/api/v1/\"orders\"\\{id}\n")),
                 method: Some(symbols.words.number("POST")),
                 topic: Some(symbols.words.number("orders")),
+                subset: None,
+                trace: 0,
             });
         }
         let facts = Facts {
