@@ -6,8 +6,9 @@ SHELL := bash
 .DEFAULT_GOAL := help
 STEP := @scripts/step
 NATIVE := --workspace --exclude hydrate
+LINTS := cargo clippy --locked --release $(NATIVE) --all-targets -- -D warnings
 
-.PHONY: help run build test test-unit test-e2e bench fmt lint site clean
+.PHONY: help run build test test-unit test-e2e bench fmt lint site clean fuzz
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -25,7 +26,8 @@ test: ## Check everything, as CI does: format, lints, tests, wasm size, browser 
 	$(STEP) "format" cargo fmt --all --check
 	$(STEP) "the dashboard for the browser" scripts/build-site
 	$(STEP) "wasm size" scripts/wasm-size
-	$(STEP) "lints" cargo clippy --locked --release $(NATIVE) --all-targets -- -D warnings
+	$(STEP) "lints" $(LINTS)
+	$(STEP) "lints of what the browser loads" scripts/lint-web
 	$(STEP) "the OTLP collector of the tests" scripts/setup-rotel
 	$(STEP) "tests" scripts/test-native $(NATIVE)
 	$(STEP) "browser journeys" scripts/test-e2e
@@ -39,10 +41,14 @@ test-e2e: build ## Run the browser journeys; narrow with TESTS="smoke --headed"
 	$(STEP) "browser journeys" scripts/test-e2e $(TESTS)
 
 lint: ## Run clippy as the checks do
-	$(STEP) "lints" cargo clippy --locked --release $(NATIVE) --all-targets -- -D warnings
+	$(STEP) "lints" $(LINTS)
+	$(STEP) "lints of what the browser loads" scripts/lint-web
 
 bench: ## Measure throughput and latency
 	$(STEP) "benchmarks" scripts/bench $(ARGS)
+
+fuzz: ## Ten million random texts and byte strings through the reader of resources
+	$(STEP) "random resources" scripts/fuzz $(ARGS)
 
 fmt: ## Format the Rust code
 	@cargo fmt --all

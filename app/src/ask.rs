@@ -18,10 +18,11 @@ use contract::{
         BreakerLine, ChangeBreaker, EndFaults, Expectation, FaultView, FaultsView, InjectFault,
         ResilienceView,
     },
-    shop::{CustomerView, LoadView, PlaceOrder, PlacedOrder, ProductView},
+    shop::{CustomerView, LoadShape, LoadView, PlaceOrder, PlacedOrder, ProductView},
     trace::{TraceList, TraceQuery, TraceView},
     traffic::{
-        Applied, ChangeTraffic, Draft, DryRun, ProbeRequest, ProbeVerdict, RouteForm, TrafficView,
+        Applied, ChangeTraffic, Draft, DryRun, FormEdit, ProbeRequest, ProbeVerdict, SetFaithful,
+        TrafficView,
     },
 };
 use leptos::{
@@ -132,10 +133,15 @@ pub async fn snapshot(part: SnapshotPart) -> Result<LiveSnapshot, AskError> {
     Ok(part.of(host()?.live.snapshot().await?))
 }
 
-/// Sets the load generator.
+/// Sets the load generator; what is not named stays as it is.
 #[server(prefix = "/ui", endpoint = "set-load", output = Json)]
-pub async fn set_load(per_second: f64) -> Result<LoadView, AskError> {
-    Ok(host()?.live.set_load(per_second).await?)
+pub async fn set_load(
+    per_second: f64,
+    shape: Option<LoadShape>,
+    orders_percent: Option<u8>,
+) -> Result<LoadView, AskError> {
+    let load = contract::shop::LoadChange { per_second, shape, orders_percent };
+    Ok(host()?.live.set_load(load).await?)
 }
 
 /// Traces that match.
@@ -158,20 +164,31 @@ pub async fn jaeger_ui() -> Result<Option<String>, AskError> {
 
 /// Every host that can be routed, and the editor of one.
 #[server(prefix = "/ui", endpoint = "traffic", input = Json)]
-pub async fn traffic(name: Option<String>) -> Result<TrafficView, AskError> {
-    Ok(host()?.traffic.page(name).await?)
+pub async fn traffic(name: Option<String>, open: Option<String>) -> Result<TrafficView, AskError> {
+    Ok(host()?.traffic.page(name, open).await?)
 }
 
 /// What a text says, with other controls written into it first.
 #[server(name = AskDraft, prefix = "/ui", endpoint = "draft", input = Json)]
-pub async fn draft(name: String, yaml: String, form: Option<RouteForm>) -> Result<Draft, AskError> {
-    Ok(host()?.traffic.draft(name, yaml, form).await?)
+pub async fn draft(
+    name: String,
+    yaml: String,
+    edit: Option<FormEdit>,
+    service: String,
+) -> Result<Draft, AskError> {
+    Ok(host()?.traffic.draft(name, yaml, edit, service).await?)
 }
 
 /// Applies a text or brings an old revision back.
 #[server(name = AskChangeTraffic, prefix = "/ui", endpoint = "change-traffic", input = Json)]
 pub async fn change_traffic(command: ChangeTraffic) -> Result<Applied, AskError> {
     Ok(host()?.traffic.change(command).await?)
+}
+
+/// Switches a rule to Istio's own behaviour under faults, or back.
+#[server(name = AskSetFaithful, prefix = "/ui", endpoint = "set-faithful", input = Json)]
+pub async fn set_faithful(command: SetFaithful) -> Result<Applied, AskError> {
+    Ok(host()?.traffic.set_faithful(command).await?)
 }
 
 /// Tries a text on recorded requests.

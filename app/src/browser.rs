@@ -69,6 +69,47 @@ pub fn focus(id: &str) {
     }
 }
 
+/// Takes the fragment out of the address: what it held is used once.
+#[must_use]
+pub fn take_fragment() -> String {
+    let location = window().location();
+    let hash = location.hash().unwrap_or_default();
+    if !hash.is_empty() {
+        let path = location.pathname().unwrap_or_default();
+        let search = location.search().unwrap_or_default();
+        if let Ok(history) = window().history() {
+            let state = history.state().unwrap_or(JsValue::NULL);
+            let _ = history.replace_state_with_url(&state, "", Some(&format!("{path}{search}")));
+        }
+    }
+    hash
+}
+
+/// The address of this page without its fragment.
+#[must_use]
+pub fn address() -> String {
+    let href = window().location().href().unwrap_or_default();
+    href.split('#').next().unwrap_or_default().to_owned()
+}
+
+/// Gives the focus to the next row of the page (what carries `data-row`), or to the one before it,
+/// counted from where the focus is. False when there is none.
+pub fn focus_row(forward: bool) -> bool {
+    let Ok(rows) = document().query_selector_all("[data-row]") else { return false };
+    let active = document().active_element();
+    let at = (0..rows.length()).find(|at| {
+        let row = rows.item(*at);
+        row.is_some() && row.as_ref() == active.as_ref().map(AsRef::as_ref)
+    });
+    let next = match (at, forward) {
+        (None, _) => Some(0),
+        (Some(at), true) => at.checked_add(1),
+        (Some(at), false) => at.checked_sub(1),
+    };
+    let Some(row) = next.and_then(|at| rows.item(at)) else { return false };
+    row.dyn_ref::<HtmlElement>().is_some_and(|row| row.focus().is_ok())
+}
+
 /// A value kept in this browser.
 #[must_use]
 pub fn stored(key: &str) -> Option<String> {

@@ -12,10 +12,11 @@ use contract::{
         BreakerLine, ChangeBreaker, EndFaults, Expectation, FaultView, FaultsView, InjectFault,
         ResilienceView,
     },
-    shop::{CustomerView, LoadView, PlaceOrder, PlacedOrder, ProductView},
+    shop::{CustomerView, LoadChange, LoadView, PlaceOrder, PlacedOrder, ProductView},
     trace::{TraceList, TraceQuery, TraceView},
     traffic::{
-        Applied, ChangeTraffic, Draft, DryRun, ProbeRequest, ProbeVerdict, RouteForm, TrafficView,
+        Applied, ChangeTraffic, Draft, DryRun, FormEdit, ProbeRequest, ProbeVerdict, SetFaithful,
+        TrafficView,
     },
 };
 use std::sync::Arc;
@@ -50,8 +51,8 @@ pub trait ShopPort: Send + Sync {
 pub trait LivePort: Send + Sync {
     /// State of everything now.
     async fn snapshot(&self) -> Result<LiveSnapshot, ApiError>;
-    /// Sets the load, requests per second, 0 to [`contract::shop::LOAD_MAX_PER_SECOND`].
-    async fn set_load(&self, per_second: f64) -> Result<LoadView, ApiError>;
+    /// Sets the load: 0 to [`contract::shop::LOAD_MAX_PER_SECOND`] requests per second.
+    async fn set_load(&self, load: LoadChange) -> Result<LoadView, ApiError>;
 }
 
 /// Traces.
@@ -69,20 +70,28 @@ pub trait TracePort: Send + Sync {
 /// but [`TrafficPort::change`] touches what is in force.
 #[async_trait]
 pub trait TrafficPort: Send + Sync {
-    /// Every host that can be routed, and the editor of one if one is named.
+    /// Every host that can be routed, and the editor of one if one is named. `open` is the
+    /// `VirtualService` that has the editor's controls, by its title, or on the page of all hosts
+    /// the resource whose YAML is shown, as `KIND/NAMESPACE/NAME`.
     ///
     /// # Errors
     /// [`ApiError::NotFound`] if nothing answers to that name.
-    async fn page(&self, host: Option<String>) -> Result<TrafficView, ApiError>;
-    /// What a text says: its controls and what validation finds. With `form`, the controls are
-    /// written into the text first; what has no control stays in it.
+    async fn page(
+        &self,
+        host: Option<String>,
+        open: Option<String>,
+    ) -> Result<TrafficView, ApiError>;
+    /// What a text says: the controls of its `VirtualService` of the title `service`, and what
+    /// validation finds. With `edit`, what the controls changed is written into the text first;
+    /// everything else stays in it.
     ///
     /// A text that cannot be read is no error: it comes back without controls and with findings.
     async fn draft(
         &self,
         host: String,
         yaml: String,
-        form: Option<RouteForm>,
+        edit: Option<FormEdit>,
+        service: String,
     ) -> Result<Draft, ApiError>;
     /// Applies a text, or brings an old revision back. With errors in the text nothing changes and
     /// they are in the answer.
@@ -90,6 +99,11 @@ pub trait TrafficPort: Send + Sync {
     /// # Errors
     /// [`ApiError::Conflict`] if another revision than the command's base is in force.
     async fn change(&self, command: ChangeTraffic) -> Result<Applied, ApiError>;
+    /// Switches a rule to Istio's own behaviour under faults, or back: a revision of its own.
+    ///
+    /// # Errors
+    /// [`ApiError::NotFound`] if there is no such resource or rule.
+    async fn set_faithful(&self, command: SetFaithful) -> Result<Applied, ApiError>;
     /// Tries a text on the last recorded requests.
     async fn dry_run(&self, host: String, yaml: String) -> Result<DryRun, ApiError>;
     /// Which rule of a text a request would hit.

@@ -74,6 +74,7 @@ fn Root() -> impl IntoView {
                 <Route path=path!("/traffic/:host?") view={Lazy::<lazy::Traffic>::new()} ssr=SsrMode::Async/>
                 <Route path=path!("/resilience") view={Lazy::<lazy::Resilience>::new()} ssr=SsrMode::Async/>
                 <Route path=path!("/traces/:id?") view={Lazy::<lazy::Traces>::new()} ssr=SsrMode::Async/>
+                <Route path=path!("/more") view=frame::more::MorePage ssr=SsrMode::Async/>
                 <Route path=path!("/shortcuts") view={Lazy::<lazy::Shortcuts>::new()} ssr=SsrMode::Async/>
             </Routes>
         </Frame>

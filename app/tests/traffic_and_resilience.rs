@@ -15,22 +15,41 @@ mod fake;
 
 use app::shell;
 use axum::{body::Body, http::Request};
-use contract::{live::LiveSnapshot, resilience::FaultsView};
+use contract::{
+    istio::{ApplyReport, Finding, Position, Severity},
+    live::LiveSnapshot,
+    resilience::FaultsView,
+    traffic::{Applied, PostedApply},
+};
 use fake::scenario;
 use leptos::prelude::{LeptosOptions, provide_context};
 
 async fn document(snapshot: LiveSnapshot, address: &str) -> String {
+    with(snapshot, address, None).await
+}
+
+async fn with(snapshot: LiveSnapshot, address: &str, posted: Option<PostedApply>) -> String {
     // The first call of it sets the executor that resources run on.
     let _ = leptos_axum::generate_route_list(app::App);
     let options = LeptosOptions::builder().output_name("vitrine").build();
     let render = leptos_axum::render_app_async_with_context(
-        move || provide_context(fake::host(snapshot.clone())),
+        move || {
+            provide_context(fake::host(snapshot.clone()));
+            if let Some(posted) = posted.clone() {
+                provide_context(posted);
+            }
+        },
         move || shell(options.clone()),
     );
     let request = Request::builder().uri(address);
     let body = render(request.body(Body::empty()).unwrap()).await.into_body();
     let bytes = axum::body::to_bytes(body, 16 << 20).await.unwrap();
     String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// A page in answer to a form.
+async fn answer(address: &str, posted: PostedApply) -> String {
+    with(scenario::snapshot(), address, Some(posted)).await
 }
 
 async fn page(address: &str) -> String {
@@ -89,15 +108,20 @@ async fn breakers_that_are_not_closed_are_cards_with_their_window_and_its_traces
     let html = page("/resilience").await;
     let read = text(&html);
     all_in(&read, &["1 open", "1 half-open", "7 closed", "since 14:34:06", "payments v2"]);
-    all_in(&read, &["50% of 20 fail", "after 20 s", "3 of 3 trial calls pass", "6 s", "1/3"]);
-    all_in(&read, &["11 failed", "of 20, opens at 10", "2 slow, 1 failed", "of 10, opens at 3"]);
-    all_in(&read, &["popular items from cache, 9.8/s", "opened 3 times, cause", "F-25"]);
+    all_in(&read, &["5 in a row fail", "after 20 s", "the trial call passes", "6 s", "0/1"]);
+    all_in(&read, &["Last 20 calls before it opened: 11 failed", "5 failed in a row, opens at 5"]);
+    all_in(&read, &["products come without recommendations, 9.8/s refused", "cause", "F-25"]);
+    all_in(&read, &["opened 3 times, cause", "Last 10 calls before it opened: 5 failed, 1 slow"]);
+    assert_eq!(html.matches("cell-failed in-run").count(), 10, "the run that opened each");
+    assert!(html.contains("aria-label=\"trial call failed, F-21\""));
+    assert!(html.contains("aria-label=\"trial call is out, F-21\""));
     let open = html.find("gateway for recommendations: open").unwrap();
     let half = html.find("orders for payments v2: half-open").unwrap();
     assert!(open < half, "the worst comes first");
     let trace = "href=\"/traces/7c1e9a4f0b6d42e8a5f3c2d19b8e6047\"";
     assert!(html.matches(trace).count() > 11, "each bad call leads to its trace");
     assert!(html.contains("aria-label=\"failed: 503 after 3 ms, F-25\""));
+    assert!(html.contains("aria-label=\"failed, counts: 503 after 3 ms, F-25\""));
 }
 
 #[tokio::test]
@@ -108,19 +132,33 @@ async fn breakers_are_forced_and_reset_by_a_plain_form_with_a_time_to_live() {
         assert!(html.contains(&format!("name=\"order\" value=\"{order}\"")), "{order}");
     }
     assert!(html.contains("name=\"ttl_s\"") && html.contains("value=\"gateway~catalog\""));
-    assert!(text(&html).contains("10 more bad calls open it"), "a closed one opens to a card");
-    for field in ["window_calls", "open_percent", "slow_s", "wait_s", "trial_calls"] {
+    assert!(text(&html).contains("5 more in a row open it"), "a closed one opens to a card");
+    for field in ["failures_in_a_row", "wait_s"] {
         assert!(html.contains(&format!("name=\"{field}\"")), "{field}");
+    }
+}
+
+#[tokio::test]
+async fn thresholds_of_a_chosen_breaker_are_set_by_a_plain_form() {
+    let html = page("/resilience?thresholds=orders%7Epayments%7Ev2").await;
+    assert!(html.contains("<details class=\"thresholds\" id=\"thresholds\" open"));
+    let form = html.split("action=\"/resilience/thresholds\"").nth(1).unwrap();
+    let form = form.split("</form>").next().unwrap();
+    assert!(form.contains("name=\"id\" value=\"orders~payments~v2\""), "{form}");
+    assert!(form.contains("value=\"5\"") && form.contains("value=\"10\""), "{form}");
+    for refused in ["window_calls", "open_percent", "slow_s", "trial_calls"] {
+        assert!(!html.contains(&format!("name=\"{refused}\"")), "{refused} is no threshold here");
     }
 }
 
 #[tokio::test]
 async fn endpoints_faults_and_layers_say_what_they_did() {
     let read = text(&page("/resilience?fault=F-22").await);
-    all_in(&read, &["outlier detection, 1 of 23 ejected", "5 of 5 gateway errors"]);
+    all_in(&read, &["outlier detection, 1 of 23 ejected", "5 of 7 5xx", "5 of 5 gateway errors"]);
     all_in(&read, &["back in 15 s", "1st, 30 s", "50% limit reached"]);
     all_in(&read, &["3 active, 22 ended", "112 of 2 215 calls", "1 instance"]);
     all_in(&read, &["until removed", "pod deletion", "retry", "breaker 137"]);
+    all_in(&read, &["100 per 60 s per address", "refused 12 of 588"]);
 }
 
 #[tokio::test]
@@ -154,17 +192,65 @@ async fn a_host_is_shown_as_controls_beside_its_yaml() {
 #[tokio::test]
 async fn revisions_can_be_compared_and_restored_without_javascript() {
     let html = page("/traffic/payments").await;
-    assert!(html.contains("method=\"post\" action=\"/traffic/restore\""));
-    assert!(html.contains("name=\"revision\" value=\"16\"") && !html.contains("Roll back to r17"));
+    assert!(html.contains("name=\"back\" value=\"16\"") && !html.contains("Roll back to r17"));
+    assert!(html.contains("page, since #4711"), "who made it and since which request");
+    let html = page("/traffic/payments?back=16").await;
+    all_in(&text(&html), &["Also changes catalog.", "Roll all back to r16"]);
+    assert!(html.contains("method=\"post\" action=\"/traffic/payments/restore\""));
+    assert!(html.contains("name=\"revision\" value=\"16\""));
     let html = page("/traffic/payments?diff=16").await;
     all_in(&text(&html), &["r16 against what is in force: 1 added, 1 removed"]);
     assert_eq!(html.matches("<mark").count(), 2, "the changed number is marked in both lines");
 }
 
 #[tokio::test]
+async fn every_resource_is_listed_opened_and_deleted_without_javascript() {
+    let html = page("/traffic").await;
+    all_in(&text(&html), &["Gateway", "api-gateway", "api.example.com", "in force at the ingress"]);
+    let html = page("/traffic?resource=Gateway%2Fdefault%2Fapi-gateway").await;
+    all_in(&text(&html), &["kind: Gateway", "Delete"]);
+    assert!(!html.contains("action=\"/traffic/all/delete\""), "it is asked first");
+    let html = page("/traffic?resource=Gateway%2Fdefault%2Fapi-gateway&delete=ask").await;
+    all_in(&text(&html), &["Delete Gateway api-gateway?", "Keep"]);
+    assert!(html.contains("method=\"post\" action=\"/traffic/all/delete\""));
+}
+
+#[tokio::test]
+async fn the_tester_answers_the_request_in_the_address() {
+    let html = page("/traffic/payments?method=POST&path=%2Fpay&headers=x-canary%3A+true").await;
+    all_in(&text(&html), &["payments v2 100%"]);
+    assert!(html.contains("value=\"/pay\"") && html.contains("method=\"get\""));
+}
+
+#[tokio::test]
+async fn a_refused_text_comes_back_as_it_was_typed_with_all_that_is_said_of_it() {
+    let finding = |line, message: &str| Finding {
+        code: "KIA1101".into(),
+        severity: Severity::Error,
+        resource: None,
+        path: "spec".into(),
+        at: Position { line, column: 7 },
+        message: message.into(),
+        advice: String::new(),
+        correct_form: None,
+    };
+    let findings = vec![finding(3, "No host named paymnts."), finding(9, "No subset v9.")];
+    let report = ApplyReport { findings, ..ApplyReport::default() };
+    let applied = Applied { report, ..Applied::default() };
+    let posted = PostedApply { yaml: "kind: Typed # by hand\n".into(), applied, error: None };
+    for address in ["/traffic", "/traffic/payments?view=yaml"] {
+        let html = answer(address, posted.clone()).await;
+        assert!(html.contains("kind: Typed # by hand"), "{address}");
+        let read = text(&html);
+        all_in(&read, &["Nothing was changed", "No host named paymnts.", "No subset v9."]);
+        all_in(&read, &["L3:7", "L9:7"]);
+    }
+}
+
+#[tokio::test]
 async fn yaml_can_be_edited_and_applied_from_a_plain_form() {
     let html = page("/traffic/payments?view=yaml").await;
-    assert!(html.contains("method=\"post\" action=\"/traffic/apply\""));
+    assert!(html.contains("method=\"post\" action=\"/traffic/payments\""));
     assert!(html.contains("name=\"base\" value=\"17\"") && html.contains("<textarea"));
     assert!(html.contains("perTryTimeout: 2.5s"));
     let html = page("/traffic?error=Line%203%3A%20no%20such%20host.").await;
@@ -182,7 +268,7 @@ async fn a_host_without_a_route_says_what_istio_does_and_an_unknown_one_is_not_f
 async fn a_calm_mesh_says_so() {
     let mut calm = scenario::snapshot();
     calm.faults = FaultsView::default();
-    calm.breakers.retain(|line| line.half_open_at_us.is_none() && line.trials_passed == 0);
+    calm.breakers.retain(|line| line.distance.is_some());
     let read = text(&document(calm, "/resilience").await);
     all_in(&read, &["No active faults. All 7 breakers are closed."]);
 }

@@ -46,6 +46,41 @@ test("the poor customer's order ends cancelled with its compensations to be seen
   await expectAccessible(page);
 });
 
+test("a card is declined over its limit, and the page says so and gives the goods back", async ({ page }) => {
+  await open(page, "/");
+  await openForm(page, /Ada Brandt/);
+  const dialog = page.getByRole("dialog");
+  // Ada has the money; the card pays 600 at most, and the chair is 649.
+  await dialog.getByLabel("Product 1", { exact: true }).selectOption("p-chair");
+  await dialog.getByRole("radio", { name: "Card" }).check();
+  await expectAccessible(page);
+  await placeAndFollow(page);
+  await expect(page.locator(".order-head")).toContainText("Cancelled");
+  await expect(page.locator(".order-sentence")).toContainText("card declined: over its limit");
+  await expect(page.locator(".order-facts")).toContainText("Card");
+  await expect(page.locator(".order-events")).toContainText("StockReleased");
+});
+
+test("the load has a rate, a shape and a mix, and 0 switches it off", async ({ page }) => {
+  await open(page, "/");
+  await page.locator(".load .value").click();
+  const dialog = page.getByRole("dialog", { name: "Load" });
+  await dialog.getByLabel("Requests per second").fill("3");
+  await dialog.getByRole("radio", { name: "Spike" }).check();
+  await dialog.getByLabel("Share of orders, percent").fill("40");
+  await expect(dialog).toContainText("40% orders, 60% browsing");
+  await expect(dialog).toContainText("10 s of each minute");
+  await expectAccessible(page);
+  await dialog.getByRole("button", { name: "Set load" }).click();
+  await expect(page.locator(".load .value")).toHaveText("3 req/s");
+  // What was set is there for the next who looks, and a step keeps shape and mix.
+  await page.reload();
+  await expect(page.locator(".load .value")).toHaveAttribute("title", /spikes, 40% orders/);
+  await page.getByRole("button", { name: "Less load" }).click();
+  await expect(page.locator(".load")).toHaveText("Load off");
+  await expect(page.locator(".load .value")).toHaveAttribute("title", /spikes, 40% orders/);
+});
+
 test("an order of mine appears in the feed of the live page as it happens", async ({ page }) => {
   await open(page, "/");
   await openForm(page, /Bruno Costa/);

@@ -1,7 +1,8 @@
 // Every page at every width and theme: no errors, nothing unreadable, nothing cut off.
 import { expect, expectAccessible, expectSoundMarkup, open, test } from "../fixtures.ts";
+import { Program } from "../program.ts";
 
-const PAGES = ["/", "/orders", "/traces"];
+const PAGES = ["/", "/orders", "/traces", "/traffic", "/traffic/payments", "/resilience"];
 const WIDTHS = [
   { width: 1440, height: 900 },
   { width: 390, height: 844 },
@@ -26,6 +27,21 @@ for (const path of PAGES) {
     await expectSoundMarkup(page, path);
   });
 }
+
+test("the first page before any order is accessible in both themes", async ({ page }) => {
+  const quiet = await Program.start(["--load", "0"]);
+  try {
+    for (const colorScheme of ["dark", "light"] as const) {
+      await page.emulateMedia({ colorScheme });
+      await open(page, `${quiet.url}/`);
+      await expect(page.locator(".feed")).toContainText("No orders yet");
+      await expectAccessible(page);
+    }
+    await page.goto("about:blank");
+  } finally {
+    await quiet.stop();
+  }
+});
 
 test("the map shows the calls of the load as they happen", async ({ page }) => {
   await open(page, "/");
@@ -57,6 +73,50 @@ test("the load is set from the page and the stream says so", async ({ page, base
   await expect(page.locator("header.top")).toContainText("2 req/s");
   const snapshot = await page.request.get(`${baseURL}/metrics`);
   expect(await snapshot.text()).toContain("# EOF");
+});
+
+test("a phone sets the load, the time range and the theme behind More", async ({ page }) => {
+  await page.setViewportSize({ width: 390, height: 844 });
+  await open(page, "/");
+  const bar = page.getByRole("navigation", { name: "Pages" });
+  await bar.getByRole("link", { name: "More" }).click();
+  const sheet = page.getByRole("dialog", { name: "More" });
+  await sheet.getByRole("button", { name: "More load" }).click();
+  await expect(sheet).toContainText("12 req/s");
+  await sheet.getByLabel("Time range").selectOption("15");
+  await expect(page).toHaveURL(/range=15/);
+  await sheet.getByRole("button", { name: "Switch theme" }).click();
+  await expect(page.locator("html")).toHaveAttribute("data-theme", "light");
+  await expectAccessible(page);
+  await sheet.getByRole("button", { name: "Less load" }).click();
+  await expect(sheet).toContainText("2 req/s");
+  await sheet.getByRole("link", { name: "Traces" }).click();
+  await expect(page).toHaveURL(/\/traces/);
+});
+
+test("versions of payments stand on the map with their weights and lead to its route", async ({ page }) => {
+  await open(page, "/");
+  const version = page.getByRole("link", { name: /^payments v1: configured 100%/ });
+  await expect(version).toBeVisible();
+  await version.click();
+  await expect(page).toHaveURL(/\/traffic\/payments/);
+});
+
+test.describe("without the line", () => {
+  test.use({ expectedErrors: [/ERR_INTERNET_DISCONNECTED/] });
+
+  test("while the line is down nothing that changes the system can be done", async ({ page, context }) => {
+    await open(page, "/");
+    await expect(page.locator(".live-state")).toContainText("Live");
+    await context.setOffline(true);
+    await expect(page.locator(".app")).toHaveAttribute("data-connection", "lost", { timeout: 20_000 });
+    await expect(page.getByRole("button", { name: "More load" })).toBeDisabled();
+    await expect(page.locator(".top .place")).toHaveAttribute("aria-disabled", "true");
+    await page.locator("body").press("p");
+    await expect(page.locator(".toasts")).toContainText("Disconnected: it could not be sent");
+    await expect(page.getByRole("dialog", { name: "Place order" })).toBeHidden();
+    await context.setOffline(false);
+  });
 });
 
 test("an address that leads nowhere is a page with status 404", async ({ page, baseURL }) => {

@@ -6,26 +6,69 @@ test.use({ javaScriptEnabled: false });
 test("an order can be placed and read without JavaScript", async ({ page }) => {
   await page.goto("/orders/new");
   await page.getByLabel("Customer").selectOption("c-1001");
-  await page.getByLabel("Product").selectOption("p-moka");
-  await page.getByLabel("Quantity").fill("2");
+  await page.getByLabel("Product 1").selectOption("p-moka");
+  await page.getByLabel("Quantity 1").fill("2");
+  await page.getByLabel("Product 2").selectOption("p-beans");
+  await page.getByLabel("Card").check();
   await page.locator("form[action='/orders/new']").getByRole("button", { name: "Place order" }).click();
   await expect(page).toHaveURL(/\/orders\/ord-/);
   await expect(page.locator("body")).toContainText("OrderPlaced");
+  await expect(page.locator(".order-facts")).toContainText("Card");
+  // The whole basket comes again, and not its first line alone.
+  await page.getByRole("link", { name: "Place again" }).click();
+  await expect(page.getByLabel("Customer")).toHaveValue("c-1001");
+  await expect(page.getByLabel("Product 1")).toHaveValue("p-moka");
+  await expect(page.getByLabel("Quantity 1")).toHaveValue("2");
+  await expect(page.getByLabel("Product 2")).toHaveValue("p-beans");
+  await expect(page.getByLabel("Product 3")).toHaveValue("");
+  await expect(page.getByLabel("Card")).toBeChecked();
 });
 
 test("a form with a bad value comes back with the reason", async ({ page }) => {
   await page.goto("/orders/new");
-  await page.getByLabel("Quantity").evaluate((input) => input.removeAttribute("max"));
-  await page.getByLabel("Quantity").fill("101");
+  await page.getByLabel("Quantity 1").evaluate((input) => input.removeAttribute("max"));
+  await page.getByLabel("Quantity 1").fill("101");
   await page.locator("form[action='/orders/new']").evaluate((form: HTMLFormElement) => (form.noValidate = true));
   await page.locator("form[action='/orders/new']").getByRole("button", { name: "Place order" }).click();
   await expect(page.getByRole("alert")).toContainText("whole number from 1 to 100");
 });
 
-for (const path of ["/", "/orders", "/traces"]) {
+test("the service map is a table without JavaScript", async ({ page }) => {
+  // Some calls first: the load needs a moment.
+  await expect(async () => {
+    await page.goto("/");
+    await expect(page.locator(".map-table")).toContainText("gateway", { timeout: 500 });
+  }).toPass();
+  await expect(page.locator(".map-table")).toBeVisible();
+  await expect(page.locator(".stage").first()).toBeHidden();
+});
+
+for (const path of ["/", "/orders", "/traces", "/traffic", "/traffic/payments", "/resilience"]) {
   test(`${path} is readable without JavaScript`, async ({ page }) => {
     await page.goto(path);
     await expect(page.getByRole("navigation").first()).toBeVisible();
     await expect(page.locator("main")).not.toBeEmpty();
   });
 }
+
+test.describe("a refused text", () => {
+  test.use({ expectedErrors: [/status of 422/] });
+
+  test("a text that is refused without JavaScript comes back as it was typed, with lines and columns", async ({ page }) => {
+    await page.goto("/traffic/payments?view=yaml");
+    const text = page.getByRole("textbox", { name: "YAML" });
+    const typed = (await text.inputValue()).replace(/weight: 100/, "wieght: 100");
+    await text.fill(typed);
+    await page.locator("form#yaml").getByRole("button", { name: "Apply" }).click();
+    await expect(page.locator(".apply")).toContainText("Nothing was changed");
+    await expect(page.locator(".apply")).toContainText(/L\d+:\d+/);
+    await expect(page.getByRole("textbox", { name: "YAML" })).toHaveValue(typed);
+  });
+});
+
+test("which rule a request would hit is answered without JavaScript", async ({ page }) => {
+  await page.goto("/traffic/payments");
+  await page.locator(".tester").getByLabel("Path").fill("/messages");
+  await page.locator(".tester").getByRole("button", { name: "Try" }).click();
+  await expect(page.locator(".tester")).toContainText("versions");
+});

@@ -10,7 +10,13 @@ use contract::service::{CATALOG, GATEWAY};
 use mesh::Caller;
 use serde_json::{Value, json};
 use server::shop::Shop;
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    time::Duration,
+};
 use storage::Durability;
 use telemetry::{Telemetry, TelemetryConfig};
 use testkit::{Client, Launch, Program};
@@ -20,6 +26,8 @@ use tokio::{task::JoinSet, time::Instant};
 const STARTS: usize = 11;
 /// Calls measured per path.
 const CALLS: usize = 2_000;
+/// Applies measured.
+const APPLIES: u64 = 50;
 /// Clients of the closed loop.
 const CLIENTS: usize = 64;
 /// Orders of the closed loop: what the shelves and wallets of a new shop allow, see [`orders`].
@@ -113,17 +121,87 @@ async fn latency(client: &Client, path: &str) -> Duration {
     median(times)
 }
 
+/// Rules of the gateway that put a number on every answer.
+fn numbered(number: u64) -> String {
+    format!(
+        "apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: gateway}}
+spec:
+  hosts: [gateway.default.svc.cluster.local]
+  gateways: [mesh, api-gateway]
+  http:
+  - headers: {{response: {{set: {{x-applied: '{number}'}}}}}}
+    route: [{{destination: {{host: web-app, subset: v1}}}}]
+"
+    )
+}
+
+/// From the apply of a revision to the end of the first request under it, and how much of that the
+/// control plane says it took; while another client asks without a pause.
+async fn apply_to_first_request(client: &Client) -> (Duration, Duration) {
+    let (mut until, mut took) = (Vec::new(), Vec::new());
+    for number in 1..=APPLIES {
+        let began = Instant::now();
+        let asking = async {
+            while client.get("/api/v1/products").await.header("x-applied") != number.to_string() {}
+            began.elapsed()
+        };
+        let post = client.request(http::Method::POST, "/control/istio").body(numbered(number));
+        let (first, applied) = tokio::join!(asking, testkit::client::send(post));
+        let applied = applied.expect("an answer").json();
+        until.push(first);
+        took.push(Duration::from_micros(applied["took_us"].as_u64().expect("a time")));
+    }
+    (median(until), median(took))
+}
+
+/// A page that is open in a real browser.
+struct Viewer(Child);
+
+impl Viewer {
+    /// Nothing where there is no Node or no Chromium.
+    fn open(url: &str) -> Option<Self> {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../end2end/view.mjs");
+        let mut node = Command::new("node");
+        node.arg(script).arg(url).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut viewer = Self(node.stderr(Stdio::null()).spawn().ok()?);
+        let mut said = String::new();
+        let output = viewer.0.stdout.take()?;
+        BufReader::new(output).read_line(&mut said).ok()?;
+        (said.trim() == "open").then_some(viewer)
+    }
+}
+
+impl Drop for Viewer {
+    fn drop(&mut self) {
+        // The end of its input is the end of the page; it may be gone already.
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
+    }
+}
+
 async fn memory(data: &Path) {
     let (program, client) = Launch::shop(binary(), data, "0").start().await;
     tokio::time::sleep(Duration::from_secs(10)).await;
     row("resident memory, idle for 10 s", &resident(&program), "aim 60 MB");
-    let mut viewer = client.stream("/ui/live").await;
-    let reader = async move { while viewer.next().await.is_some() {} };
+    let viewer = Viewer::open(client.url());
+    // Where there is no browser, what its page would read is read, and the row says so.
+    let mut stream = if viewer.is_none() { Some(client.stream("/ui/live").await) } else { None };
+    let reader = async {
+        match &mut stream {
+            Some(stream) => while stream.next().await.is_some() {},
+            None => std::future::pending().await,
+        }
+    };
     let load = client.request(http::Method::POST, "/load").body("per_second=200");
     let load = load.header("content-type", "application/x-www-form-urlencoded");
     testkit::client::send(load).await.expect("the load is set");
     let _ = tokio::time::timeout(Duration::from_secs(30), reader).await;
-    row("resident memory, 30 s at 200 req/s, one viewer", &resident(&program), "aim 150 MB");
+    let seen_by = if viewer.is_some() { "one browser" } else { "stream only" };
+    let what = format!("resident memory, 30 s at 200 req/s, {seen_by}");
+    row(&what, &resident(&program), "aim 150 MB");
+    drop(viewer);
     program.stop().await;
 }
 
@@ -167,6 +245,9 @@ async fn main() {
     let (program, client) = Launch::shop(binary(), &data, "0").start().await;
     let products = latency(&client, "/api/v1/products").await;
     row("GET /api/v1/products over HTTP, median", &format!("{products:.0?}"), "");
+    let (first, took) = apply_to_first_request(&client).await;
+    row("apply to the end of the first request under it", &format!("{first:.1?}"), "aim 50 ms");
+    row("of that until it was in force, synced to disk", &format!("{took:.1?}"), "");
     program.stop().await;
     let (direct, through) = gateway().await;
     row("products of catalog, in process, median", &format!("{direct:.0?}"), "");

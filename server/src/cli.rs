@@ -51,6 +51,9 @@ pub enum Command {
         /// How: yaml, or name for a list.
         #[arg(short = 'o', long, value_enum, default_value = "yaml")]
         output: Output,
+        /// As a real Istio takes it: extensions moved into the resources that say the same.
+        #[arg(long)]
+        for_istio: bool,
         /// Which Vitrine.
         #[command(flatten)]
         server: Server,

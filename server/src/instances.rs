@@ -4,6 +4,7 @@
 //! Instances of one service are replicas: they share its database and engine. What a version does
 //! differently is said by the module of its service.
 
+use axum::Router;
 use base::{IdSource, Supervisor};
 use contract::service;
 use istio::{Known, KnownService};
@@ -32,33 +33,48 @@ const EXTERNAL_PORT: u16 = 443;
 /// Gateways that are there without a resource: where the outside comes in, and the mesh itself.
 const GATEWAYS: [&str; 2] = ["api-gateway", "mesh"];
 
+/// Makes the router of one version of a service, with the caller of that version.
+type Make = fn(&Parts<'_>, Caller) -> Router;
+
 /// Instances of one version of one service.
 struct Replicas {
     service: &'static str,
     version: Version,
     count: usize,
+    make: Make,
 }
 
-const fn replicas(service: &'static str, version: Version, count: usize) -> Replicas {
-    Replicas { service, version, count }
+const fn replicas(service: &'static str, version: Version, count: usize, make: Make) -> Replicas {
+    Replicas { service, version, count, make }
 }
 
-/// Every instance there is in this process.
-const REPLICAS: [Replicas; 13] = [
-    replicas(service::GATEWAY, Version::V1, 1),
-    replicas(service::GATEWAY, Version::V2, 1),
-    replicas(service::CATALOG, Version::V1, 2),
-    replicas(service::CATALOG, Version::V2, 1),
-    replicas(service::USERS, Version::V1, 2),
-    replicas(service::ORDERS, Version::V1, 3),
-    replicas(service::INVENTORY, Version::V1, 2),
-    replicas(service::PAYMENTS, Version::V1, 4),
-    replicas(service::PAYMENTS, Version::V2, 3),
-    replicas(service::RECOMMENDATIONS, Version::V1, 1),
-    replicas(service::RECOMMENDATIONS, Version::V2, 1),
-    replicas(service::BANK_CUSTOMER, Version::V1, 1),
-    replicas(service::BANK_MERCHANT, Version::V1, 1),
-];
+/// Every instance there is in this process, and what it is made of.
+const REPLICAS: [Replicas; 13] = {
+    use Version::{V1, V2};
+    [
+        replicas(service::GATEWAY, V1, 1, |p, c| gateway::router(c, p.ids.clone())),
+        replicas(service::GATEWAY, V2, 1, |p, c| gateway::router_v2(c, p.ids.clone())),
+        replicas(service::CATALOG, V1, 2, |p, _| catalog::router(p.stores.catalog.clone())),
+        replicas(service::CATALOG, V2, 1, |p, c| catalog::router_v2(p.stores.catalog.clone(), c)),
+        replicas(service::USERS, V1, 2, |p, _| users::router(p.stores.users.clone())),
+        replicas(service::ORDERS, V1, 3, |p, _| orders::router(p.orders.clone())),
+        replicas(service::INVENTORY, V1, 2, |p, _| inventory::router(p.stores.inventory.clone())),
+        replicas(service::PAYMENTS, V1, 4, |p, _| payments::router(p.payments.clone())),
+        replicas(service::PAYMENTS, V2, 3, |p, c| payments::router(p.payments.next_version(c))),
+        replicas(service::RECOMMENDATIONS, V1, 1, |p, _| {
+            recommendations::router(p.stores.recommendations.clone())
+        }),
+        replicas(service::RECOMMENDATIONS, V2, 1, |p, c| {
+            recommendations::router_v2(p.stores.recommendations.clone(), c)
+        }),
+        replicas(service::BANK_CUSTOMER, V1, 1, |p, _| {
+            bank::router(p.stores.bank_customer.clone())
+        }),
+        replicas(service::BANK_MERCHANT, V1, 1, |p, _| {
+            bank::router(p.stores.bank_merchant.clone())
+        }),
+    ]
+};
 
 /// What the services are made of.
 pub(crate) struct Parts<'a> {
@@ -76,39 +92,10 @@ impl Parts<'_> {
         self.mesh.caller_from(Source { labels, ..Source::of(service) })
     }
 
-    fn router(&self, name: &str, version: Version) -> axum::Router {
-        let stores = self.stores;
-        let caller = || self.caller(name, version);
-        let router = match (name, version) {
-            (service::GATEWAY, Version::V1) => gateway::router(caller(), self.ids.clone()),
-            (service::GATEWAY, Version::V2) => gateway::router_v2(caller(), self.ids.clone()),
-            (service::CATALOG, Version::V1) => catalog::router(stores.catalog.clone()),
-            (service::CATALOG, Version::V2) => catalog::router_v2(stores.catalog.clone(), caller()),
-            (service::USERS, _) => users::router(stores.users.clone()),
-            (service::ORDERS, _) => orders::router(self.orders.clone()),
-            (service::INVENTORY, _) => inventory::router(stores.inventory.clone()),
-            (service::PAYMENTS, Version::V1) => payments::router(self.payments.clone()),
-            (service::PAYMENTS, Version::V2) => {
-                payments::router(self.payments.next_version(caller()))
-            }
-            (service::RECOMMENDATIONS, Version::V1) => {
-                recommendations::router(stores.recommendations.clone())
-            }
-            (service::RECOMMENDATIONS, Version::V2) => {
-                recommendations::router_v2(stores.recommendations.clone(), caller())
-            }
-            (service::BANK_CUSTOMER, _) => bank::router(stores.bank_customer.clone()),
-            (service::BANK_MERCHANT, _) => bank::router(stores.bank_merchant.clone()),
-            // Not in the table above.
-            _ => axum::Router::new(),
-        };
-        version.sign(router)
-    }
-
     /// Registers every instance in this process.
     pub(crate) fn register(&self) {
-        for Replicas { service, version, count } in REPLICAS {
-            let router = self.router(service, version);
+        for Replicas { service, version, count, make } in REPLICAS {
+            let router = version.sign(make(self, self.caller(service, version)));
             for number in 1..=count {
                 self.mesh.add_instance(Instance {
                     service: service.to_owned(),

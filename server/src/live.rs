@@ -4,22 +4,24 @@
 //! under the same lock that numbers the frames, so the frames after it are exactly those with a
 //! higher number.
 
+mod edges;
 mod facts;
 mod in_mesh;
 
 use crate::shop::Shop;
 use contract::{
     live::{
-        BreakerView, CHANGES_MAX, ChangeView, EdgeKind, EdgeView, FEED_ROWS_MAX, LiveBody,
-        LiveFrame, LiveSnapshot, MapView, NodeView, OrderTally, RED_POINTS_MAX,
+        CHANGES_MAX, ChangeView, FEED_ROWS_MAX, LiveBody, LiveFrame, LiveSnapshot, MapView,
+        NodeView, OrderTally,
     },
     order::{OrderPage, OrderRow, OrderStatus},
     service::{self, SERVICES},
 };
 use facts::Facts;
+pub(crate) use in_mesh::Minute;
 use in_mesh::{InMesh, Samples};
 use mesh::breaker::BreakerState;
-use mesh::{BreakerStatus, BreakerTransition, EndpointStatus, Phase};
+use mesh::{BreakerTransition, EndpointStatus, Phase};
 use messaging::RelayStatus;
 use parking_lot::Mutex;
 use shop::orders::{RECENT_MAX, Recent};
@@ -31,7 +33,7 @@ use std::{
     },
     time::Duration,
 };
-use telemetry::Telemetry;
+use telemetry::{Telemetry, VersionRates};
 use tokio::{
     sync::{
         broadcast::{self, error::RecvError},
@@ -86,6 +88,8 @@ struct State {
     tally: Tally,
     changes: VecDeque<ChangeView>,
     map: MapView,
+    /// Versions of services as the last second counted them.
+    versions: Vec<VersionRates>,
     in_mesh: InMesh,
 }
 
@@ -154,12 +158,15 @@ impl Live {
         Self { shop, telemetry, run_id, started_us, state, facts, samples, frames, viewers }
     }
 
-    /// Everything as it is now.
+    /// Everything as it is now, with the points of the RED charts of so many minutes.
     #[must_use]
-    pub fn snapshot(&self) -> LiveSnapshot {
+    pub fn snapshot(&self, minutes: u32) -> LiveSnapshot {
         let at_us = self.shop.clock.now_us();
-        let from_us = at_us - RED_POINTS_MAX as i64 * 1_000_000;
-        let red = self.telemetry.red_points(from_us.max(self.started_us), at_us);
+        let from_us = at_us - i64::from(minutes) * 60_000_000;
+        let red = match minutes {
+            0 => Vec::new(),
+            _ => self.telemetry.red_points(from_us.max(self.started_us), at_us),
+        };
         let mut state = self.state.lock();
         LiveSnapshot {
             seq: state.seq,
@@ -179,12 +186,20 @@ impl Live {
     }
 
     /// A snapshot as a frame, and the frames after it.
-    pub fn join(&self) -> (Sent, broadcast::Receiver<Sent>) {
+    pub fn join(&self, minutes: u32) -> (Sent, broadcast::Receiver<Sent>) {
         // Listening begins first: a frame that falls between is in both, and dropped by its number.
         let frames = self.frames.subscribe();
-        let snapshot = self.snapshot();
+        let snapshot = self.snapshot(minutes);
         let (seq, at_us) = (snapshot.seq, snapshot.at_us);
         (sent(seq, at_us, LiveBody::Snapshot(Box::new(snapshot))), frames)
+    }
+
+    /// One version of a service over the last minute, whoever called it.
+    #[must_use]
+    pub fn version(&self, service: &str, subset: &str) -> Option<VersionRates> {
+        let state = self.state.lock();
+        let of = |v: &&VersionRates| v.service == service && v.rates.subset == subset;
+        state.versions.iter().find(of).cloned()
     }
 
     /// Viewers now.
@@ -361,17 +376,9 @@ impl Live {
         let now_us = self.shop.clock.now_us();
         let rates = self.telemetry.map(now_us);
         let breakers = self.shop.mesh.breakers();
-        let edges = rates.edges.into_iter().map(|edge| EdgeView {
-            breaker: breaker(&breakers, &edge.from, &edge.to, edge.kind),
-            from: edge.from,
-            to: edge.to,
-            kind: edge.kind,
-            per_second: edge.per_second,
-            error_share: edge.error_share,
-            p95_ms: edge.p95_ms,
-            calls: edge.calls,
-        });
-        let edges = edges.collect();
+        let deliveries = edges::deliveries(&rates, &breakers);
+        self.state.lock().versions = rates.versions;
+        let edges = rates.edges.into_iter().map(|edge| edges::edge(edge, &breakers)).collect();
         let mut sparks: HashMap<String, Vec<f32>> = rates.nodes.into_iter().collect();
         let endpoints = self.shop.mesh.endpoints();
         let facts = self.facts();
@@ -387,6 +394,7 @@ impl Live {
             window_seconds: rates.window_seconds,
             nodes: nodes.collect(),
             edges,
+            deliveries,
             bus_per_second: rates.bus_per_second,
             bus_lag_p95_ms: rates.bus_lag_p95_ms,
             bus_dead_letters: self.shop.relays.iter().map(RelayStatus::dead).sum(),
@@ -469,17 +477,6 @@ fn merge(rows: &mut VecDeque<OrderRow>, row: OrderRow) {
     rows.truncate(FEED_ROWS_MAX);
 }
 
-fn breaker(all: &[BreakerStatus], from: &str, to: &str, kind: EdgeKind) -> Option<BreakerView> {
-    // The breaker of a message's delivery belongs to the bus.
-    let caller = if kind == EdgeKind::Message { service::BUS } else { from };
-    let found = all.iter().find(|b| b.caller.as_ref() == caller && b.destination.as_ref() == to)?;
-    Some(match found.state {
-        BreakerState::Closed { failures } => BreakerView::Closed { failures },
-        BreakerState::Open { until_us } => BreakerView::Open { half_open_at_us: until_us },
-        BreakerState::HalfOpen => BreakerView::HalfOpen,
-    })
-}
-
 fn breaker_change(transition: &BreakerTransition) -> ChangeView {
     let (status, text) = match transition.to {
         BreakerState::Closed { .. } => ("ok", "closed, the probe passed".to_owned()),
@@ -493,12 +490,18 @@ fn breaker_change(transition: &BreakerTransition) -> ChangeView {
             ("open", format!("opened, {why}, half-open in {seconds} s"))
         }
     };
+    let subset = transition.subset.as_deref();
+    let (shown, part) = match subset {
+        Some(subset) => (format!(" {subset}"), format!("%7E{subset}")),
+        None => (String::new(), String::new()),
+    };
+    let (caller, destination) = (&transition.caller, &transition.destination);
     ChangeView {
         at_us: transition.at_us,
-        subject: format!("{} → {}", transition.caller, transition.destination),
+        subject: format!("{caller} → {destination}{shown}"),
         text,
         status: status.to_owned(),
-        href: Some(format!("/?edge={}~{}", transition.caller, transition.destination)),
+        href: Some(format!("/resilience?breaker={caller}%7E{destination}{part}")),
     }
 }
 

@@ -13,6 +13,8 @@ use std::{
 
 /// An answer may take so long.
 const TIMEOUT: Duration = Duration::from_secs(30);
+/// Longest name of a user or a machine that is told, characters: both fit into what is taken.
+const WHO_PART_MAX: usize = 30;
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -71,9 +73,10 @@ async fn carry_out(command: Command) -> Result<String, RemoteError> {
             let answer = Client::of(&server)?.ask(Method::POST, &path, Some(text)).await?;
             Ok(applied(&answer, fields))
         }
-        Command::Get { kind, name, output, server } => {
+        Command::Get { kind, name, output, for_istio, server } => {
             let name = name.map(|name| format!("/{}", escaped(&name))).unwrap_or_default();
-            let path = format!("/control/istio/{}{name}", escaped(&kind));
+            let reader = if for_istio { "?for=istio" } else { "" };
+            let path = format!("/control/istio/{}{name}{reader}", escaped(&kind));
             let text = Client::of(&server)?.text(Method::GET, &path, None).await?;
             Ok(if output == Output::Yaml { text } else { names(&text) })
         }
@@ -118,6 +121,7 @@ struct Client<'a> {
 struct Answer {
     revision: u64,
     since_request: u64,
+    took_us: u64,
     #[serde(default)]
     dry_run: bool,
     #[serde(flatten)]
@@ -162,7 +166,7 @@ impl<'a> Client<'a> {
             cause: innermost(&error),
         };
         let mut request = self.http.request(method, format!("{url}{path}"));
-        request = request.header("x-vitrine-who", "vitrine apply");
+        request = request.header("x-vitrine-who", who(|name| std::env::var(name).ok()));
         if let Some(token) = &self.server.token {
             request = request.bearer_auth(token);
         }
@@ -184,6 +188,24 @@ impl<'a> Client<'a> {
 
     fn stranger(&self, status: StatusCode) -> RemoteError {
         RemoteError::Stranger { url: self.server.url.clone(), status }
+    }
+}
+
+/// `user@host`, as the system calls them; what is not known or cannot stand in a header is left out.
+fn who(variable: impl Fn(&str) -> Option<String>) -> String {
+    let plain = |text: String| -> String {
+        let good = |c: &char| c.is_ascii_graphic();
+        text.trim().chars().filter(good).take(WHO_PART_MAX).collect()
+    };
+    let first = |names: &[&str]| {
+        let found = names.iter().filter_map(|name| variable(name)).map(plain);
+        found.into_iter().find(|text| !text.is_empty())
+    };
+    let kernel = || std::fs::read_to_string("/proc/sys/kernel/hostname").ok().map(plain);
+    let user = first(&["USER", "LOGNAME", "USERNAME"]).unwrap_or_else(|| "vitrine".to_owned());
+    match first(&["HOSTNAME", "COMPUTERNAME"]).or_else(kernel).filter(|host| !host.is_empty()) {
+        Some(host) => format!("{user}@{host}"),
+        None => user,
     }
 }
 
@@ -224,8 +246,10 @@ fn applied(answer: &Answer, all_fields: bool) -> String {
         true => writeln!(text, "Nothing was changed: this was a dry run."),
         false => writeln!(
             text,
-            "Revision r{} is in force since request #{}.",
-            answer.revision, answer.since_request
+            "Revision r{} is in force since request #{}, {} ms after it was asked for.",
+            answer.revision,
+            answer.since_request,
+            answer.took_us.div_ceil(1_000)
         ),
     };
     text
@@ -286,6 +310,17 @@ mod tests {
     #[test]
     fn a_name_with_its_namespace_is_one_segment_of_the_path() {
         assert_eq!(escaped("istio-system/default"), "istio-system%2Fdefault");
+    }
+
+    #[test]
+    fn who_applies_is_the_user_at_the_machine_without_what_a_header_cannot_hold() {
+        let known = |name: &str| match name {
+            "LOGNAME" => Some("ma rie\u{e9}\n".to_owned()),
+            "HOSTNAME" => Some("h".repeat(80)),
+            _ => None,
+        };
+        assert_eq!(who(known), format!("marie@{}", "h".repeat(WHO_PART_MAX)));
+        assert!(who(|_| None).starts_with("vitrine"));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::{
     shop::Shop,
 };
 use base::{Clock, IdSource, Supervisor, TaskEnd};
+use contract::shop::LoadChange;
 use std::{
     io::{self, Write},
     net::SocketAddr,
@@ -103,7 +104,9 @@ async fn life(config: Config) -> Result<(), RunError> {
     let ids = IdSource::seeded(seed);
     let run_id = ids.short("run", 8);
     telemetry.instance_id.clone_from(&run_id);
+    let notices = std::mem::take(&mut telemetry.notices);
     let (telemetry, guard) = Telemetry::install(telemetry)?;
+    notices.iter().for_each(|notice| tracing::warn!("{notice}"));
     let listener = listen(args.listen).await?;
     let address = listener.local_addr()?;
     let access = Access::new(address, args.token.clone())?;
@@ -112,18 +115,20 @@ async fn life(config: Config) -> Result<(), RunError> {
     let shop = Shop::start(data.stores, &supervisor, clock.clone(), ids).await?;
     let known = instances::known(&shop.mesh);
     let log = shop.stores.revisions.clone();
-    let control =
-        Control::open(shop.mesh.clone(), clock.clone(), known, log, instances::BASELINE).await?;
+    let (mesh, built_in) = (shop.mesh.clone(), instances::BASELINE);
+    let control = Control::open(mesh, clock.clone(), known, log, built_in, &supervisor).await?;
     // The configuration checked the range.
-    let _ = shop.load.set(args.load);
+    let _ = shop.load.set(LoadChange::rate(args.load));
     let live = Live::new(shop.clone(), telemetry.clone(), &run_id);
     let instances =
         host::resilience::faults::follow_instances(shop.mesh.clone(), supervisor.stopping());
     supervisor.spawn("instances", instances);
+    let keeping = control.clone().follow_faults(supervisor.stopping());
+    supervisor.spawn("faults-of-resources", keeping);
     supervisor.spawn("live-facts", live.clone().gather_facts(supervisor.stopping()));
     supervisor.spawn("live", live.clone().run(supervisor.stopping()));
     let host = host::host(&shop, &control, &live, &telemetry, args.jaeger_ui.clone());
-    let stores = shop.stores.clone();
+    let (stores, mirrors) = (shop.stores.clone(), shop.mesh.mirrors().clone());
     let edge = Edge {
         shop,
         control,
@@ -137,12 +142,9 @@ async fn life(config: Config) -> Result<(), RunError> {
     supervisor.spawn("edge", edge::serve(listener, edge));
     announce(&greeting(&access, address, began.elapsed(), &data.folder));
     let outcome = wait(ends).await;
-    let ended = stop(&supervisor, guard).await;
+    let ended = stop(&supervisor, guard, mirrors).await;
     // What cannot be closed in time is in the log of the databases all the same.
     let _ = tokio::time::timeout(FLUSH, stores.close()).await;
-    if let Some(temporary) = data.temporary {
-        remove(&temporary);
-    }
     outcome.and(ended)
 }
 
@@ -157,6 +159,9 @@ fn greeting(access: &Access, address: SocketAddr, took: Duration, folder: &Path)
         took.as_millis()
     )];
     lines.push(format!("Its data is in {}. Ctrl C stops it.", folder.display()));
+    if let Some(folder) = edge::site_root() {
+        lines.push(format!("Styles and scripts are read from {}.", folder.display()));
+    }
     if !edge::has_assets() {
         lines.push(
             "It was built without the browser's part (scripts/build-site): pages are read-only."
@@ -191,8 +196,14 @@ async fn signalled() -> io::Result<()> {
 
 /// Streams end, nobody new comes in, what is under way ends; the edge cuts connections that do
 /// not, well within the grace time. Telemetry goes last.
-async fn stop(supervisor: &Supervisor, guard: TelemetryGuard) -> Result<(), RunError> {
+async fn stop(
+    supervisor: &Supervisor,
+    guard: TelemetryGuard,
+    mirrors: mesh::mirror::Mirrors,
+) -> Result<(), RunError> {
     let in_time = supervisor.shutdown(GRACE).await;
+    // Copies write to the stores like any call; one that takes longer has nobody to answer.
+    let _ = tokio::time::timeout(FLUSH, mirrors.shutdown()).await;
     guard.shutdown(FLUSH).await;
     if in_time { Ok(()) } else { Err(RunError::Grace) }
 }
@@ -201,7 +212,23 @@ async fn stop(supervisor: &Supervisor, guard: TelemetryGuard) -> Result<(), RunE
 struct Data {
     stores: Stores,
     folder: PathBuf,
-    temporary: Option<PathBuf>,
+    /// Held to the end of the life, however it ends.
+    _temporary: Option<Temporary>,
+}
+
+/// A folder that is removed when nobody works in it any more, also when nobody got as far as that.
+struct Temporary(PathBuf);
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        match std::fs::remove_dir_all(&self.0) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                tracing::warn!("the temporary folder {} stays: {error}", self.0.display());
+            }
+        }
+    }
 }
 
 impl Data {
@@ -213,13 +240,24 @@ impl Data {
                 (std::env::temp_dir().join(name), Durability::Process, true)
             }
         };
+        let temporary = temporary.then(|| Temporary(folder.clone()));
         let stores = storage::open(&folder, durability, clock).await?;
-        Ok(Self { stores, temporary: temporary.then(|| folder.clone()), folder })
+        Ok(Self { stores, _temporary: temporary, folder })
     }
 }
 
-fn remove(folder: &Path) {
-    if let Err(error) = std::fs::remove_dir_all(folder) {
-        tracing::warn!("the temporary folder {} stays: {error}", folder.display());
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_shop_that_did_not_start_leaves_no_temporary_folder_behind() {
+        let data = Data::open(DataFolder::Temporary, &Clock::system()).await;
+        let Ok(Data { stores, folder, _temporary: temporary }) = data else { panic!("a folder") };
+        assert!(folder.join("orders.sqlite").is_file());
+        // What follows the opening fails; what has the databases open still works in them.
+        drop(temporary);
+        assert!(!folder.exists(), "{} stays", folder.display());
+        drop(stores);
     }
 }

@@ -4,14 +4,14 @@
 
 use axum::{Router, routing::get};
 use base::{Clock, IdSource, Supervisor};
-use contract::service::{BROWSER, CATALOG, GATEWAY, PAYMENTS, RECOMMENDATIONS};
+use contract::service::{BROWSER, CATALOG, GATEWAY, PAYMENTS, RECOMMENDATIONS, USERS};
 use futures::future::join_all;
 use http::Method;
 use serde_json::{Value, json};
 use server::shop::Shop;
 use std::{collections::BTreeSet, time::Duration};
 use storage::Durability;
-use testkit::{Answer, Client, Launch, Program, client::send, eventually};
+use testkit::{Answer, Client, Launch, Program, client::send, eventually, openapi::Document};
 use tokio::time::Instant;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_vitrine");
@@ -122,6 +122,137 @@ async fn an_idempotency_key_means_one_order_for_ever() {
     let again = client.request(Method::POST, "/api/v1/orders").header("idempotency-key", "a key");
     let again = send(again.header("content-type", "application/json; charset=utf-8").body(written));
     assert!(ids.contains(&again.await.expect("an answer").field("order_id")));
+    program.stop().await;
+}
+
+/// A POST through the mesh of a shop in this process, with a key.
+async fn keyed(shop: &Shop, path: &str, key: &str, body: &Value) -> (u16, Value) {
+    let post = shop.mesh.caller(BROWSER).post(GATEWAY, path).header("idempotency-key", key);
+    let answer = post.json(body).send().await.expect("an answer");
+    let status = answer.status().as_u16();
+    let body = axum::body::to_bytes(answer.into_body(), usize::MAX).await.expect("its body");
+    (status, serde_json::from_slice(&body).unwrap_or_default())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_accepted_order_is_answered_again_as_it_was_whatever_has_become_of_it_and_the_shop() {
+    let data = tempfile::tempdir().expect("a folder");
+    let (shop, supervisor) = inside(&data).await;
+    let asked = order(RICH, "p-moka", 1);
+    let first = keyed(&shop, "/api/v1/orders", "a key", &asked).await;
+    assert_eq!((first.0, &first.1["status"]), (202, &json!("processing")), "{}", first.1);
+    let path = format!("/api/v1/orders/{}", first.1["order_id"].as_str().expect("an id"));
+    eventually(PATIENCE, "its end", async || {
+        (ask(&shop, &path).await.1["status"] == "confirmed").then_some(())
+    })
+    .await;
+    shop.mesh.deregister(CATALOG);
+    shop.mesh.deregister(USERS);
+    assert_eq!(keyed(&shop, "/api/v1/orders", "a key", &asked).await, first);
+    let other = keyed(&shop, "/api/v1/orders", "a key", &order(RICH, "p-moka", 2)).await;
+    assert_eq!(other.0, 422, "{}", other.1);
+    let new = keyed(&shop, "/api/v1/orders", "another key", &asked).await;
+    assert_eq!(new.0, 503, "nobody knows the price now: {}", new.1);
+    assert!(supervisor.shutdown(PATIENCE).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_with_a_key_is_answered_again_as_it_was_and_the_key_is_no_other_commands() {
+    let data = tempfile::tempdir().expect("a folder");
+    let (shop, supervisor) = inside(&data).await;
+    let placed = keyed(&shop, "/api/v1/orders", "k-place", &order(RICH, "p-moka", 1)).await.1;
+    let path = format!("/api/v1/orders/{}", placed["order_id"].as_str().expect("an id"));
+    let version = eventually(PATIENCE, "its end", async || {
+        let told = ask(&shop, &path).await.1;
+        (told["status"] == "confirmed").then(|| told["version"].clone())
+    })
+    .await;
+    let decided = |what: &str, key: &'static str, version: &Value| {
+        let post = shop.mesh.caller(BROWSER).post(GATEWAY, format!("{path}/{what}"));
+        let post = post.header("idempotency-key", key).json(&Value::Null);
+        let post = post.header("if-match", &format!("\"{version}\""));
+        async move {
+            let answer = post.send().await.expect("an answer");
+            let status = answer.status().as_u16();
+            let body = axum::body::to_bytes(answer.into_body(), usize::MAX).await;
+            let body = serde_json::from_slice::<Value>(&body.expect("its body"));
+            (status, body.unwrap_or_default()["status"].clone())
+        }
+    };
+    let cancelled = decided("cancel", "k-cancel", &version).await;
+    assert_eq!(cancelled, (202, json!("processing")));
+    eventually(PATIENCE, "the cancellation", async || {
+        (ask(&shop, &path).await.1["status"] == "cancelled").then_some(())
+    })
+    .await;
+    assert_eq!(decided("cancel", "k-cancel", &version).await, cancelled, "the first answer");
+    assert_eq!(decided("cancel", "k-2", &version).await, (202, json!("cancelled")), "it is so");
+    assert_eq!(decided("ship", "k-cancel", &version).await.0, 422, "the key of the cancellation");
+    assert_eq!(decided("cancel", "k-place", &version).await.0, 422, "the key of the placing");
+    assert_eq!(decided("ship", "k-ship", &version).await.0, 412, "the order has changed");
+    let again = keyed(&shop, "/api/v1/orders", "k-cancel", &order(RICH, "p-moka", 1)).await;
+    assert_eq!(again.0, 422, "{}", again.1);
+    assert!(supervisor.shutdown(PATIENCE).await);
+}
+
+const RETRIES: &str = "apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata:
+  name: NAME
+spec:
+  hosts:
+  - HOST
+  gateways:
+  - mesh
+  - api-gateway
+  http:
+  - route:
+    - destination:
+        host: HOST
+    retries:
+      attempts: 10
+      retryOn: 5xx,reset
+";
+
+#[tokio::test]
+async fn an_order_whose_answers_are_lost_and_that_is_sent_again_is_placed_once() {
+    const ORDERS: usize = 6;
+    let World { program, client, _data } = world().await;
+    // The gateway has a resource of this name from the beginning.
+    for (host, destination) in [("gateway", "web-app"), ("orders", "orders")] {
+        let retry = RETRIES.replace("NAME", host).replace("HOST", destination);
+        let post = client.request(Method::POST, "/control/istio").body(retry);
+        let applied = send(post).await.expect("an answer");
+        assert_eq!(applied.status, 200, "{}", applied.text());
+        let fault = json!({
+            "kind": "connection_reset", "from": "", "to": host, "subset": "", "instance": "",
+            "terms": [], "percent": 50.0, "delay_ms": 0, "jitter_ms": 0, "status": 503,
+            "ttl_s": 300, "like_istio": false,
+        });
+        let injected = client.post("/control/faults", &fault).await;
+        assert_eq!(injected.status, 201, "{}", injected.text());
+    }
+    // Nobody sends a key.
+    let mut ids = BTreeSet::new();
+    for _ in 0..ORDERS {
+        let placed = client.post("/api/v1/orders", &order(RICH, "p-beans", 1)).await;
+        assert_eq!(placed.status, 202, "{}", placed.text());
+        ids.insert(placed.field("order_id"));
+    }
+    let faults = client.get("/control/faults").await.json();
+    let lost: u64 = faults["active"]
+        .as_array()
+        .expect("faults")
+        .iter()
+        .map(|fault| fault["injected"].as_u64().expect("a number"))
+        .sum();
+    assert!(lost > 2, "hardly an answer was lost: {faults}");
+    send(client.request(Method::DELETE, "/control/faults")).await.expect("an answer");
+    let kept = client.get("/api/v1/orders?limit=200").await.json();
+    let kept = kept["orders"].as_array().expect("orders").iter();
+    let kept: BTreeSet<_> =
+        kept.map(|order| order["order_id"].as_str().expect("an id").to_owned()).collect();
+    assert_eq!((ids.len(), &kept), (ORDERS, &ids), "one order for each that was asked for");
     program.stop().await;
 }
 
@@ -302,6 +433,84 @@ async fn the_api_without_a_version_is_the_newest() {
     program.stop().await;
 }
 
+/// Requests of every operation, each with the status it comes to. `ORDER` is a confirmed order,
+/// `GONE` one that was cancelled.
+const ASKED: [(&str, &str, &str, u16); 26] = [
+    ("GET /products", "/products?limit=3", "", 200),
+    ("GET /products", "/products?limit=0", "", 400),
+    ("GET /products/{id}", "/products/p-moka", "", 200),
+    ("GET /products/{id}", "/products/p-nothing", "", 404),
+    ("GET /users", "/users", "", 200),
+    ("GET /users", "/users?cursor=nobody", "", 400),
+    ("GET /users/{id}", "/users/c-1001", "", 200),
+    ("GET /users/{id}", "/users/c-0000", "", 404),
+    ("GET /orders", "/orders?limit=2", "", 200),
+    ("GET /orders", "/orders?status=lost", "", 400),
+    ("GET /orders/{id}", "/orders/ORDER", "", 200),
+    ("GET /orders/{id}", "/orders/GONE", "", 200),
+    ("GET /orders/{id}", "/orders/ord-NOBODY00", "", 404),
+    ("POST /orders", "/orders", "an order", 202),
+    ("POST /orders", "/orders", "{}", 400),
+    ("POST /orders", "/orders", "huge", 413),
+    ("POST /orders", "/orders", "no JSON", 415),
+    ("POST /orders", "/orders", "another order of that key", 422),
+    ("POST /orders/{id}/cancel", "/orders/GONE/cancel", "", 202),
+    ("POST /orders/{id}/cancel", "/orders/ord-NOBODY00/cancel", "", 404),
+    ("POST /orders/{id}/ship", "/orders/GONE/ship", "", 409),
+    ("POST /orders/{id}/ship", "/orders/ORDER/ship", "old", 412),
+    ("POST /orders/{id}/ship", "/orders/ORDER/ship", "odd", 400),
+    ("POST /orders/{id}/ship", "/orders/ORDER/ship", "", 202),
+    ("POST /orders/{id}/redrive", "/orders/ORDER/redrive", "", 409),
+    ("GET /health", "/health", "", 200),
+];
+
+/// A request of [`ASKED`].
+fn asked(client: &Client, method: &str, path: &str, how: &str) -> reqwest::RequestBuilder {
+    let method = Method::from_bytes(method.as_bytes()).expect("a method");
+    let request = client.request(method, path);
+    let json = |body: String| {
+        request.try_clone().expect("it").header("content-type", "application/json").body(body)
+    };
+    let order = |quantity| order(RICH, "p-beans", quantity).to_string();
+    match how {
+        "" => request,
+        "old" => request.header("if-match", "\"1\""),
+        "odd" => request.header("if-match", "yesterday"),
+        "no JSON" => request.header("content-type", "text/plain").body("an order"),
+        "huge" => json(" ".repeat(70 * 1024)),
+        "an order" => json(order(1)).header("idempotency-key", "described"),
+        "another order of that key" => json(order(2)).header("idempotency-key", "described"),
+        body => json(body.to_owned()),
+    }
+}
+
+#[tokio::test]
+async fn every_answer_is_what_the_document_says_and_every_operation_is_in_it() {
+    let World { program, client, _data } = world().await;
+    let document = Document::new(client.get("/openapi.json").await.json());
+    let paid = placed(&client, &order(RICH, "p-moka", 1)).await;
+    let declined = placed(&client, &order(POOR, "p-chair", 1)).await;
+    assert_eq!(document.faults("POST", "/orders", &paid), [""; 0]);
+    let mut seen = BTreeSet::new();
+    let at_root = ["/livez", "/readyz", "/metrics", "/openapi.json"];
+    let at_root = at_root.map(|path| (format!("GET {path}"), path.to_owned(), "", 200));
+    let below = ASKED.map(|(operation, path, how, status)| {
+        let path = path.replace("ORDER", &paid.field("order_id"));
+        let path = format!("/api/v1{}", path.replace("GONE", &declined.field("order_id")));
+        (operation.to_owned(), path, how, status)
+    });
+    for (operation, path, how, status) in below.into_iter().chain(at_root) {
+        let (method, template) = operation.split_once(' ').expect("method and path");
+        let answer = send(asked(&client, method, &path, how)).await.expect("an answer");
+        assert_eq!(answer.status, status, "{operation} {path} {how}: {}", answer.text());
+        let faults = document.faults(method, template, &answer);
+        assert_eq!(faults, [""; 0], "{operation} {path} {how}: {}", answer.text());
+        seen.insert((method.to_owned(), template.to_owned()));
+    }
+    assert_eq!(document.operations(), seen);
+    program.stop().await;
+}
+
 /// A shop in this process, for tests that take a service away.
 async fn inside(data: &tempfile::TempDir) -> (Shop, Supervisor) {
     let clock = Clock::system();
@@ -365,5 +574,11 @@ async fn a_customer_is_shown_with_what_could_be_fetched_and_why_the_rest_could_n
     assert_eq!((status, &user["name"]), (200, &json!("Ada Brandt")));
     assert_eq!((&user["orders"], &user["payments"]), (&json!([]), &Value::Null));
     assert!(user["errors"]["payments"].is_string() && user["errors"]["orders"].is_null());
+    assert_eq!(ask(&shop, "/api/v1/users/c-0000").await.0, 404, "there is no such customer");
+    shop.mesh.deregister(USERS);
+    let (status, user) = ask(&shop, "/api/v1/users/c-1001").await;
+    assert_eq!((status, &user["user_id"]), (200, &json!("c-1001")), "{user}");
+    assert_eq!((&user["orders"], &user["name"]), (&json!([]), &Value::Null), "{user}");
+    assert!(user["errors"]["users"].is_string(), "{user}");
     assert!(supervisor.shutdown(PATIENCE).await);
 }

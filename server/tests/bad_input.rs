@@ -251,7 +251,7 @@ async fn an_id_that_names_nothing_names_nothing() {
         for line in ["GET /api/v1/products/", "GET /api/v1/users/", "GET /api/v1/orders/"] {
             world.refused(&format!("{line}{id}"), &[], b"", 404).await;
         }
-        for what in ["cancel", "ship"] {
+        for what in ["cancel", "ship", "redrive"] {
             world.refused(&format!("POST /api/v1/orders/{id}/{what}"), &[], b"", 404).await;
         }
         world.refused(&format!("GET /traces/{id}/jaeger.json"), &[], b"", 404).await;
@@ -324,12 +324,23 @@ async fn a_query_that_makes_no_sense_is_refused() {
 #[tokio::test]
 async fn a_decision_that_is_impossible_is_refused() {
     let world = World::open().await;
-    for (order, what) in [(&world.shipped, "cancel"), (&world.cancelled, "ship")] {
+    for (order, what) in [
+        (&world.shipped, "cancel"),
+        (&world.cancelled, "ship"),
+        (&world.shipped, "redrive"),
+        (&world.cancelled, "redrive"),
+        (&world.confirmed, "redrive"),
+    ] {
         let line = format!("POST /api/v1/orders/{order}/{what}");
         world.refused(&line, &[], b"", 409).await;
     }
-    for what in ["cancel", "ship"] {
+    for what in ["cancel", "ship", "redrive"] {
         let line = format!("POST /api/v1/orders/{}/{what}", world.confirmed);
+        let long = format!("Idempotency-Key: {}", "k".repeat(129));
+        for key in ["Idempotency-Key:", "Idempotency-Key: \u{e9}", &long] {
+            world.refused(&line, &[key], b"", 400).await;
+        }
+        world.refused(&line, &["Idempotency-Key: a", "Idempotency-Key: b"], b"", 400).await;
         world.refused(&line, &["If-Match: \"1\""], b"", 412).await;
         world.refused(&line, &["If-Match: \"18446744073709551615\""], b"", 412).await;
         for etag in
@@ -351,6 +362,7 @@ const TAKES: &[(&str, &[&str])] = &[
     ("/api/v1/orders/ord-1", &["GET"]),
     ("/api/v1/orders/ord-1/cancel", &["POST"]),
     ("/api/v1/orders/ord-1/ship", &["POST"]),
+    ("/api/v1/orders/ord-1/redrive", &["POST"]),
     ("/api/v1/health", &["GET"]),
     ("/api/v1/openapi.json", &["GET"]),
     ("/api/orders", &["GET", "POST"]),
@@ -363,6 +375,7 @@ const TAKES: &[(&str, &[&str])] = &[
     ("/load", &["POST"]),
     ("/orders/ord-1/cancel", &["POST"]),
     ("/orders/ord-1/ship", &["POST"]),
+    ("/orders/ord-1/redrive", &["POST"]),
     ("/traces/1/jaeger.json", &["GET"]),
     ("/favicon.svg", &["GET"]),
     ("/ui/live", &["GET"]),
@@ -414,6 +427,8 @@ async fn a_form_that_makes_no_sense_leads_back_to_its_page_with_the_reason() {
         "per_second=inf",
         "per_second=1e400",
         "per_second=1&per_second=2",
+        "per_second=1&orders_percent=101",
+        "per_second=1&shape=zigzag",
         "%",
     ] {
         cases.push(("/load", bad.into()));
@@ -429,8 +444,10 @@ async fn a_form_that_makes_no_sense_leads_back_to_its_page_with_the_reason() {
         let path = format!("/orders/{id}/cancel");
         assert_back(&path, &world.ask(&format!("POST {path}"), &[FORM], b"").await);
     }
-    let path = format!("/orders/{}/ship", world.cancelled);
-    assert_back(&path, &world.ask(&format!("POST {path}"), &[FORM], b"").await);
+    for what in ["ship", "redrive"] {
+        let path = format!("/orders/{}/{what}", world.cancelled);
+        assert_back(&path, &world.ask(&format!("POST {path}"), &[FORM], b"").await);
+    }
     for header in [JSON, "Content-Type: multipart/form-data"] {
         assert_back("/load", &world.ask("POST /load", &[header], b"per_second=1").await);
     }
@@ -475,7 +492,7 @@ async fn a_server_function_refuses_garbage_as_the_senders_mistake() {
     ] {
         cases.push(("place-order", JSON, bad.into()));
     }
-    for name in ["order", "cancel-order", "ship-order"] {
+    for name in ["order", "cancel-order", "ship-order", "redrive-order"] {
         for bad in ["", "x=1", "order_id=ord-0", "order_id=a%20b", "order_id=%FF", "order_id[]=1"] {
             cases.push((name, FORM, bad.into()));
         }

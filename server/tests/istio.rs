@@ -4,8 +4,16 @@
 
 use http::Method;
 use serde_json::{Value, json};
-use std::{io::Write as _, process::Stdio};
+use std::{
+    io::Write as _,
+    process::Stdio,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
 use testkit::{Client, Launch, Program, client::send};
+use tokio::{sync::Notify, task::JoinSet};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_vitrine");
 const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/istio/tests/data");
@@ -146,5 +154,169 @@ async fn what_another_sites_page_sends_changes_nothing() {
     assert_eq!(revision(&client).await, before);
     let bad = client.post("/control/istio?dryRun=perhaps", &json!({})).await;
     assert_eq!(bad.status, 400, "{}", bad.text());
+    program.stop().await;
+}
+
+/// A service of this machine that is not the program's: it says its name whatever it is asked.
+async fn stranger(name: &'static str) -> u16 {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("its address").port();
+    let app = axum::Router::new().fallback(move || async move { name });
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    port
+}
+
+#[tokio::test]
+async fn a_service_entry_makes_a_service_of_an_address_of_this_machine() {
+    let World { program, client, data: _data } = world().await;
+    let entry = |address: &str, port: u16| {
+        format!(
+            "apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata:
+  name: warehouse
+spec:
+  hosts: [warehouse.example.com]
+  ports: [{{number: {port}, name: http, protocol: HTTP}}]
+  resolution: STATIC
+  endpoints: [{{address: {address}}}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata:
+  name: warehouse
+spec:
+  hosts: [gateway]
+  gateways: [api-gateway]
+  http:
+  - match: [{{uri: {{prefix: /api/v1/warehouse}}}}]
+    route: [{{destination: {{host: warehouse.example.com}}}}]
+  - route: [{{destination: {{host: gateway}}}}]
+"
+        )
+    };
+    for name in ["first", "second"] {
+        let applied = entry("127.0.0.1", stranger(name).await);
+        let applied = vitrine(&client, &["apply", "-f", "-"], &applied).await;
+        assert!(applied.ok, "{}", applied.err);
+        assert_eq!(client.get("/api/v1/warehouse/1").await.text(), name);
+    }
+    assert_eq!(client.get("/api/v1/products").await.status, 200, "the rest is as it was");
+    let elsewhere = vitrine(&client, &["apply", "-f", "-"], &entry("192.0.2.1", 80)).await;
+    assert!(elsewhere.ok, "{}", elsewhere.err);
+    assert!(elsewhere.out.contains("no other machine is reached"), "{}", elsewhere.out);
+    assert_eq!(client.get("/api/v1/warehouse/1").await.status, 503, "no service");
+    program.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_printed_for_istio_has_extensions_where_istio_has_them() {
+    let World { program, client, data: _data } = world().await;
+    let file = format!("{DATA}/traffic-management.yml");
+    let who = vitrine(&client, &["apply", "-f", &file], "").await;
+    assert!(who.ok, "{}", who.err);
+    let list = client.get("/control/istio/revisions").await.json();
+    let name = list["revisions"][0]["who"].as_str().expect("a name").to_owned();
+    assert!(name.starts_with("vitrine@") || name == "vitrine", "nobody is named here: {name}");
+    let own = vitrine(&client, &["get", "vs", "rate-limiting"], "").await.out;
+    assert!(own.contains("rateLimit:") && !own.contains("EnvoyFilter"), "{own}");
+    let istio = vitrine(&client, &["get", "vs", "rate-limiting", "--for-istio"], "").await.out;
+    assert!(!istio.contains("rateLimit:") && istio.contains("kind: EnvoyFilter"), "{istio}");
+    let all = client.get("/control/istio?for=istio").await.text();
+    assert!(all.contains("kind: EnvoyFilter"), "{all}");
+    // An extension of the VirtualService, in the resource that Istio has for it.
+    let service = all.split("---\n").find(|text| text.contains("name: circuit-breaker"));
+    assert!(!service.expect("it is there").contains("trafficPolicy"), "{all}");
+    let again = vitrine(&client, &["apply", "-f", "-", "--dry-run"], &istio).await;
+    assert!(again.ok && !again.out.contains("VIT100"), "{} {}", again.out, again.err);
+    program.stop().await;
+}
+
+/// Rules of the gateway that put a number on each answer in two places: one of the route and one of
+/// the destination.
+fn numbered(number: u64) -> String {
+    let set = |name: &str| format!("headers: {{response: {{set: {{{name}: '{number}'}}}}}}");
+    let (of_route, of_destination) = (set("x-of-route"), set("x-of-destination"));
+    format!(
+        "apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: gateway}}
+spec:
+  hosts: [gateway.default.svc.cluster.local]
+  gateways: [mesh, api-gateway]
+  http:
+  - {of_route}
+    route:
+    - destination: {{host: web-app, subset: v1}}
+      {of_destination}
+"
+    )
+}
+
+/// Clients that ask without a pause, and what they met.
+#[derive(Default)]
+struct Load {
+    over: AtomicBool,
+    /// The number whose apply has been answered.
+    applied: AtomicU64,
+    answers: AtomicU64,
+    answered: Notify,
+}
+
+impl Load {
+    async fn ask(&self, client: &Client) {
+        while !self.over.load(Ordering::SeqCst) {
+            let applied = self.applied.load(Ordering::SeqCst);
+            let answer = client.get("/api/v1/products").await;
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            let (route, destination) =
+                (answer.header("x-of-route"), answer.header("x-of-destination"));
+            assert_eq!(route, destination, "half of one revision and half of another");
+            let number: u64 = route.parse().expect("a number");
+            assert!(number >= applied, "r{number} after r{applied} was said to be in force");
+            self.answers.fetch_add(1, Ordering::SeqCst);
+            self.answered.notify_one();
+        }
+    }
+
+    /// Until so many have been answered.
+    async fn reach(&self, answers: u64) {
+        while self.answers.load(Ordering::SeqCst) < answers {
+            self.answered.notified().await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_applies_under_load_fail_no_request_and_each_is_answered_under_one_revision() {
+    let World { program, client, data: _data } = world().await;
+    let apply = async |number: u64| {
+        let request = client.request(Method::POST, "/control/istio").body(numbered(number));
+        let answer = send(request).await.expect("an answer");
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json()
+    };
+    apply(0).await;
+    let load = Arc::new(Load::default());
+    let mut clients = JoinSet::new();
+    for _ in 0..8 {
+        let (load, client) = (load.clone(), client.clone());
+        clients.spawn(async move { load.ask(&client).await });
+    }
+    let mut before = revision(&client).await;
+    for number in 1..=100 {
+        // Some end between any two, so that there are always some under way.
+        load.reach(load.answers.load(Ordering::SeqCst) + 4).await;
+        let answer = apply(number).await;
+        load.applied.store(number, Ordering::SeqCst);
+        assert_eq!(answer["revision"], before + 1);
+        assert!(answer["took_us"].as_u64().is_some_and(|took| took > 0), "{answer}");
+        before += 1;
+    }
+    load.reach(load.answers.load(Ordering::SeqCst) + 8).await;
+    load.over.store(true, Ordering::SeqCst);
+    while let Some(ended) = clients.join_next().await {
+        ended.expect("no request failed");
+    }
     program.stop().await;
 }

@@ -28,6 +28,8 @@ const LIFE_MAX: u64 = 600;
 const STILLBORN_OF: u64 = 5;
 /// Such a start lives for so long at most, milliseconds.
 const STILLBORN_MAX: u64 = 150;
+/// One order of so many of ours is paid by card.
+const CARD_OF: u64 = 4;
 /// Requests per second of the program's own load.
 const LOAD: &str = "100";
 /// Customers of ours, each with one request at a time.
@@ -82,6 +84,7 @@ async fn killed_fifty_times_under_load_the_shop_loses_and_doubles_nothing() {
     let accepted = memory.accepted.into_inner();
     println!("{} orders, {} of them ours", books.orders.len(), accepted.len());
     assert!(accepted.len() > 50, "hardly an order was placed between the kills");
+    assert!(books.provider.clearing > 0, "no order was paid by card");
     let kept: BTreeSet<_> = books
         .orders
         .iter()
@@ -152,7 +155,8 @@ impl Memory {
                 "quantity": 1 + self.ids.below(2),
             });
             let user_id = &users[pick(users.len())].0.user_id;
-            let order = json!({ "user_id": user_id, "items": [line] });
+            let method = if self.ids.below(CARD_OF) == 0 { "card" } else { "wallet" };
+            let order = json!({ "user_id": user_id, "items": [line], "payment_method": method });
             Attempt { key: self.ids.uuid().to_string(), order }
         })
     }

@@ -192,6 +192,30 @@ async fn asked_to_stop_it_says_goodbye_to_every_viewer_and_ends_at_once() {
 }
 
 #[tokio::test]
+async fn the_stream_brings_the_points_of_charts_only_to_a_page_that_asks_for_them() {
+    let data = folder();
+    let (program, client) = Launch::shop(PROGRAM, data.path(), "20").start().await;
+    // Given a second that is over, told to every viewer,
+    let mut stream = client.stream("/ui/live").await;
+    let mut seen = String::new();
+    while !seen.contains("\"body\":{\"red\"") {
+        seen.push_str(&stream.next().await.expect("another frame"));
+    }
+    assert!(seen.contains("\"red\":[]"), "a page without charts was sent points: {seen}");
+    // when a page with charts comes, then its first frame has the seconds that were.
+    let mut charts = client.stream("/ui/live?minutes=5").await;
+    let mut first = String::new();
+    while !first.contains("\n\n") {
+        first.push_str(&charts.next().await.expect("the snapshot"));
+    }
+    assert!(first.contains("\"red\":[{\"at_us\":"), "{first}");
+    assert!(first.contains("\"durations\":[["), "durations are counts in buckets: {first}");
+    assert_eq!(client.get("/ui/live?minutes=long").await.status, 400);
+    drop((stream, charts));
+    program.stop().await;
+}
+
+#[tokio::test]
 async fn a_request_that_never_ends_holds_up_no_stop() {
     let data = folder();
     let mut program = Launch::shop(PROGRAM, data.path(), "0").spawn();
@@ -200,6 +224,32 @@ async fn a_request_that_never_ends_holds_up_no_stop() {
     program.terminate();
     let status = program.exit(PATIENCE).await;
     assert!(status.success(), "{status}: {}", program.stderr());
+}
+
+#[tokio::test]
+async fn a_service_that_answers_slowly_holds_up_no_stop() {
+    let data = folder();
+    // Hardly any request, but the suppliers look at every shelf and wallet, one after the other.
+    let (mut program, client) = Launch::shop(PROGRAM, data.path(), "0.001").start().await;
+    for to in ["inventory", "bank-customer", "payments"] {
+        let fault = serde_json::json!({
+            "kind": "delay", "from": "", "to": to, "subset": "", "instance": "", "terms": [],
+            "percent": 100.0, "delay_ms": 1_900, "jitter_ms": 0, "status": 503, "ttl_s": 300,
+            "like_istio": false,
+        });
+        assert_eq!(client.post("/control/faults", &fault).await.status, 201);
+    }
+    eventually(PATIENCE, "a look at the shelves", async || {
+        let faults = client.get("/control/faults").await.json();
+        let active = faults["active"].as_array()?;
+        active.iter().any(|fault| fault["injected"].as_u64() > Some(0)).then_some(())
+    })
+    .await;
+    let asked = Instant::now();
+    program.terminate();
+    let status = program.exit(PATIENCE).await;
+    assert!(status.success(), "{status}: {}", program.stderr());
+    assert!(asked.elapsed() < QUICK, "it took {:?}", asked.elapsed());
 }
 
 #[tokio::test]
@@ -256,6 +306,32 @@ async fn the_run_is_the_instance_of_every_service() {
     // Protobuf has strings as they are.
     let body = String::from_utf8_lossy(&body);
     assert!(body.contains("service.instance.id") && body.contains(&run), "{body}");
+    program.stop().await;
+}
+
+#[tokio::test]
+async fn who_changes_styles_sees_them_without_another_program() {
+    let (data, site) = (folder(), folder());
+    fs::create_dir(site.path().join("pkg")).expect("a folder");
+    fs::write(site.path().join("secret"), "not of the site").expect("a file");
+    let root = site.path().join("pkg").to_string_lossy().into_owned();
+    fs::create_dir(site.path().join("pkg/pkg")).expect("a folder");
+    let style = site.path().join("pkg/pkg/vitrine.css");
+    let launch = Launch::shop(PROGRAM, data.path(), "0").env("LEPTOS_SITE_ROOT", &root);
+    let (program, client) = launch.start().await;
+    let page = client.get("/orders").await.text();
+    let href = page.split('"').find(|text| text.ends_with("/vitrine.css")).expect("its style");
+    for colour in ["red", "blue"] {
+        fs::write(&style, colour).expect("a style");
+        let answer = client.get(href).await;
+        assert_eq!((answer.status, answer.text().as_str()), (200, colour), "{href}");
+        assert_eq!(answer.header("cache-control"), "no-store");
+    }
+    for way in ["..%2F..%2Fsecret", "%2Fetc%2Fpasswd", "nothing.css"] {
+        let path = href.replace("vitrine.css", way);
+        assert_eq!(client.get(&path).await.status, 404, "{path}");
+    }
+    assert!(program.stdout().contains(&root), "{}", program.stdout());
     program.stop().await;
 }
 

@@ -249,9 +249,9 @@ async fn what_cannot_be_done_is_refused_with_the_field() {
     assert_eq!(refused(fault("abort", "payments", 0.0, 60)).await, "percent");
     assert_eq!(refused(fault("abort", "payments", 50.0, 0)).await, "ttl_s");
     assert_eq!(refused(fault("kill_instance", "payments", 50.0, 60)).await, "instance");
-    let mut wish = fault("abort", "payments", 50.0, 60);
+    let mut wish = fault("message_loss", "payments", 50.0, 60);
     wish["like_istio"] = json!(true);
-    assert_eq!(refused(wish).await, "like_istio");
+    assert_eq!(refused(wish).await, "like_istio", "no route is on its way");
     assert_eq!(delete(&client, "/control/faults/F-99").await.status, 404);
     program.stop().await;
 }
@@ -273,16 +273,25 @@ async fn forms_do_without_scripts_what_the_panel_does() {
     assert_eq!(listed["active"][0]["what"], "Delay 1.5 s on 25%");
     assert_eq!(form("/resilience/remove", "id=F-1").await, "/resilience");
     assert_eq!(client.get("/control/faults").await.json()["active"], json!([]));
-    assert!(form("/resilience/inject", "kind=delay").await.starts_with("/resilience?error=to"));
+    let again = form("/resilience/inject", "kind=delay&percent=30").await;
+    assert!(again.starts_with("/resilience?kind=delay&percent=30&error=to"), "{again}");
+    let most = "kind=abort&to=users&percent=80&ttl_s=60";
+    let asked = form("/resilience/inject", most).await;
+    assert!(asked.contains("percent=80") && asked.contains("error=This%20touches%2080"), "{asked}");
+    assert_eq!(client.get("/control/faults").await.json()["active"], json!([]), "it asks first");
+    assert_eq!(form("/resilience/inject", &format!("{most}&sure=yes")).await, "/resilience");
+    assert_eq!(form("/resilience/remove", "id=F-2").await, "/resilience");
     assert_eq!(order(&client, true).await.field("status"), "confirmed");
-    let thresholds = async |open_percent: u32| {
-        let of = "id=gateway~orders&failures_in_a_row=3&window_calls=20&slow_s=&wait_s=20";
-        let body = format!("{of}&trial_calls=1&open_percent={open_percent}");
+    let thresholds = async |failures: &str| {
+        let body = format!("id=gateway~orders&failures_in_a_row={failures}&wait_s=20");
         form("/resilience/thresholds", &body).await
     };
-    assert_eq!(thresholds(0).await, "/resilience");
-    let refused = thresholds(50).await;
-    assert!(refused.starts_with("/resilience?error=open"), "{refused}");
+    assert_eq!(thresholds("3").await, "/resilience?thresholds=gateway%7Eorders");
+    for wrong in ["0", "101", "many"] {
+        let refused = thresholds(wrong).await;
+        let kept = format!("thresholds=gateway%7Eorders&failures_in_a_row={wrong}&wait_s=20&error");
+        assert!(refused.contains(&kept), "{refused}");
+    }
     let breakers = client.get("/control/breakers").await.json();
     let ours = |breaker: &&Value| breaker["line"]["id"] == "gateway~orders";
     let ours = breakers.as_array().expect("breakers").iter().find(ours).expect("the breaker");

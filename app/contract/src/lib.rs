@@ -4,6 +4,8 @@
 //! microseconds since the Unix epoch (`*_us`) or durations in microseconds (`*_us`), said in the
 //! name.
 
+pub mod attributes;
+pub mod durations;
 pub mod error;
 pub mod istio;
 pub mod live;
@@ -17,5 +19,6 @@ pub mod trace;
 pub mod traffic;
 pub mod transaction;
 
+pub use durations::Durations;
 pub use error::{ApiError, FieldError};
 pub use money::{Currency, Money, MoneyError};

@@ -4,6 +4,7 @@
 //! [`LiveBody::Gap`], or a number that does not follow, asks for a new snapshot.
 
 use crate::{
+    durations::Durations,
     order::OrderRow,
     resilience::{BreakerLine, FaultsView},
     shop::LoadView,
@@ -39,6 +40,36 @@ pub enum BreakerView {
     },
     /// One probe is let through.
     HalfOpen,
+    /// Held open by hand: calls are refused.
+    ForcedOpen {
+        /// When it is let go, microseconds since the epoch.
+        until_us: i64,
+    },
+}
+
+impl BreakerView {
+    /// Whether calls are refused now.
+    #[must_use]
+    pub const fn refuses(&self) -> bool {
+        matches!(self, Self::Open { .. } | Self::ForcedOpen { .. })
+    }
+}
+
+/// The calls of one edge that went to one subset of the callee, over the window of [`MapView`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SubsetEdge {
+    /// The subset: `v1`.
+    pub subset: String,
+    /// Calls per second.
+    pub per_second: f64,
+    /// Share of 5xx and unanswered calls, 0 to 1.
+    pub error_share: f64,
+    /// 95th percentile of duration, milliseconds; none without calls.
+    pub p95_ms: Option<f64>,
+    /// Calls in the window.
+    pub calls: u64,
+    /// The caller's breaker for this subset, if it has one of its own.
+    pub breaker: Option<BreakerView>,
 }
 
 /// One edge of the map, over the window of [`MapView`].
@@ -58,8 +89,23 @@ pub struct EdgeView {
     pub p95_ms: Option<f64>,
     /// Calls in the window.
     pub calls: u64,
-    /// The caller's breaker for this destination, if the edge has one.
+    /// The caller's breaker for this destination, if the edge has one; of several the worst.
     pub breaker: Option<BreakerView>,
+    /// What of it went to which subset, where a route names subsets.
+    #[serde(default)]
+    pub subsets: Vec<SubsetEdge>,
+    /// What callers are answered with while the callee fails, if there is something.
+    #[serde(default)]
+    pub fallback: Option<String>,
+}
+
+/// What the bus delivers to one service, over the window of [`MapView`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DeliveryView {
+    /// From the bus to the consumer, with the bus's breaker.
+    pub edge: EdgeView,
+    /// 95th percentile from recorded in the outbox to handled, milliseconds.
+    pub lag_p95_ms: Option<f64>,
 }
 
 /// One node of the map.
@@ -86,6 +132,9 @@ pub struct MapView {
     pub nodes: Vec<NodeView>,
     /// Edges that carried anything in the window.
     pub edges: Vec<EdgeView>,
+    /// The last step of messages: from the bus to each consumer.
+    #[serde(default)]
+    pub deliveries: Vec<DeliveryView>,
     /// Messages per second through the bus.
     pub bus_per_second: f64,
     /// 95th percentile from recorded in the outbox to handled, milliseconds.
@@ -98,8 +147,17 @@ pub struct MapView {
 /// Window of the map's rates.
 pub const MAP_WINDOW_SECONDS: u32 = 60;
 
-/// One point of the RED charts (requests, errors, duration at the gateway).
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+/// The trace that stands for a point of a chart.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Exemplar {
+    /// Its id, 32 hexadecimal digits.
+    pub trace_id: String,
+    /// How long its request took, milliseconds.
+    pub ms: f64,
+}
+
+/// One point of the RED charts (requests, errors, duration of what a service answered).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RedPoint {
     /// Start of the interval this point stands for, microseconds since the epoch.
     pub at_us: i64,
@@ -107,18 +165,19 @@ pub struct RedPoint {
     pub per_second: f64,
     /// Share of 5xx, 0 to 1.
     pub error_share: f64,
-    /// Quantiles of duration in milliseconds; none without requests.
-    pub p50_ms: Option<f64>,
-    /// See `p50_ms`.
-    pub p95_ms: Option<f64>,
-    /// See `p50_ms`.
-    pub p99_ms: Option<f64>,
+    /// How long the requests took; quantiles are computed over the window that is shown.
+    pub durations: Durations,
+    /// The slowest request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slowest: Option<Exemplar>,
 }
 
 /// Interval of one [`RedPoint`] on the live stream, seconds.
 pub const RED_STEP_SECONDS: u32 = 1;
 /// Points a snapshot holds: one hour, the longest time range.
 pub const RED_POINTS_MAX: usize = 3_600;
+/// The same in minutes.
+pub const RED_MINUTES_MAX: u32 = 60;
 
 /// Orders placed in the tally's window, by what became of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -165,6 +165,8 @@ pub struct OrderView {
     pub customer: String,
     /// What was bought.
     pub lines: Vec<OrderLineView>,
+    /// Where the money comes from.
+    pub payment_method: crate::shop::PaymentMethod,
     /// On every event and log line.
     pub correlation_id: String,
     /// The trace of the request that placed it.

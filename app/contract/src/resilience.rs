@@ -53,27 +53,20 @@ impl CallMark {
     }
 }
 
-/// When a breaker opens, for how long, and what closes it again.
+/// When a breaker opens and for how long. One trial call then decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct BreakerSettings {
-    /// Failures in a row that open it; 0 does not count them.
+    /// Failures in a row that open it, 1 to [`FAILURES_IN_A_ROW_MAX`].
     pub failures_in_a_row: u32,
-    /// Calls in the window, 1 to [`WINDOW_CALLS_MAX`].
-    pub window_calls: u32,
-    /// Percent of the window, failed or slow, that opens it; 0 does not look at shares.
-    pub open_percent: u32,
-    /// A call over this counts as slow, milliseconds; none does not look at durations.
-    pub slow_ms: Option<u32>,
-    /// How long it stays open, milliseconds.
+    /// How long it stays open, milliseconds, 1 to [`WAIT_MAX_MS`].
     pub wait_ms: u32,
-    /// Trial calls that must pass in a row before it closes, 1 to [`TRIAL_CALLS_MAX`].
-    pub trial_calls: u32,
 }
 
-/// Most calls in a breaker's window: what still reads as single cells.
-pub const WINDOW_CALLS_MAX: u32 = 100;
-/// Most trial calls of a half-open breaker.
-pub const TRIAL_CALLS_MAX: u32 = 10;
+/// Most failures in a row that a breaker can be set to wait for: more is no breaker.
+pub const FAILURES_IN_A_ROW_MAX: u32 = 100;
+/// Longest wait of an open breaker, milliseconds: one hour.
+pub const WAIT_MAX_MS: u32 = 3_600_000;
 
 /// What somebody forced a breaker to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,17 +94,15 @@ pub struct BreakerLine {
     pub since_us: i64,
     /// Open: when trial calls begin.
     pub half_open_at_us: Option<i64>,
-    /// Half-open: trial calls that passed.
-    pub trials_passed: u32,
     /// Held by hand.
     pub forced: Option<ForcedView>,
     /// The window, a letter per call ([`CallMark::letter`]), newest last. Of a breaker that is not
     /// closed: the window that opened it.
     pub marks: String,
-    /// Bad marks that open it, of [`BreakerLine::window_calls`].
+    /// Failures in a row that open it.
     pub opens_at: u32,
-    /// Length of a full window.
-    pub window_calls: u32,
+    /// Failures in a row that are still missing until it opens; none when it is not closed.
+    pub distance: Option<u32>,
 }
 
 /// One call in a window.
@@ -123,13 +114,43 @@ pub struct CallCell {
     pub at_us: i64,
     /// How long it took.
     pub took_us: i64,
-    /// Status, or what happened instead of an answer: "503", "timeout", "reset".
+    /// Status, or what happened instead of an answer: "503", "timeout", "connection reset".
     pub outcome: String,
     /// Its trace, if it was recorded.
     pub trace_id: Option<String>,
     /// The fault that touched it.
     pub fault_id: Option<String>,
 }
+
+/// How a trial call went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TrialVerdict {
+    /// It is out.
+    Pending,
+    /// It closed the breaker.
+    Passed,
+    /// It opened the breaker again.
+    Failed,
+    /// Its caller went away: it tells nothing.
+    Abandoned,
+}
+
+/// One call that a breaker let through to see.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrialView {
+    /// When it was let through.
+    pub at_us: i64,
+    /// How it went.
+    pub verdict: TrialVerdict,
+    /// Its trace, if it was recorded.
+    pub trace_id: Option<String>,
+    /// The fault that touched it.
+    pub fault_id: Option<String>,
+}
+
+/// Trial calls of a breaker's card: what fits beside the window.
+pub const TRIALS_MAX: usize = 5;
 
 /// One step of a breaker's history.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -140,7 +161,7 @@ pub struct TransitionView {
     pub from: BreakerState,
     /// After.
     pub to: BreakerState,
-    /// Why, one phrase: "11 failed of 20", "20 s passed", "forced open by hand for 5 min".
+    /// Why, one phrase: "5 failed in a row", "the wait is over", "forced open for 300 s, by page".
     pub why: String,
     /// Trace of the call that tipped it.
     pub trace_id: Option<String>,
@@ -152,22 +173,26 @@ pub struct TransitionView {
 pub const TRANSITIONS_MAX: usize = 20;
 
 /// One breaker with everything its card shows.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BreakerCard {
     /// The same line as on the live stream.
     pub line: BreakerLine,
     /// Its thresholds.
     pub settings: BreakerSettings,
+    /// A good answer over this is drawn as slow, milliseconds. It counts as good.
+    pub slow_ms: u32,
     /// The calls behind [`BreakerLine::marks`], newest last.
     pub window: Vec<CallCell>,
-    /// Trial calls of a half-open breaker, oldest first.
-    pub trials: Vec<CallCell>,
+    /// Trial calls since it opened, oldest first, at most [`TRIALS_MAX`].
+    pub trials: Vec<TrialView>,
     /// Times it opened in the last hour.
     pub opened: u32,
     /// Calls refused since it opened.
     pub refused: u64,
-    /// What callers get instead, if they have a fallback: "popular items from cache, 9.8/s".
-    pub meanwhile: Option<String>,
+    /// The same per second.
+    pub refused_per_second: f64,
+    /// What becomes of a refused call: "the product's page comes without recommendations".
+    pub meanwhile: String,
     /// Faults found on the calls of the window: `F-22`.
     pub causes: Vec<String>,
     /// Newest first, at most [`TRANSITIONS_MAX`].
@@ -182,7 +207,9 @@ pub enum BreakerChange {
     ForceOpen(u32),
     /// Let every call pass for so many seconds, 1 to [`TTL_MAX_S`].
     ForceClosed(u32),
-    /// Let go, close, forget the window.
+    /// Let go of a breaker that is held: its state machine decides again.
+    Release,
+    /// Let go, close, forget the failures.
     Reset,
     /// Other thresholds, in force at once.
     Thresholds(BreakerSettings),
@@ -240,20 +267,27 @@ pub struct EndpointLine {
     pub state: EndpointState,
 }
 
+/// One of the counts by which outlier detection ejects.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorCount {
+    /// What is counted: "5xx", "gateway errors".
+    pub what: String,
+    /// In a row, now.
+    pub now: u32,
+    /// In a row that eject.
+    pub limit: u32,
+}
+
 /// One row of the table of endpoints.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EndpointRow {
     /// The same as in the strip.
     pub line: EndpointLine,
-    /// Errors in a row.
-    pub errors_in_row: u32,
-    /// Errors in a row that eject; 0: no outlier detection is configured.
-    pub ejects_at: u32,
-    /// What is counted: "5xx", "gateway errors".
-    pub counted: String,
+    /// Errors in a row, each kind with its limit; none without outlier detection.
+    pub counts: Vec<ErrorCount>,
     /// Share of 5xx in the last minute, 0 to 1.
     pub error_share: f64,
-    /// The limits at work or what is peculiar: "50% limit reached", "last ejected 14:32:01".
+    /// The limits at work or what is peculiar: "50% limit reached", "ejected 2× so far".
     pub note: String,
 }
 
@@ -281,8 +315,10 @@ pub struct StripView {
     pub from: String,
     /// Destination.
     pub to: String,
-    /// Outer to inner: the order of the stack.
+    /// The caller's, outer to inner: the order of the stack.
     pub layers: Vec<LayerView>,
+    /// The callee's, outer to inner, over the requests of all callers.
+    pub callee: Vec<LayerView>,
 }
 
 /// What can be injected.
@@ -378,6 +414,7 @@ impl FaultKind {
 
 /// The command to inject a fault.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct InjectFault {
     /// What.
     pub kind: FaultKind,
@@ -403,6 +440,18 @@ pub struct InjectFault {
     pub ttl_s: u32,
     /// As in Istio: timeout and retries of the route are off while the fault is set.
     pub like_istio: bool,
+    /// It ends after so many were hit: 1 is "only the next request". None is as many as come.
+    #[serde(default)]
+    pub limit: Option<u64>,
+    /// Abort: this gRPC status, by name or number, in place of `status`; empty is none.
+    pub grpc_status: String,
+    /// Partial body: bytes that still arrive; none is as many as the mesh finds right.
+    pub after_bytes: Option<u32>,
+    /// Of a fault on an edge: only this route, as `VIRTUALSERVICE/ROUTE`; empty is all.
+    pub route: String,
+    /// Who asks. Not part of what a browser or program sends: it is told where it comes in.
+    #[serde(skip)]
+    pub by: String,
 }
 
 /// What the panel needs to know before it injects.
@@ -455,6 +504,12 @@ pub struct FaultView {
     pub stands_for: String,
     /// Address of that object on this site, if it has one.
     pub object: Option<String>,
+    /// Who asked for it: "page", a resource, or who the control API was told.
+    #[serde(default)]
+    pub by: String,
+    /// The command that injects the same again; none of one that a resource asks for.
+    #[serde(default)]
+    pub again: Option<InjectFault>,
 }
 
 /// All faults, for the banner of every page.

@@ -32,6 +32,8 @@ pub const BANK_CUSTOMER: &str = "bank-customer";
 pub const BANK_MERCHANT: &str = "bank-merchant";
 /// The external payment provider: a stand-in that is really called, over HTTP.
 pub const STRIPE: &str = "stripe";
+/// The host its callers address: the provider's own name out there.
+pub const STRIPE_HOST: &str = "api.stripe.com";
 /// Caller: somebody's browser or program.
 pub const BROWSER: &str = "browser";
 /// Caller: the load generator.
@@ -62,7 +64,7 @@ pub const FURTHER_NAMES: [(&str, &[&str]); 8] = [
     (INVENTORY, &["inventory-service"]),
     (PAYMENTS, &["payment-service"]),
     (RECOMMENDATIONS, &["recommendation-service"]),
-    (STRIPE, &["api.stripe.com", "external-service"]),
+    (STRIPE, &[STRIPE_HOST, "external-service"]),
 ];
 
 /// The further names of one service.
@@ -75,6 +77,12 @@ pub fn further_names(name: &str) -> &'static [&'static str] {
 #[must_use]
 pub fn moves_money(name: &str) -> bool {
     [PAYMENTS, BANK_CUSTOMER, BANK_MERCHANT, STRIPE].contains(&name)
+}
+
+/// The host that callers of a service address: its name, or what it is called outside.
+#[must_use]
+pub fn host_called(name: &str) -> &str {
+    if name == STRIPE { STRIPE_HOST } else { name }
 }
 
 /// The code of a service; the first two letters of a name from elsewhere, in capitals.

@@ -3,7 +3,7 @@
 //! The YAML text is the truth of a draft. A [`RouteForm`] is what the controls show of it; whoever
 //! parses makes one from the other. Durations are milliseconds, shares of a split are weights.
 
-use crate::istio::{ApplyReport, Finding};
+use crate::istio::{ApplyReport, Finding, ResourceKey};
 use serde::{Deserialize, Serialize};
 
 /// One version of a service on the map: how much it should get, how much it gets.
@@ -27,6 +27,9 @@ pub struct LaneView {
     pub ready: u32,
     /// Instances altogether.
     pub instances: u32,
+    /// Calls per second, one value per second of the last minute, oldest first.
+    #[serde(default)]
+    pub spark: Vec<f32>,
 }
 
 /// What the mesh does at one service, for the map.
@@ -60,6 +63,20 @@ pub struct MeshView {
     pub hosts: Vec<HostMesh>,
     /// Every instance of every service.
     pub endpoints: Vec<crate::resilience::EndpointLine>,
+    /// Who each service is to the others, and what it asks of its callers.
+    #[serde(default)]
+    pub identities: Vec<IdentityView>,
+}
+
+/// A service's identity and its `PeerAuthentication`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdentityView {
+    /// Name of the service.
+    pub service: String,
+    /// `spiffe://cluster.local/ns/default/sa/payments`.
+    pub principal: String,
+    /// `PERMISSIVE`, `STRICT` or `DISABLE`: what it asks of those who call it.
+    pub mode: String,
 }
 
 /// Revisions marked on charts.
@@ -188,6 +205,20 @@ pub struct RuleForm {
     pub retries: Option<RetryForm>,
     /// Fault written in it.
     pub fault: Option<RuleFault>,
+    /// As in Istio: while its fault is active, its timeout and its retries are off.
+    #[serde(default)]
+    pub faithful: bool,
+}
+
+/// Switches a rule to Istio's own behaviour under faults, or back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetFaithful {
+    /// The `VirtualService`: `metadata.name`, or `namespace/name`.
+    pub virtual_service: String,
+    /// The rule: [`RuleForm::name`].
+    pub route: String,
+    /// As in Istio, or composing.
+    pub on: bool,
 }
 
 /// The local rate limit of a host.
@@ -237,22 +268,35 @@ pub mod control {
     pub const FAULT: &str = "fault";
 }
 
+/// What a resource takes effect for, as the compiled policy answers it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// "in force at the ingress and in the mesh", "shadowed by gateway".
+    pub text: String,
+    /// It takes effect for nothing.
+    pub idle: bool,
+}
+
 /// One document of the YAML.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DocumentLines {
     /// `VirtualService`.
     pub kind: String,
-    /// `metadata.name`.
+    /// `metadata.name`, behind its namespace and a slash unless that is `default`.
     pub name: String,
     /// First line, from 1.
     pub first: u32,
     /// Last line.
     pub last: u32,
+    /// What it takes effect for, or would once it is applied.
+    pub standing: Standing,
 }
 
 /// What the controls show of a YAML text.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RouteForm {
+    /// The `VirtualService` the rules are of, as in [`DocumentLines::name`]; empty is the first.
+    pub service: String,
     /// In order: the first that matches wins.
     pub rules: Vec<RuleForm>,
     /// The rate limit of the host.
@@ -280,8 +324,18 @@ pub struct Draft {
     pub passed: Vec<(String, Option<u32>)>,
 }
 
+/// What the controls changed since a text was read last: only what differs between the two is
+/// written, so that it can be put into a text that somebody has typed in meanwhile.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct FormEdit {
+    /// As it was read.
+    pub before: RouteForm,
+    /// As it is now.
+    pub after: RouteForm,
+}
+
 /// One revision.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RevisionRow {
     /// 17 is written r17.
     pub number: u64,
@@ -291,22 +345,102 @@ pub struct RevisionRow {
     pub by: String,
     /// What it changed, in a few words: "payments v2 5% → 10%".
     pub summary: String,
-    /// First request it was in force for.
+    /// First request it was in force for; none before the start of this run.
     pub since_request: Option<u64>,
+    /// Hosts whose resources it changed; a resource of no host by kind and name.
+    pub touched: Vec<String>,
+    /// The same for going back to it from what is in force now.
+    pub undoes: Vec<String>,
 }
 
-/// Revisions a page lists.
+/// Revisions a page lists: so many of the host, and so many of all.
 pub const REVISIONS_MAX: usize = 20;
 
 /// How often a rule was hit.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RuleHits {
+    /// Its `VirtualService`, as in [`DocumentLines::name`].
+    pub service: String,
     /// [`RuleForm::name`].
     pub rule: String,
     /// Requests since the revision took force.
     pub hits: u64,
     /// Per second over the last minute.
     pub per_second: f64,
+    /// Where they went.
+    pub shares: Vec<ShareSeen>,
+}
+
+/// What one destination of a rule got.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ShareSeen {
+    /// Short name of the service.
+    pub host: String,
+    /// Subset; empty is none.
+    pub subset: String,
+    /// Per second over the last minute.
+    pub per_second: f64,
+    /// Share of the requests of the last minute that met these weights, 0 to 1.
+    pub observed: Option<f64>,
+}
+
+/// A live and a mirrored answer that differ.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct MirrorPair {
+    /// When.
+    pub at_us: i64,
+    /// The rule that asks for the copy.
+    pub rule: String,
+    /// Where the copy went: `payments v2`.
+    pub to: String,
+    /// `GET /api/v1/products`.
+    pub request: String,
+    /// The answer the caller got.
+    pub live: MirrorSide,
+    /// The answer nobody got.
+    pub mirrored: MirrorSide,
+    /// What differs; empty when one of them brought no answer.
+    pub differences: Vec<MirrorDifference>,
+}
+
+/// One side of a pair.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct MirrorSide {
+    /// The answer's status; none when there was no answer.
+    pub status: Option<u16>,
+    /// Why there was none.
+    pub error: Option<String>,
+    /// Until the head of the answer, milliseconds.
+    pub took_ms: f64,
+    /// Its trace.
+    pub trace_id: Option<String>,
+}
+
+/// One difference; a value that is absent on one side is none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MirrorDifference {
+    /// "status", "header content-type", "field /items/0/price".
+    pub place: String,
+    /// What the live answer has.
+    pub live: Option<String>,
+    /// What the mirrored answer has.
+    pub mirrored: Option<String>,
+}
+
+/// Pairs a page lists of one host.
+pub const MIRROR_PAIRS_MAX: usize = 10;
+
+/// One resource in force.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResourceRow {
+    /// What it is known by.
+    pub key: ResourceKey,
+    /// The names it is about, as written.
+    pub hosts: Vec<String>,
+    /// The host whose page edits it.
+    pub page: Option<String>,
+    /// What it takes effect for.
+    pub standing: Standing,
 }
 
 /// The Traffic page: every host, and the editor of the one that was asked for.
@@ -314,6 +448,12 @@ pub struct RuleHits {
 pub struct TrafficView {
     /// In the order of the palette.
     pub hosts: Vec<HostRow>,
+    /// Every resource in force, by kind and name; only on the page of all hosts.
+    pub resources: Vec<ResourceRow>,
+    /// The YAML of the resource that was asked for.
+    pub opened: Option<(ResourceKey, String)>,
+    /// Revision in force.
+    pub revision: u64,
     /// The editor; none on the page of all hosts.
     pub route: Option<RouteView>,
 }
@@ -327,14 +467,16 @@ pub struct RouteView {
     pub revision: u64,
     /// Its text and controls. Empty text: the host has no `VirtualService`.
     pub applied: Draft,
-    /// Newest first, at most [`REVISIONS_MAX`].
+    /// Newest first: those of the host and the newest of all, at most [`REVISIONS_MAX`] each.
     pub revisions: Vec<RevisionRow>,
-    /// In the order of the rules.
+    /// Of every `VirtualService` of the host.
     pub hits: Vec<RuleHits>,
     /// Requests the rate limit refused in the last minute, and all it saw per second.
     pub limited: (u64, f64),
     /// Mirrored and live answers that differed in the last minute, and those compared.
     pub mirror_differs: (u64, u64),
+    /// Pairs of such answers, newest first, at most [`MIRROR_PAIRS_MAX`].
+    pub mirrored: Vec<MirrorPair>,
     /// Versions, observed and configured.
     pub lanes: Vec<LaneView>,
 }
@@ -345,8 +487,28 @@ pub struct RouteView {
 pub enum ChangeTraffic {
     /// Applies a text as one transaction.
     Apply(ApplyYaml),
-    /// Makes a new revision with the content of this old one.
-    Restore(u64),
+    /// Makes a new revision with the content of an old one.
+    Restore(RestoreRevision),
+    /// Deletes one resource.
+    Delete(DeleteResource),
+}
+
+/// An old revision to bring back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoreRevision {
+    /// Which.
+    pub number: u64,
+    /// Only if this revision is in force.
+    pub base: Option<u64>,
+}
+
+/// A resource to delete.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeleteResource {
+    /// Which.
+    pub key: ResourceKey,
+    /// Only if this revision is in force.
+    pub base: Option<u64>,
 }
 
 /// A text to apply.
@@ -371,12 +533,21 @@ pub struct Applied {
     pub revision: Option<u64>,
     /// First request it is in force for.
     pub since_request: Option<u64>,
-    /// Proxies that have it, of so many; the names of those that lag.
-    pub in_sync: (u32, u32),
-    /// Proxies that do not have it yet.
-    pub lagging: Vec<String>,
+    /// The revision that was in force before: what undo brings back.
+    pub before: Option<u64>,
     /// What becomes of every field, and what validation says. With an error nothing was changed.
     pub report: ApplyReport,
+}
+
+/// A text that a form has sent, and what became of it: the page is drawn in answer.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PostedApply {
+    /// As it was typed.
+    pub yaml: String,
+    /// What became of it.
+    pub applied: Applied,
+    /// Why it was not looked at: another revision was applied meanwhile.
+    pub error: Option<String>,
 }
 
 /// One recorded request that would go elsewhere.

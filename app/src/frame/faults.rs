@@ -2,24 +2,53 @@
 //!
 //! Without JavaScript every control here is a form that posts to `/resilience/…`.
 
-use super::{state::use_frame, toast::use_toasts};
+use super::{
+    offline::use_offline,
+    state::use_frame,
+    toast::{ToastAction, use_toasts},
+};
 use crate::{
     ask,
     live::{Connection, use_live},
     model::fault,
     widget::{Dialog, Icon, icon},
 };
-use contract::resilience::{EndFaults, FaultView};
+use contract::resilience::{EndFaults, FaultView, InjectFault};
 use leptos::{ev::SubmitEvent, prelude::*, task::spawn_local};
 
 /// Chips in the banner; the rest is a number.
 const CHIPS_MAX: usize = 3;
 
+/// "Undo" of a removal: injects the same again.
+fn undo(again: InjectFault) -> ToastAction {
+    let (live, toasts) = (use_live(), use_toasts());
+    let run = Callback::new(move |()| {
+        let again = again.clone();
+        spawn_local(async move {
+            match ask::inject_fault(again).await {
+                Ok(fault) => {
+                    toasts.success(&format!("{} injected", fault.id), &fault.what, None);
+                    live.expect_fault(fault);
+                }
+                Err(error) => toasts.failure("Fault not injected", &error.to_string()),
+            }
+        });
+    });
+    ToastAction { label: "Undo", run }
+}
+
 /// Ends faults or releases the kill switch, and shows what came of it at once.
 #[must_use]
 pub fn use_end_faults() -> Callback<EndFaults> {
     let (live, toasts) = (use_live(), use_toasts());
+    // What the callback of a toast needs is found here: later there is no owner to ask.
+    let owner = Owner::current();
     Callback::new(move |command: EndFaults| {
+        let removed = live.faults().with_untracked(|faults| {
+            let EndFaults::One(id) = &command else { return None };
+            faults.active.iter().find(|fault| fault.id == *id).cloned()
+        });
+        let owner = owner.clone();
         spawn_local(async move {
             let done = match &command {
                 EndFaults::One(id) => format!("{id} removed"),
@@ -29,7 +58,12 @@ pub fn use_end_faults() -> Callback<EndFaults> {
             match ask::end_faults(command).await {
                 Ok(faults) => {
                     live.expect_faults(faults);
-                    toasts.success(&done, "", None);
+                    let what = removed.as_ref().map(|f| f.what.clone()).unwrap_or_default();
+                    let again = removed.and_then(|fault| fault.again).zip(owner);
+                    match again.map(|(again, owner)| owner.with(|| undo(again))) {
+                        Some(action) => toasts.done(&done, &what, action),
+                        None => toasts.success(&done, &what, None),
+                    }
                 }
                 Err(error) => toasts.failure("Not done", &error.to_string()),
             }
@@ -45,8 +79,7 @@ pub fn end_form(
     inside: AnyView,
 ) -> AnyView {
     let end = use_end_faults();
-    let connection = use_live().connection();
-    let lost = move || matches!(connection.get(), Connection::Lost { .. });
+    let offline = use_offline();
     let (action, id) = match &command {
         EndFaults::One(id) => ("/resilience/remove", Some(id.clone())),
         EndFaults::All => ("/resilience/remove-all", None),
@@ -54,14 +87,16 @@ pub fn end_form(
     };
     let submit = move |event: SubmitEvent| {
         event.prevent_default();
-        end.run(command.clone());
+        if !offline.refuses("Not removed") {
+            end.run(command.clone());
+        }
     };
     view! {
         <form class="inline" method="post" action=action on:submit=submit>
             {id.map(|id| view! { <input type="hidden" name="id" value=id/> })}
             <button
-                class=class aria-label=label disabled=lost
-                title=move || lost().then_some("Disconnected: it could not be sent")
+                class=class aria-label=label disabled=move || offline.now()
+                title=move || offline.reason()
             >
                 {inside}
             </button>
@@ -72,14 +107,21 @@ pub fn end_form(
 
 /// "Remove all": asks once, in a dialog.
 pub fn remove_all(class: &'static str) -> AnyView {
-    let frame = use_frame();
+    let (frame, offline) = (use_frame(), use_offline());
     let ask = move |event: SubmitEvent| {
         event.prevent_default();
-        frame.killing.set(true);
+        if !offline.refuses("Faults not removed") {
+            frame.killing.set(true);
+        }
     };
     view! {
         <form class="inline" method="post" action="/resilience/remove-all" on:submit=ask>
-            <button class=class title="Shift F">"Remove all"</button>
+            <button
+                class=class disabled=move || offline.now()
+                title=move || offline.reason().unwrap_or("Shift F")
+            >
+                "Remove all"
+            </button>
         </form>
     }
     .into_any()
@@ -202,12 +244,15 @@ pub(super) fn KillDialog() -> impl IntoView {
 }
 
 fn kill_form() -> AnyView {
-    let (frame, end) = (use_frame(), use_end_faults());
+    let (frame, end, offline) = (use_frame(), use_end_faults(), use_offline());
     let count = use_live().faults().with_untracked(|faults| faults.active.len());
     let count = u64::try_from(count).unwrap_or_default();
     let text = crate::model::format::plural(count, "fault ends", "faults end");
     let go = move |event: SubmitEvent| {
         event.prevent_default();
+        if offline.refuses("Faults not removed") {
+            return;
+        }
         frame.killing.set(false);
         end.run(EndFaults::All);
     };
@@ -218,7 +263,12 @@ fn kill_form() -> AnyView {
                 <button type="button" class="button" on:click=move |_| frame.killing.set(false)>
                     "Keep them"
                 </button>
-                <button type="submit" class="button danger" autofocus=true>"Remove all"</button>
+                <button
+                    type="submit" class="button danger" autofocus=true
+                    disabled=move || offline.now() title=move || offline.reason()
+                >
+                    "Remove all"
+                </button>
             </div>
         </form>
     }

@@ -75,9 +75,10 @@ pub fn command(key: &str, shift: bool) -> Option<Command> {
         "+" | "=" => Command::LoadBy(LOAD_STEP),
         "-" | "−" => Command::LoadBy(-LOAD_STEP),
         "p" | "P" => Command::PlaceOrder,
-        "F" if shift => Command::RemoveFaults,
-        "f" => Command::Inject,
-        "D" if shift => Command::Presenter,
+        // Caps lock turns the case around; only Shift itself tells the two apart.
+        "f" | "F" if shift => Command::RemoveFaults,
+        "f" | "F" => Command::Inject,
+        "d" | "D" if shift => Command::Presenter,
         _ => return None,
     })
 }
@@ -133,6 +134,8 @@ mod tests {
         assert_eq!(command("d", false), None);
         assert_eq!(command("f", false), Some(Command::Inject));
         assert_eq!(command("F", true), Some(Command::RemoveFaults));
+        assert_eq!(command("F", false), Some(Command::Inject), "with caps lock");
+        assert_eq!(command("f", true), Some(Command::RemoveFaults), "with caps lock");
         assert_eq!((chord("t"), chord("r")), (Some("/traffic"), Some("/resilience")));
         assert_eq!(command("-", false), Some(Command::LoadBy(-10.0)));
         assert_eq!((chord("o"), chord("x")), (Some("/orders"), None));

@@ -1,17 +1,47 @@
-//! The load generator: less, value, more; the value opens a slider.
+//! The load generator: less, value, more; the value opens a dialog with rate, shape and mix.
 
-use super::state::{Command, LOAD_STEP, stepped, use_commands, use_frame};
-use crate::{
-    live::{Connection, use_live},
-    model::format,
-    widget::{Dialog, Icon, icon},
+use super::{
+    offline::use_offline,
+    state::{Command, LOAD_STEP, stepped, use_commands, use_frame},
 };
+use crate::{
+    live::use_live,
+    model::format,
+    widget::{Dialog, Icon, Segmented, icon},
+};
+use contract::shop::{LoadChange, LoadShape, LoadView};
 use leptos::prelude::*;
 
 /// "60 req/s", or that it is off.
 #[must_use]
 pub fn label(per_second: f64) -> String {
     if per_second <= 0.0 { "Load off".into() } else { format::load(per_second) }
+}
+
+/// What a shape does with the rate, in one sentence.
+#[must_use]
+pub const fn shape_hint(shape: LoadShape) -> &'static str {
+    match shape {
+        LoadShape::Steady => "So many all the time, at random moments.",
+        LoadShape::Ramp => "From 0 up to it within a minute, then steady.",
+        LoadShape::Spike => "A quarter of it, and all of it for 10 s of each minute.",
+    }
+}
+
+/// What the generator does, for the tooltip of its value.
+#[must_use]
+pub fn describe(load: LoadView) -> String {
+    let shape = match load.shape {
+        LoadShape::Steady => "steady",
+        LoadShape::Ramp => "a ramp",
+        LoadShape::Spike => "spikes",
+    };
+    format!("Set the load: {shape}, {}", mix(load.orders_percent))
+}
+
+/// "28% orders, 72% browsing".
+fn mix(orders_percent: u8) -> String {
+    format!("{orders_percent}% orders, {}% browsing", 100_u8.saturating_sub(orders_percent))
 }
 
 /// The control in the top bar. Without JavaScript its buttons post to `/load`.
@@ -22,7 +52,8 @@ pub(super) fn LoadControl() -> impl IntoView {
     let run = use_commands();
     let load = live.load();
     let off = move || load.get().per_second <= 0.0;
-    let lost = move || matches!(live.connection().get(), Connection::Lost { .. });
+    let offline = use_offline();
+    let lost = move || offline.now();
     let value = move |step: f64| move || stepped(load.get(), step).to_string();
     let step = move |step: f64| {
         move |event: leptos::ev::MouseEvent| {
@@ -35,19 +66,20 @@ pub(super) fn LoadControl() -> impl IntoView {
             <span class="label" class:gone=off>"Load"</span>
             <button
                 class="part" name="per_second" value=value(-LOAD_STEP) aria-label="Less load"
-                disabled=lost on:click=step(-LOAD_STEP)
+                disabled=lost title=move || offline.reason() on:click=step(-LOAD_STEP)
             >
                 {icon(Icon::Minus)}
             </button>
             <button
-                class="part value" type="button" disabled=lost title="Set the load"
+                class="part value" type="button" disabled=lost
+                title=move || offline.reason().map_or_else(|| describe(load.get()), str::to_owned)
                 on:click=move |_| frame.loading.set(true)
             >
                 {move || label(load.get().per_second)}
             </button>
             <button
                 class="part" name="per_second" value=value(LOAD_STEP) aria-label="More load"
-                disabled=lost on:click=step(LOAD_STEP)
+                disabled=lost title=move || offline.reason() on:click=step(LOAD_STEP)
             >
                 {icon(Icon::Plus)}
             </button>
@@ -56,7 +88,7 @@ pub(super) fn LoadControl() -> impl IntoView {
     .into_any()
 }
 
-/// The slider, 0 to the most the generator does.
+/// Rate, shape and mix.
 #[component]
 pub(super) fn LoadDialog() -> impl IntoView {
     let frame = use_frame();
@@ -68,50 +100,124 @@ pub(super) fn LoadDialog() -> impl IntoView {
     .into_any()
 }
 
+/// What the dialog holds while it is open.
+#[derive(Clone, Copy)]
+struct Draft {
+    per_second: RwSignal<f64>,
+    shape: RwSignal<LoadShape>,
+    orders_percent: RwSignal<u8>,
+}
+
 #[component]
 fn LoadForm() -> impl IntoView {
     let live = use_live();
     let frame = use_frame();
     let run = use_commands();
     let load = live.load().get_untracked();
-    let draft = RwSignal::new(load.per_second);
-    let max = load.max_per_second;
-    let input = move |event: leptos::ev::Event| {
-        if let Ok(value) = event_target_value(&event).parse::<f64>() {
-            draft.set(value.clamp(0.0, max));
-        }
+    let draft = Draft {
+        per_second: RwSignal::new(load.per_second),
+        shape: RwSignal::new(load.shape),
+        orders_percent: RwSignal::new(load.orders_percent),
     };
+    let offline = use_offline();
     let submit = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
+        if offline.refuses("Load not changed") {
+            return;
+        }
         frame.loading.set(false);
-        run.run(Command::LoadTo(draft.get_untracked()));
+        run.run(Command::Load(LoadChange {
+            per_second: draft.per_second.get_untracked(),
+            shape: Some(draft.shape.get_untracked()),
+            orders_percent: Some(draft.orders_percent.get_untracked()),
+        }));
     };
     view! {
         <form class="form" on:submit=submit>
-            <label class="field">
-                <span>"Requests per second at the gateway"</span>
-                <span class="slider-row">
-                    <input
-                        type="range" min="0" max=max step="1" aria-label="Load"
-                        prop:value=move || draft.get().to_string() on:input=input
-                    />
-                    <input
-                        type="number" min="0" max=max step="any" autofocus=true
-                        aria-label="Requests per second"
-                        prop:value=move || draft.get().to_string() on:change=input
-                    />
-                </span>
-            </label>
+            {rate_field(draft, load.max_per_second)}
+            {shape_field(draft)}
+            {mix_field(draft)}
             <p class="hint">
                 "0 switches the load generator off. Orders that were placed go on to their end."
             </p>
             <div class="actions">
-                <button type="button" class="button" on:click=move |_| draft.set(0.0)>
+                <button type="button" class="button" on:click=move |_| draft.per_second.set(0.0)>
                     "Set to 0"
                 </button>
-                <button type="submit" class="button primary">"Set load"</button>
+                <button
+                    type="submit" class="button primary" disabled=move || offline.now()
+                    title=move || offline.reason()
+                >
+                    "Set load"
+                </button>
             </div>
         </form>
+    }
+    .into_any()
+}
+
+fn rate_field(draft: Draft, max: f64) -> AnyView {
+    let value = move || draft.per_second.get().to_string();
+    let input = move |event: leptos::ev::Event| {
+        if let Ok(value) = event_target_value(&event).parse::<f64>() {
+            draft.per_second.set(value.clamp(0.0, max));
+        }
+    };
+    view! {
+        <div class="field">
+            <span>"Requests per second at the gateway"</span>
+            <span class="slider-row">
+                <input
+                    type="range" min="0" max=max step="1" aria-label="Load"
+                    prop:value=value on:input=input
+                />
+                <input
+                    type="number" min="0" max=max step="any" autofocus=true
+                    aria-label="Requests per second" prop:value=value on:change=input
+                />
+            </span>
+        </div>
+    }
+    .into_any()
+}
+
+fn shape_field(draft: Draft) -> AnyView {
+    let chosen = Signal::derive(move || draft.shape.get().as_str().to_owned());
+    let choose = Callback::new(move |word: String| {
+        if let Some(shape) = LoadShape::parse(&word) {
+            draft.shape.set(shape);
+        }
+    });
+    let choices = vec![("steady", "Steady"), ("ramp", "Ramp"), ("spike", "Spike")];
+    view! {
+        <div class="field">
+            <span>"Shape"</span>
+            <Segmented
+                label="Shape" name="load-shape" choices=choices value=chosen on_choose=choose
+            />
+            <small class="hint" aria-live="polite">{move || shape_hint(draft.shape.get())}</small>
+        </div>
+    }
+    .into_any()
+}
+
+fn mix_field(draft: Draft) -> AnyView {
+    let input = move |event: leptos::ev::Event| {
+        if let Ok(value) = event_target_value(&event).parse::<u8>() {
+            draft.orders_percent.set(value.min(100));
+        }
+    };
+    view! {
+        <div class="field">
+            <span>"Mix"</span>
+            <span class="slider-row">
+                <input
+                    type="range" min="0" max="100" step="1" aria-label="Share of orders, percent"
+                    prop:value=move || draft.orders_percent.get().to_string() on:input=input
+                />
+                <output class="mix">{move || mix(draft.orders_percent.get())}</output>
+            </span>
+        </div>
     }
     .into_any()
 }
@@ -123,5 +229,12 @@ mod tests {
     #[test]
     fn a_load_of_zero_reads_load_off() {
         assert_eq!((label(0.0), label(60.0)), ("Load off".into(), "60 req/s".into()));
+    }
+
+    #[test]
+    fn the_tooltip_says_shape_and_mix() {
+        let load =
+            LoadView { shape: LoadShape::Spike, orders_percent: 40, ..LoadView::steady(9.0) };
+        assert_eq!(describe(load), "Set the load: spikes, 40% orders, 60% browsing");
     }
 }

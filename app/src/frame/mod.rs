@@ -1,10 +1,13 @@
 //! What stands around every page: navigation, top bar, banner, toasts, dialogs, keys.
 
+pub mod announce;
 pub mod banner;
 pub mod faults;
 pub mod keys;
 pub mod load;
+pub mod more;
 pub mod nav;
+pub mod offline;
 pub mod palette;
 pub mod palette_model;
 pub mod place_order;
@@ -17,9 +20,10 @@ pub mod top_bar;
 
 pub use faults::{end_form, fault_link, remove_all};
 pub use keys::{use_control_keys, use_keys};
+pub use offline::{Offline, use_offline};
 pub use range::{TimeRange, use_range};
 pub use state::{Command, FrameState, use_frame};
-pub use toast::{Toasts, use_toasts};
+pub use toast::{ToastAction, Toasts, use_toasts};
 
 use crate::live::{Connection, use_live};
 use leptos::{html, prelude::*};
@@ -53,11 +57,13 @@ pub fn Frame(children: Children) -> impl IntoView {
             </div>
         </div>
         <toast::ToastList/>
+        <announce::Announcer/>
         <place_order::PlaceOrderDialog/>
         <palette::Palette/>
         <load::LoadDialog/>
         <faults::KillDialog/>
         <shortcuts::ShortcutsDialog/>
+        <more::MoreSheet/>
     }
     .into_any()
 }

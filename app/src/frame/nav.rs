@@ -31,6 +31,16 @@ pub(super) fn Nav() -> impl IntoView {
         event.prevent_default();
         frame.shortcuts.set(true);
     };
+    let more = move |event: leptos::ev::MouseEvent| {
+        event.prevent_default();
+        event.stop_propagation();
+        frame.more.set(true);
+    };
+    let here = use_location().pathname;
+    let elsewhere = move || {
+        let behind = ["/traces", "/shortcuts", "/more"];
+        here.with(|here| behind.iter().any(|page| belongs(here, page))).then_some("page")
+    };
     view! {
         <nav class="nav" aria-label="Pages">
             <a class="logo" href="/" aria-label="Vitrine">{icon(Icon::Shop)}</a>
@@ -41,13 +51,19 @@ pub(super) fn Nav() -> impl IntoView {
                 <NavLink path="/resilience" text="Resilience" glyph=Icon::Switch>
                     <BreakerDot/>
                 </NavLink>
-                <NavLink path="/traces" text="Traces" glyph=Icon::Spans/>
+                <NavLink path="/traces" text="Traces" glyph=Icon::Spans class="nav-wide"/>
             </ul>
             <ul class="nav-end">
-                <li>
-                    <a href="/shortcuts" on:click=shortcuts>
+                <li class="nav-wide">
+                    <a href="/shortcuts" title="Shortcuts" on:click=shortcuts>
                         {icon(Icon::Keyboard)}
                         <span>"Shortcuts"</span>
+                    </a>
+                </li>
+                <li class="nav-phone">
+                    <a href="/more" aria-haspopup="dialog" aria-current=elsewhere on:click=more>
+                        {icon(Icon::More)}
+                        <span>"More"</span>
                     </a>
                 </li>
             </ul>
@@ -61,14 +77,16 @@ fn NavLink(
     path: &'static str,
     text: &'static str,
     glyph: Icon,
+    #[prop(optional)] class: &'static str,
     #[prop(optional)] children: Option<Children>,
 ) -> impl IntoView {
     let range = use_range().minutes();
     let here = use_location().pathname;
     let current = move || here.with(|here| belongs(here, path)).then_some("page");
     view! {
-        <li>
-            <a href=move || in_range(path, range.get()) aria-current=current>
+        <li class=class>
+            // Where the words have no room, the tooltip says them.
+            <a href=move || in_range(path, range.get()) title=text aria-current=current>
                 {icon(glyph)}
                 <span>{text}</span>
                 {children.map(|children| children())}

@@ -1,14 +1,40 @@
 //! The command palette: one field, results by group, arrow keys and Enter.
 
 use super::{
-    palette_model::{Found, highlight, search},
-    state::{use_commands, use_frame},
+    palette_model::{Found, Known, highlight, remember, search},
+    state::{Command, use_commands, use_frame},
 };
 use crate::{
-    live::use_live,
+    browser,
+    live::{Live, use_live},
     widget::{Dialog, Icon, icon},
 };
 use leptos::{html, prelude::*};
+
+/// Where this tab keeps what was opened from here.
+const RECENT: &str = "vitrine.recent";
+
+/// What was opened from here before.
+fn recent() -> Vec<(String, String)> {
+    let kept = browser::kept(RECENT);
+    kept.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
+}
+
+/// One more of them.
+fn keep(title: &str, address: &str) {
+    let list = remember(recent(), title, address);
+    browser::keep(RECENT, serde_json::to_string(&list).ok().as_deref());
+}
+
+/// What this tab knows now.
+fn known(live: Live) -> Known {
+    Known {
+        orders: live.orders().get_untracked(),
+        faults: live.faults().with_untracked(|faults| faults.active.clone()),
+        breakers: live.breakers().get_untracked(),
+        recent: recent(),
+    }
+}
 
 /// The palette behind Ctrl K.
 #[component]
@@ -27,12 +53,12 @@ fn PaletteBody() -> impl IntoView {
     let (frame, live, run) = (use_frame(), use_live(), use_commands());
     let text = RwSignal::new(String::new());
     let chosen = RwSignal::new(0_usize);
-    let found = Memo::new(move |_| {
-        let orders = live.orders().get_untracked();
-        text.with(|text| search(text, &orders))
-    });
+    let found = Memo::new(move |_| text.with(|text| search(text, &known(live))));
     let choose = move |row: Found| {
         frame.palette.set(false);
+        if let Command::Go(address) = &row.command {
+            keep(&row.title, address);
+        }
         run.run(row.command);
     };
     let on_key = move |event: leptos::ev::KeyboardEvent| {
@@ -63,7 +89,7 @@ fn PaletteBody() -> impl IntoView {
                 aria-expanded="true" aria-controls="palette-list" aria-autocomplete="list"
                 aria-activedescendant=move || format!("palette-{}", chosen.get())
                 aria-label="Search orders, traces, services"
-                placeholder="Search orders, traces, services"
+                placeholder="Search orders, traces, services, faults"
                 on:input=move |event| {
                     text.set(event_target_value(&event));
                     chosen.set(0);
@@ -111,6 +137,9 @@ fn palette_row(
         "Orders" => Icon::Receipt,
         "Traces" => Icon::Spans,
         "Pages" => Icon::Share,
+        "Recent" => Icon::Clock,
+        "Faults" => Icon::Bolt,
+        "Breakers" => Icon::Switch,
         "Services" => Icon::Globe,
         _ => Icon::Right,
     };

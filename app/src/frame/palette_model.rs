@@ -1,7 +1,40 @@
 //! What the command palette finds for what is typed. Pure.
 
 use super::state::{Command, LOAD_START};
-use contract::{order::OrderRow, service::SERVICES};
+use contract::{
+    order::OrderRow,
+    resilience::{BreakerLine, BreakerState, FaultView},
+    service::SERVICES,
+};
+
+/// What this tab knows besides the fixed rows.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    /// The newest orders.
+    pub orders: Vec<OrderRow>,
+    /// Faults in force.
+    pub faults: Vec<FaultView>,
+    /// Every breaker.
+    pub breakers: Vec<BreakerLine>,
+    /// Titles and addresses opened from here before, the newest first.
+    pub recent: Vec<(String, String)>,
+}
+
+/// Addresses remembered: what fits without scrolling.
+pub const RECENT_MAX: usize = 5;
+
+/// The list of recent addresses with one more in front.
+#[must_use]
+pub fn remember(
+    mut recent: Vec<(String, String)>,
+    title: &str,
+    address: &str,
+) -> Vec<(String, String)> {
+    recent.retain(|(_, known)| known != address);
+    recent.insert(0, (title.to_owned(), address.to_owned()));
+    recent.truncate(RECENT_MAX);
+    recent
+}
 
 /// Rows of one group: what fits without scrolling.
 const GROUP_ROWS_MAX: usize = 5;
@@ -58,11 +91,19 @@ fn fixed() -> Vec<Found> {
 
 /// What matches the text: orders and traces first, then pages, actions and services.
 #[must_use]
-pub fn search(text: &str, orders: &[OrderRow]) -> Vec<Found> {
+pub fn search(text: &str, known: &Known) -> Vec<Found> {
     let needle = text.trim().to_lowercase();
     let mut rows = Vec::new();
-    rows.extend(find_orders(&needle, orders));
+    if needle.is_empty() {
+        let recent = |(title, address): &(String, String)| {
+            found("Recent", title, "", "", Command::Go(address.clone()))
+        };
+        rows.extend(known.recent.iter().map(recent));
+    }
+    rows.extend(find_orders(&needle, &known.orders));
     rows.extend(find_trace(&needle));
+    rows.extend(find_faults(&needle, &known.faults));
+    rows.extend(find_breakers(&needle, &known.breakers));
     let mut group = ("", 0);
     for row in fixed() {
         if !needle.is_empty() && !row.title.to_lowercase().contains(&needle) {
@@ -98,6 +139,45 @@ fn find_orders(needle: &str, orders: &[OrderRow]) -> Vec<Found> {
         rows.push(found("Orders", &id, "open", "", go(&id)));
     }
     rows
+}
+
+/// Faults by id, kind or place.
+fn find_faults(needle: &str, faults: &[FaultView]) -> Vec<Found> {
+    let told = |fault: &FaultView| format!("{} {} {}", fault.id, fault.what, fault.place);
+    faults
+        .iter()
+        .filter(|fault| !needle.is_empty() && told(fault).to_lowercase().contains(needle))
+        .take(GROUP_ROWS_MAX)
+        .map(|fault| {
+            let note = format!("{}, {}", fault.what, fault.place);
+            let go = Command::Go(format!("/resilience?fault={}#faults", fault.id));
+            found("Faults", &fault.id, &note, "", go)
+        })
+        .collect()
+}
+
+/// Breakers by caller and callee; those that are not closed first.
+fn find_breakers(needle: &str, breakers: &[BreakerLine]) -> Vec<Found> {
+    let title = |line: &BreakerLine| {
+        let subset = line.subset.as_ref().map(|subset| format!(" {subset}")).unwrap_or_default();
+        format!("{} to {}{subset}", line.from, line.to)
+    };
+    let matches = |line: &&BreakerLine| {
+        !needle.is_empty()
+            && (title(line).to_lowercase().contains(needle) || "breaker".starts_with(needle))
+    };
+    let mut lines: Vec<&BreakerLine> = breakers.iter().filter(matches).collect();
+    lines.sort_by_key(|line| line.state == BreakerState::Closed);
+    let row = |line: &&BreakerLine| {
+        let state = match line.state {
+            BreakerState::Closed => "closed",
+            BreakerState::Open => "open",
+            BreakerState::HalfOpen => "half-open",
+        };
+        let go = Command::Go(format!("/resilience?breaker={}", line.id.replace('~', "%7E")));
+        found("Breakers", &title(line), state, "", go)
+    };
+    lines.iter().take(GROUP_ROWS_MAX).map(row).collect()
 }
 
 fn find_trace(needle: &str) -> Option<Found> {
@@ -146,9 +226,52 @@ mod tests {
         }
     }
 
+    fn orders(ids: &[&str]) -> Known {
+        Known { orders: ids.iter().map(|id| row(id)).collect(), ..Known::default() }
+    }
+
+    #[test]
+    fn faults_and_breakers_are_found_and_what_is_not_closed_comes_first() {
+        let line = |to: &str, state| BreakerLine {
+            id: format!("gateway~{to}"),
+            from: "gateway".into(),
+            to: to.into(),
+            subset: None,
+            state,
+            since_us: 0,
+            half_open_at_us: None,
+            trials_passed: 0,
+            forced: None,
+            marks: String::new(),
+            opens_at: 5,
+            window_calls: 20,
+        };
+        let breakers =
+            vec![line("users", BreakerState::Closed), line("payments", BreakerState::Open)];
+        let known = Known { breakers, ..Known::default() };
+        let rows = search("gateway to", &known);
+        let found: Vec<_> =
+            rows.iter().map(|row| (row.title.as_str(), row.note.as_str())).collect();
+        assert_eq!(found, [("gateway to payments", "open"), ("gateway to users", "closed")]);
+        let card = Command::Go("/resilience?breaker=gateway%7Epayments".into());
+        assert_eq!(rows[0].command, card);
+    }
+
+    #[test]
+    fn what_was_opened_before_stands_first_once_and_is_forgotten_in_the_end() {
+        let mut recent = Vec::new();
+        for n in [1, 2, 1, 3, 4, 5, 6] {
+            recent = remember(recent, &format!("order {n}"), &format!("/orders/{n}"));
+        }
+        let titles: Vec<_> = recent.iter().map(|(title, _)| title.as_str()).collect();
+        assert_eq!(titles, ["order 6", "order 5", "order 4", "order 3", "order 1"]);
+        let rows = search("", &Known { recent, ..Known::default() });
+        assert_eq!((rows[0].group, rows[0].title.as_str()), ("Recent", "order 6"));
+    }
+
     #[test]
     fn an_order_is_found_by_a_part_of_its_id_in_any_case() {
-        let rows = search("7f3k", &[row("ord-7F3K9Q"), row("ord-AAAAAA")]);
+        let rows = search("7f3k", &orders(&["ord-7F3K9Q", "ord-AAAAAA"]));
         assert_eq!((rows[0].group, rows[0].title.as_str()), ("Orders", "ord-7F3K9Q"));
         assert_eq!(rows[0].note, "cancelled, €184.50");
         assert_eq!(rows.iter().filter(|row| row.group == "Orders").count(), 1);
@@ -156,22 +279,22 @@ mod tests {
 
     #[test]
     fn an_order_id_that_is_not_in_the_feed_can_still_be_opened() {
-        let rows = search("ord-7f4c2m", &[]);
+        let rows = search("ord-7f4c2m", &Known::default());
         assert_eq!(rows[0].command, Command::Go("/orders/ord-7F4C2M".into()));
     }
 
     #[test]
     fn a_whole_trace_id_opens_its_trace_and_a_part_of_one_does_not() {
         let id = "7c1e9a4f0b6d42e8a5f3c2d19b8e6047";
-        assert_eq!(search(id, &[])[0].command, Command::Go(format!("/traces/{id}")));
-        assert!(search("7c1e9a4f", &[]).is_empty());
+        assert_eq!(search(id, &Known::default())[0].command, Command::Go(format!("/traces/{id}")));
+        assert!(search("7c1e9a4f", &Known::default()).is_empty());
     }
 
     #[test]
     fn nothing_typed_lists_pages_and_actions_but_no_services() {
-        let rows = search("", &[row("ord-7F3K9Q")]);
+        let rows = search("", &orders(&["ord-7F3K9Q"]));
         assert!(rows.iter().all(|row| row.group == "Pages" || row.group == "Actions"));
-        assert!(search("pay", &[]).iter().any(|row| row.title == "payments"));
+        assert!(search("pay", &Known::default()).iter().any(|row| row.title == "payments"));
     }
 
     #[test]

@@ -1,14 +1,14 @@
 //! The place-order form: a dialog with a filled basket, and a page for those without JavaScript.
 
-use super::{state::use_frame, toast::use_toasts};
+use super::{offline::use_offline, state::use_frame, toast::use_toasts};
 use crate::{
     ask, browser,
     model::format,
-    widget::{Dialog, Icon, icon},
+    widget::{Choice, Dialog, Icon, Segmented, icon},
 };
 use contract::{
     Money,
-    shop::{BasketLine, CustomerView, PlaceOrder, ProductView},
+    shop::{BasketLine, CustomerView, PaymentMethod, PlaceOrder, ProductView},
 };
 use leptos::{html, prelude::*, task::spawn_local};
 
@@ -16,6 +16,16 @@ use leptos::{html, prelude::*, task::spawn_local};
 const FIRST_LINES: usize = 2;
 /// Lines the form can hold.
 const LINES_MAX: usize = 8;
+
+/// What an order can be paid with: the API's words, and words for people.
+pub const PAYMENT_METHODS: [Choice; 2] = [("wallet", "Wallet"), ("card", "Card")];
+
+/// The word for people.
+#[must_use]
+pub fn method_label(method: PaymentMethod) -> &'static str {
+    let known = PAYMENT_METHODS.iter().find(|(word, _)| *word == method.as_str());
+    known.map_or("", |(_, label)| label)
+}
 
 /// What a basket costs, at the catalog's prices; none if a product is not sold or it is too much.
 #[must_use]
@@ -80,6 +90,7 @@ struct Draft {
     products: StoredValue<Vec<ProductView>>,
     user_id: RwSignal<String>,
     lines: RwSignal<Vec<BasketLine>>,
+    method: RwSignal<PaymentMethod>,
     busy: RwSignal<bool>,
     error: RwSignal<Option<String>>,
     /// The same for every try of this form, so that a double click places one order.
@@ -91,6 +102,7 @@ fn Form(products: Vec<ProductView>, customers: Vec<CustomerView>) -> impl IntoVi
     let draft = Draft {
         user_id: RwSignal::new(customers.first().map(|c| c.user_id.clone()).unwrap_or_default()),
         lines: RwSignal::new(first_basket(&products)),
+        method: RwSignal::new(PaymentMethod::default()),
         products: StoredValue::new(products),
         busy: RwSignal::new(false),
         error: RwSignal::new(None),
@@ -102,6 +114,7 @@ fn Form(products: Vec<ProductView>, customers: Vec<CustomerView>) -> impl IntoVi
             let _ = button.focus();
         }
     });
+    let offline = use_offline();
     let submit = use_submit(draft);
     let sum = move || {
         let sum = draft.products.with_value(|products| draft.lines.with(|l| total(products, l)));
@@ -123,6 +136,7 @@ fn Form(products: Vec<ProductView>, customers: Vec<CustomerView>) -> impl IntoVi
                 </select>
             </label>
             <Basket draft=draft/>
+            {pay_field(draft)}
             <div class="sum">
                 <span>"Total"</span>
                 <strong>{sum}</strong>
@@ -138,6 +152,7 @@ fn Form(products: Vec<ProductView>, customers: Vec<CustomerView>) -> impl IntoVi
                 <button
                     node_ref=button type="submit" class="button primary"
                     aria-busy=move || draft.busy.get().to_string()
+                    disabled=move || offline.now() title=move || offline.reason()
                 >
                     {move || if draft.busy.get() { "Placing" } else { "Place order" }}
                 </button>
@@ -147,12 +162,31 @@ fn Form(products: Vec<ProductView>, customers: Vec<CustomerView>) -> impl IntoVi
     .into_any()
 }
 
+fn pay_field(draft: Draft) -> AnyView {
+    let chosen = Signal::derive(move || draft.method.get().as_str().to_owned());
+    let choose = Callback::new(move |word: String| {
+        if let Some(method) = PaymentMethod::parse(&word) {
+            draft.method.set(method);
+        }
+    });
+    view! {
+        <div class="field">
+            <span>"Pay with"</span>
+            <Segmented
+                label="Pay with" name="payment_method" choices=PAYMENT_METHODS.to_vec()
+                value=chosen on_choose=choose
+            />
+        </div>
+    }
+    .into_any()
+}
+
 /// Places the order once, however often the form is submitted.
 fn use_submit(draft: Draft) -> impl Fn(leptos::ev::SubmitEvent) + Copy {
-    let (frame, toasts) = (use_frame(), use_toasts());
+    let (frame, toasts, offline) = (use_frame(), use_toasts(), use_offline());
     move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
-        if draft.busy.get_untracked() {
+        if draft.busy.get_untracked() || offline.refuses("Order not placed") {
             return;
         }
         draft.busy.set(true);
@@ -160,6 +194,7 @@ fn use_submit(draft: Draft) -> impl Fn(leptos::ev::SubmitEvent) + Copy {
         let order = PlaceOrder {
             user_id: draft.user_id.get_untracked(),
             items: draft.lines.get_untracked(),
+            payment_method: draft.method.get_untracked(),
         };
         let key = draft.key.get_value();
         spawn_local(async move {
@@ -272,6 +307,14 @@ mod tests {
         let mut basket = first_basket(&products);
         basket[0].quantity = 3;
         assert_eq!(total(&products, &basket), Some(Money::eur(1_750)));
+    }
+
+    #[test]
+    fn every_payment_method_is_offered_by_the_word_the_api_reads() {
+        for (word, label) in PAYMENT_METHODS {
+            assert_eq!(PaymentMethod::parse(word).map(method_label), Some(label));
+        }
+        assert_eq!(method_label(PaymentMethod::Card), "Card");
     }
 
     #[test]

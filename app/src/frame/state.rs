@@ -1,9 +1,9 @@
 //! What the frame remembers: open dialogs and choices; and the commands that keys, the palette and
 //! buttons share.
 
-use super::{theme, toast::use_toasts};
+use super::{offline::use_offline, theme, toast::use_toasts};
 use crate::{ask, browser, live::use_live};
-use contract::shop::LoadView;
+use contract::shop::{LoadChange, LoadView};
 use leptos::{prelude::*, task::spawn_local};
 use leptos_router::{
     NavigateOptions,
@@ -28,6 +28,8 @@ pub struct FrameState {
     pub loading: RwSignal<bool>,
     /// The list of shortcuts.
     pub shortcuts: RwSignal<bool>,
+    /// The sheet of what a phone has no room for.
+    pub more: RwSignal<bool>,
     /// The question before all faults end.
     pub killing: RwSignal<bool>,
     /// Somebody asked for the inject panel; it takes the focus and sets this back.
@@ -45,6 +47,7 @@ pub fn provide_frame() {
         palette: RwSignal::new(false),
         loading: RwSignal::new(false),
         shortcuts: RwSignal::new(false),
+        more: RwSignal::new(false),
         killing: RwSignal::new(false),
         injecting: RwSignal::new(false),
         presenter: RwSignal::new(false),
@@ -97,6 +100,8 @@ pub enum Command {
     LoadBy(f64),
     /// Set the load, requests per second.
     LoadTo(f64),
+    /// Set rate, shape and mix of the load.
+    Load(LoadChange),
     /// Go to the panel that injects a fault.
     Inject,
     /// End all faults; asks once.
@@ -109,17 +114,39 @@ pub enum Command {
     Shortcuts,
 }
 
+impl Command {
+    /// What was not done, of a command that changes the system and so needs the line; none of one
+    /// that only changes what this tab shows.
+    #[must_use]
+    pub const fn undone(&self) -> Option<&'static str> {
+        match self {
+            Self::PlaceOrder => Some("Order not placed"),
+            Self::LoadBy(_) | Self::LoadTo(_) => Some("Load not changed"),
+            Self::RemoveFaults => Some("Faults not removed"),
+            Self::Go(_)
+            | Self::Search
+            | Self::Pause
+            | Self::Inject
+            | Self::Theme
+            | Self::Presenter
+            | Self::Shortcuts => None,
+        }
+    }
+}
+
 /// Runs commands; made once by a component, then called from any event.
 #[must_use]
 pub fn use_commands() -> Callback<Command> {
     let (frame, live, toasts) = (use_frame(), use_live(), use_toasts());
+    let offline = use_offline();
     let go = use_navigate();
     let here = use_location().pathname;
-    let set_load = move |per_second: f64| {
+    let set_load = move |load: LoadChange| {
         let before = live.load().get_untracked();
-        live.expect_load(LoadView { per_second, ..before });
+        live.expect_load(expected(before, load));
         spawn_local(async move {
-            match ask::set_load(per_second).await {
+            let LoadChange { per_second, shape, orders_percent } = load;
+            match ask::set_load(per_second, shape, orders_percent).await {
                 Ok(load) => live.expect_load(load),
                 Err(error) => {
                     live.expect_load(before);
@@ -128,24 +155,42 @@ pub fn use_commands() -> Callback<Command> {
             }
         });
     };
-    Callback::new(move |command| match command {
-        Command::Go(address) => go(&address, NavigateOptions::default()),
-        Command::PlaceOrder => frame.placing.set(true),
-        Command::Search => frame.palette.set(true),
-        Command::Pause => live.toggle_pause(),
-        Command::Theme => theme::toggle(),
-        Command::Presenter => frame.toggle_presenter(),
-        Command::Shortcuts => frame.shortcuts.update(|open| *open = !*open),
-        Command::Inject => {
-            frame.injecting.set(true);
-            if here.get_untracked() != "/resilience" {
-                go("/resilience", NavigateOptions::default());
-            }
+    Callback::new(move |command: Command| {
+        if command.undone().is_some_and(|undone| offline.refuses(undone)) {
+            return;
         }
-        Command::RemoveFaults => frame.killing.set(true),
-        Command::LoadBy(step) => set_load(stepped(live.load().get_untracked(), step)),
-        Command::LoadTo(per_second) => set_load(per_second),
+        match command {
+            Command::Go(address) => go(&address, NavigateOptions::default()),
+            Command::PlaceOrder => frame.placing.set(true),
+            Command::Search => frame.palette.set(true),
+            Command::Pause => live.toggle_pause(),
+            Command::Theme => theme::toggle(),
+            Command::Presenter => frame.toggle_presenter(),
+            Command::Shortcuts => frame.shortcuts.update(|open| *open = !*open),
+            Command::Inject => {
+                frame.injecting.set(true);
+                if here.get_untracked() != "/resilience" {
+                    go("/resilience", NavigateOptions::default());
+                }
+            }
+            Command::RemoveFaults => frame.killing.set(true),
+            Command::LoadBy(step) => {
+                set_load(LoadChange::rate(stepped(live.load().get_untracked(), step)));
+            }
+            Command::LoadTo(per_second) => set_load(LoadChange::rate(per_second)),
+            Command::Load(load) => set_load(load),
+        }
     })
+}
+
+/// The load as it will be.
+fn expected(before: LoadView, load: LoadChange) -> LoadView {
+    LoadView {
+        per_second: load.per_second,
+        shape: load.shape.unwrap_or(before.shape),
+        orders_percent: load.orders_percent.unwrap_or(before.orders_percent),
+        ..before
+    }
 }
 
 /// A load one step away, within its limits.
@@ -159,8 +204,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn commands_that_change_the_system_need_the_line_and_others_do_not() {
+        let changing = [
+            Command::PlaceOrder,
+            Command::LoadBy(LOAD_STEP),
+            Command::LoadTo(0.0),
+            Command::RemoveFaults,
+        ];
+        assert!(changing.iter().all(|command| command.undone().is_some()));
+        let showing = [Command::Pause, Command::Inject, Command::Go("/".into()), Command::Theme];
+        assert!(showing.iter().all(|command| command.undone().is_none()));
+    }
+
+    #[test]
     fn a_step_stays_within_the_limits() {
-        let at = |per_second| LoadView { per_second, max_per_second: 200.0 };
+        let at = LoadView::steady;
         assert!((stepped(at(60.0), 10.0) - 70.0).abs() < 1e-9);
         assert!((stepped(at(2.0), 10.0) - 12.0).abs() < 1e-9);
         assert!((stepped(at(2.0), -10.0) - 0.0).abs() < 1e-9);

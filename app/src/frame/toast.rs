@@ -13,8 +13,17 @@ const STAY: Duration = Duration::from_secs(6);
 /// More would cover the page.
 const TOASTS_MAX: usize = 3;
 
+/// One thing to do about a message: "Undo".
+#[derive(Clone)]
+pub struct ToastAction {
+    /// What its button says.
+    pub label: &'static str,
+    /// What it does; the message is gone then.
+    pub run: Callback<()>,
+}
+
 /// One message.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Toast {
     /// Unique in this tab.
     pub id: u64,
@@ -26,6 +35,8 @@ pub struct Toast {
     pub text: String,
     /// Where to read more.
     pub href: Option<String>,
+    /// What can be done about it.
+    pub action: Option<ToastAction>,
 }
 
 /// The messages of this tab. Get it with [`use_toasts`].
@@ -57,23 +68,35 @@ pub fn use_toasts() -> Toasts {
 impl Toasts {
     /// Says that something was done; `href` is where its result can be seen.
     pub fn success(self, title: &str, text: &str, href: Option<String>) {
-        self.show(Tone::Ok, title, text, href);
+        self.show(Tone::Ok, title, text, href, None);
+    }
+
+    /// Says that something was done, with one thing to do about it: "Undo".
+    pub fn done(self, title: &str, text: &str, action: ToastAction) {
+        self.show(Tone::Ok, title, text, None, Some(action));
     }
 
     /// Says that something was not done, and why.
     pub fn failure(self, title: &str, text: &str) {
-        self.show(Tone::Error, title, text, None);
+        self.show(Tone::Error, title, text, None, None);
     }
 
     /// Says something worth knowing.
     pub fn note(self, title: &str, text: &str) {
-        self.show(Tone::Info, title, text, None);
+        self.show(Tone::Info, title, text, None, None);
     }
 
-    fn show(self, tone: Tone, title: &str, text: &str, href: Option<String>) {
+    fn show(
+        self,
+        tone: Tone,
+        title: &str,
+        text: &str,
+        href: Option<String>,
+        action: Option<ToastAction>,
+    ) {
         let id = self.next.get_value();
         self.next.set_value(id + 1);
-        let toast = Toast { id, tone, title: title.into(), text: text.into(), href };
+        let toast = Toast { id, tone, title: title.into(), text: text.into(), href, action };
         self.list.update(|list| {
             list.push(toast);
             let excess = list.len().saturating_sub(TOASTS_MAX);
@@ -149,6 +172,17 @@ fn ToastCard(toast: Toast) -> impl IntoView {
             </a>
         }
     });
+    let action = toast.action.map(|action| {
+        let run = move |_| {
+            toasts.dismiss(id);
+            action.run.run(());
+        };
+        view! {
+            <button type="button" class="button ghost toast-action" on:click=run>
+                {action.label}
+            </button>
+        }
+    });
     view! {
         <div class=format!("toast {}", toast.tone.class())>
             {icon(glyph)}
@@ -157,6 +191,7 @@ fn ToastCard(toast: Toast) -> impl IntoView {
                 <span>{toast.text}</span>
             </div>
             {link}
+            {action}
             <button
                 type="button"
                 class="button ghost square"

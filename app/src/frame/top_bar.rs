@@ -2,6 +2,7 @@
 
 use super::{
     load::LoadControl,
+    offline::use_offline,
     range::{RANGES, use_range},
     state::{Command, use_commands},
 };
@@ -53,7 +54,7 @@ fn SearchBox() -> impl IntoView {
             type="button" class="search" aria-label="Search orders, traces, services"
             on:click=move |_| run.run(Command::Search)>
             {icon(Icon::Search)}
-            <span class="grow">"Search orders, traces, services"</span>
+            <span class="grow">"Search orders, traces, services, faults"</span>
             <kbd>{move || if mac.get() { "⌘ K" } else { "Ctrl K" }}</kbd>
         </button>
     }
@@ -62,7 +63,7 @@ fn SearchBox() -> impl IntoView {
 
 /// The time range; without JavaScript a form that loads the page again.
 #[component]
-fn RangeChoice() -> impl IntoView {
+pub(super) fn RangeChoice() -> impl IntoView {
     let range = use_range();
     let minutes = range.minutes();
     let choose = move |event: leptos::ev::Event| {
@@ -144,7 +145,7 @@ fn ThemeButton() -> impl IntoView {
 /// Opens the dialog; without JavaScript a link to the page with the same form.
 #[component]
 fn PlaceButton() -> impl IntoView {
-    let run = use_commands();
+    let (run, offline) = (use_commands(), use_offline());
     let open = move |event: leptos::ev::MouseEvent| {
         if !(event.ctrl_key() || event.meta_key() || event.shift_key()) {
             event.prevent_default();
@@ -153,7 +154,10 @@ fn PlaceButton() -> impl IntoView {
         }
     };
     view! {
-        <a class="button primary place" href="/orders/new" on:click=open>
+        <a
+            class="button primary place" href="/orders/new" title=move || offline.reason()
+            aria-disabled=move || offline.now().then_some("true") on:click=open
+        >
             "Place order"
             <kbd>"P"</kbd>
         </a>

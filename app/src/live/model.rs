@@ -10,7 +10,7 @@ use contract::{
     },
     order::{OrderRow, Origin},
     resilience::{BreakerLine, BreakerState, FaultsView},
-    shop::{LOAD_MAX_PER_SECOND, LoadView},
+    shop::LoadView,
     traffic::MeshView,
 };
 
@@ -61,7 +61,7 @@ impl Default for LiveModel {
             orders: Vec::new(),
             tally: OrderTally::default(),
             red: Vec::new(),
-            load: LoadView { per_second: 0.0, max_per_second: LOAD_MAX_PER_SECOND },
+            load: LoadView::steady(0.0),
             changes: Vec::new(),
             faults: FaultsView::default(),
             breakers: Vec::new(),
@@ -354,11 +354,10 @@ mod tests {
             state,
             since_us: 0,
             half_open_at_us: None,
-            trials_passed: 0,
             forced: None,
             marks: "ooox".into(),
-            opens_at: 10,
-            window_calls: 20,
+            opens_at: 5,
+            distance: Some(4),
         }
     }
 
@@ -371,15 +370,7 @@ mod tests {
     }
 
     fn point(at_us: i64) -> RedPoint {
-        let none = None;
-        RedPoint {
-            at_us,
-            per_second: 1.0,
-            error_share: 0.0,
-            p50_ms: none,
-            p95_ms: none,
-            p99_ms: none,
-        }
+        RedPoint { at_us, per_second: 1.0, ..RedPoint::default() }
     }
 
     #[test]

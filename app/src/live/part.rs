@@ -52,14 +52,7 @@ mod tests {
     use contract::live::RedPoint;
 
     fn snapshot() -> LiveSnapshot {
-        let point = |at_us| RedPoint {
-            at_us,
-            per_second: 1.0,
-            error_share: 0.0,
-            p50_ms: None,
-            p95_ms: None,
-            p99_ms: None,
-        };
+        let point = |at_us| RedPoint { at_us, per_second: 1.0, ..RedPoint::default() };
         let empty = crate::live::model::LiveModel::default();
         LiveSnapshot {
             seq: 1,

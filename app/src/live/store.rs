@@ -8,7 +8,7 @@ use crate::ask::AskError;
 use contract::{
     live::{ChangeView, LiveFrame, LiveSnapshot, MapView, OrderTally, RedPoint},
     order::OrderRow,
-    resilience::{BreakerLine, FaultsView},
+    resilience::{BreakerLine, FaultView, FaultsView},
     shop::LoadView,
     traffic::MeshView,
 };
@@ -55,6 +55,7 @@ pub struct Live {
     now_us: RwSignal<i64>,
     restarted_us: RwSignal<Option<i64>>,
     retry_asked: RwSignal<u32>,
+    wanted_minutes: RwSignal<u32>,
     map: RwSignal<MapView>,
     orders: RwSignal<Vec<OrderRow>>,
     tally: RwSignal<OrderTally>,
@@ -79,6 +80,7 @@ pub fn provide_live(boot: Boot) -> Live {
         now_us: RwSignal::new(0),
         restarted_us: RwSignal::new(None),
         retry_asked: RwSignal::new(0),
+        wanted_minutes: RwSignal::new(0),
         map: RwSignal::new(model.map.clone()),
         orders: RwSignal::new(Vec::new()),
         tally: RwSignal::new(model.tally),
@@ -267,6 +269,14 @@ impl Live {
         self.retry_asked.update(|asked| *asked += 1);
     }
 
+    /// Says how long the charts of the page are, so that the stream brings their points; 0 when the
+    /// page has none.
+    pub fn want_minutes(self, minutes: u32) {
+        if self.wanted_minutes.get_untracked() != minutes {
+            self.wanted_minutes.set(minutes);
+        }
+    }
+
     /// Shows a load at once, before the stream confirms it.
     pub fn expect_load(self, load: LoadView) {
         self.model.update_value(|model| model.load = load);
@@ -277,6 +287,15 @@ impl Live {
     pub fn expect_faults(self, faults: FaultsView) {
         self.model.update_value(|model| model.faults = faults.clone());
         self.faults.set(faults);
+    }
+
+    /// Shows a fault at once, before the stream confirms it.
+    pub fn expect_fault(self, fault: FaultView) {
+        let mut faults = self.faults.get_untracked();
+        if faults.active.iter().all(|known| known.id != fault.id) {
+            faults.active.push(fault);
+            self.expect_faults(faults);
+        }
     }
 
     /// Shows a breaker at once, before the stream confirms it.
@@ -327,6 +346,10 @@ impl Live {
 
     pub(super) fn retry_asked(self) -> ReadSignal<u32> {
         self.retry_asked.read_only()
+    }
+
+    pub(super) fn wanted_minutes(self) -> ReadSignal<u32> {
+        self.wanted_minutes.read_only()
     }
 
     pub(super) fn set_connection(self, connection: Connection) {

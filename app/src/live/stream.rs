@@ -31,6 +31,15 @@ pub fn retry_pause_ms(failed: u32, luck: f64) -> f64 {
     pause.min(RETRY_MAX_MS) * (0.8 + 0.4 * luck.clamp(0.0, 1.0))
 }
 
+/// The address with charts over so many minutes in the first frame; 0 leaves them out.
+#[must_use]
+pub fn address(minutes: u32) -> String {
+    match minutes {
+        0 => LIVE_PATH.to_owned(),
+        minutes => format!("{LIVE_PATH}?minutes={minutes}"),
+    }
+}
+
 /// One open connection and the closures it calls.
 struct Line {
     source: EventSource,
@@ -54,6 +63,8 @@ struct Stream {
     retry: StoredValue<Option<TimeoutHandle>, LocalStorage>,
     failed: StoredValue<u32>,
     last_frame_ms: StoredValue<f64>,
+    /// Minutes of charts that were asked for when the line was opened.
+    minutes: StoredValue<u32>,
     /// Server clock minus browser clock, milliseconds.
     skew_ms: StoredValue<f64>,
 }
@@ -69,6 +80,7 @@ pub fn start(live: Live) {
             retry: StoredValue::new_local(None),
             failed: StoredValue::new(0),
             last_frame_ms: StoredValue::new(0.0),
+            minutes: StoredValue::new(0),
             skew_ms: StoredValue::new(0.0),
         };
         stream.open();
@@ -76,6 +88,14 @@ pub fn start(live: Live) {
             set_interval_with_handle(move || stream.tick(), TICK).ok();
         let asked = live.retry_asked();
         Effect::watch(move || asked.get(), move |_, _, _| stream.open(), false);
+        let wanted = live.wanted_minutes();
+        let longer = move |minutes: &u32| *minutes > stream.minutes.get_value();
+        let reopen = move |now: &u32, _: Option<&u32>, _| {
+            if longer(now) {
+                stream.open();
+            }
+        };
+        Effect::watch(move || wanted.get(), reopen, false);
         on_cleanup(move || {
             if let Some(ticker) = ticker {
                 ticker.clear();
@@ -88,7 +108,9 @@ pub fn start(live: Live) {
 impl Stream {
     fn open(self) {
         self.stop();
-        let Ok(source) = EventSource::new(LIVE_PATH) else {
+        let minutes = self.live.wanted_minutes().get_untracked();
+        self.minutes.set_value(minutes);
+        let Ok(source) = EventSource::new(&address(minutes)) else {
             self.lost();
             return;
         };
@@ -176,6 +198,14 @@ impl Stream {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_page_with_charts_asks_for_their_points() {
+        assert_eq!(
+            (address(0).as_str(), address(15).as_str()),
+            ("/ui/live", "/ui/live?minutes=15")
+        );
+    }
 
     #[test]
     fn pauses_double_up_to_a_limit_and_are_spread() {

@@ -1,10 +1,14 @@
 //! What a breaker's card says: its thresholds in words, its window, the way to the next state.
+//!
+//! A breaker opens on failures in a row. The window around them is there to see why.
 
-use super::format;
 use crate::widget::BreakerMark;
-use contract::resilience::{
-    BreakerCard, BreakerLine, BreakerSettings, BreakerState, CallMark, TRIAL_CALLS_MAX,
-    WINDOW_CALLS_MAX,
+use contract::{
+    resilience::{
+        BreakerCard, BreakerLine, BreakerSettings, BreakerState, CallMark, FAILURES_IN_A_ROW_MAX,
+        WAIT_MAX_MS,
+    },
+    service::BUS,
 };
 
 const US_PER_SECOND: i64 = 1_000_000;
@@ -47,26 +51,38 @@ pub fn target(line: &BreakerLine) -> String {
     }
 }
 
-/// What opens it, on the arrow from closed to open: "50% of 20 fail", "5 in a row fail".
+/// The edge of the live map that a breaker watches. Deliveries of the bus are drawn as the line
+/// between the subscriber and the bus.
 #[must_use]
-pub fn opens_when(settings: &BreakerSettings) -> String {
-    let bad = if settings.slow_ms.is_some() { "fail or slow" } else { "fail" };
-    if settings.open_percent == 0 {
-        return format!("{} in a row {bad}", settings.failures_in_a_row);
-    }
-    // The window is named beside its cells; here is room for one of the two.
-    match settings.slow_ms {
-        Some(_) => format!("{}% {bad}", settings.open_percent),
-        None => format!("{}% of {} {bad}", settings.open_percent, settings.window_calls),
+pub fn edge_href(line: &BreakerLine) -> String {
+    match line.from.as_str() {
+        BUS => format!("/?edge={}~{BUS}", line.to),
+        from => format!("/?edge={from}~{}", line.to),
     }
 }
 
-/// What closes it: "3 of 3 trial calls pass".
+/// Whether an address that asks for a breaker means this one: by its id, by that of its edge, or
+/// by the edge of a message, whose delivery belongs to the bus (`known` are all ids).
 #[must_use]
-pub fn closes_when(settings: &BreakerSettings) -> String {
-    match settings.trial_calls {
-        0 | 1 => "the trial call passes".into(),
-        n => format!("{n} of {n} trial calls pass"),
+pub fn is_asked<'a>(asked: &str, id: &str, mut known: impl Iterator<Item = &'a str>) -> bool {
+    let means = |asked: &str, id: &str| {
+        id.strip_prefix(asked).is_some_and(|rest| rest.is_empty() || rest.starts_with('~'))
+    };
+    if asked.is_empty() || means(asked, id) {
+        return !asked.is_empty();
+    }
+    let Some((from, to)) = asked.split_once('~') else { return false };
+    // The line between a service and the bus stands for what is delivered to the service.
+    let to = if to == BUS { from } else { to };
+    !known.any(|known| means(asked, known)) && means(&format!("{BUS}~{to}"), id)
+}
+
+/// What opens it, on the arrow from closed to open: "5 in a row fail".
+#[must_use]
+pub fn opens_when(settings: &BreakerSettings) -> String {
+    match settings.failures_in_a_row {
+        1 => "1 call fails".into(),
+        n => format!("{n} in a row fail"),
     }
 }
 
@@ -82,49 +98,76 @@ pub fn marks(line: &BreakerLine) -> Vec<CallMark> {
     line.marks.chars().map(CallMark::of_letter).collect()
 }
 
-/// Slow and failed calls of a window.
-fn bad(line: &BreakerLine) -> (u64, u64) {
-    let of = |letter| line.marks.chars().filter(|mark| *mark == letter).count() as u64;
-    (of('s'), of('x'))
-}
-
-/// "11 failed", "2 slow, 1 failed", "0".
+/// Failures in a row up to now; of one that opened, those it opened on.
 #[must_use]
-pub fn bad_text(line: &BreakerLine) -> String {
-    match bad(line) {
-        (0, 0) => "0".into(),
-        (0, failed) => format!("{failed} failed"),
-        (slow, 0) => format!("{slow} slow"),
-        (slow, failed) => format!("{slow} slow, {failed} failed"),
+pub fn run(line: &BreakerLine) -> u32 {
+    match line.distance {
+        Some(distance) => line.opens_at.saturating_sub(distance),
+        None => u32::try_from(trailing(line)).unwrap_or(u32::MAX),
     }
 }
 
-/// "of 20, opens at 10".
+/// Failed calls at the end of the window.
+fn trailing(line: &BreakerLine) -> usize {
+    line.marks.chars().rev().take_while(|mark| *mark == CallMark::Failed.letter()).count()
+}
+
+/// Cells at the end of the window that are the run of failures. After a reset the run begins
+/// anew, though the window still shows what was before.
+#[must_use]
+pub fn run_cells(line: &BreakerLine) -> usize {
+    trailing(line).min(usize::try_from(run(line)).unwrap_or(usize::MAX))
+}
+
+/// "5 failed in a row", "none failed in a row".
+#[must_use]
+pub fn run_text(line: &BreakerLine) -> String {
+    match run(line) {
+        0 => "none failed in a row".into(),
+        n => format!("{n} failed in a row"),
+    }
+}
+
+/// What is in the window in all: "7 failed, 2 slow"; empty when all is good.
 #[must_use]
 pub fn window_text(line: &BreakerLine) -> String {
-    format!("of {}, opens at {}", line.marks.chars().count().max(1), line.opens_at)
+    let of = |mark: CallMark| line.marks.chars().filter(|at| *at == mark.letter()).count();
+    let (slow, failed) = (of(CallMark::Slow), of(CallMark::Failed));
+    let said = [(failed, "failed"), (slow, "slow")];
+    let said = said.into_iter().filter(|(count, _)| *count > 0);
+    said.map(|(count, word)| format!("{count} {word}")).collect::<Vec<_>>().join(", ")
 }
 
-/// In the list of closed ones: "1 of 20".
+/// In the list of closed ones, failures in a row against what opens it: "1 of 5".
 #[must_use]
 pub fn share_text(line: &BreakerLine) -> String {
-    let (slow, failed) = bad(line);
-    format!("{} of {}", slow + failed, line.window_calls)
+    format!("{} of {}", run(line), line.opens_at)
 }
 
-/// How far a closed breaker is from opening: "9 more bad calls open it".
+/// How far a closed breaker is from opening: "3 more in a row open it".
 #[must_use]
 pub fn distance(line: &BreakerLine) -> String {
-    let (slow, failed) = bad(line);
-    let missing = u64::from(line.opens_at).saturating_sub(slow + failed);
-    match missing {
-        0 => "the next bad call opens it".into(),
-        1 => "1 more bad call opens it".into(),
-        n => format!("{} more bad calls open it", format::count(n)),
+    match line.distance {
+        None => String::new(),
+        Some(0 | 1) => "the next failure opens it".into(),
+        Some(n) => format!("{n} more in a row open it"),
     }
 }
 
-/// Share of the ring around the present state, 0 to 1: open runs down, half-open fills.
+/// What the head of the list says of all thresholds: "each opens at 5".
+#[must_use]
+pub fn each_opens(lines: &[BreakerLine]) -> String {
+    let mut limits: Vec<u32> = lines.iter().map(|line| line.opens_at).collect();
+    limits.sort_unstable();
+    match (limits.first(), limits.last()) {
+        (Some(low), Some(high)) if low == high => format!("each opens at {low}"),
+        (Some(low), Some(high)) => format!("they open at {low} to {high}"),
+        _ => String::new(),
+    }
+}
+
+/// Share of the ring around the present state, 0 to 1: it runs down to the next state. Half-open
+/// has none: its one trial call decides.
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "a wait of some minutes")]
 pub fn ring(card: &BreakerCard, now_us: i64) -> f64 {
@@ -138,24 +181,18 @@ pub fn ring(card: &BreakerCard, now_us: i64) -> f64 {
             let whole = f64::from(card.settings.wait_ms.max(1)) * 1_000.0;
             ((at - now_us).max(0) as f64 / whole).clamp(0.0, 1.0)
         }
-        (BreakerState::HalfOpen, _) => {
-            let all = f64::from(card.settings.trial_calls.max(1));
-            (f64::from(line.trials_passed) / all).clamp(0.0, 1.0)
-        }
         _ => 0.0,
     }
 }
 
-/// The two lines inside the present state: ("6 s", "left"), ("1/3", "trials").
+/// The two lines inside the present state: ("6 s", "left"), ("0/1", "trial").
 #[must_use]
 pub fn inside(card: &BreakerCard, now_us: i64) -> (String, &'static str) {
     let line = &card.line;
     match (line.forced, line.state, line.half_open_at_us) {
         (Some(forced), _, _) => (left(forced.until_us, now_us), "forced"),
         (None, BreakerState::Open, Some(at)) => (left(at, now_us), "left"),
-        (None, BreakerState::HalfOpen, _) => {
-            (format!("{}/{}", line.trials_passed, card.settings.trial_calls), "trials")
-        }
+        (None, BreakerState::HalfOpen, _) => ("0/1".into(), "trial"),
         _ => (String::new(), ""),
     }
 }
@@ -164,14 +201,13 @@ pub fn inside(card: &BreakerCard, now_us: i64) -> (String, &'static str) {
 #[must_use]
 pub fn sentence(line: &BreakerLine) -> String {
     let word = BreakerMark::from(line.state).word();
-    let bad = bad_text(line);
     let forced = if line.forced.is_some() { ", forced by hand" } else { "" };
-    format!(
-        "Breaker of {} for {}: {word}{forced}, {bad} {}",
-        line.from,
-        target(line),
-        window_text(line)
-    )
+    let way = match line.distance {
+        Some(_) => distance(line),
+        None => format!("opens at {}", line.opens_at),
+    };
+    let (to, run) = (target(line), run_text(line));
+    format!("Breaker of {} for {to}: {word}{forced}, {run}, {way}", line.from)
 }
 
 /// How bad a state is: open first.
@@ -185,124 +221,20 @@ pub const fn rank(line: &BreakerLine) -> u8 {
     }
 }
 
-/// What is wrong with thresholds, by field; empty when they can be set.
+/// What is wrong with thresholds, by field of the form; empty when they can be set. The host asks
+/// the same.
 #[must_use]
 pub fn mistakes(settings: &BreakerSettings) -> Vec<(&'static str, &'static str)> {
     let mut out = Vec::new();
-    if settings.failures_in_a_row == 0 && settings.open_percent == 0 {
-        out.push(("open_percent", "Something must open it: a share, or failures in a row."));
+    if !(1..=FAILURES_IN_A_ROW_MAX).contains(&settings.failures_in_a_row) {
+        out.push(("failures_in_a_row", "1 to 100 failures in a row open it."));
     }
-    if settings.open_percent > 100 {
-        out.push(("open_percent", "A share is at most 100%."));
-    }
-    if !(1..=WINDOW_CALLS_MAX).contains(&settings.window_calls) {
-        out.push(("window_calls", "A window holds 1 to 100 calls."));
-    }
-    if !(1..=TRIAL_CALLS_MAX).contains(&settings.trial_calls) {
-        out.push(("trial_calls", "1 to 10 trial calls."));
-    }
-    if settings.wait_ms == 0 {
-        out.push(("wait_s", "It must stay open for a while."));
+    if !(1..=WAIT_MAX_MS).contains(&settings.wait_ms) {
+        out.push(("wait_s", "It stays open for a while: over 0 and up to an hour."));
     }
     out
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use contract::resilience::ForcedView;
-
-    fn settings() -> BreakerSettings {
-        BreakerSettings {
-            failures_in_a_row: 0,
-            window_calls: 20,
-            open_percent: 50,
-            slow_ms: None,
-            wait_ms: 20_000,
-            trial_calls: 3,
-        }
-    }
-
-    fn card(state: BreakerState) -> BreakerCard {
-        BreakerCard {
-            line: BreakerLine {
-                id: "gateway~recommendations".into(),
-                from: "gateway".into(),
-                to: "recommendations".into(),
-                subset: None,
-                state,
-                since_us: 0,
-                half_open_at_us: Some(20 * US_PER_SECOND),
-                trials_passed: 1,
-                forced: None,
-                marks: "oxoxooxxoxox".into(),
-                opens_at: 10,
-                window_calls: 20,
-            },
-            settings: settings(),
-            window: Vec::new(),
-            trials: Vec::new(),
-            opened: 1,
-            refused: 0,
-            meanwhile: None,
-            causes: Vec::new(),
-            history: Vec::new(),
-        }
-    }
-
-    #[test]
-    fn thresholds_read_as_the_arrows_of_the_state_machine() {
-        assert_eq!(opens_when(&settings()), "50% of 20 fail");
-        let slow = BreakerSettings { slow_ms: Some(1_500), open_percent: 30, ..settings() };
-        assert_eq!(opens_when(&slow), "30% fail or slow");
-        let row = BreakerSettings { failures_in_a_row: 5, open_percent: 0, ..settings() };
-        assert_eq!(opens_when(&row), "5 in a row fail");
-        assert_eq!(
-            (waits(&settings()), closes_when(&settings())),
-            ("after 20 s".into(), "3 of 3 trial calls pass".into())
-        );
-    }
-
-    #[test]
-    fn the_window_says_what_was_bad_and_how_far_it_is_to_opening() {
-        let card = card(BreakerState::Closed);
-        assert_eq!(bad_text(&card.line), "6 failed");
-        assert_eq!(window_text(&card.line), "of 12, opens at 10");
-        assert_eq!(distance(&card.line), "4 more bad calls open it");
-        let slow = BreakerLine { marks: "ssx".into(), opens_at: 3, ..card.line };
-        assert_eq!(
-            (bad_text(&slow), distance(&slow)),
-            ("2 slow, 1 failed".into(), "the next bad call opens it".into())
-        );
-    }
-
-    #[test]
-    fn an_open_ring_runs_down_and_a_half_open_one_fills() {
-        let open = card(BreakerState::Open);
-        assert!((ring(&open, 10 * US_PER_SECOND) - 0.5).abs() < 1e-9);
-        assert!((ring(&open, 99 * US_PER_SECOND)).abs() < 1e-9);
-        assert_eq!(inside(&open, 14_000_001), ("6 s".into(), "left"));
-        let half = card(BreakerState::HalfOpen);
-        assert!((ring(&half, 0) - 1.0 / 3.0).abs() < 1e-9);
-        assert_eq!(inside(&half, 0), ("1/3".into(), "trials"));
-    }
-
-    #[test]
-    fn a_forced_breaker_counts_down_to_its_release() {
-        let mut forced = card(BreakerState::Open);
-        let until_us = 100 * US_PER_SECOND;
-        forced.line.forced = Some(ForcedView { to: BreakerState::Open, until_us });
-        assert!((ring(&forced, 25 * US_PER_SECOND) - 0.75).abs() < 1e-9);
-        assert_eq!(inside(&forced, 25 * US_PER_SECOND), ("1:15".into(), "forced"));
-        assert!(sentence(&forced.line).contains("open, forced by hand, 6 failed of 12"));
-    }
-
-    #[test]
-    fn thresholds_that_could_never_open_are_refused() {
-        assert!(mistakes(&settings()).is_empty());
-        let never = BreakerSettings { open_percent: 0, ..settings() };
-        assert_eq!(mistakes(&never)[0].0, "open_percent");
-        let wide = BreakerSettings { window_calls: 101, trial_calls: 0, wait_ms: 0, ..settings() };
-        assert_eq!(mistakes(&wide).len(), 3);
-    }
-}
+#[path = "breaker_tests.rs"]
+mod tests;

@@ -6,14 +6,13 @@
 //! sagas too; time in which no span of the path was active is waiting.
 
 use super::span_tree::{Node, SpanTree};
-use contract::trace::SpanView;
+use contract::{
+    attributes::{MESH_FAULT_DELAY_MS, RESEND_COUNT},
+    trace::SpanView,
+};
 
-/// Attribute with the milliseconds a fault held this call back.
-pub const INJECTED_DELAY_MS: &str = "mesh.fault.delay_ms";
-/// Attribute with the id of the fault that touched this call.
-pub const FAULT_ID: &str = "mesh.fault.id";
-/// Attribute that counts the tries before this one.
-pub const RESEND_COUNT: &str = "http.request.resend_count";
+/// Attribute with the id of the fault that acted on this very call.
+pub use contract::attributes::MESH_FAULT_ID as FAULT_ID;
 
 /// A stretch of the path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,9 +143,10 @@ pub fn summary(tree: &SpanTree, spans: &[SpanView], path: &[Segment]) -> PathSum
 #[must_use]
 pub fn injected_us(node: &Node, spans: &[SpanView]) -> i64 {
     let span = node.span.and_then(|i| spans.get(i));
-    let ms = span.and_then(|s| s.attribute(INJECTED_DELAY_MS)).and_then(|v| v.parse::<i64>().ok());
-    let us = ms.unwrap_or(0).saturating_mul(1_000);
-    us.clamp(0, node.end_us - node.start_us)
+    let ms = span.and_then(|s| s.attribute(MESH_FAULT_DELAY_MS)?.parse::<f64>().ok());
+    // What is no number of microseconds, or more than there are, ends at the length of the span.
+    let us = (ms.unwrap_or(0.0) * 1_000.0).round() as i64;
+    us.clamp(0, (node.end_us - node.start_us).max(0))
 }
 
 /// Rows that failed and were tried again: a later sibling counts more tries before it.
@@ -286,7 +286,7 @@ mod tests {
             span("call", Some("root"), 10_000, 80_000),
             try_1,
             with(span("try 2", Some("call"), 20_000, 70_000), RESEND_COUNT, "1"),
-            with(span("bank", Some("try 2"), 30_000, 50_000), INJECTED_DELAY_MS, "40"),
+            with(span("bank", Some("try 2"), 30_000, 50_000), MESH_FAULT_DELAY_MS, "40.0"),
         ];
         let tree = SpanTree::new(&spans);
         let sum = summary(&tree, &spans, &critical_path(&tree));

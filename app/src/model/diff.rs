@@ -198,6 +198,8 @@ pub fn counts(lines: &[Line]) -> (usize, usize) {
 pub struct Document<'a> {
     /// What stands after `kind:`.
     pub kind: &'a str,
+    /// Its name, behind its namespace and a slash unless that is `default`.
+    pub name: String,
     /// Number of its first line, from 1.
     pub first: u32,
     /// Its lines.
@@ -214,7 +216,7 @@ pub fn documents(text: &str) -> Vec<Document<'_>> {
             let body = text.get(start..at).unwrap_or_default();
             let kind = body.lines().find_map(|line| line.strip_prefix("kind:")).map(str::trim);
             if let Some(kind) = kind {
-                out.push(Document { kind, first: from, text: body });
+                out.push(Document { kind, name: name_of(body), first: from, text: body });
             }
             (start, from) = (at + piece.len(), line + 1);
         }
@@ -224,11 +226,45 @@ pub fn documents(text: &str) -> Vec<Document<'_>> {
     out
 }
 
+/// The name in the `metadata` of a document.
+fn name_of(document: &str) -> String {
+    let metadata = document.lines().skip_while(|line| line.trim_end() != "metadata:").skip(1);
+    let mut fields = metadata.take_while(|line| line.starts_with(' ') || line.trim().is_empty());
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    let (mut own, mut name, mut namespace) = (None, "", "default");
+    for line in &mut fields {
+        // Only the fields of `metadata` itself: a label may be called name, too.
+        if line.trim().is_empty() || *own.get_or_insert(indent(line)) != indent(line) {
+            continue;
+        }
+        let Some((key, value)) = line.trim().split_once(':') else { continue };
+        let value = value.trim().trim_matches(['"', '\'']);
+        match key {
+            "name" => name = value,
+            "namespace" => namespace = value,
+            _ => {}
+        }
+    }
+    if namespace == "default" { name.to_owned() } else { format!("{namespace}/{name}") }
+}
+
 /// What one text made of another: lines `from..to` of the base became these.
 struct Hunk<'a> {
     from: usize,
     to: usize,
     lines: Vec<&'a str>,
+}
+
+impl Hunk<'_> {
+    /// Whether both change the same lines, or put lines at the same place. One that only borders on
+    /// the other does not: a field after a changed one is another field.
+    fn touches(&self, other: &Self) -> bool {
+        let adds = |hunk: &Self| hunk.from == hunk.to;
+        match adds(self) && adds(other) {
+            true => self.from == other.from,
+            false => self.from < other.to && other.from < self.to,
+        }
+    }
 }
 
 fn hunks<'a>(base: &[&str], text: &[&'a str]) -> Vec<Hunk<'a>> {
@@ -252,7 +288,7 @@ pub fn merge(base: &str, mine: &str, theirs: &str) -> (String, usize) {
     let mut conflicts = 0;
     let mut all: Vec<Hunk<'_>> = Vec::new();
     for hunk in hunks(&base, &theirs) {
-        let touches = |other: &&Hunk<'_>| hunk.from <= other.to && other.from <= hunk.to;
+        let touches = |other: &&Hunk<'_>| hunk.touches(other);
         match mine.iter().find(touches) {
             Some(same) if same.lines == hunk.lines && same.from == hunk.from => {}
             Some(_) => conflicts += 1,
@@ -342,10 +378,34 @@ mod tests {
     }
 
     #[test]
+    fn a_document_is_known_by_its_kind_and_its_name_in_its_namespace() {
+        let named = |metadata: &str| {
+            documents(&format!("kind: VirtualService\nmetadata:\n{metadata}spec:\n  name: x\n"))
+                .remove(0)
+                .name
+        };
+        assert_eq!(named("  labels:\n    name: no\n  name: canary\n"), "canary");
+        assert_eq!(named("  name: \"canary\"\n  namespace: default\n"), "canary");
+        assert_eq!(named("  namespace: istio-system\n  name: canary\n"), "istio-system/canary");
+        assert_eq!(named(""), "");
+    }
+
+    #[test]
     fn changes_of_different_places_are_put_together() {
         let mine = "a:\n  b: 80\n  c: 1\nd: 2\n";
         let theirs = "a:\n  b: 90\n  c: 1\nd: 7\n";
         assert_eq!(merge(OLD, mine, theirs), ("a:\n  b: 80\n  c: 1\nd: 7\n".into(), 0));
+    }
+
+    #[test]
+    fn a_field_that_was_added_beside_a_changed_one_is_no_overlap() {
+        let base = "a: 1\nw: 100\nw: 0\n";
+        let mine = "a: 1\nw: 90\nw: 10\n";
+        let theirs = "a: 1\nw: 100\nw: 0\ntimeout: 4s\n";
+        let both = "a: 1\nw: 90\nw: 10\ntimeout: 4s\n";
+        assert_eq!(merge(base, mine, theirs), (both.into(), 0));
+        assert_eq!(merge(base, theirs, mine), (both.into(), 0));
+        assert_eq!(merge("a\n", "a\nb\n", "a\nc\n"), ("a\nb\n".into(), 1));
     }
 
     #[test]

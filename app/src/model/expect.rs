@@ -8,6 +8,9 @@ use contract::resilience::{BreakerSettings, FaultKind, FaultPlace, InjectFault};
 /// A share over this asks once before injecting.
 const ASK_PERCENT: f64 = 50.0;
 
+/// A run of failures that takes more calls than this on average is not to be waited for.
+const CALLS_FORESEEN: f64 = 10_000.0;
+
 /// What is around the place of a fault.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Around {
@@ -28,7 +31,7 @@ pub struct Around {
 pub fn sentences(fault: &InjectFault, around: &Around) -> Vec<String> {
     let mut out = vec![first(fault, around)];
     if fault.kind.place() == FaultPlace::Edge {
-        out.extend(around.breaker.and_then(|settings| on_breaker(fault, &settings)));
+        out.extend(around.breaker.map(|settings| on_breaker(fault, around, &settings)));
         out.push(on_route(fault, around));
     }
     if fault.kind == FaultKind::Abort {
@@ -84,24 +87,51 @@ fn instance(fault: &InjectFault, around: &Around) -> String {
     }
 }
 
-/// Whether the breaker will open: a share of bad calls against its threshold.
-fn on_breaker(fault: &InjectFault, settings: &BreakerSettings) -> Option<String> {
-    let slow = matches!(fault.kind, FaultKind::Delay | FaultKind::Jitter);
-    if slow && settings.slow_ms.is_none_or(|limit| fault.delay_ms < limit) {
-        return Some("The breaker does not count it: the delay is below its slow limit.".into());
+/// Whether the caller's breaker counts what the fault leaves behind, and how soon it then opens.
+fn on_breaker(fault: &InjectFault, around: &Around, settings: &BreakerSettings) -> String {
+    let in_time = around.timeout_ms.is_none_or(|limit| u64::from(fault.delay_ms) < limit);
+    let spared = match fault.kind {
+        FaultKind::Abort if fault.status < 500 => {
+            Some(format!("a {} is an answer, not a failure", fault.status))
+        }
+        FaultKind::Delay | FaultKind::Jitter if in_time => {
+            Some("a late answer is still an answer".to_owned())
+        }
+        FaultKind::PartialBody => Some("the status came before the body broke off".to_owned()),
+        _ => None,
+    };
+    if let Some(why) = spared {
+        return format!("The breaker does not count it: {why}.");
     }
-    if settings.open_percent == 0 {
-        let row = settings.failures_in_a_row;
-        return Some(format!("The breaker opens when {row} calls in a row are hit."));
+    let row = settings.failures_in_a_row.max(1);
+    let calls = calls_until(share_that_fails(fault, around), row);
+    if calls > CALLS_FORESEEN {
+        return format!("The breaker stays closed in all likelihood: it takes {row} in a row.");
     }
-    let share = super::fault::percent(fault.percent);
-    let bad = if slow { "slow" } else { "failed" };
-    let limit = f64::from(settings.open_percent);
-    Some(if fault.percent >= limit {
-        format!("The breaker opens: {share} {bad}, opens at {limit}%.")
-    } else {
-        format!("The breaker stays closed: {share} {bad}, opens at {limit}%.")
-    })
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "some thousands")]
+    let count = calls.round() as u64;
+    let calls_text = format::plural(count, "call", "calls");
+    let rate = around.per_second;
+    let soon = match rate > 0.0 {
+        true => format!(", {:.0} s at this rate", (calls / rate).ceil()),
+        false => String::new(),
+    };
+    format!("The breaker opens at {row} failures in a row: after about {calls_text}{soon}.")
+}
+
+/// Share of the calls that fail in the eyes of the breaker, which sees them after all retries.
+fn share_that_fails(fault: &InjectFault, around: &Around) -> f64 {
+    let tries = i32::try_from(around.retries.saturating_add(1)).unwrap_or(i32::MAX);
+    (fault.percent / 100.0).clamp(0.0, 1.0).powi(tries)
+}
+
+/// Calls until so many in a row have failed, on average.
+fn calls_until(share: f64, row: u32) -> f64 {
+    if share >= 1.0 {
+        return f64::from(row);
+    }
+    let all = share.powi(i32::try_from(row).unwrap_or(i32::MAX));
+    (1.0 - all) / (all * (1.0 - share))
 }
 
 fn on_route(fault: &InjectFault, around: &Around) -> String {
@@ -144,14 +174,7 @@ mod tests {
     fn around() -> Around {
         Around {
             per_second: 3.2,
-            breaker: Some(BreakerSettings {
-                failures_in_a_row: 0,
-                window_calls: 20,
-                open_percent: 50,
-                slow_ms: Some(1_500),
-                wait_ms: 20_000,
-                trial_calls: 3,
-            }),
+            breaker: Some(BreakerSettings { failures_in_a_row: 5, wait_ms: 20_000 }),
             timeout_ms: Some(1_000),
             retries: 2,
             ready: 2,
@@ -162,19 +185,33 @@ mod tests {
     fn a_delay_says_how_many_requests_it_touches_and_what_the_breaker_does() {
         let expected = [
             "About 0.3 of 3.2 req/s takes 2 s longer.",
-            "The breaker stays closed: 10% slow, opens at 50%.",
+            "The breaker stays closed in all likelihood: it takes 5 in a row.",
             "Up to 2 retries may hide it; the 1 s timeout bounds it. Istio itself would switch \
              both off.",
         ];
         assert_eq!(sentences(&defaults(FaultKind::Delay), &around()), expected);
         let short = InjectFault { delay_ms: 100, ..defaults(FaultKind::Delay) };
-        assert!(sentences(&short, &around())[1].contains("below its slow limit"));
+        assert!(sentences(&short, &around())[1].contains("a late answer is still an answer"));
     }
 
     #[test]
-    fn a_share_over_the_threshold_opens_the_breaker_and_asks_first() {
+    fn how_soon_a_breaker_opens_follows_from_share_retries_and_rate() {
+        let half = InjectFault { percent: 50.0, ..defaults(FaultKind::Abort) };
+        let bare = Around { retries: 0, ..around() };
+        let said = |fault: &InjectFault, around: &Around| sentences(fault, around)[1].clone();
+        // (1 - p^5) / (p^5 (1 - p)) with p = 1/2; at 3.2 a second.
+        let opens = "The breaker opens at 5 failures in a row: after about ";
+        assert_eq!(said(&half, &bare), format!("{opens}62 calls, 20 s at this rate."));
+        let all = InjectFault { percent: 100.0, ..half.clone() };
+        assert_eq!(said(&all, &around()), format!("{opens}5 calls, 2 s at this rate."));
+        assert!(said(&half, &around()).contains("stays closed"), "two retries hide most of it");
+        let teapot = InjectFault { status: 418, ..all };
+        assert!(said(&teapot, &bare).contains("a 418 is an answer"));
+    }
+
+    #[test]
+    fn a_share_over_a_half_asks_first() {
         let most = InjectFault { percent: 60.0, ..defaults(FaultKind::Abort) };
-        assert!(sentences(&most, &around())[1].starts_with("The breaker opens: 60% failed"));
         assert!(asks(&most, &around()).is_some());
         assert_eq!(asks(&defaults(FaultKind::Abort), &around()), None);
     }

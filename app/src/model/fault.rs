@@ -1,7 +1,10 @@
 //! The faults there are, in words: labels, defaults, presets, what is wrong with a command.
 
 use super::{breaker::left, tries};
-use contract::resilience::{FaultKind, FaultPlace, FaultView, InjectFault, TTL_MAX_S};
+use contract::{
+    resilience::{FaultKind, FaultPlace, FaultView, InjectFault, TTL_MAX_S},
+    service,
+};
 
 /// What the panel writes beside a kind.
 #[must_use]
@@ -18,6 +21,128 @@ pub const fn label(kind: FaultKind) -> (&'static str, &'static str) {
         FaultKind::MessageLoss => ("Message loss", "drop deliveries on the bus"),
         FaultKind::MessageDuplication => ("Message duplication", "deliver twice"),
         FaultKind::MessageDelay => ("Message delay", "deliver late"),
+    }
+}
+
+/// A row of the inject panel: a kind, or a use of one that has a name of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// A kind as it is.
+    Kind(FaultKind),
+    /// All messages from one service to another are lost, both ways of thinking of it: publishers
+    /// and consumers are split.
+    Partition,
+    /// An instance of a bank is killed while payments are under way.
+    CrashBank,
+}
+
+impl Choice {
+    /// What is offered first.
+    pub const FIRST: [Self; 5] = [
+        Self::Kind(FaultKind::Delay),
+        Self::Kind(FaultKind::Abort),
+        Self::Kind(FaultKind::KillInstance),
+        Self::Partition,
+        Self::CrashBank,
+    ];
+    /// Every other kind.
+    pub const MORE: [Self; 8] = [
+        Self::Kind(FaultKind::Hang),
+        Self::Kind(FaultKind::Jitter),
+        Self::Kind(FaultKind::PartialBody),
+        Self::Kind(FaultKind::ConnectionReset),
+        Self::Kind(FaultKind::PauseInstance),
+        Self::Kind(FaultKind::MessageLoss),
+        Self::Kind(FaultKind::MessageDuplication),
+        Self::Kind(FaultKind::MessageDelay),
+    ];
+
+    /// Every row, in their order.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Self::FIRST.into_iter().chain(Self::MORE)
+    }
+
+    /// The word of forms and addresses: `delay`, `partition`.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Kind(kind) => kind.word(),
+            Self::Partition => "partition",
+            Self::CrashBank => "crash_2pc",
+        }
+    }
+
+    /// Reads [`Choice::word`].
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::all().find(|choice| choice.word() == word)
+    }
+
+    /// Its name, and one line of help.
+    #[must_use]
+    pub const fn label(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Kind(kind) => label(kind),
+            Self::Partition => ("Partition the bus", "publishers and consumers split"),
+            Self::CrashBank => ("Crash in two-phase commit", "a bank, amid its transactions"),
+        }
+    }
+
+    /// What the button says.
+    #[must_use]
+    pub fn button(self) -> String {
+        match self {
+            Self::Kind(kind) => button(kind),
+            Self::Partition => self.label().0.into(),
+            Self::CrashBank => "Crash the bank".into(),
+        }
+    }
+
+    /// A command of it with the panel's defaults.
+    #[must_use]
+    pub fn defaults(self) -> InjectFault {
+        match self {
+            Self::Kind(kind) => defaults(kind),
+            Self::Partition => InjectFault {
+                from: service::ORDERS.into(),
+                to: service::PAYMENTS.into(),
+                percent: 100.0,
+                ttl_s: 30,
+                ..defaults(FaultKind::MessageLoss)
+            },
+            Self::CrashBank => InjectFault { ttl_s: 30, ..defaults(FaultKind::KillInstance) },
+        }
+    }
+
+    /// The size in a few words, as the command has it.
+    #[must_use]
+    pub fn size(self, fault: &InjectFault) -> String {
+        match self {
+            Self::Partition => tries::seconds(u64::from(fault.ttl_s) * 1_000),
+            Self::Kind(_) | Self::CrashBank => size(fault),
+        }
+    }
+
+    /// What it cannot do, said where it is chosen.
+    #[must_use]
+    pub const fn limits(self) -> Option<&'static str> {
+        match self {
+            Self::CrashBank => Some(
+                "It is killed at once, at whatever step each of its transactions is. To crash it \
+                 at a chosen step, or the coordinator, is not possible here.",
+            ),
+            Self::Partition => {
+                Some("Messages stay in the sender's outbox and arrive when it ends.")
+            }
+            Self::Kind(_) => None,
+        }
+    }
+
+    /// Whether an instance of this service can be chosen.
+    #[must_use]
+    pub fn takes(self, service: &str) -> bool {
+        let bank = [service::BANK_CUSTOMER, service::BANK_MERCHANT].contains(&service);
+        self != Self::CrashBank || bank
     }
 }
 
@@ -131,6 +256,9 @@ pub fn mistakes(fault: &InjectFault) -> Vec<(&'static str, &'static str)> {
     if fault.kind == FaultKind::Abort && !(200..=599).contains(&fault.status) {
         out.push(("status", "A status is 200 to 599."));
     }
+    if fault.limit == Some(0) {
+        out.push(("limit", "At least 1, or empty for all."));
+    }
     if !(1..=TTL_MAX_S).contains(&fault.ttl_s) {
         out.push(("ttl_s", "It must end by itself, within an hour."));
     }
@@ -183,6 +311,8 @@ mod tests {
             trace_id: None,
             stands_for: "VirtualService".into(),
             object: None,
+            by: "page".into(),
+            again: None,
         }
     }
 
@@ -195,6 +325,22 @@ mod tests {
             assert_eq!(mistakes(&placed), [], "{word}");
             assert_eq!(FaultKind::parse(kind.word()), Some(kind));
         }
+    }
+
+    #[test]
+    fn every_row_of_the_panel_is_found_by_its_word_and_offers_each_kind_once() {
+        for choice in Choice::all() {
+            assert_eq!(Choice::parse(choice.word()), Some(choice));
+            let usual = choice.defaults();
+            assert!(!choice.label().1.is_empty() && !choice.size(&usual).is_empty());
+            let placed = InjectFault { to: "a".into(), instance: "a-1".into(), ..usual };
+            assert_eq!(mistakes(&placed), [], "{}", choice.word());
+        }
+        let kinds = Choice::all().filter(|choice| matches!(choice, Choice::Kind(_))).count();
+        assert_eq!(kinds, FaultKind::ALL.len());
+        assert_eq!(Choice::Partition.button(), "Partition the bus");
+        assert!(Choice::CrashBank.takes("bank-customer") && !Choice::CrashBank.takes("users"));
+        assert!(Choice::Kind(FaultKind::KillInstance).takes("users"));
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub mod json;
 pub mod route;
 pub mod saga;
 pub mod scatter;
+pub mod share;
 pub mod span_tree;
 pub mod story;
 pub mod swimlane;

@@ -3,6 +3,7 @@
 //! Links what different recorders wrote by ids where there are ids, else by time.
 
 use contract::{
+    attributes,
     order::{EventView, OrderStatus, OrderView, StepMark},
     saga::SagaStatus,
     trace::{Level, LogView, SpanKind, SpanView, TraceView},
@@ -62,8 +63,8 @@ pub fn first_choice(events: &[EventView]) -> Option<u64> {
 pub fn span_of_event<'a>(event: &EventView, trace: &'a TraceView) -> Option<&'a SpanView> {
     let version = event.version.to_string();
     let named = trace.spans.iter().find(|s| {
-        s.attribute("event.version") == Some(&version)
-            && s.attribute("event.name") == Some(&event.name)
+        s.attribute(attributes::EVENT_VERSION) == Some(&version)
+            && s.attribute(attributes::EVENT_NAME) == Some(&event.name)
     });
     named.or_else(|| {
         let at =
@@ -111,8 +112,9 @@ pub fn span_of_message<'a>(
         let name = s.name.to_lowercase();
         words.iter().any(|word| name.contains(word))
     };
-    let of_service =
-        |s: &&SpanView| s.service == service || s.attribute("server.address") == Some(service);
+    let of_service = |s: &&SpanView| {
+        s.service == service || s.attribute(attributes::SERVER_ADDRESS) == Some(service)
+    };
     trace.spans.iter().filter(of_service).filter(named).min_by_key(|s| {
         let inside = s.start_us <= at_us && at_us <= s.start_us + s.duration_us;
         (s.service != service, s.kind != SpanKind::Server, !inside, (s.start_us - at_us).abs())
@@ -204,6 +206,20 @@ mod tests {
         let found = span_of_event(&event(1, "OrderPlaced", 15), &trace).map(|s| s.span_id.as_str());
         assert_eq!(found, Some("inner"));
         assert_eq!(span_of_event(&event(1, "OrderPlaced", 500), &trace), None);
+    }
+
+    #[test]
+    fn an_event_belongs_to_the_span_that_says_so_whatever_its_moment() {
+        let mut append = span("append", None, 90, 5);
+        append.attributes.push((attributes::EVENT_NAME.into(), "OrderPlaced".into()));
+        append.attributes.push((attributes::EVENT_VERSION.into(), "1".into()));
+        let trace = trace(vec![span("inner", None, 10, 20), append]);
+        let found = |version, name| {
+            let found = span_of_event(&event(version, name, 15), &trace);
+            found.map(|s| s.span_id.as_str())
+        };
+        assert_eq!(found(1, "OrderPlaced"), Some("append"));
+        assert_eq!(found(2, "OrderPlaced"), Some("inner"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Positions are shares of the axis, 0 to 1. Knows nothing of spans beyond the moments at which
 //! something began or ended.
 
-use super::{critical_path, span_tree::SpanTree};
+use super::span_tree::SpanTree;
 use contract::trace::{SpanKind, SpanView};
 
 /// Shorter waits are shown at their length.
@@ -212,7 +212,7 @@ fn works(spans: &[SpanView], span: Option<usize>) -> bool {
         return false;
     };
     let waits = matches!(span.kind, SpanKind::Client | SpanKind::Producer);
-    let held = span.attribute(critical_path::INJECTED_DELAY_MS).is_some();
+    let held = span.attribute(contract::attributes::MESH_FAULT_DELAY_MS).is_some();
     !waits && !held
 }
 

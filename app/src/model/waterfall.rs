@@ -7,7 +7,10 @@ use super::{
     span_tree::SpanTree,
     time_scale::TimeScale,
 };
-use contract::trace::{SpanKind, SpanView};
+use contract::{
+    attributes::{DB_SYSTEM, EVENT_NAME, HTTP_STATUS, MESH_RESPONSE_FLAGS, SAGA_COMPENSATION},
+    trace::{SpanKind, SpanView},
+};
 
 /// Rows that are in the page at once; more are added as they are scrolled to.
 pub const WINDOW_ROWS: usize = 200;
@@ -156,7 +159,7 @@ fn score(tree: &SpanTree, spans: &[SpanView], on_path_us: i64, row: usize) -> i6
         SpanKind::Producer => 10,
         SpanKind::Internal => 0,
     };
-    if span.attribute("db.system.name").is_some() || span.attribute("db.system").is_some() {
+    if span.attribute(DB_SYSTEM).is_some() || span.attribute(EVENT_NAME).is_some() {
         score -= 80;
     }
     let total = tree.duration_us();
@@ -192,8 +195,8 @@ pub fn failure(span: &SpanView) -> Option<String> {
     if !span.error {
         return None;
     }
-    let status = span.attribute("http.response.status_code");
-    let flags = span.attribute("mesh.response_flags").filter(|f| *f != "-");
+    let status = span.attribute(HTTP_STATUS);
+    let flags = span.attribute(MESH_RESPONSE_FLAGS).filter(|f| *f != "-");
     let parts: Vec<&str> = status.into_iter().chain(flags).collect();
     if parts.is_empty() {
         let message = span.message.as_deref().unwrap_or("failed");
@@ -205,7 +208,7 @@ pub fn failure(span: &SpanView) -> Option<String> {
 /// Undoes what an earlier step of a saga did.
 #[must_use]
 pub fn is_compensation(span: &SpanView) -> bool {
-    if span.attribute("saga.direction") == Some("compensation") {
+    if span.attribute(SAGA_COMPENSATION) == Some("true") {
         return true;
     }
     let name = span.name.to_lowercase();
@@ -250,7 +253,7 @@ mod tests {
     #[test]
     fn the_injected_part_is_never_longer_than_the_bar_even_when_folded() {
         let mut slow = span("slow", None, 0, 2_030_000);
-        slow.attributes.push((critical_path::INJECTED_DELAY_MS.into(), "9000".into()));
+        slow.attributes.push((contract::attributes::MESH_FAULT_DELAY_MS.into(), "9000".into()));
         let spans = [slow];
         let tree = SpanTree::new(&spans);
         let scale = TimeScale::new(0, 2_100_000, &[Fold { start_us: 100_000, end_us: 1_900_000 }]);
@@ -281,7 +284,7 @@ mod tests {
     #[test]
     fn the_telling_spans_leave_out_the_database_first_and_keep_their_order_and_depth() {
         let mut spans = story();
-        spans[2].attributes.push(("db.system.name".into(), "sqlite".into()));
+        spans[2].attributes.push((DB_SYSTEM.into(), "sqlite".into()));
         let tree = SpanTree::new(&spans);
         let path = critical_path::critical_path(&tree);
         let rows = telling(&tree, &spans, &path, 3);
@@ -318,13 +321,22 @@ mod tests {
     }
 
     #[test]
+    fn a_step_that_undoes_another_is_known_by_its_attribute_or_its_name() {
+        let mut step = span("process payment.x", None, 0, 1);
+        assert!(!is_compensation(&step));
+        step.attributes.push((SAGA_COMPENSATION.into(), "true".into()));
+        assert!(is_compensation(&step));
+        assert!(is_compensation(&span("process inventory.release", None, 0, 1)));
+    }
+
+    #[test]
     fn a_failed_call_says_its_status_and_flags() {
         let mut failed = span("try 1", None, 0, 1);
         assert_eq!(failure(&failed), None);
         failed.error = true;
         assert_eq!(failure(&failed).as_deref(), Some("failed"));
-        failed.attributes.push(("http.response.status_code".into(), "503".into()));
-        failed.attributes.push(("mesh.response_flags".into(), "UF".into()));
+        failed.attributes.push((HTTP_STATUS.into(), "503".into()));
+        failed.attributes.push((MESH_RESPONSE_FLAGS.into(), "UF".into()));
         assert_eq!(failure(&failed).as_deref(), Some("503 UF"));
     }
 }

@@ -1,28 +1,40 @@
 //! The place-order form as a page of its own: works without JavaScript.
 
-use crate::{ask, model::format};
-use contract::shop::{CustomerView, ProductView};
+use crate::{ask, frame::place_order::PAYMENT_METHODS, model::format, widget::Segmented};
+use contract::{
+    order::OrderLineView,
+    shop::{BasketLine, CustomerView, PlaceOrder, ProductView},
+};
 use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::use_query_map;
 use serde::{Deserialize, Serialize};
+
+/// Lines of the form; an order that is placed again may have more.
+const LINES: usize = 5;
 
 /// What the form offers, and what is chosen in it already.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Offer {
     products: Vec<ProductView>,
     customers: Vec<CustomerView>,
-    /// Customer, product and quantity of the order to place again.
-    again: Option<(String, String, u32)>,
+    /// The order to place again.
+    again: Option<PlaceOrder>,
 }
 
 async fn offer(again: Option<String>) -> Result<Offer, ask::AskError> {
     let again = match again {
         None => None,
         // An order that is not kept any more is no reason to refuse the form.
-        Some(id) => ask::order(id).await.ok().and_then(|order| {
-            let line = order.lines.into_iter().next()?;
-            Some((order.row.user_id, line.product_id, line.quantity))
+        Some(id) => ask::order(id).await.ok().map(|order| {
+            let lines = order.lines.into_iter();
+            let line =
+                |l: OrderLineView| BasketLine { product_id: l.product_id, quantity: l.quantity };
+            PlaceOrder {
+                user_id: order.row.user_id,
+                items: lines.map(line).collect(),
+                payment_method: order.payment_method,
+            }
         }),
     };
     let (products, customers) = (ask::products().await?, ask::customers().await?);
@@ -71,24 +83,19 @@ pub fn NewOrderPage() -> impl IntoView {
 }
 
 fn form(offer: Offer) -> AnyView {
-    let (user, product, quantity) = offer.again.unwrap_or((String::new(), String::new(), 1));
-    let products = offer
-        .products
-        .into_iter()
-        .map(|item| {
-            let text = format!("{}, {}", item.name, format::money(item.price));
-            let chosen = item.product_id == product;
-            view! { <option value=item.product_id selected=chosen>{text}</option> }
-        })
-        .collect_view();
+    let again = offer.again.unwrap_or_default();
+    let method = again.payment_method;
     let customers = offer
         .customers
         .into_iter()
         .map(|customer| {
             let text = format!("{}, {}", customer.name, customer.note);
-            let chosen = customer.user_id == user;
+            let chosen = customer.user_id == again.user_id;
             view! { <option value=customer.user_id selected=chosen>{text}</option> }
         })
+        .collect_view();
+    let lines = (0..LINES.max(again.items.len()))
+        .map(|at| line(&offer.products, at, again.items.get(at)))
         .collect_view();
     view! {
         <form class="form panel" method="post" action="/orders/new">
@@ -97,18 +104,52 @@ fn form(offer: Offer) -> AnyView {
                 <span>"Customer"</span>
                 <select name="user_id">{customers}</select>
             </label>
-            <label class="field">
-                <span>"Product"</span>
-                <select name="product_id">{products}</select>
-            </label>
-            <label class="field">
-                <span>"Quantity"</span>
-                <input type="number" name="quantity" min="1" max="100" value=quantity/>
-            </label>
+            <fieldset class="basket">
+                <legend>"Basket"</legend>
+                {lines}
+            </fieldset>
+            <div class="field">
+                <span>"Pay with"</span>
+                <Segmented
+                    label="Pay with" name="payment_method" choices=PAYMENT_METHODS.to_vec()
+                    value=Signal::stored(method.as_str().to_owned())
+                    on_choose=Callback::new(|_: String| ())
+                />
+            </div>
             <div class="actions">
                 <button type="submit" class="button primary">"Place order"</button>
             </div>
         </form>
+    }
+    .into_any()
+}
+
+/// One line of the basket. All but the first may be left empty.
+fn line(products: &[ProductView], at: usize, chosen: Option<&BasketLine>) -> AnyView {
+    let number = at + 1;
+    let options = products
+        .iter()
+        .map(|item| {
+            let text = format!("{}, {}", item.name, format::money(item.price));
+            let chosen = chosen.is_some_and(|line| line.product_id == item.product_id);
+            view! { <option value=item.product_id.clone() selected=chosen>{text}</option> }
+        })
+        .collect_view();
+    let none = (at > 0).then(|| {
+        view! { <option value="" selected=chosen.is_none()>"Nothing more"</option> }
+    });
+    view! {
+        <div class="basket-line">
+            <select name="product_id" aria-label=format!("Product {number}")>
+                {none}
+                {options}
+            </select>
+            <input
+                type="number" name="quantity" min="1" max="100"
+                aria-label=format!("Quantity {number}")
+                value=chosen.map_or(1, |line| line.quantity)
+            />
+        </div>
     }
     .into_any()
 }

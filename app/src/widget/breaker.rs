@@ -50,7 +50,7 @@ impl From<BreakerView> for BreakerMark {
     fn from(view: BreakerView) -> Self {
         match view {
             BreakerView::Closed { .. } => Self::Closed,
-            BreakerView::Open { .. } => Self::Open,
+            BreakerView::Open { .. } | BreakerView::ForcedOpen { .. } => Self::Open,
             BreakerView::HalfOpen => Self::HalfOpen,
         }
     }

@@ -73,6 +73,8 @@ pub enum Icon {
     Pulse,
     /// A handle that moves its row.
     Grip,
+    /// What a small screen has no room for.
+    More,
 }
 
 impl Icon {
@@ -94,6 +96,7 @@ impl Icon {
             7.8h4"
             }
             Self::Spans => "M1.5 3h6M4 6.3h7.5M6.5 9.7h5M9 13h5.5",
+            Self::More => "M3 8h.01M8 8h.01M13 8h.01",
             Self::Keyboard => {
                 "M2.3 3.8h11.4a.8.8 0 0 1 .8.8v6.8a.8.8 0 0 1-.8.8H2.3a.8.8 0 0 \
                  1-.8-.8V4.6a.8.8 0 0 1 .8-.8zM4.2 6.6h.01M6.7 6.6h.01M9.3 6.6h.01M11.8 \

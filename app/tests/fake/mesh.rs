@@ -5,8 +5,8 @@ use app::model::expect;
 use contract::{
     resilience::{
         BreakerCard, BreakerLine, BreakerSettings, BreakerState, CallCell, CallMark, EndpointLine,
-        EndpointRow, EndpointState, Expectation, FaultKind, FaultView, FaultsView, InjectFault,
-        LayerView, ResilienceView, StripView, TransitionView,
+        EndpointRow, EndpointState, ErrorCount, Expectation, FaultKind, FaultView, FaultsView,
+        InjectFault, LayerView, ResilienceView, StripView, TransitionView, TrialVerdict, TrialView,
     },
     service as s,
     traffic::{HostMesh, LaneView, MeshView, RevisionMark},
@@ -38,6 +38,8 @@ fn fault(id: &str, kind: FaultKind, what: &str, ends: (Option<&str>, &str)) -> F
         trace_id: Some("7c1e9a4f0b6d42e8a5f3c2d19b8e6047".into()),
         stands_for: "VirtualService".into(),
         object: Some(format!("/traffic/{}", ends.1)),
+        by: "page".into(),
+        again: None,
     }
 }
 
@@ -54,6 +56,7 @@ pub fn faults() -> FaultsView {
         unit: "instance".into(),
         stands_for: "pod deletion".into(),
         object: None,
+        by: "page".into(),
         ..fault("F-25", FaultKind::KillInstance, "Kill instance", (None, "recommendations-1"))
     };
     let crash = FaultView {
@@ -77,15 +80,11 @@ pub fn faults() -> FaultsView {
     }
 }
 
-fn settings(window_calls: u32, open_percent: u32) -> BreakerSettings {
-    BreakerSettings {
-        failures_in_a_row: 0,
-        window_calls,
-        open_percent,
-        slow_ms: None,
-        wait_ms: 20_000,
-        trial_calls: 3,
-    }
+const TRACE: &str = "7c1e9a4f0b6d42e8a5f3c2d19b8e6047";
+
+/// The seed's breaker: five failures in a row; twenty seconds here, so that a story is short.
+fn settings() -> BreakerSettings {
+    BreakerSettings { failures_in_a_row: 5, wait_ms: 20_000 }
 }
 
 fn closed(from: &str, to: &str, subset: Option<&str>, marks: &str) -> BreakerCard {
@@ -95,9 +94,11 @@ fn closed(from: &str, to: &str, subset: Option<&str>, marks: &str) -> BreakerCar
         at_us: NOW_US - i * SECOND,
         took_us: 3_000,
         outcome: if letter == 'x' { "503".into() } else { "200".into() },
-        trace_id: (letter != 'o').then(|| "7c1e9a4f0b6d42e8a5f3c2d19b8e6047".into()),
+        trace_id: (letter != 'o').then(|| TRACE.into()),
         fault_id: (letter == 'x').then(|| "F-25".into()),
     };
+    // The machine counts from the last good answer.
+    let run = marks.len() - marks.trim_end_matches('x').len();
     BreakerCard {
         line: BreakerLine {
             id: format!("{from}~{to}{tail}"),
@@ -107,37 +108,40 @@ fn closed(from: &str, to: &str, subset: Option<&str>, marks: &str) -> BreakerCar
             state: BreakerState::Closed,
             since_us: NOW_US - 3_600 * SECOND,
             half_open_at_us: None,
-            trials_passed: 0,
             forced: None,
             marks: marks.into(),
-            opens_at: 10,
-            window_calls: 20,
+            opens_at: 5,
+            distance: u32::try_from(5 - run.min(5)).ok(),
         },
-        settings: settings(20, 50),
+        settings: settings(),
+        slow_ms: 1_000,
         window: (0..).zip(marks.chars()).map(cell).collect(),
         trials: Vec::new(),
         opened: 0,
         refused: 0,
-        meanwhile: None,
+        refused_per_second: 0.0,
+        meanwhile: "callers get 503 with Retry-After".into(),
         causes: Vec::new(),
         history: Vec::new(),
     }
 }
 
 fn open() -> BreakerCard {
-    let mut card = closed(s::GATEWAY, s::RECOMMENDATIONS, None, "oxoxoxoxxoxoxooxxoxx");
+    let mut card = closed(s::GATEWAY, s::RECOMMENDATIONS, None, "oxoxoxooxoxoxooxxxxx");
     card.line.state = BreakerState::Open;
     card.line.since_us = at(14, 34, 6);
     card.line.half_open_at_us = Some(NOW_US + 6 * SECOND);
+    card.line.distance = None;
     card.opened = 1;
     card.refused = 137;
-    card.meanwhile = Some("popular items from cache, 9.8/s".into());
+    card.refused_per_second = 9.8;
+    card.meanwhile = "products come without recommendations".into();
     card.causes = vec!["F-25".into(), "F-22".into()];
     card.history = vec![TransitionView {
         at_us: at(14, 34, 6),
         from: BreakerState::Closed,
         to: BreakerState::Open,
-        why: "11 failed of 20".into(),
+        why: "5 failed in a row".into(),
         trace_id: Some("7c1e9a4f0b6d42e8a5f3c2d19b8e6047".into()),
         fault_ids: vec!["F-25".into()],
     }];
@@ -145,14 +149,21 @@ fn open() -> BreakerCard {
 }
 
 fn half_open() -> BreakerCard {
-    let mut card = closed(s::ORDERS, s::PAYMENTS, Some("v2"), "oosoooxoos");
+    let mut card = closed(s::ORDERS, s::PAYMENTS, Some("v2"), "oosooxxxxx");
     card.line.state = BreakerState::HalfOpen;
     card.line.since_us = at(14, 34, 17);
-    card.line.trials_passed = 1;
-    card.line.opens_at = 3;
-    card.line.window_calls = 10;
-    card.settings = BreakerSettings { slow_ms: Some(1_500), wait_ms: 10_000, ..settings(10, 30) };
-    card.trials = card.window[..1].to_vec();
+    card.line.distance = None;
+    card.settings = BreakerSettings { wait_ms: 10_000, ..settings() };
+    let trial = |verdict, at_us| TrialView {
+        at_us,
+        verdict,
+        trace_id: Some(TRACE.into()),
+        fault_id: Some("F-21".into()),
+    };
+    card.trials = vec![
+        trial(TrialVerdict::Failed, at(14, 34, 7)),
+        trial(TrialVerdict::Pending, at(14, 34, 17)),
+    ];
     card.opened = 3;
     card.causes = vec!["F-21".into()];
     card
@@ -172,9 +183,9 @@ pub fn page() -> ResilienceView {
     let good = "oooooooooooooooooooo";
     let row = |line: EndpointLine, errors, share, note: &str| EndpointRow {
         line,
-        errors_in_row: errors,
-        ejects_at: 5,
-        counted: "gateway errors".into(),
+        counts: [("5xx", 7), ("gateway errors", 5)]
+            .map(|(what, limit)| ErrorCount { what: what.into(), now: errors, limit })
+            .into(),
         error_share: share,
         note: note.into(),
     };
@@ -220,8 +231,9 @@ pub fn page() -> ResilienceView {
                 layer("retry", "2 on connect-failure", 4, "retried"),
                 layer("fault", "F-22", 30, "aborted"),
                 layer("mirror", "", 0, ""),
-                layer("breaker", "50% of 20", 137, "refused"),
+                layer("breaker", "5 in a row, then 20 s", 137, "refused"),
             ],
+            callee: vec![layer("rate limit", "100 per 60 s per address", 12, "refused")],
         }],
     }
 }
@@ -230,7 +242,7 @@ pub fn page() -> ResilienceView {
 pub fn expectation(fault: &InjectFault) -> Expectation {
     let around = expect::Around {
         per_second: 3.2,
-        breaker: Some(settings(20, 50)),
+        breaker: Some(settings()),
         timeout_ms: Some(1_000),
         retries: 2,
         ready: 2,
@@ -256,6 +268,7 @@ pub fn mesh() -> MeshView {
         p95_ms: Some(p95),
         ready,
         instances: ready,
+        spark: Vec::new(),
     };
     let mut endpoints = Vec::new();
     for (service, count) in [
@@ -285,5 +298,6 @@ pub fn mesh() -> MeshView {
             mirror_percent: Some(20.0),
         }],
         endpoints,
+        identities: Vec::new(),
     }
 }

@@ -19,10 +19,11 @@ use contract::{
         BreakerLine, ChangeBreaker, EndFaults, Expectation, FaultView, FaultsView, InjectFault,
         ResilienceView,
     },
-    shop::{CustomerView, LoadView, PlaceOrder, PlacedOrder, ProductView},
+    shop::{CustomerView, LoadChange, LoadView, PlaceOrder, PlacedOrder, ProductView},
     trace::{TraceList, TraceQuery, TraceView},
     traffic::{
-        Applied, ChangeTraffic, Draft, DryRun, ProbeRequest, ProbeVerdict, RouteForm, TrafficView,
+        Applied, ChangeTraffic, Draft, DryRun, FormEdit, ProbeRequest, ProbeVerdict, SetFaithful,
+        TrafficView,
     },
 };
 use std::sync::Arc;
@@ -113,8 +114,8 @@ impl LivePort for Fake {
         Ok(self.snapshot.clone())
     }
 
-    async fn set_load(&self, per_second: f64) -> Result<LoadView, ApiError> {
-        Ok(LoadView { per_second, max_per_second: 200.0 })
+    async fn set_load(&self, load: LoadChange) -> Result<LoadView, ApiError> {
+        Ok(LoadView::steady(load.per_second))
     }
 }
 
@@ -131,15 +132,20 @@ impl TracePort for Fake {
 
 #[async_trait]
 impl TrafficPort for Fake {
-    async fn page(&self, host: Option<String>) -> Result<TrafficView, ApiError> {
-        routes::page(host.as_deref())
+    async fn page(
+        &self,
+        host: Option<String>,
+        open: Option<String>,
+    ) -> Result<TrafficView, ApiError> {
+        routes::page(host.as_deref(), open.as_deref())
     }
 
     async fn draft(
         &self,
         _: String,
         yaml: String,
-        _: Option<RouteForm>,
+        _: Option<FormEdit>,
+        _: String,
     ) -> Result<Draft, ApiError> {
         Ok(Draft { yaml, ..routes::applied() })
     }
@@ -148,12 +154,16 @@ impl TrafficPort for Fake {
         Err(ApiError::Conflict { reason: "r18 was applied elsewhere. Rebase or discard.".into() })
     }
 
+    async fn set_faithful(&self, _: SetFaithful) -> Result<Applied, ApiError> {
+        Ok(Applied::default())
+    }
+
     async fn dry_run(&self, _: String, _: String) -> Result<DryRun, ApiError> {
         Ok(DryRun { requests: 1_000, changed: 37, ..DryRun::default() })
     }
 
     async fn probe(&self, _: String, _: String, _: ProbeRequest) -> Result<ProbeVerdict, ApiError> {
-        Ok(ProbeVerdict::default())
+        Ok(ProbeVerdict { rules: Vec::new(), goes: Some("payments v2 100%".into()) })
     }
 
     async fn revision(&self, _: String, number: u64) -> Result<String, ApiError> {

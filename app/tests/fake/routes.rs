@@ -3,11 +3,12 @@
 use super::mesh::at;
 use contract::{
     ApiError,
-    istio::{Finding, Position, Severity},
+    istio::{Finding, Position, ResourceKey, Severity},
     service::SERVICES,
     traffic::{
-        ControlLines, Draft, HostRow, MatchTerm, RetryForm, RevisionRow, RouteForm, RouteView,
-        RuleForm, RuleHits, TargetForm, TrafficView, control,
+        ControlLines, DocumentLines, Draft, HostRow, MatchTerm, ResourceRow, RetryForm,
+        RevisionRow, RouteForm, RouteView, RuleForm, RuleHits, ShareSeen, Standing, TargetForm,
+        TrafficView, control,
     },
 };
 
@@ -71,7 +72,16 @@ pub fn applied() -> Draft {
         on: ["5xx", "reset", "connect-failure"].map(str::to_owned).to_vec(),
     };
     let lines = |control: String, first, last| ControlLines { control, first, last };
+    let documents = vec![DocumentLines {
+        kind: "VirtualService".into(),
+        name: "payments".into(),
+        first: 1,
+        last: 33,
+        standing: Standing { text: "in force in the mesh".into(), idle: false },
+    }];
     let form = RouteForm {
+        service: "payments".into(),
+        documents,
         rules: vec![
             RuleForm {
                 name: "testers".into(),
@@ -110,6 +120,22 @@ pub fn applied() -> Draft {
     }
 }
 
+fn seen(rule: &str, per_second: f64, shares: &[(&str, f64, Option<f64>)]) -> RuleHits {
+    let share = |(subset, per_second, observed): &(&str, f64, Option<f64>)| ShareSeen {
+        host: "payments".into(),
+        subset: (*subset).into(),
+        per_second: *per_second,
+        observed: *observed,
+    };
+    RuleHits {
+        service: "payments".into(),
+        rule: rule.into(),
+        hits: 0,
+        per_second,
+        shares: shares.iter().map(share).collect(),
+    }
+}
+
 fn hosts() -> Vec<HostRow> {
     let known = SERVICES.iter().filter(|service| service.name != "bus");
     let row = |name: &str| HostRow {
@@ -120,9 +146,28 @@ fn hosts() -> Vec<HostRow> {
     known.map(|service| row(service.name)).collect()
 }
 
+/// A resource that no host's page edits.
+fn gateway() -> ResourceRow {
+    ResourceRow {
+        key: ResourceKey {
+            kind: "Gateway".into(),
+            namespace: "default".into(),
+            name: "api-gateway".into(),
+        },
+        hosts: vec!["api.example.com".into()],
+        page: None,
+        standing: Standing { text: "in force at the ingress".into(), idle: false },
+    }
+}
+
 /// The page of all hosts or of one.
-pub fn page(host: Option<&str>) -> Result<TrafficView, ApiError> {
-    let Some(host) = host else { return Ok(TrafficView { hosts: hosts(), route: None }) };
+pub fn page(host: Option<&str>, open: Option<&str>) -> Result<TrafficView, ApiError> {
+    let Some(host) = host else {
+        let gateway = gateway();
+        let opened = open.map(|_| (gateway.key.clone(), "kind: Gateway\n".to_owned()));
+        let resources = vec![gateway];
+        return Ok(TrafficView { hosts: hosts(), resources, opened, revision: 17, route: None });
+    };
     if !hosts().iter().any(|row| row.host == host) {
         return Err(ApiError::NotFound { what: format!("host {host}") });
     }
@@ -132,6 +177,11 @@ pub fn page(host: Option<&str>) -> Result<TrafficView, ApiError> {
         by: "page".into(),
         summary: summary.into(),
         since_request: Some(4_711),
+        touched: vec!["payments".into()],
+        undoes: match number {
+            17 => Vec::new(),
+            _ => vec!["catalog".into(), "payments".into()],
+        },
     };
     let routed = host == "payments";
     let route = RouteView {
@@ -143,12 +193,17 @@ pub fn page(host: Option<&str>) -> Result<TrafficView, ApiError> {
             revision(16, at(14, 12, 3), "retries 2 → 3"),
         ],
         hits: vec![
-            RuleHits { rule: "testers".into(), hits: 12, per_second: 0.0 },
-            RuleHits { rule: "default".into(), hits: 1_204, per_second: 3.0 },
+            RuleHits { hits: 12, ..seen("testers", 0.0, &[("v2", 0.0, None)]) },
+            RuleHits {
+                hits: 1_204,
+                ..seen("default", 3.0, &[("v1", 2.7, Some(0.9)), ("v2", 0.3, Some(0.1))])
+            },
         ],
         limited: (0, 3.0),
         mirror_differs: (0, 0),
+        mirrored: Vec::new(),
         lanes: Vec::new(),
     };
-    Ok(TrafficView { hosts: hosts(), route: Some(route) })
+    let (resources, opened) = (Vec::new(), None);
+    Ok(TrafficView { hosts: hosts(), resources, opened, revision: 17, route: Some(route) })
 }

@@ -1,10 +1,10 @@
 //! The reference scenario of the design as a live snapshot.
 
 use contract::{
-    Money,
+    Durations, Money,
     live::{
-        BreakerView, ChangeView, EdgeKind, EdgeView, LiveSnapshot, MapView, NodeView, OrderTally,
-        RedPoint,
+        BreakerView, ChangeView, DeliveryView, EdgeKind, EdgeView, Exemplar, LiveSnapshot, MapView,
+        NodeView, OrderTally, RedPoint, SubsetEdge,
     },
     order::{OrderRow, OrderStatus, Origin, StepMark},
     service as s,
@@ -25,6 +25,8 @@ fn edge(ends: (&str, &str), kind: EdgeKind, rate: f64, errors: f64, p95: f64) ->
         p95_ms: Some(p95),
         calls: (rate * 60.0) as u64,
         breaker: None,
+        subsets: Vec::new(),
+        fallback: None,
     }
 }
 
@@ -32,6 +34,23 @@ fn call(from: &str, to: &str, rate: f64, errors: f64, p95: f64) -> EdgeView {
     let breaker =
         (from != s::BROWSER && from != s::LOAD).then_some(BreakerView::Closed { failures: 0 });
     EdgeView { breaker, ..edge((from, to), EdgeKind::Call, rate, errors, p95) }
+}
+
+fn subset(
+    name: &str,
+    rate: f64,
+    errors: f64,
+    p95: f64,
+    breaker: Option<BreakerView>,
+) -> SubsetEdge {
+    SubsetEdge {
+        subset: name.into(),
+        per_second: rate,
+        error_share: errors,
+        p95_ms: Some(p95),
+        calls: (rate * 60.0) as u64,
+        breaker,
+    }
 }
 
 fn node(service: &str, ready: u32, instances: u32, note: Option<&str>) -> NodeView {
@@ -49,7 +68,7 @@ fn map() -> MapView {
     let message = |from: &str, to: &str, rate| edge((from, to), EdgeKind::Message, rate, 0.0, 6.0);
     let commit = |to: &str, p95| edge((s::PAYMENTS, to), EdgeKind::Commit, 6.0, 0.0, p95);
     let open = Some(BreakerView::Open { half_open_at_us: NOW_US + 6 * SECOND });
-    let half = Some(BreakerView::HalfOpen);
+    let (half, closed) = (Some(BreakerView::HalfOpen), Some(BreakerView::Closed { failures: 0 }));
     MapView {
         window_seconds: 60,
         nodes: vec![
@@ -71,8 +90,19 @@ fn map() -> MapView {
             call(s::GATEWAY, s::CATALOG, 31.4, 0.0, 11.0),
             call(s::GATEWAY, s::USERS, 14.2, 0.0, 8.0),
             call(s::GATEWAY, s::ORDERS, 6.4, 0.008, 262.0),
-            EdgeView { breaker: half, ..call(s::GATEWAY, s::PAYMENTS, 0.3, 0.063, 2_180.0) },
-            EdgeView { breaker: open, ..call(s::GATEWAY, s::RECOMMENDATIONS, 9.8, 1.0, 1.0) },
+            EdgeView {
+                breaker: half,
+                subsets: vec![
+                    subset("v1", 2.7, 0.0, 198.0, closed),
+                    subset("v2", 0.3, 0.063, 2_180.0, half),
+                ],
+                ..call(s::GATEWAY, s::PAYMENTS, 3.0, 0.006, 262.0)
+            },
+            EdgeView {
+                breaker: open,
+                fallback: Some("popular items".into()),
+                ..call(s::GATEWAY, s::RECOMMENDATIONS, 9.8, 1.0, 1.0)
+            },
             call(s::ORDERS, s::CATALOG, 3.2, 0.0, 7.0),
             call(s::ORDERS, s::USERS, 3.2, 0.0, 6.0),
             commit(s::BANK_CUSTOMER, 21.0),
@@ -83,6 +113,10 @@ fn map() -> MapView {
             message(s::PAYMENTS, s::ORDERS, 3.0),
             message(s::ORDERS, s::RECOMMENDATIONS, 3.0),
         ],
+        deliveries: vec![DeliveryView {
+            edge: message(s::BUS, s::RECOMMENDATIONS, 12.4),
+            lag_p95_ms: Some(6.0),
+        }],
         bus_per_second: 12.4,
         bus_lag_p95_ms: Some(6.0),
         bus_dead_letters: 0,
@@ -146,6 +180,14 @@ fn orders() -> Vec<OrderRow> {
     rows
 }
 
+/// Sixty requests: half of them 14 ms or less, a few around 48 ms, one slow.
+fn durations(wobble: f64, crash: bool) -> Durations {
+    let us = |ms: f64| (ms * 1_000.0) as u64;
+    let fast = (0..56).map(|_| us(14.0 + wobble));
+    let slower = (0..3).map(|_| us(48.0 + 3.0 * wobble));
+    fast.chain(slower).chain([us(if crash { 120.0 } else { 262.0 + 30.0 * wobble })]).collect()
+}
+
 /// The point of one second, `age` seconds before now.
 pub fn point(age: i64) -> RedPoint {
     let wobble = ((age * 7919) % 13) as f64 / 6.5 - 1.0;
@@ -160,9 +202,9 @@ pub fn point(age: i64) -> RedPoint {
         } else {
             0.0
         },
-        p50_ms: Some(14.0 + wobble),
-        p95_ms: Some(48.0 + 3.0 * wobble),
-        p99_ms: Some(if crash { 120.0 } else { 262.0 + 30.0 * wobble }),
+        durations: durations(wobble, crash),
+        slowest: crash
+            .then(|| Exemplar { trace_id: "7c1e9a4f0b6d42e8a5f3c2d19b8e6047".into(), ms: 2_210.0 }),
     }
 }
 
@@ -200,7 +242,7 @@ pub fn snapshot() -> LiveSnapshot {
             running: 3,
         },
         red: (0..900).rev().map(point).collect(),
-        load: LoadView { per_second: 60.0, max_per_second: 200.0 },
+        load: LoadView::steady(60.0),
         changes: changes(),
         faults: super::mesh::faults(),
         breakers: super::mesh::page().breakers.into_iter().map(|card| card.line).collect(),
@@ -221,7 +263,7 @@ pub fn empty() -> LiveSnapshot {
         orders: Vec::new(),
         tally: OrderTally { window_seconds: 300, ..OrderTally::default() },
         red: Vec::new(),
-        load: LoadView { per_second: 0.0, max_per_second: 200.0 },
+        load: LoadView::steady(0.0),
         changes: Vec::new(),
         faults: contract::resilience::FaultsView::default(),
         breakers: Vec::new(),

@@ -2,7 +2,7 @@
 //! spans, and a field of traces around them. Spans and log lines are written as tables.
 
 use contract::{
-    ApiError,
+    ApiError, attributes,
     trace::{
         Level, LogView, SpanEventView, SpanKind, SpanLinkView, SpanView, TraceList, TraceQuery,
         TraceRow, TraceStatus, TraceView,
@@ -138,10 +138,10 @@ fn span(line: &str) -> SpanView {
     let http = status.trim_end_matches(['!', '-']);
     let mut attributes = Vec::new();
     if !http.is_empty() {
-        attributes.push(("http.response.status_code".to_owned(), http.to_owned()));
+        attributes.push((attributes::HTTP_STATUS.to_owned(), http.to_owned()));
     }
     if error {
-        attributes.push(("mesh.response_flags".into(), "UF".into()));
+        attributes.push((attributes::MESH_RESPONSE_FLAGS.into(), "UF".into()));
     }
     SpanView {
         span_id: span_id(row),
@@ -189,18 +189,18 @@ pub fn declined_trace() -> TraceView {
     let mut spans = spans(DECLINED);
     let mut set =
         |i: usize, key: &str, value: &str| spans[i].attributes.push((key.into(), value.into()));
-    set(15, "mesh.fault.delay_ms", "2000");
-    set(15, "mesh.fault.id", "F-21");
-    for (i, tries) in [(10, "0"), (11, "1"), (12, "2")] {
-        set(i, "http.request.resend_count", tries);
+    set(15, attributes::MESH_FAULT_DELAY_MS, "2000");
+    set(15, attributes::MESH_FAULT_ID, "F-21");
+    for (i, tries) in [(11, "1"), (12, "2")] {
+        set(i, attributes::RESEND_COUNT, tries);
     }
     for (key, value) in [
         ("http.request.method", "POST"),
         ("url.path", "/v1/payments/authorize"),
-        ("server.address", "payments-v2-0"),
-        ("order.id", "ord-7F3K9Q"),
+        (attributes::SERVER_ADDRESS, "payments-v2-0"),
+        (attributes::ORDER_ID, "ord-7F3K9Q"),
         ("idempotency.key", "7F3K9Q-1"),
-        ("mesh.response_flags", "-"),
+        (attributes::MESH_RESPONSE_FLAGS, "-"),
     ] {
         set(12, key, value);
     }
@@ -219,7 +219,7 @@ pub fn declined_trace() -> TraceView {
 pub fn confirmed_trace() -> TraceView {
     let mut spans = spans(CONFIRMED);
     for i in [4, 7] {
-        spans[i].attributes.push(("db.system.name".into(), "sqlite".into()));
+        spans[i].attributes.push((attributes::DB_SYSTEM.into(), "sqlite".into()));
     }
     let id = TRACE_CONFIRMED;
     let row = trace_row(id, -9_000_000, 86_000, TraceStatus::Ok, Some(202), Some("ord-7F3KCC"));

@@ -44,6 +44,7 @@ fn declined() -> OrderView {
             .into(),
         customer: "Noor Haddad".into(),
         lines: lines(),
+        payment_method: contract::shop::PaymentMethod::Wallet,
         correlation_id: "c0ffee00-7f3k-4a1b-9c2d-000000007f3k".into(),
         trace_id: Some(TRACE.into()),
         traces: vec![TRACE.into()],

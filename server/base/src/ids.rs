@@ -1,5 +1,6 @@
 //! Identifiers from one seeded generator: the same seed gives the same ids in the same order.
 
+use crate::Clock;
 use parking_lot::Mutex;
 use rand::{Rng, RngCore, SeedableRng, rngs::StdRng};
 use std::sync::Arc;
@@ -38,6 +39,13 @@ impl IdSource {
         uuid::Builder::from_random_bytes(bytes).into_uuid()
     }
 
+    /// An id that no other run gives, not even one of the same seed: for what a database remembers
+    /// over restarts.
+    #[must_use]
+    pub fn unique(&self) -> String {
+        format!("{:x}-{}", Clock::system().now_us(), self.uuid())
+    }
+
     /// A uniform number in `0..bound`; 0 when `bound` is 0.
     #[must_use]
     pub fn below(&self, bound: u64) -> u64 {
@@ -61,6 +69,14 @@ mod tests {
         assert_eq!(a.short("ord", 8), b.short("ord", 8));
         assert_eq!(a.uuid(), b.uuid());
         assert_ne!(IdSource::seeded(8).short("ord", 8), IdSource::seeded(7).short("ord", 8));
+    }
+
+    #[test]
+    fn a_unique_id_does_not_come_again_with_its_seed() {
+        let ids: std::collections::BTreeSet<_> =
+            (0..1_000).map(|_| IdSource::seeded(7).unique()).collect();
+        assert!(ids.len() > 1, "the seed alone made all of {ids:?}");
+        assert!(ids.iter().all(|id| id.len() <= 64));
     }
 
     #[test]

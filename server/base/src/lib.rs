@@ -3,6 +3,7 @@
 //! Time, ids and randomness are values passed by argument, so a run can be repeated from its seed.
 //! Nothing here knows HTTP, SQL or the shop.
 
+pub mod carried;
 pub mod clock;
 pub mod ids;
 pub mod supervisor;
@@ -11,4 +12,4 @@ pub mod trace_context;
 pub use clock::Clock;
 pub use ids::IdSource;
 pub use supervisor::{Supervisor, TaskEnd};
-pub use trace_context::TraceContext;
+pub use trace_context::{METRIC_COUNT, METRIC_DURATION, TOOK_US, TraceContext};

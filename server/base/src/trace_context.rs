@@ -2,14 +2,41 @@
 //!
 //! Uses the global propagator, so what is carried is what telemetry was configured to carry.
 
+use crate::carried;
 use opentelemetry::{
-    Context, global,
+    Context, Key, Value, global,
     propagation::{Extractor, Injector},
     trace::TraceContextExt,
 };
 use serde::{Deserialize, Serialize};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+/// Field of a span that is made when what it tells of is over: microseconds it took. Telemetry
+/// moves the beginning of the span by it, for `tracing` knows no spans that began in the past.
+pub const TOOK_US: &str = "vitrine.span.took_us";
+
+/// `true` on the first span of a trace that sampling leaves out. Telemetry puts it into
+/// `tracestate` for all that follows.
+pub const NOT_SAMPLED: &str = "vitrine.not_sampled";
+/// `true` on a span that is counted and neither kept nor exported.
+pub const NOT_REPORTED: &str = "vitrine.not_reported";
+
+/// What a span changes about the labels of Istio's request count: a line each, `+label<tab>value`,
+/// `-label`, or `!` where it is not counted. Stays in this process.
+pub const METRIC_COUNT: &str = "vitrine.metric.request_count";
+/// The same of Istio's request duration.
+pub const METRIC_DURATION: &str = "vitrine.metric.request_duration";
+
+/// Puts an attribute on a span that was not declared with it.
+pub fn tag(span: &Span, key: impl Into<Key>, value: impl Into<Value>) {
+    span.set_attribute(key, value);
+}
+
+/// Renames a span that may have started: what it is about was not known when it began.
+pub fn rename(span: &Span, name: String) {
+    span.context().span().update_name(name);
+}
 
 /// `traceparent` and `tracestate` of one span, or nothing when telemetry is off.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +45,8 @@ pub struct TraceContext {
     pub traceparent: Option<String>,
     /// Vendor data, passed on as it came.
     pub tracestate: Option<String>,
+    /// W3C Baggage, passed on with the ids of faults in it.
+    pub baggage: Option<String>,
 }
 
 impl TraceContext {
@@ -30,14 +59,18 @@ impl TraceContext {
     /// Of a span.
     #[must_use]
     pub fn of(span: &Span) -> Self {
-        let mut carried = Self::default();
+        let mut taken = Self::default();
         let context = span.context();
-        global::get_text_map_propagator(|p| p.inject_context(&context, &mut carried));
-        carried
+        global::get_text_map_propagator(|p| p.inject_context(&context, &mut taken));
+        taken.baggage = carried::of(span);
+        taken
     }
 
-    /// Makes `span` a child of the span this came from.
+    /// Makes `span` a child of the span this came from, which carries on its baggage.
     pub fn adopt(&self, span: &Span) {
+        if let Some(baggage) = &self.baggage {
+            carried::set(span, baggage);
+        }
         if self.traceparent.is_some() {
             // Fails only when the span has already been started, which the callers rule out, or
             // when telemetry is off, when there is nothing to adopt.

@@ -64,6 +64,10 @@ fn did_you_mean(meant: &Option<String>) -> String {
     meant.as_ref().map(|name| format!("; did you mean {name}?")).unwrap_or_default()
 }
 
+fn no_rule(route: &str) -> NotFound {
+    NotFound { kind: "route", name: route.to_owned(), meant: None }
+}
+
 impl Configuration {
     /// A set made of resources that were in force before.
     pub(crate) fn of(resources: BTreeMap<ResourceKey, Arc<Resource>>) -> Self {
@@ -73,6 +77,14 @@ impl Configuration {
     /// Every resource, by kind, namespace and name.
     pub fn resources(&self) -> impl Iterator<Item = &Arc<Resource>> {
         self.resources.values()
+    }
+
+    /// As [`Self::apply`], of bytes as they came: YAML here is UTF-8.
+    ///
+    /// # Errors
+    /// Also when they are not UTF-8; the finding says where.
+    pub fn apply_bytes(&self, bytes: &[u8], known: &Known) -> Result<Applied, Refused> {
+        self.apply(utf8(bytes)?, known)
     }
 
     pub(crate) fn by_key(&self) -> &BTreeMap<ResourceKey, Arc<Resource>> {
@@ -134,6 +146,41 @@ impl Configuration {
         Ok((Self::of(next), key))
     }
 
+    /// The set with the switch of one rule of a `VirtualService` to Istio's own behaviour on or off.
+    ///
+    /// # Errors
+    /// No such resource, or no such rule in it.
+    pub fn with_faithful_route(
+        &self,
+        name: &str,
+        route: &str,
+        on: bool,
+    ) -> Result<(Self, ResourceKey), NotFound> {
+        let resource = self.with_rule(name, route)?;
+        let changed = resource.with_faithful_route(route, on).ok_or_else(|| no_rule(route))?;
+        let (mut next, key) = ((*self.resources).clone(), resource.key().clone());
+        next.insert(key.clone(), Arc::new(changed));
+        Ok((Self::of(next), key))
+    }
+
+    /// Whether a rule of a `VirtualService` is switched to Istio's own behaviour.
+    ///
+    /// # Errors
+    /// No such resource, or no such rule in it.
+    pub fn faithful_route(&self, name: &str, route: &str) -> Result<bool, NotFound> {
+        Ok(self.with_rule(name, route)?.faithful_routes().any(|faithful| faithful == route))
+    }
+
+    /// The `VirtualService` of that name, if it has such a rule.
+    fn with_rule(&self, name: &str, route: &str) -> Result<&Arc<Resource>, NotFound> {
+        let found = self.get(Kind::VirtualService, Some(name))?;
+        let resource = found.first().copied().filter(|resource| {
+            let mut rules = resource.spec().list("http").iter().enumerate();
+            rules.any(|(at, node)| compile::route_name(node, at) == route)
+        });
+        resource.ok_or_else(|| no_rule(route))
+    }
+
     /// The resources of a kind, or one of them. A name without namespace is looked for in `default`
     /// first, then everywhere.
     ///
@@ -185,6 +232,26 @@ impl Configuration {
         let documents: Vec<_> = self.resources.values().map(|r| r.print()).collect();
         documents.join("---\n")
     }
+}
+
+/// Bytes as text.
+///
+/// # Errors
+/// They are not UTF-8; the finding says where.
+pub fn utf8(bytes: &[u8]) -> Result<&str, Refused> {
+    str::from_utf8(bytes).map_err(|error| {
+        let good = &bytes[..error.valid_up_to()];
+        let before = str::from_utf8(good).unwrap_or_default();
+        let line = before.rsplit(['\n', '\r']).next().unwrap_or_default();
+        let lines = before.replace("\r\n", "\n").matches(['\n', '\r']).count();
+        let number = |count: usize| u32::try_from(count + 1).unwrap_or(u32::MAX);
+        let at = Position { line: number(lines), column: number(line.chars().count()) };
+        let byte = bytes.get(good.len()).copied().unwrap_or_default();
+        let message = format!("The byte 0x{byte:02x} is not UTF-8.");
+        let complaint = Complaint::new(message, "Save the file as UTF-8.");
+        let finding = Spot { at, ..Spot::default() }.error(code::SYNTAX, complaint);
+        Refused { report: ApplyReport { resources: Vec::new(), findings: vec![finding] } }
+    })
 }
 
 /// The documents of one apply.

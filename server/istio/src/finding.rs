@@ -77,6 +77,14 @@ pub mod code {
     pub const NOTHING_IN_FORCE: &str = "VIT126";
     /// A header by the name of an attribute, which Istio ignores.
     pub const PSEUDO_HEADER: &str = "VIT127";
+    /// An address that is not reached.
+    pub const NOT_REACHED: &str = "VIT128";
+    /// What Istio turns on along with a field.
+    pub const ALONG_WITH: &str = "VIT129";
+    /// A token of `retryOn` that nothing can cause.
+    pub const RETRY_ON_NOTHING: &str = "VIT130";
+    /// Until when a fault is active, or why it is not.
+    pub const FAULT_LIFE: &str = "VIT131";
     /// More than one resource for the same host and subset.
     pub const DESTINATION_RULE_MULTIMATCH: &str = "KIA0201";
     /// A host that is no service.

@@ -6,6 +6,7 @@
 mod compile;
 mod configuration;
 mod diff;
+mod faithful;
 mod finding;
 mod known;
 pub mod policy;
@@ -18,7 +19,8 @@ mod validate;
 pub mod value;
 pub mod yaml;
 
-pub use configuration::{Applied, Configuration, NotFound, RESOURCES_MAX, Refused};
+pub use configuration::{Applied, Configuration, NotFound, RESOURCES_MAX, Refused, utf8};
+pub use faithful::{FAITHFUL_ROUTES, faithful_routes, with_faithful_route};
 pub use finding::{FINDINGS_MAX, code};
 pub use known::{Known, KnownService, Selected};
 pub use resource::{DEFAULT_NAMESPACE, EXPRESSIONS_MAX, ROOT_NAMESPACE, Resource};

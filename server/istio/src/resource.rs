@@ -4,6 +4,7 @@
 //! beside others is not decided here.
 
 use crate::{
+    faithful::with_faithful_route,
     finding::{Spot, code},
     schema::{self, KINDS, Kind, KindInfo, Report},
     value::{Complaint, closest},
@@ -15,6 +16,11 @@ use contract::istio::{Finding, ResourceKey, Severity};
 pub const DEFAULT_NAMESPACE: &str = "default";
 /// The namespace whose resources hold for the whole mesh.
 pub const ROOT_NAMESPACE: &str = "istio-system";
+
+/// Kubernetes' recommended label for the tool that manages a resource.
+const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+/// Its value on resources that are built in.
+const MANAGER: &str = "vitrine";
 
 /// Most regular expressions of one text: compiling one may take some milliseconds.
 pub const EXPRESSIONS_MAX: usize = 1_000;
@@ -78,6 +84,20 @@ impl Resource {
     #[must_use]
     pub(crate) fn settled(&self) -> Self {
         Self { root: yaml::write(&self.root).1, ..self.clone() }
+    }
+
+    /// The same with the switch of one of its rules to Istio's own behaviour on or off.
+    pub(crate) fn with_faithful_route(&self, route: &str, on: bool) -> Option<Self> {
+        let root = schema::order(self.kind, with_faithful_route(&self.root, route, on)?);
+        Some(Self { root, ..self.clone() }.settled())
+    }
+
+    /// Whether the program brought it along: it then gives way to whatever users apply for the
+    /// same service.
+    #[must_use]
+    pub fn is_built_in(&self) -> bool {
+        let manager = self.root.path(&["metadata", "labels", MANAGED_BY]);
+        manager.and_then(Node::as_str) == Some(MANAGER)
     }
 
     /// A field of its `spec`, for a finding.

@@ -1,21 +1,41 @@
 //! Random bytes, random YAML and damaged resources through reading, validation and compilation.
 //!
-//! No panic, no hang, and every finding has a place. `VITRINE_CASES` sets the number of cases and
-//! `VITRINE_SEED` the seed, which is printed.
+//! No panic, no hang, and every finding stands at a place of the text. Half of the cases are bytes
+//! that may be no text at all, as they come in over HTTP. All cores take part; each case is made of
+//! the seed and its number alone, so that one can be had again: `VITRINE_CASES` sets the number of
+//! cases, `VITRINE_SEED` the seed, `VITRINE_FIRST` the number of the first case.
+
+#![expect(clippy::expect_used, reason = "without an input a test can only stop")]
+#![expect(clippy::print_stderr, reason = "the watchdog has no other way to say what hangs")]
+#![expect(clippy::disallowed_methods, reason = "threads of a test, outside of any runtime")]
 
 mod support;
 
-use istio::Configuration;
+use contract::istio::Finding;
+use istio::{Configuration, Known};
 use proptest::{
     prelude::*,
     strategy::ValueTree,
     test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
 };
-use std::fmt::Write as _;
+use std::{
+    fmt::Write as _,
+    panic::AssertUnwindSafe,
+    process,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
 use support::known;
 
-/// Cases of one run unless `VITRINE_CASES` says otherwise.
-const CASES: u64 = 20_000;
+/// Cases of one run unless `VITRINE_CASES` says otherwise: some seconds.
+const CASES: u64 = 100_000;
+/// A case that takes longer hangs. The slowest take some milliseconds on a busy machine.
+const DEADLINE: Duration = Duration::from_secs(10);
+/// How often the watchdog looks.
+const WATCH_EVERY: Duration = Duration::from_millis(100);
+/// No case is under way.
+const IDLE: u64 = u64::MAX;
 /// The seed unless `VITRINE_SEED` says otherwise.
 const SEED: u64 = 20_261;
 
@@ -111,9 +131,25 @@ fn yaml_like() -> impl Strategy<Value = String> {
     ]
 }
 
-fn bytes() -> impl Strategy<Value = String> {
+fn bytes() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(any::<u8>(), 0..120)
-        .prop_map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// A text some of whose bytes are others, so that it may end within a character.
+fn broken() -> impl Strategy<Value = Vec<u8>> {
+    let edit = (any::<prop::sample::Index>(), any::<u8>());
+    (prop_oneof![indented(), damaged()], prop::collection::vec(edit, 1..4)).prop_map(
+        |(text, edits)| {
+            let mut bytes = text.into_bytes();
+            for (index, byte) in edits {
+                if !bytes.is_empty() {
+                    let index = index.index(bytes.len());
+                    bytes[index] = byte;
+                }
+            }
+            bytes
+        },
+    )
 }
 
 /// One document with some of its lines removed, doubled, swapped, indented or spliced.
@@ -152,54 +188,151 @@ fn damaged() -> impl Strategy<Value = String> {
     )
 }
 
-/// Everything that can be done with a text.
-fn exercise(text: &str, base: &Configuration) -> bool {
-    let known = known();
-    match base.apply(text, &known) {
-        Ok(applied) => {
-            let policy = applied.configuration.compile(&known, 1);
-            assert_eq!(policy.revision, 1);
-            let printed = applied.configuration.print();
-            let again = Configuration::default().apply(&printed, &known);
-            let again = again.unwrap_or_else(|refused| panic!("{:#?}\n{printed}", refused.report));
-            assert_eq!(again.configuration, applied.configuration, "{printed}");
-            for finding in &applied.report.findings {
-                assert!(finding.at.line >= 1 && finding.at.column >= 1, "{finding:?}\n{text}");
+/// Half bytes, half texts.
+fn inputs() -> impl Strategy<Value = Vec<u8>> {
+    let texts = prop_oneof![2 => yaml_like(), 2 => indented(), 6 => damaged()];
+    prop_oneof![
+        1 => bytes(),
+        1 => broken(),
+        2 => texts.prop_map(String::into_bytes),
+    ]
+}
+
+/// Whether a place lies in the text, or right behind one of its lines.
+fn assert_inside(finding: &Finding, bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes).replace("\r\n", "\n");
+    let (line, column) = (finding.at.line as usize, finding.at.column as usize);
+    let found = text.split(['\n', '\r']).nth(line.wrapping_sub(1));
+    let found = found.unwrap_or_else(|| panic!("no such line: {finding:?}"));
+    assert!((1..=found.chars().count() + 1).contains(&column), "no such column: {finding:?}");
+}
+
+/// Everything that can be done with what came.
+fn exercise(bytes: &[u8], known: &Known) -> bool {
+    let (applied, report) = match Configuration::default().apply_bytes(bytes, known) {
+        Ok(applied) => (Some(applied.configuration), applied.report),
+        Err(refused) => (None, refused.report),
+    };
+    for finding in &report.findings {
+        assert!(!finding.message.is_empty() && !finding.advice.is_empty(), "{finding:?}");
+        assert_inside(finding, bytes);
+    }
+    let Some(configuration) = applied else {
+        assert!(!report.findings.is_empty(), "refused without a reason");
+        return false;
+    };
+    assert_eq!(configuration.compile(known, 1).revision, 1);
+    let printed = configuration.print();
+    let again = Configuration::default().apply(&printed, known);
+    let again = again.unwrap_or_else(|refused| panic!("{:#?}\n{printed}", refused.report));
+    assert_eq!(again.configuration, configuration, "{printed}");
+    true
+}
+
+/// One run, and what its threads are at.
+struct Run {
+    seed: u64,
+    /// The next case, and the one after the last.
+    next: AtomicU64,
+    end: u64,
+    applied: AtomicU64,
+    began: Instant,
+    /// By thread: its case, and when that began, milliseconds since the run did.
+    at: Vec<(AtomicU64, AtomicU64)>,
+    over: AtomicBool,
+}
+
+impl Run {
+    fn input(&self, case: u64) -> Vec<u8> {
+        let mut bits = [0; 32];
+        bits[..8].copy_from_slice(&self.seed.to_le_bytes());
+        bits[8..16].copy_from_slice(&case.to_le_bytes());
+        let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bits);
+        let mut runner = TestRunner::new_with_rng(Config::default(), rng);
+        INPUTS.with(|inputs| inputs.new_tree(&mut runner).expect("an input").current())
+    }
+
+    fn again(&self, case: u64) -> String {
+        let bytes = self.input(case);
+        let text = String::from_utf8_lossy(&bytes);
+        let seed = self.seed;
+        format!("VITRINE_SEED={seed} VITRINE_FIRST={case} VITRINE_CASES=1\n{text}\n{bytes:?}")
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).expect("milliseconds")
+    }
+
+    fn work(&self, thread: usize) {
+        let known = known();
+        let (at, since) = &self.at[thread];
+        loop {
+            let case = self.next.fetch_add(1, Ordering::Relaxed);
+            if case >= self.end {
+                return at.store(IDLE, Ordering::SeqCst);
             }
-            true
+            let input = self.input(case);
+            since.store(self.now_ms(), Ordering::SeqCst);
+            at.store(case, Ordering::SeqCst);
+            let done = std::panic::catch_unwind(AssertUnwindSafe(|| exercise(&input, &known)));
+            at.store(IDLE, Ordering::SeqCst);
+            match done {
+                Ok(applied) => drop(self.applied.fetch_add(applied.into(), Ordering::Relaxed)),
+                Err(_) => panic!("failed: {}", self.again(case)),
+            }
         }
-        Err(refused) => {
-            assert!(!refused.report.findings.is_empty());
-            for finding in &refused.report.findings {
-                assert!(finding.at.line >= 1 && finding.at.column >= 1, "{finding:?}\n{text}");
-                assert!(!finding.message.is_empty() && !finding.advice.is_empty());
+    }
+
+    /// Ends the process when a case hangs: nothing else could end its thread.
+    fn watch(&self) {
+        let deadline_ms = u64::try_from(DEADLINE.as_millis()).expect("milliseconds");
+        while !self.over.load(Ordering::SeqCst) {
+            for (at, since) in &self.at {
+                let case = at.load(Ordering::SeqCst);
+                let took = self.now_ms().saturating_sub(since.load(Ordering::SeqCst));
+                if case != IDLE && took > deadline_ms && at.load(Ordering::SeqCst) == case {
+                    eprintln!("hangs for {took} ms: {}", self.again(case));
+                    process::exit(1);
+                }
             }
-            false
+            thread::sleep(WATCH_EVERY);
         }
     }
 }
 
+thread_local! {
+    /// Making the strategies compiles expressions; once per thread is enough.
+    static INPUTS: BoxedStrategy<Vec<u8>> = inputs().boxed();
+}
+
 #[test]
-fn random_texts_neither_panic_nor_hang_and_every_finding_has_a_place() {
+fn random_inputs_neither_panic_nor_hang_and_every_finding_has_a_place_in_them() {
     let (cases, seed) = (number("VITRINE_CASES", CASES), number("VITRINE_SEED", SEED));
-    println!("VITRINE_CASES={cases} VITRINE_SEED={seed}");
-    let mut bits = [0; 32];
-    bits[..8].copy_from_slice(&seed.to_le_bytes());
-    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bits);
-    let mut runner = TestRunner::new_with_rng(Config::default(), rng);
-    let texts = prop_oneof![1 => bytes(), 2 => yaml_like(), 2 => indented(), 5 => damaged()];
-    let empty = Configuration::default();
-    let mut applied = 0_u64;
-    for case in 0..cases {
-        let text = texts.new_tree(&mut runner).expect("a text").current();
-        let result =
-            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| exercise(&text, &empty)));
-        match result {
-            Ok(accepted) => applied += u64::from(accepted),
-            Err(_) => panic!("case {case} of seed {seed}:\n{text}\n{text:?}"),
+    let first = number("VITRINE_FIRST", 0);
+    println!("VITRINE_SEED={seed} VITRINE_FIRST={first} VITRINE_CASES={cases}");
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let run = Run {
+        seed,
+        next: AtomicU64::new(first),
+        end: first + cases,
+        applied: AtomicU64::new(0),
+        began: Instant::now(),
+        at: (0..threads).map(|_| (AtomicU64::new(IDLE), AtomicU64::new(0))).collect(),
+        over: AtomicBool::new(false),
+    };
+    thread::scope(|scope| {
+        scope.spawn(|| run.watch());
+        let run = &run;
+        let workers: Vec<_> =
+            (0..threads).map(|thread| scope.spawn(move || run.work(thread))).collect();
+        let failed = workers.into_iter().filter_map(|worker| worker.join().err()).next();
+        run.over.store(true, Ordering::SeqCst);
+        if let Some(failed) = failed {
+            std::panic::resume_unwind(failed);
         }
-    }
-    println!("{applied} of {cases} were applied");
-    // Otherwise the texts would only show how refusing works.
-    assert!(applied * 20 > cases, "only {applied} of {cases} were applied");
+    });
+    let applied = run.applied.into_inner();
+    println!("{applied} of {cases} were applied, in {:.0?}", run.began.elapsed());
+    // Otherwise the inputs would only show how refusing works.
+    assert!(cases < 1_000 || applied * 40 > cases, "only {applied} of {cases} were applied");
 }

@@ -273,7 +273,7 @@ fn what_would_let_more_in_is_refused_not_ignored() {
         "{targetRef: {kind: Service, name: a}}",
         "{action: CUSTOM, provider: {name: a}}",
         "{rules: [{from: [{source: {remoteIpBlocks: [10.0.0.0/8]}}]}]}",
-        "{rules: [{to: [{operation: {paths: ['/a/{*}']}}]}]}",
+        "{rules: [{to: [{operation: {paths: ['/a/{**}/b']}}]}]}",
         "{rules: [{when: [{key: connection.sni, values: [a]}]}]}",
         "{rules: [{from: [{source: {}}]}]}",
         "{rules: [{to: [{operation: {methds: [GET]}}]}]}",

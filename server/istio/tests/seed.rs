@@ -138,6 +138,10 @@ fn the_rate_limit_and_the_traffic_policy_inside_virtual_services_take_effect() {
     let policy = compile(FILES[1].1);
     let host = policy.virtual_host("gateway", "api-gateway", false).unwrap();
     let limit = host.routes[0].rate_limit.as_ref().unwrap();
+    // It is enforced where its correct form would be: by the callee.
+    let enforced = &policy.workloads["gateway"].rate_limits[0];
+    assert_eq!((&enforced.origin, enforced.max_tokens), (&limit.origin, 100));
+    assert_eq!(enforced.scope.as_ref().unwrap().matches.len(), 1);
     assert_eq!((limit.max_tokens, limit.tokens_per_fill), (100, 100));
     assert_eq!(limit.fill_interval, Duration::from_secs(60));
     assert!(limit.per_remote_address);

@@ -213,7 +213,7 @@ fn a_policy_with_everything_is_compiled_for_its_service() {
         (pool.max_connections, pool.max_pending, pool.max_requests),
         (Some(10), Some(5), Some(20))
     );
-    assert_eq!((pool.max_retries, pool.max_concurrent_streams), (Some(3), Some(7)));
+    assert_eq!(pool.max_retries, Some(3));
     assert_eq!(pool.idle_timeout.unwrap().as_secs(), 60);
     let outlier = payments.policy.outlier.as_ref().unwrap();
     assert_eq!((outlier.consecutive_local_origin, outlier.consecutive_gateway), (4, 2));

@@ -47,6 +47,16 @@ pub fn append(headers: &mut HeaderMap, id: FaultId) {
     write(headers, &ids);
 }
 
+/// A header line with these ids added; [`None`] when there would be none.
+pub(crate) fn with(line: Option<&str>, ids: &[FaultId]) -> Option<String> {
+    let mut headers = HeaderMap::new();
+    if let Some(line) = line.and_then(|line| HeaderValue::from_str(line).ok()) {
+        headers.insert(BAGGAGE, line);
+    }
+    ids.iter().for_each(|id| append(&mut headers, *id));
+    headers.get(BAGGAGE)?.to_str().ok().map(str::to_owned)
+}
+
 /// The whole baggage of a request as one header line, to be passed on. What is too long is not.
 pub(crate) fn of(headers: &HeaderMap) -> Option<HeaderValue> {
     let text = members(headers).collect::<Vec<_>>().join(",");

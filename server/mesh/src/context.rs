@@ -1,10 +1,11 @@
 //! What one call hands to the calls it causes: correlation id, deadline, baggage.
 
-use crate::{Request, baggage};
+use crate::{Request, baggage, fault::FaultId};
 use axum::extract::FromRequestParts;
 use http::{HeaderMap, HeaderName, HeaderValue, request::Parts};
 use std::{convert::Infallible, time::Duration};
 use tokio::time::Instant;
+use tracing::Span;
 
 /// Header of the correlation id.
 pub const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
@@ -32,6 +33,18 @@ impl CallContext {
         Self { correlation_id, ..Self::default() }
     }
 
+    /// For work that a message asked for, with its baggage and the faults it met on its way.
+    #[must_use]
+    pub fn of_message(
+        correlation_id: Option<String>,
+        baggage: Option<&str>,
+        faults: &[FaultId],
+    ) -> Self {
+        let baggage = baggage::with(baggage, faults);
+        let baggage = baggage.and_then(|line| HeaderValue::from_str(&line).ok());
+        Self { correlation_id, deadline: None, baggage }
+    }
+
     /// Reads the headers a mesh call carries. An unreadable correlation id counts as none.
     #[must_use]
     pub fn from_headers(headers: &HeaderMap) -> Self {
@@ -57,8 +70,18 @@ impl CallContext {
         if let Some(value) = value {
             request.headers_mut().insert(CORRELATION_ID, value);
         }
-        if let Some(baggage) = &self.baggage {
-            request.headers_mut().insert(baggage::BAGGAGE, baggage.clone());
+        // What the span around has met since belongs to the call too.
+        let carried = base::carried::of(&Span::current());
+        let carried = carried.and_then(|line| HeaderValue::from_str(&line).ok());
+        if let Some(own) = &self.baggage {
+            request.headers_mut().insert(baggage::BAGGAGE, own.clone());
+            let carried: HeaderMap =
+                carried.into_iter().map(|line| (baggage::BAGGAGE, line)).collect();
+            for id in baggage::fault_ids(&carried) {
+                baggage::append(request.headers_mut(), id);
+            }
+        } else if let Some(carried) = carried {
+            request.headers_mut().entry(baggage::BAGGAGE).or_insert(carried);
         }
     }
 }

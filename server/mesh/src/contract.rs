@@ -152,7 +152,7 @@ async fn a_seam_calls_what_it_made_ready() {
 
 #[tokio::test(start_paused = true)]
 async fn span_and_deadline_call_what_they_made_ready() {
-    holds(crate::span::SpanLayer).await;
+    holds(crate::span::SpanLayer(mesh())).await;
     let tally = Arc::<Tally>::default();
     let faults = mesh().faults().clone();
     holds(crate::deadline::DeadlineLayer { destination: "b".into(), faults, tally }).await;
@@ -193,6 +193,7 @@ async fn faults_call_what_they_made_ready_also_after_holding_a_call() {
         share: Share::ALL,
         ttl: Duration::from_secs(60),
         limit: None,
+        like_istio: false,
         by: "test".into(),
     };
     mesh.faults().inject(spec).unwrap();
@@ -218,6 +219,7 @@ async fn every_try_asks_anew_whether_the_service_is_ready() {
         timeout: None,
         retry: Retry { attempts: 3, on: vec![RetryOn::ServerError], ..Retry::default() },
         fault: None,
+        faithful: false,
         mirrors: Vec::new(),
         cors: None,
         headers: HeaderOps::default(),

@@ -7,10 +7,11 @@ use crate::{
     MeshError, Request, Response,
     context::EXPECTED_TIMEOUT_MS,
     edge::Tally,
-    fault::Faults,
+    fault::{Faults, as_in_istio},
     route::Routed,
     stack::{MeshService, Reply, take_ready},
 };
+use contract::attributes;
 use http::HeaderValue;
 use std::{
     sync::Arc,
@@ -18,6 +19,7 @@ use std::{
 };
 use tokio::time::Instant;
 use tower::{Layer, Service};
+use tracing::Span;
 
 /// When the call of this request must have ended; an extension set by the caller, and brought
 /// forward by the route's timeout.
@@ -61,10 +63,11 @@ impl<S: MeshService> Service<Request> for Deadlined<S> {
         let mut ready = take_ready(&mut self.inner);
         self.shared.tally.reach();
         let now = Instant::now();
+        let faithful = as_in_istio(&self.shared.faults, &request);
         let extensions = request.extensions();
         let asked = extensions.get::<Deadline>().map(|deadline| deadline.0);
         let route = extensions.get::<Arc<Routed>>().and_then(|routed| routed.route.as_ref());
-        let route = route.filter(|route| !self.shared.faults.istio_faithful(route));
+        let route = route.filter(|_| !faithful);
         let routed = route.and_then(|route| route.timeout).map(|timeout| now + timeout);
         let Some(deadline) = asked.into_iter().chain(routed).min() else {
             return ready.call(request);
@@ -75,6 +78,7 @@ impl<S: MeshService> Service<Request> for Deadlined<S> {
         let left = deadline.saturating_duration_since(now);
         let left_ms = u32::try_from(left.as_millis()).unwrap_or(u32::MAX);
         request.headers_mut().insert(EXPECTED_TIMEOUT_MS, HeaderValue::from(left_ms));
+        Span::current().record(attributes::MESH_TIMEOUT_MS, left_ms);
         let DeadlineLayer { destination, tally, .. } = self.shared.clone();
         let reply = ready.call(request);
         Box::pin(async move {

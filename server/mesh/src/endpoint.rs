@@ -1,7 +1,8 @@
 //! The end of every stack: brings a try to the instance that was picked for it.
 
 use crate::{
-    MeshError, Request, Response, edge::Tally, instance::Host, route::Routed, stack::Reply,
+    MeshError, Request, Response, edge::Tally, instance::Host, remote::Timeouts, route::Routed,
+    stack::Reply,
 };
 use base::Clock;
 use std::{
@@ -42,10 +43,10 @@ impl Service<Request> for Deliver {
             return Box::pin(std::future::ready(Err(nobody)));
         };
         let traffic = routed.as_ref().and_then(|routed| routed.traffic());
-        let connect_timeout = traffic.and_then(|t| t.connection_pool.connect_timeout);
+        let timeouts = Timeouts::of(traffic.map(|traffic| &traffic.connection_pool));
         let Self { clock, tally } = self.clone();
         Box::pin(async move {
-            let outcome = host.clone().send(request, connect_timeout).await;
+            let outcome = host.clone().send(request, timeouts).await;
             let failed = outcome.as_ref().map_or(true, |r| r.status().is_server_error());
             host.count(failed, clock.now_us());
             if failed {

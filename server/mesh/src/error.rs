@@ -72,12 +72,15 @@ pub enum MeshError {
 }
 
 impl MeshError {
+    /// `error.type` of a call that was cut at its deadline.
+    pub const TIMEOUT: &'static str = "timeout";
+
     /// `error.type` of the semantic conventions.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::NoService { .. } => "no_service",
-            Self::Deadline { .. } => "timeout",
+            Self::Deadline { .. } => Self::TIMEOUT,
             Self::BreakerOpen { .. } => "breaker_open",
             Self::NoRoute { .. } => "no_route",
             Self::NoHealthyUpstream { .. } => "no_healthy_upstream",

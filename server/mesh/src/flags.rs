@@ -92,6 +92,12 @@ impl Flags {
         self.0 & flag.bit() != 0
     }
 
+    /// The set and this too.
+    #[must_use]
+    pub const fn with(self, flag: Flag) -> Self {
+        Self(self.0 | flag.bit())
+    }
+
     /// What happened.
     pub fn iter(self) -> impl Iterator<Item = Flag> {
         Flag::ALL.into_iter().filter(move |flag| self.contains(*flag))

@@ -3,7 +3,7 @@
 //!
 //! What must outlive a revision (the state of a split) is carried over here.
 
-use crate::{RouteHits, route::RouteState};
+use crate::{RouteHits, route::RouteState, tracing_policy::Sampling};
 use istio::policy::{Policy, Route};
 use std::{
     collections::HashMap,
@@ -32,6 +32,7 @@ pub(crate) struct Snapshot {
     since_request: AtomicU64,
     /// By address of the route, which the policy keeps where it is.
     states: HashMap<usize, Arc<RouteState>>,
+    sampling: Sampling,
 }
 
 impl Snapshot {
@@ -48,7 +49,13 @@ impl Snapshot {
         });
         let states = states.collect();
         let since_request = AtomicU64::new(in_force.since_request);
-        Self { in_force, since_request, states }
+        let sampling = Sampling::new(&in_force.policy, previous.map(|snapshot| &snapshot.sampling));
+        Self { in_force, since_request, states, sampling }
+    }
+
+    /// Which traces are recorded.
+    pub(crate) const fn sampling(&self) -> &Sampling {
+        &self.sampling
     }
 
     /// From this request on all follow it.

@@ -3,7 +3,11 @@
 //! An instance can be killed (no connection to it, calls under way are cut), paused (it hangs until
 //! resumed) and restarted. Which instance a call goes to is the balancer's business.
 
-use crate::{MeshError, Request, Response, outlier::state::Standing, remote::Remote};
+use crate::{
+    MeshError, Request, Response,
+    outlier::state::Standing,
+    remote::{Remote, Timeouts},
+};
 use axum::Router;
 use parking_lot::Mutex;
 use std::{
@@ -13,7 +17,6 @@ use std::{
         Arc,
         atomic::{AtomicI64, AtomicU32, Ordering},
     },
-    time::Duration,
 };
 use tokio::sync::watch;
 use tower::Service;
@@ -149,7 +152,7 @@ impl Host {
     pub(crate) async fn send(
         self: Arc<Self>,
         request: Request,
-        connect_timeout: Option<Duration>,
+        timeouts: Timeouts,
     ) -> Result<Response, MeshError> {
         let _under_way = UnderWay::begin(&self);
         let mut life = self.life.subscribe();
@@ -167,7 +170,7 @@ impl Host {
                     let answered: Result<Response, Infallible> = router.call(request).await;
                     Ok(answered.unwrap_or_else(|never| match never {}))
                 }
-                Target::Remote(remote) => remote.send(&self.name, request, connect_timeout).await,
+                Target::Remote(remote) => remote.send(&self.name, request, timeouts).await,
             };
             // One that was paused meanwhile does not get its answer out.
             self.resumed().await;
@@ -209,6 +212,8 @@ pub struct EndpointStatus {
     pub failures: u64,
     /// Errors in a row, as outlier detection counts them.
     pub consecutive_errors: u32,
+    /// 502, 503 and 504 in a row: the second count of outlier detection.
+    pub consecutive_gateway: u32,
     /// The sweep that takes it back, microseconds since the epoch, if it is ejected (in several
     /// subsets: the last of them).
     pub ejected_until_us: Option<i64>,
@@ -232,6 +237,7 @@ impl EndpointStatus {
             requests,
             failures,
             consecutive_errors: 0,
+            consecutive_gateway: 0,
             ejected_until_us: None,
             ejected_since_us: None,
             ejected_times: 0,
@@ -244,6 +250,7 @@ impl EndpointStatus {
         let Some((standing, until_us)) = standing else { return };
         let errors = standing.consecutive_5xx.max(standing.consecutive_local_origin);
         self.consecutive_errors = self.consecutive_errors.max(errors);
+        self.consecutive_gateway = self.consecutive_gateway.max(standing.consecutive_gateway);
         self.ejected_until_us = self.ejected_until_us.max(until_us);
         self.ejected_since_us = self.ejected_since_us.max(standing.ejected_since_us);
         if standing.ejected_since_us.is_some() {

@@ -3,9 +3,12 @@
 
 use crate::{Flag, Flags, Request, fault::FaultId, flags::SharedFlags};
 use parking_lot::Mutex;
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
 };
 
 /// Who calls: the workload's name and labels, as matching and identities see them.
@@ -43,12 +46,29 @@ pub(crate) struct Journey {
     /// It only looks: neither routed nor counted.
     pub(crate) look: bool,
     flags: SharedFlags,
+    /// Tries that reached an instance.
     tries: AtomicU32,
+    /// Tries that were begun, as the retry layer counts them.
+    attempts: AtomicU32,
     /// Ids of the hosts that were tried, in order; the last is the one that answered.
     tried: Mutex<Vec<u64>>,
     instance: Mutex<Option<Arc<str>>>,
     /// Faults that the call has met, nearest to the cause first.
     faults: Mutex<Vec<FaultId>>,
+    this_try: Mutex<TryNotes>,
+}
+
+/// What happened in the try that is under way, for the span that tells of it.
+#[derive(Debug, Default)]
+pub(crate) struct TryNotes {
+    /// Where it went; none when it ended before an instance was chosen.
+    pub(crate) instance: Option<Arc<str>>,
+    /// The faults that acted on it.
+    pub(crate) faults: Vec<FaultId>,
+    /// How long they held it.
+    pub(crate) held: Duration,
+    /// What they did.
+    pub(crate) flags: Flags,
 }
 
 /// Faults remembered of one call: as many as its baggage carries.
@@ -63,10 +83,38 @@ impl Journey {
             look,
             flags: SharedFlags::default(),
             tries: AtomicU32::new(0),
+            attempts: AtomicU32::new(0),
             tried: Mutex::default(),
             instance: Mutex::default(),
             faults: Mutex::default(),
+            this_try: Mutex::default(),
         }
+    }
+
+    /// A fault acts on the try that is under way.
+    pub(crate) fn hit(&self, fault: FaultId, flag: Flag) {
+        self.met(fault);
+        self.add(flag);
+        let mut notes = self.this_try.lock();
+        if notes.faults.len() < FAULTS_MAX && !notes.faults.contains(&fault) {
+            notes.faults.push(fault);
+        }
+        notes.flags = notes.flags.with(flag);
+    }
+
+    /// A fault has held the try that is under way.
+    pub(crate) fn held(&self, time: Duration) {
+        self.this_try.lock().held += time;
+    }
+
+    /// A try begins; the notes of the one before were taken.
+    pub(crate) fn attempt(&self, number: u32) {
+        self.attempts.store(number, Ordering::Relaxed);
+    }
+
+    /// What happened in the try that is over, once.
+    pub(crate) fn end_try(&self) -> TryNotes {
+        std::mem::take(&mut *self.this_try.lock())
     }
 
     /// The call has met a fault, or is made on behalf of a request that has.
@@ -100,6 +148,7 @@ impl Journey {
         self.tries.fetch_add(1, Ordering::Relaxed);
         self.tried.lock().push(host);
         *self.instance.lock() = Some(instance.clone());
+        self.this_try.lock().instance = Some(instance.clone());
     }
 
     /// Whether that host was tried before.
@@ -110,6 +159,11 @@ impl Journey {
     /// How many tries reached an instance.
     pub(crate) fn tries(&self) -> u32 {
         self.tries.load(Ordering::Relaxed)
+    }
+
+    /// How many tries were made, those too that ended before an instance was chosen.
+    pub(crate) fn attempts(&self) -> u32 {
+        self.attempts.load(Ordering::Relaxed).max(self.tries())
     }
 
     /// The instance that was tried last.

@@ -8,6 +8,7 @@ use crate::{
     Flags, Request, Source,
     journey::Journey,
     route::matching::{self, Condition, View},
+    span::trace_id,
 };
 use http::{HeaderMap, Method, Uri};
 use istio::policy::{Action, Origin, Policy, Route};
@@ -93,6 +94,7 @@ impl Recorded {
             subset: self.subset.clone(),
             status: self.status,
             flags: self.flags,
+            trace_id: trace_id(&self.headers).map(Into::into),
         }
     }
 }
@@ -141,6 +143,8 @@ pub struct RecentRequest {
     pub status: Option<u16>,
     /// What the mesh did to it.
     pub flags: Flags,
+    /// Its trace, where it is part of one.
+    pub trace_id: Option<Arc<str>>,
 }
 
 /// The ring of the last requests.

@@ -13,7 +13,7 @@ use crate::{
     endpoint::Deliver,
     fault::{FaultLayer, Faults, Position},
     in_force::Snapshot,
-    inbound::{Inbound, InboundStats},
+    inbound::{Inbound, InboundStats, Limiters},
     instance::Host,
     journey::Journey,
     limits::{LimitsLayer, Pool},
@@ -163,12 +163,18 @@ impl Mesh {
         drop(replaced);
         self.forget_subsets(&in_force.policy);
         inner.faults.follow(&in_force.policy);
+        inner.mirrors.follow(&in_force.policy);
         inner.announcer.tell(Change::Policy {
             revision: in_force.policy.revision,
             since_request: in_force.since_request,
             at_us: in_force.at_us,
         });
         in_force
+    }
+
+    /// The policy that a call follows which begins now.
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        self.0.in_force.load_full()
     }
 
     /// What is in force, and since which request.
@@ -286,10 +292,13 @@ impl Mesh {
     /// The callee's side of a new instance.
     fn inbound(&self, service: &str, instance: &str) -> Arc<Inbound> {
         let key: InstanceKey = (service.into(), instance.into());
-        let seed = purpose_seed(self.0.seed, instance);
-        let inbound = Inbound::new(self.0.clock.clone(), key.0.clone(), key.1.clone(), seed);
-        let inbound = Arc::new(inbound);
-        self.0.inbounds.write().insert(key, inbound.clone());
+        let mut inbounds = self.0.inbounds.write();
+        let limiters = inbounds.values().find_map(|other| other.limiters_of(service)).cloned();
+        let fresh = || Limiters::new(self.0.clock.clone(), purpose_seed(self.0.seed, service));
+        let limiters = limiters.unwrap_or_else(|| Arc::new(fresh()));
+        let (clock, (of, name)) = (self.0.clock.clone(), key.clone());
+        let inbound = Arc::new(Inbound::new(clock, of, name, limiters));
+        inbounds.insert(key, inbound.clone());
         inbound
     }
 
@@ -566,7 +575,7 @@ impl Mesh {
 
     /// The layers above the decision where a call goes.
     fn outer(&self) -> Segment<impl MeshService + use<>> {
-        Segment::new("route", Routing(self.clone())).wrap("span", &SpanLayer)
+        Segment::new("route", Routing(self.clone())).wrap("span", &SpanLayer(self.clone()))
     }
 
     /// The layers below it, in the order of [`crate::stack::LAYERS`], a seam after at most six.

@@ -1,6 +1,6 @@
 //! An instance behind an address: HTTP/1.1 over real connections, pooled by hyper's client.
 //!
-//! Knows no policy but the connect timeout; deadlines and retries are further out.
+//! Knows no policy but the timeouts of connections; deadlines and retries are further out.
 
 use crate::{MeshError, Request, Response};
 use axum::body::Body;
@@ -9,6 +9,7 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
+use istio::policy::ConnectionPool;
 use parking_lot::Mutex;
 use std::{net::SocketAddr, time::Duration};
 
@@ -17,15 +18,39 @@ use std::{net::SocketAddr, time::Duration};
 const CONNECT_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 /// Idle connections kept to one instance; more are closed after their request.
 const IDLE_CONNECTIONS_MAX: usize = 64;
-/// An idle connection is closed after this.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// An idle connection is closed after this, unless the policy says otherwise.
+const IDLE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(60);
 
 /// The client for one address.
 #[derive(Debug)]
 pub(crate) struct Remote {
     address: SocketAddr,
-    /// The client with the connect timeout it was built for; another timeout builds another.
-    client: Mutex<Option<(Duration, Connected)>>,
+    /// The client with the timeouts it was built for; others build another.
+    client: Mutex<Option<(Timeouts, Connected)>>,
+}
+
+/// How long a connection may take to come about, and how long it may be idle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Timeouts {
+    connect: Duration,
+    idle: Duration,
+}
+
+impl Timeouts {
+    /// Those of a policy, if somebody wrote one.
+    pub(crate) fn of(pool: Option<&ConnectionPool>) -> Self {
+        let connect = pool.and_then(|pool| pool.connect_timeout);
+        let idle = pool.and_then(|pool| pool.idle_timeout);
+        Self {
+            connect: connect.unwrap_or(CONNECT_TIMEOUT_DEFAULT),
+            idle: idle.unwrap_or(IDLE_TIMEOUT_DEFAULT),
+        }
+    }
+
+    /// What hyper takes: 0 is Istio's way of never closing an idle connection.
+    fn idle(self) -> Option<Duration> {
+        (!self.idle.is_zero()).then_some(self.idle)
+    }
 }
 
 type Connected = Client<HttpConnector, Body>;
@@ -35,22 +60,22 @@ impl Remote {
         Self { address, client: Mutex::default() }
     }
 
-    fn client(&self, connect_timeout: Duration) -> Connected {
+    fn client(&self, timeouts: Timeouts) -> Connected {
         let mut kept = self.client.lock();
-        if let Some((timeout, client)) = &*kept
-            && *timeout == connect_timeout
+        if let Some((of, client)) = &*kept
+            && *of == timeouts
         {
             return client.clone();
         }
         let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(connect_timeout));
+        connector.set_connect_timeout(Some(timeouts.connect));
         connector.set_nodelay(true);
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_TIMEOUT)
+            .pool_idle_timeout(timeouts.idle())
             .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
             .build(connector);
-        *kept = Some((connect_timeout, client.clone()));
+        *kept = Some((timeouts, client.clone()));
         client
     }
 
@@ -59,7 +84,7 @@ impl Remote {
         &self,
         instance: &str,
         mut request: Request,
-        connect_timeout: Option<Duration>,
+        timeouts: Timeouts,
     ) -> Result<Response, MeshError> {
         let path = request.uri().path_and_query().cloned();
         let uri = Uri::builder()
@@ -69,7 +94,7 @@ impl Remote {
             .build();
         let lost = || MeshError::Connect { endpoint: instance.to_owned() };
         *request.uri_mut() = uri.map_err(|_| lost())?;
-        let client = self.client(connect_timeout.unwrap_or(CONNECT_TIMEOUT_DEFAULT));
+        let client = self.client(timeouts);
         match client.request(request).await {
             Ok(response) => Ok(response.map(Body::new)),
             Err(error) if error.is_connect() => Err(lost()),

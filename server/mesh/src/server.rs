@@ -5,13 +5,16 @@ use crate::{
     Request, Response,
     context::CORRELATION_ID,
     inbound::Inbound,
+    route::Routed,
     span::{CALLER, faults, read_context},
+    tracing_policy::{Made, follow},
 };
 use axum::{
     Router,
     extract::MatchedPath,
     middleware::{Next, from_fn},
 };
+use contract::attributes;
 use http::HeaderMap;
 use std::sync::Arc;
 use tracing::{Instrument, Span, field::Empty};
@@ -43,10 +46,10 @@ pub(crate) fn serve_as(
             let response = outcome.await.unwrap_or_else(|_| panicked());
             let status = response.status();
             let span = Span::current();
-            span.record("http.response.status_code", status.as_u16());
+            span.record(attributes::HTTP_STATUS, status.as_u16());
             if status.is_server_error() {
                 span.record("otel.status_code", "ERROR");
-                span.record("error.type", status.as_str());
+                span.record(attributes::ERROR_TYPE, status.as_str());
             }
             response
         }
@@ -97,16 +100,18 @@ fn server_span(service: &str, instance: &str, request: &Request) -> Span {
         mesh.caller = headers.get(CALLER).and_then(|v| v.to_str().ok()),
         http.request.method = request.method().as_str(),
         http.route = route,
+        url.scheme = "http",
         url.path = request.uri().path(),
-        http.response.status_code = Empty,
-        error.r#type = Empty,
-        vitrine.fault.id = faults(headers),
-        order.id = Empty,
-        transaction.id = Empty,
-        saga.compensation = Empty,
-        correlation_id = headers.get(CORRELATION_ID).and_then(|v| v.to_str().ok()),
+        { attributes::HTTP_STATUS } = Empty,
+        { attributes::ERROR_TYPE } = Empty,
+        { attributes::FAULT_ID } = faults(headers),
+        { attributes::ORDER_ID } = Empty,
+        { attributes::TRANSACTION_ID } = Empty,
+        { attributes::SAGA_COMPENSATION } = Empty,
+        { attributes::CORRELATION_ID } = headers.get(CORRELATION_ID).and_then(|v| v.to_str().ok()),
         messaging.system = message.map(|_| "vitrine"),
         messaging.operation.name = message.map(|_| "process"),
+        messaging.operation.r#type = message.map(|_| "process"),
         messaging.destination.name = message,
         messaging.message.id = text(headers, "ce-id"),
         cloudevents.event_source = text(headers, "ce-source"),
@@ -114,6 +119,11 @@ fn server_span(service: &str, instance: &str, request: &Request) -> Span {
     );
     let context = read_context(headers);
     context.adopt(&span);
+    if let Some(routed) = request.extensions().get::<Arc<Routed>>() {
+        let root = context.trace_id().is_none();
+        let made = Made { workload: service, request, client: false, root };
+        follow(&span, &routed.snapshot, &made);
+    }
     if message.is_some() {
         context.link(&span);
     }

@@ -37,6 +37,11 @@ impl Strata {
         Self { share, ids: IdSource::seeded(seed), stratum: Mutex::default() }
     }
 
+    /// The share that is drawn.
+    pub(crate) const fn share(&self) -> Share {
+        self.share
+    }
+
     /// Whether the next one is taken.
     #[must_use]
     pub(crate) fn draw(&self) -> bool {

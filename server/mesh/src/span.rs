@@ -3,13 +3,15 @@
 //! call.
 
 use crate::{
-    Flag, MeshError, Request, Response, baggage,
+    Flag, Mesh, MeshError, Request, Response, baggage,
     call::Tags,
     fault,
     journey::Journey,
     stack::{MeshService, Reply, take_ready},
+    tracing_policy::{Made, follow},
 };
 use base::TraceContext;
+use contract::attributes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::{
     sync::Arc,
@@ -22,14 +24,14 @@ use tracing::{Instrument, Span, field::Empty};
 pub(crate) const CALLER: HeaderName = HeaderName::from_static("x-vitrine-caller");
 
 /// Makes [`Spanned`] services.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct SpanLayer;
+#[derive(Clone, Debug)]
+pub(crate) struct SpanLayer(pub(crate) Mesh);
 
 impl<S> Layer<S> for SpanLayer {
     type Service = Spanned<S>;
 
     fn layer(&self, inner: S) -> Spanned<S> {
-        Spanned { inner }
+        Spanned { inner, mesh: self.0.clone() }
     }
 }
 
@@ -37,6 +39,7 @@ impl<S> Layer<S> for SpanLayer {
 #[derive(Clone, Debug)]
 pub(crate) struct Spanned<S> {
     inner: S,
+    mesh: Mesh,
 }
 
 impl<S: MeshService> Service<Request> for Spanned<S> {
@@ -60,8 +63,12 @@ impl<S: MeshService> Service<Request> for Spanned<S> {
             return ready.call(request);
         }
         let span = span(&request, &journey, &tags);
+        let root = Span::current().is_none() && tags.parent.is_none();
+        let workload = &*journey.source.service;
+        let made = Made { workload, request: &request, client: true, root };
+        follow(&span, &self.mesh.snapshot(), &made);
         write_context(&TraceContext::of(&span), request.headers_mut());
-        let mut end = End { span: span.clone(), journey, over: false };
+        let mut end = End { span: span.clone(), caller: Span::current(), journey, over: false };
         Box::pin(
             async move {
                 let outcome = ready.call(request).await;
@@ -77,6 +84,8 @@ impl<S: MeshService> Service<Request> for Spanned<S> {
 /// Puts on the span what happened to the call, also when the caller went away before its end.
 struct End {
     span: Span,
+    /// What the call was made in.
+    caller: Span,
     journey: Arc<Journey>,
     over: bool,
 }
@@ -86,20 +95,27 @@ impl Drop for End {
         if !self.over {
             self.journey.add(Flag::DownstreamDisconnect);
         }
-        let flags = self.journey.flags();
+        let (span, journey) = (&self.span, &self.journey);
+        let flags = journey.flags();
         if !flags.is_empty() {
-            self.span.record("mesh.response_flags", tracing::field::display(flags));
+            span.record(attributes::MESH_RESPONSE_FLAGS, tracing::field::display(flags));
         }
-        if let Some(instance) = self.journey.instance() {
-            self.span.record("mesh.instance", &*instance);
+        if let Some(instance) = journey.instance() {
+            span.record(attributes::MESH_INSTANCE, &*instance);
         }
-        let faults = self.journey.faults();
+        let faults = journey.faults();
         if !faults.is_empty() {
-            self.span.record("vitrine.fault.id", fault::text(&faults));
+            span.record(attributes::FAULT_ID, fault::text(&faults));
+            // What the caller does from now on follows from it, its messages too.
+            base::carried::update(&self.caller, |before| baggage::with(before, &faults));
         }
-        let tries = self.journey.tries();
-        if tries > 1 {
-            self.span.record("mesh.tries", tries);
+        let tries = journey.attempts();
+        if tries > 0 {
+            span.record(attributes::MESH_TRIES, tries);
+        }
+        // Of several tries each has a span of its own that tells this.
+        if tries <= 1 {
+            journey.end_try().record_faults(span);
         }
     }
 }
@@ -121,23 +137,35 @@ fn span(request: &Request, journey: &Journey, tags: &Tags) -> Span {
         otel.status_code = Empty,
         otel.status_description = Empty,
         service.name = %journey.source.service,
-        server.address = %journey.called,
+        { attributes::SERVER_ADDRESS } = %journey.called,
         http.request.method = method,
+        url.full = url(journey, request),
+        url.scheme = "http",
         url.path = request.uri().path(),
-        http.response.status_code = Empty,
-        error.r#type = Empty,
-        order.id = tags.order_id,
-        transaction.id = tags.transaction_id,
+        { attributes::HTTP_STATUS } = Empty,
+        { attributes::ERROR_TYPE } = Empty,
+        { attributes::ORDER_ID } = tags.order_id,
+        { attributes::TRANSACTION_ID } = tags.transaction_id,
         messaging.message.id = tags.message_id,
         messaging.destination.name = tags.message_type,
         messaging.system = tags.message_type.as_ref().map(|_| "vitrine"),
-        mesh.revision = Empty,
-        mesh.route = Empty,
-        mesh.subset = Empty,
-        mesh.instance = Empty,
-        mesh.tries = Empty,
-        mesh.response_flags = Empty,
-        vitrine.fault.id = Empty,
+        messaging.operation.name = tags.message_type.as_ref().map(|_| "send"),
+        messaging.operation.r#type = tags.message_type.as_ref().map(|_| "send"),
+        { attributes::MESH_REVISION } = Empty,
+        { attributes::MESH_VIRTUAL_SERVICE } = Empty,
+        { attributes::MESH_ROUTE } = Empty,
+        { attributes::MESH_SUBSET } = Empty,
+        { attributes::MESH_SUBSET_WEIGHT } = Empty,
+        { attributes::MESH_INSTANCE } = Empty,
+        { attributes::MESH_TRIES } = Empty,
+        { attributes::MESH_TIMEOUT_MS } = Empty,
+        { attributes::MESH_PER_TRY_TIMEOUT_MS } = Empty,
+        { attributes::MESH_BREAKER_STATE } = Empty,
+        { attributes::MESH_BREAKER_TRANSITION } = Empty,
+        { attributes::MESH_RESPONSE_FLAGS } = Empty,
+        { attributes::MESH_FAULT_ID } = Empty,
+        { attributes::MESH_FAULT_DELAY_MS } = Empty,
+        { attributes::FAULT_ID } = Empty,
     );
     if let Some(parent) = &tags.parent {
         parent.adopt(&span);
@@ -145,22 +173,28 @@ fn span(request: &Request, journey: &Journey, tags: &Tags) -> Span {
     span
 }
 
-fn record(span: &Span, outcome: &Result<Response, MeshError>) {
+/// The whole address (semantic conventions); a query may have anything in it and is left out.
+fn url(journey: &Journey, request: &Request) -> String {
+    format!("http://{}{}", journey.called, request.uri().path())
+}
+
+/// Puts the outcome of a call or of one try on its span.
+pub(crate) fn record(span: &Span, outcome: &Result<Response, MeshError>) {
     match outcome {
         Ok(response) => {
             let status = response.status();
-            span.record("http.response.status_code", status.as_u16());
+            span.record(attributes::HTTP_STATUS, status.as_u16());
             // HTTP semantic conventions: for a client every 4xx and 5xx is an error of the span.
             // A refusal (402, 404, 409 …) is a result here and would redden healthy traces.
             if status.is_server_error() {
                 span.record("otel.status_code", "ERROR");
-                span.record("error.type", status.as_str());
+                span.record(attributes::ERROR_TYPE, status.as_str());
             }
         }
         Err(error) => {
             span.record("otel.status_code", "ERROR");
             span.record("otel.status_description", tracing::field::display(error));
-            span.record("error.type", error.kind());
+            span.record(attributes::ERROR_TYPE, error.kind());
         }
     }
 }
@@ -177,7 +211,8 @@ pub(crate) fn write_context(context: &TraceContext, headers: &mut HeaderMap) {
 pub(crate) fn read_context(headers: &HeaderMap) -> TraceContext {
     let text =
         |name| headers.get(name).and_then(|v: &HeaderValue| v.to_str().ok()).map(str::to_owned);
-    TraceContext { traceparent: text("traceparent"), tracestate: text("tracestate") }
+    let baggage = baggage::of(headers).and_then(|value| value.to_str().ok().map(str::to_owned));
+    TraceContext { traceparent: text("traceparent"), tracestate: text("tracestate"), baggage }
 }
 
 /// The faults that a request has met on its way here, for the span of its callee.

@@ -13,8 +13,8 @@ use mesh::{
     BreakerParams, CallError, MeshError,
     breaker::BreakerState,
     fault::{
-        ACTIVE_MAX, ENDED_MAX, EXAMPLES_MAX, EndReason, FaultEvent, FaultId, FaultKind, FaultScope,
-        FaultSpec, InjectError, Reset, TTL_MAX, TTL_ROUTE,
+        ACTIVE_MAX, AskedFault, ENDED_MAX, EXAMPLES_MAX, EndReason, FaultEvent, FaultId, FaultKind,
+        FaultScope, FaultSpec, InjectError, KeptFault, Reset, Standing, TTL_MAX, TTL_ROUTE,
     },
 };
 use scripted::{Act, SEED, World, origin, policy, policy_with, retry, rule, text};
@@ -36,6 +36,7 @@ fn fault(kind: FaultKind) -> FaultSpec {
         share: Share::ALL,
         ttl: MINUTE,
         limit: None,
+        like_istio: false,
         by: "test".into(),
     }
 }
@@ -342,13 +343,29 @@ async fn a_fault_in_a_virtual_service_ends_after_its_default_time_and_stays_ende
     assert!(world.mesh.faults().active().is_empty());
     world.apply(policy(2, faulty_route()));
     assert!(world.mesh.faults().active().is_empty(), "the content is the same");
-    world.mesh.faults().renew(&origin("VirtualService", "payments"));
-    world.apply(policy(3, faulty_route()));
-    assert_eq!(world.mesh.faults().active().len(), 2, "it was applied again on purpose");
+    world.mesh.faults().renew(&[origin("VirtualService", "other")], &policy(2, faulty_route()));
+    assert!(world.mesh.faults().active().is_empty(), "another resource was applied");
+    renew(&world);
+    let again = world.mesh.faults().active();
+    assert_eq!(again.iter().map(|f| f.id.0).collect::<Vec<_>>(), [3, 4], "applied on purpose");
+    assert_eq!(again[0].until_us, 30 * 60 * 1_000_000);
+    tokio::time::advance(MINUTE).await;
+    renew(&world);
+    assert_eq!(world.mesh.faults().active()[0].until_us, again[0].until_us, "it keeps its end");
+}
+
+/// The resource is applied again as it is.
+fn renew(world: &World) {
+    let origin = origin("VirtualService", "payments");
+    world.mesh.faults().renew(&[origin], &policy(9, faulty_route()));
+}
+
+fn standings(world: &World) -> Vec<Standing> {
+    world.mesh.faults().asked().iter().map(|fault| fault.standing).collect()
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_kill_switch_ends_faults_of_resources_and_an_apply_does_not_bring_them_back() {
+async fn the_kill_switch_ends_faults_of_resources_and_a_release_does_not_bring_them_back() {
     let world = World::payments();
     world.apply(policy(1, faulty_route()));
     assert_eq!(world.mesh.faults().end_all(), 2);
@@ -356,6 +373,69 @@ async fn the_kill_switch_ends_faults_of_resources_and_an_apply_does_not_bring_th
     world.mesh.faults().release();
     world.apply(policy(3, faulty_route()));
     assert!(world.mesh.faults().active().is_empty());
+    assert_eq!(standings(&world), [Standing::Over, Standing::Over]);
+    renew(&world);
+    assert_eq!(world.mesh.faults().active().len(), 2, "but applying again does");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fault_applied_while_the_kill_switch_is_on_begins_when_it_is_released() {
+    let world = World::payments();
+    world.apply(policy(1, faulty_route()));
+    world.mesh.faults().end_all();
+    renew(&world);
+    assert_eq!(standings(&world), [Standing::Waiting, Standing::Waiting]);
+    assert!(world.mesh.faults().active().is_empty(), "not before");
+    tokio::time::advance(MINUTE).await;
+    world.mesh.faults().release();
+    let active = world.mesh.faults().active();
+    assert_eq!(active.len(), 2);
+    assert_eq!(active[0].until_us, 16 * 60 * 1_000_000, "its time runs from its beginning");
+    assert!(matches!(standings(&world)[0], Standing::Active { until_us, .. }
+        if until_us == active[0].until_us));
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_restart_a_fault_of_a_resource_has_the_time_it_had_left() {
+    let before = World::payments();
+    before.apply(policy(1, faulty_route()));
+    let abort = before.mesh.faults().active()[1].id;
+    before.mesh.faults().remove(abort);
+    let kept: Vec<_> = before.mesh.faults().asked().iter().map(AskedFault::kept).collect();
+    let until_us: Vec<_> = kept.iter().map(|fault| fault.until_us).collect();
+    assert_eq!(until_us, [Some(15 * 60 * 1_000_000), Some(0)]);
+
+    // The clock of this world stands at 0 when it begins.
+    let mut ten_minutes_later = kept.clone();
+    ten_minutes_later[0].until_us = Some(5 * 60 * 1_000_000);
+    let after = World::payments();
+    after.mesh.faults().recall(ten_minutes_later);
+    after.apply(policy(1, faulty_route()));
+    let active = after.mesh.faults().active();
+    assert_eq!(active.len(), 1, "the removed one stays ended");
+    assert_eq!(active[0].until_us, 5 * 60 * 1_000_000);
+    tokio::time::advance(5 * MINUTE).await;
+    assert_eq!(standings(&after), [Standing::Over, Standing::Over]);
+
+    let later = World::payments();
+    later.mesh.faults().recall(vec![KeptFault { until_us: None, ..kept[0].clone() }]);
+    later.apply(policy(1, faulty_route()));
+    let active = later.mesh.faults().active();
+    assert_eq!(active.len(), 2, "one that waited, and one nobody knows, begin");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fault_that_found_no_place_says_so_and_begins_when_it_is_applied_again() {
+    let world = World::payments();
+    let other = inject(&world, fault(abort(500)));
+    for _ in 1..ACTIVE_MAX {
+        inject(&world, fault(abort(500)));
+    }
+    world.apply(policy(1, faulty_route()));
+    assert_eq!(standings(&world), [Standing::TooMany, Standing::TooMany]);
+    world.mesh.faults().remove(other);
+    renew(&world);
+    assert!(matches!(standings(&world)[..], [Standing::Active { .. }, Standing::TooMany]));
 }
 
 // === composition ===
@@ -390,12 +470,11 @@ async fn the_istio_faithful_switch_turns_timeout_and_retries_off_while_the_route
         timeout: Some(SECOND),
         retry: Retry { ..retry(2, &[RetryOn::ServerError]) },
         fault,
+        faithful: true,
         ..rule(None)
     };
     world.apply(policy(1, route(Some(Fault { delay, abort: None }))));
     let faults = world.mesh.faults();
-    let (origin, name) = (origin("VirtualService", "payments"), "all".into());
-    assert!(faults.set_istio_faithful(origin, name, true));
     let began = Instant::now();
     assert_eq!((world.status().await, began.elapsed()), (Ok(200), 2 * SECOND));
     world.apply(policy(2, route(Some(Fault { delay: None, abort }))));
@@ -405,6 +484,34 @@ async fn the_istio_faithful_switch_turns_timeout_and_retries_off_while_the_route
     faults.end_all();
     world.script("payments-0", |_| Act::After(2 * SECOND, 200));
     assert!(matches!(world.status().await, Err(MeshError::Deadline { .. })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fault_as_in_istio_turns_timeout_and_retries_off_for_its_calls_alone() {
+    let world = World::payments();
+    let retry = retry(2, &[RetryOn::ServerError]);
+    world.apply(policy(1, Route { timeout: Some(SECOND), retry, ..rule(None) }));
+    let scope = FaultScope { caller: Some("gateway".into()), ..FaultScope::default() };
+    let like_istio = true;
+    let aborting = inject(
+        &world,
+        FaultSpec { scope: scope.clone(), limit: Some(1), like_istio, ..fault(abort(503)) },
+    );
+    let gateway = async || {
+        let call = world.mesh.caller("gateway").get("payments", "/").send().await;
+        call.map(|answer| answer.status().as_u16())
+    };
+    assert_eq!(gateway().await, Ok(503), "{aborting} is not repeated");
+    let holding = FaultSpec { scope, like_istio, ..fault(FaultKind::Delay(2 * SECOND)) };
+    inject(&world, holding);
+    let began = Instant::now();
+    assert_eq!((gateway().await, began.elapsed()), (Ok(200), 2 * SECOND), "no timeout");
+    // Others have both.
+    let calls = world.calls("payments-0");
+    world.script("payments-0", move |seen| {
+        Act::Status(if seen.number == calls + 1 { 503 } else { 200 })
+    });
+    assert_eq!((world.status().await, world.calls("payments-0")), (Ok(200), calls + 2));
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,9 +9,9 @@ mod token;
 mod scripted;
 
 use istio::policy::{
-    AuthorizationAction, AuthorizationPolicy, AuthorizationRule, Condition, JwtRule,
-    LocalRateLimit, Mtls, Operation, Policy, RequestAuthentication, Route, Share, Source,
-    ValueMatch, Workload,
+    AuthorizationAction, AuthorizationPolicy, AuthorizationRule, Condition, JwtRule, LimitScope,
+    LocalRateLimit, Match, Mtls, Operation, Origin, Policy, RequestAuthentication, Route, Share,
+    Source, StringMatch, ValueMatch, Workload,
 };
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use mesh::{Mesh, Response};
@@ -522,6 +522,7 @@ fn hundred_a_minute() -> LocalRateLimit {
         enabled: Share::ALL,
         enforced: Share::ALL,
         status: http::StatusCode::TOO_MANY_REQUESTS,
+        scope: None,
     }
 }
 
@@ -639,15 +640,36 @@ async fn an_apply_that_leaves_the_limit_alone_does_not_give_anybody_new_tokens()
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_rate_limit_of_a_route_holds_for_its_requests() {
+async fn the_limit_of_a_rule_counts_what_its_rule_took_and_what_looks_like_it_by_other_ways() {
     let world = World::payments();
-    let route = Route { rate_limit: Some(hundred_a_minute()), ..rule(None) };
-    world.apply(policy(1, route.clone()));
+    let api = Match { uri: Some(StringMatch::Prefix("/api".into())), ..Match::default() };
+    let scope = LimitScope { route: "all".into(), matches: vec![api] };
+    let limit = LocalRateLimit { scope: Some(scope), ..hundred_a_minute() };
+    let with_routes = |revision, origin: Origin| {
+        let route = Route { origin, ..rule(None) };
+        let workloads = BTreeMap::from([("payments".into(), limited(limit.clone()))]);
+        Policy { workloads, ..policy(revision, route) }
+    };
+    let get = async |path: &str| outside(&world.mesh, path, &[]).await.status().as_u16();
+    // Another resource routes: what looks like the rule's requests is counted, nothing else is.
+    world.mesh.apply(Arc::new(with_routes(1, origin("VirtualService", "canary"))));
+    for _ in 0..100 {
+        assert_eq!((get("/api/v1").await, get("/livez").await), (200, 200));
+    }
+    assert_eq!((get("/api/v1").await, get("/livez").await), (429, 200));
+    // The rule's own resource routes, and this rule took it: counted, whatever it looks like now.
+    world.mesh.apply(Arc::new(with_routes(2, hundred_a_minute().origin)));
+    assert_eq!(get("/livez").await, 429);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_is_for_all_instances_of_a_service_together() {
+    let mut world = world(limited(hundred_a_minute()));
+    for name in ["payments-1", "payments-2"] {
+        world.add("payments", name, "v1");
+    }
     assert_eq!(passed(&world, "203.0.113.7", 130).await, 100);
-    // A compiler that writes it down in both places still means it once.
-    let workloads = BTreeMap::from([("payments".into(), limited(hundred_a_minute()))]);
-    world.mesh.apply(Arc::new(Policy { workloads, ..policy(2, route) }));
-    assert_eq!(passed(&world, "203.0.113.9", 130).await, 100);
+    assert!(world.calls("payments-1") > 0 && world.calls("payments-2") > 0);
 }
 
 #[tokio::test(start_paused = true)]

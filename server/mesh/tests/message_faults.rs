@@ -18,7 +18,7 @@ fn inject(world: &World, fault: MessageFault, percent: u32, scope: FaultScope) -
     world
         .mesh
         .faults()
-        .inject(FaultSpec { kind, scope, share, ttl: MINUTE, limit: None, by })
+        .inject(FaultSpec { kind, scope, share, ttl: MINUTE, limit: None, like_istio: false, by })
         .unwrap()
 }
 

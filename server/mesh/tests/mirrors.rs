@@ -7,7 +7,7 @@ use bytes::Bytes;
 use istio::policy::{Mirror, RetryOn, Route, Share};
 use mesh::{
     BreakerParams, MeshError,
-    mirror::{COMPARED_MAX, Difference, MirrorStats, Place, UNDER_WAY_MAX},
+    mirror::{COMPARED_MAX, Difference, MirrorStats, Place, TARGETS_MAX, UNDER_WAY_MAX},
 };
 use scripted::{Act, SEED, World, policy, retry, rule};
 use std::time::Duration;
@@ -213,4 +213,22 @@ async fn the_pairs_that_are_kept_are_the_newest_and_bounded() {
     assert!(kept[0].at_us > kept[1].at_us);
     world.mesh.mirrors().shutdown().await;
     assert_eq!(world.status().await, Ok(200), "the live call does not care");
+}
+
+#[tokio::test(start_paused = true)]
+async fn mirroring_goes_on_however_often_its_share_was_changed() {
+    let world = world(100);
+    for number in 0..TARGETS_MAX + 5 {
+        let share = Share(1_000_000 - u32::try_from(number).unwrap());
+        let mirror = Mirror { service: "payments".into(), subset: Some("v2".into()), share };
+        let route = Route { mirrors: vec![mirror], ..rule(Some("v1")) };
+        world.apply(policy(u64::try_from(number).unwrap() + 2, route));
+        assert_eq!(world.status().await, Ok(200));
+    }
+    world.apply(policy(1_000, mirrored(100)));
+    let before = world.calls("payments-v2-0");
+    assert_eq!(world.status().await, Ok(200));
+    settle().await;
+    assert!(world.calls("payments-v2-0") > before, "the newest share is copied");
+    assert!(world.mesh.mirrors().stats().len() <= TARGETS_MAX);
 }

@@ -8,7 +8,7 @@ use axum::extract::{FromRequest, Request};
 use base::{Clock, TraceContext};
 use contract::service::{BUS, INVENTORY, ORDERS, PAYMENTS, RECOMMENDATIONS};
 use http::{HeaderMap, StatusCode};
-use mesh::{CallContext, Mesh, MeshError, baggage, fault::FaultId};
+use mesh::{CallContext, Mesh, MeshError, fault::FaultId};
 use messaging::{Binding, Deliver, DeliveryError, Message};
 use std::time::Duration;
 
@@ -91,11 +91,13 @@ impl MeshDelivery {
         faults: &[FaultId],
     ) -> Result<(), DeliveryError> {
         let lag_us = (self.clock.now_us() - m.recorded_us).max(0);
-        let mut call = self
+        let (correlation_id, baggage) = (m.correlation_id.clone(), m.trace.baggage.as_deref());
+        let context = CallContext::of_message(correlation_id, baggage, faults);
+        let call = self
             .mesh
             .caller(BUS)
             .post(subscriber, "/messages")
-            .context(&CallContext::detached(m.correlation_id.clone()))
+            .context(&context)
             .timeout(DELIVERY_TIMEOUT)
             .message(&m.topic, &m.id, m.trace.clone())
             .order(&m.key)
@@ -106,9 +108,6 @@ impl MeshDelivery {
             .header("ce-subject", &m.key)
             .header("ce-vitrinerecordedus", &m.recorded_us.to_string())
             .header("ce-vitrinelagus", &lag_us.to_string());
-        if let Some(met) = met(faults) {
-            call = call.header("baggage", &met);
-        }
         match call.json(&m.body).send().await {
             Ok(response) if response.status().is_success() => Ok(()),
             Ok(response) => {
@@ -143,13 +142,6 @@ fn definite<B>(answer: &http::Response<B>) -> bool {
         S::UNPROCESSABLE_ENTITY,
     ];
     by_consumer && about_message.contains(&answer.status())
-}
-
-/// Faults as W3C Baggage; none without faults.
-fn met(faults: &[FaultId]) -> Option<String> {
-    let mut headers = HeaderMap::new();
-    faults.iter().for_each(|id| baggage::append(&mut headers, *id));
-    headers.get(baggage::BAGGAGE)?.to_str().ok().map(str::to_owned)
 }
 
 #[async_trait]
@@ -197,7 +189,7 @@ impl<S: Send + Sync> FromRequest<S> for Incoming {
             recorded_us: header("ce-vitrinerecordedus")?.parse().unwrap_or(0),
             body,
         };
-        tracing::Span::current().record("order.id", message.key.as_str());
+        tracing::Span::current().record(contract::attributes::ORDER_ID, message.key.as_str());
         Ok(Self(message))
     }
 }

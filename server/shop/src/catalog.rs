@@ -41,7 +41,7 @@ pub struct Product {
     /// `coffee`, `desk` …
     pub category: String,
     /// Price of one.
-    #[schema(value_type = Object)]
+    #[schema(value_type = crate::gateway::schema::Money)]
     pub price: Money,
     /// How much is left: `plenty`, `low` or `none`. Version 2.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -32,7 +32,7 @@ pub struct Problem {
     pub detail: String,
     /// Every bad field, if fields are the problem.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<crate::gateway::schema::FieldError>, required = false)]
     pub errors: Vec<FieldError>,
     #[serde(skip)]
     retry_after: Option<Duration>,

@@ -3,17 +3,23 @@
 //! One change at a time: first it is durable, then in force; what is refused leaves no trace. It
 //! knows no HTTP (that is the edge's) and carries no request (that is the mesh's).
 
+mod external;
+mod faults;
 mod kept;
+#[cfg(test)]
+mod tests;
 
-use base::Clock;
-use contract::istio::{ApplyReport, Change, ResourceKey, ResourceReport, RevisionView};
+use self::external::External;
+use base::{Clock, Supervisor};
+use contract::istio::{ApplyReport, Change, Finding, ResourceKey, ResourceReport, RevisionView};
 use istio::{Configuration, Kind, Known, NoRevision, NotFound, Refused, Revisions};
 use mesh::{InForce, Mesh};
 use parking_lot::RwLock;
 use shop::StoreError;
-use std::sync::Arc;
-use storage::{RevisionLog, SavedRevision};
-use tokio::sync::Mutex;
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+use storage::{RevisionLog, SavedFault, SavedRevision};
+use tokio::{sync::Mutex, time::Instant};
+use tracing::Instrument;
 
 /// Who makes the first revision.
 const BUILT_IN: &str = "built in";
@@ -28,9 +34,17 @@ struct Inner {
     clock: Clock,
     known: Known,
     log: RevisionLog,
+    external: External,
+    /// Runs changes to their end.
+    supervisor: Supervisor,
     /// Held for the whole of a change, so that numbers, log and mesh agree.
     changing: Mutex<()>,
     revisions: RwLock<Revisions>,
+    /// How the faults of resources stand in the log.
+    kept_faults: Mutex<Vec<SavedFault>>,
+    /// First request of each revision that took force in this run, oldest first; as many as
+    /// revisions are kept.
+    since: RwLock<VecDeque<(u64, u64)>>,
 }
 
 /// What a change came to.
@@ -40,9 +54,20 @@ pub struct Outcome {
     pub revision: u64,
     /// The first request that revision holds for.
     pub since_request: u64,
+    /// From being asked until it was in force, waiting for other changes included.
+    pub took: Duration,
     /// What became of the resources and their fields.
     pub report: ApplyReport,
 }
+
+/// Who made a change, and the revision it brings back, if it does.
+struct Made {
+    who: String,
+    restored: Option<u64>,
+}
+
+/// What a change is to put in force, and what it says of it.
+type Prepared = (Configuration, ApplyReport, Made);
 
 /// Why nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +92,9 @@ pub enum ControlError {
     /// It could not be kept.
     #[error("the {} database cannot be used", .0.service)]
     Store(#[from] StoreError),
+    /// The program stopped meanwhile, or the change failed in a way nobody foresaw.
+    #[error("the change was interrupted")]
+    Interrupted,
 }
 
 impl Control {
@@ -80,11 +108,23 @@ impl Control {
         known: Known,
         log: RevisionLog,
         built_in: &str,
+        supervisor: &Supervisor,
     ) -> Result<Self, ControlError> {
         let revisions = kept::replay(&log.load().await?, &known);
         let fresh = revisions.newest().is_none();
-        let (changing, revisions) = (Mutex::default(), RwLock::new(revisions));
-        let control = Self(Arc::new(Inner { mesh, clock, known, log, changing, revisions }));
+        let control = Self(Arc::new(Inner {
+            mesh,
+            clock,
+            known,
+            log,
+            external: External::default(),
+            supervisor: supervisor.clone(),
+            changing: Mutex::default(),
+            revisions: RwLock::new(revisions),
+            since: RwLock::default(),
+            kept_faults: Mutex::default(),
+        }));
+        control.recall_faults().await?;
         if fresh {
             control.apply(built_in, BUILT_IN, None).await?;
         } else {
@@ -132,13 +172,21 @@ impl Control {
         self.0.revisions.read().iter().rev().take(limit).map(istio::Revision::view).collect()
     }
 
+    /// The first request a revision was in force for; none before the start of this run.
+    #[must_use]
+    pub fn since_request(&self, number: u64) -> Option<u64> {
+        let since = self.0.since.read();
+        since.iter().find(|(revision, _)| *revision == number).map(|(_, request)| *request)
+    }
+
     /// What applying a text would do, without doing it.
     ///
     /// # Errors
     /// The text would be refused.
     pub fn dry_run(&self, text: &str) -> Result<Outcome, ControlError> {
+        let began = Instant::now();
         let report = self.configuration().apply(text, &self.0.known)?.report;
-        Ok(self.outcome(report))
+        Ok(self.outcome(report, began.elapsed()))
     }
 
     /// Applies a text. With `base`, only if that revision is the one in force.
@@ -151,11 +199,44 @@ impl Control {
         who: &str,
         base: Option<u64>,
     ) -> Result<Outcome, ControlError> {
-        let _one = self.0.changing.lock().await;
-        self.expect(base)?;
-        let applied = self.configuration().apply(text, &self.0.known)?;
-        self.put(applied.configuration, who, None).await?;
-        Ok(self.outcome(applied.report))
+        let (text, who) = (text.to_owned(), who.to_owned());
+        self.change(move |control| {
+            control.expect(base)?;
+            let applied = control.configuration().apply(&text, &control.0.known)?;
+            Ok((applied.configuration, applied.report, Made { who, restored: None }))
+        })
+        .await
+    }
+
+    /// The resources there would be once a text replaced some of them, and what would become of
+    /// its fields.
+    ///
+    /// What is in `gone` and not in the text is deleted first: validation then sees what will be in
+    /// force, and nothing that holds only until then.
+    ///
+    /// # Errors
+    /// The text would be refused.
+    pub fn replaced(
+        &self,
+        gone: &[ResourceKey],
+        text: &str,
+    ) -> Result<(Configuration, ApplyReport), ControlError> {
+        let (mut rest, known) = (self.configuration(), &self.0.known);
+        // A text that is refused names its resources too.
+        let named = match rest.apply(text, known) {
+            Ok(applied) => applied.report,
+            Err(refused) => refused.report,
+        };
+        let stays = |key: &ResourceKey| named.resources.iter().any(|r| r.resource == *key);
+        let deleted: Vec<_> = gone.iter().filter(|key| !stays(key)).cloned().collect();
+        for key in &deleted {
+            let Some(kind) = Kind::parse(&key.kind) else { continue };
+            rest = rest.delete(kind, &format!("{}/{}", key.namespace, key.name))?.0;
+        }
+        let applied = rest.apply(text, known)?;
+        let mut report = applied.report;
+        report.resources.extend(deleted.into_iter().map(deletion));
+        Ok((applied.configuration, report))
     }
 
     /// Replaces some resources by those of a text, in one revision: what is in `gone` and not in
@@ -170,20 +251,13 @@ impl Control {
         who: &str,
         base: Option<u64>,
     ) -> Result<Outcome, ControlError> {
-        let _one = self.0.changing.lock().await;
-        self.expect(base)?;
-        let applied = self.configuration().apply(text, &self.0.known)?;
-        let (mut configuration, mut report) = (applied.configuration, applied.report);
-        let stays = |key: &ResourceKey| report.resources.iter().any(|r| r.resource == *key);
-        let deleted: Vec<_> = gone.iter().filter(|key| !stays(key)).cloned().collect();
-        for key in deleted {
-            let Some(kind) = Kind::parse(&key.kind) else { continue };
-            let name = format!("{}/{}", key.namespace, key.name);
-            configuration = configuration.delete(kind, &name)?.0;
-            report.resources.push(deletion(key));
-        }
-        self.put(configuration, who, None).await?;
-        Ok(self.outcome(report))
+        let (gone, text, who) = (gone.to_vec(), text.to_owned(), who.to_owned());
+        self.change(move |control| {
+            control.expect(base)?;
+            let (configuration, report) = control.replaced(&gone, &text)?;
+            Ok((configuration, report, Made { who, restored: None }))
+        })
+        .await
     }
 
     /// Deletes a resource.
@@ -191,11 +265,54 @@ impl Control {
     /// # Errors
     /// There is none of that name, or the change cannot be kept.
     pub async fn delete(&self, kind: Kind, name: &str, who: &str) -> Result<Outcome, ControlError> {
-        let _one = self.0.changing.lock().await;
-        let (configuration, key) = self.configuration().delete(kind, name)?;
-        self.put(configuration, who, None).await?;
-        let resources = vec![deletion(key)];
-        Ok(self.outcome(ApplyReport { resources, findings: Vec::new() }))
+        self.delete_at(kind, name, who, None).await
+    }
+
+    /// The same. With `base`, only if that revision is the one in force.
+    ///
+    /// # Errors
+    /// See [`ControlError`]; nothing is changed then.
+    pub async fn delete_at(
+        &self,
+        kind: Kind,
+        name: &str,
+        who: &str,
+        base: Option<u64>,
+    ) -> Result<Outcome, ControlError> {
+        let (name, who) = (name.to_owned(), who.to_owned());
+        self.change(move |control| {
+            control.expect(base)?;
+            let (configuration, key) = control.configuration().delete(kind, &name)?;
+            let resources = vec![deletion(key)];
+            let report = ApplyReport { resources, findings: Vec::new() };
+            Ok((configuration, report, Made { who, restored: None }))
+        })
+        .await
+    }
+
+    /// Switches a rule of a `VirtualService` to Istio's own behaviour under faults, or back.
+    ///
+    /// # Errors
+    /// There is no such resource or rule, or the change cannot be kept.
+    pub async fn set_faithful(
+        &self,
+        name: &str,
+        route: &str,
+        on: bool,
+        who: &str,
+    ) -> Result<Outcome, ControlError> {
+        let (name, route, who) = (name.to_owned(), route.to_owned(), who.to_owned());
+        self.change(move |control| {
+            let before = control.configuration();
+            let (configuration, resource) = before.with_faithful_route(&name, &route, on)?;
+            let same = configuration == before;
+            let change = if same { Change::Unchanged } else { Change::Configured };
+            let (at, fields) = (contract::istio::Position::default(), Vec::new());
+            let resources = vec![ResourceReport { resource, at, change, fields }];
+            let report = ApplyReport { resources, findings: Vec::new() };
+            Ok((configuration, report, Made { who, restored: None }))
+        })
+        .await
     }
 
     /// Makes a new revision with the content of an old one.
@@ -203,10 +320,27 @@ impl Control {
     /// # Errors
     /// It is not kept, or the change cannot be kept.
     pub async fn restore(&self, number: u64, who: &str) -> Result<Outcome, ControlError> {
-        let _one = self.0.changing.lock().await;
-        let configuration = self.configuration_at(number)?;
-        self.put(configuration, who, Some(number)).await?;
-        Ok(self.outcome(ApplyReport::default()))
+        self.restore_at(number, who, None).await
+    }
+
+    /// The same. With `base`, only if that revision is the one in force.
+    ///
+    /// # Errors
+    /// See [`ControlError`]; nothing is changed then.
+    pub async fn restore_at(
+        &self,
+        number: u64,
+        who: &str,
+        base: Option<u64>,
+    ) -> Result<Outcome, ControlError> {
+        let who = who.to_owned();
+        self.change(move |control| {
+            control.expect(base)?;
+            let configuration = control.configuration_at(number)?;
+            let made = Made { who, restored: Some(number) };
+            Ok((configuration, ApplyReport::default(), made))
+        })
+        .await
     }
 
     fn expect(&self, base: Option<u64>) -> Result<(), ControlError> {
@@ -217,28 +351,45 @@ impl Control {
         }
     }
 
+    /// Makes one change to its end, whatever becomes of who asked: a change that is in the log and
+    /// not in memory would stand in the way of every later one.
+    async fn change<F>(&self, prepare: F) -> Result<Outcome, ControlError>
+    where
+        F: FnOnce(&Self) -> Result<Prepared, ControlError> + Send + 'static,
+    {
+        let (control, began) = (self.clone(), Instant::now());
+        let change = async move {
+            let _one = control.0.changing.lock().await;
+            let (configuration, mut report, made) = prepare(&control)?;
+            control.put(configuration, &made).await?;
+            control.renew_faults(&report);
+            let took = began.elapsed();
+            control.tell_faults(&mut report);
+            control.keep_faults().await;
+            Ok(control.outcome(report, took))
+        };
+        let changed = self.0.supervisor.detach(change.in_current_span()).await;
+        changed.unwrap_or(Err(ControlError::Interrupted))
+    }
+
     /// Keeps a configuration, then puts it in force. The same configuration again is no revision.
-    async fn put(
-        &self,
-        configuration: Configuration,
-        who: &str,
-        restored: Option<u64>,
-    ) -> Result<(), ControlError> {
+    async fn put(&self, configuration: Configuration, made: &Made) -> Result<(), ControlError> {
         if self.revision() > 0 && configuration == self.configuration() {
             return Ok(());
         }
+        let Made { who, restored } = made;
         let at_us = self.0.clock.now_us();
         let saved = SavedRevision {
             number: self.revision() + 1,
             at_us,
-            who: who.to_owned(),
-            restored,
+            who: who.clone(),
+            restored: *restored,
             yaml: configuration.print(),
         };
         self.0.log.append(saved).await?;
         {
             let mut revisions = self.0.revisions.write();
-            match restored {
+            match *restored {
                 Some(number) => revisions.restore(number, who, at_us).map(drop)?,
                 None => drop(revisions.record(configuration, who, at_us)),
             }
@@ -255,14 +406,23 @@ impl Control {
 
     fn put_in_force(&self) -> InForce {
         let policy = self.configuration().compile(&self.0.known, self.revision());
-        self.0.mesh.apply(Arc::new(policy))
+        let gone = self.0.external.register(&self.0.mesh, &self.0.known, &policy);
+        let in_force = self.0.mesh.apply(Arc::new(policy));
+        gone.iter().for_each(|service| self.0.mesh.deregister(service));
+        let mut since = self.0.since.write();
+        if since.len() == istio::REVISIONS_MAX {
+            since.pop_front();
+        }
+        since.push_back((in_force.policy.revision, in_force.since_request));
+        in_force
     }
 
-    fn outcome(&self, report: ApplyReport) -> Outcome {
+    fn outcome(&self, report: ApplyReport, took: Duration) -> Outcome {
         let in_force = self.0.mesh.in_force();
         Outcome {
             revision: in_force.policy.revision,
             since_request: in_force.since_request,
+            took,
             report,
         }
     }
@@ -271,4 +431,13 @@ impl Control {
 fn deletion(resource: ResourceKey) -> ResourceReport {
     let (at, fields) = (contract::istio::Position::default(), Vec::new());
     ResourceReport { resource, at, change: Change::Deleted, fields }
+}
+
+/// Rules of a policy that would have matched none of the last requests.
+#[must_use]
+pub fn never_matched(mesh: &Mesh, policy: &istio::policy::Policy) -> Vec<Finding> {
+    let tried = mesh.dry_run(policy);
+    let hits = tried.hits.into_iter();
+    let hits = hits.map(|hits| ((hits.origin, hits.name), hits.requests as u64)).collect();
+    istio::never_matched(policy, &hits, tried.requests as u64)
 }

@@ -2,11 +2,11 @@
 
 use super::Edge;
 use axum::{
-    extract::{Path, Request, State},
+    extract::{ConnectInfo, Path, Request, State},
     response::{IntoResponse, Response},
 };
 use contract::service::{BROWSER, GATEWAY};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use mesh::breaker::BreakerState;
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -16,16 +16,27 @@ use prometheus_client::{
         gauge::{ConstGauge, Gauge},
     },
 };
-use shop::problem::Problem;
-use std::time::Duration;
+use shop::{key::IDEMPOTENCY_KEY, problem::Problem};
+use std::{net::SocketAddr, time::Duration};
 
 /// Longer than any answer the gateway waits for.
 const FORWARD_TIMEOUT: Duration = Duration::from_secs(40);
 
-/// Brings a request from outside to the gateway, on behalf of its sender.
+/// Brings a request from outside to the gateway, on behalf of its sender. A command without a key
+/// gets one here, where every try of the mesh begins.
 pub(super) async fn forward(State(edge): State<Edge>, mut request: Request) -> Response {
     clean(request.headers_mut());
-    let forwarded = edge.shop.mesh.caller(BROWSER).forward(GATEWAY, request);
+    if request.method() == Method::POST
+        && !request.headers().contains_key(IDEMPOTENCY_KEY)
+        && let Ok(key) = HeaderValue::try_from(edge.shop.ids.unique())
+    {
+        request.headers_mut().insert(IDEMPOTENCY_KEY, key);
+    }
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
+    let mut forwarded = edge.shop.mesh.caller(BROWSER).forward(GATEWAY, request);
+    if let Some(address) = peer {
+        forwarded = forwarded.remote(address.to_canonical());
+    }
     match forwarded.timeout(FORWARD_TIMEOUT).send().await {
         Ok(response) => response,
         Err(error) => {

@@ -1,4 +1,7 @@
 //! Files that are inside the program, compressed when it was built.
+//!
+//! With `LEPTOS_SITE_ROOT` they are read from that folder at each request instead: for those who
+//! change them, so that a new style needs no new program.
 
 use axum::{
     body::Body,
@@ -8,10 +11,20 @@ use axum::{
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use leptos::config::LeptosOptions;
 use sha2::{Digest, Sha256};
-use std::{io::Read, sync::LazyLock};
+use std::{
+    io::Read,
+    path::{Component, Path as FilePath, PathBuf},
+    sync::LazyLock,
+};
 
 /// Name and brotli-compressed content of every file.
 static FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/assets.rs"));
+
+/// The folder that files are read from instead; `cargo leptos` sets it too.
+static SITE_ROOT: LazyLock<Option<PathBuf>> = LazyLock::new(|| {
+    let folder = std::env::var_os("LEPTOS_SITE_ROOT").filter(|folder| !folder.is_empty());
+    folder.map(PathBuf::from)
+});
 
 /// Changes with any file: part of their address, so that each may be kept for ever.
 static VERSION: LazyLock<String> = LazyLock::new(|| {
@@ -25,13 +38,24 @@ static VERSION: LazyLock<String> = LazyLock::new(|| {
 
 /// For files whose address changes with their content.
 const FOREVER: &str = "public, max-age=31536000, immutable";
+/// For files that are being changed.
+const NOT_AT_ALL: &str = "no-store";
 /// For files whose address stays.
 const A_DAY: &str = "public, max-age=86400";
 
 /// Whether the program was built with the browser's part.
 #[must_use]
 pub fn has_assets() -> bool {
-    find("pkg/vitrine.wasm").is_some()
+    match site_root() {
+        Some(folder) => read(folder, "pkg/vitrine.wasm").is_some(),
+        None => find("pkg/vitrine.wasm").is_some(),
+    }
+}
+
+/// Where files are read from, if they are not those inside the program.
+#[must_use]
+pub fn site_root() -> Option<&'static FilePath> {
+    SITE_ROOT.as_deref()
 }
 
 /// Where the pages look for their files.
@@ -68,7 +92,22 @@ fn find(name: &str) -> Option<&'static [u8]> {
     FILES.iter().find(|(known, _)| *known == name).map(|(_, content)| *content)
 }
 
+/// A file of the site folder. Small and read by one developer: no need for another thread.
+fn read(folder: &FilePath, name: &str) -> Option<Vec<u8>> {
+    let name = FilePath::new(name);
+    let inside = name.components().all(|part| matches!(part, Component::Normal(_)));
+    inside.then(|| std::fs::read(folder.join(name)).ok()).flatten()
+}
+
 fn file(name: &str, headers: &HeaderMap, keep: &'static str) -> Response {
+    let Some(folder) = site_root() else { return built_in(name, headers, keep) };
+    let Some(content) = read(folder, name) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    told(Body::from(content), name, NOT_AT_ALL)
+}
+
+fn built_in(name: &str, headers: &HeaderMap, keep: &'static str) -> Response {
     let Some(packed) = find(name) else {
         return StatusCode::NOT_FOUND.into_response();
     };
@@ -76,18 +115,21 @@ fn file(name: &str, headers: &HeaderMap, keep: &'static str) -> Response {
     let takes_brotli = accepted.is_some_and(|value| {
         value.split(',').any(|coding| coding.trim().split(';').next() == Some("br"))
     });
-    let mut response = if takes_brotli {
-        Body::from(packed).into_response()
-    } else {
-        Body::from(unpack(packed)).into_response()
-    };
+    let body = if takes_brotli { Body::from(packed) } else { Body::from(unpack(packed)) };
+    let mut response = told(body, name, keep);
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type(name)));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(keep));
     headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
     if takes_brotli {
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("br"));
     }
+    response
+}
+
+fn told(body: Body, name: &str, keep: &'static str) -> Response {
+    let mut response = body.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type(name)));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(keep));
     response
 }
 

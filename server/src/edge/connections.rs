@@ -2,14 +2,19 @@
 //!
 //! What is served is not its business.
 
-use axum::Router;
-use hyper::server::conn::http1;
+use axum::{Router, extract::ConnectInfo};
+use hyper::{
+    body::Incoming,
+    server::conn::http1,
+    service::{Service as _, service_fn},
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
 use std::{
     io,
+    net::SocketAddr,
     pin::pin,
     sync::{
         Arc,
@@ -76,8 +81,8 @@ pub(super) async fn serve(
             () = stop.cancelled() => break,
             accepted = listener.accept() => accepted,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) if is_of_one_connection(&error) => continue,
             Err(error) => {
                 tracing::error!("no connection can be accepted: {error}");
@@ -91,7 +96,7 @@ pub(super) async fn serve(
             refused.0.fetch_add(1, Ordering::Relaxed);
             continue;
         };
-        let serving = connection(stream, app.clone(), limits.head, stop.clone());
+        let serving = connection((stream, peer), app.clone(), limits.head, stop.clone());
         let cut = cut.clone();
         connections.spawn(async move {
             let _place = place;
@@ -117,13 +122,24 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-async fn connection(stream: TcpStream, app: Router, head: Duration, stop: CancellationToken) {
+async fn connection(
+    (stream, peer): (TcpStream, SocketAddr),
+    app: Router,
+    head: Duration,
+    stop: CancellationToken,
+) {
+    // Who is at the other end, for what is counted or allowed by address.
+    let app = TowerToHyperService::new(app);
+    let app = service_fn(move |mut request: http::Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        app.call(request)
+    });
     // Frames of the stream are small and should not wait for company; it works without.
     let _ = stream.set_nodelay(true);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(head)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(app));
+        .serve_connection(TokioIo::new(stream), app);
     let mut connection = pin!(connection);
     let served = tokio::select! {
         served = connection.as_mut() => served,
@@ -142,7 +158,6 @@ async fn connection(stream: TcpStream, app: Router, head: Duration, stop: Cancel
 mod tests {
     use super::*;
     use axum::routing::get;
-    use std::net::SocketAddr;
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
         sync::mpsc,

@@ -2,14 +2,24 @@
 //! the command line. The pages use the same engines through their ports.
 
 use super::Edge;
-use crate::control::{ControlError, Outcome};
+use crate::{
+    control::{ControlError, Outcome, never_matched},
+    host::mirror_pair,
+};
 use axum::{
     Json, Router,
-    extract::{DefaultBodyLimit, Path, Query, State, rejection::QueryRejection},
+    body::Bytes,
+    extract::{
+        DefaultBodyLimit, Path, Query, State,
+        rejection::{BytesRejection, JsonRejection, QueryRejection},
+    },
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use contract::istio::{ApplyReport, RevisionView};
+use contract::{
+    istio::{ApplyReport, Finding, RevisionView},
+    traffic::MirrorPair,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use istio::Kind;
 use serde::{Deserialize, Serialize};
@@ -19,6 +29,8 @@ use shop::problem::Problem;
 const YAML_BYTES_MAX: usize = 1024 * 1024;
 /// Revisions listed unless asked for fewer.
 const REVISIONS_LISTED: usize = 50;
+/// The switch of one rule to Istio's own behaviour under faults.
+const FAITHFUL: &str = "/control/istio/routes/{virtualservice}/{route}/faithful";
 /// Says who changes something, for the list of revisions.
 const WHO: HeaderName = HeaderName::from_static("x-vitrine-who");
 /// Longest name of who changes something, bytes.
@@ -30,11 +42,14 @@ const UNNAMED: &str = "control API";
 pub(super) fn routes() -> Router<Edge> {
     Router::new()
         .route("/control/istio", get(list).post(apply))
+        .route("/control/istio/findings", get(findings))
         .route("/control/istio/revisions", get(revisions))
         .route("/control/istio/revisions/{number}", get(revision))
         .route("/control/istio/revisions/{number}/restore", post(restore))
+        .route(FAITHFUL, get(faithful).put(set_faithful))
         .route("/control/istio/{kind}", get(of_kind))
         .route("/control/istio/{kind}/{name}", get(one).delete(delete))
+        .route("/control/mirrors", get(mirrors))
         .layer(DefaultBodyLimit::max(YAML_BYTES_MAX))
 }
 
@@ -45,6 +60,8 @@ struct Answer {
     revision: u64,
     /// The first request it holds for.
     since_request: u64,
+    /// Microseconds from the request until it was in force.
+    took_us: u64,
     /// Nothing was changed, because nothing was to be.
     dry_run: bool,
     #[serde(flatten)]
@@ -53,8 +70,9 @@ struct Answer {
 
 impl Answer {
     fn of(outcome: Outcome, dry_run: bool) -> Json<Self> {
-        let Outcome { revision, since_request, report } = outcome;
-        Json(Self { revision, since_request, dry_run, report })
+        let Outcome { revision, since_request, took, report } = outcome;
+        let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        Json(Self { revision, since_request, took_us, dry_run, report })
     }
 }
 
@@ -91,6 +109,9 @@ impl IntoResponse for Failure {
                 Problem::new(StatusCode::NOT_FOUND, capital(&said)).into_response()
             }
             ControlError::Store(error) => Problem::from(error).into_response(),
+            ControlError::Interrupted => {
+                Problem::new(StatusCode::SERVICE_UNAVAILABLE, capital(&said)).into_response()
+            }
         }
     }
 }
@@ -112,39 +133,113 @@ async fn apply(
     State(edge): State<Edge>,
     how: Result<Query<How>, QueryRejection>,
     headers: HeaderMap,
-    text: String,
+    body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Response> {
     let Query(how) = how.map_err(|rejected| Problem::from(rejected).into_response())?;
+    let body = body.map_err(|rejected| unread(&rejected).into_response())?;
+    let text = istio::utf8(&body).map_err(|e| Failure(e.into()).into_response())?;
     if how.dry_run {
-        let outcome = edge.control.dry_run(&text).map_err(|e| Failure(e).into_response())?;
+        let outcome = edge.control.dry_run(text).map_err(|e| Failure(e).into_response())?;
         return Ok(Answer::of(outcome, true).into_response());
     }
-    let outcome = edge.control.apply(&text, &who(&headers), how.base).await;
-    Ok(Answer::of(outcome.map_err(|e| Failure(e).into_response())?, false).into_response())
+    let outcome = edge.control.apply(text, &who(&headers), how.base).await;
+    let mut outcome = outcome.map_err(|e| Failure(e).into_response())?;
+    let unmatched = never_matched(&edge.shop.mesh, &edge.shop.mesh.in_force().policy);
+    let applied = |finding: &Finding| {
+        outcome.report.resources.iter().any(|r| finding.resource.as_ref() == Some(&r.resource))
+    };
+    let unmatched: Vec<_> = unmatched.into_iter().filter(applied).collect();
+    outcome.report.findings.extend(unmatched);
+    Ok(Answer::of(outcome, false).into_response())
 }
 
-async fn list(State(edge): State<Edge>) -> Response {
-    yaml(edge.control.configuration().print())
+#[derive(Debug, Serialize)]
+struct FindingList {
+    findings: Vec<Finding>,
 }
 
-async fn of_kind(State(edge): State<Edge>, Path(kind): Path<String>) -> Result<Response, Problem> {
-    resources(&edge, &kind, None)
+/// What validation says of all that is in force, rules that met no request among it.
+async fn findings(State(edge): State<Edge>) -> Json<FindingList> {
+    let mut findings = edge.control.configuration().findings(edge.control.known());
+    findings.extend(never_matched(&edge.shop.mesh, &edge.shop.mesh.in_force().policy));
+    Json(FindingList { findings })
+}
+
+#[derive(Debug, Serialize)]
+struct MirrorList {
+    pairs: Vec<MirrorPair>,
+}
+
+/// The newest pairs of live and mirrored answers that differ, newest first.
+async fn mirrors(State(edge): State<Edge>) -> Json<MirrorList> {
+    let pairs = edge.shop.mesh.mirrors().compared();
+    Json(MirrorList { pairs: pairs.iter().map(mirror_pair).collect() })
+}
+
+/// Whose reading a text is printed for.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Print {
+    r#for: Reader,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Reader {
+    /// As it was applied.
+    #[default]
+    Vitrine,
+    /// Extensions moved into the resources that say the same in Istio's terms.
+    Istio,
+}
+
+impl Reader {
+    fn print(self, resource: &istio::Resource) -> String {
+        match self {
+            Self::Vitrine => resource.print(),
+            Self::Istio => resource.print_for_istio(),
+        }
+    }
+}
+
+type Printing = Result<Query<Print>, QueryRejection>;
+
+async fn list(State(edge): State<Edge>, print: Printing) -> Result<Response, Problem> {
+    let Query(Print { r#for: reader }) = print?;
+    let configuration = edge.control.configuration();
+    let texts: Vec<String> = configuration.resources().map(|r| reader.print(r)).collect();
+    Ok(yaml(texts.join("---\n")))
+}
+
+async fn of_kind(
+    State(edge): State<Edge>,
+    Path(kind): Path<String>,
+    print: Printing,
+) -> Result<Response, Problem> {
+    resources(&edge, &kind, None, print)
 }
 
 async fn one(
     State(edge): State<Edge>,
     Path((kind, name)): Path<(String, String)>,
+    print: Printing,
 ) -> Result<Response, Problem> {
-    resources(&edge, &kind, Some(&name))
+    resources(&edge, &kind, Some(&name), print)
 }
 
-fn resources(edge: &Edge, kind: &str, name: Option<&str>) -> Result<Response, Problem> {
+fn resources(
+    edge: &Edge,
+    kind: &str,
+    name: Option<&str>,
+    print: Printing,
+) -> Result<Response, Problem> {
+    let Query(Print { r#for: reader }) = print?;
     let kind = kind_of(kind)?;
     let configuration = edge.control.configuration();
     let found = configuration.get(kind, name).map_err(|error| {
         Problem::new(StatusCode::NOT_FOUND, format!("{}.", capital(&error.to_string())))
     })?;
-    let texts: Vec<String> = found.iter().map(|resource| resource.print()).collect();
+    let texts: Vec<String> = found.iter().map(|resource| reader.print(resource)).collect();
     Ok(yaml(texts.join("---\n")))
 }
 
@@ -182,6 +277,44 @@ async fn restore(
     Ok(Answer::of(outcome.map_err(|e| Failure(e).into_response())?, false).into_response())
 }
 
+/// Whether timeout and retries of a rule are off while it has a fault, as Istio has it.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Faithful {
+    on: bool,
+}
+
+async fn faithful(
+    State(edge): State<Edge>,
+    Path((name, route)): Path<(String, String)>,
+) -> Result<Json<Faithful>, Response> {
+    let on = edge.control.configuration().faithful_route(&name, &route);
+    let on = on.map_err(|error| Failure(error.into()).into_response())?;
+    Ok(Json(Faithful { on }))
+}
+
+async fn set_faithful(
+    State(edge): State<Edge>,
+    Path((name, route)): Path<(String, String)>,
+    headers: HeaderMap,
+    switch: Result<Json<Faithful>, JsonRejection>,
+) -> Result<Response, Response> {
+    let Json(Faithful { on }) = switch.map_err(|bad| Problem::from(bad).into_response())?;
+    let outcome = edge.control.set_faithful(&name, &route, on, &who(&headers)).await;
+    Ok(Answer::of(outcome.map_err(|e| Failure(e).into_response())?, false).into_response())
+}
+
+/// Why a text was not read.
+fn unread(rejected: &BytesRejection) -> Problem {
+    let detail = match rejected.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            format!("At most {YAML_BYTES_MAX} bytes are applied at once; apply it in parts.")
+        }
+        _ => format!("{}.", capital(&rejected.body_text())),
+    };
+    Problem::new(rejected.status(), detail)
+}
+
 fn kind_of(word: &str) -> Result<Kind, Problem> {
     Kind::parse(word).ok_or_else(|| {
         let kinds: Vec<_> = Kind::all().map(Kind::name).collect();
@@ -190,7 +323,7 @@ fn kind_of(word: &str) -> Result<Kind, Problem> {
     })
 }
 
-fn who(headers: &HeaderMap) -> String {
+pub(super) fn who(headers: &HeaderMap) -> String {
     let named = headers.get(WHO).and_then(|value| value.to_str().ok()).map(str::trim);
     let named = named.filter(|name| !name.is_empty() && name.len() <= WHO_BYTES_MAX);
     named.unwrap_or(UNNAMED).to_owned()

@@ -8,33 +8,59 @@ use axum::{
 };
 use contract::{
     ApiError,
-    shop::{BasketLine, PlaceOrder},
+    shop::{BasketLine, LoadChange, PaymentMethod, PlaceOrder},
 };
-use serde::Deserialize;
 
-/// Fields of the place-order form.
-#[derive(Debug, Deserialize)]
-pub(super) struct PlaceForm {
-    user_id: String,
-    product_id: String,
-    quantity: String,
-    #[serde(default)]
+/// What the place-order form says.
+#[derive(Debug, Default, PartialEq)]
+struct PlaceForm {
+    order: PlaceOrder,
     key: String,
+}
+
+/// Reads the form: product and quantity come once for each line, and lines without a product are
+/// left out.
+fn read(fields: Vec<(String, String)>) -> Result<PlaceForm, &'static str> {
+    const INCOMPLETE: &str = "The form was not complete.";
+    let mut form = PlaceForm::default();
+    let (mut products, mut quantities) = (Vec::new(), Vec::new());
+    for (name, value) in fields {
+        match name.as_str() {
+            "user_id" => form.order.user_id = value,
+            "key" => form.key = value,
+            "product_id" => products.push(value),
+            "quantity" => quantities.push(value),
+            "payment_method" => {
+                form.order.payment_method = PaymentMethod::parse(&value).ok_or(INCOMPLETE)?;
+            }
+            _ => {}
+        }
+    }
+    if form.order.user_id.is_empty() || products.len() != quantities.len() {
+        return Err(INCOMPLETE);
+    }
+    for (product_id, quantity) in products.into_iter().zip(quantities) {
+        if product_id.is_empty() {
+            continue;
+        }
+        let quantity = quantity.trim().parse();
+        let quantity =
+            quantity.map_err(|_| "The quantity must be a whole number from 1 to 100.")?;
+        form.order.items.push(BasketLine { product_id, quantity });
+    }
+    if form.order.items.is_empty() { Err(INCOMPLETE) } else { Ok(form) }
 }
 
 pub(super) async fn place(
     State(edge): State<Edge>,
-    form: Result<Form<PlaceForm>, FormRejection>,
+    form: Result<Form<Vec<(String, String)>>, FormRejection>,
 ) -> Redirect {
-    let Ok(Form(form)) = form else {
-        return failed("/orders/new", "The form was not complete.");
+    let fields = form.map(|Form(fields)| fields).unwrap_or_default();
+    let PlaceForm { order, key } = match read(fields) {
+        Ok(form) => form,
+        Err(sentence) => return failed("/orders/new", sentence),
     };
-    let Ok(quantity) = form.quantity.trim().parse() else {
-        return failed("/orders/new", "The quantity must be a whole number from 1 to 100.");
-    };
-    let items = vec![BasketLine { product_id: form.product_id, quantity }];
-    let order = PlaceOrder { user_id: form.user_id, items };
-    let key = if form.key.is_empty() { edge.shop.ids.uuid().to_string() } else { form.key };
+    let key = if key.is_empty() { edge.shop.ids.unique() } else { key };
     match edge.host.shop.place_order(order, key).await {
         Ok(placed) => Redirect::to(&format!("/orders/{}", placed.order_id)),
         Err(error) => failed("/orders/new", &error.to_string()),
@@ -56,20 +82,14 @@ pub(super) async fn redrive(State(edge): State<Edge>, Path(id): Path<String>) ->
     back(&id, done)
 }
 
-/// Field of the load form.
-#[derive(Debug, Deserialize)]
-pub(super) struct LoadForm {
-    per_second: f64,
-}
-
 pub(super) async fn load(
     State(edge): State<Edge>,
-    form: Result<Form<LoadForm>, FormRejection>,
+    form: Result<Form<LoadChange>, FormRejection>,
 ) -> Redirect {
-    let Ok(Form(form)) = form else {
+    let Ok(Form(load)) = form else {
         return failed("/", "The load must be a number.");
     };
-    match edge.host.live.set_load(form.per_second).await {
+    match edge.host.live.set_load(load).await {
         Ok(_) => Redirect::to("/"),
         Err(error) => failed("/", &error.to_string()),
     }
@@ -84,16 +104,68 @@ fn back(id: &str, done: Result<(), ApiError>) -> Redirect {
     }
 }
 
-/// Back to a page, which shows the sentence.
+/// Back to a page, which shows the sentence. The page's address may have a query already.
 pub(super) fn failed(page: &str, sentence: &str) -> Redirect {
-    let escaped: String = sentence
-        .bytes()
-        .map(|byte| match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' => {
-                char::from(byte).to_string()
-            }
-            other => format!("%{other:02X}"),
-        })
-        .collect();
-    Redirect::to(&format!("{page}?error={escaped}"))
+    let joint = if page.contains('?') { '&' } else { '?' };
+    Redirect::to(&format!("{page}{joint}error={}", escaped(sentence)))
+}
+
+/// A value of a query.
+pub(super) fn escaped(value: &str) -> String {
+    let one = |byte| match byte {
+        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' => {
+            char::from(byte).to_string()
+        }
+        other => format!("%{other:02X}"),
+    };
+    value.bytes().map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn form(fields: &[(&str, &str)]) -> Result<PlaceForm, &'static str> {
+        read(fields.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect())
+    }
+
+    const WHO: (&str, &str) = ("user_id", "c-1");
+
+    #[test]
+    fn every_line_with_a_product_is_ordered_and_paid_as_chosen() {
+        let read = form(&[
+            WHO,
+            ("product_id", "p-1"),
+            ("quantity", " 2 "),
+            ("product_id", ""),
+            ("quantity", "1"),
+            ("product_id", "p-3"),
+            ("quantity", "7"),
+            ("payment_method", "card"),
+            ("key", "k"),
+        ]);
+        let line = |id: &str, quantity| BasketLine { product_id: id.into(), quantity };
+        let order = PlaceOrder {
+            user_id: "c-1".into(),
+            items: vec![line("p-1", 2), line("p-3", 7)],
+            payment_method: PaymentMethod::Card,
+        };
+        assert_eq!(read, Ok(PlaceForm { order, key: "k".into() }));
+    }
+
+    #[test]
+    fn a_form_without_a_line_or_with_half_a_line_is_not_complete() {
+        let product = ("product_id", "p-1");
+        for fields in [
+            &[WHO][..],
+            &[WHO, product],
+            &[WHO, ("product_id", ""), ("quantity", "1")],
+            &[product, ("quantity", "1")],
+            &[WHO, product, ("quantity", "1"), ("payment_method", "cash")],
+        ] {
+            assert_eq!(form(fields), Err("The form was not complete."), "{fields:?}");
+        }
+        let half = form(&[WHO, product, ("quantity", "1.5")]);
+        assert!(half.is_err_and(|sentence| sentence.contains("whole number")));
+    }
 }

@@ -10,10 +10,11 @@ mod forms;
 mod pages;
 mod resilience;
 mod stream;
+mod traffic;
 mod ui;
 
 pub use access::Access;
-pub use assets::has_assets;
+pub use assets::{has_assets, site_root};
 pub use connections::Refused;
 
 use crate::{control::Control, live::Live, shop::Shop};
@@ -68,7 +69,7 @@ pub fn router(edge: Edge) -> Router {
     Router::<LeptosOptions>::new()
         .merge(pages)
         .with_state(options)
-        .merge(own_routes().with_state(edge.clone()))
+        .merge(own_routes().merge(traffic::routes()).with_state(edge.clone()))
         .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
         .merge(control)
         .layer(from_fn(explain))

@@ -1,6 +1,6 @@
 //! The dashboard's pages, with the host as their context.
 
-use super::{Edge, ui};
+use super::{Edge, assets, ui};
 use app::{App, pages::StatusLine, shell};
 use axum::{
     Router,
@@ -10,6 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::post,
 };
+use contract::traffic::PostedApply;
 use http::{HeaderValue, StatusCode, header};
 use leptos::{config::LeptosOptions, nonce::use_nonce, prelude::*};
 use leptos_axum::{LeptosRoutes, ResponseOptions, generate_route_list};
@@ -40,6 +41,34 @@ pub(super) fn routes(edge: &Edge, options: &LeptosOptions) -> Router<LeptosOptio
             unknown(options, for_unknown.clone(), request)
         })
         .layer(from_fn(ui::tell))
+}
+
+/// A page in answer to the form that was posted to its address.
+pub(super) async fn posted(
+    edge: &Edge,
+    address: &str,
+    status: StatusCode,
+    posted: PostedApply,
+) -> Response {
+    let host = edge.host.clone();
+    let context = move || {
+        provide_context(host.clone());
+        provide_context(posted.clone());
+        provide_status();
+        allow_own_scripts();
+    };
+    let options = assets::leptos_options();
+    let render =
+        leptos_axum::render_app_async_with_context(context, move || shell(options.clone()));
+    let Ok(request) = Request::builder().uri(address).body(Body::empty()) else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
+    let mut response = render(request).await.into_response();
+    // A page that is not there keeps its own status.
+    if response.status() == StatusCode::OK {
+        *response.status_mut() = status;
+    }
+    response
 }
 
 /// The page for addresses that lead nowhere, drawn by the app.

@@ -1,8 +1,8 @@
 //! Faults and breakers over HTTP: JSON for programs, plain forms for pages without JavaScript.
 
-use super::{Edge, forms};
+use super::{Edge, control::who, forms};
 use crate::host::resilience::faults;
-use app::model::{fault::defaults, tries::parse_seconds};
+use app::model::{fault::Choice, tries::parse_seconds};
 use axum::{
     Form, Json, Router,
     extract::{
@@ -15,12 +15,11 @@ use axum::{
 use contract::{
     ApiError,
     resilience::{
-        BreakerChange, BreakerSettings, ChangeBreaker, EndFaults, FaultKind, FaultView, FaultsView,
-        InjectFault,
+        BreakerChange, BreakerSettings, ChangeBreaker, EndFaults, Expectation, FaultView,
+        FaultsView, InjectFault,
     },
-    traffic::{ApplyYaml, ChangeTraffic},
 };
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use shop::problem::Problem;
 
@@ -38,8 +37,6 @@ pub(super) fn routes() -> Router<Edge> {
         .route("/resilience/remove-all", post(form_remove_all))
         .route("/resilience/release", post(form_release))
         .route("/resilience/breaker", post(form_breaker))
-        .route("/traffic/apply", post(form_apply))
-        .route("/traffic/restore", post(form_restore))
 }
 
 /// An error of a port as a problem.
@@ -60,9 +57,11 @@ async fn list(State(edge): State<Edge>) -> Json<FaultsView> {
 
 async fn inject(
     State(edge): State<Edge>,
+    headers: HeaderMap,
     fault: Result<Json<InjectFault>, JsonRejection>,
 ) -> Result<(StatusCode, Json<FaultView>), Problem> {
     let Json(fault) = fault?;
+    let fault = InjectFault { by: who(&headers), ..fault };
     let begun = edge.host.resilience.inject(fault).await.map_err(problem)?;
     Ok((StatusCode::CREATED, Json(begun)))
 }
@@ -106,7 +105,7 @@ async fn change(
 
 const RESILIENCE: &str = "/resilience";
 
-fn back<T>(page: &str, done: Result<T, ApiError>) -> Redirect {
+pub(super) fn back<T>(page: &str, done: Result<T, ApiError>) -> Redirect {
     match done {
         Ok(_) => Redirect::to(page),
         Err(error) => forms::failed(page, &error.to_string()),
@@ -127,12 +126,37 @@ struct InjectForm {
     jitter_s: Option<String>,
     status: Option<u16>,
     ttl_s: Option<u32>,
+    limit: String,
+    /// "yes": go on even if the page would ask once more.
+    sure: String,
 }
 
 impl InjectForm {
+    /// The page with this form filled in again, for an answer that says what is wrong.
+    fn address(&self) -> String {
+        let number = |value: Option<String>| value.unwrap_or_default();
+        let fields = [
+            ("kind", self.kind.clone()),
+            ("from", self.from.clone()),
+            ("to", self.to.clone()),
+            ("subset", self.subset.clone()),
+            ("instance", self.instance.clone()),
+            ("percent", number(self.percent.map(|percent| percent.to_string()))),
+            ("delay_s", number(self.delay_s.clone())),
+            ("jitter_s", number(self.jitter_s.clone())),
+            ("status", number(self.status.map(|status| status.to_string()))),
+            ("limit", self.limit.clone()),
+            ("ttl_s", number(self.ttl_s.map(|seconds| seconds.to_string()))),
+        ];
+        let filled = fields.iter().filter(|(_, value)| !value.is_empty());
+        let query: Vec<_> =
+            filled.map(|(name, value)| format!("{name}={}", forms::escaped(value))).collect();
+        format!("{RESILIENCE}?{}", query.join("&"))
+    }
+
     /// The command; none when a word or a number in it cannot be read.
     fn command(self) -> Option<InjectFault> {
-        let usual = defaults(FaultKind::parse(&self.kind)?);
+        let usual = Choice::parse(&self.kind)?.defaults();
         Some(InjectFault {
             from: self.from,
             to: self.to,
@@ -143,6 +167,10 @@ impl InjectForm {
             jitter_ms: self.jitter_s.map_or(Some(usual.jitter_ms), |text| millis(&text))?,
             status: self.status.unwrap_or(usual.status),
             ttl_s: self.ttl_s.unwrap_or(usual.ttl_s),
+            limit: match self.limit.trim() {
+                "" => None,
+                limit => Some(limit.parse().ok()?),
+            },
             ..usual
         })
     }
@@ -156,34 +184,39 @@ async fn form_inject(
     State(edge): State<Edge>,
     form: Result<Form<InjectForm>, FormRejection>,
 ) -> Redirect {
-    let Some(command) = form.ok().and_then(|Form(form)| form.command()) else {
+    let Ok(Form(form)) = form else {
         return forms::failed(RESILIENCE, "The form was not complete.");
     };
-    back(RESILIENCE, edge.host.resilience.inject(command).await)
+    let (again, sure) = (form.address(), form.sure == "yes");
+    let Some(command) = form.command() else {
+        return forms::failed(&again, "The form was not complete.");
+    };
+    let port = &edge.host.resilience;
+    match port.expect(command.clone()).await {
+        Ok(Expectation { asks: Some(asks), .. }) if !sure => {
+            return forms::failed(&again, &format!("{asks} Then tick the box and send it again."));
+        }
+        Ok(_) => {}
+        Err(error) => return forms::failed(&again, &error.to_string()),
+    }
+    match port.inject(command).await {
+        Ok(_) => Redirect::to(RESILIENCE),
+        Err(error) => forms::failed(&again, &error.to_string()),
+    }
 }
 
 #[derive(Debug, Deserialize)]
 struct ThresholdsForm {
     id: String,
-    failures_in_a_row: u32,
-    window_calls: u32,
-    open_percent: u32,
-    #[serde(default)]
-    slow_s: String,
+    failures_in_a_row: String,
     wait_s: String,
-    trial_calls: u32,
 }
 
 impl ThresholdsForm {
     fn command(self) -> Option<ChangeBreaker> {
-        let slow = self.slow_s.trim();
         let settings = BreakerSettings {
-            failures_in_a_row: self.failures_in_a_row,
-            window_calls: self.window_calls,
-            open_percent: self.open_percent,
-            slow_ms: if slow.is_empty() { None } else { Some(millis(slow)?) },
+            failures_in_a_row: self.failures_in_a_row.trim().parse().ok()?,
             wait_ms: millis(&self.wait_s)?,
-            trial_calls: self.trial_calls,
         };
         Some(ChangeBreaker { id: self.id, change: BreakerChange::Thresholds(settings) })
     }
@@ -193,10 +226,20 @@ async fn form_thresholds(
     State(edge): State<Edge>,
     form: Result<Form<ThresholdsForm>, FormRejection>,
 ) -> Redirect {
-    let Some(command) = form.ok().and_then(|Form(form)| form.command()) else {
+    let Ok(Form(form)) = form else {
         return forms::failed(RESILIENCE, "The form was not complete.");
     };
-    back(RESILIENCE, edge.host.resilience.change_breaker(command).await)
+    let page = format!("{RESILIENCE}?thresholds={}", forms::escaped(&form.id));
+    let (failures, wait) = (&form.failures_in_a_row, &form.wait_s);
+    let (failures, wait) = (forms::escaped(failures), forms::escaped(wait));
+    let again = format!("{page}&failures_in_a_row={failures}&wait_s={wait}");
+    let Some(command) = form.command() else {
+        return forms::failed(&again, "Both thresholds are numbers.");
+    };
+    match edge.host.resilience.change_breaker(command).await {
+        Ok(_) => Redirect::to(&page),
+        Err(error) => forms::failed(&again, &error.to_string()),
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -241,6 +284,7 @@ async fn form_breaker(
     let change = match form.order.as_str() {
         "force_open" => BreakerChange::ForceOpen(ttl_s),
         "force_closed" => BreakerChange::ForceClosed(ttl_s),
+        "release" => BreakerChange::Release,
         "reset" => BreakerChange::Reset,
         _ => {
             return forms::failed(RESILIENCE, "A breaker is forced open, forced closed, or reset.");
@@ -248,57 +292,4 @@ async fn form_breaker(
     };
     let command = ChangeBreaker { id: form.id, change };
     back(RESILIENCE, edge.host.resilience.change_breaker(command).await)
-}
-
-#[derive(Debug, Deserialize)]
-struct ApplyForm {
-    yaml: String,
-    #[serde(default)]
-    host: String,
-    #[serde(default)]
-    base: Option<u64>,
-}
-
-async fn form_apply(
-    State(edge): State<Edge>,
-    form: Result<Form<ApplyForm>, FormRejection>,
-) -> Redirect {
-    let Ok(Form(ApplyForm { yaml, host, base })) = form else {
-        return forms::failed("/traffic", "The form was not complete.");
-    };
-    let page = page_of(&host);
-    let host = (!host.is_empty()).then_some(host);
-    let command = ChangeTraffic::Apply(ApplyYaml { yaml, base, host, dry_run: false });
-    match edge.host.traffic.change(command).await {
-        Ok(applied) if applied.revision.is_none() => {
-            let first = applied.report.findings.first();
-            let said = first.map_or("Nothing was changed.", |finding| finding.message.as_str());
-            forms::failed(&page, said)
-        }
-        done => back(&page, done),
-    }
-}
-
-#[derive(Debug, Deserialize)]
-struct RestoreForm {
-    revision: u64,
-    #[serde(default)]
-    host: String,
-}
-
-async fn form_restore(
-    State(edge): State<Edge>,
-    form: Result<Form<RestoreForm>, FormRejection>,
-) -> Redirect {
-    let Ok(Form(form)) = form else {
-        return forms::failed("/traffic", "The form was not complete.");
-    };
-    let restored = edge.host.traffic.change(ChangeTraffic::Restore(form.revision)).await;
-    back(&page_of(&form.host), restored)
-}
-
-/// The page of a host; only names are put into addresses.
-fn page_of(host: &str) -> String {
-    let plain = !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    if plain { format!("/traffic/{host}") } else { "/traffic".to_owned() }
 }

@@ -3,14 +3,16 @@
 use super::Edge;
 use crate::live::{Live, Sent, Viewer, gap};
 use axum::{
-    extract::State,
+    extract::{Query, State},
     response::{
         IntoResponse, Response, Sse,
         sse::{Event, KeepAlive},
     },
 };
+use contract::live::RED_MINUTES_MAX;
 use futures::{Stream, StreamExt, stream};
 use http::StatusCode;
+use serde::Deserialize;
 use shop::problem::Problem;
 use std::{convert::Infallible, time::Duration};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
@@ -22,8 +24,16 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Time for the last frame after the stop.
 const GOODBYE: Duration = Duration::from_millis(500);
 
+/// What a viewer wants besides the frames.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Wanted {
+    /// Length of the charts in the first frame, minutes; none without it: only one page has them.
+    minutes: u32,
+}
+
 /// `GET /ui/live`.
-pub(super) async fn live(State(edge): State<Edge>) -> Response {
+pub(super) async fn live(State(edge): State<Edge>, Query(wanted): Query<Wanted>) -> Response {
     if edge.live.viewers() >= VIEWERS_MAX {
         let detail = format!("{VIEWERS_MAX} pages are open already. Close some and try again.");
         return Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).into_response();
@@ -33,10 +43,12 @@ pub(super) async fn live(State(edge): State<Edge>) -> Response {
         stop.cancelled().await;
         tokio::time::sleep(GOODBYE).await;
     };
-    let events = frames(edge.live).take_until(Box::pin(end)).map(|frame| {
-        let event = Event::default().id(frame.seq.to_string()).data(&frame.json);
-        Ok::<Event, Infallible>(event)
-    });
+    let events = frames(edge.live, wanted.minutes.min(RED_MINUTES_MAX))
+        .take_until(Box::pin(end))
+        .map(|frame| {
+            let event = Event::default().id(frame.seq.to_string()).data(&frame.json);
+            Ok::<Event, Infallible>(event)
+        });
     Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response()
 }
 
@@ -44,6 +56,8 @@ pub(super) async fn live(State(edge): State<Edge>) -> Response {
 struct Place {
     live: Live,
     frames: Receiver<Sent>,
+    /// Length of the charts in a snapshot.
+    minutes: u32,
     /// Frames up to this number are known.
     seen: u64,
     /// To be sent before the next frame.
@@ -52,11 +66,11 @@ struct Place {
     _viewer: Viewer,
 }
 
-fn frames(live: Live) -> impl Stream<Item = Sent> {
+fn frames(live: Live, minutes: u32) -> impl Stream<Item = Sent> {
     let viewer = live.viewer();
-    let (snapshot, frames) = live.join();
-    let seen = snapshot.seq;
-    let place = Place { live, frames, seen, first: Some(snapshot), over: false, _viewer: viewer };
+    let (snapshot, frames) = live.join(minutes);
+    let (seen, first) = (snapshot.seq, Some(snapshot));
+    let place = Place { live, frames, minutes, seen, first, over: false, _viewer: viewer };
     stream::unfold(place, |mut place| async move {
         let frame = place.next().await?;
         Some((frame, place))
@@ -80,7 +94,7 @@ impl Place {
                     return Some(frame);
                 }
                 Err(RecvError::Lagged(missed)) => {
-                    let (snapshot, frames) = self.live.join();
+                    let (snapshot, frames) = self.live.join(self.minutes);
                     let gap = gap(self.seen, self.live.now_us(), missed);
                     self.seen = snapshot.seq;
                     self.frames = frames;

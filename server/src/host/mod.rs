@@ -12,8 +12,8 @@ use app::host::{Host, LivePort, TracePort};
 use async_trait::async_trait;
 use contract::{
     ApiError, FieldError,
-    live::LiveSnapshot,
-    shop::LoadView,
+    live::{LiveSnapshot, RED_MINUTES_MAX},
+    shop::{LoadChange, LoadView},
     trace::{TraceList, TraceQuery, TraceView},
 };
 use resilience::ResilienceHost;
@@ -21,6 +21,8 @@ use shop_port::ShopHost;
 use std::sync::Arc;
 use telemetry::Telemetry;
 use traffic::TrafficHost;
+
+pub(crate) use traffic::mirror_pair;
 
 /// The host of every page.
 #[must_use]
@@ -36,7 +38,7 @@ pub fn host(
         live: Arc::new(LiveHost { shop: shop.clone(), live: live.clone() }),
         traces: Arc::new(TraceHost { shop: shop.clone(), telemetry: telemetry.clone() }),
         resilience: Arc::new(ResilienceHost::new(shop.clone(), live.clone(), telemetry.clone())),
-        traffic: Arc::new(TrafficHost::new(control.clone(), shop.mesh.clone())),
+        traffic: Arc::new(TrafficHost::new(control.clone(), shop.mesh.clone(), live.clone())),
         jaeger_ui,
     }
 }
@@ -49,12 +51,13 @@ struct LiveHost {
 #[async_trait]
 impl LivePort for LiveHost {
     async fn snapshot(&self) -> Result<LiveSnapshot, ApiError> {
-        Ok(self.live.snapshot())
+        // The page keeps the part of it that it shows.
+        Ok(self.live.snapshot(RED_MINUTES_MAX))
     }
 
-    async fn set_load(&self, per_second: f64) -> Result<LoadView, ApiError> {
-        self.shop.load.set(per_second).map_err(|error| ApiError::Invalid {
-            fields: vec![FieldError::new("per_second", error.to_string())],
+    async fn set_load(&self, load: LoadChange) -> Result<LoadView, ApiError> {
+        self.shop.load.set(load).map_err(|error| ApiError::Invalid {
+            fields: vec![FieldError::new(error.field(), error.to_string())],
         })
     }
 }

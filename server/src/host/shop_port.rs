@@ -36,7 +36,8 @@ impl ShopHost {
     async fn command(&self, order_id: String, what: &str) -> Result<PlacedOrder, ApiError> {
         let id = checked(order_id)?;
         let path = format!("/api/v1/orders/{id}/{what}");
-        act(&self.shop.mesh, Method::POST, &path, None, None::<&()>).await
+        let key = self.shop.ids.unique();
+        act(&self.shop.mesh, Method::POST, &path, Some(&key), None::<&()>).await
     }
 }
 

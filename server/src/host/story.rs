@@ -55,6 +55,7 @@ pub(super) fn view(parts: Parts) -> Result<OrderView, ApiError> {
         sentence: sentence(&row, &told.events, state),
         customer,
         lines: order.lines.iter().map(line).collect(),
+        payment_method: order.payment_method,
         correlation_id: told.correlation_id.clone(),
         trace_id: told.trace_id.clone(),
         traces: told.traces.clone(),

@@ -1,15 +1,21 @@
 //! What the stream carries about the mesh: faults, breakers, versions, endpoints, revisions.
 
 use super::Live;
-use crate::host::resilience::{breaker_lines, catch_all, endpoint_lines, faults};
+use crate::host::resilience::{Counted, breaker_lines, catch_all, endpoint_lines, faults};
 use contract::{
     live::{ChangeView, LiveBody},
     resilience::{BreakerLine, FaultsView},
-    traffic::{HostMesh, LaneView, MeshView, REVISION_MARKS_MAX, RevisionMark},
+    traffic::{HostMesh, IdentityView, LaneView, MeshView, REVISION_MARKS_MAX, RevisionMark},
 };
-use istio::policy::{Action, Policy, Route};
-use mesh::{Change, EdgeStatus, EndpointStatus, Mesh, Phase, RouteHits, fault::FaultEvent};
+use istio::policy::{Action, Mtls, Policy, Route};
+use mesh::{
+    Change, EndpointStatus, Mesh, Phase, RouteHits,
+    fault::FaultEvent,
+    inbound::{Identity, InboundStats},
+    mirror::MirrorStats,
+};
 use std::collections::VecDeque;
+use telemetry::VersionRates;
 
 /// Seconds the counts of layers and rules are taken over.
 const WINDOW_SECONDS: usize = 60;
@@ -18,8 +24,26 @@ const WINDOW_SECONDS: usize = 60;
 #[derive(Clone, Debug)]
 struct Sample {
     at_us: i64,
-    edges: Vec<EdgeStatus>,
+    counted: Counted,
     hits: Vec<RouteHits>,
+    mirrors: Vec<MirrorStats>,
+}
+
+/// What rules, rate limits and mirrors had counted at one moment.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Minute {
+    pub(crate) at_us: i64,
+    pub(crate) hits: Vec<RouteHits>,
+    pub(crate) inbound: Vec<InboundStats>,
+    pub(crate) mirrors: Vec<MirrorStats>,
+}
+
+impl Minute {
+    /// As it is now.
+    pub(crate) fn now(mesh: &Mesh, at_us: i64) -> Self {
+        let (hits, inbound) = (mesh.route_hits(), mesh.inbound_stats());
+        Self { at_us, hits, inbound, mirrors: mesh.mirrors().stats() }
+    }
 }
 
 /// One sample a second, the newest last.
@@ -31,7 +55,9 @@ impl Samples {
         if self.0.len() > WINDOW_SECONDS {
             self.0.pop_front();
         }
-        self.0.push_back(Sample { at_us, edges: mesh.edges(), hits: mesh.route_hits() });
+        let Minute { at_us, hits, inbound, mirrors } = Minute::now(mesh, at_us);
+        let counted = Counted { edges: mesh.edges(), inbound };
+        self.0.push_back(Sample { at_us, counted, hits, mirrors });
     }
 }
 
@@ -45,11 +71,32 @@ pub(super) struct InMesh {
 }
 
 impl Live {
-    /// What the layers had done a minute ago, or at the start.
+    /// What the layers of callers and callees had done a minute ago, or at the start.
     #[must_use]
-    pub(crate) fn edges_a_minute_ago(&self) -> Vec<EdgeStatus> {
+    pub(crate) fn counted_a_minute_ago(&self) -> Counted {
         let samples = self.samples.lock();
-        samples.0.front().map(|sample| sample.edges.clone()).unwrap_or_default()
+        samples.0.front().map(|sample| sample.counted.clone()).unwrap_or_default()
+    }
+
+    /// What rules, rate limits and mirrors had counted a minute ago, or at the start.
+    #[must_use]
+    pub(crate) fn a_minute_ago(&self) -> Minute {
+        let samples = self.samples.lock();
+        let nothing = Minute { at_us: self.started_us, ..Minute::default() };
+        samples.0.front().map_or(nothing, |sample| Minute {
+            at_us: sample.at_us,
+            hits: sample.hits.clone(),
+            inbound: sample.counted.inbound.clone(),
+            mirrors: sample.mirrors.clone(),
+        })
+    }
+
+    /// The versions of a service, as they were told last.
+    #[must_use]
+    pub(crate) fn lanes(&self, service: &str) -> Vec<LaneView> {
+        let state = self.state.lock();
+        let host = state.in_mesh.mesh.hosts.iter().find(|host| host.service == service);
+        host.map(|host| host.lanes.clone()).unwrap_or_default()
     }
 
     /// Once a second.
@@ -59,7 +106,7 @@ impl Live {
     }
 
     /// Tells what differs from what was told last.
-    pub(super) fn publish_mesh(&self) {
+    pub(crate) fn publish_mesh(&self) {
         let mesh = &self.shop.mesh;
         let now_us = self.shop.clock.now_us();
         let mut told = self.state.lock().in_mesh.clone();
@@ -79,6 +126,7 @@ impl Live {
             marks: told.marks.clone(),
             hosts: self.hosts(&in_force.policy, now_us),
             endpoints: endpoint_lines(mesh),
+            identities: identities(mesh, &in_force.policy),
         };
         let (new_faults, new_mesh) = (faults != told.faults, view != told.mesh);
         let marks = told.marks;
@@ -108,10 +156,13 @@ impl Live {
         let at_us = self.shop.clock.now_us();
         let line = |subject: String, text: &str, status: &str| ChangeView {
             at_us,
+            href: Some(match subject.starts_with("F-") {
+                true => format!("/resilience?fault={subject}#faults"),
+                false => "/resilience#faults".to_owned(),
+            }),
             subject,
             text: text.to_owned(),
             status: status.to_owned(),
-            href: Some("/resilience".to_owned()),
         };
         self.publish_change(match event {
             FaultEvent::Began(status) => {
@@ -126,6 +177,21 @@ impl Live {
         });
         self.publish_mesh();
     }
+}
+
+/// Who each service is to the others, and what it asks of those who call it.
+fn identities(mesh: &Mesh, policy: &Policy) -> Vec<IdentityView> {
+    let view = |service: std::sync::Arc<str>| IdentityView {
+        principal: format!("spiffe://{}", Identity::of_service(&service).principal()),
+        mode: match policy.workloads.get(&service).map(|workload| workload.mtls) {
+            Some(Mtls::Strict) => "STRICT",
+            Some(Mtls::Disable) => "DISABLE",
+            Some(Mtls::Permissive) | None => "PERMISSIVE",
+        }
+        .to_owned(),
+        service: service.to_string(),
+    };
+    mesh.services().into_iter().map(view).collect()
 }
 
 fn line(change: &Change) -> Option<ChangeView> {
@@ -147,7 +213,7 @@ fn line(change: &Change) -> Option<ChangeView> {
                 None => ("back in rotation".to_owned(), "ok"),
             };
             let instance = ejection.instance.to_string();
-            Some(view(ejection.at_us, instance, text, status, "/resilience"))
+            Some(view(ejection.at_us, instance, text, status, "/resilience#endpoints"))
         }
         Change::Instance(instance) => {
             let status = match instance.state {
@@ -158,7 +224,7 @@ fn line(change: &Change) -> Option<ChangeView> {
                 _ => return None,
             };
             let (name, text) = (instance.instance.to_string(), instance.state.to_owned());
-            Some(view(instance.at_us, name, text, status, "/resilience"))
+            Some(view(instance.at_us, name, text, status, "/resilience#endpoints"))
         }
         Change::Policy { revision, since_request, at_us } => {
             let text = format!("in force since request #{since_request}");
@@ -175,7 +241,8 @@ impl Live {
         let old = samples.0.front();
         let before = old.map(|sample| sample.hits.as_slice()).unwrap_or_default();
         let since_us = old.map_or(self.started_us, |sample| sample.at_us);
-        let counts = Counts { now: &now, before, endpoints: &endpoints };
+        let versions = self.state.lock().versions.clone();
+        let counts = Counts { now: &now, before, endpoints: &endpoints, versions: &versions };
         #[expect(clippy::cast_precision_loss, reason = "a minute")]
         let seconds = ((now_us - since_us) as f64 / 1e6).max(1.0);
         let host = |service: std::sync::Arc<str>| {
@@ -197,6 +264,7 @@ struct Counts<'a> {
     now: &'a [RouteHits],
     before: &'a [RouteHits],
     endpoints: &'a [EndpointStatus],
+    versions: &'a [VersionRates],
 }
 
 impl Counts<'_> {
@@ -247,6 +315,10 @@ fn lanes(
             failed += endpoint.failures;
         }
         let calls = sent(&subset.name);
+        let seen = counts
+            .versions
+            .iter()
+            .find(|version| version.service == service && *version.rates.subset == *subset.name);
         #[expect(clippy::cast_precision_loss, reason = "calls of a minute")]
         let per_second = calls as f64 / seconds;
         LaneView {
@@ -255,9 +327,12 @@ fn lanes(
             observed: ratio(calls, all),
             per_second,
             calls,
-            error_share: ratio(failed, ended).unwrap_or(0.0),
-            // Telemetry does not tell versions apart.
-            p95_ms: None,
+            error_share: seen.map_or_else(
+                || ratio(failed, ended).unwrap_or(0.0),
+                |version| version.rates.error_share,
+            ),
+            p95_ms: seen.and_then(|version| version.rates.p95_ms),
+            spark: seen.map(|version| version.spark.clone()).unwrap_or_default(),
             ready,
             instances,
         }

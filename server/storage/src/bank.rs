@@ -165,6 +165,7 @@ fn doubt(row: &SqliteRow) -> Result<InDoubt, sqlx::Error> {
     let trace = TraceContext {
         traceparent: row.try_get("traceparent")?,
         tracestate: row.try_get("tracestate")?,
+        baggage: None,
     };
     let correlation_id = row.try_get("correlation_id")?;
     Ok(InDoubt {

@@ -15,9 +15,11 @@ mod outbox;
 mod payments;
 mod provider;
 mod recommendations;
+mod resource_faults;
 mod retention;
 mod revisions;
 mod users;
 
 pub use open::{Durability, OpenError, Stores, open};
+pub use resource_faults::SavedFault;
 pub use revisions::{RevisionLog, SavedRevision};

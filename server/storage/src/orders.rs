@@ -7,15 +7,18 @@ use crate::{
 };
 use async_trait::async_trait;
 use base::{Clock, TraceContext};
-use contract::order::{OrderRow, OrderStatus};
+use contract::{
+    attributes,
+    order::{OrderRow, OrderStatus},
+};
 use event_sourcing::{DomainEvent, Recorded, VersionConflict};
 use messaging::Outbox;
 use shop::{
     StoreError,
     orders::{
-        Attempt, Awaited, Changed, IdempotencyKey, NewOrder, Order, OrderEvent, OrderStore,
-        OrderStory, Placed, Recent, RowQuery,
-        decide::{Change, OrderRecord},
+        Attempt, Awaited, Changed, Commanded, IdempotencyKey, NewOrder, Order, OrderEvent,
+        OrderStore, OrderStory, Placed, Recent, RowQuery,
+        decide::{Change, OrderRecord, Refusal},
         project,
     },
     store::{HasOutbox, Keep},
@@ -23,6 +26,7 @@ use shop::{
 use sqlx::{QueryBuilder, Row, SqliteConnection, sqlite::SqliteRow};
 use std::{collections::BTreeMap, sync::Arc};
 use tokio::sync::Notify;
+use tracing::{Instrument, Span};
 
 pub(crate) struct Orders(pub(crate) Database, pub(crate) Clock);
 
@@ -41,7 +45,7 @@ impl OrderStore for Orders {
                 if let Some(key) = &order.key
                     && let Some(found) = used(c, key).await?
                 {
-                    return Ok(found);
+                    return Ok(found.into());
                 }
                 let new =
                     sqlx::query("INSERT INTO streams VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING")
@@ -55,12 +59,49 @@ impl OrderStore for Orders {
                     return Ok(Placed::IdTaken);
                 }
                 if let Some(key) = &order.key {
-                    use_key(c, key, &order.order_id, now_us).await?;
+                    let version = version_after(0, &order.change);
+                    use_key(c, key, &order.order_id, version, now_us).await?;
                 }
                 let correlation_id = Some(order.correlation_id.clone());
                 let cause = Cause { correlation_id, trace: order.trace.clone(), now_us };
                 record(c, &order.order_id, (0, 0), &cause, &order.change).await?;
                 Ok(Placed::Now)
+            })
+        });
+        write.await
+    }
+
+    async fn placed(&self, key: IdempotencyKey) -> Result<Option<Placed>, StoreError> {
+        let read = self.0.read("orders.placed", |c| {
+            Box::pin(async move { Ok(used(c, &key).await?.map(Placed::from)) })
+        });
+        read.await
+    }
+
+    async fn command(
+        &self,
+        attempt: Attempt,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Commanded, StoreError> {
+        let now_us = self.1.now_us();
+        let write = self.0.write("orders.command", move |c| {
+            Box::pin(async move {
+                if let Some(key) = &key
+                    && let Some(found) = used(c, key).await?
+                {
+                    return Ok(found.into());
+                }
+                let id = attempt.order_id.clone();
+                let refused = act(c, attempt, now_us).await?;
+                if let Some(refused) = refused {
+                    return Ok(refused);
+                }
+                let Some(story) = story(c, &id).await? else { return Ok(Commanded::NoOrder) };
+                if let Some(key) = &key {
+                    let version = i64::try_from(story.events.len()).unwrap_or(i64::MAX);
+                    use_key(c, key, &id, version, now_us).await?;
+                }
+                Ok(Commanded::Done(Box::new(story)))
             })
         });
         write.await
@@ -88,13 +129,8 @@ impl OrderStore for Orders {
                     Ok(change) => change,
                     Err(refusal) => return Ok(Changed::Refused(refusal)),
                 };
-                let after = version_after(before.version, &change);
-                advance(c, &before, after).await?;
-                let correlation_id =
-                    attempt.correlation_id.or_else(|| before.correlation_id.clone());
-                let cause = Cause { correlation_id, trace: attempt.trace, now_us };
-                let from = (before.version, before.saga.len());
-                record(c, &attempt.order_id, from, &cause, &change).await?;
+                let cause = cause(attempt.correlation_id, attempt.trace, &before, now_us);
+                let after = follow(c, &before, &cause, &change).await?;
                 Ok(Changed::Now(u64::try_from(after).unwrap_or(0)))
             })
         });
@@ -200,39 +236,121 @@ fn version_after(version: u64, change: &Change) -> i64 {
     i64::try_from(version + change.events.len() as u64).unwrap_or(i64::MAX)
 }
 
+/// What a key that was used before was used for.
+enum Known {
+    /// This very command: the order as its first answer told it.
+    Same(Box<OrderStory>),
+    /// Another one.
+    Other,
+}
+
+impl From<Known> for Placed {
+    fn from(known: Known) -> Self {
+        match known {
+            Known::Same(story) => Self::Before(story),
+            Known::Other => Self::KeyReused,
+        }
+    }
+}
+
+impl From<Known> for Commanded {
+    fn from(known: Known) -> Self {
+        match known {
+            Known::Same(story) => Self::Done(story),
+            Known::Other => Self::KeyReused,
+        }
+    }
+}
+
+/// A key whose order is not kept any more is as good as new.
 async fn used(
     c: &mut SqliteConnection,
     key: &IdempotencyKey,
-) -> Result<Option<Placed>, sqlx::Error> {
-    let found = sqlx::query(
-        "SELECT fingerprint, order_id, correlation_id FROM keys JOIN streams USING (order_id)
-         WHERE key = ?",
-    )
-    .bind(&key.key)
-    .fetch_optional(c)
-    .await?;
+) -> Result<Option<Known>, sqlx::Error> {
+    let found = sqlx::query("SELECT fingerprint, order_id, version FROM keys WHERE key = ?")
+        .bind(&key.key)
+        .fetch_optional(&mut *c)
+        .await?;
     let Some(row) = found else { return Ok(None) };
+    let Some(mut story) = story(c, row.try_get("order_id")?).await? else { return Ok(None) };
     if row.try_get::<String, _>("fingerprint")? != key.fingerprint {
-        return Ok(Some(Placed::KeyReused));
+        return Ok(Some(Known::Other));
     }
-    let (order_id, correlation_id) = (row.try_get("order_id")?, row.try_get("correlation_id")?);
-    Ok(Some(Placed::Before { order_id, correlation_id }))
+    let version = u64::try_from(row.try_get::<i64, _>("version")?).unwrap_or(0);
+    story.events.retain(|event| event.version <= version);
+    Ok(Some(Known::Same(Box::new(story))))
 }
 
 async fn use_key(
     c: &mut SqliteConnection,
     key: &IdempotencyKey,
     order_id: &str,
+    version: i64,
     now_us: i64,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query("INSERT INTO keys VALUES (?, ?, ?, ?)")
+    let sql = "INSERT OR REPLACE INTO keys (key, fingerprint, order_id, used_us, version)
+               VALUES (?, ?, ?, ?, ?)";
+    sqlx::query(sql)
         .bind(&key.key)
         .bind(&key.fingerprint)
         .bind(order_id)
         .bind(now_us)
+        .bind(version)
         .execute(c)
         .await?;
     Ok(())
+}
+
+/// Does what a command asks, or says why not.
+async fn act(
+    c: &mut SqliteConnection,
+    attempt: Attempt,
+    now_us: i64,
+) -> Result<Option<Commanded>, sqlx::Error> {
+    let Some(story) = story(c, &attempt.order_id).await? else {
+        return Ok(Some(Commanded::NoOrder));
+    };
+    let before = read_record(story)?;
+    let decided = (attempt.decide)(&before);
+    if let Err(Refusal::Already(_)) = decided {
+        return Ok(None);
+    }
+    if let Some(expected) = attempt.expected.filter(|expected| *expected != before.version) {
+        let conflict = VersionConflict { expected, actual: before.version };
+        return Ok(Some(Commanded::Conflict(conflict)));
+    }
+    match decided {
+        Ok(change) => {
+            let cause = cause(attempt.correlation_id, attempt.trace, &before, now_us);
+            follow(c, &before, &cause, &change).await.map(|_| None)
+        }
+        Err(refusal) => Ok(Some(Commanded::Refused(refusal))),
+    }
+}
+
+/// Whose doing a change is: of the request that asks for it, or else of the one that placed the
+/// order.
+fn cause(
+    asked_by: Option<String>,
+    trace: TraceContext,
+    before: &OrderRecord,
+    now_us: i64,
+) -> Cause {
+    let correlation_id = asked_by.or_else(|| before.correlation_id.clone());
+    Cause { correlation_id, trace, now_us }
+}
+
+/// Records what was decided on an order; gives the version after it.
+async fn follow(
+    c: &mut SqliteConnection,
+    before: &OrderRecord,
+    cause: &Cause,
+    change: &Change,
+) -> Result<i64, sqlx::Error> {
+    let after = version_after(before.version, change);
+    advance(c, before, after).await?;
+    record(c, &before.order_id, (before.version, before.saga.len()), cause, change).await?;
+    Ok(after)
 }
 
 /// Moves the stream's version on, if it is still where the decision was made.
@@ -249,6 +367,18 @@ async fn advance(
         .await?;
     // One writer reads and writes in one transaction, so this can only be a damaged database.
     if moved.rows_affected() == 1 { Ok(()) } else { Err(sqlx::Error::RowNotFound) }
+}
+
+/// The span by which an event is found in its trace.
+fn appending(order_id: &str, version: i64, name: &str) -> Span {
+    tracing::info_span!(
+        target: "vitrine::storage",
+        "append",
+        otel.name = format!("append {name} v{version}"),
+        { attributes::ORDER_ID } = order_id,
+        { attributes::EVENT_NAME } = name,
+        { attributes::EVENT_VERSION } = version,
+    )
 }
 
 /// Appends what was decided, after the given version and saga entry.
@@ -273,6 +403,7 @@ async fn record(
         .bind(&cause.correlation_id)
         .bind(cause.trace.trace_id())
         .execute(&mut *c)
+        .instrument(appending(order_id, version, event.name()))
         .await?;
     }
     let first = i64::try_from(entries).unwrap_or(i64::MAX);

@@ -35,8 +35,8 @@ pub(crate) async fn put(
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
         "INSERT INTO outbox
-            (id, topic, key, correlation_id, traceparent, tracestate, recorded_us, body)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (id, topic, key, correlation_id, traceparent, tracestate, baggage, recorded_us, body)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
     )
     .bind(&message.id)
     .bind(message.topic)
@@ -44,6 +44,7 @@ pub(crate) async fn put(
     .bind(&cause.correlation_id)
     .bind(&cause.trace.traceparent)
     .bind(&cause.trace.tracestate)
+    .bind(&cause.trace.baggage)
     .bind(cause.now_us)
     .bind(message.body.to_string())
     .execute(connection)
@@ -211,6 +212,7 @@ fn message(source: &'static str, row: &SqliteRow) -> Result<Message, sqlx::Error
         trace: TraceContext {
             traceparent: row.try_get("traceparent")?,
             tracestate: row.try_get("tracestate")?,
+            baggage: row.try_get("baggage")?,
         },
         recorded_us: row.try_get("recorded_us")?,
         body: serde_json::from_str(&body).map_err(|error| sqlx::Error::Decode(error.into()))?,

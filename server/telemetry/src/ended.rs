@@ -4,8 +4,9 @@
 //! that ends it.
 
 use crate::{
+    metrics::Changes,
     names,
-    store::record::{ATTRIBUTES_MAX, COMPENSATION, ERROR, Packer, SpanRecord},
+    store::record::{ATTRIBUTES_MAX, COMPENSATION, ERROR, Packer, SpanRecord, TRY},
     symbols::{MISSING, Symbols},
 };
 use base::clock::micros;
@@ -21,6 +22,7 @@ pub(crate) struct Ended {
     pub(crate) record: SpanRecord,
     pub(crate) facts: Facts,
     pub(crate) order: Option<Box<str>>,
+    pub(crate) changes: Changes,
 }
 
 /// What is counted. Services and peers are numbers of services, the rest numbers of words.
@@ -40,6 +42,9 @@ pub(crate) struct Facts {
     pub(crate) route: Option<u16>,
     pub(crate) method: Option<u16>,
     pub(crate) topic: Option<u16>,
+    /// The word of the callee's subset that a route named.
+    pub(crate) subset: Option<u16>,
+    pub(crate) trace: u128,
 }
 
 /// Attributes with a meaning, as they are met.
@@ -51,13 +56,18 @@ struct Seen<'a> {
     from_browser: bool,
     in_transaction: bool,
     compensation: bool,
-    peer: Option<u16>,
+    is_try: bool,
+    peer: Option<&'a Value>,
     source: Option<u16>,
     lag_us: Option<u64>,
     route: Option<u16>,
     method: Option<u16>,
     topic: Option<u16>,
+    subset: Option<u16>,
     order: Option<Box<str>>,
+    caller: Option<&'a Value>,
+    count: Option<Box<str>>,
+    duration: Option<Box<str>>,
     /// One bit per attribute to keep.
     kept: u128,
 }
@@ -93,7 +103,9 @@ pub(crate) fn read(
             name,
             http_status: seen.status.unwrap_or(0),
             kind,
-            flags: flag(error, ERROR) | flag(seen.compensation, COMPENSATION),
+            flags: flag(error, ERROR)
+                | flag(seen.compensation, COMPENSATION)
+                | flag(seen.is_try, TRY),
         },
         facts: Facts {
             service,
@@ -104,12 +116,20 @@ pub(crate) fn read(
             status: seen.status,
             from_browser: seen.from_browser,
             in_transaction: seen.in_transaction,
-            peer: seen.peer,
+            // A try goes to an instance, and its call is counted already.
+            peer: seen.peer.filter(|_| !seen.is_try).map(|name| symbols.service(&name.as_str())),
             source: seen.source,
             lag_us: seen.lag_us,
             route: seen.route,
             method: seen.method,
             topic: seen.topic,
+            subset: seen.subset.filter(|word| *word != MISSING),
+            trace: u128::from_be_bytes(span.span_context.trace_id().to_bytes()),
+        },
+        changes: Changes {
+            count: seen.count,
+            duration: seen.duration,
+            caller: seen.caller.map(|name| symbols.claimed_service(&name.as_str())),
         },
         order: seen.order,
     }
@@ -132,7 +152,6 @@ fn look<'a>(attributes: &'a [KeyValue], symbols: &Symbols) -> Seen<'a> {
             continue;
         }
         let value = &attribute.value;
-        let service = || Some(symbols.service(&value.as_str()));
         let word = || Some(symbols.words.number(&value.as_str()));
         match attribute.key.as_str() {
             names::SERVICE_NAME => {
@@ -141,15 +160,28 @@ fn look<'a>(attributes: &'a [KeyValue], symbols: &Symbols) -> Seen<'a> {
             }
             names::HTTP_STATUS => seen.status = integer(value).and_then(|n| n.try_into().ok()),
             names::ERROR_TYPE => seen.error_type = true,
-            names::MESH_CALLER => seen.from_browser = value.as_str() == names::BROWSER,
+            names::MESH_CALLER => {
+                seen.from_browser = value.as_str() == names::BROWSER;
+                seen.caller = Some(value);
+            }
+            base::METRIC_COUNT => {
+                seen.count = Some(value.as_str().into());
+                continue;
+            }
+            base::METRIC_DURATION => {
+                seen.duration = Some(value.as_str().into());
+                continue;
+            }
             names::TRANSACTION_ID => seen.in_transaction = true,
             names::SAGA_COMPENSATION => seen.compensation = value.as_str() == "true",
-            names::SERVER_ADDRESS => seen.peer = service(),
+            names::SERVER_ADDRESS => seen.peer = Some(value),
+            names::MESH_TRY => seen.is_try = true,
             names::EVENT_SOURCE => seen.source = Some(symbols.claimed_service(&value.as_str())),
             names::LAG_US => seen.lag_us = integer(value).map(|us| us.max(0).unsigned_abs()),
             names::HTTP_ROUTE => seen.route = word(),
             names::HTTP_METHOD => seen.method = word(),
             names::TOPIC => seen.topic = word(),
+            names::MESH_SUBSET => seen.subset = word(),
             names::ORDER_ID => seen.order = Some(value.as_str().into()),
             _ => {}
         }
@@ -195,7 +227,7 @@ fn pack(
     }
 }
 
-fn integer(value: &Value) -> Option<i64> {
+pub(crate) fn integer(value: &Value) -> Option<i64> {
     match value {
         Value::I64(number) => Some(*number),
         other => other.as_str().parse().ok(),

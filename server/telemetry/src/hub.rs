@@ -5,8 +5,8 @@
 //! whoever asks carries the list over first, so an answer lacks nothing that ended before it.
 
 use crate::{
-    ended::Ended,
-    metrics::{Rates, Series},
+    ended::{Ended, Facts},
+    metrics::{Changes, IstioMetrics, Rates, Series},
     store::{Store, StoreLimits, StoreStats, record::LogRecord},
     symbols::Symbols,
 };
@@ -20,6 +20,8 @@ const PENDING_MAX: usize = 16_384;
 #[derive(Debug)]
 pub(crate) enum Item {
     Span(Ended),
+    /// A span that is counted and not kept.
+    Counted(Facts, Changes),
     Log(LogRecord),
 }
 
@@ -39,6 +41,7 @@ pub(crate) struct State {
     pub(crate) store: Store,
     pub(crate) rates: Rates,
     pub(crate) series: Series,
+    pub(crate) istio: IstioMetrics,
     /// Swapped with the pending list, so that neither is allocated anew.
     spare: Vec<Item>,
 }
@@ -48,6 +51,7 @@ impl Hub {
         let symbols = Symbols::new();
         let gateway = symbols.service(crate::names::GATEWAY);
         let browser = symbols.service(crate::names::BROWSER);
+        let bus = symbols.service(contract::service::BUS);
         Self {
             symbols,
             started_us,
@@ -55,8 +59,9 @@ impl Hub {
             lost: AtomicU64::new(0),
             state: Mutex::new(State {
                 store: Store::new(limits),
-                rates: Rates::new(started_us, gateway, browser),
+                rates: Rates::new(started_us, [gateway, browser, bus]),
                 series: Series::default(),
+                istio: IstioMetrics::default(),
                 spare: Vec::new(),
             }),
         }
@@ -89,10 +94,16 @@ impl Hub {
         std::mem::swap(&mut items, &mut *self.pending.lock());
         for item in items.drain(..) {
             match item {
-                Item::Span(ended) => {
+                Item::Span(mut ended) => {
                     state.rates.observe(&ended.facts);
                     state.series.observe(&ended.facts);
+                    state.istio.observe(&ended.facts, std::mem::take(&mut ended.changes));
                     state.store.add_span(ended);
+                }
+                Item::Counted(facts, changes) => {
+                    state.rates.observe(&facts);
+                    state.series.observe(&facts);
+                    state.istio.observe(&facts, changes);
                 }
                 Item::Log(log) => state.store.add_log(log),
             }

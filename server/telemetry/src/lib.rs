@@ -17,6 +17,7 @@ pub mod names;
 mod pipeline;
 mod print;
 mod processor;
+mod sampling;
 mod scope;
 mod store;
 mod symbols;
@@ -27,7 +28,7 @@ pub use config::{
 };
 pub use export::ExportStats;
 pub use jaeger::jaeger_json;
-pub use metrics::{EdgeRates, MapRates, OPENMETRICS_CONTENT_TYPE};
+pub use metrics::{EdgeRates, MapRates, OPENMETRICS_CONTENT_TYPE, SubsetRates, VersionRates};
 pub use pipeline::{Telemetry, TelemetryError, TelemetryGuard};
 pub use prometheus_client::registry::Registry;
 pub use store::{LOGS_MAX, SPANS_MAX, SPANS_PER_TRACE_MAX, StoreLimits, StoreStats};

@@ -7,6 +7,7 @@ use crate::{
     metrics::{OpenMetricsFacts, encode},
     print::Line,
     processor::Processor,
+    sampling::FirstSpanDecides,
     scope::ScopeLayer,
 };
 use contract::{
@@ -17,7 +18,7 @@ use opentelemetry::{global, propagation::TextMapCompositePropagator, trace::Trac
 use opentelemetry_sdk::{
     Resource,
     propagation::{BaggagePropagator, TraceContextPropagator},
-    trace::{Sampler, SdkTracerProvider},
+    trace::SdkTracerProvider,
 };
 use std::{io::IsTerminal as _, sync::Arc, time::Duration};
 use tracing::{Dispatch, Metadata, dispatcher, level_filters::LevelFilter};
@@ -164,6 +165,7 @@ impl Telemetry {
         let store = self.store_stats();
         let facts = self.hub.ask(|state| OpenMetricsFacts {
             series: state.series.clone(),
+            istio: state.istio.clone(),
             ignored_edges: state.rates.ignored_edges(),
             export: self.export_stats(),
             started_us: self.hub.started_us,
@@ -221,8 +223,7 @@ fn assemble(
         .with_span_processor(Processor::new(Arc::clone(&hub), queue))
         // Resources are made per service at export.
         .with_resource(Resource::builder_empty().build())
-        // What a caller marked unsampled is only looking at the shop.
-        .with_sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOn)))
+        .with_sampler(FirstSpanDecides)
         .build();
     let otel = tracing_opentelemetry::layer()
         .with_tracer(provider.tracer(SCOPE))

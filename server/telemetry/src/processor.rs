@@ -4,7 +4,7 @@ use crate::{
     ended,
     export::ExportQueue,
     hub::{Hub, Item},
-    names, scope,
+    names, sampling, scope,
     store::record::REDACTED,
     symbols::Symbols,
 };
@@ -33,10 +33,20 @@ impl SpanProcessor for Processor {
 
     fn on_end(&self, mut span: SpanData) {
         let inherited = scope::take_ending();
+        if let Some(faults) = inherited.as_ref().and_then(|inherited| inherited.faults.as_deref()) {
+            add_faults(&mut span, faults);
+        }
+        let inherited = inherited.map(|inherited| inherited.service);
         name_method(&mut span);
+        move_start(&mut span);
+        let kept = sampling::is_kept(&mut span);
         let symbols = &self.hub.symbols;
         let ended = scope::with_packer(|packer| ended::read(&span, inherited, symbols, packer));
         let service = ended.facts.service;
+        if !kept {
+            self.hub.take(Item::Counted(ended.facts, ended.changes));
+            return;
+        }
         self.hub.take(Item::Span(ended));
         if let Some(export) = &self.export {
             tidy(&mut span, symbols);
@@ -51,6 +61,33 @@ impl SpanProcessor for Processor {
 
     fn shutdown_with_timeout(&self, _timeout: Duration) -> OTelSdkResult {
         Ok(())
+    }
+}
+
+/// The span tells of every fault that led to it, its own first.
+fn add_faults(span: &mut SpanData, carried: &str) {
+    let mut own = span.attributes.iter_mut().rev();
+    let Some(own) = own.find(|attribute| attribute.key.as_str() == names::FAULT_ID) else {
+        span.attributes.push(KeyValue::new(names::FAULT_ID, carried.to_owned()));
+        return;
+    };
+    let mut ids = own.value.as_str().into_owned();
+    for id in carried.split(',') {
+        if ids.split(',').all(|known| known != id) {
+            ids.push(',');
+            ids.push_str(id);
+        }
+    }
+    own.value = ids.into();
+}
+
+/// A span that was made when what it tells of was over began as long ago as it says.
+fn move_start(span: &mut SpanData) {
+    let is_mark = |attribute: &KeyValue| attribute.key.as_str() == base::TOOK_US;
+    let Some(at) = span.attributes.iter().position(is_mark) else { return };
+    if let Some(took_us) = ended::integer(&span.attributes.remove(at).value) {
+        let took = Duration::from_micros(took_us.max(0).unsigned_abs());
+        span.start_time = span.end_time.checked_sub(took).unwrap_or(span.start_time);
     }
 }
 
@@ -82,7 +119,9 @@ fn name_method(span: &mut SpanData) {
 /// and the service where it belongs, which is the resource.
 fn tidy(span: &mut SpanData, symbols: &Symbols) {
     let attributes = &mut span.attributes;
-    attributes.retain(|attribute| attribute.key.as_str() != names::SERVICE_NAME);
+    // The service is the resource; the others are for this process alone.
+    let inner = [names::SERVICE_NAME, base::METRIC_COUNT, base::METRIC_DURATION];
+    attributes.retain(|attribute| !inner.contains(&attribute.key.as_str()));
     let repeats = |at: usize, all: &[KeyValue]| all[at + 1..].iter().any(|a| a.key == all[at].key);
     let mut at = 0;
     while at < attributes.len() {
@@ -131,6 +170,17 @@ mod tests {
             status: Status::Unset,
             instrumentation_scope: InstrumentationScope::default(),
         }
+    }
+
+    #[test]
+    fn a_span_made_afterwards_begins_where_what_it_tells_of_began() {
+        // `tracing` hands unsigned numbers on as text.
+        let mut span = span("try", vec![KeyValue::new(base::TOOK_US, "2500000")]);
+        span.end_time = SystemTime::UNIX_EPOCH + Duration::from_secs(10);
+        span.start_time = span.end_time;
+        move_start(&mut span);
+        assert_eq!(span.start_time, SystemTime::UNIX_EPOCH + Duration::from_millis(7_500));
+        assert!(span.attributes.is_empty());
     }
 
     #[test]

@@ -28,13 +28,21 @@ use tracing_subscriber::{
 };
 
 thread_local! {
-    /// Service of the span that is ending on this thread.
-    static ENDING: Cell<Option<u16>> = const { Cell::new(None) };
+    /// What the span that is ending on this thread has from around it.
+    static ENDING: Cell<Option<Inherited>> = const { Cell::new(None) };
     static PACKER: RefCell<Packer> = RefCell::default();
 }
 
-/// The service of the span that ends on this thread right now, once.
-pub(crate) fn take_ending() -> Option<u16> {
+/// What a span has from around it when it ends.
+#[derive(Debug)]
+pub(crate) struct Inherited {
+    pub(crate) service: u16,
+    /// The ids of the faults that what it is about has met.
+    pub(crate) faults: Option<String>,
+}
+
+/// What the span that ends on this thread right now has from around it, once.
+pub(crate) fn take_ending() -> Option<Inherited> {
     ENDING.take()
 }
 
@@ -49,6 +57,7 @@ struct Scope {
     service: u16,
     order: Option<Box<str>>,
     correlation: Option<Box<str>>,
+    fault: Option<Box<str>>,
 }
 
 /// See the module.
@@ -109,6 +118,7 @@ where
             service,
             order: fields.order,
             correlation: fields.correlation,
+            fault: fields.fault,
         });
     }
 
@@ -124,6 +134,7 @@ where
             }
             scope.order = fields.order.or_else(|| scope.order.take());
             scope.correlation = fields.correlation.or_else(|| scope.correlation.take());
+            scope.fault = fields.fault.or_else(|| scope.fault.take());
         }
     }
 
@@ -138,9 +149,13 @@ where
             };
             service = service.or(Some(scope.service));
             line.inherit(names::ORDER_ID_FIELD, scope.order.as_deref());
-            line.inherit(names::CORRELATION_ID, scope.correlation.as_deref());
+            line.inherit(names::CORRELATION_ID_FIELD, scope.correlation.as_deref());
+            line.inherit(names::FAULT_ID, scope.fault.as_deref());
         }
-        let ids = context.event_span(event).and_then(|span| self.ids(&span));
+        let around = context.event_span(event);
+        let carried = around.as_ref().and_then(base::carried::faults_of);
+        line.inherit(names::FAULT_ID, carried.as_deref());
+        let ids = around.and_then(|span| self.ids(&span));
         let (trace, span) = ids.unwrap_or_default();
         let service = match &line.service {
             Some(name) => self.hub.symbols.service(name),
@@ -157,10 +172,11 @@ where
     }
 
     fn on_close(&self, id: Id, context: Context<'_, S>) {
-        let service = context
-            .span(&id)
-            .and_then(|span| span.extensions().get::<Scope>().map(|scope| scope.service));
-        ENDING.set(service);
+        let inherited = context.span(&id).and_then(|span| {
+            let service = span.extensions().get::<Scope>().map(|scope| scope.service)?;
+            Some(Inherited { service, faults: base::carried::faults_of(&span) })
+        });
+        ENDING.set(inherited);
     }
 }
 
@@ -179,6 +195,7 @@ struct ScopeFields {
     service: Option<String>,
     order: Option<Box<str>>,
     correlation: Option<Box<str>>,
+    fault: Option<Box<str>>,
 }
 
 impl Visit for ScopeFields {
@@ -187,12 +204,16 @@ impl Visit for ScopeFields {
             names::SERVICE_NAME => self.service = Some(value.to_owned()),
             names::ORDER_ID => self.order = Some(value.into()),
             names::CORRELATION_ID => self.correlation = Some(value.into()),
+            names::FAULT_ID => self.fault = Some(value.into()),
             _ => {}
         }
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        if matches!(field.name(), names::SERVICE_NAME | names::ORDER_ID | names::CORRELATION_ID) {
+        if matches!(
+            field.name(),
+            names::SERVICE_NAME | names::ORDER_ID | names::CORRELATION_ID | names::FAULT_ID
+        ) {
             self.record_str(field, &format!("{value:?}"));
         }
     }

@@ -1,173 +1,28 @@
 //! The export against a real collector process: Rotel, which prints what it gets.
-//!
-//! `scripts/setup-rotel` installs it. Without it these tests fail; they are not skipped.
 
 #![expect(clippy::unwrap_used, reason = "a test whose world cannot be set up fails")]
 
+mod rotel;
+
 use base::TraceContext;
 use contract::trace::Level;
+use rotel::{PATIENCE, Ports, Rotel, until};
 use std::{
-    collections::HashMap,
-    io::{BufRead, BufReader, Read, Write},
-    net::{TcpListener, TcpStream},
-    path::PathBuf,
-    process::{Child, Command, Stdio},
-    sync::{Arc, Mutex},
+    io::{Read, Write},
+    net::TcpListener,
     time::Duration,
 };
 use telemetry::{ExportConfig, Protocol, Telemetry, TelemetryConfig, TelemetryGuard};
 use tokio::time::Instant;
 use tracing::{Dispatch, dispatcher, info_span};
 
-/// How long anything may take before a test gives up: far more than it ever needs.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Waits until something is so.
-async fn until<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
-    let start = Instant::now();
-    loop {
-        if let Some(found) = check() {
-            return found;
-        }
-        assert!(start.elapsed() < PATIENCE, "{what} did not happen within {PATIENCE:?}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
-
-fn program() -> PathBuf {
-    let from = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-    let program = from("VITRINE_ROTEL").unwrap_or_else(|| {
-        let home = || from("HOME").map(|home| home.join(".cache"));
-        let cache = || from("XDG_CACHE_HOME").or_else(home).map(|cache| cache.join("vitrine"));
-        let cache = from("VITRINE_CACHE").or_else(cache).unwrap_or_default();
-        cache.join("rotel").join("rotel-agent")
-    });
-    assert!(
-        program.exists(),
-        "the collector Rotel is missing; run scripts/setup-rotel, or set VITRINE_ROTEL to it"
-    );
-    program
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
-}
-
-/// A collector that runs as long as this lives.
-struct Rotel {
-    process: Child,
-    printed: Arc<Mutex<String>>,
-    _folder: tempfile::TempDir,
-}
-
-#[derive(Clone, Copy)]
-struct Ports {
-    grpc: u16,
-    http: u16,
-}
-
-impl Ports {
-    fn free() -> Self {
-        Self { grpc: free_port(), http: free_port() }
-    }
-
-    fn export(self, protocol: Protocol) -> ExportConfig {
-        let endpoint = match protocol {
-            Protocol::Grpc => format!("http://127.0.0.1:{}", self.grpc),
-            Protocol::HttpProtobuf => format!("http://127.0.0.1:{}/v1/traces", self.http),
-        };
-        ExportConfig { delay: Duration::from_millis(20), ..ExportConfig::new(protocol, endpoint) }
-    }
-}
-
-impl Rotel {
-    async fn start(ports: Ports) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let mut process = Command::new(program())
-            .args(["start", "--exporter", "blackhole", "--disable-batching"])
-            .args(["--debug-log", "traces", "--debug-log-verbosity", "detailed"])
-            .arg(format!("--otlp-grpc-endpoint=127.0.0.1:{}", ports.grpc))
-            .arg(format!("--otlp-http-endpoint=127.0.0.1:{}", ports.http))
-            .arg("--pid-file")
-            .arg(folder.path().join("pid"))
-            .arg("--log-file")
-            .arg(folder.path().join("log"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let printed = Arc::new(Mutex::new(String::new()));
-        let (lines, sink) = (BufReader::new(process.stdout.take().unwrap()), Arc::clone(&printed));
-        std::thread::spawn(move || {
-            for line in lines.lines().map_while(Result::ok) {
-                let mut sink = sink.lock().unwrap();
-                sink.push_str(&line);
-                sink.push('\n');
-            }
-        });
-        for port in [ports.grpc, ports.http] {
-            let listens = || TcpStream::connect(("127.0.0.1", port)).ok();
-            until("the collector's start", listens).await;
-        }
-        Self { process, printed, _folder: folder }
-    }
-
-    /// Everything received so far that was printed to its end.
-    fn received(&self) -> Vec<Received> {
-        parse(&self.printed.lock().unwrap())
-    }
-}
-
-impl Drop for Rotel {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-#[derive(Clone, Debug, Default)]
-struct Received {
-    resource: HashMap<String, String>,
-    trace: String,
-    parent: String,
-    id: String,
-    name: String,
-    attributes: HashMap<String, String>,
-}
-
-fn parse(printed: &str) -> Vec<Received> {
-    let mut spans: Vec<Received> = Vec::new();
-    let mut resource = HashMap::new();
-    let mut in_span = false;
-    for line in printed.lines() {
-        if line.starts_with("ResourceSpans #") {
-            (resource, in_span) = (HashMap::new(), false);
-        } else if line.starts_with("Span #") {
-            in_span = true;
-            spans.push(Received { resource: resource.clone(), ..Received::default() });
-        } else if let Some((key, value)) =
-            line.trim().strip_prefix("-> ").and_then(|l| l.split_once(": "))
-        {
-            let value = value.trim_start_matches("Str(").trim_end_matches(')').to_owned();
-            match spans.last_mut().filter(|_| in_span) {
-                Some(span) => span.attributes.insert(key.to_owned(), value),
-                None => resource.insert(key.to_owned(), value),
-            };
-        } else if let (Some(span), Some((key, value))) = (spans.last_mut(), line.split_once(':')) {
-            let value = value.trim().to_owned();
-            match key.trim() {
-                "Trace ID" => span.trace = value,
-                "Parent ID" => span.parent = value,
-                "ID" => span.id = value,
-                "Name" => span.name = value,
-                _ => {}
-            }
-        }
-    }
-    spans
+/// The settings for a collector at these ports.
+fn export(ports: Ports, protocol: Protocol) -> ExportConfig {
+    let endpoint = match protocol {
+        Protocol::Grpc => format!("http://127.0.0.1:{}", ports.grpc),
+        Protocol::HttpProtobuf => format!("http://127.0.0.1:{}/v1/traces", ports.http),
+    };
+    ExportConfig { delay: Duration::from_millis(20), ..ExportConfig::new(protocol, endpoint) }
 }
 
 fn pipeline(export: ExportConfig) -> (Telemetry, Dispatch, TelemetryGuard) {
@@ -196,7 +51,7 @@ async fn spans_of_two_services_arrive_under_their_own_names(protocol: Protocol) 
     // Given a collector and a pipeline that exports to it,
     let ports = Ports::free();
     let rotel = Rotel::start(ports).await;
-    let (telemetry, dispatch, guard) = pipeline(ports.export(protocol));
+    let (telemetry, dispatch, guard) = pipeline(export(ports, protocol));
     // when a request went through two services,
     request(&dispatch, "POST /api/v1/orders");
     assert!(guard.shutdown(PATIENCE).await, "{:?}", telemetry.export_stats());
@@ -271,7 +126,7 @@ fn time_per_request(dispatch: &Dispatch, requests: u32) -> Duration {
 async fn a_collector_that_is_away_is_noticed_and_used_again(protocol: Protocol) {
     // Given a small queue and no collector,
     let ports = Ports::free();
-    let small = ExportConfig { queue_max: 100, batch_max: 50, ..ports.export(protocol) };
+    let small = ExportConfig { queue_max: 100, batch_max: 50, ..export(ports, protocol) };
     let (telemetry, dispatch, guard) = pipeline(small);
     // when far more spans end than the queue holds,
     let took = time_per_request(&dispatch, 2_000);
@@ -319,7 +174,7 @@ async fn over_http_a_collector_that_is_away_is_noticed_and_used_again() {
 #[tokio::test]
 async fn a_collector_that_goes_and_comes_back_gets_what_ended_meanwhile() {
     let ports = Ports::free();
-    let (telemetry, dispatch, _guard) = pipeline(ports.export(Protocol::HttpProtobuf));
+    let (telemetry, dispatch, _guard) = pipeline(export(ports, Protocol::HttpProtobuf));
     let rotel = Rotel::start(ports).await;
     request(&dispatch, "before");
     until("the first export", || (telemetry.export_stats().exported == 3).then_some(())).await;
@@ -340,7 +195,7 @@ async fn a_collector_that_goes_and_comes_back_gets_what_ended_meanwhile() {
 
 #[tokio::test]
 async fn the_end_comes_in_time_without_a_collector_and_what_was_lost_is_counted() {
-    let (telemetry, dispatch, guard) = pipeline(Ports::free().export(Protocol::HttpProtobuf));
+    let (telemetry, dispatch, guard) = pipeline(export(Ports::free(), Protocol::HttpProtobuf));
     request(&dispatch, "GET /");
     let start = Instant::now();
     assert!(!guard.shutdown(Duration::from_millis(600)).await);
@@ -358,7 +213,7 @@ async fn a_collector_that_never_answers_holds_up_nobody() {
     let port = silent.local_addr().unwrap().port();
     let export = ExportConfig {
         timeout: Duration::from_millis(200),
-        ..Ports { grpc: port, http: port }.export(Protocol::HttpProtobuf)
+        ..export(Ports { grpc: port, http: port }, Protocol::HttpProtobuf)
     };
     let (telemetry, dispatch, _guard) = pipeline(export);
     request(&dispatch, "first");
@@ -369,20 +224,26 @@ async fn a_collector_that_never_answers_holds_up_nobody() {
     assert!(took < Duration::from_micros(500), "{took:?}");
 }
 
-/// Answers each request with the next of these statuses, and gives the heads of the requests.
-fn receiver(statuses: &'static [u16]) -> (String, std::thread::JoinHandle<Vec<String>>) {
+/// A status and a body.
+type Told = (u16, &'static [u8]);
+
+/// Answers each request with the next of these, and gives the heads of the requests.
+fn receiver(answers: &'static [Told]) -> (String, std::thread::JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let answer_all = move || {
         let mut heads = Vec::new();
-        for status in statuses {
+        for (status, body) in answers {
             let (mut stream, _) = listener.accept().unwrap();
             let mut bytes = [0; 8_192];
             let read = stream.read(&mut bytes).unwrap();
             heads.push(String::from_utf8_lossy(&bytes[..read]).into_owned());
-            let head =
-                format!("HTTP/1.1 {status} X\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+            let length = body.len();
+            let head = format!(
+                "HTTP/1.1 {status} X\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
+            );
             stream.write_all(head.as_bytes()).unwrap();
+            stream.write_all(body).unwrap();
         }
         heads
     };
@@ -392,7 +253,7 @@ fn receiver(statuses: &'static [u16]) -> (String, std::thread::JoinHandle<Vec<St
 #[tokio::test]
 async fn what_is_refused_for_good_is_given_up_and_what_is_busy_is_tried_again() {
     // Given a receiver that refuses the first request and is busy for the second,
-    let (address, heads) = receiver(&[400, 503, 200]);
+    let (address, heads) = receiver(&[(400, b""), (503, b""), (200, b"")]);
     let endpoint = format!("http://{address}/v1/traces");
     let export = ExportConfig {
         delay: Duration::from_millis(20),
@@ -415,8 +276,26 @@ async fn what_is_refused_for_good_is_given_up_and_what_is_busy_is_tried_again() 
 }
 
 #[tokio::test]
+async fn what_a_collector_rejects_of_a_request_it_accepts_is_not_counted_as_exported() {
+    // Given a receiver that takes one of two spans of the gateway, and all of orders,
+    let (address, heads) = receiver(&[(200, &[0x0a, 2, 0x08, 1]), (200, b"")]);
+    let endpoint = format!("http://{address}/v1/traces");
+    let (telemetry, dispatch, guard) =
+        pipeline(ExportConfig::new(Protocol::HttpProtobuf, endpoint));
+    // when a request with three spans was sent,
+    request(&dispatch, "GET /");
+    assert!(guard.shutdown(PATIENCE).await);
+    assert_eq!(heads.join().unwrap().len(), 2);
+    // then two were exported, and the third is told in the metrics.
+    let stats = telemetry.export_stats();
+    assert_eq!((stats.exported, stats.rejected, stats.dropped), (2, 1, 0), "{stats:?}");
+    let text = telemetry.openmetrics(|_| {});
+    assert!(text.contains("vitrine_telemetry_dropped_total{reason=\"rejected\"} 1"), "{text}");
+}
+
+#[tokio::test]
 async fn headers_are_sent_as_they_were_meant() {
-    let (address, heads) = receiver(&[200]);
+    let (address, heads) = receiver(&[(200, b"")]);
     let endpoint = format!("http://{address}");
     let config = TelemetryConfig::from_env(|name| match name {
         "OTEL_EXPORTER_OTLP_ENDPOINT" => Some(endpoint.clone()),

@@ -168,7 +168,7 @@ fn a_log_line_knows_its_service_its_span_and_what_it_is_about() {
             "order",
             service.name = "orders",
             order.id = Empty,
-            correlation_id = "corr-1"
+            vitrine.correlation.id = "corr-1"
         );
         let _entered = order.enter();
         order.record("order.id", "ord-1");
@@ -304,4 +304,46 @@ fn what_is_no_trace_id_finds_nothing() {
         assert!(telemetry.trace(id).is_none());
         assert!(telemetry.logs_of_trace(id).is_empty());
     }
+}
+
+#[test]
+fn what_follows_from_a_fault_tells_its_id_on_spans_and_lines() {
+    let trace = trace_of(|| {
+        let handler = info_span!("handler", service.name = "payments").entered();
+        drop(info_span!("before").entered());
+        // A call that is made here meets a fault.
+        base::carried::update(&tracing::Span::current(), |_| {
+            Some("user=ada,vitrine.fault.id=F-1%2CF-2".to_owned())
+        });
+        let after = info_span!("after", vitrine.fault.id = "F-2").entered();
+        tracing::info!("the answer is recorded");
+        drop(after);
+        drop(handler);
+    });
+    assert_eq!(span(&trace, "before").attribute("vitrine.fault.id"), None);
+    assert_eq!(span(&trace, "after").attribute("vitrine.fault.id"), Some("F-2,F-1"));
+    assert_eq!(span(&trace, "handler").attribute("vitrine.fault.id"), Some("F-1,F-2"));
+    let fields = fields(&trace.logs[0]);
+    assert!(fields.contains(&("vitrine.fault.id", "F-2")), "{fields:?}");
+}
+
+#[test]
+fn a_trace_that_sampling_leaves_out_is_counted_and_not_kept() {
+    let (telemetry, dispatch) = pipeline();
+    let call = |sampled: bool| {
+        let root = info_span!(
+            "serve",
+            otel.kind = "server",
+            service.name = "gateway",
+            http.route = "/products",
+            { base::trace_context::NOT_SAMPLED } = (!sampled).then_some(true),
+        );
+        root.in_scope(|| drop(info_span!("below").entered()));
+    };
+    dispatcher::with_default(&dispatch, || [true, false, false].map(call));
+    let text = telemetry.openmetrics(|_| {});
+    let counted = "http_server_request_duration_seconds_count{service_name=\"gateway\",\
+                   http_route=\"/products\"} 3";
+    assert!(text.contains(counted), "{text}");
+    assert_eq!((telemetry.store_stats().traces, telemetry.store_stats().spans), (1, 2));
 }

@@ -2,7 +2,10 @@
 
 use http::{HeaderMap, Method};
 use serde_json::Value;
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 /// Longer than any answer takes; a test that meets it fails.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -32,13 +35,16 @@ impl Client {
     /// When the system has no room for a client.
     #[must_use]
     pub fn new(address: SocketAddr) -> Self {
-        let http = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .read_timeout(TIMEOUT)
-            .build()
-            .expect("an HTTP client");
-        Self { http, origin: format!("http://{address}") }
+        Self { http: http(None), origin: format!("http://{address}") }
+    }
+
+    /// The same for somebody at another address of this machine (Linux has all of 127.0.0.0/8).
+    ///
+    /// # Panics
+    /// When the system has no room for a client.
+    #[must_use]
+    pub fn from_address(&self, local: IpAddr) -> Self {
+        Self { http: http(Some(local)), origin: self.origin.clone() }
     }
 
     /// The program's address as a URL.
@@ -82,6 +88,16 @@ impl Client {
     pub async fn post(&self, path: &str, body: &Value) -> Answer {
         send(self.json(path, body)).await.expect("an answer")
     }
+}
+
+fn http(local: Option<IpAddr>) -> reqwest::Client {
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .local_address(local)
+        .read_timeout(TIMEOUT)
+        .build()
+        .expect("an HTTP client")
 }
 
 /// An answer in pieces.

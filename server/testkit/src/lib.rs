@@ -8,6 +8,7 @@
 pub mod books;
 pub mod client;
 mod faults;
+pub mod openapi;
 pub mod program;
 pub mod raw;
 pub mod wait;

@@ -154,13 +154,15 @@ const LANE: f64 = 12.0;
 /// Room for the name of a version.
 const LANE_NAME: f64 = 20.0;
 
-/// The lanes of every service that has versions, below its node.
+/// The lanes of every service that has versions but no room for them inside, below its node.
 #[must_use]
 pub fn lanes(nodes: &[NodeShape], mesh: &MeshView) -> Vec<LaneFace> {
     let mut out = Vec::new();
     for host in mesh.hosts.iter().filter(|host| host.lanes.len() > 1) {
         let shape = nodes.iter().find(|node| node.name == host.service);
-        let Some(node) = shape.filter(|node| node.kind != NodeKind::Bus) else { continue };
+        // Where there is room, versions are nodes of their own.
+        let plain = |node: &&NodeShape| !matches!(node.kind, NodeKind::Bus | NodeKind::Group(_));
+        let Some(node) = shape.filter(plain) else { continue };
         let room = (node.rect.w - LANE_NAME).max(0.0);
         let mut y = node.rect.y + node.rect.h + 4.0;
         for (index, lane) in host.lanes.iter().enumerate() {
@@ -193,6 +195,17 @@ pub fn breaker_href(from: &str, to: &str) -> String {
     format!("/resilience?breaker={from}%7E{to}")
 }
 
+/// The card of the breaker that a line shows: that of its version, or of the bus.
+#[must_use]
+pub fn breaker_card(edge: &EdgeShape) -> String {
+    if edge.kind == EdgeKind::Message {
+        // The line is drawn from the service; the breaker is the bus's, towards it.
+        return breaker_href(service::BUS, &edge.from);
+    }
+    let card = breaker_href(&edge.from, &edge.to);
+    edge.subset.as_ref().map_or(card.clone(), |subset| format!("{card}%7E{subset}"))
+}
+
 /// Whether a service can be routed: it has a page under Traffic.
 #[must_use]
 pub fn routable(name: &str) -> bool {
@@ -223,6 +236,8 @@ mod tests {
             trace_id: None,
             stands_for: String::new(),
             object: None,
+            by: "page".into(),
+            again: None,
         }
     }
 
@@ -237,6 +252,7 @@ mod tests {
             p95_ms: None,
             ready: 1,
             instances: 1,
+            spark: Vec::new(),
         };
         let hosts = vec![HostMesh {
             service: "payments".into(),
@@ -281,15 +297,18 @@ mod tests {
     #[test]
     fn a_track_is_as_long_as_the_weight_and_its_fill_as_what_was_seen() {
         let layout = layout::wide();
-        let found = lanes(&layout.nodes, &mesh());
-        let node = layout.node("payments").unwrap().rect;
+        let mut mesh = mesh();
+        assert!(lanes(&layout.nodes, &mesh).is_empty(), "payments has room for them inside");
+        mesh.hosts[0].service = "users".into();
+        let found = lanes(&layout.nodes, &mesh);
+        let node = layout.node("users").unwrap().rect;
         let room = node.w - LANE_NAME;
         assert!(
             (found[0].track - room * 0.9).abs() < 1e-6 && (found[0].fill - room * 0.8).abs() < 1e-6
         );
         assert!(found[1].fill > found[1].track, "v2 gets more than it should");
         assert!(found[0].rect.y >= node.y + node.h && found[1].rect.y > found[0].rect.y);
-        assert_eq!(found[1].name, "payments v2: configured 10%, observed 20%");
+        assert_eq!(found[1].name, "users v2: configured 10%, observed 20%");
         assert!(lanes(&layout.nodes, &MeshView::default()).is_empty());
     }
 }

@@ -8,9 +8,13 @@ use crate::{
     frame::{range::in_range, use_keys, use_range},
     live::use_live,
     model::{format, tone::Tone},
-    widget::{Badge, BreakerMark, Icon, ServiceCode, icon},
+    widget::{Badge, BreakerMark, Icon, ServiceCode, Sparkline, icon},
 };
-use contract::live::{BreakerView, EdgeKind, EdgeView, MapView};
+use contract::{
+    live::{BreakerView, EdgeKind, EdgeView, MapView, SubsetEdge},
+    resilience::{EndpointLine, EndpointState},
+    service,
+};
 use leptos::prelude::*;
 
 /// The drawer; nothing while nothing is chosen.
@@ -95,12 +99,12 @@ fn red_facts(map: &MapView, name: &str) -> Vec<Fact> {
 
 fn node_body(name: String) -> AnyView {
     let live = use_live();
-    let map = live.map();
+    let (map, mesh) = (live.map(), live.mesh());
     let range = use_range().minutes();
     let of = name.clone();
     let rows = move || {
         map.with(|map| {
-            let face = scene::node_face(map, live.load().get(), &of);
+            let face = mesh.with(|mesh| scene::node_face(map, mesh, live.load().get(), &of));
             let mut rows = red_facts(map, &of);
             if let Some((ready, all)) = face.instances {
                 rows.push(("Instances up", format!("{ready} of {all}")));
@@ -117,6 +121,8 @@ fn node_body(name: String) -> AnyView {
         <div class="drawer-body">
             <p class="hint">"Over the last minute"</p>
             {facts(rows)}
+            {received(name.clone())}
+            {instances(name.clone())}
             {neighbours(name.clone())}
             <div class="actions">
                 <a class="button" href=traces>
@@ -127,6 +133,58 @@ fn node_body(name: String) -> AnyView {
         </div>
     }
     .into_any()
+}
+
+/// Calls received, second by second.
+fn received(name: String) -> AnyView {
+    let map = use_live().map();
+    let values = Memo::new(move |_| {
+        let spark = |map: &MapView| {
+            let node = map.nodes.iter().find(|node| node.service == name);
+            node.map(|node| node.spark.clone()).unwrap_or_default()
+        };
+        map.with(spark)
+    });
+    view! {
+        <p class="hint">"Calls received per second"</p>
+        <Sparkline values=values width=330 height=36/>
+    }
+    .into_any()
+}
+
+/// Its instances with their versions and what they do.
+fn instances(name: String) -> AnyView {
+    let mesh = use_live().mesh();
+    let lines = Memo::new(move |_| {
+        mesh.with(|mesh| {
+            let mine = mesh.endpoints.iter().filter(|line| line.service == name);
+            mine.cloned().collect::<Vec<_>>()
+        })
+    });
+    let row = |line: EndpointLine| {
+        let (class, word) = match line.state {
+            EndpointState::Ready => ("tone-ok", "ready"),
+            EndpointState::Down { .. } => ("tone-error", "down"),
+            EndpointState::Paused { .. } => ("tone-warn", "paused"),
+            EndpointState::Ejected { .. } => ("tone-open", "ejected"),
+        };
+        view! {
+            <div>
+                <dt>{line.instance} " " {line.subset}</dt>
+                <dd class=class><a href="/resilience#endpoints">{word}</a></dd>
+            </div>
+        }
+    };
+    let list = move || {
+        let lines = lines.get();
+        (!lines.is_empty()).then(|| {
+            view! {
+                <h3>"Instances"</h3>
+                <dl class="facts">{lines.into_iter().map(row).collect_view()}</dl>
+            }
+        })
+    };
+    view! { {list} }.into_any()
 }
 
 /// The route of a service, and the way to a fault on it.
@@ -189,6 +247,10 @@ fn breaker_fact(edge: &EdgeView, now_us: i64) -> Option<(Tone, BreakerMark, Stri
             let left = (half_open_at_us - now_us).max(0) / 1_000_000;
             format!("Calls are refused. A probe is let through in {left} s")
         }
+        BreakerView::ForcedOpen { until_us } => {
+            let left = (until_us - now_us).max(0) / 1_000_000;
+            format!("Held open by hand for {left} s more")
+        }
         BreakerView::HalfOpen => "One probe is let through".to_owned(),
     };
     let mark = BreakerMark::from(mark);
@@ -212,6 +274,30 @@ fn edge_facts(edge: &EdgeView) -> Vec<Fact> {
     rows
 }
 
+/// What of an edge went to one version.
+fn subset_fact(part: &SubsetEdge) -> AnyView {
+    let p95 = part.p95_ms.map(|ms| format!(", p95 {}", format::duration_ms(ms)));
+    let breaker = part.breaker.map(|b| format!(", breaker {}", BreakerMark::from(b).word()));
+    let share = format::share(part.error_share);
+    view! {
+        <div>
+            <dt>{part.subset.clone()}</dt>
+            <dd>{format::rate(part.per_second)} ", " {share} " failed" {p95} {breaker}</dd>
+        </div>
+    }
+    .into_any()
+}
+
+/// Whether an edge of the data is what a line of the map stands for. The line between a service
+/// and the bus stands for all messages it sends and reads.
+fn joins(edge: &EdgeView, from: &str, to: &str) -> bool {
+    let of = match (from, to) {
+        (service::BUS, service) | (service, service::BUS) => service,
+        _ => return edge.from == from && edge.to == to,
+    };
+    edge.kind == EdgeKind::Message && (edge.from == of || edge.to == of)
+}
+
 fn edge_body(from: String, to: String) -> AnyView {
     let live = use_live();
     let map = live.map();
@@ -219,24 +305,30 @@ fn edge_body(from: String, to: String) -> AnyView {
     let traces = format!("/traces?service={to}");
     let slow = format!("/traces?service={to}&min={}", 500);
     let links = mesh_links(&to);
-    let card = StoredValue::new(badges_model::breaker_href(&from, &to));
+    // The line to the bus stands for what the bus delivers to the service.
+    let watched = match (&*from, &*to) {
+        (service, service::BUS) => badges_model::breaker_href(service::BUS, service),
+        (from, to) => badges_model::breaker_href(from, to),
+    };
     let (a, b) = (from.clone(), to.clone());
     let found = Memo::new(move |_| {
         map.with(|map| {
-            let between = map.edges.iter().filter(|edge| edge.from == a && edge.to == b);
+            let between = map.edges.iter().filter(|edge| joins(edge, &a, &b));
             between.cloned().collect::<Vec<_>>()
         })
     });
     let one = move |edge: EdgeView| {
-        let kind = match edge.kind {
-            EdgeKind::Call => "Calls",
-            EdgeKind::Message => "Events over the bus",
-            EdgeKind::Commit => "Two-phase commit",
+        let (kind, caller) = match edge.kind {
+            EdgeKind::Call => ("Calls".to_owned(), edge.from.as_str()),
+            // The breaker of a message's delivery belongs to the bus.
+            EdgeKind::Message => (format!("Events {} → {}", edge.from, edge.to), service::BUS),
+            EdgeKind::Commit => ("Two-phase commit".to_owned(), edge.from.as_str()),
         };
+        let card = badges_model::breaker_href(caller, &edge.to);
         let breaker = breaker_fact(&edge, live.now_us().get()).map(|(tone, mark, text)| {
             view! {
                 <p class="breaker-line">
-                    <a href=card.get_value()>
+                    <a href=card>
                         <Badge tone=tone text=format!("breaker {}", mark.word())/>
                     </a>
                     <span>{text}</span>
@@ -244,10 +336,12 @@ fn edge_body(from: String, to: String) -> AnyView {
             }
         });
         let rows = edge_facts(&edge);
+        let versions = edge.subsets.iter().map(subset_fact).collect_view();
         view! {
             <h3 class=health(&edge).class()>{kind}</h3>
             {breaker}
             {facts(move || rows.clone())}
+            <dl class="facts">{versions}</dl>
         }
         .into_any()
     };
@@ -269,6 +363,7 @@ fn edge_body(from: String, to: String) -> AnyView {
                 <a class="button" href=move || in_range(&slow, range.get())>
                     {icon(Icon::Clock)} <span>"Slow traces"</span>
                 </a>
+                <a class="button" href=watched>{icon(Icon::Switch)} <span>"Breaker"</span></a>
                 {links}
             </div>
         </div>

@@ -5,6 +5,7 @@ use crate::{
     frame::{
         Command, load,
         state::{LOAD_START, use_commands},
+        use_offline,
     },
     live::use_live,
     model::{format, tone::Tone},
@@ -136,12 +137,13 @@ fn feed_row(id: String) -> AnyView {
 
 #[component]
 fn FeedEmpty(filter: RwSignal<Filter>) -> impl IntoView {
-    let run = use_commands();
+    let (run, offline) = (use_commands(), use_offline());
     move || match filter.get() {
         Filter::All => view! {
             <EmptyState title="No orders yet" text="Place one, or start the load generator.">
                 <a
-                    class="button primary" href="/orders/new"
+                    class="button primary" href="/orders/new" title=move || offline.reason()
+                    aria-disabled=move || offline.now().then_some("true")
                     on:click=move |event| {
                         event.prevent_default();
                         event.stop_propagation();
@@ -153,6 +155,7 @@ fn FeedEmpty(filter: RwSignal<Filter>) -> impl IntoView {
                 <form method="post" action="/load">
                     <button
                         class="button" name="per_second" value=LOAD_START
+                        disabled=move || offline.now() title=move || offline.reason()
                         on:click=move |event| {
                             event.prevent_default();
                             run.run(Command::LoadTo(LOAD_START));

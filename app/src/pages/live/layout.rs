@@ -39,6 +39,12 @@ impl Rect {
         Self { x, y, w, h }
     }
 
+    /// All of it as bits, to tell whether a box moved.
+    #[must_use]
+    pub fn bits(self) -> [u64; 4] {
+        [self.x, self.y, self.w, self.h].map(f64::to_bits)
+    }
+
     /// Its centre.
     #[must_use]
     pub const fn centre(self) -> Point {
@@ -53,10 +59,55 @@ pub enum NodeKind {
     Caller,
     /// A service: code, name, instances, sparkline.
     Service,
-    /// A service that leads others: one more line for its note.
-    Group,
+    /// A service with versions: they stand inside it as nodes of their own.
+    Group(Stack),
     /// The bus: one long bar.
     Bus,
+}
+
+/// How the versions of a service stand in its box.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stack {
+    /// Below each other, each with a line for its instances.
+    Tall,
+    /// Below each other, one line each.
+    Rows,
+    /// Side by side, one line each.
+    Columns,
+    /// Side by side, two lines each, above the name.
+    Sheet,
+}
+
+impl Stack {
+    /// The boxes of so many versions in the box of their service.
+    #[must_use]
+    pub fn boxes(self, whole: Rect, count: u32) -> Vec<Rect> {
+        let n = f64::from(count.max(1));
+        let (inset, top, gap) = match self {
+            Self::Tall => (13.0, 60.0, 14.0),
+            Self::Rows => (8.0, 32.0, 3.0),
+            Self::Columns => (8.0, 50.0, 6.0),
+            Self::Sheet => (6.0, 6.0, 6.0),
+        };
+        let room_w = whole.w - 2.0 * inset;
+        let (room_h, down) = match self {
+            Self::Tall => (whole.h - top - inset, true),
+            Self::Rows => (whole.h - top - 7.0, true),
+            Self::Columns => (whole.h - top - 7.0, false),
+            Self::Sheet => (whole.h - top - 30.0, false),
+        };
+        let (w, h) = if down {
+            (room_w, (room_h - gap * (n - 1.0)) / n)
+        } else {
+            ((room_w - gap * (n - 1.0)) / n, room_h)
+        };
+        let place = |i: u32| {
+            let i = f64::from(i);
+            let (dx, dy) = if down { (0.0, i * (h + gap)) } else { (i * (w + gap), 0.0) };
+            Rect { x: whole.x + inset + dx, y: whole.y + top + dy, w, h }
+        };
+        (0..count).map(place).collect()
+    }
 }
 
 /// One node.
@@ -68,6 +119,8 @@ pub struct NodeShape {
     pub rect: Rect,
     /// How it is drawn.
     pub kind: NodeKind,
+    /// The version of the service, if this is one.
+    pub subset: Option<String>,
 }
 
 /// Cubic curves one after the other.
@@ -92,6 +145,18 @@ impl Curve {
     /// Leaves and arrives at the right side, bent outwards by so much.
     fn bow(from: Point, to: Point, bend: f64) -> Self {
         Self(vec![[from, at(from.x + bend, from.y), at(to.x + bend, to.y), to]])
+    }
+
+    /// The same line to another end.
+    #[must_use]
+    pub fn ending(&self, end: Point) -> Self {
+        let mut segments = self.0.clone();
+        if let Some([_, _, p2, p3]) = segments.last_mut() {
+            let (dx, dy) = (end.x - p3.x, end.y - p3.y);
+            *p2 = at(p2.x + dx, p2.y + dy);
+            *p3 = end;
+        }
+        Self(segments)
     }
 
     /// As the `d` of a path.
@@ -146,6 +211,8 @@ pub struct EdgeShape {
     pub to: String,
     /// Traffic.
     pub kind: EdgeKind,
+    /// The version it leads to, if it leads to one.
+    pub subset: Option<String>,
     /// Its line.
     pub curve: Curve,
     /// Baseline of the first line of its label.
@@ -216,6 +283,7 @@ impl Layout {
             from: from.name.clone(),
             to: to.name.clone(),
             kind,
+            subset: None,
             curve,
             label: at(middle.x, middle.y - 4.0),
             anchor: Anchor::Middle,
@@ -226,7 +294,7 @@ impl Layout {
 }
 
 fn node(name: &str, kind: NodeKind, rect: Rect) -> NodeShape {
-    NodeShape { name: name.to_owned(), rect, kind }
+    NodeShape { name: name.to_owned(), rect, kind, subset: None }
 }
 
 struct Plan(Vec<EdgeShape>);
@@ -237,6 +305,7 @@ impl Plan {
             from: ends.0.to_owned(),
             to: ends.1.to_owned(),
             kind,
+            subset: None,
             curve,
             label: label.0,
             anchor: label.1,
@@ -264,18 +333,19 @@ impl Plan {
 #[must_use]
 pub fn wide() -> Layout {
     use NodeKind::{Bus, Caller, Group, Service};
+    use Stack::{Columns, Rows, Tall};
     let nodes = vec![
         node(s::BROWSER, Caller, Rect::new(16.0, 169.0, 92.0, 50.0)),
         node(s::LOAD, Caller, Rect::new(16.0, 271.0, 92.0, 50.0)),
-        node(s::GATEWAY, Service, Rect::new(208.0, 214.0, 120.0, 60.0)),
-        node(s::CATALOG, Service, Rect::new(452.0, 49.0, 124.0, 58.0)),
+        node(s::GATEWAY, Group(Rows), Rect::new(208.0, 196.0, 120.0, 90.0)),
+        node(s::CATALOG, Group(Rows), Rect::new(452.0, 34.0, 124.0, 90.0)),
         node(s::USERS, Service, Rect::new(452.0, 147.0, 124.0, 58.0)),
         node(s::ORDERS, Service, Rect::new(452.0, 293.0, 124.0, 58.0)),
-        node(s::RECOMMENDATIONS, Service, Rect::new(186.0, 405.0, 164.0, 57.0)),
-        node(s::PAYMENTS, Group, Rect::new(682.0, 148.0, 143.0, 80.0)),
+        node(s::RECOMMENDATIONS, Group(Columns), Rect::new(186.0, 378.0, 164.0, 84.0)),
+        node(s::PAYMENTS, Group(Tall), Rect::new(682.0, 42.0, 143.0, 218.0)),
         node(s::INVENTORY, Service, Rect::new(640.0, 377.0, 128.0, 58.0)),
-        node(s::BANK_CUSTOMER, Service, Rect::new(895.0, 83.0, 146.0, 58.0)),
-        node(s::BANK_MERCHANT, Service, Rect::new(895.0, 233.0, 146.0, 58.0)),
+        node(s::BANK_CUSTOMER, Service, Rect::new(895.0, 69.0, 146.0, 58.0)),
+        node(s::BANK_MERCHANT, Service, Rect::new(895.0, 197.0, 146.0, 58.0)),
         node(s::BUS, Bus, Rect::new(186.0, 522.0, 650.0, 32.0)),
     ];
     let mut plan = Plan(Vec::new());
@@ -316,8 +386,8 @@ fn wide_calls(plan: &mut Plan) {
     let curve = Curve(vec![straight, rise]);
     plan.add((s::GATEWAY, s::PAYMENTS), call, curve, (at(510.0, 232.0), Middle));
     plan.breaker(0.86);
-    let curve = Curve::down(at(268.0, 274.0), at(268.0, 405.0));
-    plan.add((s::GATEWAY, s::RECOMMENDATIONS), call, curve, (at(288.0, 345.0), Start));
+    let curve = Curve::down(at(268.0, 274.0), at(268.0, 378.0));
+    plan.add((s::GATEWAY, s::RECOMMENDATIONS), call, curve, (at(288.0, 330.0), Start));
     plan.breaker(0.54);
 }
 
@@ -328,7 +398,7 @@ fn wide_orders(plan: &mut Plan) {
     plan.add((s::ORDERS, s::USERS), call, curve, (at(636.0, 288.0), Start));
     plan.breaker(0.86);
     let curve = Curve::bow(at(576.0, 312.0), at(576.0, 88.0), 84.0);
-    plan.add((s::ORDERS, s::CATALOG), call, curve, (at(640.0, 108.0), Start));
+    plan.add((s::ORDERS, s::CATALOG), call, curve, (at(584.0, 60.0), Start));
     plan.breaker(0.88);
     let curve = Curve::across(at(576.0, 320.0), at(682.0, 212.0));
     plan.add((s::ORDERS, s::PAYMENTS), call, curve, (at(629.0, 290.0), Middle));
@@ -344,9 +414,9 @@ fn wide_refills(plan: &mut Plan) {
     let call = EdgeKind::Call;
     let rise = [at(92.0, 271.0), at(150.0, 190.0), at(120.0, 24.0), at(240.0, 24.0)];
     let along = [at(240.0, 24.0), at(460.0, 24.0), at(680.0, 24.0), at(880.0, 24.0)];
-    let fall = [at(880.0, 24.0), at(950.0, 24.0), at(968.0, 44.0), at(968.0, 83.0)];
+    let fall = [at(880.0, 24.0), at(950.0, 24.0), at(968.0, 44.0), at(968.0, 69.0)];
     let curve = Curve(vec![rise, along, fall]);
-    plan.add((s::LOAD, s::BANK_CUSTOMER), call, curve, (at(780.0, 46.0), Middle));
+    plan.add((s::LOAD, s::BANK_CUSTOMER), call, curve, (at(330.0, 46.0), Middle));
     plan.breaker(0.93);
     plan.optional();
     let fall = [at(62.0, 321.0), at(62.0, 440.0), at(60.0, 492.0), at(190.0, 492.0)];
@@ -360,11 +430,11 @@ fn wide_refills(plan: &mut Plan) {
 
 fn wide_banks(plan: &mut Plan) {
     let commit = EdgeKind::Commit;
-    let curve = Curve::across(at(825.0, 172.0), at(895.0, 112.0));
-    plan.add((s::PAYMENTS, s::BANK_CUSTOMER), commit, curve, (at(837.0, 106.0), Anchor::Middle));
+    let curve = Curve::across(at(825.0, 119.0), at(895.0, 98.0));
+    plan.add((s::PAYMENTS, s::BANK_CUSTOMER), commit, curve, (at(860.0, 140.0), Anchor::Middle));
     plan.breaker(0.5);
-    let curve = Curve::across(at(825.0, 204.0), at(895.0, 262.0));
-    plan.add((s::PAYMENTS, s::BANK_MERCHANT), commit, curve, (at(837.0, 274.0), Anchor::Middle));
+    let curve = Curve::across(at(825.0, 206.0), at(895.0, 226.0));
+    plan.add((s::PAYMENTS, s::BANK_MERCHANT), commit, curve, (at(860.0, 178.0), Anchor::Middle));
     plan.breaker(0.5);
 }
 
@@ -374,18 +444,20 @@ fn wide_events(plan: &mut Plan) {
         (s::RECOMMENDATIONS, at(268.0, 462.0), at(280.0, 510.0), Anchor::Start),
         (s::ORDERS, at(514.0, 351.0), at(526.0, 434.0), Anchor::Start),
         (s::INVENTORY, at(704.0, 435.0), at(718.0, 475.0), Anchor::Start),
-        (s::PAYMENTS, at(797.0, 228.0), at(785.0, 320.0), Anchor::End),
+        (s::PAYMENTS, at(797.0, 260.0), at(785.0, 340.0), Anchor::End),
     ];
     for (name, from, label, anchor) in drops {
         let curve = Curve::down(from, at(from.x, 522.0));
         plan.add((name, s::BUS), message, curve, (label, anchor));
+        // The breaker is the bus's, for deliveries to the service.
+        plan.breaker(0.22);
     }
 }
 
 /// The layout of a phone, 390 × 430: top to bottom, no events, no sparklines.
 #[must_use]
 pub fn phone() -> Layout {
-    use NodeKind::{Caller, Service};
+    use NodeKind::{Caller, Group, Service};
     let nodes = vec![
         node(s::BROWSER, Caller, Rect::new(8.0, 10.0, 154.0, 32.0)),
         node(s::LOAD, Caller, Rect::new(228.0, 10.0, 154.0, 32.0)),
@@ -395,7 +467,7 @@ pub fn phone() -> Layout {
         node(s::RECOMMENDATIONS, Service, Rect::new(170.0, 176.0, 131.0, 42.0)),
         node(s::ORDERS, Service, Rect::new(305.0, 176.0, 78.0, 42.0)),
         node(s::INVENTORY, Service, Rect::new(8.0, 274.0, 108.0, 42.0)),
-        node(s::PAYMENTS, Service, Rect::new(150.0, 274.0, 232.0, 42.0)),
+        node(s::PAYMENTS, Group(Stack::Sheet), Rect::new(150.0, 258.0, 232.0, 84.0)),
         node(s::BANK_CUSTOMER, Service, Rect::new(124.0, 374.0, 126.0, 42.0)),
         node(s::BANK_MERCHANT, Service, Rect::new(256.0, 374.0, 126.0, 42.0)),
     ];
@@ -412,15 +484,15 @@ pub fn phone() -> Layout {
     down(s::GATEWAY, s::CATALOG, call, at(180.0, 126.0), at(123.0, 176.0));
     down(s::GATEWAY, s::RECOMMENDATIONS, call, at(200.0, 126.0), at(235.0, 176.0));
     down(s::GATEWAY, s::ORDERS, call, at(226.0, 126.0), at(344.0, 176.0));
-    down(s::GATEWAY, s::PAYMENTS, call, at(190.0, 126.0), at(200.0, 274.0));
-    down(s::PAYMENTS, s::BANK_CUSTOMER, EdgeKind::Commit, at(220.0, 316.0), at(187.0, 374.0));
-    down(s::PAYMENTS, s::BANK_MERCHANT, EdgeKind::Commit, at(300.0, 316.0), at(319.0, 374.0));
+    down(s::GATEWAY, s::PAYMENTS, call, at(190.0, 126.0), at(200.0, 258.0));
+    down(s::PAYMENTS, s::BANK_CUSTOMER, EdgeKind::Commit, at(220.0, 342.0), at(187.0, 374.0));
+    down(s::PAYMENTS, s::BANK_MERCHANT, EdgeKind::Commit, at(300.0, 342.0), at(319.0, 374.0));
     if let Some(edge) = plan.0.iter_mut().find(|edge| edge.to == s::PAYMENTS) {
         // Through the gap between two boxes of the row above.
         let gap = [at(190.0, 126.0), at(190.0, 150.0), at(168.0, 150.0), at(168.0, 186.0)];
-        let rest = [at(168.0, 186.0), at(168.0, 240.0), at(200.0, 236.0), at(200.0, 274.0)];
+        let rest = [at(168.0, 186.0), at(168.0, 236.0), at(200.0, 228.0), at(200.0, 258.0)];
         edge.curve = Curve(vec![gap, rest]);
-        edge.label = at(206.0, 250.0);
+        edge.label = at(206.0, 240.0);
     }
     Layout {
         width: 390.0,
@@ -497,6 +569,27 @@ mod tests {
                 let ends = (layout.node(&edge.from).unwrap(), layout.node(&edge.to).unwrap());
                 assert!(touches(ends.0.rect, edge.curve.point(0.0)), "{} leaves", edge.from);
                 assert!(touches(ends.1.rect, edge.curve.point(1.0)), "{} arrives", edge.to);
+            }
+        }
+    }
+
+    #[test]
+    fn the_versions_of_a_service_stand_inside_its_box_and_apart() {
+        for layout in [wide(), phone()] {
+            for node in &layout.nodes {
+                let NodeKind::Group(stack) = node.kind else { continue };
+                for count in 1..=3 {
+                    let boxes = stack.boxes(node.rect, count);
+                    for (i, one) in boxes.iter().enumerate() {
+                        let (r, whole) = (*one, node.rect);
+                        assert!(r.w > 30.0 && r.h > 10.0, "{}: {r:?}", node.name);
+                        assert!(r.x >= whole.x && r.x + r.w <= whole.x + whole.w, "{}", node.name);
+                        assert!(r.y >= whole.y && r.y + r.h <= whole.y + whole.h, "{}", node.name);
+                        for q in &boxes[i + 1..] {
+                            assert!(r.x + r.w <= q.x || r.y + r.h <= q.y, "{}", node.name);
+                        }
+                    }
+                }
             }
         }
     }

@@ -1,20 +1,25 @@
 //! The service map as SVG: lines below, particles between, nodes and labels on top.
 //!
-//! Every text and class comes from a face (`super::scene`); nothing is computed here.
+//! Every text and class comes from a face (`super::scene`); nothing is computed here. What stands
+//! inside a node is in `super::inside`.
 
 use super::{
     Chosen, Selection, badges, badges_model,
+    inside::{
+        bus_inside, caller_inside, group_inside, phone_inside, service_inside, version_inside,
+    },
     layout::{self, Anchor, Direction, EdgeShape, Layout, NodeKind, NodeShape, Rect, nearest},
     particles::Particles,
-    scene::{self, DOTS_MAX, EdgeFace, EdgeKey, Health, NodeFace},
+    scene::{self, EdgeFace, EdgeKey, Health, NodeFace},
+    versions,
 };
 use crate::{
     browser,
     frame::state::use_commands,
     live::use_live,
-    widget::{BreakerMark, Icon, service_class, sparkline},
+    widget::{BreakerMark, service_class},
 };
-use contract::{live::EdgeKind, service};
+use contract::live::EdgeKind;
 use leptos::{ev::KeyboardEvent, prelude::*};
 use wasm_bindgen::JsCast;
 
@@ -50,7 +55,12 @@ pub struct Drawn {
 }
 
 fn key_of(shape: &EdgeShape) -> EdgeKey {
-    EdgeKey { from: shape.from.clone(), to: shape.to.clone(), kind: shape.kind }
+    EdgeKey {
+        from: shape.from.clone(),
+        to: shape.to.clone(),
+        kind: shape.kind,
+        subset: shape.subset.clone(),
+    }
 }
 
 /// The face of an edge, kept by whoever draws it.
@@ -67,8 +77,16 @@ fn Drawing(layout: Layout, phone: bool, layer: Signal<String>) -> impl IntoView 
     let view_box = format!("0 0 {} {}", layout.width, layout.height);
     let size = (layout.width, layout.height);
     let layout = StoredValue::new(layout);
-    let shapes = Memo::new(move |_| map.with(|map| layout.with_value(|l| scene::edges(l, map))));
+    let mesh = live.mesh();
     let nodes = Memo::new(move |_| map.with(|map| layout.with_value(|l| scene::nodes(l, map))));
+    let shapes = Memo::new(move |_| {
+        map.with(|map| {
+            let whole = layout.with_value(|l| scene::edges(l, map));
+            mesh.with(|mesh| nodes.with(|nodes| versions::split(whole, nodes, map, mesh)))
+        })
+    });
+    let inner =
+        Memo::new(move |_| mesh.with(|mesh| nodes.with(|nodes| versions::nodes(nodes, mesh))));
     let drawn = Memo::new(move |_| {
         let face =
             |shape: &EdgeShape| map.with(|map| scene::edge_face(map, &key_of(shape), now.get()));
@@ -90,6 +108,13 @@ fn Drawing(layout: Layout, phone: bool, layer: Signal<String>) -> impl IntoView 
                 </For>
                 <For each=move || nodes.get() key=|node| node.name.clone() let:node>
                     {node_face(node, phone)}
+                </For>
+                <For
+                    each=move || inner.get()
+                    key=|node| (node.name.clone(), node.subset.clone(), node.rect.bits())
+                    let:node
+                >
+                    {version_node(node)}
                 </For>
                 {badges::layer(nodes, shapes, phone)}
             </svg>
@@ -167,10 +192,17 @@ fn edge_face(shape: EdgeShape, phone: bool) -> AnyView {
     };
     let sits = shape.curve.point(shape.breaker);
     let run = use_commands();
-    let card = badges_model::breaker_href(&shape.from, &shape.to);
+    let card = badges_model::breaker_card(&shape);
+    let mark = Memo::new(move |_| {
+        face.with(|face| face.breaker).filter(|mark| !phone || *mark != BreakerMark::Closed)
+    });
+    let before = StoredValue::new(None::<BreakerMark>);
     let breaker = move || {
-        let mark =
-            face.with(|face| face.breaker).filter(|m| !phone || *m != BreakerMark::Closed)?;
+        let mark = mark.get()?;
+        let turned = before.get_value().is_some_and(|before| before != mark);
+        before.set_value(Some(mark));
+        // A ring, once, where the state changed before somebody's eyes.
+        let ring = turned.then(|| view! { <circle class="ring" r="10.5"></circle> });
         // The drawer of the edge leads there too, for those who do not use a pointer.
         let (open, _) = badges::leading(card.clone(), run);
         Some(view! {
@@ -180,6 +212,7 @@ fn edge_face(shape: EdgeShape, phone: bool) -> AnyView {
             >
                 <circle r="10.5"></circle>
                 <path d=mark.path()></path>
+                {ring}
             </g>
         })
     };
@@ -211,6 +244,10 @@ fn edge_label(shape: &EdgeShape, face: Memo<EdgeFace>, phone: bool) -> AnyView {
         })
     };
     let head = move || face.with(|face| face.head.text.clone());
+    let (callee, caller) = (shape.to.clone(), shape.from.clone());
+    let mesh = use_live().mesh();
+    let asked =
+        Memo::new(move |_| mesh.with(|mesh| scene::asked_of_callers(mesh, &caller, &callee)));
     let head_class = move || format!("label-head {}", face.with(|face| face.head.health.class()));
     let rest = move || {
         let parts = face.with(|face| face.rest.clone()).into_iter().enumerate();
@@ -225,6 +262,7 @@ fn edge_label(shape: &EdgeShape, face: Memo<EdgeFace>, phone: bool) -> AnyView {
         <g class=anchor class:gone=move || !shown()>
             <text class=head_class x=x y=y>{head}</text>
             <text class="label-rest" x=x y=y + 14.0>{rest}</text>
+            <text class="label-mtls" x=x y=y>{move || asked.get()}</text>
         </g>
     }
     .into_any()
@@ -251,7 +289,10 @@ fn node_face(node: NodeShape, phone: bool) -> AnyView {
     let (map, load) = (live.map(), live.load());
     let Chosen { now, choose } = expect_context::<Chosen>();
     let name = node.name.clone();
-    let face = Memo::new(move |_| map.with(|map| scene::node_face(map, load.get(), &name)));
+    let mesh = live.mesh();
+    let face = Memo::new(move |_| {
+        map.with(|map| mesh.with(|mesh| scene::node_face(map, mesh, load.get(), &name)))
+    });
     let selection = Selection::Node(node.name.clone());
     let this = selection.clone();
     let chosen = Memo::new(move |_| now.with(|now| now.as_ref() == Some(&this)));
@@ -259,7 +300,7 @@ fn node_face(node: NodeShape, phone: bool) -> AnyView {
     let base = match node.kind {
         NodeKind::Caller => "node node-caller",
         NodeKind::Service => "node",
-        NodeKind::Group => "node node-group",
+        NodeKind::Group(_) => "node node-group",
         NodeKind::Bus => "node node-bus",
     };
     let colour = service_class(&node.name);
@@ -272,8 +313,8 @@ fn node_face(node: NodeShape, phone: bool) -> AnyView {
     let inside = match node.kind {
         NodeKind::Bus => bus_inside(w),
         NodeKind::Caller => caller_inside(&node.name, w, h, face),
-        _ if phone => phone_inside(&node.name, w, face),
-        NodeKind::Group => group_inside(&node.name, w, face),
+        NodeKind::Group(stack) => group_inside(&node.name, stack, w, h, face),
+        NodeKind::Service if phone => phone_inside(&node.name, w, face),
         NodeKind::Service => service_inside(&node.name, w, h, face),
     };
     view! {
@@ -289,137 +330,30 @@ fn node_face(node: NodeShape, phone: bool) -> AnyView {
     .into_any()
 }
 
-/// Code and name, the code's top left corner at the point.
-fn title(name: &str, x: f64, y: f64) -> AnyView {
+/// One version, inside the box of its service: leads to its route.
+fn version_node(node: NodeShape) -> AnyView {
+    let NodeKind::Group(stack) = node.kind else { return ().into_any() };
+    let (mesh, run) = (use_live().mesh(), use_commands());
+    let (service, subset) = (node.name.clone(), node.subset.clone().unwrap_or_default());
+    let of = (service.clone(), subset.clone());
+    let face = Memo::new(move |_| mesh.with(|mesh| versions::face(mesh, &of.0, &of.1)));
+    let (click, key) = badges::leading(format!("/traffic/{service}"), run);
+    let colour = service_class(&service);
+    let class = move || {
+        let (index, health) =
+            face.with(|face| face.as_ref().map_or((0, Health::Idle), |f| (f.index, f.health)));
+        format!("version version-{} {colour} {}", index.min(2), health.class())
+    };
+    let name = move || face.with(|face| face.as_ref().map(|face| face.name.clone()));
+    let Rect { x, y, w, h } = node.rect;
     view! {
-        <rect class="code-box" x=x y=y width="21" height="16" rx="4"></rect>
-        <text class="code-text" x=x + 10.5 y=y + 11.6>{service::code(name)}</text>
-        <text class="node-name" x=x + 28.0 y=y + 12.4>{name.to_owned()}</text>
-    }
-    .into_any()
-}
-
-/// Instance dots and their count, the dots' middle at the height.
-fn dots(face: Memo<NodeFace>, x: f64, y: f64) -> impl IntoView {
-    let shown = Memo::new(move |_| face.with(|face| (face.instances, face.count.clone())));
-    move || {
-        let (instances, count) = shown.get();
-        let (ready, all) = instances?;
-        let drawn = if all > DOTS_MAX { 0 } else { all };
-        let dots = (0..drawn)
-            .map(|i| {
-                let class = if i < ready { "dot-up" } else { "dot-down" };
-                let left = x + f64::from(i) * 10.0;
-                view! { <rect class=class x=left y=y - 3.5 width="7" height="7" rx="2"></rect> }
-            })
-            .collect_view();
-        let after = x + f64::from(drawn) * 10.0 + if drawn > 0 { 3.0 } else { 0.0 };
-        Some(view! { {dots} <text class="node-count" x=after y=y + 4.0>{count}</text> })
-    }
-}
-
-fn spark(face: Memo<NodeFace>, x: f64, y: f64, width: f32) -> AnyView {
-    let points = Memo::new(move |_| face.with(|face| sparkline::points(&face.spark, width, 10.0)));
-    view! {
-        <polyline
-            class="node-spark" transform=format!("translate({x} {})", y - 3.0)
-            points=move || points.get()
-        ></polyline>
-    }
-    .into_any()
-}
-
-fn service_inside(name: &str, w: f64, h: f64, face: Memo<NodeFace>) -> AnyView {
-    let bank = name == service::BANK_CUSTOMER || name == service::BANK_MERCHANT;
-    let line = h - 19.0;
-    let right = if bank { lock(w, line, face) } else { spark(face, w - 56.0, line, 44.0) };
-    view! { {title(name, 11.0, 10.0)} {dots(face, 11.0, line)} {right} }.into_any()
-}
-
-/// Locks a bank holds for transactions that are not decided.
-fn lock(w: f64, line: f64, face: Memo<NodeFace>) -> AnyView {
-    let note = move || face.with(|face| face.note.clone());
-    let noted = move || face.with(|face| !face.note.is_empty());
-    view! {
-        <g class:gone=move || !noted()>
-            <text class="node-note anchor-end" x=w - 11.0 y=line + 4.0>{note}</text>
-            <path
-                class="node-icon" d=Icon::Lock.path()
-                transform=format!("translate({} {}) scale(0.8)", w - 60.0, line - 6.6)
-            ></path>
+        <g
+            class=class role="link" tabindex="0" aria-label=name
+            transform=format!("translate({x} {y})") on:click=click on:keydown=key
+        >
+            <rect class="box" width=w height=h rx="6"></rect>
+            {version_inside(&subset, stack, w, h, face)}
         </g>
-    }
-    .into_any()
-}
-
-fn group_inside(name: &str, w: f64, face: Memo<NodeFace>) -> AnyView {
-    let note = move || face.with(|face| face.note.clone());
-    view! {
-        {title(name, 13.0, 11.0)}
-        <text class="node-note" x="13" y="45">{note}</text>
-        {dots(face, 13.0, 61.0)}
-        {spark(face, w - 57.0, 61.0, 44.0)}
-    }
-    .into_any()
-}
-
-fn caller_inside(name: &str, w: f64, h: f64, face: Memo<NodeFace>) -> AnyView {
-    let (glyph, label) = match name {
-        service::BROWSER => (Some(Icon::Globe), "Browser".to_owned()),
-        service::LOAD => (Some(Icon::Gauge), "Load".to_owned()),
-        other => (None, other.to_owned()),
-    };
-    let note = move || face.with(|face| face.note.clone());
-    let text_x = if glyph.is_some() { 32.0 } else { 11.0 };
-    let flat = h < 40.0;
-    let (place, text_y) = if flat { ("translate(10 8)", 20.5) } else { ("translate(10 10)", 22.0) };
-    let (note_class, note_x, note_y) =
-        if flat { ("node-note anchor-end", w - 11.0, 20.5) } else { ("node-note", 11.0, 40.5) };
-    view! {
-        {glyph.map(|glyph| view! {
-            <path class="node-icon" transform=place d=glyph.path()></path>
-        })}
-        <text class="node-name" class:small=flat x=text_x y=text_y>{label}</text>
-        <text class=note_class x=note_x y=note_y>{note}</text>
-    }
-    .into_any()
-}
-
-/// On a phone: the rate instead of dots and sparkline.
-fn phone_inside(name: &str, w: f64, face: Memo<NodeFace>) -> AnyView {
-    let map = use_live().map();
-    let of = name.to_owned();
-    let rate =
-        Memo::new(move |_| map.with(|map| crate::model::format::rate(scene::received(map, &of))));
-    let wide = w > 100.0;
-    let note = move || face.with(|face| if wide { face.note.clone() } else { String::new() });
-    view! {
-        <rect class="code-box" x="7" y="5" width="18" height="15" rx="4"></rect>
-        <text class="code-text" x="16" y="16">{service::code(name)}</text>
-        <text class="node-name small" x="29" y="17">{name.to_owned()}</text>
-        <text class="node-count" x="7" y="34">{move || rate.get()}</text>
-        <text class="node-note anchor-end" x=w - 8.0 y="34">{note}</text>
-    }
-    .into_any()
-}
-
-fn bus_inside(w: f64) -> AnyView {
-    let map = use_live().map();
-    let rate = move || {
-        map.with(|map| crate::model::format::rate(map.bus_per_second).replace("/s", " events/s"))
-    };
-    let lag = move || {
-        let lag = map.with(|map| map.bus_lag_p95_ms);
-        lag.map_or_else(String::new, |lag| {
-            format!("lag p95 {}", crate::model::format::duration_ms(lag))
-        })
-    };
-    view! {
-        <rect class="code-box" x="12" y="8" width="21" height="16" rx="4"></rect>
-        <text class="code-text" x="22.5" y="19.6">{service::code(service::BUS)}</text>
-        <text class="node-name" x="43" y="20.5">"Event bus"</text>
-        <text class="node-count" x="116" y="20.5">{rate}</text>
-        <text class="node-count anchor-end" x=w - 12.0 y="20.5">{lag}</text>
     }
     .into_any()
 }

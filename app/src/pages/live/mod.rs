@@ -7,6 +7,7 @@ pub mod charts_model;
 pub mod drawer;
 pub mod feed;
 pub mod feed_model;
+mod inside;
 pub mod layout;
 pub mod map;
 pub mod particles;
@@ -14,6 +15,7 @@ pub mod particles_model;
 pub mod scene;
 pub mod table;
 pub mod table_model;
+pub mod versions;
 
 use crate::{
     frame::{range::use_set_query, use_keys},
@@ -111,7 +113,7 @@ fn MapPanel() -> impl IntoView {
         set.run(vec![("view", next)]);
     };
     use_keys(move |key, _| {
-        let taken = key == "t";
+        let taken = key.eq_ignore_ascii_case("t");
         if taken {
             toggle();
         }
@@ -126,7 +128,8 @@ fn MapPanel() -> impl IntoView {
         }
     };
     let table_link = move || if as_table.get() { "/" } else { "/?view=table" };
-    let choices = vec![("traffic", "Traffic"), ("events", "Events"), ("2pc", "2PC")];
+    let choices =
+        vec![("traffic", "Traffic"), ("events", "Events"), ("2pc", "2PC"), ("mtls", "mTLS")];
     view! {
         <section class="map-panel" aria-label="Service map" node_ref=panel>
             <header class="map-head">
@@ -160,16 +163,52 @@ fn MapPanel() -> impl IntoView {
             {move || if as_table.get() {
                 view! { <table::MapTable/> }.into_any()
             } else {
-                view! {
-                    <map::Stage layer=layer/>
-                    <Changes/>
-                    <Legend/>
-                }
-                .into_any()
+                map_view(layer)
             }}
         </section>
     }
     .into_any()
+}
+
+/// The map with what stands over and below it.
+fn map_view(layer: RwSignal<String>) -> AnyView {
+    view! {
+        <noscript inner_html=plain_table()></noscript>
+        <map::Stage layer=layer/>
+        <Show when=move || layer.with(|layer| layer == "mtls")>
+            <Identities/>
+        </Show>
+        <Changes/>
+        <Legend/>
+    }
+    .into_any()
+}
+
+/// Who is who to the mesh, and what mutual TLS would add.
+#[component]
+fn Identities() -> impl IntoView {
+    let mesh = use_live().mesh();
+    let rows = Memo::new(move |_| mesh.with(|mesh| mesh.identities.clone()));
+    let row = |identity: contract::traffic::IdentityView| {
+        view! { <li><code>{identity.principal}</code> <span>{identity.mode}</span></li> }
+    };
+    view! {
+        <section class="identities" aria-label="Identities">
+            <p>
+                "In one process there is no transport to encrypt: identities are SPIFFE names that \
+                 policies match. Between machines, mutual TLS would prove them with certificates \
+                 and encrypt every call."
+            </p>
+            <ul>{move || rows.get().into_iter().map(row).collect_view()}</ul>
+        </section>
+    }
+    .into_any()
+}
+
+/// The table as it was when the page was made: a map that cannot move says little.
+fn plain_table() -> String {
+    let map = use_live().map();
+    map.with_untracked(|map| table::plain(&table_model::rows(map, table_model::Column::default())))
 }
 
 #[component]
@@ -185,8 +224,9 @@ fn MapWindow() -> impl IntoView {
 /// What deviates, as badges; nothing when all is well.
 #[component]
 fn Badges() -> impl IntoView {
-    let map = use_live().map();
-    let summary = Memo::new(move |_| map.with(scene::summary));
+    let (map, breakers) = (use_live().map(), use_live().breakers());
+    let summary =
+        Memo::new(move |_| map.with(|map| breakers.with(|breakers| scene::summary(map, breakers))));
     move || {
         let now = summary.get();
         let open = u64::try_from(now.open).unwrap_or_default();
@@ -195,12 +235,17 @@ fn Badges() -> impl IntoView {
         let down = (now.ready < now.instances)
             .then(|| format!("{} of {} instances up", now.ready, now.instances));
         view! {
-            {open.map(|text| view! { <Badge tone=Tone::Open text=text/> })}
-            {half.map(|text| view! { <Badge tone=Tone::Half text=text/> })}
-            {down.map(|text| view! { <Badge tone=Tone::Error text=text/> })}
+            {open.map(|text| badge_link("/resilience?state=open#breakers", Tone::Open, text))}
+            {half.map(|text| badge_link("/resilience?state=half#breakers", Tone::Half, text))}
+            {down.map(|text| badge_link("/resilience#endpoints", Tone::Error, text))}
         }
         .into_any()
     }
+}
+
+/// A badge that leads to what it counts.
+fn badge_link(href: &'static str, tone: Tone, text: String) -> AnyView {
+    view! { <a class="badge-link" href=href><Badge tone=tone text=text/></a> }.into_any()
 }
 
 /// The last changes of state, newest first.

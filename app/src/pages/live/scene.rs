@@ -2,14 +2,18 @@
 //!
 //! Pure. A face holds only texts and classes, so that the page changes only where a text changes.
 
-use super::layout::{EdgeShape, Layout, NodeKind, NodeShape};
+use super::{
+    layout::{EdgeShape, Layout, NodeKind, NodeShape},
+    versions::{self, Dot},
+};
 use crate::{frame::load, model::format, widget::BreakerMark};
 use contract::{
-    live::{BreakerView, EdgeKind, EdgeView, MapView, NodeView},
+    live::{BreakerView, EdgeKind, EdgeView, MapView, NodeView, SubsetEdge},
+    resilience::{BreakerLine, BreakerState},
     service,
     shop::LoadView,
+    traffic::MeshView,
 };
-use std::collections::HashMap;
 
 /// Health of an edge over the window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +80,7 @@ pub fn of_p95(p95_ms: Option<f64>) -> Health {
 /// The health of an edge: the worse of its failures and its slowness.
 #[must_use]
 pub fn health(edge: &EdgeView) -> Health {
-    if matches!(edge.breaker, Some(BreakerView::Open { .. })) {
+    if edge.breaker.is_some_and(|breaker| breaker.refuses()) {
         return Health::Open;
     }
     if edge.calls == 0 {
@@ -104,6 +108,8 @@ pub struct EdgeKey {
     pub to: String,
     /// Traffic.
     pub kind: EdgeKind,
+    /// The version it leads to, if it leads to one.
+    pub subset: Option<String>,
 }
 
 impl EdgeKey {
@@ -168,21 +174,32 @@ pub fn events_of(map: &MapView, name: &str) -> (f64, f64) {
 #[must_use]
 pub fn edge_face(map: &MapView, key: &EdgeKey, now_us: i64) -> EdgeFace {
     if key.kind == EdgeKind::Message {
-        return event_face(map, &key.from);
+        return event_face(map, &key.from, now_us);
     }
     let found = map
         .edges
         .iter()
         .find(|edge| edge.from == key.from && edge.to == key.to && edge.kind == key.kind);
+    let version = |edge: &EdgeView, subset: &String| {
+        let part = edge.subsets.iter().find(|part| part.subset == *subset)?;
+        Some(of_subset(edge, part))
+    };
+    let found = match &key.subset {
+        Some(subset) => found.and_then(|edge| version(edge, subset)),
+        None => found.cloned(),
+    };
     match found {
-        Some(edge) => call_face(edge, now_us),
+        Some(edge) => call_face(&edge, key.subset.as_deref(), now_us),
         None => EdgeFace {
             health: Health::Idle,
             width: 130,
             head: part(String::new(), Health::Idle),
             rest: Vec::new(),
             breaker: None,
-            name: format!("{} to {}, no calls", key.from, key.to),
+            name: match &key.subset {
+                Some(subset) => format!("{} to {} {subset}, no calls", key.from, key.to),
+                None => format!("{} to {}, no calls", key.from, key.to),
+            },
             per_second: 0.0,
             p95_ms: 0.0,
             error_share: 0.0,
@@ -190,15 +207,43 @@ pub fn edge_face(map: &MapView, key: &EdgeKey, now_us: i64) -> EdgeFace {
     }
 }
 
-fn call_face(edge: &EdgeView, now_us: i64) -> EdgeFace {
+/// What of an edge went to one version, as an edge of its own.
+pub(super) fn of_subset(edge: &EdgeView, part: &SubsetEdge) -> EdgeView {
+    EdgeView {
+        per_second: part.per_second,
+        error_share: part.error_share,
+        p95_ms: part.p95_ms,
+        calls: part.calls,
+        breaker: part.breaker.or(edge.breaker.filter(|_| edge.subsets.len() == 1)),
+        subsets: Vec::new(),
+        ..edge.clone()
+    }
+}
+
+/// What a breaker that refuses calls says on its edge.
+fn refusing(breaker: BreakerView, now_us: i64) -> Option<String> {
+    let left = |until_us: i64| (until_us - now_us).max(0) / 1_000_000;
+    match breaker {
+        BreakerView::Open { half_open_at_us } => {
+            Some(format!("Open, half-open in {} s", left(half_open_at_us)))
+        }
+        BreakerView::ForcedOpen { until_us } => {
+            Some(format!("Forced open, {} s more", left(until_us)))
+        }
+        BreakerView::Closed { .. } | BreakerView::HalfOpen => None,
+    }
+}
+
+fn call_face(edge: &EdgeView, subset: Option<&str>, now_us: i64) -> EdgeFace {
     let health = health(edge);
     let rate = format::rate(edge.per_second);
     let p95 = edge.p95_ms.map(format::duration_ms);
-    let (head, rest) = match edge.breaker {
-        Some(BreakerView::Open { half_open_at_us }) => {
-            let left = (half_open_at_us - now_us).max(0) / 1_000_000;
-            let head = format!("Open, half-open in {left} s");
-            (part(head, Health::Open), vec![part(format!("{rate} refused or failed"), Health::Ok)])
+    let refusing = edge.breaker.and_then(|breaker| refusing(breaker, now_us));
+    let instead =
+        if edge.fallback.is_some() { "served from fallback" } else { "refused or failed" };
+    let (head, rest) = match refusing {
+        Some(head) => {
+            (part(head, Health::Open), vec![part(format!("{rate} {instead}"), Health::Ok)])
         }
         _ if edge.calls == 0 => (part(String::new(), Health::Idle), Vec::new()),
         _ => {
@@ -209,11 +254,17 @@ fn call_face(edge: &EdgeView, now_us: i64) -> EdgeFace {
     };
     let breaker = edge.breaker.map(BreakerMark::from);
     let mut name = format!("{} to {}", edge.from, edge.to);
+    if let Some(subset) = subset {
+        name.push_str(&format!(" {subset}"));
+    }
     if edge.kind == EdgeKind::Commit {
         name.push_str(", two-phase commit");
     }
     if let Some(mark) = breaker {
         name.push_str(&format!(", breaker {}", mark.word()));
+    }
+    if let (Some(fallback), Health::Open) = (&edge.fallback, health) {
+        name.push_str(&format!(", served from fallback: {fallback}"));
     }
     name.push_str(&format!(", {rate}, {} failed", format::share(edge.error_share)));
     if let Some(p95) = p95 {
@@ -233,7 +284,7 @@ fn call_face(edge: &EdgeView, now_us: i64) -> EdgeFace {
 }
 
 /// The dashed line between a service and the bus.
-fn event_face(map: &MapView, service: &str) -> EdgeFace {
+fn event_face(map: &MapView, service: &str, now_us: i64) -> EdgeFace {
     let (sent, read) = events_of(map, service);
     let events = |rate: f64| format::rate(rate).replace("/s", " events/s");
     let (head, rest) = match (sent > 0.0, read > 0.0) {
@@ -244,17 +295,35 @@ fn event_face(map: &MapView, service: &str) -> EdgeFace {
         (false, true) => (format!("reads {}", events(read)), Vec::new()),
         (false, false) => (String::new(), Vec::new()),
     };
-    let name = format!(
+    let delivery = map.deliveries.iter().find(|delivery| delivery.edge.to == service);
+    let lag = delivery.and_then(|delivery| delivery.lag_p95_ms);
+    let breaker = delivery.and_then(|delivery| delivery.edge.breaker);
+    let open = breaker.and_then(|breaker| refusing(breaker, now_us));
+    let mut rest: Vec<Part> = rest;
+    rest.extend(lag.map(|ms| part(format!("lag {}", format::duration_ms(ms)), Health::Ok)));
+    let mut name = format!(
         "{service} and the event bus, sends {}, reads {}",
         format::rate(sent),
         format::rate(read)
     );
+    if let Some(ms) = lag {
+        name.push_str(&format!(", lag p95 {}", format::duration_ms(ms)));
+    }
+    if let Some(breaker) = breaker {
+        name.push_str(&format!(", breaker of the bus {}", BreakerMark::from(breaker).word()));
+    }
+    let health = match (&open, sent + read > 0.0) {
+        (Some(_), _) => Health::Open,
+        (None, true) => Health::Ok,
+        (None, false) => Health::Idle,
+    };
+    let head_health = if open.is_some() { Health::Open } else { Health::Ok };
     EdgeFace {
-        health: if sent + read > 0.0 { Health::Ok } else { Health::Idle },
+        health,
         width: 130,
-        head: part(head, Health::Ok),
+        head: part(open.unwrap_or(head), head_health),
         rest,
-        breaker: None,
+        breaker: breaker.map(BreakerMark::from),
         name,
         per_second: sent + read,
         p95_ms: 0.0,
@@ -275,7 +344,7 @@ pub fn nodes(layout: &Layout, map: &MapView) -> Vec<NodeShape> {
         }
         let Some(rect) = layout.spare(spare) else { break };
         spare += 1;
-        shapes.push(NodeShape { name: name.clone(), rect, kind: NodeKind::Caller });
+        shapes.push(NodeShape { name: name.clone(), rect, kind: NodeKind::Caller, subset: None });
     }
     shapes
 }
@@ -313,6 +382,8 @@ pub fn edges(layout: &Layout, map: &MapView) -> Vec<EdgeShape> {
 pub struct NodeFace {
     /// Instances that take calls, and all of them; none for callers.
     pub instances: Option<(u32, u32)>,
+    /// Each of them.
+    pub dots: Vec<Dot>,
     /// The text beside the dots: "2/2", "1/2 up".
     pub count: String,
     /// One short fact.
@@ -333,7 +404,7 @@ impl NodeFace {
 
 /// The face of one node.
 #[must_use]
-pub fn node_face(map: &MapView, load: LoadView, name: &str) -> NodeFace {
+pub fn node_face(map: &MapView, mesh: &MeshView, load: LoadView, name: &str) -> NodeFace {
     let found = map.nodes.iter().find(|node| node.service == name);
     let mut note = found.and_then(|node| node.note.clone()).unwrap_or_default();
     if name == service::LOAD {
@@ -343,18 +414,25 @@ pub fn node_face(map: &MapView, load: LoadView, name: &str) -> NodeFace {
     let count = instances.map_or(String::new(), |(ready, all)| {
         if ready < all { format!("{ready}/{all} up") } else { format!("{ready}/{all}") }
     });
+    let mut dots = versions::dots(mesh, name, None);
+    if let (true, Some((ready, all))) = (dots.is_empty(), instances) {
+        dots = (0..all).map(|i| if i < ready { Dot::Up } else { Dot::Down }).collect();
+    }
     let mut sentence = name.to_owned();
     if let Some((ready, all)) = instances {
-        sentence.push_str(&format!(
-            ", {ready} of {} up",
-            format::plural(all.into(), "instance", "instances")
-        ));
+        let instances = format::plural(all.into(), "instance", "instances");
+        sentence.push_str(&format!(", {ready} of {instances} up"));
+        let missing = versions::missing(&dots);
+        if ready < all && !missing.is_empty() {
+            sentence.push_str(&format!(" ({missing})"));
+        }
     }
     if !note.is_empty() {
         sentence.push_str(&format!(", {note}"));
     }
     NodeFace {
         instances,
+        dots,
         count,
         note,
         spark: found.map(|node| node.spark.clone()).unwrap_or_default(),
@@ -382,21 +460,26 @@ pub struct Summary {
     pub instances: u32,
 }
 
+/// What a callee asks of a caller's identity, for the layer of mTLS: its `PeerAuthentication`, and
+/// that callers from outside have none.
+#[must_use]
+pub fn asked_of_callers(mesh: &MeshView, caller: &str, callee: &str) -> String {
+    let of = |name: &str| mesh.identities.iter().find(|identity| identity.service == name);
+    match (of(caller), of(callee)) {
+        (_, None) => String::new(),
+        (None, Some(callee)) => format!("no identity · {}", callee.mode),
+        (Some(_), Some(callee)) => format!("sa/{caller} · {}", callee.mode),
+    }
+}
+
 /// Counts what deviates.
 #[must_use]
-pub fn summary(map: &MapView) -> Summary {
-    // A caller has one breaker for a destination, however many edges show it; that of a message's
-    // delivery belongs to the bus.
-    let of = |edge: &EdgeView| {
-        let caller = if edge.kind == EdgeKind::Message { service::BUS } else { &edge.from };
-        Some(((caller.to_owned(), edge.to.clone()), edge.breaker?))
-    };
-    let breakers: HashMap<_, _> = map.edges.iter().filter_map(of).collect();
-    let marks = || breakers.values();
+pub fn summary(map: &MapView, breakers: &[BreakerLine]) -> Summary {
+    let in_state = |state| breakers.iter().filter(|line| line.state == state).count();
     let sum = |of: fn(&NodeView) -> u32| map.nodes.iter().map(of).sum();
     Summary {
-        open: marks().filter(|mark| matches!(mark, BreakerView::Open { .. })).count(),
-        half_open: marks().filter(|mark| matches!(mark, BreakerView::HalfOpen)).count(),
+        open: in_state(BreakerState::Open),
+        half_open: in_state(BreakerState::HalfOpen),
         ready: sum(|node| node.ready),
         instances: sum(|node| node.instances),
     }

@@ -13,6 +13,8 @@ fn edge(from: &str, to: &str, per_second: f64, error_share: f64, p95_ms: f64) ->
         p95_ms: Some(p95_ms),
         calls: 100,
         breaker: None,
+        subsets: Vec::new(),
+        fallback: None,
     }
 }
 
@@ -21,7 +23,7 @@ fn map(edges: Vec<EdgeView>) -> MapView {
 }
 
 fn key(from: &str, to: &str) -> EdgeKey {
-    EdgeKey { from: from.into(), to: to.into(), kind: EdgeKind::Call }
+    EdgeKey { from: from.into(), to: to.into(), kind: EdgeKind::Call, subset: None }
 }
 
 #[test]
@@ -123,30 +125,89 @@ fn a_node_says_what_is_missing() {
         note: None,
     };
     let map = MapView { nodes: vec![node], ..MapView::default() };
-    let load = LoadView { per_second: 0.0, max_per_second: 200.0 };
-    let face = node_face(&map, load, "recommendations");
+    let load = LoadView::steady(0.0);
+    let face = node_face(&map, &MeshView::default(), load, "recommendations");
     assert!(face.down());
     assert_eq!(
         (face.count.as_str(), face.name.as_str()),
-        ("1/2 up", "recommendations, 1 of 2 instances up")
+        ("1/2 up", "recommendations, 1 of 2 instances up (1 down)")
     );
-    assert_eq!(node_face(&map, load, "load").note, "Load off");
-    assert_eq!(summary(&map), Summary { ready: 1, instances: 2, ..Summary::default() });
+    assert_eq!(node_face(&map, &MeshView::default(), load, "load").note, "Load off");
+    assert_eq!(summary(&map, &[]), Summary { ready: 1, instances: 2, ..Summary::default() });
 }
 
 #[test]
-fn a_breaker_that_several_edges_show_is_counted_once() {
-    let open = Some(BreakerView::Open { half_open_at_us: 0 });
-    let shown = |from: &str, kind| EdgeView {
-        kind,
-        breaker: open,
-        ..edge(from, "payments", 1.0, 1.0, 1.0)
+fn an_open_breaker_with_a_fallback_says_what_is_served_instead() {
+    let open = EdgeView {
+        breaker: Some(BreakerView::Open { half_open_at_us: 6_000_000 }),
+        fallback: Some("product pages without them".into()),
+        ..edge("gateway", "recommendations", 9.8, 1.0, 1.0)
     };
-    let map = map(vec![
-        shown("orders", EdgeKind::Message),
-        shown("inventory", EdgeKind::Message),
-        shown("gateway", EdgeKind::Call),
-        shown("gateway", EdgeKind::Commit),
-    ]);
-    assert_eq!(summary(&map).open, 2);
+    let face = edge_face(&map(vec![open]), &key("gateway", "recommendations"), 0);
+    assert_eq!(face.rest[0].text, "9.8/s served from fallback");
+    assert!(face.name.contains("served from fallback: product pages without them"));
+}
+
+#[test]
+fn a_line_to_one_version_has_the_numbers_and_the_breaker_of_that_version() {
+    let part = |subset: &str, per_second, breaker| SubsetEdge {
+        subset: subset.into(),
+        per_second,
+        error_share: 0.0,
+        p95_ms: Some(20.0),
+        calls: 60,
+        breaker,
+    };
+    let forced = Some(BreakerView::ForcedOpen { until_us: 30_000_000 });
+    let whole = EdgeView {
+        breaker: forced,
+        subsets: vec![
+            part("v1", 2.7, Some(BreakerView::Closed { failures: 0 })),
+            part("v2", 0.3, forced),
+        ],
+        ..edge("gateway", "payments", 3.0, 0.0, 20.0)
+    };
+    let map = map(vec![whole]);
+    let of = |subset: &str| {
+        let key = EdgeKey { subset: Some(subset.into()), ..key("gateway", "payments") };
+        edge_face(&map, &key, 0)
+    };
+    assert_eq!((of("v1").health, of("v1").head.text.as_str()), (Health::Ok, "2.7/s"));
+    assert_eq!(
+        (of("v2").health, of("v2").head.text.as_str()),
+        (Health::Open, "Forced open, 30 s more")
+    );
+    assert!(of("v2").name.starts_with("gateway to payments v2, breaker open"));
+    assert_eq!(of("v3").health, Health::Idle);
+}
+
+#[test]
+fn the_line_of_events_shows_the_breaker_of_the_bus_and_the_lag() {
+    let open = Some(BreakerView::Open { half_open_at_us: 6_000_000 });
+    let edge = EdgeView {
+        kind: EdgeKind::Message,
+        breaker: open,
+        ..edge("bus", "payments", 3.0, 0.0, 20.0)
+    };
+    let deliveries = vec![contract::live::DeliveryView { edge, lag_p95_ms: Some(6.0) }];
+    let map = MapView { deliveries, ..MapView::default() };
+    let key = EdgeKey { kind: EdgeKind::Message, ..key("payments", "bus") };
+    let face = edge_face(&map, &key, 0);
+    assert_eq!((face.health, face.breaker), (Health::Open, Some(BreakerMark::Open)));
+    assert_eq!(face.head.text, "Open, half-open in 6 s");
+    assert!(face.rest.iter().any(|part| part.text == "lag 6 ms"));
+}
+
+#[test]
+fn the_mtls_layer_says_whose_identity_a_call_carries_and_what_its_callee_asks() {
+    let identity = |name: &str, mode: &str| contract::traffic::IdentityView {
+        service: name.into(),
+        principal: format!("spiffe://cluster.local/ns/default/sa/{name}"),
+        mode: mode.into(),
+    };
+    let identities = vec![identity("gateway", "PERMISSIVE"), identity("payments", "STRICT")];
+    let mesh = MeshView { identities, ..MeshView::default() };
+    assert_eq!(asked_of_callers(&mesh, "gateway", "payments"), "sa/gateway · STRICT");
+    assert_eq!(asked_of_callers(&mesh, "browser", "gateway"), "no identity · PERMISSIVE");
+    assert_eq!(asked_of_callers(&mesh, "payments", "bus"), "");
 }

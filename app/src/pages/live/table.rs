@@ -66,6 +66,31 @@ pub(super) fn MapTable() -> impl IntoView {
     .into_any()
 }
 
+/// The table as plain markup, for those without JavaScript.
+#[must_use]
+pub fn plain(rows: &[Row]) -> String {
+    let heads: String =
+        COLUMNS.iter().map(|(_, _, text)| format!("<th scope=\"col\">{text}</th>")).collect();
+    let row = |row: &Row| {
+        let breaker = row.breaker.map_or("", crate::widget::BreakerMark::word);
+        let version = row.subset.as_ref().map(|subset| format!(" {subset}")).unwrap_or_default();
+        let to = format!("{}{version}", row.to);
+        let cells = [&row.from, &to, row.kind, &row.rate, &row.errors, &row.p95, breaker];
+        let cells: String =
+            cells.iter().map(|text| format!("<td>{}</td>", escaped(text))).collect();
+        format!("<tr>{cells}</tr>")
+    };
+    let body: String = rows.iter().map(row).collect();
+    format!(
+        "<div class=\"map-table\"><table class=\"table\"><thead><tr>{heads}</tr></thead>\
+         <tbody>{body}</tbody></table></div>"
+    )
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
 fn table_row(row: Row) -> AnyView {
     let Chosen { choose, .. } = expect_context::<Chosen>();
     let selection = Selection::Edge(row.from.clone(), row.to.clone());
@@ -81,13 +106,17 @@ fn table_row(row: Row) -> AnyView {
             <span>{mark.word()}</span>
         }
     });
+    let version = row.subset.map(|subset| format!(" {subset}"));
     view! {
         <tr class=row.health.class()>
             <td>
                 <ServiceCode service=row.from.clone()/>
                 <a href=href on:click=open>{row.from}</a>
             </td>
-            <td><ServiceCode service=row.to.clone()/><span>{row.to}</span></td>
+            <td>
+                <ServiceCode service=row.to.clone()/>
+                <span>{row.to} {version}</span>
+            </td>
             <td>{row.kind}</td>
             <td class="number">{row.rate}</td>
             <td class="number">{row.errors}</td>
@@ -96,4 +125,28 @@ fn table_row(row: Row) -> AnyView {
         </tr>
     }
     .into_any()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pages::live::scene::Health;
+
+    #[test]
+    fn the_plain_table_holds_every_row_and_no_markup_of_a_name() {
+        let row = Row {
+            from: "gateway".into(),
+            to: "<b>odd</b>".into(),
+            subset: None,
+            kind: "call",
+            rate: "2.0/s".into(),
+            errors: "0%".into(),
+            p95: "8 ms".into(),
+            breaker: Some(crate::widget::BreakerMark::Open),
+            health: Health::Ok,
+        };
+        let html = plain(&[row]);
+        assert!(html.contains("<td>gateway</td><td>&lt;b&gt;odd&lt;/b&gt;</td><td>call</td>"));
+        assert!(html.contains("<td>open</td></tr>"), "{html}");
+    }
 }

@@ -1,6 +1,6 @@
 //! The map as a table: one row an edge, sorted by a column. Pure.
 
-use super::scene::{Health, health};
+use super::scene::{Health, health, of_subset};
 use crate::{model::format, widget::BreakerMark};
 use contract::live::{EdgeKind, EdgeView, MapView};
 use std::cmp::Ordering;
@@ -58,6 +58,8 @@ pub struct Row {
     pub from: String,
     /// Callee or consumer.
     pub to: String,
+    /// Version of the callee, if the row is of one.
+    pub subset: Option<String>,
     /// "call", "event", "two-phase commit".
     pub kind: &'static str,
     /// Texts of rate, errors and p95.
@@ -103,14 +105,26 @@ fn compare(column: Column, a: &EdgeView, b: &EdgeView) -> Ordering {
     order.then_with(|| (&a.from, &a.to).cmp(&(&b.from, &b.to)))
 }
 
+/// An edge, or in its place one for each of several versions it led to.
+fn parts(edge: &EdgeView) -> Vec<(EdgeView, Option<String>)> {
+    match edge.subsets.as_slice() {
+        [] | [_] => vec![(edge.clone(), None)],
+        parts => {
+            let part = |part| (of_subset(edge, part), Some(part.subset.clone()));
+            parts.iter().map(part).collect()
+        }
+    }
+}
+
 /// The rows of the table.
 #[must_use]
 pub fn rows(map: &MapView, column: Column) -> Vec<Row> {
-    let mut edges: Vec<&EdgeView> = map.edges.iter().collect();
-    edges.sort_by(|a, b| compare(column, a, b));
-    let row = |edge: &EdgeView| Row {
+    let mut edges: Vec<(EdgeView, Option<String>)> = map.edges.iter().flat_map(parts).collect();
+    edges.sort_by(|a, b| compare(column, &a.0, &b.0).then_with(|| a.1.cmp(&b.1)));
+    let row = |(edge, subset): &(EdgeView, Option<String>)| Row {
         from: edge.from.clone(),
         to: edge.to.clone(),
+        subset: subset.clone(),
         kind: kind(edge.kind),
         rate: format::rate(edge.per_second),
         errors: format::share(edge.error_share),
@@ -118,7 +132,7 @@ pub fn rows(map: &MapView, column: Column) -> Vec<Row> {
         breaker: edge.breaker.map(BreakerMark::from),
         health: health(edge),
     };
-    edges.into_iter().map(row).collect()
+    edges.iter().map(row).collect()
 }
 
 #[cfg(test)]
@@ -135,6 +149,8 @@ mod tests {
             p95_ms,
             calls: 1,
             breaker: None,
+            subsets: Vec::new(),
+            fallback: None,
         }
     }
 
@@ -148,6 +164,25 @@ mod tests {
             (order(Column::Rate), order(Column::From), order(Column::P95)),
             ("cab".into(), "abc".into(), "acb".into())
         );
+    }
+
+    #[test]
+    fn an_edge_to_several_versions_has_a_row_for_each() {
+        let part = |subset: &str, per_second| contract::live::SubsetEdge {
+            subset: subset.into(),
+            per_second,
+            error_share: 0.0,
+            p95_ms: None,
+            calls: 1,
+            breaker: None,
+        };
+        let edge =
+            EdgeView { subsets: vec![part("v1", 9.0), part("v2", 1.0)], ..edge("a", 10.0, None) };
+        let map = MapView { edges: vec![edge], ..MapView::default() };
+        let found = rows(&map, Column::Rate);
+        let shown: Vec<_> =
+            found.iter().map(|row| (row.subset.as_deref(), row.rate.as_str())).collect();
+        assert_eq!(shown, [(Some("v1"), "9.0/s"), (Some("v2"), "1.0/s")]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::{Story, actions};
 use crate::{
+    frame::place_order::method_label,
     live::{Connection, use_live},
     model::{fine, format, story, tone::Tone},
     widget::{Badge, Clock, ClockStyle, Icon, icon},
@@ -86,6 +87,10 @@ fn facts(story: Story) -> AnyView {
             <div title=items>
                 <dt>"Total"</dt>
                 <dd>{move || order.with(|o| format::money(o.row.total))}</dd>
+            </div>
+            <div>
+                <dt>"Paid with"</dt>
+                <dd>{move || order.with(|o| method_label(o.payment_method))}</dd>
             </div>
             <div>
                 <dt>"Customer"</dt>

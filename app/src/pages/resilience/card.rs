@@ -4,13 +4,14 @@
 use super::Page;
 use crate::{
     ask,
-    frame::{fault_link, use_toasts},
+    frame::{fault_link, use_offline, use_toasts},
     live::use_live,
     model::{breaker, format, tone::Tone},
     widget::{Badge, BreakerGlyph, BreakerMark, Clock, ServiceCode},
 };
 use contract::resilience::{
     BreakerCard, BreakerChange, BreakerState, CallCell, CallMark, ChangeBreaker, TransitionView,
+    TrialVerdict, TrialView,
 };
 use leptos::{prelude::*, task::spawn_local};
 
@@ -85,7 +86,7 @@ fn head(card: Card, state: Memo<BreakerState>) -> AnyView {
     let Some(line) = card.with_untracked(|card| card.as_ref().map(|card| card.line.clone())) else {
         return ().into_any();
     };
-    let href = format!("/?edge={}~{}", line.from, line.to);
+    let href = breaker::edge_href(&line);
     let target = breaker::target(&line);
     let mark = Signal::derive(move || BreakerMark::from(state.get()));
     let since = of(card, |card| card.line.since_us);
@@ -93,7 +94,7 @@ fn head(card: Card, state: Memo<BreakerState>) -> AnyView {
     view! {
         <header class="panel-head">
             <BreakerGlyph mark=mark/>
-            <a class="edge-title grow" href=href>
+            <a class="edge-title grow" data-row="" href=href>
                 <ServiceCode service=line.from.clone()/>
                 <strong>{line.from}</strong>
                 <span class="hint">"›"</span>
@@ -132,10 +133,10 @@ fn machine(card: Card, state: Memo<BreakerState>) -> AnyView {
             {arrow(|s| s == BreakerState::Open, "M92 70H184", "M180 66L188 70L180 74Z")}
             {arrow(|s| s == BreakerState::HalfOpen, "M256 64H346", "M342 60L350 64L342 68Z")}
             {arrow(|_| false, "M350 78H260", "M264 74L256 78L264 82Z")}
-            <text class="on-curve" x="222" y="20">{text(breaker::closes_when)}</text>
+            <text class="on-curve" x="222" y="20">"the trial call passes"</text>
             <text x="140" y="60">{text(breaker::opens_when)}</text>
             <text x="303" y="56">{text(breaker::waits)}</text>
-            <text x="303" y="94">"any failure"</text>
+            <text x="303" y="94">"it fails"</text>
             {places}
         </svg>
     }
@@ -185,26 +186,41 @@ fn place(
 
 fn window(card: Card, state: Memo<BreakerState>) -> AnyView {
     let cells = Memo::new(move |_| {
-        card.with(|card| card.as_ref().map(|card| card.window.clone()).unwrap_or_default())
+        card.with(|card| {
+            let card = card.as_ref()?;
+            Some((card.window.clone(), breaker::run_cells(&card.line)))
+        })
+        .unwrap_or_default()
     });
-    let trials = of(card, |card| (card.trials.clone(), card.settings.trial_calls));
-    let bad = of(card, |card| breaker::bad_text(&card.line));
-    let rest = of(card, |card| breaker::window_text(&card.line));
+    let trials = Memo::new(move |_| {
+        card.with(|card| card.as_ref().map(|card| card.trials.clone()).unwrap_or_default())
+    });
+    let run = of(card, |card| breaker::run_text(&card.line));
+    let opens = of(card, |card| format!(", opens at {}", card.settings.failures_in_a_row));
     let distance = of(card, |card| breaker::distance(&card.line));
-    let title = move || match state.get() {
-        BreakerState::Closed => format!("Last {} calls", cells.with(Vec::len)),
-        _ => format!("Last {} calls before it opened", cells.with(Vec::len)),
+    let forced = of(card, |card| card.line.forced.is_some());
+    let others = of(card, |card| breaker::window_text(&card.line));
+    let title = move || {
+        let before = state.get() != BreakerState::Closed && !forced.get();
+        let when = if before { " before it opened" } else { "" };
+        let others = others.get();
+        let others = if others.is_empty() { String::new() } else { format!(": {others}") };
+        format!("Last {} calls{when}{others}", cells.with(|(cells, _)| cells.len()))
+    };
+    let drawn = move || {
+        let (cells, run) = cells.get();
+        let first = cells.len().saturating_sub(run);
+        let one = |(at, call): (usize, CallCell)| cell(call, at >= first);
+        cells.into_iter().enumerate().map(one).collect_view()
     };
     let trial_cells = move || {
-        let (done, all) = trials.get();
-        (state.get() == BreakerState::HalfOpen).then(|| {
-            let missing = usize::try_from(all).unwrap_or(0).saturating_sub(done.len());
-            let empty = (0..missing).map(|_| view! { <i class="cell cell-empty"></i> });
+        let half = state.get() == BreakerState::HalfOpen;
+        let done = trials.get();
+        (half || !done.is_empty()).then(|| {
             view! {
                 <span class="trials">
                     <span class="hint">"trials"</span>
-                    {done.into_iter().map(cell).collect_view()}
-                    {empty.collect_view()}
+                    {done.into_iter().map(trial).collect_view()}
                 </span>
             }
         })
@@ -213,32 +229,45 @@ fn window(card: Card, state: Memo<BreakerState>) -> AnyView {
         <div class="window">
             <p>
                 <span class="grow">{title}</span>
-                <strong>{move || bad.get()}</strong>
-                " "
-                {move || rest.get()}
+                <span><strong>{move || run.get()}</strong> {move || opens.get()}</span>
             </p>
-            <div class="cells">
-                {move || cells.get().into_iter().map(cell).collect_view()}
-                {trial_cells}
-            </div>
-            {move || (state.get() == BreakerState::Closed).then(|| {
-                view! { <p class="hint">{distance.get()}</p> }
+            <div class="cells">{drawn} {trial_cells}</div>
+            {move || Some(distance.get()).filter(|text| !text.is_empty()).map(|text| {
+                view! { <p class="hint">{text}</p> }
             })}
         </div>
     }
     .into_any()
 }
 
-fn cell(cell: CallCell) -> AnyView {
+/// A trial call with its verdict; leads to its trace.
+fn trial(trial: TrialView) -> AnyView {
+    let (class, word) = match trial.verdict {
+        TrialVerdict::Pending => ("cell cell-empty", "trial call is out"),
+        TrialVerdict::Passed => ("cell cell-ok", "trial call passed"),
+        TrialVerdict::Failed => ("cell cell-failed", "trial call failed"),
+        TrialVerdict::Abandoned => ("cell cell-empty given-up", "trial call was abandoned"),
+    };
+    let fault = trial.fault_id.map(|id| format!(", {id}")).unwrap_or_default();
+    linked(class, format!("{word}{fault}"), trial.trace_id)
+}
+
+/// One call; `in_run` is one of the failures in a row that count.
+fn cell(cell: CallCell, in_run: bool) -> AnyView {
     let (class, word) = match cell.mark {
         CallMark::Ok => ("cell cell-ok", "good"),
         CallMark::Slow => ("cell cell-slow", "slow"),
+        CallMark::Failed if in_run => ("cell cell-failed in-run", "failed, counts"),
         CallMark::Failed => ("cell cell-failed", "failed"),
     };
     let took = format::duration_us(cell.took_us);
     let fault = cell.fault_id.map(|id| format!(", {id}")).unwrap_or_default();
-    let name = format!("{word}: {} after {took}{fault}", cell.outcome);
-    match cell.trace_id {
+    linked(class, format!("{word}: {} after {took}{fault}", cell.outcome), cell.trace_id)
+}
+
+/// A cell that leads to its trace, if it was recorded.
+fn linked(class: &'static str, name: String, trace_id: Option<String>) -> AnyView {
+    match trace_id {
         Some(id) => {
             let href = format!("/traces/{id}");
             view! { <a class=class href=href title=name.clone() aria-label=name></a> }.into_any()
@@ -249,21 +278,34 @@ fn cell(cell: CallCell) -> AnyView {
     }
 }
 
+/// While it refuses: how much, what callers get instead. Otherwise what slow means. And the cause.
 fn foot(card: Card) -> AnyView {
-    let settings = Memo::new(move |_| card.with(|card| card.as_ref().map(|card| card.settings)));
-    let meanwhile = of(card, |card| card.meanwhile.clone());
-    let causes = of(card, |card| (card.opened, card.causes.clone()));
-    let slow = move || settings.get().and_then(|settings| settings.slow_ms);
     let left = move || {
-        let meanwhile = meanwhile.get().map(|text| {
-            view! { <span>"While open: " <strong>{text}</strong></span> }
-        });
-        let slow = slow().map(|ms| {
-            let text = crate::model::tries::seconds(ms.into());
-            view! { <span>"Slow means over " <strong>{text}</strong></span> }
-        });
-        view! { {meanwhile} {slow} }
+        card.with(|card| {
+            let card = card.as_ref()?;
+            if card.line.state == BreakerState::Closed {
+                let text = crate::model::tries::seconds(card.slow_ms.into());
+                let text = view! { <span>"Slow means over " <strong>{text}</strong></span> };
+                return Some(text.into_any());
+            }
+            let refused = format!("{} refused", format::rate(card.refused_per_second));
+            let (total, meanwhile) = (format::count(card.refused), card.meanwhile.clone());
+            let title = format!("{total} calls since it opened");
+            Some(
+                view! {
+                    <span>
+                        "While open: " <strong>{meanwhile}</strong> ", "
+                        <strong title=title>{refused}</strong>
+                    </span>
+                }
+                .into_any(),
+            )
+        })
     };
+    let causes = Memo::new(move |_| {
+        card.with(|card| card.as_ref().map(|card| (card.opened, card.causes.clone())))
+            .unwrap_or_default()
+    });
     let right = move || {
         let (opened, causes) = causes.get();
         let opened = (opened > 1).then(|| format!("opened {opened} times"));
@@ -272,19 +314,18 @@ fn foot(card: Card) -> AnyView {
         let links = causes.iter().map(|id| fault_link(id)).collect_view();
         view! { <span class="hint grow to-end">{said.join(", ")}</span> {links} }
     };
-    let empty = of(card, |card| {
-        let settled = card.meanwhile.is_none() && card.settings.slow_ms.is_none();
-        settled && card.opened < 2 && card.causes.is_empty()
-    });
-    view! { <div class="card-foot" class:gone=move || empty.get()>{left}{right}</div> }.into_any()
+    view! { <div class="card-foot">{left}{right}</div> }.into_any()
 }
 
 // --- by hand ------------------------------------------------------------------------------------
 
 /// Sends a change of a breaker and shows what came of it at once.
 pub(super) fn use_change() -> Callback<ChangeBreaker> {
-    let (live, toasts) = (use_live(), use_toasts());
+    let (live, toasts, offline) = (use_live(), use_toasts(), use_offline());
     Callback::new(move |command: ChangeBreaker| {
+        if offline.refuses("Breaker not changed") {
+            return;
+        }
         spawn_local(async move {
             match ask::change_breaker(command).await {
                 Ok(line) => {
@@ -322,23 +363,25 @@ fn hand(card: Card) -> AnyView {
         view! { <option value=seconds.to_string() selected=chosen>{text}</option> }
     });
     let now_us = use_live().now_us();
-    let refused = of(card, |card| card.refused);
-    let until = move || match forced.get() {
-        Some(until) => format!("let go in {}", breaker::left(until, now_us.get())),
-        None if refused.get() == 0 => String::new(),
-        None => format::plural(refused.get(), "call refused", "calls refused"),
+    let offline = use_offline();
+    let (off, why) = (move || offline.now(), move || offline.reason());
+    let until = move || {
+        let least = if offline.now() { "at least " } else { "" };
+        forced.get().map(|at| format!("let go in {least}{}", breaker::left(at, now_us.get())))
     };
     view! {
         <form class="hand" method="post" action="/resilience/breaker">
             <input type="hidden" name="id" value=move || id.get()/>
             <button
                 class="button small" name="order" value="force_open"
+                disabled=off title=why
                 on:click=send(BreakerChange::ForceOpen)
             >
                 "Force open"
             </button>
             <button
                 class="button small" name="order" value="force_closed"
+                disabled=off title=why
                 on:click=send(BreakerChange::ForceClosed)
             >
                 "Force closed"
@@ -349,10 +392,20 @@ fn hand(card: Card) -> AnyView {
             </label>
             <button
                 class="button small" name="order" value="reset"
+                disabled=off title=why
                 on:click=send(|_| BreakerChange::Reset)
             >
                 "Reset"
             </button>
+            {move || forced.get().map(|_| view! {
+                <button
+                    class="button small" name="order" value="release"
+                disabled=off title=why
+                    on:click=send(|_| BreakerChange::Release)
+                >
+                    "Let go"
+                </button>
+            })}
             <span class="hint grow to-end">{until}</span>
         </form>
     }

@@ -6,8 +6,16 @@ use crate::{
     model::{breaker, format, tone::Tone},
     widget::{Badge, Clock, ServiceCode},
 };
-use contract::resilience::{EndpointLine, EndpointRow, EndpointState};
+use contract::resilience::{EndpointLine, EndpointRow, EndpointState, ErrorCount};
 use leptos::prelude::*;
+
+/// Dots that can still be counted; more are a number alone.
+const PIPS_MAX: u32 = 10;
+
+/// Traces in which a call went to this instance.
+fn traces_of(instance: &str) -> String {
+    format!("/traces?tag=mesh.instance%3D{instance}")
+}
 
 /// Class, word and tone of a state.
 const fn said(state: &EndpointState) -> (&'static str, &'static str, Tone) {
@@ -56,7 +64,7 @@ pub(super) fn panel(page: Page) -> AnyView {
                 <span class="hint grow">{summary}</span>
                 {move || instances(&strip.get())}
             </header>
-            <div class="table-scroll">
+            <div class="table-scroll" tabindex="0" role="region" aria-label="Endpoints that are out or had errors">
                 <table class="table">
                     <thead>
                         <tr>
@@ -94,7 +102,8 @@ fn instances(all: &[EndpointLine]) -> AnyView {
         let cells = all.iter().filter(|line| line.service == service).map(|line| {
             let (class, word, _) = said(&line.state);
             let title = format!("{}, {}", line.instance, word.to_lowercase());
-            view! { <i class=class role="img" title=title.clone() aria-label=title></i> }
+            let href = traces_of(&line.instance);
+            view! { <a class=class href=href title=title.clone() aria-label=title></a> }
         });
         view! {
             <span class="instances">
@@ -107,26 +116,30 @@ fn instances(all: &[EndpointLine]) -> AnyView {
     view! { <span class="strip">{groups}</span> }.into_any()
 }
 
+/// One count as dots and numbers: "3 of 5 5xx".
+fn count(count: &ErrorCount) -> AnyView {
+    let dots = (0..count.limit.min(PIPS_MAX)).map(|i| {
+        let class = if i < count.now { "pip full" } else { "pip" };
+        view! { <i class=class></i> }
+    });
+    let text = format!("{} of {} {}", count.now, count.limit, count.what);
+    view! { <span class="error-count"><span class="pips">{dots.collect_view()}</span> {text}</span> }
+        .into_any()
+}
+
 fn endpoint(rows: Memo<Vec<EndpointRow>>, name: String) -> AnyView {
     let row = Memo::new(move |_| {
         rows.with(|rows| rows.iter().find(|row| row.line.instance == name).cloned())
     });
     let Some(first) = row.get_untracked() else { return ().into_any() };
     let state = move || row.with(|row| row.as_ref().map(|row| row.line.state));
-    let traces = format!("/traces?service={}", first.line.service);
+    let traces = traces_of(&first.line.instance);
     let errors = move || {
-        row.with(|row| {
-            let row = row.as_ref()?;
-            if row.ejects_at == 0 {
-                return Some(view! { <span class="hint">"no outlier detection"</span> }.into_any());
-            }
-            let dots = (0..row.ejects_at.min(10)).map(|i| {
-                let class = if i < row.errors_in_row { "pip full" } else { "pip" };
-                view! { <i class=class></i> }
-            });
-            let text = format!("{} of {} {}", row.errors_in_row, row.ejects_at, row.counted);
-            Some(view! { <span class="pips">{dots.collect_view()}</span> {text} }.into_any())
-        })
+        let counts = row.with(|row| row.as_ref().map(|row| row.counts.clone()))?;
+        if counts.is_empty() {
+            return Some(view! { <span class="hint">"no outlier detection"</span> }.into_any());
+        }
+        Some(counts.iter().map(count).collect_view().into_any())
     };
     let share = move || row.with(|row| row.as_ref().map_or(0.0, |row| row.error_share));
     let share_class = move || if share() > 0.05 { "number health-error" } else { "number" };
@@ -134,7 +147,7 @@ fn endpoint(rows: Memo<Vec<EndpointRow>>, name: String) -> AnyView {
         <tr>
             <td>
                 <ServiceCode service=first.line.service/>
-                <a href=traces>{first.line.instance}</a>
+                <a data-row="" href=traces>{first.line.instance}</a>
             </td>
             <td>{move || state().map(|state| {
                 let (_, word, tone) = said(&state);
@@ -147,6 +160,7 @@ fn endpoint(rows: Memo<Vec<EndpointRow>>, name: String) -> AnyView {
             <td class=share_class>{move || format::share(share())}</td>
             <td class="ejection">{move || state().map(|state| back(&state))} {move || {
                 row.with(|row| row.as_ref().map(|row| row.note.clone()))
+                    .filter(|note| !note.is_empty())
                     .map(|note| view! { <span class="hint">{note}</span> })
             }}</td>
         </tr>
@@ -157,10 +171,14 @@ fn endpoint(rows: Memo<Vec<EndpointRow>>, name: String) -> AnyView {
 /// How long until it is back: a bar that runs down, and the seconds.
 fn back(state: &EndpointState) -> AnyView {
     let live = use_live();
+    let lost = move || matches!(live.connection().get(), Connection::Lost { .. });
     let (since_us, until_us, times) = match *state {
         EndpointState::Ejected { since_us, until_us, times } => (since_us, until_us, times),
         EndpointState::Down { back_us: Some(at) } | EndpointState::Paused { back_us: Some(at) } => {
-            let text = move || format!("back in {}", breaker::left(at, live.now_us().get()));
+            let text = move || {
+                let least = if lost() { "at least " } else { "" };
+                format!("back in {least}{}", breaker::left(at, live.now_us().get()))
+            };
             return view! { <span>{text}</span> }.into_any();
         }
         _ => return ().into_any(),
@@ -170,7 +188,6 @@ fn back(state: &EndpointState) -> AnyView {
         let whole = (until_us - since_us).max(1) as f64;
         ((until_us - live.now_us().get()) as f64 / whole).clamp(0.0, 1.0)
     };
-    let lost = move || matches!(live.connection().get(), Connection::Lost { .. });
     let text = move || {
         let least = if lost() { "at least " } else { "" };
         format!("back in {least}{}", breaker::left(until_us, live.now_us().get()))

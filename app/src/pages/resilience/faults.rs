@@ -39,7 +39,7 @@ pub(super) fn panel() -> AnyView {
                 {move || rows.with(|(active, _)| !active.is_empty())
                     .then(|| remove_all("button ghost small"))}
             </header>
-            <div class="table-scroll">
+            <div class="table-scroll" tabindex="0" role="region" aria-label="Active faults">
                 <table class="table">
                     <thead>
                         <tr>
@@ -123,7 +123,7 @@ fn row(id: String) -> AnyView {
     };
     view! {
         <tr class:ended=move || ended.get().is_some() class:asked=asked>
-            <td><a class="fault-id" href=effects title="Traces it touched">{id}</a></td>
+            <td><a class="fault-id" data-row="" href=effects title="Traces it touched">{id}</a></td>
             <td>{first.what}</td>
             <td>{first.place}</td>
             <td><Clock at_us=first.since_us/></td>

@@ -4,18 +4,18 @@
 
 use crate::{
     ask, browser,
-    frame::{use_frame, use_toasts},
-    live::{Connection, use_live},
+    frame::{use_frame, use_offline, use_toasts},
+    live::use_live,
     model::{
-        fault::{self, button, defaults, delays, label, mistakes, size},
+        fault::{self, Choice, delays, mistakes},
         tries,
     },
     pages::traffic::terms,
-    widget::{Field, Icon, field, icon},
+    widget::{Field, Icon, ServiceCode, field, icon},
 };
 use contract::{
     resilience::{Expectation, FaultKind, FaultPlace, InjectFault},
-    service::SERVICES,
+    service::{BUS, SERVICES},
 };
 use leptos::{prelude::*, task::spawn_local};
 use leptos_router::hooks::use_query_map;
@@ -37,6 +37,8 @@ const TTLS: [(u32, &str); 7] = [
 /// The command as it is filled in. Cheap to copy.
 #[derive(Clone, Copy)]
 struct Panel {
+    /// The row that was chosen.
+    choice: RwSignal<Choice>,
     command: RwSignal<InjectFault>,
     expected: RwSignal<Option<Result<Expectation, String>>>,
     /// The question was asked; the next press injects.
@@ -71,18 +73,45 @@ impl Panel {
     }
 }
 
-/// What the address asks for: `?kind=abort&to=payments`.
-pub(super) fn asked_for() -> InjectFault {
+/// What the address asks for: `?kind=abort&to=payments`. A form that was refused comes back with
+/// all that was filled in.
+pub(super) fn asked_for() -> (Choice, InjectFault) {
     use_query_map().with_untracked(|query| {
-        let kind = query.get_str("kind").and_then(FaultKind::parse).unwrap_or_default();
-        let text = |key| query.get(key).unwrap_or_default();
-        let to = query.get("to").unwrap_or_else(|| contract::service::INVENTORY.into());
-        InjectFault { from: text("from"), to, subset: text("subset"), ..defaults(kind) }
+        let choice = query.get_str("kind").and_then(Choice::parse);
+        let choice = choice.unwrap_or(Choice::Kind(FaultKind::default()));
+        let usual = choice.defaults();
+        let text = |key, usual: &str| query.get(key).unwrap_or_else(|| usual.to_owned());
+        let millis = |key, usual: u32| {
+            let ms = query.get_str(key).and_then(tries::parse_seconds);
+            ms.and_then(|ms| u32::try_from(ms).ok()).unwrap_or(usual)
+        };
+        let usual_to = match choice {
+            Choice::Kind(kind) if kind.place() == FaultPlace::Edge => contract::service::INVENTORY,
+            _ => &usual.to,
+        };
+        let command = InjectFault {
+            from: text("from", &usual.from),
+            to: text("to", usual_to),
+            subset: text("subset", ""),
+            instance: text("instance", ""),
+            percent: query.get_str("percent").and_then(|t| t.parse().ok()).unwrap_or(usual.percent),
+            delay_ms: millis("delay_s", usual.delay_ms),
+            jitter_ms: millis("jitter_s", usual.jitter_ms),
+            status: query.get_str("status").and_then(|t| t.parse().ok()).unwrap_or(usual.status),
+            limit: query.get_str("limit").and_then(|t| t.parse().ok()),
+            ttl_s: query.get_str("ttl_s").and_then(|t| t.parse().ok()).unwrap_or(usual.ttl_s),
+            ..usual.clone()
+        };
+        (choice, command)
     })
 }
 
-pub(super) fn panel(command: InjectFault, expected: Option<Expectation>) -> AnyView {
+pub(super) fn panel(
+    (choice, command): (Choice, InjectFault),
+    expected: Option<Expectation>,
+) -> AnyView {
     let panel = Panel {
+        choice: RwSignal::new(choice),
         command: RwSignal::new(command),
         expected: RwSignal::new(expected.map(Ok)),
         asked: RwSignal::new(false),
@@ -108,12 +137,12 @@ pub(super) fn panel(command: InjectFault, expected: Option<Expectation>) -> AnyV
                 <kbd>"F"</kbd>
             </header>
             <form method="post" action="/resilience/inject" on:submit=submit>
-                {presets(panel)}
                 {kinds(panel)}
                 <div class="inject-fields">
                     {place(panel)}
                     {amount(panel)}
                     {scope(panel)}
+                    {limits(panel)}
                     {expectation(panel)}
                 </div>
                 <footer class="inject-foot">{buttons(panel)}</footer>
@@ -125,9 +154,12 @@ pub(super) fn panel(command: InjectFault, expected: Option<Expectation>) -> AnyV
 
 /// Injects the fault; asks once where the host says so.
 fn use_send(panel: Panel) -> Callback<()> {
-    let (live, toasts) = (use_live(), use_toasts());
+    let (live, toasts, offline) = (use_live(), use_toasts(), use_offline());
     Callback::new(move |()| {
         let command = panel.command.get_untracked();
+        if offline.refuses("Fault not injected") {
+            return;
+        }
         if panel.busy.get_untracked() || !mistakes(&command).is_empty() {
             return;
         }
@@ -145,11 +177,7 @@ fn use_send(panel: Panel) -> Callback<()> {
             match done {
                 Ok(fault) => {
                     toasts.success(&format!("{} injected", fault.id), &fault.what, None);
-                    let mut faults = live.faults().get_untracked();
-                    if faults.active.iter().all(|known| known.id != fault.id) {
-                        faults.active.push(fault);
-                        live.expect_faults(faults);
-                    }
+                    live.expect_fault(fault);
                 }
                 Err(error) => toasts.failure("Fault not injected", &error.to_string()),
             }
@@ -159,55 +187,86 @@ fn use_send(panel: Panel) -> Callback<()> {
 
 fn presets(panel: Panel) -> AnyView {
     let all = fault::presets().map(|(name, command)| {
-        let choose = move |_| panel.edit(&|now| now.clone_from(&command));
+        let choose = move |_| {
+            panel.choice.set(Choice::Kind(command.kind));
+            panel.edit(&|now| now.clone_from(&command));
+        };
         view! { <button type="button" class="token" on:click=choose>{name}</button> }
     });
     view! { <div class="tokens" role="group" aria-label="Presets">{all}</div> }.into_any()
 }
 
-const fn glyph(kind: FaultKind) -> Icon {
-    match kind {
-        FaultKind::Delay | FaultKind::Jitter => Icon::Clock,
-        FaultKind::Abort | FaultKind::PartialBody | FaultKind::ConnectionReset => Icon::Cross,
-        FaultKind::Hang | FaultKind::PauseInstance => Icon::Pause,
-        FaultKind::KillInstance => Icon::Power,
-        _ => Icon::Pulse,
+const fn glyph(choice: Choice) -> Icon {
+    match choice {
+        Choice::Kind(FaultKind::Delay | FaultKind::Jitter) => Icon::Clock,
+        Choice::Kind(FaultKind::Hang | FaultKind::PauseInstance) => Icon::Pause,
+        Choice::Kind(FaultKind::KillInstance) => Icon::Power,
+        Choice::Kind(kind) if matches!(kind.place(), FaultPlace::Edge) => Icon::Cross,
+        Choice::Kind(_) | Choice::Partition => Icon::Pulse,
+        Choice::CrashBank => Icon::Lock,
     }
 }
 
+/// The rows that are offered first; the rest, and presets, unfold.
 fn kinds(panel: Panel) -> AnyView {
-    let all = FaultKind::ALL.map(|kind| {
-        let (name, hint) = label(kind);
-        let chosen = move || panel.command.with(|command| command.kind == kind);
-        let choose = move |_| {
-            panel.edit(&|now| {
-                let place = (now.from.clone(), now.to.clone(), now.subset.clone());
-                let instance = now.instance.clone();
-                *now = InjectFault { instance, ..defaults(kind) };
-                (now.from, now.to, now.subset) = place;
-            });
-        };
-        let size = move || {
-            panel
-                .command
-                .with(|now| if now.kind == kind { size(now) } else { size(&defaults(kind)) })
-        };
-        view! {
-            <label class="kind" class:chosen=chosen>
-                <input
-                    type="radio" name="kind" value=kind.word() checked=untrack(chosen)
-                    prop:checked=chosen on:change=choose
-                />
-                {icon(glyph(kind))}
-                <span class="grow">
-                    <b>{name}</b>
-                    <small>{hint}</small>
-                </span>
-                <span class="hint">{size}</span>
-            </label>
-        }
-    });
-    view! { <fieldset class="kinds"><legend class="sr">"What"</legend>{all}</fieldset> }.into_any()
+    let further = panel.choice.with_untracked(|choice| Choice::MORE.contains(choice));
+    let summary = format!("{} more kinds, and presets", Choice::MORE.len());
+    view! {
+        <fieldset class="kinds">
+            <legend class="sr">"What"</legend>
+            {Choice::FIRST.map(|choice| kind(panel, choice)).collect_view()}
+            <details class="more-kinds" open=further>
+                <summary>{summary}</summary>
+                {Choice::MORE.map(|choice| kind(panel, choice)).collect_view()}
+                {presets(panel)}
+            </details>
+        </fieldset>
+    }
+    .into_any()
+}
+
+fn kind(panel: Panel, choice: Choice) -> AnyView {
+    let (name, hint) = choice.label();
+    let chosen = move || panel.choice.get() == choice;
+    let choose = move |_| {
+        panel.choice.set(choice);
+        panel.edit(&|now| {
+            let before = std::mem::replace(now, choice.defaults());
+            // A place that the kind says itself stays; else it is where it was.
+            if now.to.is_empty() {
+                (now.from, now.to, now.subset) = (before.from, before.to, before.subset);
+            }
+            now.instance = before.instance;
+        });
+    };
+    let size = move || match chosen() {
+        true => panel.command.with(|now| choice.size(now)),
+        false => choice.size(&choice.defaults()),
+    };
+    // Without JavaScript the fields of another kind are those of another address.
+    let fields = format!("<a href=\"/resilience?kind={}#inject\">Fields</a>", choice.word());
+    view! {
+        <label class="kind" class:chosen=chosen>
+            <input
+                type="radio" name="kind" value=choice.word() checked=untrack(chosen)
+                prop:checked=chosen on:change=choose
+            />
+            {icon(glyph(choice))}
+            <span class="grow">
+                <b>{name}</b>
+                <small>{hint}</small>
+            </span>
+            <noscript inner_html=fields></noscript>
+            <span class="hint">{size}</span>
+        </label>
+    }
+    .into_any()
+}
+
+/// What the chosen row cannot do.
+fn limits(panel: Panel) -> AnyView {
+    (move || panel.choice.get().limits().map(|text| view! { <p class="hint">{text}</p> }))
+        .into_any()
 }
 
 // --- where --------------------------------------------------------------------------------------
@@ -232,8 +291,9 @@ fn parsed<T: std::str::FromStr>(slot: &mut T, text: &str) {
     }
 }
 
-fn services(none: &'static str) -> field::Options {
-    let all = SERVICES.iter().filter(|service| service.name != contract::service::BUS);
+/// Services by name; the bus calls, and is not called.
+fn services(none: &'static str, with_bus: bool) -> field::Options {
+    let all = SERVICES.iter().filter(|service| with_bus || service.name != BUS);
     let all = all.map(|service| (service.name.to_owned(), service.name.to_owned()));
     std::iter::once((String::new(), none.to_owned())).chain(all).collect()
 }
@@ -241,12 +301,22 @@ fn services(none: &'static str) -> field::Options {
 fn place(panel: Panel) -> AnyView {
     let place = Memo::new(move |_| panel.command.with(|now| now.kind.place() as u8));
     (move || {
-        place.track();
+        // Read, not only tracked: a memo that nobody reads knows nothing of its sources.
+        let _ = place.get();
         match panel.command.with_untracked(|now| now.kind.place()) {
             FaultPlace::Instance => instance(panel),
             FaultPlace::Edge => ends(panel, "any caller", "choose a service", true),
             FaultPlace::Bus => ends(panel, "any producer", "any consumer", false),
         }
+    })
+    .into_any()
+}
+
+/// The code of a service beside its field; nothing for any.
+fn code(name: Memo<String>) -> AnyView {
+    (move || {
+        let name = name.get();
+        (!name.is_empty()).then(|| view! { <ServiceCode service=name/> })
     })
     .into_any()
 }
@@ -276,14 +346,18 @@ fn ends(panel: Panel, from: &'static str, to: &'static str, subsets: bool) -> An
             f.subset.clear();
         },
     );
+    let caller_name = Memo::new(move |_| panel.command.with(|now| now.from.clone()));
+    let callee_name = Memo::new(move |_| panel.command.with(|now| now.to.clone()));
     let version =
         make(panel, "Version", "subset", |f| f.subset.clone(), |f, t| f.subset = t.into());
     view! {
         <div class="inject-row">
             <span class="policy-label">"Where"</span>
-            {field::select(caller, Signal::stored(services(from)))}
+            {code(caller_name)}
+            {field::select(caller, Signal::stored(services(from, subsets)))}
             <span class="hint">"›"</span>
-            {field::select(callee, Signal::stored(services(to)))}
+            {code(callee_name)}
+            {field::select(callee, Signal::stored(services(to, false)))}
         </div>
         <div class="inject-row" class:gone=move || !subsets || versions.with(Vec::is_empty)>
             <span class="policy-label">"Version"</span>
@@ -296,9 +370,11 @@ fn ends(panel: Panel, from: &'static str, to: &'static str, subsets: bool) -> An
 fn instance(panel: Panel) -> AnyView {
     let mesh = use_live().mesh();
     let options = Signal::derive(move || {
+        let choice = panel.choice.get();
         let all = mesh.with(|mesh| {
             mesh.endpoints
                 .iter()
+                .filter(|e| choice.takes(&e.service))
                 .map(|e| (e.instance.clone(), e.instance.clone()))
                 .collect::<Vec<_>>()
         });
@@ -369,8 +445,25 @@ fn amount(panel: Panel) -> AnyView {
                 {delay} {jitter} {status}
                 {lifetime(panel)}
             </div>
+            {(kind.place() != FaultPlace::Instance).then(|| next_only(panel))}
         }
     })
+    .into_any()
+}
+
+/// "Only the next N": empty is all of them.
+fn next_only(panel: Panel) -> AnyView {
+    let get: Read = |f| f.limit.map(|limit| limit.to_string()).unwrap_or_default();
+    let put: Write =
+        |f, t| f.limit = if t.is_empty() { None } else { Some(t.parse().unwrap_or(0)) };
+    let made = make(panel, "Only the next so many that it hits", "limit", get, put);
+    view! {
+        <div class="inject-row">
+            <span class="policy-label">"Only next"</span>
+            {field::number(made, "hits")}
+            <span class="hint">"empty: all until it ends"</span>
+        </div>
+    }
     .into_any()
 }
 
@@ -498,8 +591,17 @@ fn yaml_of(panel: Panel) -> String {
     expected.and_then(Result::ok).map(|expected| expected.yaml).unwrap_or_default()
 }
 
+/// Without JavaScript the question is asked by the answer to the form, and answered here.
+const SURE: &str = "<label class=\"toggle-row\"><input type=\"checkbox\" name=\"sure\" \
+                    value=\"yes\"> Even if it asks</label>";
+
 fn buttons(panel: Panel) -> AnyView {
-    let live = use_live();
+    let has_yaml = move || {
+        panel.expected.with(|expected| {
+            expected.as_ref().is_some_and(|e| e.as_ref().is_ok_and(|e| !e.yaml.is_empty()))
+        })
+    };
+    let (live, offline) = (use_live(), use_offline());
     let held = Memo::new(move |_| live.faults().with(|faults| faults.held_us.is_some()));
     let text = move || {
         let ask = panel.asked.get();
@@ -508,7 +610,7 @@ fn buttons(panel: Panel) -> AnyView {
         } else if ask {
             "Yes, go on".into()
         } else {
-            panel.command.with(|now| button(now.kind))
+            panel.choice.get().button()
         }
     };
     let question = move || {
@@ -516,8 +618,8 @@ fn buttons(panel: Panel) -> AnyView {
         panel.asked.get().then(|| view! { <p class="notice tone-warn" role="alert">{asks}</p> })
     };
     let blocked = move || {
-        if matches!(live.connection().get(), Connection::Lost { .. }) {
-            Some("Disconnected: it could not be sent")
+        if let Some(reason) = offline.reason() {
+            Some(reason)
         } else if held.get() {
             Some("Faults are held off by the kill switch")
         } else {
@@ -527,8 +629,11 @@ fn buttons(panel: Panel) -> AnyView {
     let busy = move || panel.busy.get().then_some("true");
     view! {
         {question}
+        <noscript inner_html=SURE></noscript>
         <button
-            type="button" class="button" on:click=move |_| browser::copy(&yaml_of(panel))
+            type="button" class="button" disabled=move || !has_yaml()
+            title=move || (!has_yaml()).then_some("No Istio object stands for it")
+            on:click=move |_| browser::copy(&yaml_of(panel))
         >
             {icon(Icon::Copy)} "Copy YAML"
         </button>

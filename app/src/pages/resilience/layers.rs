@@ -33,15 +33,18 @@ fn idle(layer: &LayerView) -> bool {
 
 fn strip(strips: Memo<Vec<StripView>>, (from, to): (String, String)) -> AnyView {
     let ends = (from.clone(), to.clone());
-    let layers = Memo::new(move |_| {
+    let sides = Memo::new(move |_| {
         let mine = |strip: &&StripView| strip.from == ends.0 && strip.to == ends.1;
-        strips.with(|all| all.iter().find(mine).map(|s| s.layers.clone()).unwrap_or_default())
+        let side = |strip: &StripView| (strip.layers.clone(), strip.callee.clone());
+        strips.with(|all| all.iter().find(mine).map(side).unwrap_or_default())
     });
-    let open = RwSignal::new(false);
-    let marks = move || layers.get().iter().map(mark).collect_view();
-    let rows = move || open.get().then(|| layers.get().into_iter().map(row).collect_view());
+    let marks = move || sides.with(|(caller, _)| caller.iter().map(mark).collect_view());
+    let callee_marks = move || sides.with(|(_, callee)| callee.iter().map(mark).collect_view());
+    let rows = move || sides.get().0.into_iter().map(row).collect_view();
+    let callee_rows = move || sides.get().1.into_iter().map(row).collect_view();
+    let at = format!("at {to}, for the requests of all callers");
     view! {
-        <details class="layer-strip" on:toggle=move |event| open.set(is_open(&event))>
+        <details class="layer-strip">
             <summary>
                 <span class="edge-title">
                     <ServiceCode service=from.clone() alone=true/>
@@ -49,18 +52,16 @@ fn strip(strips: Memo<Vec<StripView>>, (from, to): (String, String)) -> AnyView 
                     <ServiceCode service=to.clone()/>
                     {to}
                 </span>
-                <span class="layer-marks">{marks}</span>
+                <span class="layer-marks">
+                    {marks} <i class="hint" aria-hidden="true">"›"</i> {callee_marks}
+                </span>
             </summary>
             <ol>{rows}</ol>
+            <h3 class="hint">{at}</h3>
+            <ol>{callee_rows}</ol>
         </details>
     }
     .into_any()
-}
-
-fn is_open(event: &leptos::ev::Event) -> bool {
-    use wasm_bindgen::JsCast;
-    let target = event.target().and_then(|target| target.dyn_into::<web_sys::Element>().ok());
-    target.is_some_and(|details| details.has_attribute("open"))
 }
 
 fn mark(layer: &LayerView) -> AnyView {

@@ -9,11 +9,14 @@ mod endpoints;
 mod faults;
 mod inject;
 mod layers;
+mod thresholds;
 
 use crate::{
     ask::{self, AskError},
+    browser,
+    frame::use_keys,
     live::use_live,
-    model::{breaker, tone::Tone},
+    model::{breaker, fault::Choice, tone::Tone},
     widget::{Badge, EmptyState},
 };
 use contract::resilience::{
@@ -64,11 +67,10 @@ impl Page {
     /// Whether a closed breaker was opened to a card: by its id, or by that of its edge.
     fn is_asked(self, id: &str) -> bool {
         self.asked.with(|asked| {
-            let Some(rest) = asked.as_ref().and_then(|asked| id.strip_prefix(asked.as_str()))
-            else {
-                return false;
-            };
-            rest.is_empty() || rest.starts_with('~')
+            let Some(asked) = asked else { return false };
+            self.lines.with(|lines| {
+                breaker::is_asked(asked, id, lines.iter().map(|line| line.id.as_str()))
+            })
         })
     }
 
@@ -94,7 +96,7 @@ impl Page {
 pub fn ResiliencePage() -> impl IntoView {
     let live = use_live();
     let command = inject::asked_for();
-    let first = command.clone();
+    let first = command.1.clone();
     let details = Resource::new_blocking(|| (), move |()| loaded(first.clone()));
     let query = use_query_map();
     let error = move || query.with(|query| query.get("error")).filter(|text| !text.is_empty());
@@ -126,8 +128,17 @@ async fn loaded(command: InjectFault) -> Loaded {
     Ok((view, ask::expect_fault(command).await.ok()))
 }
 
-fn body(view: ResilienceView, command: InjectFault, expected: Option<Expectation>) -> AnyView {
+fn body(
+    view: ResilienceView,
+    command: (Choice, InjectFault),
+    expected: Option<Expectation>,
+) -> AnyView {
     let page = Page::new(view);
+    use_keys(|key, _| match key {
+        "j" | "J" => browser::focus_row(true),
+        "k" | "K" => browser::focus_row(false),
+        _ => false,
+    });
     let live = use_live();
     let turns = Memo::new(move |_| {
         let turned = page.lines.with(|lines| lines.iter().map(|line| line.since_us).max());

@@ -282,7 +282,7 @@ fn side_notes(span: &SpanView) -> AnyView {
         view! { <span class="fault-chip">{icon(Icon::Bolt)}{id.to_owned()}</span> }
     });
     let status = span
-        .attribute("http.response.status_code")
+        .attribute(contract::attributes::HTTP_STATUS)
         .filter(|s| !span.error && !s.starts_with('2'))
         .map(|s| view! { <span class="http">{s.to_owned()}</span> });
     view! { {fault}{status} }.into_any()

@@ -2,16 +2,17 @@
 //!
 //! Without JavaScript the form posts to `/traffic/apply`.
 
-use super::checks;
+use super::{checks, editor::LOST};
 use crate::{
     ask,
     frame::use_toasts,
+    live::{Connection, use_live},
     model::tone::Tone,
     widget::{Badge, icon},
 };
 use contract::{
-    istio::{Change, Fate, FieldFate, ResourceReport, Severity},
-    traffic::{Applied, ApplyYaml, ChangeTraffic},
+    istio::{Change, Fate, FieldFate, Position, ResourceReport, Severity},
+    traffic::{Applied, ApplyYaml, ChangeTraffic, PostedApply},
 };
 use leptos::{prelude::*, task::spawn_local};
 
@@ -53,12 +54,31 @@ const fn change_word(change: Change) -> &'static str {
     }
 }
 
-pub(super) fn panel() -> AnyView {
+/// What became of a text that a form has sent.
+pub(super) fn posted(posted: PostedApply) -> AnyView {
+    let PostedApply { applied, error, .. } = posted;
+    match error {
+        Some(error) => view! { <p class="form-error" role="alert">{error}</p> }.into_any(),
+        None => view! {
+            <section class="panel apply" role="status">{answered(applied)}</section>
+        }
+        .into_any(),
+    }
+}
+
+pub(super) fn panel(sent: Option<PostedApply>) -> AnyView {
     let toasts = use_toasts();
-    let text = RwSignal::new(String::new());
-    let answer = RwSignal::new(None::<Applied>);
+    let connection = use_live().connection();
+    let lost = move || connection.with(|now| matches!(now, Connection::Lost { .. }));
+    let typed = sent.as_ref().map(|sent| sent.yaml.clone()).unwrap_or_default();
+    let error = sent.as_ref().and_then(|sent| sent.error.clone());
+    let text = RwSignal::new(typed.clone());
+    let answer = RwSignal::new(sent.filter(|sent| sent.error.is_none()).map(|sent| sent.applied));
     let busy = RwSignal::new(false);
     let send = move |dry_run: bool| {
+        if untrack(lost) {
+            return;
+        }
         busy.set(true);
         let yaml = text.get_untracked();
         let command = ApplyYaml { yaml, base: None, host: None, dry_run };
@@ -68,8 +88,7 @@ pub(super) fn panel() -> AnyView {
             match done {
                 Ok(applied) => {
                     if applied.revision.is_some() {
-                        let (title, text) = super::editor::announced(&applied);
-                        toasts.success(&title, &text, None);
+                        super::editor::tell(toasts, &applied, Callback::new(|()| {}));
                     }
                     answer.try_set(Some(applied));
                 }
@@ -89,26 +108,50 @@ pub(super) fn panel() -> AnyView {
                     "Istio resources, one or several documents, as one transaction"
                 </span>
             </header>
-            <form class="panel-body" method="post" action="/traffic/apply" on:submit=submit>
+            {error.map(|error| view! { <p class="form-error" role="alert">{error}</p> })}
+            <form class="panel-body" method="post" action="/traffic" on:submit=submit>
                 <textarea
-                    name="yaml" rows="16" aria-label="YAML" spellcheck="false" autocomplete="off"
+                    name="yaml" rows="12" aria-label="YAML" spellcheck="false" autocomplete="off"
                     placeholder="apiVersion: networking.istio.io/v1" wrap="off"
                     on:input=move |event| text.set(event_target_value(&event))
-                ></textarea>
-                <div class="actions">
-                    <button
-                        type="button" class="button" disabled=move || busy.get()
-                        on:click=move |_| send(true)
-                    >
-                        "Try without applying"
-                    </button>
-                    <button class="button primary" aria-busy=move || busy.get().then_some("true")>
-                        {move || if busy.get() { "Applying" } else { "Apply" }}
-                    </button>
-                </div>
+                >
+                    {typed}
+                </textarea>
+                {buttons(busy, connection, Callback::new(send))}
             </form>
             <div role="status">{move || answer.get().map(answered)}</div>
         </section>
+    }
+    .into_any()
+}
+
+/// The button that applies, and the one that only tries.
+fn buttons(
+    busy: RwSignal<bool>,
+    connection: ReadSignal<Connection>,
+    send: Callback<bool>,
+) -> AnyView {
+    let lost = move || connection.with(|now| matches!(now, Connection::Lost { .. }));
+    let why = move || lost().then_some(LOST);
+    view! {
+        <div class="actions">
+            <button
+                class="button" name="dry_run" value="true"
+                disabled=move || busy.get() || lost() title=why
+                on:click=move |event| {
+                    event.prevent_default();
+                    send.run(true);
+                }
+            >
+                "Try without applying"
+            </button>
+            <button
+                class="button primary" disabled=lost title=why
+                aria-busy=move || busy.get().then_some("true")
+            >
+                {move || if busy.get() { "Applying" } else { "Apply" }}
+            </button>
+        </div>
     }
     .into_any()
 }
@@ -132,7 +175,7 @@ fn answered(applied: Applied) -> AnyView {
                     {checks::sentence(finding)}
                     {checks::correct_form(finding)}
                 </div>
-                <span class="hint">{format!("L{}", finding.at.line)}</span>
+                <span class="hint">{place(finding.at)}</span>
             </li>
         }
     });
@@ -143,6 +186,11 @@ fn answered(applied: Applied) -> AnyView {
         {report.resources.into_iter().map(resource).collect_view()}
     }
     .into_any()
+}
+
+/// "L12:5"; nothing for what stands nowhere.
+fn place(at: Position) -> Option<String> {
+    (at.line > 0).then(|| format!("L{at}"))
 }
 
 /// One resource and its fields, folded while all of them are in force.
@@ -192,7 +240,7 @@ fn fate(field: FieldFate) -> AnyView {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use contract::istio::{Position, ResourceKey};
+    use contract::istio::ResourceKey;
 
     #[test]
     fn the_fates_of_a_file_are_counted() {

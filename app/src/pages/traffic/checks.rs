@@ -1,6 +1,6 @@
 //! What validation found, how recorded requests would fare, and which rule a request would hit.
 
-use super::editor::{Editor, use_choose_rule};
+use super::editor::{Editor, LOST, use_choose_rule};
 use crate::{
     ask,
     model::{format, tone::Tone},
@@ -12,6 +12,7 @@ use contract::{
     traffic::{DryRun, ProbeRequest, ProbeVerdict},
 };
 use leptos::{prelude::*, task::spawn_local};
+use leptos_router::params::ParamsMap;
 
 pub(super) fn panel(editor: Editor) -> AnyView {
     let count = move |severity| {
@@ -162,13 +163,57 @@ fn dry_run(tried: &DryRun) -> AnyView {
 
 // --- which rule would this request hit ----------------------------------------------------------
 
-pub(super) fn tester(editor: Editor) -> AnyView {
-    let request = RwSignal::new(ProbeRequest {
-        method: "GET".into(),
-        path: "/".into(),
-        ..ProbeRequest::default()
-    });
-    let verdict = RwSignal::new(None::<Result<ProbeVerdict, String>>);
+/// The request in an address: the tester's form is a GET, so that a question can be sent on.
+pub(super) fn asked(query: &ParamsMap) -> Option<ProbeRequest> {
+    let get = |name: &str| query.get(name).unwrap_or_default();
+    let path = query.get("path")?;
+    let (method, headers, source) = (get("method"), get("headers"), get("source"));
+    let method = if method.is_empty() { "GET".to_owned() } else { method };
+    Some(ProbeRequest { method, path, headers, source })
+}
+
+/// A request as it was typed, and what became of it.
+type Tried = (ProbeRequest, Result<ProbeVerdict, String>);
+
+pub(super) fn tester(editor: Editor, tried: Option<Tried>) -> AnyView {
+    let first = || ProbeRequest { method: "GET".into(), path: "/".into(), ..Default::default() };
+    let (typed, answer) = tried.unzip();
+    let request = RwSignal::new(typed.unwrap_or_else(first));
+    let verdict = RwSignal::new(answer);
+    let submit = move |event: leptos::ev::SubmitEvent| {
+        event.prevent_default();
+        if untrack(move || editor.lost()) {
+            return;
+        }
+        let (host, text) = (editor.host.get_value(), editor.text.get_untracked());
+        let asked = request.get_untracked();
+        spawn_local(async move {
+            let answer = ask::probe(host, text, asked).await.map_err(|error| error.to_string());
+            verdict.try_set(Some(answer));
+        });
+    };
+    let action = format!("/traffic/{}", editor.host.get_value());
+    view! {
+        <section class="panel tester">
+            <header class="panel-head">
+                <h2>"Which rule would this request hit?"</h2>
+            </header>
+            <form class="tester-form" method="get" action=action on:submit=submit>
+                {tester_fields(request)}
+                <button
+                    class="button" disabled=move || editor.lost()
+                    title=move || editor.lost().then_some(LOST)
+                >
+                    "Try"
+                </button>
+            </form>
+            <div role="status">{move || verdict.get().map(answered)}</div>
+        </section>
+    }
+    .into_any()
+}
+
+fn tester_fields(request: RwSignal<ProbeRequest>) -> AnyView {
     let make =
         move |label, name, get: fn(&ProbeRequest) -> String, set: fn(&mut ProbeRequest, String)| {
             let on =
@@ -182,29 +227,11 @@ pub(super) fn tester(editor: Editor) -> AnyView {
     let methods = ["GET", "POST", "PUT", "DELETE"].map(|m| (m.to_owned(), m.to_owned()));
     let callers = std::iter::once((String::new(), "from outside".to_owned()));
     let callers = callers.chain(SERVICES.iter().map(|s| (s.name.to_owned(), s.name.to_owned())));
-    let submit = move |event: leptos::ev::SubmitEvent| {
-        event.prevent_default();
-        let (host, text) = (editor.host.get_value(), editor.text.get_untracked());
-        let asked = request.get_untracked();
-        spawn_local(async move {
-            let answer = ask::probe(host, text, asked).await.map_err(|error| error.to_string());
-            verdict.try_set(Some(answer));
-        });
-    };
     view! {
-        <section class="panel tester">
-            <header class="panel-head">
-                <h2>"Which rule would this request hit?"</h2>
-            </header>
-            <form class="tester-form" on:submit=submit>
-                {field::select(method, Signal::stored(methods.to_vec()))}
-                {field::text(path, "/path?query")}
-                {field::select(source, Signal::stored(callers.collect::<Vec<_>>()))}
-                {field::text(headers, "x-canary: true, cookie: group=beta")}
-                <button class="button">"Try"</button>
-            </form>
-            <div role="status">{move || verdict.get().map(answered)}</div>
-        </section>
+        {field::select(method, Signal::stored(methods.to_vec()))}
+        {field::text(path, "/path?query")}
+        {field::select(source, Signal::stored(callers.collect::<Vec<_>>()))}
+        {field::text(headers, "x-canary: true")}
     }
     .into_any()
 }

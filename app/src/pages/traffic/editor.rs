@@ -5,13 +5,17 @@
 
 use crate::{
     ask, browser,
-    frame::{Toasts, range::use_set_query, use_toasts},
-    model::{diff, route, undo::History},
+    frame::{ToastAction, Toasts, range::use_set_query, use_toasts},
+    live::{Connection, use_live},
+    model::{diff, route, share, undo::History},
 };
 use contract::{
     ApiError,
     istio::{Finding, Severity},
-    traffic::{Applied, ApplyYaml, ChangeTraffic, Draft, DryRun, RouteForm, RouteView},
+    traffic::{
+        Applied, ApplyYaml, ChangeTraffic, Draft, DryRun, FormEdit, PostedApply, RestoreRevision,
+        RouteForm, RouteView,
+    },
 };
 use leptos::{prelude::*, task::spawn_local};
 use leptos_router::hooks::use_query_map;
@@ -21,6 +25,9 @@ use std::{sync::Arc, time::Duration};
 const SETTLE: Duration = Duration::from_millis(150);
 /// Pause after the last answer before the draft is tried on recorded requests.
 const SETTLE_DRY_RUN: Duration = Duration::from_millis(500);
+
+/// Why nothing can be sent.
+pub(super) const LOST: &str = "Disconnected: it could not be sent";
 
 /// Where this tab keeps the draft of a host: the base's number, a line break, the text.
 #[must_use]
@@ -55,6 +62,8 @@ pub(super) struct Editor {
     pub(super) text: RwSignal<String>,
     /// Its controls; the last that could be read.
     pub(super) form: RwSignal<RouteForm>,
+    /// The `VirtualService` they are of.
+    pub(super) service: RwSignal<String>,
     /// What the last reading found.
     pub(super) findings: RwSignal<Vec<Finding>>,
     /// What was checked and holds.
@@ -69,6 +78,8 @@ pub(super) struct Editor {
     pub(super) conflict: RwSignal<bool>,
     /// Recorded requests under the draft.
     pub(super) dry_run: RwSignal<Option<DryRun>>,
+    /// The revision somebody wants back although that also changes other hosts.
+    pub(super) asked_back: RwSignal<Option<u64>>,
     /// The control that has the focus.
     pub(super) focus: RwSignal<Option<String>>,
     /// Place of the chosen rule: that of the address, else the one that takes the rest.
@@ -79,18 +90,27 @@ pub(super) struct Editor {
     pub(super) number: Memo<u64>,
     /// Its controls.
     pub(super) applied: Memo<RouteForm>,
+    connection: ReadSignal<Connection>,
     history: StoredValue<History>,
+    /// The controls as they were read last: what differs from them is written into the text.
+    read: StoredValue<RouteForm>,
     serial: StoredValue<u64>,
     toasts: Toasts,
 }
 
 impl Editor {
-    pub(super) fn new(view: RouteView) -> Self {
+    /// The editor of what is in force, or of a text that a form has sent.
+    pub(super) fn new(view: RouteView, posted: Option<&PostedApply>) -> Self {
         let query = use_query_map();
         let applied = view.applied.clone();
         let base = RwSignal::new((view.revision, applied.yaml.clone()));
-        let text = RwSignal::new(applied.yaml);
-        let form = RwSignal::new(applied.form.unwrap_or_default());
+        let sent = posted.filter(|posted| posted.applied.revision.is_none());
+        let text = RwSignal::new(sent.map_or(applied.yaml, |posted| posted.yaml.clone()));
+        let read = applied.form.unwrap_or_default();
+        let findings =
+            sent.map_or(applied.findings, |posted| posted.applied.report.findings.clone());
+        let service = RwSignal::new(read.service.clone());
+        let (form, read) = (RwSignal::new(read.clone()), StoredValue::new(read));
         let (host, view) = (StoredValue::new(view.host.clone()), RwSignal::new(Arc::new(view)));
         let editor = Self {
             host,
@@ -98,13 +118,15 @@ impl Editor {
             base,
             text,
             form,
-            findings: RwSignal::new(applied.findings),
+            service,
+            findings: RwSignal::new(findings),
             passed: RwSignal::new(applied.passed),
             unread: RwSignal::new(false),
             pending: RwSignal::new(false),
             applying: RwSignal::new(false),
             conflict: RwSignal::new(false),
             dry_run: RwSignal::new(None),
+            asked_back: RwSignal::new(None),
             focus: RwSignal::new(None),
             rule: Memo::new(move |_| {
                 let name = query.with(|query| query.get("rule"));
@@ -113,9 +135,16 @@ impl Editor {
             drafted: Memo::new(move |_| base.with(|(_, base)| text.with(|text| text != base))),
             number: Memo::new(move |_| view.with(|view| view.revision)),
             applied: Memo::new(move |_| {
-                view.with(|view| view.applied.form.clone().unwrap_or_default())
+                let mut was = view.with(|view| view.applied.form.clone().unwrap_or_default());
+                // Of a resource that is only in the draft nothing is in force.
+                if form.with(|form| form.service != was.service) {
+                    was.rules.clear();
+                }
+                was
             }),
+            connection: use_live().connection(),
             history: StoredValue::new(History::default()),
+            read,
             serial: StoredValue::new(0),
             toasts: use_toasts(),
         };
@@ -140,7 +169,9 @@ impl Editor {
     /// Whether something keeps the draft from being applied.
     pub(super) fn blocked(self) -> Option<&'static str> {
         let error = |found: &Vec<Finding>| found.iter().any(|f| f.severity == Severity::Error);
-        if self.conflict.get() {
+        if self.lost() {
+            Some(LOST)
+        } else if self.conflict.get() {
             Some("Another revision was applied: rebase or discard first")
         } else if self.findings.with(error) {
             Some("Errors in Checks must be mended first")
@@ -151,7 +182,24 @@ impl Editor {
         }
     }
 
+    /// Whether the line is down: editing goes on, and nothing can be sent.
+    pub(super) fn lost(self) -> bool {
+        self.connection.with(|connection| matches!(connection, Connection::Lost { .. }))
+    }
+
     // --- changes ----------------------------------------------------------------------------
+
+    /// Gives the controls to another `VirtualService`; what was changed at this one is written into
+    /// the text first.
+    pub(super) fn choose_service(self, title: String) {
+        if self.service.with_untracked(|service| *service == title) {
+            return;
+        }
+        self.record();
+        self.service.set(title);
+        self.read_soon();
+        self.refetch();
+    }
 
     /// A control changes the form.
     pub(super) fn edit(self, change: &mut dyn FnMut(&mut RouteForm)) {
@@ -160,7 +208,7 @@ impl Editor {
         }
         self.record();
         self.form.update(|form| change(form));
-        self.read_soon(true);
+        self.read_soon();
     }
 
     /// Somebody types.
@@ -168,7 +216,7 @@ impl Editor {
         self.record();
         self.text.set(text);
         self.keep();
-        self.read_soon(false);
+        self.read_soon();
     }
 
     /// One step back, or forward.
@@ -178,9 +226,11 @@ impl Editor {
             if forward { history.redo(now) } else { history.undo(now) }
         });
         let Some(Some(text)) = text else { return false };
+        // What the controls changed and nobody has read yet is what is taken back.
+        self.form.set(self.read.get_value());
         self.text.set(text);
         self.keep();
-        self.read_soon(false);
+        self.read_soon();
         true
     }
 
@@ -201,7 +251,7 @@ impl Editor {
         self.conflict.set(false);
         self.text.set(text);
         self.keep();
-        self.read_soon(false);
+        self.read_soon();
         let text = match conflicts {
             0 => "Nothing overlapped.".into(),
             1 => "One overlapping change: yours was kept.".into(),
@@ -229,22 +279,25 @@ impl Editor {
         self.serial.try_with_value(|latest| *latest == serial).unwrap_or(false)
     }
 
-    /// Reads the text (or writes the form into it and reads that) when nothing changes any more.
-    fn read_soon(self, with_form: bool) {
+    /// Reads the text, with what the controls changed written into it, when nothing changes any
+    /// more. Both may have changed since the last reading: neither overwrites the other.
+    fn read_soon(self) {
         self.pending.set(true);
         self.serial.update_value(|serial| *serial += 1);
         let serial = self.serial.get_value();
-        set_timeout(move || self.read(serial, with_form), SETTLE);
+        set_timeout(move || self.read(serial), SETTLE);
     }
 
-    fn read(self, serial: u64, with_form: bool) {
+    fn read(self, serial: u64) {
         if !self.is_latest(serial) {
             return;
         }
         let (host, text) = (self.host.get_value(), self.text.get_untracked());
-        let form = with_form.then(|| self.form.get_untracked());
+        let (before, after) = (self.read.get_value(), self.form.get_untracked());
+        let edit = (before != after).then_some(FormEdit { before, after });
+        let service = self.service.get_untracked();
         spawn_local(async move {
-            let answer = ask::draft(host, text, form).await;
+            let answer = ask::draft(host, text, edit, service).await;
             if !self.is_latest(serial) {
                 return;
             }
@@ -252,6 +305,10 @@ impl Editor {
             match answer {
                 Ok(draft) => {
                     self.accept(draft);
+                    // Nothing was changed after all, so that nothing is in conflict.
+                    if self.conflict.get_untracked() && !self.drafted.get_untracked() {
+                        return self.settle_on(&self.view.get_untracked());
+                    }
                     set_timeout(move || self.try_out(serial), SETTLE_DRY_RUN);
                 }
                 Err(error) => self.toasts.failure("Draft not checked", &error.to_string()),
@@ -265,6 +322,7 @@ impl Editor {
         }
         self.unread.set(draft.form.is_none());
         if let Some(form) = draft.form {
+            self.read.set_value(form.clone());
             self.form.set(form);
         }
         self.findings.set(draft.findings);
@@ -288,15 +346,34 @@ impl Editor {
 
     // --- what is in force -------------------------------------------------------------------
 
-    /// In the browser: goes on with the draft this tab keeps.
+    /// Copies a link to this page with the draft in it.
+    pub(super) fn share(self) {
+        let base = self.base.with_untracked(|base| base.0);
+        match self.text.with_untracked(|text| share::fragment(base, text)) {
+            Some(fragment) => {
+                browser::copy(&format!("{}{fragment}", browser::address()));
+                self.toasts.note("Link copied", "It holds the draft; nothing is applied by it.");
+            }
+            None => self
+                .toasts
+                .failure("No link", "The draft is too long for an address: copy its YAML instead."),
+        }
+    }
+
+    /// In the browser: goes on with the draft of the link, or the one that this tab keeps.
     fn wake(self) {
         let host = self.host.get_value();
-        let Some(kept) = browser::kept(&key(&host)) else { return };
-        let Some((base, text)) = parse_kept(&kept) else { return };
-        let (now, text) = (self.view.with_untracked(|view| view.revision), text.to_owned());
+        let kept = || {
+            let kept = browser::kept(&key(&host))?;
+            parse_kept(&kept).map(|(base, text)| (base, text.to_owned()))
+        };
+        let Some((base, text)) = share::read(&browser::take_fragment()).or_else(kept) else {
+            return;
+        };
+        let now = self.view.with_untracked(|view| view.revision);
         if base == now {
             self.text.set(text);
-            self.read_soon(false);
+            self.read_soon();
             return;
         }
         spawn_local(async move {
@@ -305,7 +382,7 @@ impl Editor {
             self.conflict.set(applied != theirs);
             self.base.set((if applied == theirs { now } else { base }, applied));
             self.text.set(text);
-            self.read_soon(false);
+            self.read_soon();
         });
     }
 
@@ -323,7 +400,8 @@ impl Editor {
     /// Takes in what is in force now.
     fn take(self, view: RouteView) {
         let same = self.base.with_untracked(|(_, base)| *base == view.applied.yaml);
-        let drafted = self.drafted.get_untracked();
+        // A control was moved and is not in the text yet: that is a draft, too.
+        let drafted = self.drafted.get_untracked() || self.pending.get_untracked();
         let view = Arc::new(view);
         self.view.set(view.clone());
         if same {
@@ -341,9 +419,11 @@ impl Editor {
     /// Fetches what is in force; the answer to a frame of the stream.
     pub(super) fn refetch(self) {
         let Some(host) = self.host.try_get_value() else { return };
+        let service = self.service.get_untracked();
         spawn_local(async move {
-            let fetched = ask::traffic(Some(host.clone())).await;
-            let here = self.host.try_get_value().is_some_and(|now| now == host);
+            let fetched = ask::traffic(Some(host.clone()), Some(service.clone())).await;
+            let here = self.host.try_get_value().is_some_and(|now| now == host)
+                && self.service.try_get_untracked().is_some_and(|now| now == service);
             if let (true, Ok(Some(view))) = (here, fetched.map(|page| page.route)) {
                 self.take(view);
             }
@@ -366,32 +446,56 @@ impl Editor {
         self.change(command);
     }
 
+    /// Applies what is in force once more: its faults that are over begin anew.
+    pub(super) fn apply_again(self) {
+        if self.applying.get_untracked() || untrack(move || self.lost()) {
+            return;
+        }
+        let (yaml, base) = self.view.with_untracked(|v| (v.applied.yaml.clone(), v.revision));
+        let host = Some(self.host.get_value());
+        self.change(ChangeTraffic::Apply(ApplyYaml {
+            yaml,
+            base: Some(base),
+            host,
+            dry_run: false,
+        }));
+    }
+
     /// Brings an old revision back.
     pub(super) fn restore(self, number: u64) {
-        self.change(ChangeTraffic::Restore(number));
+        if self.applying.get_untracked() || untrack(move || self.lost()) {
+            return;
+        }
+        self.asked_back.set(None);
+        let base = Some(self.view.with_untracked(|view| view.revision));
+        self.change(ChangeTraffic::Restore(RestoreRevision { number, base }));
     }
 
     fn change(self, command: ChangeTraffic) {
         self.applying.set(true);
-        let mine = matches!(command, ChangeTraffic::Apply(_));
+        let mine = match &command {
+            ChangeTraffic::Apply(apply) => Some(apply.yaml.clone()),
+            ChangeTraffic::Restore(_) | ChangeTraffic::Delete(_) => None,
+        };
         spawn_local(async move {
             let done = ask::change_traffic(command).await;
             // Somebody may have left for another page meanwhile.
-            let Some(text) = self.text.try_get_untracked() else { return };
-            self.applying.set(false);
+            if self.applying.try_set(false).is_some() {
+                return;
+            }
             match done {
                 Ok(Applied { revision: None, report, .. }) => {
                     self.toasts.failure("Not applied", "Nothing was changed; see Checks.");
                     self.findings.set(report.findings);
                 }
                 Ok(applied) => {
-                    if mine {
+                    if let Some(text) = mine {
                         self.base.update(|base| base.1 = text);
                         self.keep();
                     }
                     self.dry_run.set(None);
-                    let (title, text) = announced(&applied);
-                    self.toasts.success(&title, &text, None);
+                    let again = Callback::new(move |()| self.refetch());
+                    tell(self.toasts, &applied, again);
                     self.refetch();
                 }
                 Err(error) => {
@@ -422,22 +526,35 @@ impl Editor {
     }
 }
 
-/// What a toast says of an apply: revision, since which request, which proxies have it.
+/// What a toast says of an apply: revision, and since which request it holds.
 #[must_use]
 pub(super) fn announced(applied: &Applied) -> (String, String) {
     let title = format!("r{} applied", applied.revision.unwrap_or_default());
-    let mut parts = Vec::new();
-    if let Some(request) = applied.since_request {
-        parts.push(format!("In force since request #{request}"));
-    }
-    let (synced, all) = applied.in_sync;
-    if all > 0 {
-        parts.push(format!("{synced} of {all} proxies in sync"));
-    }
-    if !applied.lagging.is_empty() {
-        parts.push(format!("behind: {}", applied.lagging.join(", ")));
-    }
-    (title, parts.join(", "))
+    let since = applied.since_request.map(|request| format!(", since request #{request}"));
+    (title, format!("In force at once{}", since.unwrap_or_default()))
+}
+
+/// Says that a revision is in force, with the way back to the one before.
+pub(super) fn tell(toasts: Toasts, applied: &Applied, done: Callback<()>) {
+    let (title, text) = announced(applied);
+    let (Some(number), Some(base)) = (applied.before, applied.revision) else {
+        return toasts.success(&title, &text, None);
+    };
+    let undo = Callback::new(move |()| {
+        // Only while nobody else has applied something meanwhile.
+        let restore = RestoreRevision { number, base: Some(base) };
+        spawn_local(async move {
+            match ask::change_traffic(ChangeTraffic::Restore(restore)).await {
+                Ok(applied) => {
+                    let (title, text) = announced(&applied);
+                    toasts.success(&title, &format!("{text}: r{number} is back"), None);
+                    done.try_run(());
+                }
+                Err(error) => toasts.failure("Not undone", &error.to_string()),
+            }
+        });
+    });
+    toasts.done(&title, &text, ToastAction { label: "Undo", run: undo });
 }
 
 /// Puts the chosen rule into the address.
@@ -459,16 +576,11 @@ mod tests {
     }
 
     #[test]
-    fn a_toast_says_since_which_request_and_who_lags() {
-        let applied = Applied {
-            revision: Some(18),
-            since_request: Some(4_711),
-            in_sync: (8, 9),
-            lagging: vec!["orders".into()],
-            ..Applied::default()
-        };
+    fn a_toast_says_since_which_request() {
+        let applied =
+            Applied { revision: Some(18), since_request: Some(4_711), ..Applied::default() };
         let (title, text) = announced(&applied);
         assert_eq!(title, "r18 applied");
-        assert_eq!(text, "In force since request #4711, 8 of 9 proxies in sync, behind: orders");
+        assert_eq!(text, "In force at once, since request #4711");
     }
 }

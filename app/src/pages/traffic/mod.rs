@@ -5,7 +5,9 @@
 mod apply;
 mod checks;
 mod editor;
+mod mirrored;
 mod policy;
+mod resources;
 mod rules;
 mod side;
 mod split;
@@ -14,14 +16,17 @@ mod yaml;
 
 use crate::{
     ask::{self, AskError},
-    frame::{use_control_keys, use_keys},
-    live::{Connection, use_live},
+    frame::{range, use_control_keys, use_keys},
+    live::use_live,
     model::{format, tone::Tone},
-    widget::{Badge, EmptyState, ServiceCode, service_class},
+    widget::{Badge, EmptyState, Field, Icon, ServiceCode, field, icon, service_class},
 };
 use contract::{
     ApiError,
-    traffic::{HostRow, RouteView, TrafficView},
+    traffic::{
+        HostRow, PostedApply, ProbeRequest, ProbeVerdict, RouteForm, RouteView, RuleForm,
+        TargetForm, TrafficView,
+    },
 };
 use editor::Editor;
 use leptos::prelude::*;
@@ -48,21 +53,44 @@ pub fn TrafficPage() -> impl IntoView {
     let host = Memo::new(move |_| params.with(|params| params.get("host")));
     let query = use_query_map();
     let diff = Memo::new(move |_| query.with(|query| query.get("diff")?.parse::<u64>().ok()));
-    // The old revision is fetched along once; later ones by the panel that shows them, so that a
-    // look at one does not begin the editor anew.
-    let page =
-        Resource::new_blocking(move || host.get(), move |host| loaded(host, diff.get_untracked()));
+    // What was typed stays whatever is looked at meanwhile: of the address only the host begins the
+    // page anew, and a resource that is opened comes beside it.
+    let open = Memo::new(move |_| match host.get() {
+        Some(_) => None,
+        None => query.with(|query| query.get("resource")),
+    });
+    let opened = Resource::new_blocking(move || open.get(), resources::load);
+    let posted = use_context::<PostedApply>();
+    let posted = Resource::new_blocking(
+        || (),
+        move |()| {
+            let posted = posted.clone();
+            async move { posted }
+        },
+    );
+    let asked = move || {
+        query.with_untracked(|query| Asked {
+            diff: query.get("diff").and_then(|number| number.parse().ok()),
+            service: query.get("service"),
+            probe: checks::asked(query),
+        })
+    };
+    let page = Resource::new_blocking(move || host.get(), move |host| loaded(host, asked()));
     let error = move || query.with(|query| query.get("error")).filter(|text| !text.is_empty());
     view! {
         <Title text=move || host.get().unwrap_or_else(|| "Traffic".into())/>
         {move || error().map(|text| view! { <p class="form-error" role="alert">{text}</p> })}
         <Transition fallback=skeleton>
             {move || Suspend::new(async move {
+                let posted = posted.await;
                 match page.await {
-                    Ok((TrafficView { hosts, route: Some(route) }, old)) => {
-                        one(hosts, route, yaml::Old { number: diff, first: old })
-                    }
-                    Ok((TrafficView { hosts, route: None }, _)) => all(hosts),
+                    Ok(Loaded { view, old, tried }) => match view.route {
+                        Some(route) => {
+                            let old = yaml::Old { number: diff, first: old };
+                            one(view.hosts, route, old, tried, posted)
+                        }
+                        None => all(view, posted, opened),
+                    },
                     Err(error) => failed(&error, page),
                 }
             })}
@@ -71,20 +99,49 @@ pub fn TrafficPage() -> impl IntoView {
     .into_any()
 }
 
-/// What the page was made from: hosts, editor, and the text of an old revision.
-type Loaded = Result<(TrafficView, Option<String>), AskError>;
-
-async fn loaded(host: Option<String>, diff: Option<u64>) -> Loaded {
-    let page = ask::traffic(host.clone()).await?;
-    let old = match (host, diff) {
-        // A revision that is not kept any more is no reason to refuse the page.
-        (Some(host), Some(number)) => ask::revision(host, number).await.ok(),
-        _ => None,
-    };
-    Ok((page, old))
+/// What the address asks for beside the host.
+struct Asked {
+    diff: Option<u64>,
+    service: Option<String>,
+    probe: Option<ProbeRequest>,
 }
 
-fn all(hosts: Vec<HostRow>) -> AnyView {
+/// What the page was made from.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+struct Loaded {
+    view: TrafficView,
+    /// The text of an old revision.
+    old: Option<String>,
+    /// The request of the tester's form, and what became of it.
+    tried: Option<(ProbeRequest, Result<ProbeVerdict, String>)>,
+}
+
+type Page = Resource<Result<Loaded, AskError>>;
+
+async fn loaded(host: Option<String>, asked: Asked) -> Result<Loaded, AskError> {
+    let Some(host) = host else {
+        let view = ask::traffic(None, None).await?;
+        return Ok(Loaded { view, old: None, tried: None });
+    };
+    let view = ask::traffic(Some(host.clone()), asked.service).await?;
+    let old = match asked.diff {
+        // A revision that is not kept any more is no reason to refuse the page.
+        Some(number) => ask::revision(host.clone(), number).await.ok(),
+        None => None,
+    };
+    let tried = match asked.probe {
+        Some(request) => {
+            let text = view.route.as_ref().map(|route| route.applied.yaml.clone());
+            let verdict = ask::probe(host, text.unwrap_or_default(), request.clone()).await;
+            Some((request, verdict.map_err(|error| error.to_string())))
+        }
+        None => None,
+    };
+    Ok(Loaded { view, old, tried })
+}
+
+fn all(view: TrafficView, posted: Option<PostedApply>, opened: resources::Opened) -> AnyView {
+    let TrafficView { hosts, resources, .. } = view;
     view! {
         <div class="traffic">
             <header class="page-head">
@@ -93,16 +150,26 @@ fn all(hosts: Vec<HostRow>) -> AnyView {
             </header>
             <div class="traffic-all">
                 {side::hosts(hosts, None)}
-                {apply::panel()}
+                <div class="traffic-text">
+                    {resources::opened(opened)}
+                    {apply::panel(posted)}
+                    {resources::panel(resources)}
+                </div>
             </div>
         </div>
     }
     .into_any()
 }
 
-fn one(hosts: Vec<HostRow>, route: RouteView, old: yaml::Old) -> AnyView {
+fn one(
+    hosts: Vec<HostRow>,
+    route: RouteView,
+    old: yaml::Old,
+    tried: Option<(ProbeRequest, Result<ProbeVerdict, String>)>,
+    posted: Option<PostedApply>,
+) -> AnyView {
     let live = use_live();
-    let editor = Editor::new(route);
+    let editor = Editor::new(route, posted.as_ref());
     let number = Memo::new(move |_| live.mesh().with(|mesh| mesh.revision));
     super::follow::follow(number, Callback::new(move |()| editor.refetch()));
     listen(editor);
@@ -110,6 +177,7 @@ fn one(hosts: Vec<HostRow>, route: RouteView, old: yaml::Old) -> AnyView {
         <div class="traffic">
             {head(editor)}
             {conflict(editor)}
+            {posted.map(apply::posted)}
             <div class="traffic-body">
                 <div class="traffic-side">
                     {side::hosts(hosts, Some(editor))}
@@ -121,7 +189,7 @@ fn one(hosts: Vec<HostRow>, route: RouteView, old: yaml::Old) -> AnyView {
                 <div class="traffic-text">
                     {yaml::panel(editor, old)}
                     {checks::panel(editor)}
-                    {checks::tester(editor)}
+                    {checks::tester(editor, tried)}
                 </div>
             </div>
         </div>
@@ -136,6 +204,7 @@ fn controls(editor: Editor) -> AnyView {
         if routed.get() {
             view! {
                 {unread(editor)}
+                {services(editor)}
                 {rules::panel(editor)}
                 {split::panel(editor)}
                 {policy::mirror(editor)}
@@ -152,10 +221,57 @@ fn controls(editor: Editor) -> AnyView {
     .into_any()
 }
 
-/// A host without a route: what Istio does then, and a first text.
+/// Which of several resources the controls are of, and what it takes effect for.
+fn services(editor: Editor) -> impl IntoView {
+    let all = Memo::new(move |_| {
+        editor.form.with(|form| {
+            let services = form.documents.iter().filter(|d| d.kind == "VirtualService");
+            let one = |d: &contract::traffic::DocumentLines| (d.name.clone(), d.standing.clone());
+            services.map(one).collect::<Vec<_>>()
+        })
+    });
+    let set = range::use_set_query();
+    let choose = Callback::new(move |title: String| {
+        set.run(vec![
+            ("service", Some(encoded(&title))),
+            ("document", Some(encoded(&format!("VirtualService/{title}")))),
+        ]);
+        editor.choose_service(title);
+    });
+    let options = Signal::derive(move || {
+        all.with(|all| all.iter().map(|(t, _)| (t.clone(), t.clone())).collect::<Vec<_>>())
+    });
+    let value = Signal::derive(move || editor.form.with(|form| form.service.clone()));
+    let standing = move || {
+        let here = value.get();
+        let found = all.with(|all| all.iter().find(|(title, _)| *title == here).cloned());
+        let standing = found.map(|(_, standing)| standing).filter(|s| !s.text.is_empty())?;
+        let class = if standing.idle { "grow to-end tone-warn" } else { "hint grow to-end" };
+        Some(view! { <span class=class>{standing.text}</span> })
+    };
+    move || {
+        (all.with(Vec::len) > 1).then(|| {
+            let field = Field::plain("VirtualService", "service", value, choose);
+            view! {
+                <section class="panel services">
+                    <div class="policy-row">
+                        <h2>"Resource"</h2>
+                        {field::select(field, options)}
+                        {standing}
+                    </div>
+                </section>
+            }
+        })
+    }
+}
+
+/// A host without a route: what Istio does then, and a first rule. What else the host has stays.
 fn unrouted(editor: Editor) -> AnyView {
     let host = editor.host.get_value();
-    let create = move |_| editor.type_text(first_text(&editor.host.get_value()));
+    let create = move |_| {
+        let rule = first_rule(&editor.host.get_value());
+        editor.edit(&mut |form| add_first(form, rule.clone()));
+    };
     let text = "All requests go to any ready endpoint, with 2 retries on connection failures: \
                 Istio's default.";
     view! {
@@ -168,14 +284,17 @@ fn unrouted(editor: Editor) -> AnyView {
     .into_any()
 }
 
+fn add_first(form: &mut RouteForm, rule: RuleForm) {
+    if form.rules.is_empty() {
+        form.rules.push(rule);
+    }
+}
+
 /// The smallest route of a host.
 #[must_use]
-pub fn first_text(host: &str) -> String {
-    format!(
-        "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata:\n  name: {host}\n\
-         spec:\n  hosts:\n  - {host}\n  http:\n  - name: default\n    route:\n    \
-         - destination:\n        host: {host}\n"
-    )
+pub fn first_rule(host: &str) -> RuleForm {
+    let target = TargetForm { host: host.to_owned(), subset: String::new(), weight: 100 };
+    RuleForm { name: "default".to_owned(), targets: vec![target], ..RuleForm::default() }
 }
 
 fn unread(editor: Editor) -> impl IntoView {
@@ -240,21 +359,23 @@ fn applied_badge(editor: Editor) -> AnyView {
 }
 
 fn draft_actions(editor: Editor) -> AnyView {
-    let connection = use_live().connection();
     let next = move || editor.number.get() + 1;
     let text = Signal::derive(move || {
         let changes = u64::try_from(editor.changes().len()).unwrap_or_default();
         format!("Draft r{}, {}", next(), format::plural(changes, "change", "changes"))
     });
-    let blocked = move || {
-        let lost = matches!(connection.get(), Connection::Lost { .. });
-        if lost { Some("Disconnected: it could not be applied") } else { editor.blocked() }
-    };
+    let blocked = move || editor.blocked();
     let label = move || {
         if editor.applying.get() { "Applying".into() } else { format!("Apply r{}", next()) }
     };
     view! {
         <Badge tone=Tone::Info text=text/>
+        <button
+            type="button" class="button ghost square" aria-label="Copy a link to the draft"
+            title="Copy a link to the draft" on:click=move |_| editor.share()
+        >
+            {icon(Icon::Share)}
+        </button>
         <button type="button" class="button" on:click=move |_| editor.discard()>"Discard"</button>
         <button
             type="button" class="button primary"
@@ -315,7 +436,7 @@ fn listen(editor: Editor) {
     });
 }
 
-fn failed(error: &AskError, page: Resource<Loaded>) -> AnyView {
+fn failed(error: &AskError, page: Page) -> AnyView {
     let missing = matches!(error.0, ApiError::NotFound { .. });
     if missing {
         super::set_status(404);
@@ -358,12 +479,12 @@ mod tests {
     }
 
     #[test]
-    fn a_first_route_names_its_host_and_ends_with_a_line_break() {
-        let text = first_text("users");
-        assert!(
-            text.contains("  hosts:\n  - users\n") && text.ends_with("host: users\n"),
-            "{text}"
-        );
-        assert!(text.contains("\n  - name: default\n    route:\n    - destination:\n"), "{text}");
+    fn a_first_route_sends_everything_to_its_host_and_is_made_once() {
+        let mut form = RouteForm::default();
+        add_first(&mut form, first_rule("users"));
+        add_first(&mut form, first_rule("users"));
+        assert_eq!(form.rules.len(), 1);
+        assert_eq!((form.rules[0].name.as_str(), form.rules[0].matches.len()), ("default", 0));
+        assert_eq!(form.rules[0].targets[0].host, "users");
     }
 }

@@ -1,7 +1,8 @@
 //! Mirror, timeout, retries, rate limit and fault of the chosen rule: a row each.
 
 use super::{
-    editor::Editor,
+    editor::{Editor, LOST},
+    mirrored,
     rules::{chosen_rule, edit_rule},
 };
 use crate::{
@@ -11,7 +12,7 @@ use crate::{
         fault, format,
         tries::{self, Fate, WorstCase},
     },
-    widget::{Field, Icon, field, icon},
+    widget::{Field, Icon, field, icon, use_zone},
 };
 use contract::traffic::{MirrorForm, RateLimitForm, RetryForm, RuleForm, control};
 use leptos::prelude::*;
@@ -70,7 +71,8 @@ pub(super) fn mirror(editor: Editor) -> AnyView {
                     false => off("no copies are sent"),
                 }}
             </div>
-            {move || on.get().then(|| mirror_warning(editor))}
+            {move || on.get().then(|| mirror_warning(editor, rule))}
+            {mirrored::panel(editor)}
         </section>
     }
     .into_any()
@@ -111,8 +113,11 @@ fn mirror_fields(editor: Editor, rule: Memo<RuleForm>) -> AnyView {
     let copied = move || {
         let (differs, compared) = editor.view.with(|view| view.mirror_differs);
         let name = rule.with(|rule| rule.name.clone());
+        let service = editor.form.with(|form| form.service.clone());
         let rate = editor.view.with(|view| {
-            view.hits.iter().find(|hits| hits.rule == name).map_or(0.0, |hits| hits.per_second)
+            let mut hits = view.hits.iter();
+            let found = hits.find(|hits| hits.rule == name && hits.service == service);
+            found.map_or(0.0, |hits| hits.per_second)
         });
         let rate = format::rate(rate * percent() / 100.0);
         if compared == 0 {
@@ -133,12 +138,21 @@ fn mirror_fields(editor: Editor, rule: Memo<RuleForm>) -> AnyView {
     .into_any()
 }
 
-fn mirror_warning(editor: Editor) -> AnyView {
-    let shadow = format!("{}-shadow", editor.host.get_value());
+/// Copies are real: whether the target may get them is for whoever switches them on to say.
+fn mirror_warning(editor: Editor, rule: Memo<RuleForm>) -> AnyView {
+    let host = editor.host.get_value();
+    let shadow = format!("{host}-shadow");
+    let to = move || {
+        let subset = rule.with(|rule| rule.mirror.as_ref().map(|m| m.subset.clone()));
+        format!("{host} {}", subset.unwrap_or_default()).trim_end().to_owned()
+    };
     view! {
         <p class="notice tone-warn">
             {icon(Icon::Alert)}
-            <span>"Mirrored requests run for real, as host " <code>{shadow}</code> "."</span>
+            <span>
+                "Mirrored requests run for real. Allow this only if " {to}
+                " does not move money for host " <code>{shadow}</code> "."
+            </span>
         </p>
     }
     .into_any()
@@ -263,7 +277,10 @@ fn worst(rule: Memo<RuleForm>) -> AnyView {
         tries::worst_case(attempts, per_try, rule.timeout_ms)
     });
     case.map_or_else(
-        || off("Neither a timeout nor a limit per try bounds a call."),
+        || {
+            let text = "Neither a timeout nor a limit per try bounds a call.";
+            view! { <p class="unbounded hint">{text}</p> }.into_any()
+        },
         |case| drawn(&case),
     )
 }
@@ -380,19 +397,64 @@ fn limit_fields(editor: Editor) -> AnyView {
     let pers = ["second", "minute", "hour"].map(|per| (per.to_owned(), format!("a {per}")));
     let seen = move || {
         let (refused, rate) = editor.view.with(|view| view.limited);
-        format!("{}, {} refused in the last minute", format::rate(rate), format::count(refused))
+        let limit = limit();
+        let rate = format::rate(rate);
+        let rate = rate.trim_end_matches("/s");
+        let refused = format::count(refused);
+        match limit.per.as_str() {
+            "second" => format!("{rate} of {} req/s, {refused} refused", limit.requests),
+            per => format!("{rate}/s of {} a {per}, {refused} refused", limit.requests),
+        }
     };
     view! {
         {field::number(requests, "")}
         {field::select(per, Signal::stored(pers.to_vec()))}
         <span>"burst"</span>
         {field::number(burst, "")}
-        <span class="hint grow to-end">{seen}</span>
+        <span class="hint grow to-end" title="In the last minute">{seen}</span>
     }
     .into_any()
 }
 
 // --- fault --------------------------------------------------------------------------------------
+
+/// A fault that is written and not active: of a draft, or over. Faults of resources end, too.
+fn written_only(editor: Editor, what: String) -> AnyView {
+    let (host, zone) = (editor.host.get_value(), use_zone());
+    let at = editor.rule.get();
+    let in_force = editor.applied.with(|was| was.rules.get(at).is_some_and(|r| r.fault.is_some()));
+    if !in_force {
+        return view! { <span>{what} <span class="hint">", once it is applied"</span></span> }
+            .into_any();
+    }
+    let ended = use_live().faults().with(|faults| {
+        let mut ended = faults.ended.iter();
+        ended.find(|fault| fault.to == host && fault.object.is_some()).and_then(|f| f.ended_us)
+    });
+    let ended = match ended {
+        Some(at_us) => format!(", written, ended {}", format::clock(at_us, zone.get())),
+        None => ", written, not active".to_owned(),
+    };
+    view! {
+        <span>{what} <span class="hint">{ended}</span></span>
+        " "
+        <button
+            type="button" class="button small"
+            disabled=move || editor.lost() || editor.drafted.get()
+            title=move || {
+                if editor.lost() {
+                    Some(LOST)
+                } else {
+                    editor.drafted.get().then_some("Apply or discard the draft first")
+                }
+            }
+            on:click=move |_| editor.apply_again()
+        >
+            "Start again"
+        </button>
+    }
+    .into_any()
+}
 
 pub(super) fn fault(editor: Editor) -> AnyView {
     let rule = chosen_rule(editor);
@@ -407,11 +469,9 @@ pub(super) fn fault(editor: Editor) -> AnyView {
     });
     let written = move || rule.with(|rule| rule.fault.as_ref().map(|fault| fault.what.clone()));
     let said = move || match (written(), active.get()) {
-        (Some(what), _) => {
-            view! { <span>{what} <span class="hint">", in the YAML"</span></span> }.into_any()
-        }
+        (Some(what), active) if active.is_empty() => written_only(editor, what),
         (None, active) if active.is_empty() => off("none on this route"),
-        (None, active) => active
+        (_, active) => active
             .into_iter()
             .map(|(id, what)| view! { <span class="fault-here">{fault_link(&id)} {what}</span> })
             .collect_view()

@@ -108,7 +108,9 @@ fn row(
 /// "12 hits, 3.0/s".
 fn hits(editor: Editor, name: &str) -> String {
     editor.view.with(|view| {
-        let found = view.hits.iter().find(|hits| hits.rule == name);
+        let service = editor.form.with(|form| form.service.clone());
+        let mut hits = view.hits.iter();
+        let found = hits.find(|hits| hits.rule == name && hits.service == service);
         found.map_or_else(String::new, |hits| {
             let count = format::plural(hits.hits, "hit", "hits");
             format!("{count}, {}", format::rate(hits.per_second))
@@ -211,7 +213,11 @@ fn conditions(editor: Editor) -> AnyView {
                     type="button" class="button small danger"
                     on:click=move |_| {
                         let at = editor.rule.get_untracked();
-                        editor.edit(&mut |form| drop(form.rules.remove(at)));
+                        editor.edit(&mut |form| {
+                            if at < form.rules.len() {
+                                form.rules.remove(at);
+                            }
+                        });
                     }
                 >
                     "Remove rule"

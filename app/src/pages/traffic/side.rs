@@ -1,16 +1,22 @@
 //! The left column: every host, and the revisions of the one that is open.
 
-use super::{editor, editor::Editor};
+use super::{
+    editor,
+    editor::{Editor, LOST},
+};
 use crate::{
     browser,
-    frame::fault_link,
+    frame::{fault_link, range},
     live::use_live,
     model::tone::Tone,
-    widget::{Badge, Clock, Icon, ServiceCode, icon},
+    widget::{Badge, Clock, Icon, LinkTabs, ServiceCode, icon},
 };
 use contract::traffic::{HostRow, RevisionRow};
 use leptos::prelude::*;
-use leptos_router::{NavigateOptions, hooks::use_navigate};
+use leptos_router::{
+    NavigateOptions,
+    hooks::{use_location, use_navigate, use_query_map},
+};
 
 /// Every host; as a choice where there is no room for a list.
 pub(super) fn hosts(rows: Vec<HostRow>, open: Option<Editor>) -> AnyView {
@@ -103,7 +109,15 @@ pub(super) fn revisions(editor: Editor) -> AnyView {
             }
         })
     };
-    let list = Memo::new(move |_| editor.view.with(|view| view.revisions.clone()));
+    let query = use_query_map();
+    let every = Memo::new(move |_| query.with(|query| query.get_str("revisions") == Some("all")));
+    let list = Memo::new(move |_| {
+        editor.view.with(|view| {
+            let (every, all) = (every.get(), view.revisions.iter());
+            let mine = |row: &&RevisionRow| every || row.touched.contains(&view.host);
+            all.filter(mine).cloned().collect::<Vec<_>>()
+        })
+    });
     let rows = move || {
         let applied = editor.number.get();
         list.get().into_iter().map(|row| revision(editor, row, applied)).collect_view()
@@ -113,11 +127,21 @@ pub(super) fn revisions(editor: Editor) -> AnyView {
             view! { <li class="hint none">"No revision yet"</li> }
         })
     };
+    let address = use_location();
+    let links = {
+        let host = host.clone();
+        Signal::derive(move || {
+            let search = address.search.get();
+            let to = |of| format!("/traffic/{host}{}", range::with_query(&search, "revisions", of));
+            vec![(to(None), host.clone()), (to(Some("all")), "all".to_owned())]
+        })
+    };
+    let current = Signal::derive(move || usize::from(every.get()));
     view! {
         <section class="panel revisions">
             <header class="panel-head">
-                <h2>"Revisions"</h2>
-                <span class="hint grow to-end">{host}</span>
+                <h2 class="grow">"Revisions"</h2>
+                <LinkTabs label="Revisions of" links=links current=current/>
             </header>
             <ol>{draft}{rows}{none}</ol>
         </section>
@@ -125,41 +149,102 @@ pub(super) fn revisions(editor: Editor) -> AnyView {
     .into_any()
 }
 
+/// What going back to a revision changes beside the host.
+#[must_use]
+fn beside(row: &RevisionRow, host: &str) -> Vec<String> {
+    row.undoes.iter().filter(|name| *name != host).cloned().collect()
+}
+
 fn revision(editor: Editor, row: RevisionRow, applied: u64) -> AnyView {
     let number = row.number;
-    let host = editor.host.get_value();
     let current = number == applied;
-    let since = row.since_request.map(|request| format!(", since request #{request}"));
-    let title = format!("by {}{}", row.by, since.unwrap_or_default());
+    let since = row.since_request.map(|request| format!(", since #{request}"));
+    let who = format!("{}{}", row.by, since.unwrap_or_default());
     let badge = current.then(|| view! { <Badge tone=Tone::Ok text="Applied"/> });
-    let actions = (!current).then(|| {
-        let restore = move |event: leptos::ev::SubmitEvent| {
-            event.prevent_default();
-            editor.restore(number);
-        };
-        view! {
-            <div class="revision-actions">
-                <a class="button small" href=format!("/traffic/{host}?diff={number}")>"Diff"</a>
-                <form method="post" action="/traffic/restore" on:submit=restore>
-                    <input type="hidden" name="revision" value=number.to_string()/>
-                    <input type="hidden" name="host" value=host.clone()/>
-                    <button class="button small">
-                        {icon(Icon::Back)}
-                        {format!("Roll back to r{number}")}
-                    </button>
-                </form>
-            </div>
-        }
-    });
+    let actions = (!current).then(|| actions(editor, &row));
+    let at_us = row.at_us;
     view! {
-        <li class="revision" class:applied=current title=title>
+        <li class="revision" class:applied=current>
             <i class="mark" aria-hidden="true"></i>
             <strong>{format!("r{number}")}</strong>
             {badge}
-            <Clock at_us=row.at_us/>
-            <p class="hint">{row.summary}</p>
+            <Clock at_us=at_us/>
+            <p class="hint">{row.summary} <small class="who">{who}</small></p>
             {actions}
         </li>
     }
     .into_any()
+}
+
+/// Diff and roll back. Whoever also takes other hosts back is asked once, by the address, so that
+/// it works without JavaScript.
+fn actions(editor: Editor, row: &RevisionRow) -> AnyView {
+    let (number, host) = (row.number, editor.host.get_value());
+    let query = use_query_map();
+    let set = range::use_set_query();
+    let others = beside(row, &host);
+    let asks = !others.is_empty();
+    let asked = Memo::new(move |_| {
+        let by_address = || query.with(|q| q.get_str("back") == Some(number.to_string().as_str()));
+        editor.asked_back.get() == Some(number) || by_address()
+    });
+    let submit = move |event: leptos::ev::SubmitEvent| {
+        event.prevent_default();
+        if asks && !asked.get_untracked() {
+            editor.asked_back.set(Some(number));
+        } else {
+            set.run(vec![("back", None)]);
+            editor.restore(number);
+        }
+    };
+    let question = move || {
+        (asks && asked.get()).then(|| {
+            let text = format!("Also changes {}.", others.join(", "));
+            view! { <p class="tone-warn" role="alert">{text}</p> }
+        })
+    };
+    let (method, action) = match asks {
+        true => ("get", format!("/traffic/{host}")),
+        false => ("post", format!("/traffic/{host}/restore")),
+    };
+    let confirmed = format!("/traffic/{host}/restore");
+    // A form that only asks is a GET of the page with the question on it.
+    let method = move || if asked.get() { "post" } else { method };
+    let action = move || if asked.get() { confirmed.clone() } else { action.clone() };
+    let name = move || if asks && !asked.get() { "back" } else { "revision" };
+    let label = move || match asks && asked.get() {
+        true => format!("Roll all back to r{number}"),
+        false => format!("Roll back to r{number}"),
+    };
+    view! {
+        <div class="revision-actions" class:asking=move || asked.get()>
+            {question}
+            <a class="button small" href=format!("/traffic/{host}?diff={number}")>"Diff"</a>
+            <form method=method action=action on:submit=submit>
+                <input type="hidden" name=name value=number.to_string()/>
+                <button
+                    class="button small" disabled=move || editor.lost()
+                    title=move || editor.lost().then_some(LOST)
+                >
+                    {icon(Icon::Back)}
+                    {label}
+                </button>
+            </form>
+        </div>
+    }
+    .into_any()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn going_back_names_the_other_hosts_it_changes() {
+        let undoes = ["catalog", "gateway", "payments"].map(str::to_owned).to_vec();
+        let row = RevisionRow { undoes, ..RevisionRow::default() };
+        assert_eq!(beside(&row, "payments"), ["catalog", "gateway"]);
+        let alone = RevisionRow { undoes: vec!["payments".into()], ..RevisionRow::default() };
+        assert!(beside(&alone, "payments").is_empty());
+    }
 }

@@ -13,7 +13,7 @@ use crate::{
 };
 use contract::{
     resilience::BreakerLine,
-    traffic::{LaneView, RuleForm, TargetForm, control},
+    traffic::{LaneView, RuleForm, ShareSeen, TargetForm, control},
 };
 use leptos::prelude::*;
 
@@ -207,6 +207,18 @@ fn lane_of(editor: Editor, subset: &str) -> Option<LaneView> {
     })
 }
 
+/// What the rule's destination got in the last minute, of the resource that has the controls.
+fn seen_of(editor: Editor, rule: &str, target: &TargetForm) -> Option<(f64, ShareSeen)> {
+    let service = editor.form.with(|form| form.service.clone());
+    editor.view.with(|view| {
+        let mut hits = view.hits.iter();
+        let hits = hits.find(|hits| hits.rule == rule && hits.service == service)?;
+        let mut shares = hits.shares.iter().filter(|share| share.subset == target.subset);
+        let share = shares.next().cloned().unwrap_or_default();
+        Some((hits.per_second, share))
+    })
+}
+
 /// The worst breaker that watches this version of the host.
 fn breaker_of(host: &str, subset: &str) -> Option<BreakerLine> {
     use_live().breakers().with(|all| {
@@ -231,11 +243,9 @@ fn row(editor: Editor, rule: Memo<RuleForm>, at: usize, subset: String) -> AnyVi
         })
     });
     let old = move || was.get().filter(|was| (was - share()).abs() > 0.001).map(format::share);
-    // What the whole rule gets now, to be shared out anew.
-    let rate = Memo::new(move |_| {
-        let name = rule.with(|rule| rule.name.clone());
-        editor.view.with(|view| view.hits.iter().find(|h| h.rule == name).map(|h| h.per_second))
-    });
+    // What the whole rule gets now, to be shared out anew; and its part of it.
+    let seen =
+        Memo::new(move |_| rule.with(|rule| seen_of(editor, &rule.name, rule.targets.get(at)?)));
     let text = move |of: fn(&LaneView) -> Option<String>| {
         move || lane.with(|lane| lane.as_ref().and_then(of)).unwrap_or_else(|| "–".into())
     };
@@ -256,8 +266,10 @@ fn row(editor: Editor, rule: Memo<RuleForm>, at: usize, subset: String) -> AnyVi
     let host = editor.host.get_value();
     let swatch = format!("swatch swatch-{} {}", at.min(2), service_class(&host));
     let name = if subset.is_empty() { host.clone() } else { subset.clone() };
-    let mark =
-        Memo::new(move |_| breaker_of(&host, &subset).map(|line| BreakerMark::from(line.state)));
+    let mark = Memo::new(move |_| {
+        let line = breaker_of(&host, &subset)?;
+        Some((BreakerMark::from(line.state), line.id))
+    });
     view! {
         <tr>
             <th scope="row">
@@ -270,14 +282,7 @@ fn row(editor: Editor, rule: Memo<RuleForm>, at: usize, subset: String) -> AnyVi
                 " "
                 <strong>{move || format::share(share())}</strong>
             </td>
-            <td class="number">
-                {move || match rate.get() {
-                    Some(rate) => format::rate(rate * share()),
-                    None => "–".into(),
-                }}
-            </td>
-            <td class="number">{text(|lane| Some(format::rate(lane.per_second)))}</td>
-            <td class="number">{text(|lane| lane.observed.map(format::share))}</td>
+            {rates(seen, Signal::derive(share))}
             <td class=health(true)>{text(|lane| Some(format::share(lane.error_share)))}</td>
             <td class=health(false)>{text(|lane| lane.p95_ms.map(format::duration_ms))}</td>
             <td class="number">
@@ -288,9 +293,27 @@ fn row(editor: Editor, rule: Memo<RuleForm>, at: usize, subset: String) -> AnyVi
     .into_any()
 }
 
-fn breaker_mark(mark: BreakerMark) -> AnyView {
+/// What it should get of all that the rule gets, what it gets, and its share of that.
+fn rates(seen: Memo<Option<(f64, ShareSeen)>>, share: Signal<f64>) -> AnyView {
+    let text = move |of: fn(f64, &ShareSeen, f64) -> Option<String>| {
+        move || {
+            let share = share.get();
+            let text =
+                seen.with(|seen| seen.as_ref().and_then(|(all, seen)| of(*all, seen, share)));
+            text.unwrap_or_else(|| "–".into())
+        }
+    };
     view! {
-        <a class="breaker-link" href="/resilience">
+        <td class="number">{text(|all, _, share| Some(format::rate(all * share)))}</td>
+        <td class="number">{text(|_, seen, _| Some(format::rate(seen.per_second)))}</td>
+        <td class="number">{text(|_, seen, _| seen.observed.map(format::share))}</td>
+    }
+    .into_any()
+}
+
+fn breaker_mark((mark, id): (BreakerMark, String)) -> AnyView {
+    view! {
+        <a class="breaker-link" href=format!("/resilience?breaker={}", super::encoded(&id))>
             <BreakerGlyph mark=mark/>
             {mark.word()}
         </a>

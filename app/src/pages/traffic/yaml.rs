@@ -5,6 +5,7 @@
 use super::editor::{Editor, use_choose_rule};
 use crate::{
     ask, browser,
+    frame::range,
     model::{
         diff::{self, Change, Line, Piece},
         route,
@@ -13,7 +14,7 @@ use crate::{
 };
 use contract::istio::{Finding, Severity};
 use leptos::{prelude::*, task::spawn_local};
-use leptos_router::hooks::use_query_map;
+use leptos_router::hooks::{use_location, use_query_map};
 use wasm_bindgen::JsCast;
 
 /// What is compared with what.
@@ -59,20 +60,23 @@ fn use_old(editor: Editor, old: Old) -> RwSignal<Option<(u64, String)>> {
 pub(super) fn panel(editor: Editor, old: Old) -> AnyView {
     let query = use_query_map();
     let host = editor.host.get_value();
+    let address = use_location();
+    // A text that a form has sent is answered with the text.
     let whole = Memo::new(move |_| query.with(|query| query.get_str("view") == Some("yaml")));
     let old = use_old(editor, old);
-    let links = vec![
-        (format!("/traffic/{host}"), "Diff".to_owned()),
-        (format!("/traffic/{host}?view=yaml"), "YAML".to_owned()),
-    ];
+    // What else the address says (document, rule, old revision) stays.
+    let links = Signal::derive(move || {
+        let search = address.search.get();
+        let to = |view| format!("/traffic/{host}{}", range::with_query(&search, "view", view));
+        vec![(to(None), "Diff".to_owned()), (to(Some("yaml")), "YAML".to_owned())]
+    });
     let current = Signal::derive(move || usize::from(whole.get()));
-    let kind = RwSignal::new(None::<String>);
+    let document = use_document(editor);
     view! {
         <section class="panel yaml">
             <header class="panel-head">
-                {kinds(editor, kind)}
-                <span class="grow"></span>
-                <LinkTabs label="View" links=Signal::stored(links) current=current/>
+                {tabs(editor, document)}
+                <LinkTabs label="View" links=links current=current/>
                 <button
                     type="button" class="button ghost square small" aria-label="Copy the YAML"
                     on:click=move |_| browser::copy(&editor.text.get_untracked())
@@ -80,7 +84,8 @@ pub(super) fn panel(editor: Editor, old: Old) -> AnyView {
                     {icon(Icon::Copy)}
                 </button>
             </header>
-            {body(editor, whole, kind, old)}
+            {standing(editor, document)}
+            {body(editor, whole, document, old)}
         </section>
     }
     .into_any()
@@ -89,7 +94,7 @@ pub(super) fn panel(editor: Editor, old: Old) -> AnyView {
 fn body(
     editor: Editor,
     whole: Memo<bool>,
-    kind: RwSignal<Option<String>>,
+    document: Memo<Known>,
     old: RwSignal<Option<(u64, String)>>,
 ) -> AnyView {
     let compared = Memo::new(move |_| match old.get() {
@@ -104,35 +109,77 @@ fn body(
             revision: None,
         },
     });
-    (move || if whole.get() { text(editor) } else { lines(editor, compared, kind) }).into_any()
+    (move || if whole.get() { text(editor) } else { lines(editor, compared, document) }).into_any()
 }
 
-/// A tab for each kind of document, with the number of places that changed.
-fn kinds(editor: Editor, chosen: RwSignal<Option<String>>) -> AnyView {
+/// Kind and name of a document.
+type Known = (String, String);
+
+fn known(text: &str) -> Vec<Known> {
+    let documents = diff::documents(text).into_iter();
+    documents.map(|document| (document.kind.to_owned(), document.name)).collect()
+}
+
+/// The documents of the draft, then those it deletes.
+fn all(base: &str, text: &str) -> Vec<Known> {
+    let mut all = known(text);
+    for document in known(base) {
+        if !all.contains(&document) {
+            all.push(document);
+        }
+    }
+    all
+}
+
+/// The document that is shown: that of the address, else the one with the controls, else the first.
+fn use_document(editor: Editor) -> Memo<Known> {
+    let query = use_query_map();
+    Memo::new(move |_| {
+        let asked = query.with(|query| query.get("document"));
+        let asked = asked.as_deref().and_then(|address| address.split_once('/'));
+        let asked = asked.map(|(kind, name)| (kind.to_owned(), name.to_owned()));
+        let chosen = ("VirtualService".to_owned(), editor.form.with(|form| form.service.clone()));
+        let there = editor.base.with(|(_, base)| editor.text.with(|text| all(base, text)));
+        let first = there.first().cloned().unwrap_or_default();
+        let mut wanted = asked.into_iter().chain([chosen]);
+        wanted.find(|document| there.contains(document)).unwrap_or(first)
+    })
+}
+
+/// A tab for each document, with the number of places that changed. The one of a `VirtualService`
+/// also gives it the controls.
+fn tabs(editor: Editor, shown: Memo<Known>) -> AnyView {
     let tabs = Memo::new(move |_| {
         editor.text.with(|text| {
             editor.base.with(|(_, base)| {
-                let mut kinds: Vec<String> = Vec::new();
-                for document in diff::documents(text).iter().chain(&diff::documents(base)) {
-                    if !kinds.iter().any(|kind| kind == document.kind) {
-                        kinds.push(document.kind.to_owned());
-                    }
-                }
-                kinds.into_iter().map(|kind| (places(base, text, &kind), kind)).collect::<Vec<_>>()
+                let all = all(base, text);
+                let of = |document: Known| (places(base, text, &document), document);
+                all.into_iter().map(of).collect::<Vec<_>>()
             })
         })
     });
-    let tab = move |at: usize, count: usize, kind: String| {
-        let of = kind.clone();
-        let shown = move || {
-            let shown = chosen.with(|chosen| chosen.as_ref().map_or(at == 0, |c| *c == of));
-            shown.then_some("true")
+    let set = range::use_set_query();
+    let choose = move |(kind, name): Known| {
+        let address = super::encoded(&format!("{kind}/{name}"));
+        let mut pairs = vec![("document", Some(address))];
+        if kind == "VirtualService" {
+            pairs.push(("service", Some(super::encoded(&name))));
+            editor.choose_service(name);
+        }
+        set.run(pairs);
+    };
+    let tab = move |count: usize, document: Known, alone: bool| {
+        let of = document.clone();
+        let current = move || shown.with(|shown| *shown == of).then_some("true");
+        // The name says nothing while there is one of the kind.
+        let name = match alone {
+            true => document.0.clone(),
+            false => format!("{} {}", document.0, document.1),
         };
-        let name = kind.clone();
         view! {
             <button
-                type="button" class="tab" aria-current=shown
-                on:click=move |_| chosen.set(Some(kind.clone()))
+                type="button" class="tab" aria-current=current
+                on:click=move |_| choose(document.clone())
             >
                 {name}
                 {(count > 0).then(|| view! { <span class="count">{count}</span> })}
@@ -140,24 +187,49 @@ fn kinds(editor: Editor, chosen: RwSignal<Option<String>>) -> AnyView {
         }
     };
     view! {
-        <div class="kind-tabs">
+        <div class="kind-tabs" role="group" aria-label="Documents">
             {move || {
-                let tabs = tabs.get().into_iter().enumerate();
-                tabs.map(|(at, (count, kind))| tab(at, count, kind)).collect_view()
+                let tabs = tabs.get();
+                let alone = |kind: &str| tabs.iter().filter(|(_, d)| d.0 == kind).count() == 1;
+                let one = |(count, document): &(usize, Known)| {
+                    tab(*count, document.clone(), alone(&document.0))
+                };
+                tabs.iter().map(one).collect_view()
             }}
         </div>
     }
     .into_any()
 }
 
-fn of_kind<'a>(text: &'a str, kind: &str) -> (u32, &'a str) {
+/// What the shown document takes effect for, or would.
+fn standing(editor: Editor, shown: Memo<Known>) -> impl IntoView {
+    let found = Memo::new(move |_| {
+        shown.with(|(kind, name)| {
+            editor.form.with(|form| {
+                let mut all = form.documents.iter();
+                let here = all.find(|d| d.kind == *kind && d.name == *name)?;
+                Some(here.standing.clone()).filter(|standing| !standing.text.is_empty())
+            })
+        })
+    });
+    move || {
+        found.get().map(|standing| {
+            let class = if standing.idle { "yaml-standing tone-warn" } else { "yaml-standing" };
+            let name = shown.with(|(_, name)| name.clone());
+            view! { <p class=class>{format!("{name}: {}", standing.text)}</p> }
+        })
+    }
+}
+
+fn of_document<'a>(text: &'a str, (kind, name): &Known) -> (u32, &'a str) {
     let documents = diff::documents(text);
-    documents.iter().find(|doc| doc.kind == kind).map_or((1, ""), |doc| (doc.first, doc.text))
+    let found = documents.iter().find(|doc| doc.kind == kind && doc.name == *name);
+    found.map_or((1, ""), |doc| (doc.first, doc.text))
 }
 
 /// Runs of changed lines.
-fn places(old: &str, new: &str, kind: &str) -> usize {
-    let lines = diff::diff(of_kind(old, kind).1, of_kind(new, kind).1, 1);
+fn places(old: &str, new: &str, document: &Known) -> usize {
+    let lines = diff::diff(of_document(old, document).1, of_document(new, document).1, 1);
     let changed = |line: &Line| line.change != Change::Same;
     let begins = |at: usize| changed(&lines[at]) && (at == 0 || !changed(&lines[at - 1]));
     (0..lines.len()).filter(|at| begins(*at)).count()
@@ -165,15 +237,14 @@ fn places(old: &str, new: &str, kind: &str) -> usize {
 
 // --- lines --------------------------------------------------------------------------------------
 
-fn lines(editor: Editor, compared: Memo<Compared>, kind: RwSignal<Option<String>>) -> AnyView {
+fn lines(editor: Editor, compared: Memo<Compared>, document: Memo<Known>) -> AnyView {
     let choose = use_choose_rule();
     let opened = RwSignal::new(Vec::<usize>::new());
     let shown = Memo::new(move |_| {
         compared.with(|texts| {
-            let first = diff::documents(&texts.new).first().map(|doc| doc.kind.to_owned());
-            let kind = kind.get().or(first).unwrap_or_default();
-            let (first, new) = of_kind(&texts.new, &kind);
-            diff::diff(of_kind(&texts.old, &kind).1, new, first)
+            let document = document.get();
+            let (first, new) = of_document(&texts.new, &document);
+            diff::diff(of_document(&texts.old, &document).1, new, first)
         })
     });
     let click = move |event: leptos::ev::MouseEvent| {
@@ -309,14 +380,14 @@ fn text(editor: Editor) -> AnyView {
             })
             .collect_view()
     };
-    let (host, base) = (editor.host.get_value(), editor.base.with_untracked(|base| base.0));
+    let action = format!("/traffic/{}", editor.host.get_value());
+    let base = editor.base.with_untracked(|base| base.0);
     let submit = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
         editor.apply();
     };
     view! {
-        <form class="yaml-text" id="yaml" method="post" action="/traffic/apply" on:submit=submit>
-            <input type="hidden" name="host" value=host/>
+        <form class="yaml-text" id="yaml" method="post" action=action on:submit=submit>
             <input type="hidden" name="base" value=base.to_string()/>
             <div class="yaml-numbers" aria-hidden="true">{numbers}</div>
             <textarea
@@ -327,7 +398,7 @@ fn text(editor: Editor) -> AnyView {
             >
                 {editor.text.get_untracked()}
             </textarea>
-            <noscript inner_html="<button class=\"button primary\">Apply</button>"></noscript>
+            <button class="button primary plain-only">"Apply"</button>
         </form>
     }
     .into_any()

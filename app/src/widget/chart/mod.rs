@@ -2,7 +2,11 @@
 
 pub mod backend;
 pub mod model;
+mod over;
 
+pub use over::{ChartOver, OverLink, Reading};
+
+use self::model::Axis;
 use super::icon::{Icon, icon};
 use leptos::{html, prelude::*};
 use wasm_bindgen::{JsCast, closure::Closure};
@@ -56,6 +60,9 @@ pub fn ChartPanel(
     /// What the value is, if the title does not say it: "p95".
     #[prop(default = "")]
     of: &'static str,
+    /// What the value is of, said where it is pointed at: "over 60 s, of 16 calls".
+    #[prop(into)]
+    note: Signal<String>,
     /// Said at the right: "at the gateway".
     hint: &'static str,
     /// One sentence for those who cannot see the drawing.
@@ -67,20 +74,39 @@ pub fn ChartPanel(
     /// The same data as a table.
     #[prop(into)]
     table: Signal<ChartTable>,
+    /// Crosshair and zoom, shared by the charts of the page.
+    over: ChartOver,
+    /// The time axis of that drawing.
+    axis: Callback<(u32, u32), Option<Axis>>,
+    /// Diamonds on it.
+    links: Callback<(u32, u32), Vec<OverLink>>,
+    /// What it says at a time.
+    reading: Callback<i64, Option<Reading>>,
 ) -> impl IntoView {
     let node = NodeRef::<html::Div>::new();
     let width = use_width(node, 352);
     let height = move || if width.get() < NARROW { LOW } else { HEIGHT };
+    let size = Signal::derive(move || (width.get(), height()));
+    let asked = over::Asked { size, axis, links, reading };
+    let pointing = over::pointing(node, over, asked);
+    let on_top = over::overlay(over, asked, &pointing);
+    let over::Pointing { moved, left, pressed, released, .. } = pointing;
     view! {
         <section class="chart">
             <header>
                 <h3>{title}</h3>
-                <strong class="stat">{move || value.get()}</strong>
+                <strong class="stat" title=move || note.get()>{move || value.get()}</strong>
                 <span class="hint">{of}</span>
                 <span class="hint grow">{hint}</span>
                 <ChartData table=table title=title/>
             </header>
-            <div class="drawing" node_ref=node>
+            <div
+                class="drawing" node_ref=node
+                on:pointermove=move |event| moved.run(event)
+                on:pointerleave=move |event| left.run(event)
+                on:pointerdown=move |event| pressed.run(event)
+                on:pointerup=move |event| released.run(event)
+            >
                 <svg
                     role="img"
                     aria-label=move || summary.get()
@@ -88,6 +114,7 @@ pub fn ChartPanel(
                     height=height
                     inner_html=move || draw.run((width.get(), height()))
                 ></svg>
+                {on_top}
             </div>
         </section>
     }

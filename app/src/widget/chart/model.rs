@@ -61,6 +61,41 @@ pub struct Mark {
     pub text: String,
     /// A fault is dashed, a revision solid.
     pub fault: bool,
+    /// When it was over: a fault with a duration is a band.
+    pub until_us: Option<i64>,
+}
+
+/// The time axis of a drawn chart.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Axis {
+    /// Time at the left end, microseconds since the epoch.
+    pub from_us: i64,
+    /// Time at the right end.
+    pub to_us: i64,
+    /// Left end, pixels.
+    pub left: f64,
+    /// Right end, pixels.
+    pub right: f64,
+}
+
+impl Axis {
+    /// The time at a place, within the axis.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "a time within the axis")]
+    #[expect(clippy::cast_precision_loss, reason = "a time range of an hour")]
+    pub fn time_at(&self, x: f64) -> i64 {
+        let share = ((x - self.left) / (self.right - self.left).max(1.0)).clamp(0.0, 1.0);
+        self.from_us + (share * (self.to_us - self.from_us) as f64).round() as i64
+    }
+
+    /// The place of a time; none outside.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "a time range of an hour")]
+    pub fn x_of(&self, at_us: i64) -> Option<f64> {
+        let length = (self.to_us - self.from_us).max(1) as f64;
+        let share = (at_us - self.from_us) as f64 / length;
+        (0.0..=1.0).contains(&share).then_some(self.left + share * (self.right - self.left))
+    }
 }
 
 /// A chart to be drawn.
@@ -87,7 +122,7 @@ pub struct TimeChart {
 }
 
 const LEFT: i32 = 34;
-const LEFT_LOG: i32 = 42;
+const LEFT_LOG: i32 = 50;
 const RIGHT: i32 = 17;
 const RIGHT_WITH_LABELS: i32 = 37;
 const TOP: i32 = 14;
@@ -343,7 +378,9 @@ impl TimeChart {
     /// Vertical lines with their names; one outside of the range is left out.
     fn push_marks(&self, out: &mut String) {
         let bottom = self.height.saturating_sub(BOTTOM.unsigned_abs());
-        for mark in self.marks.iter().filter(|m| (self.from_us..=self.to_us).contains(&m.at_us)) {
+        let shown = |m: &&Mark| (self.from_us..=self.to_us).contains(&m.at_us);
+        for mark in self.marks.iter().filter(shown) {
+            self.push_band(out, mark, bottom);
             let (x, kind) = (self.x_of(mark.at_us), if mark.fault { "fault" } else { "revision" });
             let text = &mark.text;
             let _ = write!(
@@ -352,6 +389,40 @@ impl TimeChart {
                  <text class=\"mark-{kind} anchor-middle\" x=\"{x}\" y=\"10\">{text}</text>"
             );
         }
+    }
+
+    /// The time a fault was in force.
+    fn push_band(&self, out: &mut String, mark: &Mark, bottom: u32) {
+        let Some(until_us) = mark.until_us else { return };
+        let (from, to) = (self.x_of(mark.at_us), self.x_of(until_us.min(self.to_us)));
+        let (width, height) = ((to - from).max(1), bottom.saturating_sub(TOP.unsigned_abs()));
+        let _ = write!(
+            out,
+            "<rect class=\"mark-band\" x=\"{from}\" y=\"{TOP}\" \
+             width=\"{width}\" height=\"{height}\"/>"
+        );
+    }
+
+    /// Where the time axis is drawn: its ends as times and as pixels. None of a sparkline.
+    #[must_use]
+    pub fn axis(&self) -> Option<Axis> {
+        (!self.compact()).then(|| Axis {
+            from_us: self.from_us,
+            to_us: self.to_us,
+            left: f64::from(self.left()),
+            right: f64::from(self.width) - f64::from(self.right()),
+        })
+    }
+
+    /// Where a value is drawn, pixels from the top.
+    #[must_use]
+    pub fn y_of(&self, value: f64) -> f64 {
+        let share = match &self.scale {
+            Scale::Linear { top, .. } => value / top,
+            Scale::Log { low, high } => (value.max(*low) / low).log10() / (high / low).log10(),
+        };
+        let (top, bottom) = (f64::from(TOP), f64::from(self.height) - f64::from(BOTTOM));
+        bottom - share.clamp(0.0, 1.0) * (bottom - top)
     }
 
     fn value_ticks(&self) -> Vec<(f64, String)> {
@@ -412,7 +483,10 @@ mod tests {
 
     #[test]
     fn faults_and_revisions_are_marked_where_they_began_if_that_is_in_the_range() {
-        let mark = |at_us, text: &str, fault| Mark { at_us, text: text.into(), fault };
+        let mark = |at_us, text: &str, fault: bool| {
+            let until_us = fault.then_some(at_us + 50_000_000);
+            Mark { at_us, text: text.into(), fault, until_us }
+        };
         let marks = vec![
             mark(150_000_000, "r17", false),
             mark(200_000_000, "F-21", true),
@@ -423,6 +497,30 @@ mod tests {
         assert!(svg.contains(">r17<") && svg.contains("mark-revision"), "{svg}");
         assert!(svg.contains(">F-21<") && svg.contains("mark-fault"), "{svg}");
         assert!(!svg.contains("F-99"), "{svg}");
+        assert_eq!(svg.matches("mark-band").count(), 1, "only the fault lasted: {svg}");
+    }
+
+    #[test]
+    fn a_place_on_the_time_axis_is_the_time_that_is_drawn_there() {
+        let axis = chart(linear_scale(1.0, 1.0, ""), &[Some(1.0)]).axis().unwrap();
+        for at_us in [0, 100_000_000, 300_000_000] {
+            assert_eq!(axis.time_at(axis.x_of(at_us).unwrap()), at_us);
+        }
+        assert_eq!((axis.time_at(-5.0), axis.time_at(9_999.0)), (0, 300_000_000));
+        assert_eq!(axis.x_of(300_000_001), None);
+    }
+
+    #[test]
+    fn the_longest_label_of_a_scale_fits_left_of_its_axis() {
+        // A letter of the axis is at most 6.6 pixels wide, and the label ends 6 before the axis.
+        for (scale, left) in
+            [(log_scale(0.2, 100.0), LEFT_LOG), (linear_scale(62.0, 1.0, "/s"), LEFT)]
+        {
+            for (_, text) in chart(scale, &[Some(1.0)]).value_ticks() {
+                let width = 6.6 * text.len() as f64;
+                assert!(width <= f64::from(left) - 6.0 + 1e-9, "{text} needs {width}");
+            }
+        }
     }
 
     #[test]

@@ -95,11 +95,18 @@ fn destination(context: &Context<'_>, service: &str) -> Option<Destination> {
     Some(Destination { origin, policy: whole.filled_in(), subsets })
 }
 
-/// The rules of the most specific host that is this service.
+/// The rules of the most specific host that is this service: those of users, and then, for what
+/// they do not say, those that are built in.
 pub(crate) fn rules<'a>(context: &Context<'a>, service: &str) -> Vec<&'a Resource> {
+    let mut rules = most_specific(context, service, false);
+    rules.extend(most_specific(context, service, true));
+    rules
+}
+
+fn most_specific<'a>(context: &Context<'a>, service: &str, built_in: bool) -> Vec<&'a Resource> {
     let mut best = 0;
     let mut rules = Vec::new();
-    for rule in context.of(Kind::DestinationRule) {
+    for rule in context.of(Kind::DestinationRule).filter(|rule| rule.is_built_in() == built_in) {
         let specificity =
             rule.spec().str("host").map_or(0, |host| specificity(context, service, host));
         if specificity > best {
@@ -264,8 +271,6 @@ fn connection_pool(node: &Node) -> ConnectionPool {
         max_pending: limit(http, "http1MaxPendingRequests"),
         max_requests: limit(http, "http2MaxRequests"),
         max_retries: limit(http, "maxRetries"),
-        max_requests_per_connection: limit(http, "maxRequestsPerConnection"),
-        max_concurrent_streams: limit(http, "maxConcurrentStreams"),
         idle_timeout: http.and_then(|http| duration(http, "idleTimeout")),
     }
 }

@@ -12,7 +12,7 @@ mod telemetry;
 pub(crate) use delegate::{DelegateError, delegate_of};
 pub(crate) use destination::{implied_subset, rules};
 pub(crate) use matching::{PSEUDO_HEADERS, covers, matches};
-pub(crate) use route::unit_length;
+pub(crate) use route::{name as route_name, unit_length};
 pub(crate) use security::{Patch, rate_limit_patches, selector};
 pub(crate) use telemetry::meant;
 
@@ -24,7 +24,7 @@ use crate::{
     value,
     yaml::Node,
 };
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 /// What compilation of every kind needs.
 pub(crate) struct Context<'a> {
@@ -102,11 +102,12 @@ fn exact_hosts(resource: &Resource) -> impl Iterator<Item = String> {
 /// Compiles everything.
 pub(crate) fn policy(known: &Known, resources: &[Arc<Resource>], revision: u64) -> Policy {
     let context = Context::new(known, resources);
+    let virtual_hosts = virtual_hosts(&context);
     Policy {
         revision,
-        virtual_hosts: virtual_hosts(&context),
         destinations: destination::destinations(&context),
-        workloads: security::workloads(&context),
+        workloads: security::workloads(&context, &virtual_hosts),
+        virtual_hosts,
         external: external(&context),
         telemetry: telemetry::telemetry(&context),
         names: context.names,
@@ -131,6 +132,7 @@ fn virtual_hosts(context: &Context<'_>) -> Vec<VirtualHost> {
             hosts,
             in_mesh: in_mesh(resource.spec()),
             at_ingress: at_ingress(context, resource),
+            built_in: resource.is_built_in(),
             routes: route::routes(context, resource),
         })
     });
@@ -204,7 +206,10 @@ pub(crate) fn overlap(a: &str, b: &str) -> bool {
 
 fn external(context: &Context<'_>) -> BTreeMap<Arc<str>, External> {
     let mut external = BTreeMap::new();
-    for resource in context.of(Kind::ServiceEntry) {
+    // Those of users first: what is built in gives way.
+    let (built_in, by_users): (Vec<_>, Vec<_>) =
+        context.of(Kind::ServiceEntry).partition(|entry| entry.is_built_in());
+    for resource in by_users.into_iter().chain(built_in) {
         let spec = resource.spec();
         for host in exact_hosts(resource) {
             let service = context.resolve(&host);
@@ -212,6 +217,7 @@ fn external(context: &Context<'_>) -> BTreeMap<Arc<str>, External> {
                 origin: origin(resource),
                 mesh_external: spec.str("location") != Some("MESH_INTERNAL"),
                 endpoints: endpoints(spec, &host),
+                addresses: addresses(spec, &host).collect(),
             });
         }
     }
@@ -237,6 +243,16 @@ fn endpoints(spec: &Node, host: &str) -> Vec<String> {
     });
     let written: Vec<_> = written.flatten().collect();
     if written.is_empty() { with_port(host, None) } else { written }
+}
+
+/// The addresses of this machine among those of a service outside the mesh.
+pub(crate) fn addresses(spec: &Node, host: &str) -> impl Iterator<Item = SocketAddr> {
+    let local = |text: String| {
+        let text =
+            text.strip_prefix("localhost:").map_or(text.clone(), |p| format!("127.0.0.1:{p}"));
+        text.parse::<SocketAddr>().ok().filter(|address| address.ip().is_loopback())
+    };
+    endpoints(spec, host).into_iter().filter_map(local)
 }
 
 /// A duration field.

@@ -7,7 +7,8 @@ use super::{Context, delegate, duration, filled, labels, matching, number, origi
 use crate::{
     policy::{
         Action, Cors, DirectResponse, Fault, FaultAbort, FaultDelay, HeaderEdits, HeaderOps,
-        LocalRateLimit, Mirror, Redirect, Retry, Rewrite, Route, Share, StringMatch, Weighted,
+        LimitScope, LocalRateLimit, Mirror, Redirect, Retry, Rewrite, Route, Share, StringMatch,
+        Weighted,
     },
     resource::Resource,
     value,
@@ -38,7 +39,7 @@ pub(super) fn routes(context: &Context<'_>, resource: &Resource) -> Vec<Arc<Rout
 }
 
 /// The name of a rule: its own, or its place.
-pub(super) fn name(node: &Node, index: usize) -> String {
+pub(crate) fn name(node: &Node, index: usize) -> String {
     filled(node, "name").unwrap_or_else(|| format!("#{}", index + 1))
 }
 
@@ -49,11 +50,15 @@ pub(super) fn one(
     node: &Node,
 ) -> Option<Route> {
     let timeout = duration(node, "timeout").filter(|timeout| !timeout.is_zero());
+    let (name, matches): (Arc<str>, _) = (name(node, index).into(), matching::matches(node));
+    let scope = || LimitScope { route: Arc::clone(&name), matches: matches.clone() };
+    let limit = node.get("rateLimit").and_then(|limit| rate_limit(resource, limit, scope()));
     Some(Route {
         origin: origin(resource),
-        name: name(node, index).into(),
+        faithful: resource.faithful_routes().any(|faithful| *faithful == *name),
+        name,
         line: node.at.line,
-        matches: matching::matches(node),
+        matches,
         action: action(context, node)?,
         rewrite: node.get("rewrite").map(rewrite),
         timeout,
@@ -62,7 +67,7 @@ pub(super) fn one(
         mirrors: mirrors(context, node),
         cors: node.get("corsPolicy").map(cors),
         headers: header_ops(node),
-        rate_limit: node.get("rateLimit").and_then(|limit| rate_limit(resource, limit)),
+        rate_limit: limit,
     })
 }
 
@@ -230,7 +235,7 @@ pub(crate) fn unit_length(unit: &str) -> Option<Duration> {
     Some(Duration::from_secs(seconds))
 }
 
-fn rate_limit(resource: &Resource, node: &Node) -> Option<LocalRateLimit> {
+fn rate_limit(resource: &Resource, node: &Node, scope: LimitScope) -> Option<LocalRateLimit> {
     let limit = node.get("limit")?;
     let requests = number(limit, "requestsPerUnit")?;
     Some(LocalRateLimit {
@@ -242,5 +247,6 @@ fn rate_limit(resource: &Resource, node: &Node) -> Option<LocalRateLimit> {
         enabled: Share::ALL,
         enforced: Share::ALL,
         status: StatusCode::TOO_MANY_REQUESTS,
+        scope: Some(scope),
     })
 }

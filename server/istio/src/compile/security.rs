@@ -6,9 +6,9 @@ use super::{Context, labels, number, origin};
 use crate::{
     known::{Selected, is_for_all},
     policy::{
-        AuthorizationAction, AuthorizationPolicy, AuthorizationRule, Condition, JwtRule,
+        Action, AuthorizationAction, AuthorizationPolicy, AuthorizationRule, Condition, JwtRule,
         LocalRateLimit, Mtls, Operation, RequestAuthentication, Share, Source, ValueMatch,
-        Workload,
+        VirtualHost, Workload,
     },
     resource::{ROOT_NAMESPACE, Resource},
     schema::{Kind, LOCAL_RATE_LIMIT, is_camel_case_of},
@@ -18,12 +18,20 @@ use crate::{
 use http::StatusCode;
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
-pub(super) fn workloads(context: &Context<'_>) -> BTreeMap<Arc<str>, Workload> {
+pub(super) fn workloads(
+    context: &Context<'_>,
+    hosts: &[VirtualHost],
+) -> BTreeMap<Arc<str>, Workload> {
     let services = context.known.services.iter().map(|service| service.name.as_str().into());
-    services.map(|service: Arc<str>| (Arc::clone(&service), workload(context, &service))).collect()
+    let one = |service: Arc<str>| {
+        let workload = workload(context, hosts, &service);
+        (service, workload)
+    };
+    services.map(one).collect()
 }
 
-fn workload(context: &Context<'_>, service: &str) -> Workload {
+fn workload(context: &Context<'_>, hosts: &[VirtualHost], service: &str) -> Workload {
+    let filters = selecting(context, Kind::EnvoyFilter, service).flat_map(rate_limits);
     Workload {
         mtls: mtls(context, service),
         authentication: selecting(context, Kind::RequestAuthentication, service)
@@ -32,8 +40,18 @@ fn workload(context: &Context<'_>, service: &str) -> Workload {
         authorization: selecting(context, Kind::AuthorizationPolicy, service)
             .map(authorization_policy)
             .collect(),
-        rate_limits: selecting(context, Kind::EnvoyFilter, service).flat_map(rate_limits).collect(),
+        rate_limits: filters.chain(extensions(hosts, service)).collect(),
     }
+}
+
+/// The `rateLimit` extensions of the rules that send to a service. They are the callee's, where
+/// their correct form would put them, so that they hold whichever resource routes the request.
+fn extensions(hosts: &[VirtualHost], service: &str) -> impl Iterator<Item = LocalRateLimit> {
+    let routes = hosts.iter().flat_map(|host| &host.routes);
+    routes.filter_map(move |route| {
+        let Action::Forward(to) = &route.action else { return None };
+        to.iter().any(|to| *to.service == *service).then(|| route.rate_limit.clone())?
+    })
 }
 
 /// How narrowly a resource is meant for a workload.
@@ -296,6 +314,7 @@ fn rate_limits(resource: &Resource) -> Vec<LocalRateLimit> {
                 enabled: fraction(patch.config, "filter_enabled"),
                 enforced: fraction(patch.config, "filter_enforced"),
                 status: status(patch.config),
+                scope: None,
             })
         };
         patch.buckets().into_iter().filter_map(limit).collect::<Vec<_>>()

@@ -51,6 +51,10 @@ fn merge(mut policy: TelemetryPolicy, resource: &Resource) -> TelemetryPolicy {
     }
     for node in resource.spec().list("metrics").iter().flat_map(|node| node.list("overrides")) {
         policy.metric_tags.extend(metric_tags(node));
+        if let Some(off) = node.get("disabled").and_then(Node::as_bool) {
+            let (metric, client) = selected(node);
+            policy.metrics_off.push((metric, client, off));
+        }
     }
     policy
 }
@@ -71,7 +75,8 @@ fn tag(entry: &Entry) -> Option<(String, TagSource)> {
     Some((entry.key.clone(), source))
 }
 
-fn metric_tags(node: &Node) -> Vec<MetricTag> {
+/// Which metric an override is for, and which side.
+fn selected(node: &Node) -> (String, Option<bool>) {
     let selector = node.get("match");
     let of = |key| selector.and_then(|selector| selector.str(key));
     let metric = match of("metric").or_else(|| of("customMetric")) {
@@ -83,6 +88,11 @@ fn metric_tags(node: &Node) -> Vec<MetricTag> {
         Some("SERVER") => Some(false),
         _ => None,
     };
+    (metric, client)
+}
+
+fn metric_tags(node: &Node) -> Vec<MetricTag> {
+    let (metric, client) = selected(node);
     let overrides = node.get("tagOverrides").map_or(&[][..], Node::entries).iter();
     let one = |entry: &Entry| {
         let remove = entry.value.str("operation") == Some("REMOVE");

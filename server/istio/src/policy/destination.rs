@@ -128,11 +128,7 @@ pub struct ConnectionPool {
     pub max_requests: Option<u32>,
     /// `http.maxRetries`: retries under way to the service.
     pub max_retries: Option<u32>,
-    /// `http.maxRequestsPerConnection`.
-    pub max_requests_per_connection: Option<u32>,
-    /// `http.maxConcurrentStreams`.
-    pub max_concurrent_streams: Option<u32>,
-    /// `http.idleTimeout`.
+    /// `http.idleTimeout`, of connections to addresses.
     pub idle_timeout: Option<Duration>,
 }
 

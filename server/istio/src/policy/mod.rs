@@ -16,11 +16,11 @@ pub use route::{
     Mirror, Redirect, Retry, RetryOn, Rewrite, Route, StringMatch, Weighted,
 };
 pub use security::{
-    AuthorizationAction, AuthorizationPolicy, AuthorizationRule, Condition, JwtRule,
+    AuthorizationAction, AuthorizationPolicy, AuthorizationRule, Condition, JwtRule, LimitScope,
     LocalRateLimit, Mtls, Operation, RequestAuthentication, Source, ValueMatch,
 };
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 /// Everything in force at one revision.
 #[derive(Clone, Debug, Default)]
@@ -78,8 +78,16 @@ pub struct VirtualHost {
     pub in_mesh: bool,
     /// Holds for requests that come in through a gateway of its list.
     pub at_ingress: bool,
+    /// The program brought it along: it gives way to what users apply.
+    pub built_in: bool,
     /// First match wins.
     pub routes: Vec<Arc<Route>>,
+}
+
+impl VirtualHost {
+    fn names(&self, is: impl Fn(&str) -> bool) -> bool {
+        self.hosts.iter().any(|host| is(host))
+    }
 }
 
 impl Policy {
@@ -93,12 +101,13 @@ impl Policy {
     /// port).
     ///
     /// As in Envoy's route matching (`virtual_hosts.domains`), an exact name wins over the longest
-    /// suffix, and a suffix over `*`. A service of the demo has several exact names; the one that
-    /// was called wins over the others, so that each of the seed's files takes effect whichever
-    /// name callers use.
+    /// suffix, and a suffix over `*`. A service of the demo has several names; the one that was
+    /// called wins over the others, so that each of the seed's files takes effect whichever name
+    /// callers use. A name that nobody has is as good as the service's own.
     ///
-    /// At the ingress what is bound to a gateway comes first. The proxy there is a client of the
-    /// mesh like any other, so what holds in the mesh comes after.
+    /// The proxy at the ingress is a client of the mesh like any other: what is bound to a gateway
+    /// comes first there, and what holds in the mesh comes after. What is built in comes last: it
+    /// stands in for what users have not said yet.
     #[must_use]
     pub fn virtual_host(
         &self,
@@ -106,26 +115,33 @@ impl Policy {
         authority: &str,
         at_ingress: bool,
     ) -> Option<&VirtualHost> {
-        let bound = at_ingress.then(|| self.host_among(|v| v.at_ingress, service, authority));
-        bound.flatten().or_else(|| self.host_among(|v| v.in_mesh, service, authority))
+        let by_users = self.host_among(false, service, authority, at_ingress);
+        by_users.or_else(|| self.host_among(true, service, authority, at_ingress))
     }
 
     fn host_among(
         &self,
-        among: impl Fn(&VirtualHost) -> bool,
+        built_in: bool,
         service: &str,
         authority: &str,
+        at_ingress: bool,
     ) -> Option<&VirtualHost> {
-        let candidates = || self.virtual_hosts.iter().filter(|v| among(v));
-        let names = |v: &VirtualHost, f: &dyn Fn(&str) -> bool| v.hosts.iter().any(|h| f(h));
-        candidates()
-            .find(|v| names(v, &|h| h == authority))
-            .or_else(|| longest_suffix(candidates(), authority))
-            .or_else(|| {
-                let same = |h: &str| self.service(h).is_some_and(|named| &**named == service);
-                candidates().find(|v| names(v, &same))
-            })
-            .or_else(|| candidates().find(|v| names(v, &|h| h == "*")))
+        let among = || self.virtual_hosts.iter().filter(move |v| v.built_in == built_in);
+        let bound = || among().filter(move |v| at_ingress && v.at_ingress);
+        let meshed = || among().filter(|v| v.in_mesh);
+        let exact = |v: &&VirtualHost| v.names(|host| short(host) == short(authority));
+        let own = |v: &&VirtualHost| v.names(|host| short(host) == service);
+        let alias = |v: &&VirtualHost| {
+            v.names(|host| self.service(host).is_some_and(|named| **named == *service))
+        };
+        let any = |v: &&VirtualHost| v.names(|host| host == "*");
+        (bound().find(exact).or_else(|| meshed().find(exact)))
+            .or_else(|| longest_suffix(bound(), authority))
+            .or_else(|| longest_suffix(meshed(), authority))
+            .or_else(|| bound().find(own).or_else(|| bound().find(alias)))
+            .or_else(|| bound().find(any))
+            .or_else(|| meshed().find(own).or_else(|| meshed().find(alias)))
+            .or_else(|| meshed().find(any))
     }
 
     /// Whether requests addressed to this name (lower-case, without port) are for the mesh: the
@@ -135,6 +151,13 @@ impl Policy {
         let bound = |v: &VirtualHost| v.at_ingress && v.hosts.iter().any(|host| **host == *name);
         self.service(name).is_some() || self.virtual_hosts.iter().any(bound)
     }
+}
+
+/// A host without the forms that Kubernetes' DNS adds to the name of a service: they are one host.
+pub(crate) fn short(host: &str) -> &str {
+    let name = host.strip_suffix(".svc.cluster.local").or_else(|| host.strip_suffix(".svc"));
+    let name = name.unwrap_or(host);
+    name.strip_suffix(".default").unwrap_or(name)
 }
 
 fn longest_suffix<'a>(
@@ -180,9 +203,11 @@ pub struct External {
     pub origin: Origin,
     /// `MESH_EXTERNAL` or `MESH_INTERNAL`.
     pub mesh_external: bool,
-    /// Addresses as written, with port. The program resolves those of the built-in provider to its
-    /// stand-in and reaches no other machine.
+    /// Addresses as written, with port.
     pub endpoints: Vec<String>,
+    /// Those of this machine. The names of the built-in provider stand for its own address; for
+    /// others these are called, and no other machine is reached.
+    pub addresses: Vec<SocketAddr>,
 }
 
 /// Spans and metrics of one workload.
@@ -196,6 +221,8 @@ pub struct TelemetryPolicy {
     pub disable_spans: bool,
     /// Metric dimensions set or removed, by metric (`REQUEST_COUNT`, …; empty is all).
     pub metric_tags: Vec<MetricTag>,
+    /// Metrics switched off or on: metric and side as in [`MetricTag`], the last one counts.
+    pub metrics_off: Vec<(String, Option<bool>, bool)>,
 }
 
 /// Where an extra span attribute comes from.

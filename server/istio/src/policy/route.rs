@@ -26,13 +26,15 @@ pub struct Route {
     pub retry: Retry,
     /// Injected.
     pub fault: Option<Fault>,
+    /// While its fault is active, timeout and retries are off, as Istio has it.
+    pub faithful: bool,
     /// Copies, sent and forgotten.
     pub mirrors: Vec<Mirror>,
     /// Cross-origin requests.
     pub cors: Option<Cors>,
     /// On request and answer.
     pub headers: HeaderOps,
-    /// The `rateLimit` extension of this route.
+    /// The `rateLimit` extension of this route; it is enforced as one of the workload it sends to.
     pub rate_limit: Option<LocalRateLimit>,
 }
 

@@ -1,6 +1,6 @@
 //! Compiled security resources and local rate limits: what the callee's side enforces.
 
-use super::{Origin, Share};
+use super::{Match, Origin, Share};
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 /// `PeerAuthentication.mtls.mode`.
@@ -183,4 +183,16 @@ pub struct LocalRateLimit {
     pub enforced: Share,
     /// 429 unless said otherwise.
     pub status: http::StatusCode,
+    /// Which requests; none is all that the workload gets.
+    pub scope: Option<LimitScope>,
+}
+
+/// The rule of a `VirtualService` that a limit was written in (the `rateLimit` extension). The limit
+/// is the callee's, as an `EnvoyFilter` would be: it holds whichever resource routed the request.
+#[derive(Clone, Debug)]
+pub struct LimitScope {
+    /// The rule. Of the requests its own resource routes, only those of this rule are limited.
+    pub route: Arc<str>,
+    /// Of the others, those for which one of these holds; none is every request.
+    pub matches: Vec<Match>,
 }

@@ -191,15 +191,31 @@ pub(super) fn export_to(text: &str) -> Checked {
     if matches!(text, "." | "*" | "~") { Ok(()) } else { label(text) }
 }
 
-/// A path of an authorization policy.
+/// A path of an authorization policy: a value, or a template of which `{*}` is one segment and
+/// `{**}`, at the end, the rest.
 pub(super) fn path(text: &str) -> Checked {
-    if text.contains("{*}") || text.contains("{**}") {
-        return Err(Complaint::new(
-            "Path templates are not understood here, and leaving the path out would let more in.",
-            "Use a prefix such as /api/* or list the paths.",
-        ));
+    if !text.contains("{*}") && !text.contains("{**}") {
+        return value_match(text);
     }
-    value_match(text)
+    let mut segments = text.split('/').peekable();
+    while let Some(segment) = segments.next() {
+        let misplaced = match segment {
+            "{*}" => false,
+            "{**}" => segments.peek().is_some(),
+            literal => literal.contains(['*', '{', '}']),
+        };
+        if misplaced {
+            return Err(Complaint::new(
+                format!(
+                    "\"{}\" is no path template: {} is out of place.",
+                    shorten(text),
+                    shorten(segment)
+                ),
+                "Use {*} for one whole segment, and {**} for all that follows, at the end.",
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// A value of a security policy: exact, `prefix*`, `*suffix` or `*`.

@@ -183,12 +183,24 @@ static HTTP_SETTINGS: Object = object(
     &[
         field("http1MaxPendingRequests", COUNT),
         field("http2MaxRequests", COUNT),
-        field("maxRequestsPerConnection", COUNT),
+        ignored(
+            "maxRequestsPerConnection",
+            COUNT,
+            "a call in this process has no connection, and those to an address are kept",
+        ),
         field("maxRetries", COUNT),
-        field("idleTimeout", Type::Text(checks::duration)),
+        read(
+            "idleTimeout",
+            Type::Text(checks::duration),
+            "of connections to addresses; a call in this process has none",
+        ),
         ignored("h2UpgradePolicy", TEXT, NO_TCP),
         ignored("useClientProtocol", Type::Bool, NO_TCP),
-        field("maxConcurrentStreams", COUNT),
+        ignored(
+            "maxConcurrentStreams",
+            COUNT,
+            "no connection here has several streams; http2MaxRequests is the limit in force",
+        ),
         ignored("http2KeepAlive", Type::Any, NO_TCP),
     ],
     &[],

@@ -3,8 +3,8 @@
 //! Tables only. A patch that holds anything else is kept and has no effect.
 
 use super::{
-    DURATION, Field, LABELS, NO_TARGET_REF, Object, TEXT, Treatment, Type, UINT32, checks, envoy,
-    field, ignored, object, rejected,
+    DURATION, Field, LABELS, NO_TARGET_REF, Object, PER_SERVICE, TEXT, Treatment, Type, UINT32,
+    checks, envoy, field, ignored, object, read, rejected,
 };
 use crate::yaml::Node;
 
@@ -179,7 +179,7 @@ static STATUS: Object = envoy("HttpStatus", &[field("code", Type::Any)], &[]);
 static TOKEN_BUCKET: Object = envoy(
     "TokenBucket",
     &[
-        field("max_tokens", Type::Int(1, 4_294_967_295)).required(),
+        read("max_tokens", Type::Int(1, 4_294_967_295), PER_SERVICE).required(),
         field("tokens_per_fill", Type::Int(1, 4_294_967_295)),
         field("fill_interval", DURATION).required(),
     ],

@@ -62,14 +62,15 @@ pub(super) static SERVICE_ENTRY: Object = object(
         field("hosts", Type::List(&Type::Text(checks::host))).required(),
         ignored("addresses", TEXTS, "services are found by name here, not by address"),
         field("ports", Type::List(&Type::Object(&SERVICE_PORT))),
-        field(
+        ignored(
             "location",
             Type::Choice(&[
                 ("MESH_EXTERNAL", Treatment::InForce),
                 ("MESH_INTERNAL", Treatment::InForce),
             ]),
+            "there is no mutual TLS here that one would have and the other not",
         ),
-        read(
+        ignored(
             "resolution",
             Type::Choice(&[
                 ("NONE", Treatment::InForce),
@@ -78,9 +79,13 @@ pub(super) static SERVICE_ENTRY: Object = object(
                 ("DNS_ROUND_ROBIN", Treatment::InForce),
                 ("DYNAMIC_DNS", Treatment::InForce),
             ]),
-            "every address is resolved to the stand-in on this machine; no other is reached",
+            "addresses of this machine are called as they are; no other machine is reached",
         ),
-        field("endpoints", Type::List(&Type::Object(&ENDPOINT))),
+        read(
+            "endpoints",
+            Type::List(&Type::Object(&ENDPOINT)),
+            "those of this machine; the names of the payment provider stand for its own address",
+        ),
         ignored("workloadSelector", Type::Object(&SELECTOR), "there are no WorkloadEntries here"),
         field("exportTo", Type::List(&Type::Text(checks::export_to))),
         ignored("subjectAltNames", TEXTS, "no certificates are checked here"),

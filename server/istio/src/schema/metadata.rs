@@ -11,8 +11,12 @@ pub(super) static METADATA: Object = object(
     &[
         field("name", Type::Text(checks::dns_name)).required(),
         field("namespace", Type::Text(checks::label)),
-        ignored("labels", LABELS, "nothing selects resources by their labels here"),
-        ignored("annotations", LABELS, "nothing reads annotations here"),
+        ignored(
+            "labels",
+            LABELS,
+            "only app.kubernetes.io/managed-by: vitrine is read here: what is built in gives way",
+        ),
+        ignored("annotations", LABELS, "only vitrine.dev/istio-faithful-routes is read here"),
         ignored("creationTimestamp", TEXT, SERVER),
         ignored("deletionGracePeriodSeconds", Type::Any, SERVER),
         ignored("deletionTimestamp", TEXT, SERVER),

@@ -107,6 +107,10 @@ const fn read(name: &'static str, kind: Type, how: &'static str) -> Field {
     Field { name, kind, treatment: Treatment::Read(how), required: false }
 }
 
+/// How a local rate limit is read.
+const PER_SERVICE: &str =
+    "counted once for all instances of the service; Envoy counts in each proxy by itself";
+
 /// A field that Istio deprecates.
 const fn deprecated(name: &'static str, kind: Type, instead: &'static str) -> Field {
     Field { name, kind, treatment: Treatment::Deprecated(instead), required: false }

@@ -4,7 +4,7 @@
 
 use super::{
     DURATION, NAME, NO_TARGET_REF, Object, SELECTOR, TEXT, Treatment, Type, checks, excludes,
-    field, ignored, object, one_of, rejected,
+    field, ignored, object, one_of, read, rejected,
 };
 
 pub(super) static TELEMETRY: Object = object(
@@ -27,13 +27,23 @@ static TRACING: Object = object(
     "Tracing",
     &[
         ignored("match", Type::Any, "caller's and callee's spans are one trace here"),
-        ignored(
+        read(
             "providers",
             PROVIDERS,
-            "spans go to the pages, and by OTLP to where OTEL_EXPORTER_OTLP_ENDPOINT says",
+            "jaeger, otel and opentelemetry are the OTLP exporter, which sends to where \
+             OTEL_EXPORTER_OTLP_ENDPOINT says; the pages show the same spans",
         ),
-        field("randomSamplingPercentage", Type::Number(checks::percent)),
-        field("disableSpanReporting", Type::Bool),
+        read(
+            "randomSamplingPercentage",
+            Type::Number(checks::percent),
+            "the share of the traces that begin at the workload which are recorded: shown on the \
+             pages and exported, all their spans or none. The map and the metrics count every call",
+        ),
+        read(
+            "disableSpanReporting",
+            Type::Bool,
+            "the workload's spans are neither shown nor exported, and counted all the same",
+        ),
         field("customTags", Type::Map(checks::not_empty, &Type::Object(&CUSTOM_TAG))),
         ignored("useRequestIdForTraceSampling", Type::Bool, "sampling goes by the trace's id"),
         ignored("enableIstioTags", Type::Bool, "spans have OpenTelemetry's attributes here"),
@@ -70,12 +80,22 @@ static OVERRIDE: Object = object(
     "MetricsOverrides",
     &[
         field("match", Type::Object(&METRIC_SELECTOR)),
-        ignored("disabled", Type::Bool, "the pages are made of the metrics, so they stay"),
-        field("tagOverrides", Type::Map(checks::not_empty, &Type::Object(&TAG_OVERRIDE))),
+        read(
+            "disabled",
+            Type::Bool,
+            "holds for istio_requests_total and istio_request_duration_milliseconds of /metrics; \
+             the pages are counted by themselves",
+        ),
+        read(
+            "tagOverrides",
+            Type::Map(checks::not_empty, &Type::Object(&TAG_OVERRIDE)),
+            "holds for istio_requests_total and istio_request_duration_milliseconds of /metrics",
+        ),
     ],
     &[],
 );
 
+const NO_SIZES: &str = "the sizes of requests and answers are not measured here";
 const NO_TCP: &str = "there are no TCP or gRPC metrics here";
 
 static METRIC_SELECTOR: Object = object(
@@ -87,8 +107,8 @@ static METRIC_SELECTOR: Object = object(
                 ("ALL_METRICS", Treatment::InForce),
                 ("REQUEST_COUNT", Treatment::InForce),
                 ("REQUEST_DURATION", Treatment::InForce),
-                ("REQUEST_SIZE", Treatment::InForce),
-                ("RESPONSE_SIZE", Treatment::InForce),
+                ("REQUEST_SIZE", Treatment::Ignored(NO_SIZES)),
+                ("RESPONSE_SIZE", Treatment::Ignored(NO_SIZES)),
                 ("TCP_OPENED_CONNECTIONS", Treatment::Ignored(NO_TCP)),
                 ("TCP_CLOSED_CONNECTIONS", Treatment::Ignored(NO_TCP)),
                 ("TCP_SENT_BYTES", Treatment::Ignored(NO_TCP)),
@@ -97,7 +117,11 @@ static METRIC_SELECTOR: Object = object(
                 ("GRPC_RESPONSE_MESSAGES", Treatment::Ignored(NO_TCP)),
             ]),
         ),
-        field("customMetric", NAME),
+        ignored(
+            "customMetric",
+            NAME,
+            "there are the metrics that Istio has by itself, and no others",
+        ),
         field(
             "mode",
             Type::Choice(&[

@@ -3,8 +3,8 @@
 //! Tables only.
 
 use super::{
-    COUNT, DURATION, LABELS, NAME, Object, PORT, TEXT, TEXTS, Treatment, Type, checks, deprecated,
-    destination_rule, excludes, extension, field, ignored, needs, object, one_of, read,
+    COUNT, DURATION, LABELS, NAME, Object, PER_SERVICE, PORT, TEXT, TEXTS, Treatment, Type, checks,
+    deprecated, destination_rule, excludes, extension, field, ignored, needs, object, one_of, read,
 };
 
 const NO_TCP: &str = "calls between the services here are HTTP; there is no TCP or TLS to route";
@@ -306,7 +306,7 @@ static REMOTE_ADDRESS: Object = object(
 static LIMIT: Object = object(
     "limit",
     &[
-        field("requestsPerUnit", Type::Int(1, 1_000_000)).required(),
+        read("requestsPerUnit", Type::Int(1, 1_000_000), PER_SERVICE).required(),
         field(
             "unit",
             Type::Choice(&[

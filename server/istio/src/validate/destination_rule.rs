@@ -145,6 +145,23 @@ fn outlier(about: &mut About<'_>, node: &Node, path: &str) {
         );
     }
     let deprecated = number("consecutiveErrors").filter(|errors| *errors > 0);
+    let spot = about.spot(path, node.at);
+    about.push(spot.says(
+        Severity::Info,
+        code::ALONG_WITH,
+        "In Istio, outlier detection also turns on locality failover. Every instance here is in one \
+         locality, so nothing fails over.",
+        "To have the one without the other, set loadBalancer.localityLbSetting.enabled: false.",
+    ));
+    if number("minHealthPercent") == Some(100) {
+        about.warn(
+            code::NEVER_EJECTS,
+            (format!("{path}.minHealthPercent"), place(node, "minHealthPercent")),
+            "With minHealthPercent 100 one ejected instance is one too many: detection is off as \
+             soon as it has an effect.",
+            "Make it smaller, such as 50, or leave it out.",
+        );
+    }
     // Not written is Envoy's default of 5, unless the deprecated field takes its place.
     let five = number("consecutive5xxErrors").unwrap_or(if deprecated.is_some() { 0 } else { 5 });
     let gateway = number("consecutiveGatewayErrors").or(deprecated).unwrap_or(0);
@@ -172,7 +189,8 @@ fn outlier(about: &mut About<'_>, node: &Node, path: &str) {
 /// One host and subset, one rule.
 pub(super) fn same_hosts(context: &Context<'_>, found: &mut Findings) {
     let mut seen: BTreeMap<(String, String), &Resource> = BTreeMap::new();
-    for resource in context.of(Kind::DestinationRule) {
+    // What is built in gives way, so it is never in the way.
+    for resource in context.of(Kind::DestinationRule).filter(|rule| !rule.is_built_in()) {
         let spec = resource.spec();
         let host = spec.str("host").map(super::virtual_service::canonical_host);
         let Some(host) = host else { continue };

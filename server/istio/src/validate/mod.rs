@@ -8,6 +8,7 @@ mod extension;
 mod hits;
 mod reach;
 mod security;
+mod service_entry;
 mod virtual_service;
 
 pub(crate) use extension::for_istio;
@@ -34,7 +35,8 @@ pub(crate) fn findings(known: &Known, resources: &[Arc<Resource>]) -> Vec<Findin
         match resource.kind() {
             Kind::VirtualService => virtual_service::check(&mut about),
             Kind::DestinationRule => destination_rule::check(&mut about),
-            Kind::Gateway | Kind::ServiceEntry => {}
+            Kind::Gateway => {}
+            Kind::ServiceEntry => service_entry::check(&mut about),
             Kind::EnvoyFilter => security::envoy_filter(&mut about),
             Kind::PeerAuthentication => security::selector(&mut about),
             Kind::RequestAuthentication => security::request_authentication(&mut about),

@@ -96,12 +96,33 @@ fn principal(about: &mut About<'_>, node: &Node, path: String) {
 
 pub(super) fn telemetry(about: &mut About<'_>) {
     selector(about);
+    let tracing = about.spec().list("tracing").iter().enumerate();
+    let lists = tracing.map(|(index, tracing)| (index, tracing.list("providers")));
+    for (index, providers) in lists.collect::<Vec<_>>() {
+        providers_of_spans(about, index, providers);
+    }
     for (index, metrics) in about.spec().list("metrics").iter().enumerate() {
         for (place, node) in metrics.list("overrides").iter().enumerate() {
             let path = format!("spec.metrics[{index}].overrides[{place}].tagOverrides");
             for entry in node.get("tagOverrides").map_or(&[][..], Node::entries) {
                 expression(about, entry, &path);
             }
+        }
+    }
+}
+
+/// Names of tracing providers that mean the exporter there is.
+const OTLP: [&str; 3] = ["jaeger", "otel", "opentelemetry"];
+
+fn providers_of_spans(about: &mut About<'_>, index: usize, providers: &[Node]) {
+    for (place, provider) in providers.iter().enumerate() {
+        if let Some(name) = provider.str("name").filter(|name| !OTLP.contains(name)) {
+            about.warn(
+                code::NOTHING_IN_FORCE,
+                (format!("spec.tracing[{index}].providers[{place}].name"), provider.at),
+                format!("There is no provider {name} here: spans leave by OTLP only."),
+                "Use jaeger or opentelemetry, and set OTEL_EXPORTER_OTLP_ENDPOINT.",
+            );
         }
     }
 }

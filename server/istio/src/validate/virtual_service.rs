@@ -7,8 +7,10 @@ use super::{About, Findings, extension, no_host, place, reach};
 use crate::{
     compile::{self, Context, DelegateError, FoundGateway, PSEUDO_HEADERS},
     finding::code,
+    policy::short,
     resource::Resource,
     schema::Kind,
+    value::RETRY_ON_IGNORED,
     yaml::{Node, Position},
 };
 use contract::istio::Severity;
@@ -278,6 +280,15 @@ fn weights(about: &mut About<'_>, route: &Node, path: &str) {
 
 fn retries(about: &mut About<'_>, route: &Node, path: &str) {
     let Some(node) = route.get("retries") else { return };
+    let tokens = node.str("retryOn").unwrap_or_default().split(',').map(str::trim);
+    for token in tokens.filter(|token| RETRY_ON_IGNORED.contains(token)) {
+        about.warn(
+            code::RETRY_ON_NOTHING,
+            (format!("{path}.retries.retryOn"), place(node, "retryOn")),
+            format!("Nothing here can cause {token}: the token is kept and has no effect."),
+            "Name what is to be repeated, such as 5xx or connect-failure.",
+        );
+    }
     let attempts: u32 = compile::number(node, "attempts").unwrap_or(0);
     let others = ["perTryTimeout", "retryOn", "retryRemoteLocalities", "backoff"];
     let at = place(route, "retries");
@@ -439,7 +450,8 @@ fn headers(about: &mut About<'_>, route: &Node, path: &str) {
 pub(super) fn same_hosts(context: &Context<'_>, found: &mut Findings) {
     let mut by_host: BTreeMap<(String, String), &Resource> = BTreeMap::new();
     let mut by_service: BTreeMap<(String, String), (&Resource, String)> = BTreeMap::new();
-    for resource in context.of(Kind::VirtualService) {
+    // What is built in gives way, so it is never in the way.
+    for resource in context.of(Kind::VirtualService).filter(|rules| !rules.is_built_in()) {
         let spec = resource.spec();
         let mut gateways: Vec<&str> = spec.texts("gateways").collect();
         if gateways.is_empty() {
@@ -483,10 +495,5 @@ pub(super) fn same_hosts(context: &Context<'_>, found: &mut Findings) {
 /// A short name and its forms with namespace and domain are one host.
 pub(super) fn canonical_host(host: &str) -> String {
     let host = host.to_ascii_lowercase();
-    if host.starts_with('*') {
-        return host;
-    }
-    let short = host.strip_suffix(".svc.cluster.local").or_else(|| host.strip_suffix(".svc"));
-    let host = short.unwrap_or(&host);
-    host.strip_suffix(".default").unwrap_or(host).to_owned()
+    if host.starts_with('*') { host } else { short(&host).to_owned() }
 }

@@ -58,16 +58,17 @@ impl ReadError {
 /// The first thing that cannot be read, with its place.
 pub fn read(text: &str) -> Result<Vec<Node>, ReadError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    check_text(text)?;
-    let mut builder = Builder::default();
+    let end = check_text(text)?;
+    let mut builder = Builder { end, ..Builder::default() };
     for event in Parser::new_from_str(text) {
-        let (event, span) = event.map_err(|error| syntax(&error))?;
+        let (event, span) = event.map_err(|error| syntax(&error, end))?;
         builder.take(event, span)?;
     }
     Ok(builder.documents)
 }
 
-fn check_text(text: &str) -> Result<(), ReadError> {
+/// Whether a text is for the scanner; gives the place right behind its last character.
+fn check_text(text: &str) -> Result<Position, ReadError> {
     if text.len() > TEXT_BYTES_MAX {
         return Err(ReadError::new(
             ReadErrorKind::Bound,
@@ -79,7 +80,8 @@ fn check_text(text: &str) -> Result<(), ReadError> {
     // The scanner takes NUL for the end and would silently leave out what follows.
     let control = |c: char| c.is_control() && !matches!(c, '\t' | '\n' | '\r' | '\u{85}');
     let mut at = Position { line: 1, column: 1 };
-    for c in text.chars() {
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
         if control(c) {
             return Err(ReadError::new(
                 ReadErrorKind::Syntax,
@@ -88,22 +90,25 @@ fn check_text(text: &str) -> Result<(), ReadError> {
                 "Remove it, or write it as an escape in double quotes.",
             ));
         }
-        at = if c == '\n' {
-            Position { line: at.line + 1, column: 1 }
-        } else {
-            Position { column: at.column + 1, ..at }
+        at = match c {
+            '\r' if rest.peek() == Some(&'\n') => continue,
+            '\n' | '\r' => Position { line: at.line + 1, column: 1 },
+            _ => Position { column: at.column + 1, ..at },
         };
     }
-    Ok(())
+    Ok(at)
 }
 
-fn position(mark: Marker) -> Position {
+/// A place of the scanner, which at the end of a text without a line break is on the next line.
+fn position(mark: Marker, end: Position) -> Position {
     let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-    Position { line: number(mark.line()).max(1), column: number(mark.col()).saturating_add(1) }
+    let at =
+        Position { line: number(mark.line()).max(1), column: number(mark.col()).saturating_add(1) };
+    at.min(end)
 }
 
-fn syntax(error: &ScanError) -> ReadError {
-    let at = position(*error.marker());
+fn syntax(error: &ScanError, end: Position) -> ReadError {
+    let at = position(*error.marker(), end);
     // The scanner has a limit of its own and may meet it first, looking ahead.
     if error.info().contains("recursion limit") {
         return bound(at, format!("Nested deeper than {DEPTH_MAX} levels."));
@@ -144,6 +149,8 @@ enum Shape {
 
 #[derive(Default)]
 struct Builder {
+    /// Right behind the last character of the text.
+    end: Position,
     documents: Vec<Node>,
     open: Vec<Open>,
     /// Finished nodes with an anchor.
@@ -153,7 +160,7 @@ struct Builder {
 
 impl Builder {
     fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), ReadError> {
-        let at = position(span.start);
+        let at = position(span.start, self.end);
         match event {
             Event::DocumentStart(_) => self.begin_document(at),
             Event::Scalar(value, style, anchor, tag) => {

@@ -2,7 +2,7 @@
 
 use super::{
     machine::{Breaker, Passage},
-    window::Cause,
+    window::{Answer, Cause},
 };
 use crate::{
     MeshError, Request, Response,
@@ -37,9 +37,9 @@ impl Permit {
         Cause { trace_id: self.trace_id.clone(), faults: self.journey.faults() }
     }
 
-    fn report(mut self, failed: bool) {
+    fn report(mut self, answer: Answer) {
         self.reported = true;
-        self.breaker.report(self.passage, failed, self.began.elapsed(), &self.cause());
+        self.breaker.report(self.passage, answer, self.began.elapsed(), &self.cause());
     }
 }
 
@@ -49,7 +49,8 @@ impl Drop for Permit {
             return;
         }
         if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            self.breaker.report(self.passage, true, self.began.elapsed(), &self.cause());
+            let answer = Answer::Nothing(MeshError::TIMEOUT);
+            self.breaker.report(self.passage, answer, self.began.elapsed(), &self.cause());
         } else if self.passage == Passage::Probe {
             self.breaker.abandon_probe(&self.cause());
         }
@@ -117,13 +118,15 @@ impl<S: MeshService> Service<Request> for Guarded<S> {
         let reply = ready.call(request);
         Box::pin(async move {
             let outcome = reply.await;
-            permit.report(is_failure(&outcome));
+            permit.report(answer(&outcome));
             outcome
         })
     }
 }
 
-/// A 5xx or no answer is a failure; every other answer, 4xx too, is a result.
-fn is_failure(outcome: &Result<Response, MeshError>) -> bool {
-    outcome.as_ref().map_or(true, |response| response.status().is_server_error())
+fn answer(outcome: &Result<Response, MeshError>) -> Answer {
+    match outcome {
+        Ok(response) => Answer::Status(response.status().as_u16()),
+        Err(error) => Answer::Nothing(error.kind()),
+    }
 }

@@ -6,14 +6,16 @@
 use super::{
     state::{Admission, BreakerEvent, BreakerParams, BreakerState},
     window::{
-        CallOutcome, Cause, Change, HistoryEntry, Memory, Probe, ProbeVerdict, SLOW_AFTER,
+        Answer, CallOutcome, Cause, Change, HistoryEntry, Memory, Probe, ProbeVerdict, SLOW_AFTER,
         WindowCall,
     },
 };
 use crate::{MeshError, changes::Announcer, fault::FaultId};
 use base::{Clock, clock::micros};
+use contract::attributes;
 use parking_lot::Mutex;
 use std::{sync::Arc, time::Duration};
+use tracing::Span;
 
 /// Longest time a breaker may be forced.
 pub const FORCE_MAX: Duration = Duration::from_secs(3600);
@@ -27,6 +29,17 @@ pub enum Forced {
     Closed,
     /// Every call passes, nothing is watched.
     Disabled,
+}
+
+impl Forced {
+    /// As it is said on spans.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Open => "forced open",
+            Self::Closed => "forced closed",
+            Self::Disabled => "disabled",
+        }
+    }
 }
 
 /// A breaker is not forced without an end.
@@ -183,6 +196,9 @@ impl Breaker {
         let now_us = self.clock.now_us();
         let mut inner = self.inner.lock();
         inner.unforce(now_us);
+        let forced = inner.forced.map(|(to, _)| to.name());
+        let state = forced.unwrap_or(inner.state.name());
+        Span::current().record(attributes::MESH_BREAKER_STATE, state);
         let until_us = match inner.forced {
             Some((Forced::Closed, _)) => return Ok(Passage::Shown),
             Some((Forced::Disabled, _)) => return Ok(Passage::Unseen),
@@ -208,10 +224,11 @@ impl Breaker {
     }
 
     /// Tells how an admitted call ended.
-    pub(crate) fn report(&self, passage: Passage, failed: bool, took: Duration, cause: &Cause) {
+    pub(crate) fn report(&self, passage: Passage, answer: Answer, took: Duration, cause: &Cause) {
         if passage == Passage::Unseen {
             return;
         }
+        let failed = answer.is_failure();
         let outcome = match failed {
             true => CallOutcome::Failed,
             false if took > SLOW_AFTER => CallOutcome::Slow,
@@ -219,7 +236,7 @@ impl Breaker {
         };
         let at_us = self.clock.now_us();
         let mut inner = self.inner.lock();
-        inner.memory.call(WindowCall { outcome, at_us, took, cause: cause.clone() });
+        inner.memory.call(WindowCall { outcome, answer, at_us, took, cause: cause.clone() });
         if passage == Passage::Shown {
             return;
         }
@@ -309,6 +326,11 @@ impl Breaker {
     fn announce(&self, at_us: i64, from: BreakerState, to: BreakerState, cause: &Cause) {
         let Edge { caller, destination, subset } = self.edge.clone();
         let faults = (!cause.faults.is_empty()).then(|| crate::fault::text(&cause.faults));
+        // The caller's own span is current: it is the call that made the breaker go on.
+        Span::current().record(
+            attributes::MESH_BREAKER_TRANSITION,
+            format_args!("{} to {}", from.name(), to.name()),
+        );
         tracing::warn!(
             service.name = %caller,
             mesh.breaker.destination = %destination,

@@ -16,6 +16,6 @@ pub(crate) use machine::Breaker;
 pub use machine::{BadForce, BreakerStatus, BreakerTransition, Edge, FORCE_MAX, Forced};
 pub use state::{BreakerParams, BreakerState};
 pub use window::{
-    CallOutcome, Cause, Change, HISTORY_MAX, HistoryEntry, PROBES_MAX, Probe, ProbeVerdict,
+    Answer, CallOutcome, Cause, Change, HISTORY_MAX, HistoryEntry, PROBES_MAX, Probe, ProbeVerdict,
     SLOW_AFTER, WINDOW_CALLS, WindowCall,
 };

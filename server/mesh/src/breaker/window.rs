@@ -26,6 +26,26 @@ pub enum CallOutcome {
     Failed,
 }
 
+/// What came back from a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// A response with this status.
+    Status(u16),
+    /// No response; `error.type` says what happened instead.
+    Nothing(&'static str),
+}
+
+impl Answer {
+    /// A 5xx or no answer is a failure; every other answer, 4xx too, is a result.
+    #[must_use]
+    pub const fn is_failure(self) -> bool {
+        match self {
+            Self::Status(status) => status >= 500,
+            Self::Nothing(_) => true,
+        }
+    }
+}
+
 /// What can be blamed: the call's trace and the faults it met.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cause {
@@ -40,6 +60,8 @@ pub struct Cause {
 pub struct WindowCall {
     /// How it ended.
     pub outcome: CallOutcome,
+    /// What came back.
+    pub answer: Answer,
     /// When, microseconds since the epoch.
     pub at_us: i64,
     /// How long it took.
@@ -177,8 +199,9 @@ mod tests {
     fn every_ring_keeps_the_newest_and_no_more_than_its_limit() {
         let mut memory = Memory::default();
         for at_us in 0..100 {
-            let (outcome, took) = (CallOutcome::Ok, Duration::ZERO);
-            memory.call(WindowCall { outcome, at_us, took, cause: Cause::default() });
+            let (outcome, answer) = (CallOutcome::Ok, Answer::Status(200));
+            let (took, cause) = (Duration::ZERO, Cause::default());
+            memory.call(WindowCall { outcome, answer, at_us, took, cause });
             memory.probe(at_us, Cause::default());
             let (change, cause) = (Change::Normal, Cause::default());
             memory.note(HistoryEntry { at_us, change, cause, by: None });

@@ -5,7 +5,7 @@
 
 use super::{
     registry::{Active, Faults, Held},
-    spec::{FaultId, FaultKind, MessageFault, Reset},
+    spec::{FaultId, FaultKind, FaultScope, MessageFault, Reset},
 };
 use crate::{
     Flag, MeshError, Request, Response, baggage,
@@ -24,6 +24,7 @@ use std::{
     task::{Context, Poll},
     time::Duration,
 };
+use tokio::time::Instant;
 use tower::{Layer, Service};
 
 /// Ids as a span attribute.
@@ -59,23 +60,7 @@ impl FaultLayer {
             _ if matches!(fault.spec.kind, FaultKind::Message(_)) => return false,
             Position::Try | Position::Instance => {}
         }
-        let is = |wanted: Option<&Arc<str>>, actual: Option<&Arc<str>>| {
-            wanted.is_none_or(|wanted| actual == Some(wanted))
-        };
-        let extensions = request.extensions();
-        let routed = extensions.get::<Arc<Routed>>();
-        let instance = extensions.get::<Picked>().map(|picked| &picked.0.name);
-        let route = routed.and_then(|routed| routed.route.as_ref());
-        let on_route = scope.route.as_ref().is_none_or(|(origin, name)| {
-            route.is_some_and(|route| route.origin == *origin && route.name == *name)
-        });
-        on_route
-            && is(scope.caller.as_ref(), Some(&journey.source.service))
-            && is(scope.destination.as_ref(), routed.map(|routed| &routed.destination))
-            && is(scope.subset.as_ref(), routed.and_then(|routed| routed.subset.as_ref()))
-            && is(scope.instance.as_ref(), instance)
-            && (scope.matches.is_empty()
-                || scope.matches.iter().any(|condition| holds(condition, request, journey)))
+        in_scope(scope, request, journey)
     }
 
     /// The faults that are injected into a call. Looking is no traffic of the shop: it would use up
@@ -121,6 +106,44 @@ impl FaultLayer {
     }
 }
 
+/// Whether a call is one of those a fault is for.
+fn in_scope(scope: &FaultScope, request: &Request, journey: &Journey) -> bool {
+    let is = |wanted: Option<&Arc<str>>, actual: Option<&Arc<str>>| {
+        wanted.is_none_or(|wanted| actual == Some(wanted))
+    };
+    let extensions = request.extensions();
+    let routed = extensions.get::<Arc<Routed>>();
+    let instance = extensions.get::<Picked>().map(|picked| &picked.0.name);
+    let route = routed.and_then(|routed| routed.route.as_ref());
+    let on_route = scope.route.as_ref().is_none_or(|(origin, name)| {
+        route.is_some_and(|route| route.origin == *origin && route.name == *name)
+    });
+    on_route
+        && is(scope.caller.as_ref(), Some(&journey.source.service))
+        && is(scope.destination.as_ref(), routed.map(|routed| &routed.destination))
+        && is(scope.subset.as_ref(), routed.and_then(|routed| routed.subset.as_ref()))
+        && is(scope.instance.as_ref(), instance)
+        && (scope.matches.is_empty()
+            || scope.matches.iter().any(|condition| holds(condition, request, journey)))
+}
+
+/// Whether timeout and retries of the route of a call are off, as Istio has it while a fault is set
+/// on the route ("timeouts or retries will not be enabled when faults are enabled on the client
+/// side"): the switch of the route is on and its own fault is active, or a fault that asks for it.
+pub(crate) fn as_in_istio(faults: &Faults, request: &Request) -> bool {
+    let active = faults.snapshot();
+    let Some(journey) = Journey::of(request).filter(|_| !active.is_empty()) else { return false };
+    let routed = request.extensions().get::<Arc<Routed>>();
+    let route = routed.and_then(|routed| routed.route.as_ref()).filter(|route| route.faithful);
+    let own = |fault: &Active| {
+        let of = fault.spec.scope.route.as_ref().zip(route);
+        of.is_some_and(|((origin, name), route)| *origin == route.origin && *name == route.name)
+    };
+    active.iter().any(|fault| {
+        own(fault) || (fault.spec.like_istio && in_scope(&fault.spec.scope, request, journey))
+    })
+}
+
 impl<S> Layer<S> for FaultLayer {
     type Service = Faulty<S>;
 
@@ -163,6 +186,7 @@ impl<S: MeshService> Service<Request> for Faulty<S> {
         let shared = self.shared.clone();
         Box::pin(async move {
             for held in &drawn {
+                let _measured = Measured { journey: &journey, began: Instant::now() };
                 wait(&shared.faults, &held.fault).await;
             }
             if let Some(instead) = drawn.iter().find_map(|held| shared.instead(&held.fault)) {
@@ -174,17 +198,29 @@ impl<S: MeshService> Service<Request> for Faulty<S> {
     }
 }
 
+/// Notes how long a call was held, also when a deadline cuts it short.
+struct Measured<'a> {
+    journey: &'a Journey,
+    began: Instant,
+}
+
+impl Drop for Measured<'_> {
+    fn drop(&mut self) {
+        self.journey.held(self.began.elapsed());
+    }
+}
+
 /// Remembers the fault for the span and the breaker of the call, and puts it into the baggage of
 /// what the call causes, and into the log.
 fn mark(fault: &Active, journey: &Journey, request: &mut Request) {
-    journey.met(fault.id);
-    journey.add(match fault.spec.kind {
+    let flag = match fault.spec.kind {
         FaultKind::Delay(_) | FaultKind::Jitter { .. } | FaultKind::Hang => Flag::DelayInjected,
         FaultKind::Abort { .. }
         | FaultKind::PartialBody { .. }
         | FaultKind::Reset(_)
         | FaultKind::Message(_) => Flag::FaultInjected,
-    });
+    };
+    journey.hit(fault.id, flag);
     baggage::append(request.headers_mut(), fault.id);
     tracing::warn!(
         vitrine.fault.id = %fault.id,

@@ -10,10 +10,10 @@ mod message;
 mod registry;
 mod spec;
 
-pub(crate) use layer::{FaultLayer, Position, text};
+pub(crate) use layer::{FaultLayer, Position, as_in_istio, text};
 pub use message::OnDelivery;
 pub use registry::{
-    ACTIVE_MAX, ENDED_MAX, EXAMPLES_MAX, EndReason, FaultEvent, FaultStatus, Faults, InjectError,
-    TTL_MAX, TTL_ROUTE,
+    ACTIVE_MAX, AskedFault, ENDED_MAX, EXAMPLES_MAX, EndReason, FaultEvent, FaultStatus, Faults,
+    InjectError, KeptFault, Standing, TTL_MAX, TTL_ROUTE,
 };
 pub use spec::{FaultId, FaultKind, FaultScope, FaultSpec, MessageFault, Reset};

@@ -3,11 +3,15 @@
 //! Time comes from the clock it was given. Draws depend on the seed, the fault's number and the
 //! order of the calls that match it, and on nothing else: same seed, same requests, same faults.
 
-use super::spec::{FaultId, FaultKind, FaultScope, FaultSpec};
+mod asked;
+
+pub use asked::{AskedFault, KeptFault, Standing};
+
+use super::spec::{FaultId, FaultKind, FaultSpec};
 use crate::share::Strata;
 use arc_swap::ArcSwap;
+use asked::Asked;
 use base::{Clock, IdSource, clock::micros};
-use istio::policy::{Action, Origin, Policy, Route, Share};
 use parking_lot::Mutex;
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -31,8 +35,6 @@ pub const TTL_MAX: Duration = Duration::from_secs(24 * 3600);
 /// Time to live of a fault that a resource asks for, which has no field for it. Long enough to
 /// watch and explain, short enough that a forgotten file does not break tomorrow's demonstration.
 pub const TTL_ROUTE: Duration = Duration::from_secs(15 * 60);
-/// Routes that may be switched to Istio's behaviour.
-const FAITHFUL_MAX: usize = 256;
 /// Events a slow listener may lag behind by before it loses the oldest.
 const EVENTS_MAX: usize = 64;
 
@@ -57,19 +59,8 @@ struct Book {
     ended_total: u64,
     /// Since when the kill switch is on, microseconds since the epoch.
     killed_us: Option<i64>,
-    /// Faults that resources ask for, as of the newest policy; without id those that were refused.
-    asked: Vec<(RouteKey, Option<FaultId>)>,
-    /// Routes that behave as Istio's.
-    faithful: BTreeSet<(Origin, Arc<str>)>,
-}
-
-/// A fault of a route: its place and its content. While both stay, the fault stays.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct RouteKey {
-    origin: Origin,
-    route: Arc<str>,
-    kind: FaultKind,
-    share: Share,
+    /// Faults that resources ask for, as of the newest policy.
+    asked: Asked,
 }
 
 /// An active fault.
@@ -206,10 +197,13 @@ impl Faults {
         ended
     }
 
-    /// Lets faults be injected again. Faults of resources stay ended until their content changes.
+    /// Lets faults be injected again. Faults of resources that were applied meanwhile begin now;
+    /// those that the kill switch ended stay ended until their resource is applied again.
     pub fn release(&self) {
-        if self.0.book.lock().killed_us.take().is_some() {
+        let mut book = self.0.book.lock();
+        if book.killed_us.take().is_some() {
             let _ = self.0.events.send(FaultEvent::KillSwitch(false));
+            self.begin_waiting(&mut book);
         }
     }
 
@@ -223,79 +217,6 @@ impl Faults {
     #[must_use]
     pub fn killed_us(&self) -> Option<i64> {
         self.0.book.lock().killed_us
-    }
-
-    /// Makes the faults that the resources of `policy` ask for active, keeps those that are
-    /// unchanged (with their ids, counters and ends), and ends those nobody asks for any more.
-    pub fn follow(&self, policy: &Policy) {
-        let mut book = self.0.book.lock();
-        let wanted = wanted(policy);
-        let (kept, gone): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut book.asked).into_iter().partition(|(key, _)| wanted.contains(key));
-        let gone: BTreeSet<FaultId> = gone.into_iter().filter_map(|(_, id)| id).collect();
-        self.end(&mut book, EndReason::ResourceGone, |fault| gone.contains(&fault.id));
-        book.asked = kept;
-        for key in wanted {
-            if book.asked.iter().any(|(asked, _)| *asked == key) {
-                continue;
-            }
-            let origin = format!("{} {}", key.origin.kind, key.origin.name);
-            let route = Some((key.origin.clone(), key.route.clone()));
-            let spec = FaultSpec {
-                kind: key.kind.clone(),
-                scope: FaultScope { route, ..FaultScope::default() },
-                share: key.share,
-                ttl: TTL_ROUTE,
-                limit: None,
-                by: origin.clone(),
-            };
-            let begun = if book.killed_us.is_some() {
-                Err(InjectError::Killed)
-            } else {
-                self.begin(&mut book, spec)
-            };
-            if let Err(error) = &begun {
-                tracing::warn!(%error, "The fault of {origin} is not injected");
-            }
-            book.asked.push((key, begun.ok()));
-        }
-    }
-
-    /// A resource is applied again: its faults that are over, or were refused, begin anew with the
-    /// next [`Self::follow`] although their content is the same.
-    pub fn renew(&self, origin: &Origin) {
-        let mut book = self.0.book.lock();
-        let active = self.0.active.load();
-        let lives = |id: Option<FaultId>| id.is_some_and(|id| active.iter().any(|f| f.id == id));
-        book.asked.retain(|(key, id)| key.origin != *origin || lives(*id));
-    }
-
-    /// Whether timeouts and retries of this route are off, as Istio has it: the switch of the
-    /// route is on, and one of its own faults is active.
-    #[must_use]
-    pub fn istio_faithful(&self, route: &Route) -> bool {
-        let on_route = |fault: &Arc<Active>| {
-            let of = fault.spec.scope.route.as_ref();
-            of.is_some_and(|(origin, name)| *origin == route.origin && *name == route.name)
-        };
-        if route.fault.is_none() || !self.0.active.load().iter().any(on_route) {
-            return false;
-        }
-        self.0.book.lock().faithful.contains(&(route.origin.clone(), route.name.clone()))
-    }
-
-    /// Sets the switch of a route. False when too many routes have theirs on already.
-    pub fn set_istio_faithful(&self, origin: Origin, route: Arc<str>, on: bool) -> bool {
-        let faithful = &mut self.0.book.lock().faithful;
-        let key = (origin, route);
-        if !on {
-            faithful.remove(&key);
-            return true;
-        }
-        (faithful.len() < FAITHFUL_MAX || faithful.contains(&key)) && {
-            faithful.insert(key);
-            true
-        }
     }
 
     /// Active faults, oldest first.
@@ -482,26 +403,4 @@ fn check(spec: &FaultSpec) -> Result<(), InjectError> {
         return Err(InjectError::Range);
     }
     Ok(())
-}
-
-/// The faults a policy asks for, delay and abort apart: they are drawn independently.
-fn wanted(policy: &Policy) -> Vec<RouteKey> {
-    let routes = policy.virtual_hosts.iter().flat_map(|host| &host.routes);
-    let mut wanted: Vec<RouteKey> = Vec::new();
-    for route in routes.filter(|route| matches!(route.action, Action::Forward(_))) {
-        let Some(fault) = &route.fault else { continue };
-        let delay = fault.delay.map(|delay| (FaultKind::Delay(delay.delay), delay.share));
-        let abort = fault.abort.map(|abort| {
-            let (status, grpc_status) = (abort.status, abort.grpc_status);
-            (FaultKind::Abort { status, grpc_status }, abort.share)
-        });
-        for (kind, share) in delay.into_iter().chain(abort).filter(|(_, s)| *s != Share::NONE) {
-            let (origin, route) = (route.origin.clone(), route.name.clone());
-            let key = RouteKey { origin, route, kind, share };
-            if !wanted.contains(&key) {
-                wanted.push(key);
-            }
-        }
-    }
-    wanted
 }

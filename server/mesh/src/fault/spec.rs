@@ -140,6 +140,8 @@ pub struct FaultSpec {
     pub ttl: Duration,
     /// It ends after so many injections; 1 is "only this next request".
     pub limit: Option<u64>,
+    /// While it is active, timeout and retries of the routes of its calls are off, as Istio has it.
+    pub like_istio: bool,
     /// Who asks.
     pub by: String,
 }

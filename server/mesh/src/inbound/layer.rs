@@ -6,7 +6,11 @@ use super::{
     identity::Identity,
     rate_limit::{Limiter, Peer, Standing, Verdict},
 };
-use crate::{EXTERNAL_ADDRESS, Flag, Request, Response, journey::Journey, route::Routed};
+use crate::{
+    EXTERNAL_ADDRESS, Flag, Request, Response,
+    journey::Journey,
+    route::{self, Routed},
+};
 use arc_swap::ArcSwapOption;
 use axum::body::Body;
 use base::Clock;
@@ -23,9 +27,39 @@ use std::{
 
 /// The port of a service, for policies that name one.
 const PORT: u16 = 80;
-/// Rate limits whose buckets are kept by one instance: those of the policy in force and of a few
+/// Rate limits whose buckets are kept for one service: those of the policy in force and of a few
 /// that were replaced and may come back.
 const LIMITERS_MAX: usize = 16;
+
+/// The buckets of one service, for all its instances together. Envoy counts in each proxy by
+/// itself; a limit of 100 a minute would then be 100 for each instance that happens to be there.
+#[derive(Debug)]
+pub(crate) struct Limiters {
+    clock: Clock,
+    seed: u64,
+    /// Newest last.
+    kept: Mutex<Vec<Arc<Limiter>>>,
+}
+
+impl Limiters {
+    pub(crate) fn new(clock: Clock, seed: u64) -> Self {
+        Self { clock, seed, kept: Mutex::default() }
+    }
+
+    /// The buckets of a rule: they stay while the rule says the same, whatever the revision.
+    fn of(&self, rule: &LocalRateLimit) -> Arc<Limiter> {
+        let mut kept = self.kept.lock();
+        if let Some(known) = kept.iter().find(|limiter| limiter.is_for(rule)) {
+            return known.clone();
+        }
+        if kept.len() == LIMITERS_MAX {
+            kept.remove(0);
+        }
+        let limiter = Arc::new(Limiter::new(rule.clone(), self.clock.clone(), self.seed));
+        kept.push(limiter.clone());
+        limiter
+    }
+}
 
 /// The callee's side of one instance. What it enforces comes with each request: the policy that
 /// the request was given at its start.
@@ -34,11 +68,10 @@ pub(crate) struct Inbound {
     clock: Clock,
     service: Arc<str>,
     instance: Arc<str>,
-    seed: u64,
     /// Of the newest revision seen.
     authenticator: ArcSwapOption<(u64, Authenticator)>,
-    /// Newest last.
-    limiters: Mutex<Vec<Arc<Limiter>>>,
+    /// Those of the service.
+    limiters: Arc<Limiters>,
     counts: Counts,
 }
 
@@ -90,16 +123,25 @@ impl Entered {
 }
 
 impl Inbound {
-    pub(crate) fn new(clock: Clock, service: Arc<str>, instance: Arc<str>, seed: u64) -> Self {
+    pub(crate) fn new(
+        clock: Clock,
+        service: Arc<str>,
+        instance: Arc<str>,
+        limiters: Arc<Limiters>,
+    ) -> Self {
         Self {
             clock,
             service,
             instance,
-            seed,
             authenticator: ArcSwapOption::empty(),
-            limiters: Mutex::default(),
+            limiters,
             counts: Counts::default(),
         }
+    }
+
+    /// The buckets, if this is an instance of the service.
+    pub(crate) fn limiters_of(&self, service: &str) -> Option<&Arc<Limiters>> {
+        (*self.service == *service).then_some(&self.limiters)
     }
 
     pub(crate) fn stats(&self) -> InboundStats {
@@ -140,10 +182,9 @@ impl Inbound {
             (true, Some(address)) => Peer::Address(address),
             (true, None) => Peer::Unknown,
         };
-        let of_workload = workload.map_or(&[][..], |workload| &workload.rate_limits);
-        let of_route = routed.route.as_ref().and_then(|route| route.rate_limit.as_ref());
-        let of_route = of_route.filter(|rule| of_workload.iter().all(|w| w.origin != rule.origin));
-        let entered = self.limit(of_workload.iter().chain(of_route), &peer, &journey)?;
+        let rules = workload.map_or(&[][..], |workload| &workload.rate_limits).iter();
+        let rules = rules.filter(|rule| concerns(rule, &routed, request, &journey));
+        let entered = self.limit(rules, &peer, &journey)?;
         count(&self.counts.passed);
         Ok(entered)
     }
@@ -240,7 +281,7 @@ impl Inbound {
     ) -> Result<Entered, Refused> {
         let mut entered = Entered::default();
         for rule in rules {
-            let limiter = self.limiter(rule);
+            let limiter = self.limiters.of(rule);
             let standing = match limiter.check(peer.clone()) {
                 Verdict::Uncounted => continue,
                 Verdict::Pass(standing) => standing,
@@ -261,19 +302,18 @@ impl Inbound {
         }
         Ok(entered)
     }
+}
 
-    /// The buckets of a rule: they stay while the rule says the same, whatever the revision.
-    fn limiter(&self, rule: &LocalRateLimit) -> Arc<Limiter> {
-        let mut limiters = self.limiters.lock();
-        if let Some(known) = limiters.iter().find(|limiter| limiter.is_for(rule)) {
-            return known.clone();
+/// Whether a limit counts a request. What was routed by the resource of the limit is counted by the
+/// rule that took it, for it may look different since; what came another way, by what it looks like.
+fn concerns(rule: &LocalRateLimit, routed: &Routed, request: &Request, journey: &Journey) -> bool {
+    let Some(scope) = &rule.scope else { return true };
+    match &routed.route {
+        Some(route) if route.origin == rule.origin => route.name == scope.route,
+        _ => {
+            let holds = |condition| route::holds(condition, request, journey);
+            scope.matches.is_empty() || scope.matches.iter().any(holds)
         }
-        if limiters.len() == LIMITERS_MAX {
-            limiters.remove(0);
-        }
-        let limiter = Arc::new(Limiter::new(rule.clone(), self.clock.clone(), self.seed));
-        limiters.push(limiter.clone());
-        limiter
     }
 }
 

@@ -11,5 +11,5 @@ mod layer;
 pub mod rate_limit;
 
 pub use identity::Identity;
-pub(crate) use layer::Inbound;
 pub use layer::InboundStats;
+pub(crate) use layer::{Inbound, Limiters};

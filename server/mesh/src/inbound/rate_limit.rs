@@ -95,7 +95,8 @@ impl Limiter {
         let key = |rule: &LocalRateLimit| {
             let LocalRateLimit { max_tokens, tokens_per_fill, fill_interval, .. } = rule;
             let shares = (rule.enabled, rule.enforced, rule.per_remote_address, rule.status);
-            (rule.origin.clone(), *max_tokens, *tokens_per_fill, *fill_interval, shares)
+            let route = rule.scope.as_ref().map(|scope| scope.route.clone());
+            (rule.origin.clone(), route, *max_tokens, *tokens_per_fill, *fill_interval, shares)
         };
         key(&self.rule) == key(rule)
     }
@@ -261,6 +262,7 @@ mod tests {
             enabled: Share::ALL,
             enforced: Share::ALL,
             status: http::StatusCode::TOO_MANY_REQUESTS,
+            scope: None,
         };
         Limiter::new(rule, Clock::tokio(0), 1)
     }

@@ -18,6 +18,7 @@ use crate::{
 };
 use axum::body::Body;
 use base::TraceContext;
+use contract::attributes;
 use http::{HeaderValue, header, request::Parts};
 use http_body::Body as _;
 use http_body_util::BodyExt;
@@ -310,12 +311,12 @@ impl Shadow {
             otel.status_code = Empty,
             service.name = caller,
             server.address = %self.mirror.service,
-            mesh.mirror = true,
+            { attributes::MESH_MIRROR } = true,
             http.request.method = method,
             url.path = self.parts.uri.path(),
             http.response.status_code = Empty,
             error.r#type = Empty,
-            vitrine.fault.id = Empty,
+            { attributes::FAULT_ID } = Empty,
         );
         TraceContext::of(live).link(&span);
         TraceContext::of(&span).link(live);
@@ -349,6 +350,7 @@ impl Shadow {
         };
         self.mirrors.keep(Compared {
             at_us: self.mirrors.0.clock.now_us(),
+            origin: self.route.origin.clone(),
             route: self.route.name.clone(),
             service: self.mirror.service.clone(),
             subset: self.mirror.subset.clone(),

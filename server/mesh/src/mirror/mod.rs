@@ -10,4 +10,4 @@ mod store;
 
 pub use diff::{Difference, Place};
 pub(crate) use layer::{MirrorLayer, Mirrored};
-pub use store::{COMPARED_MAX, Compared, MirrorStats, Mirrors, Side, UNDER_WAY_MAX};
+pub use store::{COMPARED_MAX, Compared, MirrorStats, Mirrors, Side, TARGETS_MAX, UNDER_WAY_MAX};

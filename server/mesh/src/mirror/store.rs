@@ -3,10 +3,10 @@
 use super::diff::Difference;
 use crate::share::Strata;
 use base::Clock;
-use istio::policy::{Mirror, Origin, Route, Share};
+use istio::policy::{Mirror, Origin, Policy, Route, Share};
 use parking_lot::Mutex;
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
     time::Duration,
@@ -19,9 +19,9 @@ pub const COMPARED_MAX: usize = 100;
 /// Mirrored requests under way at once; a share of what is beyond would not be exact any more, so
 /// it is counted as dropped.
 pub const UNDER_WAY_MAX: usize = 64;
-/// Targets whose counters are kept. They come from resources; the count of all ever applied is
-/// what is bounded here.
-const TARGETS_MAX: usize = 256;
+/// Targets whose counters are kept. They come from resources, and a changed share is another
+/// target: beyond so many, those that no resource in force asks for are forgotten.
+pub const TARGETS_MAX: usize = 256;
 
 /// Mirroring of the whole mesh. Clones are the same.
 #[derive(Clone, Debug)]
@@ -39,6 +39,8 @@ pub(super) struct Inner {
 #[derive(Debug, Default)]
 struct Book {
     targets: BTreeMap<Key, Target>,
+    /// Those the policy in force asks for.
+    wanted: BTreeSet<Key>,
     compared: VecDeque<Compared>,
 }
 
@@ -96,7 +98,9 @@ pub struct Side {
 pub struct Compared {
     /// When, microseconds since the epoch.
     pub at_us: i64,
-    /// The rule that asks for the copy.
+    /// The resource that asks for the copy.
+    pub origin: Origin,
+    /// The rule in it.
     pub route: Arc<str>,
     /// Where the copy went.
     pub service: Arc<str>,
@@ -143,6 +147,13 @@ impl Mirrors {
         self.0.book.lock().compared.iter().cloned().collect()
     }
 
+    /// Which targets the policy in force asks for: the others may be forgotten.
+    pub(crate) fn follow(&self, policy: &Policy) {
+        let routes = policy.virtual_hosts.iter().flat_map(|host| &host.routes);
+        let keys = routes.flat_map(|route| route.mirrors.iter().map(|mirror| key(route, mirror)));
+        self.0.book.lock().wanted = keys.collect();
+    }
+
     /// Takes no more copies and waits for those under way.
     pub async fn shutdown(&self) {
         self.0.room.close();
@@ -155,6 +166,10 @@ impl Mirrors {
         let mut book = self.0.book.lock();
         let key = key(route, mirror);
         if !book.targets.contains_key(&key) {
+            if book.targets.len() >= TARGETS_MAX {
+                let Book { targets, wanted, .. } = &mut *book;
+                targets.retain(|key, _| wanted.contains(key));
+            }
             if book.targets.len() >= TARGETS_MAX {
                 return false;
             }

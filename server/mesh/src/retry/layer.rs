@@ -1,6 +1,7 @@
 //! The retry layer: sends a request again while its outcome, the gate and the deadline allow it.
 
 use super::{
+    attempt::Attempt,
     backoff,
     decide::{Loss, TryOutcome, token_for, word},
     stats::{RetryCounts, count},
@@ -10,7 +11,7 @@ use crate::{
     context::EXPECTED_TIMEOUT_MS,
     deadline::Deadline,
     edge::Tally,
-    fault::Faults,
+    fault::{Faults, as_in_istio},
     journey::Journey,
     limits::{Pool, RetryUnderWay},
     mirror::Mirrored,
@@ -30,6 +31,7 @@ use std::{
 };
 use tokio::time::Instant;
 use tower::{Layer, Service};
+use tracing::Instrument;
 
 /// Which try this is, from 1.
 const ATTEMPT_COUNT: HeaderName = HeaderName::from_static("x-envoy-attempt-count");
@@ -90,10 +92,9 @@ impl RetryLayer {
         let extensions = request.extensions();
         let routed = extensions.get::<Arc<Routed>>().map(|routed| &**routed);
         let policy = policy_of(routed);
-        let route = routed.and_then(|routed| routed.route.as_ref());
         (policy.attempts == 0 && policy.per_try_timeout.is_none())
             || extensions.get::<Mirrored>().is_some()
-            || route.is_some_and(|route| self.faults.istio_faithful(route))
+            || as_in_istio(&self.faults, request)
     }
 }
 
@@ -165,20 +166,28 @@ impl Call {
         let mut number = 1;
         loop {
             let until = self.try_deadline();
-            let call = service.call(self.request(number, body, until));
-            let (result, outcome) = try_once(call, until, &self.shared.destination).await;
+            let mut request = self.request(number, body, until);
+            let (destination, retries) = (&self.shared.destination, self.policy().attempts);
+            let attempt = Attempt::begin(destination, number, retries, &mut request);
+            let scope = attempt.scope();
+            let call = scope.in_scope(|| service.call(request));
+            let (result, outcome) = try_once(call, until, destination).instrument(scope).await;
             let retried = held.take().is_some();
             let Verdict::Again { token, body: again, retry, wait } = self.verdict(number, outcome)
             else {
+                attempt.end(&self.parts.method, &result, None);
                 if retried && token_for(&self.policy().on, outcome).is_none() {
                     count(&self.shared.counts.successes);
                 }
                 return result;
             };
+            attempt.end(&self.parts.method, &result, Some(&token));
             drop(result);
             self.tell(number, &token, wait);
             body = again;
             held = Some(retry);
+            // As in Envoy, the answer that is to be repeated is let go at once: when the deadline
+            // comes during the back-off, it ends the call with 504.
             tokio::time::sleep(wait).await;
             std::future::poll_fn(|cx| service.poll_ready(cx)).await?;
             number += 1;
@@ -215,10 +224,6 @@ impl Call {
             return Verdict::Final;
         }
         let wait = backoff::before(number, policy.backoff, &self.shared.dice);
-        // A retry that could only begin after the deadline would be work for nobody.
-        if self.deadline.is_some_and(|deadline| Instant::now() + wait >= deadline) {
-            return Verdict::Final;
-        }
         let Some(body) = self.body.next() else {
             tracing::info!("not repeated: the body is too long to be kept");
             return Verdict::Final;

@@ -4,6 +4,7 @@
 //! `layer` puts them around the tries. How many retries a destination bears is a limit of its
 //! connection pool; which endpoint a try goes to is the balancer's business.
 
+mod attempt;
 pub mod backoff;
 pub mod decide;
 mod layer;

@@ -10,6 +10,7 @@ use crate::{
     registry::{Mesh, Path},
     stack::Reply,
 };
+use contract::attributes;
 use http::{HeaderValue, StatusCode, Uri, header};
 use istio::policy::{Action, Match, Route};
 use std::{
@@ -192,10 +193,18 @@ fn decide(
 /// Puts the decision on the span of the call.
 fn note(routed: &Routed, route: &Route) {
     let span = Span::current();
-    span.record("mesh.revision", routed.snapshot.policy().revision);
-    span.record("mesh.route", format_args!("{}/{}", route.origin.name, route.name));
+    span.record(attributes::MESH_REVISION, routed.snapshot.policy().revision);
+    span.record(attributes::MESH_VIRTUAL_SERVICE, &*route.origin.name);
+    span.record(attributes::MESH_ROUTE, format_args!("{}/{}", route.origin.name, route.name));
     if let Some(subset) = &routed.subset {
-        span.record("mesh.subset", &**subset);
+        span.record(attributes::MESH_SUBSET, &**subset);
+    }
+    if let Some(to) = routed.weighted().filter(|_| super::destinations(route).len() > 1) {
+        span.record(attributes::MESH_SUBSET_WEIGHT, to.weight);
+    }
+    if let Some(limit) = route.retry.per_try_timeout {
+        let limit = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+        span.record(attributes::MESH_PER_TRY_TIMEOUT_MS, limit);
     }
 }
 

@@ -156,6 +156,7 @@ pub fn rule(name: &str, action: Action) -> Route {
         timeout: None,
         retry: Retry { attempts: 0, on: Vec::new(), ..Retry::default() },
         fault: None,
+        faithful: false,
         mirrors: Vec::new(),
         cors: None,
         headers: HeaderOps::default(),
@@ -183,6 +184,7 @@ pub fn policy(revision: u64, routes: Vec<Route>) -> Policy {
             hosts: vec!["payments".into()],
             in_mesh: true,
             at_ingress: true,
+            built_in: false,
             routes: routes.into_iter().map(Arc::new).collect(),
         }],
         ..Policy::default()

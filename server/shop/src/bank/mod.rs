@@ -178,23 +178,30 @@ pub async fn resolve_doubts(
     clock: Clock,
     stop: CancellationToken,
 ) {
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(IN_DOUBT_EVERY) => {}
+    let sweeps = async {
+        loop {
+            tokio::time::sleep(IN_DOUBT_EVERY).await;
+            sweep(service, &store, &caller, &clock).await;
         }
-        let before_us = clock.now_us() - base::clock::micros(IN_DOUBT_AFTER);
-        match store.in_doubt(before_us).await {
-            Ok(doubts) => {
-                for doubt in doubts {
-                    resolve(service, &*store, &caller, &doubt).await;
-                }
+    };
+    // Asking takes as long as a slow coordinator does: a stop does not wait for it, the next start
+    // asks again.
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = sweeps => {}
+    }
+}
+
+async fn sweep(service: &'static str, store: &Store, caller: &Caller, clock: &Clock) {
+    let before_us = clock.now_us() - base::clock::micros(IN_DOUBT_AFTER);
+    match store.in_doubt(before_us).await {
+        Ok(doubts) => {
+            for doubt in doubts {
+                resolve(service, &**store, caller, &doubt).await;
             }
-            Err(StoreError { cause, .. }) => tracing::error!(
-                service.name = service,
-                ?cause,
-                "transactions in doubt cannot be read"
-            ),
+        }
+        Err(StoreError { cause, .. }) => {
+            tracing::error!(service.name = service, ?cause, "transactions in doubt cannot be read")
         }
     }
 }

@@ -90,3 +90,21 @@ async fn a_doubt_is_asked_about_under_its_correlation_id_and_settled_as_answered
     assert_eq!(*asked.lock().unwrap(), [Some("cor-1".to_owned())]);
     assert_eq!(*store.settled.lock().unwrap(), Some(true));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_does_not_wait_for_a_coordinator_that_does_not_answer() {
+    let clock = Clock::tokio(0);
+    let mesh = Mesh::new(clock.clone(), BreakerParams::default());
+    let stop = CancellationToken::new();
+    let asked = stop.clone();
+    // The stop comes while the bank waits.
+    let silent = get(move || async move {
+        asked.cancel();
+        std::future::pending::<()>().await;
+    });
+    mesh.register(PAYMENTS, Router::new().route("/transactions/{id}/outcome", silent));
+    let store = Arc::new(Doubtful::default());
+    let began = tokio::time::Instant::now();
+    resolve_doubts(BANK_CUSTOMER, store, mesh.caller(BANK_CUSTOMER), clock, stop).await;
+    assert_eq!(began.elapsed(), IN_DOUBT_EVERY);
+}

@@ -1,6 +1,6 @@
 //! Products and customers.
 
-use super::{Answer, Context, Gateway, input::path_id, ok, timing::timed};
+use super::{Answer, Context, Gateway, input::path_id, ok, schema, timing::timed};
 use crate::{
     catalog::{Product, Products},
     payments::{PaymentList, PaymentRow},
@@ -94,16 +94,24 @@ pub(super) struct UserPage {
 }
 
 /// A customer with recent orders and payments. A part that could not be fetched is null, and
-/// `errors` says why.
+/// `errors` says why: `users` for the profile, `orders`, `payments`.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct UserDetails {
-    #[serde(flatten)]
-    user: User,
+    /// Stable id: `c-1042`.
+    user_id: String,
+    /// Name for people.
+    name: Option<String>,
+    /// Where to write to.
+    email: Option<String>,
+    /// Where they live.
+    city: Option<String>,
+    /// One line about the wallet.
+    note: Option<String>,
     /// The five newest orders.
-    #[schema(value_type = Option<Vec<Object>>)]
+    #[schema(value_type = Option<Vec<schema::OrderRow>>)]
     orders: Option<Vec<OrderRow>>,
     /// The five newest payments.
-    #[schema(value_type = Option<Vec<Object>>)]
+    #[schema(value_type = Option<Vec<schema::Payment>>)]
     payments: Option<Vec<PaymentRow>>,
     /// Part and reason, for each part that failed.
     errors: BTreeMap<&'static str, String>,
@@ -114,7 +122,7 @@ pub(super) struct UserDetails {
     path = "/products",
     tag = "browse",
     params(("cursor" = Option<String>, Query), ("limit" = Option<usize>, Query)),
-    responses((status = 200, body = ProductPage)),
+    responses((status = 200, body = ProductPage), (status = 400, body = Problem)),
 )]
 pub(super) async fn products(
     State(gateway): State<Gateway>,
@@ -187,7 +195,7 @@ async fn recommended(
     path = "/users",
     tag = "browse",
     params(("cursor" = Option<String>, Query), ("limit" = Option<usize>, Query)),
-    responses((status = 200, body = UserPage)),
+    responses((status = 200, body = UserPage), (status = 400, body = Problem)),
 )]
 pub(super) async fn users(
     State(gateway): State<Gateway>,
@@ -226,11 +234,26 @@ pub(super) async fn user(
         timed(ORDERS, orders.receive::<OrderPage>()),
         timed(PAYMENTS, payments.receive::<PaymentList>()),
     );
-    let user = user?;
+    // Without such a customer there is nothing to show; without an answer there is.
+    let user = match user {
+        Err(error) if error.refusal().is_some() => return Err(error.into()),
+        user => user,
+    };
     let mut errors = BTreeMap::new();
+    let user = part("users", user, &mut errors);
     let orders = part("orders", orders, &mut errors).map(|page| page.orders);
     let payments = part("payments", payments, &mut errors).map(|list| list.payments);
-    Ok(ok(&UserDetails { user, orders, payments, errors }))
+    let of = |field: fn(&User) -> &String| user.as_ref().map(|user| field(user).clone());
+    Ok(ok(&UserDetails {
+        name: of(|user| &user.name),
+        email: of(|user| &user.email),
+        city: of(|user| &user.city),
+        note: of(|user| &user.note),
+        user_id: id,
+        orders,
+        payments,
+        errors,
+    }))
 }
 
 fn part<T>(

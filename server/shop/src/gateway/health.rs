@@ -4,6 +4,7 @@
 //! "do you live?" neither closes nor opens one.
 
 use super::{Context, Gateway};
+use crate::problem::Problem;
 use axum::{
     Extension, Json,
     extract::State,
@@ -115,6 +116,15 @@ pub(super) async fn health(
 }
 
 /// Ready as soon as the shop works, with or without its optional parts.
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    tag = "operations",
+    responses(
+        (status = 200, description = "The shop takes orders"),
+        (status = 503, description = "It cannot do without what is down", body = Problem),
+    ),
+)]
 pub(super) async fn ready(
     State(gateway): State<Gateway>,
     Extension(context): Context,

@@ -38,11 +38,11 @@ pub(crate) fn path_id(what: &str, id: String) -> Result<String, Problem> {
     if is_id(&id) { Ok(id) } else { Err(Problem::not_found(&format!("{what} of that id"))) }
 }
 
-/// Reads the order in a request's body, and how it shall be paid.
+/// Reads the order in a request's body.
 pub(crate) fn order(
     headers: &HeaderMap,
     body: Result<Bytes, BytesRejection>,
-) -> Result<(PlaceOrder, PaymentMethod), Problem> {
+) -> Result<PlaceOrder, Problem> {
     let media_type = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
     let essence = media_type.split(';').next().unwrap_or_default().trim();
     if !essence.eq_ignore_ascii_case("application/json") {
@@ -61,16 +61,16 @@ pub(crate) fn order(
 }
 
 /// Checks every field and names every bad one.
-fn check(value: &Value) -> Result<(PlaceOrder, PaymentMethod), Problem> {
+fn check(value: &Value) -> Result<PlaceOrder, Problem> {
     let Some(order) = value.as_object() else {
         return Err(Problem::field("", "Must be an object with user_id and items."));
     };
     let mut errors = Vec::new();
     let user_id = id(order.get("user_id"), "/user_id", &mut errors);
     let items = items(order.get("items"), &mut errors);
-    let method = payment_method(order.get("payment_method"), &mut errors);
+    let payment_method = payment_method(order.get("payment_method"), &mut errors);
     if errors.is_empty() {
-        Ok((PlaceOrder { user_id, items }, method))
+        Ok(PlaceOrder { user_id, items, payment_method })
     } else {
         Err(Problem::invalid(errors))
     }
@@ -276,7 +276,7 @@ mod tests {
                 format!(r#"{{"user_id":"c","items":[{{"product_id":"p","quantity":1}}]{json}}}"#);
             let Strict(value) = serde_json::from_str(&order).unwrap();
             check(&value)
-                .map(|(_, method)| method)
+                .map(|order| order.payment_method)
                 .map_err(|problem| problem.errors[0].field.clone())
         };
         assert_eq!(method(""), Ok(PaymentMethod::Wallet));

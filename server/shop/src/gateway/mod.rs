@@ -10,6 +10,7 @@ mod health;
 pub(crate) mod input;
 mod openapi;
 pub(crate) mod orders;
+pub(crate) mod schema;
 mod timing;
 
 pub use health::{Health, HealthState, ServiceHealth};
@@ -90,7 +91,7 @@ async fn correlate(
 ) -> Response {
     let mut context = CallContext::from_headers(request.headers());
     let id = context.correlation_id.take().unwrap_or_else(|| gateway.ids.uuid().to_string());
-    tracing::Span::current().record("correlation_id", id.as_str());
+    tracing::Span::current().record(contract::attributes::CORRELATION_ID, id.as_str());
     let value = HeaderValue::from_str(&id).ok();
     if let Some(value) = value.clone() {
         request.headers_mut().insert(CORRELATION_ID, value);

@@ -1,10 +1,16 @@
 //! The API's own description, OpenAPI 3.1, made from the handlers.
+//!
+//! What is the same for every operation (headers, failures of what is behind) is written into the
+//! document here, once, and not at each handler.
 
 use super::{browse, health, orders};
+use crate::problem::Problem;
 use axum::{
     Json,
     response::{IntoResponse, Response},
 };
+use serde_json::{Map, Value, json};
+use std::sync::LazyLock;
 use utoipa::OpenApi;
 
 #[derive(OpenApi)]
@@ -15,11 +21,177 @@ use utoipa::OpenApi;
         browse::products, browse::product, browse::users, browse::user,
         orders::place, orders::one, orders::list, orders::cancel, orders::ship,
         orders::redrive,
-        health::health,
-    )
+        health::health, health::ready, live, metrics, openapi,
+    ),
+    components(schemas(Problem))
 )]
 struct Document;
 
+/// Paths that stand beside the API and not below it.
+const AT_ROOT: [&str; 3] = ["/livez", "/readyz", "/metrics"];
+/// The problem of every refusal.
+const PROBLEM: &str = "#/components/schemas/Problem";
+
+#[utoipa::path(
+    get,
+    path = "/livez",
+    tag = "operations",
+    responses((status = 200, description = "The process lives")),
+)]
+#[expect(dead_code, reason = "the handler is a closure; this describes it")]
+fn live() {}
+
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    tag = "operations",
+    responses((
+        status = 200,
+        description = "OpenMetrics text",
+        body = String,
+        content_type = "application/openmetrics-text"
+    )),
+)]
+#[expect(dead_code, reason = "the edge answers it; this describes it")]
+fn metrics() {}
+
+#[utoipa::path(
+    get,
+    path = "/openapi.json",
+    tag = "operations",
+    responses((status = 200, description = "This document", body = Object)),
+)]
+#[expect(dead_code, reason = "the document describes itself")]
+fn openapi() {}
+
+static DOCUMENT: LazyLock<Value> = LazyLock::new(written);
+
 pub(super) async fn document() -> Response {
-    Json(Document::openapi()).into_response()
+    Json(&*DOCUMENT).into_response()
+}
+
+/// The whole document.
+fn written() -> Value {
+    let mut document = serde_json::to_value(Document::openapi()).unwrap_or_default();
+    let Some(paths) = document["paths"].as_object_mut() else { return document };
+    for (path, item) in paths {
+        if AT_ROOT.contains(&path.as_str()) {
+            item["servers"] = json!([{ "url": "/" }]);
+        }
+        for method in ["get", "post"] {
+            if let Some(operation) = item.get_mut(method) {
+                common(path, operation, method == "post");
+            }
+        }
+    }
+    document
+}
+
+/// Writes into an operation what is the same for all.
+fn common(path: &str, operation: &mut Value, command: bool) {
+    let alone = AT_ROOT.contains(&path) || path == "/openapi.json";
+    let mut parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+    parameters.push(header(
+        "X-Correlation-ID",
+        "Taken, returned, and put on every event and log line; made if there is none",
+    ));
+    parameters.push(header("traceparent", "The trace to go on with (W3C Trace Context)"));
+    if command {
+        parameters.push(header(
+            "Idempotency-Key",
+            "Repeating a command with its key gives the first answer and does nothing",
+        ));
+    }
+    operation["parameters"] = parameters.into();
+    let Some(responses) = operation["responses"].as_object_mut() else { return };
+    if command {
+        problem(responses, "422", "The Idempotency-Key was used for another command");
+    }
+    if !alone {
+        problem(responses, "502", "A service behind the gateway failed");
+        problem(responses, "503", "A service is not there, or a breaker lets nothing through");
+        problem(responses, "504", "A service did not answer in time");
+        problem(responses, "default", "What the mesh is configured to refuse: 401, 403, 429 …");
+    }
+    // Metrics come from the edge, and it keeps no request's id.
+    for (status, response) in responses.iter_mut().filter(|_| path != "/metrics") {
+        told(status, response);
+    }
+}
+
+fn header(name: &str, description: &str) -> Value {
+    let schema = json!({ "type": "string" });
+    json!({ "name": name, "in": "header", "required": false, "description": description,
+        "schema": schema })
+}
+
+/// A refusal or failure, unless the handler describes this status itself.
+fn problem(responses: &mut Map<String, Value>, status: &str, description: &str) {
+    let content = json!({ "application/json": { "schema": { "$ref": PROBLEM } } });
+    let answer = json!({ "description": description, "content": content });
+    responses.entry(status).or_insert(answer);
+}
+
+/// Headers of an answer, and the media type of problems, which is that of RFC 9457.
+fn told(status: &str, response: &mut Value) {
+    let text =
+        |description: &str| json!({ "description": description, "schema": { "type": "string" } });
+    let is_problem = response["content"]["application/json"]["schema"]["$ref"] == PROBLEM;
+    if is_problem && let Some(content) = response["content"].as_object_mut() {
+        let schema = content.remove("application/json").unwrap_or_default();
+        content.insert("application/problem+json".to_owned(), schema);
+    }
+    if !response["headers"].is_object() {
+        response["headers"] = json!({});
+    }
+    response["headers"]["X-Correlation-ID"] = text("Of this request");
+    response["headers"]["traceresponse"] = text("The trace to look at");
+    if status == "503" && is_problem {
+        response["headers"]["Retry-After"] = text("Seconds to wait, if that is known");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every `$ref` in a document.
+    fn references<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
+        match value {
+            Value::Object(object) => {
+                found.extend(object.get("$ref").and_then(Value::as_str));
+                object.values().for_each(|value| references(value, found));
+            }
+            Value::Array(values) => values.iter().for_each(|value| references(value, found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn everything_that_is_referred_to_is_described() {
+        let document = written();
+        let mut found = Vec::new();
+        references(&document, &mut found);
+        assert!(found.len() > 20, "{found:?}");
+        for reference in found {
+            let pointer = reference.trim_start_matches('#');
+            assert!(document.pointer(pointer).is_some(), "{reference}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_described_as_any_object() {
+        let document = written();
+        let schemas = document["components"]["schemas"].as_object().unwrap();
+        for (name, schema) in schemas {
+            let known = ["properties", "enum", "oneOf", "allOf"];
+            assert!(known.iter().any(|key| schema.get(key).is_some()), "{name}: {schema}");
+            for (field, schema) in schema["properties"].as_object().into_iter().flatten() {
+                let any = schema["type"] == "object"
+                    && schema.get("properties").is_none()
+                    && schema.get("additionalProperties").is_none();
+                assert!(!any, "{name}.{field}: {schema}");
+            }
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use super::{
     Answer, Context, Gateway, ORIGIN,
     input::{self, is_id, path_id},
-    ok,
+    ok, schema,
     timing::timed,
 };
 use crate::{
@@ -61,24 +61,34 @@ fn etag(order: &OrderBody) -> HeaderValue {
     tag = "orders",
     params(
         (
-            "Idempotency-Key" = Option<String>,
-            Header,
-            description = "Repeating a request with its key gives the first answer",
-        ),
-        (
             "Prefer" = Option<String>,
             Header,
             description = "wait=SECONDS: answer when the order reached its end (RFC 7240)",
         ),
     ),
-    request_body(
-        content = Object,
-        description = "user_id, items (product_id and quantity of each), and payment_method: \
-                       wallet (if none is named) or card",
-    ),
+    request_body = schema::PlaceOrder,
     responses(
-        (status = 202, description = "Accepted: order_id, status, correlation_id; Location"),
-        (status = 400, body = Problem),
+        (
+            status = 200,
+            description = "It reached its end within the time that was preferred",
+            body = schema::Accepted,
+            headers(
+                ("Location", description = "Where the order is"),
+                ("Preference-Applied", description = "wait=SECONDS"),
+            )
+        ),
+        (
+            status = 202,
+            description = "It is accepted and runs",
+            body = schema::Accepted,
+            headers(
+                ("Location", description = "Where the order is"),
+                ("Preference-Applied", description = "wait=SECONDS, if that was preferred"),
+            )
+        ),
+        (status = 400, description = "Every bad field is named", body = Problem),
+        (status = 413, description = "The body is larger than 64 KiB", body = Problem),
+        (status = 415, description = "The body is no application/json", body = Problem),
     ),
 )]
 pub(super) async fn place(
@@ -87,16 +97,22 @@ pub(super) async fn place(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Answer {
-    let (order, payment_method) = input::order(&headers, body)?;
-    let key = input::idempotency_key(&headers)?;
-    let command = Command { order, origin: origin(&headers), key, payment_method };
+    let order = input::order(&headers, body)?;
+    let key = Some(key(&gateway, &headers)?);
+    let command = Command { order, origin: origin(&headers), key };
     let placing = gateway.caller.post(ORDERS, "/orders").route("/orders").context(&context);
     let order: OrderBody = timed(ORDERS, placing.json(&command).receive()).await?;
-    tracing::Span::current().record("order.id", order.order_id.as_str());
+    tracing::Span::current().record(contract::attributes::ORDER_ID, order.order_id.as_str());
     match input::wait(&headers) {
         None => Ok(accepted(&order)),
         Some(seconds) => wait(&gateway, &context, order, seconds).await,
     }
+}
+
+/// The client's key, or one for this request: the mesh may send a command again whose answer was
+/// lost, and every try of it must be one command.
+fn key(gateway: &Gateway, headers: &HeaderMap) -> Result<String, Problem> {
+    Ok(input::idempotency_key(headers)?.unwrap_or_else(|| gateway.ids.unique()))
 }
 
 fn accepted(order: &OrderBody) -> Response {
@@ -140,7 +156,14 @@ async fn wait(gateway: &Gateway, context: &CallContext, order: OrderBody, second
     path = "/orders/{id}",
     tag = "orders",
     params(("id" = String, Path)),
-    responses((status = 200, body = OrderBody), (status = 404, body = Problem)),
+    responses(
+        (
+            status = 200,
+            body = OrderBody,
+            headers(("ETag", description = "Its version, for If-Match"))
+        ),
+        (status = 404, body = Problem),
+    ),
 )]
 pub(super) async fn one(
     State(gateway): State<Gateway>,
@@ -169,13 +192,13 @@ pub(super) struct Which {
     path = "/orders",
     tag = "orders",
     params(
-        ("status" = Option<String>, Query),
+        ("status" = Option<schema::OrderStatus>, Query),
         ("user_id" = Option<String>, Query),
         ("cursor" = Option<String>, Query),
         ("limit" = Option<usize>, Query),
     ),
     responses(
-        (status = 200, description = "orders, newest first, and next, the cursor of the next page"),
+        (status = 200, body = schema::OrderPage),
         (status = 400, body = Problem),
     ),
 )]
@@ -224,7 +247,13 @@ pub(super) async fn list(
         ),
     ),
     responses(
-        (status = 202, description = "The cancellation runs"),
+        (
+            status = 202,
+            description = "The cancellation runs",
+            body = schema::Accepted,
+            headers(("Location", description = "Where the order is"))
+        ),
+        (status = 400, body = Problem),
         (status = 404, body = Problem),
         (status = 409, body = Problem),
         (status = 412, body = Problem),
@@ -252,7 +281,13 @@ pub(super) async fn cancel(
         ),
     ),
     responses(
-        (status = 202, description = "It is shipped"),
+        (
+            status = 202,
+            description = "It is shipped",
+            body = schema::Accepted,
+            headers(("Location", description = "Where the order is"))
+        ),
+        (status = 400, body = Problem),
         (status = 404, body = Problem),
         (status = 409, body = Problem),
         (status = 412, body = Problem),
@@ -280,7 +315,13 @@ pub(super) async fn ship(
         ),
     ),
     responses(
-        (status = 202, description = "The compensation that was stuck is tried again"),
+        (
+            status = 202,
+            description = "The compensation that was stuck is tried again",
+            body = schema::Accepted,
+            headers(("Location", description = "Where the order is"))
+        ),
+        (status = 400, body = Problem),
         (status = 404, body = Problem),
         (status = 409, body = Problem),
         (status = 412, body = Problem),
@@ -304,13 +345,14 @@ async fn command(
 ) -> Answer {
     let id = path_id("order", id)?;
     let expected = if_match(headers)?;
+    let key = Some(key(gateway, headers)?);
     let told = gateway
         .caller
         .post(ORDERS, format!("/orders/{id}/{what}"))
         .route(&format!("/orders/{{id}}/{what}"))
         .context(context)
         .order(&id)
-        .json(&Asking { origin: origin(headers), expected });
+        .json(&Asking { origin: origin(headers), expected, key });
     let order: OrderBody = timed(ORDERS, told.receive()).await?;
     Ok(accepted(&order))
 }

@@ -105,7 +105,7 @@ async fn take(
         ));
     };
     if asked == Asked::Release {
-        tracing::Span::current().record("saga.compensation", true);
+        tracing::Span::current().record(contract::attributes::SAGA_COMPENSATION, true);
     }
     store.take(&message, asked).await?;
     Ok(StatusCode::NO_CONTENT)

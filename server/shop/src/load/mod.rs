@@ -7,13 +7,17 @@ use crate::{
     bank::{Accounts, Deposit},
     gateway::ORIGIN,
     inventory::{Delivery, Shelves},
+    key::IDEMPOTENCY_KEY,
     seed::POOR_USER,
 };
 use base::{IdSource, Supervisor};
 use contract::{
     order::{OrderPage, OrderStatus},
     service::{BANK_CUSTOMER, GATEWAY, INVENTORY},
-    shop::{BasketLine, LOAD_MAX_PER_SECOND, LoadView, PlaceOrder, PlacedOrder},
+    shop::{
+        BasketLine, LOAD_MAX_PER_SECOND, LoadChange, LoadShape, LoadView, PaymentMethod,
+        PlaceOrder, PlacedOrder,
+    },
 };
 use mesh::Caller;
 use std::{
@@ -37,58 +41,116 @@ const SHELF_FILL: u32 = 400;
 /// A wallet with less than this part of its opening balance is filled up to that again.
 const WALLET_LOW: i64 = 4;
 
-/// What a visitor does, in parts of a hundred.
-const PLACE_SHARE: u64 = 22;
-const PRODUCT_SHARE: u64 = 34;
-const LIST_SHARE: u64 = 20;
-const USER_SHARE: u64 = 18;
-const SHIP_SHARE: u64 = 4;
+/// What those do who order: place one, ship one, cancel one. Parts of their sum.
+const ORDERING: [u64; 3] = [22, 4, 2];
+/// What those do who look around: one product, all products, a customer. Parts of their sum.
+const BROWSING: [u64; 3] = [34, 20, 18];
+/// Of a hundred orders so many are paid by card.
+const CARD_PERCENT: u64 = 10;
+/// A ramp reaches the rate after this.
+const RAMP: Duration = Duration::from_secs(60);
+/// How often a spike comes.
+const SPIKE_EVERY: Duration = Duration::from_secs(60);
+/// When in that time it begins, and how long it is.
+const SPIKE_AFTER: Duration = Duration::from_secs(10);
+/// See [`SPIKE_AFTER`].
+const SPIKE: Duration = Duration::from_secs(10);
+/// Between spikes the load is this part of the rate.
+const SPIKE_BASE: f64 = 0.25;
 
 /// Drives the shop. Cheap to clone.
 #[derive(Clone)]
 pub struct LoadGenerator {
     caller: Caller,
     ids: IdSource,
-    rate: watch::Sender<f64>,
+    setting: watch::Sender<Setting>,
     in_flight: Arc<AtomicUsize>,
     skipped: Arc<AtomicU64>,
 }
 
-/// A rate that cannot be set.
-#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
-#[error("The load must be 0 to {LOAD_MAX_PER_SECOND} requests a second.")]
-pub struct RateError;
+/// What the generator does, and since when.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// Rate, shape and mix.
+    pub view: LoadView,
+    since: Instant,
+}
+
+/// A load that cannot be set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LoadError {
+    /// The rate is out of its range.
+    #[error("The load must be 0 to {LOAD_MAX_PER_SECOND} requests a second.")]
+    Rate,
+    /// The share of orders is no share.
+    #[error("The share of orders must be 0 to 100 percent.")]
+    Mix,
+}
+
+impl LoadError {
+    /// The field of [`LoadChange`] it is about.
+    #[must_use]
+    pub const fn field(self) -> &'static str {
+        match self {
+            Self::Rate => "per_second",
+            Self::Mix => "orders_percent",
+        }
+    }
+}
+
+/// The part of the rate that comes so long after it was set.
+fn level(shape: LoadShape, elapsed: Duration) -> f64 {
+    match shape {
+        LoadShape::Steady => 1.0,
+        LoadShape::Ramp => (elapsed.as_secs_f64() / RAMP.as_secs_f64()).min(1.0),
+        LoadShape::Spike => {
+            let second =
+                elapsed.as_secs_f64() % SPIKE_EVERY.as_secs_f64() - SPIKE_AFTER.as_secs_f64();
+            if (0.0..SPIKE.as_secs_f64()).contains(&second) { 1.0 } else { SPIKE_BASE }
+        }
+    }
+}
 
 impl LoadGenerator {
     /// At rest; [`Self::set`] begins.
     #[must_use]
     pub fn new(caller: Caller, ids: IdSource) -> Self {
-        let (rate, _) = watch::channel(0.0);
-        Self { caller, ids, rate, in_flight: Arc::default(), skipped: Arc::default() }
+        let (setting, _) =
+            watch::channel(Setting { view: LoadView::steady(0.0), since: Instant::now() });
+        Self { caller, ids, setting, in_flight: Arc::default(), skipped: Arc::default() }
     }
 
-    /// Sets the rate, requests per second.
+    /// Sets the rate, and shape and mix if they are named.
     ///
     /// # Errors
-    /// When it is no number of the range.
-    pub fn set(&self, per_second: f64) -> Result<LoadView, RateError> {
-        if !(0.0..=LOAD_MAX_PER_SECOND).contains(&per_second) {
-            return Err(RateError);
+    /// When one of them is out of its range.
+    pub fn set(&self, load: LoadChange) -> Result<LoadView, LoadError> {
+        if !(0.0..=LOAD_MAX_PER_SECOND).contains(&load.per_second) {
+            return Err(LoadError::Rate);
         }
-        self.rate.send_replace(per_second);
+        if load.orders_percent.is_some_and(|percent| percent > 100) {
+            return Err(LoadError::Mix);
+        }
+        self.setting.send_modify(|setting| {
+            let view = &mut setting.view;
+            view.per_second = load.per_second;
+            view.shape = load.shape.unwrap_or(view.shape);
+            view.orders_percent = load.orders_percent.unwrap_or(view.orders_percent);
+            setting.since = Instant::now();
+        });
         Ok(self.view())
     }
 
-    /// The rate as it is set.
+    /// The load as it is set.
     #[must_use]
     pub fn view(&self) -> LoadView {
-        LoadView { per_second: *self.rate.borrow(), max_per_second: LOAD_MAX_PER_SECOND }
+        self.setting.borrow().view
     }
 
-    /// Fires when the rate is set.
+    /// Fires when the load is set.
     #[must_use]
-    pub fn watch(&self) -> watch::Receiver<f64> {
-        self.rate.subscribe()
+    pub fn watch(&self) -> watch::Receiver<Setting> {
+        self.setting.subscribe()
     }
 
     /// Requests not begun because too many were under way.
@@ -99,10 +161,11 @@ impl LoadGenerator {
 
     /// Begins requests at their times until `stop` fires.
     pub async fn run(self, supervisor: Supervisor, stop: CancellationToken) {
-        let mut rate = self.rate.subscribe();
+        let mut setting = self.setting.subscribe();
         let mut next = Instant::now();
         loop {
-            let per_second = *rate.borrow_and_update();
+            let Setting { view: LoadView { per_second, shape, .. }, since } =
+                *setting.borrow_and_update();
             let due = async {
                 if per_second > 0.0 {
                     tokio::time::sleep_until(next).await;
@@ -113,13 +176,20 @@ impl LoadGenerator {
             tokio::select! {
                 () = stop.cancelled() => return,
                 // A sender lives in `self`.
-                _ = rate.changed() => next = Instant::now() + self.gap(*rate.borrow()),
+                _ = setting.changed() => {
+                    next = Instant::now() + self.gap(setting.borrow().view.per_second);
+                }
                 () = due => {
                     // Times missed by more than a second are not made up for.
                     let second = Duration::from_secs(1);
                     let earliest = Instant::now().checked_sub(second).unwrap_or(next);
                     next = next.max(earliest) + self.gap(per_second);
-                    self.begin(&supervisor);
+                    // Visitors come at the full rate, and of those so many go on in as the shape
+                    // says: thinning makes any rate over time of a steady one.
+                    let level = level(shape, since.elapsed());
+                    if level >= 1.0 || self.ids.unit() < level {
+                        self.begin(&supervisor);
+                    }
                 }
             }
         }
@@ -152,26 +222,34 @@ impl LoadGenerator {
 
     /// One visitor's request. What it comes to shows on the pages; nobody else is told.
     async fn visit(&self) {
-        let mut dice = self.ids.below(100);
-        let mut falls = |share: u64| {
-            let hit = dice < share;
-            dice = dice.wrapping_sub(share);
-            hit
-        };
-        if falls(PLACE_SHARE) {
-            self.place().await;
-        } else if falls(PRODUCT_SHARE) {
-            self.look(&format!("/api/v1/products/{}", self.product()), "/api/v1/products/{id}")
-                .await;
-        } else if falls(LIST_SHARE) {
-            self.look("/api/v1/products", "/api/v1/products").await;
-        } else if falls(USER_SHARE) {
-            self.look(&format!("/api/v1/users/{}", self.user()), "/api/v1/users/{id}").await;
-        } else if falls(SHIP_SHARE) {
-            self.follow_up("ship").await;
-        } else {
-            self.follow_up("cancel").await;
+        let orders = u64::from(self.view().orders_percent);
+        if self.ids.below(100) < orders {
+            match self.one_of(&ORDERING) {
+                0 => self.place().await,
+                1 => self.follow_up("ship").await,
+                _ => self.follow_up("cancel").await,
+            }
+            return;
         }
+        let (path, route) = match self.one_of(&BROWSING) {
+            0 => (format!("/api/v1/products/{}", self.product()), "/api/v1/products/{id}"),
+            1 => ("/api/v1/products".to_owned(), "/api/v1/products"),
+            _ => (format!("/api/v1/users/{}", self.user()), "/api/v1/users/{id}"),
+        };
+        self.look(&path, route).await;
+    }
+
+    /// An index, each with its part of the sum as probability.
+    fn one_of(&self, parts: &[u64]) -> usize {
+        let mut dice = self.ids.below(parts.iter().sum());
+        parts
+            .iter()
+            .position(|&part| {
+                let hit = dice < part;
+                dice = dice.wrapping_sub(part);
+                hit
+            })
+            .unwrap_or(0)
     }
 
     async fn look(&self, path: &str, route: &str) {
@@ -188,13 +266,15 @@ impl LoadGenerator {
                 items.push(BasketLine { product_id, quantity });
             }
         }
-        let order = PlaceOrder { user_id: self.user(), items };
+        let by_card = self.ids.below(100) < CARD_PERCENT;
+        let payment_method = if by_card { PaymentMethod::Card } else { PaymentMethod::Wallet };
+        let order = PlaceOrder { user_id: self.user(), items, payment_method };
         let _ = self
             .caller
             .post(GATEWAY, "/api/v1/orders")
             .route("/api/v1/orders")
             .header(ORIGIN, "load")
-            .header("idempotency-key", &self.ids.uuid().to_string())
+            .header(IDEMPOTENCY_KEY, &self.ids.unique())
             .json(&order)
             .receive::<PlacedOrder>()
             .await;
@@ -221,6 +301,7 @@ impl LoadGenerator {
             .route(&format!("/api/v1/orders/{{id}}/{what}"))
             .order(&order.order_id)
             .header(ORIGIN, "load")
+            .header(IDEMPOTENCY_KEY, &self.ids.unique())
             .send()
             .await;
     }
@@ -242,15 +323,19 @@ impl LoadGenerator {
 
     /// Fills shelves and wallets that run low, while there is load, until `stop` fires.
     pub async fn supply(self, stop: CancellationToken) {
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = tokio::time::sleep(SUPPLY_EVERY) => {}
+        let sweeps = async {
+            loop {
+                tokio::time::sleep(SUPPLY_EVERY).await;
+                if self.view().per_second > 0.0 {
+                    self.fill_shelves().await;
+                    self.fill_wallets().await;
+                }
             }
-            if *self.rate.borrow() > 0.0 {
-                self.fill_shelves().await;
-                self.fill_wallets().await;
-            }
+        };
+        // A stop does not wait for services that answer slowly: nothing here is owed to anybody.
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = sweeps => {}
         }
     }
 
@@ -263,6 +348,7 @@ impl LoadGenerator {
             let path = format!("/stock/{}/deliveries", level.product_id);
             let delivery = Delivery { quantity: SHELF_FILL };
             let post = self.caller.post(INVENTORY, path).route("/stock/{id}/deliveries");
+            let post = post.header(IDEMPOTENCY_KEY, &self.ids.unique());
             let _ = post.json(&delivery).send().await;
         }
     }
@@ -278,6 +364,7 @@ impl LoadGenerator {
             };
             let path = format!("/accounts/{}/deposits", account.account_id);
             let post = self.caller.post(BANK_CUSTOMER, path).route("/accounts/{id}/deposits");
+            let post = post.header(IDEMPOTENCY_KEY, &self.ids.unique());
             let _ = post.json(&Deposit { minor }).send().await;
         }
     }
@@ -296,6 +383,117 @@ fn paid_in(account_id: &str, balance: i64) -> Option<i64> {
 mod tests {
     use super::*;
     use crate::bank::{CLEARING, EXTERNAL};
+    use axum::{Router, routing::get};
+    use base::Clock;
+    use contract::service::LOAD;
+    use http::StatusCode;
+    use mesh::{BreakerParams, Mesh};
+    use std::sync::Mutex;
+
+    /// What a gateway that answers everything was asked in a minute of this load.
+    async fn minute(load: LoadChange) -> Vec<(u64, String)> {
+        let mesh = Mesh::new(Clock::tokio(0), BreakerParams::default());
+        let seen: Arc<Mutex<Vec<(u64, String)>>> = Arc::default();
+        let (began, log) = (Instant::now(), seen.clone());
+        let gateway = Router::new().fallback(move |request: axum::extract::Request| async move {
+            let asked = format!("{} {}", request.method(), request.uri().path());
+            log.lock().unwrap().push((began.elapsed().as_secs(), asked));
+            axum::Json(serde_json::json!({ "orders": [], "next": null }))
+        });
+        mesh.register(GATEWAY, gateway);
+        let generator = LoadGenerator::new(mesh.caller(LOAD), IdSource::seeded(7));
+        generator.set(load).unwrap();
+        let (supervisor, _ends) = Supervisor::new();
+        let run = generator.run(supervisor.clone(), supervisor.stopping());
+        let _ = tokio::time::timeout(Duration::from_secs(60), run).await;
+        supervisor.shutdown(Duration::from_secs(1)).await;
+        let seen = seen.lock().unwrap();
+        seen.clone()
+    }
+
+    fn between(seen: &[(u64, String)], seconds: std::ops::Range<u64>) -> usize {
+        seen.iter().filter(|(second, _)| seconds.contains(second)).count()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_load_comes_in_its_shape() {
+        let shaped = |shape| LoadChange { shape: Some(shape), ..LoadChange::rate(100.0) };
+        let steady = minute(shaped(LoadShape::Steady)).await;
+        assert!((5_600..6_400).contains(&steady.len()), "{}", steady.len());
+        let ramp = minute(shaped(LoadShape::Ramp)).await;
+        let (first, last) = (between(&ramp, 0..10), between(&ramp, 50..60));
+        assert!((40..140).contains(&first) && (800..1_050).contains(&last), "{first} {last}");
+        let spike = minute(shaped(LoadShape::Spike)).await;
+        let (quiet, high) = (between(&spike, 0..10), between(&spike, 10..20));
+        assert!((190..310).contains(&quiet) && (880..1_120).contains(&high), "{quiet} {high}");
+        assert!((190..310).contains(&between(&spike, 20..30)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_load_is_mixed_as_it_is_told() {
+        for (percent, range) in [(0, 0..1), (100, 5_600..6_400), (50, 2_300..3_800)] {
+            let mixed = LoadChange { orders_percent: Some(percent), ..LoadChange::rate(100.0) };
+            let seen = minute(mixed).await;
+            let orders = seen.iter().filter(|(_, asked)| asked.contains("/orders")).count();
+            assert!(range.contains(&orders), "{orders} of {} at {percent}%", seen.len());
+            let looked = seen.len() - orders;
+            assert_eq!(looked == 0, percent == 100, "{looked}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_delivery_and_every_deposit_has_a_key_of_its_own() {
+        let mesh = Mesh::new(Clock::tokio(0), BreakerParams::default());
+        let keys: Arc<Mutex<Vec<String>>> = Arc::default();
+        let log = keys.clone();
+        let taken = move |request: axum::extract::Request| async move {
+            let key = request.headers().get(IDEMPOTENCY_KEY).and_then(|key| key.to_str().ok());
+            log.lock().unwrap().push(key.unwrap_or_default().to_owned());
+            StatusCode::NO_CONTENT
+        };
+        let level = serde_json::json!({
+            "product_id": "p-1", "available": 1, "reserved": 0, "sold": 0, "delivered": 1,
+        });
+        let stock = move || async move { axum::Json(serde_json::json!({ "levels": [level] })) };
+        let account = serde_json::json!({ "account_id": "c-1001", "balance": 1, "held": 0 });
+        let accounts = move || async move {
+            axum::Json(serde_json::json!({ "accounts": [account], "held": 0 }))
+        };
+        let inventory = Router::new().route("/stock", get(stock)).fallback(taken.clone());
+        mesh.register(INVENTORY, inventory);
+        let bank = Router::new().route("/accounts", get(accounts)).fallback(taken);
+        mesh.register(BANK_CUSTOMER, bank);
+        let generator = LoadGenerator::new(mesh.caller(LOAD), IdSource::seeded(7));
+        generator.set(LoadChange::rate(1.0)).unwrap();
+        let supply = generator.supply(CancellationToken::new());
+        let _ = tokio::time::timeout(SUPPLY_EVERY * 5 / 2, supply).await;
+        let keys = keys.lock().unwrap();
+        let distinct: std::collections::BTreeSet<_> = keys.iter().collect();
+        assert_eq!((keys.len(), distinct.len()), (4, 4), "two sweeps: {keys:?}");
+        assert!(keys.iter().all(|key| key.len() > 30), "{keys:?}");
+    }
+
+    #[test]
+    fn a_load_out_of_its_range_is_refused_and_what_is_not_named_stays() {
+        let mesh = Mesh::new(Clock::system(), BreakerParams::default());
+        let load = LoadGenerator::new(mesh.caller(LOAD), IdSource::seeded(7));
+        for rate in [-0.1, 200.1, f64::NAN, f64::INFINITY] {
+            assert_eq!(load.set(LoadChange::rate(rate)), Err(LoadError::Rate), "{rate}");
+        }
+        let all =
+            LoadChange { per_second: 5.0, shape: Some(LoadShape::Ramp), orders_percent: Some(60) };
+        load.set(all).unwrap();
+        let too_many = LoadChange { orders_percent: Some(101), ..all };
+        assert_eq!(load.set(too_many), Err(LoadError::Mix));
+        let now = load.set(LoadChange::rate(6.0)).unwrap();
+        let expected = LoadView {
+            per_second: 6.0,
+            shape: LoadShape::Ramp,
+            orders_percent: 60,
+            ..LoadView::steady(0.0)
+        };
+        assert_eq!(now, expected);
+    }
 
     #[test]
     fn a_wallet_that_runs_low_is_filled_up_to_what_it_opened_with() {

@@ -23,7 +23,7 @@ pub(super) async fn take(
         return Err(Problem::field("ce-type", format!("orders does not take {}.", message.topic)));
     };
     if matches!(input, Input::Undone(..) | Input::UndoRefused(..)) {
-        tracing::Span::current().record("saga.compensation", true);
+        tracing::Span::current().record(contract::attributes::SAGA_COMPENSATION, true);
     }
     let attempt = Attempt {
         order_id: message.key.clone(),

@@ -14,10 +14,11 @@ pub use events::{Line, Order, OrderEvent};
 pub use patience::Awaited;
 pub use project::project;
 pub use store::{
-    Attempt, Changed, Decide, IdempotencyKey, NewOrder, OrderStore, OrderStory, Placed, RowQuery,
+    Attempt, Changed, Commanded, Decide, IdempotencyKey, NewOrder, OrderStore, OrderStory, Placed,
+    RowQuery,
 };
 
-use crate::{StoreError, problem::Problem, store::Keep};
+use crate::{StoreError, gateway::schema, problem::Problem, store::Keep};
 use axum::{
     Json, Router,
     extract::{Path, Query, State},
@@ -28,7 +29,7 @@ use contract::{
     order::{OrderPage, OrderRow, OrderStatus, Origin},
     shop::PaymentMethod,
 };
-use decide::{Input, Refusal};
+use decide::Input;
 use http::StatusCode;
 use mesh::{CallContext, Caller};
 use serde::{Deserialize, Serialize};
@@ -69,7 +70,7 @@ pub struct OrderBody {
     /// `ord-…`.
     pub order_id: String,
     /// `processing`, `confirmed`, `cancelled` or `shipped`.
-    #[schema(value_type = String)]
+    #[schema(value_type = schema::OrderStatus)]
     pub status: OrderStatus,
     /// On every event and log line of this order.
     pub correlation_id: String,
@@ -78,14 +79,14 @@ pub struct OrderBody {
     /// Who bought.
     pub user_id: String,
     /// What it costs.
-    #[schema(value_type = Object)]
+    #[schema(value_type = schema::Money)]
     pub total: contract::Money,
     /// Where the money comes from: `wallet` or `card`.
-    #[schema(value_type = String)]
+    #[schema(value_type = schema::PaymentMethod)]
     #[serde(default)]
     pub payment_method: PaymentMethod,
     /// What was bought.
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<schema::Line>)]
     pub items: Vec<Line>,
     /// Why it was cancelled: `payment_declined`, `payment_timed_out`, `out_of_stock`, `requested`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -147,27 +148,36 @@ impl Orders {
         let count = overdue.len();
         for order_id in overdue {
             // It was cancelled in between: that is an end too.
-            self.change(order_id, Input::Ship, None, None).await?;
+            self.command(order_id, Input::Ship, None, None, None).await?;
         }
         Ok(count)
     }
 
-    async fn change(
+    /// Decides and records, once for each key. `asked_by` is the `X-Correlation-ID` of whoever asks.
+    async fn command(
         &self,
         order_id: String,
         input: Input,
         expected: Option<u64>,
-        correlation_id: Option<String>,
-    ) -> Result<Changed, StoreError> {
+        key: Option<String>,
+        asked_by: Option<String>,
+    ) -> Result<Commanded, StoreError> {
+        let what = match input {
+            Input::Cancel(_) => "cancel",
+            Input::Ship => "ship",
+            _ => "redrive",
+        };
+        let fingerprint = format!("{what} {order_id}");
         let attempt = Attempt {
             order_id,
             message_id: None,
             expected,
-            correlation_id,
+            correlation_id: asked_by,
             trace: TraceContext::current(),
             decide: Box::new(move |record| decide::decide(record, input)),
         };
-        self.store.change(attempt).await
+        let key = key.map(|key| IdempotencyKey { key, fingerprint });
+        self.store.command(attempt, key).await
     }
 }
 
@@ -254,23 +264,33 @@ async fn read(orders: &Orders, id: &str) -> Result<OrderStory, Problem> {
 
 /// The order's state from its own stream: never behind, unlike the read model.
 async fn body(orders: &Orders, id: &str) -> Result<OrderBody, Problem> {
-    let story = read(orders, id).await?;
+    told(read(orders, id).await?)
+}
+
+/// The order's state after the events of a story.
+fn told(story: OrderStory) -> Result<OrderBody, Problem> {
     let (order, version) = event_sourcing::replay::<Order>(&story.events).map_err(|gap| {
-        tracing::error!(order_id = id, "the stream is broken: {gap}");
+        tracing::error!(order_id = story.order_id, "the stream is broken: {gap}");
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "The order's stream is broken.")
     })?;
-    let status = order.status();
-    Ok(OrderBody {
-        order_id: story.order_id,
-        status,
-        correlation_id: story.correlation_id,
-        version,
-        user_id: order.user_id,
-        total: order.total.unwrap_or(contract::Money::eur(0)),
-        payment_method: order.payment_method,
-        items: order.lines,
-        reason: order.cause.filter(|_| status == OrderStatus::Cancelled),
-    })
+    Ok(OrderBody::of(story.order_id, story.correlation_id, order, version))
+}
+
+impl OrderBody {
+    fn of(order_id: String, correlation_id: String, order: Order, version: u64) -> Self {
+        let status = order.status();
+        Self {
+            order_id,
+            status,
+            correlation_id,
+            version,
+            user_id: order.user_id,
+            total: order.total.unwrap_or(contract::Money::eur(0)),
+            payment_method: order.payment_method,
+            items: order.lines,
+            reason: order.cause.filter(|_| status == OrderStatus::Cancelled),
+        }
+    }
 }
 
 /// How long to wait for an order's end.
@@ -323,12 +343,15 @@ async fn story(
 }
 
 /// Who asks, as the gateway says.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Asking {
     /// Who.
     pub origin: Origin,
     /// The version the decision was made on, if they say.
     pub expected: Option<u64>,
+    /// The client's `Idempotency-Key`, or the gateway's.
+    #[serde(default)]
+    pub key: Option<String>,
 }
 
 async fn cancel(
@@ -337,7 +360,7 @@ async fn cancel(
     context: CallContext,
     Json(asking): Json<Asking>,
 ) -> Result<(StatusCode, Json<OrderBody>), Problem> {
-    command(orders, id, Input::Cancel(asking.origin), asking.expected, context).await
+    command(orders, id, Input::Cancel(asking.origin), asking, context).await
 }
 
 async fn ship(
@@ -346,7 +369,7 @@ async fn ship(
     context: CallContext,
     Json(asking): Json<Asking>,
 ) -> Result<(StatusCode, Json<OrderBody>), Problem> {
-    command(orders, id, Input::Ship, asking.expected, context).await
+    command(orders, id, Input::Ship, asking, context).await
 }
 
 async fn redrive(
@@ -355,33 +378,40 @@ async fn redrive(
     context: CallContext,
     Json(asking): Json<Asking>,
 ) -> Result<(StatusCode, Json<OrderBody>), Problem> {
-    command(orders, id, Input::Redrive, asking.expected, context).await
+    command(orders, id, Input::Redrive, asking, context).await
 }
 
 /// A command on an order, detached from the request. What is so already is answered with the
-/// order as it is: repeating a command gives the first answer.
+/// order as it is, and a key that comes again with what its first answer told.
 async fn command(
     orders: Orders,
     id: String,
     input: Input,
-    expected: Option<u64>,
+    asking: Asking,
     context: CallContext,
 ) -> Result<(StatusCode, Json<OrderBody>), Problem> {
     let (engine, order_id) = (orders.clone(), id.clone());
+    let Asking { expected, key, .. } = asking;
     let asked_by = context.correlation_id;
-    let changing = async move { engine.change(order_id, input, expected, asked_by).await };
-    let changed = orders.supervisor.detach_as("order-change", changing.in_current_span()).await;
-    match changed.map_err(|_| lost())?? {
-        Changed::Now(_) | Changed::Before | Changed::Refused(Refusal::Already(_)) => {
-            Ok((StatusCode::ACCEPTED, Json(body(&orders, &id).await?)))
-        }
-        Changed::NoOrder => Err(Problem::not_found(&format!("order {id}"))),
-        Changed::Refused(refusal) => Err(Problem::conflict(format!("Not possible: {refusal}."))),
-        Changed::Conflict(conflict) => Err(Problem::new(
+    let commanding = async move { engine.command(order_id, input, expected, key, asked_by).await };
+    let commanded = orders.supervisor.detach_as("order-change", commanding.in_current_span()).await;
+    match commanded.map_err(|_| lost())?? {
+        Commanded::Done(story) => Ok((StatusCode::ACCEPTED, Json(told(*story)?))),
+        Commanded::KeyReused => Err(key_reused()),
+        Commanded::NoOrder => Err(Problem::not_found(&format!("order {id}"))),
+        Commanded::Refused(refusal) => Err(Problem::conflict(format!("Not possible: {refusal}."))),
+        Commanded::Conflict(conflict) => Err(Problem::new(
             StatusCode::PRECONDITION_FAILED,
             format!("The order changed in between: {conflict}."),
         )),
     }
+}
+
+fn key_reused() -> Problem {
+    Problem::new(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "This Idempotency-Key was used for another command. Use a new key.",
+    )
 }
 
 fn lost() -> Problem {

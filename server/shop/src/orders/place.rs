@@ -2,9 +2,9 @@
 //! is recorded with its saga and the first command in one transaction.
 
 use super::{
-    IdempotencyKey, Line, NewOrder, OrderBody, OrderEvent, Orders, Placed, body,
+    IdempotencyKey, Line, NewOrder, Order, OrderBody, OrderEvent, Orders, Placed,
     decide::{self, Input, OrderRecord},
-    lost,
+    key_reused, lost, told,
 };
 use crate::{catalog::Products, problem::Problem, users::User};
 use axum::{Json, extract::State};
@@ -15,6 +15,7 @@ use contract::{
     service::{CATALOG, USERS},
     shop::{BasketLine, PaymentMethod, PlaceOrder},
 };
+use event_sourcing::Aggregate;
 use http::StatusCode;
 use mesh::CallContext;
 use serde::{Deserialize, Serialize};
@@ -30,11 +31,8 @@ pub struct Command {
     pub order: PlaceOrder,
     /// Who placed it.
     pub origin: Origin,
-    /// The client's `Idempotency-Key`.
+    /// The client's `Idempotency-Key`, or the gateway's.
     pub key: Option<String>,
-    /// Where the money comes from.
-    #[serde(default, skip_serializing_if = "PaymentMethod::is_wallet")]
-    pub payment_method: PaymentMethod,
 }
 
 pub(crate) async fn place(
@@ -45,12 +43,22 @@ pub(crate) async fn place(
     accept(orders, &context, command).await
 }
 
-/// Accepts a command, whoever read it.
+/// Accepts a command, whoever read it. The key is looked up first: what was accepted once is
+/// answered again although a product is gone, or a service that was asked then does not answer.
 pub(super) async fn accept(
     orders: Orders,
     context: &CallContext,
     command: Command,
 ) -> Result<(StatusCode, Json<OrderBody>), Problem> {
+    let key = command
+        .key
+        .as_ref()
+        .map(|key| IdempotencyKey { key: key.clone(), fingerprint: fingerprint(&command) });
+    if let Some(key) = key.clone()
+        && let Some(found) = orders.store.placed(key).await?
+    {
+        return Ok((StatusCode::ACCEPTED, Json(before(found)?)));
+    }
     let (user, products) = tokio::join!(
         orders
             .caller
@@ -68,22 +76,28 @@ pub(super) async fn accept(
     let event = priced(&command, user, products)?;
     let correlation_id =
         context.correlation_id.clone().unwrap_or_else(|| orders.ids.uuid().to_string());
-    let key = command
-        .key
-        .as_ref()
-        .map(|key| IdempotencyKey { key: key.clone(), fingerprint: fingerprint(&command) });
     let engine = orders.clone();
     let recording = async move { record(&engine, event, correlation_id, key).await };
     let recorded = orders.supervisor.detach(recording.in_current_span()).await;
-    let order_id = recorded.map_err(|_| lost())??;
-    Ok((StatusCode::ACCEPTED, Json(body(&orders, &order_id).await?)))
+    Ok((StatusCode::ACCEPTED, Json(recorded.map_err(|_| lost())??)))
+}
+
+/// The answer to a key that was used before.
+fn before(found: Placed) -> Result<OrderBody, Problem> {
+    match found {
+        Placed::Before(story) => told(*story),
+        Placed::KeyReused => Err(key_reused()),
+        Placed::Now | Placed::IdTaken => Err(lost()),
+    }
 }
 
 /// Two commands of one key must be one command. The wallet, which was all there was once, is not
 /// named.
 fn fingerprint(command: &Command) -> String {
-    let order = serde_json::to_string(&command.order).unwrap_or_default();
-    match command.payment_method {
+    let method = command.order.payment_method;
+    let order = PlaceOrder { payment_method: PaymentMethod::Wallet, ..command.order.clone() };
+    let order = serde_json::to_string(&order).unwrap_or_default();
+    match method {
         PaymentMethod::Wallet => order,
         method => format!("{order} {}", method.as_str()),
     }
@@ -131,7 +145,7 @@ fn priced(
         });
     }
     if errors.is_empty() {
-        let (origin, payment_method) = (command.origin, command.payment_method);
+        let (origin, payment_method) = (command.origin, command.order.payment_method);
         Ok(OrderEvent::OrderPlaced { user_id, lines, total, origin, payment_method })
     } else {
         Err(Problem::invalid(errors))
@@ -143,12 +157,15 @@ async fn record(
     event: OrderEvent,
     correlation_id: String,
     key: Option<IdempotencyKey>,
-) -> Result<String, Problem> {
+) -> Result<OrderBody, Problem> {
     for _ in 0..ID_TRIES {
         let order_id = orders.ids.short("ord", 8);
         let record = OrderRecord { order_id: order_id.clone(), ..OrderRecord::default() };
         let change = decide::decide(&record, Input::Place(event.clone()))
             .map_err(|refusal| Problem::conflict(refusal.to_string()))?;
+        let mut order = Order::default();
+        change.events.iter().for_each(|event| order.apply(event));
+        let version = change.events.len() as u64;
         let new = NewOrder {
             order_id: order_id.clone(),
             correlation_id: correlation_id.clone(),
@@ -158,7 +175,7 @@ async fn record(
         };
         match orders.store.place(new).await? {
             Placed::Now => {
-                tracing::Span::current().record("order.id", order_id.as_str());
+                tracing::Span::current().record(contract::attributes::ORDER_ID, order_id.as_str());
                 if let OrderEvent::OrderPlaced { total, lines, .. } = &event {
                     tracing::info!(
                         order_id,
@@ -167,15 +184,10 @@ async fn record(
                         lines.len()
                     );
                 }
-                return Ok(order_id);
+                // From what was recorded: reading it back could fail, and the order runs.
+                return Ok(OrderBody::of(order_id, correlation_id, order, version));
             }
-            Placed::Before { order_id, .. } => return Ok(order_id),
-            Placed::KeyReused => {
-                return Err(Problem::new(
-                    StatusCode::UNPROCESSABLE_ENTITY,
-                    "This Idempotency-Key was used for another order. Use a new key.",
-                ));
-            }
+            found @ (Placed::Before(_) | Placed::KeyReused) => return before(found),
             Placed::IdTaken => {}
         }
     }

@@ -3,7 +3,7 @@
 //!
 //! Does not know `Prefer: wait`, which an API may leave out (RFC 7240, section 2).
 
-use super::{OrderBody, Orders, command, decide::Input, list, one, place};
+use super::{Asking, OrderBody, Orders, command, decide::Input, list, one, place};
 use crate::{
     gateway::{
         input::{self, path_id},
@@ -38,9 +38,9 @@ async fn order(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Accepted {
-    let (order, payment_method) = input::order(&headers, body)?;
+    let order = input::order(&headers, body)?;
     let key = input::idempotency_key(&headers)?;
-    let command = place::Command { order, origin: origin(&headers), key, payment_method };
+    let command = place::Command { order, origin: origin(&headers), key };
     place::accept(orders, &context, command).await
 }
 
@@ -64,6 +64,8 @@ async fn change(
     asked: Input,
 ) -> Accepted {
     let expected = if_match(headers)?;
+    let key = input::idempotency_key(headers)?;
+    let asking = Asking { origin: origin(headers), expected, key };
     let context = CallContext::from_headers(headers);
-    command(orders, path_id("order", id)?, asked, expected, context).await
+    command(orders, path_id("order", id)?, asked, asking, context).await
 }

@@ -44,21 +44,31 @@ pub struct NewOrder {
 }
 
 /// What placing found.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Placed {
     /// It is recorded.
     Now,
-    /// The key was used for this very command before; this is the order it placed.
-    Before {
-        /// That order.
-        order_id: String,
-        /// Its correlation id.
-        correlation_id: String,
-    },
+    /// The key was used for this very command before; this is the order as it was placed then.
+    Before(Box<OrderStory>),
     /// The key was used for another command.
     KeyReused,
     /// An order of that id exists: try another id.
     IdTaken,
+}
+
+/// What a client's command on an order found.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Commanded {
+    /// It is so, by this command or before it: the order as the first answer to its key tells it.
+    Done(Box<OrderStory>),
+    /// The key was used for another command.
+    KeyReused,
+    /// There is no such order.
+    NoOrder,
+    /// The decision refused.
+    Refused(Refusal),
+    /// The client expected another version.
+    Conflict(event_sourcing::VersionConflict),
 }
 
 /// What a change found.
@@ -135,6 +145,15 @@ pub struct RowQuery {
 pub trait OrderStore: HasOutbox + Probe {
     /// Records a new order: stream, saga, outbox and key in one transaction.
     async fn place(&self, order: NewOrder) -> Result<Placed, StoreError>;
+    /// What an earlier command with this key found, if there was one.
+    async fn placed(&self, key: IdempotencyKey) -> Result<Option<Placed>, StoreError>;
+    /// Reads, decides and records a client's command in one transaction, with its key if it has
+    /// one. What is so already is done, whatever version was expected (RFC 9110, section 13.1.1).
+    async fn command(
+        &self,
+        attempt: Attempt,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Commanded, StoreError>;
     /// Reads, decides and records in one transaction.
     async fn change(&self, attempt: Attempt) -> Result<Changed, StoreError>;
     /// Everything about one order.

@@ -11,7 +11,10 @@ use crate::{
     orders::MovePayment,
     provider::{Captured, ChargeRequest, Kind, Metadata, RefundRequest, Status},
 };
-use contract::{Money, service::STRIPE};
+use contract::{
+    Money,
+    service::{STRIPE, STRIPE_HOST},
+};
 use mesh::{CallContext, CallError, Caller, Outbound};
 use serde::{Deserialize, Serialize};
 use two_phase_commit::{Branch, Decision, Transaction, Unanswered, Vote};
@@ -72,6 +75,7 @@ fn post(caller: &Caller, tx: &Transaction, path: &str) -> Outbound {
         .timeout(BANK_TIMEOUT)
         .transaction(&tx.id)
         .order(&tx.key)
+        .header("host", STRIPE_HOST)
         .header("idempotency-key", &tx.id)
 }
 

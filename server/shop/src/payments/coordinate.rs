@@ -255,7 +255,7 @@ impl Payments {
             service.name = PAYMENTS,
             transaction.id = tx.id,
             order.id = tx.key,
-            correlation_id = tx.correlation_id,
+            { contract::attributes::CORRELATION_ID } = tx.correlation_id,
             saga.compensation = (tx.purpose == "refund").then_some(true),
         );
         tx.trace.adopt(&span);

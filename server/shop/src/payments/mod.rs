@@ -134,7 +134,7 @@ async fn take(
         }
     };
     if refund {
-        tracing::Span::current().record("saga.compensation", true);
+        tracing::Span::current().record(contract::attributes::SAGA_COMPENSATION, true);
     }
     let body: MovePayment = message.read().map_err(|error| unreadable(&message, &error))?;
     payments.take(message, body, refund).await?;

@@ -1,25 +1,24 @@
 //! Breakers as the pages see them, and what may be done to them.
 
-use super::{PAGE, invalid};
-use app::model::tries::seconds;
+use super::{PAGE, fallback::meanwhile, invalid};
+use app::model::{breaker::mistakes, tries::seconds};
 use contract::{
     ApiError, FieldError,
     resilience::{
         BreakerCard, BreakerChange, BreakerLine, BreakerSettings, BreakerState as StateView,
-        CallCell, CallMark, ChangeBreaker, ForcedView, TRANSITIONS_MAX, TTL_MAX_S, TransitionView,
+        CallCell, CallMark, ChangeBreaker, ForcedView, TRANSITIONS_MAX, TRIALS_MAX, TTL_MAX_S,
+        TransitionView, TrialVerdict, TrialView,
     },
 };
 use mesh::{
     BreakerParams, BreakerStatus, Mesh,
     breaker::{
-        BreakerState, Breakers, CallOutcome, Change, Edge, Forced, HistoryEntry, WINDOW_CALLS,
-        WindowCall,
+        Answer, BreakerState, Breakers, CallOutcome, Change, Edge, Forced, HistoryEntry, Probe,
+        ProbeVerdict, SLOW_AFTER, WindowCall,
     },
 };
 use std::time::Duration;
 
-/// Calls in the window of every breaker.
-const WINDOW: u32 = WINDOW_CALLS as u32;
 /// Over so long the times a breaker opened are counted, microseconds.
 const HOUR_US: i64 = 3_600_000_000;
 
@@ -65,12 +64,10 @@ pub(super) fn line(status: &BreakerStatus) -> BreakerLine {
             BreakerState::Open { until_us } if forced.is_none() => Some(until_us),
             _ => None,
         },
-        // The one trial call ends the state.
-        trials_passed: 0,
         forced,
         marks: window(status).iter().map(|call| mark(call.outcome).letter()).collect(),
         opens_at: status.params.failure_threshold,
-        window_calls: WINDOW,
+        distance: status.distance.filter(|_| forced.is_none()),
     }
 }
 
@@ -123,38 +120,80 @@ pub(super) fn card(status: &BreakerStatus, now_us: i64) -> BreakerCard {
     BreakerCard {
         line: line(status),
         settings: settings(&status.params),
+        slow_ms: u32::try_from(SLOW_AFTER.as_millis()).unwrap_or(u32::MAX),
         window: window.iter().map(cell).collect(),
-        trials: Vec::new(),
+        trials: trials(status),
         opened: u32::try_from(status.history.iter().filter(opened).count()).unwrap_or(u32::MAX),
         refused: status.refused_now,
-        meanwhile: None,
+        refused_per_second: refused_per_second(status, now_us),
+        meanwhile: meanwhile(&status.caller, &status.destination).to_owned(),
         causes,
         history: history(status),
+    }
+}
+
+/// When it was last opened, by its machine or by hand; after a reset there is no such time.
+fn opened_us(status: &BreakerStatus) -> Option<i64> {
+    let opens = |entry: &&HistoryEntry| match entry.change {
+        Change::State { to, .. } => matches!(to, BreakerState::Open { .. }),
+        Change::Forced { to, .. } => to == Forced::Open,
+        _ => false,
+    };
+    status.history.iter().rfind(opens).map(|entry| entry.at_us)
+}
+
+/// Of what it refuses, while it does: since it opened.
+fn refused_per_second(status: &BreakerStatus, now_us: i64) -> f64 {
+    let Some(at_us) = opened_us(status).filter(|_| line(status).state != StateView::Closed) else {
+        return 0.0;
+    };
+    #[expect(clippy::cast_precision_loss, reason = "counts and microseconds of an hour")]
+    let (refused, seconds) = (status.refused_now as f64, (now_us - at_us) as f64 / 1e6);
+    refused / seconds.max(1.0)
+}
+
+/// Trial calls since it opened out of its closed state, the newest of them, oldest first.
+fn trials(status: &BreakerStatus) -> Vec<TrialView> {
+    let opens = |entry: &&HistoryEntry| {
+        let Change::State { from, to } = entry.change else { return false };
+        matches!((from, to), (BreakerState::Closed { .. }, BreakerState::Open { .. }))
+    };
+    let since_us = status.history.iter().rfind(opens).map_or(i64::MIN, |entry| entry.at_us);
+    let mut newest: Vec<&Probe> = status.probes.iter().filter(|p| p.at_us > since_us).collect();
+    newest.drain(..newest.len().saturating_sub(TRIALS_MAX));
+    newest.into_iter().map(trial).collect()
+}
+
+fn trial(probe: &Probe) -> TrialView {
+    TrialView {
+        at_us: probe.at_us,
+        verdict: match probe.verdict {
+            ProbeVerdict::Pending => TrialVerdict::Pending,
+            ProbeVerdict::Passed => TrialVerdict::Passed,
+            ProbeVerdict::Failed => TrialVerdict::Failed,
+            ProbeVerdict::Abandoned => TrialVerdict::Abandoned,
+        },
+        trace_id: probe.cause.trace_id.as_ref().map(ToString::to_string),
+        fault_id: probe.cause.faults.first().map(ToString::to_string),
     }
 }
 
 pub(super) fn settings(params: &BreakerParams) -> BreakerSettings {
     BreakerSettings {
         failures_in_a_row: params.failure_threshold,
-        window_calls: WINDOW,
-        open_percent: 0,
-        slow_ms: None,
         wait_ms: u32::try_from(params.open_for.as_millis()).unwrap_or(u32::MAX),
-        trial_calls: 1,
     }
 }
 
 fn cell(call: &WindowCall) -> CallCell {
-    let outcome = match call.outcome {
-        CallOutcome::Ok => "answered",
-        CallOutcome::Slow => "answered slowly",
-        CallOutcome::Failed => "failed",
-    };
     CallCell {
         mark: mark(call.outcome),
         at_us: call.at_us,
         took_us: i64::try_from(call.took.as_micros()).unwrap_or(i64::MAX),
-        outcome: outcome.to_owned(),
+        outcome: match call.answer {
+            Answer::Status(status) => status.to_string(),
+            Answer::Nothing(error) => error.replace('_', " "),
+        },
         trace_id: call.cause.trace_id.as_ref().map(ToString::to_string),
         fault_id: call.cause.faults.first().map(ToString::to_string),
     }
@@ -246,29 +285,26 @@ pub(super) fn change(
     let done = match command.change {
         BreakerChange::ForceOpen(seconds) => forced(Forced::Open, seconds)?,
         BreakerChange::ForceClosed(seconds) => forced(Forced::Closed, seconds)?,
+        BreakerChange::Release => {
+            let known = breakers.all().iter().any(|status| id(status) == command.id);
+            if known && !breakers.unforce(edge, PAGE) {
+                let reason = "Nobody holds this breaker.".to_owned();
+                return Err(ApiError::Conflict { reason });
+            }
+            known
+        }
         BreakerChange::Reset => breakers.reset(edge, PAGE),
         BreakerChange::Thresholds(wanted) => breakers.set_params(edge, params(wanted)?, PAGE),
     };
     if done { Ok(()) } else { Err(missing()) }
 }
 
-/// What a breaker can be set to: failures in a row, and the wait before its one trial call.
+/// What a breaker can be set to: failures in a row, and the wait before its one trial call. The
+/// form of the page checks by the same rules.
 fn params(wanted: BreakerSettings) -> Result<BreakerParams, ApiError> {
-    let checks = [
-        (
-            wanted.failures_in_a_row > 0,
-            "failures_in_a_row",
-            "Failures in a row open it: at least 1.",
-        ),
-        (wanted.wait_ms > 0, "wait_s", "It must stay open for a while."),
-        (wanted.window_calls == WINDOW, "window_calls", "The window shows the last 20 calls."),
-        (wanted.open_percent == 0, "open_percent", "No share opens it: failures in a row do."),
-        (wanted.slow_ms.is_none(), "slow_s", "Slow answers are good answers to it."),
-        (wanted.trial_calls == 1, "trial_calls", "One trial call decides."),
-    ];
-    let wrong = checks.into_iter().filter(|(holds, ..)| !holds);
-    let fields: Vec<_> = wrong.map(|(_, field, why)| FieldError::new(field, why)).collect();
-    if !fields.is_empty() {
+    let wrong = mistakes(&wanted);
+    if !wrong.is_empty() {
+        let fields = wrong.into_iter().map(|(field, why)| FieldError::new(field, why)).collect();
         return Err(ApiError::Invalid { fields });
     }
     Ok(BreakerParams {

@@ -1,8 +1,11 @@
 //! Endpoints as the pages see them.
 
-use contract::resilience::{EndpointLine, EndpointRow, EndpointState};
-use istio::policy::{Outlier, Policy};
-use mesh::{EndpointStatus, Mesh, Phase};
+use contract::resilience::{EndpointLine, EndpointRow, EndpointState, ErrorCount};
+use istio::policy::{Outlier, Policy, Subset};
+use mesh::{
+    EndpointStatus, Mesh, Phase,
+    fault::{FaultKind, FaultStatus},
+};
 use std::collections::BTreeMap;
 
 /// Every instance.
@@ -68,7 +71,7 @@ pub(super) fn rows(mesh: &Mesh) -> Vec<EndpointRow> {
     let endpoints = mesh.endpoints();
     let several = services_with_versions(&endpoints);
     let backs = back_times(mesh);
-    let in_force = mesh.in_force();
+    let (in_force, faults) = (mesh.in_force(), mesh.faults().active());
     let told = endpoints.iter().filter(|e| {
         e.phase != Phase::Ready
             || e.ejected_until_us.is_some()
@@ -80,15 +83,9 @@ pub(super) fn rows(mesh: &Mesh) -> Vec<EndpointRow> {
             let outlier = outlier(&in_force.policy, endpoint);
             EndpointRow {
                 line: line(endpoint, &several, &backs),
-                errors_in_row: endpoint.consecutive_errors,
-                ejects_at: outlier
-                    .map_or(0, |outlier| outlier.consecutive_5xx.max(outlier.consecutive_gateway)),
-                counted: match outlier {
-                    Some(outlier) if outlier.consecutive_5xx == 0 => "gateway errors".into(),
-                    _ => "5xx".into(),
-                },
+                counts: outlier.map(|outlier| counts(endpoint, outlier)).unwrap_or_default(),
                 error_share: share(endpoint.failures, endpoint.requests),
-                note: note(endpoint, outlier),
+                note: note(endpoint, outlier, &endpoints, &faults),
             }
         })
         .collect();
@@ -98,26 +95,66 @@ pub(super) fn rows(mesh: &Mesh) -> Vec<EndpointRow> {
         EndpointState::Paused { .. } => 2,
         EndpointState::Ready => 3,
     };
-    rows.sort_by_key(|row| (rank(row), std::cmp::Reverse(row.errors_in_row)));
+    let most = |row: &EndpointRow| row.counts.iter().map(|count| count.now).max();
+    rows.sort_by_key(|row| (rank(row), std::cmp::Reverse(most(row))));
     rows
 }
 
-/// The limit at work, or how often it was out.
-fn note(endpoint: &EndpointStatus, outlier: Option<&Outlier>) -> String {
-    let limit = outlier.map(|outlier| format!("at most {}% at once", outlier.max_ejection_percent));
-    match (endpoint.ejections, limit) {
-        (0, limit) => limit.unwrap_or_default(),
-        (times, limit) => {
-            let times = format!("ejected {times}× so far");
-            limit.map_or_else(|| times.clone(), |limit| format!("{times}, {limit}"))
-        }
+/// Both counts that eject, as far as they are switched on. Each ejects by itself.
+fn counts(endpoint: &EndpointStatus, outlier: &Outlier) -> Vec<ErrorCount> {
+    let all = [
+        ("5xx", endpoint.consecutive_errors, outlier.consecutive_5xx),
+        ("gateway errors", endpoint.consecutive_gateway, outlier.consecutive_gateway),
+    ];
+    let on = all.into_iter().filter(|(_, _, limit)| *limit > 0);
+    on.map(|(what, now, limit)| ErrorCount { what: what.to_owned(), now, limit }).collect()
+}
+
+/// The limit at work, an abort that is not this endpoint's, or how often it was out.
+fn note(
+    endpoint: &EndpointStatus,
+    outlier: Option<&Outlier>,
+    all: &[EndpointStatus],
+    faults: &[FaultStatus],
+) -> String {
+    let mut said = Vec::new();
+    if let Some(percent) = outlier.and_then(|outlier| limit_reached(endpoint, outlier, all)) {
+        said.push(format!("{percent}% limit reached"));
     }
+    let aborts = |fault: &&FaultStatus| {
+        matches!(fault.spec.kind, FaultKind::Abort { .. })
+            && fault.spec.scope.destination.as_ref() == Some(&endpoint.service)
+    };
+    if let Some(fault) = faults.iter().find(aborts) {
+        said.push(format!("{} aborts in the caller's proxy, so it does not count here", fault.id));
+    }
+    if endpoint.ejections > 0 && endpoint.ejected_until_us.is_none() {
+        said.push(format!("ejected {}× so far", endpoint.ejections));
+    }
+    said.join("; ")
+}
+
+/// The share of instances that may be out at once, if not one more may go. The first may always.
+fn limit_reached(
+    endpoint: &EndpointStatus,
+    outlier: &Outlier,
+    all: &[EndpointStatus],
+) -> Option<u32> {
+    let same = |other: &&EndpointStatus| {
+        other.service == endpoint.service && version(other) == version(endpoint)
+    };
+    let (count, out) = all.iter().filter(same).fold((0_u64, 0_u64), |(count, out), other| {
+        (count + 1, out + u64::from(other.ejected_until_us.is_some()))
+    });
+    let percent = outlier.max_ejection_percent;
+    (out > 0 && (out + 1) * 100 > count * u64::from(percent)).then_some(percent)
 }
 
 /// The outlier detection that watches an endpoint: its subset's, else its service's.
 fn outlier<'a>(policy: &'a Policy, endpoint: &EndpointStatus) -> Option<&'a Outlier> {
     let rule = policy.destinations.get(&endpoint.service)?;
-    let subset = version(endpoint).and_then(|version| rule.subset(version));
+    let has = |subset: &&Subset| subset.labels.iter().all(|label| endpoint.labels.contains(label));
+    let subset = rule.subsets.iter().find(has);
     let of_subset = subset.and_then(|subset| subset.policy.outlier.as_ref());
     of_subset.or(rule.policy.outlier.as_ref())
 }

@@ -33,8 +33,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Who injects from the page.
 const PAGE: &str = "page";
-/// Bytes of an answer that still arrive before a partial body breaks off.
-const PARTIAL_BYTES: u64 = 32;
+/// Bytes of an answer that still arrive before a partial body breaks off, unless asked otherwise.
+const PARTIAL_BYTES: u32 = 32;
 /// An instance comes back so soon after the end of the fault on it.
 const EXPIRE_EVERY: Duration = Duration::from_millis(100);
 
@@ -82,8 +82,57 @@ pub(crate) fn view(status: &FaultStatus, policy: &Policy) -> FaultView {
         unit: unit(kind, status.injected).into(),
         trace_id: status.examples.first().cloned(),
         stands_for: stands_for(kind).into(),
-        object: of_route.map(|host| format!("/traffic/{host}")),
+        object: object(kind, scope, of_route),
+        by: status.spec.by.clone(),
+        again: again(kind, &status.spec),
     }
+}
+
+/// Where the object it stands for is shown: the resource that asks for it, as YAML, or the route
+/// that it would be written in.
+fn object(kind: Kind, scope: &FaultScope, of_route: Option<String>) -> Option<String> {
+    match (of_route, &scope.destination) {
+        (Some(host), _) => Some(format!("/traffic/{host}?view=yaml")),
+        (None, Some(to)) if matches!(kind, Kind::Delay | Kind::Abort) => {
+            Some(format!("/traffic/{to}"))
+        }
+        _ => None,
+    }
+}
+
+/// The command that injects the same again. What only a resource or the API can say has none.
+fn again(kind: Kind, spec: &FaultSpec) -> Option<InjectFault> {
+    let FaultScope { caller, destination, subset, instance, route, matches } = &spec.scope;
+    if route.is_some() || !matches.is_empty() {
+        return None;
+    }
+    let text = |name: &Option<Arc<str>>| name.as_deref().unwrap_or_default().to_owned();
+    let ms = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
+    let usual = app::model::fault::defaults(kind);
+    let (delay_ms, jitter_ms) = match spec.kind {
+        FaultKind::Delay(delay) | FaultKind::Message(MessageFault::Delay(delay)) => (ms(delay), 0),
+        FaultKind::Jitter { min, max } => (ms((min + max) / 2), ms((max - min) / 2)),
+        _ => (usual.delay_ms, usual.jitter_ms),
+    };
+    let status = match spec.kind {
+        FaultKind::Abort { grpc_status: Some(_), .. } => return None,
+        FaultKind::Abort { status, .. } => status.as_u16(),
+        _ => usual.status,
+    };
+    Some(InjectFault {
+        from: text(caller),
+        to: text(destination),
+        subset: text(subset),
+        instance: text(instance),
+        percent: f64::from(spec.share.0) / 10_000.0,
+        delay_ms,
+        jitter_ms,
+        status,
+        ttl_s: u32::try_from(spec.ttl.as_secs()).unwrap_or(TTL_MAX_S).clamp(1, TTL_MAX_S),
+        limit: spec.limit,
+        like_istio: spec.like_istio,
+        ..usual
+    })
 }
 
 const fn unit(kind: Kind, count: u64) -> &'static str {
@@ -179,13 +228,15 @@ pub(super) fn spec(asked: &InjectFault, mesh: &Mesh) -> Result<FaultSpec, ApiErr
     if !(1..=TTL_MAX_S).contains(&asked.ttl_s) {
         return Err(invalid("ttl_s", format!("must be 1 to {TTL_MAX_S} s: every fault ends")));
     }
-    if asked.like_istio {
-        let reason = "Here timeout and retries of a route stay on while a fault is injected. \
-                      Leave this off.";
+    if asked.like_istio && asked.kind.place() != FaultPlace::Edge {
+        let reason = "Only faults of calls meet a route, whose timeout and retries could be off.";
         return Err(invalid("like_istio", reason));
     }
     if asked.kind.place() != FaultPlace::Edge && !asked.terms.is_empty() {
         return Err(invalid("terms", "Only faults of calls can be for some requests alone."));
+    }
+    if asked.limit == Some(0) {
+        return Err(invalid("limit", "At least 1, or leave it empty."));
     }
     let scope = scope(asked, mesh)?;
     let share = match asked.kind.place() {
@@ -193,7 +244,13 @@ pub(super) fn spec(asked: &InjectFault, mesh: &Mesh) -> Result<FaultSpec, ApiErr
         _ => share(asked.percent)?,
     };
     let ttl = Duration::from_secs(u64::from(asked.ttl_s));
-    Ok(FaultSpec { kind: kind(asked)?, scope, share, ttl, limit: None, by: PAGE.into() })
+    let limit = asked.limit.filter(|limit| *limit > 0);
+    if limit.is_some() && asked.kind.place() == FaultPlace::Instance {
+        return Err(invalid("limit", "A fault of an instance is of all its calls."));
+    }
+    let by = if asked.by.is_empty() { PAGE.to_owned() } else { asked.by.clone() };
+    let like_istio = asked.like_istio;
+    Ok(FaultSpec { kind: kind(asked)?, scope, share, ttl, limit, like_istio, by })
 }
 
 fn share(percent: f64) -> Result<Share, ApiError> {
@@ -210,11 +267,27 @@ fn kind(asked: &InjectFault) -> Result<FaultKind, ApiError> {
     if delays(asked.kind) && delay.is_zero() {
         return Err(invalid("delay_ms", "must be at least 1 ms"));
     }
+    if !asked.grpc_status.is_empty() && asked.kind != Kind::Abort {
+        return Err(invalid("grpc_status", "Only an abort answers with a gRPC status."));
+    }
+    if asked.after_bytes.is_some() && asked.kind != Kind::PartialBody {
+        return Err(invalid("after_bytes", "Only a partial body breaks off."));
+    }
     Ok(match asked.kind {
         Kind::Delay => FaultKind::Delay(delay),
         Kind::Jitter => {
             let spread = Duration::from_millis(u64::from(asked.jitter_ms));
             FaultKind::Jitter { min: delay.saturating_sub(spread), max: delay + spread }
+        }
+        Kind::Abort if !asked.grpc_status.is_empty() => {
+            let code = value::grpc_status(asked.grpc_status.trim()).map_err(|complaint| {
+                invalid("grpc_status", format!("{} {}", complaint.message, complaint.advice))
+            })?;
+            // 0 is OK, which is no failure.
+            if code == 0 {
+                return Err(invalid("grpc_status", "OK is no failure."));
+            }
+            FaultKind::Abort { status: StatusCode::OK, grpc_status: Some(code) }
         }
         Kind::Abort => {
             let status = StatusCode::from_u16(asked.status).ok();
@@ -223,7 +296,9 @@ fn kind(asked: &InjectFault) -> Result<FaultKind, ApiError> {
             FaultKind::Abort { status, grpc_status: None }
         }
         Kind::Hang | Kind::PauseInstance => FaultKind::Hang,
-        Kind::PartialBody => FaultKind::PartialBody { after_bytes: PARTIAL_BYTES },
+        Kind::PartialBody => FaultKind::PartialBody {
+            after_bytes: asked.after_bytes.unwrap_or(PARTIAL_BYTES).into(),
+        },
         Kind::ConnectionReset => FaultKind::Reset(Reset::Answer),
         Kind::KillInstance => FaultKind::Reset(Reset::Connect),
         Kind::MessageLoss => FaultKind::Message(MessageFault::Loss),
@@ -260,12 +335,19 @@ fn scope(asked: &InjectFault, mesh: &Mesh) -> Result<FaultScope, ApiError> {
     {
         return Err(invalid("subset", format!("No subset of {to} named {subset}.")));
     }
+    let route = route(&asked.route, mesh)?;
+    if route.is_some() && asked.kind.place() != FaultPlace::Edge {
+        return Err(invalid("route", "Only faults of calls can be for one route."));
+    }
     match asked.kind.place() {
-        FaultPlace::Edge if destination.is_none() => Err(invalid("to", "Say which service.")),
+        FaultPlace::Edge if destination.is_none() && route.is_none() => {
+            Err(invalid("to", "Say which service."))
+        }
         FaultPlace::Edge => {
             let conditions = terms(&asked.terms)?;
             let matches = conditions.into_iter().collect();
-            Ok(FaultScope { caller: from, destination, subset, matches, ..FaultScope::default() })
+            let instance = None;
+            Ok(FaultScope { caller: from, destination, subset, instance, route, matches })
         }
         FaultPlace::Instance => {
             let named = mesh.endpoints().into_iter().find(|e| *e.instance == *asked.instance);
@@ -277,6 +359,26 @@ fn scope(asked: &InjectFault, mesh: &Mesh) -> Result<FaultScope, ApiError> {
         }
         FaultPlace::Bus => Ok(FaultScope { caller: from, destination, ..FaultScope::default() }),
     }
+}
+
+/// A route in force, by `VIRTUALSERVICE/ROUTE` or with the namespace before; none without a name.
+fn route(name: &str, mesh: &Mesh) -> Result<Option<(Origin, Arc<str>)>, ApiError> {
+    let name = name.trim();
+    if name.is_empty() {
+        return Ok(None);
+    }
+    let policy = mesh.in_force().policy;
+    let routes: Vec<_> = policy.virtual_hosts.iter().flat_map(|host| &host.routes).collect();
+    let called = |origin: &Origin, route: &str| format!("{}/{route}", origin.name);
+    let found = routes.iter().find(|route| {
+        let short = called(&route.origin, &route.name);
+        short == name || format!("{}/{short}", route.origin.namespace) == name
+    });
+    let names: Vec<_> = routes.iter().map(|r| called(&r.origin, &r.name)).collect();
+    let meant = || value::closest(name, names.iter().map(String::as_str));
+    let meant = || meant().map(|near| format!(" Did you mean {near}?")).unwrap_or_default();
+    let missing = || invalid("route", format!("No route {name} is in force.{}", meant()));
+    found.map(|r| Some((r.origin.clone(), r.name.clone()))).ok_or_else(missing)
 }
 
 /// One match of all terms; none without terms.

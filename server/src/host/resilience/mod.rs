@@ -1,8 +1,10 @@
 //! The port of the Resilience page: breakers, endpoints, layers and faults of the mesh.
 
 mod breakers;
+mod callee;
 mod endpoints;
 mod expect;
+mod fallback;
 pub(crate) mod faults;
 mod strips;
 #[cfg(test)]
@@ -10,7 +12,7 @@ mod tests;
 
 pub(crate) use breakers::lines as breaker_lines;
 pub(crate) use endpoints::lines as endpoint_lines;
-pub(crate) use strips::catch_all;
+pub(crate) use strips::{Counted, catch_all};
 
 use crate::{live::Live, shop::Shop};
 use app::host::ResiliencePort;
@@ -53,7 +55,7 @@ impl ResiliencePort for ResilienceHost {
         Ok(ResilienceView {
             breakers: mesh.breakers().iter().map(card).collect(),
             endpoints: endpoints::rows(mesh),
-            strips: strips::strips(mesh, &self.live.edges_a_minute_ago()),
+            strips: strips::strips(mesh, &self.live.counted_a_minute_ago()),
         })
     }
 
@@ -80,6 +82,7 @@ impl ResiliencePort for ResilienceHost {
             InjectError::Share => invalid("percent", error.to_string()),
             InjectError::Range => invalid("jitter_ms", error.to_string()),
         })?;
+        self.live.publish_mesh();
         let policy = self.shop.mesh.in_force().policy;
         let begun = all.get(id).map(|status| faults::view(&status, &policy));
         begun.ok_or_else(|| ApiError::Internal { reason: format!("{id} is not known.") })
@@ -99,12 +102,15 @@ impl ResiliencePort for ResilienceHost {
             EndFaults::All => drop(all.end_all()),
             EndFaults::Release => all.release(),
         }
+        // The page that is asked for next must not show what was before.
+        self.live.publish_mesh();
         Ok(faults::all(&self.shop.mesh))
     }
 
     async fn change_breaker(&self, command: ChangeBreaker) -> Result<BreakerLine, ApiError> {
         let edge = breakers::edge(&command.id);
         breakers::change(self.shop.mesh.breaker_control(), &edge, &command)?;
+        self.live.publish_mesh();
         let found = self.shop.mesh.breakers();
         let found = found.iter().find(|status| breakers::id(status) == command.id);
         let missing = || ApiError::NotFound { what: format!("breaker {}", command.id) };

@@ -1,23 +1,44 @@
 //! The layers of each edge: what each is set to, and what it did in the last minute.
 
+use super::callee;
 use app::model::{fault::percent, tries::seconds};
-use contract::resilience::{LayerView, StripView};
-use istio::policy::{ConnectionPool, LoadBalancer, Outlier, Policy, Retry, Route};
-use mesh::{BreakerParams, BreakerStatus, EdgeStatus, LayerCount, Mesh, retry::decide::word};
+use contract::{
+    resilience::{LayerView, StripView},
+    service::host_called,
+};
+use istio::policy::{
+    Action, ConnectionPool, LoadBalancer, Outlier, Policy, Retry, Route, TrafficPolicy,
+};
+use mesh::{
+    BreakerParams, BreakerStatus, EdgeStatus, LayerCount, Mesh, inbound::InboundStats,
+    retry::decide::word,
+};
 use std::{sync::Arc, time::Duration};
 
 /// The rule for requests that no condition singles out.
 pub(crate) fn catch_all<'a>(policy: &'a Policy, service: &str) -> Option<&'a Arc<Route>> {
     let at_ingress = service == contract::service::GATEWAY;
-    let host = policy.virtual_host(service, service, at_ingress)?;
+    let host = policy.virtual_host(service, host_called(service), at_ingress)?;
     host.routes.iter().find(|route| route.matches.is_empty())
 }
 
+/// What callers and callees had counted at one moment.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Counted {
+    pub(crate) edges: Vec<EdgeStatus>,
+    pub(crate) inbound: Vec<InboundStats>,
+}
+
 /// One strip per edge, by caller. `before` are the counts of a minute ago.
-pub(super) fn strips(mesh: &Mesh, before: &[EdgeStatus]) -> Vec<StripView> {
-    let (policy, breakers) = (mesh.in_force().policy, mesh.breakers());
-    let around = |edge: &EdgeStatus| Around::of(edge, mesh, &policy, &breakers);
-    mesh.edges().iter().map(|edge| strip(edge, before, &around(edge))).collect()
+pub(super) fn strips(mesh: &Mesh, before: &Counted) -> Vec<StripView> {
+    let (policy, breakers, inbound) =
+        (mesh.in_force().policy, mesh.breakers(), mesh.inbound_stats());
+    let of = |edge: &EdgeStatus| {
+        let around = Around::of(edge, mesh, &policy, &breakers);
+        let callee = callee::layers(&edge.destination, &inbound, &before.inbound, &policy);
+        StripView { callee, ..strip(edge, &before.edges, &around) }
+    };
+    mesh.edges().iter().map(of).collect()
 }
 
 fn strip(edge: &EdgeStatus, before: &[EdgeStatus], around: &Around<'_>) -> StripView {
@@ -39,6 +60,7 @@ fn strip(edge: &EdgeStatus, before: &[EdgeStatus], around: &Around<'_>) -> Strip
         from: edge.caller.to_string(),
         to: edge.destination.to_string(),
         layers: edge.layers.iter().map(layer).collect(),
+        callee: Vec::new(),
     }
 }
 
@@ -46,10 +68,10 @@ fn strip(edge: &EdgeStatus, before: &[EdgeStatus], around: &Around<'_>) -> Strip
 struct Around<'a> {
     route: Option<&'a Arc<Route>>,
     rules: usize,
-    pool: Option<&'a ConnectionPool>,
-    balancer: Option<&'a LoadBalancer>,
-    outlier: Option<&'a Outlier>,
-    breaker: Option<BreakerParams>,
+    /// The subsets that the route sends to with their own policies; one without a name otherwise.
+    traffic: Vec<(&'a str, &'a TrafficPolicy)>,
+    /// One per subset that was called.
+    breakers: Vec<(Option<Arc<str>>, BreakerParams)>,
     faults: Vec<String>,
     instances: usize,
 }
@@ -58,8 +80,8 @@ impl<'a> Around<'a> {
     fn of(edge: &EdgeStatus, mesh: &Mesh, policy: &'a Policy, breakers: &[BreakerStatus]) -> Self {
         let service = &*edge.destination;
         let at_ingress = service == contract::service::GATEWAY;
-        let host = policy.virtual_host(service, service, at_ingress);
-        let traffic = policy.destinations.get(service).map(|rule| &rule.policy);
+        let host = policy.virtual_host(service, host_called(service), at_ingress);
+        let route = catch_all(policy, service);
         let ours = |breaker: &&BreakerStatus| {
             breaker.caller == edge.caller && breaker.destination == edge.destination
         };
@@ -73,12 +95,10 @@ impl<'a> Around<'a> {
             on_route && is(&scope.caller, &edge.caller) && is(&scope.destination, &edge.destination)
         });
         Self {
-            route: catch_all(policy, service),
+            route,
             rules: host.map_or(0, |host| host.routes.len()),
-            pool: traffic.map(|traffic| &traffic.connection_pool),
-            balancer: traffic.map(|traffic| &traffic.load_balancer),
-            outlier: traffic.and_then(|traffic| traffic.outlier.as_ref()),
-            breaker: breakers.iter().find(ours).map(|breaker| breaker.params),
+            traffic: traffic(policy, service, route.map(|route| &**route)),
+            breakers: breakers.iter().filter(ours).map(|b| (b.subset.clone(), b.params)).collect(),
             faults: here.map(|fault| fault.id.to_string()).collect(),
             instances: mesh.endpoints().iter().filter(|e| *e.service == *service).count(),
         }
@@ -90,16 +110,62 @@ impl<'a> Around<'a> {
             "route" if self.rules == 1 => "1 rule".to_owned(),
             "route" if self.rules > 1 => format!("{} rules", self.rules),
             "deadline" => self.route.and_then(|route| route.timeout).map(time).unwrap_or_default(),
-            "breaker" => self.breaker.map(breaker).unwrap_or_default(),
+            "breaker" => {
+                let all = self.breakers.iter();
+                let name = |subset: &'_ Option<Arc<str>>| subset.clone().unwrap_or_default();
+                by_subset(all.map(|(subset, params)| (name(subset), breaker(*params))))
+            }
             "mirror" => self.route.map(|route| mirrors(route)).unwrap_or_default(),
             "retry" => retry(self.route.map_or(&Retry::default(), |route| &route.retry)),
             "fault" => self.faults.join(", "),
-            "limits" => self.pool.map(limits).unwrap_or_default(),
-            "balance" => self.balancer.map(balancer).unwrap_or_default().to_owned(),
-            "outlier" => self.outlier.map(outlier).unwrap_or_default(),
+            "limits" => self.of_each(|traffic| limits(&traffic.connection_pool)),
+            "balance" => self.of_each(|traffic| balancer(&traffic.load_balancer).to_owned()),
+            "outlier" => {
+                self.of_each(|traffic| traffic.outlier.as_ref().map(outlier).unwrap_or_default())
+            }
             "endpoint" if self.instances == 1 => "1 instance".to_owned(),
             "endpoint" => format!("{} instances", self.instances),
             _ => String::new(),
+        }
+    }
+
+    fn of_each(&self, text: impl Fn(&TrafficPolicy) -> String) -> String {
+        by_subset(self.traffic.iter().map(|(subset, traffic)| ((*subset).into(), text(traffic))))
+    }
+}
+
+/// What is in force for the requests of a route: the policies of the subsets it sends to.
+fn traffic<'a>(
+    policy: &'a Policy,
+    service: &str,
+    route: Option<&'a Route>,
+) -> Vec<(&'a str, &'a TrafficPolicy)> {
+    let Some(rule) = policy.destinations.get(service) else { return Vec::new() };
+    let to = match route.map(|route| &route.action) {
+        Some(Action::Forward(to)) => to.as_slice(),
+        _ => &[],
+    };
+    let chosen = to.iter().filter(|to| to.weight > 0 || to_one(route));
+    let named = chosen.filter_map(|to| rule.subset(to.subset.as_deref()?));
+    let own: Vec<_> = named.map(|subset| (&*subset.name, &subset.policy)).collect();
+    if own.is_empty() { vec![("", &rule.policy)] } else { own }
+}
+
+/// A single destination gets everything, whatever its weight says.
+fn to_one(route: Option<&Route>) -> bool {
+    route.is_some_and(|route| matches!(&route.action, Action::Forward(to) if to.len() == 1))
+}
+
+/// One text when all subsets are alike, else "v1: …; v2: …".
+fn by_subset(all: impl Iterator<Item = (Arc<str>, String)>) -> String {
+    let all: Vec<_> = all.collect();
+    match all.split_first() {
+        None => String::new(),
+        Some(((_, first), rest)) if rest.iter().all(|(_, text)| text == first) => first.clone(),
+        Some(_) => {
+            let set = all.iter().filter(|(_, text)| !text.is_empty());
+            let text = set.map(|(subset, text)| format!("{subset}: {text}"));
+            text.collect::<Vec<_>>().join("; ")
         }
     }
 }
@@ -155,7 +221,8 @@ fn outlier(outlier: &Outlier) -> String {
     let errors = match (outlier.consecutive_5xx, outlier.consecutive_gateway) {
         (0, 0) => return String::new(),
         (0, gateway) => format!("{gateway} gateway errors"),
-        (errors, _) => format!("{errors} × 5xx"),
+        (errors, 0) => format!("{errors} × 5xx"),
+        (errors, gateway) => format!("{errors} × 5xx or {gateway} gateway errors"),
     };
     format!("{errors} in a row, out for {}", time(outlier.base_ejection))
 }
@@ -181,7 +248,7 @@ fn href(layer: &str, edge: &EdgeStatus) -> Option<String> {
     match layer {
         "route" | "mirror" | "retry" | "deadline" => Some(format!("/traffic/{destination}")),
         "breaker" => Some(format!("/resilience?breaker={caller}%7E{destination}")),
-        "fault" => Some("/resilience".to_owned()),
+        "fault" => Some("/resilience#faults".to_owned()),
         "span" => Some(format!("/traces?service={caller}")),
         _ => None,
     }
@@ -205,10 +272,8 @@ mod tests {
         let around = Around {
             route: None,
             rules: 0,
-            pool: None,
-            balancer: None,
-            outlier: None,
-            breaker: Some(BreakerParams::default()),
+            traffic: Vec::new(),
+            breakers: vec![(None, BreakerParams::default())],
             faults: vec!["F-1".into(), "F-2".into()],
             instances: 2,
         };
@@ -223,6 +288,17 @@ mod tests {
         assert_eq!(around.setting("fault"), "F-1, F-2");
         assert_eq!(around.setting("breaker"), "5 in a row, then 60 s");
         assert_eq!(around.setting("deadline"), "");
+    }
+
+    #[test]
+    fn subsets_that_differ_say_so_and_alike_ones_say_it_once() {
+        let all = |texts: [&str; 2]| {
+            let pairs = [("v1".into(), texts[0].to_owned()), ("v2".into(), texts[1].to_owned())];
+            by_subset(pairs.into_iter())
+        };
+        assert_eq!(all(["least request", "least request"]), "least request");
+        assert_eq!(all(["least request", "random"]), "v1: least request; v2: random");
+        assert_eq!(all(["", "100 requests"]), "v2: 100 requests");
     }
 
     #[test]

@@ -1,16 +1,18 @@
 //! Faults asked for from the page, and what may not be asked for.
 
 use super::{breakers, faults};
-use axum::Router;
+use axum::{Router, http::StatusCode, routing::get};
 use base::Clock;
 use contract::{
     ApiError,
     resilience::{
         BreakerChange, BreakerSettings, BreakerState, ChangeBreaker, FaultKind, InjectFault,
+        TrialVerdict,
     },
     traffic::MatchTerm,
 };
 use mesh::{BreakerParams, Mesh, Phase};
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 fn mesh() -> Mesh {
@@ -41,6 +43,9 @@ fn every_kind_the_page_offers_is_injected_and_shown_as_what_it_is() {
         let view = faults::view(&mesh.faults().get(id).unwrap(), &mesh.in_force().policy);
         assert_eq!(view.kind, kind);
         assert!(view.until_us.is_some(), "{kind:?} ends");
+        let again = faults::spec(&view.again.unwrap(), &mesh).unwrap();
+        let first = mesh.faults().get(id).unwrap().spec;
+        assert_eq!(format!("{again:?}"), format!("{first:?}"), "the same can be injected again");
     }
 }
 
@@ -59,6 +64,7 @@ fn a_fault_without_an_end_or_a_place_is_refused_with_the_field() {
     assert_eq!(field(&|fault| fault.percent = 0.0), "percent");
     assert_eq!(field(&|fault| fault.percent = f64::NAN), "percent");
     assert_eq!(field(&|fault| fault.status = 99), "status");
+    assert_eq!(field(&|fault| fault.limit = Some(0)), "limit");
     assert_eq!(field(&|fault| fault.to = "paymnts".into()), "to");
     assert_eq!(field(&|fault| fault.to = String::new()), "to");
     assert_eq!(field(&|fault| fault.subset = "v9".into()), "subset");
@@ -121,23 +127,30 @@ async fn a_breaker_shows_who_holds_it_and_takes_only_the_thresholds_it_has() {
     };
     let card = || breakers::card(&mesh.breakers()[0], i64::MAX);
     let settings = card().settings;
-    assert_eq!((settings.failures_in_a_row, settings.trial_calls), (5, 1));
-    assert!(change(BreakerChange::Thresholds(settings)).is_ok());
+    assert_eq!((settings.failures_in_a_row, settings.wait_ms), (5, 60_000));
+    let other = BreakerSettings { failures_in_a_row: 3, wait_ms: 2_500 };
+    change(BreakerChange::Thresholds(other)).unwrap();
+    assert_eq!(card().settings, other);
+    assert_eq!(card().history[0].why, "thresholds: 5 in a row, 60 s → 3 in a row, 2.5 s, by page");
     let wrong = [
-        BreakerSettings { open_percent: 50, ..settings },
-        BreakerSettings { slow_ms: Some(1), ..settings },
-        BreakerSettings { window_calls: 10, ..settings },
-        BreakerSettings { trial_calls: 3, ..settings },
         BreakerSettings { failures_in_a_row: 0, ..settings },
+        BreakerSettings { failures_in_a_row: 101, ..settings },
+        BreakerSettings { wait_ms: 0, ..settings },
+        BreakerSettings { wait_ms: 3_600_001, ..settings },
     ];
     for wrong in wrong {
         assert!(matches!(change(BreakerChange::Thresholds(wrong)), Err(ApiError::Invalid { .. })));
     }
+    assert_eq!(card().settings, other, "what is refused changes nothing");
     assert!(change(BreakerChange::ForceOpen(3_601)).is_err());
     change(BreakerChange::ForceOpen(300)).unwrap();
     let line = card().line;
     assert_eq!((line.state, line.half_open_at_us), (BreakerState::Open, None));
     assert_eq!(line.forced.map(|forced| forced.to), Some(BreakerState::Open));
+    change(BreakerChange::Release).unwrap();
+    assert_eq!((card().line.state, card().line.forced), (BreakerState::Closed, None));
+    assert!(matches!(change(BreakerChange::Release), Err(ApiError::Conflict { .. })));
+    change(BreakerChange::ForceOpen(300)).unwrap();
     change(BreakerChange::Reset).unwrap();
     let card = card();
     assert_eq!((card.line.state, card.line.forced), (BreakerState::Closed, None));
@@ -145,5 +158,126 @@ async fn a_breaker_shows_who_holds_it_and_takes_only_the_thresholds_it_has() {
     let (open, closed) = (BreakerState::Open, BreakerState::Closed);
     let expected =
         [(open, closed, "reset, by page"), (closed, open, "forced open for 300 s, by page")];
-    assert_eq!(steps, expected);
+    assert_eq!(steps[..2], expected);
+    assert_eq!(steps[2], (open, closed, "no longer held, by page"));
+}
+
+/// A service whose `/bad` answers 503, behind a breaker that opens at three and waits ten seconds.
+fn failing() -> Mesh {
+    let params = BreakerParams { failure_threshold: 3, open_for: Duration::from_secs(10) };
+    let mesh = Mesh::new(Clock::tokio(1_000_000_000), params);
+    let bad = || async { StatusCode::SERVICE_UNAVAILABLE };
+    let router = Router::new().route("/bad", get(bad)).route("/good", get(|| async {}));
+    mesh.register("recommendations", router);
+    mesh
+}
+
+async fn calls(mesh: &Mesh, paths: &[&str]) {
+    for path in paths {
+        let _ = mesh.caller("gateway").get("recommendations", *path).send().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_card_tells_the_run_of_failures_that_opens_it_and_not_failures_elsewhere() {
+    let mesh = failing();
+    let card = || breakers::card(&mesh.breakers()[0], 1_000_000_000);
+    calls(&mesh, &["/bad", "/bad", "/good", "/bad"]).await;
+    let line = card().line;
+    assert_eq!((&*line.marks, line.opens_at, line.distance), ("xxox", 3, Some(2)));
+    assert_eq!(app::model::breaker::distance(&line), "2 more in a row open it");
+    let outcomes: Vec<_> = card().window.into_iter().map(|call| call.outcome).collect();
+    assert_eq!(outcomes, ["503", "503", "200", "503"], "each call says what came back");
+    calls(&mesh, &["/bad", "/bad"]).await;
+    let line = card().line;
+    assert_eq!((line.state, line.distance), (BreakerState::Open, None));
+    assert_eq!(app::model::breaker::run_text(&line), "3 failed in a row");
+    assert_eq!(card().history[0].why, "3 failed in a row");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_open_card_tells_what_it_refuses_what_happens_instead_and_how_each_trial_went() {
+    let mesh = failing();
+    calls(&mesh, &["/bad", "/bad", "/bad"]).await;
+    tokio::time::advance(Duration::from_secs(4)).await;
+    calls(&mesh, &["/good"; 8]).await;
+    let card = |seconds: i64| breakers::card(&mesh.breakers()[0], (1_000 + seconds) * 1_000_000);
+    let open = card(4);
+    assert_eq!((open.refused, open.refused_per_second), (8, 2.0));
+    assert_eq!(open.meanwhile, "products come without recommendations");
+    assert!(open.trials.is_empty());
+    tokio::time::advance(Duration::from_secs(6)).await;
+    calls(&mesh, &["/bad"]).await;
+    tokio::time::advance(Duration::from_secs(10)).await;
+    calls(&mesh, &["/good"]).await;
+    let closed = card(20);
+    let verdicts: Vec<_> = closed.trials.iter().map(|trial| trial.verdict).collect();
+    assert_eq!(verdicts, [TrialVerdict::Failed, TrialVerdict::Passed]);
+    assert_eq!((closed.line.state, closed.refused_per_second), (BreakerState::Closed, 0.0));
+    calls(&mesh, &["/bad", "/bad", "/bad"]).await;
+    assert!(card(20).trials.is_empty(), "trials are those since it opened");
+}
+
+#[test]
+fn a_fault_is_limited_broken_off_answered_by_grpc_and_known_by_who_asked() {
+    let mesh = mesh();
+    let spec = |fault: &InjectFault| faults::spec(fault, &mesh).unwrap();
+    let next = InjectFault { limit: 1, by: "marie@pc".into(), ..asked(FaultKind::Delay) };
+    let id = mesh.faults().inject(spec(&next)).unwrap();
+    let status = mesh.faults().get(id).unwrap();
+    assert_eq!(status.spec.limit, Some(1));
+    assert_eq!(faults::view(&status, &mesh.in_force().policy).by, "marie@pc");
+    let own = spec(&asked(FaultKind::Delay));
+    assert_eq!((own.limit, &*own.by), (None, "page"));
+    let grpc = InjectFault { grpc_status: "UNAVAILABLE".into(), ..asked(FaultKind::Abort) };
+    assert_eq!(spec(&grpc).kind.to_string(), "abort gRPC 14");
+    let partial = InjectFault { after_bytes: Some(7), ..asked(FaultKind::PartialBody) };
+    assert_eq!(spec(&partial).kind.to_string(), "partial body, 7 bytes");
+    for (wrong, field) in [
+        (InjectFault { limit: 1, ..asked(FaultKind::KillInstance) }, "limit"),
+        (InjectFault { grpc_status: "14".into(), ..asked(FaultKind::Delay) }, "grpc_status"),
+        (InjectFault { grpc_status: "UNAVAILBLE".into(), ..grpc.clone() }, "grpc_status"),
+        (InjectFault { grpc_status: "OK".into(), ..grpc.clone() }, "grpc_status"),
+        (InjectFault { after_bytes: Some(1), ..asked(FaultKind::Hang) }, "after_bytes"),
+        (InjectFault { route: "a/b".into(), ..asked(FaultKind::Hang) }, "route"),
+    ] {
+        let Err(ApiError::Invalid { fields }) = faults::spec(&wrong, &mesh) else {
+            panic!("{wrong:?} was taken");
+        };
+        assert_eq!(fields[0].field, field);
+    }
+}
+
+#[test]
+fn a_fault_of_one_route_names_a_route_in_force() {
+    let mesh = mesh();
+    let known = crate::instances::known(&mesh);
+    let text = "
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: split}
+spec:
+  hosts: [payments]
+  http:
+  - name: canary
+    match: [{headers: {x-canary: {exact: '1'}}}]
+    route: [{destination: {host: payments}}]
+  - route: [{destination: {host: payments}}]
+";
+    let applied = istio::Configuration::default().apply(text, &known).unwrap();
+    mesh.apply(std::sync::Arc::new(applied.configuration.compile(&known, 1)));
+    let on = |route: &str, to: &str| InjectFault {
+        route: route.into(),
+        to: to.into(),
+        ..asked(FaultKind::Abort)
+    };
+    for route in ["split/canary", "default/split/canary"] {
+        let scope = faults::spec(&on(route, ""), &mesh).unwrap().scope;
+        let (origin, name) = scope.route.unwrap();
+        assert_eq!((&*origin.kind, &*origin.name, &*name), ("VirtualService", "split", "canary"));
+        assert_eq!(scope.destination, None);
+    }
+    assert!(faults::spec(&on("split/#2", "payments"), &mesh).unwrap().scope.destination.is_some());
+    let wrong = faults::spec(&on("split/canry", ""), &mesh).unwrap_err();
+    assert!(wrong.to_string().contains("split/canary"), "{wrong}");
 }

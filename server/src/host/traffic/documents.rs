@@ -2,7 +2,7 @@
 
 use contract::istio::ResourceKey;
 use istio::{
-    Configuration, Known, KnownService, Resource,
+    Configuration, DEFAULT_NAMESPACE, Known, KnownService, Resource,
     yaml::{self, Node},
 };
 use std::sync::Arc;
@@ -30,6 +30,12 @@ pub(super) fn concerns(document: &Node, service: &KnownService) -> bool {
     }
 }
 
+/// The host whose page edits a document.
+pub(super) fn page_of<'a>(known: &'a Known, document: &Node) -> Option<&'a str> {
+    let found = known.services.iter().find(|service| concerns(document, service));
+    found.map(|service| service.name.as_str())
+}
+
 /// The resources about the service, in the order of the tabs.
 pub(super) fn of_host(configuration: &Configuration, service: &KnownService) -> Vec<Arc<Resource>> {
     let mut found: Vec<_> = configuration
@@ -37,7 +43,9 @@ pub(super) fn of_host(configuration: &Configuration, service: &KnownService) -> 
         .filter(|resource| concerns(resource.root(), service))
         .cloned()
         .collect();
-    found.sort_by_key(|resource| KINDS.iter().position(|kind| *kind == resource.kind().name()));
+    // What is built in comes after what users applied, as in force.
+    let tab = |resource: &Resource| KINDS.iter().position(|kind| *kind == resource.kind().name());
+    found.sort_by_key(|resource| (tab(resource), resource.is_built_in()));
     found
 }
 
@@ -55,4 +63,38 @@ pub(super) fn keys(configuration: &Configuration, service: &KnownService) -> Vec
 /// The documents of a text; none when it cannot be read.
 pub(super) fn read(text: &str) -> Option<Vec<Node>> {
     yaml::read(text).ok()
+}
+
+/// What a document is known by.
+pub(super) fn key(document: &Node) -> ResourceKey {
+    let of = |path: &[&str]| document.path(path).and_then(Node::as_str).map(str::to_owned);
+    ResourceKey {
+        kind: of(&["kind"]).unwrap_or_default(),
+        namespace: of(&["metadata", "namespace"]).unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned()),
+        name: of(&["metadata", "name"]).unwrap_or_default(),
+    }
+}
+
+/// Its name on the page: behind its namespace unless that is the default.
+pub(super) fn title(namespace: &str, name: &str) -> String {
+    match namespace {
+        DEFAULT_NAMESPACE => name.to_owned(),
+        namespace => format!("{namespace}/{name}"),
+    }
+}
+
+/// [`title`] of a document.
+pub(super) fn title_of(document: &Node) -> String {
+    let key = key(document);
+    title(&key.namespace, &key.name)
+}
+
+/// Place of the `VirtualService` of that title; of the first if there is none of it.
+pub(super) fn chosen(documents: &[Node], wanted: &str) -> Option<usize> {
+    let services = || {
+        let all = documents.iter().enumerate();
+        all.filter(|(_, document)| document.str("kind") == Some("VirtualService"))
+    };
+    let named = services().find(|(_, document)| title_of(document) == wanted);
+    named.or_else(|| services().next()).map(|(at, _)| at)
 }

@@ -1,25 +1,35 @@
 //! The port of the Traffic page: Istio resources as text and form, tried, applied, restored.
 
 mod documents;
+mod rates;
 mod read_form;
+mod revisions;
+mod standing;
 #[cfg(test)]
 mod tests;
 mod views;
 mod write_form;
 
-use crate::control::{Control, ControlError, Outcome};
+use crate::{
+    control::{Control, ControlError, Outcome},
+    live::{Live, Minute},
+};
 use app::host::TrafficPort;
 use async_trait::async_trait;
 use contract::{
     ApiError, FieldError,
-    istio::ApplyReport,
+    istio::{ApplyReport, Finding, ResourceKey},
     traffic::{
-        Applied, ApplyYaml, ChangeTraffic, Draft, DryRun, ProbeRequest, ProbeVerdict,
-        REVISIONS_MAX, RouteForm, TrafficView,
+        Applied, ApplyYaml, ChangeTraffic, Draft, DryRun, FormEdit, ProbeRequest, ProbeVerdict,
+        ResourceRow, SetFaithful, TrafficView,
     },
 };
-use istio::KnownService;
+use istio::{Configuration, Kind, KnownService, policy::Policy, yaml::Node};
 use mesh::Mesh;
+use rates::Window;
+use revisions::Rows;
+
+pub(crate) use views::mirror_pair;
 
 /// Who changes something from the page.
 const PAGE: &str = "page";
@@ -27,11 +37,13 @@ const PAGE: &str = "page";
 pub(super) struct TrafficHost {
     control: Control,
     mesh: Mesh,
+    live: Live,
+    revisions: Rows,
 }
 
 impl TrafficHost {
-    pub(super) fn new(control: Control, mesh: Mesh) -> Self {
-        Self { control, mesh }
+    pub(super) fn new(control: Control, mesh: Mesh, live: Live) -> Self {
+        Self { control, mesh, live, revisions: Rows::default() }
     }
 
     fn service(&self, host: &str) -> Result<&KnownService, ApiError> {
@@ -39,49 +51,136 @@ impl TrafficHost {
         found.ok_or_else(|| ApiError::NotFound { what: format!("host {host}") })
     }
 
-    /// What a text says.
-    fn read(&self, text: String) -> Draft {
-        let report = match self.control.dry_run(&text) {
-            Ok(outcome) => outcome.report,
-            Err(ControlError::Refused(refused)) => refused.report,
-            Err(_) => ApplyReport::default(),
+    /// The resources there would be with a text in the place of the host's, and what validation
+    /// says: the same as applying it.
+    fn replaced(
+        &self,
+        service: &KnownService,
+        text: &str,
+    ) -> Result<(Configuration, ApplyReport), ControlError> {
+        let gone = documents::keys(&self.control.configuration(), service);
+        self.control.replaced(&gone, text)
+    }
+
+    /// What a text says. `chosen` is the title of the `VirtualService` with the controls.
+    fn read(&self, service: &KnownService, text: String, chosen: &str) -> Draft {
+        let known = self.control.known();
+        let (policy, mut report) = match self.replaced(service, &text) {
+            Ok((configuration, report)) => {
+                (Some(configuration.compile(known, self.control.revision() + 1)), report)
+            }
+            Err(ControlError::Refused(refused)) => (None, refused.report),
+            Err(_) => (None, ApplyReport::default()),
         };
-        let documents = documents::read(&text);
-        let form = documents.as_deref().map(read_form::form);
+        let documents = documents::read(&text).unwrap_or_default();
+        let readable = documents::read(&text).is_some();
+        let mut form = readable.then(|| read_form::form(&documents, chosen));
+        if let (Some(form), Some(policy)) = (&mut form, &policy) {
+            standing::fill(form, &documents, policy);
+            report.findings.extend(self.never_matched(policy, &documents));
+        }
         let passed = form.as_ref().map(|form| views::passed(form, &report)).unwrap_or_default();
         Draft { yaml: text, form, findings: report.findings, passed }
     }
 
-    fn applied(&self, outcome: Outcome, changed: bool) -> Applied {
-        let proxies = u32::try_from(self.mesh.endpoints().len()).unwrap_or(u32::MAX);
+    /// Rules of these documents that would have matched none of the last requests.
+    fn never_matched(&self, policy: &Policy, documents: &[Node]) -> Vec<Finding> {
+        let placed = |mut finding: Finding| {
+            let key = finding.resource.as_ref()?;
+            let document = documents.iter().find(|document| documents::key(document) == *key)?;
+            // The policy knows lines of the resource as it is printed by itself.
+            let origin = |origin: &istio::policy::Origin| {
+                *origin.kind == *key.kind
+                    && *origin.namespace == *key.namespace
+                    && *origin.name == *key.name
+            };
+            let hosts = policy.virtual_hosts.iter();
+            let routes = hosts.flat_map(|host| &host.routes).filter(|r| origin(&r.origin));
+            let at = routes.map(|route| route.line).position(|line| line == finding.at.line)?;
+            finding.at.line = document.get("spec")?.list("http").get(at)?.at.line;
+            Some(finding)
+        };
+        let found = crate::control::never_matched(&self.mesh, policy);
+        found.into_iter().filter_map(placed).collect()
+    }
+
+    fn applied(&self, outcome: Outcome, before: u64, changed: bool) -> Applied {
         Applied {
             revision: changed.then_some(outcome.revision),
             since_request: changed.then_some(outcome.since_request),
-            // All read the same snapshot.
-            in_sync: (proxies, proxies),
-            lagging: Vec::new(),
+            before: (changed && before > 0 && before != outcome.revision).then_some(before),
             report: outcome.report,
         }
     }
 
     async fn apply(&self, command: ApplyYaml) -> Result<Applied, ControlError> {
         let ApplyYaml { yaml, base, host, dry_run } = command;
-        if dry_run {
-            return Ok(self.applied(self.control.dry_run(&yaml)?, false));
-        }
         let service = host.and_then(|host| documents::service(self.control.known(), &host));
         let gone = service.map(|service| documents::keys(&self.control.configuration(), service));
-        let outcome = self.control.replace(&gone.unwrap_or_default(), &yaml, PAGE, base).await?;
-        Ok(self.applied(outcome, true))
+        let gone = gone.unwrap_or_default();
+        if dry_run {
+            let (configuration, mut report) = self.control.replaced(&gone, &yaml)?;
+            let policy = configuration.compile(self.control.known(), self.control.revision() + 1);
+            let documents = documents::read(&yaml).unwrap_or_default();
+            report.findings.extend(self.never_matched(&policy, &documents));
+            return Ok(Applied { report, ..Applied::default() });
+        }
+        let before = self.control.revision();
+        let mut outcome = self.control.replace(&gone, &yaml, PAGE, base).await?;
+        let documents = documents::read(&yaml).unwrap_or_default();
+        let policy = self.mesh.in_force().policy;
+        outcome.report.findings.extend(self.never_matched(&policy, &documents));
+        Ok(self.applied(outcome, before, true))
     }
 
-    /// The policy that would be in force with a text.
-    fn tried(&self, yaml: &str) -> Result<istio::policy::Policy, ApiError> {
-        let (configuration, known) = (self.control.configuration(), self.control.known());
-        let applied = configuration.apply(yaml, known).map_err(|refused| ApiError::Invalid {
-            fields: vec![FieldError::new("yaml", refused.to_string())],
-        })?;
-        Ok(applied.configuration.compile(known, self.control.revision() + 1))
+    async fn delete(&self, key: &ResourceKey, base: Option<u64>) -> Result<Outcome, ControlError> {
+        let unknown = || istio::NotFound { kind: "resource", name: key.name.clone(), meant: None };
+        let kind = Kind::parse(&key.kind).ok_or_else(unknown)?;
+        let name = format!("{}/{}", key.namespace, key.name);
+        self.control.delete_at(kind, &name, PAGE, base).await
+    }
+
+    /// The policy that would be in force with a text in the place of the host's.
+    fn tried(&self, service: &KnownService, yaml: &str) -> Result<Policy, ApiError> {
+        let (configuration, _) = self.replaced(service, yaml).map_err(failed)?;
+        Ok(configuration.compile(self.control.known(), self.control.revision() + 1))
+    }
+
+    /// Every resource in force, by kind and name.
+    fn resources(&self, configuration: &Configuration) -> Vec<ResourceRow> {
+        let (known, policy) = (self.control.known(), self.mesh.in_force().policy);
+        let row = |resource: &std::sync::Arc<istio::Resource>| ResourceRow {
+            key: resource.key().clone(),
+            hosts: standing::hosts(resource.root()),
+            page: documents::page_of(known, resource.root()).map(str::to_owned),
+            standing: standing::of(&policy, resource.key(), resource.root()),
+        };
+        configuration.resources().map(row).collect()
+    }
+
+    /// The page of all hosts, with one resource opened.
+    fn overview(
+        &self,
+        hosts: Vec<contract::traffic::HostRow>,
+        open: Option<&str>,
+    ) -> Result<TrafficView, ApiError> {
+        let configuration = self.control.configuration();
+        let opened = open.map(|address| {
+            let mut resources = configuration.resources();
+            let found = resources.find(|resource| {
+                let ResourceKey { kind, namespace, name } = resource.key();
+                format!("{kind}/{namespace}/{name}") == address
+            });
+            let missing = || ApiError::NotFound { what: format!("resource {address}") };
+            found.map(|found| (found.key().clone(), found.print())).ok_or_else(missing)
+        });
+        Ok(TrafficView {
+            hosts,
+            resources: self.resources(&configuration),
+            opened: opened.transpose()?,
+            revision: self.control.revision(),
+            route: None,
+        })
     }
 }
 
@@ -95,44 +194,66 @@ fn failed(error: ControlError) -> ApiError {
         ControlError::Refused(_) => {
             ApiError::Invalid { fields: vec![FieldError::new("yaml", reason)] }
         }
-        ControlError::Store(_) => ApiError::Unavailable { reason },
+        ControlError::Store(_) | ControlError::Interrupted => ApiError::Unavailable { reason },
     }
 }
 
 #[async_trait]
 impl TrafficPort for TrafficHost {
-    async fn page(&self, host: Option<String>) -> Result<TrafficView, ApiError> {
+    async fn page(
+        &self,
+        host: Option<String>,
+        open: Option<String>,
+    ) -> Result<TrafficView, ApiError> {
         let configuration = self.control.configuration();
         let hosts = views::hosts(self.control.known(), &configuration, &self.mesh);
         let Some(host) = host else {
-            return Ok(TrafficView { hosts, route: None });
+            return self.overview(hosts, open.as_deref());
         };
         let service = self.service(&host)?;
-        let applied = self.read(documents::text(&configuration, service));
-        let revisions = self.control.revisions(REVISIONS_MAX);
-        let route = views::route(service, applied, revisions, &self.mesh, self.control.now_us());
-        Ok(TrafficView { hosts, route: Some(route) })
+        let policy = self.mesh.in_force().policy;
+        let decides = || {
+            let key = standing::decides(&policy, &service.name)?;
+            Some(documents::title(&key.namespace, &key.name))
+        };
+        let chosen = open.or_else(decides).unwrap_or_default();
+        let applied = self.read(service, documents::text(&configuration, service), &chosen);
+        let revisions = self.revisions.of(&self.control, &host);
+        let window = Window {
+            before: self.live.a_minute_ago(),
+            now: Minute::now(&self.mesh, self.control.now_us()),
+        };
+        let lanes = self.live.lanes(&service.name);
+        let route = views::route(service, applied, revisions, &self.mesh, &window, lanes);
+        let revision = route.revision;
+        Ok(TrafficView { hosts, resources: Vec::new(), opened: None, revision, route: Some(route) })
     }
 
     async fn draft(
         &self,
         host: String,
         yaml: String,
-        form: Option<RouteForm>,
+        edit: Option<FormEdit>,
+        service: String,
     ) -> Result<Draft, ApiError> {
-        self.service(&host)?;
-        let text = match (form, documents::read(&yaml)) {
-            (Some(form), Some(documents)) => write_form::text(&documents, &form, &host),
+        let known = self.service(&host)?;
+        let text = match (edit, documents::read(&yaml)) {
+            (Some(edit), Some(documents)) => write_form::text(&documents, &edit, &host),
             _ => yaml,
         };
-        Ok(self.read(text))
+        Ok(self.read(known, text, &service))
     }
 
     async fn change(&self, command: ChangeTraffic) -> Result<Applied, ApiError> {
+        let before = self.control.revision();
         let changed = match command {
-            ChangeTraffic::Restore(number) => {
-                let restored = self.control.restore(number, PAGE).await;
-                restored.map(|outcome| self.applied(outcome, true))
+            ChangeTraffic::Restore(restore) => {
+                let restored = self.control.restore_at(restore.number, PAGE, restore.base).await;
+                restored.map(|outcome| self.applied(outcome, before, true))
+            }
+            ChangeTraffic::Delete(delete) => {
+                let deleted = self.delete(&delete.key, delete.base).await;
+                deleted.map(|outcome| self.applied(outcome, before, true))
             }
             ChangeTraffic::Apply(apply) => self.apply(apply).await,
         };
@@ -144,9 +265,14 @@ impl TrafficPort for TrafficHost {
         }
     }
 
+    async fn set_faithful(&self, command: SetFaithful) -> Result<Applied, ApiError> {
+        let SetFaithful { virtual_service, route, on } = command;
+        let switched = self.control.set_faithful(&virtual_service, &route, on, PAGE).await;
+        switched.map(|outcome| self.applied(outcome, true)).map_err(failed)
+    }
+
     async fn dry_run(&self, host: String, yaml: String) -> Result<DryRun, ApiError> {
-        self.service(&host)?;
-        let policy = self.tried(&yaml)?;
+        let policy = self.tried(self.service(&host)?, &yaml)?;
         Ok(views::dry_run(self.mesh.dry_run(&policy)))
     }
 
@@ -156,8 +282,7 @@ impl TrafficPort for TrafficHost {
         yaml: String,
         request: ProbeRequest,
     ) -> Result<ProbeVerdict, ApiError> {
-        self.service(&host)?;
-        let policy = self.tried(&yaml)?;
+        let policy = self.tried(self.service(&host)?, &yaml)?;
         let probe = views::probe(&host, &request)?;
         Ok(views::verdict(&mesh::explain(&policy, &probe)))
     }

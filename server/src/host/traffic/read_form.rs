@@ -1,8 +1,9 @@
 //! What the controls show of a text: documents in, a form out.
 //!
-//! The first `VirtualService` has the controls. What has none stays in the text and is named in
-//! [`RouteForm::kept`].
+//! One `VirtualService` has the controls: the one that is asked for. What has none stays in the
+//! text and is named in [`RouteForm::kept`].
 
+use super::documents;
 use contract::traffic::{
     ControlLines, DocumentLines, MatchOn, MatchOp, MatchTerm, MirrorForm, RateLimitForm, RetryForm,
     RouteForm, RuleFault, RuleForm, TargetForm, control,
@@ -40,18 +41,18 @@ const MATCH_FIELDS: [&str; 8] = [
 /// Around the name and value of one cookie in a regular expression, as Istio's documents have it.
 pub(super) const COOKIE: (&str, &str) = (r"^(.*?;)?\s*(", r")(;.*)?$");
 
-/// The controls of these documents.
-pub(super) fn form(documents: &[Node]) -> RouteForm {
+/// The controls of these documents; `service` is the title of the `VirtualService` they are of.
+pub(super) fn form(documents: &[Node], service: &str) -> RouteForm {
     let of_kind =
         |kind: &'static str| documents.iter().filter(move |d| d.str("kind") == Some(kind));
     let mut form = RouteForm::default();
     for document in documents {
-        let text = |node: Option<&Node>| node.and_then(Node::as_str).unwrap_or_default().to_owned();
         form.documents.push(DocumentLines {
-            kind: text(document.get("kind")),
-            name: text(document.path(&["metadata", "name"])),
+            kind: document.str("kind").unwrap_or_default().to_owned(),
+            name: documents::title_of(document),
             first: document.at.line,
             last: last_line(document),
+            ..DocumentLines::default()
         });
     }
     for rule in of_kind("DestinationRule").flat_map(subsets) {
@@ -59,17 +60,16 @@ pub(super) fn form(documents: &[Node]) -> RouteForm {
             form.subsets.push(rule);
         }
     }
-    let mut services = of_kind("VirtualService");
-    if let Some(document) = services.next() {
+    if let Some(at) = documents::chosen(documents, service) {
+        let document = &documents[at];
+        form.service = documents::title_of(document);
         for (index, node) in rules(document).iter().enumerate() {
-            form.rules.push(rule(index, node));
+            let mut rule = rule(index, node);
+            rule.faithful = istio::faithful_routes(document).any(|name| name == rule.name);
+            form.rules.push(rule);
             lines(&mut form.lines, index, node);
             kept(&mut form.kept, index, node);
         }
-    }
-    for other in services {
-        let name = other.path(&["metadata", "name"]).and_then(Node::as_str).unwrap_or_default();
-        form.kept.push(format!("VirtualService {name}"));
     }
     for filter in of_kind("EnvoyFilter") {
         if let Some(bucket) = token_bucket(filter) {
@@ -117,6 +117,7 @@ pub(super) fn rule(index: usize, node: &Node) -> RuleForm {
             }),
         }),
         fault: node.get("fault").map(|fault| RuleFault { what: fault_words(fault) }),
+        faithful: false,
     }
 }
 

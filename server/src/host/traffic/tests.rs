@@ -1,7 +1,9 @@
 //! A text as a form and back: nothing is lost, and only what was changed changes.
 
 use super::{documents, read_form, write_form};
-use contract::traffic::{MatchOn, MatchTerm, MirrorForm, RateLimitForm, RouteForm, control};
+use contract::traffic::{
+    FormEdit, MatchOn, MatchTerm, MirrorForm, RateLimitForm, RouteForm, TargetForm, control,
+};
 
 const TEXT: &str = "\
 apiVersion: networking.istio.io/v1
@@ -43,11 +45,13 @@ spec:
 ";
 
 fn form(text: &str) -> RouteForm {
-    read_form::form(&documents::read(text).unwrap())
+    read_form::form(&documents::read(text).unwrap(), "")
 }
 
 fn write(text: &str, form: &RouteForm) -> String {
-    write_form::text(&documents::read(text).unwrap(), form, "payments")
+    let documents = documents::read(text).unwrap();
+    let edit = FormEdit { before: read_form::form(&documents, &form.service), after: form.clone() };
+    write_form::text(&documents, &edit, "payments")
 }
 
 #[test]
@@ -118,8 +122,94 @@ fn rules_can_be_reordered_added_and_taken_away() {
 
 #[test]
 fn a_host_without_resources_gets_its_first() {
-    let form = RouteForm { rules: form(TEXT).rules, ..RouteForm::default() };
-    let text = write_form::text(&[], &form, "payments");
+    let after = RouteForm { rules: form(TEXT).rules, ..RouteForm::default() };
+    let edit = FormEdit { before: RouteForm::default(), after };
+    let text = write_form::text(&[], &edit, "payments");
     assert!(text.starts_with("apiVersion: networking.istio.io/v1\nkind: VirtualService\n"));
-    assert_eq!(read_form::form(&documents::read(&text).unwrap()).rules.len(), 2);
+    assert_eq!(form(&text).rules.len(), 2);
+}
+
+const RULE: &str = "\
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata:
+  name: payments
+spec:
+  host: payments
+";
+
+#[test]
+fn a_first_route_and_the_end_of_the_last_leave_the_other_resources_of_the_host() {
+    let rules = form(TEXT).rules;
+    let first = write(RULE, &RouteForm { rules, ..form(RULE) });
+    assert!(first.contains("kind: VirtualService") && first.contains("kind: DestinationRule"));
+    let none = RouteForm { rules: Vec::new(), ..form(&first) };
+    assert_eq!(write(&first, &none), RULE, "a VirtualService without a route is none");
+}
+
+/// What somebody typed while the controls still showed the text before.
+fn typed_meanwhile(text: &str, change: impl Fn(&mut RouteForm)) -> String {
+    let before = form(TEXT);
+    let mut after = before.clone();
+    change(&mut after);
+    write_form::text(&documents::read(text).unwrap(), &FormEdit { before, after }, "payments")
+}
+
+#[test]
+fn what_was_typed_and_what_a_control_set_meanwhile_are_both_in_the_text() {
+    let typed = TEXT.replace("timeout: 6s", "timeout: 9s").replace("attempts: 3", "attempts: 5");
+    let text = typed_meanwhile(&typed, |form| form.rules[1].targets[0].weight = 70);
+    assert_eq!(text, typed.replace("weight: 90", "weight: 70"));
+}
+
+#[test]
+fn a_rule_that_was_typed_stays_and_one_that_was_taken_out_stays_out() {
+    let testers = TEXT.find("  - name: testers").unwrap();
+    let rest = TEXT.find("  - route:").unwrap();
+    let added = "  - name: fresh\n    route:\n    - destination:\n        host: payments\n";
+    let typed = format!("{}{added}{}", &TEXT[..rest], &TEXT[rest..]);
+    let text = typed_meanwhile(&typed, |form| form.rules[1].timeout_ms = Some(1_000));
+    let names: Vec<_> = form(&text).rules.iter().map(|rule| rule.name.clone()).collect();
+    assert_eq!(names, ["testers", "fresh", "#3"], "{text}");
+    let typed = format!("{}{}", &TEXT[..testers], &TEXT[rest..]);
+    let text = typed_meanwhile(&typed, |form| form.rules[0].timeout_ms = Some(1_000));
+    assert_eq!(form(&text).rules.len(), 1, "{text}");
+}
+
+#[test]
+fn of_two_rules_with_one_name_each_keeps_what_has_no_control() {
+    let twice = TEXT.replace("  - route:", "  - name: testers\n    route:").replace(
+        "    timeout: 6s\n",
+        "    timeout: 6s\n    corsPolicy:\n      allowOrigins:\n      - exact: https://a.example\n",
+    );
+    let mut changed = form(&twice);
+    assert_eq!(changed.rules[0].name, changed.rules[1].name);
+    changed.rules[1].targets[0].weight = 70;
+    assert_eq!(write(&twice, &changed), twice.replace("weight: 90", "weight: 70"));
+}
+
+#[test]
+fn a_rate_limit_without_a_control_is_left_alone() {
+    let mut limited = form(TEXT);
+    limited.rate_limit = Some(RateLimitForm { requests: 5, per: "minute".into(), burst: 9 });
+    let text = write(TEXT, &limited).replace("fill_interval: 60s", "fill_interval: 30s");
+    let mut changed = form(&text);
+    assert_eq!(changed.rate_limit, None, "half a minute has no control");
+    changed.rules[1].targets[0].weight = 70;
+    assert_eq!(write(&text, &changed), text.replace("weight: 90", "weight: 70"));
+}
+
+#[test]
+fn the_controls_are_of_the_resource_that_is_asked_for() {
+    let canary =
+        TEXT.replace("name: payments\n", "name: canary\n").replace("timeout: 6s", "timeout: 1s");
+    let both = documents::read(&format!("{TEXT}---\n{canary}")).unwrap();
+    let named = read_form::form(&both, "canary");
+    assert_eq!((named.service.as_str(), named.rules[1].timeout_ms), ("canary", Some(1_000)));
+    assert_eq!(read_form::form(&both, "").service, "payments");
+    let mut after = named.clone();
+    after.rules[1].targets[0] = TargetForm { weight: 70, ..after.rules[1].targets[0].clone() };
+    let text = write_form::text(&both, &FormEdit { before: named, after }, "payments");
+    let expected = canary.replace("weight: 90", "weight: 70");
+    assert_eq!(text, format!("{TEXT}---\n{expected}"));
 }

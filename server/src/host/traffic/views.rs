@@ -1,17 +1,24 @@
 //! Engine types of routing turned into what the Traffic page shows.
 
-use super::documents;
+use super::{
+    documents,
+    rates::{Window, ratio},
+};
 use contract::{
     ApiError, FieldError,
-    istio::{ApplyReport, RevisionView, Severity},
+    istio::{ApplyReport, Severity},
     traffic::{
-        DRY_RUN_ROWS_MAX, Draft, DryRun, HostRow, LaneView, ProbeRequest, ProbeVerdict, Rerouted,
-        RevisionRow, RouteForm, RouteView, RuleHits, RuleVerdict, control,
+        DRY_RUN_ROWS_MAX, Draft, DryRun, HostRow, LaneView, MIRROR_PAIRS_MAX, MirrorDifference,
+        MirrorPair, MirrorSide, ProbeRequest, ProbeVerdict, Rerouted, RevisionRow, RouteForm,
+        RouteView, RuleHits, RuleVerdict, control,
     },
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use istio::{Configuration, Known, KnownService};
-use mesh::{Chosen, Explanation, Mesh, Probe, RouteHits, Source};
+use istio::{Configuration, Known, KnownService, policy::Origin};
+use mesh::{
+    Chosen, Explanation, Mesh, Probe, RouteHits, Source,
+    mirror::{Compared, Difference, Place, Side},
+};
 
 /// The list of hosts, in the order of the palette; what is not in it follows by name.
 pub(super) fn hosts(known: &Known, configuration: &Configuration, mesh: &Mesh) -> Vec<HostRow> {
@@ -46,115 +53,72 @@ pub(super) fn hosts(known: &Known, configuration: &Configuration, mesh: &Mesh) -
 pub(super) fn route(
     service: &KnownService,
     applied: Draft,
-    revisions: Vec<RevisionView>,
+    revisions: Vec<RevisionRow>,
     mesh: &Mesh,
-    now_us: i64,
+    window: &Window,
+    lanes: Vec<LaneView>,
 ) -> RouteView {
     let in_force = mesh.in_force();
-    let names: Vec<String> = applied
-        .form
-        .iter()
-        .flat_map(|form| &form.documents)
-        .filter(|document| document.kind == "VirtualService")
-        .map(|document| document.name.clone())
-        .take(1)
-        .collect();
-    let all = mesh.route_hits();
-    let ours = |hits: &&RouteHits| {
-        hits.revision == in_force.policy.revision
-            && names.iter().any(|name| **name == *hits.origin.name)
+    let documents = || applied.form.iter().flat_map(|form| &form.documents);
+    let ours = |origin: &Origin| {
+        let title = documents::title(&origin.namespace, &origin.name);
+        documents().any(|d| d.kind == "VirtualService" && d.name == title)
     };
-    let hits: Vec<&RouteHits> = all.iter().filter(ours).collect();
-    let seconds = elapsed_seconds(in_force.at_us, now_us);
-    let inbound = mesh.inbound_stats();
-    let own = || inbound.iter().filter(|stats| *stats.service == *service.name);
-    let mirrors = mesh.mirrors().stats();
-    let mirrored = || mirrors.iter().filter(|stats| *stats.service == *service.name);
-    let compared = mirrored().map(|stats| stats.same + stats.different).sum();
-    let revision = |revision: RevisionView| RevisionRow {
-        since_request: (revision.number == in_force.policy.revision)
-            .then_some(in_force.since_request),
-        number: revision.number,
-        at_us: revision.at_us,
-        by: revision.who,
-        summary: revision.summary,
-    };
+    let current =
+        |hits: &&RouteHits| hits.revision == in_force.policy.revision && ours(&hits.origin);
+    let rules = window.now.hits.iter().filter(current);
+    let mut hits: Vec<RuleHits> = Vec::new();
+    for hit in rules.map(|hits| window.rule(hits)) {
+        // The routes of a resource stand once for each of its hosts.
+        if !hits.iter().any(|known| (&known.service, &known.rule) == (&hit.service, &hit.rule)) {
+            hits.push(hit);
+        }
+    }
+    let pairs = mesh.mirrors().compared();
+    let pairs = pairs.iter().filter(|pair| ours(&pair.origin)).take(MIRROR_PAIRS_MAX);
     RouteView {
         host: service.name.clone(),
         revision: in_force.policy.revision,
-        lanes: lanes(service, &hits, mesh, seconds),
-        hits: hits.iter().map(|hits| rule_hits(hits, seconds)).collect(),
+        lanes,
+        hits,
+        revisions,
+        limited: window.limited(&service.name),
+        mirror_differs: window.mirrored(&|stats| ours(&stats.origin)),
+        mirrored: pairs.map(mirror_pair).collect(),
         applied,
-        revisions: revisions.into_iter().map(revision).collect(),
-        limited: (
-            own().map(|stats| stats.rate_limited).sum(),
-            per_second(own().map(|stats| stats.passed + stats.rate_limited).sum(), seconds),
-        ),
-        mirror_differs: (mirrored().map(|stats| stats.different).sum(), compared),
     }
 }
 
-/// Seconds the counters stand for.
-fn elapsed_seconds(since_us: i64, now_us: i64) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "seconds of a run")]
-    let seconds = (now_us - since_us) as f64 / 1e6;
-    seconds.max(1.0)
-}
-
-fn per_second(count: u64, seconds: f64) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "requests of a run")]
-    let count = count as f64;
-    count / seconds
-}
-
-fn rule_hits(hits: &RouteHits, seconds: f64) -> RuleHits {
-    RuleHits {
-        rule: hits.name.to_string(),
-        hits: hits.hits,
-        per_second: per_second(hits.hits, seconds),
+/// A pair of answers that differ.
+pub(crate) fn mirror_pair(pair: &Compared) -> MirrorPair {
+    let subset = pair.subset.as_ref().map(|subset| format!(" {subset}")).unwrap_or_default();
+    let side = |side: &Side| MirrorSide {
+        status: side.status,
+        error: side.error.clone(),
+        took_ms: side.took.as_secs_f64() * 1_000.0,
+        trace_id: side.trace_id.clone(),
+    };
+    let difference = |difference: &Difference| MirrorDifference {
+        place: match &difference.place {
+            Place::Status => "status".to_owned(),
+            Place::Header(name) => format!("header {name}"),
+            Place::Field(pointer) if pointer.is_empty() => "body".to_owned(),
+            Place::Field(pointer) => format!("field {pointer}"),
+            Place::Line(line) => format!("line {line}"),
+            Place::Byte(byte) => format!("byte {byte}"),
+        },
+        live: difference.live.clone(),
+        mirrored: difference.mirrored.clone(),
+    };
+    MirrorPair {
+        at_us: pair.at_us,
+        rule: pair.route.to_string(),
+        to: format!("{}{subset}", pair.service),
+        request: format!("{} {}", pair.method, pair.path),
+        live: side(&pair.live),
+        mirrored: side(&pair.mirrored),
+        differences: pair.differences.iter().map(difference).collect(),
     }
-}
-
-/// Configured against observed, of the rule that everything else falls to: the last one.
-fn lanes(service: &KnownService, hits: &[&RouteHits], mesh: &Mesh, seconds: f64) -> Vec<LaneView> {
-    let Some(last) = hits.last().filter(|hits| hits.shares.len() > 1) else {
-        return Vec::new();
-    };
-    let weights: u64 = last.shares.iter().map(|share| u64::from(share.weight)).sum();
-    let requests: u64 = last.shares.iter().map(|share| share.requests).sum();
-    let endpoints = mesh.endpoints();
-    let lane = |share: &mesh::DestinationShare| {
-        let subset = share.subset.as_deref().unwrap_or_default();
-        let label = ("version".to_owned(), subset.to_owned());
-        let of_lane = endpoints.iter().filter(|endpoint| {
-            *endpoint.service == *service.name && endpoint.labels.contains(&label)
-        });
-        let (mut ready, mut instances, mut ended, mut failed) = (0, 0, 0, 0);
-        for endpoint in of_lane {
-            instances += 1;
-            let takes = endpoint.phase == mesh::Phase::Ready && endpoint.ejected_until_us.is_none();
-            ready += u32::from(takes);
-            ended += endpoint.requests;
-            failed += endpoint.failures;
-        }
-        LaneView {
-            subset: subset.to_owned(),
-            configured: ratio(share.weight.into(), weights).unwrap_or(0.0),
-            observed: ratio(share.requests, requests),
-            per_second: per_second(share.requests, seconds),
-            calls: share.requests,
-            error_share: ratio(failed, ended).unwrap_or(0.0),
-            p95_ms: None,
-            ready,
-            instances,
-        }
-    };
-    last.shares.iter().map(lane).collect()
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts of a run")]
-fn ratio(part: u64, whole: u64) -> Option<f64> {
-    (whole > 0).then(|| part as f64 / whole as f64)
 }
 
 /// What was checked and holds.
@@ -185,7 +149,7 @@ pub(super) fn dry_run(run: mesh::DryRun) -> DryRun {
         request: format!("{} {}", change.request.method, change.request.path),
         from: way(&change.from),
         to: way(&change.to),
-        trace_id: None,
+        trace_id: change.request.trace_id.as_deref().map(str::to_owned),
     };
     DryRun {
         requests: run.requests as u64,

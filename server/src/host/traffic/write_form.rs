@@ -1,27 +1,47 @@
 //! A form written back into its text: only what was changed, everything else stays as it was.
 
-use super::read_form::{self, COOKIE};
+use super::{
+    documents,
+    read_form::{self, COOKIE},
+};
 use contract::traffic::{
-    MatchOn, MatchOp, MatchTerm, RateLimitForm, RouteForm, RuleForm, TargetForm,
+    FormEdit, MatchOn, MatchOp, MatchTerm, RateLimitForm, RouteForm, RuleForm, TargetForm,
 };
 use istio::yaml::{self, Data, Entry, Node, Position};
 
-/// The text of these documents with the form's controls in them. `host` names new resources.
-pub(super) fn text(documents: &[Node], form: &RouteForm, host: &str) -> String {
+/// The text of these documents with what the controls changed in them, and nothing else. `host`
+/// names new resources.
+pub(super) fn text(documents: &[Node], edit: &FormEdit, host: &str) -> String {
     let mut documents = documents.to_vec();
-    let at = documents.iter().position(|d| d.str("kind") == Some("VirtualService"));
+    if edit.before.rules != edit.after.rules {
+        write_service(&mut documents, edit, host);
+    }
+    if edit.before.rate_limit != edit.after.rate_limit {
+        write_rate_limit(&mut documents, edit.after.rate_limit.as_ref(), host);
+    }
+    let texts: Vec<String> = documents.iter().map(|document| yaml::write(document).0).collect();
+    texts.join("---\n")
+}
+
+fn write_service(documents: &mut Vec<Node>, edit: &FormEdit, host: &str) {
+    let at = documents::chosen(documents, &edit.after.service);
+    // A `VirtualService` without a route is none.
+    let bare = |document: &Node| {
+        let spec = document.get("spec");
+        !spec.is_some_and(|spec| spec.get("tcp").is_some() || spec.get("tls").is_some())
+    };
     match at {
-        Some(at) => write_rules(&mut documents[at], form),
-        None if form.rules.is_empty() => {}
+        Some(at) if edit.after.rules.is_empty() && bare(&documents[at]) => {
+            drop(documents.remove(at));
+        }
+        Some(at) => write_rules(&mut documents[at], edit),
+        None if edit.after.rules.is_empty() => {}
         None => {
             let mut made = virtual_service(host);
-            write_rules(&mut made, form);
+            write_rules(&mut made, edit);
             documents.insert(0, made);
         }
     }
-    write_rate_limit(&mut documents, form.rate_limit.as_ref(), host);
-    let texts: Vec<String> = documents.iter().map(|document| yaml::write(document).0).collect();
-    texts.join("---\n")
 }
 
 fn virtual_service(host: &str) -> Node {
@@ -34,20 +54,59 @@ fn virtual_service(host: &str) -> Node {
     ])
 }
 
-fn write_rules(document: &mut Node, form: &RouteForm) {
-    let before = read_form::rules(document).to_vec();
-    let rules = form.rules.iter().map(|rule| {
-        let old = before.iter().enumerate();
-        let old = old.into_iter().find(|(at, node)| read_form::name_of(*at, node) == rule.name);
-        match old {
-            Some((at, node)) => written(node.clone(), &read_form::rule(at, node), rule),
-            None => {
+/// Name of a rule and how many of that name stand before it: what a rule is known by.
+fn identities<'a>(names: impl Iterator<Item = &'a str>) -> Vec<(String, usize)> {
+    let mut known: Vec<(String, usize)> = Vec::new();
+    for name in names {
+        let before = known.iter().filter(|(other, _)| other == name).count();
+        known.push((name.to_owned(), before));
+    }
+    known
+}
+
+/// Writes what differs between two forms. The text may have changed since the first of them was
+/// read: a rule that was typed meanwhile stays where it is, and one that was taken away stays away.
+fn write_rules(document: &mut Node, edit: &FormEdit) {
+    let here = read_form::rules(document).to_vec();
+    let names: Vec<_> = here.iter().enumerate().map(|(at, n)| read_form::name_of(at, n)).collect();
+    let of_text = identities(names.iter().map(String::as_str));
+    let of = |form: &RouteForm| identities(form.rules.iter().map(|rule| rule.name.as_str()));
+    let (before, after) = (of(&edit.before), of(&edit.after));
+    let place =
+        |known: &[(String, usize)], id: &(String, usize)| known.iter().position(|k| k == id);
+    let mut rules: Vec<(Option<usize>, Node)> = Vec::new();
+    for (rule, id) in edit.after.rules.iter().zip(&after) {
+        let old = place(&before, id).map(|at| &edit.before.rules[at]);
+        match (place(&of_text, id), old) {
+            (Some(at), Some(old)) => rules.push((Some(at), written(here[at].clone(), old, rule))),
+            (Some(at), None) => {
+                let read = read_form::rule(at, &here[at]);
+                rules.push((Some(at), written(here[at].clone(), &read, rule)));
+            }
+            (None, Some(_)) => {}
+            (None, None) => {
                 let name = (!rule.name.starts_with('#')).then(|| ("name", Node::text(&rule.name)));
-                written(Node::map(name), &RuleForm::default(), rule)
+                rules.push((None, written(Node::map(name), &RuleForm::default(), rule)));
             }
         }
-    });
-    let rules = Node::new(Data::List(rules.collect()));
+    }
+    for (at, id) in of_text.iter().enumerate() {
+        if place(&before, id).is_none() && place(&after, id).is_none() {
+            let follows = rules.iter().position(|(old, _)| old.is_some_and(|old| old + 1 == at));
+            let to = follows.map_or(if at == 0 { 0 } else { rules.len() }, |before| before + 1);
+            rules.insert(to, (Some(at), here[at].clone()));
+        }
+    }
+    let rules = Node::new(Data::List(rules.into_iter().map(|(_, node)| node).collect()));
+    for rule in &edit.after.rules {
+        let is = istio::faithful_routes(document).any(|name| name == rule.name);
+        if let Some(changed) = (is != rule.faithful)
+            .then(|| istio::with_faithful_route(document, &rule.name, rule.faithful))
+            .flatten()
+        {
+            *document = changed;
+        }
+    }
     if let Some(spec) = field_mut(document, "spec") {
         set(spec, "http", Some(rules));
     }

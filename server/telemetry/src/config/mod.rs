@@ -3,7 +3,9 @@
 //! A malformed value is refused with a sentence that names the variable, and all are reported at
 //! once. Values of headers are secrets: they appear in no message and in no `Debug` output.
 //!
-//! Vitrine records every span, whatever `OTEL_TRACES_SAMPLER` says, because its pages live on them;
+//! Vitrine records every span, whatever `OTEL_TRACES_SAMPLER` says, because its pages live on them
+//! (a `Telemetry` resource samples); a variable that changes nothing is told in a notice.
+//!
 //! `OTEL_SDK_DISABLED` and `OTEL_TRACES_EXPORTER=none` mean that nothing leaves the process. One
 //! name for all services would hide them, so `OTEL_SERVICE_NAME` is not read.
 
@@ -122,6 +124,8 @@ pub struct TelemetryConfig {
     pub instance_id: String,
     /// `service.version` of every resource.
     pub version: String,
+    /// Variables that are set and change nothing, a sentence each.
+    pub notices: Vec<String>,
     /// Bounds of the store.
     pub limits: StoreLimits,
     /// Says when log lines were written and since when an export fails.
@@ -136,6 +140,7 @@ impl Default for TelemetryConfig {
             resource_attributes: Vec::new(),
             instance_id: "1".into(),
             version: env!("CARGO_PKG_VERSION").into(),
+            notices: Vec::new(),
             limits: StoreLimits::default(),
             clock: base::Clock::system(),
         }
@@ -168,11 +173,25 @@ impl TelemetryConfig {
             log_filter: reader.log_filter(),
             export: reader.export(),
             resource_attributes: reader.pairs("OTEL_RESOURCE_ATTRIBUTES").unwrap_or_default(),
+            notices: reader.notices(),
             ..Self::default()
         };
         if reader.errors.is_empty() { Ok(config) } else { Err(ConfigErrors(reader.errors)) }
     }
 }
+
+/// Standard variables that change nothing here, and why.
+const IGNORED: [(&str, &str); 6] = [
+    (
+        "OTEL_TRACES_SAMPLER",
+        "the pages live on every span. Apply a Telemetry resource with randomSamplingPercentage",
+    ),
+    ("OTEL_TRACES_SAMPLER_ARG", "see OTEL_TRACES_SAMPLER"),
+    ("OTEL_BSP_EXPORT_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT is the time of one request"),
+    ("OTEL_SERVICE_NAME", "each service has its own name"),
+    ("OTEL_EXPORTER_OTLP_CERTIFICATE", "this build sends over http only"),
+    ("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "this build sends over http only"),
+];
 
 struct Reader<'s> {
     source: &'s dyn Fn(&str) -> Option<String>,
@@ -188,6 +207,19 @@ impl Reader<'_> {
     fn refuse(&mut self, variable: &'static str, problem: impl Into<String>) {
         let problem = problem.into();
         self.errors.push(ConfigError { variable, problem });
+    }
+
+    /// What is set and changes nothing. Values are not repeated: nobody knows what is in them.
+    fn notices(&self) -> Vec<String> {
+        let samples_all = ["always_on", "parentbased_always_on"];
+        let set = |variable: &&(&str, &str)| match self.get(variable.0) {
+            Some(value) if variable.0 == "OTEL_TRACES_SAMPLER" => {
+                !samples_all.contains(&value.as_str())
+            }
+            value => value.is_some(),
+        };
+        let told = |(variable, why): &(&str, &str)| format!("{variable} is ignored: {why}");
+        IGNORED.iter().filter(set).map(told).collect()
     }
 
     /// The first of the variables that has a value.

@@ -161,3 +161,17 @@ fn resource_attributes_are_decoded() {
     let expected = [("team", "shop,front"), ("host.name", "x")];
     assert_eq!(config.resource_attributes, expected.map(|(k, v)| (k.to_owned(), v.to_owned())));
 }
+
+#[test]
+fn a_standard_variable_that_changes_nothing_is_told_and_its_value_is_not() {
+    let read = |name: &str, value: &str| {
+        let (name, value) = (name.to_owned(), value.to_owned());
+        TelemetryConfig::from_env(move |asked| (asked == name).then(|| value.clone())).unwrap()
+    };
+    let ignored = read("OTEL_TRACES_SAMPLER", "traceidratio").notices;
+    assert_eq!(ignored.len(), 1);
+    assert!(ignored[0].starts_with("OTEL_TRACES_SAMPLER is ignored: "), "{ignored:?}");
+    assert!(!ignored[0].contains("traceidratio"));
+    assert!(read("OTEL_TRACES_SAMPLER", "parentbased_always_on").notices.is_empty());
+    assert!(read("OTEL_BSP_SCHEDULE_DELAY", "100").notices.is_empty());
+}

@@ -3,6 +3,7 @@
 //! One tracer provider has one resource; Vitrine is many services in one process. Grouping spans
 //! per service here is what makes them separate services in Jaeger.
 
+use super::watching::WatchingClient;
 use crate::{ExportConfig, Protocol, TelemetryConfig, names};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::KeyValue;
@@ -51,7 +52,7 @@ pub(super) struct Exporters {
     config: ExportConfig,
     resources: Resources,
     /// One pool of connections for all services.
-    client: reqwest::Client,
+    client: WatchingClient,
     made: HashMap<u16, SpanExporter>,
 }
 
@@ -61,11 +62,16 @@ impl Exporters {
         // A collector on this machine is never behind a proxy.
         let builder = if config.is_local() { builder.no_proxy() } else { builder };
         Ok(Self {
-            client: builder.build().map_err(|error| error.to_string())?,
+            client: WatchingClient::new(builder.build().map_err(|error| error.to_string())?),
             config,
             resources,
             made: HashMap::new(),
         })
+    }
+
+    /// Spans that the collector rejected since this was asked before.
+    pub(super) fn take_rejected(&self) -> u64 {
+        self.client.take_rejected()
     }
 
     /// The exporter of a service. Must be called within the runtime that will use it.
@@ -83,7 +89,7 @@ impl Exporters {
 }
 
 /// Retries are the worker's: it must know at once that the collector is away.
-fn build(config: &ExportConfig, client: &reqwest::Client) -> Result<SpanExporter, String> {
+fn build(config: &ExportConfig, client: &WatchingClient) -> Result<SpanExporter, String> {
     let built = match config.protocol {
         Protocol::Grpc => SpanExporter::builder()
             .with_tonic()

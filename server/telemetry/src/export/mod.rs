@@ -4,6 +4,7 @@
 //! happens on a thread of its own, so a collector that is slow or away costs the shop nothing.
 
 mod exporters;
+mod watching;
 mod worker;
 
 pub(crate) use exporters::Resources;
@@ -26,9 +27,10 @@ use tracing::dispatcher::WeakDispatch;
 pub struct ExportStats {
     /// Where spans go, without credentials; none when export is not configured.
     pub endpoint: Option<String>,
-    /// Spans in requests the collector accepted. One that rejects some spans of a request it
-    /// accepts is not noticed: the library keeps that to itself.
+    /// Spans the collector took.
     pub exported: u64,
+    /// Spans it rejected in requests it accepted (over HTTP; over gRPC they count as exported).
+    pub rejected: u64,
     /// Spans that were given up, because the queue was full or the collector away for too long.
     pub dropped: u64,
     /// Spans that wait.
@@ -45,6 +47,7 @@ struct Status {
     endpoint: String,
     waiting: AtomicUsize,
     exported: AtomicU64,
+    rejected: AtomicU64,
     dropped: AtomicU64,
     failure: Mutex<Option<Failure>>,
     /// The queue is filling up: do not wait for the delay.
@@ -94,6 +97,7 @@ impl ExportProbe {
         ExportStats {
             endpoint: Some(self.0.endpoint.clone()),
             exported: self.0.exported.load(Ordering::Relaxed),
+            rejected: self.0.rejected.load(Ordering::Relaxed),
             dropped: self.0.dropped.load(Ordering::Relaxed),
             queue: self.0.waiting.load(Ordering::Relaxed),
             failing_since_us: failure.as_ref().map(|failure| failure.since_us),
@@ -144,6 +148,7 @@ pub(crate) fn start(
         endpoint: parts.config.display_endpoint(),
         waiting: AtomicUsize::new(0),
         exported: AtomicU64::new(0),
+        rejected: AtomicU64::new(0),
         dropped: AtomicU64::new(0),
         failure: Mutex::new(None),
         hurry: Notify::new(),

@@ -236,8 +236,10 @@ impl Worker {
 
     fn accepted(&self, spans: usize) {
         self.status.waiting.fetch_sub(spans, Ordering::Relaxed);
-        let exported = &self.status.exported;
-        exported.fetch_add(spans as u64, Ordering::Relaxed);
+        let spans = spans as u64;
+        let rejected = self.exporters.take_rejected().min(spans);
+        self.status.exported.fetch_add(spans - rejected, Ordering::Relaxed);
+        self.status.rejected.fetch_add(rejected, Ordering::Relaxed);
         self.working();
     }
 

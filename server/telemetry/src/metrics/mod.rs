@@ -3,6 +3,7 @@
 //! Like the span-metrics connector of the OpenTelemetry Collector, so no service counts by itself
 //! and the numbers agree with the traces. Time is the end of each span; nothing here has a clock.
 
+mod istio;
 mod openmetrics;
 mod process;
 mod rates;
@@ -12,6 +13,7 @@ mod window;
 
 use contract::live::EdgeKind;
 
+pub(crate) use istio::{Changes, IstioMetrics};
 pub use openmetrics::OPENMETRICS_CONTENT_TYPE;
 pub(crate) use openmetrics::{Facts as OpenMetricsFacts, encode};
 pub(crate) use rates::Rates;
@@ -37,6 +39,34 @@ pub struct EdgeRates {
     pub p95_ms: Option<f64>,
     /// Calls in the window.
     pub calls: u64,
+    /// What of it went to which subset of the callee, where a route named one; by name.
+    pub subsets: Vec<SubsetRates>,
+}
+
+/// Calls that went to one subset, over the window of [`MapRates`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct SubsetRates {
+    /// The subset: `v1`.
+    pub subset: String,
+    /// Calls per second.
+    pub per_second: f64,
+    /// Share of 5xx and unanswered calls, 0 to 1.
+    pub error_share: f64,
+    /// 95th percentile of duration, milliseconds; none without calls.
+    pub p95_ms: Option<f64>,
+    /// Calls in the window.
+    pub calls: u64,
+}
+
+/// One version of a service, whoever called it, over the window of [`MapRates`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct VersionRates {
+    /// Its service.
+    pub service: String,
+    /// Its calls and messages.
+    pub rates: SubsetRates,
+    /// Calls per second, one value per whole past second, oldest first.
+    pub spark: Vec<f32>,
 }
 
 /// Rates of the service map.
@@ -46,6 +76,12 @@ pub struct MapRates {
     pub window_seconds: u32,
     /// Edges that carried anything in the window, by name.
     pub edges: Vec<EdgeRates>,
+    /// From the bus to each consumer: the last step of messages.
+    pub deliveries: Vec<EdgeRates>,
+    /// 95th percentile from recorded in the outbox to handled, milliseconds, of each consumer.
+    pub lags: Vec<(String, f64)>,
+    /// Versions that routes told apart, by service and name.
+    pub versions: Vec<VersionRates>,
     /// Calls and messages received per second by each service that received any in the window, one
     /// value per whole past second, oldest first.
     pub nodes: Vec<(String, Vec<f32>)>,

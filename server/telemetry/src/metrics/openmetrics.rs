@@ -1,6 +1,7 @@
 //! The text Prometheus and its relatives scrape: OpenMetrics 1.0, written by its authors' crate.
 
 use super::{
+    istio::{IstioMetrics, Labelled},
     process::Process,
     series::{BOUNDS, Cell, Series},
 };
@@ -24,6 +25,7 @@ const OVERFLOW: (&str, &str) = ("otel_metric_overflow", "true");
 #[derive(Debug)]
 pub(crate) struct Facts {
     pub(crate) series: Series,
+    pub(crate) istio: IstioMetrics,
     pub(crate) store: StoreStats,
     pub(crate) export: ExportStats,
     pub(crate) ignored_edges: u64,
@@ -53,6 +55,8 @@ struct Snapshot {
     client: Histograms,
     server: Histograms,
     process: Histograms,
+    istio_requests: Labelled,
+    istio_durations: Labelled,
     store: StoreStats,
     export: ExportStats,
     ignored_edges: u64,
@@ -91,12 +95,40 @@ impl Snapshot {
             client,
             server,
             process,
+            istio_requests: facts.istio.requests(symbols),
+            istio_durations: facts.istio.durations(symbols),
             store: facts.store,
             export: facts.export,
             ignored_edges: facts.ignored_edges,
             started_us: facts.started_us,
             system: Process::read(),
         }
+    }
+
+    /// Istio's own names, and its unit.
+    fn encode_istio(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let help = "Requests between workloads, from either side.";
+        let mut family =
+            encoder.encode_descriptor("istio_requests", help, None, MetricType::Counter)?;
+        for (labels, cell) in &self.istio_requests {
+            ConstCounter::new(cell.count).encode(family.encode_family(labels)?)?;
+        }
+        let name = "istio_request_duration_milliseconds";
+        let help = "Duration of requests between workloads, from either side.";
+        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
+        for (labels, cell) in &self.istio_durations {
+            let bounds = BOUNDS.into_iter().map(|bound| bound * 1e3).chain([f64::INFINITY]);
+            let buckets: Vec<(f64, u64)> = bounds.zip(cell.buckets).collect();
+            let no_exemplars = None::<&HashMap<usize, Exemplar<[(&str, &str); 0], f64>>>;
+            let sum = cell.sum_us as f64 / 1e3;
+            family.encode_family(labels)?.encode_histogram(
+                sum,
+                cell.count,
+                &buckets,
+                no_exemplars,
+            )?;
+        }
+        Ok(())
     }
 
     fn encode_telemetry(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
@@ -118,6 +150,7 @@ impl Snapshot {
             ("store_busy", self.store.lost),
             ("logs_evicted", self.store.evicted_logs),
             ("export", self.export.dropped),
+            ("rejected", self.export.rejected),
             ("edges_full", self.ignored_edges),
         ];
         let mut family = encoder.encode_descriptor(
@@ -179,6 +212,7 @@ impl Collector for Snapshot {
         ] {
             encode_histograms(&mut encoder, name, help, cells)?;
         }
+        self.encode_istio(&mut encoder)?;
         self.encode_telemetry(&mut encoder)?;
         self.encode_process(&mut encoder)
     }
@@ -263,10 +297,13 @@ mod tests {
                 route: Some(symbols.words.number("/api/v1/\"orders\"\\{id}\n")),
                 method: Some(symbols.words.number("POST")),
                 topic: Some(symbols.words.number("orders")),
+                subset: None,
+                trace: 0,
             });
         }
         let facts = Facts {
             series,
+            istio: IstioMetrics::default(),
             store: StoreStats { spans: 7, ..StoreStats::default() },
             export: ExportStats { exported: 5, dropped: 2, ..ExportStats::default() },
             ignored_edges: 0,

@@ -1,7 +1,7 @@
 //! Rates of the service map: who calls whom, how often, how slowly, how badly.
 
 use super::{
-    EdgeRates, MapRates, SECOND_US,
+    EdgeRates, MapRates, SECOND_US, SubsetRates, VersionRates,
     red::Red,
     window::{Counts, Durations, SECONDS, second_of},
 };
@@ -18,7 +18,12 @@ const EDGES_MAX: usize = 256;
 /// Edges are asked for in this order of their kinds.
 const KINDS: [EdgeKind; 3] = [EdgeKind::Call, EdgeKind::Message, EdgeKind::Commit];
 
+/// Subsets of edges, and versions of services, kept. The shop has a dozen of each.
+const SUBSETS_MAX: usize = 256;
+
 type EdgeKey = (u16, u16, EdgeKind);
+/// The word of a subset's name.
+type Subset = u16;
 
 #[derive(Debug)]
 struct Traffic {
@@ -37,6 +42,18 @@ impl Traffic {
         self.durations.add(second, duration_us);
         self.last_second = self.last_second.max(second);
     }
+
+    /// Over the window that ends now; none without calls in it.
+    fn rates(&self, subset: String, now: i64, elapsed: f64) -> Option<SubsetRates> {
+        let (calls, failed) = self.counts.total(now);
+        (calls > 0).then(|| SubsetRates {
+            subset,
+            per_second: calls as f64 / elapsed,
+            error_share: failed as f64 / calls as f64,
+            p95_ms: self.durations.quantile_ms(0.95, now),
+            calls,
+        })
+    }
 }
 
 /// Everything the live page shows in numbers.
@@ -45,7 +62,16 @@ pub(crate) struct Rates {
     started_us: i64,
     gateway: u16,
     browser: u16,
+    bus_name: u16,
     edges: HashMap<EdgeKey, Traffic>,
+    /// What of an edge went to which subset of the callee.
+    subsets: HashMap<(EdgeKey, Subset), Traffic>,
+    /// What a version of a service received from everybody.
+    versions: HashMap<(u16, Subset), Traffic>,
+    /// From the bus to each consumer.
+    deliveries: HashMap<u16, Traffic>,
+    /// From recorded to handled, by consumer.
+    lags: HashMap<u16, Durations>,
     /// Received by each service.
     nodes: HashMap<u16, Counts>,
     bus: Counts,
@@ -55,12 +81,18 @@ pub(crate) struct Rates {
 }
 
 impl Rates {
-    pub(crate) fn new(started_us: i64, gateway: u16, browser: u16) -> Self {
+    /// The numbers of the gateway, the browser and the bus have a meaning of their own.
+    pub(crate) fn new(started_us: i64, [gateway, browser, bus_name]: [u16; 3]) -> Self {
         Self {
             started_us,
             gateway,
             browser,
+            bus_name,
             edges: HashMap::new(),
+            subsets: HashMap::new(),
+            versions: HashMap::new(),
+            deliveries: HashMap::new(),
+            lags: HashMap::new(),
             nodes: HashMap::new(),
             bus: Counts::new(),
             lag: Durations::new(),
@@ -79,6 +111,7 @@ impl Rates {
                         false => EdgeKind::Call,
                     };
                     self.edge((facts.service, peer, kind), facts);
+                    self.version((facts.service, peer, kind), facts);
                 }
             }
             SpanKind::Server => {
@@ -87,7 +120,8 @@ impl Rates {
                     self.edge((self.browser, facts.service, EdgeKind::Call), facts);
                 }
                 if facts.service == self.gateway {
-                    self.red.observe(facts.end_us, facts.duration_us, facts.failed);
+                    let Facts { end_us, duration_us, failed, trace, .. } = *facts;
+                    self.red.observe(end_us, duration_us, failed, trace);
                 }
             }
             SpanKind::Consumer => {
@@ -98,9 +132,19 @@ impl Rates {
                 }
                 if let Some(lag_us) = facts.lag_us {
                     self.lag.add(second, lag_us);
+                    let lags = self.lags.entry(facts.service).or_insert_with(Durations::new);
+                    lags.add(second, lag_us);
                 }
             }
-            SpanKind::Internal | SpanKind::Producer => {}
+            SpanKind::Producer => {
+                // Others only put messages into their outbox; the bus calls.
+                if let (Some(peer), true) = (facts.peer, facts.service == self.bus_name) {
+                    let delivered = self.deliveries.entry(peer).or_insert_with(Traffic::new);
+                    delivered.add(second, facts.duration_us, facts.failed);
+                    self.version((self.bus_name, peer, EdgeKind::Message), facts);
+                }
+            }
+            SpanKind::Internal => {}
         }
     }
 
@@ -123,6 +167,28 @@ impl Rates {
         traffic.add(second, facts.duration_us, facts.failed);
     }
 
+    /// A call to a subset that a route named: one of the edge's, and one of the version's.
+    fn version(&mut self, key: EdgeKey, facts: &Facts) {
+        let Some(subset) = facts.subset else { return };
+        let second = second_of(facts.end_us);
+        let bound = |old: i64| old > second - SECONDS;
+        if self.subsets.len() >= SUBSETS_MAX {
+            self.subsets.retain(|_, traffic| bound(traffic.last_second));
+        }
+        if self.versions.len() >= SUBSETS_MAX {
+            self.versions.retain(|_, traffic| bound(traffic.last_second));
+        }
+        if self.subsets.len() < SUBSETS_MAX || self.subsets.contains_key(&(key, subset)) {
+            let traffic = self.subsets.entry((key, subset)).or_insert_with(Traffic::new);
+            traffic.add(second, facts.duration_us, facts.failed);
+        }
+        let version = (key.1, subset);
+        if self.versions.len() < SUBSETS_MAX || self.versions.contains_key(&version) {
+            let traffic = self.versions.entry(version).or_insert_with(Traffic::new);
+            traffic.add(second, facts.duration_us, facts.failed);
+        }
+    }
+
     /// Calls over edges beyond the bound.
     pub(crate) fn ignored_edges(&self) -> u64 {
         self.ignored_edges
@@ -140,6 +206,9 @@ impl Rates {
         MapRates {
             window_seconds: elapsed.round() as u32,
             edges: self.edge_rates(now, elapsed, symbols),
+            deliveries: self.delivery_rates(now, elapsed, symbols),
+            lags: self.lag_quantiles(now, symbols),
+            versions: self.version_rates(now, elapsed, symbols),
             nodes: self.node_series(now, symbols),
             bus_per_second: bus as f64 / elapsed,
             bus_lag_p95_ms: self.lag.quantile_ms(0.95, now),
@@ -148,23 +217,19 @@ impl Rates {
 
     fn forget(&mut self, now: i64) {
         self.lag.forget(now);
+        self.lags.values_mut().for_each(|lags| lags.forget(now));
+        let told_apart = self.subsets.values_mut().chain(self.versions.values_mut());
+        for traffic in told_apart.chain(self.deliveries.values_mut()) {
+            traffic.durations.forget(now);
+        }
         for edge in self.edges.values_mut() {
             edge.durations.forget(now);
         }
     }
 
     fn edge_rates(&self, now: i64, elapsed: f64, symbols: &Symbols) -> Vec<EdgeRates> {
-        let rates = |(&(from, to, kind), traffic): (&EdgeKey, &Traffic)| {
-            let (calls, failed) = traffic.counts.total(now);
-            (calls > 0).then(|| EdgeRates {
-                from: symbols.service_name(from).as_ref().to_owned(),
-                to: symbols.service_name(to).as_ref().to_owned(),
-                kind,
-                per_second: calls as f64 / elapsed,
-                error_share: failed as f64 / calls as f64,
-                p95_ms: traffic.durations.quantile_ms(0.95, now),
-                calls,
-            })
+        let rates = |(key, traffic): (&EdgeKey, &Traffic)| {
+            self.rates_of(*key, traffic, now, elapsed, symbols)
         };
         let mut edges: Vec<EdgeRates> = self.edges.iter().filter_map(rates).collect();
         let rank = |kind: EdgeKind| KINDS.iter().position(|k| *k == kind);
@@ -172,11 +237,72 @@ impl Rates {
         edges
     }
 
+    fn delivery_rates(&self, now: i64, elapsed: f64, symbols: &Symbols) -> Vec<EdgeRates> {
+        let rates = |(to, traffic): (&u16, &Traffic)| {
+            let key = (self.bus_name, *to, EdgeKind::Message);
+            self.rates_of(key, traffic, now, elapsed, symbols)
+        };
+        let mut all: Vec<EdgeRates> = self.deliveries.iter().filter_map(rates).collect();
+        all.sort_by(|a, b| a.to.cmp(&b.to));
+        all
+    }
+
+    fn rates_of(
+        &self,
+        key: EdgeKey,
+        traffic: &Traffic,
+        now: i64,
+        elapsed: f64,
+        symbols: &Symbols,
+    ) -> Option<EdgeRates> {
+        let all = traffic.rates(String::new(), now, elapsed)?;
+        let subset = |(&(of, word), traffic): (&(EdgeKey, Subset), &Traffic)| {
+            let name = symbols.words.string(word).filter(|_| of == key)?;
+            traffic.rates(name.as_ref().to_owned(), now, elapsed)
+        };
+        let mut subsets: Vec<SubsetRates> = self.subsets.iter().filter_map(subset).collect();
+        subsets.sort_by(|a, b| a.subset.cmp(&b.subset));
+        Some(EdgeRates {
+            from: symbols.service_name(key.0).as_ref().to_owned(),
+            to: symbols.service_name(key.1).as_ref().to_owned(),
+            kind: key.2,
+            per_second: all.per_second,
+            error_share: all.error_share,
+            p95_ms: all.p95_ms,
+            calls: all.calls,
+            subsets,
+        })
+    }
+
+    fn lag_quantiles(&self, now: i64, symbols: &Symbols) -> Vec<(String, f64)> {
+        let lag = |(&service, lags): (&u16, &Durations)| {
+            let name = || symbols.service_name(service).as_ref().to_owned();
+            lags.quantile_ms(0.95, now).map(|ms| (name(), ms))
+        };
+        let mut all: Vec<(String, f64)> = self.lags.iter().filter_map(lag).collect();
+        all.sort_by(|a, b| a.0.cmp(&b.0));
+        all
+    }
+
+    fn version_rates(&self, now: i64, elapsed: f64, symbols: &Symbols) -> Vec<VersionRates> {
+        let version = |(&(service, word), traffic): (&(u16, Subset), &Traffic)| {
+            let name = symbols.words.string(word)?.as_ref().to_owned();
+            Some(VersionRates {
+                service: symbols.service_name(service).as_ref().to_owned(),
+                rates: traffic.rates(name, now, elapsed)?,
+                spark: traffic.counts.series(now),
+            })
+        };
+        let mut all: Vec<VersionRates> = self.versions.iter().filter_map(version).collect();
+        let place = |v: &VersionRates| (v.service.clone(), v.rates.subset.clone());
+        all.sort_by_key(place);
+        all
+    }
+
     /// Whole past seconds only: the running one would always look like a dip.
     fn node_series(&self, now: i64, symbols: &Symbols) -> Vec<(String, Vec<f32>)> {
         let series = |(&service, counts): (&u16, &Counts)| {
-            let calls = |second| counts.at(second).calls as f32;
-            let series: Vec<f32> = (now - SECONDS..now).map(calls).collect();
+            let series = counts.series(now);
             let name = || symbols.service_name(service).as_ref().to_owned();
             let alive = counts.at(now).calls > 0 || series.iter().any(|calls| *calls > 0.0);
             alive.then(|| (name(), series))
@@ -210,9 +336,8 @@ mod tests {
     impl World {
         fn new() -> Self {
             let symbols = Symbols::new();
-            let (gateway, browser) =
-                (symbols.service(names::GATEWAY), symbols.service(names::BROWSER));
-            Self { rates: Rates::new(0, gateway, browser), symbols }
+            let named = [names::GATEWAY, names::BROWSER, contract::service::BUS];
+            Self { rates: Rates::new(0, named.map(|name| symbols.service(name))), symbols }
         }
 
         fn facts(&self, service: &str, kind: SpanKind, end_us: i64) -> Facts {
@@ -231,6 +356,8 @@ mod tests {
                 route: None,
                 method: None,
                 topic: None,
+                subset: None,
+                trace: 1,
             }
         }
 
@@ -258,6 +385,41 @@ mod tests {
         assert!((edge.per_second - 0.5).abs() < 0.001, "{edge:?}");
         assert!((edge.error_share - 0.1).abs() < 1e-9);
         assert!((edge.p95_ms.unwrap() - 2.0).abs() < 0.02);
+    }
+
+    #[test]
+    fn calls_to_two_subsets_are_told_apart_on_their_edge_and_at_their_service() {
+        // Given nine fast calls to v1, one slow and failed one to v2, and a message to v2,
+        let mut world = World::new();
+        let [v1, v2] = ["v1", "v2"].map(|name| world.symbols.words.number(name));
+        for n in 0..10 {
+            let mut call = world.facts("gateway", SpanKind::Client, NOON);
+            call.peer = Some(world.symbols.service("payments"));
+            let to_v2 = n == 9;
+            call.subset = Some(if to_v2 { v2 } else { v1 });
+            call.failed = to_v2;
+            call.duration_us = if to_v2 { 2_000_000 } else { 4_000 };
+            world.rates.observe(&call);
+        }
+        let mut message = world.facts("bus", SpanKind::Producer, NOON);
+        message.peer = Some(world.symbols.service("payments"));
+        message.subset = Some(v2);
+        world.rates.observe(&message);
+        // when the map is drawn,
+        let map = world.map(NOON);
+        // then the edge has both with their own numbers,
+        let [edge] = &map.edges[..] else { panic!("{map:?}") };
+        let of = |rates: &SubsetRates| (rates.subset.clone(), rates.calls, rates.error_share);
+        let parts: Vec<_> = edge.subsets.iter().map(of).collect();
+        assert_eq!(parts, [("v1".into(), 9, 0.0), ("v2".into(), 1, 1.0)]);
+        assert!((edge.subsets[0].p95_ms.unwrap() - 4.0).abs() < 0.1);
+        assert!((edge.subsets[1].p95_ms.unwrap() - 2_000.0).abs() < 20.0);
+        // the version has the message too, and the bus its delivery.
+        let versions: Vec<_> = map.versions.iter().map(|v| of(&v.rates)).collect();
+        assert_eq!(versions, [("v1".into(), 9, 0.0), ("v2".into(), 2, 0.5)]);
+        let [delivery] = &map.deliveries[..] else { panic!("{map:?}") };
+        assert_eq!((delivery.to.as_str(), delivery.calls), ("payments", 1));
+        assert_eq!(delivery.subsets.len(), 1);
     }
 
     #[test]
@@ -298,6 +460,8 @@ mod tests {
         assert_eq!(map.edges[0].kind, EdgeKind::Message);
         assert_eq!((map.edges[0].from.as_str(), map.edges[0].calls), ("orders", 100));
         assert!((map.bus_lag_p95_ms.unwrap() - 95.0).abs() < 1.0);
+        let [(consumer, lag)] = &map.lags[..] else { panic!("{map:?}") };
+        assert!(consumer == "inventory" && (lag - 95.0).abs() < 1.0);
         assert!(map.bus_per_second > 1.0);
     }
 

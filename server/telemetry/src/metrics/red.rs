@@ -1,13 +1,13 @@
 //! Requests, errors and duration at the gateway, one point a second for an hour.
 //!
-//! A second is a histogram while spans may still arrive for it and six numbers afterwards.
+//! Each second keeps how long its requests took, so that a quantile over any window is computed
+//! from all of its requests, and the trace of its slowest one.
 
-use super::{
-    SECOND_US,
-    window::{histogram, quantile_ms, second_of},
+use super::{SECOND_US, window::second_of};
+use contract::{
+    Durations,
+    live::{Exemplar, RED_POINTS_MAX, RedPoint},
 };
-use contract::live::{RED_POINTS_MAX, RedPoint};
-use hdrhistogram::Histogram;
 use std::collections::VecDeque;
 
 /// Seconds that are still open: a span arrives within microseconds of its end, a clock that is set
@@ -17,45 +17,40 @@ const OPEN_SECONDS: i64 = 8;
 /// Points kept; seconds without requests take no room.
 const POINTS_MAX: usize = RED_POINTS_MAX;
 
-#[derive(Debug)]
-struct Open {
-    second: i64,
-    calls: u32,
-    failed: u32,
-    durations: Histogram<u32>,
-}
-
-impl Open {
-    fn point(&self) -> Point {
-        let quantile = |quantile| quantile_ms(&self.durations, quantile).unwrap_or(0.0) as f32;
-        Point {
-            second: self.second,
-            calls: self.calls,
-            failed: self.failed,
-            quantiles_ms: [quantile(0.5), quantile(0.95), quantile(0.99)],
-        }
-    }
-}
-
 /// A second with requests.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug, Default)]
 struct Point {
     second: i64,
     calls: u32,
     failed: u32,
-    quantiles_ms: [f32; 3],
+    durations: Durations,
+    /// Trace and microseconds of the slowest request.
+    slowest: (u128, u64),
 }
 
 impl Point {
-    fn view(self) -> RedPoint {
-        let [p50, p95, p99] = self.quantiles_ms.map(|ms| Some(f64::from(ms)));
+    fn new(second: i64) -> Self {
+        Self { second, ..Self::default() }
+    }
+
+    fn add(&mut self, duration_us: u64, failed: bool, trace: u128) {
+        self.calls = self.calls.saturating_add(1);
+        self.failed = self.failed.saturating_add(u32::from(failed));
+        self.durations.record(duration_us);
+        if trace != 0 && duration_us >= self.slowest.1 {
+            self.slowest = (trace, duration_us);
+        }
+    }
+
+    fn view(&self) -> RedPoint {
+        let (trace, us) = self.slowest;
+        let slowest = || Exemplar { trace_id: format!("{trace:032x}"), ms: us as f64 / 1_000.0 };
         RedPoint {
             at_us: self.second.saturating_mul(SECOND_US),
             per_second: f64::from(self.calls),
             error_share: f64::from(self.failed) / f64::from(self.calls.max(1)),
-            p50_ms: p50,
-            p95_ms: p95,
-            p99_ms: p99,
+            durations: self.durations.clone(),
+            slowest: (trace != 0).then(slowest),
         }
     }
 }
@@ -63,62 +58,37 @@ impl Point {
 /// The points of the last hour.
 #[derive(Debug, Default)]
 pub(super) struct Red {
-    open: VecDeque<Open>,
-    done: VecDeque<Point>,
+    /// In order of their seconds.
+    points: VecDeque<Point>,
     /// Before this second nothing is accepted any more.
     closed_until: i64,
 }
 
 impl Red {
-    pub(super) fn observe(&mut self, end_us: i64, duration_us: u64, failed: bool) {
+    pub(super) fn observe(&mut self, end_us: i64, duration_us: u64, failed: bool, trace: u128) {
         let second = second_of(end_us);
         if second < self.closed_until {
             return;
         }
-        let at = match self.open.iter().position(|open| open.second >= second) {
-            Some(at) if self.open[at].second == second => at,
-            place => {
-                let Some(durations) = histogram() else {
-                    return;
-                };
-                let at = place.unwrap_or(self.open.len());
-                let open = Open { second, calls: 0, failed: 0, durations };
-                self.open.insert(at, open);
+        let at = match self.points.binary_search_by_key(&second, |point| point.second) {
+            Ok(at) => at,
+            Err(at) => {
+                self.points.insert(at, Point::new(second));
                 at
             }
         };
-        let open = &mut self.open[at];
-        open.calls = open.calls.saturating_add(1);
-        open.failed = open.failed.saturating_add(u32::from(failed));
-        open.durations.saturating_record(duration_us.max(1));
-        self.close(second - OPEN_SECONDS + 1);
-    }
-
-    /// Turns every second before `until` into its point.
-    fn close(&mut self, until: i64) {
-        while let Some(open) = self.open.pop_front_if(|open| open.second < until) {
-            self.done.push_back(open.point());
-            if self.done.len() > POINTS_MAX {
-                self.done.pop_front();
-            }
+        self.points[at].add(duration_us, failed, trace);
+        self.closed_until = self.closed_until.max(second - OPEN_SECONDS + 1);
+        if self.points.len() > POINTS_MAX {
+            self.points.pop_front();
         }
-        self.closed_until = self.closed_until.max(until);
     }
 
     /// The point of a second; all zero when nothing happened in it.
     pub(super) fn at(&self, second: i64) -> RedPoint {
-        let done = self.done.binary_search_by_key(&second, |point| point.second);
-        let open = || self.open.iter().find(|open| open.second == second).map(Open::point);
-        match done.ok().and_then(|at| self.done.get(at).copied()).or_else(open) {
-            Some(point) => point.view(),
-            None => RedPoint {
-                at_us: second.saturating_mul(SECOND_US),
-                per_second: 0.0,
-                error_share: 0.0,
-                p50_ms: None,
-                p95_ms: None,
-                p99_ms: None,
-            },
+        match self.points.binary_search_by_key(&second, |point| point.second) {
+            Ok(at) => self.points[at].view(),
+            Err(_) => Point::new(second).view(),
         }
     }
 
@@ -143,46 +113,50 @@ mod tests {
     fn seconds_without_requests_are_points_without_quantiles() {
         // Given requests in seconds 100 and 103 only,
         let mut red = Red::default();
-        red.observe(100 * SECOND_US + 1, 10 * MS, false);
-        red.observe(103 * SECOND_US + 1, 30 * MS, true);
+        red.observe(100 * SECOND_US + 1, 10 * MS, false, 1);
+        red.observe(103 * SECOND_US + 1, 30 * MS, true, 1);
         // when the points until the middle of second 104 are asked for,
         let points = red.points(100 * SECOND_US, 104 * SECOND_US + 500_000, 0);
         // then there is one for each whole second, and the gap has zeros and no quantiles.
         let seconds: Vec<i64> = points.iter().map(|p| p.at_us / SECOND_US).collect();
         assert_eq!(seconds, [100, 101, 102, 103]);
         assert_eq!(points[1].per_second, 0.0);
-        assert_eq!(points[1].p95_ms, None);
+        assert_eq!(points[1].durations.quantile_ms(0.95), None);
         assert_eq!(points[3].error_share, 1.0);
-        assert!((points[3].p50_ms.unwrap() - 30.0).abs() < 0.3);
+        assert!((points[3].durations.quantile_ms(0.5).unwrap() - 30.0).abs() < 1.5);
     }
 
     #[test]
     fn the_running_second_is_not_a_point_yet() {
         let mut red = Red::default();
-        red.observe(100 * SECOND_US, MS, false);
+        red.observe(100 * SECOND_US, MS, false, 1);
         assert!(red.points(100 * SECOND_US, 100 * SECOND_US + 999_999, 0).is_empty());
         assert_eq!(red.points(100 * SECOND_US, 101 * SECOND_US, 0).len(), 1);
     }
 
     #[test]
-    fn a_point_is_the_same_before_and_after_its_histogram_was_dropped() {
+    fn a_second_keeps_all_durations_and_the_trace_of_its_slowest_request() {
         let mut red = Red::default();
-        for ms in 1..=100 {
-            red.observe(100 * SECOND_US + 5, ms * MS, ms > 90);
+        for ms in 1..=100_u64 {
+            red.observe(100 * SECOND_US + 5, ms * MS, ms > 90, ms.into());
         }
-        let open = red.at(100);
-        assert!((open.p99_ms.unwrap() - 99.0).abs() <= 1.0, "{open:?}");
-        assert!((open.error_share - 0.1).abs() < 1e-9);
-        red.observe(200 * SECOND_US, MS, false);
-        assert_eq!(red.at(100), open);
-        assert_eq!(red.open.len(), 1);
+        let point = red.at(100);
+        assert_eq!(point.durations.count(), 100);
+        assert!((point.durations.quantile_ms(0.99).unwrap() - 99.0).abs() <= 4.5, "{point:?}");
+        assert!((point.error_share - 0.1).abs() < 1e-9);
+        let slowest = point.slowest.clone().unwrap();
+        assert_eq!(slowest.trace_id, format!("{:032x}", 100));
+        assert!((slowest.ms - 100.0).abs() < 1e-9);
+        // Later seconds change nothing of it.
+        red.observe(200 * SECOND_US, MS, false, 7);
+        assert_eq!(red.at(100), point);
     }
 
     #[test]
     fn an_hour_is_kept_and_no_more() {
         let mut red = Red::default();
-        (0..5_000).for_each(|second| red.observe(second * SECOND_US, MS, false));
-        assert!(red.done.len() <= POINTS_MAX);
+        (0..5_000).for_each(|second| red.observe(second * SECOND_US, MS, false, 1));
+        assert!(red.points.len() <= POINTS_MAX);
         assert_eq!(red.points(0, 5_000 * SECOND_US, 0).len(), POINTS_MAX);
     }
 
@@ -190,11 +164,11 @@ mod tests {
     fn spans_that_end_out_of_order_are_counted_in_their_seconds() {
         let mut red = Red::default();
         for second in [103, 101, 102, 101] {
-            red.observe(second * SECOND_US, MS, false);
+            red.observe(second * SECOND_US, MS, false, 1);
         }
         let calls: Vec<f64> = (101..=103).map(|second| red.at(second).per_second).collect();
         assert_eq!(calls, [2.0, 1.0, 1.0]);
-        red.observe(120 * SECOND_US, MS, false);
+        red.observe(120 * SECOND_US, MS, false, 1);
         assert_eq!(red.at(101).per_second, 2.0);
     }
 

@@ -30,6 +30,15 @@ pub(crate) struct Cell {
 }
 
 impl Cell {
+    /// Adds all of another.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.sum_us = self.sum_us.saturating_add(other.sum_us);
+        self.count += other.count;
+        for (bucket, more) in self.buckets.iter_mut().zip(other.buckets) {
+            *bucket += more;
+        }
+    }
+
     fn add(&mut self, us: u64) {
         self.sum_us = self.sum_us.saturating_add(us);
         self.count += 1;
@@ -57,7 +66,7 @@ impl<K> Default for Cells<K> {
 }
 
 impl<K: Eq + std::hash::Hash> Cells<K> {
-    fn add(&mut self, labels: K, us: u64) {
+    pub(super) fn add(&mut self, labels: K, us: u64) {
         let labels = Some(labels);
         if let Some(cell) = self.0.get_mut(&labels) {
             cell.add(us);

@@ -64,6 +64,12 @@ impl Counts {
         if slot.0 == second { slot.1 } else { Count::default() }
     }
 
+    /// Calls of the whole past seconds of the window, oldest first. The running one would always
+    /// look like a dip.
+    pub(super) fn series(&self, now: i64) -> Vec<f32> {
+        (now - SECONDS..now).map(|second| self.at(second).calls as f32).collect()
+    }
+
     /// Calls and failures of the window that ends with the second `now`.
     pub(super) fn total(&self, now: i64) -> (u64, u64) {
         self.slots

@@ -2,7 +2,7 @@
 
 use super::{
     Store, Summary, Trace,
-    record::{COMPENSATION, ERROR, LogRecord, SpanRecord, Unpacker, Wanted},
+    record::{COMPENSATION, ERROR, LogRecord, SpanRecord, TRY, Unpacker, Wanted},
 };
 use crate::symbols::{MISSING, Symbols};
 use contract::trace::{
@@ -145,13 +145,14 @@ fn summarise(spans: &[SpanRecord]) -> Summary {
     }
 }
 
-/// What was undone in order is not a failure, unless the caller was told so.
+/// What was undone in order is not a failure, unless the caller was told so; nor is a try that was
+/// repeated, for its call tells how that ended.
 fn status_of(spans: &[SpanRecord], root: usize) -> TraceStatus {
     let any = |flag| spans.iter().any(|span| span.has(flag));
     let told = spans.get(root).is_some_and(|span| span.http_status >= 500);
     if any(COMPENSATION) && !told {
         TraceStatus::Compensated
-    } else if any(ERROR) {
+    } else if spans.iter().any(|span| span.has(ERROR) && !span.has(TRY)) {
         TraceStatus::Error
     } else {
         TraceStatus::Ok

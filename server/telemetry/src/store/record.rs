@@ -22,6 +22,9 @@ pub(crate) const ERROR: u8 = 1;
 /// The span undoes a step of a saga.
 pub(crate) const COMPENSATION: u8 = 2;
 
+/// The span is one of several tries of a call.
+pub(crate) const TRY: u8 = 4;
+
 /// One span.
 #[derive(Debug)]
 pub(crate) struct SpanRecord {
@@ -198,7 +201,10 @@ impl<'w> Wanted<'w> {
 impl Packed<'_> {
     fn is(&self, wanted: Wanted<'_>) -> bool {
         match self {
-            Self::Text(value) => *value == wanted.text,
+            // Ids of faults are a list.
+            Self::Text(value) => {
+                *value == wanted.text || value.split(',').any(|part| part == wanted.text)
+            }
             Self::Integer(value) => Some(*value) == wanted.integer,
             Self::Bool(value) => wanted.text == if *value { "true" } else { "false" },
             Self::Float(value) => wanted.text.parse() == Ok(*value),
@@ -359,6 +365,13 @@ mod tests {
         let mut unpacker = Unpacker::new(&packed);
         assert_eq!(unpacker.number(), (MISSING, "rare"));
         assert_eq!(unpacker.value(), Packed::Text("value"));
+    }
+
+    #[test]
+    fn a_list_is_found_by_each_of_its_parts() {
+        let is = |wanted| Packed::Text("F-1,F-22").is(Wanted::new(wanted));
+        assert!(is("F-1") && is("F-22") && is("F-1,F-22"));
+        assert!(!is("F-2") && !is(""));
     }
 
     #[test]

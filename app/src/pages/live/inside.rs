@@ -1,0 +1,239 @@
+//! What stands inside the nodes of the map: names, dots, sparklines, bars.
+
+use super::{
+    layout::Stack,
+    scene::{self, DOTS_MAX, NodeFace},
+    versions::{Dot, VersionFace},
+};
+use crate::{
+    live::use_live,
+    widget::{Icon, sparkline},
+};
+use contract::service;
+use leptos::prelude::*;
+
+/// Code and name, the code's top left corner at the point.
+fn title(name: &str, x: f64, y: f64) -> AnyView {
+    view! {
+        <rect class="code-box" x=x y=y width="21" height="16" rx="4"></rect>
+        <text class="code-text" x=x + 10.5 y=y + 11.6>{service::code(name)}</text>
+        <text class="node-name" x=x + 28.0 y=y + 12.4>{name.to_owned()}</text>
+    }
+    .into_any()
+}
+
+/// Instance dots and their count, the dots' middle at the height.
+fn dots(face: Memo<NodeFace>, x: f64, y: f64) -> impl IntoView {
+    let shown = Memo::new(move |_| face.with(|face| (face.dots.clone(), face.count.clone())));
+    move || shown.with(|(all, count)| row_of_dots(all, count, x, y))
+}
+
+/// At most [`DOTS_MAX`] dots, then the count.
+fn row_of_dots(all: &[Dot], count: &str, x: f64, y: f64) -> AnyView {
+    let fits = u32::try_from(all.len()).is_ok_and(|all| all <= DOTS_MAX);
+    let drawn = if fits { all } else { &[] };
+    let mut left = x;
+    let dots = drawn
+        .iter()
+        .map(|dot| {
+            let at = left;
+            left += 10.0;
+            view! {
+                <rect class=dot.class() x=at y=y - 3.5 width="7" height="7" rx="2"></rect>
+            }
+        })
+        .collect_view();
+    let after = if drawn.is_empty() { x } else { left + 3.0 };
+    view! { {dots} <text class="node-count" x=after y=y + 4.0>{count.to_owned()}</text> }.into_any()
+}
+
+fn spark(face: Memo<NodeFace>, x: f64, y: f64, width: f32) -> AnyView {
+    let points = Memo::new(move |_| face.with(|face| sparkline::points(&face.spark, width, 10.0)));
+    view! {
+        <polyline
+            class="node-spark" transform=format!("translate({x} {})", y - 3.0)
+            points=move || points.get()
+        ></polyline>
+    }
+    .into_any()
+}
+
+pub(super) fn service_inside(name: &str, w: f64, h: f64, face: Memo<NodeFace>) -> AnyView {
+    let bank = name == service::BANK_CUSTOMER || name == service::BANK_MERCHANT;
+    let line = h - 19.0;
+    let right = if bank { lock(w, line, face) } else { spark(face, w - 56.0, line, 44.0) };
+    view! { {title(name, 11.0, 10.0)} {dots(face, 11.0, line)} {right} }.into_any()
+}
+
+/// Locks a bank holds for transactions that are not decided.
+fn lock(w: f64, line: f64, face: Memo<NodeFace>) -> AnyView {
+    let note = move || face.with(|face| face.note.clone());
+    let noted = move || face.with(|face| !face.note.is_empty());
+    view! {
+        <g class:gone=move || !noted()>
+            <text class="node-note anchor-end" x=w - 11.0 y=line + 4.0>{note}</text>
+            <path
+                class="node-icon" d=Icon::Lock.path()
+                transform=format!("translate({} {}) scale(0.8)", w - 60.0, line - 6.6)
+            ></path>
+        </g>
+    }
+    .into_any()
+}
+
+/// What stands beside the versions of a service.
+pub(super) fn group_inside(
+    name: &str,
+    stack: Stack,
+    w: f64,
+    h: f64,
+    face: Memo<NodeFace>,
+) -> AnyView {
+    let note = move || face.with(|face| face.note.clone());
+    match stack {
+        Stack::Tall => view! {
+            {title(name, 13.0, 11.0)}
+            <text class="node-note" x="13" y="45">{note}</text>
+        }
+        .into_any(),
+        Stack::Rows => title(name, 11.0, 10.0),
+        Stack::Columns => view! { {title(name, 11.0, 10.0)} {dots(face, 11.0, 38.0)} }.into_any(),
+        Stack::Sheet => view! {
+            {title(name, 8.0, h - 23.0)}
+            <text class="node-note anchor-end" x=w - 8.0 y=h - 11.0>{note}</text>
+        }
+        .into_any(),
+    }
+}
+
+/// Swatch, name and weight of a version; its instances and numbers where there is room; a bar with
+/// its configured share as the track and its observed one as the fill.
+pub(super) fn version_inside(
+    subset: &str,
+    stack: Stack,
+    w: f64,
+    h: f64,
+    face: Memo<Option<VersionFace>>,
+) -> AnyView {
+    let (x, y, bar) = match stack {
+        Stack::Tall => (10.0, 19.0, 10.0),
+        Stack::Rows | Stack::Columns => (6.0, 14.0, 6.0),
+        Stack::Sheet => (8.0, 17.0, 8.0),
+    };
+    let text = move |of: fn(&VersionFace) -> &str| {
+        move || face.with(|face| face.as_ref().map(|face| of(face).to_owned()))
+    };
+    let length = move |of: fn(&VersionFace) -> f64| {
+        let room = w - 2.0 * bar;
+        move || face.with(|face| face.as_ref().map_or(0.0, of) * room).round().to_string()
+    };
+    let shown = move |x: f64, y: f64| {
+        let instances = Memo::new(move |_| {
+            face.with(|f| f.as_ref().map(|f| (f.dots.clone(), f.count.clone())))
+        });
+        move || instances.get().map(|(all, count)| row_of_dots(&all, &count, x, y))
+    };
+    let points = Memo::new(move |_| {
+        face.with(|f| f.as_ref().map(|f| sparkline::points(&f.spark, 32.0, 10.0)))
+    });
+    let more = match stack {
+        Stack::Tall => view! {
+            {shown(x, 36.0)}
+            <polyline
+                class="node-spark" transform=format!("translate({} 31)", w - 42.0)
+                points=move || points.get()
+            ></polyline>
+        }
+        .into_any(),
+        Stack::Rows => {
+            let only_dots = move || {
+                let all = face.with(|face| face.as_ref().map(|face| face.dots.clone()))?;
+                Some(row_of_dots(&all, "", x + 32.0, y - 4.0))
+            };
+            view! { {only_dots} }.into_any()
+        }
+        Stack::Columns => ().into_any(),
+        Stack::Sheet => view! {
+            <text class="node-count" x=x y=y + 17.0>{text(|face| &face.rate)}</text>
+            <text class="node-count version-p95 anchor-end" x=w - 8.0 y=y + 17.0>
+                {text(|face| &face.p95)}
+            </text>
+        }
+        .into_any(),
+    };
+    view! {
+        <rect class="swatch" x=x y=y - 9.0 width="9" height="9" rx="2"></rect>
+        <path class="swatch-hatch" d=format!("M{x} {}l6 -6M{} {y}l6 -6", y - 3.0, x + 3.0)></path>
+        <text class="version-name" x=x + 14.0 y=y>{subset.to_owned()}</text>
+        <text class="version-name anchor-end" x=w - x y=y>{text(|face| &face.weight)}</text>
+        {more}
+        <rect
+            class="lane-track" x=bar y=h - 6.0 height="4" rx="2" width=length(|f| f.configured)
+        ></rect>
+        <rect
+            class="lane-fill" x=bar y=h - 5.0 height="2" rx="1" width=length(|f| f.observed)
+        ></rect>
+    }
+    .into_any()
+}
+
+pub(super) fn caller_inside(name: &str, w: f64, h: f64, face: Memo<NodeFace>) -> AnyView {
+    let (glyph, label) = match name {
+        service::BROWSER => (Some(Icon::Globe), "Browser".to_owned()),
+        service::LOAD => (Some(Icon::Gauge), "Load".to_owned()),
+        other => (None, other.to_owned()),
+    };
+    let note = move || face.with(|face| face.note.clone());
+    let text_x = if glyph.is_some() { 32.0 } else { 11.0 };
+    let flat = h < 40.0;
+    let (place, text_y) = if flat { ("translate(10 8)", 20.5) } else { ("translate(10 10)", 22.0) };
+    let (note_class, note_x, note_y) =
+        if flat { ("node-note anchor-end", w - 11.0, 20.5) } else { ("node-note", 11.0, 40.5) };
+    view! {
+        {glyph.map(|glyph| view! {
+            <path class="node-icon" transform=place d=glyph.path()></path>
+        })}
+        <text class="node-name" class:small=flat x=text_x y=text_y>{label}</text>
+        <text class=note_class x=note_x y=note_y>{note}</text>
+    }
+    .into_any()
+}
+
+/// On a phone: the rate instead of dots and sparkline.
+pub(super) fn phone_inside(name: &str, w: f64, face: Memo<NodeFace>) -> AnyView {
+    let map = use_live().map();
+    let of = name.to_owned();
+    let rate =
+        Memo::new(move |_| map.with(|map| crate::model::format::rate(scene::received(map, &of))));
+    let wide = w > 100.0;
+    let note = move || face.with(|face| if wide { face.note.clone() } else { String::new() });
+    view! {
+        <rect class="code-box" x="7" y="5" width="18" height="15" rx="4"></rect>
+        <text class="code-text" x="16" y="16">{service::code(name)}</text>
+        <text class="node-name small" x="29" y="17">{name.to_owned()}</text>
+        <text class="node-count" x="7" y="34">{move || rate.get()}</text>
+        <text class="node-note anchor-end" x=w - 8.0 y="34">{note}</text>
+    }
+    .into_any()
+}
+
+pub(super) fn bus_inside(w: f64) -> AnyView {
+    let map = use_live().map();
+    let rate = move || {
+        map.with(|map| crate::model::format::rate(map.bus_per_second).replace("/s", " events/s"))
+    };
+    let lag = move || {
+        let lag = map.with(|map| map.bus_lag_p95_ms);
+        lag.map_or_else(String::new, |lag| {
+            format!("lag p95 {}", crate::model::format::duration_ms(lag))
+        })
+    };
+    view! {
+        <rect class="code-box" x="12" y="8" width="21" height="16" rx="4"></rect>
+        <text class="code-text" x="22.5" y="19.6">{service::code(service::BUS)}</text>
+        <text class="node-name" x="43" y="20.5">"Event bus"</text>
+        <text class="node-count" x="116" y="20.5">{rate}</text>
+        <text class="node-count anchor-end" x=w - 12.0 y="20.5">{lag}</text>
+    }
+    .into_any()
+}

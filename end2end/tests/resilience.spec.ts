@@ -1,0 +1,213 @@
+// Faults and breakers as somebody meets them: inject, watch a breaker open and orders compensate, heal.
+import { type Page, expect, expectAccessible, open, test } from "../fixtures.ts";
+
+/** A message is delivered again and again; half of the tries fail, so five in a row take a while. */
+const UNTIL_OPEN_MS = 60_000;
+/** The saga waits for a payment so long before it turns back, and a little more. */
+const UNTIL_CANCELLED_MS = 40_000;
+
+test.describe.configure({ timeout: 200_000 });
+
+// Journeys of one file share a server: each leaves it as it found it.
+test.afterEach(async ({ page }) => {
+  await page.request.post("/load", { form: { per_second: "2" } });
+  await page.request.delete("/control/faults");
+  await page.request.post("/control/faults/release");
+  const breakers: { line: { id: string } }[] = await (await page.request.get("/control/breakers")).json();
+  for (const { line } of breakers) {
+    await page.request.post(`/control/breakers/${encodeURIComponent(line.id)}`, { data: "reset" });
+  }
+});
+
+/** Opens the panel with its key and chooses a kind. */
+async function choose(page: Page, kind: string): Promise<void> {
+  await page.locator("body").press("f");
+  await page.locator(".kind", { has: page.getByText(kind, { exact: true }) }).click();
+}
+
+/** Places an order and answers its id. */
+async function place(page: Page): Promise<string> {
+  const answer = await page.request.post("/api/v1/orders", {
+    data: { user_id: "c-1001", items: [{ product_id: "p-moka", quantity: 1 }] },
+  });
+  expect(answer.status()).toBe(202);
+  const { order_id } = await answer.json();
+  return order_id as string;
+}
+
+/** The id of the breaker of an edge, as soon as there was a call over it. */
+async function breakerId(page: Page, from: string, to: string): Promise<string> {
+  let id: string | undefined;
+  await expect.poll(async () => {
+    const all: { line: { id: string } }[] = await (await page.request.get("/control/breakers")).json();
+    id = all.map(({ line }) => line.id).find((id) => `${id}~`.startsWith(`${from}~${to}~`));
+    return id;
+  }, { timeout: 30_000 }).toBeTruthy();
+  return encodeURIComponent(id ?? "");
+}
+
+/** The card of the breaker of an edge. */
+function card(page: Page, from: string, to: string) {
+  return page.locator(`.breaker-card[aria-label^="Breaker of ${from} for ${to}"]`);
+}
+
+test("half of the deliveries to payments fail: the breaker opens, an order is taken back, and all heals", async ({ page }) => {
+  await open(page, "/resilience");
+  for (const _ of [1, 2, 3]) await page.locator("body").press("+");
+  // A shorter wait than the seed's minute: what is in the outbox goes on when it is over.
+  const bus = await breakerId(page, "bus", "payments");
+  const thresholds = { thresholds: { failures_in_a_row: 5, wait_ms: 30_000 } };
+  expect((await page.request.post(`/control/breakers/${bus}`, { data: thresholds })).status()).toBe(200);
+  await choose(page, "Abort");
+  await page.getByLabel("Caller").selectOption("bus");
+  await page.getByLabel("Destination").selectOption("payments");
+  await page.getByLabel("Share, percent").fill("50");
+  await page.getByLabel("Share, percent").press("Tab");
+  await expect(page.locator(".expect")).toContainText("The breaker opens at 5 failures in a row");
+  await page.getByRole("button", { name: "Inject abort" }).click();
+  await expect(page.locator(".fault-banner")).toContainText("Abort 503 on 50%");
+  const id = (await page.locator(".fault-banner .banner-chip b").first().textContent()) ?? "";
+
+  const breaker = card(page, "bus", "payments").first();
+  await expect(breaker.locator(".badge").first()).toHaveText("Open", { timeout: UNTIL_OPEN_MS });
+  await expect(breaker).toContainText("5 failed in a row, opens at 5");
+  await expect(breaker.locator(".cell-failed.in-run")).toHaveCount(5);
+  await expect(breaker.locator(".card-foot")).toContainText(id);
+  await expect(breaker).toContainText("messages wait in their senders' outboxes");
+  await breaker.locator("summary", { hasText: "History" }).click();
+  await expect(breaker.locator(".history li").first()).toContainText("5 failed in a row");
+  await expect(breaker.locator(".history li").first().locator("a[href^='/traces/']")).toBeVisible();
+
+  // While it is open no payment is heard of: the saga turns back.
+  const order = await place(page);
+  await page.goto(`/orders/${order}`);
+  await expect(page.locator(".order-events")).toContainText("CompensationStarted", { timeout: UNTIL_CANCELLED_MS });
+  await expect(page.locator(".fault-banner")).toContainText(id);
+
+  await page.locator("body").press("Shift+F");
+  await page.getByRole("dialog").getByRole("button", { name: "Remove all" }).click();
+  await expect(page.locator(".banner")).toContainText("Faults are held off");
+  await page.getByRole("button", { name: "Release" }).click();
+  await expect(page.locator(".banner")).toHaveCount(0);
+
+  await open(page, "/resilience?breaker=bus~payments");
+  await card(page, "bus", "payments").first().getByRole("button", { name: "Reset" }).click();
+  await expect(card(page, "bus", "payments").first().locator(".badge").first()).toHaveText("Closed");
+  const healed = await place(page);
+  await page.goto(`/orders/${healed}`);
+  await expect(page.locator(".order-head")).toContainText("Confirmed", { timeout: 45_000 });
+});
+
+test("a breaker that is forced open counts down, refuses, and is let go by itself", async ({ page }) => {
+  await open(page, "/resilience?breaker=gateway~users");
+  const breaker = card(page, "gateway", "users").first();
+  await expect(breaker.locator(".badge").first()).toHaveText("Closed");
+  const id = await breaker.locator("input[name=id]").first().inputValue();
+  await page.request.post(`/control/breakers/${encodeURIComponent(id)}`, { data: { force_open: 4 } });
+  await expect(breaker.locator(".badge", { hasText: "Forced" })).toBeVisible();
+  await expect(breaker).toContainText(/let go in \d s/);
+  expect((await page.request.get("/api/v1/users/c-1001")).status()).toBe(503);
+  await expect(breaker.locator(".badge", { hasText: "Forced" })).toHaveCount(0);
+  await expect(breaker.locator(".badge").first()).toHaveText("Closed");
+  expect((await page.request.get("/api/v1/users/c-1001")).status()).toBe(200);
+  // By the button too, and let go by hand.
+  await breaker.getByRole("button", { name: "Force open" }).click();
+  await expect(breaker.locator(".badge", { hasText: "Forced" })).toBeVisible();
+  await breaker.getByRole("button", { name: "Let go" }).click();
+  await expect(breaker.locator(".badge", { hasText: "Forced" })).toHaveCount(0);
+  await breaker.locator("summary", { hasText: "History" }).click();
+  await expect(breaker.locator(".history li").first()).toContainText("no longer held, by page");
+});
+
+test("thresholds are set, are in the history, and a wrong value stays in the form", async ({ page }) => {
+  await open(page, "/resilience?thresholds=gateway~catalog#thresholds");
+  const form = page.locator("form[action='/resilience/thresholds']");
+  const failures = form.getByLabel("Failures in a row").last();
+  await failures.fill("0");
+  await failures.press("Tab");
+  await expect(form.getByRole("alert")).toContainText("1 to 100 failures in a row");
+  await expect(failures).toHaveValue("0");
+  await expect(form.getByRole("button", { name: "Set thresholds" })).toBeDisabled();
+  await failures.fill("7");
+  await failures.press("Tab");
+  await form.getByRole("button", { name: "Set thresholds" }).click();
+  await expect(page.locator(".toast").first()).toContainText("Breaker changed");
+  await expect(page.locator(".closed")).toContainText("0 of 7");
+  await failures.fill("5");
+  await failures.press("Tab");
+  await form.getByRole("button", { name: "Set thresholds" }).click();
+  await expect(page.locator(".closed")).not.toContainText("0 of 7");
+});
+
+test("an instance is killed from the panel, is down in the table, and comes back when the fault is removed", async ({ page }) => {
+  await open(page, "/resilience");
+  await choose(page, "Kill instance");
+  await page.getByLabel("Instance", { exact: true }).selectOption("catalog-v1-2");
+  await expect(page.locator(".expect")).toContainText("other instance");
+  await page.locator(".inject-foot").getByRole("button", { name: "Kill instance" }).click();
+  const row = page.locator(".endpoints tbody tr", { hasText: "catalog-v1-2" });
+  await expect(row).toContainText("Down");
+  await expect(row).toContainText("back in");
+  for (const address of ["/", "/orders", "/traces", "/traffic"]) {
+    await page.goto(address);
+    await expect(page.locator(".fault-banner"), address).toContainText("Kill instance");
+  }
+  await open(page, "/resilience");
+  await page.locator(".faults .remove-cross").first().click();
+  await expect(page.locator(".fault-banner")).toHaveCount(0);
+  await expect(page.locator(".endpoints .instance.down")).toHaveCount(0);
+  await page.locator(".toast").getByRole("button", { name: "Undo" }).click();
+  await expect(page.locator(".fault-banner")).toContainText("Kill instance");
+});
+
+test("rows are walked through with J and K", async ({ page }) => {
+  await open(page, "/resilience");
+  await expect(page.locator("[data-row]").nth(1)).toBeVisible();
+  await page.locator("body").press("j");
+  await expect(page.locator("[data-row]").nth(0)).toBeFocused();
+  await page.keyboard.press("j");
+  await expect(page.locator("[data-row]").nth(1)).toBeFocused();
+  await page.keyboard.press("k");
+  await expect(page.locator("[data-row]").nth(0)).toBeFocused();
+});
+
+test("with faults and an open breaker the page is accessible in both themes and on a phone", async ({ page }) => {
+  await page.request.post("/control/faults", {
+    data: {
+      kind: "abort", from: "", to: "recommendations", subset: "", instance: "", terms: [], percent: 100,
+      delay_ms: 0, jitter_ms: 0, status: 503, ttl_s: 120, like_istio: false,
+    },
+  });
+  for (const viewport of [{ width: 1440, height: 900 }, { width: 390, height: 844 }]) {
+    await page.setViewportSize(viewport);
+    for (const colorScheme of ["dark", "light"] as const) {
+      await page.emulateMedia({ colorScheme });
+      await open(page, "/resilience");
+      await expect(card(page, "gateway", "recommendations").first()).toBeVisible({ timeout: UNTIL_OPEN_MS });
+      await expectAccessible(page);
+      const wider = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+      expect(wider, "pixels that stand out on the right").toBeLessThanOrEqual(0);
+    }
+  }
+});
+
+test.describe("without JavaScript", () => {
+  test.use({ javaScriptEnabled: false });
+
+  test("a fault is injected by the plain form, asked about once, and removed", async ({ page }) => {
+    await page.goto("/resilience");
+    await page.locator(".kind", { hasText: "Abort" }).getByRole("link", { name: "Fields" }).click();
+    await expect(page).toHaveURL(/kind=abort/);
+    await page.getByLabel("Destination").selectOption("recommendations");
+    await page.getByLabel("Share, percent").fill("80");
+    await page.getByLabel("Status").fill("500");
+    await page.getByRole("button", { name: "Inject abort" }).click();
+    await expect(page.getByRole("alert").first()).toContainText("This touches 80% of all. Go on?");
+    await expect(page.getByLabel("Share, percent")).toHaveValue("80");
+    await page.getByLabel("Even if it asks").check();
+    await page.getByRole("button", { name: "Inject abort" }).click();
+    await expect(page.locator(".fault-banner")).toContainText("Abort 500 on 80%");
+    await page.locator(".faults .remove-cross").first().click();
+    await expect(page.locator(".fault-banner")).toHaveCount(0);
+  });
+});

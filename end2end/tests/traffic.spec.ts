@@ -1,0 +1,164 @@
+// Traffic: what a control does to the YAML, what an apply does to the shop, and every way back.
+import { type Page, expect, expectAccessible, expectSoundMarkup, open as load, test } from "../fixtures.ts";
+
+/** Opens a page; the editor of a host asks for its hits once it is alive. */
+async function open(page: Page, address: string): Promise<void> {
+  const alive = address.startsWith("/traffic/")
+    ? page.waitForResponse((response) => response.url().includes("/ui/traffic"))
+    : Promise.resolve();
+  await load(page, address);
+  await alive;
+}
+
+/** The text of a resource in force. */
+async function inForce(page: Page, kind: string, name: string): Promise<string> {
+  return (await page.request.get(`/control/istio/${kind}/${name}`)).text();
+}
+
+/** Number of the revision in force. */
+async function revision(page: Page): Promise<number> {
+  const list = await (await page.request.get("/control/istio/revisions")).json();
+  return list.revisions[0].number;
+}
+
+/** Brings a revision back, so that journeys do not depend on each other. */
+async function back(page: Page, number: number): Promise<void> {
+  await page.request.post(`/control/istio/revisions/${number}/restore`);
+}
+
+/** Chooses a preset of the split. */
+async function preset(page: Page, text: string): Promise<void> {
+  await page.locator(".split-panel .segment", { hasText: new RegExp(`^${text}$`) }).click();
+}
+
+const apply = (page: Page) => page.getByRole("button", { name: /^Apply r/ });
+
+test("payments shifted to v2 are seen in the YAML, on the page and on the map", async ({ page }) => {
+  const before = await revision(page);
+  await open(page, "/traffic/payments");
+  await preset(page, "0/100");
+  await expect(page.locator(".yaml-line.added", { hasText: "weight: 100" })).toBeVisible();
+  await expect(page.locator(".page-head")).toContainText(`Draft r${before + 1}`);
+  await apply(page).click();
+  await expect(page.locator(".toast")).toContainText(/since request #\d+/);
+  expect(await inForce(page, "vs", "payments")).toMatch(/subset: v1\s+weight: 0\s/);
+  for (let i = 0; i < 3; i += 1) {
+    await page.request.post("/api/v1/orders", {
+      data: { user_id: "c-1001", items: [{ product_id: "p-moka", quantity: 1 }] },
+      headers: { prefer: "wait=10" },
+    });
+  }
+  const second = page.locator(".split-table tbody tr").nth(1);
+  await expect(second).toContainText("v2");
+  await expect(second.locator("td").nth(3)).toHaveText("100%");
+  await page.getByRole("navigation").getByRole("link", { name: "Live" }).first().click();
+  await expect(page.getByRole("link", { name: "payments v2: configured 100%, observed 100%" })).toBeVisible();
+  await back(page, before);
+});
+
+test("what is typed into the YAML moves the controls", async ({ page }) => {
+  await open(page, "/traffic/payments?view=yaml");
+  const text = page.getByRole("textbox", { name: "YAML" });
+  await text.fill((await text.inputValue()).replace("weight: 100", "weight: 70").replace("weight: 0", "weight: 30"));
+  await expect(page.locator(".split-bar")).toContainText("v1 70%");
+  await text.fill(`${await text.inputValue()}  oops: [`);
+  await expect(page.getByRole("alert")).toContainText("cannot be read");
+  await page.getByRole("button", { name: "Discard" }).click();
+  await expect(page.locator(".split-bar")).toContainText("v1 100%");
+});
+
+test("a control and the YAML changed in the same moment are both kept", async ({ page }) => {
+  await open(page, "/traffic/payments?view=yaml");
+  const text = page.getByRole("textbox", { name: "YAML" });
+  const typed = (await text.inputValue()).replace("- name: versions", "- name: versions\n    timeout: 7s");
+  await text.fill(typed);
+  await preset(page, "80/20");
+  await expect(text).toHaveValue(/weight: 80/);
+  await expect(text).toHaveValue(/timeout: 7s/);
+  await page.getByRole("button", { name: "Discard" }).click();
+});
+
+test("an apply can be undone from its toast", async ({ page }) => {
+  const before = await inForce(page, "vs", "payments");
+  await open(page, "/traffic/payments");
+  await preset(page, "50/50");
+  await expect(apply(page)).toBeEnabled();
+  await page.keyboard.press("Control+Enter");
+  await page.locator(".toast").getByRole("button", { name: "Undo" }).click();
+  await expect(page.locator(".toast", { hasText: "is back" })).toBeVisible();
+  expect(await inForce(page, "vs", "payments")).toBe(before);
+  await expect(page.locator(".split-bar")).toContainText("v1 100%");
+});
+
+test("a change of somebody else is a conflict that can be rebased", async ({ page }) => {
+  const before = await revision(page);
+  await open(page, "/traffic/payments");
+  await preset(page, "90/10");
+  const theirs = (await inForce(page, "vs", "payments")).replace("- name: versions", "- name: versions\n    timeout: 4s");
+  await page.request.post("/control/istio", { data: theirs, headers: { "content-type": "application/yaml" } });
+  await expect(page.getByRole("alert")).toContainText("was applied elsewhere");
+  await expect(apply(page)).toBeDisabled();
+  await page.getByRole("button", { name: "Rebase" }).click();
+  await expect(apply(page)).toBeEnabled();
+  await apply(page).click();
+  await expect(page.locator(".toast", { hasText: "applied" })).toBeVisible();
+  const now = await inForce(page, "vs", "payments");
+  expect(now).toContain("timeout: 4s");
+  expect(now).toContain("weight: 90");
+  await back(page, before);
+});
+
+test("a roll back names the other hosts it changes and asks once", async ({ page }) => {
+  const before = await revision(page);
+  for (const host of ["payments", "catalog"]) {
+    const text = (await inForce(page, "vs", host)).replace("- name: versions", "- name: versions\n    timeout: 5s");
+    await page.request.post("/control/istio", { data: text, headers: { "content-type": "application/yaml" } });
+  }
+  await open(page, "/traffic/payments?revisions=all");
+  const row = page.locator(".revision", { has: page.getByText(`r${before}`, { exact: true }) });
+  await row.hover();
+  await row.getByRole("button", { name: `Roll back to r${before}` }).click();
+  await expect(row).toContainText("Also changes catalog");
+  await row.getByRole("button", { name: `Roll all back to r${before}` }).click();
+  await expect(page.locator(".toast", { hasText: "applied" })).toBeVisible();
+  expect(await inForce(page, "vs", "payments")).not.toContain("timeout: 5s");
+  expect(await inForce(page, "vs", "catalog")).not.toContain("timeout: 5s");
+});
+
+test("every document of a host has a tab, and the controls follow the chosen one", async ({ page }) => {
+  const before = await revision(page);
+  const second = (await inForce(page, "vs", "payments"))
+    .replace(/^ {2}name: payments$/m, "  name: second")
+    .replace("payments.default.svc.cluster.local", "payment-service")
+    .replace("- name: versions", "- name: versions\n    timeout: 3s");
+  const applied = await page.request.post("/control/istio", { data: second, headers: { "content-type": "application/yaml" } });
+  expect(applied.status(), await applied.text()).toBe(200);
+  await open(page, "/traffic/payments");
+  await page.getByRole("button", { name: /^VirtualService second/ }).click();
+  await expect(page).toHaveURL(/service=second/);
+  await expect(page.getByRole("textbox", { name: "Timeout, seconds" })).toHaveValue("3");
+  await expect(page.locator(".services")).toContainText(/in force|shadowed by/);
+  await page.getByRole("button", { name: /^VirtualService payments/ }).click();
+  await expect(page.getByRole("textbox", { name: "Timeout, seconds" })).toHaveValue("");
+  await back(page, before);
+});
+
+test("a resource is read, deleted after one question, and brought back", async ({ page }) => {
+  const before = await revision(page);
+  await open(page, "/traffic");
+  await page.getByRole("link", { name: "Delete ServiceEntry payment-provider" }).click();
+  await expect(page.locator(".opened")).toContainText("api.stripe.com");
+  await page.locator(".opened").getByRole("button", { name: "Delete" }).click();
+  await expect(page.locator(".toast")).toContainText(`r${before + 1} applied`);
+  expect((await page.request.get("/control/istio/serviceentry/payment-provider")).status()).toBe(404);
+  await page.locator(".toast").getByRole("button", { name: "Undo" }).click();
+  await expect(page.locator(".resources")).toContainText("payment-provider");
+});
+
+test("the pages of traffic are accessible and their markup is sound", async ({ page }) => {
+  for (const address of ["/traffic", "/traffic/payments?view=yaml", "/traffic?resource=VirtualService%2Fdefault%2Fpayments"]) {
+    await open(page, address);
+    await expectAccessible(page);
+    await expectSoundMarkup(page, address);
+  }
+});

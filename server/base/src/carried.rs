@@ -1,0 +1,117 @@
+//! What a span carries on beside its trace: W3C Baggage, with the ids of the faults it has met.
+//!
+//! It is an extension of the span, so whatever runs in the span or below it finds it, detached
+//! work too, and messages recorded there take it along. Without telemetry there are no spans and
+//! nothing is carried; the headers of calls travel all the same. What is a valid header, and how
+//! long it may be, is the business of who reads and writes headers.
+
+use contract::attributes::FAULT_ID;
+use tracing::Span;
+use tracing_subscriber::{
+    Registry,
+    registry::{LookupSpan, SpanRef},
+};
+
+/// The baggage of one span, an extension of it.
+#[derive(Debug)]
+pub struct Carried {
+    baggage: String,
+    faults: Option<String>,
+}
+
+impl Carried {
+    fn new(baggage: String) -> Self {
+        let faults = faults(&baggage);
+        Self { baggage, faults }
+    }
+
+    /// The ids of faults in it, comma separated.
+    #[must_use]
+    pub fn faults(&self) -> Option<&str> {
+        self.faults.as_deref()
+    }
+}
+
+/// The member of the faults; its commas are percent-encoded (W3C Baggage, section 3.2.1.3).
+fn faults(baggage: &str) -> Option<String> {
+    baggage.split(',').find_map(|member| {
+        let (key, value) = member.split(';').next()?.split_once('=')?;
+        let value = value.trim().replace("%2C", ",").replace("%2c", ",");
+        (key.trim() == FAULT_ID && !value.is_empty()).then_some(value)
+    })
+}
+
+/// The baggage of `span`, or of the nearest span around it that has some.
+#[must_use]
+pub fn of(span: &Span) -> Option<String> {
+    look(span, |span| nearest(span, |carried| carried.baggage.clone())).flatten()
+}
+
+/// The same for the faults, for a span of a subscriber.
+pub fn faults_of<S: for<'a> LookupSpan<'a>>(span: &SpanRef<'_, S>) -> Option<String> {
+    nearest(span, |carried| carried.faults.clone()).flatten()
+}
+
+/// Gives `span` its baggage.
+pub fn set(span: &Span, baggage: &str) {
+    look(span, |span| span.extensions_mut().replace(Carried::new(baggage.to_owned())));
+}
+
+/// Changes the baggage of `span` and of every span around it in this process: what happens there
+/// from now on follows from what was met here. `change` sees what there is and gives what shall be.
+pub fn update(span: &Span, change: impl Fn(Option<&str>) -> Option<String>) {
+    look(span, |span| {
+        for around in span.scope() {
+            let mut extensions = around.extensions_mut();
+            let before = extensions.get_mut::<Carried>().map(|carried| carried.baggage.as_str());
+            if let Some(after) = change(before) {
+                extensions.replace(Carried::new(after));
+            }
+        }
+    });
+}
+
+fn nearest<S: for<'a> LookupSpan<'a>, T>(
+    span: &SpanRef<'_, S>,
+    read: impl Fn(&Carried) -> T,
+) -> Option<T> {
+    span.scope().find_map(|around| around.extensions().get::<Carried>().map(&read))
+}
+
+/// The span as its registry knows it.
+fn look<T>(span: &Span, run: impl FnOnce(&SpanRef<'_, Registry>) -> T) -> Option<T> {
+    let found = span.with_subscriber(|(id, dispatch)| {
+        let registry = dispatch.downcast_ref::<Registry>()?;
+        registry.span(id).map(|span| run(&span))
+    });
+    found.flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_span_carries_is_found_below_it_and_what_was_met_below_is_found_around() {
+        tracing::subscriber::with_default(Registry::default(), || {
+            let handler = tracing::info_span!("handler");
+            let sibling = handler.in_scope(|| tracing::info_span!("sibling"));
+            let call = handler.in_scope(|| tracing::info_span!("call"));
+            set(&handler, "user=ada");
+            assert_eq!(of(&call).as_deref(), Some("user=ada"));
+            update(&call, |before| {
+                Some(format!("{},{FAULT_ID}=F-1%2CF-2", before.unwrap_or("a=b")))
+            });
+            assert_eq!(of(&handler).as_deref(), Some("user=ada,vitrine.fault.id=F-1%2CF-2"));
+            let of_sibling = look(&sibling, |span| faults_of(span)).flatten();
+            assert_eq!(of_sibling.as_deref(), Some("F-1,F-2"));
+        });
+    }
+
+    #[test]
+    fn without_a_subscriber_nothing_is_carried() {
+        let span = Span::none();
+        set(&span, "user=ada");
+        assert_eq!(of(&span), None);
+    }
+}

@@ -1,0 +1,183 @@
+//! Faults of resources as the control plane sees them: what an apply says about each, and what
+//! outlives the process.
+//!
+//! They are injected and ended by the mesh. Here is only told and kept how they stand.
+
+use super::Control;
+use contract::istio::{
+    ApplyReport, Change, Finding, Position, ResourceKey, ResourceReport, Severity,
+};
+use istio::{code, policy::Origin};
+use mesh::fault::{ACTIVE_MAX, AskedFault, FaultKind, KeptFault, Standing, TTL_ROUTE};
+use shop::StoreError;
+use storage::SavedFault;
+use tokio::sync::broadcast::error::RecvError;
+use tokio_util::sync::CancellationToken;
+
+impl Control {
+    /// The mesh goes on with the faults as they were kept.
+    pub(super) async fn recall_faults(&self) -> Result<(), StoreError> {
+        let saved = self.0.log.faults().await?;
+        self.0.mesh.faults().recall(saved.iter().cloned().map(recalled).collect());
+        *self.0.kept_faults.lock().await = saved;
+        Ok(())
+    }
+
+    /// Faults of applied resources begin anew where they are over, also where nothing changed.
+    pub(super) fn renew_faults(&self, report: &ApplyReport) {
+        let origins: Vec<Origin> = applied(report).map(|r| origin(&r.resource)).collect();
+        let policy = self.0.mesh.in_force().policy;
+        self.0.mesh.faults().renew(&origins, &policy);
+    }
+
+    /// Says of each fault of the applied resources until when it is active, or why it is not.
+    pub(super) fn tell_faults(&self, report: &mut ApplyReport) {
+        let asked = self.0.mesh.faults().asked();
+        let of = |resource: &ResourceReport| {
+            let origin = origin(&resource.resource);
+            let its = asked.iter().filter(move |fault| fault.origin == origin);
+            its.map(|fault| finding(resource, fault)).collect::<Vec<_>>()
+        };
+        let told: Vec<Finding> = applied(report).flat_map(of).collect();
+        report.findings.extend(told);
+        // The worst stay first; those of one severity keep their order.
+        report.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    }
+
+    /// Keeps how the faults of resources stand, if that changed. An apply that is in force is so
+    /// whether or not this succeeds.
+    pub(super) async fn keep_faults(&self) {
+        let mut kept = self.0.kept_faults.lock().await;
+        let now: Vec<_> =
+            self.0.mesh.faults().asked().iter().map(|fault| saved(fault.kept())).collect();
+        if *kept == now {
+            return;
+        }
+        match self.0.log.keep_faults(now.clone()).await {
+            Ok(()) => *kept = now,
+            Err(error) => tracing::error!(%error, "the ends of faults were not kept"),
+        }
+    }
+
+    /// Keeps them whenever one begins or ends, until `stop`.
+    pub async fn follow_faults(self, stop: CancellationToken) {
+        let mut events = self.0.mesh.faults().events();
+        loop {
+            let event = tokio::select! {
+                () = stop.cancelled() => return,
+                event = events.recv() => event,
+            };
+            if matches!(event, Err(RecvError::Closed)) {
+                return;
+            }
+            self.keep_faults().await;
+        }
+    }
+}
+
+/// The resources of a text that have routes.
+fn applied(report: &ApplyReport) -> impl Iterator<Item = &ResourceReport> {
+    let ours = |r: &&ResourceReport| !matches!(r.change, Change::NotOurs | Change::Deleted);
+    report.resources.iter().filter(ours).filter(|r| r.resource.kind == "VirtualService")
+}
+
+fn origin(key: &ResourceKey) -> Origin {
+    Origin {
+        kind: key.kind.as_str().into(),
+        namespace: key.namespace.as_str().into(),
+        name: key.name.as_str().into(),
+    }
+}
+
+fn finding(resource: &ResourceReport, fault: &AskedFault) -> Finding {
+    let what = format!("The {} of route {}", fault.kind, fault.route);
+    let (severity, message, advice) = match fault.standing {
+        Standing::Active { id, until_us } => (
+            Severity::Info,
+            format!("{what} is active until {} UTC ({id}).", time_of_day(until_us)),
+            format!(
+                "A fault of a resource lives {} min; apply the resource again afterwards to start \
+                 it anew. DELETE /control/faults/{id} ends it.",
+                TTL_ROUTE.as_secs() / 60
+            ),
+        ),
+        Standing::Waiting => (
+            Severity::Warning,
+            format!("{what} is not injected: the kill switch is on; it starts on release."),
+            "Release it with POST /control/faults/release.".to_owned(),
+        ),
+        Standing::TooMany => (
+            Severity::Warning,
+            format!("{what} is not injected: {ACTIVE_MAX} faults are active, which is the limit."),
+            "End one, and apply the resource again.".to_owned(),
+        ),
+        Standing::Over => (
+            Severity::Info,
+            format!("{what} is over and injects nothing."),
+            "Apply the resource again to start it anew.".to_owned(),
+        ),
+    };
+    let (path, at) = place(resource, fault);
+    Finding {
+        code: code::FAULT_LIFE.to_owned(),
+        severity,
+        resource: Some(resource.resource.clone()),
+        path,
+        at,
+        message,
+        advice,
+        correct_form: None,
+    }
+}
+
+/// Where a fault stands in the text, by the first of its fields that is listed. A route without a
+/// name is called by its place, from 1; one that has a name is found when no other has a fault.
+fn place(resource: &ResourceReport, fault: &AskedFault) -> (String, Position) {
+    let word = match fault.kind {
+        FaultKind::Delay(_) => "delay",
+        _ => "abort",
+    };
+    let index = fault.route.strip_prefix('#').and_then(|number| number.parse::<usize>().ok());
+    let mut found: Option<(String, Position)> = None;
+    for field in &resource.fields {
+        let Some((rule, rest)) = field.path.split_once("].fault.") else { continue };
+        let is_it = match index {
+            Some(number) => rule == format!("spec.http[{}", number.saturating_sub(1)),
+            None => true,
+        };
+        let path = format!("{rule}].fault.{word}");
+        match &found {
+            _ if !is_it || !rest.starts_with(word) => {}
+            None => found = Some((path, field.at)),
+            Some((first, _)) if *first == path => {}
+            Some(_) => return (String::new(), resource.at),
+        }
+    }
+    found.unwrap_or_else(|| (String::new(), resource.at))
+}
+
+fn time_of_day(us: i64) -> String {
+    let seconds = us.div_euclid(1_000_000).rem_euclid(24 * 3600);
+    format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
+}
+
+fn saved(kept: KeptFault) -> SavedFault {
+    let KeptFault { resource, route, fault, until_us } = kept;
+    SavedFault { resource, route, fault, until_us }
+}
+
+fn recalled(saved: SavedFault) -> KeptFault {
+    let SavedFault { resource, route, fault, until_us } = saved;
+    KeptFault { resource, route, fault, until_us }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_is_told_as_the_time_of_day() {
+        assert_eq!(time_of_day(1_764_254_705_999_999), "14:45:05");
+        assert_eq!(time_of_day(0), "00:00:00");
+    }
+}

@@ -1,0 +1,165 @@
+//! Changes whoever waits for them, and what an apply says of the faults in it.
+
+use super::*;
+use axum::Router;
+use contract::istio::{Finding, Severity};
+use mesh::{BreakerParams, fault::Standing};
+use storage::{Durability, Stores};
+
+const PAYMENTS: &str = "
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata:
+  name: payments
+spec:
+  hosts:
+  - payments
+  http:
+  - route:
+    - destination:
+        host: payments
+";
+
+/// Ten percent of the calls are held, and five answered.
+const FAULTY: &str = "
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata:
+  name: payments
+spec:
+  hosts:
+  - payments
+  http:
+  - fault:
+      delay:
+        percentage:
+          value: 10
+        fixedDelay: 2s
+      abort:
+        percentage:
+          value: 5
+        httpStatus: 503
+    route:
+    - destination:
+        host: payments
+";
+
+struct World {
+    control: Control,
+    stores: Stores,
+    supervisor: Supervisor,
+    folder: tempfile::TempDir,
+}
+
+impl World {
+    async fn new() -> Self {
+        Self::at(tempfile::tempdir().unwrap()).await
+    }
+
+    async fn at(folder: tempfile::TempDir) -> Self {
+        let clock = Clock::system();
+        let mesh = Mesh::new(clock.clone(), BreakerParams::default());
+        mesh.register("payments", Router::new());
+        let stores = storage::open(folder.path(), Durability::Process, &clock).await.unwrap();
+        let (supervisor, _ends) = Supervisor::new();
+        let (known, log) = (crate::instances::known(&mesh), stores.revisions.clone());
+        let control = Control::open(mesh, clock, known, log, PAYMENTS, &supervisor).await.unwrap();
+        Self { control, stores, supervisor, folder }
+    }
+
+    async fn restart(self) -> Self {
+        assert!(self.supervisor.shutdown(Duration::from_secs(5)).await);
+        self.stores.close().await;
+        drop(self.stores);
+        Self::at(self.folder).await
+    }
+
+    /// What an apply says of faults.
+    async fn told(&self, text: &str) -> Vec<Finding> {
+        let outcome = self.control.apply(text, "test", None).await.unwrap();
+        let findings = outcome.report.findings.into_iter();
+        findings.filter(|finding| finding.code == istio::code::FAULT_LIFE).collect()
+    }
+
+    fn standings(&self) -> Vec<Standing> {
+        self.control.0.mesh.faults().asked().iter().map(|fault| fault.standing).collect()
+    }
+}
+
+fn with_timeout(seconds: u32) -> String {
+    format!("{PAYMENTS}    timeout: {seconds}s\n")
+}
+
+#[tokio::test]
+async fn a_change_that_nobody_waits_for_any_more_is_made_whole_and_the_next_one_too() {
+    let world = World::new().await;
+    for left in 1..=3 {
+        // As a client that goes away: polled once, then dropped.
+        let text = with_timeout(left);
+        let apply = world.control.apply(&text, "gone", None);
+        assert!(futures::poll!(Box::pin(apply)).is_pending());
+    }
+    let outcome = world.control.apply(&with_timeout(4), "test", None).await.unwrap();
+    assert_eq!(outcome.revision, 5, "each is a revision");
+    assert!(world.control.configuration().print().contains("timeout: 4s"));
+    let saved = world.stores.revisions.load().await.unwrap();
+    assert_eq!(saved.iter().map(|s| s.number).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
+    assert_eq!(saved[1].who, "gone");
+}
+
+#[tokio::test]
+async fn an_apply_says_until_when_its_faults_are_active_and_starts_anew_what_is_over() {
+    let world = World::new().await;
+    let told = world.told(FAULTY).await;
+    assert_eq!(told.len(), 2);
+    assert!(told[0].message.starts_with("The delay 2s of route #1 is active until "));
+    assert!(told[0].message.ends_with(" UTC (F-1)."), "{}", told[0].message);
+    let place = |told: &Finding| (told.path.clone(), told.at.line);
+    assert_eq!(place(&told[0]), ("spec.http[0].fault.delay".into(), 13));
+    assert_eq!(place(&told[1]), ("spec.http[0].fault.abort".into(), 17));
+    assert_eq!(told[0].severity, Severity::Info);
+    let faults = world.control.0.mesh.faults().clone();
+    faults.active().iter().for_each(|fault| assert!(faults.remove(fault.id)));
+    assert_eq!(world.standings(), [Standing::Over, Standing::Over]);
+    let again = world.told(FAULTY).await;
+    assert!(again[0].message.ends_with(" UTC (F-3)."), "{}", again[0].message);
+    assert_eq!(faults.active().len(), 2, "although the text is unchanged");
+    assert_eq!(world.control.revision(), 2, "which is no revision");
+}
+
+#[tokio::test]
+async fn an_apply_while_the_kill_switch_is_on_says_so_and_its_faults_begin_on_release() {
+    let world = World::new().await;
+    let faults = world.control.0.mesh.faults().clone();
+    faults.end_all();
+    let told = world.told(FAULTY).await;
+    assert_eq!(told[0].severity, Severity::Warning);
+    let said = "not injected: the kill switch is on; it starts on release.";
+    assert!(told[0].message.ends_with(said), "{}", told[0].message);
+    assert!(faults.active().is_empty());
+    faults.release();
+    assert_eq!(faults.active().len(), 2);
+}
+
+#[tokio::test]
+async fn a_restart_gives_a_fault_of_a_resource_no_new_time() {
+    let world = World::new().await;
+    world.told(FAULTY).await;
+    let mut kept = world.stores.revisions.faults().await.unwrap();
+    assert_eq!(kept.len(), 2, "{kept:?}");
+    // A minute is left of one; the other is removed by hand.
+    let until_us = world.control.now_us() + 60_000_000;
+    kept.iter_mut().for_each(|fault| fault.until_us = Some(until_us));
+    world.stores.revisions.keep_faults(kept).await.unwrap();
+    let world = world.restart().await;
+    let active = world.control.0.mesh.faults().active();
+    assert_eq!(active.len(), 2);
+    assert!(active.iter().all(|fault| (fault.until_us - until_us).abs() < 5_000_000));
+
+    assert!(world.control.0.mesh.faults().remove(active[1].id));
+    let keeping = world.control.clone().follow_faults(world.supervisor.stopping());
+    world.supervisor.spawn("faults-of-resources", keeping);
+    world.control.keep_faults().await;
+    let world = world.restart().await;
+    assert!(matches!(world.standings()[..], [Standing::Active { .. }, Standing::Over]));
+}

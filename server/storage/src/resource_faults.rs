@@ -1,0 +1,67 @@
+//! The control plane's other table: until when the faults of resources are active.
+
+use crate::revisions::RevisionLog;
+use shop::StoreError;
+use sqlx::{Row, sqlite::SqliteRow};
+
+/// A fault that a resource asks for, as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SavedFault {
+    /// The resource.
+    pub resource: String,
+    /// The route of it.
+    pub route: String,
+    /// What it does, to which share.
+    pub fault: String,
+    /// Until when, microseconds since the epoch; 0 when it is over, none when it has yet to begin.
+    pub until_us: Option<i64>,
+}
+
+impl RevisionLog {
+    /// The faults that were kept last.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn faults(&self) -> Result<Vec<SavedFault>, StoreError> {
+        let read = self.0.read_quietly(|c| {
+            Box::pin(async move {
+                let rows =
+                    sqlx::query("SELECT resource, route, fault, until_us FROM resource_faults");
+                rows.try_map(|row: SqliteRow| saved(&row)).fetch_all(c).await
+            })
+        });
+        read.await
+    }
+
+    /// Keeps these in the place of those before.
+    ///
+    /// # Errors
+    /// The database cannot be written; those before are kept.
+    pub async fn keep_faults(&self, faults: Vec<SavedFault>) -> Result<(), StoreError> {
+        let write = self.0.write_quietly(move |c| {
+            Box::pin(async move {
+                sqlx::query("DELETE FROM resource_faults").execute(&mut *c).await?;
+                for fault in faults {
+                    sqlx::query("INSERT OR REPLACE INTO resource_faults VALUES (?, ?, ?, ?)")
+                        .bind(fault.resource)
+                        .bind(fault.route)
+                        .bind(fault.fault)
+                        .bind(fault.until_us)
+                        .execute(&mut *c)
+                        .await?;
+                }
+                Ok(())
+            })
+        });
+        write.await
+    }
+}
+
+fn saved(row: &SqliteRow) -> Result<SavedFault, sqlx::Error> {
+    Ok(SavedFault {
+        resource: row.try_get("resource")?,
+        route: row.try_get("route")?,
+        fault: row.try_get("fault")?,
+        until_us: row.try_get("until_us")?,
+    })
+}

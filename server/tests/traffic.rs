@@ -1,0 +1,225 @@
+//! The Traffic page against the built program: what its editor is told, what it changes, and what
+//! it leaves alone.
+
+#![expect(clippy::expect_used, reason = "without its world a test can only stop")]
+
+use serde_json::{Value, json};
+use std::time::Duration;
+use testkit::{Client, Launch, Program, client::send, eventually};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_vitrine");
+const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/istio/tests/data");
+const PATIENCE: Duration = Duration::from_secs(20);
+
+struct World {
+    program: Program,
+    client: Client,
+}
+
+async fn world() -> World {
+    let throwaway = ["--ephemeral", "--load", "0", "--listen", "127.0.0.1:0"];
+    let (program, client) = Launch::new(PROGRAM).args(&throwaway).start().await;
+    World { program, client }
+}
+
+/// What the page asks of its server.
+async fn ask(client: &Client, what: &str, body: &Value) -> Value {
+    let answer = client.post(&format!("/ui/{what}"), body).await;
+    assert_eq!(answer.status, 200, "{what}: {}", answer.text());
+    answer.json()
+}
+
+async fn route(client: &Client, host: &str) -> Value {
+    ask(client, "traffic", &json!({ "name": host, "open": null })).await["route"].clone()
+}
+
+fn text(route: &Value) -> String {
+    route["applied"]["yaml"].as_str().expect("a text").to_owned()
+}
+
+async fn apply_file(client: &Client, file: &str) {
+    let yaml = std::fs::read_to_string(format!("{DATA}/{file}")).expect("the file");
+    let applied = send(client.request(http::Method::POST, "/control/istio").body(yaml)).await;
+    let applied = applied.expect("an answer");
+    assert_eq!(applied.status, 200, "{file}: {}", applied.text());
+}
+
+async fn apply_draft(client: &Client, host: &str, yaml: &str) -> Value {
+    let apply = json!({ "yaml": yaml, "base": null, "host": host, "dry_run": false });
+    let applied = ask(client, "change-traffic", &json!({ "command": { "apply": apply } })).await;
+    assert!(applied["revision"].is_u64(), "{applied}");
+    applied
+}
+
+#[tokio::test]
+async fn every_document_of_a_host_says_what_it_is_in_force_for() {
+    let World { program, client } = world().await;
+    for file in ["traffic-management.yml", "istio-config.yml"] {
+        apply_file(&client, file).await;
+    }
+    let gateway = route(&client, "gateway").await;
+    let form = &gateway["applied"]["form"];
+    let documents = form["documents"].as_array().expect("documents");
+    let services: Vec<_> =
+        documents.iter().filter(|document| document["kind"] == "VirtualService").collect();
+    assert!(services.len() > 1, "{documents:?}");
+    for document in documents {
+        let standing = document["standing"]["text"].as_str().expect("a text");
+        assert!(!standing.is_empty(), "{document}");
+    }
+    let shadowed = services.iter().filter(|document| document["standing"]["idle"] == true);
+    for document in shadowed {
+        let standing = document["standing"]["text"].as_str().expect("a text");
+        assert!(standing.contains("shadowed by"), "{document}");
+    }
+    // The one that decides has the controls, and any other can be given them.
+    let chosen = form["service"].as_str().expect("a name");
+    let decides = services.iter().find(|document| document["name"] == chosen).expect("it");
+    assert_eq!(decides["standing"]["idle"], false, "{decides}");
+    let other = services.iter().find(|document| document["name"] != chosen).expect("another");
+    let asked = json!({ "name": "gateway", "open": other["name"] });
+    let page = ask(&client, "traffic", &asked).await;
+    assert_eq!(page["route"]["applied"]["form"]["service"], other["name"]);
+    let all = ask(&client, "traffic", &json!({ "name": null, "open": null })).await;
+    let kinds: Vec<_> = all["resources"].as_array().expect("resources").iter().collect();
+    for kind in ["Gateway", "ServiceEntry", "PeerAuthentication", "AuthorizationPolicy"] {
+        assert!(kinds.iter().any(|row| row["key"]["kind"] == kind), "{kind}: {kinds:?}");
+    }
+    program.stop().await;
+}
+
+#[tokio::test]
+async fn a_text_without_a_resource_is_tried_and_checked_as_it_is_applied() {
+    let World { program, client } = world().await;
+    assert_eq!(client.get("/api/v1/products").await.status, 200);
+    let catalog = text(&route(&client, "catalog").await);
+    let documents: Vec<&str> = catalog.split("---\n").collect();
+    let rule = documents.iter().find(|text| text.contains("kind: DestinationRule")).expect("it");
+    // Without its VirtualService the recorded request takes no rule.
+    let tried = json!({ "name": "catalog", "yaml": rule });
+    let tried = ask(&client, "dry-run", &tried).await;
+    let rows = tried["rows"].as_array().expect("rows");
+    let row = rows.iter().find(|row| row["to"] == "catalog, no rule").expect("a changed request");
+    let trace = row["trace_id"].as_str().expect("its trace");
+    assert_eq!(trace.len(), 32, "{row}");
+    let draft = json!({ "name": "catalog", "yaml": rule, "edit": null, "service": "" });
+    let draft = ask(&client, "draft", &draft).await;
+    assert_eq!(draft["form"]["rules"], json!([]));
+    apply_draft(&client, "catalog", rule).await;
+    assert_eq!(client.get("/control/istio/vs/catalog").await.status, 404);
+    assert_eq!(client.get("/control/istio/dr/catalog").await.status, 200);
+    program.stop().await;
+}
+
+#[tokio::test]
+async fn rates_go_on_and_shares_begin_anew_when_other_weights_are_applied() {
+    let World { program, client } = world().await;
+    let before = text(&route(&client, "catalog").await);
+    for _ in 0..20 {
+        assert_eq!(client.get("/api/v1/products").await.status, 200);
+    }
+    let halves = before.replace("weight: 100", "weight: 50").replace("weight: 0", "weight: 50");
+    apply_draft(&client, "catalog", &halves).await;
+    apply_draft(&client, "catalog", &before).await;
+    let seen = route(&client, "catalog").await;
+    let rule = &seen["hits"][0];
+    assert_eq!(rule["hits"], 0, "of this revision");
+    assert!(rule["per_second"].as_f64().expect("a rate") > 0.0, "of the minute: {rule}");
+    assert_eq!(rule["shares"][0]["observed"], Value::Null, "{rule}");
+    program.stop().await;
+}
+
+#[tokio::test]
+async fn a_revision_says_what_it_touched_and_what_going_back_to_it_changes() {
+    let World { program, client } = world().await;
+    let first = route(&client, "payments").await["revision"].as_u64().expect("a number");
+    for host in ["catalog", "payments"] {
+        let before = text(&route(&client, host).await);
+        let later = before.replace("- name: versions", "- name: versions\n    timeout: 5s");
+        let applied = apply_draft(&client, host, &later).await;
+        assert_eq!(
+            applied["before"].as_u64().map(|before| before + 1),
+            applied["revision"].as_u64()
+        );
+    }
+    let rows = route(&client, "payments").await["revisions"].clone();
+    let of = |number: u64| {
+        let mut rows = rows.as_array().expect("rows").iter();
+        rows.find(|row| row["number"] == number).expect("a revision").clone()
+    };
+    assert_eq!(of(first + 2)["touched"], json!(["payments"]));
+    assert_eq!(of(first + 1)["touched"], json!(["catalog"]));
+    assert_eq!(of(first + 1)["undoes"], json!(["payments"]));
+    assert_eq!(of(first)["undoes"], json!(["catalog", "payments"]));
+    assert!(of(first + 1)["since_request"].is_u64(), "also of one that is over");
+    // Undo is for the revision that was seen.
+    let restore = json!({ "restore": { "number": first + 1, "base": first } });
+    let late = client.post("/ui/change-traffic", &json!({ "command": restore })).await;
+    assert_ne!(late.status, 200, "{}", late.text());
+    program.stop().await;
+}
+
+#[tokio::test]
+async fn a_refused_form_is_answered_with_its_text_and_every_finding() {
+    let World { program, client } = world().await;
+    let typed = text(&route(&client, "payments").await).replace("weight: 0", "wieght: 0");
+    let body = format!("yaml={}", encoded(&typed));
+    let form = |path: &str, body: String| {
+        let request = client.request(http::Method::POST, path).body(body);
+        request.header("content-type", "application/x-www-form-urlencoded")
+    };
+    let refused = send(form("/traffic/payments", body)).await.expect("an answer");
+    assert_eq!(refused.status, 422, "{}", refused.text());
+    let page = refused.text();
+    assert!(page.contains("wieght: 0") && page.contains("Did you mean weight?"), "{page}");
+    let gone = send(form("/traffic/payments/restore", "revision=999".into())).await;
+    let gone = gone.expect("an answer");
+    assert!(gone.header("location").starts_with("/traffic/payments?error="), "{}", gone.status);
+    program.stop().await;
+}
+
+#[tokio::test]
+async fn rules_that_met_no_request_and_mirrors_are_listed() {
+    let World { program, client } = world().await;
+    let before = text(&route(&client, "catalog").await);
+    let canary = "  http:\n  - name: nobody\n    match:\n    - headers:\n        x-nobody:\n          \
+                  exact: \"1\"\n    route:\n    - destination:\n        \
+                  host: product-service\n        subset: v2\n";
+    let mirrored =
+        "  - name: versions\n    mirror:\n      host: product-service\n      subset: v2\n";
+    let later = before.replace("  http:\n", canary).replace("  - name: versions\n", mirrored);
+    apply_draft(&client, "catalog", &later).await;
+    for _ in 0..60 {
+        assert_eq!(client.get("/api/v1/products").await.status, 200);
+    }
+    let findings = client.get("/control/istio/findings").await.json();
+    let never = |findings: &Value| {
+        let mut all = findings.as_array().expect("findings").iter();
+        all.find(|f| f["code"] == "VIT115").cloned()
+    };
+    let found = never(&findings["findings"]).expect("the rule nobody met");
+    assert!(found["message"].as_str().is_some_and(|m| m.contains("nobody")), "{found}");
+    let page = route(&client, "catalog").await;
+    let found = never(&page["applied"]["findings"]).expect("it on the page, too");
+    let line = usize::try_from(found["at"]["line"].as_u64().expect("a line")).expect("small");
+    assert!(text(&page).lines().nth(line - 1).is_some_and(|l| l.contains("name: nobody")));
+    eventually(PATIENCE, "the copies are compared", async || {
+        let counts = route(&client, "catalog").await["mirror_differs"].clone();
+        counts[1].as_u64().filter(|compared| *compared > 0)
+    })
+    .await;
+    let pairs = client.get("/control/mirrors").await.json();
+    for pair in pairs["pairs"].as_array().expect("pairs") {
+        assert_eq!(pair["to"], "catalog v2", "{pair}");
+        assert!(pair["live"]["trace_id"] != pair["mirrored"]["trace_id"], "{pair}");
+    }
+    program.stop().await;
+}
+
+fn encoded(text: &str) -> String {
+    let byte = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => char::from(byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    };
+    text.bytes().map(byte).collect()
+}
