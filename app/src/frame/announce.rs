@@ -104,11 +104,10 @@ mod tests {
             state,
             since_us: 0,
             half_open_at_us: None,
-            trials_passed: 0,
             forced: None,
             marks: String::new(),
             opens_at: 5,
-            window_calls: 20,
+            distance: None,
         }
     }
 

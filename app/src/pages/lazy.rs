@@ -7,7 +7,7 @@ use super::{
     new_order::NewOrderPage, order::OrderPage, orders::OrdersPage, resilience::ResiliencePage,
     traces::TracesPage, traffic::TrafficPage,
 };
-use crate::frame::shortcuts::ShortcutsPage;
+use crate::{frame::shortcuts::ShortcutsPage, live::use_live};
 use leptos::prelude::*;
 use leptos_router::{LazyRoute, lazy_route};
 
@@ -24,6 +24,7 @@ macro_rules! lazy_page {
             }
 
             fn view(_this: Self) -> AnyView {
+                use_live().page_comes();
                 view! { <$page/> }.into_any()
             }
         }

@@ -12,9 +12,10 @@ use crate::share::Strata;
 use arc_swap::ArcSwap;
 use asked::Asked;
 use base::{Clock, IdSource, clock::micros};
+use istio::policy::Share;
 use parking_lot::Mutex;
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::VecDeque,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
