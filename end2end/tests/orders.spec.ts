@@ -77,7 +77,7 @@ test("the load has a rate, a shape and a mix, and 0 switches it off", async ({ p
   await page.reload();
   await expect(page.locator(".load .value")).toHaveAttribute("title", /spikes, 40% orders/);
   await page.getByRole("button", { name: "Less load" }).click();
-  await expect(page.locator(".load")).toHaveText("Load off");
+  await expect(page.locator(".load .value")).toHaveText("Load off");
   await expect(page.locator(".load .value")).toHaveAttribute("title", /spikes, 40% orders/);
 });
 

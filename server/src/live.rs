@@ -12,7 +12,7 @@ use crate::shop::Shop;
 use contract::{
     live::{
         CHANGES_MAX, ChangeView, FEED_ROWS_MAX, LiveBody, LiveFrame, LiveSnapshot, MapView,
-        NodeView, OrderTally,
+        NodeView, OrderTally, RED_POINTS_MAX,
     },
     order::{OrderPage, OrderRow, OrderStatus},
     service::{self, SERVICES},

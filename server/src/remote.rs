@@ -191,7 +191,7 @@ impl<'a> Client<'a> {
     }
 }
 
-/// `user@host`, as the system calls them; what is not known or cannot stand in a header is left out.
+/// `user@host`, as the system calls them; what is not known, or no header can hold, is left out.
 fn who(variable: impl Fn(&str) -> Option<String>) -> String {
     let plain = |text: String| -> String {
         let good = |c: &char| c.is_ascii_graphic();

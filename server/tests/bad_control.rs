@@ -56,7 +56,16 @@ impl World {
 
     async fn close(self) {
         assert_eq!(self.client.get("/livez").await.status, 200);
-        let after = state(&self.client).await;
+        let mut after = state(&self.client).await;
+        // Asking for the first time makes a breaker, which is told nothing by that.
+        let known = self.before["breakers"].as_array().expect("breakers");
+        let breakers = after["breakers"].as_array_mut().expect("breakers");
+        breakers.retain(|new| {
+            let is_known = known.iter().any(|old| old[0] == new[0]);
+            let untouched = json!([new[1], new[2], new[4]]) == json!(["closed", null, []]);
+            assert!(is_known || untouched, "{new}");
+            is_known
+        });
         assert_eq!(after, self.before, "something was changed");
         self.program.stop().await;
     }

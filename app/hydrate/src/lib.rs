@@ -1,8 +1,12 @@
 //! The only thing the browser loads: it brings the server-rendered dashboard to life.
 
+use leptos::prelude::window;
+
 /// Called by the page's script once the file is loaded.
 #[wasm_bindgen::prelude::wasm_bindgen]
-pub fn hydrate() {
+pub async fn hydrate() {
     console_error_panic_hook::set_once();
+    let path = window().location().pathname().unwrap_or_default();
+    app::pages::lazy::preload(&path).await;
     leptos::mount::hydrate_lazy(app::App);
 }

@@ -121,7 +121,7 @@ impl Command {
     pub const fn undone(&self) -> Option<&'static str> {
         match self {
             Self::PlaceOrder => Some("Order not placed"),
-            Self::Load(_) | Self::LoadBy(_) | Self::LoadTo(_) => Some("Load not changed"),
+            Self::LoadBy(_) | Self::LoadTo(_) | Self::Load(_) => Some("Load not changed"),
             Self::RemoveFaults => Some("Faults not removed"),
             Self::Go(_)
             | Self::Search

@@ -13,7 +13,7 @@ use contract::{
     traffic::MeshView,
 };
 use leptos::prelude::*;
-use std::{collections::HashMap, time::Duration};
+use std::collections::HashMap;
 
 /// The connection of this tab to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +64,6 @@ pub struct Live {
     changes: RwSignal<Vec<ChangeView>>,
     faults: RwSignal<FaultsView>,
     breakers: RwSignal<Vec<BreakerLine>>,
-    page_is_here: RwSignal<bool>,
     mesh: RwSignal<MeshView>,
 }
 
@@ -90,7 +89,6 @@ pub fn provide_live(boot: Boot) -> Live {
         changes: RwSignal::new(Vec::new()),
         faults: RwSignal::new(FaultsView::default()),
         breakers: RwSignal::new(Vec::new()),
-        page_is_here: RwSignal::new(false),
         mesh: RwSignal::new(MeshView::default()),
         model: StoredValue::new(model),
     };
@@ -204,17 +202,6 @@ impl Live {
     #[must_use]
     pub fn faults(self) -> ReadSignal<FaultsView> {
         self.faults.read_only()
-    }
-
-    /// The first page of this tab has been hydrated.
-    #[must_use]
-    pub fn page_is_here(self) -> ReadSignal<bool> {
-        self.page_is_here.read_only()
-    }
-
-    /// Every page says so when it is made; it is here once what waits in it is done.
-    pub fn page_comes(self) {
-        Effect::new(move |_| set_timeout(move || self.page_is_here.set(true), Duration::ZERO));
     }
 
     /// Every breaker.

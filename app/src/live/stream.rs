@@ -69,9 +69,7 @@ struct Stream {
     skew_ms: StoredValue<f64>,
 }
 
-/// Opens the stream of this tab once the page is hydrated, and closes it with the page. A page in a
-/// file of its own is hydrated later than what is around it: a frame that came before would change
-/// what it was rendered from, and it would not be found in the document.
+/// Opens the stream of this tab once the page is hydrated, and closes it with the page.
 pub fn start(live: Live) {
     // Everything that may not leave the browser's thread is made inside the effect, which the
     // server never runs.
@@ -85,14 +83,7 @@ pub fn start(live: Live) {
             minutes: StoredValue::new(0),
             skew_ms: StoredValue::new(0.0),
         };
-        Effect::new(move |opened: Option<bool>| {
-            let opened = opened.unwrap_or_default();
-            let here = live.page_is_here().get();
-            if here && !opened {
-                stream.open();
-            }
-            opened || here
-        });
+        stream.open();
         let ticker: Option<IntervalHandle> =
             set_interval_with_handle(move || stream.tick(), TICK).ok();
         let asked = live.retry_asked();
@@ -100,7 +91,7 @@ pub fn start(live: Live) {
         let wanted = live.wanted_minutes();
         let longer = move |minutes: &u32| *minutes > stream.minutes.get_value();
         let reopen = move |now: &u32, _: Option<&u32>, _| {
-            if longer(now) && live.page_is_here().get_untracked() {
+            if longer(now) {
                 stream.open();
             }
         };

@@ -7,7 +7,7 @@ use super::{
     new_order::NewOrderPage, order::OrderPage, orders::OrdersPage, resilience::ResiliencePage,
     traces::TracesPage, traffic::TrafficPage,
 };
-use crate::{frame::shortcuts::ShortcutsPage, live::use_live};
+use crate::frame::shortcuts::ShortcutsPage;
 use leptos::prelude::*;
 use leptos_router::{LazyRoute, lazy_route};
 
@@ -24,7 +24,6 @@ macro_rules! lazy_page {
             }
 
             fn view(_this: Self) -> AnyView {
-                use_live().page_comes();
                 view! { <$page/> }.into_any()
             }
         }
@@ -59,3 +58,21 @@ lazy_page!(
     /// The keys.
     Shortcuts, ShortcutsPage
 );
+
+/// Loads what the page at this address needs, so that hydrating it waits for nothing.
+///
+/// Hydration takes over the markup as the server wrote it. Between its start and its end nothing may change a
+/// value that the page shows, and nothing can when it never yields to the browser.
+pub async fn preload(path: &str) {
+    let mut parts = path.split('/').filter(|part| !part.is_empty());
+    match (parts.next(), parts.next()) {
+        (Some("orders"), None) => Orders::preload().await,
+        (Some("orders"), Some("new")) => NewOrder::preload().await,
+        (Some("orders"), Some(_)) => Order::preload().await,
+        (Some("traffic"), _) => Traffic::preload().await,
+        (Some("resilience"), _) => Resilience::preload().await,
+        (Some("traces"), _) => Traces::preload().await,
+        (Some("shortcuts"), _) => Shortcuts::preload().await,
+        _ => {}
+    }
+}

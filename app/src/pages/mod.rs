@@ -29,7 +29,6 @@ pub fn set_status(code: u16) {
 #[component]
 pub fn NotFound() -> impl IntoView {
     set_status(404);
-    crate::live::use_live().page_comes();
     view! {
         <Title text="Not found"/>
         <article class="reading">

@@ -2,8 +2,6 @@
 //!
 //! Only that it arrives there; what the data plane makes of it is tested beside the data plane.
 
-#![expect(clippy::unwrap_used, reason = "a test whose world cannot be set up fails")]
-
 mod support;
 
 use contract::istio::Fate;

@@ -1,8 +1,6 @@
 //! Which `VirtualService` and `DestinationRule` hold for a request, when several are about its
 //! service: the name that was called, what is bound to the gateway, what is built in.
 
-#![expect(clippy::unwrap_used, reason = "a test whose world cannot be set up fails")]
-
 mod support;
 
 use istio::{

@@ -457,7 +457,6 @@ fn awaited(row: &SqliteRow) -> Result<Awaited, sqlx::Error> {
     let trace = TraceContext {
         traceparent: row.try_get("traceparent")?,
         tracestate: row.try_get("tracestate")?,
-        // Of what the order met before, nothing is kept with its stream.
         baggage: None,
     };
     Ok(Awaited { order_id: row.try_get("order_id")?, since_us: row.try_get("since_us")?, trace })

@@ -73,7 +73,6 @@ fn provide_chosen() -> Chosen {
 #[component]
 pub fn LivePage() -> impl IntoView {
     let live = use_live();
-    live.page_comes();
     view! {
         <Title text="Live"/>
         <h1 class="sr">"Live"</h1>

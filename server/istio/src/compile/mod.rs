@@ -248,8 +248,7 @@ fn endpoints(spec: &Node, host: &str) -> Vec<String> {
 /// The addresses of this machine among those of a service outside the mesh.
 pub(crate) fn addresses(spec: &Node, host: &str) -> impl Iterator<Item = SocketAddr> {
     let local = |text: String| {
-        let text =
-            text.strip_prefix("localhost:").map_or(text.clone(), |p| format!("127.0.0.1:{p}"));
+        let text = text.replacen("localhost:", "127.0.0.1:", 1);
         text.parse::<SocketAddr>().ok().filter(|address| address.ip().is_loopback())
     };
     endpoints(spec, host).into_iter().filter_map(local)

@@ -12,7 +12,7 @@ const EDGE: &str = "the edge listens where the command line says";
 pub(super) static GATEWAY: Object = object(
     "Gateway",
     &[
-        read("selector", LABELS, "there is one gateway workload, the edge; it is taken for it"),
+        ignored("selector", LABELS, "there is one gateway workload, the edge; it is taken for it"),
         field("servers", Type::List(&Type::Object(&SERVER))).required(),
     ],
     &[],

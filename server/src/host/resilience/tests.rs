@@ -223,7 +223,7 @@ async fn an_open_card_tells_what_it_refuses_what_happens_instead_and_how_each_tr
 fn a_fault_is_limited_broken_off_answered_by_grpc_and_known_by_who_asked() {
     let mesh = mesh();
     let spec = |fault: &InjectFault| faults::spec(fault, &mesh).unwrap();
-    let next = InjectFault { limit: 1, by: "marie@pc".into(), ..asked(FaultKind::Delay) };
+    let next = InjectFault { limit: Some(1), by: "marie@pc".into(), ..asked(FaultKind::Delay) };
     let id = mesh.faults().inject(spec(&next)).unwrap();
     let status = mesh.faults().get(id).unwrap();
     assert_eq!(status.spec.limit, Some(1));
@@ -235,7 +235,7 @@ fn a_fault_is_limited_broken_off_answered_by_grpc_and_known_by_who_asked() {
     let partial = InjectFault { after_bytes: Some(7), ..asked(FaultKind::PartialBody) };
     assert_eq!(spec(&partial).kind.to_string(), "partial body, 7 bytes");
     for (wrong, field) in [
-        (InjectFault { limit: 1, ..asked(FaultKind::KillInstance) }, "limit"),
+        (InjectFault { limit: Some(1), ..asked(FaultKind::KillInstance) }, "limit"),
         (InjectFault { grpc_status: "14".into(), ..asked(FaultKind::Delay) }, "grpc_status"),
         (InjectFault { grpc_status: "UNAVAILBLE".into(), ..grpc.clone() }, "grpc_status"),
         (InjectFault { grpc_status: "OK".into(), ..grpc.clone() }, "grpc_status"),

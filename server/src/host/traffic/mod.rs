@@ -267,8 +267,9 @@ impl TrafficPort for TrafficHost {
 
     async fn set_faithful(&self, command: SetFaithful) -> Result<Applied, ApiError> {
         let SetFaithful { virtual_service, route, on } = command;
+        let before = self.control.revision();
         let switched = self.control.set_faithful(&virtual_service, &route, on, PAGE).await;
-        switched.map(|outcome| self.applied(outcome, true)).map_err(failed)
+        switched.map(|outcome| self.applied(outcome, before, true)).map_err(failed)
     }
 
     async fn dry_run(&self, host: String, yaml: String) -> Result<DryRun, ApiError> {
