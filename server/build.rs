@@ -1,7 +1,7 @@
 //! Puts what the browser loads into the program: every file of the site folder, compressed once.
 //!
-//! `scripts/build-site` fills the folder, perhaps while this runs. Without it the program is built all the same and serves
-//! pages that work without JavaScript; it says so at start.
+//! `scripts/build-site` fills the folder, perhaps while this runs. Without it the program is
+//! built all the same and serves pages that work without JavaScript; it says so at start.
 
 use std::{
     env, fs,
@@ -46,9 +46,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Whoever builds the site holds a lock beside it meanwhile and gives the lock's file a new date at the
-/// start (`scripts/build-site`). The date of that file is the only one that counts: those of the site's
-/// files are later than the start of this script when it had to wait for them.
+/// Whoever builds the site holds a lock beside it meanwhile and gives the lock's file a new date
+/// at the start (`scripts/build-site`). The date of that file is the only one that counts: those
+/// of the site's files are later than the start of this script when it had to wait for them.
 fn wait_until_built(site: &Path) -> std::io::Result<()> {
     let lock = site.with_extension("lock");
     let watched = if lock.exists() { &lock } else { site };

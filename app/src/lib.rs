@@ -68,14 +68,35 @@ fn Root() -> impl IntoView {
         <Frame>
             <Routes fallback=NotFound>
                 <Route path=path!("/") view=LivePage ssr=SsrMode::Async/>
-                <Route path=path!("/orders") view={Lazy::<lazy::Orders>::new()} ssr=SsrMode::Async/>
-                <Route path=path!("/orders/new") view={Lazy::<lazy::NewOrder>::new()} ssr=SsrMode::Async/>
-                <Route path=path!("/orders/:id") view={Lazy::<lazy::Order>::new()} ssr=SsrMode::Async/>
-                <Route path=path!("/traffic/:host?") view={Lazy::<lazy::Traffic>::new()} ssr=SsrMode::Async/>
-                <Route path=path!("/resilience") view={Lazy::<lazy::Resilience>::new()} ssr=SsrMode::Async/>
-                <Route path=path!("/traces/:id?") view={Lazy::<lazy::Traces>::new()} ssr=SsrMode::Async/>
+                <Route
+                    path=path!("/orders") ssr=SsrMode::Async
+                    view={Lazy::<lazy::Orders>::new()}
+                />
+                <Route
+                    path=path!("/orders/new") ssr=SsrMode::Async
+                    view={Lazy::<lazy::NewOrder>::new()}
+                />
+                <Route
+                    path=path!("/orders/:id") ssr=SsrMode::Async
+                    view={Lazy::<lazy::Order>::new()}
+                />
+                <Route
+                    path=path!("/traffic/:host?") ssr=SsrMode::Async
+                    view={Lazy::<lazy::Traffic>::new()}
+                />
+                <Route
+                    path=path!("/resilience") ssr=SsrMode::Async
+                    view={Lazy::<lazy::Resilience>::new()}
+                />
+                <Route
+                    path=path!("/traces/:id?") ssr=SsrMode::Async
+                    view={Lazy::<lazy::Traces>::new()}
+                />
                 <Route path=path!("/more") view=frame::more::MorePage ssr=SsrMode::Async/>
-                <Route path=path!("/shortcuts") view={Lazy::<lazy::Shortcuts>::new()} ssr=SsrMode::Async/>
+                <Route
+                    path=path!("/shortcuts") ssr=SsrMode::Async
+                    view={Lazy::<lazy::Shortcuts>::new()}
+                />
             </Routes>
         </Frame>
     }

@@ -373,7 +373,10 @@ fn bad_arguments(name: &str) -> Option<Vec<(&'static str, String)>> {
             json!({ "command": { "apply": { "yaml": text } } }),
         ]),
         "set-faithful" => {
-            let to = |name: &str, route: &str| json!({ "command": { "virtual_service": name, "route": route, "on": true } });
+            let to = |name: &str, route: &str| {
+                let command = json!({ "virtual_service": name, "route": route, "on": true });
+                json!({ "command": command })
+            };
             json(vec![to("nobody", "versions"), to("payments", "nobody"), json!({ "command": 7 })])
         }
         "dry-run" => json(vec![

@@ -1,5 +1,5 @@
-//! Whatever Istio resources are compiled into has a reader: a field of the policy that nothing reads
-//! would be said to be in force and is not.
+//! Whatever Istio resources are compiled into has a reader: a field of the policy that nothing
+//! reads would be said to be in force and is not.
 
 #![expect(clippy::expect_used, reason = "without its world a test can only stop")]
 

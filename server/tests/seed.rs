@@ -147,7 +147,7 @@ spec:
       app: api-gateway
   jwtRules:
   - issuer: https://issuer.example
-    jwks: '{\"keys\": [{\"kty\": \"RSA\", \"kid\": \"rsa-1\", \"e\": \"AQAB\", \"n\": \"MODULUS\"}]}'
+    jwks: '{\"keys\":[{\"kty\":\"RSA\",\"kid\":\"rsa-1\",\"e\":\"AQAB\",\"n\":\"MODULUS\"}]}'
 ";
 
 #[tokio::test]

@@ -182,9 +182,9 @@ async fn a_refused_form_is_answered_with_its_text_and_every_finding() {
 async fn rules_that_met_no_request_and_mirrors_are_listed() {
     let World { program, client } = world().await;
     let before = text(&route(&client, "catalog").await);
-    let canary = "  http:\n  - name: nobody\n    match:\n    - headers:\n        x-nobody:\n          \
-                  exact: \"1\"\n    route:\n    - destination:\n        \
-                  host: product-service\n        subset: v2\n";
+    let canary = "  http:\n  - name: nobody\n    match:\n    - headers:\n        x-nobody:\n\
+                  \x20         exact: \"1\"\n    route:\n    - destination:\n\
+                  \x20       host: product-service\n        subset: v2\n";
     let mirrored =
         "  - name: versions\n    mirror:\n      host: product-service\n      subset: v2\n";
     let later = before.replace("  http:\n", canary).replace("  - name: versions\n", mirrored);

@@ -61,8 +61,8 @@ lazy_page!(
 
 /// Loads what the page at this address needs, so that hydrating it waits for nothing.
 ///
-/// Hydration takes over the markup as the server wrote it. Between its start and its end nothing may change a
-/// value that the page shows, and nothing can when it never yields to the browser.
+/// Hydration takes over the markup as the server wrote it. Between its start and its end nothing
+/// may change a value that the page shows, and nothing can when it never yields to the browser.
 pub async fn preload(path: &str) {
     let mut parts = path.split('/').filter(|part| !part.is_empty());
     match (parts.next(), parts.next()) {

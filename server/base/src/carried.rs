@@ -103,7 +103,7 @@ mod tests {
                 Some(format!("{},{FAULT_ID}=F-1%2CF-2", before.unwrap_or("a=b")))
             });
             assert_eq!(of(&handler).as_deref(), Some("user=ada,vitrine.fault.id=F-1%2CF-2"));
-            let of_sibling = look(&sibling, |span| faults_of(span)).flatten();
+            let of_sibling = look(&sibling, faults_of).flatten();
             assert_eq!(of_sibling.as_deref(), Some("F-1,F-2"));
         });
     }

@@ -146,7 +146,8 @@ impl Configuration {
         Ok((Self::of(next), key))
     }
 
-    /// The set with the switch of one rule of a `VirtualService` to Istio's own behaviour on or off.
+    /// The set with the switch of one rule of a `VirtualService` to Istio's own behaviour on or
+    /// off.
     ///
     /// # Errors
     /// No such resource, or no such rule in it.

@@ -1,6 +1,6 @@
-//! The switch of a route to Istio's own behaviour: while it has a fault, its timeout and its retries
-//! are off. Kept as an annotation of the `VirtualService`, which Istio takes and leaves alone, so
-//! that it is part of every revision.
+//! The switch of a route to Istio's own behaviour: while it has a fault, its timeout and its
+//! retries are off. Kept as an annotation of the `VirtualService`, which Istio takes and leaves
+//! alone, so that it is part of every revision.
 
 use crate::{
     resource::Resource,

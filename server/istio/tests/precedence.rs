@@ -35,7 +35,11 @@ const fn label(built_in: bool) -> &'static str {
 
 fn policy(documents: &[String]) -> Policy {
     let applied = Configuration::default().apply(&documents.join("---\n"), &known());
-    applied.map_err(|refused| refused.report).unwrap().configuration.compile(&known(), 1)
+    applied
+        .map_err(|refused| refused.report)
+        .expect("they are valid")
+        .configuration
+        .compile(&known(), 1)
 }
 
 /// The resource that holds for payments under a name.

@@ -71,7 +71,10 @@ fn row(page: Page, id: String) -> AnyView {
     let target = breaker::target(&first);
     view! {
         <li>
-            <a data-row="" href=href title=text(breaker::distance) aria-label=text(breaker::sentence)>
+            <a
+                data-row="" href=href title=text(breaker::distance)
+                aria-label=text(breaker::sentence)
+            >
                 <ServiceCode service=first.from alone=true/>
                 <span class="hint">"›"</span>
                 <ServiceCode service=first.to/>

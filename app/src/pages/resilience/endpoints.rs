@@ -64,7 +64,10 @@ pub(super) fn panel(page: Page) -> AnyView {
                 <span class="hint grow">{summary}</span>
                 {move || instances(&strip.get())}
             </header>
-            <div class="table-scroll" tabindex="0" role="region" aria-label="Endpoints that are out or had errors">
+            <div
+                class="table-scroll" tabindex="0" role="region"
+                aria-label="Endpoints that are out or had errors"
+            >
                 <table class="table">
                     <thead>
                         <tr>
@@ -123,8 +126,10 @@ fn count(count: &ErrorCount) -> AnyView {
         view! { <i class=class></i> }
     });
     let text = format!("{} of {} {}", count.now, count.limit, count.what);
-    view! { <span class="error-count"><span class="pips">{dots.collect_view()}</span> {text}</span> }
-        .into_any()
+    view! {
+        <span class="error-count"><span class="pips">{dots.collect_view()}</span> {text}</span>
+    }
+    .into_any()
 }
 
 fn endpoint(rows: Memo<Vec<EndpointRow>>, name: String) -> AnyView {

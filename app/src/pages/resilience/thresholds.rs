@@ -1,7 +1,8 @@
 //! The form of thresholds: which breaker, failures in a row that open it, how long it waits.
 //!
-//! In force at once and in the breaker's history. Values that were refused stay in the form. Without
-//! JavaScript the choice of a breaker is a form of its own, so that its thresholds are filled in.
+//! In force at once and in the breaker's history. Values that were refused stay in the form.
+//! Without JavaScript the choice of a breaker is a form of its own, so that its thresholds are
+//! filled in.
 
 use super::{Page, card::use_change};
 use crate::{

@@ -187,8 +187,9 @@ pub struct LocalRateLimit {
     pub scope: Option<LimitScope>,
 }
 
-/// The rule of a `VirtualService` that a limit was written in (the `rateLimit` extension). The limit
-/// is the callee's, as an `EnvoyFilter` would be: it holds whichever resource routed the request.
+/// The rule of a `VirtualService` that a limit was written in (the `rateLimit` extension). The
+/// limit is the callee's, as an `EnvoyFilter` would be: it holds whichever resource routed the
+/// request.
 #[derive(Clone, Debug)]
 pub struct LimitScope {
     /// The rule. Of the requests its own resource routes, only those of this rule are limited.

@@ -149,8 +149,8 @@ fn outlier(about: &mut About<'_>, node: &Node, path: &str) {
     about.push(spot.says(
         Severity::Info,
         code::ALONG_WITH,
-        "In Istio, outlier detection also turns on locality failover. Every instance here is in one \
-         locality, so nothing fails over.",
+        "In Istio, outlier detection also turns on locality failover. Every instance here is in \
+         one locality, so nothing fails over.",
         "To have the one without the other, set loadBalancer.localityLbSetting.enabled: false.",
     ));
     if number("minHealthPercent") == Some(100) {

@@ -305,7 +305,8 @@ impl Inbound {
 }
 
 /// Whether a limit counts a request. What was routed by the resource of the limit is counted by the
-/// rule that took it, for it may look different since; what came another way, by what it looks like.
+/// rule that took it, for it may look different since; what came another way, by what it looks
+/// like.
 fn concerns(rule: &LocalRateLimit, routed: &Routed, request: &Request, journey: &Journey) -> bool {
     let Some(scope) = &rule.scope else { return true };
     match &routed.route {

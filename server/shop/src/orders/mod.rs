@@ -153,7 +153,8 @@ impl Orders {
         Ok(count)
     }
 
-    /// Decides and records, once for each key. `asked_by` is the `X-Correlation-ID` of whoever asks.
+    /// Decides and records, once for each key. `asked_by` is the `X-Correlation-ID` of whoever
+    /// asks.
     async fn command(
         &self,
         order_id: String,

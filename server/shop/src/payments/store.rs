@@ -62,8 +62,8 @@ pub trait PaymentStore: HasOutbox + Probe {
         user_id: &str,
         amount: Money,
     ) -> Result<Begun, StoreError>;
-    /// Takes the message and does what [`super::Found`] says about the payment, in one transaction of the
-    /// database: records it as aborted with the answer, or begins the refund.
+    /// Takes the message and does what [`super::Found`] says about the payment, in one
+    /// transaction of the database: records it as aborted with the answer, or begins the refund.
     async fn void(&self, message: &Message, void: Void) -> Result<Voided, StoreError>;
     /// Records the decision, the lines that led to it and the answer, unless a decision is
     /// recorded; gives the one that is.
