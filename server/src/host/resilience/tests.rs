@@ -68,7 +68,8 @@ fn a_fault_without_an_end_or_a_place_is_refused_with_the_field() {
     assert_eq!(field(&|fault| fault.to = "paymnts".into()), "to");
     assert_eq!(field(&|fault| fault.to = String::new()), "to");
     assert_eq!(field(&|fault| fault.subset = "v9".into()), "subset");
-    assert_eq!(field(&|fault| fault.like_istio = true), "like_istio");
+    let on_instance = InjectFault { like_istio: true, ..asked(FaultKind::KillInstance) };
+    assert_eq!(field(&|fault| fault.clone_from(&on_instance)), "like_istio");
     let terms = vec![MatchTerm { name: "x-user".into(), ..MatchTerm::default() }];
     let on_bus = InjectFault { kind: FaultKind::MessageLoss, terms, ..asked(FaultKind::Abort) };
     assert_eq!(field(&|fault| fault.clone_from(&on_bus)), "terms");
