@@ -22,11 +22,12 @@ const FILES: [&str; 4] = [
 const ELSEWHERE: [&str; 3] = ["apiVersion", "kind", "metadata"];
 
 /// What is written there is what holds without it: Istio's default, or what another field says.
-const AS_WITHOUT: [&str; 15] = [
+const AS_WITHOUT: [&str; 16] = [
     "spec.exportTo",
     "spec.http[4].delegate.namespace",
     "spec.trafficPolicy.portLevelSettings[0].loadBalancer.simple",
     "spec.tracing[0].disableSpanReporting",
+    "spec.tracing[0].providers",
     "spec.metrics[0].overrides[0].match.metric",
     "spec.configPatches[0].patch.operation",
     "spec.configPatches[0].patch.value.typed_config.@type",
