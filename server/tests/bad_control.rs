@@ -304,17 +304,17 @@ async fn a_form_that_makes_no_sense_leads_back_to_its_page_with_the_reason() {
     }
     cases.push(("/resilience/breaker", b"id=none&order=reset".to_vec()));
     cases.push(("/resilience/thresholds", format!("id={breaker}").into()));
-    for text in ["{", "kind: VirtualService", "7"] {
-        cases.push(("/traffic/apply", format!("yaml={text}").into()));
-    }
-    cases.push(("/traffic/restore", b"revision=999999".to_vec()));
+    cases.push(("/traffic/payments/restore", b"revision=999999".to_vec()));
+    cases.push(("/traffic/all/delete", b"kind=Pod&namespace=default&name=x".to_vec()));
     for path in [
         "/resilience/inject",
         "/resilience/thresholds",
         "/resilience/remove",
         "/resilience/breaker",
-        "/traffic/apply",
-        "/traffic/restore",
+        "/traffic",
+        "/traffic/payments",
+        "/traffic/payments/restore",
+        "/traffic/all/delete",
     ] {
         for bad in ["", "x=1", "%", "revision=x&id=&order="] {
             cases.push((path, bad.into()));
@@ -326,8 +326,23 @@ async fn a_form_that_makes_no_sense_leads_back_to_its_page_with_the_reason() {
         let what = format!("{path} {}", String::from_utf8_lossy(body));
         assert_eq!(answer.status, 303, "{what}: {}", answer.text());
         let (page, reason) = answer.header("location").split_once("?error=").expect(&what);
-        assert!(page == "/resilience" || page == "/traffic", "{what} leads to {page}");
+        let known = ["/resilience", "/traffic", "/traffic/payments"];
+        assert!(known.contains(&page), "{what} leads to {page}");
         assert!(reason.len() > 10, "{what}: no reason but {reason:?}");
+    }
+    world.close().await;
+}
+
+#[tokio::test]
+async fn a_text_that_makes_no_sense_is_answered_with_the_page_and_what_is_said_of_it() {
+    let world = World::open().await;
+    for path in ["/traffic", "/traffic/payments"] {
+        for text in ["{", "kind: VirtualService", "7"] {
+            let body = format!("yaml={text}");
+            let answer = world.ask(&format!("POST {path}"), &[FORM], body.as_bytes()).await;
+            assert_eq!(answer.status, 422, "{path} {text}: {}", answer.text());
+            assert!(answer.text().contains("Nothing was changed"), "{path} {text}");
+        }
     }
     world.close().await;
 }
@@ -344,16 +359,23 @@ fn bad_arguments(name: &str) -> Option<Vec<(&'static str, String)>> {
     };
     match name {
         "draft" => json(vec![
-            json!({ "name": "nowhere", "yaml": "", "form": null }),
-            json!({ "name": "payments", "yaml": 7, "form": null }),
-            json!({ "name": "payments", "yaml": "", "form": 7 }),
+            json!({ "name": "nowhere", "yaml": "", "edit": null, "service": "" }),
+            json!({ "name": "payments", "yaml": 7, "edit": null, "service": "" }),
+            json!({ "name": "payments", "yaml": "", "edit": 7, "service": "" }),
         ]),
         "change-traffic" => json(vec![
-            json!({ "command": { "restore": 999_999 } }),
-            json!({ "command": { "restore": -1 } }),
+            json!({ "command": { "restore": { "number": 999_999, "base": null } } }),
+            json!({ "command": { "restore": { "number": -1, "base": null } } }),
+            json!({ "command": { "delete": { "key": {
+                "kind": "Gateway", "namespace": "default", "name": "nobody"
+            }, "base": null } } }),
             json!({ "command": { "explode": 1 } }),
             json!({ "command": { "apply": { "yaml": text } } }),
         ]),
+        "set-faithful" => {
+            let to = |name: &str, route: &str| json!({ "command": { "virtual_service": name, "route": route, "on": true } });
+            json(vec![to("nobody", "versions"), to("payments", "nobody"), json!({ "command": 7 })])
+        }
         "dry-run" => json(vec![
             json!({ "name": "nowhere", "yaml": "" }),
             json!({ "name": "payments", "yaml": text }),

@@ -158,11 +158,11 @@ async fn what_another_sites_page_sends_changes_nothing() {
 }
 
 /// A service of this machine that is not the program's: it says its name whatever it is asked.
-async fn stranger(name: &'static str) -> u16 {
+async fn stranger(name: &'static str, strangers: &mut JoinSet<()>) -> u16 {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("its address").port();
     let app = axum::Router::new().fallback(move || async move { name });
-    tokio::spawn(async move { axum::serve(listener, app).await });
+    strangers.spawn(async move { axum::serve(listener, app).await.expect("it serves") });
     port
 }
 
@@ -195,8 +195,10 @@ spec:
 "
         )
     };
+    // They end with the test.
+    let mut strangers = JoinSet::new();
     for name in ["first", "second"] {
-        let applied = entry("127.0.0.1", stranger(name).await);
+        let applied = entry("127.0.0.1", stranger(name, &mut strangers).await);
         let applied = vitrine(&client, &["apply", "-f", "-"], &applied).await;
         assert!(applied.ok, "{}", applied.err);
         assert_eq!(client.get("/api/v1/warehouse/1").await.text(), name);

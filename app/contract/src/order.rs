@@ -171,7 +171,7 @@ pub struct OrderView {
     pub correlation_id: String,
     /// The trace of the request that placed it.
     pub trace_id: Option<String>,
-    /// Every trace of the order, oldest first: a later command, such as a cancellation, has its own.
+    /// Every trace of the order, oldest first: a later command (a cancellation) has its own.
     #[serde(default)]
     pub traces: Vec<String>,
     /// When the placing request began; offsets on the page count from here.

@@ -186,7 +186,7 @@ pub fn changed(applied: &RouteForm, draft: &RouteForm, rule: usize, part: &str) 
         control::MIRROR => was.mirror != now.mirror,
         control::TIMEOUT => was.timeout_ms != now.timeout_ms,
         control::RETRIES => was.retries != now.retries,
-        control::FAULT => was.fault != now.fault,
+        control::FAULT => was.fault != now.fault || was.faithful != now.faithful,
         _ => was != now,
     }
 }

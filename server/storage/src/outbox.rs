@@ -157,9 +157,10 @@ async fn bury(
         .execute(&mut *c)
         .await?;
     sqlx::query(
-        "INSERT INTO dead_letters (id, topic, key, correlation_id, traceparent, tracestate,
+        "INSERT INTO dead_letters (id, topic, key, correlation_id, traceparent, tracestate, baggage,
                                    recorded_us, body, reason, buried_us)
-         SELECT id, topic, key, correlation_id, traceparent, tracestate, recorded_us, body, ?, ?
+         SELECT id, topic, key, correlation_id, traceparent, tracestate, baggage,
+                recorded_us, body, ?, ?
          FROM outbox WHERE sequence = ?",
     )
     .bind(reason)
@@ -180,8 +181,9 @@ async fn bury(
 async fn revive(c: &mut SqliteConnection, id: &str) -> Result<bool, sqlx::Error> {
     let revived = sqlx::query(
         "INSERT INTO outbox
-            (id, topic, key, correlation_id, traceparent, tracestate, recorded_us, body)
-         SELECT id, topic, key, correlation_id, traceparent, tracestate, recorded_us, body
+            (id, topic, key, correlation_id, traceparent, tracestate, baggage, recorded_us, body)
+         SELECT id, topic, key, correlation_id, traceparent, tracestate, baggage,
+                recorded_us, body
          FROM dead_letters WHERE id = ? ON CONFLICT DO NOTHING",
     );
     revived.bind(id).execute(&mut *c).await?;

@@ -202,6 +202,7 @@ async fn a_later_command_is_told_by_its_own_request_and_trace() {
     let trace = |digit: &str| TraceContext {
         traceparent: Some(format!("00-{}-{}-01", digit.repeat(32), digit.repeat(16))),
         tracestate: None,
+        baggage: None,
     };
     stores.orders.place(NewOrder { trace: trace("a"), ..new_order("ord-1") }).await.unwrap();
     let attempt = |input: Input, correlation_id: Option<&str>, digit: &str| Attempt {
@@ -230,4 +231,26 @@ async fn a_later_command_is_told_by_its_own_request_and_trace() {
     let caused: Vec<_> = story.caused_by.iter().map(Option::as_deref).collect();
     let placed = Some("cor-1");
     assert_eq!(caused, [placed, Some("cor-2"), placed, placed, Some("cor-3"), Some("cor-3")]);
+}
+
+#[tokio::test]
+async fn a_dead_letter_keeps_its_whole_message_until_it_is_retried() {
+    let World { stores, _folder } = world().await;
+    let trace = TraceContext { baggage: Some("vitrine.fault=F-1".into()), ..Default::default() };
+    stores.orders.place(NewOrder { trace, ..new_order("ord-1") }).await.unwrap();
+    let outbox = stores.orders.outbox();
+    let recorded = outbox.after(0, &[], 10).await.unwrap().pop().unwrap();
+    outbox.bury(recorded.sequence, "unreadable").await.unwrap();
+    assert_eq!(outbox.after(0, &[], 10).await.unwrap(), []);
+    let letters = outbox.dead_letters(10).await.unwrap();
+    assert_eq!((letters.len(), outbox.dead().await.unwrap()), (1, 1));
+    assert_eq!(
+        (&letters[0].message, letters[0].reason.as_str()),
+        (&recorded.message, "unreadable")
+    );
+    assert!(!outbox.revive("nothing").await.unwrap());
+    assert!(outbox.revive(&recorded.message.id).await.unwrap());
+    let again = outbox.after(0, &[], 10).await.unwrap().pop().unwrap();
+    assert_eq!((again.message, outbox.dead().await.unwrap()), (recorded.message, 0));
+    assert!(again.sequence > recorded.sequence, "a sequence came again");
 }

@@ -228,11 +228,17 @@ pub(super) fn bus_inside(w: f64) -> AnyView {
             format!("lag p95 {}", crate::model::format::duration_ms(lag))
         })
     };
+    let dead = move || map.with(|map| map.bus_dead_letters > 0);
+    let letters = move || {
+        let count = map.with(|map| map.bus_dead_letters);
+        crate::model::format::plural(count, "dead letter", "dead letters")
+    };
     view! {
         <rect class="code-box" x="12" y="8" width="21" height="16" rx="4"></rect>
         <text class="code-text" x="22.5" y="19.6">{service::code(service::BUS)}</text>
         <text class="node-name" x="43" y="20.5">"Event bus"</text>
         <text class="node-count" x="116" y="20.5">{rate}</text>
+        <text class="node-count" class:dead-letters=dead x="232" y="20.5">{letters}</text>
         <text class="node-count anchor-end" x=w - 12.0 y="20.5">{lag}</text>
     }
     .into_any()

@@ -1,6 +1,6 @@
 //! Applying a whole file of Istio resources, and what becomes of each of its fields.
 //!
-//! Without JavaScript the form posts to `/traffic/apply`.
+//! Without JavaScript the form posts to the page itself.
 
 use super::{checks, editor::LOST};
 use crate::{

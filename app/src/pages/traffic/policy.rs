@@ -461,6 +461,10 @@ pub(super) fn fault(editor: Editor) -> AnyView {
     let faults = use_live().faults();
     let host = editor.host.get_value();
     let inject = format!("/resilience?to={host}#inject");
+    let faithful = Signal::derive(move || rule.with(|rule| rule.faithful));
+    let set_faithful = Callback::new(move |on: bool| {
+        edit_rule(editor, &mut |rule| rule.faithful = on);
+    });
     let active = Memo::new(move |_| {
         faults.with(|faults| {
             let here = faults.active.iter().filter(|fault| fault.to == host);
@@ -484,13 +488,18 @@ pub(super) fn fault(editor: Editor) -> AnyView {
                 <span class="grow">{said}</span>
                 <a class="button" href=inject>{icon(Icon::Bolt)} "Inject a fault"</a>
             </div>
-            <p class="notice">
+            <div class="notice">
                 {icon(Icon::Info)}
-                <span>
-                    "Istio turns off a route's timeout and retries while a fault is set on it. \
-                     Here they go on, unless the fault asks for Istio's way."
+                <span class="grow">
+                    "Istio turns off a route's timeout and retries while a fault is set on it. "
+                    {move || match faithful.get() {
+                        true => "This route does the same.",
+                        false => "Here they go on.",
+                    }}
                 </span>
-            </p>
+                {field::switch("As in Istio", faithful, set_faithful)}
+                <span aria-hidden="true">"As in Istio"</span>
+            </div>
         </section>
     }
     .into_any()

@@ -1,6 +1,6 @@
 //! The YAML of a draft: what it changes, or the whole text to be edited.
 //!
-//! Without JavaScript the text is a form that posts to `/traffic/apply`.
+//! Without JavaScript the text is a form that posts to the page.
 
 use super::editor::{Editor, use_choose_rule};
 use crate::{

@@ -213,3 +213,16 @@ fn the_controls_are_of_the_resource_that_is_asked_for() {
     let expected = canary.replace("weight: 90", "weight: 70");
     assert_eq!(text, format!("{TEXT}---\n{expected}"));
 }
+
+#[test]
+fn the_switch_to_istios_behaviour_is_written_and_read_back() {
+    let text = TEXT.replace("  - route:", "  - name: default\n    route:");
+    let mut changed = form(&text);
+    changed.rules[1].faithful = true;
+    let switched = write(&text, &changed);
+    let read = form(&switched);
+    assert_eq!((read.rules[0].faithful, read.rules[1].faithful), (false, true), "{switched}");
+    let mut back = read.clone();
+    back.rules[1].faithful = false;
+    assert_eq!(write(&switched, &back), text);
+}

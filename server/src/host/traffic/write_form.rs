@@ -98,9 +98,9 @@ fn write_rules(document: &mut Node, edit: &FormEdit) {
         }
     }
     let rules = Node::new(Data::List(rules.into_iter().map(|(_, node)| node).collect()));
-    for rule in &edit.after.rules {
-        let is = istio::faithful_routes(document).any(|name| name == rule.name);
-        if let Some(changed) = (is != rule.faithful)
+    for (rule, id) in edit.after.rules.iter().zip(&after) {
+        let was = place(&before, id).is_some_and(|at| edit.before.rules[at].faithful);
+        if let Some(changed) = (was != rule.faithful)
             .then(|| istio::with_faithful_route(document, &rule.name, rule.faithful))
             .flatten()
         {

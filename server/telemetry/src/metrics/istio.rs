@@ -147,6 +147,8 @@ mod tests {
             route: None,
             method: None,
             topic: None,
+            subset: None,
+            trace: 1,
         }
     }
 
