@@ -248,10 +248,15 @@ async fn an_order_whose_answers_are_lost_and_that_is_sent_again_is_placed_once()
         .sum();
     assert!(lost > 2, "hardly an answer was lost: {faults}");
     send(client.request(Method::DELETE, "/control/faults")).await.expect("an answer");
-    let kept = client.get("/api/v1/orders?limit=200").await.json();
-    let kept = kept["orders"].as_array().expect("orders").iter();
-    let kept: BTreeSet<_> =
-        kept.map(|order| order["order_id"].as_str().expect("an id").to_owned()).collect();
+    // The list follows the events in their order: with the last of these it has what came before.
+    let kept = eventually(PATIENCE, "all are listed", async || {
+        let kept = client.get("/api/v1/orders?limit=200").await.json();
+        let kept = kept["orders"].as_array().expect("orders").iter();
+        let kept: BTreeSet<_> =
+            kept.map(|order| order["order_id"].as_str().expect("an id").to_owned()).collect();
+        kept.is_superset(&ids).then_some(kept)
+    });
+    let kept = kept.await;
     assert_eq!((ids.len(), &kept), (ORDERS, &ids), "one order for each that was asked for");
     program.stop().await;
 }

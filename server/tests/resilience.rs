@@ -155,7 +155,9 @@ async fn a_message_nobody_can_read_is_a_dead_letter_until_it_is_retried() {
     let listed = async || client.get("/control/dead-letters").await.json();
     let dead = async || {
         let listed = listed().await;
-        (listed["count"] == 1).then(|| listed["dead_letters"][0].clone())
+        let letter = listed["dead_letters"].get(0)?.clone();
+        assert_eq!(listed["count"], 1, "{listed}");
+        Some(letter)
     };
     let letter = eventually(PATIENCE, "it is given up", dead).await;
     assert_eq!(letter["message"]["id"], lost, "{letter}");

@@ -32,8 +32,10 @@ struct Listed {
 async fn list(State(edge): State<Edge>) -> Result<Json<Listed>, Problem> {
     let (mut dead_letters, mut count) = (Vec::new(), 0);
     for (outbox, _) in edge.shop.outboxes() {
-        dead_letters.extend(outbox.dead_letters(LISTED_MAX).await.map_err(unreadable)?);
-        count += outbox.dead().await.map_err(unreadable)?;
+        let listed = outbox.dead_letters(LISTED_MAX).await.map_err(unreadable)?;
+        // Counted a moment later, when some may have been taken away again or come to it.
+        count += outbox.dead().await.map_err(unreadable)?.max(listed.len() as u64);
+        dead_letters.extend(listed);
     }
     dead_letters.sort_by_key(|letter| std::cmp::Reverse(letter.buried_us));
     Ok(Json(Listed { dead_letters, count }))

@@ -223,6 +223,8 @@ pub struct EdgeShape {
     pub breaker: f64,
     /// Drawn thin and grey even without traffic.
     pub always: bool,
+    /// Labelled only while it is not healthy.
+    pub quiet: bool,
 }
 
 /// A whole layout.
@@ -289,6 +291,7 @@ impl Layout {
             anchor: Anchor::Middle,
             breaker: 0.82,
             always: false,
+            quiet: false,
         }
     }
 }
@@ -311,6 +314,7 @@ impl Plan {
             anchor: label.1,
             breaker: 0.84,
             always: true,
+            quiet: false,
         });
     }
 
@@ -318,6 +322,13 @@ impl Plan {
     fn breaker(&mut self, share: f64) {
         if let Some(edge) = self.0.last_mut() {
             edge.breaker = share;
+        }
+    }
+
+    /// The last edge has a label only when something is wrong with it.
+    fn quiet(&mut self) {
+        if let Some(edge) = self.0.last_mut() {
+            edge.quiet = true;
         }
     }
 
@@ -341,11 +352,12 @@ pub fn wide() -> Layout {
         node(s::CATALOG, Group(Rows), Rect::new(452.0, 34.0, 124.0, 90.0)),
         node(s::USERS, Service, Rect::new(452.0, 147.0, 124.0, 58.0)),
         node(s::ORDERS, Service, Rect::new(452.0, 293.0, 124.0, 58.0)),
-        node(s::RECOMMENDATIONS, Group(Columns), Rect::new(186.0, 378.0, 164.0, 84.0)),
+        node(s::RECOMMENDATIONS, Group(Columns), Rect::new(176.0, 378.0, 184.0, 84.0)),
         node(s::PAYMENTS, Group(Tall), Rect::new(682.0, 42.0, 143.0, 218.0)),
         node(s::INVENTORY, Service, Rect::new(640.0, 377.0, 128.0, 58.0)),
         node(s::BANK_CUSTOMER, Service, Rect::new(895.0, 69.0, 146.0, 58.0)),
         node(s::BANK_MERCHANT, Service, Rect::new(895.0, 197.0, 146.0, 58.0)),
+        node(s::STRIPE, Service, Rect::new(895.0, 280.0, 146.0, 52.0)),
         node(s::BUS, Bus, Rect::new(186.0, 522.0, 650.0, 32.0)),
     ];
     let mut plan = Plan(Vec::new());
@@ -371,7 +383,7 @@ fn wide_calls(plan: &mut Plan) {
     let curve = Curve::across(at(108.0, 194.0), at(208.0, 236.0));
     plan.add((s::BROWSER, s::GATEWAY), call, curve, to_gateway);
     let curve = Curve::across(at(108.0, 296.0), at(208.0, 252.0));
-    plan.add((s::LOAD, s::GATEWAY), call, curve, (at(168.0, 315.0), Middle));
+    plan.add((s::LOAD, s::GATEWAY), call, curve, (at(150.0, 338.0), Middle));
     let curve = Curve::across(at(328.0, 228.0), at(452.0, 78.0));
     plan.add((s::GATEWAY, s::CATALOG), call, curve, (at(384.0, 137.0), Middle));
     plan.breaker(0.77);
@@ -419,6 +431,7 @@ fn wide_refills(plan: &mut Plan) {
     plan.add((s::LOAD, s::BANK_CUSTOMER), call, curve, (at(330.0, 46.0), Middle));
     plan.breaker(0.93);
     plan.optional();
+    plan.quiet();
     let fall = [at(62.0, 321.0), at(62.0, 440.0), at(60.0, 492.0), at(190.0, 492.0)];
     let along = [at(190.0, 492.0), at(330.0, 492.0), at(440.0, 492.0), at(560.0, 492.0)];
     let rise = [at(560.0, 492.0), at(620.0, 492.0), at(590.0, 422.0), at(640.0, 422.0)];
@@ -426,6 +439,7 @@ fn wide_refills(plan: &mut Plan) {
     plan.add((s::LOAD, s::INVENTORY), call, curve, (at(410.0, 476.0), Middle));
     plan.breaker(0.9);
     plan.optional();
+    plan.quiet();
 }
 
 fn wide_banks(plan: &mut Plan) {
@@ -435,6 +449,10 @@ fn wide_banks(plan: &mut Plan) {
     plan.breaker(0.5);
     let curve = Curve::across(at(825.0, 206.0), at(895.0, 226.0));
     plan.add((s::PAYMENTS, s::BANK_MERCHANT), commit, curve, (at(860.0, 178.0), Anchor::Middle));
+    plan.breaker(0.5);
+    // The payment provider, for orders paid by card.
+    let curve = Curve::across(at(825.0, 244.0), at(895.0, 306.0));
+    plan.add((s::PAYMENTS, s::STRIPE), commit, curve, (at(850.0, 300.0), Anchor::Middle));
     plan.breaker(0.5);
 }
 

@@ -237,10 +237,11 @@ fn edge_label(shape: &EdgeShape, face: Memo<EdgeFace>, phone: bool) -> AnyView {
         Anchor::End => "label anchor-end",
     };
     let (x, y) = (shape.label.x, shape.label.y);
-    // On a phone only what is not healthy is labelled.
+    // On a phone, and where a label would be in the way, only what is not healthy has one.
+    let quiet = phone || shape.quiet;
     let shown = move || {
         face.with(|face| {
-            !phone || matches!(face.health, Health::Warn | Health::Error | Health::Open)
+            !quiet || matches!(face.health, Health::Warn | Health::Error | Health::Open)
         })
     };
     let head = move || face.with(|face| face.head.text.clone());
