@@ -24,9 +24,8 @@ site: ## Build only what the browser loads
 
 test: ## Check everything, as CI does: format, lints, tests, wasm size, browser journeys
 	$(STEP) "format" cargo fmt --all --check
-	$(STEP) "the dashboard for the browser" scripts/build-site
+	$(STEP) "lints, and beside them the dashboard for the browser" scripts/beside-site $(LINTS)
 	$(STEP) "wasm size" scripts/wasm-size
-	$(STEP) "lints" $(LINTS)
 	$(STEP) "lints of what the browser loads" scripts/lint-web
 	$(STEP) "the OTLP collector of the tests" scripts/setup-rotel
 	$(STEP) "tests" scripts/test-native $(NATIVE)

@@ -195,7 +195,7 @@ async fn asked_to_stop_it_says_goodbye_to_every_viewer_and_ends_at_once() {
 async fn the_stream_brings_the_points_of_charts_only_to_a_page_that_asks_for_them() {
     let data = folder();
     let (program, client) = Launch::shop(PROGRAM, data.path(), "20").start().await;
-    // Given two seconds that are over, told to every viewer: the first began before the program did,
+    // Given two seconds that are over, told to every viewer; the first is that of the start,
     let mut stream = client.stream("/ui/live").await;
     let mut seen = String::new();
     while seen.matches("\"body\":{\"red\"").count() < 2 {

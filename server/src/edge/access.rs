@@ -1,6 +1,7 @@
 //! Who may come in: this machine alone unless there is a token; never another site's page.
 
 use axum::{
+    body::Body,
     extract::{Request, State},
     middleware::Next,
     response::{IntoResponse, Redirect, Response},
@@ -8,13 +9,17 @@ use axum::{
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use mesh::Mesh;
 use shop::problem::Problem;
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use subtle::ConstantTimeEq;
 
 /// Cookie that carries the token of a browser.
 const COOKIE: &str = "vitrine_token";
 /// Bytes of a token that is made here.
 const TOKEN_BYTES: usize = 16;
+/// Most that is read of a body nobody wants, bytes: what a socket holds.
+const REST_BYTES_MAX: usize = 256 * 1024;
+/// How long the rest of such a body is waited for.
+const REST_PATIENCE: Duration = Duration::from_secs(1);
 
 /// The rule. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -98,24 +103,33 @@ impl Door {
 
 /// Lets a request in, or says why not.
 pub(super) async fn guard(State(door): State<Door>, request: Request, next: Next) -> Response {
+    let Some(answer) = refusal(&door, &request) else { return next.run(request).await };
+    read_rest(request.into_body()).await;
+    answer
+}
+
+/// Why a request may not come in, if it may not.
+fn refusal(door: &Door, request: &Request) -> Option<Response> {
     let access = &door.access;
     if !access.knows_host(request.headers(), request.uri())
         && !door.is_for_mesh(request.headers(), request.uri())
     {
         let detail = "This address serves only names of this machine, such as localhost.";
-        return Problem::new(StatusCode::MISDIRECTED_REQUEST, detail).into_response();
+        return Some(Problem::new(StatusCode::MISDIRECTED_REQUEST, detail).into_response());
     }
     if changes(request.method()) && is_cross_site(request.headers(), request.uri()) {
         let detail = "A page of another site may not change anything here.";
-        return Problem::new(StatusCode::FORBIDDEN, detail).into_response();
+        return Some(Problem::new(StatusCode::FORBIDDEN, detail).into_response());
     }
-    if access.token.is_some()
-        && request.uri().path() != "/livez"
-        && let Some(answer) = entrance(access, &request)
-    {
-        return answer;
-    }
-    next.run(request).await
+    let open = access.token.is_none() || request.uri().path() == "/livez";
+    if open { None } else { entrance(access, request) }
+}
+
+/// Reads a body nobody wants. A connection that is closed with something unread in it is reset, and
+/// the reset may overtake the answer.
+async fn read_rest(body: Body) {
+    let rest = axum::body::to_bytes(body, REST_BYTES_MAX);
+    let _ = tokio::time::timeout(REST_PATIENCE, rest).await;
 }
 
 fn changes(method: &Method) -> bool {
@@ -177,7 +191,7 @@ fn has_cookie(access: &Access, headers: &HeaderMap) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::{Router, body::Body, middleware::from_fn_with_state, routing::any};
+    use axum::{Router, middleware::from_fn_with_state, routing::any};
     use tower::ServiceExt;
 
     async fn status(address: &str, token: Option<&str>, request: Request) -> StatusCode {
