@@ -81,7 +81,7 @@ spec:
     headers: {request: {set: {x-by: bench}}}
     rateLimit:
       dimensions: {remoteAddress: {value: $remoteAddress}}
-      limit: {requestsPerUnit: 1000000000, unit: SECOND}
+      limit: {requestsPerUnit: 1000000, unit: SECOND}
 ---
 apiVersion: security.istio.io/v1
 kind: AuthorizationPolicy
