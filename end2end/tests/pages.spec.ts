@@ -49,6 +49,15 @@ test("the map shows the calls of the load as they happen", async ({ page }) => {
   await expect(page.locator(".live-state")).toContainText("Live");
 });
 
+test("the charts get the minutes before the page was opened along with the stream", async ({ page }) => {
+  const stream = page.waitForRequest(/\/ui\/live/);
+  await open(page, "/");
+  expect(new URL((await stream).url()).search).toBe("?minutes=5");
+  await page.goto("/orders");
+  const elsewhere = await page.waitForRequest(/\/ui\/live/);
+  expect(new URL(elsewhere.url()).search).toBe("");
+});
+
 test("the map is also a table", async ({ page }) => {
   await open(page, "/");
   await page.locator("body").press("t");

@@ -83,19 +83,17 @@ pub fn start(live: Live) {
             minutes: StoredValue::new(0),
             skew_ms: StoredValue::new(0.0),
         };
-        stream.open();
         let ticker: Option<IntervalHandle> =
             set_interval_with_handle(move || stream.tick(), TICK).ok();
         let asked = live.retry_asked();
         Effect::watch(move || asked.get(), move |_, _, _| stream.open(), false);
         let wanted = live.wanted_minutes();
-        let longer = move |minutes: &u32| *minutes > stream.minutes.get_value();
-        let reopen = move |now: &u32, _: Option<&u32>, _| {
-            if longer(now) {
+        // Runs after the page has said what it wants, so that one connection is enough.
+        Effect::new(move |opened: Option<()>| {
+            if wanted.get() > stream.minutes.get_value() || opened.is_none() {
                 stream.open();
             }
-        };
-        Effect::watch(move || wanted.get(), reopen, false);
+        });
         on_cleanup(move || {
             if let Some(ticker) = ticker {
                 ticker.clear();

@@ -35,11 +35,8 @@ const fn label(built_in: bool) -> &'static str {
 
 fn policy(documents: &[String]) -> Policy {
     let applied = Configuration::default().apply(&documents.join("---\n"), &known());
-    applied
-        .map_err(|refused| refused.report)
-        .expect("they are valid")
-        .configuration
-        .compile(&known(), 1)
+    let valid = applied.unwrap_or_else(|refused| panic!("{:?}", refused.report));
+    valid.configuration.compile(&known(), 1)
 }
 
 /// The resource that holds for payments under a name.
