@@ -52,8 +52,12 @@ fn is_whole(request: &[u8]) -> bool {
     let Some(end) = request.windows(4).position(|four| four == b"\r\n\r\n") else { return false };
     let head = String::from_utf8_lossy(&request[..end]);
     let said = head.lines().find_map(|line| line.strip_prefix("Content-Length: "));
-    let closes = head.contains("Connection: close");
-    closes && said.and_then(|said| said.parse().ok()) == Some(request.len() - end - 4)
+    let length = match said {
+        Some(said) => said.parse().ok(),
+        // Without a word of a body there is none.
+        None => (!head.contains("Transfer-Encoding")).then_some(0),
+    };
+    head.contains("Connection: close") && length == Some(request.len() - end - 4)
 }
 
 fn parse(answer: &[u8]) -> Option<Answer> {
