@@ -383,7 +383,7 @@ fn wide_calls(plan: &mut Plan) {
     let curve = Curve::across(at(108.0, 194.0), at(208.0, 236.0));
     plan.add((s::BROWSER, s::GATEWAY), call, curve, to_gateway);
     let curve = Curve::across(at(108.0, 296.0), at(208.0, 252.0));
-    plan.add((s::LOAD, s::GATEWAY), call, curve, (at(150.0, 338.0), Middle));
+    plan.add((s::LOAD, s::GATEWAY), call, curve, (at(124.0, 352.0), Middle));
     let curve = Curve::across(at(328.0, 228.0), at(452.0, 78.0));
     plan.add((s::GATEWAY, s::CATALOG), call, curve, (at(384.0, 137.0), Middle));
     plan.breaker(0.77);
@@ -459,7 +459,7 @@ fn wide_banks(plan: &mut Plan) {
 fn wide_events(plan: &mut Plan) {
     let message = EdgeKind::Message;
     let drops = [
-        (s::RECOMMENDATIONS, at(268.0, 462.0), at(280.0, 510.0), Anchor::Start),
+        (s::RECOMMENDATIONS, at(268.0, 462.0), at(280.0, 490.0), Anchor::Start),
         (s::ORDERS, at(514.0, 351.0), at(526.0, 434.0), Anchor::Start),
         (s::INVENTORY, at(704.0, 435.0), at(718.0, 475.0), Anchor::Start),
         (s::PAYMENTS, at(797.0, 260.0), at(785.0, 340.0), Anchor::End),
