@@ -19,7 +19,7 @@ use crate::{
     limits::{LimitsLayer, Pool},
     mirror::{MirrorLayer, Mirrors},
     outlier::OutlierLayer,
-    recent::{DryRun, Explanation, Probe, Recent, RecentRequest, Recorded, explain},
+    recent::{DryRun, Explanation, Probe, Recent, RecentRequest, Recorded, allows_origin, explain},
     retry::{RetryCounts, RetryLayer, RetryStats},
     route::{Routed, Routing},
     server::serve_as,
@@ -445,6 +445,12 @@ impl Mesh {
     #[must_use]
     pub fn dry_run(&self, policy: &Policy) -> DryRun {
         self.0.recent.dry_run(self.0.in_force.load().policy(), policy)
+    }
+
+    /// Whether the rule in force that a request would hit allows its origin (`corsPolicy`).
+    #[must_use]
+    pub fn allows_origin(&self, probe: &Probe) -> bool {
+        allows_origin(self.0.in_force.load().policy(), probe)
     }
 
     /// Which rule in force a request would hit.
