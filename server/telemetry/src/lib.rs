@@ -23,8 +23,8 @@ mod store;
 mod symbols;
 
 pub use config::{
-    BATCH_MAX_DEFAULT, ConfigError, ConfigErrors, DELAY_DEFAULT, ExportConfig, LOG_FILTER_DEFAULT,
-    Protocol, QUEUE_MAX_DEFAULT, TIMEOUT_DEFAULT, TelemetryConfig,
+    BATCH_MAX_DEFAULT, ConfigError, ConfigErrors, DELAY_DEFAULT, ExportConfig, Identity,
+    LOG_FILTER_DEFAULT, Protocol, QUEUE_MAX_DEFAULT, TIMEOUT_DEFAULT, TelemetryConfig, Tls,
 };
 pub use export::ExportStats;
 pub use jaeger::jaeger_json;
