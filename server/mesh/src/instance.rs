@@ -7,6 +7,7 @@ use crate::{
     MeshError, Request, Response,
     outlier::state::Standing,
     remote::{Remote, Timeouts},
+    tail::hold,
 };
 use axum::Router;
 use parking_lot::Mutex;
@@ -148,13 +149,14 @@ impl Host {
         self.window.lock().count(failed, now_us);
     }
 
-    /// Brings a request to the instance and its answer back.
+    /// Brings a request to the instance and its answer back; it is under way until the body of the
+    /// answer has ended.
     pub(crate) async fn send(
         self: Arc<Self>,
         request: Request,
         timeouts: Timeouts,
     ) -> Result<Response, MeshError> {
-        let _under_way = UnderWay::begin(&self);
+        let under_way = UnderWay::begin(self.clone());
         let mut life = self.life.subscribe();
         let begun = *life.borrow_and_update();
         if begun.phase == Phase::Killed {
@@ -181,7 +183,7 @@ impl Host {
             // First, so that one that was killed and started again does not answer for its former
             // life. The sender is the host's own and outlives this call.
             _ = life.wait_for(gone) => Err(MeshError::Reset { endpoint: self.name.to_string() }),
-            answer = work => answer,
+            answer = work => answer.map(|answer| hold(answer, under_way)),
         }
     }
 
@@ -223,6 +225,8 @@ pub struct EndpointStatus {
     pub ejected_times: u32,
     /// Ejections ever.
     pub ejections: u64,
+    /// When the last of them began, microseconds since the epoch.
+    pub last_ejected_us: Option<i64>,
 }
 
 impl EndpointStatus {
@@ -242,6 +246,7 @@ impl EndpointStatus {
             ejected_since_us: None,
             ejected_times: 0,
             ejections: 0,
+            last_ejected_us: None,
         }
     }
 
@@ -257,20 +262,21 @@ impl EndpointStatus {
             self.ejected_times = self.ejected_times.max(standing.multiplier);
         }
         self.ejections += standing.ejections;
+        self.last_ejected_us = self.last_ejected_us.max(standing.last_ejected_us);
     }
 }
 
 /// Counts a request while it is under way, however it ends.
-struct UnderWay<'a>(&'a Host);
+struct UnderWay(Arc<Host>);
 
-impl<'a> UnderWay<'a> {
-    fn begin(host: &'a Host) -> Self {
+impl UnderWay {
+    fn begin(host: Arc<Host>) -> Self {
         host.active.fetch_add(1, Ordering::Relaxed);
         Self(host)
     }
 }
 
-impl Drop for UnderWay<'_> {
+impl Drop for UnderWay {
     fn drop(&mut self) {
         self.0.active.fetch_sub(1, Ordering::Relaxed);
     }
