@@ -31,4 +31,5 @@ pub use jaeger::jaeger_json;
 pub use metrics::{EdgeRates, MapRates, OPENMETRICS_CONTENT_TYPE, SubsetRates, VersionRates};
 pub use pipeline::{Telemetry, TelemetryError, TelemetryGuard};
 pub use prometheus_client::registry::Registry;
+pub use sampling::TRACE_STATE_MEMBER;
 pub use store::{LOGS_MAX, SPANS_MAX, SPANS_PER_TRACE_MAX, StoreLimits, StoreStats};

@@ -7,7 +7,7 @@ use crate::{
     fault::Faults,
     inbound::InboundStats,
     mirror::Mirrors,
-    recent::{DryRun, Explanation, Probe, RecentRequest, explain},
+    recent::{DryRun, Explanation, Probe, RecentRequest, allows_origin, explain},
     retry::RetryStats,
 };
 use istio::policy::Policy;
@@ -151,6 +151,12 @@ impl Mesh {
     #[must_use]
     pub fn dry_run(&self, policy: &Policy) -> DryRun {
         self.0.recent.dry_run(self.0.in_force.load().policy(), policy)
+    }
+
+    /// Whether the rule in force that a request would hit allows its origin (`corsPolicy`).
+    #[must_use]
+    pub fn allows_origin(&self, probe: &Probe) -> bool {
+        allows_origin(self.0.in_force.load().policy(), probe)
     }
 
     /// Which rule in force a request would hit.
