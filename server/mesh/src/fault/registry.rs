@@ -466,7 +466,7 @@ mod tests {
     #[test]
     fn numbers_go_on_after_those_of_earlier_runs_and_draw_as_in_the_first_run() {
         let draws = |earlier: u32| {
-            let faults = Faults::new(Clock::system(), 7);
+            let faults = Faults::new(Clock::system(), 7, Healing::default());
             faults.number_after(earlier);
             let spec = FaultSpec { share: Share(500_000), ..limited(1_000) };
             assert_eq!(faults.inject(spec).unwrap(), FaultId(earlier + 1));
