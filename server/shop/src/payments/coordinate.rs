@@ -177,7 +177,7 @@ impl Payments {
     /// # Errors
     /// When the database cannot be read.
     pub async fn recover(&self) -> Result<usize, StoreError> {
-        let before_us = self.clock.now_us();
+        let until_line = self.store.last_line().await?;
         let count = self.store.unfinished_count().await?;
         if count > 0 {
             let this = self.clone();
@@ -185,17 +185,19 @@ impl Payments {
             self.supervisor.detach_as("payments-recovery", async move {
                 tokio::select! {
                     () = stop.cancelled() => {}
-                    () = this.recover_before(before_us) => {}
+                    () = this.recover_until(until_line) => {}
                 }
             });
         }
         Ok(count)
     }
 
-    async fn recover_before(&self, before_us: i64) {
+    /// What begins meanwhile is run already by who began it. Lines of the log tell the two apart; a
+    /// clock that was set back would hide what a stop left.
+    async fn recover_until(&self, until_line: i64) {
         let mut after = (i64::MIN, String::new());
         loop {
-            let page = match self.store.unfinished(&after, before_us, RECOVER_PAGE).await {
+            let page = match self.store.unfinished(&after, until_line, RECOVER_PAGE).await {
                 Ok(page) => page,
                 Err(error) => {
                     tracing::error!(cause = ?error.cause, "{error}; recovery goes on soon");
