@@ -49,6 +49,8 @@ pub struct Card {
     pub service: String,
     /// When its command was recorded, as an offset; on the arrow that leads to it.
     pub began: Option<String>,
+    /// When its command was recorded and when its reply.
+    pub time_us: (Option<i64>, Option<i64>),
 }
 
 /// What leads to a compensation.
@@ -145,6 +147,7 @@ fn card(step: &SagaStepView, number: Option<usize>, zero_us: i64) -> Card {
         versions: step.versions.clone(),
         service: step.service.clone(),
         began: step.started_us.map(|at| fine::offset_us(at - zero_us)),
+        time_us: (step.started_us, step.ended_us),
     }
 }
 

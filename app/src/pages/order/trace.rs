@@ -1,6 +1,6 @@
 //! The most telling spans of the order's trace as a short waterfall.
 
-use super::Story;
+use super::{Story, traces};
 use crate::{
     model::{
         critical_path::{self, FAULT_ID, Segment, critical_path},
@@ -11,7 +11,10 @@ use crate::{
     },
     widget::{Icon, bar_class, bar_rect, icon},
 };
-use contract::trace::{SpanView, TraceView};
+use contract::{
+    order::OrderStatus,
+    trace::{SpanView, TraceView},
+};
 use leptos::prelude::*;
 use std::sync::Arc;
 
@@ -46,8 +49,14 @@ pub(super) fn panel(story: Story) -> AnyView {
     let head = move || traced.get().map(|t| head(&t));
     let body = move || match traced.get() {
         Some(traced) => waterfall(story, &traced),
-        None => view! { <p class="panel-empty">"No trace of this order is kept any more."</p> }
-            .into_any(),
+        None => {
+            let running = story.order.with(|o| o.row.status == OrderStatus::Processing);
+            let text = match running {
+                true => "The spans of this order are shown when they end.",
+                false => "No trace of this order is kept any more.",
+            };
+            view! { <p class="panel-empty">{text}</p> }.into_any()
+        }
     };
     view! {
         <section class="panel order-trace" aria-labelledby="trace-title">
@@ -56,6 +65,7 @@ pub(super) fn panel(story: Story) -> AnyView {
                 {head}
             </header>
             {body}
+            {traces::list(story)}
         </section>
     }
     .into_any()
