@@ -143,7 +143,7 @@ async fn a_part_that_payments_cannot_tell_says_so_and_the_others_are_there() {
             "503 Service Unavailable",
             "OrderConfirmed",
             "1 Reserve inventory",
-            "POST /api/orders",
+            "POST /api/v1/orders",
         ],
     );
     assert!(html.contains("href=\"/orders/ord-7F3KDX?v=4\""), "Retry is a link to the page");

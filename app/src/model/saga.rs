@@ -131,7 +131,9 @@ fn card(step: &SagaStepView, number: Option<usize>, zero_us: i64) -> Card {
         StepMark::Unknown => (Tone::Warn, Glyph::Unknown, "timed out, outcome unknown"),
         StepMark::Done | StepMark::Undone => (Tone::Comp, Glyph::Undone, "undone"),
     };
-    let took = step.started_us.zip(step.ended_us).map(|(from, to)| fine::duration_us(to - from));
+    let took = step.started_us.zip(step.ended_us).map(|(from, to)| to - from);
+    // What is recorded together with its command takes no time.
+    let took = took.filter(|took_us| *took_us > 0).map(fine::duration_us);
     let detail = match (step.detail.is_empty(), took) {
         (true, Some(took)) => took,
         (true, None) => word.to_owned(),

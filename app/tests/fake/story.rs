@@ -418,7 +418,7 @@ fn running() -> OrderView {
     order
 }
 
-// --- parts that fail, and other ends --------------------------------------------------------------
+// --- parts that fail, and other ends --------------------------------------------------------
 
 /// A confirmed order while payments is away.
 fn payments_away() -> OrderView {

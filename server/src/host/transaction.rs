@@ -16,9 +16,10 @@ use two_phase_commit::{Entry, EntryKind, Phase};
 /// A line of the log and the span of its message are at most so far apart: the line is written
 /// just before the call and just after it, and a loaded machine takes its time in between.
 const APART_MAX_US: i64 = 250_000;
-/// Spans above that of a two-phase commit that are looked through for who took the command: the
-/// delivery is the next one or two.
-const ANCESTORS_MAX: usize = 8;
+/// A fault that held a message for less did something else to it: a delay is at least 1 ms.
+const DELAY_FROM_US: i64 = 500;
+/// On the callee's span: the instance that answered (semantic conventions).
+const INSTANCE: &str = "service.instance.id";
 
 /// A time in which a participant was not there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,7 +69,7 @@ pub(super) fn view(record: &TransactionRecord, evidence: &Evidence<'_>) -> Trans
         state,
         participants,
         messages,
-        coordinator: spans.coordinator(),
+        coordinator: record.log.first().and_then(|begin| spans.coordinator(begin.at_us)),
         events: Vec::new(),
     };
     view.events = events(&view, evidence);
@@ -171,37 +172,37 @@ impl Found<'_> {
 struct Spans<'a> {
     /// Those that carry its id.
     own: Vec<Found<'a>>,
+    /// Those of payments: what took the command and what was written carries no id.
+    payments: Vec<Found<'a>>,
 }
 
 impl<'a> Spans<'a> {
     fn of(transaction_id: &str, traces: &'a [TraceView]) -> Self {
         let all = traces.iter().flat_map(|trace| trace.spans.iter().map(move |s| (trace, s)));
-        let found = all.map(|(trace, span)| Found { trace, span });
-        let own = found.filter(|f| f.is(attributes::TRANSACTION_ID, transaction_id));
-        Self { own: own.collect() }
+        let all: Vec<Found<'a>> = all.map(|(trace, span)| Found { trace, span }).collect();
+        let of = |f: &&Found<'a>| f.is(attributes::TRANSACTION_ID, transaction_id);
+        let own = all.iter().filter(of).copied().collect();
+        let payments = all.into_iter().filter(|f| f.span.service == PAYMENTS).collect();
+        Self { own, payments }
     }
 
-    /// The whole of it, as the coordinator ran it; after a restart it is run again.
-    fn run(&self, at_us: i64) -> Option<Found<'a>> {
-        let runs = self.own.iter().copied().filter(|f| {
-            f.span.service == PAYMENTS
-                && f.span.kind == SpanKind::Internal
-                && f.span.name.starts_with("two-phase commit")
-        });
-        runs.min_by_key(|run| run.apart_us(at_us))
+    /// Of some spans of payments the one around a moment.
+    fn around(&self, at_us: i64, wanted: impl Fn(&SpanView) -> bool) -> Option<Found<'a>> {
+        let found = self.payments.iter().copied().filter(|f| wanted(f.span));
+        let nearest = found.min_by_key(|f| f.apart_us(at_us))?;
+        (nearest.apart_us(at_us) <= APART_MAX_US).then_some(nearest)
     }
 
-    /// The span of a line: of a message its call, of a decision the write that made it durable, of
-    /// what else the coordinator logged the run itself.
+    /// The span of a line: of a message its call, of what the coordinator logged the write that
+    /// made it durable, or the run itself, which has no span before it ends.
     fn of_line(&self, entry: &Entry) -> Option<Found<'a>> {
         let Some(participant) = entry.participant.as_deref() else {
-            let run = self.run(entry.at_us)?;
-            let write = run.trace.spans.iter().find(|span| {
-                entry.kind.decides()
-                    && span.parent_id.as_ref() == Some(&run.span.span_id)
-                    && span.name.contains("decide")
-            });
-            return Some(write.map_or(run, |span| Found { span, ..run }));
+            let write = match entry.kind {
+                EntryKind::Begin => "payments.begin",
+                kind if kind.decides() => "payments.decide",
+                _ => "two-phase commit",
+            };
+            return self.around(entry.at_us, |span| span.name.starts_with(write));
         };
         let (from, to) = match entry.kind {
             EntryKind::Query | EntryKind::Answer => (participant, PAYMENTS),
@@ -234,22 +235,16 @@ impl<'a> Spans<'a> {
             let held = span.attribute(attributes::MESH_FAULT_DELAY_MS);
             delayed_us += held.and_then(|ms| ms.parse::<f64>().ok()).map_or(0, micros);
         }
+        let delayed_us = if delayed_us < DELAY_FROM_US { 0 } else { delayed_us };
         (!ids.is_empty()).then(|| TxFault { id: ids.join(","), delayed_us })
     }
 
-    /// The instance of payments that the command was delivered to.
-    fn coordinator(&self) -> Option<String> {
-        let run = self.run(i64::MIN / 2)?;
-        let mut span = run.span;
-        for _ in 0..ANCESTORS_MAX {
-            let parent = span.parent_id.as_ref()?;
-            span = run.trace.spans.iter().find(|s| s.span_id == *parent)?;
-            let delivers = span.attribute(attributes::SERVER_ADDRESS) == Some(PAYMENTS);
-            if let Some(instance) = span.attribute(attributes::MESH_INSTANCE).filter(|_| delivers) {
-                return Some(instance.to_owned());
-            }
-        }
-        None
+    /// The instance of payments that took the command and began the transaction.
+    fn coordinator(&self, begun_us: i64) -> Option<String> {
+        let took = self.around(begun_us, |span| {
+            span.kind == SpanKind::Consumer && span.name.starts_with("process payment.")
+        });
+        took?.span.attribute(INSTANCE).map(str::to_owned)
     }
 }
 

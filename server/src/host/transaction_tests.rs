@@ -13,7 +13,8 @@ fn line(at_us: i64, kind: EntryKind, participant: Option<&str>) -> Entry {
     Entry { at_us, kind, participant: participant.map(Into::into), detail: None }
 }
 
-/// bank-merchant votes yes at once; the prepare to bank-customer takes two seconds, and it votes no.
+/// bank-merchant votes yes at once; the prepare to bank-customer takes two seconds, and that votes
+/// no.
 fn record() -> TransactionRecord {
     use EntryKind as K;
     let branch = |name: &str| Branch { participant: name.into(), work: serde_json::Value::Null };
@@ -87,24 +88,17 @@ fn trace(spans: Vec<SpanView>) -> TraceView {
 }
 
 fn spans() -> TraceView {
-    use SpanKind::{Client, Consumer, Internal, Producer, Server};
+    use SpanKind::{Client, Consumer, Internal, Server};
     let tx = (attributes::TRANSACTION_ID, TX);
     let to = |name| (attributes::SERVER_ADDRESS, name);
-    let delivery = [to(PAYMENTS), (attributes::MESH_INSTANCE, "payments-v2-3")];
     let fault = (attributes::MESH_FAULT_ID, "F-21");
     let held = (attributes::MESH_FAULT_DELAY_MS, "2003.5");
+    let took = "process payment.authorize";
     let run = Some("two-phase commit payment");
     trace(vec![
-        span("delivery", None, "bus", Producer, (0, 900), &delivery),
-        span("process payment.authorize", Some("delivery"), PAYMENTS, Consumer, (100, 800), &[]),
-        span(
-            "two-phase commit payment",
-            Some("process payment.authorize"),
-            PAYMENTS,
-            Internal,
-            (900, 6_511_000),
-            &[tx],
-        ),
+        span(took, None, PAYMENTS, Consumer, (100, 1_800), &[(INSTANCE, "payments-v2-3")]),
+        span("payments.begin", Some(took), PAYMENTS, Internal, (200, 1_100), &[]),
+        span("two-phase commit payment", Some(took), PAYMENTS, Internal, (1_200, 6_511_000), &[tx]),
         span("ask BC", run, PAYMENTS, Client, (2_010, 2_029_000), &[tx, to(BC)]),
         span(
             "try 1",
@@ -117,7 +111,7 @@ fn spans() -> TraceView {
         span("ask BM", run, PAYMENTS, Client, (2_015, 8_900), &[tx, to(BM)]),
         // The callee's side of it is not what is linked.
         span("answer BM", Some("ask BM"), BM, Server, (2_100, 8_800), &[tx]),
-        span("payments.decide", run, PAYMENTS, Client, (2_030_100, 2_031_000), &[]),
+        span("payments.decide", run, PAYMENTS, Internal, (2_030_100, 2_031_000), &[]),
         span("tell BC", run, PAYMENTS, Client, (2_040_010, 2_049_900), &[tx, to(BC)]),
         span("outcome", None, BM, Client, (5_999_000, 6_002_000), &[tx, to(PAYMENTS)]),
     ])
@@ -151,7 +145,8 @@ fn each_line_is_joined_with_the_span_of_its_message() {
     assert_eq!(span_of(K::Ack, Some(BC)), Some("tell BC"));
     assert_eq!(span_of(K::Query, Some(BM)), Some("outcome"));
     assert_eq!(span_of(K::DecideAbort, None), Some("payments.decide"));
-    assert_eq!(span_of(K::Begin, None), Some("two-phase commit payment"));
+    assert_eq!(span_of(K::Begin, None), Some("payments.begin"));
+    assert_eq!(span_of(K::End, None), Some("two-phase commit payment"));
     // Its own span is not kept, and that of another message is not taken for it.
     assert_eq!(span_of(K::Ack, Some(BM)), None);
     assert_eq!(view.coordinator.as_deref(), Some("payments-v2-3"));
@@ -165,6 +160,16 @@ fn a_fault_that_met_a_try_of_a_message_is_told_of_the_message_and_not_of_its_ans
     assert_eq!(with_fault[0].kind, TxMessageKind::Prepare);
     let fault = TxFault { id: "F-21".into(), delayed_us: 2_003_500 };
     assert_eq!(with_fault[0].fault, Some(fault));
+}
+
+#[test]
+fn a_fault_that_holds_nothing_has_no_delay() {
+    let mut trace = spans();
+    let tries = trace.spans.iter_mut().find(|span| span.name == "try 1").unwrap();
+    tries.attributes[1].1 = "0.002".into();
+    let view = joined(&[trace], &[], 0);
+    let fault = view.messages.iter().find_map(|m| m.fault.as_ref()).unwrap();
+    assert_eq!((fault.id.as_str(), fault.delayed_us), ("F-21", 0));
 }
 
 fn outage(service: &str, killed: bool, since_us: i64, until_us: Option<i64>) -> Outage {

@@ -172,7 +172,9 @@ fn refuse(lines: &mut Vec<Line>, unanswered: &Line) {
     let Some(sent) = lines.iter().rposition(|l| to_lane(l) && l.is_outgoing()) else {
         return;
     };
-    lines[sent].tries_refused += 1;
+    // Not every try is noted, but each that is says which it was.
+    let number = unanswered.detail.as_deref().and_then(try_number);
+    lines[sent].tries_refused = number.unwrap_or(lines[sent].tries_refused + 1);
     lines[sent].last_us = unanswered.at_us;
     if lines[sent].detail.is_none() {
         lines[sent].detail.clone_from(&unanswered.detail);
@@ -182,10 +184,18 @@ fn refuse(lines: &mut Vec<Line>, unanswered: &Line) {
     let same = |i: &usize| lines[*i].kind == kind && lines[*i].tries_refused > 0;
     if let Some(before) = before.filter(same) {
         let again = lines.remove(sent);
-        lines[before].tries_refused += again.tries_refused;
+        lines[before].tries_refused = match number {
+            Some(number) => number.max(lines[before].tries_refused),
+            None => lines[before].tries_refused + again.tries_refused,
+        };
         lines[before].last_us = again.last_us;
         if lines[before].fault.is_none() {
             lines[before].fault = again.fault;
         }
     }
+}
+
+/// The number in "try 4: could not be reached".
+fn try_number(detail: &str) -> Option<u32> {
+    detail.strip_prefix("try ")?.split_once(':')?.0.parse().ok()
 }

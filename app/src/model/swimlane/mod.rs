@@ -14,12 +14,14 @@ use super::fine;
 pub use bars::{Bar, BarState};
 use contract::{
     trace::SpanLinkView,
-    transaction::{TransactionView, TxMessageKind as Kind, TxState},
+    transaction::{TransactionView, TxEventKind, TxMessageKind as Kind, TxState},
 };
 pub use lines::Line;
 pub use locks::{Doubt, Lock};
 pub use marks::Mark;
 
+/// Share of the width that the length of a break needs beside a moment.
+const BREAK_SHARE: f64 = 0.05;
 /// A longer gap between two messages is a break in time.
 pub const BREAK_OVER_US: i64 = 250_000;
 /// How far, in slots, a message stands from its recorded moment at the participant's end.
@@ -32,6 +34,8 @@ const BREAK_WIDTH: f64 = 0.6;
 const WIDTH_MIN: f64 = 11.0;
 /// More slots for a message that was repeated.
 const TRIES_WIDTH: f64 = 0.8;
+/// More slots after a restart: what it found in its log is written there.
+const RESTART_WIDTH: f64 = 1.4;
 /// Share of the width that the moment over a slot needs, so that two do not run into each other.
 const HEAD_SHARE: f64 = 0.068;
 
@@ -115,6 +119,8 @@ pub struct Break {
     pub x: f64,
     /// How long it is.
     pub skipped_us: i64,
+    /// There is room to say so; where there is none the moments around it tell.
+    pub said: bool,
 }
 
 /// What a stretch of the protocol is called.
@@ -189,13 +195,17 @@ pub fn swimlane(tx: &TransactionView, zero_us: i64) -> Swimlane {
     let participants: Vec<String> = tx.participants.iter().map(|p| p.service.clone()).collect();
     let mut lines = lines::lines(&tx.messages, &participants);
     let mut marks = marks::marks(tx, &participants);
-    let (breaks, width) = place(&mut lines, &mut marks);
+    let (mut breaks, width) = place(&mut lines, &mut marks);
+    let heads = heads(&lines, &marks, zero_us, width);
+    for gap in &mut breaks {
+        gap.said = heads.iter().all(|head| (head.x - gap.x).abs() >= width * BREAK_SHARE);
+    }
     let aborts = aborts(tx, &lines);
     let bars = bars::bars(&lines, &marks, participants.len(), width, aborts);
     let locks = locks::locks(tx, &lines, &marks);
     Swimlane {
         width,
-        heads: heads(&lines, &marks, zero_us, width),
+        heads,
         breaks,
         arrows: arrows(&lines, aborts),
         notes: notes(&lines, &marks, &locks, &bars, zero_us),
@@ -249,14 +259,21 @@ fn place(lines: &mut [Line], marks: &mut [Mark]) -> (Vec<Break>, f64) {
             slots.push((late_us, late_us, 1.0, Slot::Arrival(i)));
         }
     }
-    slots.extend(marks.iter().enumerate().map(|(i, m)| (m.at_us, m.at_us, 1.0, Slot::Mark(i))));
+    for (i, mark) in marks.iter().enumerate() {
+        let wide = if mark.kind == TxEventKind::Restart { 1.0 + RESTART_WIDTH } else { 1.0 };
+        slots.push((mark.at_us, mark.at_us, wide, Slot::Mark(i)));
+    }
     slots.sort_by_key(|slot| slot.0);
     let mut breaks = Vec::new();
     let mut x = MARGIN;
     let mut before: Option<i64> = None;
     for (at_us, last_us, wide, slot) in slots {
         if let Some(before) = before.filter(|b| at_us - b > BREAK_OVER_US) {
-            breaks.push(Break { x: x - 0.5 + BREAK_WIDTH / 2.0, skipped_us: at_us - before });
+            breaks.push(Break {
+                x: x - 0.5 + BREAK_WIDTH / 2.0,
+                skipped_us: at_us - before,
+                said: true,
+            });
             x += BREAK_WIDTH;
         }
         match slot {
@@ -316,18 +333,19 @@ fn arrows(lines: &[Line], aborts: bool) -> Vec<Arrow> {
         };
         let refused = line.tries_refused > 0;
         let word = line.word(aborts);
-        let label = if refused {
-            Some(line.refusal())
+        let injected = line.injected();
+        let (label, injected) = if refused {
+            let by = injected.map_or_else(String::new, |injected| format!(", {injected}"));
+            (Some(format!("{}{by}", line.refusal())), None)
         } else {
             let first = !said.contains(&word) && !matches!(line.kind, Kind::VoteYes | Kind::VoteNo);
             // What a fault did stands in its place.
             let first = first && line.arrives.is_none();
-            first.then(|| word.to_owned())
+            (first.then(|| word.to_owned()), injected)
         };
         if label.is_some() && !refused {
             said.push(word);
         }
-        let injected = line.injected();
         arrows.push(Arrow {
             line: index,
             from,

@@ -326,3 +326,24 @@ fn moments_that_would_run_into_each_other_are_left_out_but_for_decision_and_cras
         assert!(apart >= HEAD_SHARE || pair.iter().all(needed), "{pair:?}");
     }
 }
+
+#[test]
+fn tries_that_were_not_noted_are_counted_by_what_the_next_note_says() {
+    let mut tx = abort_with_recovery();
+    for (index, number) in [(7, 1), (9, 2), (11, 8)] {
+        tx.messages[index].detail = Some(format!("try {number}: could not be reached"));
+    }
+    let drawn = swimlane(&tx, 0);
+    let refused = drawn.arrows.iter().find(|a| a.refused).unwrap();
+    assert_eq!(refused.label.as_deref(), Some("no answer, 8 tries"));
+}
+
+#[test]
+fn what_was_not_answered_for_a_fault_says_so_in_one_label() {
+    let mut tx = abort_with_recovery();
+    tx.messages[6].fault = Some(TxFault { id: "F-24".into(), delayed_us: 0 });
+    let drawn = swimlane(&tx, 0);
+    let refused = drawn.arrows.iter().find(|a| a.refused).unwrap();
+    assert_eq!(refused.label.as_deref(), Some("no answer, 3 tries, F-24"));
+    assert_eq!(refused.injected, None);
+}

@@ -1,8 +1,8 @@
 //! One order: its events, its saga, its two-phase commits, its trace and its log lines.
 //!
 //! The server renders it whole. In the browser a newer version on the live stream fetches it
-//! again. What the stream does not tell of (a transaction that is not over, a part that could not be
-//! told) is asked for every two seconds while it lasts.
+//! again. What the stream does not tell of (a transaction that is not over, a part that could not
+//! be told) is asked for every two seconds while it lasts.
 
 mod actions;
 mod commit;

@@ -71,22 +71,6 @@ fn scrubber(story: Story) -> AnyView {
         pressed.set(None);
         drags.set(false);
     };
-    let stop = move |version: u64| {
-        let reached = move || story.version.get().is_some_and(|now| version <= now);
-        let current = move || story.version.get() == Some(version);
-        view! {
-            <li class:reached=reached class:current=current>
-                <a
-                    href=move || story.href(version)
-                    data-noscroll=true
-                    on:click=move |_| story.span.set(None)
-                    aria-label=format!("State at version {version}")
-                    aria-current=move || current().then_some("true")
-                    draggable="false"
-                ></a>
-            </li>
-        }
-    };
     view! {
         <nav aria-label="Versions">
             <ol
@@ -100,10 +84,29 @@ fn scrubber(story: Story) -> AnyView {
                 <For
                     each=move || story.events.get().into_iter().map(|e| e.version)
                     key=|version| *version
-                    children=stop
+                    children=move |version| stop(story, version)
                 />
             </ol>
         </nav>
+    }
+    .into_any()
+}
+
+/// One stop: a link.
+fn stop(story: Story, version: u64) -> AnyView {
+    let reached = move || story.version.get().is_some_and(|now| version <= now);
+    let current = move || story.version.get() == Some(version);
+    view! {
+        <li class:reached=reached class:current=current>
+            <a
+                href=move || story.href(version)
+                data-noscroll=true
+                on:click=move |_| story.span.set(None)
+                aria-label=format!("State at version {version}")
+                aria-current=move || current().then_some("true")
+                draggable="false"
+            ></a>
+        </li>
     }
     .into_any()
 }

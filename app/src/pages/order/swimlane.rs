@@ -43,9 +43,9 @@ pub(super) fn drawing(story: Story, tx: &TransactionView) -> AnyView {
     let zero_us = story.order.with_untracked(|o| o.zero_us);
     let drawn = swimlane(tx, zero_us);
     let height = FIRST_LANE + LANE * drawn.participants.len() + 36;
-    let width = if drawn.width > 26.0 {
+    let width = if drawn.width > 36.0 {
         "swim swim-longest"
-    } else if drawn.width > 19.0 {
+    } else if drawn.width > 25.0 {
         "swim swim-long"
     } else {
         "swim"
@@ -465,7 +465,9 @@ fn time_break(drawn: &Swimlane, gap: Break, height: usize) -> AnyView {
             <rect x="-3" width="10" height=ground></rect>
             <g transform="translate(-5 0)"><path d=left></path></g>
             <g transform="translate(5 0)"><path d=right></path></g>
-            <text x="2" y="-8" text-anchor="middle">{fine::duration_us(gap.skipped_us)}</text>
+            {gap.said.then(|| view! {
+                <text x="2" y="-8" text-anchor="middle">{fine::duration_us(gap.skipped_us)}</text>
+            })}
         </svg>
     }
     .into_any()
