@@ -8,6 +8,14 @@ const WIDTHS = [
 ];
 const PAYMENTS = ["v1-1", "v1-2", "v1-3", "v1-4", "v2-1", "v2-2", "v2-3"].map((name) => `payments-${name}`);
 
+// The crowd of the load ships and cancels orders of others too; a journey's order is its own.
+test.beforeEach(async ({ page }) => {
+  await page.request.post("/load", { form: { per_second: "0" } });
+});
+test.afterEach(async ({ page }) => {
+  await page.request.post("/load", { form: { per_second: "2" } });
+});
+
 /** Places an order through the API and gives the address of its page; with `wait` when it came to its end. */
 async function place(page: Page, url: string, user: string, wait = true): Promise<string> {
   const answer = await page.request.post(`${url}/api/v1/orders`, {
@@ -56,7 +64,7 @@ for (const { end, user, badge } of ENDS) {
 test("cards and tags of the saga select their event, and the address keeps it", async ({ page, baseURL }) => {
   await open(page, await place(page, baseURL ?? "", "c-1042"));
   const saga = page.locator(".order-saga");
-  await saga.getByRole("link", { name: "1 Reserve inventory" }).click();
+  await saga.getByRole("link", { name: "1 Reserve inventory", exact: true }).click();
   await expect(page).toHaveURL(/\?v=2$/);
   await expect(page.locator(".order-events li.selected")).toContainText("StockReserved");
   await expect(saga.locator(".card-link[aria-current]")).toHaveText("1 Reserve inventory");

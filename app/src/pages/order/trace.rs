@@ -13,7 +13,7 @@ use crate::{
 };
 use contract::{
     order::OrderStatus,
-    trace::{SpanView, TraceView},
+    trace::{SpanKind, SpanView, TraceView},
 };
 use leptos::prelude::*;
 use std::sync::Arc;
@@ -109,8 +109,15 @@ fn waterfall(story: Story, traced: &Arc<Traced>) -> AnyView {
     let for_mark = Arc::clone(traced);
     let marked = Memo::new(move |_| {
         let id = story.marked_span(&for_mark.view)?;
-        // A span that is not among the rows is marked at the row it belongs to.
         let mut row = for_mark.tree.row_of(&id);
+        // Of a call that is not among the rows the answering side may be, under the same name.
+        let called = row.filter(|r| !shown.contains(r)).and_then(|r| {
+            let span = for_mark.tree.nodes[r].span.and_then(|i| for_mark.view.spans.get(i))?;
+            let calls = matches!(span.kind, SpanKind::Client | SpanKind::Producer);
+            for_mark.tree.children(r).find(|child| calls && shown.contains(child))
+        });
+        row = called.or(row);
+        // Any other is marked at the row it belongs to.
         while let Some(r) = row.filter(|r| !shown.contains(r)) {
             row = for_mark.tree.nodes[r].parent;
         }
