@@ -6,6 +6,7 @@ pub(crate) mod resilience;
 mod shop_port;
 mod story;
 mod traffic;
+mod transaction;
 
 use crate::{control::Control, live::Live, shop::Shop};
 use app::host::{Host, LivePort, TracePort};

@@ -17,6 +17,7 @@ use base::{Clock, Supervisor, TraceContext};
 use contract::{
     service::{BANK_CUSTOMER, BANK_MERCHANT, PAYMENTS, STRIPE},
     shop::PaymentMethod,
+    transaction::{REPLAYED, UNDECIDED},
 };
 use http::StatusCode;
 use mesh::{CallContext, Caller};
@@ -221,6 +222,7 @@ impl Payments {
         &self,
         id: &str,
         participant: Option<String>,
+        replayed: bool,
     ) -> Result<Option<Decision>, StoreError> {
         let Some(record) = self.store.transaction(id).await? else {
             let reason = "never begun".to_owned();
@@ -233,12 +235,12 @@ impl Payments {
             detail,
         };
         let answer = match &record.decision {
-            None => "undecided",
+            None => UNDECIDED,
             Some(Decision::Commit) => "commit",
             Some(Decision::Abort { .. }) => "abort",
         };
-        let lines =
-            [line(EntryKind::Query, None), line(EntryKind::Answer, Some(answer.to_owned()))];
+        let why = replayed.then(|| REPLAYED.to_owned());
+        let lines = [line(EntryKind::Query, why), line(EntryKind::Answer, Some(answer.to_owned()))];
         // Who asks again and again while nothing is decided is noted once.
         let same = |noted: &Entry| Entry { at_us: lines[1].at_us, ..noted.clone() } == lines[1];
         if !record.log.iter().any(same) {
