@@ -2,7 +2,7 @@
 
 use super::{
     ask::{act, look},
-    story,
+    recent, story,
 };
 use crate::shop::Shop;
 use app::host::ShopPort;
@@ -84,6 +84,7 @@ impl ShopPort for ShopHost {
     async fn orders(
         &self,
         status: Option<OrderStatus>,
+        minutes: Option<u32>,
         cursor: Option<String>,
     ) -> Result<OrderPage, ApiError> {
         let mut path = "/orders?limit=50".to_owned();
@@ -94,7 +95,12 @@ impl ShopPort for ShopHost {
         if let Some(cursor) = cursor.filter(plain) {
             path.push_str(&format!("&cursor={cursor}"));
         }
-        look(&self.shop.mesh, ORDERS, &path).await
+        let page = look(&self.shop.mesh, ORDERS, &path).await?;
+        let minutes = minutes.map(|minutes| i64::from(minutes) * 60_000_000);
+        Ok(match minutes {
+            Some(last_us) => recent::placed_since(page, self.shop.clock.now_us() - last_us),
+            None => page,
+        })
     }
 
     async fn order(&self, order_id: String) -> Result<OrderView, ApiError> {
