@@ -38,6 +38,7 @@ mod server;
 mod share;
 mod span;
 pub mod stack;
+mod tail;
 mod tracing_policy;
 
 pub use breaker::{BreakerParams, BreakerStatus, BreakerTransition};
