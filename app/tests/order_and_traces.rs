@@ -234,7 +234,7 @@ async fn an_open_trace_shows_its_critical_path_its_spans_and_the_selected_one() 
             "Prepare, vote no",
             "503 UF, 3 ms",
             "/v1/payments/authorize",
-            "Attributes 8",
+            "Attributes 9",
         ],
     );
     assert!(html.contains(&format!("/traces/{id}/jaeger.json")));

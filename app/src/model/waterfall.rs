@@ -75,6 +75,30 @@ fn label(x: f64, width: f64) -> Label {
     }
 }
 
+/// Width of a character of the ruler as a share of it, and air between two texts: it is some 500
+/// pixels wide beside an open drawer, a character is 6.
+const CHARACTER: f64 = 0.012;
+const AIR: f64 = 0.016;
+
+/// The texts of a ruler that do not stand in the way of `fixed` ones or of one before them; places
+/// are shares of the width.
+#[must_use]
+pub fn apart(texts: Vec<(f64, String)>, fixed: &[(f64, String)]) -> Vec<(f64, String)> {
+    #[expect(clippy::cast_precision_loss, reason = "a dozen characters")]
+    let half = |text: &str| text.chars().count() as f64 * CHARACTER / 2.0;
+    let clear = |(a, left): (f64, &str), (b, right): (f64, &str)| {
+        (a - b).abs() >= half(left) + half(right) + AIR
+    };
+    let mut kept: Vec<(f64, String)> = Vec::new();
+    for (at, text) in texts {
+        let mut others = fixed.iter().chain(kept.last());
+        if others.all(|(there, other)| clear((at, &text), (*there, other))) {
+            kept.push((at, text));
+        }
+    }
+    kept
+}
+
 /// The rows around what is on screen: from, and up to but not including.
 #[must_use]
 pub fn window(rows: usize, first_on_screen: usize) -> (usize, usize) {
@@ -246,6 +270,21 @@ mod tests {
             span("db", Some("place"), 20, 1),
             span("prepare", Some("place"), 100, 300),
         ]
+    }
+
+    #[test]
+    fn texts_of_a_ruler_keep_clear_of_folds_and_of_each_other() {
+        let text = |at, text: &str| (at, text.to_owned());
+        let ticks = vec![
+            text(0.0, "0"),
+            text(0.1, "5 ms"),
+            text(0.12, "10"),
+            text(0.5, "2.42 s"),
+            text(0.9, "2.425 s"),
+        ];
+        let kept = apart(ticks, &[text(0.52, "+1.19 s")]);
+        let kept: Vec<&str> = kept.iter().map(|(_, text)| text.as_str()).collect();
+        assert_eq!(kept, ["0", "5 ms", "2.425 s"]);
     }
 
     #[test]

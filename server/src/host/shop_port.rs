@@ -2,6 +2,7 @@
 
 use super::{
     ask::{act, look},
+    recent,
     resilience::outages,
     story,
 };
@@ -89,6 +90,7 @@ impl ShopPort for ShopHost {
     async fn orders(
         &self,
         status: Option<OrderStatus>,
+        minutes: Option<u32>,
         cursor: Option<String>,
     ) -> Result<OrderPage, ApiError> {
         let mut path = "/orders?limit=50".to_owned();
@@ -99,7 +101,12 @@ impl ShopPort for ShopHost {
         if let Some(cursor) = cursor.filter(plain) {
             path.push_str(&format!("&cursor={cursor}"));
         }
-        look(&self.shop.mesh, ORDERS, &path).await
+        let page = look(&self.shop.mesh, ORDERS, &path).await?;
+        let minutes = minutes.map(|minutes| i64::from(minutes) * 60_000_000);
+        Ok(match minutes {
+            Some(last_us) => recent::placed_since(page, self.shop.clock.now_us() - last_us),
+            None => page,
+        })
     }
 
     async fn order(&self, order_id: String) -> Result<OrderView, ApiError> {
