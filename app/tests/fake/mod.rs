@@ -47,7 +47,7 @@ pub fn host(snapshot: LiveSnapshot) -> Host {
 }
 
 fn placed(order_id: &str, status: OrderStatus) -> PlacedOrder {
-    PlacedOrder { order_id: order_id.into(), status, correlation_id: "c".into() }
+    PlacedOrder { order_id: order_id.into(), status, correlation_id: "c".into(), reason: None }
 }
 
 #[async_trait]

@@ -163,3 +163,17 @@ async fn a_restart_gives_a_fault_of_a_resource_no_new_time() {
     let world = world.restart().await;
     assert!(matches!(world.standings()[..], [Standing::Active { .. }, Standing::Over]));
 }
+
+#[tokio::test]
+async fn a_text_without_an_object_is_refused_and_makes_no_revision() {
+    let world = World::new().await;
+    let before = world.control.revision();
+    for text in ["", "\n", "---\n", "# only a comment\n"] {
+        let refused = world.control.apply(text, "test", None).await;
+        assert!(matches!(refused, Err(ControlError::Nothing)), "{text:?}");
+        assert!(matches!(world.control.dry_run(text), Err(ControlError::Nothing)), "{text:?}");
+    }
+    let foreign = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n";
+    assert!(world.control.apply(foreign, "test", None).await.is_ok(), "not ours is not nothing");
+    assert_eq!(world.control.revision(), before);
+}
