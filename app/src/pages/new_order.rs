@@ -22,9 +22,17 @@ struct Offer {
     again: Option<PlaceOrder>,
 }
 
-async fn offer(again: Option<String>) -> Result<Offer, ask::AskError> {
+/// What the address asks for: an order to place again, or a customer and a product.
+type Wanted = (Option<String>, Option<String>, Option<String>);
+
+async fn offer((again, customer, product): Wanted) -> Result<Offer, ask::AskError> {
+    let line = |product_id| BasketLine { product_id, quantity: 1 };
     let again = match again {
-        None => None,
+        None => (customer.is_some() || product.is_some()).then(|| PlaceOrder {
+            user_id: customer.unwrap_or_default(),
+            items: product.into_iter().map(line).collect(),
+            ..PlaceOrder::default()
+        }),
         // An order that is not kept any more is no reason to refuse the form.
         Some(id) => ask::order(id).await.ok().map(|order| {
             let lines = order.lines.into_iter();
@@ -59,8 +67,10 @@ fn form_key() -> String {
 pub fn NewOrderPage() -> impl IntoView {
     let query = use_query_map();
     let error = move || query.with(|query| query.get("error")).filter(|text| !text.is_empty());
-    let again = Memo::new(move |_| query.with(|query| query.get("again")));
-    let offered = Resource::new(move || again.get(), offer);
+    let wanted = Memo::new(move |_| {
+        query.with(|query| (query.get("again"), query.get("customer"), query.get("product")))
+    });
+    let offered = Resource::new(move || wanted.get(), offer);
     view! {
         <Title text="Place order"/>
         <article class="reading">

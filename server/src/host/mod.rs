@@ -2,6 +2,7 @@
 //! views at the rim.
 
 mod ask;
+mod find;
 pub(crate) mod resilience;
 mod shop_port;
 mod story;
@@ -12,9 +13,10 @@ use app::host::{Host, LivePort, TracePort};
 use async_trait::async_trait;
 use contract::{
     ApiError, FieldError,
+    find::Hit,
     live::{LiveSnapshot, RED_MINUTES_MAX},
     shop::{LoadChange, LoadView},
-    trace::{TraceList, TraceQuery, TraceView},
+    trace::{LogView, TraceList, TraceQuery, TraceView},
 };
 use resilience::ResilienceHost;
 use shop_port::ShopHost;
@@ -35,7 +37,11 @@ pub fn host(
 ) -> Host {
     Host {
         shop: Arc::new(ShopHost::new(shop.clone(), telemetry.clone())),
-        live: Arc::new(LiveHost { shop: shop.clone(), live: live.clone() }),
+        live: Arc::new(LiveHost {
+            shop: shop.clone(),
+            live: live.clone(),
+            telemetry: telemetry.clone(),
+        }),
         traces: Arc::new(TraceHost { shop: shop.clone(), telemetry: telemetry.clone() }),
         resilience: Arc::new(ResilienceHost::new(shop.clone(), live.clone(), telemetry.clone())),
         traffic: Arc::new(TrafficHost::new(control.clone(), shop.mesh.clone(), live.clone())),
@@ -43,22 +49,34 @@ pub fn host(
     }
 }
 
+/// Log lines of a service in the map's drawer.
+const NODE_LOGS_MAX: usize = 8;
+
 struct LiveHost {
     shop: Shop,
     live: Live,
+    telemetry: Telemetry,
 }
 
 #[async_trait]
 impl LivePort for LiveHost {
-    async fn snapshot(&self) -> Result<LiveSnapshot, ApiError> {
+    async fn snapshot(&self, of: String) -> Result<LiveSnapshot, ApiError> {
         // The page keeps the part of it that it shows.
-        Ok(self.live.snapshot(RED_MINUTES_MAX))
+        Ok(self.live.snapshot(RED_MINUTES_MAX, &of))
     }
 
     async fn set_load(&self, load: LoadChange) -> Result<LoadView, ApiError> {
         self.shop.load.set(load).map_err(|error| ApiError::Invalid {
             fields: vec![FieldError::new(error.field(), error.to_string())],
         })
+    }
+
+    async fn find(&self, text: String) -> Result<Vec<Hit>, ApiError> {
+        Ok(find::find(&self.shop, &self.telemetry, &text).await)
+    }
+
+    async fn logs(&self, service: String) -> Result<Vec<LogView>, ApiError> {
+        Ok(self.telemetry.logs_of_service(&service, NODE_LOGS_MAX))
     }
 }
 

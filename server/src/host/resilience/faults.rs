@@ -119,8 +119,13 @@ fn again(kind: Kind, spec: &FaultSpec) -> Option<InjectFault> {
         FaultKind::Abort { status, .. } => status.as_u16(),
         _ => usual.status,
     };
+    let after_bytes = match spec.kind {
+        FaultKind::PartialBody { after_bytes } => u32::try_from(after_bytes).ok(),
+        _ => None,
+    };
     Some(InjectFault {
         from: text(caller),
+        after_bytes,
         to: text(destination),
         subset: text(subset),
         instance: text(instance),

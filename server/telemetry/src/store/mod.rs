@@ -1,5 +1,6 @@
 //! The bounded store of traces and log lines; the oldest traces leave whole, lines leave singly.
 
+mod find;
 mod query;
 pub(crate) mod record;
 #[cfg(test)]
