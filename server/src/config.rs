@@ -64,7 +64,8 @@ pub struct Args {
 /// Ends `--help`.
 pub(crate) const AFTER_HELP: &str = "\
 Telemetry goes out over OTLP when OTEL_EXPORTER_OTLP_ENDPOINT is set; the standard variables
-OTEL_EXPORTER_OTLP_{ENDPOINT,PROTOCOL,HEADERS,TIMEOUT,COMPRESSION}, the same with _TRACES_,
+OTEL_EXPORTER_OTLP_{ENDPOINT,PROTOCOL,HEADERS,TIMEOUT,COMPRESSION,CERTIFICATE} and
+_{CLIENT_CERTIFICATE,CLIENT_KEY}, the same with _TRACES_,
 OTEL_RESOURCE_ATTRIBUTES, OTEL_TRACES_EXPORTER and OTEL_SDK_DISABLED are understood.
 VITRINE_LOG sets what is printed, e.g. VITRINE_LOG=info.";
 

@@ -114,7 +114,7 @@ impl Shop {
         let bus: Arc<dyn Bus> = Arc::new(EmbeddedBus::new(shop::BINDINGS, delivery));
         let names = ["relay-orders", "relay-inventory", "relay-payments"];
         for (name, (outbox, status)) in names.into_iter().zip(self.outboxes()) {
-            let relay = Relay { outbox, bus: bus.clone(), status };
+            let relay = Relay { outbox, bus: bus.clone(), healed: self.mesh.healed(), status };
             supervisor.spawn(name, relay.run(stop()));
         }
         let (stores, stopping) = (self.stores.clone(), stop());

@@ -333,3 +333,69 @@ async fn a_hundred_applies_under_load_fail_no_request_and_each_is_answered_under
     }
     program.stop().await;
 }
+
+const CROSS_ORIGIN: &str = "apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata:
+  name: front
+spec:
+  hosts:
+  - api-gateway
+  http:
+  - route:
+    - destination:
+        host: gateway
+    corsPolicy:
+      allowOrigins:
+      - exact: https://shop.example
+      allowMethods: [POST]
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_another_site_may_change_what_a_cors_policy_allows_and_nothing_else() {
+    let World { program, client, data: _data } = world().await;
+    let order = json!({"user_id": "c-1001", "items": [{"product_id": "p-moka", "quantity": 1}]});
+    let cross = async |origin: &str, path: &str| {
+        let request = client.json(path, &order).header("origin", origin);
+        send(request.header("sec-fetch-site", "cross-site")).await.expect("an answer")
+    };
+    let allowed = "https://shop.example";
+    assert_eq!(cross(allowed, "/api/v1/orders").await.status, 403, "nothing allows it yet");
+    let apply = client.request(Method::POST, "/control/istio").body(CROSS_ORIGIN);
+    assert_eq!(send(apply).await.expect("an answer").status, 200);
+    let placed = cross(allowed, "/api/v1/orders").await;
+    assert_eq!(placed.status, 202, "{}", placed.text());
+    assert_eq!(placed.headers["access-control-allow-origin"], allowed);
+    assert_eq!(cross("https://evil.example", "/api/v1/orders").await.status, 403);
+    for ours in ["/control/load", "/control/istio", "/orders/new"] {
+        assert_eq!(cross(allowed, ours).await.status, 403, "{ours}");
+    }
+    program.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_of_the_mesh_is_not_taken_for_the_services_own() {
+    let World { program, client, data: _data } = world().await;
+    let order = json!({"user_id": "c-1001", "items": [{"product_id": "p-moka", "quantity": 1}]});
+    let place = async || client.post("/api/v1/orders", &order).await;
+    for (status, title) in [(404, "Not Found"), (429, "Too Many Requests")] {
+        let fault = json!({
+            "kind": "abort", "from": "", "to": "users", "subset": "", "instance": "", "terms": [],
+            "percent": 100.0, "delay_ms": 0, "jitter_ms": 0, "status": status, "ttl_s": 300,
+            "like_istio": false,
+        });
+        let injected = client.post("/control/faults", &fault).await;
+        assert_eq!(injected.status, 201, "{}", injected.text());
+        let answer = place().await;
+        assert_eq!((answer.status, &answer.json()["title"]), (status, &json!(title)));
+        let detail = answer.json()["detail"].as_str().unwrap_or_default().to_owned();
+        assert!(detail.starts_with("users: ") && !detail.contains("no customer"), "{detail}");
+        assert_eq!(answer.headers.contains_key("retry-after"), status == 429);
+        let id = injected.json()["id"].as_str().expect("an id").to_owned();
+        let end = client.request(Method::DELETE, &format!("/control/faults/{id}"));
+        assert!(send(end).await.expect("an answer").status < 300);
+    }
+    let unknown = json!({"user_id": "c-0", "items": order["items"]});
+    assert_eq!(client.post("/api/v1/orders", &unknown).await.status, 400);
+    program.stop().await;
+}

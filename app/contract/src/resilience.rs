@@ -287,8 +287,14 @@ pub struct EndpointRow {
     pub counts: Vec<ErrorCount>,
     /// Share of 5xx in the last minute, 0 to 1.
     pub error_share: f64,
-    /// The limits at work or what is peculiar: "50% limit reached", "ejected 2× so far".
+    /// The limits at work or what is peculiar: "50% limit reached".
     pub note: String,
+    /// How often it was ejected in this run.
+    #[serde(default)]
+    pub ejections: u64,
+    /// When it was ejected last.
+    #[serde(default)]
+    pub last_ejected_us: Option<i64>,
 }
 
 /// One layer of the mesh on one edge, and what it did in the last minute.

@@ -327,6 +327,16 @@ pub fn hits(fault: &FaultView) -> String {
     format!("{} of {} {}", count(fault.injected), count(fault.matched), fault.unit)
 }
 
+/// Who asked for a fault; nothing when nobody said.
+#[must_use]
+pub fn asked_by(fault: &FaultView) -> String {
+    match fault.by.as_str() {
+        "" => String::new(),
+        "page" => "from the page".to_owned(),
+        other => format!("by {other}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -352,6 +362,14 @@ mod tests {
             by: "page".into(),
             again: None,
         }
+    }
+
+    #[test]
+    fn a_fault_says_who_asked_for_it() {
+        let by = |by: &str| asked_by(&FaultView { by: by.into(), ..view(FaultKind::Delay, None) });
+        assert_eq!(by("page"), "from the page");
+        assert_eq!(by("marie@pc"), "by marie@pc");
+        assert_eq!(by(""), "");
     }
 
     #[test]

@@ -188,6 +188,8 @@ pub fn page() -> ResilienceView {
             .into(),
         error_share: share,
         note: note.into(),
+        ejections: 0,
+        last_ejected_us: None,
     };
     let layer = |name: &str, setting: &str, acted, did: &str| LayerView {
         name: name.into(),

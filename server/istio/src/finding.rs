@@ -111,6 +111,8 @@ pub mod code {
     pub const VIRTUAL_SERVICE_MULTIMATCH: &str = "KIA1106";
     /// A subset that is not defined.
     pub const SUBSET_NOT_FOUND: &str = "KIA1107";
+    /// A port at which its host does not listen (`ReferencedResourceNotFound`, `host:port`).
+    pub const ROUTE_PORT: &str = "IST0101";
     /// A rule that an earlier one forestalls (`VirtualServiceUnreachableRule`).
     pub const UNREACHABLE_RULE: &str = "IST0130";
     /// A match that an earlier one forestalls (`VirtualServiceIneffectiveMatch`).

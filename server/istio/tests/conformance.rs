@@ -498,6 +498,28 @@ fn outlier_detection_has_envoys_defaults() {
 }
 
 #[test]
+fn a_detector_is_on_only_above_zero() {
+    for (fields, five, gateway) in [
+        ("consecutive5xxErrors: 0, consecutiveGatewayErrors: 3", 0, 3),
+        ("consecutive5xxErrors: 3, consecutiveGatewayErrors: 0", 3, 0),
+        ("consecutive5xxErrors: 0, consecutiveGatewayErrors: 0", 0, 0),
+    ] {
+        let found = outlier(fields);
+        assert_eq!((found.consecutive_5xx, found.consecutive_gateway), (five, gateway), "{fields}");
+    }
+}
+
+#[test]
+fn a_retry_budget_is_20_percent_and_three_unless_written() {
+    let budget = |fields: &str| {
+        let text = format!("trafficPolicy: {{retryBudget: {{{fields}}}}}");
+        policy(&text).retry_budget.map(|budget| (budget.share, budget.min_concurrency))
+    };
+    assert_eq!(budget("percent: 20"), Some((Share(200_000), 3)));
+    assert_eq!(budget("minRetryConcurrency: 7"), Some((Share(200_000), 7)));
+}
+
+#[test]
 fn connection_limits_are_off_unless_written_above_zero() {
     let pool =
         policy("trafficPolicy: {connectionPool: {http: {http2MaxRequests: 0}}}").connection_pool;

@@ -108,6 +108,23 @@ fn subsets_and_detectors_are_warned_of_where_it_is_due_and_only_there() {
     );
     let gateway = |errors: u32| outlier(&format!("consecutiveGatewayErrors: {errors}"));
     said_of_rules(code::DETECTOR_FORESTALLED, &gateway(5), &gateway(4));
+    said_of_rules(code::DEPRECATED, &outlier("consecutiveErrors: 3"), &five(3));
+    let health = |percent: u32| outlier(&format!("minHealthPercent: {percent}"));
+    said_of_rules(code::NEVER_EJECTS, &health(100), &health(99));
+}
+
+#[test]
+fn ports_and_callers_that_are_not_there_are_warned_of_and_others_are_not() {
+    let port = |port: u16| {
+        let to = format!("{{destination: {{host: users, port: {{number: {port}}}}}}}");
+        of("a", "users", &format!("http: [{{route: [{to}]}}]"))
+    };
+    said(code::ROUTE_PORT, &port(9080), &port(8080));
+    let callers = |labels: &str| format!("workloadSelector: {{matchLabels: {{{labels}}}}}");
+    said_of_rules(code::SELECTOR, &callers("app: ordrs"), &callers("app: order-service"));
+    let elsewhere = rule(&callers("app: orders"))
+        .replace("name: payments", "name: payments\n  namespace: istio-system");
+    said(code::SELECTOR, &elsewhere, &rule(&callers("app: orders")));
 }
 
 #[test]
@@ -205,6 +222,17 @@ fn one_subset_in_two_destination_rules_is_refused_and_other_subsets_are_joined()
 }
 
 #[test]
+fn rules_for_different_callers_stand_beside_each_other_and_for_the_same_they_do_not() {
+    let rule_for = |name: &str, app: &str| {
+        let selector = format!("workloadSelector: {{matchLabels: {{app: {app}}}}}");
+        rule(&selector).replace("name: payments", &format!("name: {name}"))
+    };
+    apply(&[rule(""), rule_for("a", "orders"), rule_for("b", "users")].join("---\n"));
+    let twice = [rule_for("a", "orders"), rule_for("b", "order-service")].join("---\n");
+    assert!(has(&refuse(&twice).findings, code::DESTINATION_RULE_MULTIMATCH));
+}
+
+#[test]
 fn a_missing_host_is_said_in_plain_words() {
     let report = apply(&of("a", "payments", &to("paymnts"))).report;
     let finding = report.findings.iter().find(|f| f.code == code::ROUTE_HOST).unwrap();
@@ -272,7 +300,7 @@ fn what_would_let_more_in_is_refused_not_ignored() {
     for spec in [
         "{targetRef: {kind: Service, name: a}}",
         "{action: CUSTOM, provider: {name: a}}",
-        "{rules: [{from: [{source: {remoteIpBlocks: [10.0.0.0/8]}}]}]}",
+        "{rules: [{from: [{source: {remoteIpBlocks: [10.0.0.0/33]}}]}]}",
         "{rules: [{to: [{operation: {paths: ['/a/{**}/b']}}]}]}",
         "{rules: [{when: [{key: connection.sni, values: [a]}]}]}",
         "{rules: [{from: [{source: {}}]}]}",

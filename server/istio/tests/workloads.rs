@@ -80,6 +80,8 @@ fn every_part_of_an_authorization_policy_is_compiled() {
     assert_eq!(rule.from[1].principals, [orders]);
     assert_eq!(rule.from[0].not_namespaces, [ValueMatch::Exact("other".to_owned())]);
     assert_eq!(rule.from[0].ip_blocks, [("10.0.0.0".parse().unwrap(), 8)]);
+    assert_eq!(rule.from[0].remote_ip_blocks, [("203.0.113.0".parse().unwrap(), 24)]);
+    assert_eq!(rule.from[0].not_remote_ip_blocks, [("203.0.113.7".parse().unwrap(), 32)]);
     let operation = &rule.to[0];
     assert_eq!(operation.methods, [ValueMatch::Exact("GET".to_owned())]);
     assert_eq!(operation.not_paths, [ValueMatch::Prefix("/admin".to_owned())]);
@@ -207,7 +209,11 @@ fn external_services_have_their_endpoints_with_ports() {
 #[test]
 fn a_policy_with_everything_is_compiled_for_its_service() {
     let policy = everything();
-    let payments = &policy.destinations["payments"];
+    // It selects its callers: nobody else has it.
+    assert!(!policy.destinations.contains_key("payments"));
+    let [only] = policy.for_callers["payments"].as_slice() else { panic!() };
+    assert_eq!(*only.callers, [("app".to_owned(), "orders".to_owned())]);
+    let payments = &only.destination;
     let pool = &payments.policy.connection_pool;
     assert_eq!(
         (pool.max_connections, pool.max_pending, pool.max_requests),

@@ -7,7 +7,10 @@ use crate::{
 use axum::body::Body;
 use base::TraceContext;
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
+    header::{self, CONTENT_TYPE, RETRY_AFTER},
+};
 use http_body_util::{BodyExt, Limited};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{net::IpAddr, sync::Arc, time::Duration};
@@ -16,6 +19,11 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(5);
 /// Largest answer one service reads from another, bytes: a page of orders is far below it.
 const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Most that is taken of an answer that is no JSON as its reason, bytes.
+const DETAIL_BYTES_MAX: usize = 512;
+/// RFC 9457, section 3.
+const PROBLEM_JSON: &str = "application/problem+json";
 
 /// The trace context of calls that only look; its ids are never recorded.
 const UNSAMPLED: &str = "00-0123456789abcdef0123456789abcdef-0123456789abcdef-00";
@@ -47,15 +55,20 @@ pub enum CallError {
     /// The mesh did not deliver it.
     #[error(transparent)]
     Mesh(#[from] MeshError),
-    /// The callee answered with a status that is not 2xx.
+    /// The answer has a status that is not 2xx.
     #[error("{destination} answered {status}: {}", problem.detail)]
     Refused {
-        /// Who answered.
+        /// Who was called.
         destination: String,
-        /// With which status.
+        /// With which status it was answered.
         status: StatusCode,
-        /// What it said.
+        /// What was said.
         problem: Problem,
+        /// The service itself says so. The mesh on the way (a rate limit, an authorization policy,
+        /// an injected abort) answers in plain text, and what it says is about the moment.
+        by_callee: bool,
+        /// When to ask again (RFC 9110, section 10.2.3, in seconds).
+        retry_after: Option<Duration>,
     },
     /// The answer could not be read.
     #[error("the answer of {destination} could not be read: {reason}")]
@@ -68,15 +81,27 @@ pub enum CallError {
 }
 
 impl CallError {
-    /// The status if the callee refused with a 4xx: a definite answer.
+    /// The status if the callee itself refused with a 4xx: a definite answer.
     #[must_use]
     pub fn refusal(&self) -> Option<(StatusCode, &Problem)> {
         match self {
-            Self::Refused { status, problem, .. } if status.is_client_error() => {
+            Self::Refused { status, problem, by_callee: true, .. } if status.is_client_error() => {
                 Some((*status, problem))
             }
             _ => None,
         }
+    }
+
+    fn refused(destination: &str, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
+        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        let by_callee = text(CONTENT_TYPE).is_some_and(|kind| kind.starts_with(PROBLEM_JSON));
+        let problem = serde_json::from_slice(body).unwrap_or_else(|_| Problem {
+            detail: String::from_utf8_lossy(&body[..body.len().min(DETAIL_BYTES_MAX)]).into(),
+            ..Problem::default()
+        });
+        let retry_after = text(RETRY_AFTER).and_then(|seconds| seconds.parse().ok());
+        let retry_after = retry_after.map(Duration::from_secs);
+        Self::Refused { destination: destination.into(), status, problem, by_callee, retry_after }
     }
 }
 
@@ -266,17 +291,16 @@ impl Outbound {
     pub async fn receive<T: DeserializeOwned>(self) -> Result<T, CallError> {
         let destination = self.destination;
         let response = self.send().await?;
-        let status = response.status();
+        let (head, body) = response.into_parts();
         let unreadable =
             |reason: String| CallError::Unreadable { destination: destination.into(), reason };
-        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX)
+        let body = Limited::new(body, ANSWER_BYTES_MAX)
             .collect()
             .await
             .map_err(|error| unreadable(error.to_string()))?
             .to_bytes();
-        if !status.is_success() {
-            let problem = serde_json::from_slice(&body).unwrap_or_default();
-            return Err(CallError::Refused { destination: destination.into(), status, problem });
+        if !head.status.is_success() {
+            return Err(CallError::refused(destination, head.status, &head.headers, &body));
         }
         serde_json::from_slice(&body).map_err(|error| unreadable(error.to_string()))
     }

@@ -3,7 +3,7 @@
 
 use crate::BreakerTransition;
 use std::sync::Arc;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 
 /// Changes a slow listener may lag behind by before it loses the oldest.
 const CHANGES_MAX: usize = 256;
@@ -88,5 +88,19 @@ impl Announcer {
 
     pub(crate) fn breakers(&self) -> broadcast::Receiver<BreakerTransition> {
         self.breakers.subscribe()
+    }
+}
+
+/// Tells that what refused calls may take them now. Clones tell the same listeners.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Healing(watch::Sender<u64>);
+
+impl Healing {
+    pub(crate) fn tell(&self) {
+        self.0.send_modify(|times| *times += 1);
+    }
+
+    pub(crate) fn listen(&self) -> watch::Receiver<u64> {
+        self.0.subscribe()
     }
 }

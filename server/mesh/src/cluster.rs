@@ -12,7 +12,7 @@ use crate::{
 };
 use arc_swap::ArcSwap;
 use base::{Clock, TraceContext};
-use istio::policy::{LoadBalancer, Outlier, Policy};
+use istio::policy::{LoadBalancer, Outlier, Policy, Selector};
 use parking_lot::Mutex;
 use std::sync::{
     Arc,
@@ -73,6 +73,9 @@ impl Service {
 pub(crate) struct Cluster {
     pub(crate) service: Arc<Service>,
     pub(crate) subset: Option<Arc<str>>,
+    /// The callers it is for, if its rule is not for all of them: what one rule ejects is still
+    /// there for the others.
+    callers: Option<Selector>,
     clock: Clock,
     announcer: Announcer,
     members: ArcSwap<Members>,
@@ -100,12 +103,14 @@ impl Cluster {
     pub(crate) fn new(
         service: Arc<Service>,
         subset: Option<Arc<str>>,
+        callers: Option<Selector>,
         clock: Clock,
         announcer: Announcer,
     ) -> Self {
         Self {
             service,
             subset,
+            callers,
             clock,
             announcer,
             members: ArcSwap::default(),
@@ -236,7 +241,7 @@ impl Cluster {
 
     /// The outlier policy that a mesh policy has for it.
     pub(crate) fn outlier<'a>(&self, policy: &'a Policy) -> Option<&'a Outlier> {
-        let rule = policy.destinations.get(&self.service.name)?;
+        let rule = policy.destination(&self.service.name, self.callers.as_ref())?;
         let subset = self.subset.as_deref().and_then(|name| rule.subset(name));
         subset.map_or(&rule.policy, |subset| &subset.policy).outlier.as_ref()
     }

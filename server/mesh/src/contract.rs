@@ -78,7 +78,7 @@ impl Service<Request> for Probe {
 fn cluster() -> Arc<Cluster> {
     let service = Arc::new(Members::new("b".into()));
     service.put(&host());
-    Arc::new(Cluster::new(service, None, Clock::system(), Announcer::new()))
+    Arc::new(Cluster::new(service, None, None, Clock::system(), Announcer::new()))
 }
 
 fn host() -> Arc<Host> {
@@ -110,7 +110,7 @@ fn request() -> Request {
     let mut request = Request::new(Body::empty());
     let extensions = request.extensions_mut();
     extensions.insert(Arc::new(journey));
-    extensions.insert(Arc::new(Routed::plain(snapshot, "b".into())));
+    extensions.insert(Arc::new(Routed::plain(snapshot, &Source::of("a"), "b".into())));
     extensions.insert(Picked(host()));
     let end = tokio::time::Instant::now() + Duration::from_secs(5);
     extensions.insert(crate::deadline::Deadline(end));
@@ -228,7 +228,7 @@ async fn every_try_asks_anew_whether_the_service_is_ready() {
     let mut request = request();
     let extensions = request.extensions_mut();
     let routed = extensions.get::<Arc<Routed>>().unwrap();
-    let mut routed = Routed::plain(routed.snapshot.clone(), "b".into());
+    let mut routed = Routed::plain(routed.snapshot.clone(), &Source::of("a"), "b".into());
     routed.route = Some(Arc::new(route));
     extensions.insert(Arc::new(routed));
     let mut service = retries(&mesh()).layer(probe);

@@ -223,6 +223,8 @@ pub struct EndpointStatus {
     pub ejected_times: u32,
     /// Ejections ever.
     pub ejections: u64,
+    /// When the last of them began, microseconds since the epoch.
+    pub last_ejected_us: Option<i64>,
 }
 
 impl EndpointStatus {
@@ -242,6 +244,7 @@ impl EndpointStatus {
             ejected_since_us: None,
             ejected_times: 0,
             ejections: 0,
+            last_ejected_us: None,
         }
     }
 
@@ -257,6 +260,7 @@ impl EndpointStatus {
             self.ejected_times = self.ejected_times.max(standing.multiplier);
         }
         self.ejections += standing.ejections;
+        self.last_ejected_us = self.last_ejected_us.max(standing.last_ejected_us);
     }
 }
 

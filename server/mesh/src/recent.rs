@@ -8,7 +8,10 @@ use crate::{
     Flags, Request, Source,
     journey::Journey,
     moves::Moves,
-    route::matching::{self, Condition, View},
+    route::{
+        allowed_origin,
+        matching::{self, Condition, View},
+    },
     span::trace_id,
 };
 use http::{HeaderMap, Method, Uri};
@@ -383,16 +386,33 @@ pub struct RuleLook {
     pub missed: Vec<Option<Condition>>,
 }
 
-/// Which rule of a policy a request would hit.
+/// Whether the rule that a request would hit has a `corsPolicy` that allows the request's origin.
 #[must_use]
-pub fn explain(policy: &Policy, probe: &Probe) -> Explanation {
+pub(crate) fn allows_origin(policy: &Policy, probe: &Probe) -> bool {
+    let recorded = recorded(probe);
+    let service = policy.service(&probe.called).cloned().unwrap_or_else(|| (*probe.called).into());
+    let name = matching::host_of(&recorded.authority).to_ascii_lowercase();
+    let host = policy.virtual_host(&service, &name, probe.ingress);
+    host.and_then(|host| matching::first(&host.routes, &recorded.view()))
+        .and_then(|(route, _)| route.cors.as_ref())
+        .is_some_and(|cors| allowed_origin(cors, &probe.headers).is_some())
+}
+
+/// A probe as if it had been sent.
+fn recorded(probe: &Probe) -> Recorded {
     let journey =
         Journey::new(Arc::new(probe.source.clone()), (*probe.called).into(), probe.ingress, false);
     let mut request = Request::new(axum::body::Body::empty());
     *request.method_mut() = probe.method.clone();
     *request.uri_mut() = probe.uri.clone();
     *request.headers_mut() = probe.headers.clone();
-    let recorded = Recorded::new(0, 0, &journey, &request);
+    Recorded::new(0, 0, &journey, &request)
+}
+
+/// Which rule of a policy a request would hit.
+#[must_use]
+pub fn explain(policy: &Policy, probe: &Probe) -> Explanation {
+    let recorded = recorded(probe);
     let service = policy.service(&probe.called).cloned().unwrap_or_else(|| (*probe.called).into());
     let name = matching::host_of(&recorded.authority).to_ascii_lowercase();
     let host = policy.virtual_host(&service, &name, probe.ingress);

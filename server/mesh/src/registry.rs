@@ -1,26 +1,27 @@
 //! Who is reachable under which name, what is in force, and the stack each caller uses.
 
+mod seen;
+
 use crate::{
-    BreakerParams, BreakerStatus, BreakerTransition, Caller, Change, EdgeStatus, Endpoint,
-    EndpointStatus, InForce, Instance, InstanceChange, MeshError, Phase, PoolStatus, Request,
-    Response, RouteHits, Source, baggage,
+    BreakerParams, Caller, Change, Endpoint, InForce, Instance, InstanceChange, MeshError, Phase,
+    Request, Response, Source, baggage,
     balance::{BalanceLayer, Balancer},
     breaker::{Breaker, BreakerLayer, Breakers, Edge as BreakerEdge},
-    changes::Announcer,
+    changes::{Announcer, Healing},
     cluster::{Cluster, Service},
     deadline::DeadlineLayer,
     edge::Edge,
     endpoint::Deliver,
     fault::{FaultLayer, Faults, Position},
     in_force::Snapshot,
-    inbound::{Inbound, InboundStats, Limiters},
+    inbound::{Inbound, Limiters},
     instance::Host,
     journey::Journey,
     limits::{LimitsLayer, Pool},
     mirror::{MirrorLayer, Mirrors},
     outlier::OutlierLayer,
-    recent::{DryRun, Explanation, Probe, Recent, RecentRequest, Recorded, explain},
-    retry::{RetryCounts, RetryLayer, RetryStats},
+    recent::{Recent, Recorded},
+    retry::{RetryCounts, RetryLayer},
     route::{Routed, Routing},
     server::serve_as,
     span::SpanLayer,
@@ -29,7 +30,7 @@ use crate::{
 use arc_swap::ArcSwap;
 use axum::Router;
 use base::{Clock, IdSource};
-use istio::policy::Policy;
+use istio::policy::{Policy, Selector};
 use parking_lot::{Mutex, RwLock};
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -38,7 +39,6 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
 };
-use tokio::sync::broadcast;
 use tower::{Layer as _, Service as _};
 
 /// Revisions whose route counters are kept, the one in force among them.
@@ -77,6 +77,7 @@ struct Inner {
     /// The callee's side of every instance, by service and instance.
     inbounds: RwLock<BTreeMap<InstanceKey, Arc<Inbound>>>,
     announcer: Announcer,
+    healing: Healing,
     services: RwLock<BTreeMap<Arc<str>, Arc<Service>>>,
     clusters: Mutex<HashMap<ClusterKey, Arc<Cluster>>>,
     paths: RwLock<HashMap<PathKey, Arc<Path>>>,
@@ -92,12 +93,12 @@ struct Inner {
 
 /// Service and instance.
 type InstanceKey = (Arc<str>, Arc<str>);
-/// Service and subset.
-type ClusterKey = (Arc<str>, Option<Arc<str>>);
+/// Service and subset, and the callers it is for if not for all.
+type ClusterKey = (Arc<str>, Option<Arc<str>>, Option<Selector>);
 /// Caller and service.
 type EdgeKey = (Arc<str>, Arc<str>);
-/// Caller, service and subset.
-type PathKey = (Arc<str>, Arc<str>, Option<Arc<str>>);
+/// Caller, and where to.
+type PathKey = (Arc<str>, ClusterKey);
 
 /// From one caller to one cluster: the stack below the route, and what is in it.
 #[derive(Debug)]
@@ -122,15 +123,17 @@ impl Mesh {
     #[must_use]
     pub fn seeded(clock: Clock, breaker: BreakerParams, seed: u64) -> Self {
         let nothing = InForce { policy: Arc::default(), since_request: 1, at_us: clock.now_us() };
-        let announcer = Announcer::new();
+        let (announcer, healing) = (Announcer::new(), Healing::default());
+        let for_faults = purpose_seed(seed, "faults");
         Self(Arc::new(Inner {
-            breakers: Breakers::new(clock.clone(), breaker, announcer.clone()),
-            faults: Faults::new(clock.clone(), purpose_seed(seed, "faults")),
+            breakers: Breakers::new(clock.clone(), breaker, announcer.clone(), healing.clone()),
+            faults: Faults::new(clock.clone(), for_faults, healing.clone()),
             mirrors: Mirrors::new(clock.clone(), purpose_seed(seed, "mirrors")),
             inbounds: RwLock::default(),
             clock,
             seed,
             announcer,
+            healing,
             services: RwLock::default(),
             clusters: Mutex::default(),
             paths: RwLock::default(),
@@ -191,13 +194,23 @@ impl Mesh {
 
     /// Stacks, breakers and limits of subsets that no longer exist are not kept.
     fn forget_subsets(&self, policy: &Policy) {
-        let known = |service: &Arc<str>, subset: &Option<Arc<str>>| {
-            let rule = policy.destinations.get(service);
-            subset.as_deref().is_none_or(|name| rule.is_some_and(|r| r.subset(name).is_some()))
+        let known = |(service, subset, callers): &ClusterKey| {
+            let rule = policy.destination(service, callers.as_ref());
+            let has = |name| rule.is_some_and(|rule| rule.subset(name).is_some());
+            subset.as_deref().map_or(callers.is_none() || rule.is_some(), has)
         };
-        self.0.paths.write().retain(|(_, service, subset), _| known(service, subset));
-        self.0.clusters.lock().retain(|(service, subset), _| known(service, subset));
-        self.0.breakers.retain(|edge| known(&edge.destination, &edge.subset));
+        let mut paths = self.0.paths.write();
+        paths.retain(|(_, to), _| known(to));
+        let mut clusters = self.0.clusters.lock();
+        clusters.retain(|to, _| known(to));
+        drop((paths, clusters));
+        // A breaker is one for all rules that have its subset.
+        self.0.breakers.retain(|edge| {
+            let rules = policy.for_callers.get(&edge.destination).into_iter().flatten();
+            let callers = rules.map(|rule| Some(rule.callers.clone()));
+            let to = |callers| (edge.destination.clone(), edge.subset.clone(), callers);
+            std::iter::once(None).chain(callers).any(|callers| known(&to(callers)))
+        });
     }
 }
 
@@ -283,8 +296,8 @@ impl Mesh {
     /// Takes a service away with all its instances: calls to it find [`MeshError::NoService`].
     pub fn deregister(&self, name: &str) {
         self.0.services.write().remove(name);
-        self.0.clusters.lock().retain(|(service, _), _| &**service != name);
-        self.0.paths.write().retain(|(_, service, _), _| &**service != name);
+        self.0.clusters.lock().retain(|(service, ..), _| &**service != name);
+        self.0.paths.write().retain(|(_, (service, ..)), _| &**service != name);
         self.0.breakers.retain(|edge| &*edge.destination != name);
         self.0.inbounds.write().retain(|(service, _), _| &**service != name);
     }
@@ -310,147 +323,6 @@ impl Mesh {
 
     fn service(&self, name: &str) -> Option<Arc<Service>> {
         self.0.services.read().get(name).cloned()
-    }
-}
-
-// === impl Mesh: what is seen ===
-
-impl Mesh {
-    /// Every breaker, as it is now.
-    #[must_use]
-    pub fn breakers(&self) -> Vec<BreakerStatus> {
-        self.0.breakers.all()
-    }
-
-    /// To force, reset and change breakers.
-    #[must_use]
-    pub fn breaker_control(&self) -> &Breakers {
-        &self.0.breakers
-    }
-
-    /// Faults: what is injected, and the commands that begin and end it.
-    #[must_use]
-    pub fn faults(&self) -> &Faults {
-        &self.0.faults
-    }
-
-    /// Mirroring: its counters, and the answers that differ.
-    #[must_use]
-    pub fn mirrors(&self) -> &Mirrors {
-        &self.0.mirrors
-    }
-
-    /// What the callee's side of every instance let in and refused.
-    #[must_use]
-    pub fn inbound_stats(&self) -> Vec<InboundStats> {
-        self.0.inbounds.read().values().map(|inbound| inbound.stats()).collect()
-    }
-
-    /// Retries of every caller and cluster.
-    #[must_use]
-    pub fn retries(&self) -> Vec<RetryStats> {
-        let paths = self.0.paths.read();
-        let stats = |(key, path): (&PathKey, &Arc<Path>)| {
-            let (caller, destination, subset) = key.clone();
-            RetryStats { caller, destination, subset, ..path.retries.stats() }
-        };
-        paths.iter().map(stats).collect()
-    }
-
-    /// Breaker transitions from now on.
-    #[must_use]
-    pub fn transitions(&self) -> broadcast::Receiver<BreakerTransition> {
-        self.0.announcer.breakers()
-    }
-
-    /// All changes from now on, breaker transitions among them.
-    #[must_use]
-    pub fn changes(&self) -> broadcast::Receiver<Change> {
-        self.0.announcer.changes()
-    }
-
-    /// What each layer did on every edge, in stack order.
-    #[must_use]
-    pub fn edges(&self) -> Vec<EdgeStatus> {
-        self.0.edges.read().values().map(|edge| edge.status()).collect()
-    }
-
-    /// Every instance of every service, as it is now.
-    #[must_use]
-    pub fn endpoints(&self) -> Vec<EndpointStatus> {
-        let services: Vec<_> = self.0.services.read().values().cloned().collect();
-        let clusters: Vec<_> = self.0.clusters.lock().values().cloned().collect();
-        let in_force = self.0.in_force.load();
-        let now_us = self.0.clock.now_us();
-        let mut endpoints = Vec::new();
-        for service in &services {
-            let own = || clusters.iter().filter(|cluster| Arc::ptr_eq(&cluster.service, service));
-            for cluster in own() {
-                cluster.advance(cluster.outlier(in_force.policy()));
-            }
-            for host in service.hosts().iter() {
-                let mut endpoint = EndpointStatus::of(host, now_us);
-                for cluster in own() {
-                    endpoint.add(cluster.standing(host, cluster.outlier(in_force.policy())));
-                }
-                endpoints.push(endpoint);
-            }
-        }
-        endpoints
-    }
-
-    /// Makes up for the sweeps of outlier detection that are due, so that endpoints return, and are
-    /// told of, although nobody calls them; the same for faults whose time is over. To be called
-    /// about once a second.
-    pub fn sweep(&self) {
-        let clusters: Vec<_> = self.0.clusters.lock().values().cloned().collect();
-        let in_force = self.0.in_force.load();
-        for cluster in clusters {
-            cluster.advance(cluster.outlier(in_force.policy()));
-        }
-        self.0.faults.expire();
-    }
-
-    /// The limits of every caller and cluster.
-    #[must_use]
-    pub fn pools(&self) -> Vec<PoolStatus> {
-        let paths = self.0.paths.read();
-        let status = |(key, path): (&PathKey, &Arc<Path>)| {
-            let (caller, destination, subset) = key.clone();
-            PoolStatus { caller, destination, subset, ..path.pool.status() }
-        };
-        paths.iter().map(status).collect()
-    }
-
-    /// How often each rule was hit, by revision, the newest first.
-    #[must_use]
-    pub fn route_hits(&self) -> Vec<RouteHits> {
-        let replaced = self.0.replaced.lock();
-        let now = self.0.in_force.load_full();
-        let all = [now].into_iter().chain(replaced.iter().cloned());
-        all.flat_map(|snapshot| snapshot.hits()).collect()
-    }
-}
-
-// === impl Mesh: questions about rules ===
-
-impl Mesh {
-    /// The last requests, the newest first; those that only look are not among them.
-    #[must_use]
-    pub fn recent(&self, most: usize) -> Vec<RecentRequest> {
-        self.0.recent.outlines(most)
-    }
-
-    /// What the last requests would do under another policy.
-    #[must_use]
-    pub fn dry_run(&self, policy: &Policy) -> DryRun {
-        self.0.recent.dry_run(self.0.in_force.load().policy(), policy)
-    }
-
-    /// Which rule in force a request would hit.
-    #[must_use]
-    pub fn explain(&self, probe: &Probe) -> Explanation {
-        explain(self.0.in_force.load().policy(), probe)
     }
 }
 
@@ -532,7 +404,8 @@ impl Mesh {
     /// [`MeshError::NoService`]; nothing is kept for names that were never registered, for they
     /// may come from outside.
     pub(crate) fn path(&self, caller: &Arc<str>, routed: &Routed) -> Result<Arc<Path>, MeshError> {
-        let key = (caller.clone(), routed.destination.clone(), routed.subset.clone());
+        let Routed { destination, subset, callers, .. } = routed;
+        let key = (caller.clone(), (destination.clone(), subset.clone(), callers.clone()));
         if let Some(path) = self.0.paths.read().get(&key) {
             return Ok(path.clone());
         }
@@ -540,18 +413,17 @@ impl Mesh {
             return Err(MeshError::NoService { destination: routed.destination.to_string() });
         };
         let mut paths = self.0.paths.write();
-        let path = paths.entry(key).or_insert_with_key(|(caller, _, subset)| {
-            Arc::new(self.lay(caller, self.cluster(service, subset.as_ref())))
+        let path = paths.entry(key).or_insert_with_key(|(caller, to)| {
+            Arc::new(self.lay(caller, self.cluster(service, to)))
         });
         Ok(path.clone())
     }
 
-    fn cluster(&self, service: Arc<Service>, subset: Option<&Arc<str>>) -> Arc<Cluster> {
-        let key = (service.name.clone(), subset.cloned());
+    fn cluster(&self, service: Arc<Service>, key: &ClusterKey) -> Arc<Cluster> {
         let mut clusters = self.0.clusters.lock();
-        let cluster = clusters.entry(key).or_insert_with(|| {
+        let cluster = clusters.entry(key.clone()).or_insert_with_key(|(_, subset, callers)| {
             let (clock, announcer) = (self.0.clock.clone(), self.0.announcer.clone());
-            Arc::new(Cluster::new(service, subset.cloned(), clock, announcer))
+            Arc::new(Cluster::new(service, subset.clone(), callers.clone(), clock, announcer))
         });
         cluster.clone()
     }
@@ -678,7 +550,7 @@ mod tests {
         let mesh = Mesh::new(Clock::system(), BreakerParams::default());
         mesh.register("b", Router::new());
         let service = mesh.service("b").unwrap();
-        let cluster = mesh.cluster(service, None);
+        let cluster = mesh.cluster(service, &("b".into(), None, None));
         let edge = mesh.edge(&"a".into(), &"b".into());
         let ends = BreakerEdge { caller: "a".into(), destination: "b".into(), subset: None };
         let breaker = mesh.0.breakers.breaker(ends);

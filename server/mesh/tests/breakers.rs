@@ -317,3 +317,33 @@ async fn a_transition_carries_the_trace_of_its_call() {
     let window = &status(&world).window;
     assert_eq!(window[0].cause.trace_id, opened.trace_id);
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_is_told_when_a_breaker_lets_calls_through_again_and_not_before() {
+    let world = world_with(params(1, 1_000));
+    let control = world.mesh.breaker_control();
+    let mut healed = world.mesh.healed();
+    let mut told = move || {
+        let told = healed.has_changed().unwrap();
+        healed.mark_unchanged();
+        told
+    };
+    fail(&world, 1).await;
+    assert!(!told(), "it opened");
+    assert!(control.reset(&edge(), "ada"));
+    assert!(told(), "it was reset");
+    assert_eq!(control.force(&edge(), Forced::Open, MINUTE, "ada"), Ok(true));
+    assert!(!told(), "it was forced open");
+    assert!(control.unforce(&edge(), "ada"));
+    assert!(told(), "the force was lifted");
+    assert_eq!(control.force(&edge(), Forced::Closed, MINUTE, "ada"), Ok(true));
+    assert!(told(), "it was forced closed");
+    assert!(control.unforce(&edge(), "ada") && told());
+    fail(&world, 1).await;
+    tokio::time::advance(Duration::from_millis(1_001)).await;
+    assert!(!told(), "it waits for a probe");
+    assert_eq!(world.status().await, Ok(200));
+    assert!(told(), "the probe passed");
+    assert_eq!(world.status().await, Ok(200));
+    assert!(!told(), "it was closed already");
+}

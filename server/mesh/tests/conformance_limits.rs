@@ -185,3 +185,59 @@ async fn an_instance_behind_an_address_is_called_over_a_real_connection() {
     let refused = matches!(lost, MeshError::Connect { .. } | MeshError::Reset { .. });
     assert!(refused, "{lost}");
 }
+
+/// Serves `far` and says when a connection ended.
+#[expect(clippy::disallowed_methods, reason = "its tasks end with the test")]
+async fn far_away(world: &World) -> tokio::sync::mpsc::UnboundedReceiver<()> {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    world.mesh.add_instance(Instance {
+        service: "far".into(),
+        name: "far-0".into(),
+        labels: vec![("version".into(), "v1".into())],
+        endpoint: Endpoint::Address(listener.local_addr().unwrap()),
+    });
+    let (closed, ends) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let closed = closed.clone();
+            tokio::spawn(async move {
+                let mut bytes = [0; 4096];
+                loop {
+                    stream.readable().await.unwrap();
+                    match stream.try_read(&mut bytes) {
+                        Ok(0) => break,
+                        Ok(_) => {
+                            let ok = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+                            assert_eq!(stream.try_write(ok).unwrap(), ok.len());
+                        }
+                        Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock),
+                    }
+                }
+                let _ = closed.send(());
+            });
+        }
+    });
+    ends
+}
+
+#[tokio::test]
+async fn a_connection_that_is_idle_too_long_is_closed_and_with_no_limit_it_is_kept() {
+    for (idle, closes) in [(Duration::from_millis(20), true), (Duration::ZERO, false)] {
+        let world = World::new(&[]);
+        let mut ends = far_away(&world).await;
+        let connection_pool = ConnectionPool { idle_timeout: Some(idle), ..Default::default() };
+        let mut policy = traffic(1, TrafficPolicy { connection_pool, ..Default::default() });
+        let rule = policy.destinations.remove("payments").unwrap();
+        policy.destinations.insert("far".into(), rule);
+        world.apply(policy);
+        assert_eq!(world.caller().get("far", "/").send().await.unwrap().status(), 200);
+        if closes {
+            let end = tokio::time::timeout(Duration::from_secs(20), ends.recv());
+            assert_eq!(end.await, Ok(Some(())), "it stays open");
+        } else {
+            // The next call finds the connection that there is.
+            assert_eq!(world.caller().get("far", "/").send().await.unwrap().status(), 200);
+            assert!(ends.try_recv().is_err());
+        }
+    }
+}

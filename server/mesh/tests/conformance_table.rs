@@ -1,9 +1,9 @@
 //! The documented semantics row by row: what each asks for, and which test holds it here, why
 //! nothing has to, or how and why it is done otherwise.
 //!
-//! Outlier detection (O) is Envoy's `OutlierDetection` as Istio configures it, circuit breaking (C)
-//! Envoy's `CircuitBreakers.Thresholds`, retries and timeouts (R) Envoy's router and Istio's
-//! default policy. The test is that the table is whole and every test it names exists.
+//! Outlier detection (O) is Envoy's `OutlierDetection` as Istio configures it, with what Istio adds
+//! to it (I), circuit breaking (C) Envoy's `CircuitBreakers.Thresholds`, retries and timeouts (R)
+//! Envoy's router and Istio's default policy. The test is that the table is whole and every test it names exists.
 
 use Held::{ByTest, NoField, Otherwise};
 
@@ -36,6 +36,7 @@ const SOURCES: &[&str] = &[
     include_str!("../src/retry/backoff.rs"),
     include_str!("../src/retry/decide.rs"),
     include_str!("../../istio/tests/conformance.rs"),
+    include_str!("../../istio/tests/findings.rs"),
 ];
 
 const TABLE: &[Row] = &[
@@ -115,6 +116,29 @@ const TABLE: &[Row] = &[
         ByTest(&["vector O16", "vector O16b", "o16_grpc_statuses_are_mapped_first"]),
     ),
     row(
+        "I1",
+        "each detector is on only when its limit is above 0",
+        ByTest(&["a_detector_is_on_only_above_zero", "outlier_detection_has_envoys_defaults"]),
+    ),
+    row(
+        "I2",
+        "consecutiveErrors is taken with a warning",
+        ByTest(&[
+            "outlier_detection_has_envoys_defaults",
+            "subsets_and_detectors_are_warned_of_where_it_is_due_and_only_there",
+        ]),
+    ),
+    row(
+        "I3",
+        "times below 1 ms or with parts of a millisecond are refused",
+        ByTest(&["destination_rules_that_istio_refuses_are_refused"]),
+    ),
+    row(
+        "I4",
+        "consecutiveLocalOriginFailures without the split is refused",
+        ByTest(&["destination_rules_that_istio_refuses_are_refused"]),
+    ),
+    row(
         "C1",
         "defaults are 1024 connections, pending and requests, and 3 retries",
         Otherwise(
@@ -145,8 +169,11 @@ const TABLE: &[Row] = &[
     ),
     row(
         "C4",
-        "a retry budget overrides max_retries",
-        ByTest(&["a_budget_is_a_share_of_what_is_under_way_and_overrides_max_retries"]),
+        "a retry budget overrides max_retries; its defaults are 20 % and 3",
+        ByTest(&[
+            "a_budget_is_a_share_of_what_is_under_way_and_overrides_max_retries",
+            "a_retry_budget_is_20_percent_and_three_unless_written",
+        ]),
     ),
     row(
         "C5",
@@ -162,11 +189,15 @@ const TABLE: &[Row] = &[
     row("C8", "thresholds per host", NoField("Istio does not set per_host_thresholds")),
     row(
         "R1",
-        "Istio's default policy retries twice for its own tokens",
-        ByTest(&[
-            "without_a_route_istio_repeats_lost_connections_twice_and_no_503",
-            "the_default_retry_policy_is_istios",
-        ]),
+        "Istio's default policy retries twice for its own tokens, preferably at another host",
+        Otherwise(
+            "a host that was not tried is taken at once; Envoy draws up to five times for one",
+            &[
+                "without_a_route_istio_repeats_lost_connections_twice_and_no_503",
+                "the_default_retry_policy_is_istios",
+                "a_retry_goes_to_another_host_while_there_is_one_unless_told_otherwise",
+            ],
+        ),
     ),
     row(
         "R2",
@@ -243,7 +274,7 @@ const TABLE: &[Row] = &[
 
 #[test]
 fn every_documented_row_is_in_the_table_once_and_in_order() {
-    let ids: Vec<String> = [('O', 16), ('C', 8), ('R', 10)]
+    let ids: Vec<String> = [('O', 16), ('I', 4), ('C', 8), ('R', 10)]
         .into_iter()
         .flat_map(|(letter, count)| (1..=count).map(move |number| format!("{letter}{number}")))
         .collect();

@@ -650,3 +650,19 @@ async fn the_newest_examples_and_the_last_ended_faults_are_kept_and_no_more() {
     }
     assert_eq!(world.mesh.faults().inject(fault(abort(503))), Err(InjectError::TooMany));
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_is_told_when_a_fault_ends() {
+    let world = World::payments();
+    let mut healed = world.mesh.healed();
+    inject(&world, fault(abort(503)));
+    assert!(!healed.has_changed().unwrap());
+    world.mesh.faults().end_all();
+    assert!(healed.has_changed().unwrap());
+    healed.mark_unchanged();
+    world.mesh.faults().release();
+    let id = inject(&world, fault(abort(503)));
+    assert!(!healed.has_changed().unwrap());
+    world.mesh.faults().remove(id);
+    assert!(healed.has_changed().unwrap());
+}

@@ -431,17 +431,27 @@ async fn addresses_are_compared_as_networks() {
     let ip = |text: &str| text.parse::<IpAddr>().unwrap();
     let blocks =
         |ip_blocks, not_ip_blocks| Source { ip_blocks, not_ip_blocks, ..Source::default() };
+    let remote = |remote_ip_blocks, not_remote_ip_blocks| Source {
+        remote_ip_blocks,
+        not_remote_ip_blocks,
+        ..Source::default()
+    };
     let table = [
         (blocks(vec![(ip("203.0.113.0"), 24)], vec![]), true),
         (blocks(vec![(ip("203.0.113.7"), 32)], vec![]), true),
         (blocks(vec![(ip("198.51.100.0"), 24), (ip("2001:db8::"), 32)], vec![]), false),
         (blocks(vec![], vec![(ip("203.0.113.0"), 24)]), false),
         (blocks(vec![(ip("203.0.113.0"), 24)], vec![(ip("203.0.113.7"), 32)]), false),
+        (remote(vec![(ip("203.0.113.0"), 24)], vec![]), true),
+        (remote(vec![(ip("192.0.2.0"), 24)], vec![]), false),
+        (remote(vec![], vec![(ip("203.0.113.7"), 32)]), false),
     ];
     for (source, expected) in table {
         let shown = format!("{source:?}");
         let world = world(authorize(vec![(AuthorizationAction::Allow, vec![from(source)])]));
-        let call = world.mesh.caller("browser").forward("payments", request("/", &[]));
+        // No proxy is trusted, so that anybody could write this header.
+        let claimed = request("/", &[("x-forwarded-for", "192.0.2.1")]);
+        let call = world.mesh.caller("browser").forward("payments", claimed);
         let answer = call.remote(ip("203.0.113.7")).send().await.unwrap();
         assert_eq!(answer.status() == 200, expected, "{shown}");
     }

@@ -60,6 +60,23 @@ async fn without_a_route_istio_repeats_lost_connections_twice_and_no_503() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_retry_goes_to_another_host_while_there_is_one_unless_told_otherwise() {
+    let instances = ["payments-0", "payments-1", "payments-2"].map(|name| ("payments", name, "v1"));
+    for (ignore_previous_hosts, all_good) in [(true, true), (false, false)] {
+        let world = World::new(&instances);
+        let retry = Retry { ignore_previous_hosts, ..retry(2, &[RetryOn::ServerError]) };
+        world.apply(policy(1, with(retry)));
+        world.always("payments-0", Act::Status(503));
+        world.always("payments-1", Act::Status(503));
+        let mut good = 0;
+        for _ in 0..100 {
+            good += usize::from(world.status().await == Ok(200));
+        }
+        assert_eq!(good == 100, all_good, "{good} of 100 found the third, seed {SEED}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_route_timeout_covers_all_tries_and_their_back_offs() {
     let world = World::payments();
     let timeout = Some(Duration::from_secs(3));

@@ -12,7 +12,7 @@ use std::{
     },
     time::Duration,
 };
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 /// Messages one lane of a relay has under way: enough to fill a group commit, few enough to hold
@@ -113,6 +113,8 @@ pub struct Relay {
     pub outbox: Arc<dyn Outbox>,
     /// To there.
     pub bus: Arc<dyn Bus>,
+    /// Changes when who refused a message may take it now: nobody then waits out a pause.
+    pub healed: watch::Receiver<u64>,
     /// Told about what happens.
     pub status: RelayStatus,
 }
@@ -226,8 +228,11 @@ impl Relay {
             .with_jitter()
             .without_max_times();
         let mut pauses = pauses.build();
-        let mut refusals = 0;
-        while let Err(error) = self.bus.publish(&row.message).await {
+        let (mut refusals, mut healed) = (0, self.healed.clone());
+        loop {
+            // What heals while the message is under way counts: it may have been refused before.
+            healed.mark_unchanged();
+            let Err(error) = self.bus.publish(&row.message).await else { break };
             self.status.0.redelivered.fetch_add(1, Ordering::Relaxed);
             refusals += u32::from(error.cause.definite);
             if refusals >= REFUSALS_MAX && self.bury(&row, &error.to_string()).await {
@@ -239,7 +244,10 @@ impl Relay {
                 "{error}; it will be delivered again"
             );
             let pause = pauses.next().unwrap_or(RETRY_LONGEST);
-            tokio::time::sleep(error.cause.retry_after.map_or(pause, |at| at.max(pause))).await;
+            let pause = error.cause.retry_after.map_or(pause, |at| at.max(pause));
+            // A subscriber that will not take the message is as well as ever.
+            let healed = (!error.cause.definite).then_some(&mut healed);
+            wait(pause, healed).await;
         }
         self.status.0.delivered.fetch_add(1, Ordering::Relaxed);
         if let Err(error) = self.outbox.forget(row.sequence).await {
@@ -262,6 +270,23 @@ impl Relay {
         };
         tracing::error!(cause = ?error.0, "{error}; a message nobody takes stays recorded");
         false
+    }
+}
+
+/// Waits, but not beyond the moment when something heals.
+async fn wait(pause: Duration, healed: Option<&mut watch::Receiver<u64>>) {
+    let change = async {
+        if let Some(healed) = healed
+            && healed.changed().await.is_ok()
+        {
+            return;
+        }
+        // Nobody will tell.
+        std::future::pending().await
+    };
+    tokio::select! {
+        () = tokio::time::sleep(pause) => {}
+        () = change => {}
     }
 }
 
@@ -339,6 +364,10 @@ mod tests {
     struct Subscribers {
         refusals: usize,
         away: &'static str,
+        /// Told with a refusal that is not definite.
+        retry_after: Option<Duration>,
+        /// Tells while the message is being refused.
+        heals: Option<watch::Sender<u64>>,
         seen: Mutex<Vec<(&'static str, String)>>,
     }
 
@@ -353,7 +382,10 @@ mod tests {
             seen.push((subscriber, message.id.clone()));
             let tries = seen.iter().filter(|(_, id)| *id == message.id).count();
             if tries <= self.refusals || subscriber == self.away {
-                let (reason, retry_after) = ("busy".into(), None);
+                if let Some(heals) = &self.heals {
+                    heals.send_modify(|times| *times += 1);
+                }
+                let (reason, retry_after) = ("busy".into(), self.retry_after);
                 return Err(DeliveryError { reason, retry_after, definite: false });
             }
             if message.topic == "nobody.reads" {
@@ -379,11 +411,17 @@ mod tests {
     }
 
     fn world(refusals: usize, away: &'static str) -> World {
+        let (retry_after, heals, seen) = (None, None, Mutex::default());
+        let subscribers = Subscribers { refusals, away, retry_after, heals, seen };
+        world_of(subscribers, watch::channel(0).1)
+    }
+
+    fn world_of(subscribers: Subscribers, healed: watch::Receiver<u64>) -> World {
         let outbox = Arc::new(MemoryOutbox::default());
-        let subscribers = Arc::new(Subscribers { refusals, away, seen: Mutex::default() });
+        let subscribers = Arc::new(subscribers);
         let bus = Arc::new(EmbeddedBus::new(BINDINGS, subscribers.clone()));
         let status = RelayStatus::default();
-        let relay = Relay { outbox: outbox.clone(), bus, status: status.clone() };
+        let relay = Relay { outbox: outbox.clone(), bus, healed, status: status.clone() };
         World { outbox, subscribers, status, relay }
     }
 
@@ -413,6 +451,59 @@ mod tests {
         let (left, subscribers, status) = world.minute().await;
         assert_eq!((subscribers.seen.lock().len(), left.len()), (4, 0));
         assert_eq!((status.delivered(), status.redelivered()), (1, 3));
+    }
+
+    /// How long a message takes to a subscriber behind a breaker that is open for a minute.
+    async fn behind_a_breaker(healed: watch::Receiver<u64>, heal: impl Future) -> Duration {
+        let (retry_after, heals, seen) = (Some(Duration::from_secs(60)), None, Mutex::default());
+        let subscribers = Subscribers { refusals: 1, away: "", retry_after, heals, seen };
+        let world = world_of(subscribers, healed);
+        let status = world.status.clone();
+        let began = tokio::time::Instant::now();
+        world.outbox.record("stock.moved");
+        let run = world.relay.run(CancellationToken::new());
+        let done = async {
+            heal.await;
+            while status.delivered() == 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            began.elapsed()
+        };
+        tokio::select! {
+            () = run => unreachable!("nothing stops it"),
+            took = done => took,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_message_goes_on_at_once_when_what_refused_it_heals() {
+        let (heals, healed) = watch::channel(0);
+        let heal = async {
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            heals.send_modify(|times| *times += 1);
+        };
+        let took = behind_a_breaker(healed, heal).await;
+        assert!(took < Duration::from_millis(3_010), "{took:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_message_waits_as_long_as_it_was_told_when_nothing_heals() {
+        // Whoever could tell may be gone.
+        let (_, healed) = watch::channel(0);
+        let took = behind_a_breaker(healed, async {}).await;
+        assert!(took >= Duration::from_secs(60), "{took:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_heals_while_a_message_is_being_refused_is_not_missed() {
+        let (heals, healed) = watch::channel(0);
+        let (retry_after, seen) = (Some(Duration::from_secs(3600)), Mutex::default());
+        let heals = Some(heals);
+        let subscribers = Subscribers { refusals: 2, away: "", retry_after, heals, seen };
+        let world = world_of(subscribers, healed);
+        world.outbox.record("stock.moved");
+        let (left, subscribers, _) = world.minute().await;
+        assert_eq!((left.len(), subscribers.seen.lock().len()), (0, 3));
     }
 
     #[tokio::test(start_paused = true)]

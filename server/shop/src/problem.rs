@@ -124,22 +124,30 @@ impl From<MeshError> for Problem {
     }
 }
 
-/// A refusal of a service behind is passed on; its failure is a bad gateway.
+/// A refusal of a service behind, or of the mesh on the way to it, is passed on; its failure is a
+/// bad gateway.
 impl From<CallError> for Problem {
     fn from(error: CallError) -> Self {
-        if let Some((status, problem)) = error.refusal() {
-            let passed_on = Self::new(status, problem.detail.clone());
-            return Self { errors: problem.errors.clone(), ..passed_on };
-        }
         match error {
             CallError::Mesh(error) => error.into(),
-            CallError::Refused { destination, status, problem }
-                if status == StatusCode::SERVICE_UNAVAILABLE =>
+            CallError::Refused { status, problem, by_callee: true, retry_after, .. }
+                if status.is_client_error() =>
+            {
+                let passed_on = Self::new(status, problem.detail);
+                Self { errors: problem.errors, retry_after, ..passed_on }
+            }
+            CallError::Refused { destination, status, problem, retry_after, .. }
+                if status.is_client_error() || status == StatusCode::SERVICE_UNAVAILABLE =>
             {
                 let said =
                     if problem.detail.is_empty() { "is unavailable" } else { &problem.detail };
-                Self::new(status, format!("{destination}: {said}"))
-                    .retry_after(Duration::from_secs(1))
+                let passed_on = Self::new(status, format!("{destination}: {said}"));
+                let waits = [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS];
+                if waits.contains(&status) {
+                    passed_on.retry_after(retry_after.unwrap_or(Duration::from_secs(1)))
+                } else {
+                    passed_on
+                }
             }
             other => {
                 tracing::error!("{other}");
@@ -235,6 +243,9 @@ pub async fn explain(request: Request, next: Next) -> Response {
     let detail = match status {
         StatusCode::METHOD_NOT_ALLOWED => format!("{path} does not take {method}."),
         StatusCode::NOT_FOUND => format!("There is nothing at {path}."),
+        StatusCode::REQUEST_TIMEOUT if said.is_empty() => {
+            "The request was not whole, or could not be answered, in time.".to_owned()
+        }
         _ if said.is_empty() => "The request cannot be answered.".to_owned(),
         _ => plain(&String::from_utf8_lossy(&said)),
     };

@@ -6,8 +6,9 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Redirect, Response},
 };
+use contract::service::{BROWSER, GATEWAY};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
-use mesh::Mesh;
+use mesh::{Mesh, Probe, Source};
 use shop::problem::Problem;
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use subtle::ConstantTimeEq;
@@ -56,6 +57,38 @@ impl Access {
         self.token.as_ref().is_some_and(|token| token.as_bytes().ct_eq(given.as_bytes()).into())
     }
 
+    fn is_bearer(&self, authorization: &HeaderValue) -> bool {
+        let text = authorization.to_str().ok();
+        text.and_then(|text| text.strip_prefix("Bearer ")).is_some_and(|text| self.is_token(text))
+    }
+
+    fn is_cookie(&self, cookie: &str) -> bool {
+        let pair = cookie.trim().split_once('=');
+        pair.is_some_and(|(name, value)| name == COOKIE && self.is_token(value))
+    }
+
+    /// Takes the token out of a request that has been let in; other cookies and other
+    /// authorizations stay.
+    fn take_token(&self, headers: &mut HeaderMap) {
+        if headers.get(header::AUTHORIZATION).is_some_and(|value| self.is_bearer(value)) {
+            headers.remove(header::AUTHORIZATION);
+        }
+        let lines: Vec<HeaderValue> = headers.get_all(header::COOKIE).iter().cloned().collect();
+        headers.remove(header::COOKIE);
+        for line in lines {
+            let Ok(text) = line.to_str() else {
+                headers.append(header::COOKIE, line);
+                continue;
+            };
+            let left: Vec<&str> = text.split(';').filter(|pair| !self.is_cookie(pair)).collect();
+            if let Ok(left) = HeaderValue::from_str(left.join(";").trim())
+                && !left.is_empty()
+            {
+                headers.append(header::COOKIE, left);
+            }
+        }
+    }
+
     /// On a loopback address only names of this machine are served: a page elsewhere whose name
     /// was made to point here (DNS rebinding) is not.
     fn knows_host(&self, headers: &HeaderMap, uri: &Uri) -> bool {
@@ -101,9 +134,29 @@ impl Door {
     }
 }
 
-/// Lets a request in, or says why not.
-pub(super) async fn guard(State(door): State<Door>, request: Request, next: Next) -> Response {
-    let Some(answer) = refusal(&door, &request) else { return next.run(request).await };
+impl Door {
+    /// Whether the route of a request to the public API has a `corsPolicy` that allows its origin:
+    /// then the page of another site may do there what the policy says.
+    fn allows_origin(&self, request: &Request) -> bool {
+        request.uri().path().starts_with("/api/")
+            && self.mesh.allows_origin(&Probe {
+                source: Source::of(BROWSER),
+                called: GATEWAY.to_owned(),
+                ingress: true,
+                method: request.method().clone(),
+                uri: request.uri().clone(),
+                headers: request.headers().clone(),
+            })
+    }
+}
+
+/// Lets a request in, or says why not. The door's token goes no further: behind it a route may lead
+/// out of this program, and a `RequestAuthentication` would take it for a malformed JWT.
+pub(super) async fn guard(State(door): State<Door>, mut request: Request, next: Next) -> Response {
+    let Some(answer) = refusal(&door, &request) else {
+        door.access.take_token(request.headers_mut());
+        return next.run(request).await;
+    };
     read_rest(request.into_body()).await;
     answer
 }
@@ -117,7 +170,10 @@ fn refusal(door: &Door, request: &Request) -> Option<Response> {
         let detail = "This address serves only names of this machine, such as localhost.";
         return Some(Problem::new(StatusCode::MISDIRECTED_REQUEST, detail).into_response());
     }
-    if changes(request.method()) && is_cross_site(request.headers(), request.uri()) {
+    if changes(request.method())
+        && is_cross_site(request.headers(), request.uri())
+        && !door.allows_origin(request)
+    {
         let detail = "A page of another site may not change anything here.";
         return Some(Problem::new(StatusCode::FORBIDDEN, detail).into_response());
     }
@@ -155,9 +211,8 @@ fn is_cross_site(headers: &HeaderMap, uri: &Uri) -> bool {
 /// What answers a request at once where a token is needed; nothing when it brings the token.
 fn entrance(access: &Access, request: &Request) -> Option<Response> {
     let headers = request.headers();
-    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let bearer = bearer.and_then(|value| value.strip_prefix("Bearer "));
-    if bearer.is_some_and(|token| access.is_token(token)) || has_cookie(access, headers) {
+    let bearer = headers.get(header::AUTHORIZATION);
+    if bearer.is_some_and(|value| access.is_bearer(value)) || has_cookie(access, headers) {
         return None;
     }
     let query = request.uri().query().unwrap_or_default();
@@ -182,10 +237,7 @@ fn entrance(access: &Access, request: &Request) -> Option<Response> {
 
 fn has_cookie(access: &Access, headers: &HeaderMap) -> bool {
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    cookies
-        .flat_map(|value| value.split(';'))
-        .filter_map(|cookie| cookie.trim().split_once('='))
-        .any(|(name, value)| name == COOKIE && access.is_token(value))
+    cookies.flat_map(|value| value.split(';')).any(|cookie| access.is_cookie(cookie))
 }
 
 #[cfg(test)]
@@ -245,6 +297,24 @@ mod tests {
         assert_eq!(status(OPEN, token, bearer).await, StatusCode::OK);
         let cookie = request("GET", &[("cookie", "a=b; vitrine_token=0123456789abcdef")]);
         assert_eq!(status(OPEN, token, cookie).await, StatusCode::OK);
+    }
+
+    #[test]
+    fn the_token_goes_no_further_than_the_door_and_what_else_was_sent_does() {
+        let token = "0123456789abcdef";
+        let access = Access::new(OPEN.parse().unwrap(), Some(token.to_owned())).unwrap();
+        let left = |name: &str, value: &str| {
+            let mut headers = request("GET", &[(name, value)]).into_parts().0.headers;
+            access.take_token(&mut headers);
+            headers.get(name).map(|value| value.to_str().unwrap().to_owned())
+        };
+        assert_eq!(left("authorization", &format!("Bearer {token}")), None);
+        assert_eq!(left("authorization", "Bearer ey.a.jwt").as_deref(), Some("Bearer ey.a.jwt"));
+        assert_eq!(left("cookie", &format!("vitrine_token={token}")), None);
+        let among = format!("user=a; vitrine_token={token}; group=beta");
+        assert_eq!(left("cookie", &among).as_deref(), Some("user=a; group=beta"));
+        let other = "vitrine_token=of-another-door";
+        assert_eq!(left("cookie", other).as_deref(), Some(other));
     }
 
     #[test]

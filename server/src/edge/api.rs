@@ -22,6 +22,8 @@ use std::{net::SocketAddr, time::Duration};
 /// Longer than any answer the gateway waits for.
 const FORWARD_TIMEOUT: Duration = Duration::from_secs(40);
 
+const TRACE_STATE: HeaderName = HeaderName::from_static("tracestate");
+
 /// Brings a request from outside to the gateway, on behalf of its sender. A command without a key
 /// gets one here, where every try of the mesh begins.
 pub(super) async fn forward(State(edge): State<Edge>, mut request: Request) -> Response {
@@ -54,8 +56,9 @@ pub(super) async fn forward(State(edge): State<Edge>, mut request: Request) -> R
 /// (CloudEvents in binary mode).
 const OURS: [&str; 2] = ["x-vitrine-", "ce-"];
 
-/// Takes away what only the mesh may say. A trace that comes in unsampled is recorded all the same:
-/// what happens in the shop must show on its pages.
+/// Takes away what only the mesh may say. A trace that comes in unsampled, or says in `tracestate`
+/// that the shop leaves it out, is recorded all the same: what happens in the shop must show on its
+/// pages.
 fn clean(headers: &mut HeaderMap) {
     let ours = |name: &&HeaderName| OURS.iter().any(|prefix| name.as_str().starts_with(prefix));
     let forged: Vec<HeaderName> = headers.keys().filter(ours).cloned().collect();
@@ -69,6 +72,25 @@ fn clean(headers: &mut HeaderMap) {
     if let Some(sampled) = sampled {
         headers.insert(HeaderName::from_static("traceparent"), sampled);
     }
+    take_own_state(headers);
+}
+
+/// Takes the shop's own member out of `tracestate`, which may come in several headers (W3C Trace
+/// Context, section 3.3.1); other vendors' members stay in their order.
+fn take_own_state(headers: &mut HeaderMap) {
+    let is_own = |member: &&str| {
+        member.split_once('=').is_some_and(|(key, _)| key.trim() == telemetry::TRACE_STATE_MEMBER)
+    };
+    let lines = headers.get_all(TRACE_STATE).iter().filter_map(|line| line.to_str().ok());
+    let members: Vec<&str> = lines.flat_map(|line| line.split(',')).collect();
+    if !members.iter().any(is_own) {
+        return;
+    }
+    let left: Vec<&str> = members.iter().filter(|m| !is_own(m)).map(|m| m.trim()).collect();
+    match HeaderValue::try_from(left.join(",")) {
+        Ok(state) if !state.is_empty() => headers.insert(TRACE_STATE, state),
+        _ => headers.remove(TRACE_STATE),
+    };
 }
 
 /// A `traceparent` with the sampled flag (W3C Trace Context, section 3.2.2.5) and no other: flags
@@ -196,6 +218,21 @@ mod tests {
         let mut names: Vec<_> = left.keys().map(HeaderName::as_str).collect();
         names.sort_unstable();
         assert_eq!(names, ["accept", "cex"]);
+    }
+
+    #[test]
+    fn nobody_outside_can_say_that_a_trace_is_left_out() {
+        let left = cleaned(&[("tracestate", "congo=t61, vitrine=unsampled ,rojo=00f")]);
+        assert_eq!(left[TRACE_STATE], "congo=t61,rojo=00f");
+        assert!(cleaned(&[("tracestate", "vitrine=unsampled")]).is_empty());
+        let others = "congo=t61,vitrines=1,a@vitrine=2";
+        assert_eq!(cleaned(&[("tracestate", others)])[TRACE_STATE], others);
+        let mut several = HeaderMap::new();
+        for state in ["congo=t61", "vitrine=unsampled"] {
+            several.append(TRACE_STATE, HeaderValue::from_static(state));
+        }
+        clean(&mut several);
+        assert_eq!(several.get_all(TRACE_STATE).iter().collect::<Vec<_>>(), ["congo=t61"]);
     }
 
     #[test]

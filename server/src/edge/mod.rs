@@ -26,15 +26,21 @@ use axum::{
     routing::{any, get, post},
 };
 use connections::Limits;
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use leptos::config::LeptosOptions;
 use shop::problem::explain;
+use std::time::Duration;
 use telemetry::Telemetry;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tower_http::timeout::TimeoutLayer;
 
 /// Largest form, bytes.
 const FORM_BYTES_MAX: usize = 64 * 1024;
+/// A request must be whole and its answer begun after this: longer than anything is worked on, the
+/// public API with its longest `Prefer: wait` included. Without it, bodies that trickle in hold
+/// every connection there is.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What the edge works with. Cheap to clone.
 #[derive(Clone)]
@@ -72,9 +78,16 @@ pub fn router(edge: Edge) -> Router {
         .merge(own_routes().merge(traffic::routes()).with_state(edge.clone()))
         .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
         .merge(control)
+        .layer(in_time())
         .layer(from_fn(explain))
         .layer(axum::middleware::map_response(harden))
         .layer(from_fn_with_state(door, access::guard))
+}
+
+/// Answers 408 after [`REQUEST_TIMEOUT`]. A stream goes on for as long as it likes: its answer has
+/// begun.
+fn in_time() -> TimeoutLayer {
+    TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_TIMEOUT)
 }
 
 fn own_routes() -> Router<Edge> {
@@ -121,4 +134,34 @@ async fn harden(mut response: Response) -> Response {
     let policy = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
     headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(policy);
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::{Body, Bytes};
+    use futures::{StreamExt as _, stream};
+    use tower::ServiceExt as _;
+
+    /// A byte every half minute, for ever.
+    fn trickle() -> Body {
+        let byte = |()| async {
+            tokio::time::sleep(Duration::from_secs(30)).await;
+            Some((Ok::<_, std::io::Error>(Bytes::from_static(b"x")), ()))
+        };
+        Body::from_stream(stream::unfold((), byte).boxed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_trickles_in_is_answered_in_time_with_the_reason() {
+        let form = Router::new().route("/form", post(async |_: Bytes| ()));
+        let app = form.layer(in_time()).layer(from_fn(explain));
+        let request = http::Request::post("/form").body(trickle()).unwrap();
+        let began = tokio::time::Instant::now();
+        let answer = app.oneshot(request).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::REQUEST_TIMEOUT);
+        assert_eq!(began.elapsed(), REQUEST_TIMEOUT);
+        let said = axum::body::to_bytes(answer.into_body(), 1_024).await.unwrap();
+        assert!(String::from_utf8_lossy(&said).contains("not whole"), "{said:?}");
+    }
 }

@@ -48,6 +48,9 @@ fn internal(error: impl std::fmt::Display) -> ApiError {
 
 fn problem(error: CallError) -> ApiError {
     match error {
+        CallError::Refused { by_callee: false, .. } => {
+            ApiError::Unavailable { reason: format!("Not possible now: {error}.") }
+        }
         CallError::Refused { status, problem, .. } => match status {
             StatusCode::NOT_FOUND => {
                 let what = problem.detail.trim_start_matches("There is no ").trim_end_matches('.');

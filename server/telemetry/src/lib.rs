@@ -23,12 +23,13 @@ mod store;
 mod symbols;
 
 pub use config::{
-    BATCH_MAX_DEFAULT, ConfigError, ConfigErrors, DELAY_DEFAULT, ExportConfig, LOG_FILTER_DEFAULT,
-    Protocol, QUEUE_MAX_DEFAULT, TIMEOUT_DEFAULT, TelemetryConfig,
+    BATCH_MAX_DEFAULT, ConfigError, ConfigErrors, DELAY_DEFAULT, ExportConfig, Identity,
+    LOG_FILTER_DEFAULT, Protocol, QUEUE_MAX_DEFAULT, TIMEOUT_DEFAULT, TelemetryConfig, Tls,
 };
 pub use export::ExportStats;
 pub use jaeger::jaeger_json;
 pub use metrics::{EdgeRates, MapRates, OPENMETRICS_CONTENT_TYPE, SubsetRates, VersionRates};
 pub use pipeline::{Telemetry, TelemetryError, TelemetryGuard};
 pub use prometheus_client::registry::Registry;
+pub use sampling::TRACE_STATE_MEMBER;
 pub use store::{LOGS_MAX, SPANS_MAX, SPANS_PER_TRACE_MAX, StoreLimits, StoreStats};

@@ -11,8 +11,9 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::trace::{SamplingDecision, SamplingResult, ShouldSample, SpanData};
 
-/// Our member of `tracestate`.
-const MEMBER: &str = "vitrine";
+/// Our member of `tracestate`. It says within the shop that a trace is left out; nobody outside may
+/// say it.
+pub const TRACE_STATE_MEMBER: &str = "vitrine";
 /// Its value in a trace that is left out.
 const LEFT_OUT: &str = "unsampled";
 
@@ -40,7 +41,7 @@ impl ShouldSample for FirstSpanDecides {
         let trace_state = match parent {
             Some(parent) => parent.trace_state().clone(),
             None if is_marked(attributes, NOT_SAMPLED) => {
-                TraceState::from_key_value([(MEMBER, LEFT_OUT)]).unwrap_or_default()
+                TraceState::from_key_value([(TRACE_STATE_MEMBER, LEFT_OUT)]).unwrap_or_default()
             }
             None => TraceState::default(),
         };
@@ -54,7 +55,7 @@ fn is_marked(attributes: &[KeyValue], key: &str) -> bool {
 
 /// Whether a span that has ended is kept and exported. Takes its marks away.
 pub(crate) fn is_kept(span: &mut SpanData) -> bool {
-    let left_out = span.span_context.trace_state().get(MEMBER) == Some(LEFT_OUT);
+    let left_out = span.span_context.trace_state().get(TRACE_STATE_MEMBER) == Some(LEFT_OUT);
     let silent = is_marked(&span.attributes, NOT_REPORTED);
     span.attributes.retain(|a| ![NOT_REPORTED, NOT_SAMPLED].contains(&a.key.as_str()));
     !left_out && !silent
@@ -79,9 +80,9 @@ mod tests {
     fn what_the_first_span_says_holds_for_those_below_it() {
         let marked = [KeyValue::new(NOT_SAMPLED, true)];
         let first = decide(None, &marked);
-        assert_eq!(first.trace_state.get(MEMBER), Some(LEFT_OUT));
+        assert_eq!(first.trace_state.get(TRACE_STATE_MEMBER), Some(LEFT_OUT));
         let child = decide(Some(&child_of(TraceFlags::SAMPLED, first.trace_state)), &[]);
-        assert_eq!(child.trace_state.get(MEMBER), Some(LEFT_OUT));
+        assert_eq!(child.trace_state.get(TRACE_STATE_MEMBER), Some(LEFT_OUT));
         assert_eq!(child.decision, SamplingDecision::RecordAndSample, "it is counted");
         assert_eq!(decide(None, &[]).trace_state, TraceState::default());
         // A span in the middle of a trace that is recorded cannot leave it out.

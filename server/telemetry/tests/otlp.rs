@@ -5,6 +5,7 @@
 mod rotel;
 
 use base::TraceContext;
+use bytes::Bytes;
 use contract::trace::Level;
 use rotel::{PATIENCE, Ports, Rotel, until};
 use std::{
@@ -291,6 +292,49 @@ async fn what_a_collector_rejects_of_a_request_it_accepts_is_not_counted_as_expo
     assert_eq!((stats.exported, stats.rejected, stats.dropped), (2, 1, 0), "{stats:?}");
     let text = telemetry.openmetrics(|_| {});
     assert!(text.contains("vitrine_telemetry_dropped_total{reason=\"rejected\"} 1"), "{text}");
+}
+
+/// Answers every gRPC request with this message, until the test is over.
+#[expect(clippy::disallowed_methods, reason = "its tasks end with the test")]
+async fn grpc_receiver(message: &'static [u8]) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let answer = move |mut respond: h2::server::SendResponse<Bytes>| {
+        let head = http::Response::builder().header("content-type", "application/grpc");
+        let mut stream = respond.send_response(head.body(()).unwrap(), false).unwrap();
+        // Not compressed, so long, and then the message.
+        let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+        stream.send_data([&[0], &length[..], message].concat().into(), false).unwrap();
+        let mut trailers = http::HeaderMap::new();
+        trailers.insert("grpc-status", http::HeaderValue::from_static("0"));
+        stream.send_trailers(trailers).unwrap();
+    };
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut connection = h2::server::handshake(stream).await.unwrap();
+                while let Some(Ok((_, respond))) = connection.accept().await {
+                    answer(respond);
+                }
+            });
+        }
+    });
+    format!("http://{address}")
+}
+
+#[tokio::test]
+async fn over_grpc_what_a_collector_rejects_of_a_request_is_not_counted_as_exported() {
+    // Given a receiver that takes all but one span of each request,
+    let endpoint = grpc_receiver(&[0x0a, 2, 0x08, 1]).await;
+    let (telemetry, dispatch, guard) = pipeline(ExportConfig::new(Protocol::Grpc, endpoint));
+    // when two spans of the gateway and one of orders were sent,
+    request(&dispatch, "GET /");
+    assert!(guard.shutdown(PATIENCE).await, "{:?}", telemetry.export_stats());
+    // then one of each service was rejected.
+    let stats = telemetry.export_stats();
+    assert_eq!((stats.exported, stats.rejected, stats.dropped), (1, 2, 0), "{stats:?}");
+    let text = telemetry.openmetrics(|_| {});
+    assert!(text.contains("vitrine_telemetry_dropped_total{reason=\"rejected\"} 2"), "{text}");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Endpoints: a strip of all instances, and a table of those that are out or had errors.
+//! Endpoints: a strip of all instances, and a table of those that are out or were, or had errors.
 
 use super::Page;
 use crate::{
@@ -167,10 +167,20 @@ fn endpoint(rows: Memo<Vec<EndpointRow>>, name: String) -> AnyView {
                 row.with(|row| row.as_ref().map(|row| row.note.clone()))
                     .filter(|note| !note.is_empty())
                     .map(|note| view! { <span class="hint">{note}</span> })
-            }}</td>
+            }} {move || row.with(|row| row.as_ref().and_then(so_far))}</td>
         </tr>
     }
     .into_any()
+}
+
+/// How often it was ejected, and when last. The ejection that lasts is shown by itself.
+fn so_far(row: &EndpointRow) -> Option<AnyView> {
+    let last_us = row.last_ejected_us?;
+    let often = format!("ejected {}× so far", row.ejections);
+    let last = (!matches!(row.line.state, EndpointState::Ejected { .. })).then(|| {
+        view! { ", last " <Clock at_us=last_us/> }
+    });
+    Some(view! { <span class="hint">{often} {last}</span> }.into_any())
 }
 
 /// How long until it is back: a bar that runs down, and the seconds.

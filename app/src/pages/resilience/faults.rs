@@ -111,6 +111,7 @@ fn row(id: String) -> AnyView {
         Some(href) => view! { <a class="underlined" href=href>{first.stands_for}</a> }.into_any(),
         None => view! { <span class="hint">{first.stands_for}</span> }.into_any(),
     };
+    let by = fault::asked_by(&first);
     let this = id.clone();
     let asked = move || query.with(|query| query.get_str("fault") == Some(&this));
     let effects = format!("/traces?tag=vitrine.fault.id%3D{id}");
@@ -126,7 +127,7 @@ fn row(id: String) -> AnyView {
             <td><a class="fault-id" data-row="" href=effects title="Traces it touched">{id}</a></td>
             <td>{first.what}</td>
             <td>{first.place}</td>
-            <td><Clock at_us=first.since_us/></td>
+            <td><Clock at_us=first.since_us/> " " <span class="hint">{by}</span></td>
             <td>{text(fault::hits)} " " {trace}</td>
             <td>{ends} " " {move || ended.get().map(|at| view! { <Clock at_us=at/> })}</td>
             <td>{object}</td>

@@ -6,10 +6,10 @@
 use super::{Context, duration, filled, float, labels, number, origin};
 use crate::{
     policy::{
-        ConnectionPool, Destination, HashKey, HashTable, LoadBalancer, Origin, Outlier,
+        ConnectionPool, Destination, ForCallers, HashKey, HashTable, LoadBalancer, Origin, Outlier,
         RetryBudget, Share, Subset, TrafficPolicy, Warmup,
     },
-    resource::Resource,
+    resource::{DEFAULT_NAMESPACE, Resource},
     schema::Kind,
     value,
     yaml::Node,
@@ -52,12 +52,59 @@ impl Written {
 
 pub(super) fn destinations(context: &Context<'_>) -> BTreeMap<Arc<str>, Destination> {
     let services = context.services();
-    let one = |service: Arc<str>| destination(context, &service).map(|found| (service, found));
+    let one = |service: Arc<str>| destination(context, &service, &[]).map(|found| (service, found));
     services.into_iter().filter_map(one).collect()
 }
 
-fn destination(context: &Context<'_>, service: &str) -> Option<Destination> {
-    let rules = rules(context, service);
+/// What holds for callers that a rule selects: in place of what holds for all, and not beside it.
+pub(super) fn for_callers(context: &Context<'_>) -> BTreeMap<Arc<str>, Vec<ForCallers>> {
+    let mut selectors: Vec<_> =
+        context.of(Kind::DestinationRule).map(|rule| callers(context, rule)).collect();
+    selectors.retain(|selector| !selector.is_empty());
+    // In the order of the rules: the first that chooses a caller holds for it.
+    let mut kept: Vec<Vec<(String, String)>> = Vec::new();
+    for selector in selectors {
+        if !kept.contains(&selector) {
+            kept.push(selector);
+        }
+    }
+    let of = |service: Arc<str>| {
+        let by_users = |callers: &Vec<(String, String)>| {
+            !most_specific(context, &service, callers, false).is_empty()
+        };
+        let one = |callers: &Vec<(String, String)>| {
+            let destination = destination(context, &service, callers)?;
+            Some(ForCallers { callers: callers.as_slice().into(), destination })
+        };
+        let all: Vec<_> = kept.iter().filter(|callers| by_users(callers)).filter_map(one).collect();
+        (!all.is_empty()).then_some((service, all))
+    };
+    context.services().into_iter().filter_map(of).collect()
+}
+
+/// The labels of the callers a rule is for; none is every caller. The name of a service, in
+/// whichever form, is the label `app` of its workloads.
+pub(crate) fn callers(context: &Context<'_>, rule: &Resource) -> Vec<(String, String)> {
+    let mut selector = super::selector(rule);
+    for (key, value) in &mut selector {
+        if matches!(key.as_str(), "app" | "app.kubernetes.io/name")
+            && let Some(service) = context.service(value)
+        {
+            "app".clone_into(key);
+            *value = service.to_string();
+        }
+    }
+    selector.sort();
+    selector.dedup();
+    selector
+}
+
+fn destination(
+    context: &Context<'_>,
+    service: &str,
+    callers: &[(String, String)],
+) -> Option<Destination> {
+    let rules = rules(context, service, callers);
     let extensions = extensions(context, service);
     let implied = implied_subsets(context, service);
     let first = rules.first().or_else(|| extensions.first()).copied();
@@ -97,16 +144,31 @@ fn destination(context: &Context<'_>, service: &str) -> Option<Destination> {
 
 /// The rules of the most specific host that is this service: those of users, and then, for what
 /// they do not say, those that are built in.
-pub(crate) fn rules<'a>(context: &Context<'a>, service: &str) -> Vec<&'a Resource> {
-    let mut rules = most_specific(context, service, false);
-    rules.extend(most_specific(context, service, true));
+pub(crate) fn rules<'a>(
+    context: &Context<'a>,
+    service: &str,
+    callers: &[(String, String)],
+) -> Vec<&'a Resource> {
+    let mut rules = most_specific(context, service, callers, false);
+    rules.extend(most_specific(context, service, &[], true));
     rules
 }
 
-fn most_specific<'a>(context: &Context<'a>, service: &str, built_in: bool) -> Vec<&'a Resource> {
+fn most_specific<'a>(
+    context: &Context<'a>,
+    service: &str,
+    callers: &[(String, String)],
+    built_in: bool,
+) -> Vec<&'a Resource> {
     let mut best = 0;
     let mut rules = Vec::new();
-    for rule in context.of(Kind::DestinationRule).filter(|rule| rule.is_built_in() == built_in) {
+    let for_these = |rule: &&Resource| {
+        rule.is_built_in() == built_in
+            && self::callers(context, rule) == callers
+            // A selector chooses workloads of the rule's own namespace.
+            && (callers.is_empty() || rule.key().namespace == DEFAULT_NAMESPACE)
+    };
+    for rule in context.of(Kind::DestinationRule).filter(for_these) {
         let specificity =
             rule.spec().str("host").map_or(0, |host| specificity(context, service, host));
         if specificity > best {
@@ -271,7 +333,10 @@ fn connection_pool(node: &Node) -> ConnectionPool {
         max_pending: limit(http, "http1MaxPendingRequests"),
         max_requests: limit(http, "http2MaxRequests"),
         max_retries: limit(http, "maxRetries"),
-        idle_timeout: http.and_then(|http| duration(http, "idleTimeout")),
+        // As Istio has it: that of TCP holds where HTTP says nothing.
+        idle_timeout: http
+            .and_then(|http| duration(http, "idleTimeout"))
+            .or_else(|| tcp.and_then(|tcp| duration(tcp, "idleTimeout"))),
     }
 }
 

@@ -10,9 +10,9 @@ mod security;
 mod telemetry;
 
 pub(crate) use delegate::{DelegateError, delegate_of};
-pub(crate) use destination::{implied_subset, rules};
+pub(crate) use destination::{callers, implied_subset, rules};
 pub(crate) use matching::{PSEUDO_HEADERS, covers, matches};
-pub(crate) use route::{name as route_name, unit_length};
+pub(crate) use route::{missing_port, name as route_name, unit_length};
 pub(crate) use security::{Patch, rate_limit_patches, selector};
 pub(crate) use telemetry::meant;
 
@@ -73,6 +73,17 @@ impl<'a> Context<'a> {
         self.known.services.iter().find(|service| service.name == name)
     }
 
+    /// Where a service listens: at its port, or at those of its service entries.
+    pub(crate) fn ports_of(&self, service: &str) -> Vec<u16> {
+        let known = self.known_service(service).map(|known| known.port);
+        let entries = self.of(Kind::ServiceEntry).filter(|entry| {
+            exact_hosts(entry).any(|host| self.service(&host).is_some_and(|s| **s == *service))
+        });
+        let written = entries.flat_map(|entry| entry.spec().list("ports"));
+        let written = written.filter_map(|port| number(port, "number"));
+        known.into_iter().chain(written).filter(|port| *port > 0).collect()
+    }
+
     /// Every name that a host may have been meant to be.
     pub(crate) fn all_names(&self) -> impl Iterator<Item = &str> {
         self.names.keys().map(AsRef::as_ref)
@@ -106,6 +117,7 @@ pub(crate) fn policy(known: &Known, resources: &[Arc<Resource>], revision: u64) 
     Policy {
         revision,
         destinations: destination::destinations(&context),
+        for_callers: destination::for_callers(&context),
         workloads: security::workloads(&context, &virtual_hosts),
         virtual_hosts,
         external: external(&context),

@@ -107,10 +107,22 @@ fn action(context: &Context<'_>, node: &Node) -> Option<Action> {
     (total > 0).then_some(Action::Forward(weighted))
 }
 
-/// A destination's service and subset.
+/// A destination's service and subset. At a port where nothing listens there is no service.
 fn destination(context: &Context<'_>, node: &Node) -> Option<(Arc<str>, Option<Arc<str>>)> {
     let service = context.resolve(node.str("host")?);
+    let service = match missing_port(context, node) {
+        Some(port) => format!("{service}:{port}").into(),
+        None => service,
+    };
     Some((service, filled(node, "subset").map(Into::into)))
+}
+
+/// The port a destination names, if its service does not listen there.
+pub(crate) fn missing_port(context: &Context<'_>, node: &Node) -> Option<u16> {
+    let port: u16 = number(node.get("port")?, "number")?;
+    let service = context.service(node.str("host")?)?;
+    let ports = context.ports_of(service);
+    (!ports.is_empty() && !ports.contains(&port)).then_some(port)
 }
 
 fn rewrite(node: &Node) -> Rewrite {

@@ -69,6 +69,7 @@ pub(super) enum Scope {
 pub(crate) fn selector(resource: &Resource) -> Vec<(String, String)> {
     let path: &[&str] = match resource.kind() {
         Kind::EnvoyFilter => &["workloadSelector", "labels"],
+        Kind::DestinationRule => &["workloadSelector", "matchLabels"],
         _ => &["selector", "matchLabels"],
     };
     labels(resource.spec().path(path))
@@ -180,6 +181,8 @@ fn source(node: &Node) -> Source {
         not_namespaces: values(node, "notNamespaces"),
         ip_blocks: blocks("ipBlocks"),
         not_ip_blocks: blocks("notIpBlocks"),
+        remote_ip_blocks: blocks("remoteIpBlocks"),
+        not_remote_ip_blocks: blocks("notRemoteIpBlocks"),
     }
 }
 

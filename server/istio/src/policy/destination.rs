@@ -15,6 +15,18 @@ pub struct Destination {
     pub subsets: Vec<Subset>,
 }
 
+/// Labels that callers have; never empty.
+pub type Selector = Arc<[(String, String)]>;
+
+/// The rule of one service for some of its callers.
+#[derive(Clone, Debug)]
+pub struct ForCallers {
+    /// Which callers: those with all of these labels.
+    pub callers: Selector,
+    /// What holds for them.
+    pub destination: Destination,
+}
+
 impl Destination {
     /// The subset of that name.
     #[must_use]
@@ -128,7 +140,7 @@ pub struct ConnectionPool {
     pub max_requests: Option<u32>,
     /// `http.maxRetries`: retries under way to the service.
     pub max_retries: Option<u32>,
-    /// `http.idleTimeout`, of connections to addresses.
+    /// `http.idleTimeout`, else `tcp.idleTimeout`, of connections to addresses.
     pub idle_timeout: Option<Duration>,
 }
 

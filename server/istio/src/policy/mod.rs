@@ -8,8 +8,8 @@ mod route;
 mod security;
 
 pub use destination::{
-    ConnectionPool, Destination, HashKey, HashTable, LoadBalancer, Outlier, RetryBudget, Subset,
-    TrafficPolicy, Warmup,
+    ConnectionPool, Destination, ForCallers, HashKey, HashTable, LoadBalancer, Outlier,
+    RetryBudget, Selector, Subset, TrafficPolicy, Warmup,
 };
 pub use route::{
     Action, Cors, DirectResponse, Fault, FaultAbort, FaultDelay, HeaderEdits, HeaderOps, Match,
@@ -34,6 +34,9 @@ pub struct Policy {
     pub virtual_hosts: Vec<VirtualHost>,
     /// Load balancing, limits and outlier detection, by service.
     pub destinations: BTreeMap<Arc<str>, Destination>,
+    /// The same for callers with certain labels (`workloadSelector`), by service. The first that
+    /// chooses a caller holds for it in place of what is in `destinations`.
+    pub for_callers: BTreeMap<Arc<str>, Vec<ForCallers>>,
     /// What the callee's side enforces, by service.
     pub workloads: BTreeMap<Arc<str>, Workload>,
     /// Services outside the mesh (`ServiceEntry`), by service.
@@ -91,6 +94,22 @@ impl VirtualHost {
 }
 
 impl Policy {
+    /// Which selector chooses a caller with these labels for its calls to a service.
+    #[must_use]
+    pub fn chosen(&self, service: &str, labels: &[(String, String)]) -> Option<&Selector> {
+        let mut rules = self.for_callers.get(service)?.iter();
+        let has = |rule: &&ForCallers| rule.callers.iter().all(|label| labels.contains(label));
+        rules.find(has).map(|rule| &rule.callers)
+    }
+
+    /// The rule of a service, for the callers of a selector or for all others.
+    #[must_use]
+    pub fn destination(&self, service: &str, callers: Option<&Selector>) -> Option<&Destination> {
+        let Some(callers) = callers else { return self.destinations.get(service) };
+        let rules = self.for_callers.get(service)?;
+        rules.iter().find(|rule| rule.callers == *callers).map(|rule| &rule.destination)
+    }
+
     /// The service behind a name, if there is one. Names are lower-case and without port.
     #[must_use]
     pub fn service(&self, name: &str) -> Option<&Arc<str>> {

@@ -93,6 +93,10 @@ pub struct Source {
     pub ip_blocks: Vec<(IpAddr, u8)>,
     /// None of these.
     pub not_ip_blocks: Vec<(IpAddr, u8)>,
+    /// Addresses of the client that began, as the ingress sees it.
+    pub remote_ip_blocks: Vec<(IpAddr, u8)>,
+    /// None of these.
+    pub not_remote_ip_blocks: Vec<(IpAddr, u8)>,
 }
 
 /// What is asked; all lists that are not empty must hold.

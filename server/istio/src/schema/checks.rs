@@ -246,6 +246,7 @@ pub(super) fn port_text(text: &str) -> Checked {
 
 const CONDITION_KEYS: &[&str] = &[
     "source.ip",
+    "remote.ip",
     "source.namespace",
     "source.principal",
     "request.auth.principal",

@@ -20,7 +20,7 @@ pub(super) static DESTINATION_RULE: Object = object(
         field("trafficPolicy", Type::Object(&TRAFFIC_POLICY)),
         field("subsets", Type::List(&Type::Object(&SUBSET))),
         field("exportTo", Type::List(&Type::Text(checks::export_to))),
-        ignored("workloadSelector", Type::Object(&SELECTOR), "the rule holds for every caller"),
+        field("workloadSelector", Type::Object(&SELECTOR)),
     ],
     &[],
 );
@@ -169,11 +169,7 @@ static TCP_SETTINGS: Object = object(
         field("connectTimeout", DURATION),
         ignored("tcpKeepalive", Type::Any, NO_TCP),
         ignored("maxConnectionDuration", DURATION, NO_TCP),
-        ignored(
-            "idleTimeout",
-            Type::Text(checks::duration),
-            "http.idleTimeout is the one for HTTP",
-        ),
+        read("idleTimeout", Type::Text(checks::duration), "holds unless http.idleTimeout is there"),
     ],
     &[],
 );

@@ -5,7 +5,7 @@
 
 use super::{
     DURATION, NAME, NO_TARGET_REF, Object, SELECTOR, TEXT, TEXTS, Treatment, Type, checks,
-    excludes, field, ignored, needs, object, rejected,
+    excludes, field, ignored, needs, object, read, rejected,
 };
 
 pub(super) static PEER_AUTHENTICATION: Object = object(
@@ -114,8 +114,8 @@ static TO: Object = object("To", &[field("operation", Type::Object(&OPERATION)).
 
 const VALUES: Type = Type::List(&Type::Text(checks::value_match));
 const BLOCKS: Type = Type::List(&Type::Text(checks::ip_block));
-const NO_FORWARDED: &str = "the address behind a proxy is not known here, and leaving it out \
-    would change who gets in; use ipBlocks";
+const NO_FORWARDED: &str = "the address that the ingress itself sees: no proxy before it is \
+    trusted (numTrustedProxies 0), so X-Forwarded-For is not believed";
 
 static SOURCE: Object = object(
     "Source",
@@ -130,8 +130,8 @@ static SOURCE: Object = object(
         field("notServiceAccounts", Type::List(&NAME)),
         field("ipBlocks", BLOCKS),
         field("notIpBlocks", BLOCKS),
-        rejected("remoteIpBlocks", NO_FORWARDED),
-        rejected("notRemoteIpBlocks", NO_FORWARDED),
+        read("remoteIpBlocks", BLOCKS, NO_FORWARDED),
+        read("notRemoteIpBlocks", BLOCKS, NO_FORWARDED),
     ],
     &[
         needs(
@@ -146,6 +146,8 @@ static SOURCE: Object = object(
                 "notServiceAccounts",
                 "ipBlocks",
                 "notIpBlocks",
+                "remoteIpBlocks",
+                "notRemoteIpBlocks",
             ],
             "a source without conditions would be everybody",
         ),

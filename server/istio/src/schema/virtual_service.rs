@@ -105,10 +105,10 @@ static DESTINATION: Object = object(
     &[
         field("host", Type::Text(checks::destination)).required(),
         field("subset", Type::Text(checks::label)),
-        ignored(
+        read(
             "port",
             Type::Object(&PORT_SELECTOR),
-            "a service here listens at one port, and that is where requests go",
+            "the one port of the service; requests to any other are answered 503",
         ),
     ],
     &[],

@@ -6,7 +6,8 @@ use super::{About, Findings, no_host, place};
 use crate::{
     compile::{self, Context},
     finding::code,
-    resource::Resource,
+    known::Selected,
+    resource::{DEFAULT_NAMESPACE, Resource},
     schema::Kind,
     yaml::Node,
 };
@@ -19,6 +20,7 @@ pub(super) fn check(about: &mut About<'_>) {
         policy(about, policy_node, "spec.trafficPolicy");
     }
     let services = host(about);
+    callers(about);
     let mut names: BTreeMap<&str, usize> = BTreeMap::new();
     for (index, node) in spec.list("subsets").iter().enumerate() {
         let path = format!("spec.subsets[{index}]");
@@ -65,6 +67,34 @@ fn host(about: &mut About<'_>) -> Vec<String> {
         about.warn(code::DESTINATION_RULE_HOST, place, message, advice);
     }
     services
+}
+
+/// The callers the rule is for, if not for all.
+fn callers(about: &mut About<'_>) {
+    let callers = compile::callers(about.context, about.resource);
+    if callers.is_empty() {
+        return;
+    }
+    let place = ("spec.workloadSelector", place(about.spec(), "workloadSelector"));
+    let namespace = &about.resource.key().namespace;
+    if namespace != DEFAULT_NAMESPACE {
+        let message = format!("A selector chooses workloads of its own namespace, {namespace}.");
+        return about.warn(code::SELECTOR, place, message, "Use the namespace default.");
+    }
+    let services = &about.context.known.services;
+    if services.iter().all(|service| service.selected(&callers) == Selected::None) {
+        let app = callers.iter().find(|(key, _)| key == "app").map(|(_, app)| app.as_str());
+        let meant = app.and_then(|app| crate::value::closest(app, about.context.all_names()));
+        about.warn(
+            code::SELECTOR,
+            place,
+            "No service has these labels, so the rule holds for none of their calls.",
+            match meant {
+                Some(name) => format!("Did you mean app: {name}?"),
+                None => "Select the callers with app and the name of a service.".to_owned(),
+            },
+        );
+    }
 }
 
 fn subset(about: &mut About<'_>, node: &Node, name: &str, path: &str, services: &[String]) {
@@ -186,9 +216,12 @@ fn outlier(about: &mut About<'_>, node: &Node, path: &str) {
     }
 }
 
-/// One host and subset, one rule.
+/// Host, subset and callers.
+type Holds = (String, String, Vec<(String, String)>);
+
+/// One host and subset, one rule for the same callers.
 pub(super) fn same_hosts(context: &Context<'_>, found: &mut Findings) {
-    let mut seen: BTreeMap<(String, String), &Resource> = BTreeMap::new();
+    let mut seen: BTreeMap<Holds, &Resource> = BTreeMap::new();
     // What is built in gives way, so it is never in the way.
     for resource in context.of(Kind::DestinationRule).filter(|rule| !rule.is_built_in()) {
         let spec = resource.spec();
@@ -203,8 +236,10 @@ pub(super) fn same_hosts(context: &Context<'_>, found: &mut Findings) {
         if subsets.is_empty() {
             subsets.push(("", 0));
         }
+        let callers = compile::callers(context, resource);
         for (subset, index) in subsets {
-            let first = *seen.entry((host.clone(), subset.to_owned())).or_insert(resource);
+            let key = (host.clone(), subset.to_owned(), callers.clone());
+            let first = *seen.entry(key).or_insert(resource);
             if first.key() == resource.key() {
                 continue;
             }

@@ -11,6 +11,7 @@ use crate::{
     yaml::{self, Data, Node, Position},
 };
 use contract::istio::{Finding, Severity};
+use std::collections::BTreeSet;
 
 /// `rateLimit` on a rule.
 pub(super) fn rate_limit(about: &mut About<'_>, route: &Node, path: &str) {
@@ -82,9 +83,11 @@ pub(super) fn subset(
     about.push(Finding { correct_form: Some(form), ..finding });
 }
 
-/// The subsets that rules define for a service.
+/// The subsets that rules define for a service, whichever callers they are for.
 fn subset_names<'a>(context: &Context<'a>, service: &str) -> Vec<&'a str> {
-    let rules = compile::rules(context, service).into_iter();
+    let all = context.of(Kind::DestinationRule).map(|rule| compile::callers(context, rule));
+    let all: BTreeSet<_> = all.chain([Vec::new()]).collect();
+    let rules = all.iter().flat_map(|callers| compile::rules(context, service, callers));
     let subsets = rules.flat_map(|rule| rule.spec().list("subsets"));
     subsets.filter_map(|node| node.str("name")).collect()
 }

@@ -212,6 +212,18 @@ fn destinations(about: &mut About<'_>, route: &Node, path: &str) {
             );
             continue;
         };
+        if let Some(port) = compile::missing_port(about.context, node) {
+            let ports = about.context.ports_of(&service);
+            let ports: Vec<_> = ports.iter().map(ToString::to_string).collect();
+            about.warn(
+                code::ROUTE_PORT,
+                (format!("{where_}.port"), place(node, "port")),
+                format!(
+                    "{host} does not listen at port {port}. Requests of this rule are answered 503."
+                ),
+                format!("Use {}, or leave the port out.", ports.join(" or ")),
+            );
+        }
         if let Some(subset) = node.str("subset") {
             let place = (format!("{where_}.subset"), place(node, "subset"));
             extension::subset(about, &service, host, subset, place);

@@ -4,7 +4,7 @@ use super::{
     machine::{BadForce, Breaker, BreakerStatus, Edge, Forced},
     state::BreakerParams,
 };
-use crate::changes::Announcer;
+use crate::changes::{Announcer, Healing};
 use base::Clock;
 use parking_lot::RwLock;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -18,6 +18,7 @@ struct Inner {
     clock: Clock,
     params: BreakerParams,
     announcer: Announcer,
+    healing: Healing,
     /// Callers, services and subsets are those of the program and of the policy in force: what is
     /// gone from there is taken out here.
     edges: RwLock<BTreeMap<Edge, Arc<Breaker>>>,
@@ -25,8 +26,13 @@ struct Inner {
 
 impl Breakers {
     /// No breakers yet; each begins with these parameters.
-    pub(crate) fn new(clock: Clock, params: BreakerParams, announcer: Announcer) -> Self {
-        Self(Arc::new(Inner { clock, params, announcer, edges: RwLock::default() }))
+    pub(crate) fn new(
+        clock: Clock,
+        params: BreakerParams,
+        announcer: Announcer,
+        healing: Healing,
+    ) -> Self {
+        Self(Arc::new(Inner { clock, params, announcer, healing, edges: RwLock::default() }))
     }
 
     /// Every breaker, as it is now, in the order of its edges.
@@ -75,9 +81,10 @@ impl Breakers {
         if let Some(breaker) = self.known(&edge) {
             return breaker;
         }
-        let Inner { clock, params, announcer, edges } = &*self.0;
+        let Inner { clock, params, announcer, healing, edges } = &*self.0;
         let new = |edge: &Edge| {
-            Arc::new(Breaker::new(edge.clone(), *params, clock.clone(), announcer.clone()))
+            let (announcer, healing) = (announcer.clone(), healing.clone());
+            Arc::new(Breaker::new(edge.clone(), *params, clock.clone(), announcer, healing))
         };
         edges.write().entry(edge).or_insert_with_key(new).clone()
     }

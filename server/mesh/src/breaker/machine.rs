@@ -10,7 +10,11 @@ use super::{
         WindowCall,
     },
 };
-use crate::{MeshError, changes::Announcer, fault::FaultId};
+use crate::{
+    MeshError,
+    changes::{Announcer, Healing},
+    fault::FaultId,
+};
 use base::{Clock, clock::micros};
 use contract::attributes;
 use parking_lot::Mutex;
@@ -121,6 +125,7 @@ pub(crate) struct Breaker {
     clock: Clock,
     inner: Mutex<Inner>,
     announcer: Announcer,
+    healing: Healing,
 }
 
 #[derive(Debug)]
@@ -151,6 +156,7 @@ impl Breaker {
         params: BreakerParams,
         clock: Clock,
         announcer: Announcer,
+        healing: Healing,
     ) -> Self {
         let inner = Mutex::new(Inner {
             params,
@@ -159,7 +165,7 @@ impl Breaker {
             forced: None,
             memory: Memory::default(),
         });
-        Self { edge, clock, inner, announcer }
+        Self { edge, clock, inner, announcer, healing }
     }
 
     pub(crate) fn status(&self) -> BreakerStatus {
@@ -266,6 +272,9 @@ impl Breaker {
         inner.forced = Some((to, until_us));
         inner.memory.refused_now = 0;
         inner.note(now_us, Change::Forced { to, until_us }, Cause::default(), Some(by));
+        if to != Forced::Open {
+            self.healing.tell();
+        }
         tracing::warn!(
             mesh.breaker.destination = %self.edge.destination,
             "Breaker of {} for {} forced: {to:?}", self.edge.caller, self.edge.destination,
@@ -281,6 +290,7 @@ impl Breaker {
         let lifted = inner.forced.take().is_some();
         if lifted {
             inner.note(now_us, Change::Normal, Cause::default(), Some(by));
+            self.healing.tell();
         }
         lifted
     }
@@ -293,6 +303,7 @@ impl Breaker {
         inner.forced = None;
         inner.state = BreakerState::Closed { failures: 0 };
         inner.note(at_us, Change::Reset, Cause::default(), Some(by));
+        self.healing.tell();
         if from.name() != inner.state.name() {
             inner.since_us = Some(at_us);
             self.announce(at_us, from, inner.state, &Cause::default());
@@ -318,6 +329,9 @@ impl Breaker {
         if from.name() != to.name() {
             inner.since_us = Some(at_us);
             inner.note(at_us, Change::State { from, to }, cause.clone(), None);
+            if matches!(to, BreakerState::Closed { .. }) {
+                self.healing.tell();
+            }
             self.announce(at_us, from, to, cause);
         }
         admission

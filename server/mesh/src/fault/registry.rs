@@ -8,7 +8,7 @@ mod asked;
 pub use asked::{AskedFault, KeptFault, Standing};
 
 use super::spec::{FaultId, FaultKind, FaultSpec};
-use crate::share::Strata;
+use crate::{changes::Healing, share::Strata};
 use arc_swap::ArcSwap;
 use asked::Asked;
 use base::{Clock, IdSource, clock::micros};
@@ -51,6 +51,7 @@ struct Inner {
     active: ArcSwap<Vec<Arc<Active>>>,
     book: Mutex<Book>,
     events: broadcast::Sender<FaultEvent>,
+    healing: Healing,
 }
 
 #[derive(Debug, Default)]
@@ -161,11 +162,10 @@ pub enum InjectError {
 
 impl Faults {
     /// No faults; draws depend on the seed.
-    #[must_use]
-    pub fn new(clock: Clock, seed: u64) -> Self {
+    pub(crate) fn new(clock: Clock, seed: u64, healing: Healing) -> Self {
         let (events, _) = broadcast::channel(EVENTS_MAX);
         let (active, book) = (ArcSwap::default(), Mutex::default());
-        Self(Arc::new(Inner { clock, seed, active, book, events }))
+        Self(Arc::new(Inner { clock, seed, active, book, events, healing }))
     }
 
     /// Injects a fault from now on.
@@ -343,6 +343,7 @@ impl Faults {
         book.ended_total += 1;
         tracing::warn!(vitrine.fault.id = %id, "Fault {id} ended: {reason:?}");
         let _ = self.0.events.send(FaultEvent::Ended(status));
+        self.0.healing.tell();
     }
 }
 

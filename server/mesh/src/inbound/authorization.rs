@@ -21,6 +21,8 @@ pub struct Attributes<'a> {
     pub namespace: Option<&'a str>,
     /// The caller's address.
     pub address: Option<IpAddr>,
+    /// The address where `X-Forwarded-For` leads, as far as proxies are trusted.
+    pub remote: Option<IpAddr>,
     /// The checked token.
     pub claims: Option<&'a Claims>,
     /// Host with port as sent.
@@ -78,15 +80,18 @@ fn rule_holds(rule: &AuthorizationRule, a: &Attributes<'_>) -> bool {
 
 fn source_holds(source: &Source, a: &Attributes<'_>) -> bool {
     let request = a.claims.and_then(Claims::principal);
-    let in_blocks = |blocks: &[(IpAddr, u8)]| {
+    let in_blocks = |blocks: &[(IpAddr, u8)], address: Option<IpAddr>| {
         let mut networks = blocks.iter().filter_map(|(ip, len)| IpNet::new(*ip, *len).ok());
-        a.address.is_some_and(|address| networks.any(|network| network.contains(&address)))
+        address.is_some_and(|address| networks.any(|network| network.contains(&address)))
+    };
+    let within = |wanted: &[(IpAddr, u8)], unwanted: &[(IpAddr, u8)], address| {
+        (wanted.is_empty() || in_blocks(wanted, address)) && !in_blocks(unwanted, address)
     };
     both(&source.principals, &source.not_principals, a.principal)
         && both(&source.request_principals, &source.not_request_principals, request.as_deref())
         && both(&source.namespaces, &source.not_namespaces, a.namespace)
-        && (source.ip_blocks.is_empty() || in_blocks(&source.ip_blocks))
-        && !in_blocks(&source.not_ip_blocks)
+        && within(&source.ip_blocks, &source.not_ip_blocks, a.address)
+        && within(&source.remote_ip_blocks, &source.not_remote_ip_blocks, a.remote)
 }
 
 fn operation_holds(operation: &Operation, a: &Attributes<'_>) -> bool {
@@ -146,8 +151,13 @@ fn template_holds(template: &str, path: &str) -> bool {
 
 fn condition_holds(condition: &Condition, a: &Attributes<'_>) -> bool {
     let Condition { key, values, not_values } = condition;
-    if matches!(&**key, "source.ip" | "remote.ip") {
-        let within = |list: &[ValueMatch]| list.iter().any(|wanted| ip_holds(wanted, a.address));
+    let address = match &**key {
+        "source.ip" => Some(a.address),
+        "remote.ip" => Some(a.remote),
+        _ => None,
+    };
+    if let Some(address) = address {
+        let within = |list: &[ValueMatch]| list.iter().any(|wanted| ip_holds(wanted, address));
         return (values.is_empty() || within(values)) && !within(not_values);
     }
     let port = a.port.to_string();

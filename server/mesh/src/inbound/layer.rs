@@ -252,6 +252,8 @@ impl Inbound {
             principal: identity.map(Identity::principal),
             namespace: identity.map(Identity::namespace),
             address,
+            // No proxy before the ingress is trusted, and services pass no X-Forwarded-For on.
+            remote: address,
             claims,
             host: host.unwrap_or(&self.service),
             port: PORT,

@@ -254,11 +254,13 @@ impl Shadow {
         shadow_host(&mut request, &service);
         let extensions = request.extensions_mut();
         if let Some(live) = extensions.remove::<Arc<Journey>>() {
-            let journey = Journey::new(live.source.clone(), service.clone(), false, false);
+            let source = &live.source;
+            let subset = self.mirror.subset.clone();
+            let routed = Routed::mirror(snapshot, source, service.clone(), subset);
+            extensions.insert(Arc::new(routed));
+            let journey = Journey::new(source.clone(), service, false, false);
             extensions.insert(Arc::new(journey));
         }
-        let routed = Routed::mirror(snapshot, service, self.mirror.subset.clone());
-        extensions.insert(Arc::new(routed));
         extensions.insert(Deadline(deadline));
         extensions.insert(Mirrored);
         request

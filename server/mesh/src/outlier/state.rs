@@ -45,6 +45,8 @@ pub struct Standing {
     pub multiplier: u32,
     /// Ejections ever.
     pub ejections: u64,
+    /// When the last of them began, microseconds since the epoch.
+    pub last_ejected_us: Option<i64>,
 }
 
 /// The detector of one cluster.
@@ -122,7 +124,8 @@ impl Detector {
         let returned = self.ejected().map(|host| Ejection::back(host, now_us, "policy-removed"));
         let returned = returned.collect();
         self.hosts.values_mut().for_each(|standing| {
-            *standing = Standing { ejections: standing.ejections, ..Standing::default() };
+            let Standing { ejections, last_ejected_us, .. } = *standing;
+            *standing = Standing { ejections, last_ejected_us, ..Standing::default() };
         });
         returned
     }
@@ -150,6 +153,7 @@ impl Detector {
         }
         let standing = self.hosts.get_mut(&host)?;
         standing.ejected_since_us = Some(now_us);
+        standing.last_ejected_us = Some(now_us);
         standing.ejections = standing.ejections.saturating_add(1);
         let base_us = micros(params.base_ejection);
         let length_us = base_us.saturating_mul(i64::from(standing.multiplier));

@@ -156,7 +156,7 @@ fn decide(
     let policy = snapshot.policy();
     let service = canonical(policy, &journey.called);
     let plain = |service| {
-        let routed = Routed::plain(snapshot.clone(), service);
+        let routed = Routed::plain(snapshot.clone(), &journey.source, service);
         let path = mesh.path(&journey.source.service, &routed)?;
         path.edge.routed(false);
         Ok(Decision::Go(Way { path, routed: Arc::new(routed), origin: None }))
@@ -182,7 +182,8 @@ fn decide(
         mesh.edge(&journey.source.service, &service).routed(true);
         return Ok(Decision::Answer(answered, route.clone()));
     }
-    let routed = Routed::by(snapshot.clone(), route.clone(), drawn, service);
+    let drawn = (route.clone(), drawn);
+    let routed = Routed::by(snapshot.clone(), &journey.source, drawn, service);
     let path = mesh.path(&journey.source.service, &routed)?;
     path.edge.routed(true);
     note(&routed, route);

@@ -10,11 +10,14 @@ mod layer;
 pub(crate) mod matching;
 mod split;
 
+pub(crate) use answer::allowed_origin;
 pub(crate) use layer::{Routing, holds};
 pub(crate) use split::Split;
 
-use crate::in_force::Snapshot;
-use istio::policy::{Action, Origin, Policy, Route, Subset, TrafficPolicy, Weighted};
+use crate::{Source, in_force::Snapshot};
+use istio::policy::{
+    Action, Destination, Origin, Policy, Route, Selector, Subset, TrafficPolicy, Weighted,
+};
 use std::{
     collections::HashMap,
     sync::{
@@ -36,35 +39,49 @@ pub(crate) struct Routed {
     pub(crate) subset: Option<Arc<str>>,
     /// Which of the rule's destinations was drawn.
     drawn: Option<usize>,
+    /// The selector of the destination's rule, if one chooses the caller.
+    pub(crate) callers: Option<Selector>,
 }
 
 impl Routed {
     /// Without a rule: to the whole service.
-    pub(crate) fn plain(snapshot: Arc<Snapshot>, destination: Arc<str>) -> Self {
-        Self { snapshot, route: None, destination, subset: None, drawn: None }
+    pub(crate) fn plain(snapshot: Arc<Snapshot>, source: &Source, destination: Arc<str>) -> Self {
+        let callers = snapshot.policy().chosen(&destination, &source.labels).cloned();
+        Self { snapshot, route: None, destination, subset: None, drawn: None, callers }
     }
 
     /// Of a copy: to where the mirror points, by no rule of its own.
     pub(crate) fn mirror(
         snapshot: Arc<Snapshot>,
+        source: &Source,
         destination: Arc<str>,
         subset: Option<Arc<str>>,
     ) -> Self {
-        Self { subset, ..Self::plain(snapshot, destination) }
+        Self { subset, ..Self::plain(snapshot, source, destination) }
     }
 
     /// By a rule, to the destination that was drawn.
-    fn by(snapshot: Arc<Snapshot>, route: Arc<Route>, drawn: usize, called: Arc<str>) -> Self {
+    fn by(
+        snapshot: Arc<Snapshot>,
+        source: &Source,
+        (route, drawn): (Arc<Route>, usize),
+        called: Arc<str>,
+    ) -> Self {
         let to = destinations(&route).get(drawn);
         let destination = to.map_or(called, |to| canonical(snapshot.policy(), &to.service));
         let subset = to.and_then(|to| to.subset.clone());
-        Self { snapshot, route: Some(route), destination, subset, drawn: Some(drawn) }
+        let plain = Self::plain(snapshot, source, destination);
+        Self { route: Some(route), subset, drawn: Some(drawn), ..plain }
     }
 
     /// The subset's rule, if it goes to a subset that the policy knows.
     pub(crate) fn subset_rule(&self) -> Option<&Subset> {
-        let rule = self.snapshot.policy().destinations.get(&self.destination)?;
-        rule.subset(self.subset.as_deref()?)
+        self.rule()?.subset(self.subset.as_deref()?)
+    }
+
+    /// The rule of the destination that holds for the caller.
+    fn rule(&self) -> Option<&Destination> {
+        self.snapshot.policy().destination(&self.destination, self.callers.as_ref())
     }
 
     /// The destination of the rule that was drawn.
@@ -74,7 +91,7 @@ impl Routed {
 
     /// The policy of the destination or its subset, if somebody wrote one.
     pub(crate) fn traffic(&self) -> Option<&TrafficPolicy> {
-        let rule = self.snapshot.policy().destinations.get(&self.destination)?;
+        let rule = self.rule()?;
         let subset = self.subset.as_deref().and_then(|name| rule.subset(name));
         Some(subset.map_or(&rule.policy, |subset| &subset.policy))
     }

@@ -3,22 +3,25 @@
 //!
 //! Open loop: requests begin at their time whether or not earlier ones have ended, as visitors do.
 
+mod customers;
+
 use crate::{
     bank::{Accounts, Deposit},
     gateway::ORIGIN,
     inventory::{Delivery, Shelves},
     key::IDEMPOTENCY_KEY,
-    seed::POOR_USER,
+    seed::{products, users},
 };
 use base::{IdSource, Supervisor};
 use contract::{
     order::{OrderPage, OrderStatus},
     service::{BANK_CUSTOMER, GATEWAY, INVENTORY},
     shop::{
-        BasketLine, LOAD_MAX_PER_SECOND, LoadChange, LoadShape, LoadView, PaymentMethod,
-        PlaceOrder, PlacedOrder,
+        LOAD_MAX_PER_SECOND, LoadChange, LoadShape, LoadView, PaymentMethod, PlaceOrder,
+        PlacedOrder,
     },
 };
+use customers::{any_of, basket, one_of, paid_in, who};
 use mesh::Caller;
 use std::{
     sync::{
@@ -38,8 +41,6 @@ const SUPPLY_EVERY: Duration = Duration::from_secs(5);
 const SHELF_LOW: i64 = 100;
 /// What a supplier brings.
 const SHELF_FILL: u32 = 400;
-/// A wallet with less than this part of its opening balance is filled up to that again.
-const WALLET_LOW: i64 = 4;
 
 /// What those do who order: place one, ship one, cancel one. Parts of their sum.
 const ORDERING: [u64; 3] = [22, 4, 2];
@@ -224,14 +225,14 @@ impl LoadGenerator {
     async fn visit(&self) {
         let orders = u64::from(self.view().orders_percent);
         if self.ids.below(100) < orders {
-            match self.one_of(&ORDERING) {
+            match one_of(&self.ids, &ORDERING) {
                 0 => self.place().await,
                 1 => self.follow_up("ship").await,
                 _ => self.follow_up("cancel").await,
             }
             return;
         }
-        let (path, route) = match self.one_of(&BROWSING) {
+        let (path, route) = match one_of(&self.ids, &BROWSING) {
             0 => (format!("/api/v1/products/{}", self.product()), "/api/v1/products/{id}"),
             1 => ("/api/v1/products".to_owned(), "/api/v1/products"),
             _ => (format!("/api/v1/users/{}", self.user()), "/api/v1/users/{id}"),
@@ -239,36 +240,16 @@ impl LoadGenerator {
         self.look(&path, route).await;
     }
 
-    /// An index, each with its part of the sum as probability.
-    fn one_of(&self, parts: &[u64]) -> usize {
-        let mut dice = self.ids.below(parts.iter().sum());
-        parts
-            .iter()
-            .position(|&part| {
-                let hit = dice < part;
-                dice = dice.wrapping_sub(part);
-                hit
-            })
-            .unwrap_or(0)
-    }
-
     async fn look(&self, path: &str, route: &str) {
         let _ = self.caller.get(GATEWAY, path).route(route).send().await;
     }
 
     async fn place(&self) {
-        let lines = 1 + self.ids.below(3);
-        let mut items: Vec<BasketLine> = Vec::new();
-        for _ in 0..lines {
-            let product_id = self.product();
-            if items.iter().all(|line| line.product_id != product_id) {
-                let quantity = 1 + u32::try_from(self.ids.below(2)).unwrap_or(0);
-                items.push(BasketLine { product_id, quantity });
-            }
-        }
+        let user_id = who(&self.ids).to_owned();
+        let items = basket(&self.ids, &user_id);
         let by_card = self.ids.below(100) < CARD_PERCENT;
         let payment_method = if by_card { PaymentMethod::Card } else { PaymentMethod::Wallet };
-        let order = PlaceOrder { user_id: self.user(), items, payment_method };
+        let order = PlaceOrder { user_id, items, payment_method };
         let _ = self
             .caller
             .post(GATEWAY, "/api/v1/orders")
@@ -307,18 +288,11 @@ impl LoadGenerator {
     }
 
     fn product(&self) -> String {
-        self.pick(
-            crate::seed::products().into_iter().map(|(product, _)| product.product_id).collect(),
-        )
+        any_of(&self.ids, products()).0.product_id
     }
 
     fn user(&self) -> String {
-        self.pick(crate::seed::users().into_iter().map(|(user, _)| user.user_id).collect())
-    }
-
-    fn pick(&self, mut from: Vec<String>) -> String {
-        let index = usize::try_from(self.ids.below(from.len() as u64)).unwrap_or(0);
-        from.swap_remove(index)
+        any_of(&self.ids, users()).0.user_id
     }
 
     /// Fills shelves and wallets that run low, while there is load, until `stop` fires.
@@ -370,19 +344,9 @@ impl LoadGenerator {
     }
 }
 
-/// What is paid into a customer's wallet that runs low, minor units. A small wallet stays small;
-/// [`POOR_USER`]'s and accounts that are no customer's get nothing.
-fn paid_in(account_id: &str, balance: i64) -> Option<i64> {
-    let (_, opening) = crate::seed::users()
-        .into_iter()
-        .find(|(user, _)| user.user_id == account_id && user.user_id != POOR_USER)?;
-    (balance < opening / WALLET_LOW).then(|| opening - balance)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bank::{CLEARING, EXTERNAL};
     use axum::{Router, routing::get};
     use base::Clock;
     use contract::service::LOAD;
@@ -493,18 +457,5 @@ mod tests {
             ..LoadView::steady(0.0)
         };
         assert_eq!(now, expected);
-    }
-
-    #[test]
-    fn a_wallet_that_runs_low_is_filled_up_to_what_it_opened_with() {
-        for (user, opening) in crate::seed::users() {
-            let id = user.user_id.as_str();
-            assert_eq!(paid_in(id, opening), None, "{id} was just opened");
-            assert_eq!(paid_in(id, opening / WALLET_LOW), None, "{id} is not low yet");
-            let filled = (id != POOR_USER).then_some(opening - 1);
-            assert_eq!(paid_in(id, 1), filled, "{id} is low");
-        }
-        assert_eq!(paid_in(CLEARING, -1), None);
-        assert_eq!(paid_in(EXTERNAL, -1), None);
     }
 }

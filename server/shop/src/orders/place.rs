@@ -117,7 +117,9 @@ fn priced(
     let user_id = command.order.user_id.clone();
     match user {
         Ok(_) => {}
-        Err(error) if error.refusal().is_some() => {
+        Err(error)
+            if error.refusal().is_some_and(|(status, _)| status == StatusCode::NOT_FOUND) =>
+        {
             errors.push(FieldError::new("/user_id", format!("There is no customer {user_id}.")));
         }
         Err(error) => return Err(error.into()),

@@ -66,7 +66,7 @@ fn line(
     }
 }
 
-/// Endpoints that are out or had errors, worst first.
+/// Endpoints that are out or were, or had errors; worst first.
 pub(super) fn rows(mesh: &Mesh) -> Vec<EndpointRow> {
     let endpoints = mesh.endpoints();
     let several = services_with_versions(&endpoints);
@@ -77,6 +77,7 @@ pub(super) fn rows(mesh: &Mesh) -> Vec<EndpointRow> {
             || e.ejected_until_us.is_some()
             || e.failures > 0
             || e.consecutive_errors > 0
+            || e.ejections > 0
     });
     let mut rows: Vec<EndpointRow> = told
         .map(|endpoint| {
@@ -86,6 +87,8 @@ pub(super) fn rows(mesh: &Mesh) -> Vec<EndpointRow> {
                 counts: outlier.map(|outlier| counts(endpoint, outlier)).unwrap_or_default(),
                 error_share: share(endpoint.failures, endpoint.requests),
                 note: note(endpoint, outlier, &endpoints, &faults),
+                ejections: endpoint.ejections,
+                last_ejected_us: endpoint.last_ejected_us,
             }
         })
         .collect();
@@ -110,7 +113,7 @@ fn counts(endpoint: &EndpointStatus, outlier: &Outlier) -> Vec<ErrorCount> {
     on.map(|(what, now, limit)| ErrorCount { what: what.to_owned(), now, limit }).collect()
 }
 
-/// The limit at work, an abort that is not this endpoint's, or how often it was out.
+/// The limit at work, or an abort that is not this endpoint's.
 fn note(
     endpoint: &EndpointStatus,
     outlier: Option<&Outlier>,
@@ -127,9 +130,6 @@ fn note(
     };
     if let Some(fault) = faults.iter().find(aborts) {
         said.push(format!("{} aborts in the caller's proxy, so it does not count here", fault.id));
-    }
-    if endpoint.ejections > 0 && endpoint.ejected_until_us.is_none() {
-        said.push(format!("ejected {}× so far", endpoint.ejections));
     }
     said.join("; ")
 }

@@ -152,6 +152,16 @@ fn virtual_service(policy: &Policy, spec: &Node, mine: &dyn Fn(&Origin) -> bool)
 }
 
 fn destination_rule(policy: &Policy, spec: &Node, mine: &dyn Fn(&Origin) -> bool) -> Standing {
+    if spec.get("workloadSelector").is_some() {
+        let all = policy.for_callers.iter().flat_map(|(service, rules)| {
+            let own = rules.iter().filter(|rule| mine(&rule.destination.origin));
+            own.map(move |rule| {
+                let callers: Vec<_> = rule.callers.iter().map(|(_, v)| v.as_str()).collect();
+                format!("{service} when {} calls", callers.join(" "))
+            })
+        });
+        return enforced(&all.collect::<Vec<_>>());
+    }
     let named = spec.str("host").unwrap_or_default().to_ascii_lowercase();
     if named.starts_with('*') {
         let found = policy.destinations.iter().filter(|(_, rule)| mine(&rule.origin));
@@ -248,6 +258,10 @@ mod tests {
                       rules:\n  - {}\n";
         let found = said(&format!("{rule}---\n{policy}"));
         assert!(found.contains(&("rule".into(), "in force for catalog".into())), "{found:?}");
+        let selects = "  workloadSelector:\n    matchLabels:\n      app: web-app\n";
+        let found_for_some = said(&format!("{rule}{selects}"));
+        let when = "in force for catalog when gateway calls".to_owned();
+        assert_eq!(found_for_some, [("rule".into(), when)]);
         let allow = found.iter().find(|(name, _)| name == "allow").unwrap();
         assert!(allow.1.starts_with("in force for"), "{found:?}");
     }

@@ -11,6 +11,9 @@
 
 #[cfg(test)]
 mod tests;
+mod tls;
+
+pub use tls::{Identity, Tls};
 
 use crate::store::StoreLimits;
 use std::{fmt, str::FromStr, time::Duration};
@@ -59,6 +62,10 @@ pub struct ExportConfig {
     pub protocol: Protocol,
     /// Sent with every request. Secret.
     pub headers: Vec<(String, String)>,
+    /// Bodies are compressed with gzip.
+    pub gzip: bool,
+    /// Whom an https address is trusted to be, and who we are to it.
+    pub tls: Tls,
     /// For one request.
     pub timeout: Duration,
     /// Spans that wait to be sent; more are dropped and counted.
@@ -77,6 +84,8 @@ impl ExportConfig {
             endpoint: endpoint.into(),
             protocol,
             headers: Vec::new(),
+            gzip: false,
+            tls: Tls::default(),
             timeout: TIMEOUT_DEFAULT,
             queue_max: QUEUE_MAX_DEFAULT,
             batch_max: BATCH_MAX_DEFAULT,
@@ -88,6 +97,11 @@ impl ExportConfig {
     pub(crate) fn display_endpoint(&self) -> String {
         let shown = self.endpoint.split(['?', '#']).next();
         shown.unwrap_or_default().to_owned()
+    }
+
+    /// Whether the connection is encrypted.
+    pub(crate) fn is_https(&self) -> bool {
+        is_https(&self.endpoint)
     }
 
     pub(crate) fn is_local(&self) -> bool {
@@ -103,6 +117,8 @@ impl fmt::Debug for ExportConfig {
             .field("endpoint", &self.display_endpoint())
             .field("protocol", &self.protocol)
             .field("headers", &self.headers.len())
+            .field("gzip", &self.gzip)
+            .field("tls", &self.tls)
             .field("timeout", &self.timeout)
             .field("queue_max", &self.queue_max)
             .field("batch_max", &self.batch_max)
@@ -169,11 +185,12 @@ impl TelemetryConfig {
     /// Every variable with a malformed value.
     pub fn from_env(source: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigErrors> {
         let mut reader = Reader { source: &source, errors: Vec::new() };
+        let export = reader.export();
         let config = Self {
             log_filter: reader.log_filter(),
-            export: reader.export(),
             resource_attributes: reader.pairs("OTEL_RESOURCE_ATTRIBUTES").unwrap_or_default(),
-            notices: reader.notices(),
+            notices: reader.notices(export.as_ref()),
+            export,
             ..Self::default()
         };
         if reader.errors.is_empty() { Ok(config) } else { Err(ConfigErrors(reader.errors)) }
@@ -181,7 +198,7 @@ impl TelemetryConfig {
 }
 
 /// Standard variables that change nothing here, and why.
-const IGNORED: [(&str, &str); 6] = [
+const IGNORED: [(&str, &str); 4] = [
     (
         "OTEL_TRACES_SAMPLER",
         "the pages live on every span. Apply a Telemetry resource with randomSamplingPercentage",
@@ -189,8 +206,6 @@ const IGNORED: [(&str, &str); 6] = [
     ("OTEL_TRACES_SAMPLER_ARG", "see OTEL_TRACES_SAMPLER"),
     ("OTEL_BSP_EXPORT_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT is the time of one request"),
     ("OTEL_SERVICE_NAME", "each service has its own name"),
-    ("OTEL_EXPORTER_OTLP_CERTIFICATE", "this build sends over http only"),
-    ("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "this build sends over http only"),
 ];
 
 struct Reader<'s> {
@@ -210,7 +225,7 @@ impl Reader<'_> {
     }
 
     /// What is set and changes nothing. Values are not repeated: nobody knows what is in them.
-    fn notices(&self) -> Vec<String> {
+    fn notices(&self, export: Option<&ExportConfig>) -> Vec<String> {
         let samples_all = ["always_on", "parentbased_always_on"];
         let set = |variable: &&(&str, &str)| match self.get(variable.0) {
             Some(value) if variable.0 == "OTEL_TRACES_SAMPLER" => {
@@ -219,7 +234,11 @@ impl Reader<'_> {
             value => value.is_some(),
         };
         let told = |(variable, why): &(&str, &str)| format!("{variable} is ignored: {why}");
-        IGNORED.iter().filter(set).map(told).collect()
+        let plain = export.is_some_and(|export| !export.is_https());
+        let of_tls = if plain { &tls::ALL[..] } else { &[] };
+        let of_tls = of_tls.iter().map(|variable| (*variable, "the endpoint is no https address"));
+        let all: Vec<_> = IGNORED.into_iter().chain(of_tls).collect();
+        all.iter().filter(set).map(told).collect()
     }
 
     /// The first of the variables that has a value.
@@ -250,7 +269,9 @@ impl Reader<'_> {
         let endpoint = self.endpoint(protocol, exporter.as_deref() == Some("otlp"));
         let headers = self.headers();
         let timeout = self.timeout();
-        self.compression();
+        let gzip = self.gzip();
+        let secure = endpoint.as_deref().is_some_and(is_https);
+        let tls = if secure { self.tls() } else { Tls::default() };
         let queue_max = self.number("OTEL_BSP_MAX_QUEUE_SIZE", QUEUE_MAX_DEFAULT, QUEUE_MAX_MAX);
         let batch_max = self.number("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", BATCH_MAX_DEFAULT, queue_max);
         let delay_ms = DELAY_DEFAULT.as_millis() as usize;
@@ -260,6 +281,8 @@ impl Reader<'_> {
         }
         Some(ExportConfig {
             headers,
+            gzip,
+            tls,
             timeout,
             queue_max,
             batch_max,
@@ -311,6 +334,8 @@ impl Reader<'_> {
         let insecure = self.first(insecure).is_some_and(|(_, v)| v.eq_ignore_ascii_case("true"));
         let value = match protocol {
             Protocol::Grpc if !has_scheme && insecure => format!("http://{value}"),
+            // As the specification has it: secure unless said otherwise.
+            Protocol::Grpc if !has_scheme => format!("https://{value}"),
             Protocol::HttpProtobuf if variable != traces => {
                 format!("{}/{HTTP_PATH}", value.trim_end_matches('/'))
             }
@@ -351,13 +376,17 @@ impl Reader<'_> {
         Duration::from_millis(ms as u64)
     }
 
-    fn compression(&mut self) {
+    /// Whether bodies are compressed.
+    fn gzip(&mut self) -> bool {
         let variables = ["OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"];
-        if let Some((variable, value)) = self.first(variables)
-            && value != "none"
-        {
-            let problem = format!("is {value:?}, but only none is supported");
-            self.refuse(variable, problem);
+        match self.first(variables) {
+            Some((_, value)) if value == "gzip" => true,
+            Some((variable, value)) if value != "none" => {
+                let problem = format!("is {value:?}, but only gzip and none are supported");
+                self.refuse(variable, problem);
+                false
+            }
+            _ => false,
         }
     }
 
@@ -411,12 +440,7 @@ fn check_endpoint(endpoint: &str) -> Result<(), String> {
         Err(error) => return Err(format!("is no address ({error}); {example}")),
     };
     match uri.scheme_str() {
-        Some("http") => {}
-        Some("https") => {
-            return Err("is an https address, which this build cannot reach; send to a collector \
-                        nearby over http and let it forward"
-                .to_owned());
-        }
+        Some("http" | "https") => {}
         _ => return Err(format!("has no scheme; {example}")),
     }
     if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
@@ -428,6 +452,11 @@ fn check_endpoint(endpoint: &str) -> Result<(), String> {
         Some(host) if !host.is_empty() => Ok(()),
         _ => Err(format!("has no host; {example}")),
     }
+}
+
+fn is_https(endpoint: &str) -> bool {
+    let uri: Option<http::Uri> = endpoint.parse().ok();
+    uri.is_some_and(|uri| uri.scheme() == Some(&http::uri::Scheme::HTTPS))
 }
 
 /// None when it is not percent-encoded UTF-8.

@@ -62,7 +62,8 @@ fn grpc_takes_the_endpoint_without_a_path() {
         ("OTEL_EXPORTER_OTLP_INSECURE", "true"),
     ]);
     assert_eq!(insecure.unwrap().endpoint, "http://collector:4317");
-    assert!(refused(&[(PROTOCOL, "grpc"), (ENDPOINT, "collector:4317")]).contains(ENDPOINT));
+    // Secure unless said otherwise.
+    assert_eq!(grpc("collector:4317").endpoint, "https://collector:4317");
 }
 
 #[test]
@@ -129,9 +130,9 @@ fn every_malformed_variable_is_named_at_once() {
         ("OTEL_SDK_DISABLED", "perhaps"),
         ("OTEL_TRACES_EXPORTER", "zipkin"),
         (PROTOCOL, "http/json"),
-        (ENDPOINT, "https://collector:4318"),
+        (ENDPOINT, "collector:4318"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s"),
-        ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "zstd"),
         ("OTEL_BSP_MAX_QUEUE_SIZE", "0"),
         ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "9000"),
         ("OTEL_BSP_SCHEDULE_DELAY", "-1"),
@@ -174,4 +175,72 @@ fn a_standard_variable_that_changes_nothing_is_told_and_its_value_is_not() {
     assert!(!ignored[0].contains("traceidratio"));
     assert!(read("OTEL_TRACES_SAMPLER", "parentbased_always_on").notices.is_empty());
     assert!(read("OTEL_BSP_SCHEDULE_DELAY", "100").notices.is_empty());
+}
+
+#[test]
+fn gzip_is_the_compression_there_is() {
+    let gzip = |value| {
+        let endpoint = (ENDPOINT, "http://collector:4318");
+        export(&[endpoint, ("OTEL_EXPORTER_OTLP_COMPRESSION", value)]).unwrap().gzip
+    };
+    assert!(gzip("gzip"));
+    assert!(!gzip("none") && !gzip(""));
+}
+
+const HTTPS: (&str, &str) = (ENDPOINT, "https://collector:4318");
+const AUTHORITY: &str = "OTEL_EXPORTER_OTLP_CERTIFICATE";
+const CLIENT: &str = "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE";
+const KEY: &str = "OTEL_EXPORTER_OTLP_CLIENT_KEY";
+
+/// A file in a folder that lives as long as it.
+fn file(content: &str) -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file.pem");
+    std::fs::write(&path, content).unwrap();
+    let path = path.to_str().unwrap().to_owned();
+    (folder, path)
+}
+
+#[test]
+fn certificates_are_read_from_their_files_when_the_endpoint_is_https() {
+    let made = rcgen::generate_simple_self_signed(["collector".to_owned()]).unwrap();
+    let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+    let (_kept, certificate_at) = file(&certificate);
+    let (_kept_too, key_at) = file(&key);
+    let own = [(AUTHORITY, &*certificate_at), (CLIENT, &certificate_at), (KEY, &key_at)];
+    let config = export(&[&[HTTPS], &own[..]].concat()).unwrap();
+    assert_eq!(config.tls.authorities.as_deref(), Some(certificate.as_bytes()));
+    let identity = Identity { certificate: certificate.into(), key: key.into() };
+    assert_eq!(config.tls.identity, Some(identity));
+    assert!(!format!("{config:?}").contains("key"), "{config:?}");
+    // Without https they change nothing, which is said.
+    let plain = read(&[&[(ENDPOINT, "http://collector:4318")], &own[..]].concat()).unwrap();
+    assert_eq!(plain.export.unwrap().tls, Tls::default());
+    for (variable, _) in own {
+        let told = plain.notices.iter().filter(|notice| notice.contains(variable)).count();
+        assert_eq!(told, 1, "{variable}: {:?}", plain.notices);
+    }
+    assert!(read(&[HTTPS, own[0]]).unwrap().notices.is_empty());
+}
+
+#[test]
+fn a_certificate_that_cannot_be_used_is_refused_at_start() {
+    let made = rcgen::generate_simple_self_signed(["collector".to_owned()]).unwrap();
+    let (_kept, certificate) = file(&made.cert.pem());
+    let (_kept_too, key) = file(&made.signing_key.serialize_pem());
+    let (_and_this, neither) = file("-----BEGIN NOTHING-----");
+    for (variables, named) in [
+        (&[(AUTHORITY, "/not/there.pem")][..], AUTHORITY),
+        (&[(AUTHORITY, &neither)], AUTHORITY),
+        (&[(AUTHORITY, &key)], AUTHORITY),
+        (&[(CLIENT, &*certificate), (KEY, &neither)], KEY),
+        (&[(CLIENT, &key), (KEY, &key)], CLIENT),
+        // One without the other.
+        (&[(CLIENT, &certificate)], CLIENT),
+        (&[(KEY, &key)], KEY),
+    ] {
+        let sentence = refused(&[&[HTTPS], variables].concat());
+        assert!(sentence.starts_with(named), "{sentence}");
+        assert_eq!(sentence.lines().count(), 1, "{sentence}");
+    }
 }

@@ -4,6 +4,7 @@
 //! happens on a thread of its own, so a collector that is slow or away costs the shop nothing.
 
 mod exporters;
+mod grpc;
 mod watching;
 mod worker;
 
@@ -29,7 +30,7 @@ pub struct ExportStats {
     pub endpoint: Option<String>,
     /// Spans the collector took.
     pub exported: u64,
-    /// Spans it rejected in requests it accepted (over HTTP; over gRPC they count as exported).
+    /// Spans it rejected in requests it accepted.
     pub rejected: u64,
     /// Spans that were given up, because the queue was full or the collector away for too long.
     pub dropped: u64,

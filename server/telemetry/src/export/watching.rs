@@ -1,39 +1,49 @@
-//! The HTTP client of the exporters, which also reads what a collector says it did not take.
+//! The HTTP client of the exporters, which also reads what a collector says it did not take, and
+//! why a request did not reach it.
 //!
 //! OTLP answers 200 with a partial success when some spans of a request are rejected (OTLP
-//! specification, "Partial Success"); the library keeps that to itself. Over gRPC it stays unseen.
+//! specification, "Partial Success"); the library keeps that to itself, and of every other failure
+//! it says "network error".
 
+use super::{exporters::Rejected, grpc::sentence};
 use async_trait::async_trait;
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
+use parking_lot::Mutex;
+use prost::Message as _;
+use std::sync::Arc;
 
 /// See the module.
 #[derive(Clone, Debug)]
 pub(super) struct WatchingClient {
     client: reqwest::Client,
-    rejected: Arc<AtomicU64>,
+    rejected: Rejected,
+    /// Why the last request did not arrive. The exporters send one after the other.
+    failure: Arc<Mutex<Option<String>>>,
 }
 
 impl WatchingClient {
-    pub(super) fn new(client: reqwest::Client) -> Self {
-        Self { client, rejected: Arc::default() }
+    /// Counts there what is rejected.
+    pub(super) fn new(client: reqwest::Client, rejected: Rejected) -> Self {
+        Self { client, rejected, failure: Arc::default() }
     }
 
-    /// Spans that were rejected since this was asked before.
-    pub(super) fn take_rejected(&self) -> u64 {
-        self.rejected.swap(0, Ordering::Relaxed)
+    /// Why the last request did not arrive, once.
+    pub(super) fn take_failure(&self) -> Option<String> {
+        self.failure.lock().take()
     }
 }
 
 #[async_trait]
 impl HttpClient for WatchingClient {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        let response = HttpClient::send_bytes(&self.client, request).await?;
+        let sent = HttpClient::send_bytes(&self.client, request).await;
+        // What is outermost names the whole address, in which there may be a key.
+        let cause = sent.as_ref().err().and_then(|error| error.source());
+        *self.failure.lock() = cause.map(sentence);
+        let response = sent?;
         if response.status().is_success() {
-            self.rejected.fetch_add(rejected(response.body()), Ordering::Relaxed);
+            self.rejected.add(rejected(response.body()));
         }
         Ok(response)
     }
@@ -41,53 +51,9 @@ impl HttpClient for WatchingClient {
 
 /// `partial_success.rejected_spans` of an `ExportTraceServiceResponse`; 0 for anything else.
 fn rejected(answer: &[u8]) -> u64 {
-    let partial = field(answer, 1).and_then(|found| match found {
-        Found::Bytes(bytes) => field(bytes, 1),
-        Found::Number(_) => None,
-    });
-    match partial {
-        Some(Found::Number(spans)) => spans,
-        _ => 0,
-    }
-}
-
-/// The value of a field of a protobuf message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Found<'a> {
-    Number(u64),
-    Bytes(&'a [u8]),
-}
-
-/// The first field of this number; nothing in what is no protobuf message.
-fn field(mut message: &[u8], wanted: u64) -> Option<Found<'_>> {
-    loop {
-        let key = varint(&mut message)?;
-        let found = match key & 7 {
-            0 => Found::Number(varint(&mut message)?),
-            1 => Found::Bytes(message.split_off(..8)?),
-            2 => {
-                let length = usize::try_from(varint(&mut message)?).ok()?;
-                Found::Bytes(message.split_off(..length)?)
-            }
-            5 => Found::Bytes(message.split_off(..4)?),
-            _ => return None,
-        };
-        if key >> 3 == wanted {
-            return Some(found);
-        }
-    }
-}
-
-fn varint(message: &mut &[u8]) -> Option<u64> {
-    let mut value = 0;
-    for shift in (0..64).step_by(7) {
-        let byte = message.split_off_first()?;
-        value |= u64::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            return Some(value);
-        }
-    }
-    None
+    let answer = ExportTraceServiceResponse::decode(answer).ok();
+    let partial = answer.and_then(|answer| answer.partial_success);
+    partial.and_then(|partial| u64::try_from(partial.rejected_spans).ok()).unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::{ExportParts, Failure, Finish, Offered, Status, exporters::Exporters};
 use crate::{TelemetryError, hub::Hub, names};
-use opentelemetry_sdk::trace::{SpanData, SpanExporter as _};
+use opentelemetry_sdk::trace::SpanData;
 use std::{
     collections::BTreeMap,
     sync::{Arc, OnceLock, atomic::Ordering},
@@ -209,14 +209,11 @@ impl Worker {
             let request = exporter.export(spans[..count].to_vec());
             let timeout_at = Instant::now() + self.timeout;
             let until = self.end.as_ref().map_or(timeout_at, |end| timeout_at.min(end.deadline));
-            let answer = match tokio::time::timeout_at(until, request).await {
-                Ok(answer) => answer.map_err(|error| error.to_string()),
-                Err(_) => Err("the collector did not answer in time".to_owned()),
-            };
-            let refusal = match answer {
-                Ok(()) => None,
-                Err(error) if is_final(&error) => Some(error),
-                Err(error) => return Err(error),
+            let refusal = match tokio::time::timeout_at(until, request).await {
+                Ok(Ok(())) => None,
+                Ok(Err(refused)) if refused.last => Some(refused.sentence),
+                Ok(Err(failed)) => return Err(failed.sentence),
+                Err(_) => return Err("the collector did not answer in time".to_owned()),
             };
             spans.drain(..count);
             if spans.is_empty() {
@@ -288,51 +285,6 @@ impl Worker {
     fn say(&self, log: impl FnOnce()) {
         if let Some(dispatch) = self.dispatch.get().and_then(WeakDispatch::upgrade) {
             dispatcher::with_default(&dispatch, log);
-        }
-    }
-}
-
-/// Whether the same request would be refused again (OTLP specification, "Failures"). The library
-/// tells the code only within its sentence; a sentence that is not understood means trying again.
-fn is_final(error: &str) -> bool {
-    let code_after = |marker: &str| {
-        let (_, rest) = error.split_once(marker)?;
-        rest.split(|c: char| !c.is_ascii_alphanumeric()).next()
-    };
-    if let Some(status) = code_after("status code: ") {
-        return !matches!(status, "429" | "502" | "503" | "504");
-    }
-    matches!(
-        code_after("gRPC code: "),
-        Some(
-            "InvalidArgument"
-                | "NotFound"
-                | "AlreadyExists"
-                | "PermissionDenied"
-                | "FailedPrecondition"
-                | "Unimplemented"
-                | "Unauthenticated"
-        )
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_final;
-
-    #[test]
-    fn a_collector_that_is_away_or_busy_is_tried_again_and_a_refusal_is_not() {
-        for (error, last) in [
-            ("Operation failed: HTTP export failed: network error", false),
-            ("Operation failed: HTTP export failed with status code: 503", false),
-            ("Operation failed: HTTP export failed with status code: 429", false),
-            ("Operation failed: HTTP export failed with status code: 400", true),
-            ("Operation failed: HTTP export failed with status code: 404", true),
-            ("TonicTracesClient export failed with gRPC code: Unavailable: refused", false),
-            ("TonicTracesClient export failed with gRPC code: Unauthenticated", true),
-            ("something new", false),
-        ] {
-            assert_eq!(is_final(error), last, "{error}");
         }
     }
 }
