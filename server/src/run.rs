@@ -120,7 +120,7 @@ async fn life(config: Config) -> Result<(), RunError> {
     let control = Control::open(mesh, clock.clone(), known, log, built_in, &supervisor).await?;
     // The configuration checked the range.
     let _ = shop.load.set(LoadChange::rate(args.load));
-    let live = Live::new(shop.clone(), telemetry.clone(), &run_id);
+    let live = Live::new(shop.clone(), telemetry.clone(), control.clone(), &run_id);
     let instances =
         host::resilience::faults::follow_instances(shop.mesh.clone(), supervisor.stopping());
     supervisor.spawn("instances", instances);

@@ -175,6 +175,13 @@ impl Control {
         self.0.revisions.read().iter().rev().take(limit).map(istio::Revision::view).collect()
     }
 
+    /// What a revision changed, in words; none for one that is not kept.
+    #[must_use]
+    pub fn summary(&self, number: u64) -> Option<String> {
+        let revisions = self.0.revisions.read();
+        revisions.get(number).ok().map(|revision| revision.summary.clone())
+    }
+
     /// The first request a revision was in force for; none before the start of this run.
     #[must_use]
     pub fn since_request(&self, number: u64) -> Option<u64> {
