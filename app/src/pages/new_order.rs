@@ -113,9 +113,8 @@ fn form(offer: Offer) -> AnyView {
         true => first_basket(&offer.products),
         false => again.items,
     };
-    let none = BasketLine { product_id: String::new(), quantity: 1 };
     let rows = LINES.max(filled.len());
-    let filled = filled.into_iter().chain(std::iter::repeat(none)).take(rows);
+    let filled = filled.into_iter().chain(std::iter::repeat_with(nothing)).take(rows);
     let basket = RwSignal::new(filled.collect::<Vec<_>>());
     let products = StoredValue::new(offer.products);
     let lines = (0..rows).map(|at| line(products, at, basket)).collect_view();
@@ -158,6 +157,11 @@ fn form(offer: Offer) -> AnyView {
     .into_any()
 }
 
+/// A line that is left empty.
+const fn nothing() -> BasketLine {
+    BasketLine { product_id: String::new(), quantity: 1 }
+}
+
 /// One line of the basket. All but the first may be left empty; of those that are, a script shows
 /// only the next.
 fn line(
@@ -166,7 +170,7 @@ fn line(
     basket: RwSignal<Vec<BasketLine>>,
 ) -> AnyView {
     let number = at + 1;
-    let now = basket.with_untracked(|basket| basket.get(at).cloned().unwrap_or_default());
+    let now = basket.with_untracked(|basket| basket.get(at).cloned()).unwrap_or_else(nothing);
     let options = products.with_value(|products| {
         let option = |item: &ProductView| {
             let text = format!("{}, {}", item.name, format::money(item.price));
