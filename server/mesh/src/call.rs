@@ -13,7 +13,7 @@ use http::{
 };
 use http_body_util::{BodyExt, Limited};
 use serde::{Serialize, de::DeserializeOwned};
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{error::Error, net::IpAddr, sync::Arc, time::Duration};
 
 /// How long a call may take unless it says otherwise.
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(5);
@@ -273,6 +273,8 @@ impl Outbound {
 
     /// Makes the call.
     ///
+    /// The body of the answer fails with [`MeshError::Deadline`] where that passes before its end.
+    ///
     /// # Errors
     /// When the mesh brings no answer; any status is an answer.
     pub async fn send(mut self) -> Result<Response, MeshError> {
@@ -294,14 +296,21 @@ impl Outbound {
         let (head, body) = response.into_parts();
         let unreadable =
             |reason: String| CallError::Unreadable { destination: destination.into(), reason };
-        let body = Limited::new(body, ANSWER_BYTES_MAX)
-            .collect()
-            .await
-            .map_err(|error| unreadable(error.to_string()))?
-            .to_bytes();
+        let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
+        let body = body.map_err(|error| match by_mesh(&*error) {
+            Some(cut) => CallError::Mesh(cut),
+            None => unreadable(error.to_string()),
+        })?;
+        let body = body.to_bytes();
         if !head.status.is_success() {
             return Err(CallError::refused(destination, head.status, &head.headers, &body));
         }
         serde_json::from_slice(&body).map_err(|error| unreadable(error.to_string()))
     }
+}
+
+/// Why the mesh ended a body, if it was the mesh.
+fn by_mesh(error: &(dyn Error + 'static)) -> Option<MeshError> {
+    let mut causes = std::iter::successors(Some(error), |&error| error.source());
+    causes.find_map(|error| error.downcast_ref::<MeshError>()).cloned()
 }

@@ -78,6 +78,9 @@ pub(crate) struct Cluster {
     callers: Option<Selector>,
     clock: Clock,
     announcer: Announcer,
+    /// The newest snapshot that anybody came with. It alone changes what callers share here; who
+    /// still follows an older one only reads.
+    newest: AtomicU64,
     members: ArcSwap<Members>,
     detector: Mutex<Detector>,
     /// Whether anything is ejected: mostly not, and then the detector is not asked.
@@ -89,8 +92,8 @@ pub(crate) struct Cluster {
 #[derive(Debug, Default)]
 pub(crate) struct Members {
     version: u64,
-    /// The revision they were last checked against.
-    revision: AtomicU64,
+    /// The snapshot they were last checked against.
+    snapshot: AtomicU64,
     /// None when the policy does not know the subset.
     labels: Option<Vec<(String, String)>>,
     balancer: LoadBalancer,
@@ -113,6 +116,7 @@ impl Cluster {
             callers,
             clock,
             announcer,
+            newest: AtomicU64::new(0),
             members: ArcSwap::default(),
             detector: Mutex::default(),
             any_ejected: AtomicBool::new(false),
@@ -128,24 +132,33 @@ impl Cluster {
         }
     }
 
-    /// Who is in it under a policy of that revision, whose subset selects by `labels`. A subset
+    /// Whether no newer snapshot than the one of that number was seen.
+    fn is_newest(&self, snapshot: u64) -> bool {
+        let newest = self.newest.load(Ordering::Acquire);
+        snapshot == newest
+            || (snapshot > newest && self.newest.fetch_max(snapshot, Ordering::AcqRel) <= snapshot)
+    }
+
+    /// Who is in it under the policy of that snapshot, whose subset selects by `labels`. A subset
     /// that the policy does not know has no members.
     pub(crate) fn members(
         &self,
-        revision: u64,
+        snapshot: u64,
         labels: Option<&[(String, String)]>,
         balancer: &LoadBalancer,
     ) -> Arc<Members> {
         let version = self.service.version();
         let kept = self.members.load();
         let same_hosts = kept.version == version;
-        if same_hosts && kept.revision.load(Ordering::Relaxed) == revision {
+        if same_hosts && kept.snapshot.load(Ordering::Relaxed) == snapshot {
             return kept.clone();
         }
         if same_hosts && kept.labels.as_deref() == labels && kept.balancer == *balancer {
-            kept.revision.store(revision, Ordering::Relaxed);
-            // The time between sweeps may be another.
-            self.next_sweep_us.store(0, Ordering::Release);
+            if self.is_newest(snapshot) {
+                kept.snapshot.store(snapshot, Ordering::Relaxed);
+                // The time between sweeps may be another.
+                self.next_sweep_us.store(0, Ordering::Release);
+            }
             return kept.clone();
         }
         let hosts = self.service.hosts();
@@ -153,17 +166,21 @@ impl Cluster {
         let belongs = |host: &&Arc<Host>| known && host.has(labels.unwrap_or_default());
         let hosts: Vec<_> = hosts.iter().filter(belongs).cloned().collect();
         let ids: Vec<_> = hosts.iter().map(|host| host.id).collect();
-        self.detector.lock().keep(&ids);
         let table = Table::of(balancer, &hosts);
         let members = Arc::new(Members {
             version,
-            revision: AtomicU64::new(revision),
+            snapshot: AtomicU64::new(snapshot),
             labels: labels.map(<[_]>::to_vec),
             balancer: balancer.clone(),
             hosts,
             table,
         });
-        self.members.store(members.clone());
+        let mut detector = self.detector.lock();
+        // Asked under the lock, so that no older members come after newer ones.
+        if self.is_newest(snapshot) {
+            detector.keep(&ids);
+            self.members.store(members.clone());
+        }
         members
     }
 }
@@ -175,10 +192,13 @@ impl Cluster {
     /// fewer than `min_health_percent` are left. None is all, which is mostly so.
     pub(crate) fn healthy(
         &self,
+        snapshot: u64,
         members: &Members,
         params: Option<&Outlier>,
     ) -> Option<Vec<Arc<Host>>> {
-        self.advance(params);
+        self.advance(snapshot, params);
+        // Under a policy without detection nothing is ejected, whatever a newer one ejected.
+        params?;
         if !self.any_ejected.load(Ordering::Acquire) {
             return None;
         }
@@ -190,12 +210,21 @@ impl Cluster {
         (!panic).then_some(healthy)
     }
 
-    /// Takes note of what came of a try; whether that ejected the host.
-    pub(crate) fn observe(&self, params: &Outlier, host: &Host, outcome: Outcome) -> bool {
-        self.advance(Some(params));
+    /// Takes note of what came of a try under that snapshot; whether that ejected the host.
+    pub(crate) fn observe(
+        &self,
+        snapshot: u64,
+        params: &Outlier,
+        host: &Host,
+        outcome: Outcome,
+    ) -> bool {
+        self.advance(snapshot, Some(params));
         let now_us = self.clock.now_us();
         let ejected = {
             let mut detector = self.detector.lock();
+            if !self.is_newest(snapshot) {
+                return false;
+            }
             let ejected = detector.observe(params, host.id, outcome, now_us);
             if ejected.is_some() {
                 self.any_ejected.store(true, Ordering::Release);
@@ -214,8 +243,12 @@ impl Cluster {
         ejected.is_some()
     }
 
-    /// Makes up for the sweeps that are due; without a policy everything is taken back.
-    pub(crate) fn advance(&self, params: Option<&Outlier>) {
+    /// Makes up for the sweeps that are due, by the detection of the newest snapshot; without one
+    /// everything is taken back.
+    pub(crate) fn advance(&self, snapshot: u64, params: Option<&Outlier>) {
+        if !self.is_newest(snapshot) {
+            return;
+        }
         let now_us = self.clock.now_us();
         if params.is_some() && now_us < self.next_sweep_us.load(Ordering::Acquire) {
             return;
@@ -225,6 +258,9 @@ impl Cluster {
         }
         let returned = {
             let mut detector = self.detector.lock();
+            if !self.is_newest(snapshot) {
+                return;
+            }
             let returned = match params {
                 Some(params) => detector.advance(params, now_us),
                 None => detector.release(now_us),

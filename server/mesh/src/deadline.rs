@@ -1,6 +1,7 @@
 //! The deadline layer: a call ends when its deadline does, and the callee is told what is left.
 //!
-//! The sooner of the caller's deadline and the route's timeout holds, and it covers all tries.
+//! The sooner of the caller's deadline and the route's timeout holds, and it covers all tries and
+//! the body of the answer.
 //! The time left travels as `x-envoy-expected-rq-timeout-ms`, so that nested calls inherit it.
 
 use crate::{
@@ -10,6 +11,7 @@ use crate::{
     fault::{Faults, as_in_istio},
     route::Routed,
     stack::{MeshService, Reply, take_ready},
+    tail,
 };
 use contract::attributes;
 use http::HeaderValue;
@@ -82,10 +84,11 @@ impl<S: MeshService> Service<Request> for Deadlined<S> {
         let DeadlineLayer { destination, tally, .. } = self.shared.clone();
         let reply = ready.call(request);
         Box::pin(async move {
-            tokio::time::timeout_at(deadline, reply).await.unwrap_or_else(|_| {
+            let Ok(answer) = tokio::time::timeout_at(deadline, reply).await else {
                 tally.act();
-                Err(MeshError::Deadline { destination: destination.as_ref().into() })
-            })
+                return Err(MeshError::Deadline { destination: destination.as_ref().into() });
+            };
+            answer.map(|answer| tail::cut_at(deadline, answer, &destination, &tally))
         })
     }
 }

@@ -28,6 +28,8 @@ pub struct InForce {
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     in_force: InForce,
+    /// Higher than that of every snapshot before it.
+    number: u64,
     /// The first request it holds for, known only once it is in force.
     since_request: AtomicU64,
     /// By address of the route, which the policy keeps where it is.
@@ -50,7 +52,13 @@ impl Snapshot {
         let states = states.collect();
         let since_request = AtomicU64::new(in_force.since_request);
         let sampling = Sampling::new(&in_force.policy, previous.map(|snapshot| &snapshot.sampling));
-        Self { in_force, since_request, states, sampling }
+        let number = previous.map_or(0, |previous| previous.number + 1);
+        Self { in_force, number, since_request, states, sampling }
+    }
+
+    /// How many snapshots there were before it: of two, the one with the higher number is newer.
+    pub(crate) const fn number(&self) -> u64 {
+        self.number
     }
 
     /// Which traces are recorded.

@@ -7,6 +7,7 @@ use crate::{
     MeshError, Request, Response,
     outlier::state::Standing,
     remote::{Remote, Timeouts},
+    tail::hold,
 };
 use axum::Router;
 use parking_lot::Mutex;
@@ -148,13 +149,14 @@ impl Host {
         self.window.lock().count(failed, now_us);
     }
 
-    /// Brings a request to the instance and its answer back.
+    /// Brings a request to the instance and its answer back; it is under way until the body of the
+    /// answer has ended.
     pub(crate) async fn send(
         self: Arc<Self>,
         request: Request,
         timeouts: Timeouts,
     ) -> Result<Response, MeshError> {
-        let _under_way = UnderWay::begin(&self);
+        let under_way = UnderWay::begin(self.clone());
         let mut life = self.life.subscribe();
         let begun = *life.borrow_and_update();
         if begun.phase == Phase::Killed {
@@ -181,7 +183,7 @@ impl Host {
             // First, so that one that was killed and started again does not answer for its former
             // life. The sender is the host's own and outlives this call.
             _ = life.wait_for(gone) => Err(MeshError::Reset { endpoint: self.name.to_string() }),
-            answer = work => answer,
+            answer = work => answer.map(|answer| hold(answer, under_way)),
         }
     }
 
@@ -265,16 +267,16 @@ impl EndpointStatus {
 }
 
 /// Counts a request while it is under way, however it ends.
-struct UnderWay<'a>(&'a Host);
+struct UnderWay(Arc<Host>);
 
-impl<'a> UnderWay<'a> {
-    fn begin(host: &'a Host) -> Self {
+impl UnderWay {
+    fn begin(host: Arc<Host>) -> Self {
         host.active.fetch_add(1, Ordering::Relaxed);
         Self(host)
     }
 }
 
-impl Drop for UnderWay<'_> {
+impl Drop for UnderWay {
     fn drop(&mut self) {
         self.0.active.fetch_sub(1, Ordering::Relaxed);
     }

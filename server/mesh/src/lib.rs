@@ -39,6 +39,7 @@ mod server;
 mod share;
 mod span;
 pub mod stack;
+mod tail;
 mod tracing_policy;
 
 pub use breaker::{BreakerParams, BreakerStatus, BreakerTransition};

@@ -295,11 +295,17 @@ impl Mesh {
 
     /// Takes a service away with all its instances: calls to it find [`MeshError::NoService`].
     pub fn deregister(&self, name: &str) {
+        self.forget(name, &mut self.0.paths.write());
+        self.0.inbounds.write().retain(|(service, _), _| &**service != name);
+    }
+
+    /// Forgets a service and every way to it. No way is laid meanwhile: that needs the paths too.
+    fn forget(&self, name: &str, paths: &mut HashMap<PathKey, Arc<Path>>) {
         self.0.services.write().remove(name);
         self.0.clusters.lock().retain(|(service, ..), _| &**service != name);
-        self.0.paths.write().retain(|(_, (service, ..)), _| &**service != name);
+        paths.retain(|(_, (service, ..)), _| &**service != name);
+        self.0.edges.write().retain(|(_, service), _| &**service != name);
         self.0.breakers.retain(|edge| &*edge.destination != name);
-        self.0.inbounds.write().retain(|(service, _), _| &**service != name);
     }
 
     /// The callee's side of a new instance.
@@ -409,10 +415,12 @@ impl Mesh {
         if let Some(path) = self.0.paths.read().get(&key) {
             return Ok(path.clone());
         }
-        let Some(service) = self.service(&routed.destination) else {
-            return Err(MeshError::NoService { destination: routed.destination.to_string() });
-        };
+        let lost = || MeshError::NoService { destination: routed.destination.to_string() };
+        // Names from outside do not hold up others at the lock.
+        self.service(&routed.destination).ok_or_else(lost)?;
         let mut paths = self.0.paths.write();
+        // Under the lock, so that a service that is taken away meanwhile takes its paths along.
+        let service = self.service(&routed.destination).ok_or_else(lost)?;
         let path = paths.entry(key).or_insert_with_key(|(caller, to)| {
             Arc::new(self.lay(caller, self.cluster(service, to)))
         });
@@ -544,6 +552,32 @@ pub(crate) struct Marks {
 mod tests {
     use super::*;
     use crate::stack::LAYERS;
+    use parking_lot::RwLockUpgradableReadGuard;
+
+    /// Far more turns than another thread needs to come to the lock that it waits at.
+    const TURNS: usize = 10_000;
+
+    #[test]
+    fn of_a_service_that_goes_while_a_way_to_it_is_laid_nothing_is_kept() {
+        let mesh = Mesh::new(Clock::system(), BreakerParams::default());
+        mesh.register("b", Router::new());
+        let routed = Routed::mirror(mesh.snapshot(), &Source::of("a"), "b".into(), None);
+        mesh.path(&"z".into(), &routed).unwrap();
+        // Nobody can lay a way, everybody can look.
+        let paths = mesh.0.paths.upgradable_read();
+        std::thread::scope(|scope| {
+            let laying = scope.spawn(|| mesh.path(&"a".into(), &routed).map(drop));
+            (0..TURNS).for_each(|_| std::thread::yield_now());
+            let mut paths = RwLockUpgradableReadGuard::upgrade(paths);
+            mesh.forget("b", &mut paths);
+            drop(paths);
+            let laid = laying.join().unwrap();
+            assert!(matches!(laid, Err(MeshError::NoService { .. })), "{laid:?}");
+        });
+        assert!(mesh.0.clusters.lock().is_empty());
+        assert!((mesh.pools().is_empty(), mesh.breakers().is_empty()) == (true, true));
+        assert!(mesh.edges().is_empty());
+    }
 
     #[test]
     fn the_stack_is_the_list_of_layers() {

@@ -5,9 +5,10 @@
 
 mod scripted;
 
+use futures::future::poll_immediate;
 use istio::policy::TrafficPolicy;
 use mesh::{
-    BreakerParams, BreakerStatus, MeshError,
+    BreakerParams, BreakerStatus, MeshError, Response,
     breaker::{
         BadForce, BreakerState, CallOutcome, Change, Edge, FORCE_MAX, Forced, HISTORY_MAX,
         PROBES_MAX, ProbeVerdict, SLOW_AFTER, WINDOW_CALLS,
@@ -16,8 +17,9 @@ use mesh::{
 use scripted::{Act, SEED, World, policy, policy_with, rule};
 use serde::Deserialize;
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::{task::JoinSet, time::Instant};
 
+const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 
 #[derive(Deserialize)]
@@ -42,6 +44,12 @@ struct Step {
     call: Option<String>,
     /// Of a call that hangs, milliseconds.
     timeout: Option<u64>,
+    /// Until the call is answered, milliseconds.
+    #[serde(default)]
+    takes: u64,
+    /// The call goes on while the next steps happen.
+    #[serde(default)]
+    meanwhile: bool,
     force: Option<String>,
     #[serde(rename = "for")]
     ttl: Option<u64>,
@@ -102,13 +110,15 @@ async fn every_vector_of_the_breaker_holds() {
     for case in vectors.cases {
         let world = world_with(params(case.failure_threshold, case.open_for_ms));
         let began = Instant::now();
+        let mut under_way = JoinSet::new();
         for (number, step) in (1..).zip(case.steps) {
             tokio::time::sleep_until(began + Duration::from_millis(step.at)).await;
             let place = format!("{}, step {number}", case.name);
-            perform(&world, &step, &place).await;
+            perform(&world, &step, &place, &mut under_way).await;
             let state = match step.state.as_str() {
                 "closed" => BreakerState::Closed { failures: step.failures.unwrap() },
                 "open" => BreakerState::Open { until_us: step.until.unwrap() * 1_000 },
+                "half-open" => BreakerState::HalfOpen,
                 other => panic!("{place}: {other} is no state a step can end in"),
             };
             assert_eq!(status(&world).state, state, "{place}");
@@ -116,23 +126,40 @@ async fn every_vector_of_the_breaker_holds() {
     }
 }
 
-async fn perform(world: &World, step: &Step, place: &str) {
+/// Calls that go on while the steps after theirs happen.
+type UnderWay = JoinSet<Result<Response, MeshError>>;
+
+async fn call(world: &World, step: &Step, call: &str, place: &str, under_way: &mut UnderWay) {
+    let answers = |status| match step.takes {
+        0 => Act::Status(status),
+        takes => Act::After(Duration::from_millis(takes), status),
+    };
+    world.always(
+        "payments-0",
+        match call {
+            "ok" | "refused" => answers(200),
+            "4xx" => answers(409),
+            "fail" => answers(500),
+            "hang" => Act::Hang,
+            other => panic!("{place}: {other} is no call"),
+        },
+    );
+    let timeout = Duration::from_millis(step.timeout.unwrap_or(5_000));
+    let mut answer = Box::pin(world.caller().get("payments", "/").timeout(timeout).send());
+    if step.meanwhile {
+        assert!(poll_immediate(&mut answer).await.is_none(), "{place}: it is over");
+        under_way.spawn(answer);
+        return;
+    }
+    let answer = answer.await;
+    let refused = matches!(answer, Err(MeshError::BreakerOpen { .. }));
+    assert_eq!(refused, call == "refused", "{place}: {answer:?}");
+}
+
+async fn perform(world: &World, step: &Step, place: &str, under_way: &mut UnderWay) {
     let control = world.mesh.breaker_control();
-    if let Some(call) = &step.call {
-        world.always(
-            "payments-0",
-            match call.as_str() {
-                "ok" | "refused" => Act::Status(200),
-                "4xx" => Act::Status(409),
-                "fail" => Act::Status(500),
-                "hang" => Act::Hang,
-                other => panic!("{place}: {other} is no call"),
-            },
-        );
-        let timeout = Duration::from_millis(step.timeout.unwrap_or(5_000));
-        let answer = world.caller().get("payments", "/").timeout(timeout).send().await;
-        let refused = matches!(answer, Err(MeshError::BreakerOpen { .. }));
-        assert_eq!(refused, call == "refused", "{place}: {answer:?}");
+    if let Some(what) = &step.call {
+        call(world, step, what, place, under_way).await;
     }
     if let Some(force) = &step.force {
         let to = match force.as_str() {
@@ -227,6 +254,54 @@ async fn the_probe_has_its_verdict_and_refused_calls_are_counted() {
             "half-open closed",
         ]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_call_is_shown_and_the_verdict_of_the_probe_is_its_own() {
+    let world = world_with(params(1, 1_000));
+    world.always("payments-0", Act::Hang);
+    let mut late = Box::pin(world.caller().get("payments", "/").timeout(3 * SECOND).send());
+    assert!(poll_immediate(&mut late).await.is_none());
+    fail(&world, 1).await;
+    tokio::time::advance(SECOND).await;
+    world.always("payments-0", Act::After(4 * SECOND, 200));
+    let mut probe = Box::pin(world.get());
+    assert!(poll_immediate(&mut probe).await.is_none());
+    assert!(matches!(late.await, Err(MeshError::Deadline { .. })));
+    let between = status(&world);
+    assert_eq!(between.state, BreakerState::HalfOpen);
+    assert_eq!(between.probes[0].verdict, ProbeVerdict::Pending);
+    let shown: Vec<_> = between.window.iter().map(|call| call.outcome).collect();
+    assert_eq!(shown, [CallOutcome::Failed; 2]);
+    assert_eq!(probe.await.unwrap().status(), 200);
+    let after = status(&world);
+    assert_eq!(after.state, BreakerState::Closed { failures: 0 });
+    assert_eq!(after.probes[0].verdict, ProbeVerdict::Passed);
+    assert_eq!(after.opened, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_from_before_a_reset_that_is_given_up_lets_no_second_probe_out() {
+    let world = world_with(params(1, 1_000));
+    let mut probes = Vec::new();
+    for _ in 0..2 {
+        fail(&world, 1).await;
+        tokio::time::advance(SECOND).await;
+        world.always("payments-0", Act::Hang);
+        let mut probe = Box::pin(world.get());
+        assert!(poll_immediate(&mut probe).await.is_none());
+        probes.push(probe);
+        if probes.len() == 1 {
+            world.mesh.breaker_control().reset(&edge(), "test");
+        }
+    }
+    drop(probes.remove(0));
+    assert_eq!(status(&world).state, BreakerState::HalfOpen);
+    assert!(matches!(world.get().await, Err(MeshError::BreakerOpen { .. })));
+    let verdicts: Vec<_> = status(&world).probes.iter().map(|probe| probe.verdict).collect();
+    assert_eq!(verdicts, [ProbeVerdict::Abandoned, ProbeVerdict::Pending]);
+    drop(probes);
+    assert_eq!(status(&world).probes[1].verdict, ProbeVerdict::Abandoned);
 }
 
 #[tokio::test(start_paused = true)]

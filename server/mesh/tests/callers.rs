@@ -1,8 +1,6 @@
 //! A `DestinationRule` with a `workloadSelector`: it holds for the callers it selects, in place of
 //! the rule for all, and what it does to an endpoint is not seen by the others.
 
-#![expect(clippy::unwrap_used, reason = "a test whose world cannot be set up fails")]
-
 mod scripted;
 
 use istio::policy::{Destination, ForCallers, Outlier, Policy, Subset, TrafficPolicy};

@@ -6,14 +6,16 @@
 mod common;
 
 use base::Clock;
-use common::{World, traffic};
-use istio::policy::{LoadBalancer, Outlier, TrafficPolicy};
+use common::{World, destination, rule, to, traffic};
+use istio::policy::{Action, LoadBalancer, Outlier, Policy, Retry, RetryOn, Route, TrafficPolicy};
 use mesh::{
     Change, Flag,
     outlier::{Detector, Outcome, state::http_of_grpc},
 };
 use serde::Deserialize;
 use std::{collections::BTreeMap, time::Duration};
+
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// Istio's defaults, with `consecutive5xxErrors: 5` and ejection allowed for all.
 fn params() -> Outlier {
@@ -266,4 +268,73 @@ async fn a_policy_without_detection_takes_everybody_back() {
     ));
     assert_eq!(instances(&world, 4).await["payments-1"], 2);
     assert!(world.mesh.endpoints()[1].ejected_until_us.is_none());
+}
+
+/// A call that has failed once and waits to be repeated under the policy it began with.
+async fn waiting(world: &World) -> impl Future<Output = Result<mesh::Response, mesh::MeshError>> {
+    let mut call = Box::pin(world.caller().get("payments", "/").timeout(MINUTE).send());
+    assert!(futures::future::poll_immediate(&mut call).await.is_none());
+    call
+}
+
+/// To this subset, repeated once after a while.
+fn repeated(subset: Option<&str>) -> Route {
+    let mut route = rule("all", Action::Forward(vec![to("payments", subset, 1)]));
+    route.retry =
+        Retry { attempts: 1, on: vec![RetryOn::ServerError], backoff: MINUTE / 12, ..route.retry };
+    route
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_still_follows_a_policy_without_detection_takes_nobody_back() {
+    let world = World::payments(2);
+    let mut old = common::policy(1, vec![repeated(None)]);
+    old.destinations.insert("payments".into(), destination(TrafficPolicy::default()));
+    world.apply(old);
+    ["payments-0", "payments-1"].iter().for_each(|instance| world.set(instance, 500));
+    let call = waiting(&world).await;
+    world.apply(Policy { revision: 2, ..policy(params()) });
+    world.set("payments-0", 200);
+    instances(&world, 20).await;
+    let ejected = world.mesh.endpoints()[1].ejected_until_us;
+    assert!(ejected.is_some());
+    let mut changes = world.mesh.changes();
+    call.await.unwrap();
+    assert!(changes.try_recv().is_err(), "nothing changed");
+    assert_eq!(world.mesh.endpoints()[1].ejected_until_us, ejected);
+    assert_eq!(instances(&world, 4).await.get("payments-1"), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_still_follows_other_labels_of_a_subset_wipes_nothing_of_its_endpoints() {
+    let world =
+        World::new(&[("payments", "payments-0", "v1"), ("payments", "payments-v2-0", "v2")]);
+    let both = |revision: u64, everybody: bool| {
+        let traffic = TrafficPolicy {
+            load_balancer: LoadBalancer::RoundRobin,
+            outlier: Some(params()),
+            ..TrafficPolicy::default()
+        };
+        let mut rule = destination(traffic);
+        if everybody {
+            rule.subsets[0].labels.clear();
+        }
+        let mut policy = common::policy(revision, vec![repeated(Some("v1"))]);
+        policy.destinations.insert("payments".into(), rule);
+        policy
+    };
+    world.apply(both(1, false));
+    world.set("payments-0", 500);
+    let call = waiting(&world).await;
+    world.set("payments-0", 200);
+    world.apply(both(2, true));
+    world.set("payments-v2-0", 500);
+    for _ in 0..20 {
+        let _ = world.get("payments", "/").await;
+    }
+    let endpoint = || world.mesh.endpoints().remove(1);
+    assert_eq!((&*endpoint().instance, endpoint().ejections), ("payments-v2-0", 1));
+    assert_eq!(call.await.unwrap().status(), 200);
+    assert!(endpoint().ejected_until_us.is_some(), "it stays out");
+    assert_eq!(endpoint().ejections, 1);
 }

@@ -107,11 +107,11 @@ fn row(id: String) -> AnyView {
             </a>
         })
     };
+    let by = fault::asked_by(&first);
     let object = match first.object {
         Some(href) => view! { <a class="underlined" href=href>{first.stands_for}</a> }.into_any(),
         None => view! { <span class="hint">{first.stands_for}</span> }.into_any(),
     };
-    let by = fault::asked_by(&first);
     let this = id.clone();
     let asked = move || query.with(|query| query.get_str("fault") == Some(&this));
     let effects = format!("/traces?tag=vitrine.fault.id%3D{id}");

@@ -56,9 +56,9 @@ impl BalanceLayer {
         let unwritten = TrafficPolicy::default();
         let traffic = routed.and_then(Routed::traffic).unwrap_or(&unwritten);
         let labels = routed.and_then(Routed::subset_rule).map(|subset| &*subset.labels);
-        let revision = routed.map_or(0, |routed| routed.snapshot.policy().revision);
-        let members = self.cluster.members(revision, labels, &traffic.load_balancer);
-        let healthy = self.cluster.healthy(&members, traffic.outlier.as_ref());
+        let snapshot = routed.map_or(0, |routed| routed.snapshot.number());
+        let members = self.cluster.members(snapshot, labels, &traffic.load_balancer);
+        let healthy = self.cluster.healthy(snapshot, &members, traffic.outlier.as_ref());
         let healthy = healthy.as_deref().unwrap_or(&members.hosts);
         let fresh = journey.and_then(|journey| not_tried(journey, routed, healthy));
         let key = match &traffic.load_balancer {

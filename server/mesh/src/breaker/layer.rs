@@ -51,8 +51,8 @@ impl Drop for Permit {
         if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             let answer = Answer::Nothing(MeshError::TIMEOUT);
             self.breaker.report(self.passage, answer, self.began.elapsed(), &self.cause());
-        } else if self.passage == Passage::Probe {
-            self.breaker.abandon_probe(&self.cause());
+        } else if let Passage::Probe(generation) = self.passage {
+            self.breaker.abandon_probe(generation, &self.cause());
         }
     }
 }

@@ -132,6 +132,9 @@ pub(crate) struct Breaker {
 struct Inner {
     params: BreakerParams,
     state: BreakerState,
+    /// Raised with every change of state and every reset. A call tells the state machine how it
+    /// ended only in the generation that it was admitted in.
+    generation: u64,
     since_us: Option<i64>,
     forced: Option<(Forced, i64)>,
     memory: Memory,
@@ -140,10 +143,10 @@ struct Inner {
 /// How a call may go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Passage {
-    /// Its outcome is told to the state machine.
-    Counted,
+    /// Its outcome is told to the state machine, if that is in this generation still.
+    Counted(u64),
     /// The same, and it is the probe.
-    Probe,
+    Probe(u64),
     /// Its outcome is shown in the window and nothing else.
     Shown,
     /// Its outcome is nobody's business.
@@ -161,6 +164,7 @@ impl Breaker {
         let inner = Mutex::new(Inner {
             params,
             state: BreakerState::Closed { failures: 0 },
+            generation: 0,
             since_us: None,
             forced: None,
             memory: Memory::default(),
@@ -210,10 +214,10 @@ impl Breaker {
             Some((Forced::Disabled, _)) => return Ok(Passage::Unseen),
             Some((Forced::Open, until_us)) => until_us,
             None => match self.step(&mut inner, BreakerEvent::Admit, cause) {
-                Admission::Pass => return Ok(Passage::Counted),
+                Admission::Pass => return Ok(Passage::Counted(inner.generation)),
                 Admission::Probe => {
                     inner.memory.probe(now_us, cause.clone());
-                    return Ok(Passage::Probe);
+                    return Ok(Passage::Probe(inner.generation));
                 }
                 Admission::Refuse => match inner.state {
                     BreakerState::Open { until_us } => until_us,
@@ -243,10 +247,12 @@ impl Breaker {
         let at_us = self.clock.now_us();
         let mut inner = self.inner.lock();
         inner.memory.call(WindowCall { outcome, answer, at_us, took, cause: cause.clone() });
-        if passage == Passage::Shown {
+        // A call from before the last change says nothing about the state of now: calls that still
+        // time out after the breaker opened do not decide about the probe.
+        if passage.generation() != Some(inner.generation) {
             return;
         }
-        if passage == Passage::Probe {
+        if let Passage::Probe(_) = passage {
             let verdict = if failed { ProbeVerdict::Failed } else { ProbeVerdict::Passed };
             inner.memory.judge(verdict, cause);
         }
@@ -254,9 +260,12 @@ impl Breaker {
         self.step(&mut inner, event, cause);
     }
 
-    /// The probe's caller went away.
-    pub(crate) fn abandon_probe(&self, cause: &Cause) {
+    /// The caller of the probe of that generation went away.
+    pub(crate) fn abandon_probe(&self, generation: u64, cause: &Cause) {
         let mut inner = self.inner.lock();
+        if generation != inner.generation {
+            return;
+        }
         inner.memory.judge(ProbeVerdict::Abandoned, cause);
         self.step(&mut inner, BreakerEvent::ProbeAbandoned, cause);
     }
@@ -302,6 +311,8 @@ impl Breaker {
         let from = inner.state;
         inner.forced = None;
         inner.state = BreakerState::Closed { failures: 0 };
+        inner.generation += 1;
+        inner.memory.give_up_probe();
         inner.note(at_us, Change::Reset, Cause::default(), Some(by));
         self.healing.tell();
         if from.name() != inner.state.name() {
@@ -327,6 +338,7 @@ impl Breaker {
         let (to, admission) = from.next(event, &inner.params, at_us);
         inner.state = to;
         if from.name() != to.name() {
+            inner.generation += 1;
             inner.since_us = Some(at_us);
             inner.note(at_us, Change::State { from, to }, cause.clone(), None);
             if matches!(to, BreakerState::Closed { .. }) {
@@ -363,6 +375,16 @@ impl Breaker {
             trace_id: cause.trace_id.clone(),
             faults: cause.faults.clone(),
         }));
+    }
+}
+
+impl Passage {
+    /// The generation that its outcome is told to, if it is told.
+    const fn generation(self) -> Option<u64> {
+        match self {
+            Self::Counted(generation) | Self::Probe(generation) => Some(generation),
+            Self::Shown | Self::Unseen => None,
+        }
     }
 }
 

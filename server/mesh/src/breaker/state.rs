@@ -63,7 +63,8 @@ impl BreakerState {
     /// The state after `event` at `now_us`, and for [`BreakerEvent::Admit`] whether the call
     /// passes.
     ///
-    /// Outcomes of calls that were admitted before the breaker opened change nothing.
+    /// Half-open, an outcome is the probe's: outcomes of calls that were admitted before the state
+    /// last changed do not come here (`machine` keeps them away by their generation).
     #[must_use]
     pub fn next(
         self,

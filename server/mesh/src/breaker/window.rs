@@ -79,7 +79,7 @@ pub enum ProbeVerdict {
     Passed,
     /// It opened the breaker again.
     Failed,
-    /// Its caller went away.
+    /// Its caller went away, or the breaker was reset while it was out.
     Abandoned,
 }
 
@@ -175,6 +175,15 @@ impl Memory {
         if let Some(probe) = self.probes.iter_mut().rev().find(pending) {
             probe.verdict = verdict;
             probe.cause = cause.clone();
+        }
+    }
+
+    /// Nobody waits for the verdict of the probe any more.
+    pub(super) fn give_up_probe(&mut self) {
+        if let Some(probe) = self.probes.back_mut()
+            && probe.verdict == ProbeVerdict::Pending
+        {
+            probe.verdict = ProbeVerdict::Abandoned;
         }
     }
 

@@ -270,7 +270,15 @@ impl Faults {
             return None;
         }
         fault.matched.fetch_add(1, Ordering::Release);
-        if !fault.strata.draw() || !fault.take() {
+        if !fault.strata.draw() {
+            return None;
+        }
+        // Held before it is counted: between the two, the end of the call before would find the
+        // limit reached and nobody left, and would end the fault under this one. One that finds
+        // the limit reached itself lets go, and ends the fault if it is the last to do so.
+        fault.held.fetch_add(1, Ordering::AcqRel);
+        let held = Held { fault: fault.clone(), faults: self.clone() };
+        if !fault.take() {
             return None;
         }
         if let Some(trace_id) = trace_id {
@@ -278,8 +286,7 @@ impl Faults {
             examples.truncate(EXAMPLES_MAX - 1);
             examples.push_front(trace_id.to_owned());
         }
-        fault.held.fetch_add(1, Ordering::AcqRel);
-        Some(Held { fault: fault.clone(), faults: self.clone() })
+        Some(held)
     }
 
     fn begin(&self, book: &mut Book, spec: FaultSpec) -> Result<FaultId, InjectError> {
@@ -405,4 +412,76 @@ fn check(spec: &FaultSpec) -> Result<(), InjectError> {
         return Err(InjectError::Range);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault::FaultScope;
+
+    fn limited(limit: u64) -> FaultSpec {
+        FaultSpec {
+            kind: FaultKind::Hang,
+            scope: FaultScope::default(),
+            share: Share::ALL,
+            ttl: TTL_ROUTE,
+            limit: Some(limit),
+            like_istio: false,
+            by: "test".to_owned(),
+        }
+    }
+
+    fn active(limit: u64) -> (Faults, Arc<Active>) {
+        let faults = Faults::new(Clock::system(), 1, Healing::default());
+        faults.inject(limited(limit)).unwrap();
+        let fault = faults.snapshot()[0].clone();
+        (faults, fault)
+    }
+
+    fn until(reached: impl Fn() -> bool) {
+        while !reached() {
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_fault_does_not_end_under_its_last_call_while_the_call_before_it_is_let_go() {
+        let (faults, fault) = active(2);
+        let first = faults.draw(&fault, None).unwrap();
+        // The last call is counted, and stops where it leaves its trace.
+        let examples = fault.examples.lock();
+        std::thread::scope(|scope| {
+            let last = scope.spawn(|| faults.draw(&fault, Some("trace")));
+            until(|| fault.injected.load(Ordering::Acquire) == 2);
+            let held = fault.held.load(Ordering::Acquire);
+            let letting_go = scope.spawn(move || drop(first));
+            until(|| fault.held.load(Ordering::Acquire) < held);
+            drop(examples);
+            let last = last.join().unwrap().unwrap();
+            letting_go.join().unwrap();
+            assert!(!fault.over.is_cancelled(), "it does nothing to the last call");
+            drop(last);
+        });
+        assert!(fault.over.is_cancelled());
+        assert_eq!(faults.ended().0[0].ended.map(|(_, reason)| reason), Some(EndReason::Spent));
+    }
+
+    #[test]
+    fn calls_of_many_threads_meet_a_fault_exactly_as_often_as_its_limit_says() {
+        for _ in 0..200 {
+            let (faults, fault) = active(3);
+            let met = AtomicU64::new(0);
+            let calls = || {
+                for _ in 0..3 {
+                    let held = faults.draw(&fault, Some("trace"));
+                    if held.is_some_and(|held| !held.fault.over.is_cancelled()) {
+                        met.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            };
+            std::thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(calls))));
+            assert_eq!(met.into_inner(), 3);
+            assert!(faults.active().is_empty(), "nobody ended it");
+        }
+    }
 }

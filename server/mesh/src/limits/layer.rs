@@ -8,6 +8,7 @@ use crate::{
     edge::Tally,
     route::Routed,
     stack::{MeshService, Reply, take_ready},
+    tail::hold,
 };
 use std::{
     sync::Arc,
@@ -65,14 +66,11 @@ impl<S: MeshService> Service<Request> for Limited<S> {
         match entry {
             Entry::Now(active) => {
                 let reply = ready.call(request);
-                Box::pin(async move {
-                    let _active = active;
-                    reply.await
-                })
+                Box::pin(async move { Ok(hold(reply.await?, active)) })
             }
             Entry::Later(waiting) => Box::pin(async move {
-                let _active = waiting.wait().await;
-                ready.call(request).await
+                let active = waiting.wait().await;
+                Ok(hold(ready.call(request).await?, active))
             }),
         }
     }

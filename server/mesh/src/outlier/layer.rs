@@ -96,7 +96,8 @@ impl Watch {
         else {
             return;
         };
-        if self.shared.cluster.observe(params, &self.host, outcome) {
+        let snapshot = self.routed.snapshot.number();
+        if self.shared.cluster.observe(snapshot, params, &self.host, outcome) {
             self.shared.tally.act();
         }
     }

@@ -92,7 +92,7 @@ impl Mesh {
         for service in &services {
             let own = || clusters.iter().filter(|cluster| Arc::ptr_eq(&cluster.service, service));
             for cluster in own() {
-                cluster.advance(cluster.outlier(in_force.policy()));
+                cluster.advance(in_force.number(), cluster.outlier(in_force.policy()));
             }
             for host in service.hosts().iter() {
                 let mut endpoint = EndpointStatus::of(host, now_us);
@@ -112,7 +112,7 @@ impl Mesh {
         let clusters: Vec<_> = self.0.clusters.lock().values().cloned().collect();
         let in_force = self.0.in_force.load();
         for cluster in clusters {
-            cluster.advance(cluster.outlier(in_force.policy()));
+            cluster.advance(in_force.number(), cluster.outlier(in_force.policy()));
         }
         self.0.faults.expire();
     }

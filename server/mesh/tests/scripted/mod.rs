@@ -8,6 +8,7 @@
 
 use axum::{Router, body::Body, extract::Request, response::IntoResponse};
 use base::Clock;
+use futures::{StreamExt, stream};
 use http::{HeaderMap, StatusCode};
 use istio::policy::{
     Action, Destination, HeaderOps, Origin, Policy, Retry, RetryOn, Route, Subset, TrafficPolicy,
@@ -15,7 +16,7 @@ use istio::policy::{
 };
 use mesh::{BreakerParams, CallError, Caller, Endpoint, Instance, Mesh, MeshError, Response};
 use parking_lot::Mutex;
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
 
 /// The seed of every mesh in these tests, unless one says otherwise.
 pub const SEED: u64 = 20_261_124;
@@ -49,6 +50,8 @@ pub enum Act {
     /// Late.
     After(Duration, u16),
     Hang,
+    /// The head of an answer and the beginning of its body, and nothing more.
+    Stall(&'static str),
 }
 
 type Script = Box<dyn Fn(&Seen) -> Act + Send + Sync>;
@@ -173,6 +176,10 @@ async fn perform(act: Act) -> axum::response::Response {
             status(code).into_response()
         }
         Act::Hang => std::future::pending().await,
+        Act::Stall(beginning) => {
+            let beginning = stream::iter([Ok::<_, Infallible>(beginning)]);
+            Body::from_stream(beginning.chain(stream::pending())).into_response()
+        }
     }
 }
 
