@@ -106,6 +106,17 @@ impl TimeRange {
     }
 }
 
+/// The rest of the address query as hidden fields, for a form that sets one key of it without
+/// JavaScript.
+pub fn kept_query(key: &'static str) -> AnyView {
+    let kept = use_query_map().with_untracked(|query| {
+        let all = query.clone().into_iter();
+        all.filter(|(name, _)| name != key).collect::<Vec<_>>()
+    });
+    let field = |(name, value)| view! { <input type="hidden" name=name value=value/> };
+    kept.into_iter().map(field).collect_view().into_any()
+}
+
 /// A change of the address query: a value for a key, or none to take the key out.
 pub type QueryChange = Vec<(&'static str, Option<String>)>;
 

@@ -3,7 +3,7 @@
 use super::{
     load::LoadControl,
     offline::use_offline,
-    range::{RANGES, use_range},
+    range::{RANGES, kept_query, use_range},
     state::{Command, use_commands},
 };
 use crate::{
@@ -80,6 +80,7 @@ pub(super) fn RangeChoice() -> impl IntoView {
         .collect_view();
     view! {
         <form class="range" method="get">
+            {kept_query("range")}
             <select
                 name="range" aria-label="Time range" on:change=choose
                 prop:value=move || minutes.get().to_string()

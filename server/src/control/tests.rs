@@ -199,3 +199,17 @@ async fn no_run_gives_the_number_of_a_fault_that_an_earlier_run_may_have_given()
     let third = delay(&world);
     assert!(third > last, "{third} comes again after {last}");
 }
+
+#[tokio::test]
+async fn a_text_without_an_object_is_refused_and_makes_no_revision() {
+    let world = World::new().await;
+    let before = world.control.revision();
+    for text in ["", "\n", "---\n", "# only a comment\n"] {
+        let refused = world.control.apply(text, "test", None).await;
+        assert!(matches!(refused, Err(ControlError::Nothing)), "{text:?}");
+        assert!(matches!(world.control.dry_run(text), Err(ControlError::Nothing)), "{text:?}");
+    }
+    let foreign = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n";
+    assert!(world.control.apply(foreign, "test", None).await.is_ok(), "not ours is not nothing");
+    assert_eq!(world.control.revision(), before);
+}

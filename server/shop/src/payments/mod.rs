@@ -13,7 +13,7 @@ mod store;
 mod void;
 
 pub use card::CardWork;
-pub use coordinate::{Payments, RUNS_MAX, answer, transfer};
+pub use coordinate::{Payments, RUNS_MAX, Recovery, answer, transfer};
 pub use store::{Begun, PaymentRow, PaymentStore, TransactionRecord};
 pub use void::{Found, VOIDED, Void, Voided};
 
