@@ -148,6 +148,8 @@ struct Refusal {
 
 impl<'a> Client<'a> {
     fn of(server: &'a Server) -> Result<Self, RemoteError> {
+        // Without a provider no client can be made, not even one that speaks plain HTTP.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().timeout(TIMEOUT).build();
         Ok(Self { http: http.map_err(io::Error::other)?, server, json: false })
     }
