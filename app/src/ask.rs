@@ -12,6 +12,7 @@ use crate::{
 };
 use contract::{
     ApiError,
+    find::Hit,
     live::LiveSnapshot,
     order::{OrderPage, OrderStatus, OrderView},
     resilience::{
@@ -19,7 +20,7 @@ use contract::{
         ResilienceView,
     },
     shop::{CustomerView, LoadShape, LoadView, PlaceOrder, PlacedOrder, ProductView},
-    trace::{ExportView, OpenTrace, TraceList, TraceQuery},
+    trace::{ExportView, LogView, OpenTrace, TraceList, TraceQuery},
     traffic::{
         Applied, ChangeTraffic, Draft, DryRun, FormEdit, ProbeRequest, ProbeVerdict, SetFaithful,
         TrafficView,
@@ -131,7 +132,8 @@ pub async fn order(order_id: String) -> Result<OrderView, AskError> {
 /// State of everything that is live, or as much of it as a page shows.
 #[server(prefix = "/ui", endpoint = "snapshot", input = Json, output = Json)]
 pub async fn snapshot(part: SnapshotPart) -> Result<LiveSnapshot, AskError> {
-    Ok(part.of(host()?.live.snapshot().await?))
+    let service = part.service().to_owned();
+    Ok(part.of(host()?.live.snapshot(service).await?))
 }
 
 /// Sets the load generator; what is not named stays as it is.
@@ -143,6 +145,18 @@ pub async fn set_load(
 ) -> Result<LoadView, AskError> {
     let load = contract::shop::LoadChange { per_second, shape, orders_percent };
     Ok(host()?.live.set_load(load).await?)
+}
+
+/// Orders, traces, customers and products that a text names.
+#[server(prefix = "/ui", endpoint = "find", output = Json)]
+pub async fn find(text: String) -> Result<Vec<Hit>, AskError> {
+    Ok(host()?.live.find(text).await?)
+}
+
+/// The newest log lines of a service, oldest first.
+#[server(prefix = "/ui", endpoint = "logs", output = Json)]
+pub async fn logs(service: String) -> Result<Vec<LogView>, AskError> {
+    Ok(host()?.live.logs(service).await?)
 }
 
 /// Traces that match.

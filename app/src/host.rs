@@ -6,6 +6,7 @@
 use async_trait::async_trait;
 use contract::{
     ApiError,
+    find::Hit,
     live::LiveSnapshot,
     order::{OrderPage, OrderStatus, OrderView},
     resilience::{
@@ -13,7 +14,7 @@ use contract::{
         ResilienceView,
     },
     shop::{CustomerView, LoadChange, LoadView, PlaceOrder, PlacedOrder, ProductView},
-    trace::{ExportView, OpenTrace, TraceList, TraceQuery},
+    trace::{ExportView, LogView, OpenTrace, TraceList, TraceQuery},
     traffic::{
         Applied, ChangeTraffic, Draft, DryRun, FormEdit, ProbeRequest, ProbeVerdict, SetFaithful,
         TrafficView,
@@ -50,10 +51,14 @@ pub trait ShopPort: Send + Sync {
 /// The live page and the load generator.
 #[async_trait]
 pub trait LivePort: Send + Sync {
-    /// State of everything now.
-    async fn snapshot(&self) -> Result<LiveSnapshot, ApiError>;
+    /// State of everything now, with the charts of a service.
+    async fn snapshot(&self, of: String) -> Result<LiveSnapshot, ApiError>;
     /// Sets the load: 0 to [`contract::shop::LOAD_MAX_PER_SECOND`] requests per second.
     async fn set_load(&self, load: LoadChange) -> Result<LoadView, ApiError>;
+    /// Orders, traces, customers and products that a text names.
+    async fn find(&self, text: String) -> Result<Vec<Hit>, ApiError>;
+    /// The newest log lines of a service, oldest first.
+    async fn logs(&self, service: String) -> Result<Vec<LogView>, ApiError>;
 }
 
 /// Traces.

@@ -11,6 +11,7 @@ use contract::{
     attributes::{DB_SYSTEM, EVENT_NAME, HTTP_STATUS, MESH_RESPONSE_FLAGS, SAGA_COMPENSATION},
     trace::{SpanKind, SpanView},
 };
+use std::collections::HashMap;
 
 /// Rows that are in the page at once; more are added as they are scrolled to.
 pub const WINDOW_ROWS: usize = 200;
@@ -111,6 +112,9 @@ pub fn window(rows: usize, first_on_screen: usize) -> (usize, usize) {
     (from, from + WINDOW_ROWS)
 }
 
+/// Rows of the short waterfall that may have failed alike.
+const FAILURES_ALIKE: usize = 3;
+
 /// A row of the short waterfall on the order page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Telling {
@@ -132,6 +136,7 @@ pub fn telling(tree: &SpanTree, spans: &[SpanView], path: &[Segment], most: usiz
     }
     let mut ranked: Vec<(i64, usize)> =
         (0..tree.nodes.len()).map(|row| (score(tree, spans, on_path[row], row), row)).collect();
+    fade_repeated(&mut ranked, tree, spans);
     ranked.sort_by_key(|&(score, row)| (-score, row));
     ranked.truncate(most);
     let mut rows: Vec<usize> = ranked.into_iter().map(|(_, row)| row).collect();
@@ -146,6 +151,20 @@ pub fn telling(tree: &SpanTree, spans: &[SpanView], path: &[Segment], most: usiz
             Telling { row, depth: open.len() - 1 }
         })
         .collect()
+}
+
+/// The same failure again and again tells nothing new: the first ones stand for the rest.
+fn fade_repeated(ranked: &mut [(i64, usize)], tree: &SpanTree, spans: &[SpanView]) {
+    let mut seen: HashMap<(&str, String), usize> = HashMap::new();
+    for (score, row) in ranked {
+        let Some(span) = tree.nodes[*row].span.and_then(|i| spans.get(i)) else { continue };
+        let Some(failure) = failure(span) else { continue };
+        let times = seen.entry((&span.service, failure)).or_default();
+        *times += 1;
+        if *times > FAILURES_ALIKE {
+            *score -= 600;
+        }
+    }
 }
 
 fn score(tree: &SpanTree, spans: &[SpanView], on_path_us: i64, row: usize) -> i64 {
@@ -333,6 +352,23 @@ mod tests {
             Telling { row: 3, depth: 2 },
         ];
         assert_eq!(rows, expected);
+    }
+
+    #[test]
+    fn a_failure_that_repeats_does_not_crowd_out_the_story() {
+        let mut spans = story();
+        for number in 0..20 {
+            let mut failed = span("try", Some("place"), 500 + number, 1);
+            failed.span_id = format!("try {number}");
+            failed.error = true;
+            spans.push(failed);
+        }
+        let tree = SpanTree::new(&spans);
+        let path = critical_path::critical_path(&tree);
+        let rows = telling(&tree, &spans, &path, 6);
+        let name = |t: &Telling| tree.nodes[t.row].id.clone();
+        let names: Vec<String> = rows.iter().map(name).collect();
+        assert_eq!(names, ["root", "place", "prepare", "try 0", "try 1", "try 2"]);
     }
 
     #[test]

@@ -2,20 +2,23 @@
 //! views at the rim.
 
 mod ask;
+mod find;
 mod recent;
 pub(crate) mod resilience;
 mod shop_port;
 mod story;
 mod traffic;
+mod transaction;
 
 use crate::{control::Control, live::Live, shop::Shop};
 use app::host::{Host, LivePort, TracePort};
 use async_trait::async_trait;
 use contract::{
     ApiError, FieldError,
+    find::Hit,
     live::{LiveSnapshot, RED_MINUTES_MAX},
     shop::{LoadChange, LoadView},
-    trace::{ExportView, OpenTrace, TraceList, TraceQuery},
+    trace::{ExportView, LogView, OpenTrace, TraceList, TraceQuery},
 };
 use resilience::ResilienceHost;
 use shop_port::ShopHost;
@@ -36,29 +39,45 @@ pub fn host(
 ) -> Host {
     Host {
         shop: Arc::new(ShopHost::new(shop.clone(), telemetry.clone())),
-        live: Arc::new(LiveHost { shop: shop.clone(), live: live.clone() }),
+        live: Arc::new(LiveHost {
+            shop: shop.clone(),
+            live: live.clone(),
+            telemetry: telemetry.clone(),
+        }),
         traces: Arc::new(TraceHost { shop: shop.clone(), telemetry: telemetry.clone(), jaeger_ui }),
         resilience: Arc::new(ResilienceHost::new(shop.clone(), live.clone(), telemetry.clone())),
         traffic: Arc::new(TrafficHost::new(control.clone(), shop.mesh.clone(), live.clone())),
     }
 }
 
+/// Log lines of a service in the map's drawer.
+const NODE_LOGS_MAX: usize = 8;
+
 struct LiveHost {
     shop: Shop,
     live: Live,
+    telemetry: Telemetry,
 }
 
 #[async_trait]
 impl LivePort for LiveHost {
-    async fn snapshot(&self) -> Result<LiveSnapshot, ApiError> {
+    async fn snapshot(&self, of: String) -> Result<LiveSnapshot, ApiError> {
         // The page keeps the part of it that it shows.
-        Ok(self.live.snapshot(RED_MINUTES_MAX))
+        Ok(self.live.snapshot(RED_MINUTES_MAX, &of))
     }
 
     async fn set_load(&self, load: LoadChange) -> Result<LoadView, ApiError> {
         self.shop.load.set(load).map_err(|error| ApiError::Invalid {
             fields: vec![FieldError::new(error.field(), error.to_string())],
         })
+    }
+
+    async fn find(&self, text: String) -> Result<Vec<Hit>, ApiError> {
+        Ok(find::find(&self.shop, &self.telemetry, &text).await)
+    }
+
+    async fn logs(&self, service: String) -> Result<Vec<LogView>, ApiError> {
+        Ok(self.telemetry.logs_of_service(&service, NODE_LOGS_MAX))
     }
 }
 

@@ -2,6 +2,7 @@
 //! leave singly.
 
 mod ages;
+mod find;
 mod query;
 pub(crate) mod record;
 #[cfg(test)]

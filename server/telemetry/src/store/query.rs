@@ -91,7 +91,7 @@ impl Summary {
 }
 
 impl Trace {
-    fn summary(&mut self) -> &Summary {
+    pub(super) fn summary(&mut self) -> &Summary {
         let spans = &self.spans;
         self.summary.get_or_insert_with(|| summarise(spans))
     }
@@ -216,7 +216,11 @@ impl Store {
         list
     }
 
-    fn newest(&mut self, mut found: Vec<(i64, u128)>, symbols: &Symbols) -> Vec<TraceRow> {
+    pub(super) fn newest(
+        &mut self,
+        mut found: Vec<(i64, u128)>,
+        symbols: &Symbols,
+    ) -> Vec<TraceRow> {
         if found.len() > TRACE_ROWS_MAX {
             found.select_nth_unstable_by(TRACE_ROWS_MAX - 1, |a, b| b.cmp(a));
             found.truncate(TRACE_ROWS_MAX);
@@ -249,7 +253,7 @@ impl Store {
     /// Log lines of a trace, oldest first.
     pub(crate) fn logs_of_trace(&self, id: u128, symbols: &Symbols) -> Vec<LogView> {
         let id = id.to_be_bytes();
-        self.newest_logs(symbols, |log| log.trace == id)
+        self.newest_logs(symbols, LOG_ROWS_MAX, |log| log.trace == id)
     }
 
     /// Log lines with a field of this value, oldest first.
@@ -260,16 +264,21 @@ impl Store {
         symbols: &Symbols,
     ) -> Vec<LogView> {
         let (key, value) = (numbered(key, symbols), Wanted::new(value));
-        self.newest_logs(symbols, |log| {
+        self.newest_logs(symbols, LOG_ROWS_MAX, |log| {
             let mut unpacker = Unpacker::new(&log.packed);
             unpacker.text();
             unpacker.has_attribute(key, Some(value))
         })
     }
 
-    fn newest_logs(&self, symbols: &Symbols, wanted: impl Fn(&LogRecord) -> bool) -> Vec<LogView> {
+    pub(super) fn newest_logs(
+        &self,
+        symbols: &Symbols,
+        most: usize,
+        wanted: impl Fn(&LogRecord) -> bool,
+    ) -> Vec<LogView> {
         let newest_first = self.logs.iter().rev().filter(|log| wanted(log));
-        let mut found: Vec<&LogRecord> = newest_first.take(LOG_ROWS_MAX).collect();
+        let mut found: Vec<&LogRecord> = newest_first.take(most).collect();
         found.reverse();
         found.sort_by_key(|log| log.at_us);
         found.into_iter().map(|log| log_view(log, symbols)).collect()
