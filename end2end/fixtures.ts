@@ -61,11 +61,12 @@ function watch(page: Page, problems: string[]): void {
   page.on("crash", () => problems.push("the page crashed"));
 }
 
-/** Opens a page and waits until its wasm has been fetched, so that what follows meets a live page. */
+/** Opens a page and waits until it is alive: keys and clicks before that would be lost. */
 export async function open(page: Page, address: string): Promise<void> {
   const wasm = page.waitForResponse((response) => new URL(response.url()).pathname.endsWith(".wasm"));
   await page.goto(address);
   expect((await wasm).status(), "the wasm of the page").toBe(200);
+  await expect(page.locator('.app[data-connection="live"]')).toBeAttached();
 }
 
 /** Fails on any serious or critical accessibility violation, naming the rule and the elements. */

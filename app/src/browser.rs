@@ -59,6 +59,13 @@ pub fn keep(key: &str, value: Option<&str>) {
     }
 }
 
+/// Scrolls to the element of that id, if there is one.
+pub fn show(id: &str) {
+    if let Some(element) = document().get_element_by_id(id) {
+        element.scroll_into_view();
+    }
+}
+
 /// Gives the focus to the element of that id, or to the first field in it, and shows it.
 pub fn focus(id: &str) {
     let Some(element) = document().get_element_by_id(id) else { return };
@@ -108,6 +115,40 @@ pub fn focus_row(forward: bool) -> bool {
     };
     let Some(row) = next.and_then(|at| rows.item(at)) else { return false };
     row.dyn_ref::<HtmlElement>().is_some_and(|row| row.focus().is_ok())
+}
+
+/// Loads the whole document of an address of this site.
+pub fn load(address: &str) {
+    let _ = window().location().set_href(address);
+}
+
+/// While `wanted`, links load the whole document: the router leaves alone what is marked as
+/// external.
+pub fn load_links(wanted: impl Fn() -> bool + 'static) {
+    let mark = move |event: web_sys::Event| {
+        let target = event.target().and_then(|target| target.dyn_into::<web_sys::Element>().ok());
+        let link = target.and_then(|target| target.closest("a[href]").ok().flatten());
+        if let Some(link) = link.filter(|_| wanted()) {
+            let _ = link.set_attribute("rel", "external");
+        }
+    };
+    let mark: Closure<dyn FnMut(web_sys::Event)> = Closure::new(mark);
+    // Before the router hears of the click, which listens on its way up.
+    let _ = window().add_event_listener_with_callback_and_bool(
+        "click",
+        mark.as_ref().unchecked_ref(),
+        true,
+    );
+    let kept = StoredValue::new_local(mark);
+    on_cleanup(move || {
+        kept.try_with_value(|mark| {
+            let _ = window().remove_event_listener_with_callback_and_bool(
+                "click",
+                mark.as_ref().unchecked_ref(),
+                true,
+            );
+        });
+    });
 }
 
 /// A value kept in this browser.
@@ -194,6 +235,12 @@ pub fn is_operating(event: &KeyboardEvent) -> bool {
 #[must_use]
 pub fn is_mac() -> bool {
     window().navigator().platform().is_ok_and(|name| name.starts_with("Mac"))
+}
+
+/// Whether a popover is open: Esc is its then.
+#[must_use]
+pub fn popover_open() -> bool {
+    matches!(document().query_selector("[popover]:popover-open"), Ok(Some(_)))
 }
 
 /// Puts a text into the clipboard, where the browser allows it.

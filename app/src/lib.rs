@@ -28,7 +28,7 @@ use leptos_router::{
     hooks::use_location,
     path,
 };
-use live::SnapshotPart;
+use live::{SnapshotPart, WantedCharts};
 use pages::{NotFound, lazy, live::LivePage};
 
 /// The application: the same on the server and in the browser.
@@ -54,15 +54,20 @@ fn Root() -> impl IntoView {
     frame::state::provide_frame();
     frame::toast::provide_toasts();
     let range = frame::range::provide_range();
+    let mut charts = WantedCharts::default();
     let part = match use_location().pathname.get_untracked().as_str() {
-        "/" => SnapshotPart::Live { minutes: range.minutes().get_untracked() },
+        "/" => {
+            let minutes = range.minutes().get_untracked();
+            charts = WantedCharts { minutes, of: pages::live::charts::chosen().get_untracked() };
+            SnapshotPart::Live { minutes, of: charts.of.clone() }
+        }
         path if path.starts_with("/resilience") || path.starts_with("/traffic") => {
             SnapshotPart::Mesh
         }
         _ => SnapshotPart::Frame,
     };
-    let boot = Resource::new(|| (), move |()| ask::snapshot(part));
-    live::stream::start(live::provide_live(boot));
+    let boot = Resource::new(|| (), move |()| ask::snapshot(part.clone()));
+    live::stream::start(live::provide_live(boot, charts));
     // `Async`: the whole page is rendered before it is sent, so it can be read without JavaScript.
     view! {
         <Frame>

@@ -13,7 +13,7 @@
 
 mod fake;
 
-use app::shell;
+use app::{host::Host, shell};
 use axum::{body::Body, http::Request};
 use contract::live::LiveSnapshot;
 use fake::scenario;
@@ -21,11 +21,16 @@ use leptos::prelude::{LeptosOptions, provide_context};
 
 /// The document at an address, as sent to a browser with a cookie.
 async fn document(snapshot: LiveSnapshot, address: &str, cookie: &str) -> String {
+    of_host(fake::host(snapshot), address, cookie).await
+}
+
+/// The same of another host.
+async fn of_host(host: Host, address: &str, cookie: &str) -> String {
     // The first call of it sets the executor that resources run on.
     let _ = leptos_axum::generate_route_list(app::App);
     let options = LeptosOptions::builder().output_name("vitrine").build();
     let render = leptos_axum::render_app_async_with_context(
-        move || provide_context(fake::host(snapshot.clone())),
+        move || provide_context(host.clone()),
         move || shell(options.clone()),
     );
     let request = Request::builder().uri(address).header("cookie", cookie);
@@ -98,6 +103,51 @@ async fn the_chosen_node_is_in_the_address_and_its_drawer_in_the_page() {
 }
 
 #[tokio::test]
+async fn a_shop_that_gives_no_snapshot_says_why_and_offers_to_ask_again() {
+    let html = of_host(fake::silent(scenario::snapshot()), "/", "").await;
+    let read = text(&html);
+    assert!(read.contains("The live data could not be loaded:"), "{read}");
+    assert!(read.contains("No answer in time.") && read.contains("Retry"), "{read}");
+    assert!(html.contains("chart-skeleton") && html.contains("feed-skeleton"));
+    assert!(!read.contains("No orders yet"), "nobody knows that: {read}");
+}
+
+#[tokio::test]
+async fn the_charts_are_of_the_service_in_the_address() {
+    let read = text(&page("/?of=payments").await);
+    assert!(read.contains("5xx at payments") && read.contains("at recommendations"), "{read}");
+    let html = page("/?of=nobody").await;
+    assert!(text(&html).contains("5xx at gateway"));
+    assert!(html.contains("name=\"of\"") && !html.contains("chart-skeleton"));
+}
+
+#[tokio::test]
+async fn the_drawer_of_a_service_shows_its_log_lines_with_their_spans() {
+    let html = page("/?node=orders").await;
+    assert!(text(&html).contains("orders took a request"));
+    assert!(html.contains("/traces/7c1e9a4f0b6d42e8a5f3c2d19b8e6047?span=00f067aa0ba902b7"));
+    assert!(!text(&page("/?node=load").await).contains("Log lines"), "it writes none");
+}
+
+#[tokio::test]
+async fn the_load_is_a_form_for_those_without_scripts_on_every_page() {
+    for address in ["/", "/orders", "/traces"] {
+        let html = page(address).await;
+        let form = html.split("load-plain").nth(1).unwrap_or_default();
+        let form = form.split("</noscript>").next().unwrap_or_default();
+        assert!(form.contains("action=\"/load\"") && form.contains("name=\"shape\""), "{address}");
+        assert!(form.contains("value=\"60\""), "{address}: {form}");
+    }
+}
+
+#[tokio::test]
+async fn a_customer_and_a_product_of_the_address_are_chosen_in_the_form() {
+    let html = page("/orders/new?customer=c-1042&product=p-beans").await;
+    assert!(html.contains("<option value=\"c-1042\" selected>"), "{html}");
+    assert!(html.contains("<option value=\"p-beans\" selected>"));
+}
+
+#[tokio::test]
 async fn the_theme_of_the_cookie_is_on_the_document() {
     let html = document(scenario::snapshot(), "/orders", "theme=light").await;
     assert!(html.contains("data-theme=\"light\""));
@@ -122,6 +172,10 @@ async fn the_order_form_is_a_plain_form_with_a_key_of_its_own() {
         assert!(html.contains(&format!("name=\"{name}\"")), "{name}");
     }
     assert!(text(&html).contains("No such product."));
+    assert!(html.contains("class=\"sum needs-script\""), "what it costs is said");
+    let rows = html.matches("name=\"product_id\"").count();
+    let later = html.matches("basket-line later").count();
+    assert!(rows > 3 && later + 3 == rows, "two are filled, one is offered: {rows} {later}");
     let key = |html: &str| {
         let from = html.find("name=\"key\" value=\"").unwrap() + 18;
         html[from..].split('"').next().unwrap().to_owned()

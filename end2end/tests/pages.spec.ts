@@ -60,9 +60,23 @@ test("the charts get the minutes before the page was opened along with the strea
 });
 
 test("the map is also a table", async ({ page }) => {
+  await page.request.get("/api/v1/products/p-moka");
   await open(page, "/");
   await page.locator("body").press("t");
-  await expect(page.getByRole("table").first()).toContainText("gateway");
+  const called = page.getByRole("row", { name: /gateway .*catalog/ }).first();
+  await expect(called).toContainText(/\d\/s/);
+});
+
+test("the table has the edges of the map before anything was called", async ({ page }) => {
+  const quiet = await Program.start(["--load", "0"]);
+  try {
+    await open(page, `${quiet.url}/?view=table`);
+    await expect(page.getByRole("row", { name: /gateway .*orders/ })).toContainText("none");
+    await expect(page.locator(".map-table")).toContainText("No calls in the last minute.");
+    await page.goto("about:blank");
+  } finally {
+    await quiet.stop();
+  }
 });
 
 test("a trace is found by its service and opened as a waterfall with span details", async ({ page }) => {

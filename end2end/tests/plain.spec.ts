@@ -13,7 +13,7 @@ test("an order can be placed and read without JavaScript", async ({ page }) => {
   await page.locator("form[action='/orders/new']").getByRole("button", { name: "Place order" }).click();
   await expect(page).toHaveURL(/\/orders\/ord-/);
   await expect(page.locator("body")).toContainText("OrderPlaced");
-  await expect(page.locator(".order-facts")).toContainText("Card");
+  await expect(page.locator(".order-facts")).toContainText("by card");
   // The whole basket comes again, and not its first line alone.
   await page.getByRole("link", { name: "Place again" }).click();
   await expect(page.getByLabel("Customer")).toHaveValue("c-1001");
@@ -31,6 +31,37 @@ test("a form with a bad value comes back with the reason", async ({ page }) => {
   await page.locator("form[action='/orders/new']").evaluate((form: HTMLFormElement) => (form.noValidate = true));
   await page.locator("form[action='/orders/new']").getByRole("button", { name: "Place order" }).click();
   await expect(page.getByRole("alert")).toContainText("whole number from 1 to 100");
+});
+
+test("the load is set without JavaScript, from the page one looks at", async ({ page }) => {
+  await page.goto("/traces?service=catalog&range=15");
+  await page.locator(".load-plain summary").click();
+  const form = page.locator(".load-plain form");
+  await form.getByLabel("Requests per second").fill("3.5");
+  await form.getByLabel("Shape").selectOption("Spike");
+  await form.getByLabel("Share of orders, percent").fill("40");
+  await form.getByRole("button", { name: "Set load" }).click();
+  await expect(page).toHaveURL(/\/traces\?service=catalog&range=15$/);
+  await expect(page.locator(".top .load .value")).toHaveText("3.5 req/s");
+  await expect(page.locator(".top .load .value")).toHaveAttribute("title", /spikes, 40% orders/);
+  // The buttons beside the value are forms too.
+  await page.getByRole("button", { name: "More load" }).click();
+  await expect(page.locator(".top .load .value")).toHaveText("13.5 req/s");
+  // What the browser lets through and the server does not comes back with the reason.
+  await page.locator(".load-plain summary").click();
+  await form.evaluate((element: HTMLFormElement) => (element.noValidate = true));
+  await form.getByLabel("Requests per second").fill("100000");
+  await form.getByRole("button", { name: "Set load" }).click();
+  await expect(page.getByRole("alert")).toContainText(/200/);
+  await page.request.post("/load", { form: { per_second: "2", shape: "steady", orders_percent: "28" } });
+});
+
+test("the time range is set without JavaScript and keeps the rest of the address", async ({ page }) => {
+  await page.goto("/traces?service=catalog");
+  await page.getByLabel("Time range").selectOption("15");
+  await page.locator("form.range").getByRole("button", { name: "Set" }).click();
+  await expect(page).toHaveURL(/service=catalog/);
+  await expect(page).toHaveURL(/range=15/);
 });
 
 test("the service map is a table without JavaScript", async ({ page }) => {

@@ -1,5 +1,6 @@
 // Traffic: what a control does to the YAML, what an apply does to the shop, and every way back.
 import { type Page, expect, expectAccessible, expectSoundMarkup, open as load, test } from "../fixtures.ts";
+import { Program } from "../program.ts";
 
 /** Opens a page; the editor of a host asks for its hits once it is alive. */
 async function open(page: Page, address: string): Promise<void> {
@@ -161,4 +162,112 @@ test("the pages of traffic are accessible and their markup is sound", async ({ p
     await expectAccessible(page);
     await expectSoundMarkup(page, address);
   }
+});
+
+test("as in Istio: the switch is a field of the YAML and of the route that is in force", async ({ page }) => {
+  const before = await revision(page);
+  await open(page, "/traffic/payments");
+  const fault = page.locator("#control-fault");
+  await expect(fault).toContainText("Here they go on.");
+  await fault.getByRole("switch", { name: "As in Istio" }).click();
+  await expect(fault).toContainText("This route does the same.");
+  await expect(page.locator(".yaml-line.added").first()).toBeVisible();
+  await apply(page).click();
+  await expect(page.locator(".toast", { hasText: "applied" })).toBeVisible();
+  expect(await inForce(page, "vs", "payments")).not.toBe("");
+  await page.reload();
+  await expect(page.locator("#control-fault")).toContainText("This route does the same.");
+  await back(page, before);
+});
+
+test("a fault that is only written is started again from its route", async ({ page }) => {
+  const before = await revision(page);
+  const delayed = (await inForce(page, "vs", "payments")).replace(
+    "- name: versions",
+    "- name: versions\n    fault:\n      delay:\n        percentage:\n          value: 10\n        fixedDelay: 0.2s",
+  );
+  const applied = await page.request.post("/control/istio", { data: delayed, headers: { "content-type": "application/yaml" } });
+  expect(applied.status(), await applied.text()).toBe(200);
+  // Ended, it stays in the resource.
+  await page.request.delete("/control/faults");
+  await page.request.post("/control/faults/release");
+  await open(page, "/traffic/payments");
+  const fault = page.locator("#control-fault");
+  await fault.getByRole("button", { name: "Start again" }).click();
+  await expect(fault.locator(".fault-here")).toContainText("Delay");
+  await expect(page.locator(".fault-banner")).toContainText("1 active fault");
+  await page.request.delete("/control/faults");
+  await page.request.post("/control/faults/release");
+  await back(page, before);
+});
+
+test("a link holds the draft, and somebody else goes on with it", async ({ page, context, browser, baseURL }) => {
+  await context.grantPermissions(["clipboard-read", "clipboard-write"]);
+  await open(page, "/traffic/payments");
+  await preset(page, "80/20");
+  await page.getByRole("button", { name: "Copy a link to the draft" }).click();
+  await expect(page.locator(".toast")).toContainText("Link copied");
+  const link = await page.evaluate(() => navigator.clipboard.readText());
+  expect(link).toContain("/traffic/payments#draft=");
+  const other = await (await browser.newContext({ baseURL: baseURL ?? "" })).newPage();
+  await open(other, link);
+  await expect(other.locator(".split-bar")).toContainText("v1 80%");
+  await expect(other.locator(".page-head")).toContainText("Draft r");
+  // It is used once: what is typed next is not overwritten by it.
+  expect(new URL(other.url()).hash).toBe("");
+  await other.context().close();
+});
+
+test.describe("without the line", () => {
+  test.use({ expectedErrors: [/ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED_ENCODING|ERR_CONNECTION_RESET|Failed to fetch/] });
+
+  test("a draft goes on while the line is down, and cannot be applied until it is back", async ({ page }) => {
+    const gone = await Program.start();
+    await open(page, `${gone.url}/traffic/payments`);
+    await preset(page, "90/10");
+    await expect(apply(page)).toBeEnabled();
+    await gone.stop();
+    await expect(page.locator(".app")).toHaveAttribute("data-connection", "lost", { timeout: 20_000 });
+    await expect(apply(page)).toBeDisabled();
+    await preset(page, "50/50");
+    await expect(page.locator(".split-bar")).toContainText("v1 50%");
+    await page.goto("about:blank");
+  });
+});
+
+test("a draft says how many recorded requests its weights move, and what cannot be read stops it", async ({ page }) => {
+  for (let i = 0; i < 12; i += 1) {
+    const placed = await page.request.post("/api/v1/orders", {
+      data: { user_id: "c-1001", items: [{ product_id: "p-beans", quantity: 1 }] },
+      headers: { prefer: "wait=10" },
+    });
+    expect(placed.ok()).toBe(true);
+  }
+  await open(page, "/traffic/payments");
+  const summary = page.locator(".dry-run summary");
+  const moved = async (weights: string): Promise<number> => {
+    await preset(page, weights);
+    await expect(page.locator(".yaml-line.added", { hasText: `weight: ${weights.split("/")[1]}` })).toBeVisible();
+    const tried = await page.waitForResponse((response) => response.url().includes("/ui/dry-run"));
+    const { changed } = await tried.json();
+    await expect(summary).toContainText(`${changed} of `);
+    return changed as number;
+  };
+  const [tenth, all] = [await moved("90/10"), await moved("0/100")];
+  expect(tenth).toBeGreaterThan(0);
+  expect(all).toBeGreaterThan(tenth * 5);
+  await summary.click();
+  await expect(page.locator(".dry-run li li").first()).toContainText(/\/\S* payments v1 → payments v2/);
+  // A text that is no number stays, says why, and keeps the draft from being applied.
+  const timeout = page.getByRole("textbox", { name: "Timeout, seconds" });
+  await timeout.pressSequentially("abc");
+  await expect(page.getByText("Seconds, 0.001 to 86400")).toBeVisible();
+  await timeout.press("Tab");
+  await expect(timeout).toHaveValue("abc");
+  await expect(apply(page)).toBeDisabled();
+  const retries = page.getByRole("textbox", { name: "Retries" });
+  await retries.fill("999");
+  await expect(page.getByText("Retries are 0 to 25.")).toBeVisible();
+  await page.getByRole("button", { name: "Discard" }).click();
+  await expect(timeout).toHaveValue("");
 });

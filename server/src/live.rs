@@ -7,8 +7,9 @@
 mod edges;
 mod facts;
 mod in_mesh;
+mod news;
 
-use crate::shop::Shop;
+use crate::{control::Control, shop::Shop};
 use contract::{
     live::{
         CHANGES_MAX, ChangeView, FEED_ROWS_MAX, LiveBody, LiveFrame, LiveSnapshot, MapView,
@@ -20,8 +21,7 @@ use contract::{
 use facts::Facts;
 pub(crate) use in_mesh::Minute;
 use in_mesh::{InMesh, Samples};
-use mesh::breaker::BreakerState;
-use mesh::{BreakerTransition, EndpointStatus, Phase};
+use mesh::{EndpointStatus, Phase};
 use messaging::RelayStatus;
 use parking_lot::Mutex;
 use shop::orders::{RECENT_MAX, Recent};
@@ -65,6 +65,8 @@ pub struct Sent {
     pub json: Arc<str>,
     /// No frame comes after it.
     pub last: bool,
+    /// The second that its point of the charts is of, if it is one.
+    pub red_second: Option<i64>,
 }
 
 /// The feed. Cheap to clone.
@@ -72,6 +74,7 @@ pub struct Sent {
 pub struct Live {
     shop: Shop,
     telemetry: Telemetry,
+    control: Control,
     run_id: Arc<str>,
     started_us: i64,
     state: Arc<Mutex<State>>,
@@ -149,23 +152,35 @@ impl Tally {
 impl Live {
     /// A feed of this shop, in the run of this id.
     #[must_use]
-    pub fn new(shop: Shop, telemetry: Telemetry, run_id: &str) -> Self {
+    pub fn new(shop: Shop, telemetry: Telemetry, control: Control, run_id: &str) -> Self {
         let run_id = run_id.into();
         let started_us = shop.clock.now_us();
         let (frames, _) = broadcast::channel(FRAMES_BEHIND_MAX);
         let (state, samples, viewers) = Default::default();
         let (facts, _) = watch::channel(Facts::new());
-        Self { shop, telemetry, run_id, started_us, state, facts, samples, frames, viewers }
+        Self {
+            shop,
+            telemetry,
+            control,
+            run_id,
+            started_us,
+            state,
+            facts,
+            samples,
+            frames,
+            viewers,
+        }
     }
 
-    /// Everything as it is now, with the points of the RED charts of so many minutes.
+    /// Everything as it is now, with the points of the RED charts of a service over so many
+    /// minutes.
     #[must_use]
-    pub fn snapshot(&self, minutes: u32) -> LiveSnapshot {
+    pub fn snapshot(&self, minutes: u32, of: &str) -> LiveSnapshot {
         let at_us = self.shop.clock.now_us();
         let from_us = at_us - i64::from(minutes) * 60_000_000;
         let red = match minutes {
             0 => Vec::new(),
-            _ => self.telemetry.red_points(from_us.max(self.started_us), at_us),
+            _ => self.telemetry.red_points(of, from_us.max(self.started_us), at_us),
         };
         let mut state = self.state.lock();
         LiveSnapshot {
@@ -182,14 +197,22 @@ impl Live {
             faults: state.in_mesh.faults.clone(),
             breakers: state.in_mesh.breakers.clone(),
             mesh: state.in_mesh.mesh.clone(),
+            build: crate::edge::build().to_owned(),
         }
     }
 
+    /// The point of the charts in such a frame, of another service than the gateway.
+    #[must_use]
+    pub fn red_frame(&self, seq: u64, second: i64, of: &str) -> Sent {
+        let red = self.telemetry.red_at(of, second);
+        sent(seq, self.shop.clock.now_us(), LiveBody::Red(red))
+    }
+
     /// A snapshot as a frame, and the frames after it.
-    pub fn join(&self, minutes: u32) -> (Sent, broadcast::Receiver<Sent>) {
+    pub fn join(&self, minutes: u32, of: &str) -> (Sent, broadcast::Receiver<Sent>) {
         // Listening begins first: a frame that falls between is in both, and dropped by its number.
         let frames = self.frames.subscribe();
-        let snapshot = self.snapshot(minutes);
+        let snapshot = self.snapshot(minutes, of);
         let (seq, at_us) = (snapshot.seq, snapshot.at_us);
         (sent(seq, at_us, LiveBody::Snapshot(Box::new(snapshot))), frames)
     }
@@ -231,9 +254,7 @@ impl Live {
     pub async fn run(self, stop: CancellationToken) {
         // Listening begins before the first look, so that no change falls between the two.
         let mut rows = self.shop.orders.changes();
-        let mut transitions = self.shop.mesh.transitions();
-        let mut changes = self.shop.mesh.changes();
-        let mut faults = self.shop.mesh.faults().events();
+        let mut news = std::pin::pin!(self.tell_news(self.news()));
         let mut load = self.shop.load.watch();
         let mut second = tokio::time::interval(Duration::from_secs(1));
         second.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -265,22 +286,7 @@ impl Live {
                     gather_until = None;
                     self.publish_rows(std::mem::take(&mut gathered));
                 }
-                transition = transitions.recv() => {
-                    // What was missed shows on the map all the same.
-                    if let Ok(transition) = transition {
-                        self.publish_change(breaker_change(&transition));
-                    }
-                }
-                change = changes.recv() => {
-                    if let Ok(change) = change {
-                        self.tell_change(&change);
-                    }
-                }
-                event = faults.recv() => {
-                    if let Ok(event) = event {
-                        self.tell_fault(&event);
-                    }
-                }
+                () = &mut news => return,
                 _ = load.changed() => {
                     let view = self.shop.load.view();
                     self.publish(|_| LiveBody::Load(view));
@@ -366,7 +372,7 @@ impl Live {
         });
         let last_second = self.shop.clock.now_us() / 1_000_000 - 1;
         for second in seconds_due(red_until, last_second) {
-            let red = self.telemetry.red_at(second);
+            let red = self.telemetry.red_at(service::GATEWAY, second);
             self.publish(|_| LiveBody::Red(red));
         }
         last_second.max(red_until)
@@ -394,6 +400,7 @@ impl Live {
             window_seconds: rates.window_seconds,
             nodes: nodes.collect(),
             edges,
+            silent: rates.silent,
             deliveries,
             bus_per_second: rates.bus_per_second,
             bus_lag_p95_ms: rates.bus_lag_p95_ms,
@@ -438,8 +445,13 @@ pub fn gap(seq: u64, at_us: i64, missed: u64) -> Sent {
 fn sent(seq: u64, at_us: i64, body: LiveBody) -> Sent {
     let frame = LiveFrame { seq, at_us, body };
     let last = matches!(frame.body, LiveBody::Bye);
+    let red_second = match &frame.body {
+        LiveBody::Red(point) => Some(point.at_us / 1_000_000),
+        _ => None,
+    };
     // Plain data of ours always becomes JSON.
-    Sent { seq, json: serde_json::to_string(&frame).unwrap_or_default().into(), last }
+    let json = serde_json::to_string(&frame).unwrap_or_default().into();
+    Sent { seq, json, last, red_second }
 }
 
 /// Instances of a service, or those of them that take calls. The bus is one that is always there.
@@ -475,34 +487,6 @@ fn merge(rows: &mut VecDeque<OrderRow>, row: OrderRow) {
         None => rows.push_back(row),
     }
     rows.truncate(FEED_ROWS_MAX);
-}
-
-fn breaker_change(transition: &BreakerTransition) -> ChangeView {
-    let (status, text) = match transition.to {
-        BreakerState::Closed { .. } => ("ok", "closed, the probe passed".to_owned()),
-        BreakerState::HalfOpen => ("half", "half-open, one probe passes".to_owned()),
-        BreakerState::Open { until_us } => {
-            let seconds = (until_us - transition.at_us) / 1_000_000;
-            let why = match transition.from {
-                BreakerState::Closed { failures } => format!("{} failed in a row", failures + 1),
-                BreakerState::HalfOpen | BreakerState::Open { .. } => "the probe failed".to_owned(),
-            };
-            ("open", format!("opened, {why}, half-open in {seconds} s"))
-        }
-    };
-    let subset = transition.subset.as_deref();
-    let (shown, part) = match subset {
-        Some(subset) => (format!(" {subset}"), format!("%7E{subset}")),
-        None => (String::new(), String::new()),
-    };
-    let (caller, destination) = (&transition.caller, &transition.destination);
-    ChangeView {
-        at_us: transition.at_us,
-        subject: format!("{caller} → {destination}{shown}"),
-        text,
-        status: status.to_owned(),
-        href: Some(format!("/resilience?breaker={caller}%7E{destination}{part}")),
-    }
 }
 
 #[cfg(test)]

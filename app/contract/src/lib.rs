@@ -7,6 +7,7 @@
 pub mod attributes;
 pub mod durations;
 pub mod error;
+pub mod find;
 pub mod istio;
 pub mod live;
 pub mod money;

@@ -108,6 +108,19 @@ pub struct DeliveryView {
     pub lag_p95_ms: Option<f64>,
 }
 
+/// An edge that carried something in this run and nothing in the window of [`MapView`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SilentEdge {
+    /// Caller or producer.
+    pub from: String,
+    /// Callee or consumer.
+    pub to: String,
+    /// Traffic.
+    pub kind: EdgeKind,
+    /// When the last of it was seen, microseconds since the epoch.
+    pub since_us: i64,
+}
+
 /// One node of the map.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NodeView {
@@ -132,6 +145,9 @@ pub struct MapView {
     pub nodes: Vec<NodeView>,
     /// Edges that carried anything in the window.
     pub edges: Vec<EdgeView>,
+    /// Edges that fell silent.
+    #[serde(default)]
+    pub silent: Vec<SilentEdge>,
     /// The last step of messages: from the bus to each consumer.
     #[serde(default)]
     pub deliveries: Vec<DeliveryView>,
@@ -238,6 +254,10 @@ pub struct LiveSnapshot {
     pub breakers: Vec<BreakerLine>,
     /// Revision, versions, endpoints.
     pub mesh: MeshView,
+    /// Identifies the files of the browser that this server has; with another value those of a
+    /// page that was loaded before are gone.
+    #[serde(default)]
+    pub build: String,
 }
 
 /// Rows of the feed: more than fit on a screen, few enough to redraw at once.

@@ -7,6 +7,8 @@ use leptos::prelude::window;
 pub async fn hydrate() {
     console_error_panic_hook::set_once();
     let path = window().location().pathname().unwrap_or_default();
-    app::pages::lazy::preload(&path).await;
-    leptos::mount::hydrate_lazy(app::App);
+    // Without the file of its page the document stays as the server wrote it, which can be read.
+    if app::pages::lazy::preload(&path).await {
+        leptos::mount::hydrate_lazy(app::App);
+    }
 }

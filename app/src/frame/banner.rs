@@ -1,4 +1,4 @@
-//! Banners under the top bar: faults, disconnected, paused. One line each.
+//! Banners under the top bar: faults, disconnected, paused, updated. One line each.
 
 use super::state::{Command, use_commands};
 use crate::{
@@ -8,6 +8,7 @@ use crate::{
     widget::{Icon, icon, use_zone},
 };
 use leptos::{leptos_dom::helpers::set_interval_with_handle, prelude::*};
+use leptos_router::hooks::{use_location, use_query_map};
 use std::time::Duration;
 
 /// Seconds from one time of the browser's clock to another, never below zero.
@@ -38,6 +39,10 @@ pub(super) fn Banners() -> impl IntoView {
         <Show when=move || live.paused().get()>
             <Paused/>
         </Show>
+        <Show when=move || live.updated().get()>
+            <Updated/>
+        </Show>
+        {refused()}
     }
     .into_any()
 }
@@ -72,6 +77,46 @@ fn Disconnected() -> impl IntoView {
             <button type="button" class="button ghost" on:click=move |_| live.retry_now()>
                 "Retry now"
             </button>
+        </div>
+    }
+    .into_any()
+}
+
+/// Pages that show themselves why a form of theirs was refused.
+#[must_use]
+pub fn shows_refusals(path: &str) -> bool {
+    let below = |page: &str| path.strip_prefix(page).is_some_and(|rest| rest.starts_with('/'));
+    below("/orders") || path.starts_with("/traffic") || path.starts_with("/resilience")
+}
+
+/// Why a form of the frame was refused without JavaScript: the answer leads back here.
+fn refused() -> impl IntoView {
+    let (path, query) = (use_location().pathname, use_query_map());
+    let error = Memo::new(move |_| {
+        let error = query.with(|query| query.get("error")).filter(|error| !error.is_empty());
+        error.filter(|_| path.with(|path| !shows_refusals(path)))
+    });
+    move || {
+        error.get().map(|text| {
+            view! {
+                <div class="banner tone-error" role="alert">
+                    {icon(Icon::Cross)} <span class="grow">{text}</span>
+                </div>
+            }
+        })
+    }
+}
+
+/// Nothing is loaded again by itself: somebody may be in the middle of a form.
+#[component]
+fn Updated() -> impl IntoView {
+    let reload = move |_| drop(window().location().reload());
+    view! {
+        <div class="banner tone-info updated">
+            {icon(Icon::Info)}
+            <strong role="status">"Vitrine was updated"</strong>
+            <span class="grow">"This tab still shows the version before."</span>
+            <button type="button" class="button ghost" on:click=reload>"Reload"</button>
         </div>
     }
     .into_any()
@@ -112,6 +157,12 @@ mod tests {
         assert_eq!(seconds_until(3_100, 100), 3);
         assert_eq!(seconds_until(3_101, 100), 4);
         assert_eq!(seconds_until(0, 5_000), 0);
+    }
+
+    #[test]
+    fn a_refusal_is_said_once_by_the_page_or_by_the_frame() {
+        assert!(["/", "/orders", "/traces/7c1e", "/more"].iter().all(|path| !shows_refusals(path)));
+        assert!(["/orders/new", "/traffic", "/resilience"].iter().all(|path| shows_refusals(path)));
     }
 
     #[test]

@@ -7,10 +7,13 @@ use super::{
 use crate::{
     live::use_live,
     model::format,
-    widget::{Dialog, Icon, Segmented, icon},
+    widget::{Choice, Dialog, Icon, Segmented, icon},
 };
 use contract::shop::{LoadChange, LoadShape, LoadView};
 use leptos::prelude::*;
+
+/// Every shape by the word the API reads, with a word for people.
+const SHAPES: [Choice; 3] = [("steady", "Steady"), ("ramp", "Ramp"), ("spike", "Spike")];
 
 /// "60 req/s", or that it is off.
 #[must_use]
@@ -84,8 +87,34 @@ pub(super) fn LoadControl() -> impl IntoView {
                 {icon(Icon::Plus)}
             </button>
         </form>
+        <noscript inner_html=load.with_untracked(plain_form)></noscript>
     }
     .into_any()
+}
+
+/// What the dialog offers, as a form for those without JavaScript. Numbers and words of ours only:
+/// nothing in it has to be escaped.
+fn plain_form(load: &LoadView) -> String {
+    let LoadView { per_second, shape, orders_percent, max_per_second } = load;
+    let option = |known: LoadShape, text: &str| {
+        let (word, chosen) = (known.as_str(), if known == *shape { " selected" } else { "" });
+        format!("<option value=\"{word}\"{chosen}>{text}</option>")
+    };
+    let shapes: String = SHAPES
+        .iter()
+        .filter_map(|(word, text)| Some(option(LoadShape::parse(word)?, text)))
+        .collect();
+    format!(
+        "<details class=\"load-plain\"><summary class=\"button\">Set load</summary>\
+         <form class=\"form panel\" method=\"post\" action=\"/load\">\
+         <label class=\"field\"><span>Requests per second</span><input type=\"number\" \
+         name=\"per_second\" min=\"0\" max=\"{max_per_second}\" step=\"any\" required \
+         value=\"{per_second}\"></label><label class=\"field\"><span>Shape</span>\
+         <select name=\"shape\">{shapes}</select></label><label class=\"field\"><span>Share of \
+         orders, percent</span><input type=\"number\" name=\"orders_percent\" min=\"0\" \
+         max=\"100\" required value=\"{orders_percent}\"></label>\
+         <button class=\"button primary\">Set load</button></form></details>"
+    )
 }
 
 /// Rate, shape and mix.
@@ -188,12 +217,12 @@ fn shape_field(draft: Draft) -> AnyView {
             draft.shape.set(shape);
         }
     });
-    let choices = vec![("steady", "Steady"), ("ramp", "Ramp"), ("spike", "Spike")];
     view! {
         <div class="field">
             <span>"Shape"</span>
             <Segmented
-                label="Shape" name="load-shape" choices=choices value=chosen on_choose=choose
+                label="Shape" name="load-shape" choices=SHAPES.to_vec() value=chosen
+                on_choose=choose
             />
             <small class="hint" aria-live="polite">{move || shape_hint(draft.shape.get())}</small>
         </div>
@@ -229,6 +258,15 @@ mod tests {
     #[test]
     fn a_load_of_zero_reads_load_off() {
         assert_eq!((label(0.0), label(60.0)), ("Load off".into(), "60 req/s".into()));
+    }
+
+    #[test]
+    fn the_plain_form_holds_what_is_set_and_every_shape() {
+        let load = LoadView { shape: LoadShape::Ramp, orders_percent: 40, ..LoadView::steady(9.5) };
+        let html = plain_form(&load);
+        assert!(html.contains("value=\"9.5\"") && html.contains("value=\"40\""), "{html}");
+        assert!(html.contains("<option value=\"ramp\" selected>Ramp</option>"), "{html}");
+        assert_eq!(html.matches("<option").count(), SHAPES.len());
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub use state::{Command, FrameState, use_frame};
 pub use toast::{ToastAction, Toasts, use_toasts};
 
 use crate::live::{Connection, use_live};
-use leptos::{html, prelude::*};
+use leptos::{html, leptos_dom::helpers::request_animation_frame, prelude::*};
 use leptos_router::hooks::{use_location, use_query_map};
 
 /// The frame with a page in it.
@@ -43,6 +43,10 @@ pub fn Frame(children: Children) -> impl IntoView {
     begin_at_top(main);
     keys::listen();
     toast::announce_restarts();
+    let updated = live.updated();
+    Effect::new(move |_| {
+        crate::browser::load_links(move || updated.try_get_untracked().unwrap_or_default());
+    });
     view! {
         <a class="skip" href="#main" rel="external">"Skip to content"</a>
         <div
@@ -66,6 +70,18 @@ pub fn Frame(children: Children) -> impl IntoView {
         <more::MoreSheet/>
     }
     .into_any()
+}
+
+/// Shows the part of the page that the fragment of the address names, also of a page that was not
+/// loaded as a document: then the browser looked for it before it was there.
+pub fn use_fragment() {
+    let hash = use_location().hash;
+    Effect::new(move |_| {
+        let id = hash.get().trim_start_matches('#').to_owned();
+        if !id.is_empty() {
+            request_animation_frame(move || crate::browser::show(&id));
+        }
+    });
 }
 
 /// Begins each page at its top with the focus in it; the browser does so only for a page it loads.

@@ -5,14 +5,19 @@ use super::{
     state::{Command, use_commands, use_frame},
 };
 use crate::{
-    browser,
+    ask, browser,
     live::{Live, use_live},
     widget::{Dialog, Icon, icon},
 };
-use leptos::{html, prelude::*};
+use contract::find::{FIND_MIN, Hit};
+use leptos::{html, leptos_dom::helpers::set_timeout_with_handle, prelude::*, task::spawn_local};
+use std::time::Duration;
 
 /// Where this tab keeps what was opened from here.
 const RECENT: &str = "vitrine.recent";
+
+/// The server is asked when nothing was typed for so long.
+const TYPING: Duration = Duration::from_millis(150);
 
 /// What was opened from here before.
 fn recent() -> Vec<(String, String)> {
@@ -33,7 +38,32 @@ fn known(live: Live) -> Known {
         faults: live.faults().with_untracked(|faults| faults.active.clone()),
         breakers: live.breakers().get_untracked(),
         recent: recent(),
+        hits: Vec::new(),
     }
+}
+
+/// What the server finds for the text, a moment after it was typed; nothing for another text.
+fn use_hits(text: RwSignal<String>) -> ReadSignal<Vec<Hit>> {
+    let hits = RwSignal::new(Vec::new());
+    Effect::new(move |_| {
+        let asked = text.get();
+        hits.set(Vec::new());
+        if asked.trim().chars().count() < FIND_MIN {
+            return;
+        }
+        let ask = move || {
+            spawn_local(async move {
+                let found = ask::find(asked.clone()).await.unwrap_or_default();
+                if text.try_with_untracked(|text| *text == asked) == Some(true) {
+                    hits.set(found);
+                }
+            });
+        };
+        if let Ok(wait) = set_timeout_with_handle(ask, TYPING) {
+            on_cleanup(move || wait.clear());
+        }
+    });
+    hits.read_only()
 }
 
 /// The palette behind Ctrl K.
@@ -53,7 +83,11 @@ fn PaletteBody() -> impl IntoView {
     let (frame, live, run) = (use_frame(), use_live(), use_commands());
     let text = RwSignal::new(String::new());
     let chosen = RwSignal::new(0_usize);
-    let found = Memo::new(move |_| text.with(|text| search(text, &known(live))));
+    let hits = use_hits(text);
+    let found = Memo::new(move |_| {
+        let known = Known { hits: hits.get(), ..known(live) };
+        text.with(|text| search(text, &known))
+    });
     let choose = move |row: Found| {
         frame.palette.set(false);
         if let Command::Go(address) = &row.command {
@@ -89,7 +123,7 @@ fn PaletteBody() -> impl IntoView {
                 aria-expanded="true" aria-controls="palette-list" aria-autocomplete="list"
                 aria-activedescendant=move || format!("palette-{}", chosen.get())
                 aria-label="Search orders, traces, services"
-                placeholder="Search orders, traces, services, faults"
+                placeholder="Search orders, traces, services, customers, products"
                 on:input=move |event| {
                     text.set(event_target_value(&event));
                     chosen.set(0);
@@ -140,7 +174,8 @@ fn palette_row(
         "Recent" => Icon::Clock,
         "Faults" => Icon::Bolt,
         "Breakers" => Icon::Switch,
-        "Services" => Icon::Globe,
+        "Services" | "Customers" => Icon::Globe,
+        "Products" => Icon::Shop,
         _ => Icon::Right,
     };
     let (note, key) = (row.note.clone(), row.key);

@@ -2,6 +2,7 @@
 
 use super::state::{Command, LOAD_START};
 use contract::{
+    find::{Hit, HitKind},
     order::OrderRow,
     resilience::{BreakerLine, BreakerState, FaultView},
     service::SERVICES,
@@ -18,6 +19,8 @@ pub struct Known {
     pub breakers: Vec<BreakerLine>,
     /// Titles and addresses opened from here before, the newest first.
     pub recent: Vec<(String, String)>,
+    /// What the server found for the text.
+    pub hits: Vec<Hit>,
 }
 
 /// Addresses remembered: what fits without scrolling.
@@ -35,6 +38,10 @@ pub fn remember(
     recent.truncate(RECENT_MAX);
     recent
 }
+
+/// Groups of what is found by name or id, in this order; those before them and after them stand as
+/// they come.
+const GROUPS: [&str; 5] = ["Recent", "Orders", "Traces", "Customers", "Products"];
 
 /// Rows of one group: what fits without scrolling.
 const GROUP_ROWS_MAX: usize = 5;
@@ -102,6 +109,13 @@ pub fn search(text: &str, known: &Known) -> Vec<Found> {
     }
     rows.extend(find_orders(&needle, &known.orders));
     rows.extend(find_trace(&needle));
+    for row in known.hits.iter().map(of_hit) {
+        if rows.iter().all(|known| known.command != row.command) {
+            rows.push(row);
+        }
+    }
+    // Each group stands together, wherever its rows were found.
+    rows.sort_by_key(|row| GROUPS.iter().position(|group| *group == row.group));
     rows.extend(find_faults(&needle, &known.faults));
     rows.extend(find_breakers(&needle, &known.breakers));
     let mut group = ("", 0);
@@ -122,7 +136,8 @@ pub fn search(text: &str, known: &Known) -> Vec<Found> {
 
 fn find_orders(needle: &str, orders: &[OrderRow]) -> Vec<Found> {
     let go = |id: &str| Command::Go(format!("/orders/{id}"));
-    let mut rows: Vec<Found> = orders
+    // Those that are no longer in the feed are found by the server, which knows whether they are.
+    orders
         .iter()
         .filter(|row| !needle.is_empty() && row.order_id.to_lowercase().contains(needle))
         .take(GROUP_ROWS_MAX)
@@ -130,15 +145,23 @@ fn find_orders(needle: &str, orders: &[OrderRow]) -> Vec<Found> {
             let note = format!("{}, {}", row.status, crate::model::format::money(row.total));
             found("Orders", &row.order_id, &note, "", go(&row.order_id))
         })
-        .collect();
-    let id = needle.strip_prefix("ord-").filter(|rest| {
-        rest.len() >= 4 && rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-    });
-    if let (true, Some(id)) = (rows.is_empty(), id) {
-        let id = format!("ord-{}", id.to_uppercase());
-        rows.push(found("Orders", &id, "open", "", go(&id)));
-    }
-    rows
+        .collect()
+}
+
+/// What the server found. Customers and products lead to the form of an order of theirs.
+fn of_hit(hit: &Hit) -> Found {
+    let id = &hit.id;
+    let (group, address) = match hit.kind {
+        HitKind::Order => ("Orders", format!("/orders/{id}")),
+        HitKind::Trace => ("Traces", format!("/traces/{id}")),
+        HitKind::Customer => ("Customers", format!("/orders/new?customer={id}")),
+        HitKind::Product => ("Products", format!("/orders/new?product={id}")),
+    };
+    let note = match hit.kind {
+        HitKind::Order | HitKind::Trace => hit.note.clone(),
+        HitKind::Customer | HitKind::Product => format!("{id}, {}, place an order", hit.note),
+    };
+    found(group, &hit.title, &note, "", Command::Go(address))
 }
 
 /// Faults by id, kind or place.
@@ -277,9 +300,8 @@ mod tests {
     }
 
     #[test]
-    fn an_order_id_that_is_not_in_the_feed_can_still_be_opened() {
-        let rows = search("ord-7f4c2m", &Known::default());
-        assert_eq!(rows[0].command, Command::Go("/orders/ord-7F4C2M".into()));
+    fn a_part_of_an_order_id_that_nobody_knows_leads_nowhere() {
+        assert!(search("ord-7f4c", &Known::default()).is_empty());
     }
 
     #[test]
@@ -287,6 +309,36 @@ mod tests {
         let id = "7c1e9a4f0b6d42e8a5f3c2d19b8e6047";
         assert_eq!(search(id, &Known::default())[0].command, Command::Go(format!("/traces/{id}")));
         assert!(search("7c1e9a4f", &Known::default()).is_empty());
+    }
+
+    #[test]
+    fn what_the_server_found_stands_with_its_kind_and_nothing_stands_twice() {
+        let hit = |kind, id: &str, title: &str| Hit {
+            kind,
+            id: id.into(),
+            title: title.into(),
+            note: "comfortable".into(),
+        };
+        let hits = vec![
+            hit(HitKind::Customer, "c-1001", "Ada Brandt"),
+            hit(HitKind::Order, "ord-ADA3K9", "ord-ADA3K9"),
+            hit(HitKind::Order, "ord-OLDADA", "ord-OLDADA"),
+            hit(HitKind::Trace, "ada0", "ada0"),
+        ];
+        let known = Known { hits, ..orders(&["ord-ADA3K9"]) };
+        let rows = search("ada", &known);
+        let found: Vec<_> = rows.iter().map(|row| (row.group, row.title.as_str())).collect();
+        assert_eq!(
+            found,
+            [
+                ("Orders", "ord-ADA3K9"),
+                ("Orders", "ord-OLDADA"),
+                ("Traces", "ada0"),
+                ("Customers", "Ada Brandt"),
+            ]
+        );
+        assert_eq!(rows[3].note, "c-1001, comfortable, place an order");
+        assert_eq!(rows[3].command, Command::Go("/orders/new?customer=c-1001".into()));
     }
 
     #[test]

@@ -160,6 +160,8 @@ pub fn use_commands() -> Callback<Command> {
             return;
         }
         match command {
+            // The pages of another version come with a whole document.
+            Command::Go(address) if live.updated().get_untracked() => browser::load(&address),
             Command::Go(address) => go(&address, NavigateOptions::default()),
             Command::PlaceOrder => frame.placing.set(true),
             Command::Search => frame.palette.set(true),

@@ -3,7 +3,7 @@
 use super::{
     load::LoadControl,
     offline::use_offline,
-    range::{RANGES, use_range},
+    range::{RANGES, kept_query, plain_button, use_range},
     state::{Command, use_commands},
 };
 use crate::{
@@ -80,6 +80,7 @@ pub(super) fn RangeChoice() -> impl IntoView {
         .collect_view();
     view! {
         <form class="range" method="get">
+            {kept_query("range")}
             <select
                 name="range" aria-label="Time range" on:change=choose
                 prop:value=move || minutes.get().to_string()
@@ -87,7 +88,7 @@ pub(super) fn RangeChoice() -> impl IntoView {
                 {options}
             </select>
             {icon(Icon::Down)}
-            <noscript inner_html="<button class=\"part\">Set</button>"></noscript>
+            {plain_button()}
         </form>
     }
     .into_any()

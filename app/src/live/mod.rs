@@ -9,4 +9,4 @@ pub mod store;
 pub mod stream;
 
 pub use part::SnapshotPart;
-pub use store::{Connection, Live, provide_live, use_live};
+pub use store::{Connection, Live, WantedCharts, provide_live, use_live};

@@ -46,6 +46,8 @@ pub struct LiveModel {
     pub breakers: Vec<BreakerLine>,
     /// Revision, versions, endpoints.
     pub mesh: MeshView,
+    /// The browser's files that this tab was loaded from.
+    pub build: String,
     /// A gap was announced: deltas are meaningless until its snapshot came.
     awaiting_snapshot: bool,
 }
@@ -66,6 +68,7 @@ impl Default for LiveModel {
             faults: FaultsView::default(),
             breakers: Vec::new(),
             mesh: MeshView::default(),
+            build: String::new(),
             awaiting_snapshot: false,
         }
     }
@@ -97,6 +100,8 @@ pub struct Effects {
     pub touched: Vec<OrderRow>,
     /// Another run of the server answers.
     pub restarted: bool,
+    /// It has other files for the browser than this tab was loaded from.
+    pub updated: bool,
     /// A frame is missing: ask for a new snapshot by opening the stream again.
     pub resync: bool,
     /// The server is about to stop.
@@ -167,6 +172,10 @@ impl LiveModel {
 
     fn take_snapshot(&mut self, snapshot: LiveSnapshot) -> Effects {
         let restarted = self.seq.is_some() && self.run_id != snapshot.run_id;
+        let updated = !self.build.is_empty() && self.build != snapshot.build;
+        if self.build.is_empty() {
+            self.build = snapshot.build;
+        }
         let touched = snapshot.orders.iter().filter(|row| self.is_newer(row) || restarted);
         let touched = touched.cloned().collect();
         self.seq = Some(snapshot.seq);
@@ -183,7 +192,7 @@ impl LiveModel {
         self.breakers = snapshot.breakers;
         self.mesh = snapshot.mesh;
         self.awaiting_snapshot = false;
-        Effects { restarted, touched, ..Effects::everything() }
+        Effects { restarted, updated, touched, ..Effects::everything() }
     }
 
     fn take_delta(&mut self, body: LiveBody) -> Effects {
@@ -342,6 +351,7 @@ mod tests {
             faults: empty.faults,
             breakers: vec![breaker("orders~payments", BreakerState::Closed)],
             mesh: empty.mesh,
+            build: "v1".into(),
         }
     }
 
@@ -406,6 +416,18 @@ mod tests {
         let effects = model.apply(frame(1, LiveBody::Snapshot(Box::new(snapshot(1, "b")))));
         assert!(effects.restarted);
         assert_eq!((model.run_id.as_str(), model.seq), ("b", Some(1)));
+    }
+
+    #[test]
+    fn a_server_with_other_files_is_an_update_for_as_long_as_this_tab_lives() {
+        let mut model = LiveModel::from_snapshot(snapshot(500, "a"));
+        let of = |seq, build: &str| {
+            let snapshot = LiveSnapshot { build: build.into(), ..snapshot(seq, "b") };
+            frame(seq, LiveBody::Snapshot(Box::new(snapshot)))
+        };
+        assert!(!model.apply(of(1, "v1")).updated, "the same program started again");
+        assert!(model.apply(of(2, "v2")).updated);
+        assert!(model.apply(of(3, "v2")).updated, "and again when the line was lost");
     }
 
     #[test]

@@ -2,12 +2,13 @@
 
 use contract::{
     live::{LiveSnapshot, MapView},
+    service,
     traffic::MeshView,
 };
 use serde::{Deserialize, Serialize};
 
 /// The part of a snapshot that a page needs before the stream is there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SnapshotPart {
     /// What the frame around every page shows: clock, load, faults and breakers.
     Frame,
@@ -17,10 +18,21 @@ pub enum SnapshotPart {
     Live {
         /// Length of the time range.
         minutes: u32,
+        /// The service they are of.
+        of: String,
     },
 }
 
 impl SnapshotPart {
+    /// The service whose charts are in it.
+    #[must_use]
+    pub fn service(&self) -> &str {
+        match self {
+            Self::Live { of, .. } => of,
+            Self::Frame | Self::Mesh => service::GATEWAY,
+        }
+    }
+
     /// Leaves out the rest.
     #[must_use]
     pub fn of(self, mut snapshot: LiveSnapshot) -> LiveSnapshot {
@@ -37,7 +49,7 @@ impl SnapshotPart {
                     snapshot.mesh = MeshView::default();
                 }
             }
-            Self::Live { minutes } => {
+            Self::Live { minutes, .. } => {
                 let from_us = snapshot.at_us - i64::from(minutes) * 60_000_000;
                 snapshot.red.retain(|point| point.at_us >= from_us);
             }
@@ -68,13 +80,16 @@ mod tests {
             faults: empty.faults,
             breakers: empty.breakers,
             mesh: MeshView { revision: 17, ..MeshView::default() },
+            build: String::new(),
         }
     }
 
     #[test]
     fn the_live_page_gets_the_points_of_its_time_range_and_other_pages_get_none() {
-        assert_eq!(SnapshotPart::Live { minutes: 5 }.of(snapshot()).red.len(), 2);
-        assert_eq!(SnapshotPart::Live { minutes: 60 }.of(snapshot()).red.len(), 3);
+        let live = |minutes| SnapshotPart::Live { minutes, of: "payments".into() };
+        assert_eq!(live(5).of(snapshot()).red.len(), 2);
+        assert_eq!(live(60).of(snapshot()).red.len(), 3);
+        assert_eq!((live(5).service(), SnapshotPart::Frame.service()), ("payments", "gateway"));
         assert!(SnapshotPart::Frame.of(snapshot()).red.is_empty());
     }
 

@@ -29,6 +29,15 @@ pub enum Connection {
     },
 }
 
+/// The charts that the page shows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WantedCharts {
+    /// Their length; 0 when it shows none.
+    pub minutes: u32,
+    /// The service they are of.
+    pub of: String,
+}
+
 /// What a page was first rendered from.
 pub type Boot = Resource<Result<LiveSnapshot, AskError>>;
 
@@ -55,7 +64,12 @@ pub struct Live {
     now_us: RwSignal<i64>,
     restarted_us: RwSignal<Option<i64>>,
     retry_asked: RwSignal<u32>,
-    wanted_minutes: RwSignal<u32>,
+    updated: RwSignal<bool>,
+    failed: RwSignal<Option<String>>,
+    wanted_charts: RwSignal<WantedCharts>,
+    /// Of the model, also while paused.
+    model_charts: StoredValue<WantedCharts>,
+    held_charts: RwSignal<WantedCharts>,
     map: RwSignal<MapView>,
     orders: RwSignal<Vec<OrderRow>>,
     tally: RwSignal<OrderTally>,
@@ -67,8 +81,9 @@ pub struct Live {
     mesh: RwSignal<MeshView>,
 }
 
-/// Makes the store of this tab, to be filled from `boot` first and from the stream later.
-pub fn provide_live(boot: Boot) -> Live {
+/// Makes the store of this tab, to be filled from `boot` (with charts of so much) first and from the
+/// stream later.
+pub fn provide_live(boot: Boot, booted: WantedCharts) -> Live {
     let model = LiveModel::default();
     let live = Live {
         boot,
@@ -80,7 +95,11 @@ pub fn provide_live(boot: Boot) -> Live {
         now_us: RwSignal::new(0),
         restarted_us: RwSignal::new(None),
         retry_asked: RwSignal::new(0),
-        wanted_minutes: RwSignal::new(0),
+        updated: RwSignal::new(false),
+        failed: RwSignal::new(None),
+        wanted_charts: RwSignal::new(WantedCharts::default()),
+        model_charts: StoredValue::new(booted.clone()),
+        held_charts: RwSignal::new(booted),
         map: RwSignal::new(model.map.clone()),
         orders: RwSignal::new(Vec::new()),
         tally: RwSignal::new(model.tally),
@@ -114,9 +133,19 @@ impl Live {
         if self.seeded.get_untracked() {
             return;
         }
-        if let Ok(snapshot) = self.boot.await {
-            self.seed(snapshot);
+        match self.boot.await {
+            Ok(snapshot) => self.seed(snapshot),
+            Err(error) => {
+                self.held_charts.set(WantedCharts::default());
+                self.failed.set(Some(error.to_string()));
+            }
         }
+    }
+
+    /// Why there is nothing to show yet, if asking for it failed.
+    #[must_use]
+    pub fn failed(self) -> ReadSignal<Option<String>> {
+        self.failed.read_only()
     }
 
     /// Whether any state has been seen.
@@ -160,6 +189,24 @@ impl Live {
     #[must_use]
     pub fn restarted_us(self) -> ReadSignal<Option<i64>> {
         self.restarted_us.read_only()
+    }
+
+    /// The server has other files for the browser than this tab was loaded from: pages that were
+    /// not opened yet can only be loaded with the whole document.
+    #[must_use]
+    pub fn updated(self) -> ReadSignal<bool> {
+        self.updated.read_only()
+    }
+
+    /// Says the same when a file turned out to be gone.
+    pub fn found_update(self) {
+        self.updated.set(true);
+    }
+
+    /// The charts whose points are held.
+    #[must_use]
+    pub fn held_charts(self) -> ReadSignal<WantedCharts> {
+        self.held_charts.read_only()
     }
 
     /// The service map.
@@ -269,11 +316,10 @@ impl Live {
         self.retry_asked.update(|asked| *asked += 1);
     }
 
-    /// Says how long the charts of the page are, so that the stream brings their points; 0 when the
-    /// page has none.
-    pub fn want_minutes(self, minutes: u32) {
-        if self.wanted_minutes.get_untracked() != minutes {
-            self.wanted_minutes.set(minutes);
+    /// Says which charts the page has, so that the stream brings their points.
+    pub fn want_charts(self, charts: WantedCharts) {
+        if self.wanted_charts.with_untracked(|wanted| *wanted != charts) {
+            self.wanted_charts.set(charts);
         }
     }
 
@@ -328,6 +374,9 @@ impl Live {
             let started = self.model.with_value(|model| model.started_us);
             self.restarted_us.set(Some(started));
         }
+        if effects.updated {
+            self.updated.set(true);
+        }
         let paused = self.paused_at.get_untracked().is_some();
         self.watch_rows(&effects.touched, paused);
         if paused {
@@ -348,8 +397,23 @@ impl Live {
         self.retry_asked.read_only()
     }
 
-    pub(super) fn wanted_minutes(self) -> ReadSignal<u32> {
-        self.wanted_minutes.read_only()
+    pub(super) fn wanted_charts(self) -> ReadSignal<WantedCharts> {
+        self.wanted_charts.read_only()
+    }
+
+    /// A snapshot came that holds the points of these charts.
+    pub(super) fn hold_charts(self, charts: WantedCharts) {
+        self.model_charts.set_value(charts);
+        if self.paused_at.get_untracked().is_none() {
+            self.publish_charts();
+        }
+    }
+
+    fn publish_charts(self) {
+        let charts = self.model_charts.get_value();
+        if self.held_charts.with_untracked(|held| *held != charts) {
+            self.held_charts.set(charts);
+        }
     }
 
     pub(super) fn set_connection(self, connection: Connection) {
@@ -372,6 +436,7 @@ impl Live {
             shown.set(newest);
         }
         self.publish(&Effects::everything());
+        self.publish_charts();
     }
 
     fn publish(self, effects: &Effects) {

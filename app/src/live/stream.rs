@@ -2,9 +2,12 @@
 //!
 //! Starts only in the browser, after hydration. Knows nothing of pages: frames go to the store.
 
-use super::store::{Connection, Live};
+use super::store::{Connection, Live, WantedCharts};
 use crate::browser;
-use contract::live::LiveFrame;
+use contract::{
+    live::{LiveBody, LiveFrame},
+    service,
+};
 use leptos::{
     leptos_dom::helpers::{IntervalHandle, TimeoutHandle},
     prelude::*,
@@ -31,13 +34,20 @@ pub fn retry_pause_ms(failed: u32, luck: f64) -> f64 {
     pause.min(RETRY_MAX_MS) * (0.8 + 0.4 * luck.clamp(0.0, 1.0))
 }
 
-/// The address with charts over so many minutes in the first frame; 0 leaves them out.
+/// The address with these charts in the first frame; without a length there are none.
 #[must_use]
-pub fn address(minutes: u32) -> String {
-    match minutes {
-        0 => LIVE_PATH.to_owned(),
-        minutes => format!("{LIVE_PATH}?minutes={minutes}"),
+pub fn address(charts: &WantedCharts) -> String {
+    match (charts.minutes, charts.of.as_str()) {
+        (0, _) => LIVE_PATH.to_owned(),
+        (minutes, "" | service::GATEWAY) => format!("{LIVE_PATH}?minutes={minutes}"),
+        (minutes, of) => format!("{LIVE_PATH}?minutes={minutes}&of={of}"),
     }
+}
+
+/// Whether the line has to be opened again for other charts: it brings longer ones than are looked
+/// at, but none of another service.
+fn lacks(open: &WantedCharts, wanted: &WantedCharts) -> bool {
+    wanted.minutes > open.minutes || (wanted.minutes > 0 && wanted.of != open.of)
 }
 
 /// One open connection and the closures it calls.
@@ -63,8 +73,8 @@ struct Stream {
     retry: StoredValue<Option<TimeoutHandle>, LocalStorage>,
     failed: StoredValue<u32>,
     last_frame_ms: StoredValue<f64>,
-    /// Minutes of charts that were asked for when the line was opened.
-    minutes: StoredValue<u32>,
+    /// The charts that were asked for when the line was opened.
+    charts: StoredValue<WantedCharts>,
     /// Server clock minus browser clock, milliseconds.
     skew_ms: StoredValue<f64>,
 }
@@ -80,17 +90,18 @@ pub fn start(live: Live) {
             retry: StoredValue::new_local(None),
             failed: StoredValue::new(0),
             last_frame_ms: StoredValue::new(0.0),
-            minutes: StoredValue::new(0),
+            charts: StoredValue::new(WantedCharts::default()),
             skew_ms: StoredValue::new(0.0),
         };
         let ticker: Option<IntervalHandle> =
             set_interval_with_handle(move || stream.tick(), TICK).ok();
         let asked = live.retry_asked();
         Effect::watch(move || asked.get(), move |_, _, _| stream.open(), false);
-        let wanted = live.wanted_minutes();
+        let wanted = live.wanted_charts();
         // Runs after the page has said what it wants, so that one connection is enough.
         Effect::new(move |opened: Option<()>| {
-            if wanted.get() > stream.minutes.get_value() || opened.is_none() {
+            let lacks = wanted.with(|wanted| stream.charts.with_value(|open| lacks(open, wanted)));
+            if lacks || opened.is_none() {
                 stream.open();
             }
         });
@@ -106,9 +117,10 @@ pub fn start(live: Live) {
 impl Stream {
     fn open(self) {
         self.stop();
-        let minutes = self.live.wanted_minutes().get_untracked();
-        self.minutes.set_value(minutes);
-        let Ok(source) = EventSource::new(&address(minutes)) else {
+        let charts = self.live.wanted_charts().get_untracked();
+        let address = address(&charts);
+        self.charts.set_value(charts);
+        let Ok(source) = EventSource::new(&address) else {
             self.lost();
             return;
         };
@@ -153,7 +165,11 @@ impl Stream {
                 *best = skew;
             }
         });
+        let whole = matches!(frame.body, LiveBody::Snapshot(_));
         let effects = self.live.take(frame);
+        if whole {
+            self.live.hold_charts(self.charts.get_value());
+        }
         if effects.bye {
             self.lost();
         } else if effects.resync {
@@ -199,10 +215,20 @@ mod tests {
 
     #[test]
     fn only_a_page_with_charts_asks_for_their_points() {
-        assert_eq!(
-            (address(0).as_str(), address(15).as_str()),
-            ("/ui/live", "/ui/live?minutes=15")
-        );
+        let charts = |minutes, of: &str| WantedCharts { minutes, of: of.into() };
+        assert_eq!(address(&WantedCharts::default()), "/ui/live");
+        assert_eq!(address(&charts(15, "gateway")), "/ui/live?minutes=15");
+        assert_eq!(address(&charts(5, "payments")), "/ui/live?minutes=5&of=payments");
+    }
+
+    #[test]
+    fn longer_charts_and_those_of_another_service_need_another_line_and_shorter_ones_do_not() {
+        let charts = |minutes, of: &str| WantedCharts { minutes, of: of.into() };
+        let open = charts(15, "gateway");
+        assert!(!lacks(&open, &charts(5, "gateway")));
+        assert!(lacks(&open, &charts(60, "gateway")));
+        assert!(lacks(&open, &charts(5, "payments")));
+        assert!(!lacks(&open, &charts(0, "")), "a page without charts");
     }
 
     #[test]

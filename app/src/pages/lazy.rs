@@ -7,72 +7,108 @@ use super::{
     new_order::NewOrderPage, order::OrderPage, orders::OrdersPage, resilience::ResiliencePage,
     traces::TracesPage, traffic::TrafficPage,
 };
-use crate::frame::shortcuts::ShortcutsPage;
-use leptos::prelude::*;
-use leptos_router::{LazyRoute, lazy_route};
+use crate::{frame::shortcuts::ShortcutsPage, live::use_live, widget::EmptyState};
+use leptos::{
+    prelude::*,
+    wasm_split::{SplitLoaderError, wasm_split},
+};
+use leptos_meta::Title;
+use leptos_router::{LazyRoute, hooks::use_location};
 
-/// A route whose view is loaded when it is first shown.
+/// A route whose view is loaded when it is first shown. Not the router's own macro: with that a file
+/// that cannot be loaded, because the server has another version by now, ends the whole page.
 macro_rules! lazy_page {
-    ($(#[$doc:meta])* $name:ident, $page:ident) => {
+    ($(#[$doc:meta])* $name:ident, $page:ident, $view:ident, $load:ident) => {
+        #[wasm_split($view, wasm_split_path = leptos::wasm_split, preload($load), fallible)]
+        fn $view() -> Result<AnyView, SplitLoaderError> {
+            Ok(view! { <$page/> }.into_any())
+        }
+
         $(#[$doc])*
         pub struct $name;
 
-        #[lazy_route]
         impl LazyRoute for $name {
             fn data() -> Self {
                 Self
             }
 
-            fn view(_this: Self) -> AnyView {
-                view! { <$page/> }.into_any()
+            async fn view(_this: Self) -> AnyView {
+                $view().await.unwrap_or_else(|_| not_loaded())
+            }
+
+            async fn preload() {
+                // Said where the page is shown.
+                let _ = $load().await;
             }
         }
     };
 }
 
+/// In place of a page whose file is not there: the whole document brings the new ones.
+fn not_loaded() -> AnyView {
+    use_live().found_update();
+    let location = use_location();
+    let here = move || {
+        let (search, hash) = (location.search.get(), location.hash.get());
+        let mark = if search.is_empty() { "" } else { "?" };
+        format!("{}{mark}{search}{hash}", location.pathname.get())
+    };
+    let text = "Its file is not on the server any more, or the server cannot be reached.";
+    view! {
+        <Title text="Not loaded"/>
+        <h1 class="sr">"Not loaded"</h1>
+        <EmptyState title="This page could not be loaded" text=text>
+            <a class="button primary" rel="external" href=here>"Load again"</a>
+        </EmptyState>
+    }
+    .into_any()
+}
+
 lazy_page!(
     /// The list of orders.
-    Orders, OrdersPage
+    Orders, OrdersPage, orders_view, load_orders
 );
 lazy_page!(
     /// The form without JavaScript.
-    NewOrder, NewOrderPage
+    NewOrder, NewOrderPage, new_order_view, load_new_order
 );
 lazy_page!(
     /// One order.
-    Order, OrderPage
+    Order, OrderPage, order_view, load_order
 );
 lazy_page!(
     /// Routes and their YAML.
-    Traffic, TrafficPage
+    Traffic, TrafficPage, traffic_view, load_traffic
 );
 lazy_page!(
     /// Breakers, endpoints and faults.
-    Resilience, ResiliencePage
+    Resilience, ResiliencePage, resilience_view, load_resilience
 );
 lazy_page!(
     /// The search and one trace.
-    Traces, TracesPage
+    Traces, TracesPage, traces_view, load_traces
 );
 lazy_page!(
     /// The keys.
-    Shortcuts, ShortcutsPage
+    Shortcuts, ShortcutsPage, shortcuts_view, load_shortcuts
 );
 
-/// Loads what the page at this address needs, so that hydrating it waits for nothing.
+/// Loads what the page at this address needs, so that hydrating it waits for nothing; false when it
+/// cannot be loaded.
 ///
 /// Hydration takes over the markup as the server wrote it. Between its start and its end nothing
 /// may change a value that the page shows, and nothing can when it never yields to the browser.
-pub async fn preload(path: &str) {
+pub async fn preload(path: &str) -> bool {
     let mut parts = path.split('/').filter(|part| !part.is_empty());
-    match (parts.next(), parts.next()) {
-        (Some("orders"), None) => Orders::preload().await,
-        (Some("orders"), Some("new")) => NewOrder::preload().await,
-        (Some("orders"), Some(_)) => Order::preload().await,
-        (Some("traffic"), _) => Traffic::preload().await,
-        (Some("resilience"), _) => Resilience::preload().await,
-        (Some("traces"), _) => Traces::preload().await,
-        (Some("shortcuts"), _) => Shortcuts::preload().await,
-        _ => {}
-    }
+    let loaded = match (parts.next(), parts.next()) {
+        (Some("orders"), None) => load_orders().await,
+        (Some("orders"), Some("new")) => load_new_order().await,
+        (Some("orders"), Some(_)) => load_order().await,
+        (Some("traffic"), _) => load_traffic().await,
+        (Some("resilience"), _) => load_resilience().await,
+        (Some("traces"), _) => load_traces().await,
+        (Some("shortcuts"), _) => load_shortcuts().await,
+        _ => Ok(()),
+    };
+    loaded.is_ok()
 }

@@ -13,6 +13,7 @@ use app::host::{Host, LivePort, ResiliencePort, ShopPort, TracePort, TrafficPort
 use async_trait::async_trait;
 use contract::{
     ApiError, Money,
+    find::Hit,
     live::LiveSnapshot,
     order::{OrderPage, OrderStatus, OrderView},
     resilience::{
@@ -20,7 +21,7 @@ use contract::{
         ResilienceView,
     },
     shop::{CustomerView, LoadChange, LoadView, PlaceOrder, PlacedOrder, ProductView},
-    trace::{TraceList, TraceQuery, TraceView},
+    trace::{ExportView, LogView, OpenTrace, TraceList, TraceQuery},
     traffic::{
         Applied, ChangeTraffic, Draft, DryRun, FormEdit, ProbeRequest, ProbeVerdict, SetFaithful,
         TrafficView,
@@ -31,23 +32,33 @@ use std::sync::Arc;
 /// Answers everything from one snapshot.
 pub struct Fake {
     snapshot: LiveSnapshot,
+    /// Gives no snapshot.
+    silent: bool,
 }
 
 /// A host that shows a snapshot.
 pub fn host(snapshot: LiveSnapshot) -> Host {
-    let fake = Arc::new(Fake { snapshot });
+    of(Fake { snapshot, silent: false })
+}
+
+/// A host that has everything but a snapshot.
+pub fn silent(snapshot: LiveSnapshot) -> Host {
+    of(Fake { snapshot, silent: true })
+}
+
+fn of(fake: Fake) -> Host {
+    let fake = Arc::new(fake);
     Host {
         shop: fake.clone(),
         live: fake.clone(),
         traces: fake.clone(),
         traffic: fake.clone(),
         resilience: fake,
-        jaeger_ui: None,
     }
 }
 
 fn placed(order_id: &str, status: OrderStatus) -> PlacedOrder {
-    PlacedOrder { order_id: order_id.into(), status, correlation_id: "c".into() }
+    PlacedOrder { order_id: order_id.into(), status, correlation_id: "c".into(), reason: None }
 }
 
 #[async_trait]
@@ -96,9 +107,11 @@ impl ShopPort for Fake {
     async fn orders(
         &self,
         status: Option<OrderStatus>,
+        minutes: Option<u32>,
         _cursor: Option<String>,
     ) -> Result<OrderPage, ApiError> {
-        let rows = self.snapshot.orders.iter();
+        let since_us = minutes.map_or(0, |m| self.snapshot.at_us - i64::from(m) * 60_000_000);
+        let rows = self.snapshot.orders.iter().filter(|row| row.placed_at_us >= since_us);
         let rows = rows.filter(|row| status.is_none_or(|status| row.status == status));
         Ok(OrderPage { orders: rows.cloned().collect(), next: Some("older".into()) })
     }
@@ -110,8 +123,27 @@ impl ShopPort for Fake {
 
 #[async_trait]
 impl LivePort for Fake {
-    async fn snapshot(&self) -> Result<LiveSnapshot, ApiError> {
-        Ok(self.snapshot.clone())
+    async fn snapshot(&self, _: String) -> Result<LiveSnapshot, ApiError> {
+        match self.silent {
+            true => Err(ApiError::Unavailable { reason: "No answer in time.".into() }),
+            false => Ok(self.snapshot.clone()),
+        }
+    }
+
+    async fn find(&self, _: String) -> Result<Vec<Hit>, ApiError> {
+        Ok(Vec::new())
+    }
+
+    async fn logs(&self, service: String) -> Result<Vec<LogView>, ApiError> {
+        Ok(vec![LogView {
+            at_us: self.snapshot.at_us,
+            message: format!("{service} took a request"),
+            service,
+            level: contract::trace::Level::Info,
+            span_id: Some("00f067aa0ba902b7".into()),
+            trace_id: Some("7c1e9a4f0b6d42e8a5f3c2d19b8e6047".into()),
+            fields: Vec::new(),
+        }])
     }
 
     async fn set_load(&self, load: LoadChange) -> Result<LoadView, ApiError> {
@@ -125,8 +157,19 @@ impl TracePort for Fake {
         Ok(spans::traces(&query))
     }
 
-    async fn trace(&self, trace_id: String) -> Result<TraceView, ApiError> {
-        spans::trace(&trace_id)
+    async fn newer(&self, query: TraceQuery, after_us: i64) -> Result<usize, ApiError> {
+        let rows = spans::traces(&query).rows;
+        Ok(rows.iter().filter(|row| row.start_us > after_us).count())
+    }
+
+    async fn trace(&self, trace_id: String) -> Result<OpenTrace, ApiError> {
+        let trace = spans::trace(&trace_id)?;
+        let order_logs = trace.row.order_id.as_ref().map_or(0, |_| trace.logs.len());
+        Ok(OpenTrace { trace, order_logs })
+    }
+
+    async fn export(&self) -> Result<ExportView, ApiError> {
+        Ok(spans::export())
     }
 }
 

@@ -113,6 +113,7 @@ fn map() -> MapView {
             message(s::PAYMENTS, s::ORDERS, 3.0),
             message(s::ORDERS, s::RECOMMENDATIONS, 3.0),
         ],
+        silent: Vec::new(),
         deliveries: vec![DeliveryView {
             edge: message(s::BUS, s::RECOMMENDATIONS, 12.4),
             lag_p95_ms: Some(6.0),
@@ -247,6 +248,7 @@ pub fn snapshot() -> LiveSnapshot {
         faults: super::mesh::faults(),
         breakers: super::mesh::page().breakers.into_iter().map(|card| card.line).collect(),
         mesh: super::mesh::mesh(),
+        build: "v1".into(),
     }
 }
 

@@ -191,13 +191,27 @@ async fn no_run_gives_the_number_of_a_fault_that_an_earlier_run_may_have_given()
     assert!(second > FaultId(1), "{second} comes again");
     // More than were set aside, as long as somebody follows.
     for _ in 0..5 {
-        for _ in 0..ACTIVE_MAX {
+        (0..ACTIVE_MAX).for_each(|_| {
             delay(&world);
-        }
+        });
         world.control.keep_faults().await;
     }
     let last = delay(&world);
     let world = world.restart().await;
     let third = delay(&world);
     assert!(third > last, "{third} comes again after {last}");
+}
+
+#[tokio::test]
+async fn a_text_without_an_object_is_refused_and_makes_no_revision() {
+    let world = World::new().await;
+    let before = world.control.revision();
+    for text in ["", "\n", "---\n", "# only a comment\n"] {
+        let refused = world.control.apply(text, "test", None).await;
+        assert!(matches!(refused, Err(ControlError::Nothing)), "{text:?}");
+        assert!(matches!(world.control.dry_run(text), Err(ControlError::Nothing)), "{text:?}");
+    }
+    let foreign = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n";
+    assert!(world.control.apply(foreign, "test", None).await.is_ok(), "not ours is not nothing");
+    assert_eq!(world.control.revision(), before);
 }

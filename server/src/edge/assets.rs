@@ -58,6 +58,12 @@ pub fn site_root() -> Option<&'static FilePath> {
     SITE_ROOT.as_deref()
 }
 
+/// Identifies the browser's files of this program: those of another one are not served.
+#[must_use]
+pub fn build() -> &'static str {
+    &VERSION
+}
+
 /// Where the pages look for their files.
 pub(super) fn leptos_options() -> LeptosOptions {
     LeptosOptions::builder()

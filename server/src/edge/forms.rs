@@ -10,6 +10,7 @@ use contract::{
     ApiError,
     shop::{BasketLine, LoadChange, PaymentMethod, PlaceOrder},
 };
+use http::{HeaderMap, HeaderValue, Uri, header};
 
 /// What the place-order form says.
 #[derive(Debug, Default, PartialEq)]
@@ -82,17 +83,34 @@ pub(super) async fn redrive(State(edge): State<Edge>, Path(id): Path<String>) ->
     back(&id, done)
 }
 
+/// The control stands on every page, so the answer leads back to the one it was used on.
 pub(super) async fn load(
     State(edge): State<Edge>,
+    headers: HeaderMap,
     form: Result<Form<LoadChange>, FormRejection>,
 ) -> Redirect {
+    let page = came_from(&headers);
     let Ok(Form(load)) = form else {
-        return failed("/", "The load must be a number.");
+        return failed(&page, "The load must be a number.");
     };
     match edge.host.live.set_load(load).await {
-        Ok(_) => Redirect::to("/"),
-        Err(error) => failed("/", &error.to_string()),
+        Ok(_) => Redirect::to(&page),
+        Err(error) => failed(&page, &error.to_string()),
     }
+}
+
+/// The page of this site that a form was sent from; the first one if that is not known. An earlier
+/// refusal is not said again.
+fn came_from(headers: &HeaderMap) -> String {
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let referer = text(header::REFERER).and_then(|text| text.parse::<Uri>().ok());
+    let here = referer.filter(|uri| uri.authority().map(|a| a.as_str()) == text(header::HOST));
+    let Some(uri) = here else { return "/".to_owned() };
+    // Two slashes at the beginning would be the address of another site.
+    let path = format!("/{}", uri.path().trim_start_matches('/'));
+    let kept = |pair: &&str| !pair.is_empty() && !pair.starts_with("error=");
+    let query: Vec<_> = uri.query().unwrap_or_default().split('&').filter(kept).collect();
+    if query.is_empty() { path } else { format!("{path}?{}", query.join("&")) }
 }
 
 fn back(id: &str, done: Result<(), ApiError>) -> Redirect {
@@ -130,6 +148,22 @@ mod tests {
     }
 
     const WHO: (&str, &str) = ("user_id", "c-1");
+
+    #[test]
+    fn a_form_leads_back_to_the_page_of_this_site_it_was_sent_from() {
+        let back = |referer: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, HeaderValue::from_static("127.0.0.1:3000"));
+            headers.insert(header::REFERER, HeaderValue::from_static(referer));
+            came_from(&headers)
+        };
+        assert_eq!(back("http://127.0.0.1:3000/traces?service=orders"), "/traces?service=orders");
+        assert_eq!(back("http://127.0.0.1:3000/orders?error=No.&range=5"), "/orders?range=5");
+        assert_eq!(back("http://127.0.0.1:3000//elsewhere.example/"), "/elsewhere.example/");
+        assert_eq!(back("http://elsewhere.example/orders"), "/");
+        assert_eq!(back("nonsense"), "/");
+        assert_eq!(came_from(&HeaderMap::new()), "/");
+    }
 
     #[test]
     fn every_line_with_a_product_is_ordered_and_paid_as_chosen() {

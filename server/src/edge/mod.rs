@@ -14,7 +14,7 @@ mod traffic;
 mod ui;
 
 pub use access::Access;
-pub use assets::{has_assets, site_root};
+pub use assets::{build, has_assets, site_root};
 pub use connections::Refused;
 
 use crate::{control::Control, live::Live, shop::Shop};

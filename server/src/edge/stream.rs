@@ -9,7 +9,7 @@ use axum::{
         sse::{Event, KeepAlive},
     },
 };
-use contract::live::RED_MINUTES_MAX;
+use contract::{live::RED_MINUTES_MAX, service};
 use futures::{Stream, StreamExt, stream};
 use http::StatusCode;
 use serde::Deserialize;
@@ -30,6 +30,16 @@ const GOODBYE: Duration = Duration::from_millis(500);
 pub(super) struct Wanted {
     /// Length of the charts in the first frame, minutes; none without it: only one page has them.
     minutes: u32,
+    /// The service the charts are of; the gateway without it.
+    of: String,
+}
+
+impl Wanted {
+    /// The service the charts are of, by the name the shop knows it by.
+    fn of(&self) -> &'static str {
+        let known = service::SERVICES.iter().find(|known| known.name == self.of);
+        known.map_or(service::GATEWAY, |known| known.name)
+    }
 }
 
 /// `GET /ui/live`.
@@ -43,7 +53,7 @@ pub(super) async fn live(State(edge): State<Edge>, Query(wanted): Query<Wanted>)
         stop.cancelled().await;
         tokio::time::sleep(GOODBYE).await;
     };
-    let events = frames(edge.live, wanted.minutes.min(RED_MINUTES_MAX))
+    let events = frames(edge.live, wanted.minutes.min(RED_MINUTES_MAX), wanted.of())
         .take_until(Box::pin(end))
         .map(|frame| {
             let event = Event::default().id(frame.seq.to_string()).data(&frame.json);
@@ -58,6 +68,8 @@ struct Place {
     frames: Receiver<Sent>,
     /// Length of the charts in a snapshot.
     minutes: u32,
+    /// The service the charts are of.
+    of: &'static str,
     /// Frames up to this number are known.
     seen: u64,
     /// To be sent before the next frame.
@@ -66,11 +78,11 @@ struct Place {
     _viewer: Viewer,
 }
 
-fn frames(live: Live, minutes: u32) -> impl Stream<Item = Sent> {
+fn frames(live: Live, minutes: u32, of: &'static str) -> impl Stream<Item = Sent> {
     let viewer = live.viewer();
-    let (snapshot, frames) = live.join(minutes);
+    let (snapshot, frames) = live.join(minutes, of);
     let (seen, first) = (snapshot.seq, Some(snapshot));
-    let place = Place { live, frames, minutes, seen, first, over: false, _viewer: viewer };
+    let place = Place { live, frames, minutes, of, seen, first, over: false, _viewer: viewer };
     stream::unfold(place, |mut place| async move {
         let frame = place.next().await?;
         Some((frame, place))
@@ -91,10 +103,10 @@ impl Place {
                 Ok(frame) => {
                     self.seen = frame.seq;
                     self.over = frame.last;
-                    return Some(frame);
+                    return Some(self.own(frame));
                 }
                 Err(RecvError::Lagged(missed)) => {
-                    let (snapshot, frames) = self.live.join(self.minutes);
+                    let (snapshot, frames) = self.live.join(self.minutes, self.of);
                     let gap = gap(self.seen, self.live.now_us(), missed);
                     self.seen = snapshot.seq;
                     self.frames = frames;
@@ -103,6 +115,16 @@ impl Place {
                 }
                 Err(RecvError::Closed) => return None,
             }
+        }
+    }
+
+    /// The frame as this viewer gets it: a point of the charts is of its own service.
+    fn own(&self, frame: Sent) -> Sent {
+        match frame.red_second {
+            Some(second) if self.of != service::GATEWAY => {
+                self.live.red_frame(frame.seq, second, self.of)
+            }
+            _ => frame,
         }
     }
 }

@@ -129,6 +129,46 @@ async fn the_first_decision_of_a_transaction_stands_and_every_run_is_told_so() {
 }
 
 #[tokio::test]
+async fn a_bank_in_doubt_that_is_told_the_outcome_is_a_recovery_once() {
+    let World { stores, _folder } = world().await;
+    let (supervisor, _ends) = Supervisor::new();
+    let clock = Clock::system();
+    let mesh = Mesh::new(clock.clone(), BreakerParams::default());
+    let engine =
+        Payments::new(stores.payments.clone(), mesh.caller("payments"), supervisor.clone(), clock);
+    let mut recoveries = engine.recoveries();
+    // The bank asks whichever version takes its call.
+    let routers = [engine.next_version(mesh.caller("payments")), engine].map(payments::router);
+    let ask = async |at: usize| {
+        let path = "/transactions/tx-1/outcome?participant=bank-merchant";
+        let request = http::Request::get(path).body(Body::empty()).unwrap();
+        routers[at].clone().oneshot(request).await.unwrap().status()
+    };
+    let tx = transaction("tx-1");
+    let command = message("payment.authorize:ord-1:1", "payment.authorize");
+    stores.payments.begin(&command, &tx, "c-1001", Money::eur(1_850)).await.unwrap();
+    // Given a transaction that is not decided, asking is no recovery.
+    assert_eq!(ask(0).await, http::StatusCode::OK);
+    assert!(recoveries.try_recv().is_err());
+    // When it is decided and the bank asks again and again,
+    let abort = Decision::Abort { voter: None, reason: "no vote".into() };
+    let line = [Entry { at_us: 1, kind: EntryKind::DecideAbort, participant: None, detail: None }];
+    stores.payments.decide(&tx, &abort, &line, answer(&tx, &abort)).await.unwrap();
+    for at in [0, 1, 0] {
+        assert_eq!(ask(at).await, http::StatusCode::OK);
+    }
+    // then it is told once, with the bank, the order and the outcome.
+    let told = recoveries.try_recv().unwrap();
+    assert_eq!(
+        (told.participant.as_str(), told.transaction_id.as_str()),
+        ("bank-merchant", "tx-1")
+    );
+    assert_eq!((told.order_id.as_str(), told.committed), ("ord-1", false));
+    assert!(recoveries.try_recv().is_err());
+    supervisor.shutdown(PATIENCE).await;
+}
+
+#[tokio::test]
 async fn a_transaction_in_doubt_keeps_the_correlation_id_it_was_prepared_with() {
     let World { stores, _folder } = world().await;
     let bank = &stores.bank_customer;

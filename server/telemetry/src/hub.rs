@@ -49,7 +49,6 @@ pub(crate) struct State {
 impl Hub {
     pub(crate) fn new(limits: StoreLimits, started_us: i64) -> Self {
         let symbols = Symbols::new();
-        let gateway = symbols.service(crate::names::GATEWAY);
         let browser = symbols.service(crate::names::BROWSER);
         let bus = symbols.service(contract::service::BUS);
         Self {
@@ -59,7 +58,7 @@ impl Hub {
             lost: AtomicU64::new(0),
             state: Mutex::new(State {
                 store: Store::new(limits),
-                rates: Rates::new(started_us, [gateway, browser, bus]),
+                rates: Rates::new(started_us, [browser, bus]),
                 series: Series::default(),
                 istio: IstioMetrics::default(),
                 spare: Vec::new(),

@@ -13,8 +13,6 @@ pub const SERVICE_NAME: &str = "service.name";
 pub const SERVICE_FALLBACK: &str = "vitrine";
 /// `service.namespace` of every service.
 pub const SERVICE_NAMESPACE: &str = "vitrine-shop";
-/// The service whose server spans make the RED charts.
-pub const GATEWAY: &str = "gateway";
 /// Method of a request (semantic conventions).
 pub const HTTP_METHOD: &str = "http.request.method";
 /// The method a client invented, where [`HTTP_METHOD`] is `_OTHER` (semantic conventions).

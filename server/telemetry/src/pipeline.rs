@@ -12,7 +12,7 @@ use crate::{
 };
 use contract::{
     live::RedPoint,
-    trace::{LogView, TraceList, TraceQuery, TraceView},
+    trace::{LogView, TraceList, TraceQuery, TraceRow, TraceView},
 };
 use opentelemetry::{global, propagation::TextMapCompositePropagator, trace::TracerProvider as _};
 use opentelemetry_sdk::{
@@ -117,6 +117,13 @@ impl Telemetry {
         self.hub.ask(|state| state.store.search(query, now_us, symbols))
     }
 
+    /// How many traces match and began after a moment.
+    #[must_use]
+    pub fn count_after(&self, query: &TraceQuery, after_us: i64, now_us: i64) -> usize {
+        let symbols = &self.hub.symbols;
+        self.hub.ask(|state| state.store.count_after(query, after_us, now_us, symbols))
+    }
+
     /// One trace with its spans and log lines, by its 32 hex digits.
     #[must_use]
     pub fn trace(&self, trace_id: &str) -> Option<TraceView> {
@@ -140,23 +147,40 @@ impl Telemetry {
         self.hub.ask(|state| state.store.logs_with_field(key, value, symbols))
     }
 
+    /// The newest log lines of a service, oldest first.
+    #[must_use]
+    pub fn logs_of_service(&self, service: &str, most: usize) -> Vec<LogView> {
+        let symbols = &self.hub.symbols;
+        let Some(service) = symbols.find_service(service) else { return Vec::new() };
+        self.hub.ask(|state| state.store.logs_of_service(service, most, symbols))
+    }
+
+    /// Traces whose id begins with these hexadecimal digits, newest first.
+    #[must_use]
+    pub fn traces_beginning(&self, digits: &str) -> Vec<TraceRow> {
+        let symbols = &self.hub.symbols;
+        self.hub.ask(|state| state.store.traces_beginning(digits, symbols))
+    }
+
     /// Rates of the service map over the window that ends now.
     #[must_use]
     pub fn map(&self, now_us: i64) -> MapRates {
         self.hub.ask(|state| state.rates.map(now_us, &self.hub.symbols))
     }
 
-    /// One point for every whole second from `from_us` (or the start, or an hour ago, whichever is
-    /// latest) until `now_us`, oldest first.
+    /// One point of a service for every whole second from `from_us` (or the start, or an hour ago,
+    /// whichever is latest) until `now_us`, oldest first.
     #[must_use]
-    pub fn red_points(&self, from_us: i64, now_us: i64) -> Vec<RedPoint> {
-        self.hub.ask(|state| state.rates.red_points(from_us, now_us))
+    pub fn red_points(&self, service: &str, from_us: i64, now_us: i64) -> Vec<RedPoint> {
+        let service = self.hub.symbols.claimed_service(service);
+        self.hub.ask(|state| state.rates.red_points(service, from_us, now_us))
     }
 
-    /// The point of one second since the epoch; all zero when nothing happened in it.
+    /// The point of a service of one second since the epoch; all zero when nothing happened in it.
     #[must_use]
-    pub fn red_at(&self, second: i64) -> RedPoint {
-        self.hub.ask(|state| state.rates.red_at(second))
+    pub fn red_at(&self, service: &str, second: i64) -> RedPoint {
+        let service = self.hub.symbols.claimed_service(service);
+        self.hub.ask(|state| state.rates.red_at(service, second))
     }
 
     /// The OpenMetrics text, content type [`crate::OPENMETRICS_CONTENT_TYPE`]; `extra` adds to it.

@@ -278,10 +278,11 @@ fn the_map_the_red_points_and_the_metrics_agree_with_the_spans() {
     assert_eq!(edges, [("browser", "gateway", 1), ("gateway", "orders", 10)]);
     assert!((map.edges[1].error_share - 0.2).abs() < 1e-9);
     // The request is in the RED points as soon as its second is over.
-    let points = telemetry.red_points(now_us - 5_000_000, now_us + 1_000_000);
+    let points = telemetry.red_points("gateway", now_us - 5_000_000, now_us + 1_000_000);
     let requests: f64 = points.iter().map(|point| point.per_second).sum();
     assert_eq!(requests, 1.0);
-    assert_eq!(telemetry.red_at(points.last().unwrap().at_us / 1_000_000), *points.last().unwrap());
+    let last = points.last().unwrap();
+    assert_eq!(telemetry.red_at("gateway", last.at_us / 1_000_000), *last);
     let text = telemetry.openmetrics(|registry: &mut Registry| {
         registry.register("vitrine_orders", "Orders", ConstGauge::new(1_i64));
     });

@@ -1,16 +1,21 @@
-//! The row of RED charts at the gateway, with one crosshair and one zoom for all of them.
+//! The row of RED charts of one service, with one crosshair and one zoom for all of them.
 
 use super::charts_model::{Charts, Red, parse_zoom, zoom_text};
 use crate::{
     browser,
-    frame::{range::use_set_query, use_range},
-    live::use_live,
+    frame::{
+        range::{kept_query, plain_button, use_set_query},
+        use_range,
+    },
+    live::{Connection, WantedCharts, use_live},
     model::format,
     widget::{
-        chart::{ChartOver, ChartPanel, OverLink, Reading},
-        use_zone,
+        Icon,
+        chart::{ChartOver, ChartPanel, ChartState, OverLink, Reading},
+        icon, use_zone,
     },
 };
+use contract::service::{BUS, GATEWAY, SERVICES};
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
@@ -18,6 +23,51 @@ use leptos_router::hooks::use_query_map;
 const ZOOM: &str = "zoom";
 /// A chart is drawn so seldom where less motion is asked for.
 const CALM_US: i64 = 2_000_000;
+
+/// Key of the address under which the service is kept; none is the gateway.
+const OF: &str = "of";
+
+/// The service whose charts the address asks for.
+#[must_use]
+pub fn chosen() -> Memo<String> {
+    let query = use_query_map();
+    Memo::new(move |_| {
+        query.with(|query| {
+            let asked = query.get_str(OF).unwrap_or_default();
+            let known = SERVICES.iter().find(|known| known.name == asked && asked != BUS);
+            known.map_or(GATEWAY, |known| known.name).to_owned()
+        })
+    })
+}
+
+/// The services to choose from: a list where the charts say of what they are.
+fn chooser(of: Memo<String>) -> AnyView {
+    let set = use_set_query();
+    let choose = move |event: leptos::ev::Event| {
+        let name = event_target_value(&event);
+        set.run(vec![(OF, (name != GATEWAY).then_some(name))]);
+    };
+    let known = SERVICES.iter().map(|service| service.name).filter(|name| *name != BUS);
+    let options = known
+        .map(|name| {
+            let chosen = of.with_untracked(|of| of == name);
+            view! { <option value=name selected=chosen>{format!("at {name}")}</option> }
+        })
+        .collect_view();
+    view! {
+        <form class="chart-of" method="get">
+            {kept_query(OF)}
+            <select
+                name=OF aria-label="Charts of" on:change=choose prop:value=move || of.get()
+            >
+                {options}
+            </select>
+            {icon(Icon::Down)}
+            {plain_button()}
+        </form>
+    }
+    .into_any()
+}
 
 /// Requests, errors, duration.
 #[component]
@@ -28,8 +78,9 @@ pub(super) fn ChartRow() -> impl IntoView {
     let calm = browser::use_media("(prefers-reduced-motion: reduce)");
     let zoom = Memo::new(move |_| query.with(|query| parse_zoom(query.get_str(ZOOM))));
     // The stream brings the points of the longest stretch that is looked at.
-    Effect::new(move |_| live.want_minutes(range.get()));
-    on_cleanup(move || live.want_minutes(0));
+    let of = chosen();
+    Effect::new(move |_| live.want_charts(WantedCharts { minutes: range.get(), of: of.get() }));
+    on_cleanup(move || live.want_charts(WantedCharts::default()));
     let charts = Memo::new(move |_| {
         let charts = match zoom.get() {
             Some((from, to)) => live.red().with(|red| Charts::between(red, from, to, zone.get())),
@@ -47,6 +98,21 @@ pub(super) fn ChartRow() -> impl IntoView {
         zoom: Callback::new(move |(from, to)| set.run(vec![(ZOOM, Some(zoom_text(from, to)))])),
     };
     let reset = move |_| set.run(vec![(ZOOM, None)]);
+    let state = Memo::new(move |_| {
+        let held = live.held_charts().with(|held| held.minutes > 0 && *of.read() == held.of);
+        let stands = matches!(live.connection().get(), Connection::Lost { .. });
+        match (held, live.paused().get()) {
+            (false, _) => ChartState::Loading,
+            (true, true) => ChartState::Paused,
+            (true, false) if stands => ChartState::Paused,
+            (true, false) => ChartState::Live,
+        }
+    });
+    let shown = Shown { charts, over, state };
+    let at = move |what: &'static str| {
+        Signal::derive(move || format!("{what}at {}", of.get()).trim_start().to_owned())
+    };
+    let scale = Signal::stored("log scale, ◇ exemplar".to_owned());
     view! {
         <div class="charts">
             <Show when=move || zoom.get().is_some()>
@@ -54,23 +120,32 @@ pub(super) fn ChartRow() -> impl IntoView {
                     "Show the whole range"
                 </button>
             </Show>
-            {panel(charts, over, Red::Requests, "Requests", "", "at the gateway")}
-            {panel(charts, over, Red::Errors, "Errors", "", "5xx at the gateway")}
-            {panel(charts, over, Red::Duration, "Duration", "p95", "log scale, ◇ exemplar")}
+            {panel(shown, Red::Requests, "Requests", "", Signal::default(), Some(chooser(of)))}
+            {panel(shown, Red::Errors, "Errors", "", at("5xx "), None)}
+            {panel(shown, Red::Duration, "Duration", "p95", scale, None)}
         </div>
     }
     .into_any()
 }
 
-fn panel(
+/// What the three panels share.
+#[derive(Clone, Copy)]
+struct Shown {
     charts: Memo<Charts>,
     over: ChartOver,
+    state: Memo<ChartState>,
+}
+
+fn panel(
+    Shown { charts, over, state }: Shown,
     red: Red,
     title: &'static str,
     of: &'static str,
-    hint: &'static str,
+    hint: Signal<String>,
+    chooser: Option<AnyView>,
 ) -> AnyView {
     let zone = use_zone();
+    let empty = Signal::derive(move || charts.with(|charts| charts.nothing(red)));
     let draw = Callback::new(move |(width, height)| {
         charts.with(|charts| charts.chart(red, width, height).svg())
     });
@@ -97,7 +172,7 @@ fn panel(
     });
     view! {
         <ChartPanel
-            title=title of=of hint=hint draw=draw
+            title=title of=of hint=hint chooser=chooser state=state empty=empty draw=draw
             value=Signal::derive(move || charts.with(|charts| charts.value(red)))
             note=Signal::derive(move || charts.with(Charts::note))
             summary=Signal::derive(move || charts.with(|charts| charts.summary(red)))

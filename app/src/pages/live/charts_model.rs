@@ -319,6 +319,17 @@ impl Charts {
         text.unwrap_or_else(|| "–".into())
     }
 
+    /// Why a chart has nothing to draw, if it has not: nobody asked for anything in its time.
+    #[must_use]
+    pub fn nothing(&self, red: Red) -> Option<&'static str> {
+        let asked = self.buckets.iter().any(|bucket| bucket.per_second > 0.0);
+        match red {
+            _ if asked => None,
+            Red::Requests | Red::Errors => Some("No requests in this time"),
+            Red::Duration => Some("No requests, so no durations"),
+        }
+    }
+
     /// One sentence that says what the drawing shows.
     #[must_use]
     pub fn summary(&self, red: Red) -> String {
@@ -478,6 +489,12 @@ mod tests {
         let charts = Charts::new(&[], 300 * SECOND_US, 5, 0);
         assert_eq!(charts.value(Red::Duration), "–");
         assert_eq!(charts.summary(Red::Requests), "Requests, no data yet");
+        assert_eq!(charts.nothing(Red::Errors), Some("No requests in this time"));
+        let silent: Vec<_> = (0..300).map(|s| point(s, 0.0, 0.0, 1)).collect();
+        let charts = Charts::new(&silent, 300 * SECOND_US, 5, 0);
+        assert!(charts.nothing(Red::Duration).is_some(), "zeros are no requests either");
+        let charts = Charts::new(&[point(299, 1.0, 0.0, 1)], 300 * SECOND_US, 5, 0);
+        assert_eq!(charts.nothing(Red::Requests), None);
         assert!(!charts.chart(Red::Duration, 352, 124).svg().is_empty());
     }
 

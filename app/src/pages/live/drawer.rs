@@ -2,13 +2,14 @@
 
 use super::{
     Chosen, Selection, badges_model,
+    node_logs::node_logs,
     scene::{self, health},
 };
 use crate::{
     frame::{range::in_range, use_keys, use_range},
     live::use_live,
     model::{format, tone::Tone},
-    widget::{Badge, BreakerMark, Icon, ServiceCode, Sparkline, icon},
+    widget::{Badge, BreakerMark, Icon, ServiceCode, Sparkline, icon, use_zone},
 };
 use contract::{
     live::{BreakerView, EdgeKind, EdgeView, MapView, SubsetEdge},
@@ -99,12 +100,13 @@ fn red_facts(map: &MapView, name: &str) -> Vec<Fact> {
 
 fn node_body(name: String) -> AnyView {
     let live = use_live();
-    let (map, mesh) = (live.map(), live.mesh());
+    let (map, mesh, zone) = (live.map(), live.mesh(), use_zone());
     let range = use_range().minutes();
     let of = name.clone();
     let rows = move || {
         map.with(|map| {
-            let face = mesh.with(|mesh| scene::node_face(map, mesh, live.load().get(), &of));
+            let (load, zone) = (live.load().get(), zone.get());
+            let face = mesh.with(|mesh| scene::node_face(map, mesh, load, &of, zone));
             let mut rows = red_facts(map, &of);
             if let Some((ready, all)) = face.instances {
                 rows.push(("Instances up", format!("{ready} of {all}")));
@@ -112,6 +114,7 @@ fn node_body(name: String) -> AnyView {
             if !face.note.is_empty() {
                 rows.push(("State", face.note));
             }
+            rows.extend(face.silent.map(|silent| ("Calls", silent)));
             rows
         })
     };
@@ -124,6 +127,7 @@ fn node_body(name: String) -> AnyView {
             {received(name.clone())}
             {instances(name.clone())}
             {neighbours(name.clone())}
+            {(!outside(&name)).then(|| node_logs(name.clone()))}
             <div class="actions">
                 <a class="button" href=traces>
                     {icon(Icon::Spans)} <span>"Traces of " {name.clone()}</span>
@@ -133,6 +137,11 @@ fn node_body(name: String) -> AnyView {
         </div>
     }
     .into_any()
+}
+
+/// Callers that are no services of the shop and write no log.
+fn outside(name: &str) -> bool {
+    name == service::BROWSER || name == service::LOAD
 }
 
 /// Calls received, second by second.

@@ -1,6 +1,9 @@
 //! The feed of orders and the tally of the last five minutes.
 
-use super::feed_model::{Filter, arrange, hold, placed_per_second, tally_bar, time, tone, yours};
+use super::{
+    OrdersShown,
+    feed_model::{Filter, arrange, hold, placed_per_second, tally_bar, time, tone, yours},
+};
 use crate::{
     frame::{
         Command, load,
@@ -14,6 +17,8 @@ use crate::{
 use contract::order::{OrderRow, StepMark};
 use leptos::prelude::*;
 
+/// As many as fit beside the map.
+const SKELETON_ROWS: usize = 8;
 /// Inner width of the tally's bar, in the units of its drawing.
 const BAR: f64 = 272.0;
 
@@ -25,11 +30,25 @@ pub(super) fn Feed() -> impl IntoView {
     let word = Signal::derive(move || filter.get().word().to_owned());
     let choices = vec![("all", "All"), ("failed", "Failed"), ("yours", "Yours")];
     let per_second = move || format::rate(live.tally().with(placed_per_second));
+    let OrdersShown(shown) = expect_context();
+    let ended = move |of: fn(&contract::live::OrderTally) -> u64| {
+        move || format::count(live.tally().with(of))
+    };
     view! {
         <section class="feed" aria-label="Orders">
+            <button
+                type="button" class="sheet-handle" aria-controls="feed-list"
+                aria-expanded=move || shown.get().to_string()
+                aria-label=move || if shown.get() { "Show fewer orders" } else { "Show all orders" }
+                on:click=move |_| shown.update(|shown| *shown = !*shown)
+            ></button>
             <header>
                 <h2>"Orders"</h2>
                 <span class="hint grow">{per_second}</span>
+                <span class="sheet-tally">
+                    <b>{ended(|tally| tally.confirmed)}</b> " confirmed, "
+                    <b>{ended(|tally| tally.cancelled)}</b> " cancelled"
+                </span>
                 <Segmented
                     label="Which orders" name="feed" choices=choices value=word
                     on_choose=move |value: String| filter.set(Filter::parse(&value))
@@ -42,10 +61,16 @@ pub(super) fn Feed() -> impl IntoView {
     .into_any()
 }
 
+/// Rows before any are known.
+fn skeleton() -> AnyView {
+    let rows = (0..SKELETON_ROWS).map(|_| view! { <div class="skeleton feed-skeleton"></div> });
+    rows.collect_view().into_any()
+}
+
 /// The rows. They hold still while somebody points at them or has the focus in them.
 #[component]
 fn FeedList(filter: RwSignal<Filter>) -> impl IntoView {
-    let orders = use_live().orders();
+    let (orders, seeded) = (use_live().orders(), use_live().seeded());
     let wanted = Memo::new(move |_| orders.with(|rows| arrange(rows, filter.get())));
     let (hovered, focused) = (RwSignal::new(false), RwSignal::new(false));
     let held = Memo::new(move |held: Option<&Option<Vec<String>>>| {
@@ -67,7 +92,7 @@ fn FeedList(filter: RwSignal<Filter>) -> impl IntoView {
     };
     view! {
         <div
-            class="feed-list"
+            class="feed-list" id="feed-list"
             on:mouseenter=move |_| hovered.set(true)
             on:mouseleave=move |_| hovered.set(false)
             on:focusin=move |_| focused.set(true)
@@ -79,7 +104,9 @@ fn FeedList(filter: RwSignal<Filter>) -> impl IntoView {
                 </button>
             </Show>
             <Show when=move || shown.with(|(ids, _)| ids.is_empty())>
-                <FeedEmpty filter=filter/>
+                <Show when=move || seeded.get() fallback=skeleton>
+                    <FeedEmpty filter=filter/>
+                </Show>
             </Show>
             <ul>
                 <For each=move || shown.with(|(ids, _)| ids.clone()) key=String::clone let:id>
@@ -187,12 +214,13 @@ fn Tally() -> impl IntoView {
         move |of: fn(&contract::live::OrderTally) -> u64| move || format::count(tally.with(of));
     let minutes =
         move || format!("Last {} min", tally.with(|tally| (tally.window_seconds / 60).max(1)));
+    let shown = |status: &str| format!("/orders?status={status}");
     view! {
-        <a class="tally" href="/orders">
-            <span class="row">
+        <div class="tally">
+            <a class="row" href="/orders">
                 <span>{minutes}</span>
                 <span>{count(|tally| tally.placed)} " placed"</span>
-            </span>
+            </a>
             <svg
                 class="tally-bar" viewBox=format!("0 0 {BAR} 6")
                 preserveAspectRatio="none" aria-hidden="true"
@@ -208,11 +236,15 @@ fn Tally() -> impl IntoView {
                 ></rect>
             </svg>
             <span class="row counts">
-                <span><b>{count(|tally| tally.confirmed)}</b> " confirmed"</span>
-                <span><b>{count(|tally| tally.cancelled)}</b> " cancelled"</span>
-                <span><b>{count(|tally| tally.running)}</b> " running"</span>
+                <a href=shown("confirmed")>
+                    <b>{count(|tally| tally.confirmed)}</b> " confirmed"
+                </a>
+                <a href=shown("cancelled")>
+                    <b>{count(|tally| tally.cancelled)}</b> " cancelled"
+                </a>
+                <a href=shown("processing")><b>{count(|tally| tally.running)}</b> " running"</a>
             </span>
-        </a>
+        </div>
     }
     .into_any()
 }

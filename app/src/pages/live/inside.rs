@@ -134,13 +134,13 @@ pub(super) fn version_inside(
         move || instances.get().map(|(all, count)| row_of_dots(&all, &count, x, y))
     };
     let points = Memo::new(move |_| {
-        face.with(|f| f.as_ref().map(|f| sparkline::points(&f.spark, 32.0, 10.0)))
+        face.with(|f| f.as_ref().map(|f| sparkline::points(&f.spark, 26.0, 10.0)))
     });
     let more = match stack {
         Stack::Tall => view! {
             {shown(x, 36.0)}
             <polyline
-                class="node-spark" transform=format!("translate({} 31)", w - 42.0)
+                class="node-spark" transform=format!("translate({} 31)", w - 36.0)
                 points=move || points.get()
             ></polyline>
         }

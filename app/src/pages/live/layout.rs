@@ -189,6 +189,13 @@ impl Curve {
         };
         at(mix(p0.x, p1.x, p2.x, p3.x), mix(p0.y, p1.y, p2.y, p3.y))
     }
+
+    /// Where it leads after a share of the way, in degrees clockwise from the right.
+    #[must_use]
+    pub fn angle(&self, share: f64) -> f64 {
+        let (before, after) = (self.point(share - 0.02), self.point(share + 0.02));
+        (after.y - before.y).atan2(after.x - before.x).to_degrees()
+    }
 }
 
 /// Which side of its point a label stands on.
@@ -223,8 +230,8 @@ pub struct EdgeShape {
     pub breaker: f64,
     /// Drawn thin and grey even without traffic.
     pub always: bool,
-    /// Labelled only while it is not healthy.
-    pub quiet: bool,
+    /// Not drawn while it is healthy: its caller stands for it.
+    pub folded: bool,
 }
 
 /// A whole layout.
@@ -291,7 +298,7 @@ impl Layout {
             anchor: Anchor::Middle,
             breaker: 0.82,
             always: false,
-            quiet: false,
+            folded: false,
         }
     }
 }
@@ -314,7 +321,7 @@ impl Plan {
             anchor: label.1,
             breaker: 0.84,
             always: true,
-            quiet: false,
+            folded: false,
         });
     }
 
@@ -325,10 +332,10 @@ impl Plan {
         }
     }
 
-    /// The last edge has a label only when something is wrong with it.
-    fn quiet(&mut self) {
+    /// The last edge is folded into its caller.
+    fn folded(&mut self) {
         if let Some(edge) = self.0.last_mut() {
-            edge.quiet = true;
+            edge.folded = true;
         }
     }
 
@@ -391,7 +398,7 @@ fn wide_calls(plan: &mut Plan) {
     plan.add((s::GATEWAY, s::USERS), call, curve, (at(404.0, 204.0), Middle));
     plan.breaker(0.77);
     let curve = Curve::across(at(328.0, 264.0), at(452.0, 322.0));
-    plan.add((s::GATEWAY, s::ORDERS), call, curve, (at(380.0, 294.0), Middle));
+    plan.add((s::GATEWAY, s::ORDERS), call, curve, (at(370.0, 300.0), Middle));
     plan.breaker(0.79);
     let straight = [at(328.0, 252.0), at(430.0, 254.0), at(520.0, 254.0), at(600.0, 254.0)];
     let rise = [at(600.0, 254.0), at(650.0, 254.0), at(640.0, 200.0), at(682.0, 200.0)];
@@ -420,7 +427,8 @@ fn wide_orders(plan: &mut Plan) {
     plan.optional();
 }
 
-/// The load generator fills shelves and wallets again: around everything else.
+/// The load generator fills shelves and wallets again. No customer does that, and the lines would
+/// run around everything else: they are drawn only while there is something to see on them.
 fn wide_refills(plan: &mut Plan) {
     use Anchor::Middle;
     let call = EdgeKind::Call;
@@ -431,7 +439,7 @@ fn wide_refills(plan: &mut Plan) {
     plan.add((s::LOAD, s::BANK_CUSTOMER), call, curve, (at(330.0, 46.0), Middle));
     plan.breaker(0.93);
     plan.optional();
-    plan.quiet();
+    plan.folded();
     let fall = [at(62.0, 321.0), at(62.0, 440.0), at(60.0, 492.0), at(190.0, 492.0)];
     let along = [at(190.0, 492.0), at(330.0, 492.0), at(440.0, 492.0), at(560.0, 492.0)];
     let rise = [at(560.0, 492.0), at(620.0, 492.0), at(590.0, 422.0), at(640.0, 422.0)];
@@ -439,7 +447,7 @@ fn wide_refills(plan: &mut Plan) {
     plan.add((s::LOAD, s::INVENTORY), call, curve, (at(410.0, 476.0), Middle));
     plan.breaker(0.9);
     plan.optional();
-    plan.quiet();
+    plan.folded();
 }
 
 fn wide_banks(plan: &mut Plan) {
@@ -459,7 +467,7 @@ fn wide_banks(plan: &mut Plan) {
 fn wide_events(plan: &mut Plan) {
     let message = EdgeKind::Message;
     let drops = [
-        (s::RECOMMENDATIONS, at(268.0, 462.0), at(280.0, 490.0), Anchor::Start),
+        (s::RECOMMENDATIONS, at(268.0, 462.0), at(284.0, 492.0), Anchor::Start),
         (s::ORDERS, at(514.0, 351.0), at(526.0, 434.0), Anchor::Start),
         (s::INVENTORY, at(704.0, 435.0), at(718.0, 475.0), Anchor::Start),
         (s::PAYMENTS, at(797.0, 260.0), at(785.0, 340.0), Anchor::End),
@@ -488,6 +496,7 @@ pub fn phone() -> Layout {
         node(s::PAYMENTS, Group(Stack::Sheet), Rect::new(150.0, 258.0, 232.0, 84.0)),
         node(s::BANK_CUSTOMER, Service, Rect::new(124.0, 374.0, 126.0, 42.0)),
         node(s::BANK_MERCHANT, Service, Rect::new(256.0, 374.0, 126.0, 42.0)),
+        node(s::STRIPE, Service, Rect::new(8.0, 374.0, 108.0, 42.0)),
     ];
     let mut plan = Plan(Vec::new());
     let call = EdgeKind::Call;
@@ -505,6 +514,7 @@ pub fn phone() -> Layout {
     down(s::GATEWAY, s::PAYMENTS, call, at(190.0, 126.0), at(200.0, 258.0));
     down(s::PAYMENTS, s::BANK_CUSTOMER, EdgeKind::Commit, at(220.0, 342.0), at(187.0, 374.0));
     down(s::PAYMENTS, s::BANK_MERCHANT, EdgeKind::Commit, at(300.0, 342.0), at(319.0, 374.0));
+    down(s::PAYMENTS, s::STRIPE, EdgeKind::Commit, at(168.0, 342.0), at(72.0, 374.0));
     if let Some(edge) = plan.0.iter_mut().find(|edge| edge.to == s::PAYMENTS) {
         // Through the gap between two boxes of the row above.
         let gap = [at(190.0, 126.0), at(190.0, 150.0), at(168.0, 150.0), at(168.0, 186.0)];
@@ -518,38 +528,8 @@ pub fn phone() -> Layout {
         nodes,
         edges: plan.0,
         plain_edges: false,
-        spare: (Rect::new(8.0, 340.0, 108.0, 26.0), 29.0),
+        spare: (Rect::new(8.0, 326.0, 108.0, 26.0), 29.0),
     }
-}
-
-/// A direction of the arrow keys.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
-    /// Arrow left.
-    Left,
-    /// Arrow right.
-    Right,
-    /// Arrow up.
-    Up,
-    /// Arrow down.
-    Down,
-}
-
-/// The nearest of some points in a direction; sideways distance counts double.
-#[must_use]
-pub fn nearest(from: Point, points: &[Point], direction: Direction) -> Option<usize> {
-    let cost = |point: &Point| {
-        let (dx, dy) = (point.x - from.x, point.y - from.y);
-        let (ahead, aside) = match direction {
-            Direction::Left => (-dx, dy),
-            Direction::Right => (dx, dy),
-            Direction::Up => (-dy, dx),
-            Direction::Down => (dy, dx),
-        };
-        (ahead > 1.0).then(|| ahead + 3.0 * aside.abs())
-    };
-    let costs = points.iter().enumerate().filter_map(|(i, point)| Some((i, cost(point)?)));
-    costs.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(i, _)| i)
 }
 
 #[cfg(test)]
@@ -622,20 +602,19 @@ mod tests {
     }
 
     #[test]
+    fn an_arrowhead_points_along_its_line() {
+        let right = Curve::across(at(0.0, 0.0), at(100.0, 0.0));
+        assert!(right.angle(0.6).abs() < 1e-9);
+        let down = Curve::down(at(0.0, 0.0), at(0.0, 100.0));
+        assert!((down.angle(0.6) - 90.0).abs() < 1e-9);
+    }
+
+    #[test]
     fn a_plain_edge_leaves_on_the_side_of_its_target() {
         let layout = wide();
         let (users, gateway) = (layout.node(s::USERS).unwrap(), layout.node(s::GATEWAY).unwrap());
         let edge = Layout::plain(users, gateway, EdgeKind::Call);
         assert_eq!(edge.curve.point(0.0).x, users.rect.x);
         assert_eq!(edge.curve.point(1.0).x, gateway.rect.x + gateway.rect.w);
-    }
-
-    #[test]
-    fn arrow_keys_go_to_the_nearest_thing_in_their_direction() {
-        let points = [at(0.0, 0.0), at(100.0, 5.0), at(60.0, 90.0), at(-40.0, 0.0)];
-        assert_eq!(nearest(points[0], &points, Direction::Right), Some(1));
-        assert_eq!(nearest(points[0], &points, Direction::Left), Some(3));
-        assert_eq!(nearest(points[0], &points, Direction::Down), Some(2));
-        assert_eq!(nearest(points[0], &points, Direction::Up), None);
     }
 }

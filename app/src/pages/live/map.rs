@@ -8,21 +8,24 @@ use super::{
     inside::{
         bus_inside, caller_inside, group_inside, phone_inside, service_inside, version_inside,
     },
-    layout::{self, Anchor, Direction, EdgeShape, Layout, NodeKind, NodeShape, Rect, nearest},
+    layout::{self, Anchor, EdgeShape, Layout, NodeKind, NodeShape, Rect},
     particles::Particles,
     scene::{self, EdgeFace, EdgeKey, Health, NodeFace},
     versions,
+    walk::{self, Direction, Stop},
 };
 use crate::{
     browser,
     frame::state::use_commands,
     live::use_live,
-    widget::{BreakerMark, service_class},
+    widget::{BreakerMark, service_class, use_zone},
 };
-use contract::live::EdgeKind;
+use contract::{live::EdgeKind, resilience::FaultView};
 use leptos::{ev::KeyboardEvent, prelude::*};
 use wasm_bindgen::JsCast;
 
+/// Where the static arrowhead of an edge sits, as a share of the way.
+const ARROW: f64 = 0.6;
 /// Below this width the map stands top to bottom.
 const PHONE: &str = "(max-width: 767px)";
 
@@ -66,30 +69,32 @@ fn key_of(shape: &EdgeShape) -> EdgeKey {
 /// The face of an edge, kept by whoever draws it.
 fn use_face(shape: &EdgeShape) -> Memo<EdgeFace> {
     let live = use_live();
-    let (map, now, key) = (live.map(), live.now_us(), key_of(shape));
-    Memo::new(move |_| map.with(|map| scene::edge_face(map, &key, now.get())))
+    let (map, now, zone, key) = (live.map(), live.now_us(), use_zone(), key_of(shape));
+    Memo::new(move |_| map.with(|map| scene::edge_face(map, &key, now.get(), zone.get())))
 }
 
 #[component]
 fn Drawing(layout: Layout, phone: bool, layer: Signal<String>) -> impl IntoView {
     let live = use_live();
-    let (map, now) = (live.map(), live.now_us());
+    let (map, now, zone) = (live.map(), live.now_us(), use_zone());
     let view_box = format!("0 0 {} {}", layout.width, layout.height);
     let size = (layout.width, layout.height);
     let layout = StoredValue::new(layout);
     let mesh = live.mesh();
     let nodes = Memo::new(move |_| map.with(|map| layout.with_value(|l| scene::nodes(l, map))));
+    let asked = use_asked();
     let shapes = Memo::new(move |_| {
         map.with(|map| {
-            let whole = layout.with_value(|l| scene::edges(l, map));
+            let whole = layout.with_value(|l| asked.with(|asked| scene::edges(l, map, asked)));
             mesh.with(|mesh| nodes.with(|nodes| versions::split(whole, nodes, map, mesh)))
         })
     });
     let inner =
         Memo::new(move |_| mesh.with(|mesh| nodes.with(|nodes| versions::nodes(nodes, mesh))));
     let drawn = Memo::new(move |_| {
-        let face =
-            |shape: &EdgeShape| map.with(|map| scene::edge_face(map, &key_of(shape), now.get()));
+        let face = |shape: &EdgeShape| {
+            map.with(|map| scene::edge_face(map, &key_of(shape), now.get(), zone.get()))
+        };
         let drawn = shapes.get().into_iter().map(|shape| Drawn { face: face(&shape), shape });
         drawn.collect::<Vec<_>>()
     });
@@ -123,7 +128,25 @@ fn Drawing(layout: Layout, phone: bool, layer: Signal<String>) -> impl IntoView 
     .into_any()
 }
 
-/// Arrow keys move the focus to the nearest thing in their direction.
+/// The ends of edges that are drawn whatever they carry: of the chosen one, and of those with a
+/// fault on them.
+fn use_asked() -> Memo<Vec<(String, String)>> {
+    let Chosen { now, .. } = expect_context::<Chosen>();
+    let faults = use_live().faults();
+    Memo::new(move |_| {
+        let chosen = now.get().and_then(|selection| match selection {
+            Selection::Edge(from, to) => Some((from, to)),
+            Selection::Node(_) => None,
+        });
+        let on_edges = faults.with(|faults| {
+            let ends = |fault: &FaultView| Some((fault.from.clone()?, fault.to.clone()));
+            faults.active.iter().filter_map(ends).collect::<Vec<_>>()
+        });
+        chosen.into_iter().chain(on_edges).collect()
+    })
+}
+
+/// Arrow keys move the focus along the edges.
 fn on_arrow(event: KeyboardEvent) {
     let direction = match event.key().as_str() {
         "ArrowLeft" => Direction::Left,
@@ -137,13 +160,22 @@ fn on_arrow(event: KeyboardEvent) {
     let Ok(found) = svg.query_selector_all("[role=button], [role=link]") else { return };
     let elements: Vec<web_sys::Element> =
         (0..found.length()).filter_map(|i| found.item(i)?.dyn_into().ok()).collect();
-    let centre = |element: &web_sys::Element| {
-        let rect = element.get_bounding_client_rect();
+    let Some(at) = elements.iter().position(|element| *element == focused) else { return };
+    // An edge is where its line is, not where its label stands.
+    let middle = |element: &web_sys::Element| {
+        let line = element.query_selector(".hit").ok().flatten();
+        let rect = line.as_ref().unwrap_or(element).get_bounding_client_rect();
         layout::at(rect.x() + rect.width() / 2.0, rect.y() + rect.height() / 2.0)
     };
-    let points: Vec<_> = elements.iter().map(centre).collect();
-    if let Some(next) = nearest(centre(&focused), &points, direction).and_then(|i| elements.get(i))
-    {
+    let points: Vec<_> = elements.iter().map(middle).collect();
+    let stop = |element: &web_sys::Element| {
+        let ends = element.get_attribute("data-from").zip(element.get_attribute("data-to"));
+        let edge = ends.map(|(from, to)| Stop::Edge(from, to));
+        edge.or_else(|| element.get_attribute("data-node").map(Stop::Node)).unwrap_or(Stop::Other)
+    };
+    let stops: Vec<_> = elements.iter().map(stop).collect();
+    let next = walk::next(&stops, &points, at, direction).and_then(|i| elements.get(i));
+    if let Some(next) = next {
         event.prevent_default();
         let _ = next.unchecked_ref::<web_sys::SvgElement>().focus();
     }
@@ -164,6 +196,9 @@ fn edge_line(shape: EdgeShape) -> AnyView {
     #[expect(clippy::cast_lossless, reason = "hundredths of a pixel")]
     let width = move || format!("{:.2}", face.with(|face| face.width as f64 / 100.0));
     let path = shape.curve.path();
+    // Where no particles say which way it goes.
+    let (tip, turn) = (shape.curve.point(ARROW), shape.curve.angle(ARROW));
+    let arrow = format!("translate({:.1} {:.1}) rotate({turn:.0})", tip.x, tip.y);
     let double = (shape.kind == EdgeKind::Commit).then(|| {
         // A wide line with a narrow one of the ground on top looks like two lines.
         view! { <path class="edge-core" d=path.clone()></path> }
@@ -172,6 +207,7 @@ fn edge_line(shape: EdgeShape) -> AnyView {
         <g class=class>
             <path class="edge-line" d=path.clone() stroke-width=width></path>
             {double}
+            <path class="edge-arrow" d="M-7 -4.5L0 0L-7 4.5" transform=arrow></path>
         </g>
     }
     .into_any()
@@ -219,6 +255,7 @@ fn edge_face(shape: EdgeShape, phone: bool) -> AnyView {
     view! {
         <g
             class=class role="button" tabindex="0"
+            data-from=shape.from.clone() data-to=shape.to.clone()
             aria-label=move || face.with(|face| face.name.clone())
             on:click=click on:keydown=key
         >
@@ -237,11 +274,10 @@ fn edge_label(shape: &EdgeShape, face: Memo<EdgeFace>, phone: bool) -> AnyView {
         Anchor::End => "label anchor-end",
     };
     let (x, y) = (shape.label.x, shape.label.y);
-    // On a phone, and where a label would be in the way, only what is not healthy has one.
-    let quiet = phone || shape.quiet;
+    // On a phone only what is not healthy has one.
     let shown = move || {
         face.with(|face| {
-            !quiet || matches!(face.health, Health::Warn | Health::Error | Health::Open)
+            !phone || matches!(face.health, Health::Warn | Health::Error | Health::Open)
         })
     };
     let head = move || face.with(|face| face.head.text.clone());
@@ -290,10 +326,12 @@ fn node_face(node: NodeShape, phone: bool) -> AnyView {
     let (map, load) = (live.map(), live.load());
     let Chosen { now, choose } = expect_context::<Chosen>();
     let name = node.name.clone();
-    let mesh = live.mesh();
+    let (mesh, zone) = (live.mesh(), use_zone());
     let face = Memo::new(move |_| {
-        map.with(|map| mesh.with(|mesh| scene::node_face(map, mesh, load.get(), &name)))
+        let of = |map: &_, mesh: &_| scene::node_face(map, mesh, load.get(), &name, zone.get());
+        map.with(|map| mesh.with(|mesh| of(map, mesh)))
     });
+    let silent = move || face.with(|face| face.silent.clone());
     let selection = Selection::Node(node.name.clone());
     let this = selection.clone();
     let chosen = Memo::new(move |_| now.with(|now| now.as_ref() == Some(&this)));
@@ -320,12 +358,13 @@ fn node_face(node: NodeShape, phone: bool) -> AnyView {
     };
     view! {
         <g
-            class=class role="button" tabindex="0"
+            class=class role="button" tabindex="0" data-node=node.name.clone()
             aria-label=move || face.with(|face| face.name.clone())
             transform=format!("translate({x} {y})") on:click=click on:keydown=key
         >
             <rect class="box" width=w height=h rx="9"></rect>
             {inside}
+            <text class="node-silent" x=w / 2.0 y=h + 14.0>{silent}</text>
         </g>
     }
     .into_any()

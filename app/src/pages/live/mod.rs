@@ -10,18 +10,20 @@ pub mod feed_model;
 mod inside;
 pub mod layout;
 pub mod map;
+mod node_logs;
 pub mod particles;
 pub mod particles_model;
 pub mod scene;
 pub mod table;
 pub mod table_model;
 pub mod versions;
+pub mod walk;
 
 use crate::{
     frame::{range::use_set_query, use_keys},
     live::use_live,
     model::{format, tone::Tone},
-    widget::{Badge, BreakerGlyph, BreakerMark, Clock, Icon, Segmented, icon},
+    widget::{Badge, BreakerGlyph, BreakerMark, Choice, Clock, Icon, Segmented, icon, use_zone},
 };
 use contract::live::ChangeView;
 use leptos::{html, prelude::*};
@@ -86,12 +88,31 @@ pub fn LivePage() -> impl IntoView {
     .into_any()
 }
 
+/// Whether the orders are shown: in place of the map where the two do not fit beside each other, and
+/// over it on a phone.
+#[derive(Clone, Copy)]
+struct OrdersShown(RwSignal<bool>);
+
 #[component]
 fn LiveBody() -> impl IntoView {
     let chosen = provide_chosen();
     let open = move || chosen.now.with(Option::is_some);
+    let orders = RwSignal::new(false);
+    provide_context(OrdersShown(orders));
+    let tab = Signal::derive(move || if orders.get() { "orders" } else { "map" }.to_owned());
+    let seeded = use_live().seeded();
     view! {
-        <div class="live" class:with-drawer=open>
+        <div
+            class="live" class:with-drawer=open class:show-orders=move || orders.get()
+            aria-busy=move || (!seeded.get()).then_some("true")
+        >
+            <NotThere/>
+            <div class="live-tabs">
+                <Segmented
+                    label="Show" name="live-tab" choices=vec![("map", "Map"), ("orders", "Orders")]
+                    value=tab on_choose=move |value: String| orders.set(value == "orders")
+                />
+            </div>
             <MapPanel/>
             <charts::ChartRow/>
             <feed::Feed/>
@@ -101,12 +122,44 @@ fn LiveBody() -> impl IntoView {
     .into_any()
 }
 
+/// Why there is nothing to show yet, and the way to ask again; without JavaScript a link.
+#[component]
+fn NotThere() -> impl IntoView {
+    let live = use_live();
+    let retry = move |event: leptos::ev::MouseEvent| {
+        event.prevent_default();
+        event.stop_propagation();
+        live.retry_now();
+    };
+    move || {
+        let why = live.failed().get().filter(|_| !live.seeded().get())?;
+        Some(view! {
+            <div class="banner tone-error not-there" role="alert">
+                {icon(Icon::Alert)}
+                <span class="grow">"The live data could not be loaded: " {why}</span>
+                <a class="button ghost" href="/" on:click=retry>"Retry"</a>
+            </div>
+        })
+    }
+}
+
+/// What the map can bring to the front, in the address.
+const LAYERS: [Choice; 4] =
+    [("traffic", "Traffic"), ("events", "Events"), ("2pc", "2PC"), ("mtls", "mTLS")];
+
 /// Title row, map or table, what changed, legend.
 #[component]
 fn MapPanel() -> impl IntoView {
-    let layer = RwSignal::new("traffic".to_owned());
     let query = use_query_map();
     let set = use_set_query();
+    let layer = Signal::derive(move || {
+        let asked = query.with(|query| query.get("layer")).unwrap_or_default();
+        let known = LAYERS.iter().find(|(word, _)| *word == asked);
+        known.map_or("traffic", |(word, _)| *word).to_owned()
+    });
+    let show_layer = move |word: String| {
+        set.run(vec![("layer", (word != "traffic").then_some(word))]);
+    };
     let as_table = Memo::new(move |_| query.with(|query| query.get_str("view") == Some("table")));
     let toggle = move || {
         let next = (!as_table.get_untracked()).then(|| "table".to_owned());
@@ -128,8 +181,6 @@ fn MapPanel() -> impl IntoView {
         }
     };
     let table_link = move || if as_table.get() { "/" } else { "/?view=table" };
-    let choices =
-        vec![("traffic", "Traffic"), ("events", "Events"), ("2pc", "2PC"), ("mtls", "mTLS")];
     view! {
         <section class="map-panel" aria-label="Service map" node_ref=panel>
             <header class="map-head">
@@ -138,8 +189,8 @@ fn MapPanel() -> impl IntoView {
                 <Badges/>
                 <span class="grow"></span>
                 <Segmented
-                    label="Layer" name="layer" choices=choices value=layer
-                    on_choose=move |value| layer.set(value)
+                    label="Layer" name="layer" choices=LAYERS.to_vec() value=layer
+                    on_choose=show_layer
                 />
                 <a
                     class="button table-button" href=table_link
@@ -171,7 +222,7 @@ fn MapPanel() -> impl IntoView {
 }
 
 /// The map with what stands over and below it.
-fn map_view(layer: RwSignal<String>) -> AnyView {
+fn map_view(layer: Signal<String>) -> AnyView {
     view! {
         <noscript inner_html=plain_table()></noscript>
         <map::Stage layer=layer/>
@@ -207,8 +258,9 @@ fn Identities() -> impl IntoView {
 
 /// The table as it was when the page was made: a map that cannot move says little.
 fn plain_table() -> String {
-    let map = use_live().map();
-    map.with_untracked(|map| table::plain(&table_model::rows(map, table_model::Column::default())))
+    let (map, zone) = (use_live().map(), use_zone().get_untracked());
+    let rows = |map: &_| table_model::rows(map, table_model::Column::default(), zone);
+    map.with_untracked(|map| table::plain(&rows(map)))
 }
 
 #[component]

@@ -170,9 +170,23 @@ pub fn events_of(map: &MapView, name: &str) -> (f64, f64) {
     (sent.sum(), read.sum())
 }
 
-/// The face of one edge.
+/// When the last was seen on an edge that fell silent.
 #[must_use]
-pub fn edge_face(map: &MapView, key: &EdgeKey, now_us: i64) -> EdgeFace {
+pub fn silent_since(map: &MapView, from: &str, to: &str, kind: EdgeKind) -> Option<i64> {
+    let found = map.silent.iter().find(|e| e.from == from && e.to == to && e.kind == kind);
+    found.map(|edge| edge.since_us)
+}
+
+/// The same, for a label: in a shop where nothing is called any more it would say nothing.
+fn silence(map: &MapView, key: &EdgeKey, zone_minutes: i32) -> Option<String> {
+    let since = silent_since(map, &key.from, &key.to, key.kind)?;
+    let labelled = !map.edges.is_empty() && key.subset.is_none();
+    labelled.then(|| format!("no calls since {}", format::clock(since, zone_minutes)))
+}
+
+/// The face of one edge. Clocks are so many minutes east of UTC.
+#[must_use]
+pub fn edge_face(map: &MapView, key: &EdgeKey, now_us: i64, zone_minutes: i32) -> EdgeFace {
     if key.kind == EdgeKind::Message {
         return event_face(map, &key.from, now_us);
     }
@@ -190,20 +204,27 @@ pub fn edge_face(map: &MapView, key: &EdgeKey, now_us: i64) -> EdgeFace {
     };
     match found {
         Some(edge) => call_face(&edge, key.subset.as_deref(), now_us),
-        None => EdgeFace {
-            health: Health::Idle,
-            width: 130,
-            head: part(String::new(), Health::Idle),
-            rest: Vec::new(),
-            breaker: None,
-            name: match &key.subset {
-                Some(subset) => format!("{} to {} {subset}, no calls", key.from, key.to),
-                None => format!("{} to {}, no calls", key.from, key.to),
-            },
-            per_second: 0.0,
-            p95_ms: 0.0,
-            error_share: 0.0,
+        None => idle_face(map, key, zone_minutes),
+    }
+}
+
+/// An edge that carried nothing.
+fn idle_face(map: &MapView, key: &EdgeKey, zone_minutes: i32) -> EdgeFace {
+    let said = silence(map, key, zone_minutes);
+    let calls = said.clone().unwrap_or_else(|| "no calls".to_owned());
+    EdgeFace {
+        health: Health::Idle,
+        width: 130,
+        head: part(String::new(), Health::Idle),
+        rest: said.map(|text| part(text, Health::Idle)).into_iter().collect(),
+        breaker: None,
+        name: match &key.subset {
+            Some(subset) => format!("{} to {} {subset}, no calls", key.from, key.to),
+            None => format!("{} to {}, {calls}", key.from, key.to),
         },
+        per_second: 0.0,
+        p95_ms: 0.0,
+        error_share: 0.0,
     }
 }
 
@@ -349,15 +370,30 @@ pub fn nodes(layout: &Layout, map: &MapView) -> Vec<NodeShape> {
     shapes
 }
 
-/// Edges to draw: the planned ones, then those of the data that nobody planned for.
+/// Edges to draw: the planned ones, then those of the data that nobody planned for. What is folded
+/// into its caller is drawn while something is wrong with it, and where `asked` names its ends.
 #[must_use]
-pub fn edges(layout: &Layout, map: &MapView) -> Vec<EdgeShape> {
+pub fn edges(layout: &Layout, map: &MapView, asked: &[(String, String)]) -> Vec<EdgeShape> {
     let nodes = nodes(layout, map);
-    let carries = |shape: &EdgeShape| {
-        map.edges.iter().any(|e| e.from == shape.from && e.to == shape.to && e.kind == shape.kind)
+    let of = |shape: &EdgeShape| {
+        let same = |e: &&EdgeView| e.from == shape.from && e.to == shape.to && e.kind == shape.kind;
+        map.edges.iter().find(same)
     };
-    let mut shapes: Vec<EdgeShape> =
-        layout.edges.iter().filter(|shape| shape.always || carries(shape)).cloned().collect();
+    let unfolded = |shape: &EdgeShape| {
+        let wrong = |edge| !matches!(health(edge), Health::Ok | Health::Idle);
+        asked.iter().any(|(from, to)| *from == shape.from && *to == shape.to)
+            || of(shape).is_some_and(wrong)
+    };
+    let mut shapes: Vec<EdgeShape> = layout
+        .edges
+        .iter()
+        .filter(|shape| shape.always || of(shape).is_some())
+        .filter(|shape| !shape.folded || unfolded(shape))
+        .cloned()
+        .collect();
+    let folded = |from: &str, to: &str| {
+        layout.edges.iter().any(|shape| shape.folded && shape.from == from && shape.to == to)
+    };
     for edge in map.edges.iter().filter(|_| layout.plain_edges) {
         let (from, to) = match edge.kind {
             EdgeKind::Message => continue,
@@ -370,7 +406,7 @@ pub fn edges(layout: &Layout, map: &MapView) -> Vec<EdgeShape> {
             (there || back) && shape.kind != EdgeKind::Message
         });
         let ends = (nodes.iter().find(|n| n.name == from), nodes.iter().find(|n| n.name == to));
-        if let (false, (Some(from), Some(to))) = (drawn, ends) {
+        if let (false, (Some(from), Some(to))) = (drawn || folded(&edge.from, &edge.to), ends) {
             shapes.push(Layout::plain(from, to, edge.kind));
         }
     }
@@ -390,6 +426,8 @@ pub struct NodeFace {
     pub note: String,
     /// Calls received per second.
     pub spark: Vec<f32>,
+    /// "no data since 14:33:50" of a service that nobody calls any more while others are called.
+    pub silent: Option<String>,
     /// All of it in one sentence.
     pub name: String,
 }
@@ -402,9 +440,31 @@ impl NodeFace {
     }
 }
 
-/// The face of one node.
+/// The latest call of a service that received some before and receives none now.
+fn node_silence(map: &MapView, name: &str) -> Option<i64> {
+    if map.edges.is_empty() || map.edges.iter().any(|edge| edge.to == name) {
+        return None;
+    }
+    map.silent.iter().filter(|edge| edge.to == name).map(|edge| edge.since_us).max()
+}
+
+/// What the load generator calls besides the gateway: those lines are folded into its node.
+fn refills(map: &MapView, name: &str) -> Option<String> {
+    let beside = |e: &&EdgeView| e.from == name && e.to != service::GATEWAY;
+    let told = |edge: &EdgeView| format!("{} {}", edge.to, format::rate(edge.per_second));
+    let all: Vec<_> = map.edges.iter().filter(beside).map(told).collect();
+    (name == service::LOAD && !all.is_empty()).then(|| format!(", refills {}", all.join(" and ")))
+}
+
+/// The face of one node. Clocks are so many minutes east of UTC.
 #[must_use]
-pub fn node_face(map: &MapView, mesh: &MeshView, load: LoadView, name: &str) -> NodeFace {
+pub fn node_face(
+    map: &MapView,
+    mesh: &MeshView,
+    load: LoadView,
+    name: &str,
+    zone_minutes: i32,
+) -> NodeFace {
     let found = map.nodes.iter().find(|node| node.service == name);
     let mut note = found.and_then(|node| node.note.clone()).unwrap_or_default();
     if name == service::LOAD {
@@ -430,7 +490,12 @@ pub fn node_face(map: &MapView, mesh: &MeshView, load: LoadView, name: &str) -> 
     if !note.is_empty() {
         sentence.push_str(&format!(", {note}"));
     }
+    sentence.extend(refills(map, name));
+    let silent = node_silence(map, name)
+        .map(|since| format!("no data since {}", format::clock(since, zone_minutes)));
+    sentence.extend(silent.iter().map(|silent| format!(", {silent}")));
     NodeFace {
+        silent,
         instances,
         dots,
         count,

@@ -50,6 +50,7 @@ fn only_the_part_of_a_label_that_crosses_a_limit_is_coloured() {
         &map(vec![edge("orders", "payments", 0.3, 0.063, 20.0)]),
         &key("orders", "payments"),
         0,
+        0,
     );
     let parts: Vec<_> = face.rest.iter().map(|part| (part.text.as_str(), part.health)).collect();
     assert_eq!(face.head.text, "0.3/s");
@@ -61,14 +62,14 @@ fn only_the_part_of_a_label_that_crosses_a_limit_is_coloured() {
 fn an_open_breaker_counts_down_and_says_so_in_the_name() {
     let open = Some(BreakerView::Open { half_open_at_us: 6_500_000 });
     let open = EdgeView { breaker: open, ..edge("gateway", "recommendations", 9.8, 1.0, 1.0) };
-    let face = edge_face(&map(vec![open]), &key("gateway", "recommendations"), 0);
+    let face = edge_face(&map(vec![open]), &key("gateway", "recommendations"), 0, 0);
     assert_eq!((face.health, face.head.text.as_str()), (Health::Open, "Open, half-open in 6 s"));
     assert!(face.name.starts_with("gateway to recommendations, breaker open, 9.8/s"));
 }
 
 #[test]
 fn an_edge_without_calls_is_idle_and_has_no_label() {
-    let face = edge_face(&map(Vec::new()), &key("gateway", "users"), 0);
+    let face = edge_face(&map(Vec::new()), &key("gateway", "users"), 0, 0);
     assert_eq!((face.health, face.head.text.as_str(), face.rest.len()), (Health::Idle, "", 0));
 }
 
@@ -85,7 +86,7 @@ fn events_of_a_service_are_summed_over_its_consumers() {
     ]);
     assert_eq!(events_of(&map, "orders"), (5.0, 3.0));
     let key = EdgeKey { kind: EdgeKind::Message, ..key("orders", "bus") };
-    assert_eq!(edge_face(&map, &key, 0).head.text, "5.0 events/s");
+    assert_eq!(edge_face(&map, &key, 0, 0).head.text, "5.0 events/s");
 }
 
 #[test]
@@ -94,14 +95,15 @@ fn a_service_nobody_planned_for_is_placed_and_joined_instead_of_lost() {
     let map = map(vec![edge("cron", "gateway", 1.0, 0.0, 5.0)]);
     let shapes = nodes(&layout, &map);
     assert_eq!(shapes.last().map(|node| node.name.as_str()), Some("cron"));
-    assert!(edges(&layout, &map).iter().any(|edge| edge.from == "cron" && edge.to == "gateway"));
+    let drawn = edges(&layout, &map, &[]);
+    assert!(drawn.iter().any(|edge| edge.from == "cron" && edge.to == "gateway"));
 }
 
 #[test]
 fn an_optional_edge_is_drawn_only_when_it_carries_something() {
     let layout = layout::wide();
     let has = |map: &MapView| {
-        edges(&layout, map).iter().any(|e| e.from == "orders" && e.to == "inventory")
+        edges(&layout, map, &[]).iter().any(|e| e.from == "orders" && e.to == "inventory")
     };
     assert!(!has(&map(Vec::new())));
     assert!(has(&map(vec![edge("orders", "inventory", 1.0, 0.0, 5.0)])));
@@ -112,7 +114,8 @@ fn an_answer_against_a_planned_edge_does_not_draw_a_second_line() {
     let layout = layout::wide();
     let back =
         EdgeView { kind: EdgeKind::Commit, ..edge("bank-customer", "payments", 1.0, 0.0, 5.0) };
-    assert_eq!(edges(&layout, &map(vec![back])).len(), edges(&layout, &map(Vec::new())).len());
+    let count = |map: &MapView| edges(&layout, map, &[]).len();
+    assert_eq!(count(&map(vec![back])), count(&map(Vec::new())));
 }
 
 #[test]
@@ -126,14 +129,56 @@ fn a_node_says_what_is_missing() {
     };
     let map = MapView { nodes: vec![node], ..MapView::default() };
     let load = LoadView::steady(0.0);
-    let face = node_face(&map, &MeshView::default(), load, "recommendations");
+    let face = node_face(&map, &MeshView::default(), load, "recommendations", 0);
     assert!(face.down());
     assert_eq!(
         (face.count.as_str(), face.name.as_str()),
         ("1/2 up", "recommendations, 1 of 2 instances up (1 down)")
     );
-    assert_eq!(node_face(&map, &MeshView::default(), load, "load").note, "Load off");
+    assert_eq!(node_face(&map, &MeshView::default(), load, "load", 0).note, "Load off");
     assert_eq!(summary(&map, &[]), Summary { ready: 1, instances: 2, ..Summary::default() });
+}
+
+#[test]
+fn a_refill_of_the_load_is_drawn_only_while_it_fails_or_somebody_asks_for_it() {
+    let layout = layout::wide();
+    let refill = |share| map(vec![edge("load", "inventory", 0.5, share, 5.0)]);
+    let drawn = |map: &MapView, asked: &[(String, String)]| {
+        edges(&layout, map, asked).iter().any(|e| e.from == "load" && e.to == "inventory")
+    };
+    assert!(!drawn(&refill(0.0), &[]), "neither as planned nor as a plain line");
+    assert!(drawn(&refill(0.2), &[]));
+    assert!(drawn(&refill(0.0), &[("load".into(), "inventory".into())]));
+    let load = LoadView::steady(2.0);
+    let face = node_face(&refill(0.0), &MeshView::default(), load, "load", 0);
+    assert_eq!(face.name, "load, 2 req/s, refills inventory 0.5/s");
+}
+
+#[test]
+fn what_fell_silent_says_since_when_unless_the_whole_shop_is_silent() {
+    let silent = |from: &str, to: &str, second: i64| contract::live::SilentEdge {
+        from: from.into(),
+        to: to.into(),
+        kind: EdgeKind::Call,
+        since_us: second * 1_000_000,
+    };
+    let quiet = vec![silent("gateway", "users", 61), silent("orders", "users", 65)];
+    let busy =
+        MapView { silent: quiet.clone(), ..map(vec![edge("gateway", "catalog", 1.0, 0.0, 5.0)]) };
+    let face = edge_face(&busy, &key("gateway", "users"), 0, 60);
+    assert_eq!(
+        (face.health, face.rest[0].text.as_str()),
+        (Health::Idle, "no calls since 01:01:01")
+    );
+    assert_eq!(face.name, "gateway to users, no calls since 01:01:01");
+    let node = |map: &MapView, name: &str| {
+        node_face(map, &MeshView::default(), LoadView::steady(2.0), name, 0).silent
+    };
+    assert_eq!(node(&busy, "users").as_deref(), Some("no data since 00:01:05"));
+    assert_eq!(node(&busy, "catalog"), None);
+    let off = MapView { silent: quiet, ..MapView::default() };
+    assert_eq!(node(&off, "users"), None);
+    assert!(edge_face(&off, &key("gateway", "users"), 0, 0).rest.is_empty());
 }
 
 #[test]
@@ -143,7 +188,7 @@ fn an_open_breaker_with_a_fallback_says_what_is_served_instead() {
         fallback: Some("product pages without them".into()),
         ..edge("gateway", "recommendations", 9.8, 1.0, 1.0)
     };
-    let face = edge_face(&map(vec![open]), &key("gateway", "recommendations"), 0);
+    let face = edge_face(&map(vec![open]), &key("gateway", "recommendations"), 0, 0);
     assert_eq!(face.rest[0].text, "9.8/s served from fallback");
     assert!(face.name.contains("served from fallback: product pages without them"));
 }
@@ -170,7 +215,7 @@ fn a_line_to_one_version_has_the_numbers_and_the_breaker_of_that_version() {
     let map = map(vec![whole]);
     let of = |subset: &str| {
         let key = EdgeKey { subset: Some(subset.into()), ..key("gateway", "payments") };
-        edge_face(&map, &key, 0)
+        edge_face(&map, &key, 0, 0)
     };
     assert_eq!((of("v1").health, of("v1").head.text.as_str()), (Health::Ok, "2.7/s"));
     assert_eq!(
@@ -192,7 +237,7 @@ fn the_line_of_events_shows_the_breaker_of_the_bus_and_the_lag() {
     let deliveries = vec![contract::live::DeliveryView { edge, lag_p95_ms: Some(6.0) }];
     let map = MapView { deliveries, ..MapView::default() };
     let key = EdgeKey { kind: EdgeKind::Message, ..key("payments", "bus") };
-    let face = edge_face(&map, &key, 0);
+    let face = edge_face(&map, &key, 0, 0);
     assert_eq!((face.health, face.breaker), (Health::Open, Some(BreakerMark::Open)));
     assert_eq!(face.head.text, "Open, half-open in 6 s");
     assert!(face.rest.iter().any(|part| part.text == "lag 6 ms"));

@@ -2,12 +2,13 @@
 
 use super::{
     Chosen, Selection,
+    scene::Health,
     table_model::{COLUMNS, Column, Row, rows},
 };
 use crate::{
     frame::range::use_set_query,
     live::use_live,
-    widget::{BreakerGlyph, ServiceCode},
+    widget::{BreakerGlyph, ServiceCode, use_zone},
 };
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
@@ -19,7 +20,8 @@ pub(super) fn MapTable() -> impl IntoView {
     let query = use_query_map();
     let set = use_set_query();
     let column = Memo::new(move |_| query.with(|query| Column::parse(query.get_str("sort"))));
-    let rows = Memo::new(move |_| map.with(|map| rows(map, column.get())));
+    let zone = use_zone();
+    let rows = Memo::new(move |_| map.with(|map| rows(map, column.get(), zone.get())));
     let heads = COLUMNS
         .into_iter()
         .map(|(of, word, text)| {
@@ -41,7 +43,7 @@ pub(super) fn MapTable() -> impl IntoView {
             }
         })
         .collect_view();
-    let empty = move || rows.with(Vec::is_empty);
+    let empty = move || rows.with(|rows| rows.iter().all(|row| row.health == Health::Idle));
     view! {
         <div class="map-table" tabindex="0" role="region" aria-label="Service map as a table">
             <table class="table">
@@ -130,7 +132,6 @@ fn table_row(row: Row) -> AnyView {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pages::live::scene::Health;
 
     #[test]
     fn the_plain_table_holds_every_row_and_no_markup_of_a_name() {

@@ -1,6 +1,9 @@
 //! The map as a table: one row an edge, sorted by a column. Pure.
 
-use super::scene::{Health, health, of_subset};
+use super::{
+    layout,
+    scene::{Health, health, of_subset, silent_since},
+};
 use crate::{model::format, widget::BreakerMark};
 use contract::live::{EdgeKind, EdgeView, MapView};
 use std::cmp::Ordering;
@@ -116,18 +119,56 @@ fn parts(edge: &EdgeView) -> Vec<(EdgeView, Option<String>)> {
     }
 }
 
-/// The rows of the table.
+/// The edges that the map draws although they carried nothing. Lines to the bus are left out: they
+/// stand for all messages of a service, and those have rows of their own.
+fn quiet(map: &MapView) -> Vec<EdgeView> {
+    let planned = layout::wide().edges.into_iter();
+    let planned = planned.filter(|shape| shape.always && shape.kind != EdgeKind::Message);
+    let carries = |from: &str, to: &str, kind| {
+        map.edges.iter().any(|e| e.from == from && e.to == to && e.kind == kind)
+    };
+    planned
+        .filter(|shape| !carries(&shape.from, &shape.to, shape.kind))
+        .map(|shape| EdgeView {
+            from: shape.from,
+            to: shape.to,
+            kind: shape.kind,
+            per_second: 0.0,
+            error_share: 0.0,
+            p95_ms: None,
+            calls: 0,
+            breaker: None,
+            subsets: Vec::new(),
+            fallback: None,
+        })
+        .collect()
+}
+
+/// The rows of the table: every edge that carried something, and those the map draws all the same.
+/// Clocks are so many minutes east of UTC.
 #[must_use]
-pub fn rows(map: &MapView, column: Column) -> Vec<Row> {
-    let mut edges: Vec<(EdgeView, Option<String>)> = map.edges.iter().flat_map(parts).collect();
+pub fn rows(map: &MapView, column: Column, zone_minutes: i32) -> Vec<Row> {
+    let carried = map.edges.iter().flat_map(parts);
+    let mut edges: Vec<(EdgeView, Option<String>)> =
+        carried.chain(quiet(map).into_iter().map(|edge| (edge, None))).collect();
     edges.sort_by(|a, b| compare(column, &a.0, &b.0).then_with(|| a.1.cmp(&b.1)));
+    let since = |edge: &EdgeView| {
+        let since = silent_since(map, &edge.from, &edge.to, edge.kind)?;
+        Some(format!("none since {}", format::clock(since, zone_minutes)))
+    };
     let row = |(edge, subset): &(EdgeView, Option<String>)| Row {
         from: edge.from.clone(),
         to: edge.to.clone(),
         subset: subset.clone(),
         kind: kind(edge.kind),
-        rate: format::rate(edge.per_second),
-        errors: format::share(edge.error_share),
+        rate: match edge.calls {
+            0 => since(edge).unwrap_or_else(|| "none".to_owned()),
+            _ => format::rate(edge.per_second),
+        },
+        errors: match edge.calls {
+            0 => "–".to_owned(),
+            _ => format::share(edge.error_share),
+        },
         p95: edge.p95_ms.map_or_else(|| "–".to_owned(), format::duration_ms),
         breaker: edge.breaker.map(BreakerMark::from),
         health: health(edge),
@@ -159,7 +200,10 @@ mod tests {
         let edges =
             vec![edge("b", 1.0, None), edge("a", 1.0, Some(5.0)), edge("c", 9.0, Some(2.0))];
         let map = MapView { edges, ..MapView::default() };
-        let order = |column| rows(&map, column).into_iter().map(|row| row.from).collect::<String>();
+        let order = |column| {
+            let carried = rows(&map, column, 0).into_iter().filter(|row| row.to == "z");
+            carried.map(|row| row.from).collect::<String>()
+        };
         assert_eq!(
             (order(Column::Rate), order(Column::From), order(Column::P95)),
             ("cab".into(), "abc".into(), "acb".into())
@@ -179,10 +223,28 @@ mod tests {
         let edge =
             EdgeView { subsets: vec![part("v1", 9.0), part("v2", 1.0)], ..edge("a", 10.0, None) };
         let map = MapView { edges: vec![edge], ..MapView::default() };
-        let found = rows(&map, Column::Rate);
+        let found = rows(&map, Column::Rate, 0);
         let shown: Vec<_> =
-            found.iter().map(|row| (row.subset.as_deref(), row.rate.as_str())).collect();
+            found.iter().take(2).map(|row| (row.subset.as_deref(), row.rate.as_str())).collect();
         assert_eq!(shown, [(Some("v1"), "9.0/s"), (Some("v2"), "1.0/s")]);
+    }
+
+    #[test]
+    fn a_shop_without_calls_still_has_its_edges_and_says_since_when_they_are_silent() {
+        let silent = contract::live::SilentEdge {
+            from: "gateway".into(),
+            to: "catalog".into(),
+            kind: EdgeKind::Call,
+            since_us: 61_000_000,
+        };
+        let map = MapView { silent: vec![silent], ..MapView::default() };
+        let found = rows(&map, Column::From, 0);
+        let rate = |to: &str| {
+            let row = found.iter().find(|row| row.from == "gateway" && row.to == to);
+            row.map(|row| (row.rate.as_str(), row.errors.as_str(), row.health))
+        };
+        assert_eq!(rate("catalog"), Some(("none since 00:01:01", "–", Health::Idle)));
+        assert_eq!(rate("orders"), Some(("none", "–", Health::Idle)));
     }
 
     #[test]

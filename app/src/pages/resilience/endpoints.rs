@@ -58,7 +58,7 @@ pub(super) fn panel(page: Page) -> AnyView {
         rows.with(|rows| rows.iter().map(|row| row.line.instance.clone()).collect::<Vec<_>>())
     });
     view! {
-        <section class="panel endpoints">
+        <section class="panel endpoints" id="endpoints">
             <header class="panel-head">
                 <h2>"Endpoints"</h2>
                 <span class="hint grow">{summary}</span>

@@ -14,7 +14,7 @@ mod thresholds;
 use crate::{
     ask::{self, AskError},
     browser,
-    frame::use_keys,
+    frame::{use_fragment, use_keys},
     live::use_live,
     model::{breaker, fault::Choice, tone::Tone},
     widget::{Badge, EmptyState},
@@ -35,6 +35,19 @@ struct Page {
     lines: Memo<Vec<BreakerLine>>,
     /// The closed breaker that was opened to a card, in the address.
     asked: Memo<Option<String>>,
+    /// Only breakers in this state are shown as cards, in the address.
+    state: Memo<Option<BreakerState>>,
+}
+
+/// Reads a state of the address.
+#[must_use]
+pub fn parse_state(word: Option<&str>) -> Option<BreakerState> {
+    match word? {
+        "open" => Some(BreakerState::Open),
+        "half" | "half-open" => Some(BreakerState::HalfOpen),
+        "closed" => Some(BreakerState::Closed),
+        _ => None,
+    }
 }
 
 impl Page {
@@ -50,7 +63,9 @@ impl Page {
             lines.sort_by_key(|line| (breaker::rank(line), line.id.clone()));
             lines
         });
-        Self { view, lines, asked: Memo::new(move |_| query.with(|query| query.get("breaker"))) }
+        let state = Memo::new(move |_| query.with(|query| parse_state(query.get_str("state"))));
+        let asked = Memo::new(move |_| query.with(|query| query.get("breaker")));
+        Self { view, lines, asked, state }
     }
 
     /// A breaker with its details and its newest line.
@@ -77,7 +92,11 @@ impl Page {
     /// Ids of the breakers that are shown as cards.
     fn cards(self) -> Memo<Vec<String>> {
         Memo::new(move |_| {
-            let shown = |line: &&BreakerLine| breaker::rank(line) < 3 || self.is_asked(&line.id);
+            let state = self.state.get();
+            let shown = |line: &&BreakerLine| match state {
+                Some(state) => line.state == state || self.is_asked(&line.id),
+                None => breaker::rank(line) < 3 || self.is_asked(&line.id),
+            };
             self.lines.with(|lines| lines.iter().filter(shown).map(|l| l.id.clone()).collect())
         })
     }
@@ -147,6 +166,7 @@ fn body(
     });
     super::follow::follow(turns, Callback::new(move |()| page.refetch()));
     let cards = page.cards();
+    use_fragment();
     view! {
         <div class="resilience">
             <header class="page-head">
@@ -160,7 +180,8 @@ fn body(
             <div class="resilience-body">
                 <div class="resilience-main">
                     {calm(page)}
-                    <div class="cards">
+                    {filtered(page, cards)}
+                    <div class="cards" id="breakers">
                         <For each=move || cards.get() key=Clone::clone let:id>
                             {card::card(page, id)}
                         </For>
@@ -175,6 +196,29 @@ fn body(
         </div>
     }
     .into_any()
+}
+
+/// Which breakers are shown, and the way to all of them; nothing when they are.
+fn filtered(page: Page, cards: Memo<Vec<String>>) -> impl IntoView {
+    move || {
+        page.state.get().map(|state| {
+            let word = match state {
+                BreakerState::Open => "open",
+                BreakerState::HalfOpen => "half-open",
+                BreakerState::Closed => "closed",
+            };
+            let text = move || match cards.with(Vec::is_empty) {
+                true => format!("No breaker is {word} now."),
+                false => format!("Only breakers that are {word}."),
+            };
+            view! {
+                <p class="panel calm filtered">
+                    <span class="grow">{text}</span>
+                    <a href="/resilience#breakers">"Show all"</a>
+                </p>
+            }
+        })
+    }
 }
 
 fn count(page: Page, state: BreakerState) -> usize {
@@ -234,4 +278,16 @@ fn failed(error: &AskError, details: Resource<Loaded>) -> AnyView {
 fn skeleton() -> AnyView {
     let rows = (0..9).map(|_| view! { <div class="skeleton skeleton-row"></div> }).collect_view();
     view! { <div class="resilience" aria-busy="true">{rows}</div> }.into_any()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_state_of_the_address_is_the_word_that_links_use_and_nonsense_is_none() {
+        assert_eq!(parse_state(Some("open")), Some(BreakerState::Open));
+        assert_eq!(parse_state(Some("half")), Some(BreakerState::HalfOpen));
+        assert_eq!((parse_state(Some("ajar")), parse_state(None)), (None, None));
+    }
 }

@@ -16,7 +16,7 @@ mod yaml;
 
 use crate::{
     ask::{self, AskError},
-    frame::{range, use_control_keys, use_keys},
+    frame::{range, use_control_keys, use_fragment, use_keys},
     live::use_live,
     model::{format, tone::Tone},
     widget::{Badge, EmptyState, Field, Icon, ServiceCode, field, icon, service_class},
@@ -142,6 +142,7 @@ async fn loaded(host: Option<String>, asked: Asked) -> Result<Loaded, AskError> 
 
 fn all(view: TrafficView, posted: Option<PostedApply>, opened: resources::Opened) -> AnyView {
     let TrafficView { hosts, resources, .. } = view;
+    use_fragment();
     view! {
         <div class="traffic">
             <header class="page-head">
@@ -173,6 +174,7 @@ fn one(
     let number = Memo::new(move |_| live.mesh().with(|mesh| mesh.revision));
     super::follow::follow(number, Callback::new(move |()| editor.refetch()));
     listen(editor);
+    use_fragment();
     view! {
         <div class="traffic">
             {head(editor)}

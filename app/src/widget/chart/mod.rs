@@ -42,6 +42,17 @@ where
     width.read_only()
 }
 
+/// What a chart can say of itself besides its data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChartState {
+    /// Its points are asked for.
+    Loading,
+    /// They come as they happen.
+    Live,
+    /// It stands still.
+    Paused,
+}
+
 /// Height of a drawing.
 const HEIGHT: u32 = 124;
 /// A drawing narrower than this becomes a sparkline.
@@ -63,8 +74,17 @@ pub fn ChartPanel(
     /// What the value is of, said where it is pointed at: "over 60 s, of 16 calls".
     #[prop(into)]
     note: Signal<String>,
-    /// Said at the right: "at the gateway".
-    hint: &'static str,
+    /// Said at the right: "5xx at gateway".
+    #[prop(into)]
+    hint: Signal<String>,
+    /// In its place: a choice of what the chart is of.
+    chooser: Option<AnyView>,
+    /// Whether it moves.
+    #[prop(into)]
+    state: Signal<ChartState>,
+    /// Said in its middle when there is nothing to draw.
+    #[prop(into)]
+    empty: Signal<Option<&'static str>>,
     /// One sentence for those who cannot see the drawing.
     #[prop(into)]
     summary: Signal<String>,
@@ -91,13 +111,26 @@ pub fn ChartPanel(
     let pointing = over::pointing(node, over, asked);
     let on_top = over::overlay(over, asked, &pointing);
     let over::Pointing { moved, left, pressed, released, .. } = pointing;
+    let over_it = move || match (state.get(), empty.get()) {
+        (ChartState::Loading, _) => {
+            Some(view! { <div class="skeleton chart-skeleton"></div> }.into_any())
+        }
+        (_, Some(text)) => Some(view! { <p class="chart-empty">{text}</p> }.into_any()),
+        _ => None,
+    };
+    let paused = move || state.get() == ChartState::Paused;
+    let loading = move || (state.get() == ChartState::Loading).then_some("true");
     view! {
-        <section class="chart">
+        <section class="chart" class:chart-paused=paused aria-busy=loading>
             <header>
                 <h3>{title}</h3>
                 <strong class="stat" title=move || note.get()>{move || value.get()}</strong>
                 <span class="hint">{of}</span>
-                <span class="hint grow">{hint}</span>
+                <Show when=paused>
+                    <span class="hint paused-mark">"paused"</span>
+                </Show>
+                <span class="hint grow">{move || hint.get()}</span>
+                {chooser}
                 <ChartData table=table title=title/>
             </header>
             <div
@@ -115,6 +148,7 @@ pub fn ChartPanel(
                     inner_html=move || draw.run((width.get(), height()))
                 ></svg>
                 {on_top}
+                {over_it}
             </div>
         </section>
     }

@@ -17,12 +17,13 @@ use base::{Clock, Supervisor, TraceContext};
 use contract::{
     service::{BANK_CUSTOMER, BANK_MERCHANT, PAYMENTS, STRIPE},
     shop::PaymentMethod,
+    transaction::{REPLAYED, UNDECIDED},
 };
 use http::StatusCode;
 use mesh::{CallContext, Caller};
 use messaging::{Message, NewMessage};
 use std::{sync::Arc, time::Duration};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
 use tracing::Instrument;
 use two_phase_commit::{
     Asking, Branch, Coordinator, CoordinatorLog, Decision, Entry, EntryKind, LogError,
@@ -43,6 +44,25 @@ pub const RUNS_MAX: usize = 512;
 /// Unfinished transactions that recovery reads at once.
 const RECOVER_PAGE: usize = 64;
 
+/// Recoveries that somebody who listens may lag behind by: after a crash a bank asks about as many
+/// transactions as were under way, and a page shows five lines.
+const RECOVERIES_BEHIND_MAX: usize = 64;
+
+/// A participant that was in doubt was told how its transaction ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recovery {
+    /// When.
+    pub at_us: i64,
+    /// The bank that asked.
+    pub participant: String,
+    /// Its transaction.
+    pub transaction_id: String,
+    /// The order it pays or refunds.
+    pub order_id: String,
+    /// Committed, or aborted.
+    pub committed: bool,
+}
+
 /// The service's engine. Cheap to clone.
 #[derive(Clone)]
 pub struct Payments {
@@ -54,6 +74,7 @@ pub struct Payments {
     runs: Arc<Semaphore>,
     runs_max: usize,
     version: Version,
+    recoveries: broadcast::Sender<Recovery>,
 }
 
 impl Payments {
@@ -68,7 +89,9 @@ impl Payments {
         let log = Arc::new(Log(store.clone()));
         let coordinator = Coordinator::new(log, Arc::new(Banks(caller)), clock.clone());
         let (runs, runs_max) = (Arc::new(Semaphore::new(RUNS_MAX)), RUNS_MAX);
-        Self { store, coordinator, supervisor, clock, runs, runs_max, version: Version::V1 }
+        let (recoveries, _) = broadcast::channel(RECOVERIES_BEHIND_MAX);
+        let version = Version::V1;
+        Self { store, coordinator, supervisor, clock, runs, runs_max, version, recoveries }
     }
 
     /// The same with room for so many runs; to be called before any begins.
@@ -89,7 +112,14 @@ impl Payments {
         let v2 = Self::new(self.store.clone(), caller, self.supervisor.clone(), self.clock.clone());
         let coordinator = v2.coordinator.asking(Asking::InTurn);
         let (runs, runs_max) = (self.runs.clone(), self.runs_max);
-        Self { coordinator, version: Version::V2, runs, runs_max, ..v2 }
+        let recoveries = self.recoveries.clone();
+        Self { coordinator, version: Version::V2, runs, runs_max, recoveries, ..v2 }
+    }
+
+    /// Participants in doubt that are told an outcome from now on, by any version.
+    #[must_use]
+    pub fn recoveries(&self) -> broadcast::Receiver<Recovery> {
+        self.recoveries.subscribe()
     }
 
     pub(crate) const fn version(&self) -> Version {
@@ -221,6 +251,7 @@ impl Payments {
         &self,
         id: &str,
         participant: Option<String>,
+        replayed: bool,
     ) -> Result<Option<Decision>, StoreError> {
         let Some(record) = self.store.transaction(id).await? else {
             let reason = "never begun".to_owned();
@@ -233,18 +264,32 @@ impl Payments {
             detail,
         };
         let answer = match &record.decision {
-            None => "undecided",
+            None => UNDECIDED,
             Some(Decision::Commit) => "commit",
             Some(Decision::Abort { .. }) => "abort",
         };
-        let lines =
-            [line(EntryKind::Query, None), line(EntryKind::Answer, Some(answer.to_owned()))];
+        let why = replayed.then(|| REPLAYED.to_owned());
+        let lines = [line(EntryKind::Query, why), line(EntryKind::Answer, Some(answer.to_owned()))];
         // Who asks again and again while nothing is decided is noted once.
         let same = |noted: &Entry| Entry { at_us: lines[1].at_us, ..noted.clone() } == lines[1];
         if !record.log.iter().any(same) {
             self.store.note(id, &lines).await?;
+            self.tell_recovery(&record, participant);
         }
         Ok(record.decision)
+    }
+
+    /// Tells whoever listens; nobody has to.
+    fn tell_recovery(&self, record: &TransactionRecord, participant: Option<String>) {
+        if let (Some(decision), Some(participant)) = (&record.decision, participant) {
+            let _ = self.recoveries.send(Recovery {
+                at_us: self.clock.now_us(),
+                participant,
+                transaction_id: record.transaction.id.clone(),
+                order_id: record.transaction.key.clone(),
+                committed: *decision == Decision::Commit,
+            });
+        }
     }
 
     /// Runs to the end, detached: the decision must be told whatever becomes of the caller.

@@ -1,4 +1,4 @@
-//! What is counted from ended spans: rates of the map, RED points of the gateway, OpenMetrics.
+//! What is counted from ended spans: rates of the map, RED points of services, OpenMetrics.
 //!
 //! Like the span-metrics connector of the OpenTelemetry Collector, so no service counts by itself
 //! and the numbers agree with the traces. Time is the end of each span; nothing here has a clock.
@@ -11,7 +11,7 @@ mod red;
 mod series;
 mod window;
 
-use contract::live::EdgeKind;
+use contract::live::{EdgeKind, SilentEdge};
 
 pub(crate) use istio::{Changes, IstioMetrics};
 pub use openmetrics::OPENMETRICS_CONTENT_TYPE;
@@ -76,6 +76,8 @@ pub struct MapRates {
     pub window_seconds: u32,
     /// Edges that carried anything in the window, by name.
     pub edges: Vec<EdgeRates>,
+    /// Edges that carried something before it and nothing in it, by name.
+    pub silent: Vec<SilentEdge>,
     /// From the bus to each consumer: the last step of messages.
     pub deliveries: Vec<EdgeRates>,
     /// 95th percentile from recorded in the outbox to handled, milliseconds, of each consumer.

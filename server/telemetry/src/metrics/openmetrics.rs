@@ -147,6 +147,7 @@ impl Snapshot {
         let reasons = [
             ("evicted", self.store.evicted_spans),
             ("trace_full", self.store.dropped_spans),
+            ("trace_left", self.store.late_spans),
             ("store_busy", self.store.lost),
             ("logs_evicted", self.store.evicted_logs),
             ("export", self.export.dropped),
@@ -274,8 +275,8 @@ fn histograms<K>(cells: HashMap<Option<K>, Cell>, name: impl Fn(K) -> Labels) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ended, metrics::series::SETS_MAX, names};
-    use contract::trace::SpanKind;
+    use crate::{ended, metrics::series::SETS_MAX};
+    use contract::{service::GATEWAY, trace::SpanKind};
     use std::collections::HashSet;
 
     fn text(calls: &[(SpanKind, u16)], extra: impl FnOnce(&mut Registry)) -> String {
@@ -283,7 +284,7 @@ mod tests {
         let mut series = Series::default();
         for (kind, status) in calls {
             series.observe(&ended::Facts {
-                service: symbols.service(names::GATEWAY),
+                service: symbols.service(GATEWAY),
                 kind: *kind,
                 end_us: 0,
                 duration_us: 1_500,

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{ended::Facts, symbols::Symbols};
 use contract::{
-    live::{EdgeKind, RedPoint},
+    live::{EdgeKind, RedPoint, SilentEdge},
     trace::SpanKind,
 };
 use std::collections::HashMap;
@@ -60,7 +60,6 @@ impl Traffic {
 #[derive(Debug)]
 pub(crate) struct Rates {
     started_us: i64,
-    gateway: u16,
     browser: u16,
     bus_name: u16,
     edges: HashMap<EdgeKey, Traffic>,
@@ -76,16 +75,16 @@ pub(crate) struct Rates {
     nodes: HashMap<u16, Counts>,
     bus: Counts,
     lag: Durations,
-    red: Red,
+    /// What each service was asked: requests, and messages it took.
+    red: HashMap<u16, Red>,
     ignored_edges: u64,
 }
 
 impl Rates {
-    /// The numbers of the gateway, the browser and the bus have a meaning of their own.
-    pub(crate) fn new(started_us: i64, [gateway, browser, bus_name]: [u16; 3]) -> Self {
+    /// The numbers of the browser and the bus have a meaning of their own.
+    pub(crate) fn new(started_us: i64, [browser, bus_name]: [u16; 2]) -> Self {
         Self {
             started_us,
-            gateway,
             browser,
             bus_name,
             edges: HashMap::new(),
@@ -96,7 +95,7 @@ impl Rates {
             nodes: HashMap::new(),
             bus: Counts::new(),
             lag: Durations::new(),
-            red: Red::default(),
+            red: HashMap::new(),
             ignored_edges: 0,
         }
     }
@@ -119,13 +118,11 @@ impl Rates {
                 if facts.from_browser {
                     self.edge((self.browser, facts.service, EdgeKind::Call), facts);
                 }
-                if facts.service == self.gateway {
-                    let Facts { end_us, duration_us, failed, trace, .. } = *facts;
-                    self.red.observe(end_us, duration_us, failed, trace);
-                }
+                self.red(facts);
             }
             SpanKind::Consumer => {
                 self.received(facts.service, second, facts.failed);
+                self.red(facts);
                 if let Some(source) = facts.source {
                     self.edge((source, facts.service, EdgeKind::Message), facts);
                     self.bus.add(second, facts.failed);
@@ -152,6 +149,12 @@ impl Rates {
     fn received(&mut self, service: u16, second: i64, failed: bool) {
         let counts = self.nodes.entry(service).or_insert_with(Counts::new);
         counts.add(second, failed);
+    }
+
+    /// The same bound as of [`Self::received`].
+    fn red(&mut self, facts: &Facts) {
+        let Facts { service, end_us, duration_us, failed, trace, .. } = *facts;
+        self.red.entry(service).or_default().observe(end_us, duration_us, failed, trace);
     }
 
     fn edge(&mut self, key: EdgeKey, facts: &Facts) {
@@ -206,6 +209,7 @@ impl Rates {
         MapRates {
             window_seconds: elapsed.round() as u32,
             edges: self.edge_rates(now, elapsed, symbols),
+            silent: self.silent_edges(now, symbols),
             deliveries: self.delivery_rates(now, elapsed, symbols),
             lags: self.lag_quantiles(now, symbols),
             versions: self.version_rates(now, elapsed, symbols),
@@ -235,6 +239,20 @@ impl Rates {
         let rank = |kind: EdgeKind| KINDS.iter().position(|k| *k == kind);
         edges.sort_by(|a, b| (&a.from, &a.to, rank(a.kind)).cmp(&(&b.from, &b.to, rank(b.kind))));
         edges
+    }
+
+    /// What is still known of edges that carried nothing in the window.
+    fn silent_edges(&self, now: i64, symbols: &Symbols) -> Vec<SilentEdge> {
+        let silent = self.edges.iter().filter(|(_, traffic)| traffic.last_second <= now - SECONDS);
+        let view = |(&(from, to, kind), traffic): (&EdgeKey, &Traffic)| SilentEdge {
+            from: symbols.service_name(from).as_ref().to_owned(),
+            to: symbols.service_name(to).as_ref().to_owned(),
+            kind,
+            since_us: traffic.last_second.saturating_mul(SECOND_US),
+        };
+        let mut all: Vec<SilentEdge> = silent.map(view).collect();
+        all.sort_by(|a, b| (&a.from, &a.to, a.since_us).cmp(&(&b.from, &b.to, b.since_us)));
+        all
     }
 
     fn delivery_rates(&self, now: i64, elapsed: f64, symbols: &Symbols) -> Vec<EdgeRates> {
@@ -313,13 +331,15 @@ impl Rates {
     }
 
     /// See [`Red::points`].
-    pub(crate) fn red_points(&self, from_us: i64, now_us: i64) -> Vec<RedPoint> {
-        self.red.points(from_us, now_us, self.started_us)
+    pub(crate) fn red_points(&self, service: u16, from_us: i64, now_us: i64) -> Vec<RedPoint> {
+        let nothing = Red::default();
+        let red = self.red.get(&service).unwrap_or(&nothing);
+        red.points(from_us, now_us, self.started_us)
     }
 
     /// See [`Red::at`].
-    pub(crate) fn red_at(&self, second: i64) -> RedPoint {
-        self.red.at(second)
+    pub(crate) fn red_at(&self, service: u16, second: i64) -> RedPoint {
+        self.red.get(&service).map_or_else(|| Red::default().at(second), |red| red.at(second))
     }
 }
 
@@ -336,7 +356,7 @@ mod tests {
     impl World {
         fn new() -> Self {
             let symbols = Symbols::new();
-            let named = [names::GATEWAY, names::BROWSER, contract::service::BUS];
+            let named = [names::BROWSER, contract::service::BUS];
             Self { rates: Rates::new(0, named.map(|name| symbols.service(name))), symbols }
         }
 
@@ -441,7 +461,8 @@ mod tests {
         let map = world.map(NOON + SECOND_US);
         assert_eq!(map.edges[0].from, "browser");
         assert_eq!(map.edges[0].to, "gateway");
-        assert_eq!(world.rates.red_at(1_000).per_second, 1.0);
+        let of = |name: &str| world.rates.red_at(world.symbols.service(name), 1_000).per_second;
+        assert_eq!((of("gateway"), of("orders")), (1.0, 0.0));
         let (name, series) = &map.nodes[0];
         assert_eq!((name.as_str(), series.len()), ("gateway", 60));
         assert_eq!(series.last(), Some(&1.0));
@@ -486,8 +507,14 @@ mod tests {
         call.peer = Some(world.symbols.service("orders"));
         world.rates.observe(&call);
         assert_eq!(world.map(NOON + 59 * SECOND_US).edges.len(), 1);
-        assert!(world.map(NOON + 60 * SECOND_US).edges.is_empty());
+        let later = world.map(NOON + 60 * SECOND_US);
+        assert!(later.edges.is_empty());
         assert!(world.map(NOON + 61 * SECOND_US).nodes.is_empty());
+        // It is remembered that there was something, and when.
+        let [silent] = &later.silent[..] else { panic!("{later:?}") };
+        assert_eq!((silent.from.as_str(), silent.to.as_str()), ("gateway", "orders"));
+        assert_eq!(silent.since_us, NOON);
+        assert!(world.map(NOON + 59 * SECOND_US).silent.is_empty());
     }
 
     #[test]

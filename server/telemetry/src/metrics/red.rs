@@ -1,4 +1,4 @@
-//! Requests, errors and duration at the gateway, one point a second for an hour.
+//! Requests, errors and duration of a service, one point a second for an hour.
 //!
 //! Each second keeps how long its requests took, so that a quantile over any window is computed
 //! from all of its requests, and the trace of its slowest one.

@@ -1,0 +1,200 @@
+// Live and the frame: what the map, its charts, the feed, the palette and an update of the program do.
+import { type Page, expect, expectAccessible, open, test } from "../fixtures.ts";
+import { Program } from "../program.ts";
+
+/** Something to see: a product page at the gateway, with its calls to catalog and recommendations. */
+async function browse(page: Page): Promise<void> {
+  expect((await page.request.get("/api/v1/products/p-moka")).status()).toBe(200);
+}
+
+test("the charts are of the service that is chosen, from the stream on", async ({ page }) => {
+  await browse(page);
+  await open(page, "/");
+  const charts = page.locator(".charts");
+  await expect(charts).toContainText("5xx at gateway");
+  const stream = page.waitForRequest(/\/ui\/live\?minutes=5&of=catalog/);
+  await page.getByLabel("Charts of").selectOption("catalog");
+  await stream;
+  await expect(page).toHaveURL(/of=catalog/);
+  await expect(charts).toContainText("5xx at catalog");
+  await expect(charts.locator(".chart-skeleton")).toHaveCount(0);
+  await browse(page);
+  await expect(charts.locator(".chart").first()).toContainText(/\d\/s/);
+  await expectAccessible(page);
+  // A link shows the same to somebody else.
+  await page.reload();
+  await expect(page.getByLabel("Charts of")).toHaveValue("catalog");
+});
+
+test("a paused chart says that it stands, and a service nobody calls that there is nothing", async ({ page }) => {
+  const quiet = await Program.start(["--load", "0"]);
+  try {
+    await open(page, `${quiet.url}/?of=stripe`);
+    await expect(page.locator(".chart-empty").first()).toHaveText("No requests in this time");
+    await page.locator("body").press(" ");
+    await expect(page.locator(".chart").first()).toContainText("paused");
+    await page.locator("body").press(" ");
+    await expect(page.locator(".chart").first()).not.toContainText("paused");
+    await page.goto("about:blank");
+  } finally {
+    await quiet.stop();
+  }
+});
+
+test("between a wide screen and a small one the orders are a tab beside the map", async ({ page }) => {
+  await page.setViewportSize({ width: 1100, height: 800 });
+  await open(page, "/");
+  await expect(page.locator(".feed")).toBeHidden();
+  await page.locator(".live-tabs .segment", { hasText: "Orders" }).click();
+  await expect(page.locator(".feed")).toBeVisible();
+  await expect(page.locator(".map-panel")).toBeHidden();
+  await expect(page.locator(".charts")).toBeVisible();
+  await expectAccessible(page);
+  await page.locator(".live-tabs .segment", { hasText: "Map" }).click();
+  await expect(page.locator(".map-panel")).toBeVisible();
+});
+
+test("on a phone the orders are a sheet that is pulled up over the map", async ({ page }) => {
+  await page.setViewportSize({ width: 390, height: 844 });
+  await open(page, "/");
+  const sheet = page.locator(".feed");
+  await expect(sheet).toContainText(/\d+ confirmed, \d+ cancelled/);
+  const low = (await sheet.boundingBox())?.height ?? 0;
+  await page.getByRole("button", { name: "Show all orders" }).click();
+  await expect.poll(async () => (await sheet.boundingBox())?.height ?? 0).toBeGreaterThan(low * 2);
+  await expect(sheet.locator(".segment", { hasText: "Failed" })).toBeVisible();
+  await expectAccessible(page);
+  await page.getByRole("button", { name: "Show fewer orders" }).click();
+  await expect.poll(async () => (await sheet.boundingBox())?.height ?? 0).toBe(low);
+});
+
+test("where motion is not wanted an arrowhead says which way an edge goes", async ({ page }) => {
+  await browse(page);
+  await page.emulateMedia({ reducedMotion: "reduce" });
+  await open(page, "/");
+  await expect(page.locator(".map-lines .edge-arrow:visible").first()).toBeVisible();
+  await page.emulateMedia({ reducedMotion: "no-preference" });
+  await expect(page.locator(".map-lines .edge-arrow:visible")).toHaveCount(0);
+});
+
+test("arrow keys move along the edges of the map, and Enter opens what they reach", async ({ page }) => {
+  await open(page, "/");
+  const focused = page.locator(".map :focus");
+  await page.locator('.map [data-node="gateway"]').first().focus();
+  await page.keyboard.press("ArrowRight");
+  await expect(focused).toHaveAttribute("data-from", "gateway");
+  const to = (await focused.getAttribute("data-to")) ?? "";
+  await page.keyboard.press("ArrowRight");
+  await expect(focused).toHaveAttribute("data-node", to);
+  await page.keyboard.press("Enter");
+  await expect(page).toHaveURL(new RegExp(`node=${to}`));
+  await expect(page.getByRole("complementary", { name: to })).toContainText("Instances up");
+});
+
+test("the lines of a service's log in its drawer lead to the span that wrote them", async ({ page }) => {
+  await page.request.post("/api/v1/orders", {
+    data: { user_id: "c-1001", items: [{ product_id: "p-moka", quantity: 1 }] },
+    headers: { prefer: "wait=10" },
+  });
+  await open(page, "/?node=payments");
+  const line = page.locator(".node-logs a").first();
+  await expect(line).toHaveAttribute("href", /\/traces\/[0-9a-f]{32}\?span=[0-9a-f]{16}/);
+  await line.click();
+  await expect(page).toHaveURL(/\/traces\/[0-9a-f]{32}/);
+});
+
+test("a refill of the load generator is no line of the map until somebody asks for it", async ({ page }) => {
+  await open(page, "/");
+  await expect(page.locator('.map [data-node="load"]').first()).toBeVisible();
+  await expect(page.locator('.map [data-from="load"][data-to="bank-customer"]')).toHaveCount(0);
+});
+
+test("the palette finds customers, products, an order by its short id and a trace by eight digits", async ({ page }) => {
+  const placed = await page.request.post("/api/v1/orders", {
+    data: { user_id: "c-1001", items: [{ product_id: "p-moka", quantity: 1 }] },
+    headers: { prefer: "wait=10" },
+  });
+  const { order_id } = (await placed.json()) as { order_id: string };
+  const trace = /00-([0-9a-f]{32})|([0-9a-f]{32})/.exec(placed.headers()["traceresponse"] ?? "");
+  const id = trace?.[1] ?? trace?.[2] ?? "";
+  await open(page, "/shortcuts");
+  await page.keyboard.press("Control+k");
+  const field = page.getByRole("combobox", { name: /^Search/ });
+  const results = page.locator("#palette-list");
+  await field.fill(order_id.replace("ord-", "").toLowerCase());
+  await expect(results.getByRole("option", { name: new RegExp(order_id) })).toBeVisible();
+  await field.fill(id.slice(0, 8));
+  await expect(results.getByRole("option", { name: new RegExp(id) })).toBeVisible();
+  await field.fill("moka");
+  await expect(results).toContainText("Products");
+  await field.fill("petit");
+  await expect(results.getByRole("option", { name: /Flora Petit/ })).toContainText("c-1042");
+  await expectAccessible(page);
+  await page.keyboard.press("Enter");
+  await expect(page).toHaveURL(/\/orders\/new\?customer=c-1042/);
+  await expect(page.getByLabel("Customer")).toHaveValue("c-1042");
+});
+
+test("a layer of the map is in the address", async ({ page }) => {
+  await open(page, "/?layer=events");
+  await expect(page.locator('.stage[data-layer="events"]').first()).toBeVisible();
+  await page.locator(".map-head .segment", { hasText: "2PC" }).click();
+  await expect(page).toHaveURL(/layer=2pc/);
+});
+
+test.describe("after an update", () => {
+  test.use({ expectedErrors: [/404|HTTP status code is not ok|Failed to load resource|TypeError/] });
+
+  test("a page whose file is gone says so in its place, and one press brings the new version", async ({ page }) => {
+    await open(page, "/");
+    await page.route(/\/pkg\/.*\/(split|chunk)_.*\.wasm/, (route) => route.fulfill({ status: 404, body: "" }));
+    await page.getByRole("navigation", { name: "Pages" }).getByRole("link", { name: "Orders" }).click();
+    await expect(page.locator("main")).toContainText("This page could not be loaded");
+    await expect(page.locator(".banner.updated")).toContainText("Vitrine was updated");
+    await expectAccessible(page);
+    // The rest of the page goes on.
+    await expect(page.locator(".app")).toHaveAttribute("data-connection", "live");
+    await page.unroute(/\/pkg\/.*\/(split|chunk)_.*\.wasm/);
+    await page.getByRole("link", { name: "Load again" }).click();
+    await expect(page.locator("main h1")).toContainText("Orders");
+    await expect(page.locator(".banner.updated")).toHaveCount(0);
+  });
+
+  test("a server with other files is said without loading anything anew, and then links load the document", async ({ page }) => {
+    await open(page, "/");
+    await page.evaluate(() => document.body.setAttribute("data-kept", "yes"));
+    // The next time the line is opened, another version answers.
+    await page.route(/\/ui\/live/, async (route) => {
+      const stream = await fetch(route.request().url());
+      const reader = stream.body!.pipeThrough(new TextDecoderStream()).getReader();
+      let frame = "";
+      while (!frame.includes("\n\n")) frame += (await reader.read()).value ?? "";
+      await reader.cancel();
+      const body = frame.slice(0, frame.indexOf("\n\n") + 2).replace(/"build":"[^"]*"/, '"build":"another"');
+      await route.fulfill({ status: 200, contentType: "text/event-stream", body });
+    });
+    await page.getByLabel("Charts of").selectOption("orders");
+    await expect(page.locator(".banner.updated")).toContainText("Vitrine was updated");
+    await expect(page.locator("body")).toHaveAttribute("data-kept", "yes");
+    await page.unroute(/\/ui\/live/);
+    const document = page.waitForRequest((request) => request.isNavigationRequest());
+    await page.getByRole("navigation", { name: "Pages" }).getByRole("link", { name: "Orders" }).click();
+    await document;
+    await expect(page.locator("main h1")).toContainText("Orders");
+    await expect(page.locator(".banner.updated")).toHaveCount(0);
+  });
+});
+
+test("badges of the map lead to the breakers and endpoints they count", async ({ page }) => {
+  await open(page, "/");
+  await page.goto("/resilience?state=open#breakers");
+  await expect(page.locator(".filtered")).toContainText("No breaker is open now.");
+  const id = encodeURIComponent("gateway~users");
+  await page.request.get("/api/v1/users/c-1001");
+  await page.request.post(`/control/breakers/${id}`, { data: { force_open: 60 } });
+  await expect(page.locator(".filtered")).toContainText("Only breakers that are open.");
+  await expect(page.locator(".breaker-card")).toHaveCount(1);
+  await page.locator(".filtered a").click();
+  await expect(page.locator(".filtered")).toHaveCount(0);
+  await page.request.post(`/control/breakers/${id}`, { data: "reset" });
+});
