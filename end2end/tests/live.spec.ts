@@ -1,5 +1,6 @@
 // Live and the frame: what the map, its charts, the feed, the palette and an update of the program do.
 import { type Page, expect, expectAccessible, open, test } from "../fixtures.ts";
+import { Program } from "../program.ts";
 
 /** Something to see: a product page at the gateway, with its calls to catalog and recommendations. */
 async function browse(page: Page): Promise<void> {
@@ -26,12 +27,18 @@ test("the charts are of the service that is chosen, from the stream on", async (
 });
 
 test("a paused chart says that it stands, and a service nobody calls that there is nothing", async ({ page }) => {
-  await open(page, "/?of=stripe&range=1");
-  await expect(page.locator(".chart-empty").first()).toHaveText("No requests in this time");
-  await page.locator("body").press(" ");
-  await expect(page.locator(".chart").first()).toContainText("paused");
-  await page.locator("body").press(" ");
-  await expect(page.locator(".chart").first()).not.toContainText("paused");
+  const quiet = await Program.start(["--load", "0"]);
+  try {
+    await open(page, `${quiet.url}/?of=stripe`);
+    await expect(page.locator(".chart-empty").first()).toHaveText("No requests in this time");
+    await page.locator("body").press(" ");
+    await expect(page.locator(".chart").first()).toContainText("paused");
+    await page.locator("body").press(" ");
+    await expect(page.locator(".chart").first()).not.toContainText("paused");
+    await page.goto("about:blank");
+  } finally {
+    await quiet.stop();
+  }
 });
 
 test("between a wide screen and a small one the orders are a tab beside the map", async ({ page }) => {
@@ -112,7 +119,7 @@ test("the palette finds customers, products, an order by its short id and a trac
   const id = trace?.[1] ?? trace?.[2] ?? "";
   await open(page, "/shortcuts");
   await page.keyboard.press("Control+k");
-  const field = page.getByRole("combobox");
+  const field = page.getByRole("combobox", { name: /^Search/ });
   const results = page.locator("#palette-list");
   await field.fill(order_id.replace("ord-", "").toLowerCase());
   await expect(results.getByRole("option", { name: new RegExp(order_id) })).toBeVisible();

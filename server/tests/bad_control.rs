@@ -19,7 +19,7 @@ const YAML: &str = "Content-Type: application/yaml";
 
 /// Server functions that ask for nothing, or for nothing that must be there: garbage is no mistake.
 const ASK_FOR_NOTHING: [&str; 6] =
-    ["customers", "jaeger-ui", "orders", "products", "resilience", "traffic"];
+    ["customers", "export-health", "orders", "products", "resilience", "traffic"];
 /// Those whose bad arguments are tested with the orders and traces they are about.
 const WITH_ORDERS: [&str; 8] = [
     "cancel-order",
@@ -432,7 +432,15 @@ fn bad_arguments(name: &str) -> Option<Vec<(&'static str, String)>> {
             json!({ "command": { "id": "", "change": { "force_open": 0 } } }),
             json!({ "command": { "id": "a~b", "change": { "force_open": 10 } } }),
         ]),
-        "traces" => json(vec![json!({ "query": 7 }), json!({ "query": { "service": 7 } })]),
+        "traces" => json(vec![
+            json!({ "query": 7 }),
+            json!({ "query": { "service": 7 } }),
+            json!({ "query": { "window": { "from_us": 1 } } }),
+        ]),
+        "newer-traces" => json(vec![
+            json!({ "query": {}, "after_us": "now" }),
+            json!({ "query": 7, "after_us": 0 }),
+        ]),
         _ => None,
     }
 }

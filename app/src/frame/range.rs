@@ -117,6 +117,14 @@ pub fn kept_query(key: &'static str) -> AnyView {
     kept.into_iter().map(field).collect_view().into_any()
 }
 
+/// The button of a form that a script would not need. A text of its own: a literal in the markup
+/// would become an attribute instead.
+#[must_use]
+pub fn plain_button() -> AnyView {
+    let html = "<button class=\"part\">Set</button>".to_owned();
+    view! { <noscript inner_html=html></noscript> }.into_any()
+}
+
 /// A change of the address query: a value for a key, or none to take the key out.
 pub type QueryChange = Vec<(&'static str, Option<String>)>;
 

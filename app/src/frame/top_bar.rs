@@ -3,7 +3,7 @@
 use super::{
     load::LoadControl,
     offline::use_offline,
-    range::{RANGES, kept_query, use_range},
+    range::{RANGES, kept_query, plain_button, use_range},
     state::{Command, use_commands},
 };
 use crate::{
@@ -88,7 +88,7 @@ pub(super) fn RangeChoice() -> impl IntoView {
                 {options}
             </select>
             {icon(Icon::Down)}
-            <noscript inner_html="<button class=\"part\">Set</button>"></noscript>
+            {plain_button()}
         </form>
     }
     .into_any()

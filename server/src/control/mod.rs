@@ -42,6 +42,8 @@ struct Inner {
     revisions: RwLock<Revisions>,
     /// How the faults of resources stand in the log.
     kept_faults: Mutex<Vec<SavedFault>>,
+    /// The last number of a fault that is set aside for this run.
+    fault_numbers: Mutex<u32>,
     /// First request of each revision that took force in this run, oldest first; as many as
     /// revisions are kept.
     since: RwLock<VecDeque<(u64, u64)>>,
@@ -126,6 +128,7 @@ impl Control {
             revisions: RwLock::new(revisions),
             since: RwLock::default(),
             kept_faults: Mutex::default(),
+            fault_numbers: Mutex::default(),
         }));
         control.recall_faults().await?;
         if fresh {

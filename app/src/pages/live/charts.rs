@@ -4,7 +4,7 @@ use super::charts_model::{Charts, Red, parse_zoom, zoom_text};
 use crate::{
     browser,
     frame::{
-        range::{kept_query, use_set_query},
+        range::{kept_query, plain_button, use_set_query},
         use_range,
     },
     live::{Connection, WantedCharts, use_live},
@@ -63,7 +63,7 @@ fn chooser(of: Memo<String>) -> AnyView {
                 {options}
             </select>
             {icon(Icon::Down)}
-            <noscript inner_html="<button class=\"part\">Set</button>"></noscript>
+            {plain_button()}
         </form>
     }
     .into_any()

@@ -467,7 +467,7 @@ fn wide_banks(plan: &mut Plan) {
 fn wide_events(plan: &mut Plan) {
     let message = EdgeKind::Message;
     let drops = [
-        (s::RECOMMENDATIONS, at(268.0, 462.0), at(280.0, 490.0), Anchor::Start),
+        (s::RECOMMENDATIONS, at(268.0, 462.0), at(284.0, 492.0), Anchor::Start),
         (s::ORDERS, at(514.0, 351.0), at(526.0, 434.0), Anchor::Start),
         (s::INVENTORY, at(704.0, 435.0), at(718.0, 475.0), Anchor::Start),
         (s::PAYMENTS, at(797.0, 260.0), at(785.0, 340.0), Anchor::End),

@@ -5,6 +5,7 @@
 //! every call, and [`follow_instances`] puts their processes into that phase for as long.
 
 use super::invalid;
+use crate::host::transaction::Outage;
 use app::model::{
     fault::{delays, label, mistakes, percent},
     tries::seconds,
@@ -49,6 +50,24 @@ pub(crate) fn all(mesh: &Mesh) -> FaultsView {
         ended: ended.iter().take(FAULTS_ENDED_MAX).map(view).collect(),
         ended_count,
     }
+}
+
+/// When instances were killed or paused by faults, as far back as those are remembered.
+pub(in crate::host) fn outages(mesh: &Mesh) -> Vec<Outage> {
+    let (ended, _) = mesh.faults().ended();
+    let outage = |status: FaultStatus| {
+        let service = status.spec.scope.destination.as_ref().map(ToString::to_string);
+        let kind = kind_of(&status.spec);
+        (kind.place() == FaultPlace::Instance).then_some(())?;
+        Some(Outage {
+            service: service?,
+            killed: kind == Kind::KillInstance,
+            fault_id: status.id.to_string(),
+            since_us: status.since_us,
+            until_us: status.ended.map(|(at_us, _)| at_us),
+        })
+    };
+    mesh.faults().active().into_iter().chain(ended).filter_map(outage).collect()
 }
 
 /// One fault. The policy says which service a route belongs to.
