@@ -191,7 +191,9 @@ async fn no_run_gives_the_number_of_a_fault_that_an_earlier_run_may_have_given()
     assert!(second > FaultId(1), "{second} comes again");
     // More than were set aside, as long as somebody follows.
     for _ in 0..5 {
-        (0..ACTIVE_MAX).for_each(|_| drop(delay(&world)));
+        (0..ACTIVE_MAX).for_each(|_| {
+            delay(&world);
+        });
         world.control.keep_faults().await;
     }
     let last = delay(&world);
