@@ -266,7 +266,11 @@ fn applied(answer: &Answer, all_fields: bool) -> String {
     let _ = match answer.dry_run {
         true => writeln!(text, "Nothing was changed: this was a dry run."),
         false if answer.report.resources.iter().all(same) => {
-            writeln!(text, "Nothing was changed: revision r{} stays in force.", answer.revision)
+            writeln!(
+                text,
+                "These are the same resources: revision r{} stays in force.",
+                answer.revision
+            )
         }
         false => writeln!(
             text,
