@@ -20,7 +20,7 @@ use contract::{
         ResilienceView,
     },
     shop::{CustomerView, LoadShape, LoadView, PlaceOrder, PlacedOrder, ProductView},
-    trace::{LogView, TraceList, TraceQuery, TraceView},
+    trace::{ExportView, LogView, OpenTrace, TraceList, TraceQuery},
     traffic::{
         Applied, ChangeTraffic, Draft, DryRun, FormEdit, ProbeRequest, ProbeVerdict, SetFaithful,
         TrafficView,
@@ -117,9 +117,10 @@ pub async fn redrive_order(order_id: String) -> Result<PlacedOrder, AskError> {
 #[server(prefix = "/ui", endpoint = "orders", output = Json)]
 pub async fn orders(
     status: Option<OrderStatus>,
+    minutes: Option<u32>,
     cursor: Option<String>,
 ) -> Result<OrderPage, AskError> {
-    Ok(host()?.shop.orders(status, cursor).await?)
+    Ok(host()?.shop.orders(status, minutes, cursor).await?)
 }
 
 /// Everything about one order.
@@ -164,16 +165,22 @@ pub async fn search_traces(query: TraceQuery) -> Result<TraceList, AskError> {
     Ok(host()?.traces.search(query).await?)
 }
 
+/// How many traces match and began after a moment.
+#[server(prefix = "/ui", endpoint = "newer-traces", input = Json)]
+pub async fn newer_traces(query: TraceQuery, after_us: i64) -> Result<usize, AskError> {
+    Ok(host()?.traces.newer(query, after_us).await?)
+}
+
 /// One whole trace.
 #[server(prefix = "/ui", endpoint = "trace", output = Json)]
-pub async fn trace(trace_id: String) -> Result<TraceView, AskError> {
+pub async fn trace(trace_id: String) -> Result<OpenTrace, AskError> {
     Ok(host()?.traces.trace(trace_id).await?)
 }
 
-/// Address of the Jaeger UI, if one is configured.
-#[server(prefix = "/ui", endpoint = "jaeger-ui", output = Json)]
-pub async fn jaeger_ui() -> Result<Option<String>, AskError> {
-    Ok(host()?.jaeger_ui)
+/// How the export to a collector is doing.
+#[server(prefix = "/ui", endpoint = "export-health", output = Json)]
+pub async fn export_health() -> Result<ExportView, AskError> {
+    Ok(host()?.traces.export().await?)
 }
 
 /// Every host that can be routed, and the editor of one.

@@ -237,6 +237,12 @@ pub fn is_mac() -> bool {
     window().navigator().platform().is_ok_and(|name| name.starts_with("Mac"))
 }
 
+/// Whether a popover is open: Esc is its then.
+#[must_use]
+pub fn popover_open() -> bool {
+    matches!(document().query_selector("[popover]:popover-open"), Ok(Some(_)))
+}
+
 /// Puts a text into the clipboard, where the browser allows it.
 pub fn copy(text: &str) {
     let get = |of: &JsValue, name: &str| js_sys::Reflect::get(of, &JsValue::from_str(name)).ok();

@@ -14,7 +14,7 @@ use contract::{
         ResilienceView,
     },
     shop::{CustomerView, LoadChange, LoadView, PlaceOrder, PlacedOrder, ProductView},
-    trace::{LogView, TraceList, TraceQuery, TraceView},
+    trace::{ExportView, LogView, OpenTrace, TraceList, TraceQuery},
     traffic::{
         Applied, ChangeTraffic, Draft, DryRun, FormEdit, ProbeRequest, ProbeVerdict, SetFaithful,
         TrafficView,
@@ -37,10 +37,11 @@ pub trait ShopPort: Send + Sync {
     async fn ship_order(&self, order_id: String) -> Result<PlacedOrder, ApiError>;
     /// Tries the compensation of a stuck order again, through the gateway.
     async fn redrive_order(&self, order_id: String) -> Result<PlacedOrder, ApiError>;
-    /// One page of orders, newest first.
+    /// One page of orders, newest first; with `minutes` only those placed in that time.
     async fn orders(
         &self,
         status: Option<OrderStatus>,
+        minutes: Option<u32>,
         cursor: Option<String>,
     ) -> Result<OrderPage, ApiError>;
     /// Everything about one order.
@@ -65,8 +66,12 @@ pub trait LivePort: Send + Sync {
 pub trait TracePort: Send + Sync {
     /// Traces that match, newest first.
     async fn search(&self, query: TraceQuery) -> Result<TraceList, ApiError>;
+    /// How many traces match and began after a moment.
+    async fn newer(&self, query: TraceQuery, after_us: i64) -> Result<usize, ApiError>;
     /// One whole trace.
-    async fn trace(&self, trace_id: String) -> Result<TraceView, ApiError>;
+    async fn trace(&self, trace_id: String) -> Result<OpenTrace, ApiError>;
+    /// How the export to a collector is doing, and where its pages are.
+    async fn export(&self) -> Result<ExportView, ApiError>;
 }
 
 /// Routing: Istio resources as forms and text.
@@ -155,6 +160,4 @@ pub struct Host {
     pub traffic: Arc<dyn TrafficPort>,
     /// Breakers, endpoints and faults.
     pub resilience: Arc<dyn ResiliencePort>,
-    /// Address of a Jaeger UI to open traces in, if one is configured.
-    pub jaeger_ui: Option<String>,
 }

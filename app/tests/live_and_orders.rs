@@ -172,6 +172,10 @@ async fn the_order_form_is_a_plain_form_with_a_key_of_its_own() {
         assert!(html.contains(&format!("name=\"{name}\"")), "{name}");
     }
     assert!(text(&html).contains("No such product."));
+    assert!(html.contains("class=\"sum needs-script\""), "what it costs is said");
+    let rows = html.matches("name=\"product_id\"").count();
+    let later = html.matches("basket-line later").count();
+    assert!(rows > 3 && later + 3 == rows, "two are filled, one is offered: {rows} {later}");
     let key = |html: &str| {
         let from = html.find("name=\"key\" value=\"").unwrap() + 18;
         html[from..].split('"').next().unwrap().to_owned()

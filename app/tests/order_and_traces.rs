@@ -89,6 +89,97 @@ async fn a_declined_order_tells_its_whole_story_without_javascript() {
 }
 
 #[tokio::test]
+async fn the_swimlane_shows_the_delay_the_crash_the_restart_and_the_replayed_log() {
+    let (_, html) = page("/orders/ord-7F3K9Q").await;
+    assert_reads(
+        &html,
+        &[
+            "payments-v2-0",
+            "F-21: delayed 2.00 s",
+            "crash, F-24",
+            "down 5.46 s, lock stays",
+            "restart",
+            "in doubt, log replayed",
+            "lock released +6.240 s",
+            "bank-merchant in doubt for 6.08 s, lock held 6.09 s",
+            "Recovery of the in-doubt participant",
+            "+655 ms: bank-merchant is killed by F-24",
+        ],
+    );
+}
+
+#[tokio::test]
+async fn a_participant_in_doubt_says_for_how_long_by_the_clock_of_the_page() {
+    let (_, html) = page("/orders/ord-7F3KGX").await;
+    // It voted at 14:31:52.561 and it is 14:34:20.
+    assert_reads(&html, &["Aborting", "bank-merchant in doubt for 147.44 s, lock held"]);
+}
+
+#[tokio::test]
+async fn messages_and_cards_are_links_to_their_span_and_their_event() {
+    let (_, html) = page("/orders/ord-7F3K9Q?v=4").await;
+    let span = format!("/traces/{}?span=a41f07c20000000c", spans::TRACE);
+    let list = html.split_once("swim-list").map_or("", |p| p.1);
+    let list = list.split_once("</ol>").map_or("", |p| p.0);
+    assert_eq!(list.matches(&format!("<a href=\"{span}\"")).count(), 2, "{list}");
+    let saga = html.split_once("saga-cards").map_or("", |p| p.1);
+    let saga = saga.split_once("</ol>").map_or("", |p| p.0);
+    for version in [2, 3, 4, 6] {
+        let link = format!("href=\"/orders/ord-7F3K9Q?v={version}\"");
+        assert!(saga.contains(&link), "{link} is not in {saga}");
+    }
+    assert_eq!(saga.matches("aria-current=\"step\"").count(), 1, "the card of v4");
+    assert_eq!(saga.matches("aria-current=\"true\"").count(), 1, "the tag v4");
+}
+
+#[tokio::test]
+async fn a_part_that_payments_cannot_tell_says_so_and_the_others_are_there() {
+    let (status, html) = page("/orders/ord-7F3KDX").await;
+    assert_eq!(status, 200);
+    assert_reads(
+        &html,
+        &[
+            "Payments cannot be asked. payments-v1-1 could not be reached.",
+            "503 Service Unavailable",
+            "OrderConfirmed",
+            "1 Reserve inventory",
+            "POST /api/v1/orders",
+        ],
+    );
+    assert!(html.contains("href=\"/orders/ord-7F3KDX?v=4\""), "Retry is a link to the page");
+    assert!(!text(&html).contains("None was begun"), "nobody knows that");
+}
+
+#[tokio::test]
+async fn an_order_that_cannot_be_told_says_why_with_its_code_and_a_way_to_retry() {
+    let (status, html) = page("/orders/ord-DOWN").await;
+    assert_eq!(status, 503);
+    let told = "orders could not be reached. (503 Service Unavailable)";
+    assert_reads(&html, &["Order ord-DOWN cannot be shown", told, "Retry"]);
+}
+
+#[tokio::test]
+async fn a_payment_that_was_voided_before_it_began_is_no_drawing_without_participants() {
+    let (_, html) = page("/orders/ord-7F3KEX").await;
+    assert_reads(&html, &["Aborted before phase 1", "No participant was asked to prepare"]);
+    assert!(!html.contains("swim-body"));
+}
+
+#[tokio::test]
+async fn every_trace_of_an_order_is_listed_with_a_link_while_it_is_kept() {
+    let (_, html) = page("/orders/ord-7F3KFX").await;
+    assert_reads(&html, &["All traces of this order", "00000000not kept any more"]);
+    let list = html.split_once("order-traces").map_or("", |p| p.1);
+    let list = list.split_once("</ol>").map_or("", |p| p.0);
+    for trace in [spans::TRACE, spans::TRACE_CONFIRMED] {
+        assert!(list.contains(&format!("href=\"/traces/{trace}\"")), "{trace}");
+    }
+    assert_eq!(list.matches("href=").count(), 2);
+    let (_, html) = page("/orders/ord-7F3K9Q").await;
+    assert!(!html.contains("order-traces"), "of one trace the head of the panel says all");
+}
+
+#[tokio::test]
 async fn the_address_selects_the_event_and_its_state() {
     let (_, html) = page("/orders/ord-7F3K9Q?v=2").await;
     assert_reads(&html, &["State at v2", "replayed from 2 of 7 events", "rsv-90B2 held"]);
@@ -143,7 +234,7 @@ async fn an_open_trace_shows_its_critical_path_its_spans_and_the_selected_one() 
             "Prepare, vote no",
             "503 UF, 3 ms",
             "/v1/payments/authorize",
-            "Attributes 8",
+            "Attributes 9",
         ],
     );
     assert!(html.contains(&format!("/traces/{id}/jaeger.json")));

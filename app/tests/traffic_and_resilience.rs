@@ -180,6 +180,55 @@ async fn the_inject_panel_says_what_to_expect_and_has_a_mandatory_end() {
 }
 
 #[tokio::test]
+async fn a_number_that_was_refused_stands_in_its_field_with_the_reason() {
+    let html = page("/resilience?kind=delay&to=users&delay_s=-4&percent=250").await;
+    let inject = html.split("action=\"/resilience/inject\"").nth(1).unwrap();
+    assert!(inject.contains("value=\"-4\"") && inject.contains("value=\"250\""), "{inject}");
+    all_in(&text(inject), &["A delay is 0.001 to 86400 seconds.", "A share is 0.0001 to 100%."]);
+    assert!(!inject.contains("What to expect"), "nothing is expected of what cannot be");
+}
+
+#[tokio::test]
+async fn breakers_that_met_no_call_are_folded_away() {
+    let mut mesh = scenario::snapshot();
+    let closed = mesh.breakers.iter_mut().find(|line| line.distance.is_some());
+    closed.unwrap().marks.clear();
+    let html = document(mesh, "/resilience").await;
+    let folded = html.split("<details class=\"idle").nth(1).unwrap();
+    let folded = folded.split("</details>").next().unwrap();
+    all_in(&text(folded), &["1 more has met no call yet"]);
+    assert_eq!(folded.matches("<li").count(), 1, "{folded}");
+}
+
+#[tokio::test]
+async fn a_line_of_yaml_is_drawn_by_the_server_in_the_columns_it_has() {
+    let html = page("/traffic/payments").await;
+    let line = |number: u32| {
+        let line = html.split(&format!("data-line=\"{number}\"")).nth(1).unwrap();
+        let code = line.split("<code>").nth(1).unwrap().split("</code>").next().unwrap();
+        text_as_drawn(code)
+    };
+    let lines: Vec<String> = (1..30).map(line).collect();
+    assert!(lines.contains(&"  - payments".to_owned()), "{lines:#?}");
+    assert!(lines.contains(&"    timeout: 6s".to_owned()), "{lines:#?}");
+}
+
+/// What stands between the tags, blanks and all.
+fn text_as_drawn(html: &str) -> String {
+    let mut drawn = String::new();
+    let mut inside = false;
+    for letter in html.chars() {
+        match letter {
+            '<' => inside = true,
+            '>' => inside = false,
+            letter if !inside => drawn.push(letter),
+            _ => {}
+        }
+    }
+    drawn
+}
+
+#[tokio::test]
 async fn a_host_is_shown_as_controls_beside_its_yaml() {
     let html = page("/traffic/payments").await;
     let read = text(&html);

@@ -57,7 +57,7 @@ test("a card is declined over its limit, and the page says so and gives the good
   await placeAndFollow(page);
   await expect(page.locator(".order-head")).toContainText("Cancelled");
   await expect(page.locator(".order-sentence")).toContainText("card declined: over its limit");
-  await expect(page.locator(".order-facts")).toContainText("Card");
+  await expect(page.locator(".order-facts")).toContainText("by card");
   await expect(page.locator(".order-events")).toContainText("StockReleased");
 });
 

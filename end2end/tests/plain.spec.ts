@@ -13,7 +13,7 @@ test("an order can be placed and read without JavaScript", async ({ page }) => {
   await page.locator("form[action='/orders/new']").getByRole("button", { name: "Place order" }).click();
   await expect(page).toHaveURL(/\/orders\/ord-/);
   await expect(page.locator("body")).toContainText("OrderPlaced");
-  await expect(page.locator(".order-facts")).toContainText("Card");
+  await expect(page.locator(".order-facts")).toContainText("by card");
   // The whole basket comes again, and not its first line alone.
   await page.getByRole("link", { name: "Place again" }).click();
   await expect(page.getByLabel("Customer")).toHaveValue("c-1001");

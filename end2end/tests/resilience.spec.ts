@@ -212,3 +212,40 @@ test.describe("without JavaScript", () => {
     await expect(page.locator(".fault-banner")).toHaveCount(0);
   });
 });
+
+test("what a fault does not take is refused where it is typed, and nothing is injected", async ({ page }) => {
+  await open(page, "/resilience?kind=delay&to=users");
+  const panel = page.locator("#inject");
+  const delay = panel.getByRole("textbox", { name: "Delay, seconds" });
+  await delay.fill("-4");
+  const reason = panel.locator(".inject-row", { hasText: "A delay is 0.001 to 86400 seconds." });
+  await expect(reason).toBeVisible();
+  const share = panel.getByRole("textbox", { name: "Share, percent" });
+  await share.fill("250");
+  const wrong = panel.getByText("A share is 0.0001 to 100%.");
+  await expect(wrong).toBeVisible();
+  // The sentence is whole, and over nothing else.
+  const [box, inside] = [await wrong.boundingBox(), await panel.boundingBox()];
+  expect(box && inside && box.x >= inside.x && box.x + box.width <= inside.x + inside.width).toBe(true);
+  const button = panel.getByRole("button", { name: "Inject delay" });
+  await button.click();
+  await expect(panel.locator(".inject-foot").getByRole("alert")).toBeVisible();
+  const { active } = await (await page.request.get("/control/faults")).json();
+  expect(active).toEqual([]);
+  await share.fill("10");
+  await delay.fill("0.5");
+  await button.click();
+  await expect(page.locator(".toast")).toContainText("injected");
+  const after = await (await page.request.get("/control/faults")).json();
+  expect(after.active.map((fault: { what: string }) => fault.what)).toEqual(["Delay 0.5 s on 10%"]);
+});
+
+test("while the kill switch holds, the button that injects is whole and says why it does nothing", async ({ page }) => {
+  await page.request.delete("/control/faults");
+  await open(page, "/resilience");
+  const button = page.locator("#inject").getByRole("button", { name: "Inject delay" });
+  await expect(button).toBeDisabled();
+  await expect(page.locator(".inject-foot")).toContainText("The kill switch holds new faults off");
+  const cut = await button.evaluate((it) => it.scrollWidth > it.clientWidth);
+  expect(cut, "its words are cut").toBe(false);
+});

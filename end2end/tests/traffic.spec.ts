@@ -234,3 +234,40 @@ test.describe("without the line", () => {
     await page.goto("about:blank");
   });
 });
+
+test("a draft says how many recorded requests its weights move, and what cannot be read stops it", async ({ page }) => {
+  for (let i = 0; i < 12; i += 1) {
+    const placed = await page.request.post("/api/v1/orders", {
+      data: { user_id: "c-1001", items: [{ product_id: "p-beans", quantity: 1 }] },
+      headers: { prefer: "wait=10" },
+    });
+    expect(placed.ok()).toBe(true);
+  }
+  await open(page, "/traffic/payments");
+  const summary = page.locator(".dry-run summary");
+  const moved = async (weights: string): Promise<number> => {
+    await preset(page, weights);
+    await expect(page.locator(".yaml-line.added", { hasText: `weight: ${weights.split("/")[1]}` })).toBeVisible();
+    const tried = await page.waitForResponse((response) => response.url().includes("/ui/dry-run"));
+    const { changed } = await tried.json();
+    await expect(summary).toContainText(`${changed} of `);
+    return changed as number;
+  };
+  const [tenth, all] = [await moved("90/10"), await moved("0/100")];
+  expect(tenth).toBeGreaterThan(0);
+  expect(all).toBeGreaterThan(tenth * 5);
+  await summary.click();
+  await expect(page.locator(".dry-run li li").first()).toContainText(/\/\S* payments v1 → payments v2/);
+  // A text that is no number stays, says why, and keeps the draft from being applied.
+  const timeout = page.getByRole("textbox", { name: "Timeout, seconds" });
+  await timeout.pressSequentially("abc");
+  await expect(page.getByText("Seconds, 0.001 to 86400")).toBeVisible();
+  await timeout.press("Tab");
+  await expect(timeout).toHaveValue("abc");
+  await expect(apply(page)).toBeDisabled();
+  const retries = page.getByRole("textbox", { name: "Retries" });
+  await retries.fill("999");
+  await expect(page.getByText("Retries are 0 to 25.")).toBeVisible();
+  await page.getByRole("button", { name: "Discard" }).click();
+  await expect(timeout).toHaveValue("");
+});

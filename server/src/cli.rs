@@ -48,7 +48,7 @@ pub enum Command {
         kind: String,
         /// Of this name; a namespace may stand before it (istio-system/default).
         name: Option<String>,
-        /// How: yaml, or name for a list.
+        /// How: yaml, json, or name for a list.
         #[arg(short = 'o', long, value_enum, default_value = "yaml")]
         output: Output,
         /// As a real Istio takes it: extensions moved into the resources that say the same.
@@ -75,6 +75,8 @@ pub enum Command {
 pub enum Output {
     /// Whole, as YAML.
     Yaml,
+    /// Whole, as JSON; several as a List.
+    Json,
     /// One line each: kind/name.
     Name,
 }
@@ -82,16 +84,16 @@ pub enum Output {
 /// Where the running Vitrine is.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Server {
-    /// Its address.
+    /// Address of the Vitrine that runs.
     #[arg(
         long = "server",
         env = "VITRINE_SERVER",
         value_name = "URL",
         default_value = "http://127.0.0.1:3000",
-        value_parser = crate::config::url
+        value_parser = crate::config::server
     )]
     pub url: String,
-    /// Its access token, if it has one.
+    /// Access token of that Vitrine, if it has one.
     #[arg(long = "token", env = "VITRINE_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     pub token: Option<String>,
 }
@@ -125,6 +127,7 @@ mod tests {
     fn a_command_does_not_take_what_starts_the_shop() {
         assert!(parse(&["--load", "5", "get", "vs"]).is_err());
         assert!(parse(&["apply"]).unwrap_err().contains("--filename"));
-        assert!(parse(&["get", "vs", "--server", "localhost"]).unwrap_err().contains("address"));
+        let refused = parse(&["get", "vs", "--server", "localhost"]).unwrap_err();
+        assert!(refused.contains("http://127.0.0.1:3000"), "{refused}");
     }
 }

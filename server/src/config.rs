@@ -153,12 +153,21 @@ fn token(text: &str) -> Result<String, String> {
 }
 
 pub(crate) fn url(text: &str) -> Result<String, String> {
+    address(text, "http://localhost:16686")
+}
+
+/// Where a Vitrine runs.
+pub(crate) fn server(text: &str) -> Result<String, String> {
+    address(text, "http://127.0.0.1:3000")
+}
+
+fn address(text: &str, example: &str) -> Result<String, String> {
     let parsed: Result<http::Uri, _> = text.parse();
     match parsed {
         Ok(uri) if matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some() => {
             Ok(text.trim_end_matches('/').to_owned())
         }
-        _ => Err("must be an address like http://localhost:16686".into()),
+        _ => Err(format!("must be an address like {example}")),
     }
 }
 

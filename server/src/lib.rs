@@ -3,7 +3,8 @@
 //! The only place that knows HTTP, Leptos and every engine. `config` is what it is told, `shop`
 //! wires the services, `instances` says how many of which version there are, `live` makes the
 //! stream of changes, `retention` forgets what is over, `host` answers the dashboard, `edge` is
-//! everything a browser or program reaches, `run` is the life of the process.
+//! everything a browser or program reaches, `run` is the life of the process,
+//! `temporary` the folder of a run that keeps nothing.
 
 pub mod cli;
 pub mod config;
@@ -16,3 +17,4 @@ pub mod remote;
 pub mod retention;
 pub mod run;
 pub mod shop;
+mod temporary;

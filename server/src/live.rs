@@ -9,7 +9,7 @@ mod facts;
 mod in_mesh;
 mod news;
 
-use crate::shop::Shop;
+use crate::{control::Control, shop::Shop};
 use contract::{
     live::{
         CHANGES_MAX, ChangeView, FEED_ROWS_MAX, LiveBody, LiveFrame, LiveSnapshot, MapView,
@@ -74,6 +74,7 @@ pub struct Sent {
 pub struct Live {
     shop: Shop,
     telemetry: Telemetry,
+    control: Control,
     run_id: Arc<str>,
     started_us: i64,
     state: Arc<Mutex<State>>,
@@ -151,13 +152,24 @@ impl Tally {
 impl Live {
     /// A feed of this shop, in the run of this id.
     #[must_use]
-    pub fn new(shop: Shop, telemetry: Telemetry, run_id: &str) -> Self {
+    pub fn new(shop: Shop, telemetry: Telemetry, control: Control, run_id: &str) -> Self {
         let run_id = run_id.into();
         let started_us = shop.clock.now_us();
         let (frames, _) = broadcast::channel(FRAMES_BEHIND_MAX);
         let (state, samples, viewers) = Default::default();
         let (facts, _) = watch::channel(Facts::new());
-        Self { shop, telemetry, run_id, started_us, state, facts, samples, frames, viewers }
+        Self {
+            shop,
+            telemetry,
+            control,
+            run_id,
+            started_us,
+            state,
+            facts,
+            samples,
+            frames,
+            viewers,
+        }
     }
 
     /// Everything as it is now, with the points of the RED charts of a service over so many

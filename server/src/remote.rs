@@ -1,7 +1,7 @@
 //! Carries out `apply`, `get` and `delete` at a running Vitrine, over its control API.
 
 use crate::cli::{Command, Output, Server};
-use contract::istio::{ApplyReport, Change, Fate, Finding, ResourceReport, Severity};
+use contract::istio::{ApplyReport, Change, Fate, FieldFate, Finding, ResourceReport, Severity};
 use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 use std::{
@@ -77,8 +77,14 @@ async fn carry_out(command: Command) -> Result<String, RemoteError> {
             let name = name.map(|name| format!("/{}", escaped(&name))).unwrap_or_default();
             let reader = if for_istio { "?for=istio" } else { "" };
             let path = format!("/control/istio/{}{name}{reader}", escaped(&kind));
-            let text = Client::of(&server)?.text(Method::GET, &path, None).await?;
-            Ok(if output == Output::Yaml { text } else { names(&text) })
+            let mut client = Client::of(&server)?;
+            client.json = output == Output::Json;
+            let text = client.text(Method::GET, &path, None).await?;
+            Ok(match output {
+                Output::Yaml => text,
+                Output::Json => pretty(&text),
+                Output::Name => names(&text),
+            })
         }
         Command::Delete { kind, name, server } => {
             let path = format!("/control/istio/{}/{}", escaped(&kind), escaped(&name));
@@ -114,6 +120,8 @@ fn escaped(text: &str) -> String {
 struct Client<'a> {
     http: reqwest::Client,
     server: &'a Server,
+    /// Resources are asked for as JSON.
+    json: bool,
 }
 
 /// What the control API answers to a change.
@@ -140,8 +148,10 @@ struct Refusal {
 
 impl<'a> Client<'a> {
     fn of(server: &'a Server) -> Result<Self, RemoteError> {
+        // Without a provider no client can be made, not even one that speaks plain HTTP.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().timeout(TIMEOUT).build();
-        Ok(Self { http: http.map_err(io::Error::other)?, server })
+        Ok(Self { http: http.map_err(io::Error::other)?, server, json: false })
     }
 
     async fn ask(
@@ -167,6 +177,9 @@ impl<'a> Client<'a> {
         };
         let mut request = self.http.request(method, format!("{url}{path}"));
         request = request.header("x-vitrine-who", who(|name| std::env::var(name).ok()));
+        if self.json {
+            request = request.header("accept", "application/json");
+        }
         if let Some(token) = &self.server.token {
             request = request.bearer_auth(token);
         }
@@ -217,6 +230,13 @@ fn innermost(error: &dyn std::error::Error) -> String {
     cause.to_string()
 }
 
+/// JSON as people read it.
+fn pretty(text: &str) -> String {
+    let value: Result<serde_json::Value, _> = serde_json::from_str(text);
+    let pretty = value.and_then(|value| serde_json::to_string_pretty(&value));
+    pretty.map_or_else(|_| text.to_owned(), |pretty| pretty + "\n")
+}
+
 /// `VirtualService/payments` of every document.
 fn names(yaml: &str) -> String {
     let mut text = String::new();
@@ -242,8 +262,16 @@ fn applied(answer: &Answer, all_fields: bool) -> String {
         }
     }
     findings(&mut text, &answer.report.findings);
+    let same = |r: &ResourceReport| matches!(r.change, Change::Unchanged | Change::NotOurs);
     let _ = match answer.dry_run {
         true => writeln!(text, "Nothing was changed: this was a dry run."),
+        false if answer.report.resources.iter().all(same) => {
+            writeln!(
+                text,
+                "These are the same resources: revision r{} stays in force.",
+                answer.revision
+            )
+        }
         false => writeln!(
             text,
             "Revision r{} is in force since request #{}, {} ms after it was asked for.",
@@ -258,7 +286,13 @@ fn applied(answer: &Answer, all_fields: bool) -> String {
 fn refused(refusal: &Refusal) -> String {
     let mut text = refusal.detail.clone();
     for resource in &refusal.resources {
-        for field in resource.fields.iter().filter(|field| field.fate == Fate::Rejected) {
+        // What a finding says too is said there, with what to do.
+        let told = |field: &FieldFate| {
+            let mut here = refusal.findings.iter().filter(|f| f.at == field.at);
+            here.any(|f| f.resource.as_ref().is_none_or(|of| *of == resource.resource))
+        };
+        let rejected = resource.fields.iter().filter(|field| field.fate == Fate::Rejected);
+        for field in rejected.filter(|field| !told(field)) {
             let why = field.why.as_deref().unwrap_or("rejected");
             let _ = write!(text, "\n{} {} {}: {why}", field.at, resource.resource, field.path);
         }
@@ -321,6 +355,45 @@ mod tests {
         };
         assert_eq!(who(known), format!("marie@{}", "h".repeat(WHO_PART_MAX)));
         assert!(who(|_| None).starts_with("vitrine"));
+    }
+
+    #[test]
+    fn what_is_rejected_is_said_once_and_a_text_that_changes_nothing_says_so() {
+        let at = contract::istio::Position { line: 7, column: 3 };
+        let field = |at| FieldFate {
+            path: "spec.http[0].rout".into(),
+            at,
+            fate: Fate::Rejected,
+            why: Some("HTTPRoute has no field \"rout\".".into()),
+        };
+        let elsewhere = contract::istio::Position { line: 9, column: 3 };
+        let resource = ResourceReport {
+            resource: contract::istio::ResourceKey::default(),
+            at,
+            change: Change::Configured,
+            fields: vec![field(at), field(elsewhere)],
+        };
+        let finding = Finding {
+            code: "VIT010".into(),
+            severity: Severity::Error,
+            resource: None,
+            path: "spec".into(),
+            at,
+            message: "HTTPRoute has no field \"rout\".".into(),
+            advice: "Did you mean route?".into(),
+            correct_form: None,
+        };
+        let text = refused(&Refusal {
+            detail: "Nothing was changed; see findings.".into(),
+            resources: vec![resource.clone()],
+            findings: vec![finding],
+        });
+        assert_eq!(text.matches("7:3").count(), 1, "{text}");
+        assert!(text.contains("9:3") && text.contains("Did you mean route?"), "{text}");
+        let same = ResourceReport { change: Change::Unchanged, fields: Vec::new(), ..resource };
+        let report = ApplyReport { resources: vec![same], findings: Vec::new() };
+        let answer = Answer { revision: 3, since_request: 9, took_us: 1, dry_run: false, report };
+        assert!(applied(&answer, false).ends_with("revision r3 stays in force.\n"));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::{
     host, instances,
     live::Live,
     shop::Shop,
+    temporary::{Temporary, sweep},
 };
 use base::{Clock, IdSource, Supervisor, TaskEnd};
 use contract::shop::LoadChange;
@@ -119,7 +120,7 @@ async fn life(config: Config) -> Result<(), RunError> {
     let control = Control::open(mesh, clock.clone(), known, log, built_in, &supervisor).await?;
     // The configuration checked the range.
     let _ = shop.load.set(LoadChange::rate(args.load));
-    let live = Live::new(shop.clone(), telemetry.clone(), &run_id);
+    let live = Live::new(shop.clone(), telemetry.clone(), control.clone(), &run_id);
     let instances =
         host::resilience::faults::follow_instances(shop.mesh.clone(), supervisor.stopping());
     supervisor.spawn("instances", instances);
@@ -216,31 +217,18 @@ struct Data {
     _temporary: Option<Temporary>,
 }
 
-/// A folder that is removed when nobody works in it any more, also when nobody got as far as that.
-struct Temporary(PathBuf);
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        match std::fs::remove_dir_all(&self.0) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => {
-                tracing::warn!("the temporary folder {} stays: {error}", self.0.display());
-            }
-        }
-    }
-}
-
 impl Data {
     async fn open(data: DataFolder, clock: &Clock) -> Result<Self, RunError> {
         let (folder, durability, temporary) = match data {
-            DataFolder::Kept(folder) => (folder, Durability::Synced, false),
+            DataFolder::Kept(folder) => (folder, Durability::Synced, None),
             DataFolder::Temporary => {
-                let name = format!("vitrine-{}-{}", std::process::id(), clock.now_us());
-                (std::env::temp_dir().join(name), Durability::Process, true)
+                let (parent, now_us) = (std::env::temp_dir(), clock.now_us());
+                let temporary = Temporary::below(&parent, now_us);
+                // Beside the start: what is swept may be large.
+                drop(tokio::task::spawn_blocking(move || sweep(&parent, now_us)));
+                (temporary.path().to_owned(), Durability::Process, Some(temporary))
             }
         };
-        let temporary = temporary.then(|| Temporary(folder.clone()));
         let stores = storage::open(&folder, durability, clock).await?;
         Ok(Self { stores, _temporary: temporary, folder })
     }

@@ -39,6 +39,8 @@ pub struct Shop {
     pub clock: Clock,
     /// Ids.
     pub ids: IdSource,
+    /// When this run began: before anything that a stop left unfinished went on.
+    pub started_us: i64,
 }
 
 /// Why the shop does not start.
@@ -63,6 +65,7 @@ impl Shop {
         clock: Clock,
         ids: IdSource,
     ) -> Result<Self, StartError> {
+        let started_us = clock.now_us();
         let stores = Arc::new(stores);
         let seed = ids.below(u64::MAX);
         let mesh = Mesh::seeded(clock.clone(), BreakerParams::default(), seed);
@@ -87,7 +90,18 @@ impl Shop {
         let load = LoadGenerator::new(mesh.caller(service::LOAD), ids.clone());
         let relays = Default::default();
         let retention = Retention::new(stores.clone(), orders.clone(), KEEP);
-        let shop = Self { mesh, orders, load, stores, payments, retention, relays, clock, ids };
+        let shop = Self {
+            mesh,
+            orders,
+            load,
+            stores,
+            payments,
+            retention,
+            relays,
+            clock,
+            ids,
+            started_us,
+        };
         // Before the relays: a message that comes again finds what it began under way.
         let recovered = shop.payments.recover().await?;
         if recovered > 0 {
@@ -131,9 +145,8 @@ impl Shop {
             ("bank-merchant-doubts", service::BANK_MERCHANT, &self.stores.bank_merchant),
         ];
         for (task, name, store) in banks {
-            let caller = self.mesh.caller(name);
-            let doubts =
-                bank::resolve_doubts(name, store.clone(), caller, self.clock.clone(), stop());
+            let (store, mesh, clock) = (store.clone(), self.mesh.clone(), self.clock.clone());
+            let doubts = bank::resolve_doubts(name, store, mesh, clock, stop());
             supervisor.spawn(task, doubts);
         }
         supervisor.spawn("load", self.load.clone().run(supervisor.clone(), stop()));

@@ -84,6 +84,7 @@ async fn who_prefers_to_wait_gets_the_end_of_the_order() {
     assert_eq!(paid.header("preference-applied"), "wait=20");
     let declined = placed(&client, &order(POOR, "p-chair", 1)).await;
     assert_eq!((declined.status, declined.field("status")), (200, "cancelled".into()));
+    assert_eq!(declined.field("reason"), "payment_declined");
     let told = client.get(declined.header("location")).await;
     assert_eq!(told.field("reason"), "payment_declined");
     let missing = placed(&client, &order(RICH, "p-chair", 100)).await;

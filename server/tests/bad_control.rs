@@ -19,7 +19,7 @@ const YAML: &str = "Content-Type: application/yaml";
 
 /// Server functions that ask for nothing, or for nothing that must be there: garbage is no mistake.
 const ASK_FOR_NOTHING: [&str; 6] =
-    ["customers", "jaeger-ui", "orders", "products", "resilience", "traffic"];
+    ["customers", "export-health", "orders", "products", "resilience", "traffic"];
 /// Those whose bad arguments are tested with the orders and traces they are about.
 const WITH_ORDERS: [&str; 8] = [
     "cancel-order",
@@ -171,6 +171,15 @@ async fn a_text_that_cannot_be_applied_is_refused_with_its_places() {
     for query in ["dryRun=perhaps", "dryrun=true", "base=-1", "base=x", "dryRun"] {
         world.refused(&format!("POST /control/istio?{query}"), &[YAML], b"", 400).await;
     }
+    for text in ["", "\n", "---\n", "# nothing\n"] {
+        for line in ["POST /control/istio", "POST /control/istio?dryRun=true"] {
+            let problem = world.refused(line, &[YAML], text.as_bytes(), 422).await;
+            assert!(
+                problem["detail"].to_string().contains("No objects passed to apply"),
+                "{text:?}"
+            );
+        }
+    }
     let stale = "POST /control/istio?base=999";
     let good = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: a}\n\
                 spec: {hosts: [a.example], http: [{route: [{destination: {host: users}}]}]}\n";
@@ -189,6 +198,8 @@ async fn a_resource_or_revision_that_is_not_there_is_not_there() {
         "/control/istio/vs/other%2Fgateway",
         "/control/istio/revisions/999999",
         "/control/faults/none",
+        "/control/frob",
+        "/control",
     ] {
         let method = if path.starts_with("/control/faults") { "DELETE" } else { "GET" };
         world.refused(&format!("{method} {path}"), &[], b"", 404).await;
@@ -200,7 +211,8 @@ async fn a_resource_or_revision_that_is_not_there_is_not_there() {
     for number in ["x", "-1", "1e3", "99999999999999999999999"] {
         for line in ["GET /control/istio/revisions/", "POST /control/istio/revisions/"] {
             let rest = if line.starts_with("POST") { "/restore" } else { "" };
-            world.refused(&format!("{line}{number}{rest}"), &[], b"", 400).await;
+            let problem = world.refused(&format!("{line}{number}{rest}"), &[], b"", 400).await;
+            assert!(!problem["detail"].to_string().contains("u64"), "{problem}");
         }
     }
     for query in ["for=nobody", "for", "four=istio"] {
@@ -266,6 +278,15 @@ async fn a_fault_or_a_change_of_a_breaker_that_makes_no_sense_is_refused() {
         let body = fault.to_string();
         world.refused("POST /control/faults", &[JSON], body.as_bytes(), 400).await;
     }
+    // One answer names all that is missing, and what is misspelt.
+    let nothing = world.refused("POST /control/faults", &[JSON], b"{}", 400).await;
+    let named: Vec<_> = nothing["errors"].as_array().expect("errors").iter().collect();
+    let named: Vec<_> = named.iter().filter_map(|error| error["field"].as_str()).collect();
+    assert_eq!(named, ["kind", "to", "percent", "ttl_s"], "{nothing}");
+    let misspelt = json!({ "kind": "delay", "to": "users", "percent": 1, "delay": 5, "ttl_s": 9 });
+    let misspelt = misspelt.to_string();
+    let told = world.refused("POST /control/faults", &[JSON], misspelt.as_bytes(), 400).await;
+    assert!(told["detail"].to_string().contains("unknown field `delay`"), "{told}");
     for body in ["", "{", "null", "[]", "7"] {
         world.refused("POST /control/faults", &[JSON], body.as_bytes(), 400).await;
     }
@@ -295,6 +316,9 @@ async fn a_form_that_makes_no_sense_leads_back_to_its_page_with_the_reason() {
         ("percent=10", "percent=x"),
         ("status=503", "status=99"),
         ("ttl_s=60", "ttl_s=0"),
+        ("kind=abort", "kind=delay&delay_s=-4"),
+        ("kind=abort", "kind=delay&delay_s=abc"),
+        ("ttl_s=60", "ttl_s=60&limit=-1"),
     ] {
         cases.push(("/resilience/inject", inject.replace(good, bad).into()));
     }
@@ -408,7 +432,15 @@ fn bad_arguments(name: &str) -> Option<Vec<(&'static str, String)>> {
             json!({ "command": { "id": "", "change": { "force_open": 0 } } }),
             json!({ "command": { "id": "a~b", "change": { "force_open": 10 } } }),
         ]),
-        "traces" => json(vec![json!({ "query": 7 }), json!({ "query": { "service": 7 } })]),
+        "traces" => json(vec![
+            json!({ "query": 7 }),
+            json!({ "query": { "service": 7 } }),
+            json!({ "query": { "window": { "from_us": 1 } } }),
+        ]),
+        "newer-traces" => json(vec![
+            json!({ "query": {}, "after_us": "now" }),
+            json!({ "query": 7, "after_us": 0 }),
+        ]),
         _ => None,
     }
 }

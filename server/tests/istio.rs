@@ -102,6 +102,17 @@ async fn apply_get_and_delete_work_as_people_know_them_and_survive_a_restart() {
 
     let (program, client) = Launch::shop(PROGRAM, data.path(), "0").start().await;
     assert_eq!(revision(&client).await, before + 1);
+    let got = vitrine(&client, &["get", "vs", "front", "-o", "json"], "").await;
+    let one: Value = serde_json::from_str(&got.out).expect("JSON");
+    assert_eq!(one["kind"], "VirtualService");
+    assert!(one["spec"]["http"].is_array(), "{one}");
+    let got = vitrine(&client, &["get", "vs", "-o", "json"], "").await;
+    let list: Value = serde_json::from_str(&got.out).expect("JSON");
+    assert_eq!(list["kind"], "List");
+    let names = list["items"].as_array().expect("items").iter();
+    assert!(names.map(|item| &item["metadata"]["name"]).any(|name| name == "front"), "{list}");
+    let nothing = vitrine(&client, &["apply", "-f", "-"], "").await;
+    assert!(!nothing.ok && nothing.err.contains("o objects passed to apply"), "{}", nothing.err);
     let got = vitrine(&client, &["get", "VirtualService", "front"], "").await;
     assert!(got.out.contains("weight: 90"), "{} {}", got.out, got.err);
     let deleted = vitrine(&client, &["delete", "virtualservice", "front"], "").await;

@@ -50,6 +50,21 @@ pub enum ApiError {
     },
 }
 
+impl ApiError {
+    /// The status it has over HTTP, with its reason phrase: what a panel that failed shows as its
+    /// code.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound { .. } => "404 Not Found",
+            Self::Conflict { .. } => "409 Conflict",
+            Self::Invalid { .. } => "400 Bad Request",
+            Self::Unavailable { .. } => "503 Service Unavailable",
+            Self::Internal { .. } => "500 Internal Server Error",
+        }
+    }
+}
+
 impl fmt::Display for ApiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,9 +1,9 @@
 //! An order as pages see it: the row of the feed, the list, and the one page that tells its story.
 
 use crate::{
-    Money,
+    ApiError, Money,
     saga::SagaView,
-    trace::{LogView, TraceView},
+    trace::{LogView, TraceRow, TraceView},
     transaction::TransactionView,
 };
 use serde::{Deserialize, Serialize};
@@ -153,6 +153,18 @@ pub struct OrderStateView {
     pub facts: Vec<(String, String)>,
 }
 
+/// A part of a page that can fail alone: the others are shown all the same.
+pub type Part<T> = Result<T, ApiError>;
+
+/// One trace that an order is in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderTrace {
+    /// 32 hex digits.
+    pub trace_id: String,
+    /// Its row, if it is still kept.
+    pub row: Option<TraceRow>,
+}
+
 /// Everything about one order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OrderView {
@@ -161,8 +173,8 @@ pub struct OrderView {
     /// One sentence of outcome and cause: "Payment declined: bank-customer voted no (insufficient
     /// funds). Stock was released and no money moved."
     pub sentence: String,
-    /// Customer's name.
-    pub customer: String,
+    /// Customer's name, as users tells it now.
+    pub customer: Part<String>,
     /// What was bought.
     pub lines: Vec<OrderLineView>,
     /// Where the money comes from.
@@ -173,7 +185,7 @@ pub struct OrderView {
     pub trace_id: Option<String>,
     /// Every trace of the order, oldest first: a later command (a cancellation) has its own.
     #[serde(default)]
-    pub traces: Vec<String>,
+    pub traces: Vec<OrderTrace>,
     /// When the placing request began; offsets on the page count from here.
     pub zero_us: i64,
     /// The stream.
@@ -182,8 +194,8 @@ pub struct OrderView {
     pub states: Vec<OrderStateView>,
     /// The saga.
     pub saga: Option<SagaView>,
-    /// The two-phase commits, oldest first (payment, then refund if any).
-    pub transactions: Vec<TransactionView>,
+    /// The two-phase commits, oldest first (payment, then refund if any), as payments tells them.
+    pub transactions: Part<Vec<TransactionView>>,
     /// The trace, if it is still kept.
     pub trace: Option<TraceView>,
     /// Log lines of this order from all services, oldest first.

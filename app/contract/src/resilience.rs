@@ -420,7 +420,7 @@ impl FaultKind {
 
 /// The command to inject a fault.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct InjectFault {
     /// What.
     pub kind: FaultKind,

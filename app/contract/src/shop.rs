@@ -89,6 +89,9 @@ pub struct PlacedOrder {
     pub status: crate::order::OrderStatus,
     /// On every event and log line of this order.
     pub correlation_id: String,
+    /// Why it was cancelled, where it has been.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// The load generator's setting.

@@ -125,6 +125,15 @@ pub struct TraceView {
     pub logs: Vec<LogView>,
 }
 
+/// One trace, and how much more there is to read about its order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenTrace {
+    /// The trace.
+    pub trace: TraceView,
+    /// Log lines of its order, of whichever trace; 0 without an order.
+    pub order_logs: usize,
+}
+
 /// What to look for. Every filter that is empty lets everything through.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TraceQuery {
@@ -140,6 +149,18 @@ pub struct TraceQuery {
     pub tag: Option<String>,
     /// Only what began in the last so many seconds.
     pub last_seconds: Option<u64>,
+    /// Only what began in this stretch of time; then `last_seconds` does not count.
+    #[serde(default)]
+    pub window: Option<TimeWindow>,
+}
+
+/// A stretch of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimeWindow {
+    /// From.
+    pub from_us: i64,
+    /// Up to, but not including.
+    pub until_us: i64,
 }
 
 /// The answer to a [`TraceQuery`].
@@ -155,6 +176,37 @@ pub struct TraceList {
     pub services: Vec<String>,
     /// Names of root spans seen.
     pub operations: Vec<String>,
+    /// When it was asked.
+    #[serde(default)]
+    pub at_us: i64,
+    /// Start of the oldest trace that is kept.
+    #[serde(default)]
+    pub oldest_us: Option<i64>,
+    /// Start of the latest trace that left to make room: all that began later are kept, and of
+    /// earlier ones only what somebody comes back for: of orders, with errors, compensated, slow.
+    #[serde(default)]
+    pub left_until_us: Option<i64>,
+}
+
+/// How the export of spans to a collector is doing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExportView {
+    /// Where spans go, without credentials; none when no export is configured.
+    pub endpoint: Option<String>,
+    /// Spans the collector took.
+    pub exported: u64,
+    /// Spans it rejected in requests that it accepted.
+    pub rejected: u64,
+    /// Spans that were given up: the queue was full, or the collector away for too long.
+    pub dropped: u64,
+    /// Spans that wait.
+    pub queue: usize,
+    /// Since when requests fail.
+    pub failing_since_us: Option<i64>,
+    /// Why the last one failed.
+    pub last_error: Option<String>,
+    /// Address of a Jaeger UI to open traces in, if one is configured.
+    pub jaeger_ui: Option<String>,
 }
 
 /// Rows of one answer: what a scatter of 1 200 pixels can show.

@@ -200,8 +200,7 @@ fn use_submit(draft: Draft) -> impl Fn(leptos::ev::SubmitEvent) + Copy {
         spawn_local(async move {
             match ask::place_order(order, key).await {
                 Ok(placed) => {
-                    let href = format!("/orders/{}", placed.order_id);
-                    toasts.success("Order placed", &placed.order_id, Some(href));
+                    toasts.placed(&placed.order_id);
                     frame.placing.set(false);
                 }
                 Err(error) => {

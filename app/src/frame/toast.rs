@@ -5,6 +5,7 @@ use crate::{
     model::{format, tone::Tone},
     widget::{Icon, icon, use_zone},
 };
+use contract::order::{OrderRow, OrderStatus};
 use leptos::{leptos_dom::helpers::set_timeout, prelude::*};
 use std::time::Duration;
 
@@ -37,6 +38,8 @@ pub struct Toast {
     pub href: Option<String>,
     /// What can be done about it.
     pub action: Option<ToastAction>,
+    /// The order whose end it tells when that comes.
+    pub order: Option<String>,
 }
 
 /// The messages of this tab. Get it with [`use_toasts`].
@@ -76,6 +79,20 @@ impl Toasts {
         self.show(Tone::Ok, title, text, None, Some(action));
     }
 
+    /// Says that an order was placed, and what became of it as soon as that is known.
+    pub fn placed(self, order_id: &str) {
+        let toast = Toast {
+            id: 0,
+            tone: Tone::Info,
+            title: "Order placed".into(),
+            text: order_id.into(),
+            href: Some(format!("/orders/{order_id}")),
+            action: None,
+            order: Some(order_id.into()),
+        };
+        self.push(toast);
+    }
+
     /// Says that something was not done, and why.
     pub fn failure(self, title: &str, text: &str) {
         self.show(Tone::Error, title, text, None, None);
@@ -94,11 +111,15 @@ impl Toasts {
         href: Option<String>,
         action: Option<ToastAction>,
     ) {
+        let (title, text) = (title.into(), text.into());
+        self.push(Toast { id: 0, tone, title, text, href, action, order: None });
+    }
+
+    fn push(self, toast: Toast) {
         let id = self.next.get_value();
         self.next.set_value(id + 1);
-        let toast = Toast { id, tone, title: title.into(), text: text.into(), href, action };
         self.list.update(|list| {
-            list.push(toast);
+            list.push(Toast { id, ..toast });
             let excess = list.len().saturating_sub(TOASTS_MAX);
             list.drain(..excess);
         });
@@ -115,6 +136,21 @@ impl Toasts {
 
     fn dismiss(self, id: u64) {
         self.list.try_update(|list| list.retain(|toast| toast.id != id));
+    }
+}
+
+/// Tone and title of a toast about an order: only its end is good news or bad.
+fn ending(row: &OrderRow) -> Option<(Tone, String)> {
+    match row.status {
+        OrderStatus::Processing => None,
+        OrderStatus::Confirmed | OrderStatus::Shipped => {
+            Some((Tone::Ok, format!("Order {}", row.status)))
+        }
+        OrderStatus::Cancelled => {
+            let why = row.phase.to_lowercase();
+            let title = format!("Order cancelled: {why}");
+            Some((Tone::Comp, if why.is_empty() { "Order cancelled".into() } else { title }))
+        }
     }
 }
 
@@ -156,11 +192,20 @@ pub(super) fn ToastList() -> impl IntoView {
 fn ToastCard(toast: Toast) -> impl IntoView {
     let toasts = use_toasts();
     let id = toast.id;
-    let glyph = match toast.tone {
-        Tone::Ok => Icon::Check,
-        Tone::Error => Icon::Cross,
-        _ => Icon::Info,
+    let orders = use_live().orders();
+    let (first, order) = ((toast.tone, toast.title), toast.order);
+    let said = Memo::new(move |_| {
+        let ended = order.as_ref().and_then(|id| {
+            orders.with(|rows| rows.iter().find(|row| row.order_id == *id).and_then(ending))
+        });
+        ended.unwrap_or_else(|| first.clone())
+    });
+    let glyph = move || match said.with(|(tone, _)| *tone) {
+        Tone::Ok => icon(Icon::Check),
+        Tone::Error | Tone::Comp => icon(Icon::Cross),
+        _ => icon(Icon::Info),
     };
+    let class = move || format!("toast {}", said.with(|(tone, _)| tone.class()));
     let label = format!("Open {}", toast.text);
     let link = toast.href.map(|href| {
         view! {
@@ -184,10 +229,10 @@ fn ToastCard(toast: Toast) -> impl IntoView {
         }
     });
     view! {
-        <div class=format!("toast {}", toast.tone.class())>
-            {icon(glyph)}
+        <div class=class>
+            {glyph}
             <div class="grow">
-                <strong>{toast.title}</strong>
+                <strong>{move || said.with(|(_, title)| title.clone())}</strong>
                 <span>{toast.text}</span>
             </div>
             {link}
@@ -203,4 +248,34 @@ fn ToastCard(toast: Toast) -> impl IntoView {
         </div>
     }
     .into_any()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use contract::{
+        Money,
+        order::{Origin, StepMark},
+    };
+
+    #[test]
+    fn an_order_that_is_only_placed_is_no_good_news_and_a_declined_one_is_none_either() {
+        let row = |status, phase: &str| OrderRow {
+            order_id: "ord-1".into(),
+            user_id: "c-1042".into(),
+            total: Money::eur(100),
+            status,
+            phase: phase.into(),
+            steps: [StepMark::NotReached; 3],
+            placed_at_us: 0,
+            took_us: None,
+            origin: Origin::Browser,
+            version: 1,
+        };
+        assert_eq!(ending(&row(OrderStatus::Processing, "Payment declined")), None);
+        let declined = ending(&row(OrderStatus::Cancelled, "Payment declined"));
+        assert_eq!(declined, Some((Tone::Comp, "Order cancelled: payment declined".into())));
+        let confirmed = ending(&row(OrderStatus::Confirmed, "Confirmed"));
+        assert_eq!(confirmed, Some((Tone::Ok, "Order confirmed".into())));
+    }
 }

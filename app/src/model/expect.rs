@@ -20,8 +20,10 @@ pub struct Around {
     pub breaker: Option<BreakerSettings>,
     /// Timeout of the route.
     pub timeout_ms: Option<u64>,
-    /// Retries of the route.
+    /// Retries of the route that may hide the fault.
     pub retries: u32,
+    /// All retries of the route, also those that do not repeat what the fault leaves behind.
+    pub attempts: u32,
     /// Instances of the service that take calls now.
     pub ready: u32,
 }
@@ -140,7 +142,11 @@ fn on_route(fault: &InjectFault, around: &Around) -> String {
             .into();
     }
     let retries = match around.retries {
-        0 => "There are no retries".to_owned(),
+        0 if around.attempts == 0 => "The route has no retries".to_owned(),
+        0 => format!(
+            "{} of the route do not repeat this",
+            format::plural(around.attempts.into(), "retry", "retries")
+        ),
         1 => "1 retry may hide it".to_owned(),
         n => format!("Up to {n} retries may hide it"),
     };
@@ -177,6 +183,7 @@ mod tests {
             breaker: Some(BreakerSettings { failures_in_a_row: 5, wait_ms: 20_000 }),
             timeout_ms: Some(1_000),
             retries: 2,
+            attempts: 2,
             ready: 2,
         }
     }
@@ -192,6 +199,16 @@ mod tests {
         assert_eq!(sentences(&defaults(FaultKind::Delay), &around()), expected);
         let short = InjectFault { delay_ms: 100, ..defaults(FaultKind::Delay) };
         assert!(sentences(&short, &around())[1].contains("a late answer is still an answer"));
+    }
+
+    #[test]
+    fn retries_that_do_not_repeat_the_fault_are_not_said_to_be_none() {
+        let said = |attempts| {
+            let around = Around { retries: 0, attempts, ..around() };
+            sentences(&defaults(FaultKind::Delay), &around)[2].clone()
+        };
+        assert!(said(2).starts_with("2 retries of the route do not repeat this; the 1 s timeout"));
+        assert!(said(0).starts_with("The route has no retries; the 1 s timeout"));
     }
 
     #[test]

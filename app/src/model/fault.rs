@@ -236,6 +236,44 @@ pub fn presets() -> [(&'static str, InjectFault); 5] {
     ]
 }
 
+/// Reads a number as it is typed into a field of the panel, and puts it into the command.
+///
+/// # Errors
+/// What the field takes: the text is no number, or none that it takes. The command is as it was.
+pub fn read(fault: &mut InjectFault, field: &str, text: &str) -> Result<(), &'static str> {
+    const DELAY: &str = "A delay is 0.001 to 86400 seconds.";
+    const JITTER: &str = "It is 0 to 86400 seconds.";
+    const SHARE: &str = "A share is 0.0001 to 100%.";
+    const STATUS: &str = "A status is 200 to 599.";
+    const LIMIT: &str = "At least 1, or empty for all.";
+    const TTL: &str = "It must end by itself, within an hour.";
+    let text = text.trim();
+    let ms = || tries::parse_seconds(text).and_then(|ms| u32::try_from(ms).ok());
+    match field {
+        "delay_s" => fault.delay_ms = ms().filter(|ms| *ms > 0).ok_or(DELAY)?,
+        "jitter_s" => fault.jitter_ms = ms().ok_or(JITTER)?,
+        "percent" => {
+            let share = text.parse().ok().filter(|share| (0.0001..=100.0).contains(share));
+            fault.percent = share.ok_or(SHARE)?;
+        }
+        "status" => {
+            let status = text.parse().ok().filter(|status| (200..=599).contains(status));
+            fault.status = status.ok_or(STATUS)?;
+        }
+        "limit" if text.is_empty() => fault.limit = None,
+        "limit" => {
+            let limit = text.parse().ok().filter(|limit| *limit > 0);
+            fault.limit = Some(limit.ok_or(LIMIT)?);
+        }
+        "ttl_s" => {
+            let ttl = text.parse().ok().filter(|ttl| (1..=TTL_MAX_S).contains(ttl));
+            fault.ttl_s = ttl.ok_or(TTL)?;
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
 /// What is wrong with a command, by field; empty when it can be sent.
 #[must_use]
 pub fn mistakes(fault: &InjectFault) -> Vec<(&'static str, &'static str)> {
@@ -378,6 +416,30 @@ mod tests {
         assert_eq!((percent(0.5), percent(10.0)), ("0.5%".into(), "10%".into()));
         assert_eq!(button(FaultKind::Delay), "Inject delay");
         assert_eq!(button(FaultKind::KillInstance), "Kill instance");
+    }
+
+    #[test]
+    fn a_number_that_a_field_does_not_take_is_refused_with_the_reason_and_changes_nothing() {
+        let usual = defaults(FaultKind::Jitter);
+        for (field, texts) in [
+            ("delay_s", &["-4", "0", "abc", "", "1e9", "NaN"][..]),
+            ("jitter_s", &["-1", "abc", ""]),
+            ("percent", &["250", "0", "-1", "abc", "", "NaN", "inf"]),
+            ("status", &["199", "600", "-1", "abc", ""]),
+            ("limit", &["0", "-1", "abc", "1.5"]),
+            ("ttl_s", &["0", "3601", "abc", ""]),
+        ] {
+            for text in texts {
+                let mut fault = usual.clone();
+                assert!(read(&mut fault, field, text).is_err(), "{field} {text}");
+                assert_eq!(fault, usual, "{field} {text}");
+            }
+        }
+        let mut fault = usual;
+        let typed = [("delay_s", " 0.5 "), ("percent", "0.5"), ("status", "429"), ("limit", "3")];
+        assert!(typed.iter().all(|(field, text)| read(&mut fault, field, text).is_ok()));
+        assert_eq!((fault.delay_ms, fault.status, fault.limit), (500, 429, Some(3)));
+        assert_eq!((read(&mut fault, "limit", " "), fault.limit), (Ok(()), None));
     }
 
     #[test]

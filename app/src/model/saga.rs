@@ -49,6 +49,8 @@ pub struct Card {
     pub service: String,
     /// When its command was recorded, as an offset; on the arrow that leads to it.
     pub began: Option<String>,
+    /// When its command was recorded and when its reply.
+    pub time_us: (Option<i64>, Option<i64>),
 }
 
 /// What leads to a compensation.
@@ -129,7 +131,9 @@ fn card(step: &SagaStepView, number: Option<usize>, zero_us: i64) -> Card {
         StepMark::Unknown => (Tone::Warn, Glyph::Unknown, "timed out, outcome unknown"),
         StepMark::Done | StepMark::Undone => (Tone::Comp, Glyph::Undone, "undone"),
     };
-    let took = step.started_us.zip(step.ended_us).map(|(from, to)| fine::duration_us(to - from));
+    let took = step.started_us.zip(step.ended_us).map(|(from, to)| to - from);
+    // What is recorded together with its command takes no time.
+    let took = took.filter(|took_us| *took_us > 0).map(fine::duration_us);
     let detail = match (step.detail.is_empty(), took) {
         (true, Some(took)) => took,
         (true, None) => word.to_owned(),
@@ -145,6 +149,7 @@ fn card(step: &SagaStepView, number: Option<usize>, zero_us: i64) -> Card {
         versions: step.versions.clone(),
         service: step.service.clone(),
         began: step.started_us.map(|at| fine::offset_us(at - zero_us)),
+        time_us: (step.started_us, step.ended_us),
     }
 }
 

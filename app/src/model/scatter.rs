@@ -3,7 +3,10 @@
 //! Places are shares of the drawing: x from the left, y from the bottom, 0 to 1.
 
 use super::time_scale::round_step;
-use contract::trace::{TraceRow, TraceStatus};
+use contract::{
+    resilience::FaultView,
+    trace::{TimeWindow, TraceRow, TraceStatus},
+};
 
 /// Marks that are drawn at most.
 pub const MARKS_MAX: usize = 1_000;
@@ -56,6 +59,64 @@ pub struct Scatter {
     pub durations: Vec<GridLine>,
     /// Moments.
     pub moments: Vec<GridLine>,
+    /// The left end.
+    pub start_us: i64,
+    /// The right end, later.
+    pub end_us: i64,
+}
+
+impl Scatter {
+    /// The moment at a share of the width.
+    #[must_use]
+    pub fn moment(&self, at: f64) -> i64 {
+        #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "a share")]
+        let after = (at.clamp(0.0, 1.0) * (self.end_us - self.start_us) as f64) as i64;
+        self.start_us + after
+    }
+}
+
+/// A fault on the axis.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FaultMark {
+    /// Its id, or ids that begin too close to be written apart.
+    pub ids: Vec<String>,
+    /// Where it began; none if that was before the axis begins.
+    pub began: Option<f64>,
+    /// While it was in force: from, to.
+    pub band: (f64, f64),
+}
+
+/// Labels closer than this share of the width would cover each other.
+const LABEL_APART: f64 = 0.035;
+
+/// The faults that were in force while the axis lasts, by their beginning.
+#[must_use]
+pub fn fault_marks(faults: &[&FaultView], start_us: i64, end_us: i64) -> Vec<FaultMark> {
+    let span_us = (end_us - start_us).max(1);
+    let mut within: Vec<&&FaultView> = faults
+        .iter()
+        .filter(|f| f.since_us < end_us && f.ended_us.is_none_or(|ended| ended > start_us))
+        .collect();
+    within.sort_by_key(|f| f.since_us);
+    let mut marks: Vec<FaultMark> = Vec::new();
+    for fault in within {
+        let began = share(fault.since_us - start_us, span_us);
+        let until = fault.ended_us.map_or(1.0, |ended| share(ended - start_us, span_us).min(1.0));
+        let began = Some(began).filter(|at| *at >= 0.0);
+        let band = (began.unwrap_or(0.0), until);
+        match marks.last_mut().filter(|last| close(last.began, began)) {
+            Some(last) => {
+                last.ids.push(fault.id.clone());
+                last.band.1 = last.band.1.max(until);
+            }
+            None => marks.push(FaultMark { ids: vec![fault.id.clone()], began, band }),
+        }
+    }
+    marks
+}
+
+fn close(a: Option<f64>, b: Option<f64>) -> bool {
+    (a.unwrap_or(0.0) - b.unwrap_or(0.0)).abs() < LABEL_APART
 }
 
 /// The shape of a trace's mark.
@@ -69,17 +130,36 @@ pub fn shape(row: &TraceRow) -> Shape {
     }
 }
 
-/// Places these traces on `last_us` microseconds before the newest, or on all the time they span.
+/// The time that is drawn: a stretch, or up to `now_us` as far back as `last_us` and the traces go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Axis {
+    /// Exactly this.
+    pub window: Option<TimeWindow>,
+    /// Not further back than this, microseconds.
+    pub last_us: Option<i64>,
+    /// The right end, unless a trace is newer.
+    pub now_us: i64,
+}
+
+/// Places these traces on a time axis.
 #[must_use]
-pub fn scatter(rows: &[TraceRow], last_us: Option<i64>) -> Scatter {
+pub fn scatter(rows: &[TraceRow], axis: Axis) -> Scatter {
     let rows = &rows[..rows.len().min(MARKS_MAX)];
     let (Some(newest), Some(oldest)) =
         (rows.iter().map(|r| r.start_us).max(), rows.iter().map(|r| r.start_us).min())
     else {
         return Scatter::default();
     };
-    let span_us = last_us.unwrap_or(newest - oldest).min(newest - oldest).max(WINDOW_MIN_US);
-    let start_us = newest - span_us;
+    let (start_us, end_us) = match axis.window {
+        Some(window) => (window.from_us, window.until_us),
+        None => {
+            let end_us = newest.max(axis.now_us);
+            let all_us = end_us - oldest;
+            let span_us = axis.last_us.unwrap_or(all_us).min(all_us).max(WINDOW_MIN_US);
+            (end_us - span_us, end_us)
+        }
+    };
+    let span_us = (end_us - start_us).max(1);
     let (low, high) = domain(rows);
     let y = |us: i64| ((log(us) - low) / (high - low)).clamp(0.0, 1.0);
     let mut marks: Vec<Mark> = rows
@@ -100,11 +180,11 @@ pub fn scatter(rows: &[TraceRow], last_us: Option<i64>) -> Scatter {
     let first = start_us.div_euclid(step) * step + step;
     let moments = (0..12)
         .map(|i| first + i * step)
-        .take_while(|us| *us < newest)
+        .take_while(|us| *us < end_us)
         .map(|us| GridLine { at: share(us - start_us, span_us), us })
         .filter(|line| line.at < 0.97)
         .collect();
-    Scatter { marks, durations, moments }
+    Scatter { marks, durations, moments, start_us, end_us }
 }
 
 /// The axis, as logarithms: what the marks need and a little air.
@@ -170,6 +250,63 @@ mod tests {
         }
     }
 
+    fn axis(last_us: Option<i64>) -> Axis {
+        Axis { window: None, last_us, now_us: 0 }
+    }
+
+    fn fault(id: &str, since_us: i64, ended_us: Option<i64>) -> FaultView {
+        FaultView {
+            id: id.into(),
+            kind: contract::resilience::FaultKind::Delay,
+            what: String::new(),
+            from: None,
+            to: String::new(),
+            place: String::new(),
+            since_us,
+            until_us: None,
+            then: String::new(),
+            ended_us,
+            matched: 0,
+            injected: 0,
+            unit: String::new(),
+            trace_id: None,
+            stands_for: String::new(),
+            object: None,
+            by: String::new(),
+            again: None,
+        }
+    }
+
+    #[test]
+    fn faults_are_drawn_while_they_were_in_force_within_the_axis() {
+        let faults = [
+            fault("F-1", -50, Some(-1)),
+            fault("F-2", -50, Some(250)),
+            fault("F-3", 500, None),
+            fault("F-4", 510, Some(600)),
+            fault("F-5", 1_000, None),
+        ];
+        let all: Vec<&FaultView> = faults.iter().collect();
+        let marks = fault_marks(&all, 0, 1_000);
+        let ids: Vec<Vec<String>> = marks.iter().map(|mark| mark.ids.clone()).collect();
+        assert_eq!(ids, [vec!["F-2".to_owned()], vec!["F-3".into(), "F-4".into()]]);
+        assert_eq!((marks[0].began, marks[0].band), (None, (0.0, 0.25)));
+        assert_eq!((marks[1].began, marks[1].band), (Some(0.5), (0.5, 1.0)));
+    }
+
+    #[test]
+    fn the_axis_ends_now_or_is_the_window_and_tells_the_moment_of_a_place() {
+        let rows = [row(100_000_000, 10, TraceStatus::Ok)];
+        let now = Axis { window: None, last_us: Some(300_000_000), now_us: 150_000_000 };
+        let drawn = scatter(&rows, now);
+        assert_eq!((drawn.start_us, drawn.end_us), (100_000_000, 150_000_000));
+        assert_eq!(drawn.moment(0.5), 125_000_000);
+        let window = Some(TimeWindow { from_us: 90_000_000, until_us: 110_000_000 });
+        let drawn = scatter(&rows, Axis { window, ..now });
+        assert!((drawn.marks[0].x - 0.5).abs() < 1e-9);
+        assert_eq!((drawn.moment(-3.0), drawn.moment(9.0)), (90_000_000, 110_000_000));
+    }
+
     #[test]
     fn later_is_further_right_and_slower_is_higher() {
         let rows = [
@@ -177,7 +314,7 @@ mod tests {
             row(60_000_000, 100_000, TraceStatus::Ok),
             row(120_000_000, 1_000_000, TraceStatus::Ok),
         ];
-        let drawn = scatter(&rows, None);
+        let drawn = scatter(&rows, axis(None));
         assert!(drawn.marks.windows(2).all(|w| w[0].x < w[1].x && w[0].y < w[1].y));
         let [a, b, c] = [drawn.marks[0].y, drawn.marks[1].y, drawn.marks[2].y];
         assert!(((b - a) - (c - b)).abs() < 1e-9, "equal factors are equal distances");
@@ -191,14 +328,14 @@ mod tests {
             row(2, 2_000_000, TraceStatus::Ok),
             row(3, 10_000, TraceStatus::Compensated),
         ];
-        let shapes: Vec<Shape> = scatter(&rows, None).marks.iter().map(|m| m.shape).collect();
+        let shapes: Vec<Shape> = scatter(&rows, axis(None)).marks.iter().map(|m| m.shape).collect();
         assert_eq!(shapes, [Shape::Ok, Shape::Error, Shape::Slow, Shape::Compensated]);
     }
 
     #[test]
     fn one_trace_or_equal_ones_or_none_do_not_divide_by_zero() {
-        assert_eq!(scatter(&[], None), Scatter::default());
-        let drawn = scatter(&[row(5, 0, TraceStatus::Ok)], Some(300_000_000));
+        assert_eq!(scatter(&[], axis(None)), Scatter::default());
+        let drawn = scatter(&[row(5, 0, TraceStatus::Ok)], axis(Some(300_000_000)));
         assert_eq!(drawn.marks.len(), 1);
         assert!(drawn.marks[0].x.is_finite() && (drawn.marks[0].y - 0.5).abs() < 1e-9);
     }
@@ -207,7 +344,7 @@ mod tests {
     fn there_are_at_most_four_durations_and_a_thousand_marks() {
         let rows: Vec<TraceRow> =
             (0..1_500_i64).map(|i| row(i * 200_000, 50 + i * i * 40, TraceStatus::Ok)).collect();
-        let drawn = scatter(&rows, None);
+        let drawn = scatter(&rows, axis(None));
         assert_eq!(drawn.marks.len(), MARKS_MAX);
         assert!((2..=4).contains(&drawn.durations.len()), "{:?}", drawn.durations);
         assert!(drawn.moments.len() <= 7 && drawn.moments.iter().all(|m| m.us % 1_000_000 == 0));
@@ -216,6 +353,6 @@ mod tests {
     #[test]
     fn a_window_leaves_out_what_is_older() {
         let rows = [row(0, 10, TraceStatus::Ok), row(100_000_000, 10, TraceStatus::Ok)];
-        assert_eq!(scatter(&rows, Some(60_000_000)).marks.len(), 1);
+        assert_eq!(scatter(&rows, axis(Some(60_000_000))).marks.len(), 1);
     }
 }

@@ -7,7 +7,6 @@ use contract::{
     order::{EventView, OrderStatus, OrderView, StepMark},
     saga::SagaStatus,
     trace::{Level, LogView, SpanKind, SpanView, TraceView},
-    transaction::TxMessageKind as Kind,
 };
 
 use super::tone::Tone;
@@ -91,34 +90,21 @@ pub fn is_of_event(line: &LogView, events: &[EventView], version: u64) -> bool {
     from < line.at_us && line.at_us <= events[index].at_us
 }
 
-/// The span of a message of the two-phase commit: that of its bank, one of the words of its kind in
-/// the name, around its moment.
+/// The span in which a step of the saga was done: of what its service worked on in the time of the
+/// step, what took longest. Its own calls are not its work.
 #[must_use]
-pub fn span_of_message<'a>(
-    kind: Kind,
-    participant: Option<&str>,
-    at_us: i64,
+pub fn span_of_step<'a>(
+    service: &str,
+    from_us: i64,
+    to_us: Option<i64>,
     trace: &'a TraceView,
 ) -> Option<&'a SpanView> {
-    let words: &[&str] = match kind {
-        Kind::Prepare | Kind::VoteYes | Kind::VoteNo => &["prepare"],
-        Kind::Commit | Kind::Abort | Kind::Ack => &["finish", "commit", "abort"],
-        Kind::DecideCommit | Kind::DecideAbort => &["decide", "decision"],
-        Kind::Query | Kind::Answer => &["outcome", "query"],
-        Kind::Begin | Kind::End | Kind::Unanswered => &["two-phase", "2pc", "transaction"],
+    let within =
+        |s: &&SpanView| from_us <= s.start_us && to_us.is_none_or(|to_us| s.start_us <= to_us);
+    let works = |s: &&SpanView| {
+        s.service == service && !matches!(s.kind, SpanKind::Client | SpanKind::Producer)
     };
-    let service = participant.unwrap_or("payments");
-    let named = |s: &&SpanView| {
-        let name = s.name.to_lowercase();
-        words.iter().any(|word| name.contains(word))
-    };
-    let of_service = |s: &&SpanView| {
-        s.service == service || s.attribute(attributes::SERVER_ADDRESS) == Some(service)
-    };
-    trace.spans.iter().filter(of_service).filter(named).min_by_key(|s| {
-        let inside = s.start_us <= at_us && at_us <= s.start_us + s.duration_us;
-        (s.service != service, s.kind != SpanKind::Server, !inside, (s.start_us - at_us).abs())
-    })
+    trace.spans.iter().filter(works).filter(within).max_by_key(|s| s.duration_us)
 }
 
 /// Which lines of the log are shown.
@@ -233,16 +219,20 @@ mod tests {
     }
 
     #[test]
-    fn a_message_belongs_to_the_span_of_its_bank_and_its_word() {
-        let mut prepare = span("prepare", None, 10, 20);
-        prepare.service = "bank-customer".into();
-        let mut other = prepare.clone();
-        other.service = "bank-merchant".into();
-        other.span_id = "other".into();
-        let trace = trace(vec![other, prepare]);
-        let found = span_of_message(Kind::VoteNo, Some("bank-customer"), 30, &trace);
-        assert_eq!(found.map(|s| s.span_id.as_str()), Some("prepare"));
-        assert_eq!(span_of_message(Kind::Commit, Some("bank-customer"), 30, &trace), None);
+    fn a_step_belongs_to_the_longest_work_of_its_service_in_its_time() {
+        let mut reserve = span("process inventory.reserve", None, 10, 20);
+        reserve.service = "inventory".into();
+        reserve.kind = SpanKind::Consumer;
+        let mut release = reserve.clone();
+        release.span_id = "release".into();
+        release.start_us = 50;
+        let trace = trace(vec![span("outer", None, 0, 100), reserve, release]);
+        let found =
+            |service, from, to| span_of_step(service, from, to, &trace).map(|s| s.span_id.as_str());
+        assert_eq!(found("inventory", 5, Some(35)), Some("process inventory.reserve"));
+        assert_eq!(found("inventory", 40, None), Some("release"));
+        assert_eq!(found("inventory", 11, Some(20)), None);
+        assert_eq!(found("payments", 5, None), None);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A search for traces as an address, and back: what the form sends without JavaScript.
 
-use contract::trace::{TraceQuery, TraceStatus};
+use contract::trace::{TimeWindow, TraceQuery, TraceStatus};
 
 /// Minimum durations to choose from, milliseconds.
 pub const MIN_DURATIONS_MS: [u64; 7] = [10, 50, 100, 250, 500, 1_000, 2_000];
@@ -16,19 +16,40 @@ pub fn from_address(get: impl Fn(&str) -> Option<String>) -> TraceQuery {
         min_duration_ms: text("min").and_then(|v| v.parse().ok()),
         tag: text("tag"),
         last_seconds: None,
+        window: window(text("from"), text("until")),
     }
+}
+
+/// A stretch of time; the address has it in milliseconds.
+fn window(from: Option<String>, until: Option<String>) -> Option<TimeWindow> {
+    let us = |text: Option<String>| text?.parse::<i64>().ok()?.checked_mul(1_000);
+    let (from_us, until_us) = (us(from)?, us(until)?);
+    (0 <= from_us && from_us < until_us).then_some(TimeWindow { from_us, until_us })
+}
+
+/// The stretch in whole milliseconds, so that it comes out of the address as it went in.
+#[must_use]
+pub fn whole(window: TimeWindow) -> TimeWindow {
+    let from_us = window.from_us.div_euclid(1_000).max(0) * 1_000;
+    let until_us = (window.until_us.div_euclid(1_000) * 1_000).max(from_us + 1_000);
+    TimeWindow { from_us, until_us }
 }
 
 /// The query part of the address, with its question mark; empty for a query without filters.
 #[must_use]
 pub fn to_address(query: &TraceQuery, extra: &[(&str, &str)]) -> String {
     let min = query.min_duration_ms.map(|ms| ms.to_string());
+    let ms = |us: i64| (us / 1_000).to_string();
+    let from = query.window.map(|window| ms(window.from_us));
+    let until = query.window.map(|window| ms(window.until_us));
     let filters = [
         ("service", query.service.as_deref()),
         ("operation", query.operation.as_deref()),
         ("status", query.status.map(status_word)),
         ("min", min.as_deref()),
         ("tag", query.tag.as_deref()),
+        ("from", from.as_deref()),
+        ("until", until.as_deref()),
     ];
     let mut address = String::new();
     let given = filters.into_iter().filter_map(|(name, value)| Some((name, value?)));
@@ -61,6 +82,7 @@ fn parse_status(word: &str) -> Option<TraceStatus> {
 #[must_use]
 pub fn to_loosen(query: &TraceQuery) -> Option<&'static str> {
     [
+        ("the zoom in time", query.window.is_some()),
         ("the tag", query.tag.is_some()),
         ("the duration", query.min_duration_ms.is_some()),
         ("the status", query.status.is_some()),
@@ -98,9 +120,14 @@ mod tests {
             min_duration_ms: Some(1_000),
             tag: None,
             last_seconds: None,
+            window: Some(TimeWindow {
+                from_us: 1_772_375_512_408_000,
+                until_us: 1_772_375_513_000_000,
+            }),
         };
         let address = to_address(&query, &[]);
-        assert_eq!(address, "?service=gateway&status=compensated&min=1000");
+        let zoom = "from=1772375512408&until=1772375513000";
+        assert_eq!(address, format!("?service=gateway&status=compensated&min=1000&{zoom}"));
         let read = from_address(|name| {
             let pairs = address.trim_start_matches('?').split('&');
             pairs.filter_map(|p| p.split_once('=')).find(|p| p.0 == name).map(|p| p.1.to_owned())
@@ -122,7 +149,21 @@ mod tests {
     }
 
     #[test]
+    fn a_dragged_stretch_is_made_of_whole_milliseconds_and_never_empty() {
+        let dragged = |from_us, until_us| whole(TimeWindow { from_us, until_us });
+        assert_eq!(dragged(1_999, 5_001), TimeWindow { from_us: 1_000, until_us: 5_000 });
+        assert_eq!(dragged(1_200, 1_300), TimeWindow { from_us: 1_000, until_us: 2_000 });
+        let read = |from: &str, until: &str| window(Some(from.into()), Some(until.into()));
+        assert_eq!(read("5", "5"), None);
+        assert_eq!(read("-5", "5"), None);
+        assert_eq!(read("1", "9223372036854775807"), None);
+    }
+
+    #[test]
     fn the_narrowest_filter_is_the_one_to_loosen() {
+        let window = Some(TimeWindow { from_us: 0, until_us: 1_000 });
+        let zoomed = TraceQuery { tag: Some("b=c".into()), window, ..Default::default() };
+        assert_eq!(to_loosen(&zoomed), Some("the zoom in time"));
         let query =
             TraceQuery { service: Some("a".into()), tag: Some("b=c".into()), ..Default::default() };
         assert_eq!(to_loosen(&query), Some("the tag"));

@@ -11,6 +11,7 @@ use contract::{
     attributes::{DB_SYSTEM, EVENT_NAME, HTTP_STATUS, MESH_RESPONSE_FLAGS, SAGA_COMPENSATION},
     trace::{SpanKind, SpanView},
 };
+use std::collections::HashMap;
 
 /// Rows that are in the page at once; more are added as they are scrolled to.
 pub const WINDOW_ROWS: usize = 200;
@@ -74,6 +75,30 @@ fn label(x: f64, width: f64) -> Label {
     }
 }
 
+/// Width of a character of the ruler as a share of it, and air between two texts: it is some 500
+/// pixels wide beside an open drawer, a character is 6.
+const CHARACTER: f64 = 0.012;
+const AIR: f64 = 0.016;
+
+/// The texts of a ruler that do not stand in the way of `fixed` ones or of one before them; places
+/// are shares of the width.
+#[must_use]
+pub fn apart(texts: Vec<(f64, String)>, fixed: &[(f64, String)]) -> Vec<(f64, String)> {
+    #[expect(clippy::cast_precision_loss, reason = "a dozen characters")]
+    let half = |text: &str| text.chars().count() as f64 * CHARACTER / 2.0;
+    let clear = |(a, left): (f64, &str), (b, right): (f64, &str)| {
+        (a - b).abs() >= half(left) + half(right) + AIR
+    };
+    let mut kept: Vec<(f64, String)> = Vec::new();
+    for (at, text) in texts {
+        let mut others = fixed.iter().chain(kept.last());
+        if others.all(|(there, other)| clear((at, &text), (*there, other))) {
+            kept.push((at, text));
+        }
+    }
+    kept
+}
+
 /// The rows around what is on screen: from, and up to but not including.
 #[must_use]
 pub fn window(rows: usize, first_on_screen: usize) -> (usize, usize) {
@@ -86,6 +111,9 @@ pub fn window(rows: usize, first_on_screen: usize) -> (usize, usize) {
     let from = from.min(rows - WINDOW_ROWS);
     (from, from + WINDOW_ROWS)
 }
+
+/// Rows of the short waterfall that may have failed alike.
+const FAILURES_ALIKE: usize = 3;
 
 /// A row of the short waterfall on the order page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +136,7 @@ pub fn telling(tree: &SpanTree, spans: &[SpanView], path: &[Segment], most: usiz
     }
     let mut ranked: Vec<(i64, usize)> =
         (0..tree.nodes.len()).map(|row| (score(tree, spans, on_path[row], row), row)).collect();
+    fade_repeated(&mut ranked, tree, spans);
     ranked.sort_by_key(|&(score, row)| (-score, row));
     ranked.truncate(most);
     let mut rows: Vec<usize> = ranked.into_iter().map(|(_, row)| row).collect();
@@ -122,6 +151,20 @@ pub fn telling(tree: &SpanTree, spans: &[SpanView], path: &[Segment], most: usiz
             Telling { row, depth: open.len() - 1 }
         })
         .collect()
+}
+
+/// The same failure again and again tells nothing new: the first ones stand for the rest.
+fn fade_repeated(ranked: &mut [(i64, usize)], tree: &SpanTree, spans: &[SpanView]) {
+    let mut seen: HashMap<(&str, String), usize> = HashMap::new();
+    for (score, row) in ranked {
+        let Some(span) = tree.nodes[*row].span.and_then(|i| spans.get(i)) else { continue };
+        let Some(failure) = failure(span) else { continue };
+        let times = seen.entry((&span.service, failure)).or_default();
+        *times += 1;
+        if *times > FAILURES_ALIKE {
+            *score -= 600;
+        }
+    }
 }
 
 fn score(tree: &SpanTree, spans: &[SpanView], on_path_us: i64, row: usize) -> i64 {
@@ -230,6 +273,21 @@ mod tests {
     }
 
     #[test]
+    fn texts_of_a_ruler_keep_clear_of_folds_and_of_each_other() {
+        let text = |at, text: &str| (at, text.to_owned());
+        let ticks = vec![
+            text(0.0, "0"),
+            text(0.1, "5 ms"),
+            text(0.12, "10"),
+            text(0.5, "2.42 s"),
+            text(0.9, "2.425 s"),
+        ];
+        let kept = apart(ticks, &[text(0.52, "+1.19 s")]);
+        let kept: Vec<&str> = kept.iter().map(|(_, text)| text.as_str()).collect();
+        assert_eq!(kept, ["0", "5 ms", "2.425 s"]);
+    }
+
+    #[test]
     fn a_bar_stands_where_its_span_was_and_underlines_its_part_of_the_path() {
         let spans = story();
         let tree = SpanTree::new(&spans);
@@ -294,6 +352,23 @@ mod tests {
             Telling { row: 3, depth: 2 },
         ];
         assert_eq!(rows, expected);
+    }
+
+    #[test]
+    fn a_failure_that_repeats_does_not_crowd_out_the_story() {
+        let mut spans = story();
+        for number in 0..20 {
+            let mut failed = span("try", Some("place"), 500 + number, 1);
+            failed.span_id = format!("try {number}");
+            failed.error = true;
+            spans.push(failed);
+        }
+        let tree = SpanTree::new(&spans);
+        let path = critical_path::critical_path(&tree);
+        let rows = telling(&tree, &spans, &path, 6);
+        let name = |t: &Telling| tree.nodes[t.row].id.clone();
+        let names: Vec<String> = rows.iter().map(name).collect();
+        assert_eq!(names, ["root", "place", "prepare", "try 0", "try 1", "try 2"]);
     }
 
     #[test]

@@ -1,6 +1,11 @@
 //! The place-order form as a page of its own: works without JavaScript.
 
-use crate::{ask, frame::place_order::PAYMENT_METHODS, model::format, widget::Segmented};
+use crate::{
+    ask,
+    frame::place_order::{PAYMENT_METHODS, first_basket, total},
+    model::format,
+    widget::Segmented,
+};
 use contract::{
     order::OrderLineView,
     shop::{BasketLine, CustomerView, PlaceOrder, ProductView},
@@ -104,9 +109,23 @@ fn form(offer: Offer) -> AnyView {
             view! { <option value=customer.user_id selected=chosen>{text}</option> }
         })
         .collect_view();
-    let lines = (0..LINES.max(again.items.len()))
-        .map(|at| line(&offer.products, at, again.items.get(at)))
-        .collect_view();
+    let filled = match again.items.is_empty() {
+        true => first_basket(&offer.products),
+        false => again.items,
+    };
+    let rows = LINES.max(filled.len());
+    let filled = filled.into_iter().chain(std::iter::repeat_with(nothing)).take(rows);
+    let basket = RwSignal::new(filled.collect::<Vec<_>>());
+    let products = StoredValue::new(offer.products);
+    let lines = (0..rows).map(|at| line(products, at, basket)).collect_view();
+    let sum = move || {
+        let wanted = basket.with(|basket| {
+            let wanted = basket.iter().filter(|line| !line.product_id.is_empty());
+            wanted.cloned().collect::<Vec<_>>()
+        });
+        let sum = products.with_value(|products| total(products, &wanted));
+        sum.map_or_else(|| "–".to_owned(), format::money)
+    };
     view! {
         <form class="form panel" method="post" action="/orders/new">
             <input type="hidden" name="key" value=form_key()/>
@@ -118,6 +137,10 @@ fn form(offer: Offer) -> AnyView {
                 <legend>"Basket"</legend>
                 {lines}
             </fieldset>
+            <div class="sum needs-script">
+                <span>"Total"</span>
+                <strong>{sum}</strong>
+            </div>
             <div class="field">
                 <span>"Pay with"</span>
                 <Segmented
@@ -134,30 +157,64 @@ fn form(offer: Offer) -> AnyView {
     .into_any()
 }
 
-/// One line of the basket. All but the first may be left empty.
-fn line(products: &[ProductView], at: usize, chosen: Option<&BasketLine>) -> AnyView {
+/// A line that is left empty.
+const fn nothing() -> BasketLine {
+    BasketLine { product_id: String::new(), quantity: 1 }
+}
+
+/// One line of the basket. All but the first may be left empty; of those that are, a script shows
+/// only the next.
+fn line(
+    products: StoredValue<Vec<ProductView>>,
+    at: usize,
+    basket: RwSignal<Vec<BasketLine>>,
+) -> AnyView {
     let number = at + 1;
-    let options = products
-        .iter()
-        .map(|item| {
+    let now = basket.with_untracked(|basket| basket.get(at).cloned()).unwrap_or_else(nothing);
+    let options = products.with_value(|products| {
+        let option = |item: &ProductView| {
             let text = format!("{}, {}", item.name, format::money(item.price));
-            let chosen = chosen.is_some_and(|line| line.product_id == item.product_id);
+            let chosen = now.product_id == item.product_id;
             view! { <option value=item.product_id.clone() selected=chosen>{text}</option> }
-        })
-        .collect_view();
-    let none = (at > 0).then(|| {
-        view! { <option value="" selected=chosen.is_none()>"Nothing more"</option> }
+        };
+        products.iter().map(option).collect_view()
     });
+    let none = (at > 0).then(|| {
+        let chosen = now.product_id.is_empty();
+        view! { <option value="" selected=chosen>"Nothing more"</option> }
+    });
+    let set = move |change: &dyn Fn(&mut BasketLine)| {
+        basket.update(|basket| {
+            if let Some(line) = basket.get_mut(at) {
+                change(line);
+            }
+        });
+    };
+    let product = move |event: leptos::ev::Event| {
+        let id = event_target_value(&event);
+        set(&|line| line.product_id.clone_from(&id));
+    };
+    let quantity = move |event: leptos::ev::Event| {
+        let typed = event_target_value(&event).parse().unwrap_or(1);
+        set(&|line| line.quantity = typed);
+    };
+    let later = move || {
+        basket.with(|basket| {
+            let filled = basket.iter().rposition(|line| !line.product_id.is_empty());
+            filled.is_none_or(|last| at > last + 1)
+        })
+    };
     view! {
-        <div class="basket-line">
-            <select name="product_id" aria-label=format!("Product {number}")>
+        <div class="basket-line" class:later=later>
+            <select
+                name="product_id" aria-label=format!("Product {number}") on:change=product
+            >
                 {none}
                 {options}
             </select>
             <input
                 type="number" name="quantity" min="1" max="100"
-                aria-label=format!("Quantity {number}")
-                value=chosen.map_or(1, |line| line.quantity)
+                aria-label=format!("Quantity {number}") value=now.quantity on:input=quantity
             />
         </div>
     }

@@ -1,8 +1,8 @@
-//! The list of orders: by status, a page at a time, its rows going on live.
+//! The list of orders: by status and time, a page at a time, its rows going on live.
 
 use crate::{
     ask,
-    frame::{Command, state::use_commands},
+    frame::{Command, range::in_range, state::use_commands, use_keys, use_range},
     live::use_live,
     model::{format, tone::Tone},
     pages::live::feed_model,
@@ -31,6 +31,8 @@ const TRAIL_MAX: usize = 20;
 pub struct Place {
     /// Only orders of this status.
     pub status: Option<OrderStatus>,
+    /// Whenever they were placed, not only within the time range.
+    pub always: bool,
     /// Page to show; the first without one.
     pub cursor: Option<String>,
     /// Cursors of the pages before, oldest visit first; the first page has an empty one.
@@ -44,6 +46,7 @@ impl Place {
         let trail = query.get_str("trail");
         Self {
             status: query.get_str("status").and_then(OrderStatus::parse),
+            always: query.get_str("when") == Some("any"),
             cursor: query.get("cursor").filter(|cursor| !cursor.is_empty()),
             trail: trail.map(|t| t.split(JOINT).map(str::to_owned).collect()).unwrap_or_default(),
         }
@@ -55,6 +58,9 @@ impl Place {
         let mut query = ParamsMap::new();
         if let Some(status) = self.status {
             query.insert("status", status.as_str().to_owned());
+        }
+        if self.always {
+            query.insert("when", "any".to_owned());
         }
         if let Some(cursor) = &self.cursor {
             query.insert("cursor", cursor.clone());
@@ -70,7 +76,7 @@ impl Place {
         trail.push(self.cursor.clone().unwrap_or_default());
         let excess = trail.len().saturating_sub(TRAIL_MAX);
         trail.drain(..excess);
-        Self { status: self.status, cursor: Some(next), trail }
+        Self { cursor: Some(next), trail, ..*self }
     }
 
     /// The page of newer orders we came from; the first page if that is forgotten.
@@ -79,7 +85,7 @@ impl Place {
         self.cursor.as_ref()?;
         let mut trail = self.trail.clone();
         let cursor = trail.pop().filter(|cursor| !cursor.is_empty());
-        Some(Self { status: self.status, cursor, trail })
+        Some(Self { cursor, trail, ..*self })
     }
 }
 
@@ -88,26 +94,36 @@ impl Place {
 pub fn OrdersPage() -> impl IntoView {
     let query = use_query_map();
     let place = Memo::new(move |_| query.with(Place::parse));
-    let page = Resource::new(move || place.get(), |place| ask::orders(place.status, place.cursor));
-    let links = TABS
-        .into_iter()
-        .map(|(status, text)| {
-            let place = Place { status, ..Place::default() };
-            (place.address(), text.to_owned())
-        })
-        .collect::<Vec<_>>();
+    let minutes = use_range().minutes();
+    let page = Resource::new(
+        move || (place.get(), minutes.get()),
+        |(place, minutes)| {
+            ask::orders(place.status, (!place.always).then_some(minutes), place.cursor)
+        },
+    );
+    let links = move || {
+        let to = |status| Place { status, always: place.get().always, ..Place::default() };
+        let href = |status| in_range(&to(status).address(), minutes.get());
+        TABS.iter().map(|(status, text)| (href(*status), (*text).to_owned())).collect::<Vec<_>>()
+    };
     let current = Signal::derive(move || {
         let status = place.get().status;
         TABS.iter().position(|(of, _)| *of == status).unwrap_or(0)
+    });
+    use_keys(|key, _| match key {
+        "j" | "J" => crate::browser::focus_row(true),
+        "k" | "K" => crate::browser::focus_row(false),
+        _ => false,
     });
     view! {
         <Title text="Orders"/>
         <div class="orders-page">
             <header class="page-head">
                 <h1>"Orders"</h1>
+                <p class="hint">{move || when(place, minutes)}</p>
                 <NewOrders place=place page=page/>
                 <span class="grow"></span>
-                <LinkTabs label="Status" links=Signal::stored(links) current=current/>
+                <LinkTabs label="Status" links=Signal::derive(links) current=current/>
             </header>
             <Transition>
                 {move || Suspend::new(async move {
@@ -130,6 +146,24 @@ pub fn OrdersPage() -> impl IntoView {
         </div>
     }
     .into_any()
+}
+
+/// From which time the list is, with the way to the other one.
+fn when(place: Memo<Place>, minutes: Memo<u32>) -> AnyView {
+    let Place { status, always, .. } = place.get();
+    let other = Place { status, always: !always, ..Place::default() };
+    let href = in_range(&other.address(), minutes.get());
+    let within = format!("last {} min", minutes.get());
+    match always {
+        true => view! {
+            "all that are kept, " <a class="underlined" href=href>"only the " {within}</a>
+        }
+        .into_any(),
+        false => view! {
+            "placed in the " {within} ", " <a class="underlined" href=href>"all that are kept"</a>
+        }
+        .into_any(),
+    }
 }
 
 /// How many orders of the feed are newer than the newest row, on the first page.
@@ -171,11 +205,13 @@ fn OrderTable(found: OrderPage, place: Memo<Place>) -> impl IntoView {
         return empty(place).into_any();
     }
     let here = place.get_untracked();
+    let minutes = use_range().minutes();
+    let href = move |place: Place| move || in_range(&place.address(), minutes.get());
     let newer = here.newer().map(|place| {
-        view! { <a class="button" rel="prev" href=place.address()>"Newer"</a> }
+        view! { <a class="button" rel="prev" href=href(place)>"Newer"</a> }
     });
     let older = next.map(|next| {
-        view! { <a class="button" rel="next" href=here.older(next).address()>"Older"</a> }
+        view! { <a class="button" rel="next" href=href(here.older(next))>"Older"</a> }
     });
     let rows = orders.into_iter().map(order_row).collect_view();
     view! {
@@ -225,7 +261,7 @@ fn order_row(first: OrderRow) -> AnyView {
     view! {
         <tr>
             <td>
-                <a class="mono" href=format!("/orders/{}", first.order_id)>
+                <a class="mono" data-row="" href=format!("/orders/{}", first.order_id)>
                     {first.order_id.clone()}
                 </a>
                 {mine}
@@ -249,8 +285,11 @@ fn order_row(first: OrderRow) -> AnyView {
 fn empty(place: Memo<Place>) -> AnyView {
     let run = use_commands();
     match place.get_untracked() {
-        Place { status: None, cursor: None, .. } => view! {
-            <EmptyState title="No orders yet" text="Place one, or start the load generator.">
+        Place { status: None, cursor: None, always, .. } => view! {
+            <EmptyState
+                title=if always { "No orders yet" } else { "No orders in this time" }
+                text="Place one, or start the load generator."
+            >
                 <a
                     class="button primary" href="/orders/new"
                     on:click=move |event| {
@@ -266,7 +305,7 @@ fn empty(place: Memo<Place>) -> AnyView {
         .into_any(),
         _ => view! {
             <EmptyState title="No orders here" text="No order matches this choice.">
-                <a class="button" href="/orders">"Show all orders"</a>
+                <a class="button" href="/orders?when=any">"Show all orders"</a>
             </EmptyState>
         }
         .into_any(),
@@ -303,13 +342,15 @@ mod tests {
     fn the_address_is_read_as_it_is_written() {
         let place = Place {
             status: None,
+            always: true,
             cursor: Some("a/b c".into()),
             trail: vec![String::new(), "x".into()],
         };
         let mut query = ParamsMap::new();
         query.insert("cursor", "a/b c".to_owned());
         query.insert("trail", ",x".to_owned());
+        query.insert("when", "any".to_owned());
         assert_eq!(Place::parse(&query), place);
-        assert!(place.address().starts_with("/orders?cursor=a%2Fb"));
+        assert!(place.address().starts_with("/orders?when=any&cursor=a%2Fb"));
     }
 }

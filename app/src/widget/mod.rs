@@ -20,7 +20,7 @@ pub use badge::Badge;
 pub use breaker::{BreakerGlyph, BreakerMark};
 pub use dialog::Dialog;
 pub use empty::EmptyState;
-pub use field::Field;
+pub use field::{Field, Unread};
 pub use icon::{Icon, icon};
 pub use segmented::{Choice, LinkTabs, Segmented};
 pub use service_code::{ServiceCode, service_class};

@@ -247,6 +247,7 @@ pub fn expectation(fault: &InjectFault) -> Expectation {
         breaker: Some(settings()),
         timeout_ms: Some(1_000),
         retries: 2,
+        attempts: 2,
         ready: 2,
     };
     Expectation {

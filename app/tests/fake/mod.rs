@@ -21,7 +21,7 @@ use contract::{
         ResilienceView,
     },
     shop::{CustomerView, LoadChange, LoadView, PlaceOrder, PlacedOrder, ProductView},
-    trace::{LogView, TraceList, TraceQuery, TraceView},
+    trace::{ExportView, LogView, OpenTrace, TraceList, TraceQuery},
     traffic::{
         Applied, ChangeTraffic, Draft, DryRun, FormEdit, ProbeRequest, ProbeVerdict, SetFaithful,
         TrafficView,
@@ -54,12 +54,11 @@ fn of(fake: Fake) -> Host {
         traces: fake.clone(),
         traffic: fake.clone(),
         resilience: fake,
-        jaeger_ui: None,
     }
 }
 
 fn placed(order_id: &str, status: OrderStatus) -> PlacedOrder {
-    PlacedOrder { order_id: order_id.into(), status, correlation_id: "c".into() }
+    PlacedOrder { order_id: order_id.into(), status, correlation_id: "c".into(), reason: None }
 }
 
 #[async_trait]
@@ -108,9 +107,11 @@ impl ShopPort for Fake {
     async fn orders(
         &self,
         status: Option<OrderStatus>,
+        minutes: Option<u32>,
         _cursor: Option<String>,
     ) -> Result<OrderPage, ApiError> {
-        let rows = self.snapshot.orders.iter();
+        let since_us = minutes.map_or(0, |m| self.snapshot.at_us - i64::from(m) * 60_000_000);
+        let rows = self.snapshot.orders.iter().filter(|row| row.placed_at_us >= since_us);
         let rows = rows.filter(|row| status.is_none_or(|status| row.status == status));
         Ok(OrderPage { orders: rows.cloned().collect(), next: Some("older".into()) })
     }
@@ -156,8 +157,19 @@ impl TracePort for Fake {
         Ok(spans::traces(&query))
     }
 
-    async fn trace(&self, trace_id: String) -> Result<TraceView, ApiError> {
-        spans::trace(&trace_id)
+    async fn newer(&self, query: TraceQuery, after_us: i64) -> Result<usize, ApiError> {
+        let rows = spans::traces(&query).rows;
+        Ok(rows.iter().filter(|row| row.start_us > after_us).count())
+    }
+
+    async fn trace(&self, trace_id: String) -> Result<OpenTrace, ApiError> {
+        let trace = spans::trace(&trace_id)?;
+        let order_logs = trace.row.order_id.as_ref().map_or(0, |_| trace.logs.len());
+        Ok(OpenTrace { trace, order_logs })
+    }
+
+    async fn export(&self) -> Result<ExportView, ApiError> {
+        Ok(spans::export())
     }
 }
 

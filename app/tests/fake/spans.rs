@@ -4,8 +4,8 @@
 use contract::{
     ApiError, attributes,
     trace::{
-        Level, LogView, SpanEventView, SpanKind, SpanLinkView, SpanView, TraceList, TraceQuery,
-        TraceRow, TraceStatus, TraceView,
+        ExportView, Level, LogView, SpanEventView, SpanKind, SpanLinkView, SpanView, TraceList,
+        TraceQuery, TraceRow, TraceStatus, TraceView,
     },
 };
 
@@ -195,6 +195,31 @@ pub fn declined_trace() -> TraceView {
         set(i, attributes::RESEND_COUNT, tries);
     }
     for (key, value) in [
+        (attributes::MESH_REVISION, "17"),
+        (attributes::SERVER_ADDRESS, "payments"),
+        (attributes::MESH_VIRTUAL_SERVICE, "payments"),
+        (attributes::MESH_ROUTE, "payments/default"),
+        (attributes::MESH_SUBSET, "v2"),
+        (attributes::MESH_SUBSET_WEIGHT, "10"),
+        (attributes::MESH_INSTANCE, "payments-v2-0"),
+        (attributes::MESH_TRIES, "3"),
+        (attributes::MESH_TIMEOUT_MS, "6000"),
+        (attributes::MESH_PER_TRY_TIMEOUT_MS, "2500"),
+        (attributes::MESH_BREAKER_STATE, "closed"),
+        (attributes::MESH_BREAKER_TRANSITION, "closed to open"),
+    ] {
+        set(9, key, value);
+    }
+    for (i, number, instance) in
+        [(10, "1", "payments-v2-1"), (11, "2", "payments-v2-2"), (12, "3", "payments-v2-0")]
+    {
+        set(i, attributes::MESH_TRY, number);
+        if i < 12 {
+            set(i, attributes::SERVER_ADDRESS, instance);
+            set(i, attributes::MESH_RETRY_REASON, "connect-failure");
+        }
+    }
+    for (key, value) in [
         ("http.request.method", "POST"),
         ("url.path", "/v1/payments/authorize"),
         (attributes::SERVER_ADDRESS, "payments-v2-0"),
@@ -265,6 +290,18 @@ fn huge_trace() -> TraceView {
     TraceView { row: with_services(row, &spans), spans, dropped: 120, logs: vec![] }
 }
 
+/// A collector that is away since 14:33.
+pub fn export() -> ExportView {
+    ExportView {
+        endpoint: Some("http://127.0.0.1:4317".into()),
+        exported: 12_345,
+        dropped: 3,
+        failing_since_us: Some(at(60_000)),
+        last_error: Some("connection refused".into()),
+        ..ExportView::default()
+    }
+}
+
 // --- the field of traces --------------------------------------------------------------------
 
 fn trace_row(
@@ -301,6 +338,7 @@ pub fn traces(query: &TraceQuery) -> TraceList {
         query.service.as_ref().is_none_or(|s| row.services.contains(s))
             && query.operation.as_ref().is_none_or(|o| row.operation == *o)
             && query.status.is_none_or(|s| row.status == s)
+            && query.window.is_none_or(|w| (w.from_us..w.until_us).contains(&row.start_us))
             && query.min_duration_ms.is_none_or(|ms| row.duration_us.unsigned_abs() >= ms * 1_000)
             && query
                 .tag
@@ -316,6 +354,9 @@ pub fn traces(query: &TraceQuery) -> TraceList {
             .map(Into::into)
             .to_vec(),
         operations: vec!["GET /api/v1/products".into(), "POST /api/v1/orders".into()],
+        at_us: at(147_592),
+        oldest_us: Some(at(-1_800_000)),
+        left_until_us: Some(at(-600_000)),
     }
 }
 

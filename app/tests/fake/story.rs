@@ -4,11 +4,15 @@
 use contract::{
     ApiError, Money,
     order::{
-        EventView, OrderLineView, OrderRow, OrderStateView, OrderStatus, OrderView, Origin,
-        StepMark,
+        EventView, OrderLineView, OrderRow, OrderStateView, OrderStatus, OrderTrace, OrderView,
+        Origin, StepMark,
     },
     saga::{SagaStatus, SagaStepView, SagaView},
-    transaction::{TransactionView, TxMessageKind, TxMessageView, TxParticipantView, TxState},
+    trace::SpanLinkView,
+    transaction::{
+        REPLAYED, TransactionView, TxEventKind, TxEventView, TxFault, TxMessageKind, TxMessageView,
+        TxParticipantView, TxState,
+    },
 };
 
 use super::spans::{TRACE, TRACE_CONFIRMED, ZERO_US, at, confirmed_trace, declined_trace};
@@ -19,6 +23,11 @@ pub fn order(order_id: &str) -> Result<OrderView, ApiError> {
         "ord-7F3K9Q" => Ok(declined()),
         "ord-7F3KCC" => Ok(confirmed()),
         "ord-7F3KCX" => Ok(running()),
+        "ord-7F3KDX" => Ok(payments_away()),
+        "ord-7F3KEX" => Ok(never_begun()),
+        "ord-7F3KFX" => Ok(shipped_later()),
+        "ord-7F3KGX" => Ok(in_doubt()),
+        "ord-DOWN" => Err(ApiError::Unavailable { reason: "orders could not be reached.".into() }),
         _ => Err(ApiError::NotFound { what: format!("order {order_id}") }),
     }
 }
@@ -42,17 +51,17 @@ fn declined() -> OrderView {
         sentence: "Payment declined: bank-customer voted no (insufficient funds). Stock was \
                    released and no money moved."
             .into(),
-        customer: "Noor Haddad".into(),
+        customer: Ok("Noor Haddad".into()),
         lines: lines(),
         payment_method: contract::shop::PaymentMethod::Wallet,
         correlation_id: "c0ffee00-7f3k-4a1b-9c2d-000000007f3k".into(),
         trace_id: Some(TRACE.into()),
-        traces: vec![TRACE.into()],
+        traces: vec![OrderTrace { trace_id: TRACE.into(), row: Some(trace.row.clone()) }],
         zero_us: ZERO_US,
         events: declined_events(),
         states: declined_states(),
         saga: Some(declined_saga()),
-        transactions: vec![declined_transaction()],
+        transactions: Ok(vec![declined_transaction()]),
         logs: trace.logs.clone(),
         trace: Some(trace),
         can_cancel: false,
@@ -241,12 +250,14 @@ fn message(
         kind,
         participant: participant.map(Into::into),
         detail: detail.map(Into::into),
+        fault: None,
+        span: None,
     }
 }
 
 fn banks(state: TxState) -> Vec<TxParticipantView> {
     ["bank-customer", "bank-merchant"]
-        .map(|service| TxParticipantView { service: service.into(), state })
+        .map(|service| TxParticipantView { service: service.into(), state, released_us: None })
         .to_vec()
 }
 
@@ -255,7 +266,7 @@ fn declined_transaction() -> TransactionView {
         Abort, Ack, Answer, Begin, DecideAbort, End, Prepare, Query, Unanswered, VoteNo, VoteYes,
     };
     let (bc, bm) = (Some("bank-customer"), Some("bank-merchant"));
-    TransactionView {
+    let mut tx = TransactionView {
         transaction_id: "tx-51c8".into(),
         purpose: "payment".into(),
         state: TxState::Aborted,
@@ -273,11 +284,32 @@ fn declined_transaction() -> TransactionView {
             message(3_164, Unanswered, bm, Some("connection refused")),
             message(5_164, Abort, bm, None),
             message(5_164, Unanswered, bm, Some("connection refused")),
-            message(6_204, Query, bm, None),
-            message(6_231, Answer, bm, None),
+            message(6_204, Query, bm, Some(REPLAYED)),
+            message(6_231, Answer, bm, Some("abort")),
             message(6_262, Ack, bm, None),
             message(6_263, End, None, None),
         ],
+        coordinator: Some("payments-v2-0".into()),
+        events: vec![
+            bank_merchant(655, TxEventKind::Crash),
+            bank_merchant(6_120, TxEventKind::Restart),
+        ],
+    };
+    tx.participants[1].released_us = Some(at(6_240));
+    tx.messages[1].fault = Some(TxFault { id: "F-21".into(), delayed_us: 2_000_000 });
+    let span = SpanLinkView { trace_id: TRACE.into(), span_id: "a41f07c20000000c".into() };
+    for index in [1, 4] {
+        tx.messages[index].span = Some(span.clone());
+    }
+    tx
+}
+
+fn bank_merchant(ms: i64, kind: TxEventKind) -> TxEventView {
+    TxEventView {
+        at_us: at(ms),
+        kind,
+        participant: Some("bank-merchant".into()),
+        fault_id: Some("F-24".into()),
     }
 }
 
@@ -313,7 +345,7 @@ fn confirmed() -> OrderView {
         compensations: vec![None, None, None],
         took_us: Some(73_000),
     });
-    order.transactions = vec![committed_transaction()];
+    order.transactions = Ok(vec![committed_transaction()]);
     order.logs.truncate(2);
     order.trace = Some(confirmed_trace());
     order.can_cancel = true;
@@ -342,6 +374,8 @@ fn committed_transaction() -> TransactionView {
             message(62, Ack, bm, None),
             message(64, End, None, None),
         ],
+        coordinator: Some("payments-v1-2".into()),
+        events: vec![],
     }
 }
 
@@ -376,10 +410,66 @@ fn running() -> OrderView {
     let mut tx = committed_transaction();
     tx.messages.truncate(4);
     tx.state = TxState::Preparing;
-    order.transactions = vec![tx];
+    order.transactions = Ok(vec![tx]);
     if let Some(trace) = &mut order.trace {
         trace.spans.truncate(9);
     }
     order.can_ship = false;
+    order
+}
+
+// --- parts that fail, and other ends --------------------------------------------------------
+
+/// A confirmed order while payments is away.
+fn payments_away() -> OrderView {
+    let mut order = confirmed();
+    order.row.order_id = "ord-7F3KDX".into();
+    let reason = "payments-v1-1 could not be reached.".into();
+    order.transactions = Err(ApiError::Unavailable { reason });
+    order
+}
+
+/// An order whose payment was voided before payments had begun it.
+fn never_begun() -> OrderView {
+    use TxMessageKind::{Begin, DecideAbort, End};
+    let mut order = declined();
+    order.row.order_id = "ord-7F3KEX".into();
+    let why = Some("voided, nobody waits for it any more");
+    order.transactions = Ok(vec![TransactionView {
+        participants: vec![],
+        messages: vec![
+            message(10_127, Begin, None, None),
+            message(10_127, DecideAbort, None, why),
+            message(10_127, End, None, None),
+        ],
+        events: vec![],
+        ..declined_transaction()
+    }]);
+    order
+}
+
+/// A confirmed order that was shipped by a request of its own, and another whose trace is gone.
+fn shipped_later() -> OrderView {
+    let mut order = confirmed();
+    order.row.order_id = "ord-7F3KFX".into();
+    let row = declined_trace().row;
+    order.traces = vec![
+        OrderTrace { trace_id: TRACE_CONFIRMED.into(), row: order.trace.clone().map(|t| t.row) },
+        OrderTrace { trace_id: TRACE.into(), row: Some(row) },
+        OrderTrace { trace_id: "0".repeat(32), row: None },
+    ];
+    order
+}
+
+/// The declined order while bank-merchant is down: it promised and cannot know.
+fn in_doubt() -> OrderView {
+    let mut order = declined();
+    order.row.order_id = "ord-7F3KGX".into();
+    let mut tx = declined_transaction();
+    tx.state = TxState::Aborting;
+    tx.participants[1].released_us = None;
+    tx.messages.truncate(12);
+    tx.events.truncate(1);
+    order.transactions = Ok(vec![tx]);
     order
 }

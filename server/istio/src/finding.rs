@@ -85,6 +85,8 @@ pub mod code {
     pub const RETRY_ON_NOTHING: &str = "VIT130";
     /// Until when a fault is active, or why it is not.
     pub const FAULT_LIFE: &str = "VIT131";
+    /// So many retries that they are a load of their own.
+    pub const RETRY_STORM: &str = "VIT132";
     /// More than one resource for the same host and subset.
     pub const DESTINATION_RULE_MULTIMATCH: &str = "KIA0201";
     /// A host that is no service.

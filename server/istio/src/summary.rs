@@ -12,9 +12,22 @@ use crate::{
 /// Most changes that are said one by one.
 const PARTS_MAX: usize = 3;
 
-/// The summary of some changes.
+/// How much a change says about where requests go: what says most comes first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Weight {
+    Share,
+    Resource,
+    Field,
+    /// Names, labels and the like, which requests do not feel.
+    Label,
+}
+
+/// The summary of some changes, what moves requests first.
 pub(crate) fn words(changes: &[Changed]) -> String {
-    let mut parts: Vec<String> = changes.iter().flat_map(parts).collect();
+    let mut weighed: Vec<(Weight, String)> = changes.iter().flat_map(parts).collect();
+    // Stable: what weighs the same stays in the order of the resources.
+    weighed.sort_by_key(|(weight, _)| *weight);
+    let mut parts: Vec<String> = weighed.into_iter().map(|(_, text)| text).collect();
     if parts.len() > PARTS_MAX {
         let more = parts.len() - PARTS_MAX;
         parts.truncate(PARTS_MAX);
@@ -26,21 +39,26 @@ pub(crate) fn words(changes: &[Changed]) -> String {
     }
 }
 
-fn parts(changed: &Changed) -> Vec<String> {
+fn parts(changed: &Changed) -> Vec<(Weight, String)> {
     let key = &changed.key;
     let subject = format!("{} {}", key.kind, key.name);
     match (&changed.before, &changed.after) {
-        (None, _) => vec![format!("{subject} created")],
-        (_, None) => vec![format!("{subject} deleted")],
+        (None, _) => vec![(Weight::Resource, format!("{subject} created"))],
+        (_, None) => vec![(Weight::Resource, format!("{subject} deleted"))],
         (Some(before), Some(after)) => {
-            let mut parts = shares(before, after);
+            let shares = shares(before, after).into_iter();
+            let mut parts: Vec<_> = shares.map(|text| (Weight::Share, text)).collect();
             let mut found = Vec::new();
             fields(before.root(), after.root(), "", &mut found);
             let weight = |path: &str| !parts.is_empty() && path.ends_with(".weight");
             let fields: Vec<_> = found.into_iter().filter(|(path, _)| !weight(path)).collect();
             parts.extend(fields.into_iter().map(|(path, change)| {
                 let path = path.trim_start_matches("spec.");
-                format!("{} {path} {change}", key.name)
+                let last = path.rsplit('.').next().unwrap_or(path);
+                let label = path.starts_with("metadata") || path == "apiVersion";
+                let label = label || path.starts_with("hosts") || ["host", "name"].contains(&last);
+                let weight = if label { Weight::Label } else { Weight::Field };
+                (weight, format!("{} {path} {change}", key.name))
             }));
             parts
         }
@@ -56,22 +74,39 @@ fn shares(before: &Resource, after: &Resource) -> Vec<String> {
     let mut parts = Vec::new();
     for (old, new) in old.iter().zip(new) {
         let (old, new) = (split(old), split(new));
-        let same = old.len() == new.len() && old.iter().zip(&new).all(|(a, b)| a.0 == b.0);
+        let same = old.len() == new.len()
+            && old.iter().zip(&new).all(|(a, b)| a.name == b.name || a.twin(b));
         if !same {
             continue;
         }
-        let changed: Vec<_> = old.iter().zip(&new).filter(|(a, b)| a.1 != b.1).collect();
+        let changed: Vec<_> = old.iter().zip(&new).filter(|(a, b)| a.share != b.share).collect();
         // With two destinations, the share of the second says that of the first.
         let skip = usize::from(changed.len() == 2 && old.len() == 2);
-        for ((name, old), (_, new)) in changed.into_iter().skip(skip) {
-            parts.push(format!("{name} {old}% -> {new}%"));
+        for (old, new) in changed.into_iter().skip(skip) {
+            parts.push(format!("{} {}% -> {}%", new.name, old.share, new.share));
         }
     }
     parts
 }
 
-/// The destinations of a rule and their shares in percent, as text.
-fn split(route: &Node) -> Vec<(String, String)> {
+/// A destination of a rule.
+struct Destination {
+    /// "payments v2".
+    name: String,
+    subset: Option<String>,
+    /// In percent, as text.
+    share: String,
+}
+
+impl Destination {
+    /// The same subset of a service under another of its names.
+    fn twin(&self, other: &Self) -> bool {
+        self.subset.is_some() && self.subset == other.subset
+    }
+}
+
+/// The destinations of a rule and their shares.
+fn split(route: &Node) -> Vec<Destination> {
     let destinations = route.list("route");
     let weight = |node: &Node| crate::compile::number::<u32>(node, "weight").unwrap_or(0);
     let total: u64 = destinations.iter().map(|node| u64::from(weight(node))).sum();
@@ -93,7 +128,7 @@ fn split(route: &Node) -> Vec<(String, String)> {
             0 => format!("{}", tenths / 10),
             tenth => format!("{}.{tenth}", tenths / 10),
         };
-        (name, share)
+        Destination { name, subset: of("subset").map(str::to_owned), share }
     };
     destinations.iter().map(one).collect()
 }

@@ -73,6 +73,8 @@ fn timeouts_faults_and_mirrors_are_warned_of_where_it_is_due_and_only_there() {
     let tries =
         |timeout: &str| format!("timeout: {timeout}\nretries: {{attempts: 3, perTryTimeout: 2s}}");
     said_of_routes(code::TIMEOUT_BEFORE_RETRIES, &tries("5s"), &tries("6s"));
+    let attempts = |count: u32| format!("retries: {{attempts: {count}}}");
+    said_of_routes(code::RETRY_STORM, &attempts(999), &attempts(25));
     said_of_routes(code::PER_TRY_TIMEOUT, &tries("2s"), &tries("2001ms"));
     let mirror = |host: &str| format!("mirror: {{host: {host}}}");
     said_of_routes(code::MIRROR_WITH_EFFECT, &mirror("payment-service"), &mirror("users"));

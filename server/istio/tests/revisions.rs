@@ -56,6 +56,30 @@ fn a_shifted_weight_is_said_as_shares_and_shown_by_line() {
 }
 
 #[test]
+fn what_moves_requests_is_said_before_names_and_labels() {
+    let text = |host: &str, labels: &str, weights: [u8; 2]| {
+        format!(
+            "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata:\n  name: payments\n\
+             {labels}spec:\n  hosts:\n  - {host}\n  http:\n  - route:\n    - destination:\n        \
+             host: {host}\n        subset: v1\n      weight: {}\n    - destination:\n        \
+             host: {host}\n        subset: v2\n      weight: {}\n",
+            weights[0], weights[1]
+        )
+    };
+    let subsets = "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata:\n  \
+                   name: payments\nspec:\n  host: payments\n  subsets:\n  - name: v1\n    \
+                   labels: {version: v1}\n  - name: v2\n    labels: {version: v2}\n";
+    let labels = "  labels:\n    team: money\n";
+    let before = applied(&Configuration::default(), subsets);
+    let before = applied(&before, &text("payment-service", labels, [100, 0]));
+    let mut revisions = Revisions::default();
+    revisions.record(before.clone(), "ada", 0);
+    revisions.record(applied(&before, &text("payments", "", [50, 50])), "ada", 1);
+    let summary = &revisions.newest().unwrap().summary;
+    assert!(summary.starts_with("payments v2 0% -> 50%, "), "{summary}");
+}
+
+#[test]
 fn other_fields_are_said_by_name_and_values() {
     let mut revisions = Revisions::default();
     let before = rule("trafficPolicy: {outlierDetection: {interval: 10s}}");

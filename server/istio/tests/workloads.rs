@@ -210,7 +210,8 @@ fn external_services_have_their_endpoints_with_ports() {
 fn a_policy_with_everything_is_compiled_for_its_service() {
     let policy = everything();
     // It selects its callers: nobody else has it.
-    assert!(!policy.destinations.contains_key("payments"));
+    let of_others = &policy.destinations["payments"].policy;
+    assert_eq!(of_others.connection_pool, istio::policy::ConnectionPool::default());
     let [only] = policy.for_callers["payments"].as_slice() else { panic!() };
     assert_eq!(*only.callers, [("app".to_owned(), "orders".to_owned())]);
     let payments = &only.destination;

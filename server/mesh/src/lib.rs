@@ -26,6 +26,7 @@ mod instance;
 mod journey;
 mod limits;
 pub mod mirror;
+mod moves;
 pub mod outlier;
 mod partial;
 mod recent;
@@ -53,8 +54,8 @@ pub use instance::{Endpoint, EndpointStatus, Instance, Phase};
 pub use journey::{NAMESPACE, Source};
 pub use limits::{Limit, PoolStatus};
 pub use recent::{
-    Chosen, DryRun, Explanation, Place, Probe, RECENT_MAX, RecentRequest, RouteChange, RuleHits,
-    RuleLook, explain,
+    Chosen, DryRun, Explanation, Place, PlaceName, Probe, RECENT_MAX, RecentRequest, RouteChange,
+    RuleHits, RuleLook, explain,
 };
 pub use registry::Mesh;
 pub use route::{DestinationShare, RouteHits, matching::Condition};

@@ -7,6 +7,7 @@
 use crate::{
     Flags, Request, Source,
     journey::Journey,
+    moves::Moves,
     route::{
         allowed_origin,
         matching::{self, Condition, View},
@@ -178,6 +179,8 @@ impl Recent {
         let routes = new.virtual_hosts.iter().flat_map(|host| &host.routes);
         let mut hits: Vec<_> = routes.map(|route| RuleHits::none(route)).collect();
         let mut changes = Vec::new();
+        // Per pair of rules, so that a split is as exact as the mesh deals it out.
+        let mut splits: Vec<(Chosen, Chosen, Moves)> = Vec::new();
         for recorded in &requests {
             let (from, to) = (chosen(old, recorded), chosen(new, recorded));
             if let Chosen::Rule { origin, name, .. } = &to {
@@ -186,8 +189,22 @@ impl Recent {
                     hit.requests += 1;
                 }
             }
-            if !from.same(&to) {
-                changes.push(RouteChange { request: recorded.outline(), from, to });
+            let moved = match from.same_rule(&to) {
+                None => None,
+                Some((here, there)) => {
+                    let known = splits.iter().position(|(f, t, _)| *f == from && *t == to);
+                    let at = known.unwrap_or_else(|| {
+                        splits.push((from.clone(), to.clone(), Moves::between(here, there)));
+                        splits.len() - 1
+                    });
+                    match splits[at].2.draw() {
+                        None => continue,
+                        moved => moved,
+                    }
+                }
+            };
+            if moved.is_some() || from != to {
+                changes.push(RouteChange { request: recorded.outline(), from, to, moved });
             }
         }
         DryRun { requests: requests.len(), changes, hits }
@@ -199,7 +216,8 @@ impl Recent {
 pub struct DryRun {
     /// How many were looked at.
     pub requests: usize,
-    /// Those that would change route.
+    /// Those that would change route: to another rule, or, where the weights of a rule changed, as
+    /// many of its requests as the new weights send elsewhere.
     pub changes: Vec<RouteChange>,
     /// How many each rule of the other policy would match, in its order.
     pub hits: Vec<RuleHits>,
@@ -214,6 +232,8 @@ pub struct RouteChange {
     pub from: Chosen,
     /// Its way under the other.
     pub to: Chosen,
+    /// Both are the same rule with other weights: service and subset it moves from and to.
+    pub moved: Option<(PlaceName, PlaceName)>,
 }
 
 /// How many of the last requests a rule would match.
@@ -262,6 +282,9 @@ pub enum Chosen {
     },
 }
 
+/// A service, and the subset of it if not all of it: a [`Place`] without its weight.
+pub type PlaceName = (Arc<str>, Option<Arc<str>>);
+
 /// One destination of a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -274,15 +297,20 @@ pub struct Place {
 }
 
 impl Chosen {
-    /// Whether it is the same way: the same rule to the same places, whatever the weights and
-    /// wherever the rule is written now.
-    fn same(&self, other: &Self) -> bool {
+    /// The places of both if they are the same rule, wherever it is written now. Rules without a
+    /// name are called by their position, which another rule before them changes.
+    fn same_rule<'a>(&'a self, other: &'a Self) -> Option<(&'a [Place], &'a [Place])> {
         match (self, other) {
             (
                 Self::Rule { origin, name, destinations: here, .. },
                 Self::Rule { origin: other, name: named, destinations: there, .. },
-            ) => origin == other && name == named && used(here) == used(there),
-            _ => self == other,
+            ) if origin == other
+                && (name == named || (name.starts_with('#') && named.starts_with('#')))
+                && here.is_empty() == there.is_empty() =>
+            {
+                Some((here, there))
+            }
+            _ => None,
         }
     }
 
@@ -303,14 +331,6 @@ impl Chosen {
             destinations: destinations.collect(),
         }
     }
-}
-
-/// The places that get anything, in one order.
-fn used(places: &[Place]) -> Vec<(&str, Option<&str>)> {
-    let used = places.iter().filter(|place| place.weight > 0);
-    let mut used: Vec<_> = used.map(|place| (&*place.service, place.subset.as_deref())).collect();
-    used.sort_unstable();
-    used
 }
 
 fn chosen(policy: &Policy, recorded: &Recorded) -> Chosen {

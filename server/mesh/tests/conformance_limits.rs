@@ -188,7 +188,7 @@ async fn an_instance_behind_an_address_is_called_over_a_real_connection() {
 
 /// Serves `far` and says when a connection ended.
 #[expect(clippy::disallowed_methods, reason = "its tasks end with the test")]
-async fn far_away(world: &World) -> tokio::sync::mpsc::UnboundedReceiver<()> {
+async fn far_away(world: &World) -> tokio::sync::mpsc::Receiver<()> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     world.mesh.add_instance(Instance {
         service: "far".into(),
@@ -196,7 +196,7 @@ async fn far_away(world: &World) -> tokio::sync::mpsc::UnboundedReceiver<()> {
         labels: vec![("version".into(), "v1".into())],
         endpoint: Endpoint::Address(listener.local_addr().unwrap()),
     });
-    let (closed, ends) = tokio::sync::mpsc::unbounded_channel();
+    let (closed, ends) = tokio::sync::mpsc::channel(8);
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             let closed = closed.clone();
@@ -213,7 +213,7 @@ async fn far_away(world: &World) -> tokio::sync::mpsc::UnboundedReceiver<()> {
                         Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock),
                     }
                 }
-                let _ = closed.send(());
+                let _ = closed.try_send(());
             });
         }
     });

@@ -14,7 +14,7 @@ use common::{
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use istio::policy::{
     Action, Cors, DirectResponse, HeaderEdits, HeaderOps, Match, Policy, Redirect, Rewrite, Route,
-    StringMatch, TrafficPolicy,
+    StringMatch, TrafficPolicy, Weighted,
 };
 use mesh::{Flag, MeshError};
 use std::{sync::Arc, time::Duration};
@@ -316,6 +316,41 @@ async fn a_dry_run_says_which_requests_would_change_route() {
     assert_eq!(world.mesh.dry_run(&moved).changes.len(), 2);
     let gone = world.mesh.dry_run(&Policy::default());
     assert_eq!(gone.changes.len(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dry_run_of_other_weights_moves_as_many_requests_as_the_weights_say() {
+    let world = World::payments(1);
+    for _ in 0..200 {
+        world.get("payments", "/").await.unwrap();
+    }
+    let split = |v1, v2| {
+        let to = |subset: &str, weight| Weighted {
+            service: "payments".into(),
+            subset: Some(subset.into()),
+            weight,
+            headers: HeaderOps::default(),
+        };
+        let action = Action::Forward(vec![to("v1", v1), to("v2", v2)]);
+        policy(1, vec![Route { action, ..forward("versions", "payments") }])
+    };
+    let moves = |from: (u32, u32), to: (u32, u32)| {
+        world.apply(split(from.0, from.1));
+        world.mesh.dry_run(&split(to.0, to.1)).changes
+    };
+    for (from, to, expected) in [
+        ((100, 0), (90, 10), 20),
+        ((100, 0), (50, 50), 100),
+        ((100, 0), (0, 100), 200),
+        ((50, 50), (80, 20), 60),
+        ((50, 50), (90, 10), 80),
+        ((50, 50), (50, 50), 0),
+    ] {
+        assert_eq!(moves(from, to).len(), expected, "{from:?} to {to:?}");
+    }
+    let changes = moves((100, 0), (90, 10));
+    let (from, to) = changes[0].moved.clone().unwrap();
+    assert_eq!((from.1.as_deref(), to.1.as_deref()), (Some("v1"), Some("v2")));
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,7 +3,8 @@
 //!
 //! Outlier detection (O) is Envoy's `OutlierDetection` as Istio configures it, with what Istio adds
 //! to it (I), circuit breaking (C) Envoy's `CircuitBreakers.Thresholds`, retries and timeouts (R)
-//! Envoy's router and Istio's default policy. The test is that the table is whole and every test it names exists.
+//! Envoy's router and Istio's default policy. The test is that the table is whole and every test it
+//! names exists.
 
 use Held::{ByTest, NoField, Otherwise};
 

@@ -68,8 +68,10 @@ impl Problem {
     #[must_use]
     pub fn invalid(errors: Vec<FieldError>) -> Self {
         let count = errors.len();
-        let noun = if count == 1 { "field is" } else { "fields are" };
-        let detail = format!("{count} {noun} not as they must be; see errors.");
+        let detail = match count {
+            1 => "1 field is not as it must be; see errors.".to_owned(),
+            count => format!("{count} fields are not as they must be; see errors."),
+        };
         Self { errors, ..Self::new(StatusCode::BAD_REQUEST, detail) }
     }
 
@@ -163,19 +165,62 @@ impl From<JsonRejection> for Problem {
             StatusCode::UNPROCESSABLE_ENTITY => StatusCode::BAD_REQUEST,
             status => status,
         };
-        Self::new(status, format!("{}.", rejection.body_text().trim_end_matches('.')))
+        Self::new(status, plain(&rejection.body_text()))
     }
 }
 
 impl From<PathRejection> for Problem {
     fn from(rejection: PathRejection) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, rejection.body_text())
+        Self::new(StatusCode::BAD_REQUEST, plain(&rejection.body_text()))
     }
 }
 
 impl From<QueryRejection> for Problem {
     fn from(rejection: QueryRejection) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, rejection.body_text())
+        Self::new(StatusCode::BAD_REQUEST, plain(&rejection.body_text()))
+    }
+}
+
+/// What a reader of bodies, paths or queries says, without the words of the language it is written
+/// in.
+fn plain(said: &str) -> String {
+    let said = said.trim_end_matches('.');
+    for (rust, words) in [
+        (
+            "Failed to deserialize the JSON body into the target type: ",
+            "The JSON is not as it must be: ",
+        ),
+        ("Failed to parse the request body as JSON: ", "The body is no JSON: "),
+        ("Failed to deserialize query string: ", "The query is not as it must be: "),
+        ("Failed to deserialize form body: ", "The form is not as it must be: "),
+        ("Failed to deserialize form: ", "The form is not as it must be: "),
+        ("Invalid URL: ", "The address is not as it must be: "),
+    ] {
+        if let Some(rest) = said.strip_prefix(rust) {
+            return format!("{words}{}.", without_types(rest));
+        }
+    }
+    format!("{said}.")
+}
+
+/// "Cannot parse `x` to a `u64`" and its like, in words.
+fn without_types(said: &str) -> String {
+    let noun = |kind: &str| match kind {
+        "bool" => "true or false",
+        kind if kind.starts_with(['u', 'i']) => "a whole number",
+        kind if kind.starts_with('f') => "a number",
+        _ => "what is expected there",
+    };
+    let parts: Vec<&str> = said.split('`').collect();
+    match parts[..] {
+        ["Cannot parse ", value, " to a ", kind, ""] => format!("{value} is not {}", noun(kind)),
+        ["Cannot parse ", name, " with value ", value, " to a ", kind, ""] => {
+            format!("{name} {value} is not {}", noun(kind))
+        }
+        _ => said
+            .replace("invalid digit found in string", "not a whole number")
+            .replace("cannot parse integer from empty string", "not a whole number")
+            .replace("provided string was not `true` or `false`", "not true or false"),
     }
 }
 
@@ -202,7 +247,7 @@ pub async fn explain(request: Request, next: Next) -> Response {
             "The request was not whole, or could not be answered, in time.".to_owned()
         }
         _ if said.is_empty() => "The request cannot be answered.".to_owned(),
-        _ => format!("{}.", String::from_utf8_lossy(&said).trim_end_matches('.')),
+        _ => plain(&String::from_utf8_lossy(&said)),
     };
     let mut explained = Problem::new(status, detail).into_response();
     for (name, value) in &parts.headers {
@@ -216,4 +261,38 @@ pub async fn explain(request: Request, next: Next) -> Response {
 fn sentence(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_reader_says_is_told_without_the_types_it_is_written_with() {
+        for (said, told) in [
+            (
+                "Failed to deserialize the JSON body into the target type: ttl_s: invalid type: \
+                 string \"a\", expected u32 at line 1 column 9",
+                "The JSON is not as it must be: ttl_s: invalid type: string \"a\", expected u32 at \
+                 line 1 column 9.",
+            ),
+            (
+                "Invalid URL: Cannot parse `x` to a `u64`",
+                "The address is not as it must be: x is not a whole number.",
+            ),
+            (
+                "Failed to deserialize query string: base: invalid digit found in string",
+                "The query is not as it must be: base: not a whole number.",
+            ),
+            ("Body is empty.", "Body is empty."),
+        ] {
+            assert_eq!(plain(said), told);
+        }
+    }
+
+    #[test]
+    fn one_bad_field_is_told_in_the_singular() {
+        let one = vec![FieldError::new("a", "b")];
+        assert_eq!(Problem::invalid(one).detail, "1 field is not as it must be; see errors.");
+    }
 }

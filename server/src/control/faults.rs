@@ -14,9 +14,16 @@ use storage::SavedFault;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
+/// Numbers of faults set aside at once. Half of them are left whenever an apply begins as many
+/// faults as there may be; each run leaves out those that it did not give.
+pub(super) const FAULT_NUMBERS: u32 = 2 * ACTIVE_MAX as u32;
+
 impl Control {
-    /// The mesh goes on with the faults as they were kept.
+    /// The mesh goes on with the faults as they were kept, and with numbers that no run has given.
     pub(super) async fn recall_faults(&self) -> Result<(), StoreError> {
+        let given = self.0.log.reserve_fault_numbers(FAULT_NUMBERS).await?;
+        self.0.mesh.faults().number_after(given);
+        *self.0.fault_numbers.lock().await = given.saturating_add(FAULT_NUMBERS);
         let saved = self.0.log.faults().await?;
         self.0.mesh.faults().recall(saved.iter().cloned().map(recalled).collect());
         *self.0.kept_faults.lock().await = saved;
@@ -44,9 +51,26 @@ impl Control {
         report.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     }
 
+    /// Sets numbers aside before those that are run out. They are durable before a message can carry
+    /// one of them.
+    async fn keep_numbers(&self) {
+        let mut reserved = self.0.fault_numbers.lock().await;
+        let ahead = FAULT_NUMBERS / 2;
+        while self.0.mesh.faults().last_number().saturating_add(ahead) > *reserved {
+            match self.0.log.reserve_fault_numbers(FAULT_NUMBERS).await {
+                Ok(before) => *reserved = before.saturating_add(FAULT_NUMBERS),
+                Err(error) => {
+                    tracing::error!(%error, "the numbers of faults were not kept");
+                    return;
+                }
+            }
+        }
+    }
+
     /// Keeps how the faults of resources stand, if that changed. An apply that is in force is so
     /// whether or not this succeeds.
     pub(super) async fn keep_faults(&self) {
+        self.keep_numbers().await;
         let mut kept = self.0.kept_faults.lock().await;
         let now: Vec<_> =
             self.0.mesh.faults().asked().iter().map(|fault| saved(fault.kept())).collect();

@@ -42,6 +42,8 @@ struct Inner {
     revisions: RwLock<Revisions>,
     /// How the faults of resources stand in the log.
     kept_faults: Mutex<Vec<SavedFault>>,
+    /// The last number of a fault that is set aside for this run.
+    fault_numbers: Mutex<u32>,
     /// First request of each revision that took force in this run, oldest first; as many as
     /// revisions are kept.
     since: RwLock<VecDeque<(u64, u64)>>,
@@ -75,6 +77,9 @@ pub enum ControlError {
     /// The text is not what may be applied.
     #[error(transparent)]
     Refused(#[from] Refused),
+    /// There is no resource in the text, and nothing that is not ours either.
+    #[error("no objects passed to apply: the text has no YAML document in it")]
+    Nothing,
     /// The change was made for another revision.
     #[error("r{in_force} was applied meanwhile; this change was made for r{base}")]
     Conflict {
@@ -123,6 +128,7 @@ impl Control {
             revisions: RwLock::new(revisions),
             since: RwLock::default(),
             kept_faults: Mutex::default(),
+            fault_numbers: Mutex::default(),
         }));
         control.recall_faults().await?;
         if fresh {
@@ -172,6 +178,13 @@ impl Control {
         self.0.revisions.read().iter().rev().take(limit).map(istio::Revision::view).collect()
     }
 
+    /// What a revision changed, in words; none for one that is not kept.
+    #[must_use]
+    pub fn summary(&self, number: u64) -> Option<String> {
+        let revisions = self.0.revisions.read();
+        revisions.get(number).ok().map(|revision| revision.summary.clone())
+    }
+
     /// The first request a revision was in force for; none before the start of this run.
     #[must_use]
     pub fn since_request(&self, number: u64) -> Option<u64> {
@@ -186,6 +199,7 @@ impl Control {
     pub fn dry_run(&self, text: &str) -> Result<Outcome, ControlError> {
         let began = Instant::now();
         let report = self.configuration().apply(text, &self.0.known)?.report;
+        something(&report)?;
         Ok(self.outcome(report, began.elapsed()))
     }
 
@@ -203,6 +217,7 @@ impl Control {
         self.change(move |control| {
             control.expect(base)?;
             let applied = control.configuration().apply(&text, &control.0.known)?;
+            something(&applied.report)?;
             Ok((applied.configuration, applied.report, Made { who, restored: None }))
         })
         .await
@@ -255,6 +270,8 @@ impl Control {
         self.change(move |control| {
             control.expect(base)?;
             let (configuration, report) = control.replaced(&gone, &text)?;
+            // The text of a host that becomes empty deletes what was in it, which is something.
+            something(&report)?;
             Ok((configuration, report, Made { who, restored: None }))
         })
         .await
@@ -426,6 +443,11 @@ impl Control {
             report,
         }
     }
+}
+
+/// An empty text is a mistake of whoever sent it, as with kubectl.
+pub(crate) fn something(report: &ApplyReport) -> Result<(), ControlError> {
+    if report.resources.is_empty() { Err(ControlError::Nothing) } else { Ok(()) }
 }
 
 fn deletion(resource: ResourceKey) -> ResourceReport {

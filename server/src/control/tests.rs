@@ -3,7 +3,10 @@
 use super::*;
 use axum::Router;
 use contract::istio::{Finding, Severity};
-use mesh::{BreakerParams, fault::Standing};
+use mesh::{
+    BreakerParams,
+    fault::{ACTIVE_MAX, FaultId, FaultKind, FaultScope, FaultSpec, Standing},
+};
 use storage::{Durability, Stores};
 
 const PAYMENTS: &str = "
@@ -162,4 +165,53 @@ async fn a_restart_gives_a_fault_of_a_resource_no_new_time() {
     world.control.keep_faults().await;
     let world = world.restart().await;
     assert!(matches!(world.standings()[..], [Standing::Active { .. }, Standing::Over]));
+}
+
+#[tokio::test]
+async fn no_run_gives_the_number_of_a_fault_that_an_earlier_run_may_have_given() {
+    let delay = |world: &World| {
+        let mesh = &world.control.0.mesh;
+        let spec = FaultSpec {
+            kind: FaultKind::Hang,
+            scope: FaultScope::default(),
+            share: istio::policy::Share::ALL,
+            ttl: Duration::from_secs(60),
+            limit: None,
+            like_istio: false,
+            by: "test".to_owned(),
+        };
+        let id = mesh.faults().inject(spec).unwrap();
+        assert!(mesh.faults().remove(id));
+        id
+    };
+    let world = World::new().await;
+    assert_eq!(delay(&world), FaultId(1));
+    let world = world.restart().await;
+    let second = delay(&world);
+    assert!(second > FaultId(1), "{second} comes again");
+    // More than were set aside, as long as somebody follows.
+    for _ in 0..5 {
+        (0..ACTIVE_MAX).for_each(|_| {
+            delay(&world);
+        });
+        world.control.keep_faults().await;
+    }
+    let last = delay(&world);
+    let world = world.restart().await;
+    let third = delay(&world);
+    assert!(third > last, "{third} comes again after {last}");
+}
+
+#[tokio::test]
+async fn a_text_without_an_object_is_refused_and_makes_no_revision() {
+    let world = World::new().await;
+    let before = world.control.revision();
+    for text in ["", "\n", "---\n", "# only a comment\n"] {
+        let refused = world.control.apply(text, "test", None).await;
+        assert!(matches!(refused, Err(ControlError::Nothing)), "{text:?}");
+        assert!(matches!(world.control.dry_run(text), Err(ControlError::Nothing)), "{text:?}");
+    }
+    let foreign = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n";
+    assert!(world.control.apply(foreign, "test", None).await.is_ok(), "not ours is not nothing");
+    assert_eq!(world.control.revision(), before);
 }

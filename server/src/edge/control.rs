@@ -21,8 +21,12 @@ use contract::{
     traffic::MirrorPair,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use istio::Kind;
+use istio::{
+    Kind,
+    yaml::{Data, Node},
+};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use shop::problem::Problem;
 
 /// Largest text that is applied, bytes: some hundred resources.
@@ -103,6 +107,9 @@ impl IntoResponse for Failure {
                 let answer = RefusedAnswer { problem, report: refused.report };
                 let media_type = HeaderValue::from_static("application/problem+json");
                 (status, [(header::CONTENT_TYPE, media_type)], Json(answer)).into_response()
+            }
+            ControlError::Nothing => {
+                Problem::new(StatusCode::UNPROCESSABLE_ENTITY, capital(&said)).into_response()
             }
             ControlError::Conflict { .. } => Problem::conflict(said).into_response(),
             ControlError::NotFound(_) | ControlError::NoRevision(_) => {
@@ -204,33 +211,39 @@ impl Reader {
 
 type Printing = Result<Query<Print>, QueryRejection>;
 
-async fn list(State(edge): State<Edge>, print: Printing) -> Result<Response, Problem> {
+async fn list(
+    State(edge): State<Edge>,
+    headers: HeaderMap,
+    print: Printing,
+) -> Result<Response, Problem> {
     let Query(Print { r#for: reader }) = print?;
     let configuration = edge.control.configuration();
     let texts: Vec<String> = configuration.resources().map(|r| reader.print(r)).collect();
-    Ok(yaml(texts.join("---\n")))
+    Ok(printed(&headers, &texts, true))
 }
 
 async fn of_kind(
     State(edge): State<Edge>,
     Path(kind): Path<String>,
+    headers: HeaderMap,
     print: Printing,
 ) -> Result<Response, Problem> {
-    resources(&edge, &kind, None, print)
+    resources(&edge, (&kind, None), &headers, print)
 }
 
 async fn one(
     State(edge): State<Edge>,
     Path((kind, name)): Path<(String, String)>,
+    headers: HeaderMap,
     print: Printing,
 ) -> Result<Response, Problem> {
-    resources(&edge, &kind, Some(&name), print)
+    resources(&edge, (&kind, Some(&name)), &headers, print)
 }
 
 fn resources(
     edge: &Edge,
-    kind: &str,
-    name: Option<&str>,
+    (kind, name): (&str, Option<&str>),
+    headers: &HeaderMap,
     print: Printing,
 ) -> Result<Response, Problem> {
     let Query(Print { r#for: reader }) = print?;
@@ -240,7 +253,7 @@ fn resources(
         Problem::new(StatusCode::NOT_FOUND, format!("{}.", capital(&error.to_string())))
     })?;
     let texts: Vec<String> = found.iter().map(|resource| reader.print(resource)).collect();
-    Ok(yaml(texts.join("---\n")))
+    Ok(printed(headers, &texts, name.is_none()))
 }
 
 async fn delete(
@@ -327,6 +340,38 @@ pub(super) fn who(headers: &HeaderMap) -> String {
     let named = headers.get(WHO).and_then(|value| value.to_str().ok()).map(str::trim);
     let named = named.filter(|name| !name.is_empty() && name.len() <= WHO_BYTES_MAX);
     named.unwrap_or(UNNAMED).to_owned()
+}
+
+/// As YAML, or as JSON for whoever asks for it; several are a Kubernetes `List` there.
+fn printed(headers: &HeaderMap, texts: &[String], several: bool) -> Response {
+    let accepts = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    if !accepts.is_some_and(|accept| accept.contains("json")) {
+        return yaml(texts.join("---\n"));
+    }
+    let documents = texts.iter().filter_map(|text| istio::yaml::read(text).ok());
+    let mut items: Vec<Value> = documents.flatten().map(|document| json(&document)).collect();
+    match items.pop() {
+        Some(only) if !several && items.is_empty() => Json(only).into_response(),
+        last => {
+            items.extend(last);
+            let list = json!({ "apiVersion": "v1", "kind": "List", "items": items });
+            Json(list).into_response()
+        }
+    }
+}
+
+fn json(node: &Node) -> Value {
+    match &node.data {
+        Data::Null => Value::Null,
+        Data::Bool(on) => Value::Bool(*on),
+        Data::Number(text) => text.parse().map_or_else(|_| text.as_str().into(), Value::Number),
+        Data::Text(text) => text.as_str().into(),
+        Data::List(items) => items.iter().map(json).collect(),
+        Data::Map(entries) => {
+            let fields = entries.iter().map(|entry| (entry.key.clone(), json(&entry.value)));
+            Value::Object(fields.collect())
+        }
+    }
 }
 
 fn yaml(text: String) -> Response {

@@ -77,6 +77,10 @@ async fn unknown(
     context: impl Fn() + Clone + Send + Sync + 'static,
     request: Request<Body>,
 ) -> Response {
+    // Programs ask there; `explain` tells them in their terms.
+    if request.uri().path().starts_with("/control") {
+        return StatusCode::NOT_FOUND.into_response();
+    }
     let page = move || shell(options.clone());
     let render = leptos_axum::render_app_async_with_context(context, page);
     let mut response = render(request).await.into_response();

@@ -2,7 +2,10 @@
 
 use super::{Edge, control::who, forms};
 use crate::host::resilience::faults;
-use app::model::{fault::Choice, tries::parse_seconds};
+use app::model::{
+    fault::{self, Choice},
+    tries::parse_seconds,
+};
 use axum::{
     Form, Json, Router,
     extract::{
@@ -13,14 +16,15 @@ use axum::{
     routing::{delete, get, post},
 };
 use contract::{
-    ApiError,
+    ApiError, FieldError,
     resilience::{
-        BreakerChange, BreakerSettings, ChangeBreaker, EndFaults, Expectation, FaultView,
-        FaultsView, InjectFault,
+        BreakerChange, BreakerSettings, ChangeBreaker, EndFaults, Expectation, FaultKind,
+        FaultView, FaultsView, InjectFault,
     },
 };
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
+use serde_json::Value;
 use shop::problem::Problem;
 
 /// `/control/faults`, `/control/breakers`, and the forms of the pages.
@@ -58,12 +62,29 @@ async fn list(State(edge): State<Edge>) -> Json<FaultsView> {
 async fn inject(
     State(edge): State<Edge>,
     headers: HeaderMap,
-    fault: Result<Json<InjectFault>, JsonRejection>,
+    fault: Result<Json<Value>, JsonRejection>,
 ) -> Result<(StatusCode, Json<FaultView>), Problem> {
     let Json(fault) = fault?;
+    let kind = fault.get("kind").is_some();
+    let fault: InjectFault = serde_json::from_value(fault).map_err(|error| {
+        Problem::new(StatusCode::BAD_REQUEST, format!("The JSON is not as it must be: {error}."))
+    })?;
     let fault = InjectFault { by: who(&headers), ..fault };
+    if !kind {
+        return Err(without_kind(fault));
+    }
     let begun = edge.host.resilience.inject(fault).await.map_err(problem)?;
     Ok((StatusCode::CREATED, Json(begun)))
+}
+
+/// What is wrong with a fault that does not say what it is, besides that.
+fn without_kind(fault: InjectFault) -> Problem {
+    let kinds: Vec<_> = FaultKind::ALL.iter().map(|kind| kind.word()).collect();
+    let mut fields = vec![FieldError::new("kind", format!("is one of {}", kinds.join(", ")))];
+    // With a kind that asks for the least, so that nothing is missed for a kind nobody chose.
+    let least = InjectFault { kind: FaultKind::Hang, ..fault };
+    fields.extend(fault::mistakes(&least).into_iter().map(|(of, why)| FieldError::new(of, why)));
+    Problem::invalid(fields)
 }
 
 async fn finish(edge: &Edge, command: EndFaults) -> Result<Json<FaultsView>, Problem> {
@@ -121,11 +142,11 @@ struct InjectForm {
     to: String,
     subset: String,
     instance: String,
-    percent: Option<f64>,
+    percent: Option<String>,
     delay_s: Option<String>,
     jitter_s: Option<String>,
-    status: Option<u16>,
-    ttl_s: Option<u32>,
+    status: Option<String>,
+    ttl_s: Option<String>,
     limit: String,
     /// "yes": go on even if the page would ask once more.
     sure: String,
@@ -141,12 +162,12 @@ impl InjectForm {
             ("to", self.to.clone()),
             ("subset", self.subset.clone()),
             ("instance", self.instance.clone()),
-            ("percent", number(self.percent.map(|percent| percent.to_string()))),
+            ("percent", number(self.percent.clone())),
             ("delay_s", number(self.delay_s.clone())),
             ("jitter_s", number(self.jitter_s.clone())),
-            ("status", number(self.status.map(|status| status.to_string()))),
+            ("status", number(self.status.clone())),
             ("limit", self.limit.clone()),
-            ("ttl_s", number(self.ttl_s.map(|seconds| seconds.to_string()))),
+            ("ttl_s", number(self.ttl_s.clone())),
         ];
         let filled = fields.iter().filter(|(_, value)| !value.is_empty());
         let query: Vec<_> =
@@ -154,25 +175,30 @@ impl InjectForm {
         format!("{RESILIENCE}?{}", query.join("&"))
     }
 
-    /// The command; none when a word or a number in it cannot be read.
-    fn command(self) -> Option<InjectFault> {
-        let usual = Choice::parse(&self.kind)?.defaults();
-        Some(InjectFault {
+    /// The command, or why a word or a number in it cannot be read.
+    fn command(self) -> Result<InjectFault, &'static str> {
+        let choice = Choice::parse(&self.kind).ok_or("Choose what to inject.")?;
+        let mut command = InjectFault {
             from: self.from,
             to: self.to,
             subset: self.subset,
             instance: self.instance,
-            percent: self.percent.unwrap_or(usual.percent),
-            delay_ms: self.delay_s.map_or(Some(usual.delay_ms), |text| millis(&text))?,
-            jitter_ms: self.jitter_s.map_or(Some(usual.jitter_ms), |text| millis(&text))?,
-            status: self.status.unwrap_or(usual.status),
-            ttl_s: self.ttl_s.unwrap_or(usual.ttl_s),
-            limit: match self.limit.trim() {
-                "" => None,
-                limit => Some(limit.parse().ok()?),
-            },
-            ..usual
-        })
+            ..choice.defaults()
+        };
+        let typed = [
+            ("percent", self.percent),
+            ("delay_s", self.delay_s),
+            ("jitter_s", self.jitter_s),
+            ("status", self.status),
+            ("ttl_s", self.ttl_s),
+            ("limit", Some(self.limit)),
+        ];
+        for (field, text) in typed {
+            if let Some(text) = text {
+                fault::read(&mut command, field, &text)?;
+            }
+        }
+        Ok(command)
     }
 }
 
@@ -188,8 +214,9 @@ async fn form_inject(
         return forms::failed(RESILIENCE, "The form was not complete.");
     };
     let (again, sure) = (form.address(), form.sure == "yes");
-    let Some(command) = form.command() else {
-        return forms::failed(&again, "The form was not complete.");
+    let command = match form.command() {
+        Ok(command) => command,
+        Err(why) => return forms::failed(&again, why),
     };
     let port = &edge.host.resilience;
     match port.expect(command.clone()).await {

@@ -3,10 +3,12 @@
 
 mod ask;
 mod find;
+mod recent;
 pub(crate) mod resilience;
 mod shop_port;
 mod story;
 mod traffic;
+mod transaction;
 
 use crate::{control::Control, live::Live, shop::Shop};
 use app::host::{Host, LivePort, TracePort};
@@ -16,7 +18,7 @@ use contract::{
     find::Hit,
     live::{LiveSnapshot, RED_MINUTES_MAX},
     shop::{LoadChange, LoadView},
-    trace::{LogView, TraceList, TraceQuery, TraceView},
+    trace::{ExportView, LogView, OpenTrace, TraceList, TraceQuery},
 };
 use resilience::ResilienceHost;
 use shop_port::ShopHost;
@@ -42,10 +44,9 @@ pub fn host(
             live: live.clone(),
             telemetry: telemetry.clone(),
         }),
-        traces: Arc::new(TraceHost { shop: shop.clone(), telemetry: telemetry.clone() }),
+        traces: Arc::new(TraceHost { shop: shop.clone(), telemetry: telemetry.clone(), jaeger_ui }),
         resilience: Arc::new(ResilienceHost::new(shop.clone(), live.clone(), telemetry.clone())),
         traffic: Arc::new(TrafficHost::new(control.clone(), shop.mesh.clone(), live.clone())),
-        jaeger_ui,
     }
 }
 
@@ -83,6 +84,7 @@ impl LivePort for LiveHost {
 struct TraceHost {
     shop: Shop,
     telemetry: Telemetry,
+    jaeger_ui: Option<String>,
 }
 
 #[async_trait]
@@ -91,8 +93,30 @@ impl TracePort for TraceHost {
         Ok(self.telemetry.search(&query, self.shop.clock.now_us()))
     }
 
-    async fn trace(&self, trace_id: String) -> Result<TraceView, ApiError> {
+    async fn newer(&self, query: TraceQuery, after_us: i64) -> Result<usize, ApiError> {
+        Ok(self.telemetry.count_after(&query, after_us, self.shop.clock.now_us()))
+    }
+
+    async fn trace(&self, trace_id: String) -> Result<OpenTrace, ApiError> {
         let found = self.telemetry.trace(&trace_id);
-        found.ok_or_else(|| ApiError::NotFound { what: format!("trace {trace_id}") })
+        let trace =
+            found.ok_or_else(|| ApiError::NotFound { what: format!("trace {trace_id}") })?;
+        let order = trace.row.order_id.as_deref();
+        let lines = order.map(|order| self.telemetry.logs_with_field("order_id", order).len());
+        Ok(OpenTrace { order_logs: lines.unwrap_or(0), trace })
+    }
+
+    async fn export(&self) -> Result<ExportView, ApiError> {
+        let stats = self.telemetry.export_stats();
+        Ok(ExportView {
+            endpoint: stats.endpoint,
+            exported: stats.exported,
+            rejected: stats.rejected,
+            dropped: stats.dropped,
+            queue: stats.queue,
+            failing_since_us: stats.failing_since_us,
+            last_error: stats.last_error,
+            jaeger_ui: self.jaeger_ui.clone(),
+        })
     }
 }

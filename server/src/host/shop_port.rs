@@ -2,6 +2,8 @@
 
 use super::{
     ask::{act, look},
+    recent,
+    resilience::outages,
     story,
 };
 use crate::shop::Shop;
@@ -22,6 +24,10 @@ use shop::{
     users::{User, Users},
 };
 use telemetry::Telemetry;
+
+/// Traces of one order that its page reads: that of placing it and those of the commands after it
+/// are two or three; each may have thousands of spans.
+const TRACES_MAX: usize = 8;
 
 pub(super) struct ShopHost {
     shop: Shop,
@@ -84,6 +90,7 @@ impl ShopPort for ShopHost {
     async fn orders(
         &self,
         status: Option<OrderStatus>,
+        minutes: Option<u32>,
         cursor: Option<String>,
     ) -> Result<OrderPage, ApiError> {
         let mut path = "/orders?limit=50".to_owned();
@@ -94,7 +101,12 @@ impl ShopPort for ShopHost {
         if let Some(cursor) = cursor.filter(plain) {
             path.push_str(&format!("&cursor={cursor}"));
         }
-        look(&self.shop.mesh, ORDERS, &path).await
+        let page = look(&self.shop.mesh, ORDERS, &path).await?;
+        let minutes = minutes.map(|minutes| i64::from(minutes) * 60_000_000);
+        Ok(match minutes {
+            Some(last_us) => recent::placed_since(page, self.shop.clock.now_us() - last_us),
+            None => page,
+        })
     }
 
     async fn order(&self, order_id: String) -> Result<OrderView, ApiError> {
@@ -105,13 +117,27 @@ impl ShopPort for ShopHost {
             look::<Transactions>(mesh, PAYMENTS, format!("/orders/{id}/transactions")),
         );
         let told = told?;
-        // The story is told without what payments cannot tell now.
-        let transactions = transactions.map(|list| list.transactions).unwrap_or_default();
+        let transactions = transactions.map(|list| list.transactions);
         let user_id = story::user_id(&told);
         let customer = look::<User>(mesh, USERS, format!("/users/{user_id}")).await;
-        let customer = customer.map_or_else(|_| user_id.to_owned(), |user| user.name);
-        let trace = told.trace_id.as_deref().and_then(|id| self.telemetry.trace(id));
-        let logs = self.telemetry.logs_with_field("order_id", &id);
-        story::view(story::Parts { told, transactions, customer, trace, logs })
+        let traces = ids_of_traces(&told);
+        story::view(story::Parts {
+            transactions,
+            customer: customer.map(|user| user.name),
+            traces: traces.iter().filter_map(|id| self.telemetry.trace(id)).collect(),
+            logs: self.telemetry.logs_with_field("order_id", &id),
+            outages: outages(mesh),
+            started_us: self.shop.started_us,
+            told,
+        })
     }
+}
+
+/// The traces of an order, oldest first, no more than a page lists.
+fn ids_of_traces(told: &OrderStory) -> Vec<String> {
+    let mut ids: Vec<String> = told.trace_id.iter().chain(&told.traces).cloned().collect();
+    let mut seen = std::collections::HashSet::new();
+    ids.retain(|id| seen.insert(id.clone()));
+    ids.truncate(TRACES_MAX);
+    ids
 }

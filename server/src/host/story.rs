@@ -1,11 +1,14 @@
 //! One order's whole story, put together from what orders, payments and telemetry recorded: pure.
 
+use super::transaction::{self, Evidence, Outage};
 use contract::{
     ApiError,
-    order::{EventView, OrderLineView, OrderRow, OrderStateView, OrderStatus, OrderView, StepMark},
+    order::{
+        EventView, OrderLineView, OrderRow, OrderStateView, OrderStatus, OrderTrace, OrderView,
+        Part, StepMark,
+    },
     saga::{SagaStatus, SagaStepView, SagaView},
     trace::{LogView, TraceView},
-    transaction::{TransactionView, TxMessageKind, TxMessageView, TxParticipantView, TxState},
 };
 use event_sourcing::{Aggregate, DomainEvent, Recorded};
 use saga::{Command, Entry, Event as SagaEvent, State};
@@ -17,15 +20,19 @@ use shop::{
     },
     payments::TransactionRecord,
 };
-use two_phase_commit::{EntryKind, Phase};
 
 /// What a story is told from.
 pub(super) struct Parts {
     pub(super) told: OrderStory,
-    pub(super) transactions: Vec<TransactionRecord>,
-    pub(super) customer: String,
-    pub(super) trace: Option<TraceView>,
+    pub(super) transactions: Part<Vec<TransactionRecord>>,
+    pub(super) customer: Part<String>,
+    /// Those of the order's traces that are kept.
+    pub(super) traces: Vec<TraceView>,
     pub(super) logs: Vec<LogView>,
+    /// What faults did to instances.
+    pub(super) outages: Vec<Outage>,
+    /// When this run of Vitrine began.
+    pub(super) started_us: i64,
 }
 
 /// Who bought.
@@ -41,7 +48,7 @@ pub(super) fn user_id(told: &OrderStory) -> &str {
 
 /// The page.
 pub(super) fn view(parts: Parts) -> Result<OrderView, ApiError> {
-    let Parts { told, transactions, customer, trace, logs } = parts;
+    let Parts { told, transactions, customer, traces, logs, outages, started_us } = parts;
     let row = told
         .events
         .iter()
@@ -49,6 +56,14 @@ pub(super) fn view(parts: Parts) -> Result<OrderView, ApiError> {
         .ok_or_else(|| ApiError::NotFound { what: format!("order {}", told.order_id) })?;
     let (order, states) = replay(&told.events);
     let state = saga::replay(&CHECKOUT, &told.saga).unwrap_or_default();
+    let evidence = Evidence { traces: &traces, logs: &logs, outages: &outages, started_us };
+    let joined = |records: Vec<TransactionRecord>| {
+        records.iter().map(|record| transaction::view(record, &evidence)).collect()
+    };
+    let transactions = transactions.map(joined);
+    let listed = listed(&told.traces, &traces);
+    let mut kept = traces.into_iter();
+    let trace = kept.find(|kept| Some(&kept.row.trace_id) == told.trace_id.as_ref());
     let zero_us = trace.as_ref().map_or(row.placed_at_us, |t| t.row.start_us.min(row.placed_at_us));
     let refundable = row.status == OrderStatus::Confirmed;
     Ok(OrderView {
@@ -58,12 +73,12 @@ pub(super) fn view(parts: Parts) -> Result<OrderView, ApiError> {
         payment_method: order.payment_method,
         correlation_id: told.correlation_id.clone(),
         trace_id: told.trace_id.clone(),
-        traces: told.traces.clone(),
+        traces: listed,
         zero_us,
         events: told.events.iter().map(event).collect(),
         states,
         saga: Some(saga_view(&told, state)),
-        transactions: transactions.iter().map(transaction).collect(),
+        transactions,
         trace,
         logs,
         can_cancel: refundable || matches!(state, State::Running { .. }),
@@ -71,6 +86,16 @@ pub(super) fn view(parts: Parts) -> Result<OrderView, ApiError> {
         can_redrive: matches!(state, State::Stuck { .. }),
         row,
     })
+}
+
+/// Every trace of an order, with what it was where it is still kept.
+fn listed(ids: &[String], kept: &[TraceView]) -> Vec<OrderTrace> {
+    let row = |id: &String| kept.iter().find(|kept| kept.row.trace_id == *id);
+    let listed = |id: &String| OrderTrace {
+        trace_id: id.clone(),
+        row: row(id).map(|kept| kept.row.clone()),
+    };
+    ids.iter().map(listed).collect()
 }
 
 fn replay(events: &[Recorded<OrderEvent>]) -> (Order, Vec<OrderStateView>) {
@@ -98,8 +123,16 @@ fn event(recorded: &Recorded<OrderEvent>) -> EventView {
         name: recorded.event.name().to_owned(),
         at_us: recorded.at_us,
         summary: summary(&recorded.event),
-        json: serde_json::to_string_pretty(&recorded.event).unwrap_or_default(),
+        json: data(&recorded.event),
     }
+}
+
+/// The data of an event, in the order of its fields. Its type is its name, which stands above it.
+fn data(event: &OrderEvent) -> String {
+    let pretty = serde_json::to_string_pretty(event).unwrap_or_default();
+    let lines: Vec<&str> =
+        pretty.lines().filter(|line| !line.starts_with("  \"type\": ")).collect();
+    if lines.len() > 2 { lines.join("\n") } else { "{}".to_owned() }
 }
 
 fn count(n: u64, one: &str, many: &str) -> String {
@@ -330,6 +363,10 @@ fn evidence(told: &OrderStory, step: usize, back: bool, mark: StepMark) -> (Stri
     let mine: Vec<_> = told.events.iter().filter(|recorded| belongs(&recorded.event)).collect();
     let detail = match (mark, mine.last()) {
         (StepMark::NotReached, _) => "not reached".to_owned(),
+        // Who voted no and why stands in the sentence of the order and at the event.
+        (StepMark::Failed, Some(Recorded { event: E::PaymentDeclined { .. }, .. })) => {
+            "declined".to_owned()
+        }
         (StepMark::Failed, Some(last)) => format!("refused, {}", summary(&last.event)),
         // Whatever answer came later, what the step came to is that there was none in time.
         (StepMark::Unknown, _) => "timed out, outcome unknown".to_owned(),
@@ -338,65 +375,6 @@ fn evidence(told: &OrderStory, step: usize, back: bool, mark: StepMark) -> (Stri
         (_, None) => "waiting for the answer".to_owned(),
     };
     (detail, mine.iter().map(|recorded| recorded.version).collect())
-}
-
-fn transaction(record: &TransactionRecord) -> TransactionView {
-    let participant = |service: &str| {
-        let has = |kind| {
-            let mut log = record.log.iter();
-            log.any(|line| line.kind == kind && line.participant.as_deref() == Some(service))
-        };
-        let acked = has(EntryKind::Ack);
-        let committing = matches!(record.phase(), Phase::Committing | Phase::Committed);
-        match (acked, has(EntryKind::VoteYes), record.phase().is_decided()) {
-            (true, _, _) if committing => TxState::Committed,
-            (true, _, _) => TxState::Aborted,
-            (false, true, _) => TxState::Prepared,
-            (false, false, true) if !committing => TxState::Aborting,
-            (false, false, _) => TxState::Preparing,
-        }
-    };
-    let participants = record.transaction.branches.iter().map(|branch| TxParticipantView {
-        service: branch.participant.clone(),
-        state: participant(&branch.participant),
-    });
-    TransactionView {
-        transaction_id: record.transaction.id.clone(),
-        purpose: record.transaction.purpose.clone(),
-        state: match record.phase() {
-            Phase::NotBegun | Phase::Preparing => TxState::Preparing,
-            Phase::Committing => TxState::Committing,
-            Phase::Committed => TxState::Committed,
-            Phase::Aborting => TxState::Aborting,
-            Phase::Aborted => TxState::Aborted,
-        },
-        participants: participants.collect(),
-        messages: record.log.iter().map(message).collect(),
-    }
-}
-
-fn message(entry: &two_phase_commit::Entry) -> TxMessageView {
-    use TxMessageKind as K;
-    TxMessageView {
-        at_us: entry.at_us,
-        kind: match entry.kind {
-            EntryKind::Begin => K::Begin,
-            EntryKind::Prepare => K::Prepare,
-            EntryKind::VoteYes => K::VoteYes,
-            EntryKind::VoteNo => K::VoteNo,
-            EntryKind::DecideCommit => K::DecideCommit,
-            EntryKind::DecideAbort => K::DecideAbort,
-            EntryKind::Commit => K::Commit,
-            EntryKind::Abort => K::Abort,
-            EntryKind::Ack => K::Ack,
-            EntryKind::Unanswered => K::Unanswered,
-            EntryKind::Query => K::Query,
-            EntryKind::Answer => K::Answer,
-            EntryKind::End => K::End,
-        },
-        participant: entry.participant.clone(),
-        detail: entry.detail.clone(),
-    }
 }
 
 #[cfg(test)]

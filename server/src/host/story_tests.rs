@@ -51,9 +51,20 @@ fn declined() -> OrderStory {
 }
 
 fn told() -> OrderView {
-    let customer = "Flora Petit".into();
-    let (transactions, logs) = (vec![], vec![]);
-    view(Parts { told: declined(), transactions, customer, trace: None, logs }).unwrap()
+    view(parts(declined())).unwrap()
+}
+
+/// An order of which nothing is known but what orders tell.
+fn parts(told: OrderStory) -> Parts {
+    Parts {
+        told,
+        transactions: Ok(vec![]),
+        customer: Ok("Flora Petit".into()),
+        traces: vec![],
+        logs: vec![],
+        outages: vec![],
+        started_us: 0,
+    }
 }
 
 #[test]
@@ -82,13 +93,36 @@ fn the_saga_shows_forward_steps_the_refusal_and_the_compensation_with_their_vers
 }
 
 #[test]
+fn what_payments_cannot_tell_is_an_error_and_not_an_empty_list() {
+    let away = ApiError::Unavailable { reason: "payments did not answer in time.".into() };
+    let untold = Parts { transactions: Err(away.clone()), ..parts(declined()) };
+    let view = view(untold).unwrap();
+    assert_eq!(view.transactions, Err(away));
+    assert_eq!(view.events.len(), 7);
+    assert!(view.saga.is_some(), "the rest is told");
+}
+
+#[test]
+fn every_trace_is_listed_also_those_that_are_not_kept() {
+    let traces = told().traces;
+    let ids: Vec<_> = traces.iter().map(|t| (t.trace_id.as_str(), t.row.is_some())).collect();
+    assert_eq!(ids, [("a".repeat(32).as_str(), false), ("b".repeat(32).as_str(), false)]);
+}
+
+#[test]
+fn the_data_of_an_event_is_without_its_type() {
+    let view = told();
+    assert_eq!(view.events[4].json, "{\n  \"steps\": 1\n}");
+    assert!(view.events.iter().all(|event| !event.json.contains("\"type\"")));
+    assert_eq!(data(&OrderEvent::OrderConfirmed), "{}");
+}
+
+#[test]
 fn what_is_not_known_yet_is_not_made_up() {
     let mut story = declined();
     story.events.truncate(1);
     story.saga.truncate(1);
-    let customer = String::new();
-    let (transactions, logs) = (vec![], vec![]);
-    let view = view(Parts { told: story, transactions, customer, trace: None, logs }).unwrap();
+    let view = view(parts(story)).unwrap();
     let saga = view.saga.unwrap();
     let marks: Vec<_> = saga.steps.iter().map(|s| s.mark).collect();
     assert_eq!(marks, [StepMark::Running, StepMark::NotReached, StepMark::NotReached]);
@@ -114,8 +148,7 @@ fn timed_out(events: Vec<OrderEvent>, saga: Vec<S>) -> OrderView {
     for (at_us, event) in (12_000..).zip(begun.chain(saga)) {
         told.saga.push(Entry { at_us, event });
     }
-    let (transactions, logs) = (vec![], vec![]);
-    view(Parts { told, transactions, customer: String::new(), trace: None, logs }).unwrap()
+    view(parts(told)).unwrap()
 }
 
 #[test]

@@ -145,7 +145,11 @@ impl Live {
 
     /// A line under "What changed" for what happened in the mesh; breakers tell their own.
     pub(super) fn tell_change(&self, change: &Change) {
-        if let Some(line) = line(change) {
+        let summary = match change {
+            Change::Policy { revision, .. } => self.control.summary(*revision),
+            _ => None,
+        };
+        if let Some(line) = line(change, summary) {
             self.publish_change(line);
         }
         self.publish_mesh();
@@ -194,7 +198,15 @@ fn identities(mesh: &Mesh, policy: &Policy) -> Vec<IdentityView> {
     mesh.services().into_iter().map(view).collect()
 }
 
-fn line(change: &Change) -> Option<ChangeView> {
+/// "payments v2 0% -> 50%, since request #2105": what moves requests most, and since when.
+fn policy_text(summary: &str, since_request: u64) -> String {
+    match summary.split(", ").next().filter(|first| !first.is_empty()) {
+        Some(first) => format!("{first}, since request #{since_request}"),
+        None => format!("in force since request #{since_request}"),
+    }
+}
+
+fn line(change: &Change, summary: Option<String>) -> Option<ChangeView> {
     let view = |at_us, subject: String, text: String, status: &str, href: &str| ChangeView {
         at_us,
         subject,
@@ -227,7 +239,7 @@ fn line(change: &Change) -> Option<ChangeView> {
             Some(view(instance.at_us, name, text, status, "/resilience#endpoints"))
         }
         Change::Policy { revision, since_request, at_us } => {
-            let text = format!("in force since request #{since_request}");
+            let text = policy_text(summary.as_deref().unwrap_or_default(), *since_request);
             Some(view(*at_us, format!("r{revision}"), text, "info", "/traffic"))
         }
     }
@@ -343,4 +355,16 @@ fn lanes(
 #[expect(clippy::cast_precision_loss, reason = "calls of a minute")]
 fn ratio(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_revision_is_told_by_what_moves_requests_most() {
+        let told = policy_text("payments v2 0% -> 50%, payments metadata.labels removed", 2_105);
+        assert_eq!(told, "payments v2 0% -> 50%, since request #2105");
+        assert_eq!(policy_text("", 7), "in force since request #7");
+    }
 }

@@ -17,6 +17,10 @@ use two_phase_commit::{IllegalStep, ParticipantState, Vote};
 
 /// Doubts looked into at once; the rest waits for the next look.
 const DOUBTS_MAX: i64 = 100;
+/// What was prepared further ahead of now than this, microseconds, was so before the clock was set
+/// back. How long ago is unknown, so it is in doubt: more than a reading and the write after it
+/// are apart.
+const AHEAD_US: i64 = 5_000_000;
 
 pub(crate) struct Bank(pub(crate) Database, pub(crate) Clock);
 
@@ -103,13 +107,16 @@ impl BankStore for Bank {
     }
 
     async fn in_doubt(&self, before_us: i64) -> Result<Vec<InDoubt>, StoreError> {
+        let ahead_us = self.1.now_us().saturating_add(AHEAD_US);
         let rows = self.0.read_quietly(move |c| {
             Box::pin(async move {
                 sqlx::query(
                     "SELECT * FROM transactions
-                     WHERE state = 'prepared' AND prepared_us < ? ORDER BY prepared_us LIMIT ?",
+                     WHERE state = 'prepared' AND (prepared_us < ? OR prepared_us > ?)
+                     ORDER BY prepared_us LIMIT ?",
                 )
                 .bind(before_us)
+                .bind(ahead_us)
                 .bind(DOUBTS_MAX)
                 .try_map(|row| doubt(&row))
                 .fetch_all(c)

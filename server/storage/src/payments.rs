@@ -144,23 +144,33 @@ impl PaymentStore for Payments {
         Ok(usize::try_from(read.await?).unwrap_or(0))
     }
 
+    async fn last_line(&self) -> Result<i64, StoreError> {
+        let read = self.0.read_quietly(|c| {
+            let last = "SELECT coalesce(max(line), 0) FROM transaction_log";
+            Box::pin(sqlx::query_scalar(last).fetch_one(c))
+        });
+        read.await
+    }
+
     async fn unfinished(
         &self,
         after: &(i64, String),
-        until_us: i64,
+        until_line: i64,
         limit: usize,
     ) -> Result<Vec<(i64, TransactionRecord)>, StoreError> {
         let (after, limit) = (after.clone(), i64::try_from(limit).unwrap_or(i64::MAX));
         let read = self.0.read("payments.transactions", move |c| {
             Box::pin(async move {
                 let rows = sqlx::query(
-                    "SELECT * FROM transactions
-                     WHERE ended = 0 AND (begun_us, transaction_id) > (?, ?) AND begun_us <= ?
+                    "SELECT * FROM transactions AS t
+                     WHERE ended = 0 AND (begun_us, transaction_id) > (?, ?)
+                         AND (SELECT min(line) FROM transaction_log AS l
+                              WHERE l.transaction_id = t.transaction_id) <= ?
                      ORDER BY begun_us, transaction_id LIMIT ?",
                 )
                 .bind(after.0)
                 .bind(after.1)
-                .bind(until_us)
+                .bind(until_line)
                 .bind(limit)
                 .fetch_all(&mut *c)
                 .await?;

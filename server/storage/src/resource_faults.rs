@@ -1,4 +1,5 @@
-//! The control plane's other table: until when the faults of resources are active.
+//! What the control plane keeps about faults: until when those of resources are active, and which
+//! numbers are given.
 
 use crate::revisions::RevisionLog;
 use shop::StoreError;
@@ -51,6 +52,22 @@ impl RevisionLog {
                         .await?;
                 }
                 Ok(())
+            })
+        });
+        write.await
+    }
+
+    /// Sets so many more numbers of faults aside; gives the last one that was set aside before.
+    ///
+    /// # Errors
+    /// The database cannot be written; no number is set aside.
+    pub async fn reserve_fault_numbers(&self, count: u32) -> Result<u32, StoreError> {
+        let write = self.0.write_quietly(move |c| {
+            Box::pin(async move {
+                let reserve = "INSERT INTO fault_numbers VALUES (1, ?1)
+                               ON CONFLICT DO UPDATE SET reserved = reserved + ?1
+                               RETURNING reserved - ?1";
+                sqlx::query_scalar(reserve).bind(count).fetch_one(c).await
             })
         });
         write.await

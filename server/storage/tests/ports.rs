@@ -181,6 +181,23 @@ async fn a_transaction_in_doubt_keeps_the_correlation_id_it_was_prepared_with() 
 }
 
 #[tokio::test]
+async fn what_was_prepared_before_the_clock_was_set_back_is_in_doubt_and_what_is_new_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let now_us = 1_700_000_000_000_000;
+    let before = Clock::tokio(now_us + 3_600_000_000);
+    let prepare = async |clock: &Clock, id: &str| {
+        let stores = storage::open(folder.path(), Durability::Process, clock).await.unwrap();
+        let bank = stores.bank_customer;
+        let work = BankWork { account_id: "c-1001".into(), takes: 5, order_id: "ord-1".into() };
+        assert_eq!(bank.prepare(id, &work, None).await.unwrap(), Vote::Yes);
+        let doubts = bank.in_doubt(clock.now_us() - 60_000_000).await.unwrap();
+        doubts.into_iter().map(|doubt| doubt.transaction_id).collect::<Vec<_>>()
+    };
+    assert!(prepare(&before, "tx-1").await.is_empty());
+    assert_eq!(prepare(&Clock::tokio(now_us), "tx-2").await, ["tx-1"]);
+}
+
+#[tokio::test]
 async fn a_deposit_or_delivery_that_is_repeated_under_its_key_is_made_once() {
     let World { stores, _folder } = world().await;
     let (bank, shelves) = (&stores.bank_customer, &stores.inventory);

@@ -39,7 +39,7 @@ struct World {
     supervisor: Supervisor,
     payments: Router,
     engine: Payments,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 /// What the customers' bank is.
@@ -49,8 +49,10 @@ enum Bank {
 }
 
 async fn world(bank: Bank, runs: usize) -> World {
-    let folder = tempfile::tempdir().unwrap();
-    let clock = Clock::system();
+    world_in(tempfile::tempdir().unwrap(), Clock::system(), bank, runs).await
+}
+
+async fn world_in(folder: tempfile::TempDir, clock: Clock, bank: Bank, runs: usize) -> World {
     let stores = storage::open(folder.path(), Durability::Process, &clock).await.unwrap();
     let (supervisor, _ends) = Supervisor::new();
     let mesh = Mesh::new(clock.clone(), BreakerParams::default());
@@ -64,7 +66,7 @@ async fn world(bank: Bank, runs: usize) -> World {
         Payments::new(stores.payments.clone(), mesh.caller(PAYMENTS), supervisor.clone(), clock)
             .with_runs(runs);
     let payments = payments::router(engine.clone());
-    World { stores, supervisor, payments, engine, _folder: folder }
+    World { stores, supervisor, payments, engine, folder }
 }
 
 fn payment() -> MovePayment {
@@ -83,6 +85,13 @@ impl World {
             .body(Body::from(body.to_string()))
             .unwrap();
         self.payments.clone().oneshot(delivery).await.unwrap().status()
+    }
+
+    /// Everything ends; the data stays.
+    async fn stop(self) -> tempfile::TempDir {
+        assert!(self.supervisor.shutdown(PATIENCE).await);
+        self.stores.close().await;
+        self.folder
     }
 
     async fn authorize(&self) -> StatusCode {
@@ -217,6 +226,39 @@ async fn recovery_takes_up_all_that_is_unfinished_through_the_same_gate() {
         (world.stores.payments.unfinished_count().await.unwrap() == 0).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn recovery_takes_up_what_began_before_the_clock_was_set_back() {
+    let began = Clock::tokio(1_700_000_000_000_000);
+    let hour_us = 3_600_000_000;
+    let set_back = Clock::tokio(began.now_us() - hour_us);
+    let world = world_in(tempfile::tempdir().unwrap(), began, Bank::Hangs, 8).await;
+    let refund = async |world: &World, cause: u32| {
+        let id = format!("payment.refund:ord-1:{cause}");
+        world.message(bus::PAYMENT_REFUND, &id, json!(payment())).await
+    };
+    assert_eq!(refund(&world, 7).await, StatusCode::NO_CONTENT);
+    let folder = world.stop().await;
+
+    let world = world_in(folder, set_back, Bank::Answers, 8).await;
+    assert_eq!(world.engine.recover().await.unwrap(), 1);
+    eventually(PATIENCE, "the refund ends", async || {
+        (world.stores.payments.unfinished_count().await.unwrap() == 0).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn recovery_leaves_what_begins_meanwhile_to_who_began_it() {
+    let world = world(Bank::Hangs, 8).await;
+    let last = world.stores.payments.last_line().await.unwrap();
+    assert_eq!(world.authorize().await, StatusCode::NO_CONTENT);
+    let first = (i64::MIN, String::new());
+    let of_before = world.stores.payments.unfinished(&first, last, 8).await.unwrap();
+    assert!(of_before.is_empty(), "{of_before:?}");
+    let last = world.stores.payments.last_line().await.unwrap();
+    assert_eq!(world.stores.payments.unfinished(&first, last, 8).await.unwrap().len(), 1);
 }
 
 #[tokio::test]

@@ -117,6 +117,13 @@ impl Telemetry {
         self.hub.ask(|state| state.store.search(query, now_us, symbols))
     }
 
+    /// How many traces match and began after a moment.
+    #[must_use]
+    pub fn count_after(&self, query: &TraceQuery, after_us: i64, now_us: i64) -> usize {
+        let symbols = &self.hub.symbols;
+        self.hub.ask(|state| state.store.count_after(query, after_us, now_us, symbols))
+    }
+
     /// One trace with its spans and log lines, by its 32 hex digits.
     #[must_use]
     pub fn trace(&self, trace_id: &str) -> Option<TraceView> {

@@ -91,6 +91,8 @@ impl Client {
 }
 
 fn http(local: Option<IpAddr>) -> reqwest::Client {
+    // Without a provider no client can be made, not even one that speaks plain HTTP.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()

@@ -8,7 +8,9 @@ use crate::protocol::{Branch, Decision, Entry, EntryKind, Phase, Transaction, Vo
 use async_trait::async_trait;
 use base::Clock;
 use futures::future::join_all;
+use parking_lot::Mutex;
 use std::{
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -23,6 +25,11 @@ const PREPARE_TRIES: u32 = 3;
 const PAUSE_FIRST: Duration = Duration::from_millis(50);
 /// Longest pause between two questions, or two tellings of a decision.
 const PAUSE_LONGEST: Duration = Duration::from_secs(2);
+
+/// A phase that takes longer than this is slow: what is known of it by then is noted, and again as
+/// often, so that whoever looks sees who voted and who acknowledged while another is awaited. A
+/// phase takes some milliseconds, and then all of it is written at once.
+const SLOW: Duration = Duration::from_millis(200);
 
 /// A message was not answered: what the participant did is unknown.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -84,8 +91,22 @@ pub struct Coordinator {
     asking: Asking,
 }
 
-/// What one participant said, if it said anything, and the lines for the log.
-type Asked = Result<(Result<Vote, Unanswered>, Vec<Entry>), LogError>;
+/// The lines of a phase that are not written yet.
+#[derive(Default)]
+struct Lines(Mutex<Vec<Entry>>);
+
+impl Lines {
+    fn push(&self, line: Entry) {
+        self.0.lock().push(line);
+    }
+
+    /// All of them, in order of time.
+    fn take(&self) -> Vec<Entry> {
+        let mut lines = std::mem::take(&mut *self.0.lock());
+        lines.sort_by_key(|line| line.at_us);
+        lines
+    }
+}
 
 impl Coordinator {
     /// A coordinator over its ports.
@@ -120,27 +141,44 @@ impl Coordinator {
             Some(decision) => decision,
             None => self.decide(tx, patience).await?,
         };
-        let told =
-            join_all(tx.branches.iter().map(|branch| self.tell(tx, branch, &decision))).await;
-        let mut lines = Vec::new();
-        for branch in told {
-            lines.extend(branch?);
-        }
-        lines.sort_by_key(|line| line.at_us);
+        let lines = Lines::default();
+        let telling = tx.branches.iter().map(|branch| self.tell(tx, branch, &decision, &lines));
+        self.noting(tx, &lines, join_all(telling)).await?;
+        let mut lines = lines.take();
         lines.push(self.line(EntryKind::End, None, None));
         self.log.note(&tx.id, &lines).await
+    }
+
+    /// Does the work of a phase; while it is slow, notes the lines there are.
+    async fn noting<T>(
+        &self,
+        tx: &Transaction,
+        lines: &Lines,
+        work: impl Future<Output = T>,
+    ) -> Result<T, LogError> {
+        let mut work = pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return Ok(done),
+                () = tokio::time::sleep(SLOW) => {
+                    let so_far = lines.take();
+                    if !so_far.is_empty() {
+                        self.log.note(&tx.id, &so_far).await?;
+                    }
+                }
+            }
+        }
     }
 
     /// First phase: asks everybody, decides, and makes the decision durable. Should another run
     /// have decided meanwhile, its decision is the one everybody is told.
     async fn decide(&self, tx: &Transaction, patience: Duration) -> Result<Decision, LogError> {
-        let refused = AtomicBool::new(false);
-        let asked = self.ask_all(tx, patience, &refused).await;
-        let mut lines = Vec::new();
+        let (refused, lines) = (AtomicBool::new(false), Lines::default());
+        let asking = self.ask_all(tx, patience, &refused, &lines);
+        let asked = self.noting(tx, &lines, asking).await?;
         let (mut refusal, mut silence) = (None, None);
-        for (branch, asked) in tx.branches.iter().zip(asked) {
-            let (heard, told) = asked?;
-            lines.extend(told);
+        for (branch, heard) in tx.branches.iter().zip(asked) {
             let abort =
                 |reason| Decision::Abort { voter: Some(branch.participant.clone()), reason };
             match heard {
@@ -151,7 +189,7 @@ impl Coordinator {
                 }
             }
         }
-        lines.sort_by_key(|line| line.at_us);
+        let mut lines = lines.take();
         let decision = refusal.or(silence).unwrap_or(Decision::Commit);
         lines.push(match &decision {
             Decision::Commit => self.line(EntryKind::DecideCommit, None, None),
@@ -169,15 +207,16 @@ impl Coordinator {
         tx: &Transaction,
         patience: Duration,
         refused: &AtomicBool,
-    ) -> Vec<Asked> {
-        let ask = |branch| self.ask(tx, branch, patience, refused);
+        lines: &Lines,
+    ) -> Vec<Result<Vote, Unanswered>> {
+        let ask = |branch| self.ask(tx, branch, patience, refused, lines);
         match self.asking {
             Asking::AtOnce => join_all(tx.branches.iter().map(ask)).await,
             Asking::InTurn => {
                 let mut asked = Vec::new();
                 for branch in &tx.branches {
                     let answer = ask(branch).await;
-                    let goes_on = matches!(&answer, Ok((Ok(Vote::Yes), _)));
+                    let goes_on = matches!(&answer, Ok(Vote::Yes));
                     asked.push(answer);
                     if !goes_on {
                         break;
@@ -196,13 +235,18 @@ impl Coordinator {
         branch: &Branch,
         patience: Duration,
         refused: &AtomicBool,
-    ) -> Asked {
+        lines: &Lines,
+    ) -> Result<Vote, Unanswered> {
         let began = Instant::now();
         let mut pause = PAUSE_FIRST;
         let mut tries: u32 = 0;
         loop {
             tries += 1;
-            let asked = self.line(EntryKind::Prepare, Some(branch), None);
+            let mut asked = Some(self.line(EntryKind::Prepare, Some(branch), None));
+            if tries == 1 {
+                // On its way is worth to be seen.
+                asked.take().into_iter().for_each(|line| lines.push(line));
+            }
             let heard = self.participants.prepare(tx, branch).await;
             let (kind, detail) = match &heard {
                 Ok(Vote::Yes) => (EntryKind::VoteYes, None),
@@ -214,13 +258,14 @@ impl Coordinator {
                     (EntryKind::Unanswered, Some(format!("try {tries}: {why}")))
                 }
             };
-            let lines = vec![asked, self.line(kind, Some(branch), detail)];
             let over = tries >= PREPARE_TRIES && began.elapsed() >= patience;
-            if heard.is_ok() || over || refused.load(Ordering::Relaxed) {
-                return Ok((heard, lines));
+            let last = heard.is_ok() || over || refused.load(Ordering::Relaxed);
+            if last || tries.is_power_of_two() {
+                asked.into_iter().for_each(|line| lines.push(line));
+                lines.push(self.line(kind, Some(branch), detail));
             }
-            if tries.is_power_of_two() {
-                self.log.note(&tx.id, &lines).await?;
+            if last {
+                return heard;
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(PAUSE_LONGEST);
@@ -229,12 +274,7 @@ impl Coordinator {
 
     /// Second phase with one participant: tells the decision until it is acknowledged. The first
     /// silence and every doubling of their number is noted, so that waiting is seen.
-    async fn tell(
-        &self,
-        tx: &Transaction,
-        branch: &Branch,
-        decision: &Decision,
-    ) -> Result<Vec<Entry>, LogError> {
+    async fn tell(&self, tx: &Transaction, branch: &Branch, decision: &Decision, lines: &Lines) {
         let kind = match decision {
             Decision::Commit => EntryKind::Commit,
             Decision::Abort { .. } => EntryKind::Abort,
@@ -243,16 +283,24 @@ impl Coordinator {
         let mut tries: u64 = 0;
         loop {
             tries += 1;
-            let told = self.line(kind, Some(branch), None);
-            match self.participants.finish(tx, branch, decision).await {
-                Ok(()) => return Ok(vec![told, self.line(EntryKind::Ack, Some(branch), None)]),
-                Err(Unanswered(why)) => {
-                    if tries.is_power_of_two() {
-                        let detail = Some(format!("try {tries}: {why}"));
-                        let silent = self.line(EntryKind::Unanswered, Some(branch), detail);
-                        self.log.note(&tx.id, &[told, silent]).await?;
-                    }
+            let mut told = Some(self.line(kind, Some(branch), None));
+            if tries == 1 {
+                told.take().into_iter().for_each(|line| lines.push(line));
+            }
+            let heard = self.participants.finish(tx, branch, decision).await;
+            if heard.is_ok() || tries.is_power_of_two() {
+                told.into_iter().for_each(|line| lines.push(line));
+            }
+            match heard {
+                Ok(()) => {
+                    lines.push(self.line(EntryKind::Ack, Some(branch), None));
+                    return;
                 }
+                Err(Unanswered(why)) if tries.is_power_of_two() => {
+                    let detail = Some(format!("try {tries}: {why}"));
+                    lines.push(self.line(EntryKind::Unanswered, Some(branch), detail));
+                }
+                Err(_) => {}
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(PAUSE_LONGEST);

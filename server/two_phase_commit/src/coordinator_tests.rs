@@ -245,3 +245,50 @@ async fn asked_in_turn_everybody_voting_yes_commits() {
     assert_eq!(kinds[1..6], expected);
     assert_eq!(Phase::replay(&lines), Ok(Phase::Committed));
 }
+
+/// One participant answers at once, the other after a minute.
+struct OneIsSlow;
+
+#[async_trait]
+impl Participants for OneIsSlow {
+    async fn prepare(&self, _: &Transaction, branch: &Branch) -> Result<Vote, Unanswered> {
+        wait_if_slow(branch).await;
+        Ok(Vote::Yes)
+    }
+
+    async fn finish(&self, _: &Transaction, b: &Branch, _: &Decision) -> Result<(), Unanswered> {
+        wait_if_slow(b).await;
+        Ok(())
+    }
+}
+
+async fn wait_if_slow(branch: &Branch) {
+    if branch.participant == "b" {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_one_is_awaited_what_the_others_said_is_in_the_log() {
+    use EntryKind::{Ack, Commit, Prepare, VoteYes};
+    let log = Arc::new(MemoryLog::default());
+    log.append(&[Entry { at_us: 0, kind: EntryKind::Begin, participant: None, detail: None }]);
+    let coordinator = Coordinator::new(log.clone(), Arc::new(OneIsSlow), Clock::tokio(0));
+    let running = tokio::spawn(async move {
+        coordinator.run(&transfer(), None, Duration::ZERO).await.unwrap();
+    });
+    let noted = || {
+        let lines = log.lines.lock();
+        let of_a = |line: &&Entry| line.participant.as_deref() == Some("a");
+        lines.iter().filter(of_a).map(|line| line.kind).collect::<Vec<_>>()
+    };
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert_eq!(noted(), [Prepare, VoteYes], "b has not voted yet");
+    assert_eq!(log.decisions.lock().len(), 0);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(noted(), [Prepare, VoteYes, Commit, Ack], "b has not acknowledged yet");
+    running.await.unwrap();
+    let lines = log.lines.lock().clone();
+    assert_eq!(Phase::replay(&lines), Ok(Phase::Committed));
+    assert_eq!(lines.len(), 11, "nothing is noted twice: {lines:?}");
+}

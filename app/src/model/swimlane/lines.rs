@@ -1,6 +1,13 @@
 //! The protocol as lines: what was recorded, with repeated tries that were not answered as one.
 
-use contract::transaction::{TxMessageKind as Kind, TxMessageView};
+use crate::model::fine;
+use contract::{
+    trace::SpanLinkView,
+    transaction::{REPLAYED, TxFault, TxMessageKind as Kind, TxMessageView, UNDECIDED},
+};
+
+/// A message that was held for less is drawn as if it had not been.
+const LATE_FROM_US: i64 = 20_000;
 
 /// One line of the protocol.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +26,12 @@ pub struct Line {
     pub tries_refused: u32,
     /// Its slot.
     pub x: f64,
+    /// Where it arrives, if a fault held it for so long that it is seen.
+    pub arrives: Option<f64>,
+    /// The fault that acted on it.
+    pub fault: Option<TxFault>,
+    /// Its span.
+    pub span: Option<SpanLinkView>,
 }
 
 impl Line {
@@ -32,6 +45,28 @@ impl Line {
     #[must_use]
     pub fn is_decision(&self) -> bool {
         matches!(self.kind, Kind::DecideCommit | Kind::DecideAbort)
+    }
+
+    /// The answer to a query when nothing was decided yet: the participant stays in doubt.
+    #[must_use]
+    pub fn is_undecided(&self) -> bool {
+        self.kind == Kind::Answer && self.detail.as_deref() == Some(UNDECIDED)
+    }
+
+    /// A query of a participant that found the transaction in its log after a restart.
+    #[must_use]
+    pub fn is_replayed(&self) -> bool {
+        self.kind == Kind::Query && self.detail.as_deref() == Some(REPLAYED)
+    }
+
+    /// When a message of the coordinator arrives, if a fault held it for so long that it is seen.
+    /// A query was recorded when it had arrived, and its answer goes the way of it back.
+    #[must_use]
+    pub fn late_us(&self) -> Option<i64> {
+        let delayed = self.fault.as_ref().map_or(0, |fault| fault.delayed_us);
+        let sent = self.is_outgoing() && self.kind != Kind::Answer;
+        let seen = sent && self.tries_refused == 0 && delayed >= LATE_FROM_US;
+        seen.then_some(self.at_us + delayed)
     }
 
     /// The word of the protocol; the answer to a query is the outcome.
@@ -49,17 +84,28 @@ impl Line {
             Kind::Ack => "ack",
             Kind::Unanswered => "no answer",
             Kind::Query => "outcome?",
+            Kind::Answer if self.is_undecided() => UNDECIDED,
             Kind::Answer if aborts => "abort",
             Kind::Answer => "commit",
             Kind::End => "end",
         }
     }
 
-    /// "refused, 3 tries".
+    /// "no answer, 3 tries".
     #[must_use]
     pub fn refusal(&self) -> String {
         let tries = self.tries_refused;
         if tries == 1 { "no answer".into() } else { format!("no answer, {tries} tries") }
+    }
+
+    /// What a fault did to it: "F-21: delayed 2.00 s"; without a delay its id alone.
+    #[must_use]
+    pub fn injected(&self) -> Option<String> {
+        let TxFault { id, delayed_us } = self.fault.as_ref()?;
+        Some(match *delayed_us {
+            0 => id.clone(),
+            held => format!("{id}: delayed {}", fine::duration_us(held)),
+        })
     }
 
     /// The line as a sentence for the list: sender, receiver and outcome.
@@ -67,11 +113,13 @@ impl Line {
     pub fn sentence(&self, participants: &[String], aborts: bool) -> String {
         let lane = self.lane.and_then(|l| participants.get(l - 1)).map_or("", String::as_str);
         let word = self.word(aborts);
-        let detail = self.detail.as_deref().map_or_else(String::new, |d| format!(", {d}"));
+        let more = self.detail.as_deref().filter(|_| !self.is_undecided());
+        let detail = more.map_or_else(String::new, |d| format!(", {d}"));
         let what = match self.kind {
             Kind::VoteYes | Kind::VoteNo => format!("{lane} to coordinator: votes {word}"),
             Kind::Ack => format!("{lane} to coordinator: acknowledges"),
             Kind::Query => format!("{lane} to coordinator: asks for the outcome"),
+            Kind::Answer if self.is_undecided() => format!("coordinator to {lane}: {word}"),
             Kind::Answer => format!("coordinator to {lane}: the outcome is {word}"),
             Kind::Prepare | Kind::Commit | Kind::Abort => format!("coordinator to {lane}: {word}"),
             Kind::Unanswered => format!("{lane} did not answer"),
@@ -81,7 +129,8 @@ impl Line {
         };
         let refused =
             if self.tries_refused > 0 { format!(", {}", self.refusal()) } else { String::new() };
-        format!("{what}{detail}{refused}")
+        let injected = self.injected().map_or_else(String::new, |i| format!(", {i}"));
+        format!("{what}{detail}{refused}{injected}")
     }
 }
 
@@ -104,6 +153,9 @@ pub(super) fn lines(messages: &[TxMessageView], participants: &[String]) -> Vec<
             detail: message.detail.clone(),
             tries_refused: 0,
             x: 0.0,
+            arrives: None,
+            fault: message.fault.clone(),
+            span: message.span.clone(),
         };
         if line.kind == Kind::Unanswered {
             refuse(&mut lines, &line);
@@ -120,7 +172,9 @@ fn refuse(lines: &mut Vec<Line>, unanswered: &Line) {
     let Some(sent) = lines.iter().rposition(|l| to_lane(l) && l.is_outgoing()) else {
         return;
     };
-    lines[sent].tries_refused += 1;
+    // Not every try is noted, but each that is says which it was.
+    let number = unanswered.detail.as_deref().and_then(try_number);
+    lines[sent].tries_refused = number.unwrap_or(lines[sent].tries_refused + 1);
     lines[sent].last_us = unanswered.at_us;
     if lines[sent].detail.is_none() {
         lines[sent].detail.clone_from(&unanswered.detail);
@@ -130,7 +184,18 @@ fn refuse(lines: &mut Vec<Line>, unanswered: &Line) {
     let same = |i: &usize| lines[*i].kind == kind && lines[*i].tries_refused > 0;
     if let Some(before) = before.filter(same) {
         let again = lines.remove(sent);
-        lines[before].tries_refused += again.tries_refused;
+        lines[before].tries_refused = match number {
+            Some(number) => number.max(lines[before].tries_refused),
+            None => lines[before].tries_refused + again.tries_refused,
+        };
         lines[before].last_us = again.last_us;
+        if lines[before].fault.is_none() {
+            lines[before].fault = again.fault;
+        }
     }
+}
+
+/// The number in "try 4: could not be reached".
+fn try_number(detail: &str) -> Option<u32> {
+    detail.strip_prefix("try ")?.split_once(':')?.0.parse().ok()
 }

@@ -1,17 +1,27 @@
 //! The swimlane of a two-phase commit: one lane per participant, the coordinator on top.
 //!
 //! In order, not to scale: every message has a slot of its own, a gap over [`BREAK_OVER_US`] has a
-//! zigzag. Repeated sends that were not answered are one arrow that counts its tries. Places are in
-//! slots from the left; the view divides by [`Swimlane::width`].
+//! zigzag. Repeated sends that were not answered are one arrow that counts its tries. Crashes and
+//! restarts have slots too, and so has the late arrival of a message that a fault held. Places are
+//! in slots from the left; the view divides by [`Swimlane::width`].
 
 mod bars;
 mod lines;
+mod locks;
+mod marks;
 
 use super::fine;
 pub use bars::{Bar, BarState};
-use contract::transaction::{TransactionView, TxMessageKind as Kind, TxState};
+use contract::{
+    trace::SpanLinkView,
+    transaction::{TransactionView, TxEventKind, TxMessageKind as Kind, TxState},
+};
 pub use lines::Line;
+pub use locks::{Doubt, Lock};
+pub use marks::Mark;
 
+/// Share of the width that the length of a break needs beside a moment.
+const BREAK_SHARE: f64 = 0.05;
 /// A longer gap between two messages is a break in time.
 pub const BREAK_OVER_US: i64 = 250_000;
 /// How far, in slots, a message stands from its recorded moment at the participant's end.
@@ -24,6 +34,10 @@ const BREAK_WIDTH: f64 = 0.6;
 const WIDTH_MIN: f64 = 11.0;
 /// More slots for a message that was repeated.
 const TRIES_WIDTH: f64 = 0.8;
+/// More slots after a restart: what it found in its log is written there.
+const RESTART_WIDTH: f64 = 1.4;
+/// Share of the width that the moment over a slot needs, so that two do not run into each other.
+const HEAD_SHARE: f64 = 0.068;
 
 /// How an arrow is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +52,8 @@ pub enum ArrowTone {
     Abort,
     /// A participant in doubt asks.
     Query,
+    /// Held by a fault: dashed.
+    Delayed,
 }
 
 /// A message between two lanes.
@@ -55,6 +71,8 @@ pub struct Arrow {
     pub refused: bool,
     /// The word beside it; only the first of its kind has one.
     pub label: Option<String>,
+    /// What a fault did to it: "F-21: delayed 2.00 s".
+    pub injected: Option<String>,
 }
 
 /// What is written at a lane, under its bar.
@@ -66,8 +84,10 @@ pub struct Note {
     pub lane: usize,
     /// "yes", "no: insufficient funds".
     pub text: String,
-    /// It is a refusal.
+    /// It is a refusal, or a crash.
     pub error: bool,
+    /// The text ends at its place, where it else has its middle.
+    pub ends: bool,
 }
 
 /// Something the coordinator logged.
@@ -88,6 +108,8 @@ pub struct Head {
     pub text: String,
     /// The decision.
     pub strong: bool,
+    /// A crash.
+    pub error: bool,
 }
 
 /// A break in time.
@@ -97,6 +119,8 @@ pub struct Break {
     pub x: f64,
     /// How long it is.
     pub skipped_us: i64,
+    /// There is room to say so; where there is none the moments around it tell.
+    pub said: bool,
 }
 
 /// What a stretch of the protocol is called.
@@ -123,15 +147,15 @@ pub struct Phase {
     pub to: f64,
 }
 
-/// How long a participant held its locks.
+/// One line of the list that says the same as the drawing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lock {
-    /// Which.
-    pub service: String,
-    /// From its yes to its acknowledgement; none while it still holds them.
-    pub held_us: Option<i64>,
-    /// From its yes until it learned the outcome by asking.
-    pub in_doubt_us: Option<i64>,
+pub struct Told {
+    /// "+2.156 s: bank-customer to coordinator: votes no".
+    pub text: String,
+    /// The span of the message.
+    pub span: Option<SpanLinkView>,
+    /// Its index in [`Swimlane::lines`]; none of what is no message.
+    pub line: Option<usize>,
 }
 
 /// Everything that is drawn.
@@ -159,6 +183,10 @@ pub struct Swimlane {
     pub phases: Vec<Phase>,
     /// Time locked.
     pub locks: Vec<Lock>,
+    /// Crashes and restarts.
+    pub marks: Vec<Mark>,
+    /// All of it as sentences, in order.
+    pub told: Vec<Told>,
 }
 
 /// The swimlane of a transaction; offsets count from `zero_us`.
@@ -166,19 +194,28 @@ pub struct Swimlane {
 pub fn swimlane(tx: &TransactionView, zero_us: i64) -> Swimlane {
     let participants: Vec<String> = tx.participants.iter().map(|p| p.service.clone()).collect();
     let mut lines = lines::lines(&tx.messages, &participants);
-    let (breaks, width) = place(&mut lines);
+    let mut marks = marks::marks(tx, &participants);
+    let (mut breaks, width) = place(&mut lines, &mut marks);
+    let heads = heads(&lines, &marks, zero_us, width);
+    for gap in &mut breaks {
+        gap.said = heads.iter().all(|head| (head.x - gap.x).abs() >= width * BREAK_SHARE);
+    }
     let aborts = aborts(tx, &lines);
+    let bars = bars::bars(&lines, &marks, participants.len(), width, aborts);
+    let locks = locks::locks(tx, &lines, &marks);
     Swimlane {
         width,
-        heads: heads(&lines, zero_us),
+        heads,
         breaks,
         arrows: arrows(&lines, aborts),
-        bars: bars::bars(&lines, participants.len(), width, aborts),
-        notes: notes(&lines),
+        notes: notes(&lines, &marks, &locks, &bars, zero_us),
+        bars,
         logged: logged(&lines),
-        phases: phases(&lines, width),
-        locks: locks(&lines, &participants),
+        phases: phases(&lines, &marks, width),
+        locks,
+        told: told(&lines, &marks, &participants, aborts, zero_us),
         participants,
+        marks,
         lines,
     }
 }
@@ -201,20 +238,51 @@ impl Swimlane {
     }
 }
 
-/// Gives every line its slot and finds the breaks between them.
-fn place(lines: &mut [Line]) -> (Vec<Break>, f64) {
+/// What takes a slot.
+#[derive(Clone, Copy)]
+enum Slot {
+    Line(usize),
+    /// The late arrival of a line.
+    Arrival(usize),
+    Mark(usize),
+}
+
+/// Gives everything its slot and finds the breaks in between.
+fn place(lines: &mut [Line], marks: &mut [Mark]) -> (Vec<Break>, f64) {
+    // When it begins, when it is over, how many slots it takes.
+    let mut slots: Vec<(i64, i64, f64, Slot)> = Vec::with_capacity(lines.len() + marks.len());
+    for (i, line) in lines.iter().enumerate() {
+        // Tries that were repeated took their time: room for what went on meanwhile.
+        let wide = if line.tries_refused > 1 { 1.0 + TRIES_WIDTH } else { 1.0 };
+        slots.push((line.at_us, line.last_us, wide, Slot::Line(i)));
+        if let Some(late_us) = line.late_us() {
+            slots.push((late_us, late_us, 1.0, Slot::Arrival(i)));
+        }
+    }
+    for (i, mark) in marks.iter().enumerate() {
+        let wide = if mark.kind == TxEventKind::Restart { 1.0 + RESTART_WIDTH } else { 1.0 };
+        slots.push((mark.at_us, mark.at_us, wide, Slot::Mark(i)));
+    }
+    slots.sort_by_key(|slot| slot.0);
     let mut breaks = Vec::new();
     let mut x = MARGIN;
     let mut before: Option<i64> = None;
-    for line in lines {
-        if let Some(before) = before.filter(|b| line.at_us - b > BREAK_OVER_US) {
-            breaks.push(Break { x: x - 0.5 + BREAK_WIDTH / 2.0, skipped_us: line.at_us - before });
+    for (at_us, last_us, wide, slot) in slots {
+        if let Some(before) = before.filter(|b| at_us - b > BREAK_OVER_US) {
+            breaks.push(Break {
+                x: x - 0.5 + BREAK_WIDTH / 2.0,
+                skipped_us: at_us - before,
+                said: true,
+            });
             x += BREAK_WIDTH;
         }
-        line.x = x;
-        // Tries that were repeated took their time: room for what the participant did meanwhile.
-        x += if line.tries_refused > 1 { 1.0 + TRIES_WIDTH } else { 1.0 };
-        before = Some(line.last_us);
+        match slot {
+            Slot::Line(i) => lines[i].x = x,
+            Slot::Arrival(i) => lines[i].arrives = Some(x),
+            Slot::Mark(i) => marks[i].x = x,
+        }
+        x += wide;
+        before = Some(before.unwrap_or(last_us).max(last_us));
     }
     (breaks, (x - 0.5 + MARGIN).max(WIDTH_MIN))
 }
@@ -224,13 +292,30 @@ fn aborts(tx: &TransactionView, lines: &[Line]) -> bool {
         || lines.iter().any(|l| l.kind == Kind::DecideAbort)
 }
 
-fn heads(lines: &[Line], zero_us: i64) -> Vec<Head> {
+/// The moments, as far as there is room for them: a decision and a crash always.
+fn heads(lines: &[Line], marks: &[Mark], zero_us: i64, width: f64) -> Vec<Head> {
+    let of_lines = lines.iter().map(|l| (l.x, l.at_us, l.is_decision(), false));
+    let of_marks = marks.iter().map(|m| (m.x, m.at_us, false, m.begins_outage()));
+    let mut all: Vec<Head> = of_lines
+        .chain(of_marks)
+        .map(|(x, at_us, strong, error)| Head {
+            x,
+            text: fine::offset_us(at_us - zero_us),
+            strong,
+            error,
+        })
+        .collect();
+    all.sort_by(|a, b| a.x.total_cmp(&b.x));
+    let needed = |head: &Head| head.strong || head.error;
+    let near = |a: &Head, b: &Head| (a.x - b.x).abs() < width * HEAD_SHARE;
     let mut heads: Vec<Head> = Vec::new();
-    for line in lines {
-        let text = fine::offset_us(line.at_us - zero_us);
-        let strong = line.is_decision();
-        if strong || heads.last().is_none_or(|h| h.text != text) {
-            heads.push(Head { x: line.x, text, strong });
+    for (i, head) in all.iter().enumerate() {
+        let before = heads.last();
+        let repeats = before.is_some_and(|h| h.text == head.text);
+        let crowded = before.is_some_and(|h| near(h, head))
+            || all[i + 1..].iter().any(|next| needed(next) && near(next, head));
+        if needed(head) || !(repeats || crowded) {
+            heads.push(head.clone());
         }
     }
     heads
@@ -242,34 +327,54 @@ fn arrows(lines: &[Line], aborts: bool) -> Vec<Arrow> {
     for (index, line) in lines.iter().enumerate() {
         let Some(lane) = line.lane else { continue };
         let (from, to) = if line.is_outgoing() {
-            ((line.x, 0), (line.x + REACH, lane))
+            ((line.x, 0), (line.arrives.unwrap_or(line.x + REACH), lane))
         } else {
             ((line.x - REACH, lane), (line.x, 0))
         };
-        let outcome = if aborts { ArrowTone::Abort } else { ArrowTone::Commit };
-        let tone = match line.kind {
-            _ if line.tries_refused > 0 => ArrowTone::Error,
-            Kind::VoteNo => ArrowTone::Error,
-            Kind::Commit => ArrowTone::Commit,
-            Kind::Abort => ArrowTone::Abort,
-            Kind::Ack | Kind::Answer => outcome,
-            Kind::Query => ArrowTone::Query,
-            _ => ArrowTone::Plain,
-        };
+        let refused = line.tries_refused > 0;
         let word = line.word(aborts);
-        let label = if line.tries_refused > 0 {
-            Some(line.refusal())
+        let injected = line.injected();
+        let (label, injected) = if refused {
+            let by = injected.map_or_else(String::new, |injected| format!(", {injected}"));
+            (Some(format!("{}{by}", line.refusal())), None)
         } else {
             let first = !said.contains(&word) && !matches!(line.kind, Kind::VoteYes | Kind::VoteNo);
-            first.then(|| word.to_owned())
+            // What a fault did stands in its place.
+            let first = first && line.arrives.is_none();
+            (first.then(|| word.to_owned()), injected)
         };
-        said.push(word);
-        arrows.push(Arrow { line: index, from, to, tone, refused: line.tries_refused > 0, label });
+        if label.is_some() && !refused {
+            said.push(word);
+        }
+        arrows.push(Arrow {
+            line: index,
+            from,
+            to,
+            tone: tone(line, aborts),
+            refused,
+            label,
+            injected,
+        });
     }
     arrows
 }
 
-fn notes(lines: &[Line]) -> Vec<Note> {
+fn tone(line: &Line, aborts: bool) -> ArrowTone {
+    let outcome = if aborts { ArrowTone::Abort } else { ArrowTone::Commit };
+    match line.kind {
+        _ if line.tries_refused > 0 => ArrowTone::Error,
+        _ if line.arrives.is_some() => ArrowTone::Delayed,
+        Kind::VoteNo => ArrowTone::Error,
+        Kind::Commit => ArrowTone::Commit,
+        Kind::Abort => ArrowTone::Abort,
+        Kind::Answer if line.is_undecided() => ArrowTone::Query,
+        Kind::Ack | Kind::Answer => outcome,
+        Kind::Query => ArrowTone::Query,
+        _ => ArrowTone::Plain,
+    }
+}
+
+fn notes(lines: &[Line], marks: &[Mark], locks: &[Lock], bars: &[Bar], zero_us: i64) -> Vec<Note> {
     let vote = |line: &Line| {
         let lane = line.lane?;
         let (text, error) = match line.kind {
@@ -280,9 +385,43 @@ fn notes(lines: &[Line]) -> Vec<Note> {
             }
             _ => return None,
         };
-        Some(Note { x: line.x - REACH, lane, text, error })
+        Some(Note { x: line.x - REACH, lane, text, error, ends: false })
     };
-    lines.iter().filter_map(vote).collect()
+    let mark = |mark: &Mark| {
+        let (text, error) = (mark.word(), mark.begins_outage());
+        Note { x: mark.x, lane: mark.lane, text, error, ends: false }
+    };
+    let release = |lock: &Lock| {
+        let at_us = lock.released_us.filter(|_| lock.doubt != Doubt::None)?;
+        let bar = bars.iter().rfind(|bar| bar.lane == lock.lane)?;
+        let text = format!("lock released {}", fine::offset_us(at_us - zero_us));
+        Some(Note { x: bar.to, lane: lock.lane, text, error: false, ends: true })
+    };
+    let votes = lines.iter().filter_map(vote).chain(marks.iter().map(mark));
+    votes.chain(locks.iter().filter_map(release)).collect()
+}
+
+/// All that is drawn, as sentences.
+fn told(
+    lines: &[Line],
+    marks: &[Mark],
+    participants: &[String],
+    aborts: bool,
+    zero_us: i64,
+) -> Vec<Told> {
+    let text =
+        |at_us: i64, sentence: String| format!("{}: {sentence}", fine::offset_us(at_us - zero_us));
+    let of_lines = lines.iter().enumerate().map(|(i, line)| {
+        let text = text(line.at_us, line.sentence(participants, aborts));
+        (line.x, Told { text, span: line.span.clone(), line: Some(i) })
+    });
+    let of_marks = marks.iter().map(|mark| {
+        let text = text(mark.at_us, mark.sentence(participants));
+        (mark.x, Told { text, span: None, line: None })
+    });
+    let mut told: Vec<(f64, Told)> = of_lines.chain(of_marks).collect();
+    told.sort_by(|a, b| a.0.total_cmp(&b.0));
+    told.into_iter().map(|(_, told)| told).collect()
 }
 
 fn logged(lines: &[Line]) -> Vec<Logged> {
@@ -293,44 +432,36 @@ fn logged(lines: &[Line]) -> Vec<Logged> {
         .collect()
 }
 
-fn phases(lines: &[Line], width: f64) -> Vec<Phase> {
+fn phases(lines: &[Line], marks: &[Mark], width: f64) -> Vec<Phase> {
     let Some(first) = lines.first() else {
         return Vec::new();
     };
     let end = width - MARGIN + 0.3;
     let decision = lines.iter().find(|l| l.is_decision());
-    let query = lines.iter().find(|l| l.kind == Kind::Query);
     let start = first.x - 0.3;
     let Some(decision) = decision else {
         return vec![Phase { kind: PhaseKind::Vote, from: start, to: end }];
     };
+    let query = lines.iter().find(|l| l.kind == Kind::Query && l.x > decision.x);
+    // Recovery begins with the restart of who asks, if it was started again.
+    let recovery = query.map(|query| {
+        let restart = marks.iter().rfind(|m| {
+            Some(m.lane) == query.lane && !m.begins_outage() && decision.x < m.x && m.x < query.x
+        });
+        restart.map_or(query.x - REACH, |mark| mark.x)
+    });
     let kind =
         if decision.kind == Kind::DecideAbort { PhaseKind::Abort } else { PhaseKind::Commit };
     let border = decision.x - 0.5;
     let mut phases = vec![Phase { kind: PhaseKind::Vote, from: start, to: border - 0.1 }];
-    match query.filter(|q| q.x > decision.x) {
-        Some(query) => {
-            phases.push(Phase { kind, from: border, to: query.x - 0.6 });
-            phases.push(Phase { kind: PhaseKind::Recovery, from: query.x - 0.5, to: end });
+    match recovery {
+        Some(x) => {
+            phases.push(Phase { kind, from: border, to: x - 0.2 });
+            phases.push(Phase { kind: PhaseKind::Recovery, from: x - 0.1, to: end });
         }
         None => phases.push(Phase { kind, from: border, to: end }),
     }
     phases
-}
-
-fn locks(lines: &[Line], participants: &[String]) -> Vec<Lock> {
-    let lock = |(index, service): (usize, &String)| {
-        let of =
-            |kind: Kind| lines.iter().find(move |l| l.lane == Some(index + 1) && l.kind == kind);
-        let yes = of(Kind::VoteYes)?;
-        let until = |kind| of(kind).map(|l| l.at_us - yes.at_us);
-        Some(Lock {
-            service: service.clone(),
-            held_us: until(Kind::Ack),
-            in_doubt_us: of(Kind::Query).and_then(|_| until(Kind::Answer)),
-        })
-    };
-    participants.iter().enumerate().filter_map(lock).collect()
 }
 
 #[cfg(test)]

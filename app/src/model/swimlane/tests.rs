@@ -1,13 +1,16 @@
 //! The swimlane of a commit, of an abort with recovery, and of transactions that are under way.
 
 use super::*;
-use contract::transaction::{TxMessageView, TxParticipantView};
+use contract::transaction::{
+    REPLAYED, TxEventKind, TxEventView, TxFault, TxMessageView, TxParticipantView, UNDECIDED,
+};
 
 const BC: &str = "bank-customer";
 const BM: &str = "bank-merchant";
 
 fn tx(state: TxState, messages: &[(i64, Kind, Option<&str>)]) -> TransactionView {
-    let participant = |service: &str| TxParticipantView { service: service.into(), state };
+    let participant =
+        |service: &str| TxParticipantView { service: service.into(), state, released_us: None };
     TransactionView {
         transaction_id: "tx-51c8".into(),
         purpose: "payment".into(),
@@ -20,8 +23,12 @@ fn tx(state: TxState, messages: &[(i64, Kind, Option<&str>)]) -> TransactionView
                 kind,
                 participant: participant.map(Into::into),
                 detail: (kind == Kind::VoteNo).then(|| "insufficient funds".into()),
+                fault: None,
+                span: None,
             })
             .collect(),
+        coordinator: None,
+        events: vec![],
     }
 }
 
@@ -64,6 +71,25 @@ fn abort_with_recovery() -> TransactionView {
     tx(TxState::Aborted, &messages)
 }
 
+/// The same as the design tells it: one prepare is held, the other bank crashes after its yes.
+fn told_by_the_design() -> TransactionView {
+    let mut tx = abort_with_recovery();
+    tx.messages[1].fault = Some(TxFault { id: "F-21".into(), delayed_us: 2_000_000 });
+    tx.messages[12].detail = Some(REPLAYED.into());
+    let event = |ms: i64, kind, fault: Option<&str>| TxEventView {
+        at_us: ms * 1_000,
+        kind,
+        participant: Some(BM.into()),
+        fault_id: fault.map(Into::into),
+    };
+    tx.events = vec![
+        event(655, TxEventKind::Crash, Some("F-24")),
+        event(6_120, TxEventKind::Restart, Some("F-24")),
+    ];
+    tx.participants[1].released_us = Some(6_240_000);
+    tx
+}
+
 fn states(lane: &Swimlane, of: usize) -> Vec<BarState> {
     lane.bars.iter().filter(|b| b.lane == of).map(|b| b.state).collect()
 }
@@ -86,7 +112,8 @@ fn a_commit_has_two_phases_and_each_bank_goes_from_working_to_committed() {
         drawn.logged.iter().map(|l| l.kind).collect::<Vec<_>>(),
         [Kind::Begin, Kind::DecideCommit, Kind::End]
     );
-    assert_eq!(drawn.locks[0].held_us, Some(4_000));
+    assert_eq!(drawn.locks[0].held_us(), Some(4_000));
+    assert!(drawn.locks.iter().all(|lock| lock.doubt == Doubt::None));
 }
 
 #[test]
@@ -140,7 +167,14 @@ fn a_participant_in_doubt_asks_and_the_time_it_was_locked_is_known() {
     assert_eq!(states(&drawn, 2), merchant);
     assert_eq!(states(&drawn, 1), [BarState::Working, BarState::Aborted]);
     assert_eq!(drawn.phases.last().map(|p| p.kind), Some(PhaseKind::Recovery));
-    let lock = Lock { service: BM.into(), held_us: Some(6_109_000), in_doubt_us: Some(6_078_000) };
+    // What is known of the end of its locks is that they were gone when it had its answer.
+    let lock = Lock {
+        service: BM.into(),
+        lane: 2,
+        since_us: 153_000,
+        released_us: Some(6_231_000),
+        doubt: Doubt::Over(6_078_000),
+    };
     assert_eq!(drawn.locks, [lock]);
 }
 
@@ -158,7 +192,7 @@ fn a_transaction_under_way_keeps_its_states_open_to_the_right_end() {
     let drawn = swimlane(&tx(TxState::Preparing, &messages), 0);
     let last = drawn.bars.last().unwrap();
     assert_eq!((last.state, last.to), (BarState::Prepared, drawn.width));
-    assert_eq!(drawn.locks[0].held_us, None);
+    assert_eq!((drawn.locks[0].held_us(), drawn.locks[0].doubt), (None, Doubt::None));
     assert_eq!(drawn.phases.len(), 1);
 }
 
@@ -188,4 +222,128 @@ fn a_word_stands_in_the_widest_part_of_a_bar_beside_the_breaks() {
     assert!(drawn.breaks.iter().all(|b| b.x <= from || b.x >= to));
     let working = drawn.bars.iter().find(|b| b.lane == 2).unwrap();
     assert_eq!(drawn.room(working), (working.from, working.to));
+}
+
+#[test]
+fn a_message_that_a_fault_held_is_dashed_and_arrives_when_it_did() {
+    let drawn = swimlane(&told_by_the_design(), 0);
+    let held = &drawn.arrows[0];
+    assert_eq!(held.tone, ArrowTone::Delayed);
+    assert_eq!(held.injected.as_deref(), Some("F-21: delayed 2.00 s"));
+    let crash = drawn.marks[0].x;
+    let no = drawn.lines.iter().find(|l| l.kind == Kind::VoteNo).unwrap();
+    assert!(crash < held.to.0 && held.to.0 < no.x, "between the crash and the vote");
+    let bar = drawn.bars.iter().find(|b| b.lane == 1).unwrap();
+    assert_eq!((bar.state, bar.from), (BarState::Working, held.to.0));
+    assert!(drawn.arrows[1..].iter().all(|a| a.injected.is_none()));
+    // One that was held for less than can be seen is drawn like any other.
+    let mut hardly = told_by_the_design();
+    hardly.messages[1].fault = Some(TxFault { id: "F-21".into(), delayed_us: 4_000 });
+    assert_eq!(swimlane(&hardly, 0).arrows[0].tone, ArrowTone::Plain);
+}
+
+#[test]
+fn a_crash_after_the_yes_is_down_with_its_lock_until_the_log_is_replayed() {
+    let drawn = swimlane(&told_by_the_design(), 0);
+    let of_lane = drawn.bars.iter().filter(|b| b.lane == 2);
+    let words: Vec<&str> = of_lane.map(|b| b.words.as_str()).collect();
+    let expected =
+        ["working", "prepared", "down 5.46 s, lock stays", "in doubt, log replayed", "aborted"];
+    assert_eq!(words, expected);
+    let notes: Vec<&str> =
+        drawn.notes.iter().filter(|n| n.lane == 2).map(|n| n.text.as_str()).collect();
+    assert_eq!(notes, ["yes", "crash, F-24", "restart", "lock released +6.240 s"]);
+    assert!(drawn.heads.iter().any(|h| h.error && h.text == "+655 ms"));
+    let lock = &drawn.locks[0];
+    assert_eq!((lock.doubt, lock.held_us()), (Doubt::Over(6_078_000), Some(6_087_000)));
+    let recovery = drawn.phases.last().unwrap();
+    assert_eq!(recovery.kind, PhaseKind::Recovery);
+    assert!((recovery.from - drawn.marks[1].x).abs() < 0.2, "it begins with the restart");
+}
+
+#[test]
+fn a_participant_that_is_down_with_its_promise_is_in_doubt_without_an_end() {
+    let mut tx = told_by_the_design();
+    tx.state = TxState::Aborting;
+    tx.messages.truncate(12);
+    tx.events.truncate(1);
+    tx.participants[1].released_us = None;
+    let drawn = swimlane(&tx, 0);
+    assert_eq!((drawn.locks[0].doubt, drawn.locks[0].held_us()), (Doubt::Open, None));
+    let last = drawn.bars.last().unwrap();
+    assert_eq!((last.state, last.words.as_str()), (BarState::Down, "down, lock stays"));
+    assert_eq!(last.to, drawn.width);
+}
+
+#[test]
+fn who_crashes_before_it_promised_anything_holds_no_lock_and_has_no_doubt() {
+    let mut tx = told_by_the_design();
+    tx.messages.retain(|m| m.participant.as_deref() != Some(BM));
+    let drawn = swimlane(&tx, 0);
+    let of_lane: Vec<&Bar> = drawn.bars.iter().filter(|b| b.lane == 2).collect();
+    assert_eq!(of_lane.len(), 1);
+    assert_eq!((of_lane[0].state, of_lane[0].words.as_str()), (BarState::Down, "down 5.46 s"));
+    assert!(drawn.locks.is_empty());
+}
+
+#[test]
+fn an_answer_that_nothing_is_decided_leaves_the_participant_in_doubt() {
+    let messages = [
+        (1, Kind::Begin, None),
+        (2, Kind::Prepare, Some(BC)),
+        (5, Kind::VoteYes, Some(BC)),
+        (5_100, Kind::Query, Some(BC)),
+        (5_101, Kind::Answer, Some(BC)),
+    ];
+    let mut tx = tx(TxState::Preparing, &messages);
+    tx.messages[4].detail = Some(UNDECIDED.into());
+    let drawn = swimlane(&tx, 0);
+    assert_eq!(states(&drawn, 1).last(), Some(&BarState::InDoubt));
+    assert_eq!(drawn.locks[0].doubt, Doubt::Open);
+    assert_eq!(drawn.arrows.last().unwrap().label.as_deref(), Some(UNDECIDED));
+}
+
+#[test]
+fn the_list_tells_crashes_and_faults_among_the_messages_in_their_order() {
+    let drawn = swimlane(&told_by_the_design(), 0);
+    let told: Vec<&str> = drawn.told.iter().map(|t| t.text.as_str()).collect();
+    assert_eq!(told.len(), drawn.lines.len() + drawn.marks.len());
+    let at =
+        |text: &str| told.iter().position(|t| *t == text).unwrap_or_else(|| panic!("{told:?}"));
+    let held = at("+132 ms: coordinator to bank-customer: prepare, F-21: delayed 2.00 s");
+    let crash = at("+655 ms: bank-merchant is killed by F-24");
+    let restart = at("+6.120 s: bank-merchant is started again");
+    assert!(held < crash && crash < restart);
+}
+
+#[test]
+fn moments_that_would_run_into_each_other_are_left_out_but_for_decision_and_crash() {
+    let drawn = swimlane(&told_by_the_design(), 0);
+    let needed = |head: &Head| head.strong || head.error;
+    assert_eq!(drawn.heads.iter().filter(|h| needed(h)).count(), 2);
+    for pair in drawn.heads.windows(2) {
+        let apart = (pair[1].x - pair[0].x) / drawn.width;
+        assert!(apart >= HEAD_SHARE || pair.iter().all(needed), "{pair:?}");
+    }
+}
+
+#[test]
+fn tries_that_were_not_noted_are_counted_by_what_the_next_note_says() {
+    let mut tx = abort_with_recovery();
+    for (index, number) in [(7, 1), (9, 2), (11, 8)] {
+        tx.messages[index].detail = Some(format!("try {number}: could not be reached"));
+    }
+    let drawn = swimlane(&tx, 0);
+    let refused = drawn.arrows.iter().find(|a| a.refused).unwrap();
+    assert_eq!(refused.label.as_deref(), Some("no answer, 8 tries"));
+}
+
+#[test]
+fn what_was_not_answered_for_a_fault_says_so_in_one_label() {
+    let mut tx = abort_with_recovery();
+    tx.messages[6].fault = Some(TxFault { id: "F-24".into(), delayed_us: 0 });
+    let drawn = swimlane(&tx, 0);
+    let refused = drawn.arrows.iter().find(|a| a.refused).unwrap();
+    assert_eq!(refused.label.as_deref(), Some("no answer, 3 tries, F-24"));
+    assert_eq!(refused.injected, None);
 }

@@ -40,6 +40,8 @@ pub struct BadgeFace {
 const LETTER: f64 = 6.6;
 /// Height of a badge.
 const HEIGHT: f64 = 17.0;
+/// How far the middle of a badge stands beside a short line: clear of its breaker.
+const BESIDE: f64 = 23.0;
 /// Space between two badges.
 const GAP: f64 = 4.0;
 
@@ -69,7 +71,12 @@ pub fn badges(
 ) -> Vec<BadgeFace> {
     let mut out = Vec::new();
     let mut on_nodes: Vec<(&str, BadgeFace)> = Vec::new();
-    for edge in edges.iter().filter(|edge| edge.kind != EdgeKind::Message) {
+    // Of the lines to several versions the first stands for the edge.
+    let first = |at: usize, edge: &EdgeShape| {
+        !edges[..at].iter().any(|e| e.from == edge.from && e.to == edge.to && e.kind == edge.kind)
+    };
+    let calls = edges.iter().enumerate().filter(|(_, edge)| edge.kind != EdgeKind::Message);
+    for (_, edge) in calls.filter(|(at, edge)| first(*at, edge)) {
         let here = faults.active.iter().filter(|fault| is_on(fault, edge));
         put(&mut out, here.map(of_fault).collect(), edge_place(edge), false);
     }
@@ -93,8 +100,13 @@ fn is_on(fault: &FaultView, edge: &EdgeShape) -> bool {
     fault.from.as_ref() == Some(&edge.from) && fault.to == edge.to
 }
 
-/// Away from the breaker, which sits near the end.
+/// Away from the breaker and the label: on the longer part of the line, or beside a short one.
 fn edge_place(edge: &EdgeShape) -> Point {
+    if edge.kind == EdgeKind::Commit {
+        let middle = edge.curve.point(0.5);
+        let aside = if edge.label.y > middle.y { -BESIDE } else { BESIDE };
+        return at(middle.x, middle.y + aside);
+    }
     edge.curve.point(if edge.breaker > 0.6 { 0.5 } else { 0.14 })
 }
 

@@ -214,12 +214,13 @@ fn Tally() -> impl IntoView {
         move |of: fn(&contract::live::OrderTally) -> u64| move || format::count(tally.with(of));
     let minutes =
         move || format!("Last {} min", tally.with(|tally| (tally.window_seconds / 60).max(1)));
+    let shown = |status: &str| format!("/orders?status={status}");
     view! {
-        <a class="tally" href="/orders">
-            <span class="row">
+        <div class="tally">
+            <a class="row" href="/orders">
                 <span>{minutes}</span>
                 <span>{count(|tally| tally.placed)} " placed"</span>
-            </span>
+            </a>
             <svg
                 class="tally-bar" viewBox=format!("0 0 {BAR} 6")
                 preserveAspectRatio="none" aria-hidden="true"
@@ -235,11 +236,15 @@ fn Tally() -> impl IntoView {
                 ></rect>
             </svg>
             <span class="row counts">
-                <span><b>{count(|tally| tally.confirmed)}</b> " confirmed"</span>
-                <span><b>{count(|tally| tally.cancelled)}</b> " cancelled"</span>
-                <span><b>{count(|tally| tally.running)}</b> " running"</span>
+                <a href=shown("confirmed")>
+                    <b>{count(|tally| tally.confirmed)}</b> " confirmed"
+                </a>
+                <a href=shown("cancelled")>
+                    <b>{count(|tally| tally.cancelled)}</b> " cancelled"
+                </a>
+                <a href=shown("processing")><b>{count(|tally| tally.running)}</b> " running"</a>
             </span>
-        </a>
+        </div>
     }
     .into_any()
 }

@@ -502,8 +502,10 @@ pub fn phone() -> Layout {
     let call = EdgeKind::Call;
     let mut down = |from: &str, to: &str, kind, a: Point, b: Point| {
         let curve = Curve::down(a, b);
+        // Beside the breaker, which leaves the upper end to the fault on it.
         let middle = curve.point(0.6);
-        plan.add((from, to), kind, curve, (at(middle.x + 8.0, middle.y), Anchor::Start));
+        plan.add((from, to), kind, curve, (at(middle.x + 14.0, middle.y + 4.0), Anchor::Start));
+        plan.breaker(0.6);
     };
     down(s::BROWSER, s::GATEWAY, call, at(85.0, 42.0), at(176.0, 84.0));
     down(s::LOAD, s::GATEWAY, call, at(305.0, 42.0), at(214.0, 84.0));

@@ -280,14 +280,19 @@ fn edge_label(shape: &EdgeShape, face: Memo<EdgeFace>, phone: bool) -> AnyView {
             !phone || matches!(face.health, Health::Warn | Health::Error | Health::Open)
         })
     };
-    let head = move || face.with(|face| face.head.text.clone());
+    let brief = move |face: &EdgeFace| face.brief.clone().filter(|_| phone);
+    let head = move || face.with(|face| brief(face).unwrap_or_else(|| face.head.text.clone()));
     let (callee, caller) = (shape.to.clone(), shape.from.clone());
     let mesh = use_live().mesh();
     let asked =
         Memo::new(move |_| mesh.with(|mesh| scene::asked_of_callers(mesh, &caller, &callee)));
     let head_class = move || format!("label-head {}", face.with(|face| face.head.health.class()));
     let rest = move || {
-        let parts = face.with(|face| face.rest.clone()).into_iter().enumerate();
+        let parts = face.with(|face| match brief(face) {
+            Some(_) => Vec::new(),
+            None => face.rest.clone(),
+        });
+        let parts = parts.into_iter().enumerate();
         parts
             .map(|(i, part)| {
                 let gap = if i > 0 { " · " } else { "" };

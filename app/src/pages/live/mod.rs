@@ -323,7 +323,10 @@ fn Changes() -> impl IntoView {
 fn change_row(change: ChangeView) -> AnyView {
     let tone = Tone::from_word(&change.status).class();
     let subject = match change.href {
-        Some(href) => view! { <a class="subject" href=href>{change.subject}</a> }.into_any(),
+        Some(href) => {
+            let whole = change.subject.clone();
+            view! { <a class="subject" href=href title=whole>{change.subject}</a> }.into_any()
+        }
         None => view! { <span class="subject">{change.subject}</span> }.into_any(),
     };
     view! {
@@ -331,7 +334,7 @@ fn change_row(change: ChangeView) -> AnyView {
             <Clock at_us=change.at_us/>
             <span>
                 {subject}
-                <small>{change.text}</small>
+                <small title=change.text.clone()>{change.text.clone()}</small>
             </span>
         </li>
     }

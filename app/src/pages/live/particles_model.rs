@@ -85,6 +85,7 @@ mod tests {
             width: 130,
             head: Part { text: String::new(), health: Health::Ok },
             rest: Vec::new(),
+            brief: None,
             breaker: None,
             name: String::new(),
             per_second,

@@ -140,6 +140,8 @@ pub struct EdgeFace {
     pub head: Part,
     /// Second line, in parts.
     pub rest: Vec<Part>,
+    /// The first line where there is little room, and then it stands alone.
+    pub brief: Option<String>,
     /// The caller's breaker.
     pub breaker: Option<BreakerMark>,
     /// All of it in one sentence, for those who cannot see it.
@@ -217,6 +219,7 @@ fn idle_face(map: &MapView, key: &EdgeKey, zone_minutes: i32) -> EdgeFace {
         width: 130,
         head: part(String::new(), Health::Idle),
         rest: said.map(|text| part(text, Health::Idle)).into_iter().collect(),
+        brief: None,
         breaker: None,
         name: match &key.subset {
             Some(subset) => format!("{} to {} {subset}, no calls", key.from, key.to),
@@ -241,6 +244,16 @@ pub(super) fn of_subset(edge: &EdgeView, part: &SubsetEdge) -> EdgeView {
     }
 }
 
+/// The same in a few letters.
+fn refusing_briefly(breaker: BreakerView, now_us: i64) -> Option<String> {
+    let (BreakerView::Open { half_open_at_us: until }
+    | BreakerView::ForcedOpen { until_us: until }) = breaker
+    else {
+        return None;
+    };
+    Some(format!("open, {} s", (until - now_us).max(0) / 1_000_000))
+}
+
 /// What a breaker that refuses calls says on its edge.
 fn refusing(breaker: BreakerView, now_us: i64) -> Option<String> {
     let left = |until_us: i64| (until_us - now_us).max(0) / 1_000_000;
@@ -260,6 +273,7 @@ fn call_face(edge: &EdgeView, subset: Option<&str>, now_us: i64) -> EdgeFace {
     let rate = format::rate(edge.per_second);
     let p95 = edge.p95_ms.map(format::duration_ms);
     let refusing = edge.breaker.and_then(|breaker| refusing(breaker, now_us));
+    let brief = edge.breaker.and_then(|breaker| refusing_briefly(breaker, now_us));
     let instead =
         if edge.fallback.is_some() { "served from fallback" } else { "refused or failed" };
     let (head, rest) = match refusing {
@@ -296,6 +310,7 @@ fn call_face(edge: &EdgeView, subset: Option<&str>, now_us: i64) -> EdgeFace {
         width: hundredths(edge_width(edge.per_second)),
         head,
         rest,
+        brief,
         breaker,
         name,
         per_second: edge.per_second,
@@ -344,6 +359,7 @@ fn event_face(map: &MapView, service: &str, now_us: i64) -> EdgeFace {
         width: 130,
         head: part(open.unwrap_or(head), head_health),
         rest,
+        brief: None,
         breaker: breaker.map(BreakerMark::from),
         name,
         per_second: sent + read,

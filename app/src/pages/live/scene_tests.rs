@@ -64,6 +64,7 @@ fn an_open_breaker_counts_down_and_says_so_in_the_name() {
     let open = EdgeView { breaker: open, ..edge("gateway", "recommendations", 9.8, 1.0, 1.0) };
     let face = edge_face(&map(vec![open]), &key("gateway", "recommendations"), 0, 0);
     assert_eq!((face.health, face.head.text.as_str()), (Health::Open, "Open, half-open in 6 s"));
+    assert_eq!(face.brief.as_deref(), Some("open, 6 s"), "on a phone");
     assert!(face.name.starts_with("gateway to recommendations, breaker open, 9.8/s"));
 }
 

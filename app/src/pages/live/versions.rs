@@ -154,8 +154,8 @@ fn part(edge: &EdgeShape, whole: Rect, index: usize, subset: String, own: Rect) 
         (true, 0) => (edge.label, edge.anchor),
         (true, _) if left => (at(edge.label.x - 74.0, edge.label.y + 34.0), Anchor::Middle),
         (true, _) => (at(edge.label.x, edge.label.y + 30.0), edge.anchor),
-        (false, 0) => (at(sits.x - 15.0, sits.y - 2.0), Anchor::End),
-        (false, _) => (at(sits.x + 15.0, sits.y - 2.0), Anchor::Start),
+        (false, 0) => (at(sits.x + 15.0, sits.y + 4.0), Anchor::Start),
+        (false, _) => (at(sits.x + 15.0, sits.y + 30.0), Anchor::Start),
     };
     EdgeShape { subset: Some(subset), curve, label, anchor, ..edge.clone() }
 }

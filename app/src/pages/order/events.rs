@@ -87,7 +87,9 @@ fn row(story: Story, event: EventView) -> AnyView {
     let data = StoredValue::new(json::fields(&event.json));
     let summary = StoredValue::new(event.summary);
     let body = move || {
-        if open() {
+        // Some events have no data but that they happened.
+        let says_more = data.with_value(|fields| fields.iter().any(|f| !f.key.is_empty()));
+        if open() && says_more {
             data.with_value(|fields| fields_view(fields))
         } else {
             view! { <p class="event-summary">{summary.get_value()}</p> }.into_any()

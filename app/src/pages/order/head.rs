@@ -82,19 +82,24 @@ fn facts(story: Story) -> AnyView {
             o.lines.iter().map(line).collect::<Vec<_>>().join("\n")
         })
     };
+    let total = move || {
+        order.with(|o| format!("Total, by {}", method_label(o.payment_method).to_lowercase()))
+    };
+    let customer = move || {
+        order.with(|o| match &o.customer {
+            Ok(name) => name.clone(),
+            Err(error) => format!("The name is not known now. {error}"),
+        })
+    };
     view! {
         <dl class="order-facts">
             <div title=items>
-                <dt>"Total"</dt>
+                <dt>{total}</dt>
                 <dd>{move || order.with(|o| format::money(o.row.total))}</dd>
             </div>
             <div>
-                <dt>"Paid with"</dt>
-                <dd>{move || order.with(|o| method_label(o.payment_method))}</dd>
-            </div>
-            <div>
                 <dt>"Customer"</dt>
-                <dd title=move || order.with(|o| o.customer.clone())>
+                <dd title=customer>
                     {move || order.with(|o| o.row.user_id.clone())}
                 </dd>
             </div>

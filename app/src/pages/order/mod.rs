@@ -1,21 +1,25 @@
 //! One order: its events, its saga, its two-phase commits, its trace and its log lines.
 //!
 //! The server renders it whole. In the browser a newer version on the live stream fetches it
-//! again; the page never polls.
+//! again. What the stream does not tell of (a transaction that is not over, a part that could not
+//! be told) is asked for every two seconds while it lasts.
 
 mod actions;
+mod commit;
 mod events;
+mod fetch;
 mod head;
 mod logs;
+mod part;
 mod saga;
 mod state;
 mod swimlane;
 mod trace;
+mod traces;
 
 use crate::{
     ask::{self, AskError},
     frame::use_keys,
-    live::use_live,
     model::story,
     widget::{EmptyState, hatch_definition},
 };
@@ -24,16 +28,14 @@ use contract::{
     order::{EventView, OrderView},
     trace::TraceView,
 };
+use fetch::{follow, refetch};
 use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::{
     NavigateOptions,
     hooks::{use_navigate, use_params_map, use_query_map},
 };
-use std::{sync::Arc, time::Duration};
-
-/// Spans of the last steps arrive a little after their event; then the page looks once more.
-const LATE_SPANS: Duration = Duration::from_millis(1_100);
+use std::sync::Arc;
 
 /// What every panel of this page shares. Cheap to copy.
 #[derive(Clone, Copy)]
@@ -48,6 +50,17 @@ struct Story {
     span: RwSignal<Option<String>>,
     /// The whole stream is shown as JSON.
     all_json: Memo<bool>,
+    /// What became of fetching it again.
+    fetched: RwSignal<Fetched>,
+}
+
+/// What of the page is older than the last try to fetch it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Fetched {
+    /// Everything: the order could not be told.
+    all: Option<ApiError>,
+    /// The two-phase commits: payments could not tell them.
+    commits: Option<ApiError>,
 }
 
 impl Story {
@@ -63,7 +76,8 @@ impl Story {
             })
         });
         let all_json = Memo::new(move |_| query.with(|q| q.get("json").is_some()));
-        Self { order, events, version, span: RwSignal::new(None), all_json }
+        let (span, fetched) = (RwSignal::new(None), RwSignal::new(Fetched::default()));
+        Self { order, events, version, span, all_json, fetched }
     }
 
     /// Address of this page with another event selected.
@@ -123,11 +137,12 @@ fn told(order: OrderView) -> AnyView {
         <div class="order">
             {hatch_definition()}
             {head::head(story)}
+            {part::behind(story)}
             <div class="order-body">
                 {events::panel(story)}
                 <div class="order-main">
                     {saga::panel(story)}
-                    {swimlane::panels(story)}
+                    {commit::panels(story)}
                     <div class="order-below">
                         {trace::panel(story)}
                         {logs::panel(story)}
@@ -137,46 +152,6 @@ fn told(order: OrderView) -> AnyView {
         </div>
     }
     .into_any()
-}
-
-/// Fetches the order again when the stream has seen a newer version, and once more a little later.
-fn follow(story: Story) {
-    let id = story.order.with_untracked(|o| o.row.order_id.clone());
-    let newest = use_live().order_changed(&id);
-    Effect::new(move |_| {
-        let seen = newest.get();
-        if seen > story.order.with_untracked(|o| o.row.version) {
-            refetch(story);
-            set_timeout(move || refetch(story), LATE_SPANS);
-        }
-    });
-    // What was rendered while the order ran may lack the spans that were still open.
-    Effect::new(move |_| set_timeout(move || refetch_young(story), LATE_SPANS));
-}
-
-fn refetch_young(story: Story) {
-    let young = story.order.try_with_untracked(|o| {
-        let trace_end = o.trace.as_ref().map_or(0, |t| t.row.start_us + t.row.duration_us);
-        o.events.last().is_some_and(|last| trace_end < last.at_us)
-    });
-    if young == Some(true) {
-        refetch(story);
-    }
-}
-
-fn refetch(story: Story) {
-    let Some(id) = story.order.try_with_untracked(|o| o.row.order_id.clone()) else {
-        return;
-    };
-    leptos::task::spawn_local(async move {
-        if let Ok(order) = ask::order(id).await {
-            story.order.try_update(|held| {
-                if order.row.version >= held.row.version {
-                    *held = Arc::new(order);
-                }
-            });
-        }
-    });
 }
 
 /// J and K step through the events.
@@ -209,7 +184,7 @@ fn untold(id: &str, error: &AskError, order: Resource<Result<OrderView, AskError
             <div class="order-none">
                 <EmptyState
                     title=format!("No order {id}")
-                    text="It may be older than what is kept, or its id may be mistyped."
+                    text="It may be older than what is kept, or its id is mistyped."
                 >
                     <a class="button primary" href="/orders">"All orders"</a>
                     <a class="button" href="/orders/new">"Place order"</a>
@@ -218,12 +193,25 @@ fn untold(id: &str, error: &AskError, order: Resource<Result<OrderView, AskError
         }
         .into_any();
     }
+    crate::pages::set_status(503);
+    let (title, href) = (format!("Order {id} cannot be shown"), format!("/orders/{id}"));
+    let text = format!("{error} ({})", error.0.code());
     view! {
         <div class="order-none" role="alert">
-            <EmptyState title=format!("Order {id} cannot be shown") text=error.to_string()>
-                <button type="button" class="button primary" on:click=move |_| order.refetch()>
+            <EmptyState
+                title=title
+                text=text
+            >
+                <a
+                    class="button primary"
+                    href=href
+                    on:click=move |event| {
+                        event.prevent_default();
+                        order.refetch();
+                    }
+                >
                     "Retry"
-                </button>
+                </a>
                 <a class="button" href="/orders">"All orders"</a>
             </EmptyState>
         </div>

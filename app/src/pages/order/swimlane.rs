@@ -1,24 +1,27 @@
-//! The two-phase commits of an order, one panel each: a drawing, and the same as a list.
+//! The drawing of one two-phase commit, and the same as a list.
 //!
-//! Places across are percentages, so the drawing fits any width with text of one size.
+//! Places across are percentages, so the drawing fits any width with text of one size. The drawing
+//! is for the eyes and the pointer; the list has a link for each message, which is seen while it
+//! has the focus.
 
 use super::Story;
 use crate::{
     model::{
-        fine, story,
+        fine,
         swimlane::{
-            Arrow, ArrowTone, Bar, BarState, Break, Head, Logged, Note, Phase, PhaseKind, Swimlane,
-            swimlane,
+            Arrow, ArrowTone, Bar, BarState, Break, Head, Logged, Mark, Note, Phase, PhaseKind,
+            Swimlane, Told, swimlane,
         },
-        tone::Tone,
     },
-    widget::{Badge, ServiceCode},
+    widget::ServiceCode,
 };
 use contract::{
     service::PAYMENTS,
-    transaction::{TransactionView, TxMessageKind as Kind, TxState},
+    trace::SpanLinkView,
+    transaction::{TransactionView, TxMessageKind as Kind},
 };
 use leptos::prelude::*;
+use leptos_router::{NavigateOptions, hooks::use_navigate};
 
 /// Middle of the coordinator's lane, pixels from the top.
 const FIRST_LANE: usize = 64;
@@ -26,99 +29,31 @@ const FIRST_LANE: usize = 64;
 const LANE: usize = 61;
 /// Height of a state's bar.
 const BAR: usize = 18;
-/// How to read the drawing.
-const NOT_TO_SCALE: &str = ", in order, not to scale; offsets from the order's start";
 
-pub(super) fn panels(story: Story) -> AnyView {
-    let ids = Memo::new(move |_| {
-        story
-            .order
-            .with(|o| o.transactions.iter().map(|t| t.transaction_id.clone()).collect::<Vec<_>>())
-    });
-    view! { <For each=move || ids.get() key=Clone::clone children=move |id| panel(story, id)/> }
-        .into_any()
+/// What keyboard and pointer do to a drawing.
+#[derive(Clone, Copy)]
+struct Pointed {
+    /// The line whose link has the focus.
+    shown: RwSignal<Option<usize>>,
+    /// Opens an address. The drawing is for the pointer: its links are those of the list.
+    open: Callback<String>,
 }
 
-fn panel(story: Story, id: String) -> AnyView {
-    let wanted = id.clone();
-    let tx = Memo::new(move |_| {
-        story.order.with(|o| o.transactions.iter().find(|t| t.transaction_id == wanted).cloned())
-    });
-    let title = format!("title-{id}");
-    let labelled = title.clone();
-    let body = move || tx.get().map(|tx| drawing(story, &tx));
-    let head = move || tx.get().map(|tx| head(story, &tx));
-    view! {
-        <section class="panel order-commit" aria-labelledby=labelled>
-            <header class="panel-head">
-                <h2 id=title>"Two-phase commit"</h2>
-                <code>{id}</code>
-                {head}
-            </header>
-            {body}
-        </section>
-    }
-    .into_any()
-}
-
-fn head(story: Story, tx: &TransactionView) -> AnyView {
-    let (word, tone) = match tx.state {
-        TxState::Preparing => ("Preparing", Tone::Info),
-        TxState::Prepared => ("Prepared", Tone::Half),
-        TxState::Committing => ("Committing", Tone::Ok),
-        TxState::Committed => ("Committed", Tone::Ok),
-        TxState::Aborting => ("Aborting", Tone::Comp),
-        TxState::Aborted => ("Aborted", Tone::Comp),
-    };
-    let zero_us = story.order.with_untracked(|o| o.zero_us);
-    let drawn = swimlane(tx, zero_us);
-    view! {
-        <Badge tone=tone text=word.to_owned()/>
-        <span class="sub">
-            <span class="purpose">{tx.purpose.clone()}</span>
-            <span class="wide-only">{NOT_TO_SCALE}</span>
-        </span>
-        <span class="locks">{locks(&drawn)}</span>
-    }
-    .into_any()
-}
-
-/// How long the locks were held, or that they still are.
-fn locks(drawn: &Swimlane) -> Vec<AnyView> {
-    let doubted = drawn.locks.iter().any(|l| l.in_doubt_us.is_some());
-    drawn
-        .locks
-        .iter()
-        .filter(|lock| !doubted || lock.in_doubt_us.is_some() || lock.held_us.is_none())
-        .enumerate()
-        .map(|(i, lock)| {
-            let gap = if i > 0 { ", " } else { "" };
-            let held = lock.held_us.map(fine::duration_us);
-            match (lock.in_doubt_us.map(fine::duration_us), held) {
-                (Some(doubt), held) => {
-                    let held = held.map(|h| format!(", lock held {h}"));
-                    view! { {gap}{lock.service.clone()}" in doubt for "<b>{doubt}</b>{held} }
-                        .into_any()
-                }
-                (None, Some(held)) => {
-                    view! { {gap}{lock.service.clone()}" locked "<b>{held}</b> }.into_any()
-                }
-                (None, None) => view! { {gap}{lock.service.clone()}" holds its locks" }.into_any(),
-            }
-        })
-        .collect()
-}
-
-fn drawing(story: Story, tx: &TransactionView) -> AnyView {
+pub(super) fn drawing(story: Story, tx: &TransactionView) -> AnyView {
     let zero_us = story.order.with_untracked(|o| o.zero_us);
     let drawn = swimlane(tx, zero_us);
     let height = FIRST_LANE + LANE * drawn.participants.len() + 36;
-    let width = if drawn.width > 26.0 {
+    let width = if drawn.width > 36.0 {
         "swim swim-longest"
-    } else if drawn.width > 17.0 {
+    } else if drawn.width > 25.0 {
         "swim swim-long"
     } else {
         "swim"
+    };
+    let navigate = use_navigate();
+    let at = Pointed {
+        shown: RwSignal::new(None),
+        open: Callback::new(move |href: String| navigate(&href, NavigateOptions::default())),
     };
     let svg = view! {
         <svg class=width height=height.to_string() aria-hidden="true">
@@ -127,10 +62,11 @@ fn drawing(story: Story, tx: &TransactionView) -> AnyView {
             {drawn.phases.iter().map(|p| phase(&drawn, *p)).collect_view()}
             {lanes(&drawn)}
             {drawn.bars.iter().map(|b| bar(&drawn, b)).collect_view()}
-            {drawn.arrows.iter().map(|a| arrow(story, &drawn, a)).collect_view()}
+            {drawn.arrows.iter().map(|a| arrow(story, &drawn, a, at)).collect_view()}
             {drawn.breaks.iter().map(|b| time_break(&drawn, *b, height)).collect_view()}
-            {drawn.arrows.iter().map(|a| arrow_label(&drawn, a)).collect_view()}
+            {drawn.arrows.iter().map(|a| arrow_label(&drawn, a, at)).collect_view()}
             {drawn.logged.iter().map(|l| logged(&drawn, l)).collect_view()}
+            {drawn.marks.iter().map(|m| mark(&drawn, m, at)).collect_view()}
             {drawn.notes.iter().map(|n| note(&drawn, n)).collect_view()}
         </svg>
     };
@@ -139,15 +75,15 @@ fn drawing(story: Story, tx: &TransactionView) -> AnyView {
             <div class="swim-lanes" aria-hidden="true">{names(tx)}</div>
             <div class="swim-scroll" tabindex="0" role="group" aria-label="Messages in order">
                 {svg}
-                {list(tx, &drawn, zero_us)}
             </div>
+            {list(story, &drawn, at)}
         </div>
     }
     .into_any()
 }
 
 fn names(tx: &TransactionView) -> AnyView {
-    let lane = |service: &str, name: &str, role: &'static str| {
+    let lane = |service: &str, name: &str, role: String| {
         view! {
             <div class="swim-lane">
                 <ServiceCode service=service.to_owned()/>
@@ -155,23 +91,44 @@ fn names(tx: &TransactionView) -> AnyView {
             </div>
         }
     };
-    let participants =
-        tx.participants.iter().map(|p| lane(&p.service, &p.service, "participant")).collect_view();
-    view! { {lane(PAYMENTS, "coordinator", "payments")}{participants} }.into_any()
+    let participants = tx
+        .participants
+        .iter()
+        .map(|p| lane(&p.service, &p.service, "participant".to_owned()))
+        .collect_view();
+    let instance = tx.coordinator.clone().unwrap_or_else(|| PAYMENTS.to_owned());
+    view! { {lane(PAYMENTS, "coordinator", instance)}{participants} }.into_any()
 }
 
-/// The same, message by message, for those who do not see the drawing.
-fn list(tx: &TransactionView, drawn: &Swimlane, zero_us: i64) -> AnyView {
-    let aborts = matches!(tx.state, TxState::Aborting | TxState::Aborted);
-    let lines = drawn
-        .lines
-        .iter()
-        .map(|line| {
-            let at = fine::offset_us(line.at_us - zero_us);
-            view! { <li>{format!("{at}: {}", line.sentence(&drawn.participants, aborts))}</li> }
-        })
-        .collect_view();
-    view! { <ol class="sr">{lines}</ol> }.into_any()
+/// The same, line by line: what a reader reads, and what the keyboard reaches. The link that has
+/// the focus stands under the drawing, and its message is strong in it.
+fn list(story: Story, drawn: &Swimlane, at: Pointed) -> AnyView {
+    let item = |told: &Told| {
+        let text = told.text.clone();
+        let Some(span) = told.span.clone() else { return view! { <li>{text}</li> }.into_any() };
+        let (line, href) = (told.line, address(&span));
+        let focus = move |_| {
+            at.shown.set(line);
+            story.span.set(Some(span.span_id.clone()));
+        };
+        view! {
+            <li><a href=href on:focus=focus on:blur=move |_| at.shown.set(None)>{text}</a></li>
+        }
+        .into_any()
+    };
+    let lines = drawn.told.iter().map(item).collect_view();
+    view! { <ol class="swim-list">{lines}</ol> }.into_any()
+}
+
+/// Where a span is opened.
+fn address(span: &SpanLinkView) -> String {
+    format!("/traces/{}?span={}", span.trace_id, span.span_id)
+}
+
+/// Where a fault is told of; of several the first.
+fn fault_address(ids: &str) -> String {
+    let id = ids.split(',').next().unwrap_or(ids);
+    format!("/resilience?fault={id}#faults")
 }
 
 // --- parts of the drawing -------------------------------------------------------------------
@@ -209,6 +166,7 @@ fn definitions() -> AnyView {
             {head("swim-commit", "head-commit")}
             {head("swim-abort", "head-abort")}
             {head("swim-query", "head-query")}
+            {head("swim-delayed", "head-delayed")}
             <pattern
                 id="swim-silent"
                 width="6"
@@ -227,7 +185,11 @@ fn definitions() -> AnyView {
 fn moment(drawn: &Swimlane, head: &Head, height: usize) -> AnyView {
     let bottom = (height - 34).to_string();
     let x = percent(drawn, head.x);
-    let class = if head.strong { "swim-time strong" } else { "swim-time" };
+    let class = match (head.strong, head.error) {
+        (_, true) => "swim-time error",
+        (true, _) => "swim-time strong",
+        _ => "swim-time",
+    };
     view! {
         <line class="swim-grid" x1=x.clone() x2=x.clone() y1="44" y2=bottom></line>
         <text class=class x=x y="38" text-anchor="middle">{head.text.clone()}</text>
@@ -278,7 +240,7 @@ fn bar(drawn: &Swimlane, bar: &Bar) -> AnyView {
     let class = match bar.state {
         BarState::Working => "tx-state state-working",
         BarState::Prepared => "tx-state state-prepared",
-        BarState::Silent => "tx-state state-silent",
+        BarState::Silent | BarState::Down | BarState::Paused => "tx-state state-silent",
         BarState::InDoubt => "tx-state state-doubt",
         BarState::Committed => "tx-state state-committed",
         BarState::Aborted => "tx-state state-aborted",
@@ -286,10 +248,9 @@ fn bar(drawn: &Swimlane, bar: &Bar) -> AnyView {
     let y = lane_y(bar.lane);
     let (from, to) = drawn.room(bar);
     let room = to - from;
-    let text = match bar.state {
-        BarState::Silent if room > 1.3 => "no answer, lock stays",
-        state => state.word(),
-    };
+    // A character of the words takes some six pixels of the seventy to fifty of a slot.
+    let needed = bar.words.chars().count() as f64 * drawn.width / 135.0;
+    let text = if room > needed { bar.words.clone() } else { bar.state.word().to_owned() };
     let wide = room > 0.72 && bar.state != BarState::Working;
     let middle = percent(drawn, f64::midpoint(from, to));
     view! {
@@ -316,11 +277,12 @@ const fn tone(arrow: &Arrow) -> (&'static str, &'static str) {
         ArrowTone::Commit => ("arrow-commit", "url(#swim-commit)"),
         ArrowTone::Abort => ("arrow-abort", "url(#swim-abort)"),
         ArrowTone::Query => ("arrow-query", "url(#swim-query)"),
+        ArrowTone::Delayed => ("arrow-delayed", "url(#swim-delayed)"),
     }
 }
 
-/// A message; a click marks its span in the trace below.
-fn arrow(story: Story, drawn: &Swimlane, arrow: &Arrow) -> AnyView {
+/// A message: a click opens its span, the pointer over it marks that in the trace below.
+fn arrow(story: Story, drawn: &Swimlane, arrow: &Arrow, at: Pointed) -> AnyView {
     let half = BAR / 2;
     let (from, to) = (lane_y(arrow.from.1), lane_y(arrow.to.1));
     let down = to > from;
@@ -328,19 +290,8 @@ fn arrow(story: Story, drawn: &Swimlane, arrow: &Arrow) -> AnyView {
     let (class, marker) = tone(arrow);
     let marker = (!arrow.refused).then_some(marker);
     let (x1, x2) = (percent(drawn, arrow.from.0), percent(drawn, arrow.to.0));
-    let line = &drawn.lines[arrow.line];
-    let (kind, at_us) = (line.kind, line.at_us);
-    let participant = line.lane.and_then(|l| drawn.participants.get(l - 1)).cloned();
-    let mark = move |_| {
-        let span = story.order.with_untracked(|o| {
-            let trace = o.trace.as_ref()?;
-            story::span_of_message(kind, participant.as_deref(), at_us, trace)
-                .map(|s| s.span_id.clone())
-        });
-        if span.is_some() {
-            story.span.set(span);
-        }
-    };
+    let index = arrow.line;
+    let span = drawn.lines[index].span.clone();
     let cross = arrow.refused.then(|| {
         view! {
             <svg x=x2.clone() y=y2.to_string() class="swim-cross" overflow="visible">
@@ -348,24 +299,60 @@ fn arrow(story: Story, drawn: &Swimlane, arrow: &Arrow) -> AnyView {
             </svg>
         }
     });
+    let drawing = view! {
+        <line
+            class="swim-hit"
+            x1=x1.clone() x2=x2.clone() y1=y1.to_string() y2=y2.to_string()
+        ></line>
+        <line
+            class="swim-shaft"
+            x1=x1 x2=x2 y1=y1.to_string() y2=y2.to_string() marker-end=marker
+        ></line>
+        {cross}
+    };
+    let strong = move || at.shown.get() == Some(index);
+    let class = format!("swim-arrow {class}");
+    let Some(span) = span else { return view! { <g class=class>{drawing}</g> }.into_any() };
+    let href = address(&span);
+    let over = move |_| story.span.set(Some(span.span_id.clone()));
     view! {
-        <g class=format!("swim-arrow {class}") on:click=mark>
-            <line
-                class="swim-hit"
-                x1=x1.clone() x2=x2.clone() y1=y1.to_string() y2=y2.to_string()
-            ></line>
-            <line x1=x1 x2=x2 y1=y1.to_string() y2=y2.to_string() marker-end=marker></line>
-            {cross}
+        <g
+            class=format!("{class} opens")
+            class:shown=strong
+            on:pointerenter=over
+            on:click=move |_| at.open.run(href.clone())
+        >
+            {drawing}
         </g>
     }
     .into_any()
 }
 
-/// The word beside an arrow, where it is first seen.
-fn arrow_label(drawn: &Swimlane, arrow: &Arrow) -> AnyView {
-    let Some(label) = arrow.label.clone() else {
-        return ().into_any();
-    };
+/// What stands beside an arrow: its word where it is first seen, and what a fault did to it.
+fn arrow_label(drawn: &Swimlane, arrow: &Arrow, at: Pointed) -> AnyView {
+    let word = arrow.label.clone().map(|label| arrow_word(drawn, arrow, label));
+    let fault = arrow.injected.clone().map(|injected| {
+        let middle = f64::midpoint(arrow.from.0, arrow.to.0);
+        let y = lane_y(arrow.from.1).midpoint(lane_y(arrow.to.1));
+        // Over the lanes it stands in the first gap, where nothing else is written.
+        let y = if arrow.from.1.abs_diff(arrow.to.1) > 1 { lane_y(0) + LANE / 2 } else { y };
+        let half = injected.chars().count() * 6 / 2 + 7;
+        let href = fault_address(injected.split(':').next().unwrap_or_default());
+        view! {
+            <g class="swim-fault" on:click=move |_| at.open.run(href.clone())>
+                <svg x=percent(drawn, middle) y=y.to_string() overflow="visible">
+                    <rect
+                        x=format!("-{half}") y="-9" width=(half * 2).to_string() height="18" rx="4"
+                    ></rect>
+                    <text x="0" y="4" text-anchor="middle">{injected}</text>
+                </svg>
+            </g>
+        }
+    });
+    view! { {word}{fault} }.into_any()
+}
+
+fn arrow_word(drawn: &Swimlane, arrow: &Arrow, label: String) -> AnyView {
     let down = arrow.to.1 > arrow.from.1;
     let (class, _) = tone(arrow);
     // Near the coordinator's end, where arrows to different lanes are still apart.
@@ -389,6 +376,24 @@ fn arrow_label(drawn: &Swimlane, arrow: &Arrow) -> AnyView {
         </text>
     }
     .into_any()
+}
+
+/// The cross of a crash, where the bar of the state before it ends.
+fn mark(drawn: &Swimlane, mark: &Mark, at: Pointed) -> AnyView {
+    if !mark.begins_outage() {
+        return ().into_any();
+    }
+    let (x, y) = (percent(drawn, mark.x), lane_y(mark.lane).to_string());
+    let cross = view! {
+        <svg x=x y=y class="swim-crash" overflow="visible"><path d="M-5-7 5 7M5-7-5 7"></path></svg>
+    };
+    match mark.fault_id.as_deref().map(fault_address) {
+        Some(href) => {
+            view! { <g class="opens" on:click=move |_| at.open.run(href.clone())>{cross}</g> }
+                .into_any()
+        }
+        None => cross.into_any(),
+    }
 }
 
 fn logged(drawn: &Swimlane, logged: &Logged) -> AnyView {
@@ -427,8 +432,11 @@ fn logged(drawn: &Swimlane, logged: &Logged) -> AnyView {
 }
 
 fn note(drawn: &Swimlane, note: &Note) -> AnyView {
-    let (class, anchor, dx) =
-        if note.error { ("swim-note error", "start", "4") } else { ("swim-note", "middle", "0") };
+    let (class, anchor, dx) = match (note.error, note.ends) {
+        (true, _) => ("swim-note error", "start", "4"),
+        (_, true) => ("swim-note quiet", "end", "0"),
+        _ => ("swim-note", "middle", "0"),
+    };
     view! {
         <text
             class=class
@@ -457,7 +465,9 @@ fn time_break(drawn: &Swimlane, gap: Break, height: usize) -> AnyView {
             <rect x="-3" width="10" height=ground></rect>
             <g transform="translate(-5 0)"><path d=left></path></g>
             <g transform="translate(5 0)"><path d=right></path></g>
-            <text x="2" y="-8" text-anchor="middle">{fine::duration_us(gap.skipped_us)}</text>
+            {gap.said.then(|| view! {
+                <text x="2" y="-8" text-anchor="middle">{fine::duration_us(gap.skipped_us)}</text>
+            })}
         </svg>
     }
     .into_any()

@@ -1,6 +1,6 @@
 //! The most telling spans of the order's trace as a short waterfall.
 
-use super::Story;
+use super::{Story, traces};
 use crate::{
     model::{
         critical_path::{self, FAULT_ID, Segment, critical_path},
@@ -11,7 +11,10 @@ use crate::{
     },
     widget::{Icon, bar_class, bar_rect, icon},
 };
-use contract::trace::{SpanView, TraceView};
+use contract::{
+    order::OrderStatus,
+    trace::{SpanKind, SpanView, TraceView},
+};
 use leptos::prelude::*;
 use std::sync::Arc;
 
@@ -46,8 +49,14 @@ pub(super) fn panel(story: Story) -> AnyView {
     let head = move || traced.get().map(|t| head(&t));
     let body = move || match traced.get() {
         Some(traced) => waterfall(story, &traced),
-        None => view! { <p class="panel-empty">"No trace of this order is kept any more."</p> }
-            .into_any(),
+        None => {
+            let running = story.order.with(|o| o.row.status == OrderStatus::Processing);
+            let text = match running {
+                true => "The spans of this order are shown when they end.",
+                false => "No trace of this order is kept any more.",
+            };
+            view! { <p class="panel-empty">{text}</p> }.into_any()
+        }
     };
     view! {
         <section class="panel order-trace" aria-labelledby="trace-title">
@@ -56,6 +65,7 @@ pub(super) fn panel(story: Story) -> AnyView {
                 {head}
             </header>
             {body}
+            {traces::list(story)}
         </section>
     }
     .into_any()
@@ -99,8 +109,15 @@ fn waterfall(story: Story, traced: &Arc<Traced>) -> AnyView {
     let for_mark = Arc::clone(traced);
     let marked = Memo::new(move |_| {
         let id = story.marked_span(&for_mark.view)?;
-        // A span that is not among the rows is marked at the row it belongs to.
         let mut row = for_mark.tree.row_of(&id);
+        // Of a call that is not among the rows the answering side may be, under the same name.
+        let called = row.filter(|r| !shown.contains(r)).and_then(|r| {
+            let span = for_mark.tree.nodes[r].span.and_then(|i| for_mark.view.spans.get(i))?;
+            let calls = matches!(span.kind, SpanKind::Client | SpanKind::Producer);
+            for_mark.tree.children(r).find(|child| calls && shown.contains(child))
+        });
+        row = called.or(row);
+        // Any other is marked at the row it belongs to.
         while let Some(r) = row.filter(|r| !shown.contains(r)) {
             row = for_mark.tree.nodes[r].parent;
         }

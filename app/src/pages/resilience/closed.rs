@@ -10,16 +10,24 @@ use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
 pub(super) fn panel(page: Page) -> AnyView {
-    let ids = Memo::new(move |_| {
+    let closed = move |used: bool| {
         page.lines.with(|lines| {
             let quiet = lines.iter().filter(|line| breaker::rank(line) == 3);
+            let quiet = quiet.filter(|line| line.marks.is_empty() != used);
             quiet.map(|l| l.id.clone()).filter(|id| !page.is_asked(id)).collect::<Vec<_>>()
         })
-    });
+    };
+    let ids = Memo::new(move |_| closed(true));
+    // Those that have not met a call would drown the few that matter.
+    let idle = Memo::new(move |_| closed(false));
     let shown = RwSignal::new(
         use_query_map().with_untracked(|query| query.get_str("thresholds").is_some()),
     );
-    let title = move || format!("{} closed", ids.with(Vec::len));
+    let title = move || format!("{} closed", ids.with(Vec::len) + idle.with(Vec::len));
+    let idle_title = move || match idle.with(Vec::len) {
+        1 => "1 more has met no call yet".to_owned(),
+        count => format!("{count} more have met no call yet"),
+    };
     let hint = move || {
         let each = page.lines.with(|lines| breaker::each_opens(lines));
         format!("failures in a row, after the last calls; {each}")
@@ -42,6 +50,14 @@ pub(super) fn panel(page: Page) -> AnyView {
                     {row(page, id)}
                 </For>
             </ul>
+            <details class="idle" class:gone=move || idle.with(Vec::is_empty)>
+                <summary>{idle_title}</summary>
+                <ul>
+                    <For each=move || idle.get() key=Clone::clone let:id>
+                        {row(page, id)}
+                    </For>
+                </ul>
+            </details>
             {thresholds::form(page, shown)}
         </section>
     }

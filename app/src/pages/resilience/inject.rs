@@ -11,7 +11,7 @@ use crate::{
         tries,
     },
     pages::traffic::terms,
-    widget::{Field, Icon, ServiceCode, field, icon},
+    widget::{Field, Icon, ServiceCode, Unread, field, icon},
 };
 use contract::{
     resilience::{Expectation, FaultKind, FaultPlace, InjectFault},
@@ -34,6 +34,9 @@ const TTLS: [(u32, &str); 7] = [
     (3_600, "1 hour"),
 ];
 
+/// Fields of the form that are numbers.
+const NUMBERS: [&str; 6] = ["percent", "delay_s", "jitter_s", "status", "limit", "ttl_s"];
+
 /// The command as it is filled in. Cheap to copy.
 #[derive(Clone, Copy)]
 struct Panel {
@@ -44,10 +47,20 @@ struct Panel {
     /// The question was asked; the next press injects.
     asked: RwSignal<bool>,
     busy: RwSignal<bool>,
+    /// Texts that are no value.
+    unread: Unread,
+    /// It was pressed although something is wrong.
+    pressed: RwSignal<bool>,
     serial: StoredValue<u64>,
 }
 
 impl Panel {
+    /// The first thing that is wrong with what is filled in.
+    fn wrong(self) -> Option<String> {
+        let mistake = || self.command.with(mistakes).first().map(|(_, why)| (*why).to_owned());
+        self.unread.first().or_else(mistake)
+    }
+
     fn edit(self, change: &dyn Fn(&mut InjectFault)) {
         self.command.update(change);
         self.asked.set(false);
@@ -60,7 +73,7 @@ impl Panel {
     fn expect(self, serial: u64) {
         let latest = move || self.serial.try_with_value(|latest| *latest == serial) == Some(true);
         let Some(command) = latest().then(|| self.command.get_untracked()) else { return };
-        if !mistakes(&command).is_empty() {
+        if untrack(|| self.wrong()).is_some() {
             self.expected.set(None);
             return;
         }
@@ -81,29 +94,37 @@ pub(super) fn asked_for() -> (Choice, InjectFault) {
         let choice = choice.unwrap_or(Choice::Kind(FaultKind::default()));
         let usual = choice.defaults();
         let text = |key, usual: &str| query.get(key).unwrap_or_else(|| usual.to_owned());
-        let millis = |key, usual: u32| {
-            let ms = query.get_str(key).and_then(tries::parse_seconds);
-            ms.and_then(|ms| u32::try_from(ms).ok()).unwrap_or(usual)
-        };
         let usual_to = match choice {
             Choice::Kind(kind) if kind.place() == FaultPlace::Edge => contract::service::INVENTORY,
             _ => &usual.to,
         };
-        let command = InjectFault {
+        let mut command = InjectFault {
             from: text("from", &usual.from),
             to: text("to", usual_to),
             subset: text("subset", ""),
             instance: text("instance", ""),
-            percent: query.get_str("percent").and_then(|t| t.parse().ok()).unwrap_or(usual.percent),
-            delay_ms: millis("delay_s", usual.delay_ms),
-            jitter_ms: millis("jitter_s", usual.jitter_ms),
-            status: query.get_str("status").and_then(|t| t.parse().ok()).unwrap_or(usual.status),
-            limit: query.get_str("limit").and_then(|t| t.parse().ok()),
-            ttl_s: query.get_str("ttl_s").and_then(|t| t.parse().ok()).unwrap_or(usual.ttl_s),
             ..usual.clone()
         };
+        for field in NUMBERS {
+            if let Some(text) = query.get_str(field) {
+                // What cannot be read stays in its field: see `refused`.
+                let _ = fault::read(&mut command, field, text);
+            }
+        }
         (choice, command)
     })
+}
+
+/// Notes the numbers of the address that a field does not take.
+fn refused(unread: Unread) {
+    use_query_map().with_untracked(|query| {
+        for field in NUMBERS {
+            let Some(text) = query.get_str(field) else { continue };
+            if let Err(why) = fault::read(&mut InjectFault::default(), field, text) {
+                unread.note(field, text, Err(why.to_owned()));
+            }
+        }
+    });
 }
 
 pub(super) fn panel(
@@ -116,8 +137,11 @@ pub(super) fn panel(
         expected: RwSignal::new(expected.map(Ok)),
         asked: RwSignal::new(false),
         busy: RwSignal::new(false),
+        unread: Unread::default(),
+        pressed: RwSignal::new(false),
         serial: StoredValue::new(0),
     };
+    refused(panel.unread);
     let frame = use_frame();
     Effect::new(move |_| {
         if frame.injecting.get() {
@@ -160,9 +184,14 @@ fn use_send(panel: Panel) -> Callback<()> {
         if offline.refuses("Fault not injected") {
             return;
         }
-        if panel.busy.get_untracked() || !mistakes(&command).is_empty() {
+        if panel.busy.get_untracked() {
             return;
         }
+        panel.pressed.set(true);
+        if untrack(|| panel.wrong()).is_some() {
+            return;
+        }
+        panel.pressed.set(false);
         let expected = panel.expected.get_untracked().and_then(Result::ok);
         let asks = expected.is_some_and(|expected| expected.asks.is_some());
         if asks && !panel.asked.get_untracked() {
@@ -189,6 +218,7 @@ fn presets(panel: Panel) -> AnyView {
     let all = fault::presets().map(|(name, command)| {
         let choose = move |_| {
             panel.choice.set(Choice::Kind(command.kind));
+            panel.unread.clear();
             panel.edit(&|now| now.clone_from(&command));
         };
         view! { <button type="button" class="token" on:click=choose>{name}</button> }
@@ -230,6 +260,8 @@ fn kind(panel: Panel, choice: Choice) -> AnyView {
     let chosen = move || panel.choice.get() == choice;
     let choose = move |_| {
         panel.choice.set(choice);
+        panel.unread.clear();
+        panel.pressed.set(false);
         panel.edit(&|now| {
             let before = std::mem::replace(now, choice.defaults());
             // A place that the kind says itself stays; else it is where it was.
@@ -284,11 +316,26 @@ fn make(panel: Panel, label: &'static str, name: &'static str, get: Read, put: W
     Field { wrong, ..Field::plain(label, name, value, on) }
 }
 
-/// A number that is left as it was when it cannot be read.
-fn parsed<T: std::str::FromStr>(slot: &mut T, text: &str) {
-    if let Ok(value) = text.parse() {
-        *slot = value;
-    }
+/// A number: what is none, or none that the fault could have, stays where it was typed.
+fn number(
+    panel: Panel,
+    label: &'static str,
+    name: &'static str,
+    get: Read,
+    unit: &'static str,
+) -> AnyView {
+    let on = Callback::new(move |text: String| {
+        panel.edit(&|now| {
+            // `readable` has refused what it does not take.
+            let _ = fault::read(now, name, &text);
+        });
+    });
+    let read = Callback::new(move |text: String| {
+        let mut after = panel.command.get_untracked();
+        fault::read(&mut after, name, &text).map_err(ToOwned::to_owned)
+    });
+    let value = Signal::derive(move || panel.command.with(get));
+    field::number(Field::plain(label, name, value, on).readable(panel.unread, read), unit)
 }
 
 /// Services by name; the bus calls, and is not called.
@@ -410,34 +457,18 @@ fn amount(panel: Panel) -> AnyView {
         let kind = kind.get();
         let shared = (kind.place() != FaultPlace::Instance).then(|| share(panel));
         let delay = delays(kind).then(|| {
-            let made = make(
-                panel,
-                "Delay, seconds",
-                "delay_s",
-                |f| tries::plain_seconds(f.delay_ms.into()),
-                |f, t| parsed_ms(&mut f.delay_ms, t),
-            );
-            view! { <span class="policy-label">"Delay"</span> {field::number(made, "s")} }
+            let get: Read = |f| tries::plain_seconds(f.delay_ms.into());
+            let made = number(panel, "Delay, seconds", "delay_s", get, "s");
+            view! { <span class="policy-label">"Delay"</span> {made} }
         });
         let jitter = (kind == FaultKind::Jitter).then(|| {
-            let made = make(
-                panel,
-                "Plus or minus, seconds",
-                "jitter_s",
-                |f| tries::plain_seconds(f.jitter_ms.into()),
-                |f, t| parsed_ms(&mut f.jitter_ms, t),
-            );
-            view! { <span>"±"</span> {field::number(made, "s")} }
+            let get: Read = |f| tries::plain_seconds(f.jitter_ms.into());
+            let made = number(panel, "Plus or minus, seconds", "jitter_s", get, "s");
+            view! { <span>"±"</span> {made} }
         });
         let status = (kind == FaultKind::Abort).then(|| {
-            let made = make(
-                panel,
-                "Status",
-                "status",
-                |f| f.status.to_string(),
-                |f, t| parsed(&mut f.status, t),
-            );
-            view! { <span class="policy-label">"Status"</span> {field::number(made, "")} }
+            let made = number(panel, "Status", "status", |f| f.status.to_string(), "");
+            view! { <span class="policy-label">"Status"</span> {made} }
         });
         view! {
             {shared}
@@ -454,33 +485,34 @@ fn amount(panel: Panel) -> AnyView {
 /// "Only the next N": empty is all of them.
 fn next_only(panel: Panel) -> AnyView {
     let get: Read = |f| f.limit.map(|limit| limit.to_string()).unwrap_or_default();
-    let put: Write =
-        |f, t| f.limit = if t.is_empty() { None } else { Some(t.parse().unwrap_or(0)) };
-    let made = make(panel, "Only the next so many that it hits", "limit", get, put);
+    let made = number(panel, "Only the next so many that it hits", "limit", get, "hits");
     view! {
         <div class="inject-row">
             <span class="policy-label">"Only next"</span>
-            {field::number(made, "hits")}
+            {made}
             <span class="hint">"empty: all until it ends"</span>
         </div>
     }
     .into_any()
 }
 
-fn parsed_ms(slot: &mut u32, text: &str) {
-    if let Some(ms) = tries::parse_seconds(text).and_then(|ms| u32::try_from(ms).ok()) {
-        *slot = ms;
-    }
-}
-
 fn share(panel: Panel) -> AnyView {
     let get: Read = |f| fault::percent(f.percent).trim_end_matches('%').to_owned();
-    let put: Write = |f, t| parsed(&mut f.percent, t);
+    let slide: Write = |f, t| {
+        let _ = fault::read(f, "percent", t);
+    };
+    let slider = make(panel, "Share", "share", get, slide);
+    let slid = slider.on;
+    // What was typed and cannot be read goes when the slider is used.
+    let on = Callback::new(move |text| {
+        panel.unread.forget("percent");
+        slid.run(text);
+    });
     view! {
         <div class="inject-row">
             <span class="policy-label">"Share"</span>
-            {field::slider(make(panel, "Share", "share", get, put), 0, 100)}
-            {field::number(make(panel, "Share, percent", "percent", get, put), "%")}
+            {field::slider(Field { on, ..slider }, 0, 100)}
+            {number(panel, "Share, percent", "percent", get, "%")}
         </div>
     }
     .into_any()
@@ -488,7 +520,9 @@ fn share(panel: Panel) -> AnyView {
 
 fn lifetime(panel: Panel) -> AnyView {
     let get: Read = |f| f.ttl_s.to_string();
-    let put: Write = |f, t| parsed(&mut f.ttl_s, t);
+    let put: Write = |f, t| {
+        let _ = fault::read(f, "ttl_s", t);
+    };
     let options = TTLS.map(|(seconds, text)| (seconds.to_string(), text.to_owned()));
     let ends = make(panel, "Ends after", "ttl_s", get, put);
     view! {
@@ -548,7 +582,7 @@ fn scope(panel: Panel) -> AnyView {
 
 fn expectation(panel: Panel) -> AnyView {
     (move || {
-        let wrong = panel.command.with(|now| !mistakes(now).is_empty());
+        let wrong = panel.wrong().is_some();
         match panel.expected.get().filter(|_| !wrong) {
             Some(Ok(expected)) => expected_view(expected),
             Some(Err(text)) => view! { <p class="notice tone-error">{text}</p> }.into_any(),
@@ -592,8 +626,9 @@ fn yaml_of(panel: Panel) -> String {
 }
 
 /// Without JavaScript the question is asked by the answer to the form, and answered here.
-const SURE: &str = "<label class=\"toggle-row\"><input type=\"checkbox\" name=\"sure\" \
-                    value=\"yes\"> Even if it asks</label>";
+const SURE: &str = "<label class=\"toggle-row sure\"><input type=\"checkbox\" name=\"sure\" \
+                    value=\"yes\"> Also if it hits more than half of all calls, or the last \
+                    instance</label>";
 
 fn buttons(panel: Panel) -> AnyView {
     let has_yaml = move || {
@@ -613,6 +648,10 @@ fn buttons(panel: Panel) -> AnyView {
             panel.choice.get().button()
         }
     };
+    let complaint = move || {
+        let wrong = panel.pressed.get().then(|| panel.wrong()).flatten();
+        wrong.map(|why| view! { <p class="notice tone-error" role="alert">{why}</p> })
+    };
     let question = move || {
         let asks = panel.expected.get()?.ok()?.asks?;
         panel.asked.get().then(|| view! { <p class="notice tone-warn" role="alert">{asks}</p> })
@@ -628,7 +667,15 @@ fn buttons(panel: Panel) -> AnyView {
     };
     let busy = move || panel.busy.get().then_some("true");
     view! {
+        {complaint}
         {question}
+        {move || held.get().then(|| {
+            view! {
+                <p class="notice tone-info">
+                    "The kill switch holds new faults off. Release it in the banner above first."
+                </p>
+            }
+        })}
         <noscript inner_html=SURE></noscript>
         <button
             type="button" class="button" disabled=move || !has_yaml()
@@ -643,9 +690,6 @@ fn buttons(panel: Panel) -> AnyView {
         >
             {icon(Icon::Bolt)} {text}
         </button>
-        {move || held.get().then(|| {
-            view! { <span class="hint">"Release faults first, above."</span> }
-        })}
     }
     .into_any()
 }

@@ -1,13 +1,19 @@
-//! The selected span: what it was, its attributes, log lines, links, and all of it as JSON.
+//! The selected span: what it was, what the mesh decided about it, its attributes, log lines,
+//! links, and all of it as JSON.
 
 use super::{
-    Tab,
+    decision,
     open::{Open, Traced},
     waterfall,
 };
 use crate::{
-    model::{fine, format, tone::Tone},
-    widget::{Badge, Icon, ServiceCode, icon},
+    model::{
+        fine, format,
+        story::LogFilter,
+        tone::Tone,
+        trace_look::{Look, Tab},
+    },
+    widget::{Badge, Icon, LinkTabs, ServiceCode, icon},
 };
 use contract::trace::{Level, LogView, SpanKind, SpanView};
 use leptos::prelude::*;
@@ -15,8 +21,9 @@ use leptos::prelude::*;
 pub(super) fn drawer(open: Open, row: usize) -> AnyView {
     let traced = open.traced();
     let close = move || {
-        let trace = open.place.trace.get();
-        open.place.href(trace.as_deref(), None, Tab::default())
+        open.place.looking(|look| {
+            *look = Look { span: None, tab: Tab::default(), level: LogFilter::All, ..look.clone() };
+        })
     };
     let body = match traced.span(row) {
         Some(span) => content(open, &traced, span, row),
@@ -88,15 +95,17 @@ fn content(open: Open, traced: &Traced, span: &SpanView, row: usize) -> AnyView 
     let lines = logs.len() + span.events.len();
     let owned = span.clone();
     let zero = traced.tree.start_us;
-    let body = move || match open.place.tab.get() {
+    let tab = Memo::new(move |_| open.place.look.with(|look| look.tab));
+    let body = move || match tab.get() {
         Tab::Attributes => attributes_view(open, &owned, &logs),
-        Tab::Logs => logs_view(&owned, &logs, zero),
+        Tab::Logs => logs_view(open, &owned, &logs, zero),
         Tab::Links => links_view(open, &owned),
         Tab::Json => json_view(&owned),
     };
     view! {
         {summary}
         {failure.map(|f| view! { <div class="drawer-failure">{f}</div> })}
+        {decision::section(traced, row)}
         {tabs(open, &span.span_id, attributes, lines, links)}
         <div class="span-body">{body}</div>
     }
@@ -125,10 +134,11 @@ fn tabs(open: Open, span_id: &str, attributes: usize, logs: usize, links: usize)
             };
             let id = span_id.to_owned();
             let href = move || {
-                let trace = open.place.trace.get();
-                open.place.href(trace.as_deref(), Some(&id), tab)
+                open.place.looking(|look| {
+                    *look = Look { span: Some(id.clone()), tab, ..look.clone() };
+                })
             };
-            let shown = move || (open.place.tab.get() == tab).then_some("true");
+            let shown = move || open.place.look.with(|look| look.tab == tab).then_some("true");
             view! {
                 <a href=href data-noscroll=true prop:replace=true aria-current=shown>
                     {text}
@@ -169,9 +179,21 @@ fn attributes_view(open: Open, span: &SpanView, logs: &[LogView]) -> AnyView {
     });
     let some = (!logs.is_empty()).then(|| {
         let lines = logs.iter().map(log_line).collect_view();
-        view! { <h3>"Logs"</h3><ol class="log-lines">{lines}</ol> }
+        view! {
+            <header class="logs-head"><h3>"Logs"</h3>{all_of_order(open)}</header>
+            <ol class="log-lines">{lines}</ol>
+        }
     });
     view! { <dl class="attributes">{rows}</dl>{empty}{parent}{some} }.into_any()
+}
+
+/// The way to every log line of the order, with how many there are.
+fn all_of_order(open: Open) -> Option<AnyView> {
+    let (order, lines) =
+        open.traced.with_value(|traced| (traced.view.row.order_id.clone(), traced.order_logs));
+    let (order, lines) = (order?, Some(lines).filter(|lines| *lines > 0)?);
+    let text = format!("all {} of this order", format::count(lines as u64));
+    Some(view! { <a href=format!("/orders/{order}#logs-title")>{text}</a> }.into_any())
 }
 
 fn pair(key: &str, value: AnyView) -> AnyView {
@@ -195,8 +217,11 @@ fn log_line(line: &LogView) -> AnyView {
 }
 
 /// Log lines, and the annotations of the span itself.
-fn logs_view(span: &SpanView, logs: &[LogView], zero_us: i64) -> AnyView {
-    let lines = logs.iter().map(log_line).collect_view();
+fn logs_view(open: Open, span: &SpanView, logs: &[LogView], zero_us: i64) -> AnyView {
+    let level = open.place.look.with(|look| look.level);
+    let shown: Vec<&LogView> = logs.iter().filter(|line| level.lets(line.level)).collect();
+    let hidden = logs.len() - shown.len();
+    let lines = shown.into_iter().map(log_line).collect_view();
     let events = span
         .events
         .iter()
@@ -217,10 +242,41 @@ fn logs_view(span: &SpanView, logs: &[LogView], zero_us: i64) -> AnyView {
         .collect_view();
     let annotated = !span.events.is_empty();
     let none = logs.is_empty() && !annotated;
+    let hidden = (hidden > 0).then(|| {
+        let text = format::plural(hidden as u64, "quieter line is", "quieter lines are");
+        view! { <p class="panel-empty">{text}" not shown."</p> }
+    });
     view! {
+        <header class="logs-head">
+            {(!logs.is_empty()).then(|| levels(open))}
+            {all_of_order(open)}
+        </header>
         {none.then(|| view! { <p class="panel-empty">"This span wrote no lines."</p> })}
         <ol class="log-lines">{lines}</ol>
+        {hidden}
         {annotated.then(|| view! { <h3>"Span events"</h3><ol class="span-events">{events}</ol> })}
+    }
+    .into_any()
+}
+
+/// Which lines are shown, each choice an address.
+fn levels(open: Open) -> AnyView {
+    const LEVELS: [(LogFilter, &str); 3] =
+        [(LogFilter::All, "All"), (LogFilter::Warn, "Warn"), (LogFilter::Error, "Error")];
+    let links = move || {
+        let href = |level| open.place.looking(|look| look.level = level);
+        LEVELS.iter().map(|(level, text)| (href(*level), (*text).to_owned())).collect::<Vec<_>>()
+    };
+    let current = move || {
+        let shown = open.place.look.with(|look| look.level);
+        LEVELS.iter().position(|(level, _)| *level == shown).unwrap_or(0)
+    };
+    view! {
+        <LinkTabs
+            label="Level"
+            links=Signal::derive(links)
+            current=Signal::derive(current)
+        />
     }
     .into_any()
 }

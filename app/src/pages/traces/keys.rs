@@ -11,8 +11,9 @@ pub(super) fn listen(open: Open) {
         match key {
             "j" | "J" => step(open, 1),
             "k" | "K" => step(open, -1),
-            "c" | "C" => open.critical.update(|on| *on = !*on),
-            "w" | "W" => open.fold_waits.update(|on| *on = !*on),
+            "c" | "C" => open.place.look(|look| look.no_path = !look.no_path),
+            "w" | "W" => open.place.look(|look| look.all_waits = !look.all_waits),
+            "Escape" if crate::browser::popover_open() => return false,
             "Escape" if open.selected.get_untracked().is_some() => open.place.select(None),
             _ => return false,
         }

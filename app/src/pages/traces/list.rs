@@ -1,18 +1,22 @@
 //! The matches as a table, while no trace is open.
 
-use super::{Place, Tab};
+use super::{Look, Place, export};
 use crate::{
     ask::AskError,
     model::{fine, format, tone::Tone, trace_query},
     widget::{Badge, Clock, ClockStyle, EmptyState, Icon, ServiceCode},
 };
-use contract::trace::{TraceList, TraceRow, TraceStatus};
+use contract::trace::{ExportView, TraceList, TraceRow, TraceStatus};
 use leptos::prelude::*;
 
 /// Rows of the table; the marks above show them all.
 const ROWS_MAX: usize = 100;
 
-pub(super) fn list(place: Place, list: Result<TraceList, AskError>) -> AnyView {
+pub(super) fn list(
+    place: Place,
+    list: Result<TraceList, AskError>,
+    health: &ExportView,
+) -> AnyView {
     let Ok(list) = list else { return ().into_any() };
     if list.rows.is_empty() {
         return none(place);
@@ -46,6 +50,7 @@ pub(super) fn list(place: Place, list: Result<TraceList, AskError>) -> AnyView {
                 <tbody>{rows}</tbody>
             </table>
             {more}
+            <div class="panel-note">{export::line(health)}</div>
         </section>
     }
     .into_any()
@@ -53,7 +58,7 @@ pub(super) fn list(place: Place, list: Result<TraceList, AskError>) -> AnyView {
 
 fn row(place: Place, row: TraceRow) -> AnyView {
     let id = row.trace_id.clone();
-    let href = move || place.href(Some(&id), None, Tab::default());
+    let href = move || place.href(Some(&id), &Look::default());
     let codes = row
         .services
         .iter()

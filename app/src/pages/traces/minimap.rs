@@ -113,10 +113,16 @@ fn handle(open: Open, traced: &Traced, left: bool) -> AnyView {
             }
         });
     };
-    let (label, class, initial) = if left {
-        ("Shown from", "handle handle-left", "0")
+    let (label, class) = if left {
+        ("Shown from", "handle handle-left")
     } else {
-        ("Shown to", "handle handle-right", "1000")
+        ("Shown to", "handle handle-right")
+    };
+    let initial = untrack(value);
+    let let_go = move || {
+        let (from, to) = open.zoom.get_untracked();
+        let all = (from, to) == (start, start + length);
+        open.place.look(|look| look.zoom = (!all).then_some((from - start, to - start)));
     };
     view! {
         <input
@@ -129,7 +135,11 @@ fn handle(open: Open, traced: &Traced, left: bool) -> AnyView {
             aria-valuetext=text
             prop:value=value
             on:input=moved
-            on:dblclick=move |_| open.zoom.set((start, start + length))
+            on:change=move |_| let_go()
+            on:dblclick=move |_| {
+                open.zoom.set((start, start + length));
+                let_go();
+            }
         />
     }
     .into_any()

@@ -1,140 +1,38 @@
 //! Traces: the search, every match as a mark, and one open trace as a waterfall.
 //!
-//! The address is the whole state: the filters, the open trace, the selected span and its tab.
+//! The address is the whole state: the filters, the zoom, the open trace and how it is looked at.
 
+mod decision;
 mod drawer;
+mod export;
+mod fresh;
 mod keys;
 mod list;
 mod minimap;
 mod open;
+mod place;
 mod scatter;
 mod search;
 mod waterfall;
 
 use crate::{
     ask::{self, AskError},
-    frame::{
-        range::{DEFAULT_RANGE, in_range},
-        use_range,
-    },
-    model::trace_query,
+    frame::use_keys,
+    live::use_live,
+    model::trace_look::Look,
     widget::{EmptyState, hatch_definition},
 };
 use contract::{
     ApiError,
-    trace::{TraceList, TraceQuery, TraceView},
+    trace::{ExportView, OpenTrace, TraceList},
 };
 use leptos::prelude::*;
 use leptos_meta::Title;
-use leptos_router::{
-    NavigateOptions,
-    hooks::{use_navigate, use_params_map, use_query_map},
-};
-
-/// What the address says. Cheap to copy.
-#[derive(Clone, Copy)]
-struct Place {
-    query: Memo<TraceQuery>,
-    trace: Memo<Option<String>>,
-    span: Memo<Option<String>>,
-    tab: Memo<Tab>,
-    go: StoredValue<Callback<(String, bool)>>,
-}
-
-/// Views of the drawer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Tab {
-    #[default]
-    Attributes,
-    Logs,
-    Links,
-    Json,
-}
-
-impl Tab {
-    const ALL: [Self; 4] = [Self::Attributes, Self::Logs, Self::Links, Self::Json];
-
-    const fn word(self) -> &'static str {
-        match self {
-            Self::Attributes => "attributes",
-            Self::Logs => "logs",
-            Self::Links => "links",
-            Self::Json => "json",
-        }
-    }
-
-    fn parse(word: &str) -> Self {
-        Self::ALL.into_iter().find(|t| t.word() == word).unwrap_or_default()
-    }
-}
-
-impl Place {
-    fn here() -> Self {
-        let (params, address) = (use_params_map(), use_query_map());
-        let minutes = use_range().minutes();
-        let query = Memo::new(move |_| {
-            let mut query = address.with(|a| trace_query::from_address(|name| a.get(name)));
-            query.last_seconds = Some(u64::from(minutes.get()) * 60);
-            query
-        });
-        let trace = Memo::new(move |_| params.with(|p| p.get("id")).filter(|id| !id.is_empty()));
-        let span = Memo::new(move |_| address.with(|a| a.get("span")).filter(|s| !s.is_empty()));
-        let tab =
-            Memo::new(move |_| Tab::parse(&address.with(|a| a.get("tab")).unwrap_or_default()));
-        let navigate = use_navigate();
-        let go = Callback::new(move |(href, replace): (String, bool)| {
-            navigate(
-                &href,
-                NavigateOptions { replace, scroll: false, ..NavigateOptions::default() },
-            );
-        });
-        Self { query, trace, span, tab, go: StoredValue::new(go) }
-    }
-
-    /// Address of a trace, a span and a tab, with the filters of this page.
-    fn href(self, trace: Option<&str>, span: Option<&str>, tab: Tab) -> String {
-        let query = self.query.get();
-        address(&query, trace, span, tab)
-    }
-
-    fn go(self, href: String, replace: bool) {
-        self.go.get_value().run((href, replace));
-    }
-
-    /// Selects a span of the open trace, or none.
-    fn select(self, span: Option<&str>) {
-        let trace = self.trace.get_untracked();
-        let tab = self.tab.get_untracked();
-        let href = self.query.with_untracked(|q| address(q, trace.as_deref(), span, tab));
-        self.go(href, true);
-    }
-
-    /// Searches with other filters; the open trace stays.
-    fn search(self, change: impl FnOnce(&mut TraceQuery)) {
-        let mut query = self.query.get_untracked();
-        change(&mut query);
-        let (trace, span) = (self.trace.get_untracked(), self.span.get_untracked());
-        let tab = self.tab.get_untracked();
-        self.go(address(&query, trace.as_deref(), span.as_deref(), tab), false);
-    }
-}
-
-fn address(query: &TraceQuery, trace: Option<&str>, span: Option<&str>, tab: Tab) -> String {
-    let mut extra: Vec<(&str, &str)> = Vec::new();
-    if let Some(span) = span {
-        extra.push(("span", span));
-        if tab != Tab::default() {
-            extra.push(("tab", tab.word()));
-        }
-    }
-    let path = trace.map_or_else(|| "/traces".to_owned(), |id| format!("/traces/{id}"));
-    let minutes = query.last_seconds.and_then(|s| u32::try_from(s / 60).ok());
-    let path = format!("{path}{}", trace_query::to_address(query, &extra));
-    in_range(&path, minutes.unwrap_or(DEFAULT_RANGE))
-}
+use place::{Place, address};
 
 type Found = Resource<Result<TraceList, AskError>>;
-type Opened = Resource<Option<Result<TraceView, AskError>>>;
+type Opened = Resource<Option<Result<OpenTrace, AskError>>>;
+type Health = Resource<Result<ExportView, AskError>>;
 
 /// Search, and one open trace.
 #[component]
@@ -150,7 +48,11 @@ pub fn TracesPage() -> impl IntoView {
             }
         },
     );
-    let jaeger = Resource::new_blocking(|| (), |()| ask::jaeger_ui());
+    let health: Health = Resource::new_blocking(|| (), |()| ask::export_health());
+    let page = NodeRef::new();
+    let waiting = fresh::keep(place, found, page);
+    let live = use_live();
+    listen(place);
     let title = move || {
         place.trace.get().map_or_else(
             || "Traces".to_owned(),
@@ -159,18 +61,22 @@ pub fn TracesPage() -> impl IntoView {
     };
     view! {
         <Title text=title/>
-        <div class="traces">
+        <div class="traces" node_ref=page>
             {hatch_definition()}
             <Transition fallback=search_skeleton>
-                {move || Suspend::new(async move { searched(place, found, found.await) })}
+                {move || Suspend::new(async move {
+                    // The marks of faults are the live store's.
+                    live.ready().await;
+                    searched(place, found, found.await, waiting)
+                })}
             </Transition>
             <Transition fallback=open_skeleton>
                 {move || Suspend::new(async move {
                     let opened_now = opened.await;
-                    let jaeger = jaeger.await.ok().flatten();
+                    let health = health.await.unwrap_or_default();
                     match opened_now {
-                        None => list::list(place, found.await),
-                        Some(Ok(trace)) => open::open(place, trace, jaeger),
+                        None => list::list(place, found.await, &health),
+                        Some(Ok(trace)) => open::open(place, trace, &health),
                         Some(Err(error)) => not_opened(place, &error, opened),
                     }
                 })}
@@ -179,10 +85,37 @@ pub fn TracesPage() -> impl IntoView {
     }
 }
 
-fn searched(place: Place, found: Found, list: Result<TraceList, AskError>) -> AnyView {
+/// J and K move through the rows of the list, Esc ends a zoom in time.
+fn listen(place: Place) {
+    use_keys(move |key, _| {
+        let (open, zoomed) = (
+            place.trace.with_untracked(Option::is_some),
+            place.query.with_untracked(|query| query.window.is_some()),
+        );
+        let elsewhere = || {
+            crate::browser::popover_open() || place.look.with_untracked(|look| look.span.is_some())
+        };
+        match key {
+            "j" | "J" if !open => crate::browser::focus_row(true),
+            "k" | "K" if !open => crate::browser::focus_row(false),
+            "Escape" if zoomed && !elsewhere() => {
+                place.search(|query| query.window = None);
+                true
+            }
+            _ => false,
+        }
+    });
+}
+
+fn searched(
+    place: Place,
+    found: Found,
+    list: Result<TraceList, AskError>,
+    waiting: RwSignal<usize>,
+) -> AnyView {
     match list {
         Ok(list) => view! {
-            {search::search(place, &list, found)}
+            {search::search(place, &list, found, waiting)}
             {scatter::scatter(place, list)}
         }
         .into_any(),
@@ -201,7 +134,7 @@ fn searched(place: Place, found: Found, list: Result<TraceList, AskError>) -> An
 }
 
 fn not_opened(place: Place, error: &AskError, opened: Opened) -> AnyView {
-    let all = move || place.href(None, None, Tab::default());
+    let all = move || place.href(None, &Look::default());
     let missing = matches!(error.0, ApiError::NotFound { .. });
     if missing {
         crate::pages::set_status(404);

@@ -1,6 +1,6 @@
 //! One open trace: what it was, where its time went, its waterfall and the selected span.
 
-use super::{Place, drawer, keys, list, minimap, waterfall};
+use super::{drawer, export, keys, list, minimap, place::Place, waterfall};
 use crate::{
     model::{
         critical_path::{PathSummary, Segment, critical_path, summary},
@@ -10,13 +10,9 @@ use crate::{
     },
     widget::{Icon, icon},
 };
-use contract::trace::{SpanView, TraceView};
+use contract::trace::{ExportView, OpenTrace, SpanView, TraceView};
 use leptos::prelude::*;
 use std::{collections::HashSet, sync::Arc};
-
-/// Why "Open in Jaeger" cannot be pressed.
-const NO_JAEGER: &str = "Set OTEL_EXPORTER_OTLP_ENDPOINT to send spans to Jaeger and \
-    VITRINE_JAEGER_UI to the address of its page, then start Vitrine again.";
 
 /// A trace with what is computed from it once.
 pub(super) struct Traced {
@@ -24,6 +20,8 @@ pub(super) struct Traced {
     pub(super) tree: SpanTree,
     pub(super) path: Vec<Segment>,
     pub(super) waits: Vec<Fold>,
+    /// Log lines of its order, of whichever trace.
+    pub(super) order_logs: usize,
 }
 
 impl Traced {
@@ -43,9 +41,9 @@ pub(super) struct Open {
     /// The part of the time that is shown.
     pub(super) zoom: RwSignal<(i64, i64)>,
     /// Long waits are taken out.
-    pub(super) fold_waits: RwSignal<bool>,
+    pub(super) fold_waits: Memo<bool>,
     /// The critical path is underlined.
-    pub(super) critical: RwSignal<bool>,
+    pub(super) critical: Memo<bool>,
     /// Rows that are not hidden.
     pub(super) visible: Memo<Vec<usize>>,
     /// The time axis.
@@ -57,15 +55,19 @@ pub(super) struct Open {
 }
 
 impl Open {
-    fn new(place: Place, view: TraceView) -> Self {
+    fn new(place: Place, opened: OpenTrace) -> Self {
+        let OpenTrace { trace: view, order_logs } = opened;
         let tree = SpanTree::new(&view.spans);
         let path = critical_path(&tree);
         let waits = waits(&tree, &view.spans);
         let whole = (tree.start_us, tree.end_us);
-        let traced = StoredValue::new(Arc::new(Traced { view, tree, path, waits }));
+        let traced = StoredValue::new(Arc::new(Traced { view, tree, path, waits, order_logs }));
         let folded = RwSignal::new(HashSet::new());
-        let zoom = RwSignal::new(whole);
-        let fold_waits = RwSignal::new(true);
+        // The address has what a handle was let go at; while it moves it is here.
+        let asked = Memo::new(move |_| shown(place.look.with(|look| look.zoom), whole));
+        let zoom = RwSignal::new(asked.get_untracked());
+        Effect::new(move |_| zoom.set(asked.get()));
+        let fold_waits = Memo::new(move |_| place.look.with(|look| !look.all_waits));
         let visible =
             Memo::new(move |_| folded.with(|folded| traced.with_value(|t| t.tree.visible(folded))));
         let scale = Memo::new(move |_| {
@@ -74,12 +76,12 @@ impl Open {
             traced.with_value(|t| TimeScale::new(from, to, if fold { &t.waits } else { &[] }))
         });
         let selected = Memo::new(move |_| {
-            place.span.with(|span| {
-                let span = span.as_deref()?;
+            place.look.with(|look| {
+                let span = look.span.as_deref()?;
                 traced.with_value(|t| t.tree.row_of(span))
             })
         });
-        let critical = RwSignal::new(true);
+        let critical = Memo::new(move |_| place.look.with(|look| !look.no_path));
         let alive = RwSignal::new(false);
         Effect::new(move |_| alive.set(true));
         Self { place, traced, folded, zoom, fold_waits, critical, visible, scale, selected, alive }
@@ -116,15 +118,22 @@ impl Open {
     }
 }
 
-pub(super) fn open(place: Place, view: TraceView, jaeger: Option<String>) -> AnyView {
-    let open = Open::new(place, view);
+/// The part of a trace that the address asks for; all of it where that is outside.
+fn shown(zoom: Option<(i64, i64)>, (start_us, end_us): (i64, i64)) -> (i64, i64) {
+    let Some((from, to)) = zoom else { return (start_us, end_us) };
+    let (from, to) = (start_us.saturating_add(from), start_us.saturating_add(to).min(end_us));
+    if from < to { (from, to) } else { (start_us, end_us) }
+}
+
+pub(super) fn open(place: Place, opened: OpenTrace, health: &ExportView) -> AnyView {
+    let open = Open::new(place, opened);
     let traced = open.traced();
     keys::listen(open);
     let with_span = move || open.selected.get().is_some();
     view! {
         <div class="open" class:with-span=with_span>
             <section class="panel trace" aria-labelledby="trace-title">
-                {header(&traced, jaeger)}
+                {header(&traced, health)}
                 {totals(open, &traced)}
                 {minimap::minimap(open, &traced)}
                 {waterfall::waterfall(open, &traced)}
@@ -135,7 +144,7 @@ pub(super) fn open(place: Place, view: TraceView, jaeger: Option<String>) -> Any
     .into_any()
 }
 
-fn header(traced: &Traced, jaeger: Option<String>) -> AnyView {
+fn header(traced: &Traced, health: &ExportView) -> AnyView {
     let row = &traced.view.row;
     let id = row.trace_id.clone();
     let order = row.order_id.as_ref().map(|order| {
@@ -144,30 +153,6 @@ fn header(traced: &Traced, jaeger: Option<String>) -> AnyView {
         view! { <span class="of-order">"order "<a href=href><code>{order}</code></a></span> }
     });
     let to_copy = id.clone();
-    let elsewhere = match jaeger {
-        Some(address) => {
-            let href = format!("{}/trace/{id}", address.trim_end_matches('/'));
-            view! {
-                <a class="button small" href=href target="_blank" rel="noopener external">
-                    {icon(Icon::External)}
-                    <span>"Open in Jaeger"</span>
-                </a>
-            }
-            .into_any()
-        }
-        None => view! {
-            <button
-                type="button"
-                class="button small"
-                aria-disabled="true"
-                title=NO_JAEGER
-            >
-                {icon(Icon::External)}
-                <span>"Open in Jaeger"</span>
-            </button>
-        }
-        .into_any(),
-    };
     view! {
         <header class="panel-head trace-head">
             <h2 id="trace-title">{row.operation.clone()}</h2>
@@ -184,7 +169,7 @@ fn header(traced: &Traced, jaeger: Option<String>) -> AnyView {
             {list::status(row, true)}
             {order}
             <span class="trace-out">
-                {elsewhere}
+                {export::open_in_jaeger(&id, health)}
                 <a
                     class="button small"
                     href=format!("/traces/{id}/jaeger.json")
@@ -225,7 +210,7 @@ fn totals(open: Open, traced: &Traced) -> AnyView {
                 class="critical-toggle"
                 aria-pressed=move || if open.critical.get() { "true" } else { "false" }
                 title="Underline the critical path (C)"
-                on:click=move |_| open.critical.update(|on| *on = !*on)
+                on:click=move |_| open.place.look(|look| look.no_path = !look.no_path)
             >
                 <i aria-hidden="true"></i>
                 "Critical path"
@@ -236,10 +221,13 @@ fn totals(open: Open, traced: &Traced) -> AnyView {
                 <input
                     type="checkbox"
                     role="switch"
-                    checked=true
+                    checked=open.fold_waits.get_untracked()
                     disabled=waits == 0
                     prop:checked=move || open.fold_waits.get()
-                    on:change=move |event| open.fold_waits.set(event_target_checked(&event))
+                    on:change=move |event| {
+                        let fold = event_target_checked(&event);
+                        open.place.look(|look| look.all_waits = !fold);
+                    }
                 />
             </label>
         </div>

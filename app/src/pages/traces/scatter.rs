@@ -1,49 +1,74 @@
-//! Every match as a mark: logarithmic duration over time. A click opens the trace.
+//! Every match as a mark: logarithmic duration over time, with the faults that were in force.
+//! A click opens the trace, a drag zooms in time.
 //!
 //! The marks are written as one piece of markup: a thousand of them need no signals.
 
-use super::{Place, Tab};
+use super::{Look, Place, decision::fault_href};
 use crate::{
+    live::use_live,
     model::{
         fine, format,
-        scatter::{self, Mark, Scatter, Shape},
+        scatter::{self, Axis, Mark, Scatter, Shape},
+        trace_query,
     },
     widget::use_zone,
 };
-use contract::trace::{TraceList, TraceRow};
-use leptos::prelude::*;
+use contract::{
+    resilience::FaultView,
+    trace::{TimeWindow, TraceList, TraceRow},
+};
+use leptos::{prelude::*, svg};
 use std::fmt::Write;
 use wasm_bindgen::JsCast;
+use web_sys::PointerEvent;
 
 /// Height of the plot in pixels.
 const HEIGHT: f64 = 92.0;
 /// Room above it.
 const TOP: f64 = 14.0;
 
+/// Ids closer than this to those before them, as a share of the width, have no room on a phone.
+const NEAR: f64 = 0.22;
+/// A drag shorter than this is a click, as a share of the width: some six pixels.
+const DRAG_MIN: f64 = 0.005;
+
 pub(super) fn scatter(place: Place, list: TraceList) -> AnyView {
-    let last_us = place.query.with_untracked(|q| q.last_seconds);
-    let last_us = last_us.and_then(|s| i64::try_from(s).ok()).map(|s| s.saturating_mul(1_000_000));
-    let drawn = scatter::scatter(&list.rows, last_us);
+    let (last, window) = place.query.with_untracked(|q| (q.last_seconds, q.window));
+    let last_us = last.and_then(|s| i64::try_from(s).ok()).map(|s| s.saturating_mul(1_000_000));
+    let axis = Axis { window, last_us, now_us: list.at_us };
+    let drawn = scatter::scatter(&list.rows, axis);
     if drawn.marks.is_empty() {
         return ().into_any();
     }
     let summary = summary(&list);
     let query = place.query.get_untracked();
-    let links = |id: &str| super::address(&query, Some(id), None, Tab::default());
+    let links = |id: &str| super::address(&query, Some(id), &Look::default());
     let marks = marks(&drawn, &list.rows, links);
     let rows = StoredValue::new(list.rows);
     let hovered = RwSignal::new(None::<usize>);
-    let hover = move |event: leptos::ev::PointerEvent| hovered.set(mark_at(&event));
+    let node = NodeRef::new();
+    let drag = Drag::new(place, node, &drawn);
     let open = move |event: leptos::ev::MouseEvent| {
-        let Some(row) = mark_at(&event) else { return };
-        let id = rows.with_value(|rows| rows.get(row).map(|r| r.trace_id.clone()));
-        if let Some(id) = id {
+        let to = if drag.was_drag() { None } else { target(&event, place, rows) };
+        if let Some(href) = &to {
+            place.go(href.clone(), false);
+        }
+        if to.is_some() || attribute_at(&event, "href").is_some() {
             event.prevent_default();
-            let href = untrack(move || place.href(Some(&id), None, Tab::default()));
-            place.go(href, false);
         }
     };
-    let grid = grid(&drawn);
+    let moved = move |event: PointerEvent| {
+        drag.moved(&event);
+        let row = attribute_at(&event, "data-i").and_then(|row| row.parse().ok());
+        if hovered.get_untracked() != row {
+            hovered.set(row);
+        }
+    };
+    let left = move |_| {
+        hovered.set(None);
+        drag.released();
+    };
+    let (grid, faults) = (grid(&drawn), faults(drawn.start_us, drawn.end_us));
     let places = StoredValue::new(drawn.marks);
     view! {
         <section class="panel scatter">
@@ -52,25 +77,24 @@ pub(super) fn scatter(place: Place, list: TraceList) -> AnyView {
                 class="scatter-plot"
                 role="group"
                 aria-label=summary
+                node_ref=node
                 on:click=open
-                on:pointerover=hover
-                on:pointerleave=move |_| hovered.set(None)
+                on:pointerdown=move |event| drag.pressed(&event)
+                on:pointermove=moved
+                on:pointerup=move |_| drag.released()
+                on:pointerleave=left
+                // The mark under the pointer is a link, which the browser would drag.
+                on:dragstart=move |event| event.prevent_default()
             >
+                {faults}
                 {grid}
                 <defs>
                     <path id="mark-comp" d="M0-4.5 4.5 0 0 4.5-4.5 0z"></path>
                     <path id="mark-error" d="M-3.5-3.5 3.5 3.5M3.5-3.5-3.5 3.5"></path>
                 </defs>
                 <g class="marks" inner_html=marks></g>
-                {move || {
-                    let row = hovered.get();
-                    row.map(|row| pointed(rows, places, row, "pointed"))
-                }}
-                {move || {
-                    let id = place.trace.get()?;
-                    let row = rows.with_value(|rows| rows.iter().position(|r| r.trace_id == id))?;
-                    Some(pointed(rows, places, row, "opened"))
-                }}
+                {move || drag.view()}
+                {rings(place, rows, places, hovered)}
             </svg>
             <p class="scatter-note">"log scale"</p>
         </section>
@@ -78,12 +102,170 @@ pub(super) fn scatter(place: Place, list: TraceList) -> AnyView {
     .into_any()
 }
 
-/// The row of the mark under the pointer.
-fn mark_at(event: &leptos::ev::MouseEvent) -> Option<usize> {
+/// Rings around the mark that is pointed at and around that of the open trace.
+fn rings(
+    place: Place,
+    rows: StoredValue<Vec<TraceRow>>,
+    places: StoredValue<Vec<Mark>>,
+    hovered: RwSignal<Option<usize>>,
+) -> AnyView {
+    let pointed_at = move || hovered.get().map(|row| pointed(rows, places, row, "pointed"));
+    let opened = move || {
+        let id = place.trace.get()?;
+        let row = rows.with_value(|rows| rows.iter().position(|r| r.trace_id == id))?;
+        Some(pointed(rows, places, row, "opened"))
+    };
+    view! {
+        {pointed_at}
+        {opened}
+    }
+    .into_any()
+}
+
+/// Where a click leads: to a trace, or to a fault.
+fn target(
+    event: &leptos::ev::MouseEvent,
+    place: Place,
+    rows: StoredValue<Vec<TraceRow>>,
+) -> Option<String> {
+    let Some(row) = attribute_at(event, "data-i") else {
+        return attribute_at(event, "data-fault").map(|id| fault_href(&id));
+    };
+    let row = row.parse::<usize>().ok()?;
+    let id = rows.with_value(|rows| rows.get(row).map(|r| r.trace_id.clone()))?;
+    Some(untrack(move || place.href(Some(&id), &Look::default())))
+}
+
+/// A stretch of time that is being dragged, as shares of the width.
+#[derive(Clone, Copy)]
+struct Drag {
+    place: Place,
+    node: NodeRef<svg::Svg>,
+    axis: StoredValue<Scatter>,
+    stretch: RwSignal<Option<(f64, f64)>>,
+    /// The click that follows the release belongs to the drag.
+    spent: StoredValue<bool>,
+}
+
+impl Drag {
+    fn new(place: Place, node: NodeRef<svg::Svg>, drawn: &Scatter) -> Self {
+        let axis = Scatter { start_us: drawn.start_us, end_us: drawn.end_us, ..Scatter::default() };
+        Self {
+            place,
+            node,
+            axis: StoredValue::new(axis),
+            stretch: RwSignal::new(None),
+            spent: StoredValue::new(false),
+        }
+    }
+
+    fn share(self, event: &PointerEvent) -> Option<f64> {
+        let bounds = self.node.get_untracked()?.get_bounding_client_rect();
+        let along = (f64::from(event.client_x()) - bounds.left()) / bounds.width().max(1.0);
+        Some(along.clamp(0.0, 1.0))
+    }
+
+    fn pressed(self, event: &PointerEvent) {
+        self.spent.set_value(false);
+        // A finger scrolls the page; a mouse or pen drags.
+        if event.button() == 0 && event.pointer_type() != "touch" {
+            self.stretch.set(self.share(event).map(|at| (at, at)));
+        }
+    }
+
+    fn moved(self, event: &PointerEvent) {
+        if let Some((from, _)) = self.stretch.get_untracked() {
+            self.stretch.set(self.share(event).map(|to| (from, to)));
+        }
+    }
+
+    fn released(self) {
+        let Some((from, to)) = self.stretch.get_untracked() else { return };
+        self.stretch.set(None);
+        if (to - from).abs() < DRAG_MIN {
+            return;
+        }
+        self.spent.set_value(true);
+        let window = self.axis.with_value(|axis| TimeWindow {
+            from_us: axis.moment(from.min(to)),
+            until_us: axis.moment(from.max(to)),
+        });
+        self.place.search(|query| query.window = Some(trace_query::whole(window)));
+    }
+
+    fn was_drag(self) -> bool {
+        self.spent.try_update_value(std::mem::take).unwrap_or_default()
+    }
+
+    fn view(self) -> Option<AnyView> {
+        let (from, to) = self.stretch.get()?;
+        let (x, width) = (percent(from.min(to)), percent((to - from).abs()));
+        let (y, height) = (TOP.to_string(), HEIGHT.to_string());
+        Some(view! { <rect class="stretch" x=x y=y width=width height=height></rect> }.into_any())
+    }
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.2}%", share * 100.0)
+}
+
+/// Lines with ids where faults began, and bands while they were in force. Written as markup, so
+/// that what the stream brings meanwhile is no matter to hydration.
+fn faults(start_us: i64, end_us: i64) -> AnyView {
+    let faults = use_live().faults();
+    let marks = move || {
+        faults.with(|faults| {
+            let all: Vec<&FaultView> = faults.ended.iter().chain(&faults.active).collect();
+            let mut out = String::new();
+            let mut named = f64::NEG_INFINITY;
+            for mark in scatter::fault_marks(&all, start_us, end_us) {
+                let near = mark.band.0 - named < NEAR;
+                if !near {
+                    named = mark.band.0;
+                }
+                fault_mark(&mut out, &mark, near);
+            }
+            out
+        })
+    };
+    view! { <g class="fault-marks" inner_html=marks></g> }.into_any()
+}
+
+fn fault_mark(out: &mut String, mark: &scatter::FaultMark, near: bool) {
+    let plain = |id: &String| {
+        id.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect::<String>()
+    };
+    let ids: Vec<String> = mark.ids.iter().map(plain).collect();
+    let (x, width) = (percent(mark.band.0), percent(mark.band.1 - mark.band.0));
+    let anchor = if mark.band.0 < 0.03 {
+        "start"
+    } else if mark.band.0 > 0.97 {
+        "end"
+    } else {
+        "middle"
+    };
+    let _ = write!(
+        out,
+        r#"<rect class="fault-band" x="{x}" y="{TOP}" width="{width}" height="{HEIGHT}"/>"#
+    );
+    if mark.began.is_some() {
+        let bottom = TOP + HEIGHT;
+        let _ = write!(out, r#"<line x1="{x}" x2="{x}" y1="{TOP}" y2="{bottom}"/>"#);
+    }
+    let class = if near { "near" } else { "" };
+    let _ = write!(out, r#"<text class="{class}" x="{x}" y="10" text-anchor="{anchor}">"#);
+    for (i, id) in ids.iter().enumerate() {
+        let (gap, href) = (if i > 0 { ", " } else { "" }, fault_href(id));
+        let _ = write!(out, r#"{gap}<a data-fault="{id}" href="{href}">{id}</a>"#);
+    }
+    out.push_str("</text>");
+}
+
+/// The value of an attribute of the mark under the pointer.
+fn attribute_at(event: &leptos::ev::MouseEvent, name: &str) -> Option<String> {
     let target = event.target()?;
     let element = target.dyn_ref::<web_sys::Element>()?;
-    let mark = element.closest("[data-i]").ok()??;
-    mark.get_attribute("data-i")?.parse().ok()
+    element.closest(&format!("[{name}]")).ok()??.get_attribute(name)
 }
 
 fn y_of(at: f64) -> f64 {

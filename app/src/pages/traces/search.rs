@@ -1,10 +1,11 @@
 //! The filters: a plain form whose query is the address; in the browser each change searches.
 
-use super::{Found, Place, Tab, address};
+use super::{Found, Look, Place, address, fresh};
 use crate::{
     frame::range::DEFAULT_RANGE,
     live::{Connection, use_live},
     model::{format, trace_query},
+    widget::{Clock, ClockStyle, Icon, icon},
 };
 use contract::trace::{TraceList, TraceQuery, TraceStatus};
 use leptos::{ev::SubmitEvent, prelude::*};
@@ -16,10 +17,15 @@ const STATUSES: [(TraceStatus, &str); 3] = [
     (TraceStatus::Error, "error"),
 ];
 
-pub(super) fn search(place: Place, list: &TraceList, found: Found) -> AnyView {
+pub(super) fn search(
+    place: Place,
+    list: &TraceList,
+    found: Found,
+    waiting: RwSignal<usize>,
+) -> AnyView {
     let query = place.query.get_untracked();
     let trace = place.trace.get_untracked();
-    let action = address(&TraceQuery::default(), trace.as_deref(), None, Tab::default());
+    let action = address(&TraceQuery::default(), trace.as_deref(), &Look::default());
     let again = move |event: SubmitEvent| {
         event.prevent_default();
         found.refetch();
@@ -30,14 +36,19 @@ pub(super) fn search(place: Place, list: &TraceList, found: Found) -> AnyView {
     let (statuses, durations) = (statuses(&query), durations(&query));
     let minutes = query.last_seconds.unwrap_or(0) / 60;
     let range = (minutes != u64::from(DEFAULT_RANGE)).then(|| minutes.to_string());
+    let window = query.window.map(|w| (w.from_us / 1_000, w.until_us / 1_000));
     let lost = use_live().connection();
     let is_open = move || place.trace.get().is_some();
-    let all = move || place.href(None, None, Tab::default());
+    let all = move || place.href(None, &Look::default());
     view! {
         <header class="traces-head">
             <h1><a class:quiet-link=is_open href=all>"Traces"</a></h1>
             <form method="get" action=action class="traces-search" role="search" on:submit=again>
                 {range.map(|range| view! { <input type="hidden" name="range" value=range/> })}
+                {window.map(|(from, until)| view! {
+                    <input type="hidden" name="from" value=from/>
+                    <input type="hidden" name="until" value=until/>
+                })}
                 {field("Service", "service", services, move |v| {
                     place.search(|q| q.service = text(v));
                 })}
@@ -72,7 +83,7 @@ pub(super) fn search(place: Place, list: &TraceList, found: Found) -> AnyView {
                     "Search"
                 </button>
             </form>
-            {counts(list)}
+            {counts(place, list, found, waiting)}
         </header>
     }
     .into_any()
@@ -130,11 +141,57 @@ fn field(
     .into_any()
 }
 
-fn counts(list: &TraceList) -> AnyView {
+/// The stretch of time that was dragged out of the marks, with the way back.
+fn zoomed(place: Place) -> Option<AnyView> {
+    let window = place.query.with_untracked(|query| query.window)?;
+    let whole = move || place.searching(|query| query.window = None);
+    let (from, until) = (Signal::stored(window.from_us), Signal::stored(window.until_us));
+    Some(
+        view! {
+            <a class="button small zoomed" href=whole title="Show the whole range again (Esc)">
+                <Clock at_us=from/>
+                " to "
+                <Clock at_us=until/>
+                {icon(Icon::Cross)}
+                <span class="sr">", show the whole range again"</span>
+            </a>
+        }
+        .into_any(),
+    )
+}
+
+/// How far back the traces reach.
+fn kept(list: &TraceList) -> Option<AnyView> {
+    let oldest = Signal::stored(list.oldest_us?);
+    let style = ClockStyle::Minutes;
+    Some(match list.left_until_us {
+        None => {
+            view! { <span class="kept-since">"kept since "<Clock at_us=oldest style=style/></span> }
+                .into_any()
+        }
+        Some(left) => {
+            let title = "Plain traces make room first. Those of orders, with errors, compensated                 or slow ones stay longer.";
+            let left = Signal::stored(left);
+            view! {
+                <span class="kept-since" title=title>
+                    "all kept since "
+                    <Clock at_us=left style=style/>
+                    ", orders and failures since "
+                    <Clock at_us=oldest style=style/>
+                </span>
+            }
+            .into_any()
+        }
+    })
+}
+
+fn counts(place: Place, list: &TraceList, found: Found, waiting: RwSignal<usize>) -> AnyView {
     let count = |n: usize| format::count(u64::try_from(n).unwrap_or(u64::MAX));
     let noun = if list.matched == 1 { " trace, " } else { " traces, " };
     view! {
         <p class="traces-counts">
+            {zoomed(place)}
+            {fresh::pill(found, waiting)}
             <span aria-live="polite">
                 <b>{count(list.matched)}</b>{noun}<b>{count(list.slow)}</b>" over 1 s"
             </span>
@@ -147,6 +204,7 @@ fn counts(list: &TraceList) -> AnyView {
             <span class="mark-key"><svg class="key-mark" width="12" height="12" aria-hidden="true">
                 <path class="mark-error" d="M3 3 9 9M9 3 3 9"></path>
             </svg>"error"</span>
+            {kept(list)}
         </p>
     }
     .into_any()

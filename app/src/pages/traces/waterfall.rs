@@ -1,14 +1,14 @@
 //! The spans as rows of a tree grid. Only the rows around what is on screen are in the page.
 
 use super::{
-    Tab, keys,
+    decision, keys,
     open::{Open, Traced},
 };
 use crate::{
     model::{
-        critical_path::{self, FAULT_ID},
-        fine, format,
+        critical_path, fine, format, mesh_decision,
         time_scale::TimeScale,
+        trace_look::{Look, Tab},
         waterfall::{self as geometry, Bar, Label, ROW_HEIGHT},
     },
     widget::{Icon, ServiceCode, bar_class, bar_rect, icon},
@@ -106,30 +106,32 @@ fn ruler(open: Open) -> AnyView {
     let start = open.traced.with_value(|t| t.tree.start_us);
     let marks = move || {
         open.scale.with(|scale| {
-            let ticks = scale
-                .ticks(start, TICKS)
+            let folds: Vec<(f64, String)> = scale
+                .folds()
+                .map(|(at, fold)| (at, format!("+{}", fine::duration_us(fold.removed_us()))))
+                .collect();
+            let texts = scale.ticks(start, TICKS).into_iter().enumerate().map(|(i, tick)| {
+                let text = tick_text(tick.us - start);
+                // The unit of milliseconds is written once, at the first tick after zero.
+                let bare = if i > 1 { text.trim_end_matches(" ms").to_owned() } else { text };
+                (tick.at, bare)
+            });
+            let ticks = geometry::apart(texts.collect(), &folds)
                 .into_iter()
-                .enumerate()
-                .map(|(i, tick)| {
-                    let x = format!("{:.2}%", tick.at * 100.0);
-                    let anchor = if tick.at < 0.03 {
-                        "start"
-                    } else if tick.at > 0.96 {
-                        "end"
-                    } else {
-                        "middle"
+                .map(|(at, text)| {
+                    let x = format!("{:.2}%", at * 100.0);
+                    let anchor = match at {
+                        at if at < 0.03 => "start",
+                        at if at > 0.96 => "end",
+                        _ => "middle",
                     };
-                    let text = tick_text(tick.us - start);
-                    // The unit of milliseconds is written once, at the first tick after zero.
-                    let bare = if i > 1 { text.trim_end_matches(" ms").to_owned() } else { text };
-                    view! { <text x=x y="13" text-anchor=anchor>{bare}</text> }
+                    view! { <text x=x y="13" text-anchor=anchor>{text}</text> }
                 })
                 .collect_view();
-            let folds = scale
-                .folds()
-                .map(|(at, fold)| {
+            let folds = folds
+                .into_iter()
+                .map(|(at, text)| {
                     let x = format!("{:.2}%", at * 100.0);
-                    let text = format!("+{}", fine::duration_us(fold.removed_us()));
                     view! { <text class="fold-text" x=x y="13" text-anchor="middle">{text}</text> }
                 })
                 .collect_view();
@@ -211,10 +213,7 @@ fn row_view(open: Open, traced: &Arc<Traced>, row: usize) -> AnyView {
     let is_stop = move || open.selected.get().unwrap_or(0) == row;
     let tab_stop = move || (open.alive.get() && !is_stop()).then_some("-1");
     let expanded = move || folds.then(|| if is_folded.get() { "false" } else { "true" });
-    let href = move || {
-        let trace = open.place.trace.get();
-        open.place.href(trace.as_deref(), Some(&id), open.place.tab.get())
-    };
+    let href = move || open.place.looking(|look| look.span = Some(id.clone()));
     let name = span.map_or_else(|| "missing span".to_owned(), |s| s.name.clone());
     let duration = span.map_or_else(|| "–".to_owned(), |s| fine::duration_us(s.duration_us));
     let indent = node.depth.min(INDENTED_LEVELS_MAX) * INDENT;
@@ -245,7 +244,7 @@ fn row_view(open: Open, traced: &Arc<Traced>, row: usize) -> AnyView {
                 >
                     {name.clone()}
                 </a>
-                {span.map(side_notes)}
+                {span.map(|span| side_notes(open, span))}
             </div>
             <div class="number" role="gridcell">{duration}</div>
             <div class="wf-bar" role="gridcell">{bar_cell(open, traced, row)}</div>
@@ -277,10 +276,10 @@ fn twist(open: Open, row: usize, folds: bool, is_folded: Memo<bool>) -> AnyView 
 }
 
 /// The HTTP status and the fault, between name and duration.
-fn side_notes(span: &SpanView) -> AnyView {
-    let fault = span.attribute(FAULT_ID).map(|id| {
-        view! { <span class="fault-chip">{icon(Icon::Bolt)}{id.to_owned()}</span> }
-    });
+fn side_notes(open: Open, span: &SpanView) -> AnyView {
+    // In the browser the tree is one tab stop; the drawer has the same links.
+    let tab_stop = move || open.alive.get().then_some("-1");
+    let fault = decision::chips(mesh_decision::faults_of(span), tab_stop);
     let status = span
         .attribute(contract::attributes::HTTP_STATUS)
         .filter(|s| !span.error && !s.starts_with('2'))
@@ -356,6 +355,7 @@ pub(super) fn held_back(traced: &Traced, row: usize) -> Option<String> {
 
 /// Address of a row's span with the first tab.
 pub(super) fn href_of(open: Open, span_id: &str) -> String {
-    let trace = open.place.trace.get();
-    open.place.href(trace.as_deref(), Some(span_id), Tab::default())
+    open.place.looking(|look| {
+        *look = Look { span: Some(span_id.to_owned()), tab: Tab::default(), ..look.clone() };
+    })
 }

@@ -143,7 +143,7 @@ fn dry_run(tried: &DryRun) -> AnyView {
             None => view! { <span>{row.request.clone()}</span> }.into_any(),
         };
         view! {
-            <li>{request} <span class="hint">{format!("{} → {}", row.from, row.to)}</span></li>
+            <li>{request} " " <span class="hint">{format!("{} → {}", row.from, row.to)}</span></li>
         }
     });
     let rules = tried.rules.iter().filter(|(_, matched)| *matched == 0).map(|(rule, _)| {

@@ -8,6 +8,7 @@ use crate::{
     frame::{ToastAction, Toasts, range::use_set_query, use_toasts},
     live::{Connection, use_live},
     model::{diff, route, share, undo::History},
+    widget::Unread,
 };
 use contract::{
     ApiError,
@@ -68,6 +69,8 @@ pub(super) struct Editor {
     pub(super) findings: RwSignal<Vec<Finding>>,
     /// What was checked and holds.
     pub(super) passed: RwSignal<Vec<(String, Option<u32>)>>,
+    /// What stands in fields and is no value.
+    pub(super) typed: Unread,
     /// The text cannot be read: controls show the last valid form, greyed.
     pub(super) unread: RwSignal<bool>,
     /// A change has not been read yet.
@@ -121,6 +124,7 @@ impl Editor {
             service,
             findings: RwSignal::new(findings),
             passed: RwSignal::new(applied.passed),
+            typed: Unread::default(),
             unread: RwSignal::new(false),
             pending: RwSignal::new(false),
             applying: RwSignal::new(false),
@@ -149,6 +153,11 @@ impl Editor {
             toasts: use_toasts(),
         };
         Effect::new(move |_| editor.wake());
+        // Fields show the chosen rule: what was typed for another is not for this one.
+        Effect::new(move |_| {
+            let _ = editor.rule.get();
+            editor.typed.clear();
+        });
         editor
     }
 
@@ -173,6 +182,8 @@ impl Editor {
             Some(LOST)
         } else if self.conflict.get() {
             Some("Another revision was applied: rebase or discard first")
+        } else if self.typed.first().is_some() {
+            Some("A field holds what cannot be read")
         } else if self.findings.with(error) {
             Some("Errors in Checks must be mended first")
         } else if self.pending.get() {
@@ -227,6 +238,7 @@ impl Editor {
         });
         let Some(Some(text)) = text else { return false };
         // What the controls changed and nobody has read yet is what is taken back.
+        self.typed.clear();
         self.form.set(self.read.get_value());
         self.text.set(text);
         self.keep();
@@ -236,6 +248,7 @@ impl Editor {
 
     /// Forgets the draft.
     pub(super) fn discard(self) {
+        self.typed.clear();
         self.record();
         self.settle_on(&self.view.get_untracked());
     }

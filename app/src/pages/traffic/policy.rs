@@ -29,6 +29,9 @@ const RETRY_ON: [&str; 8] = [
     "503",
 ];
 
+/// Most retries a control takes. A text may say more, and Checks warn of it.
+const RETRIES_MAX: u32 = 25;
+
 /// Remembers which control has the focus, for the bar beside the YAML.
 fn focus(editor: Editor, part: &'static str) -> impl Fn(leptos::ev::FocusEvent) {
     move |_| {
@@ -46,6 +49,36 @@ fn rule_field(
     on: Callback<String>,
 ) -> Field {
     Field { changed: editor.changed(part), ..Field::plain(label, part, value, on) }
+}
+
+/// A number of the form, compared and read; what is none stays in its field with the reason.
+fn numeric(editor: Editor, field: Field, name: &'static str, read: fn(&str) -> Read) -> Field {
+    let read = Callback::new(move |text: String| read(text.trim()));
+    Field { name, ..field }.readable(editor.typed, read)
+}
+
+type Read = Result<(), String>;
+
+/// Seconds above zero, or nothing.
+fn seconds_or_nothing(text: &str) -> Read {
+    let reads = text.is_empty() || tries::parse_seconds(text).is_some_and(|ms| ms > 0);
+    if reads { Ok(()) } else { Err("Seconds, 0.001 to 86400; empty for no limit.".into()) }
+}
+
+/// A number of tries.
+fn tries_after_the_first(text: &str) -> Read {
+    let reads = text.parse::<u32>().is_ok_and(|attempts| attempts <= RETRIES_MAX);
+    if reads { Ok(()) } else { Err(format!("Retries are 0 to {RETRIES_MAX}.")) }
+}
+
+fn percent_of_all(text: &str) -> Read {
+    let reads = text.parse().is_ok_and(|percent: f64| (0.0..=100.0).contains(&percent));
+    if reads { Ok(()) } else { Err("A share is 0 to 100%.".into()) }
+}
+
+fn at_least_one(text: &str) -> Read {
+    let reads = text.parse::<u32>().is_ok_and(|count| count > 0);
+    if reads { Ok(()) } else { Err("A whole number, at least 1.".into()) }
 }
 
 // --- mirror -------------------------------------------------------------------------------------
@@ -128,9 +161,11 @@ fn mirror_fields(editor: Editor, rule: Memo<RuleForm>) -> AnyView {
         }
     };
     let part = control::MIRROR;
+    let typed = rule_field(editor, part, "Mirrored share, percent", value, set);
+    let typed = numeric(editor, typed, "mirror-percent", percent_of_all);
     view! {
         {field::slider(rule_field(editor, part, "Mirrored share", value, set), 0, 100)}
-        {field::number(rule_field(editor, part, "Mirrored share, percent", value, set), "%")}
+        {field::number(typed, "%")}
         <span>"to"</span>
         {field::select(rule_field(editor, part, "Mirror to", subset, set_subset), options)}
         <span class="hint grow to-end">{copied}</span>
@@ -195,7 +230,11 @@ pub(super) fn timeout_and_retries(editor: Editor) -> AnyView {
     });
     let part = control::RETRIES;
     let timeout = rule_field(editor, control::TIMEOUT, "Timeout, seconds", timeout, set_timeout);
+    let timeout = numeric(editor, timeout, "timeout", seconds_or_nothing);
     let per_try = rule_field(editor, part, "Limit per try, seconds", per_try, set_per_try);
+    let per_try = numeric(editor, per_try, "per-try", seconds_or_nothing);
+    let attempts = rule_field(editor, part, "Retries", attempts, set_attempts);
+    let attempts = numeric(editor, attempts, "retries", tries_after_the_first);
     view! {
         <section class="panel">
             <div class="policy-row">
@@ -205,7 +244,7 @@ pub(super) fn timeout_and_retries(editor: Editor) -> AnyView {
                 </span>
                 <span class="pair" id="control-retries" on:focusin=focus(editor, part)>
                     <h2>"Retries"</h2>
-                    {field::number(rule_field(editor, part, "Retries", attempts, set_attempts), "")}
+                    {field::number(attempts, "")}
                     <span>"each up to"</span>
                     {field::number(per_try, "s")}
                 </span>
@@ -407,10 +446,10 @@ fn limit_fields(editor: Editor) -> AnyView {
         }
     };
     view! {
-        {field::number(requests, "")}
+        {field::number(numeric(editor, requests, "rate-requests", at_least_one), "")}
         {field::select(per, Signal::stored(pers.to_vec()))}
         <span>"burst"</span>
-        {field::number(burst, "")}
+        {field::number(numeric(editor, burst, "rate-burst", at_least_one), "")}
         <span class="hint grow to-end" title="In the last minute">{seen}</span>
     }
     .into_any()

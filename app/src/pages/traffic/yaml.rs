@@ -348,10 +348,13 @@ fn words(line: &Line) -> AnyView {
         text.find(": ").map(|at| at + 1).or_else(|| text.ends_with(':').then_some(text.len()));
     let (from, to) = line.word.unwrap_or((text.len(), text.len()));
     let key = colon.unwrap_or(0).min(from);
-    let part = |from: usize, to: usize| text.get(from..to).unwrap_or_default().to_owned();
+    // An empty text would be drawn as a blank by the server, which moves the line by a column.
+    let part = |from: usize, to: usize| {
+        text.get(from..to).filter(|part| !part.is_empty()).map(str::to_owned)
+    };
     let word = (from < to).then(|| view! { <mark>{part(from, to)}</mark> });
     view! {
-        <span class="key">{part(0, key)}</span>
+        {part(0, key).map(|key| view! { <span class="key">{key}</span> })}
         {part(key, from)}
         {word}
         {part(to, text.len())}

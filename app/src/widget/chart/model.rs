@@ -125,6 +125,8 @@ const LEFT: i32 = 34;
 const LEFT_LOG: i32 = 50;
 const RIGHT: i32 = 17;
 const RIGHT_WITH_LABELS: i32 = 37;
+/// Names of marks closer than this would stand on each other, pixels.
+const NAMES_APART: i32 = 28;
 const TOP: i32 = 14;
 const BOTTOM: i32 = 26;
 /// A chart lower than this is a sparkline: no axes, no labels.
@@ -379,14 +381,27 @@ impl TimeChart {
     fn push_marks(&self, out: &mut String) {
         let bottom = self.height.saturating_sub(BOTTOM.unsigned_abs());
         let shown = |m: &&Mark| (self.from_us..=self.to_us).contains(&m.at_us);
+        let mut names: Vec<(i32, &str, String)> = Vec::new();
         for mark in self.marks.iter().filter(shown) {
             self.push_band(out, mark, bottom);
             let (x, kind) = (self.x_of(mark.at_us), if mark.fault { "fault" } else { "revision" });
-            let text = &mark.text;
+            let _ = write!(out, "<path class=\"mark-{kind}\" d=\"M{x} {TOP}V{bottom}\"/>");
+            names.push((x, kind, mark.text.clone()));
+        }
+        names.sort_by_key(|(x, ..)| *x);
+        // Names that would stand on each other stand beside each other.
+        names.dedup_by(|(x, kind, text), (before, before_kind, all)| {
+            let near = *x - *before < NAMES_APART && *kind == *before_kind;
+            if near {
+                all.push(' ');
+                all.push_str(text);
+            }
+            near
+        });
+        for (x, kind, text) in names {
             let _ = write!(
                 out,
-                "<path class=\"mark-{kind}\" d=\"M{x} {TOP}V{bottom}\"/>\
-                 <text class=\"mark-{kind} anchor-middle\" x=\"{x}\" y=\"10\">{text}</text>"
+                "<text class=\"mark-{kind} anchor-middle\" x=\"{x}\" y=\"10\">{text}</text>"
             );
         }
     }
@@ -498,6 +513,17 @@ mod tests {
         assert!(svg.contains(">F-21<") && svg.contains("mark-fault"), "{svg}");
         assert!(!svg.contains("F-99"), "{svg}");
         assert_eq!(svg.matches("mark-band").count(), 1, "only the fault lasted: {svg}");
+    }
+
+    #[test]
+    fn names_of_marks_that_stand_close_are_written_beside_each_other() {
+        let mark =
+            |at_us, text: &str| Mark { at_us, text: text.into(), fault: true, until_us: None };
+        let marks =
+            vec![mark(200_000_000, "F-1"), mark(201_000_000, "F-2"), mark(30_000_000, "F-0")];
+        let svg = TimeChart { marks, ..chart(linear_scale(2.0, 1.0, ""), &[Some(1.0)]) }.svg();
+        assert!(svg.contains(">F-1 F-2<") && svg.contains(">F-0<"), "{svg}");
+        assert_eq!(svg.matches("mark-fault\" d=").count(), 3, "each has its line: {svg}");
     }
 
     #[test]

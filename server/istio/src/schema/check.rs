@@ -215,6 +215,10 @@ impl Walk<'_> {
         let present: Vec<_> =
             rule.fields.iter().copied().filter(|name| object.has(node, name)).collect();
         let Rule { fields, min, max, why } = rule;
+        if present.len() < *min && misspelt(node, object, fields) {
+            // That finding says more than that none is there.
+            return;
+        }
         let (message, advice) = if present.len() < *min {
             (
                 format!("{} has none of {}: {why}.", object.name, listed(fields)),
@@ -420,4 +424,14 @@ fn leaf_value(node: &Node, kind: &Type) -> Result<Option<Treatment>, (&'static s
         }
         _ => Ok(None),
     }
+}
+
+/// Whether an unknown field of an object is nearly the name of one of these.
+fn misspelt(node: &Node, object: &Object, fields: &[&str]) -> bool {
+    let Data::Map(entries) = &node.data else { return false };
+    let unknown = entries.iter().filter(|entry| object.field(&entry.key).is_none());
+    let names = || object.fields.iter().map(|field| field.name);
+    unknown
+        .filter_map(|entry| value::closest(&entry.key, names()))
+        .any(|near| fields.contains(&near))
 }

@@ -16,6 +16,8 @@ use crate::{
 use contract::istio::Severity;
 use std::{collections::BTreeMap, time::Duration};
 
+/// More retries than this are hardly meant.
+const RETRIES_USUAL_MAX: u32 = 25;
 /// Most rules of one resource; every rule is compared with those before it.
 const RULES_MAX: usize = 500;
 /// Most matches of all rules of one resource, for the same reason.
@@ -310,6 +312,17 @@ fn retries(about: &mut About<'_>, route: &Node, path: &str) {
             (format!("{path}.retries"), at),
             "Retries are configured, but attempts is 0, which turns them off.",
             "Set attempts to 1 or more, or remove the other fields.",
+        );
+    }
+    if attempts > RETRIES_USUAL_MAX {
+        about.warn(
+            code::RETRY_STORM,
+            (format!("{path}.retries.attempts"), place(node, "attempts")),
+            format!(
+                "One request may become {}: retries multiply the load on what already fails.",
+                u64::from(attempts) + 1
+            ),
+            format!("Set attempts to {RETRIES_USUAL_MAX} or fewer."),
         );
     }
     let timeout = compile::duration(route, "timeout").filter(|timeout| !timeout.is_zero());

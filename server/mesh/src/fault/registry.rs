@@ -57,6 +57,8 @@ struct Inner {
 #[derive(Debug, Default)]
 struct Book {
     last: u32,
+    /// Numbers up to this are of earlier runs.
+    earlier: u32,
     ended: VecDeque<FaultStatus>,
     ended_total: u64,
     /// Since when the kill switch is on, microseconds since the epoch.
@@ -166,6 +168,21 @@ impl Faults {
         let (events, _) = broadcast::channel(EVENTS_MAX);
         let (active, book) = (ArcSwap::default(), Mutex::default());
         Self(Arc::new(Inner { clock, seed, active, book, events, healing }))
+    }
+
+    /// The first fault has a number after this one, and those up to it are not given. To be called
+    /// before the first fault begins; what is called later changes nothing.
+    pub fn number_after(&self, earlier: u32) {
+        let mut book = self.0.book.lock();
+        if book.last == book.earlier {
+            (book.last, book.earlier) = (earlier, earlier);
+        }
+    }
+
+    /// The number of the newest fault, or the one that numbers begin after.
+    #[must_use]
+    pub fn last_number(&self) -> u32 {
+        self.0.book.lock().last
     }
 
     /// Injects a fault from now on.
@@ -297,8 +314,10 @@ impl Faults {
         book.last += 1;
         let id = FaultId(book.last);
         let since_us = self.0.clock.now_us();
-        // Each fault has a sequence of its own, so that faults draw independently of each other.
-        let seed = self.0.seed ^ u64::from(id.0).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        // Each fault has a sequence of its own, so that faults draw independently of each other. Its
+        // place in this run says which: the same run again makes the same choices.
+        let nth = u64::from(id.0 - book.earlier);
+        let seed = self.0.seed ^ nth.wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let fault = Arc::new(Active {
             id,
             since_us,
@@ -442,6 +461,21 @@ mod tests {
         while !reached() {
             std::thread::yield_now();
         }
+    }
+
+    #[test]
+    fn numbers_go_on_after_those_of_earlier_runs_and_draw_as_in_the_first_run() {
+        let draws = |earlier: u32| {
+            let faults = Faults::new(Clock::system(), 7, Healing::default());
+            faults.number_after(earlier);
+            let spec = FaultSpec { share: Share(500_000), ..limited(1_000) };
+            assert_eq!(faults.inject(spec).unwrap(), FaultId(earlier + 1));
+            faults.number_after(40);
+            assert_eq!(faults.last_number(), earlier + 1, "a number was given already");
+            let fault = faults.snapshot()[0].clone();
+            (0..64).map(|_| faults.draw(&fault, None).is_some()).collect::<Vec<_>>()
+        };
+        assert_eq!(draws(0), draws(128));
     }
 
     #[test]

@@ -4,7 +4,8 @@ use http::StatusCode;
 use istio::policy::{Match, Origin, Share};
 use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 
-/// Id of a fault, `F-21`: a running number of this process.
+/// Id of a fault, `F-21`: a running number, which goes on from run to run where somebody keeps it
+/// ([`super::Faults::number_after`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FaultId(
     /// The number, from 1.

@@ -20,9 +20,13 @@ use axum::{
 use base::Clock;
 use contract::service::PAYMENTS;
 use http::StatusCode;
-use mesh::{CallContext, Caller};
+use mesh::{CallContext, Caller, Mesh, Phase};
 use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Duration};
+use tokio::{
+    sync::broadcast::error::RecvError,
+    time::{Instant, MissedTickBehavior},
+};
 use tokio_util::sync::CancellationToken;
 use two_phase_commit::{Decision, Vote};
 
@@ -30,6 +34,9 @@ use two_phase_commit::{Decision, Vote};
 const IN_DOUBT_AFTER: Duration = Duration::from_secs(5);
 /// How often a bank looks for transactions in doubt.
 const IN_DOUBT_EVERY: Duration = Duration::from_secs(2);
+/// Value of the field `locks` of the line that a bank writes when a transaction let go of what it
+/// held.
+pub const LOCKS_RELEASED: &str = "released";
 /// Most that can be paid in at once, minor units: ten million euro.
 const DEPOSIT_MAX: i64 = 1_000_000_000;
 
@@ -151,37 +158,74 @@ async fn take_finish(
 ) -> Result<StatusCode, Problem> {
     let Json(Finish { commit }) = body?;
     tracing::Span::current().record("transaction.id", id.as_str());
-    settle(&*store, &id, commit).await?;
+    settle(&*store, &id, commit, None).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn settle(store: &dyn BankStore, id: &str, commit: bool) -> Result<(), Problem> {
+/// Applies a decision. `service` is who writes about it where no span says so.
+async fn settle(
+    store: &dyn BankStore,
+    id: &str,
+    commit: bool,
+    service: Option<&'static str>,
+) -> Result<(), Problem> {
     let done = if commit { "committed" } else { "aborted" };
     match store.finish(id, commit).await? {
         Ok(order_id) => {
-            tracing::info!(transaction_id = id, order_id, "{id} {done}, lock released");
+            tracing::info!(
+                service.name = service,
+                transaction_id = id,
+                order_id,
+                locks = LOCKS_RELEASED,
+                "{id} {done}, lock released"
+            );
             Ok(())
         }
         Err(illegal) => {
-            tracing::error!(transaction_id = id, "{id} cannot be {done}: {illegal}");
+            tracing::error!(
+                service.name = service,
+                transaction_id = id,
+                "{id} cannot be {done}: {illegal}"
+            );
             Err(Problem::conflict(illegal.to_string()))
         }
     }
 }
 
-/// A bank's own recovery: asks the coordinator about transactions that stay prepared too long.
-/// Without an answer it goes on waiting: it promised.
+/// A bank's own recovery: asks the coordinator about transactions that stay prepared too long, and
+/// when it was started again about all that its log says are prepared. Without an answer it goes on
+/// waiting: it promised. While its process is down or stands still it asks nothing.
 pub async fn resolve_doubts(
     service: &'static str,
     store: Store,
-    caller: Caller,
+    mesh: Mesh,
     clock: Clock,
     stop: CancellationToken,
 ) {
+    let doubts = Doubts { service, store, caller: mesh.caller(service) };
     let sweeps = async {
+        let mut changes = mesh.changes();
+        let mut every = tokio::time::interval_at(Instant::now() + IN_DOUBT_EVERY, IN_DOUBT_EVERY);
+        every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut was = phase(&mesh, service);
         loop {
-            tokio::time::sleep(IN_DOUBT_EVERY).await;
-            sweep(service, &store, &caller, &clock).await;
+            tokio::select! {
+                _ = every.tick() => if phase(&mesh, service) == Phase::Ready {
+                    let before_us = clock.now_us() - base::clock::micros(IN_DOUBT_AFTER);
+                    doubts.sweep(before_us, false).await;
+                },
+                // What was missed by a listener that lagged behind shows in the phase.
+                change = changes.recv() => {
+                    let now = phase(&mesh, service);
+                    let again = was == Phase::Killed && now == Phase::Ready;
+                    was = now;
+                    match change {
+                        Err(RecvError::Closed) => return,
+                        _ if again => doubts.sweep(clock.now_us(), true).await,
+                        _ => {}
+                    }
+                }
+            }
         }
     };
     // Asking takes as long as a slow coordinator does: a stop does not wait for it, the next start
@@ -192,50 +236,78 @@ pub async fn resolve_doubts(
     }
 }
 
-async fn sweep(service: &'static str, store: &Store, caller: &Caller, clock: &Clock) {
-    let before_us = clock.now_us() - base::clock::micros(IN_DOUBT_AFTER);
-    match store.in_doubt(before_us).await {
-        Ok(doubts) => {
-            for doubt in doubts {
-                resolve(service, &**store, caller, &doubt).await;
-            }
-        }
-        Err(StoreError { cause, .. }) => {
-            tracing::error!(service.name = service, ?cause, "transactions in doubt cannot be read")
-        }
+/// How a service is: ready while one of its instances is. One that is not in the mesh is its own.
+fn phase(mesh: &Mesh, service: &str) -> Phase {
+    let own = mesh.endpoints().into_iter().filter(|endpoint| *endpoint.service == *service);
+    let phases: Vec<Phase> = own.map(|endpoint| endpoint.phase).collect();
+    let has = |phase: Phase| phases.contains(&phase);
+    match () {
+        () if phases.is_empty() || has(Phase::Ready) => Phase::Ready,
+        () if has(Phase::Paused) => Phase::Paused,
+        () => Phase::Killed,
     }
 }
 
-async fn resolve(service: &'static str, store: &dyn BankStore, caller: &Caller, doubt: &InDoubt) {
-    let id = &doubt.transaction_id;
-    let path = format!("/transactions/{id}/outcome?participant={service}");
-    tracing::warn!(
-        service.name = service,
-        transaction_id = id,
-        order_id = doubt.order_id,
-        correlation_id = doubt.correlation_id,
-        "{id} in doubt, asking coordinator"
-    );
-    let asked = caller
-        .get(PAYMENTS, path)
-        .route("/transactions/{id}/outcome")
-        .transaction(id)
-        .order(&doubt.order_id)
-        .parent(doubt.trace.clone())
-        .context(&CallContext::detached(doubt.correlation_id.clone()))
-        .receive::<Outcome>()
-        .await;
-    match asked {
-        Ok(Outcome { decision: Some(decision) }) => {
-            // A contradiction is logged there; there is nobody here to tell it to.
-            let _ = settle(store, id, decision == Decision::Commit).await;
+/// Who asks about what.
+struct Doubts {
+    service: &'static str,
+    store: Store,
+    caller: Caller,
+}
+
+impl Doubts {
+    async fn sweep(&self, before_us: i64, replayed: bool) {
+        match self.store.in_doubt(before_us).await {
+            Ok(doubts) => {
+                for doubt in doubts {
+                    self.resolve(&doubt, replayed).await;
+                }
+            }
+            Err(StoreError { cause, .. }) => {
+                let service = self.service;
+                tracing::error!(
+                    service.name = service,
+                    ?cause,
+                    "transactions in doubt cannot be read"
+                );
+            }
         }
-        Ok(Outcome { decision: None }) => {}
-        Err(error) => tracing::warn!(
+    }
+
+    async fn resolve(&self, doubt: &InDoubt, replayed: bool) {
+        let (id, service) = (&doubt.transaction_id, self.service);
+        let path = format!("/transactions/{id}/outcome?participant={service}&replayed={replayed}");
+        let found = if replayed { ", found in the log after a restart" } else { "" };
+        tracing::warn!(
             service.name = service,
             transaction_id = id,
-            "{id} stays in doubt: {error}"
-        ),
+            order_id = doubt.order_id,
+            correlation_id = doubt.correlation_id,
+            "{id} in doubt{found}, asking coordinator"
+        );
+        let asked = self
+            .caller
+            .get(PAYMENTS, path)
+            .route("/transactions/{id}/outcome")
+            .transaction(id)
+            .order(&doubt.order_id)
+            .parent(doubt.trace.clone())
+            .context(&CallContext::detached(doubt.correlation_id.clone()))
+            .receive::<Outcome>()
+            .await;
+        match asked {
+            Ok(Outcome { decision: Some(decision) }) => {
+                // A contradiction is logged there; there is nobody here to tell it to.
+                let commit = decision == Decision::Commit;
+                let _ = settle(&*self.store, id, commit, Some(service)).await;
+            }
+            Ok(Outcome { decision: None }) => {}
+            Err(error) => tracing::warn!(
+                service.name = service,
+                transaction_id = id,
+                "{id} stays in doubt: {error}"
+            ),
+        }
     }
 }
 

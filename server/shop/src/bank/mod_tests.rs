@@ -79,13 +79,7 @@ async fn a_doubt_is_asked_about_under_its_correlation_id_and_settled_as_answered
     mesh.register(PAYMENTS, Router::new().route("/transactions/{id}/outcome", outcome));
     let store = Arc::new(Doubtful::default());
     let stop = CancellationToken::new();
-    let resolving = resolve_doubts(
-        BANK_CUSTOMER,
-        store.clone(),
-        mesh.caller(BANK_CUSTOMER),
-        clock,
-        stop.clone(),
-    );
+    let resolving = resolve_doubts(BANK_CUSTOMER, store.clone(), mesh.clone(), clock, stop.clone());
     let _ = tokio::time::timeout(10 * IN_DOUBT_EVERY, resolving).await;
     assert_eq!(*asked.lock().unwrap(), [Some("cor-1".to_owned())]);
     assert_eq!(*store.settled.lock().unwrap(), Some(true));
@@ -105,6 +99,39 @@ async fn a_stop_does_not_wait_for_a_coordinator_that_does_not_answer() {
     mesh.register(PAYMENTS, Router::new().route("/transactions/{id}/outcome", silent));
     let store = Arc::new(Doubtful::default());
     let began = tokio::time::Instant::now();
-    resolve_doubts(BANK_CUSTOMER, store, mesh.caller(BANK_CUSTOMER), clock, stop).await;
+    resolve_doubts(BANK_CUSTOMER, store, mesh.clone(), clock, stop).await;
     assert_eq!(began.elapsed(), IN_DOUBT_EVERY);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bank_that_is_down_asks_nothing_and_asks_about_its_whole_log_when_it_is_started_again() {
+    let clock = Clock::tokio(0);
+    let mesh = Mesh::new(clock.clone(), BreakerParams::default());
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let seen = asked.clone();
+    let outcome = get(move |request: Request| async move {
+        seen.lock().unwrap().push(request.uri().query().unwrap_or_default().to_owned());
+        Json(Outcome { decision: Some(Decision::Commit) })
+    });
+    mesh.register(PAYMENTS, Router::new().route("/transactions/{id}/outcome", outcome));
+    mesh.register(BANK_CUSTOMER, Router::new());
+    let instance = mesh.endpoints().into_iter().find(|e| *e.service == *BANK_CUSTOMER).unwrap();
+    assert!(mesh.kill(BANK_CUSTOMER, &instance.instance));
+    let store = Arc::new(Doubtful::default());
+    let stop = CancellationToken::new();
+    let resolving = resolve_doubts(BANK_CUSTOMER, store.clone(), mesh.clone(), clock, stop.clone());
+    let restarting = async {
+        tokio::time::sleep(10 * IN_DOUBT_EVERY).await;
+        let while_down = asked.lock().unwrap().len();
+        assert!(mesh.restart(BANK_CUSTOMER, &instance.instance));
+        // Less than until the next look.
+        tokio::time::sleep(IN_DOUBT_EVERY / 4).await;
+        stop.cancel();
+        while_down
+    };
+    let ((), while_down) = tokio::join!(resolving, restarting);
+    assert_eq!(while_down, 0);
+    let query = format!("participant={BANK_CUSTOMER}&replayed=true");
+    assert_eq!(*asked.lock().unwrap(), [query]);
+    assert_eq!(*store.settled.lock().unwrap(), Some(true));
 }

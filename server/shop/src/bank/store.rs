@@ -40,7 +40,8 @@ pub trait BankStore: Probe {
         transaction_id: &str,
         commit: bool,
     ) -> Result<Result<String, IllegalStep>, StoreError>;
-    /// Transactions prepared before a moment and not decided, at most a page.
+    /// Transactions prepared before a moment and not decided, at most a page. With them those of a
+    /// time that has not come yet, from before the clock was set back.
     async fn in_doubt(&self, before_us: i64) -> Result<Vec<InDoubt>, StoreError>;
     /// Pays in from outside, once for a key.
     async fn deposit(

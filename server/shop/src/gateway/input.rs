@@ -21,6 +21,8 @@ const ID_MAX: usize = 64;
 const LINES_MAX: usize = 50;
 /// Most pieces of one line.
 const QUANTITY_MAX: u64 = 100;
+/// Most unknown fields of one object that are named.
+const UNKNOWN_MAX: usize = 5;
 /// Longest `Idempotency-Key`, characters.
 const KEY_MAX: usize = 128;
 /// Longest a client may ask to wait, seconds.
@@ -70,9 +72,25 @@ fn check(value: &Value) -> Result<PlaceOrder, Problem> {
     let items = items(order.get("items"), &mut errors);
     let payment_method = payment_method(order.get("payment_method"), &mut errors);
     if errors.is_empty() {
-        Ok(PlaceOrder { user_id, items, payment_method })
-    } else {
-        Err(Problem::invalid(errors))
+        return Ok(PlaceOrder { user_id, items, payment_method });
+    }
+    unknown(order, &["user_id", "items", "payment_method"], "", &mut errors);
+    let lines = order.get("items").and_then(Value::as_array).into_iter().flatten().take(LINES_MAX);
+    for (index, line) in lines.enumerate() {
+        if let Some(line) = line.as_object() {
+            unknown(line, &["product_id", "quantity"], &format!("/items/{index}"), &mut errors);
+        }
+    }
+    Err(Problem::invalid(errors))
+}
+
+/// Fields nobody asked for do no harm, but where something is wrong a misspelt one may be why.
+fn unknown(object: &Map<String, Value>, known: &[&str], at: &str, errors: &mut Vec<FieldError>) {
+    let named = object.keys().filter(|name| !known.contains(&name.as_str())).take(UNKNOWN_MAX);
+    for name in named {
+        let shown: String = name.chars().take(ID_MAX).collect();
+        let reason = format!("Is no field here; there are {}.", known.join(", "));
+        errors.push(FieldError::new(format!("{at}/{shown}"), reason));
     }
 }
 
@@ -266,6 +284,8 @@ mod tests {
             ]
         );
         assert_eq!(fields("{}"), ["/user_id", "/items"]);
+        let misspelt = r#"{"user_id": "c", "items": [{"product_id": "p", "qty": 1}], "x": 1}"#;
+        assert_eq!(fields(misspelt), ["/items/0/quantity", "/x", "/items/0/qty"]);
         assert_eq!(fields("[]"), [""]);
     }
 

@@ -47,6 +47,7 @@ fn placed(order: &OrderBody) -> PlacedOrder {
         order_id: order.order_id.clone(),
         status: order.status,
         correlation_id: order.correlation_id.clone(),
+        reason: order.reason.clone(),
     }
 }
 

@@ -79,6 +79,9 @@ pub(crate) struct Accepted {
     status: OrderStatus,
     /// On every event and log line of this order.
     correlation_id: String,
+    /// Why it was cancelled, where it has been: `payment_declined`, `payment_timed_out`,
+    /// `out_of_stock`, `requested`.
+    reason: Option<String>,
 }
 
 /// One line of an order, with the name and price it was placed at.

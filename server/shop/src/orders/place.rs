@@ -182,8 +182,11 @@ async fn record(
                     tracing::info!(
                         order_id,
                         correlation_id,
-                        "order placed, {} items, {total}",
-                        lines.len()
+                        "order placed, {}, {total}",
+                        match lines.len() {
+                            1 => "1 item".to_owned(),
+                            count => format!("{count} items"),
+                        }
                     );
                 }
                 // From what was recorded: reading it back could fail, and the order runs.

@@ -17,6 +17,7 @@ use base::{Clock, Supervisor, TraceContext};
 use contract::{
     service::{BANK_CUSTOMER, BANK_MERCHANT, PAYMENTS, STRIPE},
     shop::PaymentMethod,
+    transaction::{REPLAYED, UNDECIDED},
 };
 use http::StatusCode;
 use mesh::{CallContext, Caller};
@@ -206,7 +207,7 @@ impl Payments {
     /// # Errors
     /// When the database cannot be read.
     pub async fn recover(&self) -> Result<usize, StoreError> {
-        let before_us = self.clock.now_us();
+        let until_line = self.store.last_line().await?;
         let count = self.store.unfinished_count().await?;
         if count > 0 {
             let this = self.clone();
@@ -214,17 +215,19 @@ impl Payments {
             self.supervisor.detach_as("payments-recovery", async move {
                 tokio::select! {
                     () = stop.cancelled() => {}
-                    () = this.recover_before(before_us) => {}
+                    () = this.recover_until(until_line) => {}
                 }
             });
         }
         Ok(count)
     }
 
-    async fn recover_before(&self, before_us: i64) {
+    /// What begins meanwhile is run already by who began it. Lines of the log tell the two apart; a
+    /// clock that was set back would hide what a stop left.
+    async fn recover_until(&self, until_line: i64) {
         let mut after = (i64::MIN, String::new());
         loop {
-            let page = match self.store.unfinished(&after, before_us, RECOVER_PAGE).await {
+            let page = match self.store.unfinished(&after, until_line, RECOVER_PAGE).await {
                 Ok(page) => page,
                 Err(error) => {
                     tracing::error!(cause = ?error.cause, "{error}; recovery goes on soon");
@@ -248,6 +251,7 @@ impl Payments {
         &self,
         id: &str,
         participant: Option<String>,
+        replayed: bool,
     ) -> Result<Option<Decision>, StoreError> {
         let Some(record) = self.store.transaction(id).await? else {
             let reason = "never begun".to_owned();
@@ -260,12 +264,12 @@ impl Payments {
             detail,
         };
         let answer = match &record.decision {
-            None => "undecided",
+            None => UNDECIDED,
             Some(Decision::Commit) => "commit",
             Some(Decision::Abort { .. }) => "abort",
         };
-        let lines =
-            [line(EntryKind::Query, None), line(EntryKind::Answer, Some(answer.to_owned()))];
+        let why = replayed.then(|| REPLAYED.to_owned());
+        let lines = [line(EntryKind::Query, why), line(EntryKind::Answer, Some(answer.to_owned()))];
         // Who asks again and again while nothing is decided is noted once.
         let same = |noted: &Entry| Entry { at_us: lines[1].at_us, ..noted.clone() } == lines[1];
         if !record.log.iter().any(same) {

@@ -106,6 +106,9 @@ async fn of_order(
 #[derive(Deserialize)]
 struct Asking {
     participant: Option<String>,
+    /// The participant found the transaction in its log when it was started again.
+    #[serde(default)]
+    replayed: bool,
 }
 
 async fn outcome(
@@ -113,7 +116,9 @@ async fn outcome(
     Path(id): Path<String>,
     Query(asking): Query<Asking>,
 ) -> Result<Json<Outcome>, Problem> {
-    Ok(Json(Outcome { decision: payments.outcome(&id, asking.participant).await? }))
+    Ok(Json(Outcome {
+        decision: payments.outcome(&id, asking.participant, asking.replayed).await?,
+    }))
 }
 
 async fn take(

@@ -78,12 +78,15 @@ pub trait PaymentStore: HasOutbox + Probe {
     async fn note(&self, transaction_id: &str, lines: &[Entry]) -> Result<(), StoreError>;
     /// How many transactions did not end.
     async fn unfinished_count(&self) -> Result<usize, StoreError>;
+    /// The number of the last line of the log: what begins from now on has higher ones, whatever
+    /// the clock says.
+    async fn last_line(&self) -> Result<i64, StoreError>;
     /// Transactions that did not end with the moment they began, oldest first, at most `limit`:
-    /// those after that moment and id that began until a moment.
+    /// those after that moment and id that began no later than that line of the log.
     async fn unfinished(
         &self,
         after: &(i64, String),
-        until_us: i64,
+        until_line: i64,
         limit: usize,
     ) -> Result<Vec<(i64, TransactionRecord)>, StoreError>;
     /// One transaction.

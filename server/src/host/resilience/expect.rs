@@ -60,6 +60,7 @@ fn around(fault: &InjectFault, rates: &[EdgeRates], mesh: &Mesh) -> Around {
         per_second: rates.iter().filter(touched).map(|edge| edge.per_second).sum(),
         breaker: watching.map(|breaker| breakers::settings(&breaker.params)),
         timeout_ms: timeout.and_then(|timeout| u64::try_from(timeout.as_millis()).ok()),
+        attempts: route.map_or_else(Retry::default, |route| route.retry.clone()).attempts,
         retries: hiding(fault, route.map_or(&Retry::default(), |route| &route.retry)),
         ready: u32::try_from(ready.count()).unwrap_or(u32::MAX),
     }

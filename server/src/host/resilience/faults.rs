@@ -5,12 +5,13 @@
 //! every call, and [`follow_instances`] puts their processes into that phase for as long.
 
 use super::invalid;
+use crate::host::transaction::Outage;
 use app::model::{
-    fault::{delays, label, percent},
+    fault::{delays, label, mistakes, percent},
     tries::seconds,
 };
 use contract::{
-    ApiError,
+    ApiError, FieldError,
     resilience::{
         FAULTS_ENDED_MAX, FAULTS_MAX, FaultKind as Kind, FaultPlace, FaultView, FaultsView,
         InjectFault, TTL_MAX_S,
@@ -49,6 +50,24 @@ pub(crate) fn all(mesh: &Mesh) -> FaultsView {
         ended: ended.iter().take(FAULTS_ENDED_MAX).map(view).collect(),
         ended_count,
     }
+}
+
+/// When instances were killed or paused by faults, as far back as those are remembered.
+pub(in crate::host) fn outages(mesh: &Mesh) -> Vec<Outage> {
+    let (ended, _) = mesh.faults().ended();
+    let outage = |status: FaultStatus| {
+        let service = status.spec.scope.destination.as_ref().map(ToString::to_string);
+        let kind = kind_of(&status.spec);
+        (kind.place() == FaultPlace::Instance).then_some(())?;
+        Some(Outage {
+            service: service?,
+            killed: kind == Kind::KillInstance,
+            fault_id: status.id.to_string(),
+            since_us: status.since_us,
+            until_us: status.ended.map(|(at_us, _)| at_us),
+        })
+    };
+    mesh.faults().active().into_iter().chain(ended).filter_map(outage).collect()
 }
 
 /// One fault. The policy says which service a route belongs to.
@@ -230,8 +249,9 @@ fn place(scope: &FaultScope, kind: Kind, of_route: Option<&str>) -> String {
 
 /// A fault as the registry takes it.
 pub(super) fn spec(asked: &InjectFault, mesh: &Mesh) -> Result<FaultSpec, ApiError> {
-    if !(1..=TTL_MAX_S).contains(&asked.ttl_s) {
-        return Err(invalid("ttl_s", format!("must be 1 to {TTL_MAX_S} s: every fault ends")));
+    let wrong = all_wrong(asked);
+    if !wrong.is_empty() {
+        return Err(ApiError::Invalid { fields: wrong });
     }
     if asked.like_istio && asked.kind.place() != FaultPlace::Edge {
         let reason = "Only faults of calls meet a route, whose timeout and retries could be off.";
@@ -239,9 +259,6 @@ pub(super) fn spec(asked: &InjectFault, mesh: &Mesh) -> Result<FaultSpec, ApiErr
     }
     if asked.kind.place() != FaultPlace::Edge && !asked.terms.is_empty() {
         return Err(invalid("terms", "Only faults of calls can be for some requests alone."));
-    }
-    if asked.limit == Some(0) {
-        return Err(invalid("limit", "At least 1, or leave it empty."));
     }
     let scope = scope(asked, mesh)?;
     let share = match asked.kind.place() {
@@ -256,6 +273,26 @@ pub(super) fn spec(asked: &InjectFault, mesh: &Mesh) -> Result<FaultSpec, ApiErr
     let by = if asked.by.is_empty() { PAGE.to_owned() } else { asked.by.clone() };
     let like_istio = asked.like_istio;
     Ok(FaultSpec { kind: kind(asked)?, scope, share, ttl, limit, like_istio, by })
+}
+
+/// Every field that is wrong by itself, so that one answer names them all.
+fn all_wrong(asked: &InjectFault) -> Vec<FieldError> {
+    let elsewhere = |field: &str| match field {
+        "to" => !asked.route.is_empty(),
+        "status" => !asked.grpc_status.is_empty(),
+        _ => false,
+    };
+    let wrong = mistakes(asked).into_iter().filter(|(field, _)| !elsewhere(field));
+    wrong
+        .map(|(field, why)| match field {
+            "delay_s" => FieldError::new("delay_ms", "must be at least 1 ms"),
+            "ttl_s" => {
+                let reason = format!("must be 1 to {TTL_MAX_S} s: every fault ends");
+                FieldError::new(field, reason)
+            }
+            field => FieldError::new(field, why),
+        })
+        .collect()
 }
 
 fn share(percent: f64) -> Result<Share, ApiError> {

@@ -12,6 +12,7 @@ mod tests;
 
 pub(crate) use breakers::lines as breaker_lines;
 pub(crate) use endpoints::lines as endpoint_lines;
+pub(super) use faults::outages;
 pub(crate) use strips::{Counted, catch_all};
 
 use crate::{live::Live, shop::Shop};

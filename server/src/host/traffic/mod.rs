@@ -120,6 +120,7 @@ impl TrafficHost {
         let gone = gone.unwrap_or_default();
         if dry_run {
             let (configuration, mut report) = self.control.replaced(&gone, &yaml)?;
+            crate::control::something(&report)?;
             let policy = configuration.compile(self.control.known(), self.control.revision() + 1);
             let documents = documents::read(&yaml).unwrap_or_default();
             report.findings.extend(self.never_matched(&policy, &documents));
@@ -191,7 +192,7 @@ fn failed(error: ControlError) -> ApiError {
         ControlError::NotFound(_) | ControlError::NoRevision(_) => {
             ApiError::NotFound { what: reason.trim_start_matches("there is no ").into() }
         }
-        ControlError::Refused(_) => {
+        ControlError::Refused(_) | ControlError::Nothing => {
             ApiError::Invalid { fields: vec![FieldError::new("yaml", reason)] }
         }
         ControlError::Store(_) | ControlError::Interrupted => ApiError::Unavailable { reason },

@@ -147,8 +147,8 @@ pub(super) fn passed(form: &RouteForm, report: &ApplyReport) -> Vec<(String, Opt
 pub(super) fn dry_run(run: mesh::DryRun) -> DryRun {
     let row = |change: &mesh::RouteChange| Rerouted {
         request: format!("{} {}", change.request.method, change.request.path),
-        from: way(&change.from),
-        to: way(&change.to),
+        from: change.moved.as_ref().map_or_else(|| way(&change.from), |(from, _)| named(from)),
+        to: change.moved.as_ref().map_or_else(|| way(&change.to), |(_, to)| named(to)),
         trace_id: change.request.trace_id.as_deref().map(str::to_owned),
     };
     DryRun {
@@ -161,6 +161,11 @@ pub(super) fn dry_run(run: mesh::DryRun) -> DryRun {
             .map(|hits| (format!("{} {}", hits.origin.name, hits.name), hits.requests as u64))
             .collect(),
     }
+}
+
+/// "payments v2".
+fn named((service, subset): &mesh::PlaceName) -> String {
+    subset.as_ref().map_or_else(|| service.to_string(), |subset| format!("{service} {subset}"))
 }
 
 /// Where a request goes, in words.

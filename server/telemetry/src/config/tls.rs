@@ -26,12 +26,21 @@ pub(super) const ALL: [&str; 6] = [
 ];
 
 /// The two sides of an encrypted connection.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Tls {
     /// Certificates of the authorities that are trusted in place of the machine's own, PEM.
     pub authorities: Option<Vec<u8>>,
     /// Shown to a collector that asks who calls.
     pub identity: Option<Identity>,
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tls")
+            .field("authorities", &self.authorities.is_some())
+            .field("identity", &self.identity)
+            .finish()
+    }
 }
 
 /// A client's certificate with its key.

@@ -147,6 +147,7 @@ impl Snapshot {
         let reasons = [
             ("evicted", self.store.evicted_spans),
             ("trace_full", self.store.dropped_spans),
+            ("trace_left", self.store.late_spans),
             ("store_busy", self.store.lost),
             ("logs_evicted", self.store.evicted_logs),
             ("export", self.export.dropped),

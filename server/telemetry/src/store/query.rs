@@ -1,7 +1,7 @@
 //! Questions to the store. Answers are made of owned strings, so no lock outlives them.
 
 use super::{
-    Store, Summary, Trace,
+    SLOW_US, Store, Summary, Trace,
     record::{COMPENSATION, ERROR, LogRecord, SpanRecord, TRY, Unpacker, Wanted},
 };
 use crate::symbols::{MISSING, Symbols};
@@ -9,15 +9,12 @@ use contract::trace::{
     LogView, SpanEventView, SpanLinkView, SpanView, TRACE_ROWS_MAX, TraceList, TraceQuery,
     TraceRow, TraceStatus, TraceView,
 };
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, ops::Range};
 
 /// Log lines of one answer: what a page can show.
 const LOG_ROWS_MAX: usize = 2_000;
 /// Names to choose an operation from: more than a select box can show.
 const OPERATIONS_MAX: usize = 500;
-/// A trace is slow from here on, microseconds.
-const SLOW_US: i64 = 1_000_000;
-
 /// A [`TraceQuery`] with its strings replaced by numbers. Without the number of a name nothing can
 /// match: the name was never seen.
 struct Filter<'q> {
@@ -25,7 +22,8 @@ struct Filter<'q> {
     operation: Option<(u16, &'q str)>,
     status: Option<TraceStatus>,
     min_us: i64,
-    since_us: i64,
+    /// The root began within: from, up to but not including.
+    began_us: Range<i64>,
     tag: Option<Tag<'q>>,
 }
 
@@ -52,16 +50,20 @@ impl<'q> Filter<'q> {
             operation: given(&query.operation).map(|name| numbered(name, symbols)),
             status: query.status,
             min_us: query.min_duration_ms.map_or(0, |ms| us(ms, 1_000)),
-            since_us: query
-                .last_seconds
-                .map_or(i64::MIN, |s| now_us.saturating_sub(us(s, 1_000_000))),
+            began_us: match query.window {
+                Some(window) => window.from_us..window.until_us,
+                None => {
+                    let ago = |s| now_us.saturating_sub(us(s, 1_000_000));
+                    query.last_seconds.map_or(i64::MIN, ago)..i64::MAX
+                }
+            },
             tag,
         }
     }
 
     fn lets_through(&self, trace: &Trace, summary: &Summary) -> bool {
         let root = &trace.spans[summary.root];
-        root.start_us >= self.since_us
+        self.began_us.contains(&root.start_us)
             && summary.duration_us() >= self.min_us
             && self.status.is_none_or(|status| status == summary.status)
             && self.service.is_none_or(|wanted| {
@@ -160,6 +162,25 @@ fn status_of(spans: &[SpanRecord], root: usize) -> TraceStatus {
 }
 
 impl Store {
+    /// How many traces match and began after a moment.
+    pub(crate) fn count_after(
+        &mut self,
+        query: &TraceQuery,
+        after_us: i64,
+        now_us: i64,
+        symbols: &Symbols,
+    ) -> usize {
+        let filter = Filter::new(query, now_us, symbols);
+        let newer = self.traces.values_mut().filter(|trace| trace.last_us > after_us);
+        newer
+            .filter_map(|trace| {
+                let summary = trace.summary().clone();
+                let later = trace.spans[summary.root].start_us > after_us;
+                (later && filter.lets_through(trace, &summary)).then_some(())
+            })
+            .count()
+    }
+
     /// Traces that match, newest first.
     pub(crate) fn search(
         &mut self,
@@ -184,6 +205,9 @@ impl Store {
                 list.slow += usize::from(summary.duration_us() > SLOW_US);
             }
         }
+        list.at_us = now_us;
+        list.oldest_us = self.traces.values().map(|trace| trace.first_us).min();
+        list.left_until_us = self.left_until_us;
         list.matched = found.len();
         list.rows = self.newest(found, symbols);
         list.services = sorted(services.into_iter().map(|n| symbols.service_name(n)));

@@ -2,7 +2,7 @@
 
 use super::{record::Packer, *};
 use crate::{ended, names, symbols::Symbols};
-use contract::trace::{Level, TraceQuery};
+use contract::trace::{Level, TimeWindow, TraceQuery};
 use opentelemetry::{
     InstrumentationScope, KeyValue, SpanId, TraceFlags, TraceId,
     trace::{SpanContext, SpanKind, Status, TraceState},
@@ -145,6 +145,81 @@ fn spans_come_by_start_time_with_their_parents_and_attributes() {
 }
 
 #[test]
+fn what_is_come_back_for_outlives_plain_traces_that_are_newer() {
+    // Given an order, an error, a compensation and a slow trace, then more plain ones than fit,
+    let mut world = World::bounded(StoreLimits { spans: 20, ..StoreLimits::default() });
+    world.span(Given::new(1, 1, 0).with(KeyValue::new(names::ORDER_ID, "ord-1")));
+    world.span(Given { error: true, ..Given::new(2, 2, 0) });
+    world.span(Given::new(3, 3, 0).with(KeyValue::new(names::SAGA_COMPENSATION, true)));
+    world.span(Given { took_ms: 1_001, ..Given::new(4, 4, 0) });
+    // a try that failed and was repeated, which is nothing to come back for,
+    let again = Given { error: true, ..Given::new(5, 5, 0) };
+    world.span(again.with(KeyValue::new(names::MESH_TRY, 1)));
+    for id in 100..200_u64 {
+        world.span(Given::new(u128::from(id), id, 0));
+    }
+    // then the plain ones left and the others are there,
+    for id in 1..=4 {
+        assert!(world.store.trace(id, &world.symbols).is_some(), "{id}");
+    }
+    assert!(world.store.trace(5, &world.symbols).is_none());
+    assert_eq!(world.store.stats().spans, 20);
+    // and the list says from when on everything is there, and how far back it reaches.
+    let list = world.search(TraceQuery::default());
+    assert_eq!((list.oldest_us, list.left_until_us), (Some(1_001_000), Some(1_183_000)));
+    assert!(world.store.trace(183, &world.symbols).is_none());
+    assert!(world.store.trace(184, &world.symbols).is_some());
+}
+
+#[test]
+fn what_is_come_back_for_leaves_room_for_what_happens_now() {
+    let mut world = World::bounded(StoreLimits { spans: 100, ..StoreLimits::default() });
+    for id in 1..=500_u64 {
+        world.span(Given { error: true, ..Given::new(u128::from(id), id, 0) });
+    }
+    for id in 501..=600_u64 {
+        world.span(Given::new(u128::from(id), id, 0));
+    }
+    let kept = |range: std::ops::RangeInclusive<u128>, world: &World| {
+        range.filter(|id| world.store.traces.contains_key(id)).count()
+    };
+    assert_eq!((kept(1..=500, &world), kept(501..=600, &world)), (75, 25));
+    // It is the oldest of them that left.
+    assert_eq!(kept(426..=500, &world), 75);
+}
+
+#[test]
+fn a_span_that_ends_after_its_trace_left_begins_no_fragment_of_it() {
+    let mut world = World::bounded(StoreLimits { spans: 3, ..StoreLimits::default() });
+    for id in 1..=4 {
+        world.span(Given::new(u128::from(id), id, 0));
+    }
+    assert!(world.store.trace(1, &world.symbols).is_none());
+    world.span(Given::new(1, 10, 1));
+    assert!(world.store.trace(1, &world.symbols).is_none());
+    let stats = world.store.stats();
+    assert_eq!((stats.late_spans, stats.spans, stats.traces), (1, 3, 3));
+}
+
+#[test]
+fn a_window_holds_from_its_first_to_before_its_last_microsecond_and_newer_ones_are_counted() {
+    let mut world = World::new();
+    for id in 1..=5_u64 {
+        world.span(Given::new(u128::from(id), id, 0));
+    }
+    let window = Some(TimeWindow { from_us: 1_002_000, until_us: 1_004_000 });
+    // The window counts, whatever is said of the last seconds.
+    let query = TraceQuery { window, last_seconds: Some(0), ..TraceQuery::default() };
+    assert_eq!(world.found(query), [3, 2]);
+    let mut after =
+        |us, query: &TraceQuery| world.store.count_after(query, us, 2_000_000, &world.symbols);
+    assert_eq!(after(1_003_000, &TraceQuery::default()), 2);
+    assert_eq!(after(1_005_000, &TraceQuery::default()), 0);
+    let none = TraceQuery { status: Some(TraceStatus::Error), ..TraceQuery::default() };
+    assert_eq!(after(0, &none), 0);
+}
+
+#[test]
 fn the_oldest_traces_are_evicted_whole() {
     let mut world = World::bounded(StoreLimits { spans: 10, ..StoreLimits::default() });
     for trace in 1..=5 {
@@ -184,7 +259,10 @@ fn the_store_never_holds_more_than_its_bounds_whatever_comes() {
             1 => u128::from(id / 50) + 1,
             _ => 99,
         };
-        world.span(Given::new(trace, id + 1, 0));
+        world.span(Given { error: id % 7 == 0, ..Given::new(trace, id + 1, 0) });
+        let telling = world.store.traces.values().filter(|trace| trace.telling);
+        let telling: usize = telling.map(|trace| trace.spans.len()).sum();
+        assert_eq!(telling, world.store.telling_spans);
         let kept: usize = world.store.traces.values().map(|trace| trace.spans.len()).sum();
         assert_eq!(kept, world.store.stats().spans);
         assert!(kept <= 50, "{kept}");

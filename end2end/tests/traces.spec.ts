@@ -1,0 +1,142 @@
+// Traces as somebody meets them: filter, open, read what the mesh decided about a call that a fault hit, zoom.
+import { type Page, expect, expectAccessible, expectSoundMarkup, open, test } from "../fixtures.ts";
+
+test.describe.configure({ timeout: 120_000 });
+
+// Journeys of one file share a server: each leaves it as it found it.
+test.afterEach(async ({ page }) => {
+  await page.request.delete("/control/faults");
+  await page.request.post("/control/faults/release");
+});
+
+/** Injects a fault over the control API and answers its id. */
+async function inject(page: Page, fault: Record<string, unknown>): Promise<string> {
+  const answer = await page.request.post("/control/faults", { data: { percent: 100, ttl_s: 60, ...fault } });
+  expect(answer.status(), await answer.text()).toBeLessThan(300);
+  const { id } = await answer.json();
+  return id as string;
+}
+
+/** Opens the page of an order's trace that a fault hit, with the hit span selected. */
+async function openFaulted(page: Page): Promise<string> {
+  const id = await inject(page, { kind: "delay", from: "orders", to: "catalog", delay_ms: 400 });
+  const placed = await page.request.post("/api/v1/orders", {
+    data: { user_id: "c-1001", items: [{ product_id: "p-moka", quantity: 1 }] },
+  });
+  const { order_id } = await placed.json();
+  await open(page, `/traces?tag=order.id%3D${order_id}`);
+  await page.getByRole("link", { name: "POST /api/v1/orders" }).first().click();
+  await expect(page).toHaveURL(/\/traces\/[0-9a-f]{32}/);
+  const row = page.locator(".wf-row", { has: page.locator(".fault-chip", { hasText: id }) }).first();
+  await row.locator("a[data-row]").click();
+  await expect(page.locator(".span-drawer")).toBeVisible();
+  return id;
+}
+
+test("a call that a fault held says what the mesh decided, and leads to the fault and to its route", async ({ page }) => {
+  const id = await openFaulted(page);
+  const decision = page.locator(".mesh-decision");
+  await expect(decision).toContainText("Mesh decision");
+  await expect(decision).toContainText(/revision r\d+/);
+  await expect(decision).toContainText("catalog");
+  await expect(decision).toContainText("answered at the first try");
+  await expect(decision).toContainText(/held it \d/);
+  await expect(decision.getByRole("link", { name: "Traffic" })).toHaveAttribute("href", /^\/traffic\/catalog/);
+  await page.locator(".wf-row .fault-chip", { hasText: id }).first().click();
+  await expect(page).toHaveURL(new RegExp(`/resilience\\?fault=${id}`));
+  await page.goBack();
+  await decision.getByRole("link", { name: "Traffic" }).click();
+  await expect(page).toHaveURL(/\/traffic\/catalog\?diff=\d+/);
+  await expect(page.locator("main")).toContainText("catalog");
+});
+
+test("how a trace is looked at is in the address and is there again after a reload", async ({ page }) => {
+  await openFaulted(page);
+  await page.locator(".critical-toggle").click();
+  await page.getByRole("link", { name: /^Logs \d/ }).click();
+  await page.getByRole("slider", { name: "Shown to" }).press("ArrowLeft");
+  await expect(page).toHaveURL(/tab=logs.*path=off.*zoom=0-\d+/);
+  const zoomed = page.url();
+  await page.reload();
+  await expect(page).toHaveURL(zoomed);
+  await expect(page.locator(".critical-toggle")).toHaveAttribute("aria-pressed", "false");
+  await expect(page.getByRole("slider", { name: "Shown to" })).toHaveValue("999");
+  await expect(page.getByRole("link", { name: /^Logs \d/ })).toHaveAttribute("aria-current", "true");
+});
+
+test("a drag over the marks zooms in time, and Escape and Back undo it", async ({ page }) => {
+  const id = await inject(page, { kind: "delay", from: "gateway", to: "users", delay_ms: 20 });
+  await page.request.get("/api/v1/users/c-1001");
+  await open(page, "/traces");
+  const plot = page.locator(".scatter-plot");
+  await expect(plot.locator(`.fault-marks [data-fault="${id}"]`)).toHaveText(id);
+  const drag = async () => {
+    const box = await plot.boundingBox();
+    if (!box) throw new Error("no marks");
+    await page.mouse.move(box.x + box.width * 0.6, box.y + 60);
+    await page.mouse.down();
+    await page.mouse.move(box.x + box.width * 0.8, box.y + 60, { steps: 4 });
+    await expect(plot.locator(".stretch")).toBeVisible();
+    await page.mouse.move(box.x + box.width - 2, box.y + 60, { steps: 4 });
+    await page.mouse.up();
+    await expect(page).toHaveURL(/from=\d+&until=\d+/);
+    await expect(page.locator(".zoomed")).toBeVisible();
+  };
+  await drag();
+  await page.locator("body").press("Escape");
+  await expect(page).not.toHaveURL(/from=/);
+  await drag();
+  await page.goBack();
+  await expect(page).not.toHaveURL(/from=/);
+  await expect(page.locator(".zoomed")).toBeHidden();
+});
+
+test("new traces come by themselves, and wait behind a button while somebody reads", async ({ page }) => {
+  await page.request.get("/api/v1/products/p-moka");
+  await open(page, "/traces?operation=GET+/api/v1/products/%7Bid%7D");
+  await page.mouse.move(2, 2);
+  const rows = page.locator(".traces-list tbody tr");
+  const before = await rows.count();
+  await page.request.get("/api/v1/products/p-moka");
+  await expect.poll(() => rows.count(), { timeout: 20_000 }).toBeGreaterThan(before);
+  await page.locator(".traces-list thead").hover();
+  await page.request.get("/api/v1/products/p-moka");
+  const button = page.getByRole("button", { name: /^\d+ new$/ });
+  await expect(button).toBeVisible({ timeout: 20_000 });
+  const held = await rows.count();
+  await button.click();
+  await expect.poll(() => rows.count(), { timeout: 20_000 }).toBeGreaterThan(held);
+  await page.locator("body").press("j");
+  await expect(page.locator(".traces-list [data-row]:focus")).toHaveCount(1);
+});
+
+test("without a Jaeger the button says what to set", async ({ page }) => {
+  await openFaulted(page);
+  await page.getByRole("button", { name: "Open in Jaeger" }).click();
+  const how = page.getByRole("dialog", { name: "No Jaeger is configured" });
+  await expect(how).toContainText("OTEL_EXPORTER_OTLP_ENDPOINT");
+  await expect(how).toContainText("Export of spans is off");
+  await expectAccessible(page);
+  await page.keyboard.press("Escape");
+  await expect(how).toBeHidden();
+});
+
+for (const viewport of [{ width: 1440, height: 900 }, { width: 390, height: 844 }]) {
+  test(`an open trace with its drawer at ${viewport.width} pixels is accessible in both themes and fits`, async ({ page }) => {
+    await page.setViewportSize(viewport);
+    await openFaulted(page);
+    for (const colorScheme of ["dark", "light"] as const) {
+      await page.emulateMedia({ colorScheme });
+      await expectAccessible(page);
+    }
+    const wider = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+    expect(wider, "pixels that stand out on the right").toBeLessThanOrEqual(0);
+    await expectSoundMarkup(page, page.url());
+    if (viewport.width < 768) {
+      const box = await page.locator(".span-drawer").boundingBox();
+      expect([box?.x, box?.y, box?.width, box?.height]).toEqual([0, 0, viewport.width, viewport.height]);
+      await page.getByRole("link", { name: "Close" }).click();
+      await expect(page.locator(".wf-bar svg").first()).toBeVisible();
+    }
+  });
+}
