@@ -13,7 +13,10 @@ use base::clock::micros;
 use contract::trace::SpanKind;
 use opentelemetry::{KeyValue, Value, trace::Status};
 use opentelemetry_sdk::trace::SpanData;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 /// A span on its way into the store and the counts.
 #[derive(Debug)]
@@ -58,6 +61,7 @@ struct Seen<'a> {
     compensation: bool,
     is_try: bool,
     peer: Option<&'a Value>,
+    message: Option<&'a Value>,
     source: Option<u16>,
     lag_us: Option<u64>,
     route: Option<u16>,
@@ -106,6 +110,7 @@ pub(crate) fn read(
             flags: flag(error, ERROR)
                 | flag(seen.compensation, COMPENSATION)
                 | flag(seen.is_try, TRY),
+            delivery: delivery(seen.message.filter(|_| !seen.is_try), seen.peer),
         },
         facts: Facts {
             service,
@@ -133,6 +138,15 @@ pub(crate) fn read(
         },
         order: seen.order,
     }
+}
+
+/// Tells deliveries of one message to one consumer from those of others.
+fn delivery(message: Option<&Value>, peer: Option<&Value>) -> u32 {
+    let Some((message, peer)) = message.zip(peer) else { return 0 };
+    let mut hasher = DefaultHasher::new();
+    (message.as_str(), peer.as_str()).hash(&mut hasher);
+    // Half of a hash, never 0.
+    (hasher.finish() >> 32) as u32 | 1
 }
 
 /// A call failed when it was answered with 5xx, or not answered and marked as failed. An answer of
@@ -174,6 +188,7 @@ fn look<'a>(attributes: &'a [KeyValue], symbols: &Symbols) -> Seen<'a> {
             }
             names::TRANSACTION_ID => seen.in_transaction = true,
             names::SAGA_COMPENSATION => seen.compensation = value.as_str() == "true",
+            names::MESSAGE_ID => seen.message = Some(value),
             names::SERVER_ADDRESS => seen.peer = Some(value),
             names::MESH_TRY => seen.is_try = true,
             names::EVENT_SOURCE => seen.source = Some(symbols.claimed_service(&value.as_str())),

@@ -27,6 +27,8 @@ pub const MESH_SUBSET: &str = "mesh.subset";
 pub const BROWSER: &str = "browser";
 /// On a consumer span: the producing service (semantic conventions for CloudEvents).
 pub const EVENT_SOURCE: &str = "cloudevents.event_source";
+/// On the span of a delivery: the message (semantic conventions for messaging).
+pub const MESSAGE_ID: &str = "messaging.message.id";
 /// On a consumer span: microseconds from recorded in the outbox to handled.
 pub const LAG_US: &str = "messaging.lag_us";
 /// The bus topic (semantic conventions).

@@ -9,7 +9,11 @@ use contract::trace::{
     LogView, SpanEventView, SpanLinkView, SpanView, TRACE_ROWS_MAX, TraceList, TraceQuery,
     TraceRow, TraceStatus, TraceView,
 };
-use std::{collections::BTreeSet, ops::Range};
+use std::{
+    collections::{BTreeSet, HashMap},
+    iter::successors,
+    ops::Range,
+};
 
 /// Log lines of one answer: what a page can show.
 const LOG_ROWS_MAX: usize = 2_000;
@@ -147,17 +151,50 @@ fn summarise(spans: &[SpanRecord]) -> Summary {
     }
 }
 
-/// What was undone in order is not a failure, unless the caller was told so; nor is a try that was
-/// repeated, for its call tells how that ended.
+/// What was undone in order is not a failure, unless the caller was told so; nor is what went wrong
+/// in a try or a delivery that was repeated, for its call or a later delivery tells how that ended.
 fn status_of(spans: &[SpanRecord], root: usize) -> TraceStatus {
     let any = |flag| spans.iter().any(|span| span.has(flag));
     let told = spans.get(root).is_some_and(|span| span.http_status >= 500);
     if any(COMPENSATION) && !told {
         TraceStatus::Compensated
-    } else if spans.iter().any(|span| span.has(ERROR) && !span.has(TRY)) {
+    } else if any(ERROR) && Repeats::of(spans).leave_a_failure() {
         TraceStatus::Error
     } else {
         TraceStatus::Ok
+    }
+}
+
+/// What of a trace was tried again.
+struct Repeats<'s> {
+    spans: &'s [SpanRecord],
+    by_id: HashMap<u64, &'s SpanRecord>,
+}
+
+impl<'s> Repeats<'s> {
+    fn of(spans: &'s [SpanRecord]) -> Self {
+        Self { spans, by_id: spans.iter().map(|span| (span.id, span)).collect() }
+    }
+
+    fn leave_a_failure(&self) -> bool {
+        self.spans.iter().any(|span| span.has(ERROR) && !self.forgiven(span))
+    }
+
+    /// Whether a span belongs to something that was repeated: itself, or what it happened in. No
+    /// more steps up than there are spans, for parents may lead around in a circle.
+    fn forgiven(&self, span: &'s SpanRecord) -> bool {
+        let above = successors(Some(span), |span| self.by_id.get(&span.parent).copied());
+        above.take(self.spans.len()).any(|span| span.has(TRY) || self.delivered_later(span))
+    }
+
+    fn delivered_later(&self, span: &SpanRecord) -> bool {
+        span.delivery != 0
+            && span.has(ERROR)
+            && self.spans.iter().any(|later| {
+                later.delivery == span.delivery
+                    && later.start_us > span.start_us
+                    && !later.has(ERROR)
+            })
     }
 }
 

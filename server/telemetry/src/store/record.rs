@@ -41,6 +41,8 @@ pub(crate) struct SpanRecord {
     pub(crate) http_status: u16,
     pub(crate) kind: SpanKind,
     pub(crate) flags: u8,
+    /// The same for every delivery of one message to one consumer; 0 for what is no delivery.
+    pub(crate) delivery: u32,
 }
 
 impl SpanRecord {

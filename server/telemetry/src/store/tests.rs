@@ -319,6 +319,50 @@ fn an_undone_saga_is_compensated_unless_the_caller_was_told_of_a_failure() {
     assert_eq!(status(4), TraceStatus::Ok);
 }
 
+#[test]
+fn what_failed_in_a_try_or_delivery_that_was_repeated_is_no_failure_of_the_trace() {
+    let root = |trace| Given::new(trace, 1, 0).with(KeyValue::new(names::HTTP_STATUS, 202));
+    let failed = |given: Given| Given { error: true, ..given };
+    let delivery = |trace, id, to: &'static str| {
+        let of = KeyValue::new(names::MESSAGE_ID, "m-1");
+        Given::new(trace, id, 1).with(of).with(KeyValue::new(names::SERVER_ADDRESS, to))
+    };
+    let try_of = |trace, id, call, number: i64| {
+        Given::new(trace, id, call).with(KeyValue::new(names::MESH_TRY, number))
+    };
+    let mut world = World::new();
+    // Given a delivery that failed, inside of it too, and was repeated with success,
+    for span in [
+        root(1),
+        failed(delivery(1, 2, "payments")),
+        failed(Given::new(1, 3, 2)),
+        delivery(1, 4, "payments"),
+    ] {
+        world.span(span);
+    }
+    // one of which only another consumer's delivery succeeded later,
+    for span in [root(2), failed(delivery(2, 2, "payments")), delivery(2, 4, "orders")] {
+        world.span(span);
+    }
+    // one that succeeded before it failed,
+    for span in [root(3), delivery(3, 2, "payments"), failed(delivery(3, 4, "payments"))] {
+        world.span(span);
+    }
+    // a call whose first try failed in the callee, and one whose last try did,
+    for span in
+        [root(4), Given::new(4, 2, 1), failed(try_of(4, 3, 2, 1)), failed(Given::new(4, 4, 3))]
+    {
+        world.span(span);
+    }
+    for span in [root(5), failed(Given::new(5, 2, 1)), failed(try_of(5, 3, 2, 1))] {
+        world.span(span);
+    }
+    // then only what nothing made good counts.
+    let status = [1, 2, 3, 4, 5].map(|id| world.trace(id).row.status);
+    let (ok, error) = (TraceStatus::Ok, TraceStatus::Error);
+    assert_eq!(status, [ok, error, error, ok, error]);
+}
+
 fn shop() -> World {
     let mut world = World::new();
     world.span(Given::new(1, 1, 0).with(KeyValue::new(names::ORDER_ID, "ord-1")));
