@@ -125,7 +125,8 @@ impl Tally {
         now_us - i64::from(TALLY_SECONDS) * 1_000_000
     }
 
-    fn view(&mut self, now_us: i64) -> OrderTally {
+    /// The window reaches back to the start, or to an older order that is known.
+    fn view(&mut self, now_us: i64, started_us: i64) -> OrderTally {
         let oldest = Self::oldest(now_us);
         while self
             .placed
@@ -139,8 +140,11 @@ impl Tally {
         let count = |of: &[OrderStatus]| {
             self.status.values().filter(|status| of.contains(status)).count() as u64
         };
+        let since_us = self.placed.front().map_or(started_us, |(at, _)| started_us.min(*at));
+        let seconds = now_us.saturating_sub(since_us) / 1_000_000;
+        let seconds = u32::try_from(seconds).unwrap_or_default();
         OrderTally {
-            window_seconds: TALLY_SECONDS,
+            window_seconds: seconds.clamp(1, TALLY_SECONDS),
             placed: self.status.len() as u64,
             confirmed: count(&[OrderStatus::Confirmed, OrderStatus::Shipped]),
             cancelled: count(&[OrderStatus::Cancelled]),
@@ -190,7 +194,7 @@ impl Live {
             started_us: self.started_us,
             map: state.map.clone(),
             orders: state.rows.iter().cloned().collect(),
-            tally: state.tally.view(at_us),
+            tally: state.tally.view(at_us, self.started_us),
             red,
             load: self.shop.load.view(),
             changes: state.changes.iter().cloned().collect(),
@@ -350,7 +354,7 @@ impl Live {
                 state.tally.take(row, now_us);
                 merge(&mut state.rows, row.clone());
             }
-            LiveBody::Orders { rows, tally: state.tally.view(now_us) }
+            LiveBody::Orders { rows, tally: state.tally.view(now_us, self.started_us) }
         });
     }
 
@@ -538,7 +542,7 @@ mod tests {
         tally.take(&row("old", 0, 1), 1);
         let new = OrderRow { status: OrderStatus::Shipped, ..row("new", 200_000_000, 2) };
         tally.take(&new, 200_000_001);
-        let view = tally.view(310_000_000);
+        let view = tally.view(310_000_000, 0);
         assert_eq!((view.placed, view.confirmed, view.running), (1, 1, 0));
     }
 
@@ -549,9 +553,20 @@ mod tests {
         for (id, seconds_ago) in [("c", 10), ("b", 20), ("a", 290), ("z", 301), ("y", 900)] {
             tally.take(&row(id, NOW - seconds_ago * 1_000_000, 1), NOW);
         }
-        assert_eq!(tally.view(NOW).placed, 3);
+        assert_eq!(tally.view(NOW, 0).placed, 3);
         // What is oldest leaves first, whatever came last.
-        assert_eq!(tally.view(NOW + 15_000_000).placed, 2);
-        assert_eq!(tally.view(NOW + 285_000_000).placed, 1);
+        assert_eq!(tally.view(NOW + 15_000_000, 0).placed, 2);
+        assert_eq!(tally.view(NOW + 285_000_000, 0).placed, 1);
+    }
+
+    #[test]
+    fn right_after_a_start_the_tally_is_of_the_time_since_and_of_older_orders_it_knows() {
+        const START: i64 = 1_000_000_000;
+        let mut tally = Tally::default();
+        let now = START + 30_000_000;
+        assert_eq!(tally.view(now, START).window_seconds, 30);
+        tally.take(&row("old", START - 60_000_000, 1), now);
+        assert_eq!(tally.view(now, START).window_seconds, 90);
+        assert_eq!(tally.view(START + 900_000_000, START).window_seconds, TALLY_SECONDS);
     }
 }

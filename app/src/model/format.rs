@@ -103,11 +103,11 @@ pub fn millis(us: i64) -> f64 {
     us as f64 / 1_000.0
 }
 
-/// How long an order took or has been running: `4 ms`, `0.20 s`, `59.12 s`, then `2:28`.
+/// How long an order took or has been running: `4 ms`, `200 ms`, `59.12 s`, then `2:28`.
 #[must_use]
 pub fn took(us: i64) -> String {
     let us = us.max(0);
-    if us < 10_000 {
+    if us < US_PER_SECOND {
         format!("{} ms", us / 1_000)
     } else if us < 60 * US_PER_SECOND {
         format!("{}.{:02} s", us / US_PER_SECOND, us % US_PER_SECOND / 10_000)
@@ -284,8 +284,8 @@ mod tests {
     }
 
     #[test]
-    fn the_time_an_order_took_has_two_digits_until_a_minute() {
-        assert_eq!(took(20_000), "0.02 s");
+    fn the_time_an_order_took_is_in_milliseconds_below_a_second_and_in_minutes_from_one_on() {
+        assert_eq!((took(20_000), took(999_900)), ("20 ms".into(), "999 ms".into()));
         assert_eq!(took(1_400_000), "1.40 s");
         assert_eq!(took(148_000_000), "2:28");
         assert_eq!((took(4_900), took(-5)), ("4 ms".into(), "0 ms".into()));

@@ -174,7 +174,7 @@ fn panel(
         <ChartPanel
             title=title of=of hint=hint chooser=chooser state=state empty=empty draw=draw
             value=Signal::derive(move || charts.with(|charts| charts.value(red)))
-            note=Signal::derive(move || charts.with(Charts::note))
+            note=Signal::derive(move || charts.with(|charts| charts.note(red)))
             summary=Signal::derive(move || charts.with(|charts| charts.summary(red)))
             table=Signal::derive(move || charts.with(|charts| charts.table(red)))
             over=over axis=axis links=links reading=reading

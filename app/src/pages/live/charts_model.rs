@@ -33,6 +33,8 @@ pub enum Red {
 
 /// The heading's values are of so many seconds, as the map's are.
 const HEADING_SECONDS: i64 = contract::live::MAP_WINDOW_SECONDS as i64;
+/// The heading's rate is of so many seconds.
+const RATE_SECONDS: i64 = 10;
 /// Below so many requests a quantile says of how many it is.
 const FEW_CALLS: u64 = 20;
 /// Exemplars on a chart: more would hide the line.
@@ -50,6 +52,8 @@ pub struct Charts {
     buckets: Vec<RedPoint>,
     /// The newest minute of the range as one point.
     newest: Option<RedPoint>,
+    /// Requests per second of its newest seconds: the load changes faster than a minute passes.
+    rate: Option<f64>,
     zone_minutes: i32,
     marks: Vec<Mark>,
 }
@@ -157,7 +161,12 @@ impl Charts {
         let newest = shown.partition_point(|point| point.at_us < minute);
         // One bucket that holds all of them.
         let newest = merge(shown.get(newest..).unwrap_or_default(), i64::MAX).pop();
-        Self { from_us, to_us, bucket_us, buckets, newest, zone_minutes, marks: Vec::new() }
+        let rate_from = to_us - RATE_SECONDS * SECOND_US;
+        let rate_from = shown.partition_point(|point| point.at_us < rate_from);
+        let rate = merge(shown.get(rate_from..).unwrap_or_default(), i64::MAX).pop();
+        let rate = rate.map(|point| point.per_second);
+        let marks = Vec::new();
+        Self { from_us, to_us, bucket_us, buckets, newest, rate, zone_minutes, marks }
     }
 
     /// Marks when revisions took force and faults began.
@@ -249,7 +258,10 @@ impl Charts {
 
     /// Said where the heading's value is pointed at: over what it is, and of how few calls.
     #[must_use]
-    pub fn note(&self) -> String {
+    pub fn note(&self, red: Red) -> String {
+        if red == Red::Requests {
+            return format!("over {RATE_SECONDS} s");
+        }
         let few = self.newest.as_ref().map(of_calls).unwrap_or_default();
         format!("over {HEADING_SECONDS} s{few}")
     }
@@ -282,12 +294,27 @@ impl Charts {
         (linear_scale(top, 1.0, "/s"), vec![series])
     }
 
+    /// Red only where something failed: a line at zero is good news.
     fn errors(&self) -> (Scale, Vec<Series>) {
         let percent = |p: &RedPoint| Some(p.error_share * 100.0);
         let top = self.highest(percent).map_or(0.0, |(_, top)| top);
-        let series =
-            Series { ink: Ink::Error, samples: self.samples(percent), label: None, area: false };
-        (linear_scale(top, 1.0, "%"), vec![series])
+        let whole = self.samples(percent);
+        let failed = |at: usize| {
+            let near = whole.get(at.saturating_sub(1)..=(at + 1).min(whole.len() - 1));
+            let above = |sample: &Sample| sample.value.is_some_and(|value| value > 0.0);
+            near.unwrap_or_default().iter().any(above)
+        };
+        let red = |(at, sample): (usize, &Sample)| Sample {
+            value: sample.value.filter(|_| failed(at)),
+            ..*sample
+        };
+        let red: Vec<Sample> = whole.iter().enumerate().map(red).collect();
+        let line = |ink, samples| Series { ink, samples, label: None, area: false };
+        let mut series = vec![line(Ink::Context, whole)];
+        if red.iter().any(|sample| sample.value.is_some()) {
+            series.push(line(Ink::Error, red));
+        }
+        (linear_scale(top, 1.0, "%"), series)
     }
 
     fn durations(&self) -> (Scale, Vec<Series>) {
@@ -312,7 +339,7 @@ impl Charts {
     #[must_use]
     pub fn value(&self, red: Red) -> String {
         let text = self.newest.as_ref().and_then(|newest| match red {
-            Red::Requests => Some(format::rate(newest.per_second)),
+            Red::Requests => self.rate.map(format::rate),
             Red::Errors => Some(format::share(newest.error_share)),
             Red::Duration => P95(newest).map(format::duration_ms),
         });
@@ -422,13 +449,38 @@ mod tests {
         let mut points: Vec<_> = (0..240).map(|s| point(s, 60.0, 0.0, 900)).collect();
         points.extend((240..300).map(|s| point(s, f64::from(u8::from(s % 6 == 0)), 0.0, 48)));
         let charts = Charts::new(&points, 300 * SECOND_US, 5, 0);
-        assert_eq!(charts.note(), "over 60 s, of 10 calls");
+        assert_eq!(charts.note(Red::Duration), "over 60 s, of 10 calls");
         assert!(charts.value(Red::Duration).ends_with(" ms"), "{}", charts.value(Red::Duration));
         let busy = Charts::new(&points, 240 * SECOND_US, 5, 0);
         assert_eq!(
-            (busy.note().as_str(), busy.value(Red::Requests).as_str()),
+            (busy.note(Red::Errors).as_str(), busy.value(Red::Requests).as_str()),
             ("over 60 s", "60.0/s")
         );
+    }
+
+    #[test]
+    fn the_heading_of_requests_follows_a_load_that_has_just_changed() {
+        let points: Vec<_> =
+            (0..300).map(|s| point(s, if s < 285 { 2.0 } else { 32.0 }, 0.0, 48)).collect();
+        let charts = Charts::new(&points, 300 * SECOND_US, 5, 0);
+        assert_eq!(charts.value(Red::Requests), "32.0/s");
+        assert_eq!(charts.note(Red::Requests), "over 10 s");
+    }
+
+    #[test]
+    fn errors_are_red_only_where_something_failed() {
+        let drawn = |failing: std::ops::Range<i64>| {
+            let share = |s| if failing.contains(&s) { 0.5 } else { 0.0 };
+            let points: Vec<_> = (0..300).map(|s| point(s, 10.0, share(s), 48)).collect();
+            let charts = Charts::new(&points, 300 * SECOND_US, 5, 0);
+            charts.chart(Red::Errors, 352, 124).svg()
+        };
+        let calm = drawn(0..0);
+        assert!(calm.contains("ink-context") && !calm.contains("ink-error"), "{calm}");
+        let earlier = drawn(100..130);
+        assert!(earlier.contains("<path class=\"ink-error\""), "{earlier}");
+        assert!(!earlier.contains("ink-error ink-dot"), "the newest value is none of it");
+        assert!(drawn(250..300).contains("ink-error ink-dot"));
     }
 
     #[test]

@@ -212,8 +212,7 @@ fn Tally() -> impl IntoView {
     let widths = Memo::new(move |_| tally.with(|tally| tally_bar(tally, BAR)));
     let count =
         move |of: fn(&contract::live::OrderTally) -> u64| move || format::count(tally.with(of));
-    let minutes =
-        move || format!("Last {} min", tally.with(|tally| (tally.window_seconds / 60).max(1)));
+    let minutes = move || tally.with(|tally| super::feed_model::window(tally.window_seconds));
     let shown = |status: &str| format!("/orders?status={status}");
     view! {
         <div class="tally">

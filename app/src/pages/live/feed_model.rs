@@ -106,6 +106,15 @@ pub fn time(row: &OrderRow, now_us: i64) -> (String, bool) {
     }
 }
 
+/// What the tally is of: "Last 5 min", shorter right after a start.
+#[must_use]
+pub fn window(seconds: u32) -> String {
+    match seconds {
+        0..60 => format!("Last {seconds} s"),
+        _ => format!("Last {} min", seconds / 60),
+    }
+}
+
 /// Orders per second in the tally's window.
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "a count of orders in five minutes")]
@@ -178,6 +187,11 @@ mod tests {
     }
 
     #[test]
+    fn the_window_of_the_tally_is_as_long_as_the_shop_has_been_watched() {
+        assert_eq!([8, 60, 300].map(window), ["Last 8 s", "Last 1 min", "Last 5 min"]);
+    }
+
+    #[test]
     fn a_held_feed_keeps_its_rows_and_counts_what_came() {
         let ids = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
         assert_eq!(hold(&ids("a b c"), &ids("x y a b")), (ids("a b"), 2));
@@ -187,7 +201,7 @@ mod tests {
     fn a_running_order_shows_its_time_and_is_slow_after_a_second() {
         let mut running = row("r", Origin::Load, OrderStatus::Processing);
         running.took_us = None;
-        assert_eq!(time(&running, 20_000), ("0.02 s".into(), false));
+        assert_eq!(time(&running, 20_000), ("20 ms".into(), false));
         assert_eq!(time(&running, 1_400_000), ("1.40 s".into(), true));
         assert_eq!(
             time(&row("m", Origin::Browser, OrderStatus::Cancelled), 148_000_000).0,

@@ -65,6 +65,22 @@ pub struct Mark {
     pub until_us: Option<i64>,
 }
 
+impl Mark {
+    /// The word of its class.
+    const fn kind(&self) -> &'static str {
+        if self.fault { "fault" } else { "revision" }
+    }
+}
+
+/// Width of one letter of a mark's name.
+const NAME_LETTER: i32 = 7;
+/// Names of marks stand at least so far apart.
+const NAME_GAP: i32 = 4;
+
+fn name_width(text: &str) -> i32 {
+    i32::try_from(text.chars().count()).unwrap_or_default() * NAME_LETTER
+}
+
 /// The time axis of a drawn chart.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Axis {
@@ -125,8 +141,6 @@ const LEFT: i32 = 34;
 const LEFT_LOG: i32 = 50;
 const RIGHT: i32 = 17;
 const RIGHT_WITH_LABELS: i32 = 37;
-/// Names of marks closer than this would stand on each other, pixels.
-const NAMES_APART: i32 = 28;
 const TOP: i32 = 14;
 const BOTTOM: i32 = 26;
 /// A chart lower than this is a sparkline: no axes, no labels.
@@ -338,8 +352,12 @@ impl TimeChart {
                 chart.draw_series(LineSeries::new(segment, series.ink.color())).ok()?;
             }
         }
+        let last =
+            |series: &Series| series.samples.iter().rev().find_map(|s| Some((s.at_us, s.value?)));
+        // A series that ended earlier has no newest value.
+        let newest = self.series.iter().filter_map(last).map(|(at_us, _)| at_us).max();
         let ends = self.series.iter().filter_map(|series| {
-            let last = series.samples.iter().rev().find_map(|s| Some((s.at_us, s.value?)))?;
+            let last = last(series).filter(|(at_us, _)| Some(*at_us) == newest)?;
             let place = chart.plotting_area().map_coordinate(&last);
             Some((series, place))
         });
@@ -381,29 +399,57 @@ impl TimeChart {
     fn push_marks(&self, out: &mut String) {
         let bottom = self.height.saturating_sub(BOTTOM.unsigned_abs());
         let shown = |m: &&Mark| (self.from_us..=self.to_us).contains(&m.at_us);
-        let mut names: Vec<(i32, &str, String)> = Vec::new();
         for mark in self.marks.iter().filter(shown) {
             self.push_band(out, mark, bottom);
-            let (x, kind) = (self.x_of(mark.at_us), if mark.fault { "fault" } else { "revision" });
-            let _ = write!(out, "<path class=\"mark-{kind}\" d=\"M{x} {TOP}V{bottom}\"/>");
-            names.push((x, kind, mark.text.clone()));
+            let (x, kind) = (self.x_of(mark.at_us), mark.kind());
+            let _ = write!(
+                out,
+                "<path class=\"mark-{kind}\" d=\"M{x} {TOP}V{bottom}\"><title>{}</title></path>",
+                mark.text
+            );
         }
-        names.sort_by_key(|(x, ..)| *x);
-        // Names that would stand on each other stand beside each other.
-        names.dedup_by(|(x, kind, text), (before, before_kind, all)| {
-            let near = *x - *before < NAMES_APART && *kind == *before_kind;
-            if near {
-                all.push(' ');
-                all.push_str(text);
-            }
-            near
-        });
-        for (x, kind, text) in names {
+        for (x, text, kind) in self.mark_names() {
             let _ = write!(
                 out,
                 "<text class=\"mark-{kind} anchor-middle\" x=\"{x}\" y=\"10\">{text}</text>"
             );
         }
+    }
+
+    /// The names of the marks with their middles. Where they would touch one stands for several,
+    /// a fault if there is one: `F-2 +3`.
+    fn mark_names(&self) -> Vec<(i32, String, &'static str)> {
+        let shown = |m: &&Mark| (self.from_us..=self.to_us).contains(&m.at_us);
+        let mut marks: Vec<_> = self.marks.iter().filter(shown).collect();
+        marks.sort_by_key(|mark| mark.at_us);
+        let mut groups: Vec<Vec<&Mark>> = Vec::new();
+        for mark in marks {
+            let begins = self.x_of(mark.at_us) - name_width(&mark.text) / 2;
+            let touches = |group: &Vec<&Mark>| begins < self.name_of(group).0.1 + NAME_GAP;
+            let joins = groups.last().is_some_and(touches);
+            match groups.last_mut() {
+                Some(group) if joins => group.push(mark),
+                _ => groups.push(vec![mark]),
+            }
+        }
+        groups.iter().map(|group| self.name_of(group)).map(|((x, _), t, k)| (x, t, k)).collect()
+    }
+
+    /// Middle and right end of the name of marks that stand together, the name and its kind.
+    fn name_of(&self, group: &[&Mark]) -> ((i32, i32), String, &'static str) {
+        let Some(first) = group.iter().find(|mark| mark.fault).or(group.first()) else {
+            return ((0, 0), String::new(), "revision");
+        };
+        let text = match group.len() {
+            1 => first.text.clone(),
+            more => format!("{} +{}", first.text, more - 1),
+        };
+        // Over the first line, but not beyond the ends of the drawing.
+        let half = name_width(&text) / 2;
+        let right = i32::try_from(self.width).unwrap_or(i32::MAX) - half;
+        let at = group.first().map_or(0, |mark| self.x_of(mark.at_us));
+        let x = at.min(right).max(half);
+        ((x, x + half), text, first.kind())
     }
 
     /// The time a fault was in force.
@@ -448,23 +494,26 @@ impl TimeChart {
     }
 }
 
-/// Powers of ten of milliseconds; the unit stands on the top one and where it changes.
+/// Powers of ten of milliseconds. Where both seconds and milliseconds stand on an axis each tick
+/// carries its unit, otherwise the top one.
 fn log_ticks(low: f64, high: f64) -> Vec<(f64, String)> {
-    let mut ticks = Vec::new();
+    let mut values = Vec::new();
     let mut value = high;
     while value >= low * 0.999 {
-        let text = if value >= 999.0 {
-            format!("{} s", value / 1_000.0)
-        } else if value <= low * 1.001 || ticks.is_empty() {
-            format!("{value} ms")
-        } else {
-            format!("{value}")
-        };
-        ticks.push((value, text));
+        values.push(value);
         value /= 10.0;
     }
-    let every = ticks.len().div_ceil(4).max(1);
-    ticks.into_iter().step_by(every).collect()
+    let every = values.len().div_ceil(4).max(1);
+    let values: Vec<f64> = values.into_iter().step_by(every).collect();
+    let seconds = |value: &f64| *value >= 999.0;
+    let mixed = values.iter().any(seconds) && !values.iter().all(seconds);
+    let text = |(at, value): (usize, &f64)| {
+        let (number, unit) = if seconds(value) { (value / 1_000.0, " s") } else { (*value, " ms") };
+        // A power of ten by division: 0.1 is 0.09999999999999999.
+        let number = (number * 1_000.0).round() / 1_000.0;
+        format!("{number}{}", if mixed || at == 0 { unit } else { "" })
+    };
+    values.iter().enumerate().map(|tick| (*tick.1, text(tick))).collect()
 }
 
 fn push_text(out: &mut String, anchor: &str, x: i32, y: f64, text: &str) {
@@ -516,17 +565,6 @@ mod tests {
     }
 
     #[test]
-    fn names_of_marks_that_stand_close_are_written_beside_each_other() {
-        let mark =
-            |at_us, text: &str| Mark { at_us, text: text.into(), fault: true, until_us: None };
-        let marks =
-            vec![mark(200_000_000, "F-1"), mark(201_000_000, "F-2"), mark(30_000_000, "F-0")];
-        let svg = TimeChart { marks, ..chart(linear_scale(2.0, 1.0, ""), &[Some(1.0)]) }.svg();
-        assert!(svg.contains(">F-1 F-2<") && svg.contains(">F-0<"), "{svg}");
-        assert_eq!(svg.matches("mark-fault\" d=").count(), 3, "each has its line: {svg}");
-    }
-
-    #[test]
     fn a_place_on_the_time_axis_is_the_time_that_is_drawn_there() {
         let axis = chart(linear_scale(1.0, 1.0, ""), &[Some(1.0)]).axis().unwrap();
         for at_us in [0, 100_000_000, 300_000_000] {
@@ -555,12 +593,48 @@ mod tests {
     }
 
     #[test]
-    fn ticks_carry_their_unit_only_on_top() {
+    fn ticks_carry_their_unit_on_top_and_where_there_are_two() {
         let Scale::Linear { ticks, .. } = linear_scale(62.0, 1.0, "/s") else { panic!("linear") };
         let texts: Vec<_> = ticks.iter().map(|(_, text)| text.as_str()).collect();
         assert_eq!(texts, ["80/s", "40", "0"]);
-        let texts: Vec<_> = log_ticks(10.0, 1_000.0).into_iter().map(|(_, text)| text).collect();
-        assert_eq!(texts, ["1 s", "100", "10 ms"]);
+        let texts =
+            |low, high| log_ticks(low, high).into_iter().map(|(_, text)| text).collect::<Vec<_>>();
+        assert_eq!(texts(0.1, 100.0), ["100 ms", "10", "1", "0.1"]);
+        // Seconds beside milliseconds: a bare number would be of either.
+        assert_eq!(texts(10.0, 1_000.0), ["1 s", "100 ms", "10 ms"]);
+        assert_eq!(texts(0.1, 10_000.0), ["10 s", "100 ms", "1 ms"]);
+    }
+
+    #[test]
+    fn names_of_marks_that_would_touch_become_one_with_the_fault_first() {
+        let mark = |second: i64, text: &str| Mark {
+            at_us: second * 1_000_000,
+            text: text.into(),
+            fault: text.starts_with('F'),
+            until_us: None,
+        };
+        let mut chart = chart(linear_scale(4.0, 1.0, "/s"), &[Some(1.0); 300]);
+        chart.marks = vec![
+            mark(20, "r5"),
+            mark(200, "r8"),
+            mark(202, "F-2"),
+            mark(203, "r9"),
+            mark(299, "r10"),
+        ];
+        let names = chart.mark_names();
+        let texts: Vec<_> = names.iter().map(|(_, text, kind)| (text.as_str(), *kind)).collect();
+        assert_eq!(
+            texts,
+            [("r5", "revision"), ("F-2 +2", "fault"), ("r10", "revision")],
+            "{names:?}"
+        );
+        let ends = |(x, text, _): &(i32, String, &str)| {
+            (x - name_width(text) / 2, x + name_width(text) / 2)
+        };
+        assert!(names.windows(2).all(|two| ends(&two[0]).1 <= ends(&two[1]).0));
+        assert!(ends(names.last().unwrap()).1 <= i32::try_from(chart.width).unwrap());
+        // Each keeps its own line, which tells its name.
+        assert_eq!(chart.svg().matches("<title>").count(), 5);
     }
 
     #[test]

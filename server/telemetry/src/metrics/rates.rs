@@ -207,7 +207,8 @@ impl Rates {
         self.forget(now);
         let (bus, _) = self.bus.total(now);
         MapRates {
-            window_seconds: elapsed.round() as u32,
+            // A second that has begun is one of them.
+            window_seconds: elapsed.ceil() as u32,
             edges: self.edge_rates(now, elapsed, symbols),
             silent: self.silent_edges(now, symbols),
             deliveries: self.delivery_rates(now, elapsed, symbols),
@@ -497,6 +498,7 @@ mod tests {
         }
         let map = world.map(NOON + 2 * SECOND_US);
         assert_eq!(map.window_seconds, 2);
+        assert_eq!(world.map(NOON + 300 * SECOND_US + SECOND_US / 4).window_seconds, 60);
         assert!((map.edges[0].per_second - 10.0).abs() < 1e-9);
     }
 
