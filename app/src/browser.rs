@@ -200,6 +200,12 @@ pub fn use_media(query: &'static str) -> ReadSignal<Option<bool>> {
     matches.read_only()
 }
 
+/// Whether the page has something like this.
+#[must_use]
+pub fn has(selector: &str) -> bool {
+    document().query_selector(selector).ok().flatten().is_some()
+}
+
 /// Whether the tab cannot be seen.
 #[must_use]
 pub fn hidden() -> bool {

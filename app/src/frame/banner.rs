@@ -43,9 +43,15 @@ pub(super) fn Banners() -> impl IntoView {
             <Updated/>
         </Show>
         {refused()}
+        <noscript inner_html=STANDS_STILL></noscript>
     }
     .into_any()
 }
+
+/// Said where nothing on a page moves by itself.
+const STANDS_STILL: &str = "<div class=\"banner tone-info\"><span class=\"grow\">\
+    Without JavaScript a page shows the moment at which it was asked for.</span>\
+    <a class=\"button ghost\" href=\"\">Reload</a></div>";
 
 #[component]
 fn Disconnected() -> impl IntoView {

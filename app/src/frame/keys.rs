@@ -110,6 +110,12 @@ pub(super) fn listen() {
             return false;
         }
         match key {
+            // Whatever is open closes first.
+            "Escape"
+                if frame.presenter.get_untracked() && !browser::has(".drawer, dialog[open]") =>
+            {
+                run.run(Command::Presenter);
+            }
             "g" => chord_since.set_value(Some(browser::now_ms())),
             "[" => range.choose(neighbour(range.minutes().get_untracked(), -1)),
             "]" => range.choose(neighbour(range.minutes().get_untracked(), 1)),

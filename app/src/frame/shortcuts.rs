@@ -16,7 +16,7 @@ pub const SHORTCUTS: [(&str, &[&str], &str); 25] = [
     ("Everywhere", &["[", "]"], "shorter, longer time range"),
     ("Everywhere", &["."], "switch theme"),
     ("Everywhere", &["Shift D"], "presenter mode"),
-    ("Everywhere", &["Esc"], "close the drawer or dialog"),
+    ("Everywhere", &["Esc"], "close the drawer or dialog, leave presenter mode"),
     ("Everywhere", &["?"], "this list"),
     ("Go to", &["G", "L"], "Live"),
     ("Go to", &["G", "O"], "Orders"),

@@ -114,7 +114,8 @@ fn LiveState() -> impl IntoView {
     view! {
         <span class="part live-state">
             <i class="dot" aria-hidden="true"></i>
-            <strong>{word}</strong>
+            <strong class="scripted">{word}</strong>
+            <noscript inner_html="<strong>As of</strong>"></noscript>
             <span class="hint">{clock}</span>
         </span>
         <button

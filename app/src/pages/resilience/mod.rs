@@ -176,6 +176,7 @@ fn body(
                      belongs to the mesh and ejects single endpoints."
                 </p>
                 {badges(page)}
+                <a class="button small to-inject" href="#inject" rel="external">"Inject a fault"</a>
             </header>
             <div class="resilience-body">
                 <div class="resilience-main">
