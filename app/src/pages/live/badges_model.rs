@@ -40,8 +40,6 @@ pub struct BadgeFace {
 const LETTER: f64 = 6.6;
 /// Height of a badge.
 const HEIGHT: f64 = 17.0;
-/// How far the middle of a badge stands beside a short line: clear of its breaker.
-const BESIDE: f64 = 23.0;
 /// Space between two badges.
 const GAP: f64 = 4.0;
 
@@ -71,14 +69,15 @@ pub fn badges(
 ) -> Vec<BadgeFace> {
     let mut out = Vec::new();
     let mut on_nodes: Vec<(&str, BadgeFace)> = Vec::new();
-    // Of the lines to several versions the first stands for the edge.
-    let first = |at: usize, edge: &EdgeShape| {
-        !edges[..at].iter().any(|e| e.from == edge.from && e.to == edge.to && e.kind == edge.kind)
+    // Of the lines to several versions the first: a fault is on the way to all of them.
+    let first = |(at, edge): (usize, &EdgeShape)| {
+        let same = |other: &EdgeShape| other.from == edge.from && other.to == edge.to;
+        !edges.get(..at).unwrap_or_default().iter().any(same)
     };
     let calls = edges.iter().enumerate().filter(|(_, edge)| edge.kind != EdgeKind::Message);
-    for (_, edge) in calls.filter(|(at, edge)| first(*at, edge)) {
+    for (_, edge) in calls.filter(|call| first(*call)) {
         let here = faults.active.iter().filter(|fault| is_on(fault, edge));
-        put(&mut out, here.map(of_fault).collect(), edge_place(edge), false);
+        put(&mut out, here.map(of_fault).collect(), edge.badge, false);
     }
     for fault in &faults.active {
         if !edges.iter().any(|edge| edge.kind != EdgeKind::Message && is_on(fault, edge)) {
@@ -98,16 +97,6 @@ pub fn badges(
 
 fn is_on(fault: &FaultView, edge: &EdgeShape) -> bool {
     fault.from.as_ref() == Some(&edge.from) && fault.to == edge.to
-}
-
-/// Away from the breaker and the label: on the longer part of the line, or beside a short one.
-fn edge_place(edge: &EdgeShape) -> Point {
-    if edge.kind == EdgeKind::Commit {
-        let middle = edge.curve.point(0.5);
-        let aside = if edge.label.y > middle.y { -BESIDE } else { BESIDE };
-        return at(middle.x, middle.y + aside);
-    }
-    edge.curve.point(if edge.breaker > 0.6 { 0.5 } else { 0.14 })
 }
 
 /// A row of badges: ending at a point, or around it.
@@ -289,8 +278,7 @@ mod tests {
         let texts: Vec<_> = found.iter().map(|badge| badge.text.as_str()).collect();
         assert_eq!(texts, ["F-1", "F-2", "F-3"]);
         let edge = layout.edge("gateway", "catalog", EdgeKind::Call).unwrap();
-        let middle = edge.curve.point(0.5);
-        assert!((found[0].rect.centre().x - middle.x).abs() < 1e-6);
+        assert!((found[0].rect.centre().x - edge.badge.x).abs() < 1e-6);
         let users = layout.node("users").unwrap().rect;
         assert!((found[1].rect.centre().y - users.y).abs() < 1e-6);
         assert_eq!(found[0].href, "/resilience?fault=F-1#faults");

@@ -65,6 +65,16 @@ pub enum NodeKind {
     Bus,
 }
 
+impl NodeShape {
+    /// Baseline of what is said of a node that fell silent, from the top of its box: below it, or
+    /// above it where its events leave below.
+    #[must_use]
+    pub fn silent_y(&self) -> f64 {
+        let events_below = [s::ORDERS, s::INVENTORY, s::RECOMMENDATIONS];
+        if events_below.contains(&self.name.as_str()) { -6.0 } else { self.rect.h + 14.0 }
+    }
+}
+
 /// How the versions of a service stand in its box.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stack {
@@ -232,6 +242,27 @@ pub struct EdgeShape {
     pub always: bool,
     /// Not drawn while it is healthy: its caller stands for it.
     pub folded: bool,
+    /// How far further from the end the breaker of each further version sits.
+    pub stagger: f64,
+    /// Where the label of a second version stands, if not beside its breaker.
+    pub second: Option<Point>,
+    /// Middle of the badges of faults on it.
+    pub badge: Point,
+    /// Its place among the versions it leads to.
+    pub nth: usize,
+}
+
+/// Above the first line of a label, its badges.
+const BADGE_ABOVE: f64 = 20.0;
+
+/// Middle of badges above a label, which are as wide as one is.
+fn above(label: Point, anchor: Anchor) -> Point {
+    let aside = match anchor {
+        Anchor::Start => 25.0,
+        Anchor::Middle => 0.0,
+        Anchor::End => -25.0,
+    };
+    at(label.x + aside, label.y - BADGE_ABOVE)
 }
 
 /// A whole layout.
@@ -299,6 +330,10 @@ impl Layout {
             breaker: 0.82,
             always: false,
             folded: false,
+            stagger: 0.0,
+            second: None,
+            badge: above(middle, Anchor::Middle),
+            nth: 0,
         }
     }
 }
@@ -322,13 +357,38 @@ impl Plan {
             breaker: 0.84,
             always: true,
             folded: false,
+            stagger: 0.0,
+            second: None,
+            badge: above(label.0, label.1),
+            nth: 0,
         });
+    }
+
+    /// Where the label of a second version of the last edge stands.
+    fn second(&mut self, label: Point) {
+        if let Some(edge) = self.0.last_mut() {
+            edge.second = Some(label);
+        }
+    }
+
+    /// Where the badges of faults on the last edge stand, if not above its label.
+    fn badge(&mut self, middle: Point) {
+        if let Some(edge) = self.0.last_mut() {
+            edge.badge = middle;
+        }
     }
 
     /// Sets the place of the breaker of the last edge.
     fn breaker(&mut self, share: f64) {
         if let Some(edge) = self.0.last_mut() {
             edge.breaker = share;
+        }
+    }
+
+    /// Sets how far the breakers of its versions sit apart on the last edge.
+    fn stagger(&mut self, share: f64) {
+        if let Some(edge) = self.0.last_mut() {
+            edge.stagger = share;
         }
     }
 
@@ -360,11 +420,11 @@ pub fn wide() -> Layout {
         node(s::USERS, Service, Rect::new(452.0, 147.0, 124.0, 58.0)),
         node(s::ORDERS, Service, Rect::new(452.0, 293.0, 124.0, 58.0)),
         node(s::RECOMMENDATIONS, Group(Columns), Rect::new(176.0, 378.0, 184.0, 84.0)),
-        node(s::PAYMENTS, Group(Tall), Rect::new(682.0, 42.0, 143.0, 218.0)),
+        node(s::PAYMENTS, Group(Tall), Rect::new(679.0, 42.0, 140.0, 218.0)),
         node(s::INVENTORY, Service, Rect::new(640.0, 377.0, 128.0, 58.0)),
-        node(s::BANK_CUSTOMER, Service, Rect::new(895.0, 69.0, 146.0, 58.0)),
-        node(s::BANK_MERCHANT, Service, Rect::new(895.0, 197.0, 146.0, 58.0)),
-        node(s::STRIPE, Service, Rect::new(895.0, 280.0, 146.0, 52.0)),
+        node(s::BANK_CUSTOMER, Service, Rect::new(899.0, 42.0, 146.0, 58.0)),
+        node(s::BANK_MERCHANT, Service, Rect::new(899.0, 134.0, 146.0, 58.0)),
+        node(s::STRIPE, Service, Rect::new(899.0, 226.0, 146.0, 52.0)),
         node(s::BUS, Bus, Rect::new(186.0, 522.0, 650.0, 32.0)),
     ];
     let mut plan = Plan(Vec::new());
@@ -384,46 +444,57 @@ pub fn wide() -> Layout {
 }
 
 fn wide_calls(plan: &mut Plan) {
-    use Anchor::{Middle, Start};
+    use Anchor::{End, Middle};
     let call = EdgeKind::Call;
-    let to_gateway = (at(172.0, 187.0), Middle);
     let curve = Curve::across(at(108.0, 194.0), at(208.0, 236.0));
-    plan.add((s::BROWSER, s::GATEWAY), call, curve, to_gateway);
+    plan.add((s::BROWSER, s::GATEWAY), call, curve, (at(158.0, 166.0), Middle));
+    plan.second(at(158.0, 110.0));
     let curve = Curve::across(at(108.0, 296.0), at(208.0, 252.0));
-    plan.add((s::LOAD, s::GATEWAY), call, curve, (at(124.0, 352.0), Middle));
+    plan.add((s::LOAD, s::GATEWAY), call, curve, (at(102.0, 352.0), Middle));
+    // Its line meets the browser's at the gateway.
+    plan.breaker(0.55);
+    plan.stagger(0.25);
+    plan.second(at(102.0, 392.0));
     let curve = Curve::across(at(328.0, 228.0), at(452.0, 78.0));
-    plan.add((s::GATEWAY, s::CATALOG), call, curve, (at(384.0, 137.0), Middle));
+    plan.add((s::GATEWAY, s::CATALOG), call, curve, (at(366.0, 137.0), Middle));
     plan.breaker(0.77);
+    plan.second(at(288.0, 166.0));
     let curve = Curve::across(at(328.0, 240.0), at(452.0, 176.0));
-    plan.add((s::GATEWAY, s::USERS), call, curve, (at(404.0, 204.0), Middle));
+    plan.add((s::GATEWAY, s::USERS), call, curve, (at(404.0, 210.0), Middle));
     plan.breaker(0.77);
+    plan.badge(at(404.0, 238.0));
     let curve = Curve::across(at(328.0, 264.0), at(452.0, 322.0));
     plan.add((s::GATEWAY, s::ORDERS), call, curve, (at(370.0, 300.0), Middle));
     plan.breaker(0.79);
     let straight = [at(328.0, 252.0), at(430.0, 254.0), at(520.0, 254.0), at(600.0, 254.0)];
-    let rise = [at(600.0, 254.0), at(650.0, 254.0), at(640.0, 200.0), at(682.0, 200.0)];
+    let rise = [at(600.0, 254.0), at(650.0, 254.0), at(640.0, 200.0), at(679.0, 200.0)];
     let curve = Curve(vec![straight, rise]);
-    plan.add((s::GATEWAY, s::PAYMENTS), call, curve, (at(510.0, 232.0), Middle));
-    plan.breaker(0.86);
+    plan.add((s::GATEWAY, s::PAYMENTS), call, curve, (at(616.0, 226.0), Middle));
+    plan.breaker(0.95);
+    plan.badge(at(510.0, 254.0));
     let curve = Curve::down(at(268.0, 274.0), at(268.0, 378.0));
-    plan.add((s::GATEWAY, s::RECOMMENDATIONS), call, curve, (at(288.0, 330.0), Start));
+    plan.add((s::GATEWAY, s::RECOMMENDATIONS), call, curve, (at(253.0, 334.0), End));
     plan.breaker(0.54);
+    plan.badge(at(206.0, 314.0));
 }
 
 fn wide_orders(plan: &mut Plan) {
     use Anchor::{Middle, Start};
     let call = EdgeKind::Call;
     let curve = Curve::bow(at(576.0, 304.0), at(576.0, 186.0), 40.0);
-    plan.add((s::ORDERS, s::USERS), call, curve, (at(636.0, 288.0), Start));
+    plan.add((s::ORDERS, s::USERS), call, curve, (at(640.0, 288.0), Start));
     plan.breaker(0.86);
+    plan.badge(at(665.0, 316.0));
     let curve = Curve::bow(at(576.0, 312.0), at(576.0, 88.0), 84.0);
-    plan.add((s::ORDERS, s::CATALOG), call, curve, (at(584.0, 60.0), Start));
+    plan.add((s::ORDERS, s::CATALOG), call, curve, (at(586.0, 56.0), Start));
     plan.breaker(0.88);
-    let curve = Curve::across(at(576.0, 320.0), at(682.0, 212.0));
-    plan.add((s::ORDERS, s::PAYMENTS), call, curve, (at(629.0, 290.0), Middle));
+    plan.second(at(586.0, 22.0));
+    plan.badge(at(622.0, 262.0));
+    let curve = Curve::across(at(576.0, 320.0), at(679.0, 212.0));
+    plan.add((s::ORDERS, s::PAYMENTS), call, curve, (at(629.0, 330.0), Middle));
     plan.optional();
     let curve = Curve::across(at(576.0, 336.0), at(640.0, 406.0));
-    plan.add((s::ORDERS, s::INVENTORY), call, curve, (at(612.0, 372.0), Middle));
+    plan.add((s::ORDERS, s::INVENTORY), call, curve, (at(590.0, 380.0), Middle));
     plan.optional();
 }
 
@@ -434,7 +505,7 @@ fn wide_refills(plan: &mut Plan) {
     let call = EdgeKind::Call;
     let rise = [at(92.0, 271.0), at(150.0, 190.0), at(120.0, 24.0), at(240.0, 24.0)];
     let along = [at(240.0, 24.0), at(460.0, 24.0), at(680.0, 24.0), at(880.0, 24.0)];
-    let fall = [at(880.0, 24.0), at(950.0, 24.0), at(968.0, 44.0), at(968.0, 69.0)];
+    let fall = [at(880.0, 24.0), at(950.0, 24.0), at(968.0, 26.0), at(968.0, 42.0)];
     let curve = Curve(vec![rise, along, fall]);
     plan.add((s::LOAD, s::BANK_CUSTOMER), call, curve, (at(330.0, 46.0), Middle));
     plan.breaker(0.93);
@@ -450,27 +521,25 @@ fn wide_refills(plan: &mut Plan) {
     plan.folded();
 }
 
+/// Straight lines, each with its label below it and its badges above.
 fn wide_banks(plan: &mut Plan) {
-    let commit = EdgeKind::Commit;
-    let curve = Curve::across(at(825.0, 119.0), at(895.0, 98.0));
-    plan.add((s::PAYMENTS, s::BANK_CUSTOMER), commit, curve, (at(860.0, 140.0), Anchor::Middle));
-    plan.breaker(0.5);
-    let curve = Curve::across(at(825.0, 206.0), at(895.0, 226.0));
-    plan.add((s::PAYMENTS, s::BANK_MERCHANT), commit, curve, (at(860.0, 178.0), Anchor::Middle));
-    plan.breaker(0.5);
-    // The payment provider, for orders paid by card.
-    let curve = Curve::across(at(825.0, 244.0), at(895.0, 306.0));
-    plan.add((s::PAYMENTS, s::STRIPE), commit, curve, (at(850.0, 300.0), Anchor::Middle));
-    plan.breaker(0.5);
+    // The payment provider is for orders paid by card.
+    for (name, y) in [(s::BANK_CUSTOMER, 71.0), (s::BANK_MERCHANT, 163.0), (s::STRIPE, 252.0)] {
+        let (curve, x) = (Curve::across(at(819.0, y), at(899.0, y)), 859.0);
+        let label = (at(x, y + 25.0), Anchor::Middle);
+        plan.add((s::PAYMENTS, name), EdgeKind::Commit, curve, label);
+        plan.breaker(0.5);
+        plan.badge(at(x, y - 21.0));
+    }
 }
 
 fn wide_events(plan: &mut Plan) {
     let message = EdgeKind::Message;
     let drops = [
         (s::RECOMMENDATIONS, at(268.0, 462.0), at(284.0, 492.0), Anchor::Start),
-        (s::ORDERS, at(514.0, 351.0), at(526.0, 434.0), Anchor::Start),
-        (s::INVENTORY, at(704.0, 435.0), at(718.0, 475.0), Anchor::Start),
-        (s::PAYMENTS, at(797.0, 260.0), at(785.0, 340.0), Anchor::End),
+        (s::ORDERS, at(514.0, 351.0), at(528.0, 448.0), Anchor::Start),
+        (s::INVENTORY, at(704.0, 435.0), at(690.0, 480.0), Anchor::End),
+        (s::PAYMENTS, at(797.0, 260.0), at(783.0, 336.0), Anchor::End),
     ];
     for (name, from, label, anchor) in drops {
         let curve = Curve::down(from, at(from.x, 522.0));
@@ -503,9 +572,10 @@ pub fn phone() -> Layout {
     let mut down = |from: &str, to: &str, kind, a: Point, b: Point| {
         let curve = Curve::down(a, b);
         // Beside the breaker, which leaves the upper end to the fault on it.
-        let middle = curve.point(0.6);
+        let (badge, middle) = (curve.point(0.14), curve.point(0.6));
         plan.add((from, to), kind, curve, (at(middle.x + 14.0, middle.y + 4.0), Anchor::Start));
         plan.breaker(0.6);
+        plan.badge(badge);
     };
     down(s::BROWSER, s::GATEWAY, call, at(85.0, 42.0), at(176.0, 84.0));
     down(s::LOAD, s::GATEWAY, call, at(305.0, 42.0), at(214.0, 84.0));

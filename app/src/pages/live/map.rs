@@ -103,7 +103,7 @@ fn Drawing(layout: Layout, phone: bool, layer: Signal<String>) -> impl IntoView 
             <svg class="map-lines" viewBox=view_box.clone() aria-hidden="true">
                 <For each=move || shapes.get() key=key_of let:shape>{edge_line(shape)}</For>
             </svg>
-            <Particles size=size drawn=drawn/>
+            <Particles size=size drawn=drawn layer=layer/>
             <svg
                 class="map" viewBox=view_box role="group" aria-label="Service map"
                 on:keydown=on_arrow
@@ -283,9 +283,14 @@ fn edge_label(shape: &EdgeShape, face: Memo<EdgeFace>, phone: bool) -> AnyView {
     let brief = move |face: &EdgeFace| face.brief.clone().filter(|_| phone);
     let head = move || face.with(|face| brief(face).unwrap_or_else(|| face.head.text.clone()));
     let (callee, caller) = (shape.to.clone(), shape.from.clone());
-    let mesh = use_live().mesh();
-    let asked =
-        Memo::new(move |_| mesh.with(|mesh| scene::asked_of_callers(mesh, &caller, &callee)));
+    // Every version is asked the same.
+    let (mesh, first) = (use_live().mesh(), shape.nth == 0);
+    let asked = Memo::new(move |_| {
+        let of = |mesh: &_| scene::asked_of_callers(mesh, &caller, &callee);
+        mesh.with(of).filter(|_| first).unwrap_or_default()
+    });
+    let carried = move || asked.with(|[carried, _]| carried.clone());
+    let mode = move || asked.with(|[_, mode]| mode.clone());
     let head_class = move || format!("label-head {}", face.with(|face| face.head.health.class()));
     let rest = move || {
         let parts = face.with(|face| match brief(face) {
@@ -304,7 +309,8 @@ fn edge_label(shape: &EdgeShape, face: Memo<EdgeFace>, phone: bool) -> AnyView {
         <g class=anchor class:gone=move || !shown()>
             <text class=head_class x=x y=y>{head}</text>
             <text class="label-rest" x=x y=y + 14.0>{rest}</text>
-            <text class="label-mtls" x=x y=y>{move || asked.get()}</text>
+            <text class="label-mtls" x=x y=y>{carried}</text>
+            <text class="label-mtls" x=x y=y + 14.0>{mode}</text>
         </g>
     }
     .into_any()
@@ -354,6 +360,7 @@ fn node_face(node: NodeShape, phone: bool) -> AnyView {
         format!("{base} {colour} {down} {open}")
     };
     let Rect { x, y, w, h } = node.rect;
+    let silent_y = node.silent_y();
     let inside = match node.kind {
         NodeKind::Bus => bus_inside(w),
         NodeKind::Caller => caller_inside(&node.name, w, h, face),
@@ -369,7 +376,7 @@ fn node_face(node: NodeShape, phone: bool) -> AnyView {
         >
             <rect class="box" width=w height=h rx="9"></rect>
             {inside}
-            <text class="node-silent" x=w / 2.0 y=h + 14.0>{silent}</text>
+            <text class="node-silent" x=w / 2.0 y=silent_y>{silent}</text>
         </g>
     }
     .into_any()

@@ -240,8 +240,12 @@ fn map_view(layer: Signal<String>) -> AnyView {
 fn Identities() -> impl IntoView {
     let mesh = use_live().mesh();
     let rows = Memo::new(move |_| mesh.with(|mesh| mesh.identities.clone()));
-    let row = |identity: contract::traffic::IdentityView| {
-        view! { <li><code>{identity.principal}</code> <span>{identity.mode}</span></li> }
+    // What all begin with is said once.
+    let shared = Memo::new(move |_| rows.with(|rows| scene::shared_domain(rows).to_owned()));
+    let row = move |identity: contract::traffic::IdentityView| {
+        let whole = identity.principal.clone();
+        let own = whole.strip_prefix(&*shared.read()).unwrap_or(&whole).to_owned();
+        view! { <li title=whole><code>{own}</code> <span>{identity.mode}</span></li> }
     };
     view! {
         <section class="identities" aria-label="Identities">
@@ -250,6 +254,7 @@ fn Identities() -> impl IntoView {
                  policies match. Between machines, mutual TLS would prove them with certificates \
                  and encrypt every call."
             </p>
+            <p><code>{move || shared.get()}</code></p>
             <ul>{move || rows.get().into_iter().map(row).collect_view()}</ul>
         </section>
     }

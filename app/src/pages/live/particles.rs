@@ -3,14 +3,18 @@
 //! Draws at most thirty times a second, and not at all when paused, disconnected, hidden, out of
 //! view or when less motion is wanted.
 
-use super::{map::Drawn, particles_model::particles, scene::Health};
+use super::{
+    map::Drawn,
+    particles_model::{particles, strength},
+    scene::Health,
+};
 use crate::{
     browser,
     live::{Connection, use_live},
 };
 use leptos::{html, leptos_dom::helpers::request_animation_frame, prelude::*};
-use wasm_bindgen::JsCast;
-use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement};
+use wasm_bindgen::{JsCast, closure::Closure};
+use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement, ResizeObserver};
 
 /// Least time between two drawings, milliseconds.
 const FRAME_MS: f64 = 33.0;
@@ -31,22 +35,29 @@ struct Colours {
 struct Painter {
     size: (f64, f64),
     drawn: Memo<Vec<Drawn>>,
+    layer: Signal<String>,
     running: RwSignal<bool>,
     colours: StoredValue<Colours>,
     frames: StoredValue<u32>,
+    /// When it was drawn last; 0 while nothing is to be seen.
     last_ms: StoredValue<f64>,
     canvas: NodeRef<html::Canvas>,
 }
 
 /// The canvas.
 #[component]
-pub(super) fn Particles(size: (f64, f64), drawn: Memo<Vec<Drawn>>) -> impl IntoView {
+pub(super) fn Particles(
+    size: (f64, f64),
+    drawn: Memo<Vec<Drawn>>,
+    layer: Signal<String>,
+) -> impl IntoView {
     let live = use_live();
     let canvas = NodeRef::<html::Canvas>::new();
     let still = browser::use_media("(prefers-reduced-motion: reduce)");
     let painter = Painter {
         size,
         drawn,
+        layer,
         running: RwSignal::new(false),
         colours: StoredValue::new(Colours::default()),
         frames: StoredValue::new(0),
@@ -68,6 +79,12 @@ pub(super) fn Particles(size: (f64, f64), drawn: Memo<Vec<Drawn>>) -> impl IntoV
             painter.clear();
         }
     });
+    // What stands still keeps its place on the map when the map moves, and dims with it.
+    use_height(canvas, move || painter.again());
+    Effect::new(move |_| {
+        layer.track();
+        painter.again();
+    });
     view! {
         <canvas class="particles" node_ref=canvas aria-hidden="true"></canvas>
         <span class="probes" aria-hidden="true">
@@ -80,7 +97,30 @@ pub(super) fn Particles(size: (f64, f64), drawn: Memo<Vec<Drawn>>) -> impl IntoV
     .into_any()
 }
 
+/// Calls back when the canvas is given another size.
+fn use_height(canvas: NodeRef<html::Canvas>, changed: impl Fn() + Clone + 'static) {
+    Effect::new(move |_| {
+        let Some(element) = canvas.get() else { return };
+        let changed = changed.clone();
+        let resized: Closure<dyn FnMut()> = Closure::new(move || changed());
+        let Ok(observer) = ResizeObserver::new(resized.as_ref().unchecked_ref()) else { return };
+        observer.observe(&element);
+        let kept = StoredValue::new_local((observer, resized));
+        on_cleanup(move || {
+            kept.try_with_value(|(observer, _)| observer.disconnect());
+        });
+    });
+}
+
 impl Painter {
+    /// Draws the moment once more at which everything stands still.
+    fn again(self) {
+        let last = self.last_ms.try_get_value().unwrap_or_default();
+        if last > 0.0 && !self.running.try_get_untracked().unwrap_or(true) {
+            self.paint(last / 1_000.0);
+        }
+    }
+
     fn next(self) {
         request_animation_frame(move || {
             if !self.running.try_get_untracked().unwrap_or(false) {
@@ -102,6 +142,7 @@ impl Painter {
     }
 
     fn clear(self) {
+        self.last_ms.set_value(0.0);
         if let Some((canvas, context)) = self.context() {
             context.clear_rect(0.0, 0.0, canvas.width().into(), canvas.height().into());
         }
@@ -131,10 +172,12 @@ impl Painter {
         context.clear_rect(0.0, 0.0, width, tall);
         let _ = context.set_transform(scale, 0.0, 0.0, scale, left, top);
         context.set_line_cap("round");
+        let layer = self.layer.get_untracked();
         self.colours.with_value(|colours| {
             self.drawn.with_untracked(|drawn| {
                 for edge in drawn {
-                    paint_edge(&context, edge, colours, time);
+                    let strength = strength(&layer, edge.shape.kind);
+                    paint_edge(&context, edge, colours, time, strength);
                 }
             });
         });
@@ -162,7 +205,13 @@ impl Painter {
     }
 }
 
-fn paint_edge(context: &CanvasRenderingContext2d, edge: &Drawn, colours: &Colours, time: f64) {
+fn paint_edge(
+    context: &CanvasRenderingContext2d,
+    edge: &Drawn,
+    colours: &Colours,
+    time: f64,
+    strength: f64,
+) {
     let face = &edge.face;
     let events = edge.shape.kind == contract::live::EdgeKind::Message;
     let own = match face.health {
@@ -178,13 +227,13 @@ fn paint_edge(context: &CanvasRenderingContext2d, edge: &Drawn, colours: &Colour
             (edge.shape.curve.point(particle.at), edge.shape.curve.point(particle.tail));
         context.set_stroke_style_str(colour);
         context.set_fill_style_str(colour);
-        context.set_global_alpha(0.55);
+        context.set_global_alpha(0.55 * strength);
         context.set_line_width(head);
         context.begin_path();
         context.move_to(tail.x, tail.y);
         context.line_to(at.x, at.y);
         context.stroke();
-        context.set_global_alpha(1.0);
+        context.set_global_alpha(strength);
         context.begin_path();
         let _ = context.arc(at.x, at.y, head, 0.0, std::f64::consts::TAU);
         context.fill();

@@ -1,6 +1,7 @@
 //! Where the particles of an edge are at a moment. Pure.
 
 use super::scene::{EdgeFace, Health};
+use contract::live::EdgeKind;
 
 /// Particles of one edge at most.
 const COUNT_MAX: u32 = 8;
@@ -74,6 +75,22 @@ pub fn particles(face: &EdgeFace, time: f64) -> impl Iterator<Item = Particle> {
     })
 }
 
+/// How strongly an edge of that kind is drawn in a layer of the map: what the layer is not about is
+/// as faint as the style sheet makes its lines.
+#[must_use]
+pub fn strength(layer: &str, kind: EdgeKind) -> f64 {
+    let about = match layer {
+        "events" => kind == EdgeKind::Message,
+        "2pc" => kind == EdgeKind::Commit,
+        "mtls" => kind != EdgeKind::Message,
+        _ => true,
+    };
+    if about { 1.0 } else { FAINT }
+}
+
+/// Opacity of what a layer is not about.
+const FAINT: f64 = 0.25;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,5 +139,15 @@ mod tests {
         let all = face(60.0, 48.0, 1.0);
         assert!(particles(&all, 0.3).all(|particle| particle.failed));
         assert!(particles(&face(60.0, 48.0, 0.0), 0.3).all(|particle| !particle.failed));
+    }
+
+    #[test]
+    fn particles_of_what_a_layer_is_not_about_are_as_faint_as_its_lines() {
+        let [call, message, commit] = [EdgeKind::Call, EdgeKind::Message, EdgeKind::Commit];
+        let shown = |layer| [call, message, commit].map(|kind| strength(layer, kind) > 0.9);
+        assert_eq!(shown("traffic"), [true, true, true]);
+        assert_eq!(shown("events"), [false, true, false]);
+        assert_eq!(shown("2pc"), [false, false, true]);
+        assert_eq!(shown("mtls"), [true, false, true]);
     }
 }

@@ -12,7 +12,7 @@ use contract::{
     resilience::{BreakerLine, BreakerState},
     service,
     shop::LoadView,
-    traffic::MeshView,
+    traffic::{IdentityView, MeshView},
 };
 
 /// Health of an edge over the window.
@@ -179,11 +179,11 @@ pub fn silent_since(map: &MapView, from: &str, to: &str, kind: EdgeKind) -> Opti
     found.map(|edge| edge.since_us)
 }
 
-/// The same, for a label: in a shop where nothing is called any more it would say nothing.
+/// The same, as a clock: in a shop where nothing is called any more it would say nothing.
 fn silence(map: &MapView, key: &EdgeKey, zone_minutes: i32) -> Option<String> {
     let since = silent_since(map, &key.from, &key.to, key.kind)?;
     let labelled = !map.edges.is_empty() && key.subset.is_none();
-    labelled.then(|| format!("no calls since {}", format::clock(since, zone_minutes)))
+    labelled.then(|| format!("since {}", format::clock(since, zone_minutes)))
 }
 
 /// The face of one edge. Clocks are so many minutes east of UTC.
@@ -213,11 +213,15 @@ pub fn edge_face(map: &MapView, key: &EdgeKey, now_us: i64, zone_minutes: i32) -
 /// An edge that carried nothing.
 fn idle_face(map: &MapView, key: &EdgeKey, zone_minutes: i32) -> EdgeFace {
     let said = silence(map, key, zone_minutes);
-    let calls = said.clone().unwrap_or_else(|| "no calls".to_owned());
+    let calls = match &said {
+        Some(since) => format!("no calls {since}"),
+        None => "no calls".to_owned(),
+    };
+    let head = if said.is_some() { "no calls" } else { "" };
     EdgeFace {
         health: Health::Idle,
         width: 130,
-        head: part(String::new(), Health::Idle),
+        head: part(head.to_owned(), Health::Idle),
         rest: said.map(|text| part(text, Health::Idle)).into_iter().collect(),
         brief: None,
         breaker: None,
@@ -244,16 +248,6 @@ pub(super) fn of_subset(edge: &EdgeView, part: &SubsetEdge) -> EdgeView {
     }
 }
 
-/// The same in a few letters.
-fn refusing_briefly(breaker: BreakerView, now_us: i64) -> Option<String> {
-    let (BreakerView::Open { half_open_at_us: until }
-    | BreakerView::ForcedOpen { until_us: until }) = breaker
-    else {
-        return None;
-    };
-    Some(format!("open, {} s", (until - now_us).max(0) / 1_000_000))
-}
-
 /// What a breaker that refuses calls says on its edge.
 fn refusing(breaker: BreakerView, now_us: i64) -> Option<String> {
     let left = |until_us: i64| (until_us - now_us).max(0) / 1_000_000;
@@ -268,15 +262,24 @@ fn refusing(breaker: BreakerView, now_us: i64) -> Option<String> {
     }
 }
 
+/// The same where there is only the room of a label between two nodes.
+fn refusing_briefly(breaker: BreakerView, now_us: i64) -> Option<String> {
+    let (word, until_us) = match breaker {
+        BreakerView::Open { half_open_at_us } => ("Open", half_open_at_us),
+        BreakerView::ForcedOpen { until_us } => ("Forced", until_us),
+        BreakerView::Closed { .. } | BreakerView::HalfOpen => return None,
+    };
+    Some(format!("{word}, {} s", (until_us - now_us).max(0) / 1_000_000))
+}
+
 fn call_face(edge: &EdgeView, subset: Option<&str>, now_us: i64) -> EdgeFace {
     let health = health(edge);
     let rate = format::rate(edge.per_second);
     let p95 = edge.p95_ms.map(format::duration_ms);
-    let refusing = edge.breaker.and_then(|breaker| refusing(breaker, now_us));
     let brief = edge.breaker.and_then(|breaker| refusing_briefly(breaker, now_us));
-    let instead =
-        if edge.fallback.is_some() { "served from fallback" } else { "refused or failed" };
-    let (head, rest) = match refusing {
+    let refusing = edge.breaker.and_then(|breaker| refusing(breaker, now_us));
+    let instead = if edge.fallback.is_some() { "fallback" } else { "refused" };
+    let (head, rest) = match brief.clone() {
         Some(head) => {
             (part(head, Health::Open), vec![part(format!("{rate} {instead}"), Health::Ok)])
         }
@@ -297,6 +300,10 @@ fn call_face(edge: &EdgeView, subset: Option<&str>, now_us: i64) -> EdgeFace {
     }
     if let Some(mark) = breaker {
         name.push_str(&format!(", breaker {}", mark.word()));
+    }
+    // "Open, half-open in 6 s": the name has said already that it is open.
+    if let Some((_, until)) = refusing.as_deref().and_then(|text| text.split_once(", ")) {
+        name.push_str(&format!(", {until}"));
     }
     if let (Some(fallback), Health::Open) = (&edge.fallback, health) {
         name.push_str(&format!(", served from fallback: {fallback}"));
@@ -486,11 +493,13 @@ pub fn node_face(
     if name == service::LOAD {
         note = load::label(load.per_second);
     }
-    let instances = found.map(|node| (node.ready, node.instances)).filter(|(_, all)| *all > 0);
+    let mut dots = versions::dots(mesh, name, None);
+    let known = found.map(|node| (node.ready, node.instances)).filter(|(_, all)| *all > 0);
+    // What the shop does not run itself is known by its endpoints only.
+    let instances = known.or_else(|| versions::counted(&dots));
     let count = instances.map_or(String::new(), |(ready, all)| {
         if ready < all { format!("{ready}/{all} up") } else { format!("{ready}/{all}") }
     });
-    let mut dots = versions::dots(mesh, name, None);
     if let (true, Some((ready, all))) = (dots.is_empty(), instances) {
         dots = (0..all).map(|i| if i < ready { Dot::Up } else { Dot::Down }).collect();
     }
@@ -541,16 +550,23 @@ pub struct Summary {
     pub instances: u32,
 }
 
-/// What a callee asks of a caller's identity, for the layer of mTLS: its `PeerAuthentication`, and
-/// that callers from outside have none.
+/// Whose identity a call carries, and what its callee asks of callers (its `PeerAuthentication`),
+/// for the layer of mTLS; nothing where there are no identities. Callers from outside have none.
 #[must_use]
-pub fn asked_of_callers(mesh: &MeshView, caller: &str, callee: &str) -> String {
+pub fn asked_of_callers(mesh: &MeshView, caller: &str, callee: &str) -> Option<[String; 2]> {
     let of = |name: &str| mesh.identities.iter().find(|identity| identity.service == name);
-    match (of(caller), of(callee)) {
-        (_, None) => String::new(),
-        (None, Some(callee)) => format!("no identity · {}", callee.mode),
-        (Some(_), Some(callee)) => format!("sa/{caller} · {}", callee.mode),
-    }
+    let asked = of(callee)?.mode.clone();
+    let carried = of(caller).map_or_else(|| "no identity".to_owned(), |_| format!("sa/{caller}"));
+    Some([carried, asked])
+}
+
+/// What all identities begin with, up to the account: `spiffe://cluster.local/ns/default/`.
+#[must_use]
+pub fn shared_domain(identities: &[IdentityView]) -> &str {
+    let domain = |of: &IdentityView| of.principal.rfind("sa/").unwrap_or(0);
+    let Some(first) = identities.first() else { return "" };
+    let shared = first.principal.get(..domain(first)).unwrap_or_default();
+    if identities.iter().all(|other| other.principal.starts_with(shared)) { shared } else { "" }
 }
 
 /// Counts what deviates.
@@ -569,3 +585,7 @@ pub fn summary(map: &MapView, breakers: &[BreakerLine]) -> Summary {
 #[cfg(test)]
 #[path = "scene_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "room_tests.rs"]
+mod room_tests;

@@ -53,6 +53,14 @@ pub fn dots(mesh: &MeshView, service: &str, subset: Option<&str>) -> Vec<Dot> {
     mesh.endpoints.iter().filter(mine).map(dot).collect()
 }
 
+/// How many of some instances take calls, and how many there are; none of none.
+#[must_use]
+pub fn counted(dots: &[Dot]) -> Option<(u32, u32)> {
+    let up = dots.iter().filter(|dot| **dot == Dot::Up).count();
+    let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    (!dots.is_empty()).then(|| (number(up), number(dots.len())))
+}
+
 /// What instances that take no calls are, in words: "1 ejected, 1 paused".
 #[must_use]
 pub fn missing(dots: &[Dot]) -> String {
@@ -145,20 +153,26 @@ fn part(edge: &EdgeShape, whole: Rect, index: usize, subset: String, own: Rect) 
         _ => at(middle.x, whole.y + whole.h),
     };
     let curve = edge.curve.ending(end);
-    let sits = curve.point(edge.breaker);
+    #[expect(clippy::cast_precision_loss, reason = "a handful of versions")]
+    let nth = index as f64;
+    let breaker = (edge.breaker - edge.stagger * nth).max(0.1);
+    let sits = curve.point(breaker);
     let tall = own.h > 40.0;
-    let (label, anchor) = match (left || right, index) {
+    let (label, anchor) = match (left || right, edge.second) {
         (true, _) if tall => {
-            (at(sits.x - 15.0, sits.y - if index == 0 { 10.0 } else { -4.0 }), Anchor::End)
+            (at(sits.x - 12.0, sits.y - if index == 0 { 4.0 } else { -4.0 }), Anchor::End)
         }
-        (true, 0) => (edge.label, edge.anchor),
-        (true, _) if left => (at(edge.label.x - 74.0, edge.label.y + 34.0), Anchor::Middle),
-        (true, _) => (at(edge.label.x, edge.label.y + 30.0), edge.anchor),
-        (false, 0) => (at(sits.x + 15.0, sits.y + 4.0), Anchor::Start),
-        (false, _) => (at(sits.x + 15.0, sits.y + 30.0), Anchor::Start),
+        (true, _) if index == 0 => (edge.label, edge.anchor),
+        (true, Some(second)) => (at(second.x, second.y + BELOW * (nth - 1.0)), edge.anchor),
+        (true, None) => (at(edge.label.x, edge.label.y + BELOW * nth), edge.anchor),
+        (false, _) if index == 0 => (at(sits.x - 15.0, sits.y + 4.0), Anchor::End),
+        (false, _) => (at(sits.x + 15.0, sits.y + 4.0), Anchor::Start),
     };
-    EdgeShape { subset: Some(subset), curve, label, anchor, ..edge.clone() }
+    EdgeShape { subset: Some(subset), curve, label, anchor, breaker, nth: index, ..edge.clone() }
 }
+
+/// From the label of one version to that of the next.
+const BELOW: f64 = 32.0;
 
 /// How a version looks now.
 #[derive(Clone, Debug, PartialEq)]
