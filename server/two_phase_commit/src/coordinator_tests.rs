@@ -274,20 +274,21 @@ async fn while_one_is_awaited_what_the_others_said_is_in_the_log() {
     let log = Arc::new(MemoryLog::default());
     log.append(&[Entry { at_us: 0, kind: EntryKind::Begin, participant: None, detail: None }]);
     let coordinator = Coordinator::new(log.clone(), Arc::new(OneIsSlow), Clock::tokio(0));
-    let running = tokio::spawn(async move {
-        coordinator.run(&transfer(), None, Duration::ZERO).await.unwrap();
-    });
     let noted = || {
         let lines = log.lines.lock();
         let of_a = |line: &&Entry| line.participant.as_deref() == Some("a");
         lines.iter().filter(of_a).map(|line| line.kind).collect::<Vec<_>>()
     };
-    tokio::time::sleep(Duration::from_secs(30)).await;
-    assert_eq!(noted(), [Prepare, VoteYes], "b has not voted yet");
-    assert_eq!(log.decisions.lock().len(), 0);
-    tokio::time::sleep(Duration::from_secs(60)).await;
-    assert_eq!(noted(), [Prepare, VoteYes, Commit, Ack], "b has not acknowledged yet");
-    running.await.unwrap();
+    let transaction = transfer();
+    let running = coordinator.run(&transaction, None, Duration::ZERO);
+    let looking = async {
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        assert_eq!(noted(), [Prepare, VoteYes], "b has not voted yet");
+        assert_eq!(log.decisions.lock().len(), 0);
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert_eq!(noted(), [Prepare, VoteYes, Commit, Ack], "b has not acknowledged yet");
+    };
+    tokio::join!(running, looking).0.unwrap();
     let lines = log.lines.lock().clone();
     assert_eq!(Phase::replay(&lines), Ok(Phase::Committed));
     assert_eq!(lines.len(), 11, "nothing is noted twice: {lines:?}");
