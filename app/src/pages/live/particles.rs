@@ -102,7 +102,7 @@ fn use_height(canvas: NodeRef<html::Canvas>, changed: impl Fn() + Clone + 'stati
     Effect::new(move |_| {
         let Some(element) = canvas.get() else { return };
         let changed = changed.clone();
-        let resized: Closure<dyn FnMut()> = Closure::new(move || changed());
+        let resized: Closure<dyn FnMut()> = Closure::new(changed);
         let Ok(observer) = ResizeObserver::new(resized.as_ref().unchecked_ref()) else { return };
         observer.observe(&element);
         let kept = StoredValue::new_local((observer, resized));
