@@ -81,8 +81,8 @@ pub struct Live {
     mesh: RwSignal<MeshView>,
 }
 
-/// Makes the store of this tab, to be filled from `boot` (with charts of so much) first and from the
-/// stream later.
+/// Makes the store of this tab, to be filled from `boot` (with charts of so much) first and from
+/// the stream later.
 pub fn provide_live(boot: Boot, booted: WantedCharts) -> Live {
     let model = LiveModel::default();
     let live = Live {

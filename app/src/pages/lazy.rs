@@ -15,8 +15,8 @@ use leptos::{
 use leptos_meta::Title;
 use leptos_router::{LazyRoute, hooks::use_location};
 
-/// A route whose view is loaded when it is first shown. Not the router's own macro: with that a file
-/// that cannot be loaded, because the server has another version by now, ends the whole page.
+/// A route whose view is loaded when it is first shown. Not the router's own macro: with that a
+/// file that cannot be loaded, because the server has another version by now, ends the whole page.
 macro_rules! lazy_page {
     ($(#[$doc:meta])* $name:ident, $page:ident, $view:ident, $load:ident) => {
         #[wasm_split($view, wasm_split_path = leptos::wasm_split, preload($load), fallible)]

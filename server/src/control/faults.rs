@@ -51,8 +51,8 @@ impl Control {
         report.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     }
 
-    /// Sets numbers aside before those that are run out. They are durable before a message can carry
-    /// one of them.
+    /// Sets numbers aside before those that are run out. They are durable before a message can
+    /// carry one of them.
     async fn keep_numbers(&self) {
         let mut reserved = self.0.fault_numbers.lock().await;
         let ahead = FAULT_NUMBERS / 2;

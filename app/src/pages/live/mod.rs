@@ -88,8 +88,8 @@ pub fn LivePage() -> impl IntoView {
     .into_any()
 }
 
-/// Whether the orders are shown: in place of the map where the two do not fit beside each other, and
-/// over it on a phone.
+/// Whether the orders are shown: in place of the map where the two do not fit beside each other,
+/// and over it on a phone.
 #[derive(Clone, Copy)]
 struct OrdersShown(RwSignal<bool>);
 

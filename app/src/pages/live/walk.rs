@@ -1,5 +1,5 @@
-//! Where an arrow key leads on the map: along edges. From a node onto one of its edges, from an edge
-//! to the node at its end or to the next edge beside it. Pure geometry.
+//! Where an arrow key leads on the map: along edges. From a node onto one of its edges, from an
+//! edge to the node at its end or to the next edge beside it. Pure geometry.
 
 use super::layout::Point;
 

@@ -33,7 +33,10 @@ pub(super) fn open_in_jaeger(trace_id: &str, health: &ExportView) -> AnyView {
             {icon(Icon::External)}
             <span>"Open in Jaeger"</span>
         </button>
-        <div id="jaeger-how" class="popover" popover="auto" role="dialog" aria-labelledby="jaeger-title">
+        <div
+            id="jaeger-how" class="popover" popover="auto" role="dialog"
+            aria-labelledby="jaeger-title"
+        >
             <h3 id="jaeger-title">"No Jaeger is configured"</h3>
             <p>"Start Vitrine again with these set:"</p>
             <ul>

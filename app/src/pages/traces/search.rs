@@ -170,7 +170,8 @@ fn kept(list: &TraceList) -> Option<AnyView> {
                 .into_any()
         }
         Some(left) => {
-            let title = "Plain traces make room first. Those of orders, with errors, compensated                 or slow ones stay longer.";
+            let title = "Plain traces make room first. Those of orders, with errors, compensated \
+                         or slow ones stay longer.";
             let left = Signal::stored(left);
             view! {
                 <span class="kept-since" title=title>

@@ -314,8 +314,8 @@ impl Faults {
         book.last += 1;
         let id = FaultId(book.last);
         let since_us = self.0.clock.now_us();
-        // Each fault has a sequence of its own, so that faults draw independently of each other. Its
-        // place in this run says which: the same run again makes the same choices.
+        // Each fault has a sequence of its own, so that faults draw independently of each other.
+        // Its place in this run says which: the same run again makes the same choices.
         let nth = u64::from(id.0 - book.earlier);
         let seed = self.0.seed ^ nth.wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let fault = Arc::new(Active {

@@ -1,5 +1,5 @@
-//! The bounded store of traces and log lines; traces leave whole, plain ones first ([`ages`]), lines
-//! leave singly.
+//! The bounded store of traces and log lines; traces leave whole, plain ones first ([`ages`]),
+//! lines leave singly.
 
 mod ages;
 mod find;
