@@ -66,8 +66,8 @@ async fn the_live_page_shows_real_values_before_any_script_runs() {
     }
     assert!(html.contains("60 req/s") && html.contains("14:34:20") && html.contains("Connecting"));
     assert!(html.contains(
-        "aria-label=\"gateway to recommendations, breaker open, served from fallback: popular \
-         items, 9.8/s, 100% failed, p95 1 ms\""
+        "aria-label=\"gateway to recommendations, breaker open, half-open in 6 s, served from \
+         fallback: popular items, 9.8/s, 100% failed, p95 1 ms\""
     ));
     assert!(html.contains("payments v2: configured 10%, observed 9%"), "versions are nodes");
     assert!(html.contains("gateway to payments v2, breaker half-open, 0.3/s, 6.3% failed"));

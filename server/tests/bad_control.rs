@@ -32,6 +32,9 @@ const WITH_ORDERS: [&str; 8] = [
     "trace",
 ];
 
+/// Those that take every text, with the name of it, and find nothing for one that names nothing.
+const ANY_TEXT: [(&str, &str); 2] = [("find", "text"), ("logs", "service")];
+
 struct World {
     program: Program,
     client: Client,
@@ -464,6 +467,14 @@ async fn every_server_function_refuses_garbage_and_arguments_that_make_no_sense(
                 assert!(answer.status < 500, "{what}");
                 assert!(!asks || answer.status >= 400, "{what}");
             }
+        }
+        if let Some((_, field)) = ANY_TEXT.iter().find(|(of, _)| of == name) {
+            for text in ["", "%00%01", &"x".repeat(10_000)] {
+                let body = format!("{field}={text}");
+                let answer = world.ask(&format!("POST /ui/{name}"), &[FORM], body.as_bytes()).await;
+                assert_eq!((answer.status, answer.json()), (200, json!([])), "{name} {body}");
+            }
+            continue;
         }
         let Some(bad) = bad_arguments(name) else {
             let covered = !asks || WITH_ORDERS.contains(&name.as_str());

@@ -60,7 +60,8 @@ fn what_moves_requests_is_said_before_names_and_labels() {
     let text = |host: &str, labels: &str, weights: [u8; 2]| {
         format!(
             "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata:\n  \
-             name: payments\n{labels}spec:\n  hosts:\n  - {host}\n  http:\n  - route:\n    - destination:\n        \
+             name: payments\n{labels}spec:\n  hosts:\n  - {host}\n  http:\n  - route:\n    \
+             - destination:\n        \
              host: {host}\n        subset: v1\n      weight: {}\n    - destination:\n        \
              host: {host}\n        subset: v2\n      weight: {}\n",
             weights[0], weights[1]
