@@ -43,7 +43,7 @@ const SHELF_LOW: i64 = 100;
 const SHELF_FILL: u32 = 400;
 
 /// What those do who order: place one, ship one, cancel one. Parts of their sum.
-const ORDERING: [u64; 3] = [22, 4, 2];
+const ORDERING: [u64; 3] = [44, 8, 2];
 /// What those do who look around: one product, all products, a customer. Parts of their sum.
 const BROWSING: [u64; 3] = [34, 20, 18];
 /// Of a hundred orders so many are paid by card.
