@@ -121,8 +121,8 @@ fn not_loaded() -> AnyView {
     use_live().found_update();
     view! {
         <p class="form-error" role="alert">
-            "This could not be loaded: the server has another version by now, or cannot be \
-             reached. Reload the page."
+            "This could not be loaded: the server has another version by now, or cannot be reached. \
+             Reload the page."
         </p>
     }
     .into_any()
