@@ -63,7 +63,7 @@ fn shortcuts_body() -> Result<AnyView, SplitLoaderError> {
 
 /// What a dialog shows.
 #[derive(Clone, Copy, Debug)]
-pub enum Body {
+pub(super) enum Body {
     /// The palette.
     Palette,
     /// The place-order form.
@@ -103,7 +103,7 @@ pub(super) fn fetch() {
 
 /// The body, as soon as its file is there.
 #[component]
-pub fn Lazily(
+pub(super) fn Lazily(
     /// Which.
     body: Body,
 ) -> impl IntoView {
