@@ -1,7 +1,6 @@
 //! The load generator: less, value, more; the value opens a dialog with rate, shape and mix.
 
 use super::{
-    lazily::{Body, Lazily},
     offline::use_offline,
     state::{Command, LOAD_STEP, stepped, use_commands, use_frame},
 };
@@ -11,7 +10,7 @@ use crate::{
     widget::{Choice, Dialog, Icon, Segmented, icon},
 };
 use contract::shop::{LoadChange, LoadShape, LoadView};
-use leptos::{html, prelude::*};
+use leptos::prelude::*;
 
 /// Every shape by the word the API reads, with a word for people.
 const SHAPES: [Choice; 3] = [("steady", "Steady"), ("ramp", "Ramp"), ("spike", "Spike")];
@@ -124,15 +123,10 @@ pub(super) fn LoadDialog() -> impl IntoView {
     let frame = use_frame();
     view! {
         <Dialog open=frame.loading title="Load" class="narrow">
-            <Lazily body=Body::Load/>
+            <LoadForm/>
         </Dialog>
     }
     .into_any()
-}
-
-/// What it shows.
-pub(super) fn body() -> AnyView {
-    view! { <LoadForm/> }.into_any()
 }
 
 /// What the dialog holds while it is open.
@@ -198,13 +192,6 @@ fn rate_field(draft: Draft, max: f64) -> AnyView {
             draft.per_second.set(value.clamp(0.0, max));
         }
     };
-    let field = NodeRef::<html::Input>::new();
-    // The dialog stood before its body did, so the browser's own `autofocus` comes too early.
-    Effect::new(move |_| {
-        if let Some(field) = field.get() {
-            let _ = field.focus();
-        }
-    });
     view! {
         <div class="field">
             <span>"Requests per second at the gateway"</span>
@@ -214,7 +201,7 @@ fn rate_field(draft: Draft, max: f64) -> AnyView {
                     prop:value=value on:input=input
                 />
                 <input
-                    type="number" min="0" max=max step="any" node_ref=field
+                    type="number" min="0" max=max step="any" autofocus=true
                     aria-label="Requests per second" prop:value=value on:change=input
                 />
             </span>

@@ -4,7 +4,6 @@ pub mod announce;
 pub mod banner;
 pub mod faults;
 pub mod keys;
-pub mod lazily;
 pub mod load;
 pub mod more;
 pub mod nav;
@@ -44,7 +43,6 @@ pub fn Frame(children: Children) -> impl IntoView {
     begin_at_top(main);
     keys::listen();
     toast::announce_restarts();
-    lazily::fetch();
     let updated = live.updated();
     Effect::new(move |_| {
         crate::browser::load_links(move || updated.try_get_untracked().unwrap_or_default());

@@ -2,7 +2,6 @@
 //! without JavaScript.
 
 use super::{
-    lazily::{Body, Lazily},
     load::LoadControl,
     state::{Command, use_commands, use_frame},
     top_bar::RangeChoice,
@@ -20,7 +19,7 @@ pub(super) fn MoreSheet() -> impl IntoView {
     let frame = use_frame();
     view! {
         <Dialog open=frame.more title="More" class="sheet">
-            <Lazily body=Body::More/>
+            <More/>
         </Dialog>
     }
     .into_any()
@@ -37,11 +36,6 @@ pub fn MorePage() -> impl IntoView {
         </article>
     }
     .into_any()
-}
-
-/// What it shows.
-pub(super) fn body() -> AnyView {
-    view! { <More/> }.into_any()
 }
 
 #[component]

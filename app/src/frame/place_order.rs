@@ -1,11 +1,6 @@
 //! The place-order form: a dialog with a filled basket, and a page for those without JavaScript.
 
-use super::{
-    lazily::{Body, Lazily},
-    offline::use_offline,
-    state::use_frame,
-    toast::use_toasts,
-};
+use super::{offline::use_offline, state::use_frame, toast::use_toasts};
 use crate::{
     ask, browser,
     model::format,
@@ -63,15 +58,10 @@ pub(super) fn PlaceOrderDialog() -> impl IntoView {
     let frame = use_frame();
     view! {
         <Dialog open=frame.placing title="Place order" class="narrow">
-            <Lazily body=Body::PlaceOrder/>
+            <Loaded/>
         </Dialog>
     }
     .into_any()
-}
-
-/// What it shows.
-pub(super) fn body() -> AnyView {
-    view! { <Loaded/> }.into_any()
 }
 
 /// Asks for products and customers when the dialog opens.

@@ -1,9 +1,6 @@
 //! The list of shortcuts, as a dialog and as a page for those without JavaScript.
 
-use super::{
-    lazily::{Body, Lazily},
-    state::use_frame,
-};
+use super::state::use_frame;
 use crate::widget::Dialog;
 use leptos::prelude::*;
 use leptos_meta::Title;
@@ -43,7 +40,7 @@ pub(super) fn ShortcutsDialog() -> impl IntoView {
     let frame = use_frame();
     view! {
         <Dialog open=frame.shortcuts title="Shortcuts" class="wide">
-            <Lazily body=Body::Shortcuts/>
+            <ShortcutList/>
             <label class="toggle-row">
                 <input
                     type="checkbox"
@@ -55,11 +52,6 @@ pub(super) fn ShortcutsDialog() -> impl IntoView {
         </Dialog>
     }
     .into_any()
-}
-
-/// What it shows.
-pub(super) fn body() -> AnyView {
-    view! { <ShortcutList/> }.into_any()
 }
 
 #[component]
