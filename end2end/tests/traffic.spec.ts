@@ -257,7 +257,7 @@ test("a draft says how many recorded requests its weights move, and what cannot 
   expect(tenth).toBeGreaterThan(0);
   expect(all).toBeGreaterThan(tenth * 5);
   await summary.click();
-  await expect(page.locator(".dry-run li li").first()).toContainText(/\/\S* payments v1 → payments v2/);
+  await expect(page.locator(".dry-run li").first()).toContainText(/\/\S* payments v1 → payments v2/);
   // A text that is no number stays, says why, and keeps the draft from being applied.
   const timeout = page.getByRole("textbox", { name: "Timeout, seconds" });
   await timeout.pressSequentially("abc");
