@@ -97,7 +97,9 @@ fn Root() -> impl IntoView {
                     path=path!("/traces/:id?") ssr=SsrMode::Async
                     view={Lazy::<lazy::Traces>::new()}
                 />
-                <Route path=path!("/more") view=frame::more::MorePage ssr=SsrMode::Async/>
+                <Route
+                    path=path!("/more") ssr=SsrMode::Async view={Lazy::<lazy::More>::new()}
+                />
                 <Route
                     path=path!("/shortcuts") ssr=SsrMode::Async
                     view={Lazy::<lazy::Shortcuts>::new()}

@@ -2,6 +2,9 @@
 import { type Page, expect, expectAccessible, open, test } from "../fixtures.ts";
 import { Program } from "../program.ts";
 
+/** The file with the bodies of the dialogs. */
+const DIALOGS = /\/pkg\/.*split_dialogs\.wasm/;
+
 /** Something to see: a product page at the gateway, with its calls to catalog and recommendations. */
 async function browse(page: Page): Promise<void> {
   expect((await page.request.get("/api/v1/products/p-moka")).status()).toBe(200);
@@ -142,6 +145,21 @@ test("a layer of the map is in the address", async ({ page }) => {
   await expect(page).toHaveURL(/layer=2pc/);
 });
 
+test("a dialog that is opened before its file is there shows its shape, then its body with the focus", async ({ page }) => {
+  let arrive = () => {};
+  const arrived = new Promise<void>((resolve) => (arrive = resolve));
+  await page.route(DIALOGS, async (route) => {
+    await arrived;
+    await route.continue();
+  });
+  await open(page, "/");
+  await page.keyboard.press("Control+k");
+  await expect(page.locator("dialog[open] .skeleton-form")).toBeVisible();
+  arrive();
+  await expect(page.getByRole("combobox", { name: /^Search/ })).toBeFocused();
+  await expect(page.locator("dialog[open] .skeleton-form")).toHaveCount(0);
+});
+
 test.describe("after an update", () => {
   test.use({ expectedErrors: [/404|HTTP status code is not ok|Failed to load resource|TypeError/] });
 
@@ -158,6 +176,17 @@ test.describe("after an update", () => {
     await page.getByRole("link", { name: "Load again" }).click();
     await expect(page.locator("main h1")).toContainText("Orders");
     await expect(page.locator(".banner.updated")).toHaveCount(0);
+  });
+
+  test("a dialog whose file is gone says so, and asks for it again the next time", async ({ page }) => {
+    await page.route(DIALOGS, (route) => route.fulfill({ status: 404, body: "" }));
+    await open(page, "/");
+    await page.keyboard.press("Control+k");
+    await expect(page.locator("dialog[open]").getByRole("alert")).toContainText("This could not be loaded");
+    await page.keyboard.press("Escape");
+    await page.unroute(DIALOGS);
+    await page.keyboard.press("Control+k");
+    await expect(page.getByRole("combobox", { name: /^Search/ })).toBeFocused();
   });
 
   test("a server with other files is said without loading anything anew, and then links load the document", async ({ page }) => {

@@ -1,6 +1,7 @@
 //! The load generator: less, value, more; the value opens a dialog with rate, shape and mix.
 
 use super::{
+    lazily::{Body, Lazily},
     offline::use_offline,
     state::{Command, LOAD_STEP, stepped, use_commands, use_frame},
 };
@@ -10,7 +11,7 @@ use crate::{
     widget::{Choice, Dialog, Icon, Segmented, icon},
 };
 use contract::shop::{LoadChange, LoadShape, LoadView};
-use leptos::prelude::*;
+use leptos::{html, prelude::*};
 
 /// Every shape by the word the API reads, with a word for people.
 const SHAPES: [Choice; 3] = [("steady", "Steady"), ("ramp", "Ramp"), ("spike", "Spike")];
@@ -123,10 +124,15 @@ pub(super) fn LoadDialog() -> impl IntoView {
     let frame = use_frame();
     view! {
         <Dialog open=frame.loading title="Load" class="narrow">
-            <LoadForm/>
+            <Lazily body=Body::Load/>
         </Dialog>
     }
     .into_any()
+}
+
+/// What it shows.
+pub(super) fn body() -> AnyView {
+    view! { <LoadForm/> }.into_any()
 }
 
 /// What the dialog holds while it is open.
@@ -192,6 +198,13 @@ fn rate_field(draft: Draft, max: f64) -> AnyView {
             draft.per_second.set(value.clamp(0.0, max));
         }
     };
+    let field = NodeRef::<html::Input>::new();
+    // The dialog stood before its body did, so the browser's own `autofocus` comes too early.
+    Effect::new(move |_| {
+        if let Some(field) = field.get() {
+            let _ = field.focus();
+        }
+    });
     view! {
         <div class="field">
             <span>"Requests per second at the gateway"</span>
@@ -201,7 +214,7 @@ fn rate_field(draft: Draft, max: f64) -> AnyView {
                     prop:value=value on:input=input
                 />
                 <input
-                    type="number" min="0" max=max step="any" autofocus=true
+                    type="number" min="0" max=max step="any" node_ref=field
                     aria-label="Requests per second" prop:value=value on:change=input
                 />
             </span>

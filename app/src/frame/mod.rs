@@ -4,6 +4,7 @@ pub mod announce;
 pub mod banner;
 pub mod faults;
 pub mod keys;
+pub mod lazily;
 pub mod load;
 pub mod more;
 pub mod nav;
@@ -43,6 +44,7 @@ pub fn Frame(children: Children) -> impl IntoView {
     begin_at_top(main);
     keys::listen();
     toast::announce_restarts();
+    lazily::provide();
     let updated = live.updated();
     Effect::new(move |_| {
         crate::browser::load_links(move || updated.try_get_untracked().unwrap_or_default());

@@ -2,6 +2,7 @@
 //! without JavaScript.
 
 use super::{
+    lazily::{Body, Lazily},
     load::LoadControl,
     state::{Command, use_commands, use_frame},
     top_bar::RangeChoice,
@@ -19,7 +20,7 @@ pub(super) fn MoreSheet() -> impl IntoView {
     let frame = use_frame();
     view! {
         <Dialog open=frame.more title="More" class="sheet">
-            <More/>
+            <Lazily body=Body::More/>
         </Dialog>
     }
     .into_any()
@@ -36,6 +37,11 @@ pub fn MorePage() -> impl IntoView {
         </article>
     }
     .into_any()
+}
+
+/// What it shows.
+pub(super) fn body() -> AnyView {
+    view! { <More/> }.into_any()
 }
 
 #[component]

@@ -1,6 +1,7 @@
 //! The command palette: one field, results by group, arrow keys and Enter.
 
 use super::{
+    lazily::{Body, Lazily},
     palette_model::{Found, Known, highlight, remember, search},
     state::{Command, use_commands, use_frame},
 };
@@ -72,10 +73,15 @@ pub(super) fn Palette() -> impl IntoView {
     let frame = use_frame();
     view! {
         <Dialog open=frame.palette label="Search and commands" class="palette">
-            <PaletteBody/>
+            <Lazily body=Body::Palette/>
         </Dialog>
     }
     .into_any()
+}
+
+/// What it shows.
+pub(super) fn body() -> AnyView {
+    view! { <PaletteBody/> }.into_any()
 }
 
 #[component]

@@ -1,6 +1,11 @@
 //! The place-order form: a dialog with a filled basket, and a page for those without JavaScript.
 
-use super::{offline::use_offline, state::use_frame, toast::use_toasts};
+use super::{
+    lazily::{Body, Lazily},
+    offline::use_offline,
+    state::use_frame,
+    toast::use_toasts,
+};
 use crate::{
     ask, browser,
     model::format,
@@ -58,10 +63,15 @@ pub(super) fn PlaceOrderDialog() -> impl IntoView {
     let frame = use_frame();
     view! {
         <Dialog open=frame.placing title="Place order" class="narrow">
-            <Loaded/>
+            <Lazily body=Body::PlaceOrder/>
         </Dialog>
     }
     .into_any()
+}
+
+/// What it shows.
+pub(super) fn body() -> AnyView {
+    view! { <Loaded/> }.into_any()
 }
 
 /// Asks for products and customers when the dialog opens.

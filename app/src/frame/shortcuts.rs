@@ -1,6 +1,9 @@
 //! The list of shortcuts, as a dialog and as a page for those without JavaScript.
 
-use super::state::use_frame;
+use super::{
+    lazily::{Body, Lazily},
+    state::use_frame,
+};
 use crate::widget::Dialog;
 use leptos::prelude::*;
 use leptos_meta::Title;
@@ -40,7 +43,7 @@ pub(super) fn ShortcutsDialog() -> impl IntoView {
     let frame = use_frame();
     view! {
         <Dialog open=frame.shortcuts title="Shortcuts" class="wide">
-            <ShortcutList/>
+            <Lazily body=Body::Shortcuts/>
             <label class="toggle-row">
                 <input
                     type="checkbox"
@@ -52,6 +55,11 @@ pub(super) fn ShortcutsDialog() -> impl IntoView {
         </Dialog>
     }
     .into_any()
+}
+
+/// What it shows.
+pub(super) fn body() -> AnyView {
+    view! { <ShortcutList/> }.into_any()
 }
 
 #[component]

@@ -7,7 +7,11 @@ use super::{
     new_order::NewOrderPage, order::OrderPage, orders::OrdersPage, resilience::ResiliencePage,
     traces::TracesPage, traffic::TrafficPage,
 };
-use crate::{frame::shortcuts::ShortcutsPage, live::use_live, widget::EmptyState};
+use crate::{
+    frame::{more::MorePage, shortcuts::ShortcutsPage},
+    live::use_live,
+    widget::EmptyState,
+};
 use leptos::{
     prelude::*,
     wasm_split::{SplitLoaderError, wasm_split},
@@ -89,6 +93,10 @@ lazy_page!(
     Traces, TracesPage, traces_view, load_traces
 );
 lazy_page!(
+    /// What a phone has no room for in its bars.
+    More, MorePage, more_view, load_more
+);
+lazy_page!(
     /// The keys.
     Shortcuts, ShortcutsPage, shortcuts_view, load_shortcuts
 );
@@ -107,6 +115,7 @@ pub async fn preload(path: &str) -> bool {
         (Some("traffic"), _) => load_traffic().await,
         (Some("resilience"), _) => load_resilience().await,
         (Some("traces"), _) => load_traces().await,
+        (Some("more"), _) => load_more().await,
         (Some("shortcuts"), _) => load_shortcuts().await,
         _ => Ok(()),
     };

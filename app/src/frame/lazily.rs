@@ -1,0 +1,107 @@
+//! The bodies of the dialogs, in a file of their own: the first page works without them.
+//!
+//! The file is fetched in the background once the page stands, so that a key opens its dialog at
+//! once; a dialog that is opened earlier shows its shape until the file is there.
+
+use super::{load, more, palette, place_order, shortcuts};
+use crate::live::use_live;
+use leptos::{
+    prelude::*,
+    task::spawn_local,
+    wasm_split::{SplitLoaderError, wasm_split},
+};
+use std::{
+    future::Future,
+    pin::pin,
+    task::{Context, Poll, Waker},
+};
+
+/// What a dialog shows.
+#[derive(Clone, Copy, Debug)]
+pub enum Body {
+    /// The palette.
+    Palette,
+    /// The place-order form.
+    PlaceOrder,
+    /// Rate, shape and mix of the load.
+    Load,
+    /// What a phone has no room for.
+    More,
+    /// The list of keys.
+    Shortcuts,
+}
+
+#[wasm_split(dialogs, wasm_split_path = leptos::wasm_split, preload(load_dialogs), fallible)]
+fn made(body: Body) -> Result<AnyView, SplitLoaderError> {
+    Ok(match body {
+        Body::Palette => palette::body(),
+        Body::PlaceOrder => place_order::body(),
+        Body::Load => load::body(),
+        Body::More => more::body(),
+        Body::Shortcuts => shortcuts::body(),
+    })
+}
+
+/// Where the file of the bodies is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum File {
+    Coming,
+    There,
+    Missing,
+}
+
+#[derive(Clone, Copy)]
+struct Dialogs(RwSignal<File>);
+
+/// Fetches the bodies in the background, for every [`Lazily`] below.
+pub(super) fn provide() {
+    let file = RwSignal::new(File::Coming);
+    provide_context(Dialogs(file));
+    Effect::new(move |_| fetch(file));
+}
+
+fn fetch(file: RwSignal<File>) {
+    spawn_local(async move {
+        let came = load_dialogs().await.is_ok();
+        let _ = file.try_set(if came { File::There } else { File::Missing });
+    });
+}
+
+/// The body, as soon as its file is there; a file that did not come is asked for again.
+#[component]
+pub fn Lazily(
+    /// Which.
+    body: Body,
+) -> impl IntoView {
+    let Dialogs(file) = expect_context();
+    if file.get_untracked() == File::Missing {
+        file.set(File::Coming);
+        fetch(file);
+    }
+    // The body is made in this closure and not in a future: its effects belong to the dialog that
+    // shows it and end with it.
+    move || match file.get() {
+        File::Coming => view! { <div class="skeleton-form" aria-busy="true"></div> }.into_any(),
+        File::There => now(made(body)).and_then(Result::ok).unwrap_or_else(not_loaded),
+        File::Missing => not_loaded(),
+    }
+}
+
+/// What the future gives without waiting.
+fn now<T>(future: impl Future<Output = T>) -> Option<T> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => Some(value),
+        Poll::Pending => None,
+    }
+}
+
+fn not_loaded() -> AnyView {
+    use_live().found_update();
+    view! {
+        <p class="form-error" role="alert">
+            "This could not be loaded: the server has another version by now, or cannot be \
+             reached. Reload the page."
+        </p>
+    }
+    .into_any()
+}
