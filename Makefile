@@ -23,7 +23,7 @@ site: ## Build only what the browser loads
 	$(STEP) "the dashboard for the browser" scripts/build-site
 
 test: ## Check everything, as CI does: format, lints, tests, wasm size, browser journeys
-	$(STEP) "format" cargo fmt --all --check
+	$(STEP) "format" scripts/format --check
 	$(STEP) "lints, and beside them the dashboard for the browser" scripts/beside-site $(LINTS)
 	$(STEP) "wasm size" scripts/wasm-size
 	$(STEP) "lints of what the browser loads" scripts/lint-web
@@ -50,7 +50,7 @@ fuzz: ## Ten million random texts and byte strings through the reader of resourc
 	$(STEP) "random resources" scripts/fuzz $(ARGS)
 
 fmt: ## Format the Rust code
-	@cargo fmt --all
+	@scripts/format
 
 clean: ## Delete everything that was built or fetched
 	@scripts/clean
