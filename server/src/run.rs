@@ -7,7 +7,7 @@ use crate::{
     host, instances,
     live::Live,
     shop::Shop,
-    temporary::{Temporary, sweep},
+    temporary::{below, sweep},
 };
 use base::{Clock, IdSource, Supervisor, TaskEnd};
 use contract::shop::LoadChange;
@@ -19,6 +19,7 @@ use std::{
 };
 use storage::{Durability, OpenError, Stores};
 use telemetry::{Telemetry, TelemetryError, TelemetryGuard};
+use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::mpsc, time::Instant};
 
 /// Everything that is under way has so long to end.
@@ -214,7 +215,7 @@ struct Data {
     stores: Stores,
     folder: PathBuf,
     /// Held to the end of the life, however it ends.
-    _temporary: Option<Temporary>,
+    _temporary: Option<TempDir>,
 }
 
 impl Data {
@@ -223,7 +224,8 @@ impl Data {
             DataFolder::Kept(folder) => (folder, Durability::Synced, None),
             DataFolder::Temporary => {
                 let (parent, now_us) = (std::env::temp_dir(), clock.now_us());
-                let temporary = Temporary::below(&parent, now_us);
+                let temporary = below(&parent, now_us)
+                    .map_err(|cause| OpenError::Folder { folder: parent.clone(), cause })?;
                 // Beside the start: what is swept may be large.
                 drop(tokio::task::spawn_blocking(move || sweep(&parent, now_us)));
                 (temporary.path().to_owned(), Durability::Process, Some(temporary))

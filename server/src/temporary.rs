@@ -4,42 +4,21 @@
 //! Whoever works in a data folder holds a lock on a file in it (see `storage::open`), which the
 //! system releases however the process ends. A folder without that file is left alone.
 
-use std::{
-    fs::OpenOptions,
-    io,
-    path::{Path, PathBuf},
-};
+use std::{fs::OpenOptions, io, path::Path};
+use tempfile::TempDir;
 
 /// The file that is locked by whoever works in a folder.
 const LOCK: &str = "lock";
 /// A folder younger than this may be one that is being opened, microseconds.
 const YOUNG_US: i64 = 60_000_000;
 
-/// A folder that is removed when nobody works in it any more, also when nobody got as far as that.
-pub(crate) struct Temporary(PathBuf);
-
-impl Temporary {
-    /// Of this process, below `parent`; whoever opens it makes it.
-    pub(crate) fn below(parent: &Path, now_us: i64) -> Self {
-        Self(parent.join(format!("vitrine-{}-{now_us}", std::process::id())))
-    }
-
-    /// Where it is.
-    pub(crate) fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        match std::fs::remove_dir_all(&self.0) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => {
-                tracing::warn!("the temporary folder {} stays: {error}", self.0.display());
-            }
-        }
-    }
+/// A folder of this process below `parent`, for its user alone, removed when it is dropped.
+///
+/// # Errors
+/// When it cannot be made.
+pub(crate) fn below(parent: &Path, now_us: i64) -> io::Result<TempDir> {
+    let prefix = format!("vitrine-{}-{now_us}-", std::process::id());
+    tempfile::Builder::new().prefix(&prefix).tempdir_in(parent)
 }
 
 /// Removes what runs left behind that were killed.
@@ -57,10 +36,11 @@ pub(crate) fn sweep(parent: &Path, now_us: i64) {
     }
 }
 
-/// The time in `vitrine-PROCESS-TIME`; none for a name that is not ours.
+/// The time in `vitrine-PROCESS-TIME-RANDOM`; none for a name that is not ours.
 fn made_us(folder: &Path) -> Option<i64> {
     let name = folder.file_name()?.to_str()?.strip_prefix("vitrine-")?;
-    let (process, time) = name.split_once('-')?;
+    let mut parts = name.split('-');
+    let (process, time, _random) = (parts.next()?, parts.next()?, parts.next()?);
     process.parse::<u32>().ok()?;
     time.parse().ok().filter(|time| *time >= 0)
 }
@@ -79,6 +59,8 @@ mod tests {
     #[test]
     fn what_a_killed_run_left_is_removed_and_what_is_in_use_or_somebody_elses_stays() {
         let parent = tempfile::tempdir().unwrap();
+        let ours = below(parent.path(), NOW_US - YOUNG_US - 1).unwrap();
+        std::fs::write(ours.path().join(LOCK), "").unwrap();
         let make = |name: &str, lock: bool| {
             let folder = parent.path().join(name);
             std::fs::create_dir(&folder).unwrap();
@@ -88,13 +70,14 @@ mod tests {
             }
             folder
         };
-        let (killed, used) = (make("vitrine-1-2", true), make("vitrine-1-4", true));
+        let (killed, used) = (make("vitrine-1-2-x", true), make("vitrine-1-4-y", true));
         let lock = OpenOptions::new().write(true).open(used.join(LOCK)).unwrap();
         lock.lock().unwrap();
-        let young = make(&format!("vitrine-1-{}", NOW_US - 1), true);
-        let others = [make("vitrine-1-3", false), make("vitrine-a-2", true), make("other", true)];
+        let young = make(&format!("vitrine-1-{}-z", NOW_US - 1), true);
+        let others =
+            [make("vitrine-1-3-x", false), make("vitrine-a-2-x", true), make("vitrine-1", true)];
         sweep(parent.path(), NOW_US);
-        assert!(!killed.exists());
+        assert!(!killed.exists() && !ours.path().exists());
         assert!(used.exists() && young.exists() && others.iter().all(|folder| folder.exists()));
         drop(lock);
         sweep(parent.path(), NOW_US);

@@ -142,7 +142,7 @@ fn told(body: Body, name: &str, keep: &'static str) -> Response {
 fn unpack(packed: &'static [u8]) -> Vec<u8> {
     let mut content = Vec::new();
     // Compressed by the build of this program: it cannot be malformed.
-    let _ = brotli::Decompressor::new(packed, 4_096).read_to_end(&mut content);
+    let _ = brotli_decompressor::Decompressor::new(packed, 4_096).read_to_end(&mut content);
     content
 }
 

@@ -9,6 +9,7 @@ mod database;
 mod inbox;
 mod inventory;
 mod keys;
+mod migrations;
 mod open;
 mod orders;
 mod outbox;

@@ -5,6 +5,7 @@ use crate::{
     catalog::{self, Catalog},
     database::{Database, Writers, failed},
     inventory::{self, Inventory},
+    migrations::{self, Step, migrator},
     orders::Orders,
     payments::Payments,
     provider::Provider,
@@ -27,7 +28,7 @@ use shop::{
     store::{Probe, Prune},
     users::UserStore,
 };
-use sqlx::{migrate::Migrator, sqlite::SqliteSynchronous};
+use sqlx::sqlite::SqliteSynchronous;
 use std::{
     fs::{File, TryLockError},
     io,
@@ -48,16 +49,6 @@ macro_rules! probed {
 }
 
 probed!(Catalog, Users, Recommendations, Inventory, Orders, Payments, Provider, Bank);
-
-static CATALOG: Migrator = sqlx::migrate!("../../migrations/catalog");
-static USERS: Migrator = sqlx::migrate!("../../migrations/users");
-static RECOMMENDATIONS: Migrator = sqlx::migrate!("../../migrations/recommendations");
-static INVENTORY: Migrator = sqlx::migrate!("../../migrations/inventory");
-static ORDERS: Migrator = sqlx::migrate!("../../migrations/orders");
-static PAYMENTS: Migrator = sqlx::migrate!("../../migrations/payments");
-static PROVIDER: Migrator = sqlx::migrate!("../../migrations/provider");
-static CONTROL: Migrator = sqlx::migrate!("../../migrations/control");
-static BANK: Migrator = sqlx::migrate!("../../migrations/bank");
 
 /// What a commit survives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,19 +138,19 @@ pub async fn open(
     let at = Opening { folder, durability, writers: &writers };
     let now_us = clock.now_us();
     let (catalog, users, recommendations, inventory) = tokio::try_join!(
-        at.open(service::CATALOG, &CATALOG),
-        at.open(service::USERS, &USERS),
-        at.open(service::RECOMMENDATIONS, &RECOMMENDATIONS),
-        at.open(service::INVENTORY, &INVENTORY),
+        at.open(service::CATALOG, migrations::CATALOG),
+        at.open(service::USERS, migrations::USERS),
+        at.open(service::RECOMMENDATIONS, migrations::RECOMMENDATIONS),
+        at.open(service::INVENTORY, migrations::INVENTORY),
     )?;
     let (orders, payments, customer, merchant) = tokio::try_join!(
-        at.open(service::ORDERS, &ORDERS),
-        at.open(service::PAYMENTS, &PAYMENTS),
-        at.open(service::BANK_CUSTOMER, &BANK),
-        at.open(service::BANK_MERCHANT, &BANK),
+        at.open(service::ORDERS, migrations::ORDERS),
+        at.open(service::PAYMENTS, migrations::PAYMENTS),
+        at.open(service::BANK_CUSTOMER, migrations::BANK),
+        at.open(service::BANK_MERCHANT, migrations::BANK),
     )?;
-    let provider = at.open(service::STRIPE, &PROVIDER).await?;
-    let control = at.open("control", &CONTROL).await?;
+    let provider = at.open(service::STRIPE, migrations::PROVIDER).await?;
+    let control = at.open("control", migrations::CONTROL).await?;
     let wallets =
         shop::seed::users().into_iter().map(|(user, opening)| (user.user_id, opening)).collect();
     let income = vec![(shop::bank::MERCHANT.to_owned(), shop::seed::MERCHANT_OPENING)];
@@ -240,11 +231,7 @@ struct Opening<'a> {
 }
 
 impl Opening<'_> {
-    async fn open(
-        &self,
-        name: &'static str,
-        migrations: &Migrator,
-    ) -> Result<Database, StoreError> {
+    async fn open(&self, name: &'static str, steps: &[Step]) -> Result<Database, StoreError> {
         let synchronous = match self.durability {
             Durability::Synced => SqliteSynchronous::Full,
             Durability::Process => SqliteSynchronous::Off,
@@ -253,6 +240,6 @@ impl Opening<'_> {
         if file.is_dir() {
             return Err(failed(name, io::Error::other("its file is a folder").into()));
         }
-        Database::open(name, &file, synchronous, migrations, self.writers).await
+        Database::open(name, &file, synchronous, &migrator(steps), self.writers).await
     }
 }
