@@ -451,11 +451,11 @@ fn wide_calls(plan: &mut Plan) {
     use Anchor::{End, Middle};
     let call = EdgeKind::Call;
     let curve = Curve::across(at(108.0, 194.0), at(208.0, 236.0));
-    plan.add((s::BROWSER, s::GATEWAY), call, curve, (at(170.0, 182.0), Middle));
+    plan.add((s::BROWSER, s::GATEWAY), call, curve, (at(168.0, 182.0), Middle));
     plan.second(at(158.0, 126.0));
     let curve = Curve::across(at(108.0, 296.0), at(208.0, 252.0));
-    plan.add((s::LOAD, s::GATEWAY), call, curve, (at(166.0, 302.0), Middle));
-    plan.badge(at(100.0, 332.0));
+    plan.add((s::LOAD, s::GATEWAY), call, curve, (at(148.0, 310.0), Middle));
+    plan.badge(at(82.0, 332.0));
     // Its line meets the browser's at the gateway.
     plan.breaker(0.55);
     plan.stagger(0.25);
@@ -476,10 +476,10 @@ fn wide_calls(plan: &mut Plan) {
     let curve = Curve(vec![straight, rise]);
     plan.add((s::GATEWAY, s::PAYMENTS), call, curve, (at(616.0, 226.0), Middle));
     plan.breaker(0.95);
-    plan.badge(at(510.0, 254.0));
+    plan.badge(at(468.0, 254.0));
     let curve = Curve::down(at(268.0, 274.0), at(268.0, 378.0));
-    plan.add((s::GATEWAY, s::RECOMMENDATIONS), call, curve, (at(253.0, 334.0), End));
-    plan.breaker(0.54);
+    plan.add((s::GATEWAY, s::RECOMMENDATIONS), call, curve, (at(253.0, 338.0), End));
+    plan.breaker(0.6);
     plan.badge(at(231.0, 313.0));
 }
 
@@ -487,9 +487,9 @@ fn wide_orders(plan: &mut Plan) {
     use Anchor::{End, Middle, Start};
     let call = EdgeKind::Call;
     let curve = Curve::bow(at(576.0, 304.0), at(576.0, 186.0), 40.0);
-    plan.add((s::ORDERS, s::USERS), call, curve, (at(586.0, 228.0), End));
+    plan.add((s::ORDERS, s::USERS), call, curve, (at(576.0, 232.0), End));
     plan.breaker(0.86);
-    plan.badge(at(560.0, 274.0));
+    plan.badge(at(560.0, 265.0));
     let curve = Curve::bow(at(576.0, 312.0), at(576.0, 88.0), 84.0);
     plan.add((s::ORDERS, s::CATALOG), call, curve, (at(586.0, 56.0), Start));
     plan.breaker(0.88);

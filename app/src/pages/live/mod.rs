@@ -339,7 +339,8 @@ fn Changes() -> impl IntoView {
     }
 }
 
-/// A subject in the room of one line: of an edge its end is whole, and the caller gives way.
+/// The caller of a subject that is an edge, and its end: where there is room for one of the two only
+/// the end is shown.
 fn subject_parts(subject: &str) -> (&str, &str) {
     let arrow = subject.find(" → ").map(|at| at + 1);
     arrow.and_then(|at| subject.split_at_checked(at)).unwrap_or(("", subject))
@@ -349,8 +350,9 @@ fn change_row(change: ChangeView) -> AnyView {
     let tone = Tone::from_word(&change.status).class();
     let whole = change.subject.clone();
     let (caller, end) = subject_parts(&change.subject);
-    let (caller, end) = (caller.to_owned(), end.to_owned());
-    let short = view! { <span class="caller">{caller}</span><span>{end}</span> };
+    let caller = (!caller.is_empty()).then(|| caller.to_owned());
+    let caller = caller.map(|caller| view! { <span class="caller">{caller}</span> });
+    let short = view! { {caller} <span>{end.to_owned()}</span> };
     let subject = match change.href {
         Some(href) => view! {
             <a class="subject" href=href title=whole.clone() aria-label=whole>{short}</a>
@@ -409,7 +411,7 @@ mod tests {
     }
 
     #[test]
-    fn of_what_changed_on_an_edge_the_end_is_never_cut() {
+    fn of_what_changed_on_an_edge_the_end_can_stand_alone() {
         assert_eq!(
             subject_parts("gateway → recommendations v1"),
             ("gateway ", "→ recommendations v1")
