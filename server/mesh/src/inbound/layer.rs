@@ -4,7 +4,7 @@ use super::{
     authentication::{Authenticator, Claims, TokenError},
     authorization::{Attributes, Decision, decide},
     identity::Identity,
-    rate_limit::{Limiter, Peer, Standing, Verdict},
+    rate_limit::{LimitKey, Limiter, Peer, Standing, Verdict},
 };
 use crate::{
     EXTERNAL_ADDRESS, Flag, Request, Response,
@@ -18,6 +18,7 @@ use http::{HeaderValue, StatusCode, header};
 use istio::policy::{LocalRateLimit, Mtls, Workload};
 use parking_lot::Mutex;
 use std::{
+    collections::{HashMap, VecDeque},
     net::{IpAddr, Ipv4Addr},
     sync::{
         Arc,
@@ -27,9 +28,9 @@ use std::{
 
 /// The port of a service, for policies that name one.
 const PORT: u16 = 80;
-/// Rate limits whose buckets are kept for one service: those of the policy in force and of a few
+/// Rate limits whose buckets are kept for one service beside those of the newest policy: of a few
 /// that were replaced and may come back.
-const LIMITERS_MAX: usize = 16;
+const REPLACED_MAX: usize = 16;
 
 /// The buckets of one service, for all its instances together. Envoy counts in each proxy by
 /// itself; a limit of 100 a minute would then be 100 for each instance that happens to be there.
@@ -37,8 +38,20 @@ const LIMITERS_MAX: usize = 16;
 pub(crate) struct Limiters {
     clock: Clock,
     seed: u64,
-    /// Newest last.
-    kept: Mutex<Vec<Arc<Limiter>>>,
+    kept: Mutex<Kept>,
+}
+
+/// Buckets stay while a rule says the same, whatever the revision.
+#[derive(Debug, Default)]
+struct Kept {
+    /// The newest snapshot that a request brought along.
+    snapshot: Option<u64>,
+    /// Of all its rules, so many as validation lets there be.
+    in_force: HashMap<LimitKey, Arc<Limiter>>,
+    /// Of snapshots before it, which requests under way still follow. Newest last.
+    replaced: VecDeque<(LimitKey, Arc<Limiter>)>,
+    /// How many of these there may be.
+    room: usize,
 }
 
 impl Limiters {
@@ -46,18 +59,61 @@ impl Limiters {
         Self { clock, seed, kept: Mutex::default() }
     }
 
-    /// The buckets of a rule: they stay while the rule says the same, whatever the revision.
-    fn of(&self, rule: &LocalRateLimit) -> Arc<Limiter> {
+    /// The buckets of rules that a request follows by a snapshot; `all` are the service's rules
+    /// there. The newest snapshot decides what is kept.
+    fn of<'r>(
+        &self,
+        rules: impl Iterator<Item = &'r LocalRateLimit>,
+        all: &[LocalRateLimit],
+        snapshot: u64,
+    ) -> Vec<Arc<Limiter>> {
+        let fresh = |rule: &LocalRateLimit| {
+            Arc::new(Limiter::new(rule.clone(), self.clock.clone(), self.seed))
+        };
         let mut kept = self.kept.lock();
-        if let Some(known) = kept.iter().find(|limiter| limiter.is_for(rule)) {
+        if kept.snapshot.is_none_or(|newest| newest < snapshot) {
+            kept.follow(snapshot, all, fresh);
+        }
+        rules.map(|rule| kept.limiter(LimitKey::of(rule), || fresh(rule))).collect()
+    }
+}
+
+impl Kept {
+    fn follow(
+        &mut self,
+        snapshot: u64,
+        all: &[LocalRateLimit],
+        fresh: impl Fn(&LocalRateLimit) -> Arc<Limiter>,
+    ) {
+        let mut before = std::mem::take(&mut self.in_force);
+        for rule in all {
+            let key = LimitKey::of(rule);
+            let at = self.replaced.iter().position(|(of, _)| *of == key);
+            let again = || at.and_then(|at| self.replaced.remove(at)).map(|(_, limiter)| limiter);
+            let known = before.remove(&key).or_else(again);
+            self.in_force.entry(key).or_insert_with(|| known.unwrap_or_else(|| fresh(rule)));
+        }
+        // Requests under way may follow all that were in force just now.
+        self.room = before.len().max(REPLACED_MAX);
+        self.replaced.extend(before);
+        self.make_room();
+        self.snapshot = Some(snapshot);
+    }
+
+    fn limiter(&mut self, key: LimitKey, fresh: impl FnOnce() -> Arc<Limiter>) -> Arc<Limiter> {
+        let replaced = || self.replaced.iter().find(|(of, _)| *of == key).map(|(_, known)| known);
+        if let Some(known) = self.in_force.get(&key).or_else(replaced) {
             return known.clone();
         }
-        if kept.len() == LIMITERS_MAX {
-            kept.remove(0);
-        }
-        let limiter = Arc::new(Limiter::new(rule.clone(), self.clock.clone(), self.seed));
-        kept.push(limiter.clone());
+        let limiter = fresh();
+        self.replaced.push_back((key, limiter.clone()));
+        self.make_room();
         limiter
+    }
+
+    fn make_room(&mut self) {
+        let over = self.replaced.len().saturating_sub(self.room.max(REPLACED_MAX));
+        self.replaced.drain(..over);
     }
 }
 
@@ -182,9 +238,16 @@ impl Inbound {
             (true, Some(address)) => Peer::Address(address),
             (true, None) => Peer::Unknown,
         };
-        let rules = workload.map_or(&[][..], |workload| &workload.rate_limits).iter();
-        let rules = rules.filter(|rule| concerns(rule, &routed, request, &journey));
-        let entered = self.limit(rules, &peer, &journey)?;
+        let all = workload.map_or(&[][..], |workload| &workload.rate_limits);
+        let mut rules = all.iter().filter(|rule| concerns(rule, &routed, request, &journey));
+        let limiters = match rules.next() {
+            None => Vec::new(),
+            Some(first) => {
+                let rules = std::iter::once(first).chain(rules);
+                self.limiters.of(rules, all, routed.snapshot.number())
+            }
+        };
+        let entered = self.limit(limiters, &peer, &journey)?;
         count(&self.counts.passed);
         Ok(entered)
     }
@@ -275,15 +338,14 @@ impl Inbound {
         Err(refusal(StatusCode::FORBIDDEN, "RBAC: access denied"))
     }
 
-    fn limit<'r>(
+    fn limit(
         &self,
-        rules: impl Iterator<Item = &'r LocalRateLimit>,
+        limiters: Vec<Arc<Limiter>>,
         peer: &Peer,
         journey: &Journey,
     ) -> Result<Entered, Refused> {
         let mut entered = Entered::default();
-        for rule in rules {
-            let limiter = self.limiters.of(rule);
+        for limiter in limiters {
             let standing = match limiter.check(peer.clone()) {
                 Verdict::Uncounted => continue,
                 Verdict::Pass(standing) => standing,
