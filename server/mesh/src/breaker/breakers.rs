@@ -89,6 +89,11 @@ impl Breakers {
         edges.write().entry(edge).or_insert_with_key(new).clone()
     }
 
+    /// Ends the forces whose time is over.
+    pub(crate) fn sweep(&self) {
+        self.0.edges.read().values().for_each(|breaker| breaker.sweep());
+    }
+
     /// Forgets the breakers of edges that no longer exist.
     pub(crate) fn retain(&self, exists: impl Fn(&Edge) -> bool) {
         self.0.edges.write().retain(|edge, _| exists(edge));
