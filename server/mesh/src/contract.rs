@@ -250,5 +250,7 @@ async fn limits_balance_and_outlier_call_what_they_made_ready() {
         tally: tally.clone(),
     })
     .await;
-    holds(crate::outlier::OutlierLayer { cluster: self::cluster(), tally }).await;
+    let (clock, endpoint) = (Clock::tokio(0), Arc::default());
+    let cluster = self::cluster();
+    holds(crate::outlier::OutlierLayer { cluster, clock, tally, endpoint }).await;
 }

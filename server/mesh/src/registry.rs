@@ -165,6 +165,7 @@ impl Mesh {
         replaced.truncate(REVISIONS_MAX - 1);
         drop(replaced);
         self.forget_subsets(&in_force.policy);
+        self.follow_limits(&snapshot);
         inner.faults.follow(&in_force.policy);
         inner.mirrors.follow(&in_force.policy);
         inner.announcer.tell(Change::Policy {
@@ -190,6 +191,15 @@ impl Mesh {
     #[must_use]
     pub fn requests(&self) -> u64 {
         self.0.requests.load(Ordering::SeqCst)
+    }
+
+    /// Who waits for a connection goes on if the policy in force allows more of them.
+    fn follow_limits(&self, snapshot: &Snapshot) {
+        for ((_, (service, subset, callers)), path) in self.0.paths.read().iter() {
+            let rule = snapshot.policy().destination(service, callers.as_ref());
+            let traffic = rule.map(|rule| rule.traffic(subset.as_deref()));
+            path.pool.follow(snapshot.number(), traffic.map(|traffic| &traffic.connection_pool));
+        }
     }
 
     /// Stacks, breakers and limits of subsets that no longer exist are not kept.
@@ -464,8 +474,13 @@ impl Mesh {
         let clock = self.0.clock.clone();
         let destination = cluster.service.name.clone();
         let balancer = format!("balance {} {}", edge.caller(), cluster.label());
-        let deliver = Deliver { clock: clock.clone(), tally: edge.tally("endpoint") };
-        let outlier = OutlierLayer { cluster: cluster.clone(), tally: edge.tally("outlier") };
+        let deliver = Deliver { tally: edge.tally("endpoint") };
+        let outlier = OutlierLayer {
+            cluster: cluster.clone(),
+            clock: clock.clone(),
+            tally: edge.tally("outlier"),
+            endpoint: edge.tally("endpoint"),
+        };
         let at_instance = self.fault_layer(parts, Position::Instance).layer(deliver);
         let tries = Segment::new("endpoint", at_instance)
             .wrap("outlier", &outlier)
