@@ -60,6 +60,25 @@ async fn rewrites() {
         let route = Route { rewrite: Some(rewrite), ..matching("it", conditions, "payments") };
         assert_eq!(one(route, asked).await.echo.unwrap().uri, expected, "{sentence}");
     }
+    // Istio writes the prefix / where nothing is said about the path.
+    let get = Match { method: Some(exact("GET")), ..Match::default() };
+    let without = name("x-none");
+    let header = Match { without_headers: vec![(without, exact("a"))], ..Match::default() };
+    for (sentence, matches) in
+        [("no match", vec![]), ("header match only", vec![header]), ("method only", vec![get])]
+    {
+        for (new, asked, expected) in [
+            ("/", "/a/b?c=d", "/a/b?c=d"),
+            ("/new/", "/a", "/new/a"),
+            ("/new", "/a", "/newa"),
+            ("/new", "/", "/new"),
+        ] {
+            let route = forward("it", "payments");
+            let matches = matches.clone();
+            let route = Route { rewrite: Some(rewrite(new)), matches, ..route };
+            assert_eq!(one(route, asked).await.echo.unwrap().uri, expected, "{sentence}: {new}");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
