@@ -90,7 +90,7 @@ fn rewrites_headers_and_cors_are_compiled() {
     assert_eq!(cors.credentials, Some(true));
     assert_eq!(cors.expose, ["x-answer"]);
     assert_eq!(route.mirrors[0].share.0, 123_456);
-    assert!(!route.retry.ignore_previous_hosts);
+    assert_eq!(route.retry.ignore_previous_hosts, Some(false));
 }
 
 #[test]
