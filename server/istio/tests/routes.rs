@@ -18,6 +18,16 @@ fn named(policy: &Policy, name: &str) -> Arc<Route> {
 }
 
 #[test]
+fn every_service_has_its_port_and_one_of_a_service_entry_the_first_that_is_written() {
+    let entry = "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\n\
+        metadata: {name: bank}\nspec:\n  hosts: [bank.example.com]\n  ports:\n  \
+        - {number: 443, name: https, protocol: HTTPS}\n  \
+        - {number: 80, name: http, protocol: HTTP}\n  resolution: DNS\n";
+    let policy = compile(entry);
+    assert_eq!((policy.ports["payments"], policy.ports["bank.example.com"]), (8080, 443));
+}
+
+#[test]
 fn every_condition_of_a_match_is_compiled() {
     let policy = everything();
     let route = named(&policy, "special");

@@ -152,7 +152,7 @@ async fn a_seam_calls_what_it_made_ready() {
 
 #[tokio::test(start_paused = true)]
 async fn span_and_deadline_call_what_they_made_ready() {
-    holds(crate::span::SpanLayer(mesh())).await;
+    holds(crate::span::SpanLayer).await;
     let tally = Arc::<Tally>::default();
     let faults = mesh().faults().clone();
     holds(crate::deadline::DeadlineLayer { destination: "b".into(), faults, tally }).await;

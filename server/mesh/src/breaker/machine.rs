@@ -13,6 +13,7 @@ use super::{
 use crate::{
     MeshError,
     changes::{Announcer, Healing},
+    cluster::Cluster,
     fault::FaultId,
 };
 use base::{Clock, clock::micros};
@@ -60,6 +61,14 @@ pub struct Edge {
     pub destination: Arc<str>,
     /// Which subset of it, if a route names one.
     pub subset: Option<Arc<str>>,
+}
+
+impl Edge {
+    /// From a caller to a cluster.
+    pub(crate) fn between(caller: &Arc<str>, cluster: &Cluster) -> Self {
+        let (destination, subset) = (cluster.service.name.clone(), cluster.subset.clone());
+        Self { caller: caller.clone(), destination, subset }
+    }
 }
 
 /// A breaker changed state.

@@ -376,7 +376,8 @@ fn concerns(rule: &LocalRateLimit, routed: &Routed, request: &Request, journey: 
     match &routed.route {
         Some(route) if route.origin == rule.origin => route.name == scope.route,
         _ => {
-            let holds = |condition| route::holds(condition, request, journey);
+            let policy = Some(routed.snapshot.policy());
+            let holds = |condition| route::holds(condition, request, journey, policy);
             scope.matches.is_empty() || scope.matches.iter().any(holds)
         }
     }
