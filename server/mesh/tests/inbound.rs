@@ -16,10 +16,12 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use mesh::{Mesh, Response};
 use scripted::{World, origin, policy, request, rule};
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 use token::{RS256_TOKEN, RSA_MODULUS};
 
 const ISSUER: &str = "https://issuer.example";
+/// Of the proxy at the ingress.
+const INGRESS: &str = "cluster.local/ns/istio-system/sa/istio-ingressgateway-service-account";
 /// Of the tests' own tokens.
 const SECRET: &[u8] = b"a secret of thirty-two characters";
 
@@ -401,7 +403,9 @@ async fn services_are_known_by_their_identity_which_no_header_can_forge() {
     let table = [
         (Source { principals: texts(&[orders]), ..Source::default() }, true, false),
         (Source { principals: texts(&["*/sa/orders"]), ..Source::default() }, true, false),
-        (Source { principals: texts(&["*"]), ..Source::default() }, true, false),
+        (Source { principals: texts(&["*"]), ..Source::default() }, true, true),
+        (Source { principals: texts(&[INGRESS]), ..Source::default() }, false, true),
+        (Source { namespaces: texts(&["istio-system"]), ..Source::default() }, false, true),
         (Source { not_principals: texts(&[orders]), ..Source::default() }, false, true),
         (Source { namespaces: texts(&["default"]), ..Source::default() }, true, false),
         (Source { not_namespaces: texts(&["default"]), ..Source::default() }, false, true),
@@ -485,7 +489,7 @@ async fn conditions_read_headers_claims_audiences_and_the_caller() {
         ("source.ip", &["203.0.113.0/24"], &[], true),
         ("source.ip", &["203.0.113.7"], &[], true),
         ("source.ip", &[], &["203.0.113.7"], false),
-        ("source.principal", &["*"], &[], false),
+        ("source.principal", &[INGRESS], &[], true),
         ("destination.port", &["80"], &[], true),
         ("source.namespace", &["default"], &[], false),
     ];
@@ -498,14 +502,22 @@ async fn conditions_read_headers_claims_audiences_and_the_caller() {
     }
 }
 
+/// `PeerAuthentication` for the whole mesh, as Istio does it: the listener at the ingress is not
+/// under it, and the proxy there is a client of the mesh with an identity of its own.
 #[tokio::test(start_paused = true)]
-async fn strict_peer_authentication_refuses_who_has_no_identity() {
-    for (mtls, outside_status) in
-        [(Mtls::Strict, 403), (Mtls::Permissive, 200), (Mtls::Disable, 200)]
-    {
-        let world = world(Workload { mtls, ..Workload::default() });
-        assert_eq!(world.status().await, Ok(200));
-        assert_eq!(outside(&world.mesh, "/", &[]).await.status(), outside_status);
+async fn strict_peer_authentication_is_not_for_the_ingress_whose_proxy_has_its_own_identity() {
+    for mtls in [Mtls::Strict, Mtls::Permissive, Mtls::Disable] {
+        let world = World::new(&[("gateway", "gateway-0", "v1"), ("payments", "payments-0", "v1")]);
+        let workload = Workload { mtls, ..Workload::default() };
+        let workloads = ["gateway", "payments"].map(|name| (name.into(), workload.clone()));
+        world.apply(Policy { workloads: workloads.into(), ..policy(1, rule(None)) });
+        assert_eq!(world.status().await, Ok(200), "{mtls:?}: between services");
+        let caller = world.mesh.caller("browser");
+        let to_gateway = caller.forward("gateway", request("/", &[])).send().await.unwrap();
+        assert_eq!(to_gateway.status(), 200, "{mtls:?}: into the gateway");
+        assert_eq!(outside(&world.mesh, "/", &[]).await.status(), 200, "{mtls:?}: past it");
+        assert_eq!(world.seen("gateway-0")[0].principal, None);
+        assert_eq!(world.seen("payments-0")[1].principal.as_deref(), Some(INGRESS));
     }
 }
 

@@ -14,8 +14,9 @@ use crate::{
 use arc_swap::ArcSwapOption;
 use axum::body::Body;
 use base::Clock;
+use contract::service::GATEWAY;
 use http::{HeaderValue, StatusCode, header};
-use istio::policy::{LocalRateLimit, Mtls, Workload};
+use istio::policy::{LocalRateLimit, Workload};
 use parking_lot::Mutex;
 use std::{
     collections::{HashMap, VecDeque},
@@ -134,7 +135,6 @@ pub(crate) struct Inbound {
 #[derive(Debug, Default)]
 struct Counts {
     passed: AtomicU64,
-    no_identity: AtomicU64,
     bad_token: AtomicU64,
     denied: AtomicU64,
     rate_limited: AtomicU64,
@@ -150,8 +150,6 @@ pub struct InboundStats {
     pub instance: Arc<str>,
     /// Requests that came to the service's router.
     pub passed: u64,
-    /// Refused by `PeerAuthentication`: STRICT, and the caller has no identity.
-    pub no_identity: u64,
     /// Refused by `RequestAuthentication`.
     pub bad_token: u64,
     /// Refused by `AuthorizationPolicy`.
@@ -206,7 +204,6 @@ impl Inbound {
             service: self.service.clone(),
             instance: self.instance.clone(),
             passed: read(&self.counts.passed),
-            no_identity: read(&self.counts.no_identity),
             bad_token: read(&self.counts.bad_token),
             denied: read(&self.counts.denied),
             rate_limited: read(&self.counts.rate_limited),
@@ -223,7 +220,7 @@ impl Inbound {
         let (Some(journey), Some(routed)) = (journey, routed) else {
             return Ok(Entered::default());
         };
-        let identity = (!journey.ingress).then(|| Identity::of_service(&journey.source.service));
+        let identity = self.identity(&journey);
         let address = address(request, &journey);
         let policy = routed.snapshot.policy();
         let workload = policy.workloads.get(&self.service);
@@ -252,7 +249,18 @@ impl Inbound {
         Ok(entered)
     }
 
-    /// Peer authentication, tokens, authorization.
+    /// Who calls, as the connection says. The gateway stands at the ingress: who comes to it is
+    /// outside and has no identity. Behind it the proxy at the ingress calls in its own name.
+    fn identity(&self, journey: &Journey) -> Option<Identity> {
+        match journey.ingress {
+            false => Some(Identity::of_service(&journey.source.service)),
+            true => (*self.service != *GATEWAY).then(Identity::of_ingress),
+        }
+    }
+
+    /// Tokens and authorization. `PeerAuthentication` has nobody to refuse: whoever calls within
+    /// the mesh has an identity, the proxy at the ingress too, and the listener at the ingress is
+    /// not under it in Istio.
     fn admit(
         &self,
         request: &mut Request,
@@ -261,12 +269,6 @@ impl Inbound {
         identity: Option<&Identity>,
         address: Option<IpAddr>,
     ) -> Result<(), Refused> {
-        if workload.mtls == Mtls::Strict && identity.is_none() {
-            count(&self.counts.no_identity);
-            // Over TLS the handshake would fail; the nearest answer of HTTP is this one.
-            let why = "PeerAuthentication STRICT: the caller has no identity";
-            return Err(refusal(StatusCode::FORBIDDEN, why));
-        }
         let claims = match self.check_token(request, workload, revision) {
             Ok(claims) => claims,
             Err(error) => {
