@@ -279,5 +279,8 @@ mod tests {
         assert_eq!(dry_run_text(&tried), "37 of 1\u{202f}000 recorded requests would change route");
         let none = DryRun { requests: 1, changed: 0, ..tried };
         assert_eq!(dry_run_text(&none), "None of 1 recorded request would change route");
+        assert_eq!(incomplete_text(0), None);
+        let unsure = "2 requests were too long to be recorded whole and may go another way";
+        assert_eq!(incomplete_text(2).as_deref(), Some(unsure));
     }
 }
