@@ -339,7 +339,7 @@ fn Changes() -> impl IntoView {
     }
 }
 
-/// The caller of a subject that is an edge, and its end: where there is room for one of the two only
+/// The caller of a subject that is an edge, and its end: where there is room for one of them only
 /// the end is shown.
 fn subject_parts(subject: &str) -> (&str, &str) {
     let arrow = subject.find(" → ").map(|at| at + 1);
