@@ -18,6 +18,7 @@ use shop::{
         NewOrder, OrderEvent, RowQuery,
         decide::{self, Input, OrderRecord},
     },
+    provider::{Asked, Kind, Progress, ProviderStore},
     store::Keep,
 };
 use std::time::Duration;
@@ -60,6 +61,17 @@ fn running() -> NewOrder {
     NewOrder { order_id: RUNNING.into(), correlation_id, trace, key: None, change }
 }
 
+/// What the card of that order was charged, so that it can be given back.
+async fn charged(provider: &dyn ProviderStore) -> String {
+    let id = Kind::Charge.id("tx-RUNNING1");
+    let (target, order_id) = ("c-1001".to_owned(), RUNNING.to_owned());
+    let asked =
+        Asked { id: id.clone(), kind: Kind::Charge, target, amount: Money::eur(1_850), order_id };
+    provider.hold(asked).await.expect("a write").expect("it is held");
+    provider.settle(Kind::Charge, &id, true).await.expect("a write").expect("it is captured");
+    id
+}
+
 async fn statuses(shop: &Shop) -> Vec<(String, OrderStatus)> {
     let query = RowQuery { limit: 1_000, ..RowQuery::default() };
     let rows = shop.stores.orders.rows(query).await.expect("rows");
@@ -81,7 +93,9 @@ async fn what_is_over_is_forgotten_and_the_books_stay_in_order() {
     let (supervisor, _ends) = Supervisor::new();
     let ids = IdSource::seeded(testkit::seed());
     stores.orders.place(running()).await.expect("it is placed");
-    let shop = Shop::start(stores, &supervisor, clock, ids).await.expect("it starts");
+    let shop = Shop::assemble(stores, &supervisor, clock, ids).await.expect("it starts");
+    shop.go(&supervisor).await.expect("it goes");
+    let charge = charged(&*shop.stores.provider).await;
     let mut placed = Vec::new();
     for n in 0..9 {
         placed.push(place(&shop, n == 1).await);
@@ -126,6 +140,8 @@ async fn what_is_over_is_forgotten_and_the_books_stay_in_order() {
     );
     let story = shop.stores.orders.story(RUNNING).await.expect("a read").expect("it is there");
     assert_eq!((story.events.len(), story.saga.len()), (1, 1));
+    let kept = shop.stores.provider.operation(&charge).await.expect("a read");
+    assert_eq!(kept.map(|charge| charge.progress), Some(Progress::Done), "nothing to refund");
     for id in &placed[..7] {
         assert_eq!(shop.stores.orders.story(id).await.expect("a read"), None);
     }
