@@ -61,14 +61,13 @@ fn running() -> NewOrder {
     NewOrder { order_id: RUNNING.into(), correlation_id, trace, key: None, change }
 }
 
-/// What the card of that order was charged, so that it can be given back.
-async fn charged(provider: &dyn ProviderStore) -> String {
-    let id = Kind::Charge.id("tx-RUNNING1");
-    let (target, order_id) = ("c-1001".to_owned(), RUNNING.to_owned());
-    let asked =
-        Asked { id: id.clone(), kind: Kind::Charge, target, amount: Money::eur(1_850), order_id };
+/// A charge of a card for an order, captured or cancelled.
+async fn charged(provider: &dyn ProviderStore, order_id: &str, capture: bool) -> String {
+    let (id, target) = (Kind::Charge.id(&format!("tx-{order_id}")), "c-1001".to_owned());
+    let (order_id, amount) = (order_id.to_owned(), Money::eur(1_850));
+    let asked = Asked { id: id.clone(), kind: Kind::Charge, target, amount, order_id };
     provider.hold(asked).await.expect("a write").expect("it is held");
-    provider.settle(Kind::Charge, &id, true).await.expect("a write").expect("it is captured");
+    provider.settle(Kind::Charge, &id, capture).await.expect("a write").expect("it is decided");
     id
 }
 
@@ -95,7 +94,13 @@ async fn what_is_over_is_forgotten_and_the_books_stay_in_order() {
     stores.orders.place(running()).await.expect("it is placed");
     let shop = Shop::assemble(stores, &supervisor, clock, ids).await.expect("it starts");
     shop.go(&supervisor).await.expect("it goes");
-    let charge = charged(&*shop.stores.provider).await;
+    let provider = &*shop.stores.provider;
+    let charge = charged(provider, RUNNING, true).await;
+    let mut cancelled = Vec::new();
+    // More of them than are kept of so many orders.
+    for n in 0..8 {
+        cancelled.push(charged(provider, &format!("ord-GONE{n}"), false).await);
+    }
     let mut placed = Vec::new();
     for n in 0..9 {
         placed.push(place(&shop, n == 1).await);
@@ -142,6 +147,8 @@ async fn what_is_over_is_forgotten_and_the_books_stay_in_order() {
     assert_eq!((story.events.len(), story.saga.len()), (1, 1));
     let kept = shop.stores.provider.operation(&charge).await.expect("a read");
     assert_eq!(kept.map(|charge| charge.progress), Some(Progress::Done), "nothing to refund");
+    let gone = shop.stores.provider.operation(&cancelled[0]).await.expect("a read");
+    assert_eq!(gone, None, "it is of no order that is not over");
     for id in &placed[..7] {
         assert_eq!(shop.stores.orders.story(id).await.expect("a read"), None);
     }

@@ -75,9 +75,9 @@ enum Id {
 
 impl Id {
     /// Of inner spans first, unless the line has its own.
-    fn inherit(&mut self, id: Option<&Box<str>>) {
+    fn inherit(&mut self, id: Option<&str>) {
         if let (Self::Missing, Some(id)) = (&self, id) {
-            *self = Self::Inherited(id.clone());
+            *self = Self::Inherited(id.into());
         }
     }
 }
@@ -91,8 +91,8 @@ struct Ids {
 
 impl Ids {
     fn inherit(&mut self, scope: &Scope) {
-        self.order.inherit(scope.order.as_ref());
-        self.correlation.inherit(scope.correlation.as_ref());
+        self.order.inherit(scope.order.as_deref());
+        self.correlation.inherit(scope.correlation.as_deref());
     }
 }
 
