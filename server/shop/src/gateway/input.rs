@@ -56,18 +56,15 @@ impl Parameters {
         let mut found = BTreeMap::new();
         let mut errors = Vec::new();
         for (name, value) in pairs {
-            match known.iter().find(|known| **known == name) {
-                None if errors.len() < UNKNOWN_MAX => {
-                    let shown: String = name.chars().take(ID_MAX).collect();
-                    let reason = format!("Is no parameter here; there are {}.", known.join(", "));
-                    errors.push(FieldError::new(shown, reason));
-                }
-                None => {}
-                Some(known) => {
-                    if found.insert(*known, value).is_some() && errors.len() < UNKNOWN_MAX {
-                        errors.push(FieldError::new(*known, "Comes twice."));
-                    }
-                }
+            let known_as = known.iter().find(|known| **known == name);
+            let reason = match known_as.map(|known| found.insert(*known, value).is_some()) {
+                Some(false) => continue,
+                Some(true) => "Comes twice.".to_owned(),
+                None => format!("Is no parameter here; there are {}.", known.join(", ")),
+            };
+            if errors.len() < UNKNOWN_MAX {
+                let shown: String = name.chars().take(ID_MAX).collect();
+                errors.push(FieldError::new(shown, reason));
             }
         }
         if errors.is_empty() { Ok(Self(found)) } else { Err(Problem::invalid(errors)) }
