@@ -71,6 +71,16 @@ async fn charged(provider: &dyn ProviderStore, order_id: &str, capture: bool) ->
     id
 }
 
+/// The charge of the order that waits, and the oldest of more than are kept of so many orders.
+async fn charges(provider: &dyn ProviderStore) -> (String, String) {
+    let kept = charged(provider, RUNNING, true).await;
+    let first = charged(provider, "ord-GONE", false).await;
+    for n in 1..8 {
+        charged(provider, &format!("ord-GONE{n}"), false).await;
+    }
+    (kept, first)
+}
+
 async fn statuses(shop: &Shop) -> Vec<(String, OrderStatus)> {
     let query = RowQuery { limit: 1_000, ..RowQuery::default() };
     let rows = shop.stores.orders.rows(query).await.expect("rows");
@@ -94,13 +104,7 @@ async fn what_is_over_is_forgotten_and_the_books_stay_in_order() {
     stores.orders.place(running()).await.expect("it is placed");
     let shop = Shop::assemble(stores, &supervisor, clock, ids).await.expect("it starts");
     shop.go(&supervisor).await.expect("it goes");
-    let provider = &*shop.stores.provider;
-    let charge = charged(provider, RUNNING, true).await;
-    let mut cancelled = Vec::new();
-    // More of them than are kept of so many orders.
-    for n in 0..8 {
-        cancelled.push(charged(provider, &format!("ord-GONE{n}"), false).await);
-    }
+    let (charge, cancelled) = charges(&*shop.stores.provider).await;
     let mut placed = Vec::new();
     for n in 0..9 {
         placed.push(place(&shop, n == 1).await);
@@ -147,7 +151,7 @@ async fn what_is_over_is_forgotten_and_the_books_stay_in_order() {
     assert_eq!((story.events.len(), story.saga.len()), (1, 1));
     let kept = shop.stores.provider.operation(&charge).await.expect("a read");
     assert_eq!(kept.map(|charge| charge.progress), Some(Progress::Done), "nothing to refund");
-    let gone = shop.stores.provider.operation(&cancelled[0]).await.expect("a read");
+    let gone = shop.stores.provider.operation(&cancelled).await.expect("a read");
     assert_eq!(gone, None, "it is of no order that is not over");
     for id in &placed[..7] {
         assert_eq!(shop.stores.orders.story(id).await.expect("a read"), None);
