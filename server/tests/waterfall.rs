@@ -225,10 +225,10 @@ async fn calls_name_their_port_and_a_write_alone_is_no_batch() {
     let written = |spans: &[Value]| spans.iter().any(|s| s["operationName"] == "orders.place");
     let ended = async || spans(&client, &id).await.filter(|spans| written(spans));
     let spans = eventually(PATIENCE, "the order is written", ended).await;
-    assert_eq!(tag(named(&spans, "POST /orders"), "server.port"), Some(&json!(80)));
+    assert_eq!(tag(named(&spans, "POST /orders"), "server.port"), Some(&json!("80")));
     for span in &spans {
         let size = tag(span, "db.operation.batch.size");
-        assert!(size.is_none_or(|size| size.as_i64() > Some(1)), "{span}");
+        assert!(size.is_none_or(|size| size != "1"), "{span}");
     }
     program.stop().await;
 }
