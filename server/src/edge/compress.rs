@@ -18,7 +18,7 @@ const WORTH_BYTES: u64 = 1_024;
 /// What is packed.
 const MEDIA_TYPES: [&str; 3] = ["text/html", "application/json", "application/openmetrics-text"];
 
-/// Whether a client takes a content coding (RFC 9110, section 12.5.3): named, with a weight above 0.
+/// Whether a client takes a content coding (RFC 9110, section 12.5.3), named with a weight above 0.
 pub(super) fn takes(headers: &HeaderMap, coding: &str) -> bool {
     let lines = headers.get_all(header::ACCEPT_ENCODING).iter();
     let lines = lines.filter_map(|line| line.to_str().ok());
