@@ -64,7 +64,6 @@ pub(super) fn view(parts: Parts) -> Result<OrderView, ApiError> {
     let listed = listed(&told.traces, &traces);
     let mut kept = traces.into_iter();
     let trace = kept.find(|kept| Some(&kept.row.trace_id) == told.trace_id.as_ref());
-    let zero_us = trace.as_ref().map_or(row.placed_at_us, |t| t.row.start_us.min(row.placed_at_us));
     let refundable = row.status == OrderStatus::Confirmed;
     Ok(OrderView {
         sentence: sentence(&row, &told.events, state),
@@ -74,7 +73,8 @@ pub(super) fn view(parts: Parts) -> Result<OrderView, ApiError> {
         correlation_id: told.correlation_id.clone(),
         trace_id: told.trace_id.clone(),
         traces: listed,
-        zero_us,
+        // What is recorded for good, so that the offsets stay when the trace has left.
+        zero_us: row.placed_at_us,
         events: told.events.iter().map(event).collect(),
         states,
         saga: Some(saga_view(&told, state)),
