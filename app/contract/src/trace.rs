@@ -191,7 +191,8 @@ pub struct TraceList {
     /// Newest first, at most [`TRACE_ROWS_MAX`].
     pub rows: Vec<TraceRow>,
     /// By start time, at most [`TRACE_MARKS_MAX`]: what somebody looks for (errors, compensated,
-    /// tolerated failures, slow ones, the open one, those of the rows), and an even sample of the rest.
+    /// tolerated failures, slow ones, the open one, those of the rows), and an even sample of the
+    /// rest.
     #[serde(default)]
     pub marks: Vec<TraceMark>,
     /// How many matched altogether.

@@ -391,6 +391,16 @@ mod tests {
     }
 
     #[test]
+    fn a_draft_that_renames_a_host_or_goes_elsewhere_says_so() {
+        let applied = form();
+        let mut draft = applied.clone();
+        draft.rules[0].targets[0].host = "payment-service".into();
+        assert_eq!(changes(&applied, &draft), ["host payment-service"]);
+        draft.rules[0].targets = vec![target("v1", 0)];
+        assert_eq!(changes(&applied, &draft), ["to v1 100%"]);
+    }
+
+    #[test]
     fn a_line_belongs_to_the_narrowest_control_that_sets_it() {
         let form = form();
         assert_eq!(control_of_line(&form, 27), Some("rule-1-split"));

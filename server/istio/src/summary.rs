@@ -1,7 +1,7 @@
 //! A change in words: `payments v2 10% -> 20%`.
 //!
 //! What moves requests is said as it is spoken of: rules by their names, shares, limits, tries.
-//! Other fields are said by their name and values; names and labels only where nothing else changed.
+//! Other fields are said by name and values; names and labels only where nothing else changed.
 
 use crate::{
     diff::Changed,

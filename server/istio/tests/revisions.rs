@@ -123,7 +123,10 @@ fn rules_are_said_by_name_and_what_they_do_in_the_words_of_the_page() {
     assert_eq!(summary_of(&[&plain], &[&limited]), "payments timeout 3s, payments retries 2");
     let longer = to("payments", "v1", ", timeout: 5s, retries: {attempts: 2, perTryTimeout: 1s}");
     assert_eq!(summary_of(&[&longer], &[&limited]), "payments timeout 5s -> 3s");
-    assert_eq!(summary_of(&[&plain], &[&to(HOST, "v2", "")]), "payments goes to payments v2");
+    assert_eq!(
+        summary_of(&[&plain], &[&to(HOST, "v2", "")]),
+        "payments goes to payment-service v2"
+    );
     // Of several rules it says which.
     let words = summary_of(&[&canary, &longer], &[&canary, &limited]);
     assert_eq!(words, "payments all timeout 5s -> 3s");

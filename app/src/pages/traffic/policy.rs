@@ -283,7 +283,10 @@ fn retry_tokens(editor: Editor, rule: Memo<RuleForm>) -> AnyView {
                 "More"
             </button>
             // The browser closes it: by Esc, and by a press elsewhere.
-            <div id="retry-more" class="token-menu" popover="auto" role="group" aria-label="Retry on">
+            <div
+                id="retry-more" class="token-menu" popover="auto" role="group"
+                aria-label="Retry on"
+            >
                 {others}
             </div>
         </span>
