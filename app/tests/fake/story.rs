@@ -468,6 +468,10 @@ fn forgotten() -> OrderView {
     order.row.order_id = "ord-7F3KHX".into();
     order.trace = None;
     order.traces.iter_mut().for_each(|trace| trace.row = None);
+    // The spans of the messages were in it.
+    for tx in order.transactions.iter_mut().flatten() {
+        tx.messages.iter_mut().for_each(|message| message.span = None);
+    }
     order
 }
 
