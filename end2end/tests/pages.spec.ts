@@ -1,8 +1,11 @@
 // Every page at every width and theme: no errors, nothing unreadable, nothing cut off.
-import { expect, expectAccessible, expectSoundMarkup, open, test } from "../fixtures.ts";
+import { AxeBuilder } from "@axe-core/playwright";
+import { type Page, expect, expectAccessible, expectSoundMarkup, open, test } from "../fixtures.ts";
 import { Program } from "../program.ts";
 
-const PAGES = ["/", "/orders", "/traces", "/traffic", "/traffic/payments", "/resilience"];
+const PAGES = [
+  "/", "/orders", "/orders/new", "/traces", "/traffic", "/traffic/payments", "/resilience", "/more", "/shortcuts",
+];
 const WIDTHS = [
   { width: 1440, height: 900 },
   { width: 390, height: 844 },
@@ -27,6 +30,37 @@ for (const path of PAGES) {
     await expectSoundMarkup(page, path);
   });
 }
+
+/** The rules of axe that are not serious to it, and are to who finds the way by headings. */
+async function expectHeadings(page: Page): Promise<void> {
+  const rules = ["heading-order", "page-has-heading-one"];
+  const { violations } = await new AxeBuilder({ page }).withRules(rules).analyze();
+  expect(violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(", ")}`)).toEqual([]);
+}
+
+test("an open trace and the shortcuts are accessible on a phone, and every heading follows the one above", async ({ page }) => {
+  await page.setViewportSize({ width: 390, height: 844 });
+  const answer = await page.request.get("/api/v1/products/p-moka");
+  const trace = /[0-9a-f]{32}/.exec(answer.headers()["traceresponse"] ?? "")?.[0] ?? "";
+  for (const path of [`/traces/${trace}`, "/shortcuts", "/more"]) {
+    await open(page, path);
+    await expectAccessible(page);
+    await expectHeadings(page);
+  }
+});
+
+test.describe("what is not there", () => {
+  test.use({ expectedErrors: [/status of 404/] });
+
+  test("a page that is not there is accessible on a phone and has a heading", async ({ page }) => {
+    await page.setViewportSize({ width: 390, height: 844 });
+    for (const path of ["/nowhere", "/orders/ord-NOSUCH", `/traces/${"0".repeat(31)}1`]) {
+      await open(page, path);
+      await expectAccessible(page);
+      await expectHeadings(page);
+    }
+  });
+});
 
 test("the first page before any order is accessible in both themes", async ({ page }) => {
   const quiet = await Program.start(["--load", "0"]);

@@ -64,6 +64,19 @@ test("the time range is set without JavaScript and keeps the rest of the address
   await expect(page).toHaveURL(/range=15/);
 });
 
+test("what only a script can do is not offered without one", async ({ page }) => {
+  for (const path of ["/", "/traffic/payments", "/resilience", "/orders"]) {
+    await page.goto(path);
+    const dead = page.locator('.button[type="button"], .map-head .segmented, .feed .segmented, .split-panel .segmented');
+    for (const control of await dead.all()) await expect(control, path).toBeHidden();
+    await expect(page.locator(".range .icon, .chart-of .icon").filter({ visible: true })).toHaveCount(0);
+  }
+  await page.goto("/traffic/payments");
+  await expect(page.locator(".split-panel input[type=range]").filter({ visible: true })).toHaveCount(0);
+  await page.goto("/?feed=yours");
+  await expect(page.locator(".feed-list li:not(.yours)")).toHaveCount(0);
+});
+
 test("the service map is a table without JavaScript", async ({ page }) => {
   // Some calls first: the load needs a moment.
   await expect(async () => {

@@ -1,6 +1,7 @@
 //! Faults on every page: the banner that announces them, the way to end each, the kill switch.
 //!
-//! Without JavaScript every control here is a form that posts to `/resilience/…`.
+//! Without JavaScript every control here is a form that posts to `/resilience/…`. On a phone the
+//! banner is one line that opens a sheet with all of it.
 
 use super::{
     offline::use_offline,
@@ -111,6 +112,7 @@ pub fn remove_all(class: &'static str) -> AnyView {
     let ask = move |event: SubmitEvent| {
         event.prevent_default();
         if !offline.refuses("Faults not removed") {
+            frame.ending.set(false);
             frame.killing.set(true);
         }
     };
@@ -145,15 +147,21 @@ pub(super) fn FaultBanner() -> impl IntoView {
 /// What a chip is made of; it changes only with the fault, not with its counts.
 type Chip = (String, String, String);
 
-#[component]
-fn Announced() -> impl IntoView {
+/// The chips of all faults in force.
+fn use_chips() -> Memo<Vec<Chip>> {
     let faults = use_live().faults();
-    let chips = Memo::new(move |_| {
+    Memo::new(move |_| {
         faults.with(|faults| {
             let chip = |f: &FaultView| (f.id.clone(), f.what.clone(), f.place.clone());
             faults.active.iter().map(chip).collect::<Vec<Chip>>()
         })
-    });
+    })
+}
+
+#[component]
+fn Announced() -> impl IntoView {
+    let faults = use_live().faults();
+    let chips = use_chips();
     let held = Memo::new(move |_| faults.with(|faults| faults.held_us.is_some()));
     move || {
         let chips = chips.get();
@@ -179,16 +187,33 @@ fn held_off() -> AnyView {
 }
 
 fn active(chips: Vec<Chip>) -> AnyView {
+    let frame = use_frame();
     let all = chips.len();
     let count = if all == 1 { "1 active fault".into() } else { format!("{all} active faults") };
     let more = (all > CHIPS_MAX).then(|| {
         let text = format!("and {} more", all - CHIPS_MAX);
         view! { <a class="more" href="/resilience#faults">{text}</a> }
     });
+    let ids = chips.iter().map(|(id, ..)| id.as_str()).collect::<Vec<_>>().join(", ");
+    let open = move |event: leptos::ev::MouseEvent| {
+        event.prevent_default();
+        event.stop_propagation();
+        frame.ending.set(true);
+    };
     view! {
         <div class="banner fault-banner tone-warn">
             {icon(Icon::Bolt)}
-            <a href="/resilience#faults"><strong role="status">{count}</strong></a>
+            <a
+                class="fault-line" href="/resilience#faults" aria-haspopup="dialog"
+                on:click=open
+            >
+                <strong role="status">{count.clone()}</strong>
+                <span class="grow">{ids}</span>
+                {icon(Icon::Right)}
+            </a>
+            <a class="fault-count" href="/resilience#faults">
+                <strong role="status">{count}</strong>
+            </a>
             <div class="fault-chips">
                 {chips.into_iter().take(CHIPS_MAX).map(chip).collect_view()}
                 {more}
@@ -201,26 +226,60 @@ fn active(chips: Vec<Chip>) -> AnyView {
 
 fn chip((id, what, place): Chip) -> AnyView {
     let live = use_live();
+    let frame = use_frame();
     let (of, href) = (id.clone(), format!("/resilience?fault={id}#faults"));
-    let ends = move || {
+    let ends = Memo::new(move |_| {
         let lost = matches!(live.connection().get(), Connection::Lost { .. });
         live.faults().with(|faults| {
             let fault = faults.active.iter().find(|fault| fault.id == of)?;
-            fault.until_us?;
-            Some(format!(", {}", fault::ends(fault, live.now_us().get(), lost)))
+            fault::countdown(fault, live.now_us().get(), lost)
         })
-    };
+    });
+    let whole = move || ends.with(|ends| ends.as_ref().map(|(then, left)| format!("{then}{left}")));
+    let then = move || ends.with(|ends| ends.as_ref().map(|(then, _)| then.clone()));
+    let left = move || ends.with(|ends| ends.as_ref().map(|(_, left)| left.clone()));
     let label = Some(format!("Remove {id}"));
     let cross = end_form(EndFaults::One(id.clone()), "remove-cross", label, icon(Icon::Cross));
     view! {
         <span class="banner-chip">
-            <a href=href>
+            <a href=href on:click=move |_| frame.ending.set(false)>
                 <b>{id}</b>
-                <span>{what}</span>
-                <span class="place">{place} {ends}</span>
+                <span class="what" title=what.clone()>{what.clone()}</span>
+                <span class="place" title=place.clone()>{place.clone()}</span>
+                <span class="ends" title=whole><span class="then">{then}</span>{left}</span>
             </a>
             {cross}
         </span>
+    }
+    .into_any()
+}
+
+/// What the one line of a phone's banner opens: every fault, and the ways to end them.
+#[component]
+pub(super) fn FaultSheet() -> impl IntoView {
+    let frame = use_frame();
+    let faults = use_live().faults();
+    Effect::new(move |_| {
+        // It goes with the last fault.
+        if faults.with(|faults| faults.active.is_empty()) && frame.ending.get_untracked() {
+            frame.ending.set(false);
+        }
+    });
+    view! {
+        <Dialog open=frame.ending title="Active faults" class="sheet">
+            {sheet()}
+        </Dialog>
+    }
+    .into_any()
+}
+
+fn sheet() -> AnyView {
+    let chips = use_chips();
+    view! {
+        <div class="fault-sheet">
+            {move || chips.get().into_iter().map(chip).collect_view()}
+            <div class="actions">{remove_all("button danger")}</div>
+        </div>
     }
     .into_any()
 }

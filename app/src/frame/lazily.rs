@@ -96,12 +96,10 @@ fn now<T>(future: impl Future<Output = T>) -> Option<T> {
 }
 
 fn not_loaded() -> AnyView {
-    use_live().found_update();
-    view! {
-        <p class="form-error" role="alert">
-            "This could not be loaded: the server has another version by now, or cannot be \
-             reached. Reload the page."
-        </p>
-    }
-    .into_any()
+    let why = if use_live().missed_file() {
+        "This could not be loaded: the server has another version by now. Reload the page."
+    } else {
+        "This could not be loaded: Vitrine cannot be reached. Open it again when it is back."
+    };
+    view! { <p class="form-error" role="alert">{why}</p> }.into_any()
 }

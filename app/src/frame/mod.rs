@@ -45,6 +45,9 @@ pub fn Frame(children: Children) -> impl IntoView {
     keys::listen();
     toast::announce_restarts();
     lazily::provide();
+    // A page of text alone has nothing else to scroll it by with the keyboard.
+    let path = use_location().pathname;
+    let reached = move || path.with(|path| if path == "/shortcuts" { "0" } else { "-1" });
     let updated = live.updated();
     Effect::new(move |_| {
         crate::browser::load_links(move || updated.try_get_untracked().unwrap_or_default());
@@ -59,7 +62,7 @@ pub fn Frame(children: Children) -> impl IntoView {
             <top_bar::TopBar/>
             <div class="page">
                 <banner::Banners/>
-                <main id="main" tabindex="-1" node_ref=main>{children()}</main>
+                <main id="main" tabindex=reached node_ref=main>{children()}</main>
             </div>
         </div>
         <toast::ToastList/>
@@ -67,6 +70,7 @@ pub fn Frame(children: Children) -> impl IntoView {
         <place_order::PlaceOrderDialog/>
         <palette::Palette/>
         <load::LoadDialog/>
+        <faults::FaultSheet/>
         <faults::KillDialog/>
         <shortcuts::ShortcutsDialog/>
         <more::MoreSheet/>

@@ -160,6 +160,18 @@ fn PaletteBody() -> impl IntoView {
     .into_any()
 }
 
+/// The glyph of a page, as in the navigation.
+fn page_glyph(command: &Command) -> Icon {
+    let Command::Go(path) = command else { return Icon::Right };
+    match path.as_str() {
+        "/orders" => Icon::Receipt,
+        "/traffic" => Icon::Routes,
+        "/resilience" => Icon::Switch,
+        "/traces" => Icon::Spans,
+        _ => Icon::Share,
+    }
+}
+
 fn palette_row(
     at: usize,
     row: Found,
@@ -176,7 +188,7 @@ fn palette_row(
     let glyph = match row.group {
         "Orders" => Icon::Receipt,
         "Traces" => Icon::Spans,
-        "Pages" => Icon::Share,
+        "Pages" => page_glyph(&row.command),
         "Recent" => Icon::Clock,
         "Faults" => Icon::Bolt,
         "Breakers" => Icon::Switch,

@@ -9,7 +9,11 @@ use super::{
 use crate::{
     ask, browser,
     model::format,
-    widget::{Choice, Dialog, Icon, Segmented, icon},
+    widget::{
+        Choice, Dialog, Icon, Segmented,
+        field::{self, Field, Unread},
+        icon,
+    },
 };
 use contract::{
     Money,
@@ -21,6 +25,29 @@ use leptos::{html, prelude::*, task::spawn_local};
 const FIRST_LINES: usize = 2;
 /// Lines the form can hold.
 const LINES_MAX: usize = 8;
+/// The fields of their quantities: accessible name, and name in the form.
+const QUANTITIES: [(&str, &str); LINES_MAX] = [
+    ("Quantity 1", "quantity-1"),
+    ("Quantity 2", "quantity-2"),
+    ("Quantity 3", "quantity-3"),
+    ("Quantity 4", "quantity-4"),
+    ("Quantity 5", "quantity-5"),
+    ("Quantity 6", "quantity-6"),
+    ("Quantity 7", "quantity-7"),
+    ("Quantity 8", "quantity-8"),
+];
+/// Pieces of one product in one order, as the API takes them.
+const QUANTITY_MAX: u32 = 100;
+
+/// Reads a quantity, or says what one is.
+///
+/// # Errors
+/// The sentence for the person who typed it.
+pub fn quantity(text: &str) -> Result<u32, String> {
+    let read = text.trim().parse().ok();
+    let valid = read.filter(|quantity| (1..=QUANTITY_MAX).contains(quantity));
+    valid.ok_or_else(|| format!("A whole number from 1 to {QUANTITY_MAX}."))
+}
 
 /// What an order can be paid with: the API's words, and words for people.
 pub const PAYMENT_METHODS: [Choice; 2] = [("wallet", "Wallet"), ("card", "Card")];
@@ -100,6 +127,8 @@ struct Draft {
     products: StoredValue<Vec<ProductView>>,
     user_id: RwSignal<String>,
     lines: RwSignal<Vec<BasketLine>>,
+    /// What stands in the fields of quantities and is none.
+    unread: Unread,
     method: RwSignal<PaymentMethod>,
     busy: RwSignal<bool>,
     error: RwSignal<Option<String>>,
@@ -112,6 +141,7 @@ fn Form(products: Vec<ProductView>, customers: Vec<CustomerView>) -> impl IntoVi
     let draft = Draft {
         user_id: RwSignal::new(customers.first().map(|c| c.user_id.clone()).unwrap_or_default()),
         lines: RwSignal::new(first_basket(&products)),
+        unread: Unread::default(),
         method: RwSignal::new(PaymentMethod::default()),
         products: StoredValue::new(products),
         busy: RwSignal::new(false),
@@ -126,7 +156,12 @@ fn Form(products: Vec<ProductView>, customers: Vec<CustomerView>) -> impl IntoVi
     });
     let offline = use_offline();
     let submit = use_submit(draft);
+    let wrong = Memo::new(move |_| draft.unread.first());
+    let why = move || offline.reason().map(str::to_owned).or_else(|| wrong.get());
     let sum = move || {
+        if wrong.with(Option::is_some) {
+            return "–".to_owned();
+        }
         let sum = draft.products.with_value(|products| draft.lines.with(|l| total(products, l)));
         sum.map_or_else(|| "–".to_owned(), format::money)
     };
@@ -162,7 +197,7 @@ fn Form(products: Vec<ProductView>, customers: Vec<CustomerView>) -> impl IntoVi
                 <button
                     node_ref=button type="submit" class="button primary"
                     aria-busy=move || draft.busy.get().to_string()
-                    disabled=move || offline.now() title=move || offline.reason()
+                    disabled=move || why().is_some() title=why
                 >
                     {move || if draft.busy.get() { "Placing" } else { "Place order" }}
                 </button>
@@ -196,7 +231,8 @@ fn use_submit(draft: Draft) -> impl Fn(leptos::ev::SubmitEvent) + Copy {
     let (frame, toasts, offline) = (use_frame(), use_toasts(), use_offline());
     move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
-        if draft.busy.get_untracked() || offline.refuses("Order not placed") {
+        let unread = untrack(|| draft.unread.first()).is_some();
+        if draft.busy.get_untracked() || unread || offline.refuses("Order not placed") {
             return;
         }
         draft.busy.set(true);
@@ -272,11 +308,9 @@ fn basket_line(draft: Draft, at: usize, count: Memo<usize>) -> AnyView {
         let id = event_target_value(&event);
         set(&|line| line.product_id.clone_from(&id));
     };
-    let quantity = move |event: leptos::ev::Event| {
-        let value = event_target_value(&event).parse::<u32>().unwrap_or(1).clamp(1, 100);
-        set(&|line| line.quantity = value);
-    };
     let remove = move |_| {
+        // The lines below move up, and what was typed in them would not.
+        draft.unread.clear();
         draft.lines.update(|lines| {
             if lines.len() > 1 && at < lines.len() {
                 lines.remove(at);
@@ -286,10 +320,7 @@ fn basket_line(draft: Draft, at: usize, count: Memo<usize>) -> AnyView {
     view! {
         <div class="basket-line">
             <select aria-label=format!("Product {}", at + 1) on:change=product>{options}</select>
-            <input
-                type="number" min="1" max="100" aria-label=format!("Quantity {}", at + 1)
-                value=line.quantity on:change=quantity
-            />
+            {quantity_field(draft, at)}
             <button
                 type="button" class="button ghost square"
                 aria-label=format!("Remove product {}", at + 1)
@@ -302,9 +333,39 @@ fn basket_line(draft: Draft, at: usize, count: Memo<usize>) -> AnyView {
     .into_any()
 }
 
+/// How many of a line's product: what is no quantity stays in its field, with the reason.
+fn quantity_field(draft: Draft, at: usize) -> AnyView {
+    let Some((label, name)) = QUANTITIES.get(at).copied() else { return ().into_any() };
+    let value = Signal::derive(move || {
+        let quantity = draft.lines.with(|lines| lines.get(at).map(|line| line.quantity));
+        quantity.unwrap_or(1).to_string()
+    });
+    let set = Callback::new(move |text: String| {
+        let Ok(quantity) = quantity(&text) else { return };
+        draft.lines.update(|lines| {
+            if let Some(line) = lines.get_mut(at) {
+                line.quantity = quantity;
+            }
+        });
+    });
+    let read = Callback::new(|text: String| quantity(&text).map(|_| ()));
+    field::number(Field::plain(label, name, value, set).readable(draft.unread, read), "")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_quantity_is_a_whole_number_that_the_api_takes_and_never_another_one() {
+        assert_eq!(
+            ["1", " 7 ", "100"].map(|text| quantity(text).ok()),
+            [Some(1), Some(7), Some(100)]
+        );
+        for wrong in ["", "0", "101", "500", "-4", "1.5", "two", "99999999999"] {
+            assert_eq!(quantity(wrong), Err("A whole number from 1 to 100.".into()), "{wrong}");
+        }
+    }
 
     fn product(id: &str, minor: i64) -> ProductView {
         ProductView { product_id: id.into(), name: id.into(), price: Money::eur(minor) }

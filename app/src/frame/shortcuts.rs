@@ -62,8 +62,9 @@ pub(super) fn body() -> AnyView {
     view! { <ShortcutList/> }.into_any()
 }
 
+/// The list; on a page of its own its groups stand right below the page's heading.
 #[component]
-fn ShortcutList() -> impl IntoView {
+fn ShortcutList(#[prop(optional)] page: bool) -> impl IntoView {
     let mut groups: Vec<&str> = SHORTCUTS.iter().map(|(group, _, _)| *group).collect();
     groups.dedup();
     let groups = groups
@@ -78,9 +79,14 @@ fn ShortcutList() -> impl IntoView {
                     </div>
                 }
             });
+            let heading = if page {
+                view! { <h2>{group}</h2> }.into_any()
+            } else {
+                view! { <h3>{group}</h3> }.into_any()
+            };
             view! {
                 <section>
-                    <h3>{group}</h3>
+                    {heading}
                     <dl>{rows.collect_view()}</dl>
                 </section>
             }
@@ -96,7 +102,7 @@ pub fn ShortcutsPage() -> impl IntoView {
         <Title text="Shortcuts"/>
         <article class="reading">
             <h1>"Shortcuts"</h1>
-            <ShortcutList/>
+            <ShortcutList page=true/>
         </article>
     }
     .into_any()

@@ -32,6 +32,8 @@ pub struct FrameState {
     pub more: RwSignal<bool>,
     /// The question before all faults end.
     pub killing: RwSignal<bool>,
+    /// The sheet with every fault, on a phone.
+    pub ending: RwSignal<bool>,
     /// Somebody asked for the inject panel; it takes the focus and sets this back.
     pub injecting: RwSignal<bool>,
     /// Large type, no hints.
@@ -49,6 +51,7 @@ pub fn provide_frame() {
         shortcuts: RwSignal::new(false),
         more: RwSignal::new(false),
         killing: RwSignal::new(false),
+        ending: RwSignal::new(false),
         injecting: RwSignal::new(false),
         presenter: RwSignal::new(false),
         single_keys: RwSignal::new(true),

@@ -154,6 +154,16 @@ fn ending(row: &OrderRow) -> Option<(Tone, String)> {
     }
 }
 
+/// What stands for a tone beside its colour: an order that was undone is no failure.
+fn glyph(tone: Tone) -> Icon {
+    match tone {
+        Tone::Ok => Icon::Check,
+        Tone::Error => Icon::Cross,
+        Tone::Comp => Icon::Back,
+        _ => Icon::Info,
+    }
+}
+
 /// Says so when another run of the server answers this tab.
 pub(super) fn announce_restarts() {
     let (live, toasts, zone) = (use_live(), use_toasts(), use_zone());
@@ -200,11 +210,7 @@ fn ToastCard(toast: Toast) -> impl IntoView {
         });
         ended.unwrap_or_else(|| first.clone())
     });
-    let glyph = move || match said.with(|(tone, _)| *tone) {
-        Tone::Ok => icon(Icon::Check),
-        Tone::Error | Tone::Comp => icon(Icon::Cross),
-        _ => icon(Icon::Info),
-    };
+    let glyph = move || icon(glyph(said.with(|(tone, _)| *tone)));
     let class = move || format!("toast {}", said.with(|(tone, _)| tone.class()));
     let label = format!("Open {}", toast.text);
     let link = toast.href.map(|href| {
@@ -274,7 +280,9 @@ mod tests {
         };
         assert_eq!(ending(&row(OrderStatus::Processing, "Payment declined")), None);
         let declined = ending(&row(OrderStatus::Cancelled, "Payment declined"));
-        assert_eq!(declined, Some((Tone::Comp, "Order cancelled: payment declined".into())));
+        assert_eq!(declined, Some((Tone::Comp, "Order cancelled: payment declined".to_owned())));
+        assert_eq!(declined.map(|(tone, _)| glyph(tone)), Some(Icon::Back));
+        assert_eq!(glyph(Tone::Error), Icon::Cross);
         let confirmed = ending(&row(OrderStatus::Confirmed, "Confirmed"));
         assert_eq!(confirmed, Some((Tone::Ok, "Order confirmed".into())));
     }

@@ -198,9 +198,15 @@ impl Live {
         self.updated.read_only()
     }
 
-    /// Says the same when a file turned out to be gone.
-    pub fn found_update(self) {
-        self.updated.set(true);
+    /// A file of this tab's version could not be loaded. While frames arrive the server is there
+    /// and has others: true, and said as an update. Otherwise it cannot be reached, which is no
+    /// news of its version.
+    pub fn missed_file(self) -> bool {
+        let there = self.connection.get_untracked() == Connection::Live;
+        if there {
+            self.updated.set(true);
+        }
+        there
     }
 
     /// The charts whose points are held.

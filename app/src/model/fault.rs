@@ -317,6 +317,14 @@ pub fn ends(fault: &FaultView, now_us: i64, disconnected: bool) -> String {
     }
 }
 
+/// What happens when a fault ends by itself, and when: "restarts in ", "27 s".
+#[must_use]
+pub fn countdown(fault: &FaultView, now_us: i64, disconnected: bool) -> Option<(String, String)> {
+    let at = fault.until_us.filter(|_| fault.ended_us.is_none())?;
+    let least = if disconnected { "at least " } else { "" };
+    Some((format!("{} in ", fault.then), format!("{least}{}", left(at, now_us))))
+}
+
 /// "19 of 187 calls", "1 instance".
 #[must_use]
 pub fn hits(fault: &FaultView) -> String {

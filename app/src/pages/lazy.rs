@@ -50,14 +50,17 @@ macro_rules! lazy_page {
 
 /// In place of a page whose file is not there: the whole document brings the new ones.
 fn not_loaded() -> AnyView {
-    use_live().found_update();
+    let text = if use_live().missed_file() {
+        "The server has another version by now, and its file is not there any more."
+    } else {
+        "Vitrine cannot be reached. Load the page again when it is back."
+    };
     let location = use_location();
     let here = move || {
         let (search, hash) = (location.search.get(), location.hash.get());
         let mark = if search.is_empty() { "" } else { "?" };
         format!("{}{mark}{search}{hash}", location.pathname.get())
     };
-    let text = "Its file is not on the server any more, or the server cannot be reached.";
     view! {
         <Title text="Not loaded"/>
         <h1 class="sr">"Not loaded"</h1>

@@ -8,7 +8,7 @@ use crate::{
     pages::live::feed_model,
     widget::{Clock, EmptyState, LinkTabs, MiniStepper},
 };
-use contract::order::{OrderPage, OrderRow, OrderStatus};
+use contract::order::{OrderPage, OrderRow, OrderStatus, StepMark};
 use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::{hooks::use_query_map, params::ParamsMap};
@@ -121,28 +121,31 @@ pub fn OrdersPage() -> impl IntoView {
             <header class="page-head">
                 <h1>"Orders"</h1>
                 <p class="hint">{move || when(place, minutes)}</p>
-                <NewOrders place=place page=page/>
                 <span class="grow"></span>
                 <LinkTabs label="Status" links=Signal::derive(links) current=current/>
             </header>
-            <Transition>
-                {move || Suspend::new(async move {
-                    match page.await {
-                        Ok(found) => view! { <OrderTable found=found place=place/> }.into_any(),
-                        Err(error) => view! {
-                            <div class="panel-error" role="alert">
-                                <p>{error.to_string()}</p>
-                                <button
-                                    type="button" class="button" on:click=move |_| page.refetch()
-                                >
-                                    "Retry"
-                                </button>
-                            </div>
+            <div class="orders-list">
+                <NewOrders place=place page=page/>
+                <Transition>
+                    {move || Suspend::new(async move {
+                        match page.await {
+                            Ok(found) => view! { <OrderTable found=found place=place/> }.into_any(),
+                            Err(error) => not_listed(&error, page),
                         }
-                        .into_any(),
-                    }
-                })}
-            </Transition>
+                    })}
+                </Transition>
+            </div>
+        </div>
+    }
+    .into_any()
+}
+
+/// In place of the list: why it is not there, and the way to ask again.
+fn not_listed(error: &ask::AskError, page: Resource<Result<OrderPage, ask::AskError>>) -> AnyView {
+    view! {
+        <div class="panel-error" role="alert">
+            <p>{error.to_string()}</p>
+            <button type="button" class="button" on:click=move |_| page.refetch()>"Retry"</button>
         </div>
     }
     .into_any()
@@ -190,7 +193,9 @@ fn NewOrders(
     });
     view! {
         <Show when=move || { new.get() > 0 }>
-            <button type="button" class="button small" on:click=move |_| page.refetch()>
+            <button
+                type="button" class="button small orders-new" on:click=move |_| page.refetch()
+            >
                 {move || format!("{} new", new.get())}
             </button>
         </Show>
@@ -236,6 +241,50 @@ fn OrderTable(found: OrderPage, place: Memo<Place>) -> impl IntoView {
     .into_any()
 }
 
+/// The steps of the saga that the stepper draws, in its order.
+const STEPS: [&str; 3] = ["stock", "payment", "confirmation"];
+
+/// Where the saga stands, in words: the step it is at, or the one that turned it back.
+#[must_use]
+pub fn saga_step(marks: &[StepMark; 3]) -> String {
+    let at = |mark: StepMark| marks.iter().position(|known| *known == mark);
+    let named = |at: usize| STEPS.get(at).copied().unwrap_or_default();
+    let undone = || {
+        if marks.iter().all(|mark| *mark == StepMark::Undone) {
+            return "every step".to_owned();
+        }
+        let all = marks.iter().zip(STEPS).filter(|(mark, _)| **mark == StepMark::Undone);
+        all.map(|(_, step)| step).collect::<Vec<_>>().join(" and ")
+    };
+    if let Some(stuck) = at(StepMark::Stuck) {
+        return format!("{} not undone", named(stuck));
+    }
+    match (at(StepMark::Failed), undone()) {
+        (Some(failed), undone) if undone.is_empty() => format!("{} failed", named(failed)),
+        (Some(failed), undone) => format!("{} failed, {undone} undone", named(failed)),
+        (None, undone) if !undone.is_empty() => format!("{undone} undone"),
+        (None, _) => match at(StepMark::Running).or_else(|| at(StepMark::Unknown)) {
+            Some(running) => format!("{} of 3, {}", running + 1, named(running)),
+            None => {
+                let done = marks.iter().filter(|mark| **mark == StepMark::Done).count();
+                format!("{done} of 3 done")
+            }
+        },
+    }
+}
+
+/// The order's status, and of one that runs or was cancelled what it is about.
+#[must_use]
+pub fn status_text(row: &OrderRow) -> String {
+    let phase = row.phase.to_lowercase();
+    let more = matches!(row.status, OrderStatus::Processing | OrderStatus::Cancelled);
+    if more && !phase.is_empty() && phase != row.status.as_str() {
+        format!("{}, {phase}", row.status)
+    } else {
+        row.status.to_string()
+    }
+}
+
 fn order_row(first: OrderRow) -> AnyView {
     let live = use_live();
     let newest = live.order_row(&first.order_id);
@@ -250,6 +299,7 @@ fn order_row(first: OrderRow) -> AnyView {
             tone => tone.class(),
         })
     };
+    let status = move || row.with(status_text);
     let took = Memo::new(move |_| {
         row.with(|row| match row.took_us {
             Some(took) => format::took(took),
@@ -271,10 +321,11 @@ fn order_row(first: OrderRow) -> AnyView {
             <td>
                 <span class="saga-cell">
                     <MiniStepper steps=steps/>
-                    <span class=tone>{move || row.with(|row| row.phase.clone())}</span>
+                    <span class="words hint">{move || row.with(|row| saga_step(&row.steps))}</span>
+                    <span class=move || format!("phase {}", tone())>{status}</span>
                 </span>
             </td>
-            <td>{move || row.with(|row| row.status.as_str())}</td>
+            <td class=move || format!("status-cell {}", tone())>{status}</td>
             <td><Clock at_us=first.placed_at_us/></td>
             <td class="number">{move || took.get()}</td>
         </tr>
@@ -315,6 +366,36 @@ fn empty(place: Memo<Place>) -> AnyView {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_saga_says_its_step_and_the_status_says_why() {
+        use StepMark::{Done, Failed, NotReached, Running, Stuck, Undone};
+        assert_eq!(saga_step(&[Done, Running, NotReached]), "2 of 3, payment");
+        assert_eq!(saga_step(&[Done; 3]), "3 of 3 done");
+        assert_eq!(saga_step(&[Undone, Failed, NotReached]), "payment failed, stock undone");
+        assert_eq!(saga_step(&[Failed, NotReached, NotReached]), "stock failed");
+        assert_eq!(saga_step(&[Undone, Undone, NotReached]), "stock and payment undone");
+        assert_eq!(saga_step(&[Undone; 3]), "every step undone");
+        assert_eq!(saga_step(&[Stuck, Failed, NotReached]), "stock not undone");
+        let row = |status, phase: &str| {
+            status_text(&OrderRow {
+                order_id: "ord-1".into(),
+                user_id: "c-1042".into(),
+                total: contract::Money::eur(100),
+                status,
+                phase: phase.into(),
+                steps: [NotReached; 3],
+                placed_at_us: 0,
+                took_us: None,
+                origin: contract::order::Origin::Browser,
+                version: 1,
+            })
+        };
+        assert_eq!(row(OrderStatus::Cancelled, "Payment declined"), "cancelled, payment declined");
+        assert_eq!(row(OrderStatus::Confirmed, "Confirmed"), "confirmed");
+        assert_eq!(row(OrderStatus::Processing, "Paying, v1"), "processing, paying, v1");
+        assert_eq!(row(OrderStatus::Cancelled, "Cancelled"), "cancelled");
+    }
 
     #[test]
     fn pages_are_walked_to_older_orders_and_back() {

@@ -43,7 +43,7 @@ pub(super) fn layer(
     let badges = Memo::new(move |_| {
         let mut all = faults.with(|faults| {
             mesh.with(|mesh| {
-                nodes.with(|n| edges.with(|e| badges_model::badges(n, e, faults, mesh)))
+                nodes.with(|n| edges.with(|e| badges_model::badges(n, e, faults, mesh, phone)))
             })
         });
         all.retain(|badge| !phone || badge.kind == BadgeKind::Fault);

@@ -59,13 +59,15 @@ fn of_fault(fault: &FaultView) -> BadgeFace {
     badge(BadgeKind::Fault, fault.id.clone(), name, href)
 }
 
-/// Every badge with its place. Edges carry the faults on them; nodes the rest.
+/// Every badge with its place. Edges carry the faults on them; nodes the rest: on a wide screen on
+/// their corner, on a phone, where lines and labels arrive there, inside.
 #[must_use]
 pub fn badges(
     nodes: &[NodeShape],
     edges: &[EdgeShape],
     faults: &FaultsView,
     mesh: &MeshView,
+    phone: bool,
 ) -> Vec<BadgeFace> {
     let mut out = Vec::new();
     let mut on_nodes: Vec<(&str, BadgeFace)> = Vec::new();
@@ -89,8 +91,9 @@ pub fn badges(
     }
     for node in nodes {
         let mine = on_nodes.iter().filter(|(name, _)| *name == node.name);
-        let Rect { x, y, w, .. } = node.rect;
-        put(&mut out, mine.map(|(_, badge)| badge.clone()).collect(), at(x + w, y), true);
+        let Rect { x, y, w, h } = node.rect;
+        let end = if phone { at(x + w - GAP - 5.0, y + h - 12.0) } else { at(x + w, y) };
+        put(&mut out, mine.map(|(_, badge)| badge.clone()).collect(), end, true);
     }
     out
 }
@@ -274,7 +277,7 @@ mod tests {
             ],
             ..FaultsView::default()
         };
-        let found = badges(&layout.nodes, &layout.edges, &faults, &MeshView::default());
+        let found = badges(&layout.nodes, &layout.edges, &faults, &MeshView::default(), false);
         let texts: Vec<_> = found.iter().map(|badge| badge.text.as_str()).collect();
         assert_eq!(texts, ["F-1", "F-2", "F-3"]);
         let edge = layout.edge("gateway", "catalog", EdgeKind::Call).unwrap();
@@ -282,12 +285,18 @@ mod tests {
         let users = layout.node("users").unwrap().rect;
         assert!((found[1].rect.centre().y - users.y).abs() < 1e-6);
         assert_eq!(found[0].href, "/resilience?fault=F-1#faults");
+        // On a phone it stands inside, where no label is.
+        let layout = layout::phone();
+        let found = badges(&layout.nodes, &[], &faults, &MeshView::default(), true);
+        let (inside, users) = (found[0].rect, layout.node("users").unwrap().rect);
+        assert!(inside.y > users.y + 20.0 && inside.y + inside.h <= users.y + users.h);
+        assert!(inside.x >= users.x && inside.x + inside.w <= users.x + users.w);
     }
 
     #[test]
     fn badges_of_one_node_stand_side_by_side_and_lead_to_its_route() {
         let layout = layout::wide();
-        let found = badges(&layout.nodes, &layout.edges, &FaultsView::default(), &mesh());
+        let found = badges(&layout.nodes, &layout.edges, &FaultsView::default(), &mesh(), false);
         let texts: Vec<_> = found.iter().map(|badge| badge.text.as_str()).collect();
         assert_eq!(texts, ["90/10", "mirror 20%"]);
         assert!(found[1].rect.x >= found[0].rect.x + found[0].rect.w);

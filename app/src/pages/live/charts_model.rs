@@ -245,7 +245,7 @@ impl Charts {
         let few = of_calls(point);
         Some(match red {
             Red::Requests => format::rate(point.per_second),
-            Red::Errors => format::share(point.error_share),
+            Red::Errors => share(point),
             Red::Duration => {
                 format!(
                     "p50 {}, p95 {}, p99 {}{few}",
@@ -297,7 +297,7 @@ impl Charts {
 
     /// Red only where something failed: a line at zero is good news.
     fn errors(&self) -> (Scale, Vec<Series>) {
-        let percent = |p: &RedPoint| Some(p.error_share * 100.0);
+        let percent = |p: &RedPoint| failed_share(p).map(|share| share * 100.0);
         let top = self.highest(percent).map_or(0.0, |(_, top)| top);
         let whole = self.samples(percent);
         let failed = |at: usize| {
@@ -341,7 +341,7 @@ impl Charts {
     pub fn value(&self, red: Red) -> String {
         let text = self.newest.as_ref().and_then(|newest| match red {
             Red::Requests => self.rate.map(format::rate),
-            Red::Errors => Some(format::share(newest.error_share)),
+            Red::Errors => Some(share(newest)),
             Red::Duration => P95(newest).map(format::duration_ms),
         });
         text.unwrap_or_else(|| "–".into())
@@ -367,7 +367,7 @@ impl Charts {
                 ("Requests", peak.map(|(at, v)| (at, format::rate(v))))
             }
             Red::Errors => {
-                let peak = self.highest(|p| Some(p.error_share));
+                let peak = self.highest(failed_share);
                 ("Errors", peak.map(|(at, v)| (at, format::share(v))))
             }
             Red::Duration => {
@@ -392,7 +392,7 @@ impl Charts {
         let ms = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), format::duration_ms);
         let rows = merge(&self.buckets, row_us).into_iter().rev().map(|p| match red {
             Red::Requests => vec![clock(&p), format::rate(p.per_second)],
-            Red::Errors => vec![clock(&p), format::share(p.error_share)],
+            Red::Errors => vec![clock(&p), share(&p)],
             Red::Duration => vec![clock(&p), ms(P50(&p)), ms(P95(&p)), ms(P99(&p))],
         });
         let head = match red {
@@ -402,6 +402,16 @@ impl Charts {
         };
         (head, rows.collect())
     }
+}
+
+/// The share of failed requests; of none there is no share, and its line has a gap.
+fn failed_share(point: &RedPoint) -> Option<f64> {
+    (point.per_second > 0.0).then_some(point.error_share)
+}
+
+/// The same in words.
+fn share(point: &RedPoint) -> String {
+    failed_share(point).map_or_else(|| "–".to_owned(), format::share)
 }
 
 /// ", of 16 calls" where that is few.
@@ -482,6 +492,20 @@ mod tests {
         assert!(earlier.contains("<path class=\"ink-error\""), "{earlier}");
         assert!(!earlier.contains("ink-error ink-dot"), "the newest value is none of it");
         assert!(drawn(250..300).contains("ink-error ink-dot"));
+    }
+
+    #[test]
+    fn a_minute_without_requests_is_a_gap_in_the_errors_and_not_a_share_of_nothing() {
+        let rate = |s: i64| if (60..180).contains(&s) { 0.0 } else { 10.0 };
+        let points: Vec<_> = (0..300).map(|s| point(s, rate(s), 0.0, 48)).collect();
+        let charts = Charts::new(&points, 300 * SECOND_US, 5, 0);
+        let whole = &charts.errors().1[0];
+        let silent = |sample: &&Sample| (66..174).contains(&(sample.at_us / SECOND_US));
+        assert!(whole.samples.iter().filter(silent).all(|sample| sample.value.is_none()));
+        assert!(whole.samples.iter().any(|sample| sample.value == Some(0.0)));
+        assert_eq!(charts.reading(Red::Errors, 120 * SECOND_US).as_deref(), Some("–"));
+        let quiet = Charts::new(&points, 180 * SECOND_US, 2, 0);
+        assert_eq!(quiet.value(Red::Errors), "–");
     }
 
     #[test]

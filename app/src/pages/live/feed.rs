@@ -7,6 +7,7 @@ use super::{
 use crate::{
     frame::{
         Command, load,
+        range::use_set_query,
         state::{LOAD_START, use_commands},
         use_offline,
     },
@@ -16,7 +17,10 @@ use crate::{
 };
 use contract::order::{OrderRow, StepMark};
 use leptos::prelude::*;
+use leptos_router::hooks::use_query_map;
 
+/// Key of the address under which the filter is kept; none is all orders.
+const FILTER: &str = "feed";
 /// As many as fit beside the map.
 const SKELETON_ROWS: usize = 8;
 /// Inner width of the tally's bar, in the units of its drawing.
@@ -26,7 +30,11 @@ const BAR: f64 = 272.0;
 #[component]
 pub(super) fn Feed() -> impl IntoView {
     let live = use_live();
-    let filter = RwSignal::new(Filter::All);
+    let (query, set) = (use_query_map(), use_set_query());
+    let filter = Memo::new(move |_| {
+        query.with(|query| Filter::parse(query.get_str(FILTER).unwrap_or_default()))
+    });
+    let choose = move |word: String| set.run(vec![(FILTER, (word != "all").then_some(word))]);
     let word = Signal::derive(move || filter.get().word().to_owned());
     let choices = vec![("all", "All"), ("failed", "Failed"), ("yours", "Yours")];
     let per_second = move || format::rate(live.tally().with(placed_per_second));
@@ -51,7 +59,7 @@ pub(super) fn Feed() -> impl IntoView {
                 </span>
                 <Segmented
                     label="Which orders" name="feed" choices=choices value=word
-                    on_choose=move |value: String| filter.set(Filter::parse(&value))
+                    on_choose=choose
                 />
             </header>
             <FeedList filter=filter/>
@@ -69,7 +77,7 @@ fn skeleton() -> AnyView {
 
 /// The rows. They hold still while somebody points at them or has the focus in them.
 #[component]
-fn FeedList(filter: RwSignal<Filter>) -> impl IntoView {
+fn FeedList(filter: Memo<Filter>) -> impl IntoView {
     let (orders, seeded) = (use_live().orders(), use_live().seeded());
     let wanted = Memo::new(move |_| orders.with(|rows| arrange(rows, filter.get())));
     let (hovered, focused) = (RwSignal::new(false), RwSignal::new(false));
@@ -163,7 +171,7 @@ fn feed_row(id: String) -> AnyView {
 }
 
 #[component]
-fn FeedEmpty(filter: RwSignal<Filter>) -> impl IntoView {
+fn FeedEmpty(filter: Memo<Filter>) -> impl IntoView {
     let (run, offline) = (use_commands(), use_offline());
     move || match filter.get() {
         Filter::All => view! {

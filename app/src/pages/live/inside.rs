@@ -199,7 +199,8 @@ pub(super) fn caller_inside(name: &str, w: f64, h: f64, face: Memo<NodeFace>) ->
     .into_any()
 }
 
-/// On a phone: the rate instead of dots and sparkline.
+/// On a phone: the rate instead of dots and sparkline, and of a service that misses an instance its
+/// dots instead of the rate.
 pub(super) fn phone_inside(name: &str, w: f64, face: Memo<NodeFace>) -> AnyView {
     let map = use_live().map();
     let of = name.to_owned();
@@ -207,17 +208,24 @@ pub(super) fn phone_inside(name: &str, w: f64, face: Memo<NodeFace>) -> AnyView 
         Memo::new(move |_| map.with(|map| crate::model::format::rate(scene::received(map, &of))));
     let wide = w > 100.0;
     let note = move || face.with(|face| if wide { face.note.clone() } else { String::new() });
+    let down = Memo::new(move |_| face.with(|face| wide && face.down()));
+    let below = move || {
+        if down.get() {
+            return dots(face, 7.0, 30.0).into_any();
+        }
+        view! { <text class="node-count" x="7" y="34">{move || rate.get()}</text> }.into_any()
+    };
     view! {
         <rect class="code-box" x="7" y="5" width="18" height="15" rx="4"></rect>
         <text class="code-text" x="16" y="16">{service::code(name)}</text>
         <text class="node-name small" x="29" y="17">{name.to_owned()}</text>
-        <text class="node-count" x="7" y="34">{move || rate.get()}</text>
+        {below}
         <text class="node-note anchor-end" x=w - 8.0 y="34">{note}</text>
     }
     .into_any()
 }
 
-pub(super) fn bus_inside(w: f64) -> AnyView {
+pub(super) fn bus_inside(w: f64, phone: bool) -> AnyView {
     let map = use_live().map();
     let rate = move || {
         map.with(|map| crate::model::format::rate(map.bus_per_second).replace("/s", " events/s"))
@@ -233,13 +241,19 @@ pub(super) fn bus_inside(w: f64) -> AnyView {
         let count = map.with(|map| map.bus_dead_letters);
         crate::model::format::plural(count, "dead letter", "dead letters")
     };
+    // Where there is room for one number at the end, dead letters are the one that matters.
+    let end = move || if phone && dead() { letters() } else { lag() };
+    let apart = (!phone).then(|| {
+        view! { <text class="node-count" class:dead-letters=dead x="232" y="20.5">{letters}</text> }
+    });
+    let red = move || phone && dead();
     view! {
         <rect class="code-box" x="12" y="8" width="21" height="16" rx="4"></rect>
         <text class="code-text" x="22.5" y="19.6">{service::code(service::BUS)}</text>
-        <text class="node-name" x="43" y="20.5">"Event bus"</text>
+        <text class="node-name" class:small=phone x="43" y="20.5">"Event bus"</text>
         <text class="node-count" x="116" y="20.5">{rate}</text>
-        <text class="node-count" class:dead-letters=dead x="232" y="20.5">{letters}</text>
-        <text class="node-count anchor-end" x=w - 12.0 y="20.5">{lag}</text>
+        {apart}
+        <text class="node-count anchor-end" class:dead-letters=red x=w - 12.0 y="20.5">{end}</text>
     }
     .into_any()
 }

@@ -3,6 +3,10 @@
 //! Callers left, owners of data right, the bus below. Services nobody planned for get a spare
 //! column, edges nobody planned for a plain curve. Pure geometry: no data, no markup.
 
+mod phone;
+
+pub use phone::phone;
+
 use contract::{live::EdgeKind, service as s};
 use std::fmt::Write;
 
@@ -447,14 +451,15 @@ fn wide_calls(plan: &mut Plan) {
     use Anchor::{End, Middle};
     let call = EdgeKind::Call;
     let curve = Curve::across(at(108.0, 194.0), at(208.0, 236.0));
-    plan.add((s::BROWSER, s::GATEWAY), call, curve, (at(158.0, 166.0), Middle));
-    plan.second(at(158.0, 110.0));
+    plan.add((s::BROWSER, s::GATEWAY), call, curve, (at(168.0, 182.0), Middle));
+    plan.second(at(158.0, 126.0));
     let curve = Curve::across(at(108.0, 296.0), at(208.0, 252.0));
-    plan.add((s::LOAD, s::GATEWAY), call, curve, (at(102.0, 352.0), Middle));
+    plan.add((s::LOAD, s::GATEWAY), call, curve, (at(148.0, 310.0), Middle));
+    plan.badge(at(82.0, 332.0));
     // Its line meets the browser's at the gateway.
     plan.breaker(0.55);
     plan.stagger(0.25);
-    plan.second(at(102.0, 392.0));
+    plan.second(at(102.0, 352.0));
     let curve = Curve::across(at(328.0, 228.0), at(452.0, 78.0));
     plan.add((s::GATEWAY, s::CATALOG), call, curve, (at(366.0, 137.0), Middle));
     plan.breaker(0.77);
@@ -471,20 +476,20 @@ fn wide_calls(plan: &mut Plan) {
     let curve = Curve(vec![straight, rise]);
     plan.add((s::GATEWAY, s::PAYMENTS), call, curve, (at(616.0, 226.0), Middle));
     plan.breaker(0.95);
-    plan.badge(at(510.0, 254.0));
+    plan.badge(at(468.0, 254.0));
     let curve = Curve::down(at(268.0, 274.0), at(268.0, 378.0));
-    plan.add((s::GATEWAY, s::RECOMMENDATIONS), call, curve, (at(253.0, 334.0), End));
-    plan.breaker(0.54);
-    plan.badge(at(206.0, 314.0));
+    plan.add((s::GATEWAY, s::RECOMMENDATIONS), call, curve, (at(253.0, 338.0), End));
+    plan.breaker(0.6);
+    plan.badge(at(231.0, 313.0));
 }
 
 fn wide_orders(plan: &mut Plan) {
-    use Anchor::{Middle, Start};
+    use Anchor::{End, Middle, Start};
     let call = EdgeKind::Call;
     let curve = Curve::bow(at(576.0, 304.0), at(576.0, 186.0), 40.0);
-    plan.add((s::ORDERS, s::USERS), call, curve, (at(640.0, 288.0), Start));
+    plan.add((s::ORDERS, s::USERS), call, curve, (at(576.0, 232.0), End));
     plan.breaker(0.86);
-    plan.badge(at(665.0, 316.0));
+    plan.badge(at(560.0, 265.0));
     let curve = Curve::bow(at(576.0, 312.0), at(576.0, 88.0), 84.0);
     plan.add((s::ORDERS, s::CATALOG), call, curve, (at(586.0, 56.0), Start));
     plan.breaker(0.88);
@@ -546,61 +551,6 @@ fn wide_events(plan: &mut Plan) {
         plan.add((name, s::BUS), message, curve, (label, anchor));
         // The breaker is the bus's, for deliveries to the service.
         plan.breaker(0.22);
-    }
-}
-
-/// The layout of a phone, 390 × 430: top to bottom, no events, no sparklines.
-#[must_use]
-pub fn phone() -> Layout {
-    use NodeKind::{Caller, Group, Service};
-    let nodes = vec![
-        node(s::BROWSER, Caller, Rect::new(8.0, 10.0, 154.0, 32.0)),
-        node(s::LOAD, Caller, Rect::new(228.0, 10.0, 154.0, 32.0)),
-        node(s::GATEWAY, Service, Rect::new(130.0, 84.0, 130.0, 42.0)),
-        node(s::USERS, Service, Rect::new(8.0, 176.0, 68.0, 42.0)),
-        node(s::CATALOG, Service, Rect::new(80.0, 176.0, 86.0, 42.0)),
-        node(s::RECOMMENDATIONS, Service, Rect::new(170.0, 176.0, 131.0, 42.0)),
-        node(s::ORDERS, Service, Rect::new(305.0, 176.0, 78.0, 42.0)),
-        node(s::INVENTORY, Service, Rect::new(8.0, 274.0, 108.0, 42.0)),
-        node(s::PAYMENTS, Group(Stack::Sheet), Rect::new(150.0, 258.0, 232.0, 84.0)),
-        node(s::BANK_CUSTOMER, Service, Rect::new(124.0, 374.0, 126.0, 42.0)),
-        node(s::BANK_MERCHANT, Service, Rect::new(256.0, 374.0, 126.0, 42.0)),
-        node(s::STRIPE, Service, Rect::new(8.0, 374.0, 108.0, 42.0)),
-    ];
-    let mut plan = Plan(Vec::new());
-    let call = EdgeKind::Call;
-    let mut down = |from: &str, to: &str, kind, a: Point, b: Point| {
-        let curve = Curve::down(a, b);
-        // Beside the breaker, which leaves the upper end to the fault on it.
-        let (badge, middle) = (curve.point(0.14), curve.point(0.6));
-        plan.add((from, to), kind, curve, (at(middle.x + 14.0, middle.y + 4.0), Anchor::Start));
-        plan.breaker(0.6);
-        plan.badge(badge);
-    };
-    down(s::BROWSER, s::GATEWAY, call, at(85.0, 42.0), at(176.0, 84.0));
-    down(s::LOAD, s::GATEWAY, call, at(305.0, 42.0), at(214.0, 84.0));
-    down(s::GATEWAY, s::USERS, call, at(160.0, 126.0), at(42.0, 176.0));
-    down(s::GATEWAY, s::CATALOG, call, at(180.0, 126.0), at(123.0, 176.0));
-    down(s::GATEWAY, s::RECOMMENDATIONS, call, at(200.0, 126.0), at(235.0, 176.0));
-    down(s::GATEWAY, s::ORDERS, call, at(226.0, 126.0), at(344.0, 176.0));
-    down(s::GATEWAY, s::PAYMENTS, call, at(190.0, 126.0), at(200.0, 258.0));
-    down(s::PAYMENTS, s::BANK_CUSTOMER, EdgeKind::Commit, at(220.0, 342.0), at(187.0, 374.0));
-    down(s::PAYMENTS, s::BANK_MERCHANT, EdgeKind::Commit, at(300.0, 342.0), at(319.0, 374.0));
-    down(s::PAYMENTS, s::STRIPE, EdgeKind::Commit, at(168.0, 342.0), at(72.0, 374.0));
-    if let Some(edge) = plan.0.iter_mut().find(|edge| edge.to == s::PAYMENTS) {
-        // Through the gap between two boxes of the row above.
-        let gap = [at(190.0, 126.0), at(190.0, 150.0), at(168.0, 150.0), at(168.0, 186.0)];
-        let rest = [at(168.0, 186.0), at(168.0, 236.0), at(200.0, 228.0), at(200.0, 258.0)];
-        edge.curve = Curve(vec![gap, rest]);
-        edge.label = at(206.0, 240.0);
-    }
-    Layout {
-        width: 390.0,
-        height: 430.0,
-        nodes,
-        edges: plan.0,
-        plain_edges: false,
-        spare: (Rect::new(8.0, 326.0, 108.0, 26.0), 29.0),
     }
 }
 

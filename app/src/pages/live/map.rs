@@ -27,7 +27,7 @@ use wasm_bindgen::JsCast;
 /// Where the static arrowhead of an edge sits, as a share of the way.
 const ARROW: f64 = 0.6;
 /// Below this width the map stands top to bottom.
-const PHONE: &str = "(max-width: 767px)";
+const PHONE: &str = "(max-width: 1023px)";
 
 /// The drawing for this width. Before hydration both are there and the style sheet shows one.
 #[component]
@@ -274,24 +274,22 @@ fn edge_label(shape: &EdgeShape, face: Memo<EdgeFace>, phone: bool) -> AnyView {
         Anchor::End => "label anchor-end",
     };
     let (x, y) = (shape.label.x, shape.label.y);
-    // On a phone only what is not healthy has one.
-    let shown = move || {
-        face.with(|face| {
-            !phone || matches!(face.health, Health::Warn | Health::Error | Health::Open)
-        })
-    };
+    // On a phone only what is not healthy has one, of one line.
+    let shown = move || face.with(|face| !phone || face.brief.is_some());
     let brief = move |face: &EdgeFace| face.brief.clone().filter(|_| phone);
-    let head = move || face.with(|face| brief(face).unwrap_or_else(|| face.head.text.clone()));
+    let first =
+        Memo::new(move |_| face.with(|face| brief(face).unwrap_or_else(|| face.head.clone())));
+    let head = move || first.with(|first| first.text.clone());
     let (callee, caller) = (shape.to.clone(), shape.from.clone());
     // Every version is asked the same.
-    let (mesh, first) = (use_live().mesh(), shape.nth == 0);
+    let (mesh, of_first) = (use_live().mesh(), shape.nth == 0);
     let asked = Memo::new(move |_| {
         let of = |mesh: &_| scene::asked_of_callers(mesh, &caller, &callee);
-        mesh.with(of).filter(|_| first).unwrap_or_default()
+        mesh.with(of).filter(|_| of_first).unwrap_or_default()
     });
     let carried = move || asked.with(|[carried, _]| carried.clone());
     let mode = move || asked.with(|[_, mode]| mode.clone());
-    let head_class = move || format!("label-head {}", face.with(|face| face.head.health.class()));
+    let head_class = move || format!("label-head {}", first.with(|first| first.health.class()));
     let rest = move || {
         let parts = face.with(|face| match brief(face) {
             Some(_) => Vec::new(),
@@ -362,7 +360,7 @@ fn node_face(node: NodeShape, phone: bool) -> AnyView {
     let Rect { x, y, w, h } = node.rect;
     let silent_y = node.silent_y();
     let inside = match node.kind {
-        NodeKind::Bus => bus_inside(w),
+        NodeKind::Bus => bus_inside(w, phone),
         NodeKind::Caller => caller_inside(&node.name, w, h, face),
         NodeKind::Group(stack) => group_inside(&node.name, stack, w, h, face),
         NodeKind::Service if phone => phone_inside(&node.name, w, face),

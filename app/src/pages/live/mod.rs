@@ -48,14 +48,28 @@ pub struct Chosen {
     pub choose: Callback<Option<Selection>>,
 }
 
+/// What an address chooses, of what is there: a place of the plan, or named by the data.
+#[must_use]
+pub fn selection(
+    node: Option<&str>,
+    edge: Option<&str>,
+    there: impl Fn(&str) -> bool,
+) -> Option<Selection> {
+    let ends = edge.and_then(|edge| edge.split_once('~'));
+    let ends = ends.filter(|(from, to)| there(from) && there(to));
+    let node = node.filter(|node| there(node)).map(|node| Selection::Node(node.to_owned()));
+    ends.map(|(from, to)| Selection::Edge(from.to_owned(), to.to_owned())).or(node)
+}
+
 fn provide_chosen() -> Chosen {
     let query = use_query_map();
-    let set = use_set_query();
+    let (set, map) = (use_set_query(), use_live().map());
+    let plan = layout::wide();
     let now = Memo::new(move |_| {
         query.with(|query| {
-            let edge = query.get_str("edge").and_then(|edge| edge.split_once('~'));
-            let node = query.get_str("node").map(|node| Selection::Node(node.to_owned()));
-            edge.map(|(from, to)| Selection::Edge(from.to_owned(), to.to_owned())).or(node)
+            selection(query.get_str("node"), query.get_str("edge"), |name| {
+                plan.node(name).is_some() || map.with(|map| scene::names(map, name))
+            })
         })
     });
     let choose = Callback::new(move |selection: Option<Selection>| {
@@ -325,14 +339,26 @@ fn Changes() -> impl IntoView {
     }
 }
 
+/// The caller of a subject that is an edge, and its end: where there is room for one of the two only
+/// the end is shown.
+fn subject_parts(subject: &str) -> (&str, &str) {
+    let arrow = subject.find(" → ").map(|at| at + 1);
+    arrow.and_then(|at| subject.split_at_checked(at)).unwrap_or(("", subject))
+}
+
 fn change_row(change: ChangeView) -> AnyView {
     let tone = Tone::from_word(&change.status).class();
+    let whole = change.subject.clone();
+    let (caller, end) = subject_parts(&change.subject);
+    let caller = (!caller.is_empty()).then(|| caller.to_owned());
+    let caller = caller.map(|caller| view! { <span class="caller">{caller}</span> });
+    let short = view! { {caller} <span>{end.to_owned()}</span> };
     let subject = match change.href {
-        Some(href) => {
-            let whole = change.subject.clone();
-            view! { <a class="subject" href=href title=whole>{change.subject}</a> }.into_any()
+        Some(href) => view! {
+            <a class="subject" href=href title=whole.clone() aria-label=whole>{short}</a>
         }
-        None => view! { <span class="subject">{change.subject}</span> }.into_any(),
+        .into_any(),
+        None => view! { <span class="subject" title=whole>{short}</span> }.into_any(),
     };
     view! {
         <li class=tone>
@@ -364,4 +390,32 @@ fn Legend() -> impl IntoView {
         </div>
     }
     .into_any()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_chooses_only_what_is_on_the_map() {
+        let there = |name: &str| ["orders", "payments"].contains(&name);
+        assert_eq!(
+            selection(Some("orders"), None, there),
+            Some(Selection::Node("orders".to_owned()))
+        );
+        assert_eq!(selection(Some("nonsense"), None, there), None);
+        let edge = Some(Selection::Edge("orders".to_owned(), "payments".to_owned()));
+        assert_eq!(selection(None, Some("orders~payments"), there), edge);
+        assert_eq!(selection(None, Some("orders~nonsense"), there), None);
+        assert_eq!(selection(None, Some("orders"), there), None);
+    }
+
+    #[test]
+    fn of_what_changed_on_an_edge_the_end_can_stand_alone() {
+        assert_eq!(
+            subject_parts("gateway → recommendations v1"),
+            ("gateway ", "→ recommendations v1")
+        );
+        assert_eq!(subject_parts("recommendations-v1-1"), ("", "recommendations-v1-1"));
+    }
 }

@@ -22,7 +22,9 @@ const BELOW: f64 = 17.0;
 /// Radius of a breaker.
 const BREAKER: f64 = 10.5;
 /// Where what changed, or the identities, stand over the map at its full size.
-const CORNER: Rect = Rect { x: 838.0, y: 318.0, w: 206.0, h: 246.0 };
+const CORNER: Rect = Rect { x: 846.0, y: 340.0, w: 198.0, h: 228.0 };
+/// Widest label of a phone: "Open, 60 s".
+const SHORT: f64 = 66.0;
 
 fn apart(a: Rect, b: Rect) -> bool {
     a.x + a.w <= b.x || b.x + b.w <= a.x || a.y + a.h <= b.y || b.y + b.h <= a.y
@@ -117,6 +119,55 @@ fn fault_on(edge: &EdgeShape) -> FaultsView {
 }
 
 #[test]
+fn every_short_label_breaker_and_badge_of_a_phones_map_has_room_for_itself() {
+    let (layout, mesh) = (layout::phone(), mesh());
+    let map = busy(&layout, &mesh);
+    for versions in [MeshView::default(), mesh] {
+        let whole = scene::edges(&layout, &map, &[]);
+        let shapes = versions::split(whole, &layout.nodes, &map, &versions);
+        let mut things: Vec<(String, Rect)> = Vec::new();
+        for edge in &shapes {
+            let name = format!("{} to {} {}", edge.from, edge.to, edge.nth);
+            let Rect { y, .. } = label(edge);
+            let x = match edge.anchor {
+                Anchor::Start => edge.label.x,
+                Anchor::Middle => edge.label.x - SHORT / 2.0,
+                Anchor::End => edge.label.x - SHORT,
+            };
+            let short = Rect { x, y, w: SHORT, h: ABOVE + 3.0 };
+            things.push((format!("label of {name}"), short));
+            let sits = edge.curve.point(edge.breaker);
+            things.push((format!("breaker of {name}"), around(sits, 1.9 * BREAKER, 1.9 * BREAKER)));
+            if edge.kind != EdgeKind::Message && edge.nth == 0 {
+                let badges =
+                    badges_model::badges(&[], &shapes, &fault_on(edge), &MeshView::default(), true);
+                things.push((format!("fault on {name}"), badges[0].rect));
+            }
+        }
+        let boxes: Vec<_> =
+            layout.nodes.iter().map(|node| (format!("box of {}", node.name), node.rect)).collect();
+        for (i, (one, a)) in things.iter().enumerate() {
+            for (other, b) in things.iter().skip(i + 1).chain(&boxes) {
+                assert!(apart(*a, *b), "{one} {a:?} and {other} {b:?}");
+            }
+            assert!(a.x >= 0.0 && a.x + a.w <= layout.width, "{one} {a:?}");
+        }
+    }
+}
+
+#[test]
+fn a_phone_draws_the_bus_and_what_every_service_sends_over_it() {
+    let (wide, phone) = (layout::wide(), layout::phone());
+    for edge in &wide.edges {
+        let drawn = phone.edge(&edge.from, &edge.to, edge.kind).is_some();
+        // Between orders and others, and of refills, the table tells.
+        let left_out = edge.from == "orders" || edge.folded;
+        assert!(drawn || left_out && edge.kind == EdgeKind::Call, "{} to {}", edge.from, edge.to);
+    }
+    assert!(phone.node("bus").is_some());
+}
+
+#[test]
 fn every_label_breaker_and_badge_of_the_map_has_room_for_itself() {
     let (layout, mesh) = (layout::wide(), mesh());
     for versions in [MeshView::default(), mesh] {
@@ -134,7 +185,8 @@ fn every_label_breaker_and_badge_of_the_map_has_room_for_itself() {
             things.push((format!("breaker of {}", name(edge)), breaker));
             let faults = fault_on(edge);
             if edge.kind != EdgeKind::Message && edge.nth == 0 {
-                let badges = badges_model::badges(&[], &shapes, &faults, &MeshView::default());
+                let badges =
+                    badges_model::badges(&[], &shapes, &faults, &MeshView::default(), false);
                 assert_eq!(badges.len(), 1, "{}", name(edge));
                 things.push((format!("fault on {}", name(edge)), badges[0].rect));
             }

@@ -144,8 +144,8 @@ pub struct EdgeFace {
     pub head: Part,
     /// Second line, in parts.
     pub rest: Vec<Part>,
-    /// The first line where there is little room, and then it stands alone.
-    pub brief: Option<String>,
+    /// Where there is little room: the one fact that is not as it should be; none when healthy.
+    pub brief: Option<Part>,
     /// The caller's breaker.
     pub breaker: Option<BreakerMark>,
     /// All of it in one sentence, for those who cannot see it.
@@ -277,14 +277,28 @@ fn refusing_briefly(state: BreakerView, now_us: i64) -> Option<String> {
     Some(format!("{word}, {} s", breaker::seconds_left(until_us, now_us)))
 }
 
+/// What of an edge crosses a limit, the worse first and failures before slowness.
+fn worst(edge: &EdgeView) -> Option<Part> {
+    let failed = part(format::share(edge.error_share), of_share(edge.error_share));
+    let slow = edge.p95_ms.map(|ms| part(format::duration_ms(ms), of_p95(Some(ms))));
+    let all = || std::iter::once(&failed).chain(&slow);
+    let of = |health| all().find(|part| part.health == health).cloned();
+    of(Health::Error).or_else(|| of(Health::Warn))
+}
+
 fn call_face(edge: &EdgeView, subset: Option<&str>, now_us: i64) -> EdgeFace {
     let health = health(edge);
     let rate = format::rate(edge.per_second);
     let p95 = edge.p95_ms.map(format::duration_ms);
-    let brief = edge.breaker.and_then(|breaker| refusing_briefly(breaker, now_us));
+    let open = edge.breaker.and_then(|breaker| refusing_briefly(breaker, now_us));
+    let brief = match (open.clone(), edge.calls) {
+        (Some(open), _) => Some(part(open, Health::Open)),
+        (None, 0) => None,
+        (None, _) => worst(edge),
+    };
     let refusing = edge.breaker.and_then(|breaker| refusing(breaker, now_us));
     let instead = if edge.fallback.is_some() { "fallback" } else { "refused" };
-    let (head, rest) = match brief.clone() {
+    let (head, rest) = match open {
         Some(head) => {
             (part(head, Health::Open), vec![part(format!("{rate} {instead}"), Health::Ok)])
         }
@@ -347,6 +361,7 @@ fn event_face(map: &MapView, service: &str, now_us: i64) -> EdgeFace {
     let lag = delivery.and_then(|delivery| delivery.lag_p95_ms);
     let breaker = delivery.and_then(|delivery| delivery.edge.breaker);
     let open = breaker.and_then(|breaker| refusing(breaker, now_us));
+    let brief = breaker.and_then(|breaker| refusing_briefly(breaker, now_us));
     let mut rest: Vec<Part> = rest;
     rest.extend(lag.map(|ms| part(format!("lag {}", format::duration_ms(ms)), Health::Ok)));
     let mut name = format!(
@@ -371,7 +386,7 @@ fn event_face(map: &MapView, service: &str, now_us: i64) -> EdgeFace {
         width: 130,
         head: part(open.unwrap_or(head), head_health),
         rest,
-        brief: None,
+        brief: brief.map(|text| part(text, Health::Open)),
         breaker: breaker.map(BreakerMark::from),
         name,
         per_second: sent + read,
@@ -533,6 +548,13 @@ pub fn node_face(
         spark: found.map(|node| node.spark.clone()).unwrap_or_default(),
         name: sentence,
     }
+}
+
+/// Whether the data tells of a service of that name.
+#[must_use]
+pub fn names(map: &MapView, name: &str) -> bool {
+    map.nodes.iter().any(|node| node.service == name)
+        || map.edges.iter().any(|edge| edge.from == name || edge.to == name)
 }
 
 /// Calls a service receives per second from everybody.

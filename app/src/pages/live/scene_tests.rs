@@ -65,7 +65,8 @@ fn an_open_breaker_counts_down_and_says_so_in_the_name() {
     let open = EdgeView { breaker: open, ..edge("gateway", "recommendations", 9.8, 1.0, 1.0) };
     let face = edge_face(&map(vec![open]), &key("gateway", "recommendations"), 0, 0);
     assert_eq!((face.health, face.head.text.as_str()), (Health::Open, "Open, 7 s"));
-    assert_eq!(face.brief.as_deref(), Some("Open, 7 s"), "alone, on a phone");
+    let brief = face.brief.map(|part| (part.text, part.health));
+    assert_eq!(brief, Some(("Open, 7 s".to_owned(), Health::Open)), "alone, on a phone");
     let name = "gateway to recommendations, breaker open, half-open in 7 s, 9.8/s";
     assert!(face.name.starts_with(name), "{}", face.name);
 }

@@ -198,6 +198,7 @@ fn untold(id: &str, error: &AskError, order: Resource<Result<OrderView, AskError
         crate::pages::set_status(404);
         return view! {
             <div class="order-none">
+                <h1 class="sr">"Order not found"</h1>
                 <EmptyState
                     title=format!("No order {id}")
                     text="It may be older than what is kept, or its id is mistyped."

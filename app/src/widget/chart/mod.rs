@@ -126,7 +126,7 @@ pub fn ChartPanel(
             <header>
                 <h3>{title}</h3>
                 <strong class="stat" title=move || note.get()>{move || value.get()}</strong>
-                <span class="hint">{of}</span>
+                <span class="hint of">{of}</span>
                 <Show when=paused>
                     <span class="hint paused-mark">"paused"</span>
                 </Show>
