@@ -23,6 +23,7 @@ site: ## Build only what the browser loads
 	$(STEP) "the dashboard for the browser" scripts/build-site
 
 test: ## Check everything, as CI does: format, lints, tests, wasm size, browser journeys
+	@scripts/check-tools
 	$(STEP) "format" scripts/format --check
 	$(STEP) "lints, and beside them the dashboard for the browser" scripts/beside-site $(LINTS)
 	$(STEP) "wasm size" scripts/wasm-size

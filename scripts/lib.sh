@@ -30,6 +30,11 @@ have() { command -v "$1" >/dev/null 2>&1; }
 # need TOOL "what to do when it is missing"
 need() { have "$1" || die "$2"; }
 
+# as_root COMMAND...: as root, if we are or may become it without a password.
+as_root() {
+    if [[ $(id -u) == 0 ]]; then "$@"; elif have sudo; then sudo -n "$@"; else return 1; fi
+}
+
 # The exact version of a crate in Cargo.lock.
 locked_version() {
     [[ -f $ROOT/Cargo.lock ]] || die "Cargo.lock is missing; restore it with 'git checkout Cargo.lock'."

@@ -180,6 +180,34 @@ async fn every_trace_of_an_order_is_listed_with_a_link_while_it_is_kept() {
 }
 
 #[tokio::test]
+async fn nothing_leads_to_a_trace_that_is_not_kept_any_more() {
+    let (_, kept) = page("/orders/ord-7F3K9Q").await;
+    let lines = |html: &str| html.matches("class=\"log-time\"").count();
+    let links = |html: &str| {
+        let main = html.split_once("<main").map_or("", |page| page.1);
+        main.matches("href=\"/traces/").count()
+    };
+    assert!(links(&kept) > lines(&kept), "the button, the panel and the lines lead to it");
+    let (_, gone) = page("/orders/ord-7F3KHX").await;
+    assert_reads(&gone, &["No trace of this order is kept any more."]);
+    assert_eq!(lines(&gone), lines(&kept), "the lines are there");
+    assert_eq!(links(&gone), 0);
+}
+
+#[tokio::test]
+async fn the_address_selects_which_lines_of_the_log_are_shown() {
+    let (_, all) = page("/orders/ord-7F3K9Q").await;
+    let (_, html) = page("/orders/ord-7F3K9Q?v=2&log=error").await;
+    let lines = |html: &str| html.matches("class=\"log-time\"").count();
+    assert!(0 < lines(&html) && lines(&html) < lines(&all));
+    assert_eq!(html.matches("class=\"log-line error").count(), lines(&html));
+    // What else the address selects stays selected.
+    assert!(html.contains("href=\"/orders/ord-7F3K9Q?v=3&amp;log=error\""), "{html}");
+    assert!(html.contains("href=\"/orders/ord-7F3K9Q?v=2#logs-title\""));
+    assert_reads(&html, &["Correlation id"]);
+}
+
+#[tokio::test]
 async fn the_address_selects_the_event_and_its_state() {
     let (_, html) = page("/orders/ord-7F3K9Q?v=2").await;
     assert_reads(&html, &["State at v2", "replayed from 2 of 7 events", "rsv-90B2 held"]);

@@ -140,3 +140,36 @@ for (const viewport of [{ width: 1440, height: 900 }, { width: 390, height: 844 
     }
   });
 }
+
+test("the filters show what is applied, also after they were left by a link or by Back", async ({ page }) => {
+  await page.request.get("/api/v1/products/p-moka");
+  await open(page, "/traces");
+  const form = page.locator(".traces-search");
+  const [duration, tag] = [form.locator("select[name=min]"), form.locator("input[name=tag]")];
+  await duration.selectOption("2000");
+  await expect(page).toHaveURL(/min=2000/);
+  await tag.fill("order.id=ord-none");
+  await tag.blur();
+  await expect(page).toHaveURL(/tag=order\.id/);
+  await page.goBack();
+  await expect(page).not.toHaveURL(/tag=/);
+  await expect(tag).toHaveValue("");
+  await expect(duration).toHaveValue("2000");
+  await page.goForward();
+  await expect(tag).toHaveValue("order.id=ord-none");
+  await page.getByRole("link", { name: "Clear all filters" }).click();
+  await expect(page).toHaveURL(/\/traces$/);
+  await expect(duration).toHaveValue("");
+  await expect(tag).toHaveValue("");
+});
+
+test("what waits behind the button and how far back the traces reach move nothing", async ({ page }) => {
+  await page.request.get("/api/v1/products/p-moka");
+  await open(page, "/traces?operation=GET+/api/v1/products/%7Bid%7D");
+  await page.locator(".traces-list thead").hover();
+  const top = async () => (await page.locator(".traces-list").boundingBox())?.y;
+  const before = await top();
+  await page.request.get("/api/v1/products/p-moka");
+  await expect(page.getByRole("button", { name: /^\d+ new$/ })).toBeVisible({ timeout: 20_000 });
+  expect(await top()).toBe(before);
+});

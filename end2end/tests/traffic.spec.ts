@@ -271,3 +271,18 @@ test("a draft says how many recorded requests its weights move, and what cannot 
   await page.getByRole("button", { name: "Discard" }).click();
   await expect(timeout).toHaveValue("");
 });
+
+test("the tokens of Retry on close by Escape and by a press elsewhere, and cover only while they are open", async ({ page }) => {
+  await open(page, "/traffic/payments");
+  const more = page.getByRole("button", { name: "More", exact: true });
+  const menu = page.locator(".token-menu");
+  await expect(menu).toBeHidden();
+  await more.click();
+  await expect(menu).toBeVisible();
+  await page.keyboard.press("Escape");
+  await expect(menu).toBeHidden();
+  await more.click();
+  await expect(menu).toBeVisible();
+  await page.getByRole("heading", { name: "Timeout" }).click();
+  await expect(menu).toBeHidden();
+});

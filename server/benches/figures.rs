@@ -222,8 +222,10 @@ async fn gateway() -> (Duration, Duration) {
     let clock = Clock::system();
     let stores = storage::open(folder.path(), Durability::Process, &clock).await;
     let (supervisor, _ends) = Supervisor::new();
-    let shop = Shop::start(stores.expect("stores"), &supervisor, clock, IdSource::seeded(1)).await;
-    let caller = shop.expect("a shop").mesh.caller("bench");
+    let (stores, ids) = (stores.expect("stores"), IdSource::seeded(1));
+    let shop = Shop::assemble(stores, &supervisor, clock, ids).await.expect("a shop");
+    shop.go(&supervisor).await.expect("it goes");
+    let caller = shop.mesh.caller("bench");
     let (mut direct, mut through) = (Vec::new(), Vec::new());
     for _ in 0..CALLS {
         direct.push(call(&caller, CATALOG, "/products").await);

@@ -2,8 +2,14 @@
 //! to one that runs.
 
 use crate::config::Args;
-use clap::{Parser, Subcommand};
-use std::path::PathBuf;
+use clap::{
+    CommandFactory as _, FromArgMatches as _, Parser, Subcommand,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
+use std::{
+    ffi::{OsStr, OsString},
+    path::PathBuf,
+};
 
 /// What stands on the command line.
 #[derive(Clone, Debug, Parser)]
@@ -22,6 +28,61 @@ pub struct Cli {
     /// Something else to do.
     #[command(subcommand)]
     pub command: Option<Command>,
+}
+
+impl Cli {
+    /// Reads the command line and the variables. An empty variable counts as not set, as those of
+    /// OpenTelemetry do; a bad value of a variable is said to be of the variable.
+    ///
+    /// # Errors
+    /// What clap says of it, to be printed.
+    pub fn read(
+        line: impl IntoIterator<Item = OsString>,
+        variable: impl Fn(&OsStr) -> Option<OsString> + Copy,
+    ) -> Result<Self, clap::Error> {
+        let line: Vec<OsString> = line.into_iter().collect();
+        let mut command = set_variables(Self::command(), variable);
+        let read = command.try_get_matches_from_mut(&line);
+        let read = read.and_then(|matches| Self::from_arg_matches(&matches));
+        read.map_err(|error| blame(error, &command, &line, variable))
+    }
+}
+
+/// Without the variables that are empty.
+fn set_variables(
+    command: clap::Command,
+    variable: impl Fn(&OsStr) -> Option<OsString> + Copy,
+) -> clap::Command {
+    let set = command.mut_args(|arg| {
+        let empty = arg.get_env().and_then(variable).is_some_and(|value| value.is_empty());
+        if empty { arg.env(None::<&str>) } else { arg }
+    });
+    set.mut_subcommands(|command| set_variables(command, variable))
+}
+
+/// clap names the flag whose value is bad, also where the value came from its variable.
+fn blame(
+    mut error: clap::Error,
+    command: &clap::Command,
+    line: &[OsString],
+    variable: impl Fn(&OsStr) -> Option<OsString>,
+) -> clap::Error {
+    let bad = [ErrorKind::InvalidValue, ErrorKind::ValueValidation];
+    let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg) else { return error };
+    let name = flag.split([' ', '=', '[']).next().unwrap_or_default().to_owned();
+    let given = line.iter().filter_map(|word| word.to_str());
+    let given = given.filter(|word| word.split('=').next() == Some(&name)).count() > 0;
+    if given || !bad.contains(&error.kind()) {
+        return error;
+    }
+    let commands = std::iter::once(command).chain(command.get_subcommands());
+    let mut args = commands.flat_map(clap::Command::get_arguments);
+    let of_flag = args.find(|arg| arg.get_long() == name.strip_prefix("--"));
+    if let Some(env) = of_flag.and_then(clap::Arg::get_env).filter(|env| variable(env).is_some()) {
+        let env = ContextValue::String(env.to_string_lossy().into_owned());
+        error.insert(ContextKind::InvalidArg, env);
+    }
+    error
 }
 
 /// What is asked of a running Vitrine.
@@ -101,6 +162,21 @@ pub struct Server {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn read(args: &[&str], variables: &[(&str, &str)]) -> Result<Cli, String> {
+        let line = [&["vitrine"], args].concat().into_iter().map(OsString::from);
+        let value = |name: &OsStr| {
+            let found = variables.iter().find(|(known, _)| name == *known);
+            found.map(|(_, value)| OsString::from(value))
+        };
+        Cli::read(line, value).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_value_below_nothing_is_a_bad_value_and_no_unknown_flag() {
+        let refused = read(&["--load", "-1"], &[]).unwrap_err();
+        assert!(refused.contains("must be 0 to 200"), "{refused}");
+    }
 
     fn parse(args: &[&str]) -> Result<Cli, String> {
         Cli::try_parse_from([&["vitrine"], args].concat()).map_err(|error| error.to_string())

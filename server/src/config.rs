@@ -36,6 +36,8 @@ pub struct Args {
         env = "VITRINE_LOAD",
         value_name = "RATE",
         default_value = "2",
+        // What is below nothing is refused with the reason, and not as a flag nobody knows.
+        allow_negative_numbers = true,
         value_parser = load
     )]
     pub load: f64,
@@ -53,7 +55,7 @@ pub struct Args {
 
     /// Seed of ids and load, so that a run can be repeated; --ephemeral must be given too. Default:
     /// a new one.
-    #[arg(long, env = "VITRINE_SEED", value_name = "NUMBER")]
+    #[arg(long, env = "VITRINE_SEED", value_name = "NUMBER", allow_negative_numbers = true)]
     pub seed: Option<u64>,
 
     /// Address of a Jaeger page, for the button that opens a trace there.
@@ -64,9 +66,11 @@ pub struct Args {
 /// Ends `--help`.
 pub(crate) const AFTER_HELP: &str = "\
 Telemetry goes out over OTLP when OTEL_EXPORTER_OTLP_ENDPOINT is set; the standard variables
-OTEL_EXPORTER_OTLP_{ENDPOINT,PROTOCOL,HEADERS,TIMEOUT,COMPRESSION,CERTIFICATE} and
+OTEL_EXPORTER_OTLP_{ENDPOINT,PROTOCOL,HEADERS,TIMEOUT,COMPRESSION,INSECURE,CERTIFICATE} and
 _{CLIENT_CERTIFICATE,CLIENT_KEY}, the same with _TRACES_,
+OTEL_BSP_{SCHEDULE_DELAY,MAX_QUEUE_SIZE,MAX_EXPORT_BATCH_SIZE},
 OTEL_RESOURCE_ATTRIBUTES, OTEL_TRACES_EXPORTER and OTEL_SDK_DISABLED are understood.
+A variable that is empty counts as not set.
 VITRINE_LOG sets what is printed, e.g. VITRINE_LOG=info.";
 
 /// Everything the program is told, checked.
@@ -124,8 +128,8 @@ impl Config {
             (None, true) => DataFolder::Temporary,
             (Some(folder), false) => DataFolder::Kept(folder.clone()),
             (None, false) => {
-                let base =
-                    etcetera::choose_base_strategy().map_err(|_| ConfigError::NoDataFolder)?;
+                let base = etcetera::base_strategy::choose_native_strategy()
+                    .map_err(|_| ConfigError::NoDataFolder)?;
                 DataFolder::Kept(base.data_dir().join("vitrine"))
             }
         };

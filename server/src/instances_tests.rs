@@ -14,7 +14,8 @@ async fn shop() -> (crate::shop::Shop, Supervisor, tempfile::TempDir) {
     let stores = storage::open(folder.path(), Durability::Process, &clock).await.unwrap();
     let (supervisor, _ends) = Supervisor::new();
     let ids = IdSource::seeded(1);
-    let shop = crate::shop::Shop::start(stores, &supervisor, clock, ids).await.unwrap();
+    let shop = crate::shop::Shop::assemble(stores, &supervisor, clock, ids).await.unwrap();
+    shop.go(&supervisor).await.unwrap();
     (shop, supervisor, folder)
 }
 

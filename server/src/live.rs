@@ -80,6 +80,8 @@ pub struct Live {
     state: Arc<Mutex<State>>,
     facts: watch::Sender<Facts>,
     samples: Arc<Mutex<Samples>>,
+    /// Held while the mesh is looked at and told.
+    telling_mesh: Arc<Mutex<()>>,
     frames: broadcast::Sender<Sent>,
     viewers: Arc<AtomicU32>,
 }
@@ -160,7 +162,7 @@ impl Live {
         let run_id = run_id.into();
         let started_us = shop.clock.now_us();
         let (frames, _) = broadcast::channel(FRAMES_BEHIND_MAX);
-        let (state, samples, viewers) = Default::default();
+        let (state, samples, telling_mesh, viewers) = Default::default();
         let (facts, _) = watch::channel(Facts::new());
         Self {
             shop,
@@ -171,6 +173,7 @@ impl Live {
             state,
             facts,
             samples,
+            telling_mesh,
             frames,
             viewers,
         }

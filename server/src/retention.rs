@@ -22,6 +22,10 @@ const BATCH: usize = 200;
 /// Pause after each batch, so that the shop's own writes are not held up.
 const BREATH: Duration = Duration::from_millis(50);
 
+/// Orders older than is kept that are not over, at most: each costs a few rows for as long as it
+/// waits. With more of them nothing is forgotten until somebody has looked.
+const OPEN_MAX: usize = 10_000;
+
 /// The task that forgets. Cheap to clone.
 #[derive(Clone)]
 pub struct Retention {
@@ -70,10 +74,15 @@ impl Retention {
         while self.orders.ship_overdue(self.keep, BATCH).await? == BATCH {
             tokio::time::sleep(BREATH).await;
         }
+        let open = self.orders.open_too_long(self.keep, OPEN_MAX).await?;
+        if open.len() == OPEN_MAX {
+            tracing::error!("{OPEN_MAX} old orders are not over; nothing is forgotten meanwhile");
+            return Ok(0);
+        }
         let mut rows = 0;
         for store in &self.stores.forgetful {
             loop {
-                let gone = store.prune(self.keep, BATCH).await?;
+                let gone = store.prune(self.keep, &open, BATCH).await?;
                 if gone == 0 {
                     break;
                 }

@@ -114,13 +114,7 @@ async fn life(config: Config) -> Result<(), RunError> {
     let access = Access::new(address, args.token.clone())?;
     let data = Data::open(data, &clock).await?;
     let (supervisor, ends) = Supervisor::new();
-    let shop = Shop::start(data.stores, &supervisor, clock.clone(), ids).await?;
-    let known = instances::known(&shop.mesh);
-    let log = shop.stores.revisions.clone();
-    let (mesh, built_in) = (shop.mesh.clone(), instances::BASELINE);
-    let control = Control::open(mesh, clock.clone(), known, log, built_in, &supervisor).await?;
-    // The configuration checked the range.
-    let _ = shop.load.set(LoadChange::rate(args.load));
+    let (shop, control) = start(data.stores, &supervisor, clock, ids, args.load).await?;
     let live = Live::new(shop.clone(), telemetry.clone(), control.clone(), &run_id);
     let instances =
         host::resilience::faults::follow_instances(shop.mesh.clone(), supervisor.stopping());
@@ -148,6 +142,26 @@ async fn life(config: Config) -> Result<(), RunError> {
     // What cannot be closed in time is in the log of the databases all the same.
     let _ = tokio::time::timeout(FLUSH, stores.close()).await;
     outcome.and(ended)
+}
+
+/// The shop under the resources that are in force: they are before anything that a stop left in an
+/// outbox or unfinished goes on.
+async fn start(
+    stores: Stores,
+    supervisor: &Supervisor,
+    clock: Clock,
+    ids: IdSource,
+    load: f64,
+) -> Result<(Shop, Control), RunError> {
+    let shop = Shop::assemble(stores, supervisor, clock.clone(), ids).await?;
+    let known = instances::known(&shop.mesh);
+    let log = shop.stores.revisions.clone();
+    let (mesh, built_in) = (shop.mesh.clone(), instances::BASELINE);
+    let control = Control::open(mesh, clock, known, log, built_in, supervisor).await?;
+    // The configuration checked the range.
+    let _ = shop.load.set(LoadChange::rate(load));
+    shop.go(supervisor).await?;
+    Ok((shop, control))
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, RunError> {
@@ -239,6 +253,59 @@ impl Data {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use base::TraceContext;
+    use contract::{Money, order::Origin, service::PAYMENTS, shop::PaymentMethod};
+    use messaging::NewMessage;
+    use shop::orders::{
+        NewOrder, OrderEvent,
+        decide::{self, Input, MovePayment, OrderRecord},
+    };
+
+    /// Enough that a split of the versions is seen, few enough for one look of a relay.
+    const WAITING: u64 = 60;
+
+    /// An order whose only message is the command to pay for it.
+    fn waiting(n: u64) -> NewOrder {
+        let (order_id, user_id, amount) = (format!("ord-{n}"), "c-1001".to_owned(), Money::eur(1));
+        let (method, trace) = (PaymentMethod::Wallet, TraceContext::default());
+        let placed = OrderEvent::OrderPlaced {
+            user_id: user_id.clone(),
+            lines: vec![],
+            total: amount,
+            origin: Origin::Api,
+            payment_method: method,
+        };
+        let record = OrderRecord { order_id: order_id.clone(), ..OrderRecord::default() };
+        let mut change = decide::decide(&record, Input::Place(placed)).unwrap();
+        let payment = MovePayment { user_id, amount, method, paid_by: None };
+        let topic = shop::bus::PAYMENT_AUTHORIZE;
+        change.messages = vec![NewMessage::new(topic, &order_id, "1", &payment)];
+        NewOrder { order_id, correlation_id: "cor-1".into(), trace, key: None, change }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_waited_in_an_outbox_is_delivered_under_the_policy_that_is_in_force() {
+        let clock = Clock::system();
+        let data = Data::open(DataFolder::Temporary, &clock).await.unwrap();
+        for n in 0..WAITING {
+            data.stores.orders.place(waiting(n)).await.unwrap();
+        }
+        let (supervisor, _ends) = Supervisor::new();
+        let ids = IdSource::seeded(1);
+        let (shop, _control) = start(data.stores, &supervisor, clock, ids, 0.0).await.unwrap();
+        let taken = |version: &str| -> u64 {
+            let label = ("version".to_owned(), version.to_owned());
+            let endpoints = shop.mesh.endpoints().into_iter();
+            let of_version = endpoints.filter(|e| &*e.service == PAYMENTS);
+            of_version.filter(|e| e.labels.contains(&label)).map(|e| e.requests).sum()
+        };
+        testkit::eventually(GRACE, "every command is taken", async || {
+            (taken("v1") + taken("v2") >= WAITING).then_some(())
+        })
+        .await;
+        assert_eq!(taken("v2"), 0, "the baseline gives version 2 of {PAYMENTS} no weight");
+        assert!(supervisor.shutdown(GRACE).await, "something did not end");
+    }
 
     #[tokio::test]
     async fn a_shop_that_did_not_start_leaves_no_temporary_folder_behind() {

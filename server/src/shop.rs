@@ -55,11 +55,12 @@ pub enum StartError {
 }
 
 impl Shop {
-    /// Registers every service and starts every task; what a crash left unfinished goes on.
+    /// Registers every service. Nothing calls any of them yet: what is configured for the mesh has
+    /// to be in force before [`Self::go`].
     ///
     /// # Errors
-    /// When the transactions left unfinished cannot be read, or the payment provider has no port.
-    pub async fn start(
+    /// When the payment provider has no port.
+    pub async fn assemble(
         stores: Stores,
         supervisor: &Supervisor,
         clock: Clock,
@@ -90,25 +91,22 @@ impl Shop {
         let load = LoadGenerator::new(mesh.caller(service::LOAD), ids.clone());
         let relays = Default::default();
         let retention = Retention::new(stores.clone(), orders.clone(), KEEP);
-        let shop = Self {
-            mesh,
-            orders,
-            load,
-            stores,
-            payments,
-            retention,
-            relays,
-            clock,
-            ids,
-            started_us,
-        };
+        Ok(Self { mesh, orders, load, stores, payments, retention, relays, clock, ids, started_us })
+    }
+
+    /// Starts every task; what a stop left unfinished goes on. Everything from here on is a call
+    /// through the mesh, under the policy that is in force.
+    ///
+    /// # Errors
+    /// When the transactions left unfinished cannot be read.
+    pub async fn go(&self, supervisor: &Supervisor) -> Result<(), StartError> {
         // Before the relays: a message that comes again finds what it began under way.
-        let recovered = shop.payments.recover().await?;
+        let recovered = self.payments.recover().await?;
         if recovered > 0 {
             tracing::info!("{recovered} transactions that a stop left unfinished go on");
         }
-        shop.spawn_tasks(supervisor);
-        Ok(shop)
+        self.spawn_tasks(supervisor);
+        Ok(())
     }
 
     /// The outboxes, each with what its relay is doing.

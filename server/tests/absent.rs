@@ -40,8 +40,9 @@ async fn orders_are_confirmed_while_recommendations_are_away() {
     let clock = Clock::system();
     let stores = storage::open(folder.path(), Durability::Process, &clock).await.expect("a shop");
     let (supervisor, _ends) = Supervisor::new();
-    let shop = Shop::start(stores, &supervisor, clock, IdSource::seeded(1)).await;
+    let shop = Shop::assemble(stores, &supervisor, clock, IdSource::seeded(1)).await;
     let shop = shop.expect("it starts");
+    shop.go(&supervisor).await.expect("it goes");
     shop.mesh.deregister(RECOMMENDATIONS);
 
     let orders = stream::iter(0..ORDERS).map(|_| order(&shop)).buffer_unordered(AT_ONCE);

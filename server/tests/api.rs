@@ -522,8 +522,10 @@ async fn inside(data: &tempfile::TempDir) -> (Shop, Supervisor) {
     let clock = Clock::system();
     let stores = storage::open(data.path(), Durability::Process, &clock).await.expect("a shop");
     let (supervisor, _ends) = Supervisor::new();
-    let shop = Shop::start(stores, &supervisor, clock, IdSource::seeded(1)).await;
-    (shop.expect("it starts"), supervisor)
+    let shop = Shop::assemble(stores, &supervisor, clock, IdSource::seeded(1)).await;
+    let shop = shop.expect("it starts");
+    shop.go(&supervisor).await.expect("it goes");
+    (shop, supervisor)
 }
 
 async fn ask(shop: &Shop, path: &str) -> (u16, Value) {
@@ -587,4 +589,27 @@ async fn a_customer_is_shown_with_what_could_be_fetched_and_why_the_rest_could_n
     assert_eq!((&user["orders"], &user["name"]), (&json!([]), &Value::Null), "{user}");
     assert!(user["errors"]["users"].is_string(), "{user}");
     assert!(supervisor.shutdown(PATIENCE).await);
+}
+
+#[tokio::test]
+async fn a_form_that_is_refused_comes_back_filled_in() {
+    let World { program, client, _data } = world().await;
+    let form = "user_id=c-1042&product_id=p-pen&quantity=0&product_id=p-chair&quantity=2\
+                &payment_method=card&key=k";
+    let post = client.request(Method::POST, "/orders/new").body(form);
+    let post = post.header("content-type", "application/x-www-form-urlencoded");
+    let refused = send(post).await.expect("an answer");
+    assert_eq!(refused.status, 303);
+    let page = client.get(refused.header("location")).await.text();
+    assert!(page.contains("Quantity 1: Must be a whole number from 1 to 100."), "{page}");
+    let chosen: Vec<&str> = page
+        .split("<option ")
+        .filter_map(|option| option.split_once('>'))
+        .filter(|(attributes, _)| attributes.contains("selected"))
+        .filter_map(|(attributes, _)| attributes.split('"').nth(1))
+        .collect();
+    // The load control on every page has its own.
+    let of_form = chosen.iter().skip_while(|value| **value != "c-1042").take(3);
+    assert_eq!(of_form.collect::<Vec<_>>(), [&"c-1042", &"p-pen", &"p-chair"], "{page}");
+    program.stop().await;
 }

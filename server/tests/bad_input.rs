@@ -150,24 +150,9 @@ fn bad_orders() -> Vec<(Vec<u8>, &'static str)> {
     }
     let long = format!("\"{}\"", "x".repeat(65));
     cases.extend([(user(&long), "/user_id"), (product(&long), "/items/0/product_id")]);
-    for bad in [
-        "0",
-        "-1",
-        "-0",
-        "0.5",
-        "1.0",
-        "1e2",
-        "101",
-        "4294967297",
-        "18446744073709551617",
-        "1e400",
-        "-9223372036854775809",
-        "\"1\"",
-        "null",
-        "true",
-        "[1]",
-        "{}",
-    ] {
+    let quantities = "0 -1 -0 0.5 1.0 1e2 101 4294967297 18446744073709551617 1e400 \
+                      -9223372036854775809 \"1\" null true [1] {}";
+    for bad in quantities.split(' ') {
         let field = if bad == "1e400" { "" } else { "/items/0/quantity" };
         cases.push((quantity(bad), field));
     }
@@ -198,7 +183,11 @@ async fn a_body_that_is_too_large_or_of_another_type_is_not_read() {
     let world = World::open().await;
     let good = br#"{"user_id":"c-1001","items":[{"product_id":"p-moka","quantity":1}]}"#;
     let large = [good.as_slice(), &vec![b' '; BODY_MAX]].concat();
-    world.refused("POST /api/v1/orders", &[JSON], &large, 413).await;
+    let problem = world.refused("POST /api/v1/orders", &[JSON], &large, 413).await;
+    assert!(problem["detail"].as_str().is_some_and(|said| said.contains("64 KiB")), "{problem}");
+    let packed = [JSON, "Content-Encoding: gzip"];
+    world.refused("POST /api/v1/orders", &packed, good, 415).await;
+    world.refused("GET /api/v1/products", &["Host: localhost"], b"", 400).await;
     world.refused("POST /api/v1/orders", &[JSON], &vec![b'['; 4 * 1024 * 1024], 413).await;
     world.refused("POST /ui/place-order", &[JSON], &large, 413).await;
     for other in [
@@ -285,26 +274,18 @@ async fn a_query_that_makes_no_sense_is_refused() {
     let world = World::open().await;
     let long = format!("cursor={}", "9".repeat(10_000));
     for list in ["orders", "products", "users"] {
-        for query in [
-            "limit=0",
-            "limit=-1",
-            "limit=201",
-            "limit=x",
-            "limit=1.5",
-            "limit=",
-            "limit=%FF",
-            "limit=99999999999999999999",
-            "limit=1&limit=2",
-            "cursor=none",
-            "cursor=%FF",
-            "cursor=%27",
-            "cursor=..%2F..",
-            &long,
-        ] {
-            world.refused(&format!("GET /api/v1/{list}?{query}"), &[], b"", 400).await;
+        let queries = "limit=0 limit=-1 limit=201 limit=x limit=1.5 limit=1e3 limit= limit=%FF \
+                       limit=99999999999999999999 limit=1&limit=2 limti=1 cursor=none cursor=%FF \
+                       cursor=%27 cursor=..%2F..";
+        for query in queries.split(' ').chain([&*long]) {
+            let line = format!("GET /api/v1/{list}?{query}");
+            let problem = world.refused(&line, &[], b"", 400).await;
+            let field = query.split('=').next();
+            assert_eq!(problem["errors"][0]["field"].as_str(), field, "{line}: {problem}");
         }
     }
     for query in [
+        "stauts=confirmed",
         "status=lost",
         "status=Confirmed",
         "status=",
@@ -316,7 +297,39 @@ async fn a_query_that_makes_no_sense_is_refused() {
         "cursor=1",
         "cursor=99999999999999999999.ord-1",
     ] {
-        world.refused(&format!("GET /api/v1/orders?{query}"), &[], b"", 400).await;
+        let problem = world.refused(&format!("GET /api/v1/orders?{query}"), &[], b"", 400).await;
+        let field = query.split('=').next();
+        assert_eq!(problem["errors"][0]["field"].as_str(), field, "{query}: {problem}");
+    }
+    world.close().await;
+}
+
+#[tokio::test]
+async fn a_decision_whose_body_says_something_is_not_taken() {
+    let world = World::open().await;
+    for what in ["ship", "cancel", "redrive"] {
+        let line = format!("POST /api/v1/orders/{}/{what}", world.confirmed);
+        for (body, status) in [
+            (b"{{{{".to_vec(), 400),
+            (b"[]".to_vec(), 400),
+            (b"0".to_vec(), 400),
+            (br#"{"quantity":1}"#.to_vec(), 400),
+            (b"{}{}".to_vec(), 400),
+            (vec![0xff; 10], 400),
+            (vec![b' '; BODY_MAX + 1], 413),
+            (vec![b'{'; 5 * 1024 * 1024], 413),
+        ] {
+            world.refused(&line, &[JSON], &body, status).await;
+        }
+        for kind in ["X-Nothing: 1", "Content-Type: text/plain", FORM] {
+            world.refused(&line, &[kind], b"{}", 415).await;
+        }
+        world.refused(&line, &[JSON, "Content-Encoding: gzip"], b"{}", 415).await;
+    }
+    // Nothing said in other words is nothing said: the order is found and its state decides.
+    for nothing in ["", "null", "{}", " {} "] {
+        let line = format!("POST /api/v1/orders/{}/cancel", world.shipped);
+        world.refused(&line, &[JSON], nothing.as_bytes(), 409).await;
     }
     world.close().await;
 }
@@ -551,7 +564,9 @@ async fn another_site_changes_nothing_here() {
         let get = format!("GET / HTTP/1.1\r\n{host}\r\nConnection: close\r\n\r\n");
         assert_problem(host, &raw(world.address, get.as_bytes()).await, 421);
     }
-    let nameless = raw(world.address, b"GET / HTTP/1.0\r\n\r\n").await;
+    // Said to be the last: who closes before the answer may be taken for one who went away.
+    let nameless = b"GET / HTTP/1.0\r\nConnection: close\r\n\r\n";
+    let nameless = raw(world.address, nameless).await;
     assert_problem("no host", &nameless, 421);
     world.close().await;
 }
@@ -562,6 +577,7 @@ async fn what_is_no_http_is_refused_and_what_breaks_off_has_no_effect() {
     let head = "POST /api/v1/orders HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
                 Content-Type: application/json\r\n";
     let good = r#"{"user_id":"c-1001","items":[{"product_id":"p-moka","quantity":1}]}"#;
+    let pathless = "HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     let long = "x".repeat(600_000);
     for (what, request) in [
         ("garbage", "\u{1}\u{2}garbage\r\n\r\n".to_owned()),
@@ -575,6 +591,9 @@ async fn what_is_no_http_is_refused_and_what_breaks_off_has_no_effect() {
         ("a negative length", format!("{head}Content-Length: -1\r\n\r\n{good}")),
         ("a body that breaks off", format!("{head}Content-Length: 500\r\n\r\n{good}")),
         ("a chunk that is none", format!("{head}Transfer-Encoding: chunked\r\n\r\nzz\r\n{good}")),
+        ("a request for a tunnel", format!("CONNECT a:1 {pathless}")),
+        ("no path", format!("GET localhost:80 {pathless}")),
+        ("a form for no path", format!("POST localhost:80 {pathless}")),
         (
             "chunks that break off",
             format!("{head}Transfer-Encoding: chunked\r\n\r\n43\r\n{good}\r\n"),

@@ -38,7 +38,8 @@ async fn money_and_stock_are_conserved_after_a_thousand_orders_at_full_speed() {
     let stores = storage::open(folder.path(), Durability::Synced, &clock).await.expect("a shop");
     let (supervisor, _ends) = Supervisor::new();
     let ids = IdSource::seeded(seed);
-    let shop = Shop::start(stores, &supervisor, clock, ids.clone()).await.expect("it starts");
+    let shop = Shop::assemble(stores, &supervisor, clock, ids.clone()).await.expect("it starts");
+    shop.go(&supervisor).await.expect("it goes");
     for customer in ["c-1001", "c-1007", "c-1013"] {
         pay_in(&shop, customer).await;
     }

@@ -4,11 +4,12 @@
 #![expect(clippy::expect_used, reason = "without its world a test can only stop")]
 
 use axum::{Router, body::Bytes};
+use flate2::read::GzDecoder;
 use serde_json::Value;
 use std::{
     collections::BTreeSet,
     fs,
-    io::Write,
+    io::{Read as _, Write},
     net::{TcpListener, TcpStream},
     path::Path,
     process::{Command, Stdio},
@@ -76,6 +77,7 @@ async fn a_bad_value_is_refused_with_the_reason_before_anything_starts() {
         ("--listen", "3000", "invalid socket address"),
         ("--listen", "127.0.0.1:99999", "invalid socket address"),
         ("--load", "201", "must be 0 to 200"),
+        ("--seed", "-1", "invalid digit"),
         ("--load", "-1", "must be 0 to 200"),
         ("--load", "NaN", "must be 0 to 200"),
         ("--load", "fast", "not a number"),
@@ -332,6 +334,66 @@ async fn who_changes_styles_sees_them_without_another_program() {
         assert_eq!(client.get(&path).await.status, 404, "{path}");
     }
     assert!(program.stdout().contains(&root), "{}", program.stdout());
+    program.stop().await;
+}
+
+#[tokio::test]
+async fn a_variable_that_is_empty_is_not_set_and_one_that_is_bad_is_named() {
+    let data = folder();
+    let launch = Launch::shop(PROGRAM, data.path(), "0");
+    let names = FLAGS.iter().map(|(_, variable)| *variable);
+    let empty = names.fold(launch.clone(), |launch, name| launch.env(name, ""));
+    let (program, client) = empty.start().await;
+    assert_eq!(client.get("/livez").await.status, 200);
+    program.stop().await;
+    let bad = Launch::new(PROGRAM).env("VITRINE_LOAD", "fast").finish().await;
+    assert_refused("VITRINE_LOAD", &bad, "invalid value 'fast' for 'VITRINE_LOAD'");
+    let both = Launch::new(PROGRAM).env("VITRINE_LOAD", "1").args(&["--load", "fast"]);
+    assert_refused("--load", &both.finish().await, "for '--load <RATE>'");
+}
+
+#[tokio::test]
+async fn who_takes_no_brotli_gets_gzip_and_who_takes_neither_gets_it_plain() {
+    let data = folder();
+    let (program, client) = Launch::shop(PROGRAM, data.path(), "0").start().await;
+    let get = async |path: &str, accept: &str| {
+        let request = client.request(http::Method::GET, path).header("accept-encoding", accept);
+        send(request).await.expect("an answer")
+    };
+    let unpacked = |packed: &[u8]| {
+        let mut text = Vec::new();
+        GzDecoder::new(packed).read_to_end(&mut text).expect("gzip");
+        text
+    };
+    for (path, has) in [("/orders", "<html"), ("/metrics", "vitrine_dead_letters")] {
+        let packed = get(path, "gzip, deflate").await;
+        assert_eq!((packed.status, packed.header("content-encoding")), (200, "gzip"), "{path}");
+        let text = unpacked(&packed.body);
+        assert!(String::from_utf8_lossy(&text).contains(has), "{path}");
+        assert!(
+            packed.body.len() < text.len() / 2,
+            "{path}: {} of {}",
+            packed.body.len(),
+            text.len()
+        );
+        assert_eq!(get(path, "gzip;q=0").await.header("content-encoding"), "", "{path}");
+    }
+    let page = client.get("/orders").await.text();
+    let href = page.split('"').find(|text| text.ends_with("/vitrine.css")).expect("its style");
+    let plain = get(href, "identity").await;
+    assert_eq!((plain.status, plain.header("content-encoding")), (200, ""), "the site is built");
+    for _ in 0..2 {
+        let packed = get(href, "br;q=0, gzip").await;
+        assert_eq!(
+            (packed.header("content-encoding"), packed.header("vary")),
+            ("gzip", "accept-encoding")
+        );
+        assert_eq!(unpacked(&packed.body), plain.body);
+    }
+    assert_eq!(get(href, "gzip, br").await.header("content-encoding"), "br");
+    let stream = client.request(http::Method::GET, "/ui/live").header("accept-encoding", "gzip");
+    let stream = stream.send().await.expect("a stream");
+    assert!(!stream.headers().contains_key("content-encoding"), "a stream is held back by nothing");
     program.stop().await;
 }
 

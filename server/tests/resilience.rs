@@ -304,3 +304,29 @@ async fn forms_do_without_scripts_what_the_panel_does() {
     );
     program.stop().await;
 }
+
+#[tokio::test]
+async fn what_is_refused_before_the_gateway_has_an_id_too_and_the_process_lives_all_the_while() {
+    let data = tempfile::tempdir().expect("a folder");
+    let (program, client) = Launch::shop(PROGRAM, data.path(), "0").start().await;
+    inject(&client, &fault("abort", "gateway", 100.0, 60)).await;
+    let ask = async |path: &str, headers: &[(&str, &str)]| {
+        let method = if headers.len() > 1 { Method::POST } else { Method::GET };
+        let request = client.request(method, path);
+        let request = headers.iter().fold(request, |r, (name, value)| r.header(*name, *value));
+        send(request).await.expect("an answer")
+    };
+    let own = ("x-correlation-id", "my-own-7");
+    for (path, headers, status) in [
+        ("/api/v1/products", &[own][..], 503),
+        ("/readyz", &[own], 503),
+        ("/api/v1/orders", &[own, ("origin", "http://evil.example")], 403),
+        ("/livez", &[own], 200),
+    ] {
+        let answer = ask(path, headers).await;
+        assert_eq!((answer.status, answer.header(own.0)), (status, own.1), "{path}");
+    }
+    assert_eq!(ask("/api/v1/products", &[]).await.header(own.0).len(), 36, "one is made");
+    assert_eq!(ask("/openapi.json", &[]).await.status, 200);
+    program.stop().await;
+}

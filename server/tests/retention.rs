@@ -18,6 +18,7 @@ use shop::{
         NewOrder, OrderEvent, RowQuery,
         decide::{self, Input, OrderRecord},
     },
+    provider::{Asked, Kind, Progress, ProviderStore},
     store::Keep,
 };
 use std::time::Duration;
@@ -60,6 +61,26 @@ fn running() -> NewOrder {
     NewOrder { order_id: RUNNING.into(), correlation_id, trace, key: None, change }
 }
 
+/// A charge of a card for an order, captured or cancelled.
+async fn charged(provider: &dyn ProviderStore, order_id: &str, capture: bool) -> String {
+    let (id, target) = (Kind::Charge.id(&format!("tx-{order_id}")), "c-1001".to_owned());
+    let (order_id, amount) = (order_id.to_owned(), Money::eur(1_850));
+    let asked = Asked { id: id.clone(), kind: Kind::Charge, target, amount, order_id };
+    provider.hold(asked).await.expect("a write").expect("it is held");
+    provider.settle(Kind::Charge, &id, capture).await.expect("a write").expect("it is decided");
+    id
+}
+
+/// The charge of the order that waits, and the oldest of more than are kept of so many orders.
+async fn charges(provider: &dyn ProviderStore) -> (String, String) {
+    let kept = charged(provider, RUNNING, true).await;
+    let first = charged(provider, "ord-GONE", false).await;
+    for n in 1..8 {
+        charged(provider, &format!("ord-GONE{n}"), false).await;
+    }
+    (kept, first)
+}
+
 async fn statuses(shop: &Shop) -> Vec<(String, OrderStatus)> {
     let query = RowQuery { limit: 1_000, ..RowQuery::default() };
     let rows = shop.stores.orders.rows(query).await.expect("rows");
@@ -81,7 +102,9 @@ async fn what_is_over_is_forgotten_and_the_books_stay_in_order() {
     let (supervisor, _ends) = Supervisor::new();
     let ids = IdSource::seeded(testkit::seed());
     stores.orders.place(running()).await.expect("it is placed");
-    let shop = Shop::start(stores, &supervisor, clock, ids).await.expect("it starts");
+    let shop = Shop::assemble(stores, &supervisor, clock, ids).await.expect("it starts");
+    shop.go(&supervisor).await.expect("it goes");
+    let (charge, cancelled) = charges(&*shop.stores.provider).await;
     let mut placed = Vec::new();
     for n in 0..9 {
         placed.push(place(&shop, n == 1).await);
@@ -126,6 +149,10 @@ async fn what_is_over_is_forgotten_and_the_books_stay_in_order() {
     );
     let story = shop.stores.orders.story(RUNNING).await.expect("a read").expect("it is there");
     assert_eq!((story.events.len(), story.saga.len()), (1, 1));
+    let kept = shop.stores.provider.operation(&charge).await.expect("a read");
+    assert_eq!(kept.map(|charge| charge.progress), Some(Progress::Done), "nothing to refund");
+    let gone = shop.stores.provider.operation(&cancelled).await.expect("a read");
+    assert_eq!(gone, None, "it is of no order that is not over");
     for id in &placed[..7] {
         assert_eq!(shop.stores.orders.story(id).await.expect("a read"), None);
     }

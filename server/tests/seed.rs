@@ -219,13 +219,14 @@ impl World {
         let stores = storage::open(folder.path(), Durability::Process, &clock).await;
         let (supervisor, _ends) = Supervisor::new();
         let (stores, ids) = (stores.expect("stores"), IdSource::seeded(1));
-        let shop = Shop::start(stores, &supervisor, clock, ids).await.expect("it starts");
+        let shop = Shop::assemble(stores, &supervisor, clock, ids).await.expect("it starts");
         let known = known(&shop.mesh);
         let texts = [BASELINE, ISTIO_CONFIG, TRAFFIC, OBSERVABILITY];
         let all = texts.iter().fold(Configuration::default(), |configuration, text| {
             configuration.apply(text, &known).expect("it applies").configuration
         });
         shop.mesh.apply(all.compile(&known, 1).into());
+        shop.go(&supervisor).await.expect("it goes");
         Self { shop, supervisor, _folder: folder }
     }
 

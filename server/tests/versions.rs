@@ -33,7 +33,7 @@ async fn world(version: &str) -> World {
     let clock = Clock::system();
     let stores = storage::open(folder.path(), Durability::Process, &clock).await.expect("a shop");
     let (supervisor, _ends) = Supervisor::new();
-    let shop = Shop::start(stores, &supervisor, clock, IdSource::seeded(1)).await;
+    let shop = Shop::assemble(stores, &supervisor, clock, IdSource::seeded(1)).await;
     let shop = shop.expect("it starts");
     let text = match version {
         "v1" => BASELINE.to_owned(),
@@ -46,6 +46,7 @@ async fn world(version: &str) -> World {
     let known = known(&shop.mesh);
     let applied = Configuration::default().apply(&text, &known).expect("it applies");
     shop.mesh.apply(applied.configuration.compile(&known, 1).into());
+    shop.go(&supervisor).await.expect("it goes");
     World { shop, supervisor, _folder: folder }
 }
 

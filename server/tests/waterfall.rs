@@ -212,3 +212,23 @@ async fn a_tenth_of_the_traces_is_recorded_with_custom_tags_and_all_of_them_are_
     assert_eq!(changed, [expected], "{metrics}");
     program.stop().await;
 }
+
+#[tokio::test]
+async fn calls_name_their_port_and_a_write_alone_is_no_batch() {
+    let (program, client) = world().await;
+    let order = json!({
+        "user_id": "c-1001", "items": [{ "product_id": "p-moka", "quantity": 1 }],
+    });
+    let placed = send(client.json("/api/v1/orders", &order)).await.expect("an answer");
+    assert_eq!(placed.status, 202, "{}", placed.text());
+    let id = trace_id(&placed);
+    let written = |spans: &[Value]| spans.iter().any(|s| s["operationName"] == "orders.place");
+    let ended = async || spans(&client, &id).await.filter(|spans| written(spans));
+    let spans = eventually(PATIENCE, "the order is written", ended).await;
+    assert_eq!(tag(named(&spans, "POST /orders"), "server.port"), Some(&json!("80")));
+    for span in &spans {
+        let size = tag(span, "db.operation.batch.size");
+        assert!(size.is_none_or(|size| size != "1"), "{span}");
+    }
+    program.stop().await;
+}

@@ -186,7 +186,7 @@ pub struct OrderView {
     /// Every trace of the order, oldest first: a later command (a cancellation) has its own.
     #[serde(default)]
     pub traces: Vec<OrderTrace>,
-    /// When the placing request began; offsets on the page count from here.
+    /// When it was placed; offsets on the page count from here. What led to it is before that.
     pub zero_us: i64,
     /// The stream.
     pub events: Vec<EventView>,
@@ -206,4 +206,12 @@ pub struct OrderView {
     pub can_ship: bool,
     /// Its compensation is stuck and may be tried again.
     pub can_redrive: bool,
+}
+
+impl OrderView {
+    /// Whether one of its traces is still kept, and can be opened.
+    #[must_use]
+    pub fn keeps(&self, trace_id: &str) -> bool {
+        self.traces.iter().any(|trace| trace.trace_id == trace_id && trace.row.is_some())
+    }
 }

@@ -81,13 +81,15 @@ impl SpanView {
 pub enum TraceStatus {
     /// No span failed and nothing was undone.
     Ok,
+    /// Calls in it failed, and it was answered all the same: by a fallback, or later.
+    Tolerated,
     /// A saga in it was compensated.
     Compensated,
-    /// A span has status Error.
+    /// Its root failed or was answered with 5xx.
     Error,
 }
 
-/// One trace in a list or in the scatter.
+/// One trace in a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TraceRow {
     /// 32 hex digits.
@@ -104,12 +106,29 @@ pub struct TraceRow {
     pub status: TraceStatus,
     /// HTTP status of the root, if it has one.
     pub http_status: Option<u16>,
+    /// Calls and other spans that failed with nothing that made good for them. A failure that was
+    /// handed up counts once, where it came from.
+    #[serde(default)]
+    pub failed: usize,
     /// How many spans are kept.
     pub spans: usize,
     /// Services in it, in order of appearance.
     pub services: Vec<String>,
     /// The order it belongs to.
     pub order_id: Option<String>,
+}
+
+/// One trace in the scatter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TraceMark {
+    /// 32 hex digits.
+    pub trace_id: String,
+    /// When the root began.
+    pub start_us: i64,
+    /// From the first start to the last end of its spans.
+    pub duration_us: i64,
+    /// How it ended.
+    pub status: TraceStatus,
 }
 
 /// One whole trace.
@@ -152,6 +171,9 @@ pub struct TraceQuery {
     /// Only what began in this stretch of time; then `last_seconds` does not count.
     #[serde(default)]
     pub window: Option<TimeWindow>,
+    /// A trace that, if it matches, is among the marks however many there are: the open one.
+    #[serde(default)]
+    pub open: Option<String>,
 }
 
 /// A stretch of time.
@@ -168,6 +190,11 @@ pub struct TimeWindow {
 pub struct TraceList {
     /// Newest first, at most [`TRACE_ROWS_MAX`].
     pub rows: Vec<TraceRow>,
+    /// By start time, at most [`TRACE_MARKS_MAX`]: what somebody looks for (errors, compensated,
+    /// tolerated failures, slow ones, the open one, those of the rows), and an even sample of the
+    /// rest.
+    #[serde(default)]
+    pub marks: Vec<TraceMark>,
     /// How many matched altogether.
     pub matched: usize,
     /// How many took over one second.
@@ -209,8 +236,10 @@ pub struct ExportView {
     pub jaeger_ui: Option<String>,
 }
 
-/// Rows of one answer: what a scatter of 1 200 pixels can show.
-pub const TRACE_ROWS_MAX: usize = 1_000;
+/// Rows of one answer: what a table can show.
+pub const TRACE_ROWS_MAX: usize = 100;
+/// Marks of one answer: what a scatter of 1 200 pixels can show.
+pub const TRACE_MARKS_MAX: usize = 1_000;
 
 /// Severity of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

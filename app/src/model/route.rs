@@ -205,9 +205,8 @@ pub fn changes(applied: &RouteForm, draft: &RouteForm) -> Vec<String> {
             out.push(format!("rule {}", rule.name));
         }
         if part(control::SPLIT) {
-            let shares: Vec<_> =
-                shares(&rule.targets).iter().map(|s| format!("{:.0}", s * 100.0)).collect();
-            out.push(shares.join(" / "));
+            let was = applied.rules.iter().find(|was| was.name == rule.name);
+            out.push(split_change(was.unwrap_or(rule), rule));
         }
         for (name, word) in [
             (control::MIRROR, "mirror"),
@@ -229,6 +228,29 @@ pub fn changes(applied: &RouteForm, draft: &RouteForm) -> Vec<String> {
         out.push("rate limit".into());
     }
     out
+}
+
+/// What a change of the destinations comes to: other shares, or other destinations.
+fn split_change(was: &RuleForm, now: &RuleForm) -> String {
+    let names = |rule: &RuleForm| {
+        let names = rule.targets.iter().map(|target| (target.host.clone(), target.subset.clone()));
+        names.collect::<Vec<_>>()
+    };
+    let (before, after) = (names(was), names(now));
+    if before == after {
+        let shares = shares(&now.targets);
+        let shares: Vec<_> = shares.iter().map(|s| format!("{:.0}", s * 100.0)).collect();
+        return shares.join(" / ");
+    }
+    let hosts = |names: &[(String, String)]| -> Vec<String> {
+        let mut hosts: Vec<_> = names.iter().map(|(host, _)| host.clone()).collect();
+        hosts.dedup();
+        hosts
+    };
+    match (hosts(&before), hosts(&after)) {
+        (old, new) if old != new => format!("host {}", new.join(", ")),
+        _ => format!("to {}", goes(now)),
+    }
 }
 
 /// The control that sets a line: the narrowest that covers it.
@@ -366,6 +388,16 @@ mod tests {
         assert_eq!(changes(&applied, &swapped), ["order of rules"]);
         draft.rules.truncate(1);
         assert!(changes(&applied, &draft).contains(&"rule default removed".to_owned()));
+    }
+
+    #[test]
+    fn a_draft_that_renames_a_host_or_goes_elsewhere_says_so() {
+        let applied = form();
+        let mut draft = applied.clone();
+        draft.rules[0].targets[0].host = "payment-service".into();
+        assert_eq!(changes(&applied, &draft), ["host payment-service"]);
+        draft.rules[0].targets = vec![target("v1", 0)];
+        assert_eq!(changes(&applied, &draft), ["to v1 100%"]);
     }
 
     #[test]

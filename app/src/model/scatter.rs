@@ -3,13 +3,12 @@
 //! Places are shares of the drawing: x from the left, y from the bottom, 0 to 1.
 
 use super::time_scale::round_step;
+use crate::widget::chart::marks::union;
 use contract::{
     resilience::FaultView,
-    trace::{TimeWindow, TraceRow, TraceStatus},
+    trace::{TimeWindow, TraceMark, TraceStatus},
 };
 
-/// Marks that are drawn at most.
-pub const MARKS_MAX: usize = 1_000;
 /// A trace that took longer is slow.
 pub const SLOW_OVER_US: i64 = 1_000_000;
 /// A window is at least this wide, so that one trace does not stand alone on an axis of nothing.
@@ -31,7 +30,7 @@ pub enum Shape {
 /// One trace.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Mark {
-    /// Index into the rows.
+    /// Index into the traces.
     pub row: usize,
     /// From the left.
     pub x: f64,
@@ -115,27 +114,40 @@ pub fn fault_marks(faults: &[&FaultView], start_us: i64, end_us: i64) -> Vec<Fau
     marks
 }
 
+/// While faults were in force, as shares of the axis: faults at the same time are one band.
+#[must_use]
+pub fn fault_bands(faults: &[&FaultView], start_us: i64, end_us: i64) -> Vec<(f64, f64)> {
+    let span_us = (end_us - start_us).max(1);
+    let lasted = faults.iter().filter_map(|fault| {
+        let (from, until) = (fault.since_us.max(start_us), fault.ended_us.unwrap_or(end_us));
+        (from < end_us && until > start_us).then_some((from, until.min(end_us)))
+    });
+    let bands = union(lasted).into_iter();
+    bands.map(|(a, b)| (share(a - start_us, span_us), share(b - start_us, span_us))).collect()
+}
+
 fn close(a: Option<f64>, b: Option<f64>) -> bool {
     (a.unwrap_or(0.0) - b.unwrap_or(0.0)).abs() < LABEL_APART
 }
 
 /// The shape of a trace's mark.
 #[must_use]
-pub fn shape(row: &TraceRow) -> Shape {
+pub fn shape(row: &TraceMark) -> Shape {
     match row.status {
         TraceStatus::Error => Shape::Error,
         TraceStatus::Compensated => Shape::Compensated,
-        TraceStatus::Ok if row.duration_us > SLOW_OVER_US => Shape::Slow,
-        TraceStatus::Ok => Shape::Ok,
+        // What failed behind a good answer is told in the list; red is for what was answered badly.
+        TraceStatus::Ok | TraceStatus::Tolerated if row.duration_us > SLOW_OVER_US => Shape::Slow,
+        TraceStatus::Ok | TraceStatus::Tolerated => Shape::Ok,
     }
 }
 
-/// The time that is drawn: a stretch, or up to `now_us` as far back as `last_us` and the traces go.
+/// The time that is drawn: a stretch, or the `last_us` up to `now_us`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Axis {
     /// Exactly this.
     pub window: Option<TimeWindow>,
-    /// Not further back than this, microseconds.
+    /// As far back as this, microseconds; without it as far as the traces go.
     pub last_us: Option<i64>,
     /// The right end, unless a trace is newer.
     pub now_us: i64,
@@ -143,8 +155,7 @@ pub struct Axis {
 
 /// Places these traces on a time axis.
 #[must_use]
-pub fn scatter(rows: &[TraceRow], axis: Axis) -> Scatter {
-    let rows = &rows[..rows.len().min(MARKS_MAX)];
+pub fn scatter(rows: &[TraceMark], axis: Axis) -> Scatter {
     let (Some(newest), Some(oldest)) =
         (rows.iter().map(|r| r.start_us).max(), rows.iter().map(|r| r.start_us).min())
     else {
@@ -154,8 +165,7 @@ pub fn scatter(rows: &[TraceRow], axis: Axis) -> Scatter {
         Some(window) => (window.from_us, window.until_us),
         None => {
             let end_us = newest.max(axis.now_us);
-            let all_us = end_us - oldest;
-            let span_us = axis.last_us.unwrap_or(all_us).min(all_us).max(WINDOW_MIN_US);
+            let span_us = axis.last_us.unwrap_or(end_us - oldest).max(WINDOW_MIN_US);
             (end_us - span_us, end_us)
         }
     };
@@ -182,13 +192,14 @@ pub fn scatter(rows: &[TraceRow], axis: Axis) -> Scatter {
         .map(|i| first + i * step)
         .take_while(|us| *us < end_us)
         .map(|us| GridLine { at: share(us - start_us, span_us), us })
-        .filter(|line| line.at < 0.97)
+        // Not over the ends: at the left stands what the scale is.
+        .filter(|line| (0.045..0.97).contains(&line.at))
         .collect();
     Scatter { marks, durations, moments, start_us, end_us }
 }
 
 /// The axis, as logarithms: what the marks need and a little air.
-fn domain(rows: &[TraceRow]) -> (f64, f64) {
+fn domain(rows: &[TraceMark]) -> (f64, f64) {
     let durations = || rows.iter().map(|r| log(r.duration_us));
     let low = durations().fold(f64::INFINITY, f64::min);
     let high = durations().fold(f64::NEG_INFINITY, f64::max);
@@ -235,19 +246,8 @@ fn share(part: i64, whole: i64) -> f64 {
 mod tests {
     use super::*;
 
-    fn row(start_us: i64, duration_us: i64, status: TraceStatus) -> TraceRow {
-        TraceRow {
-            trace_id: format!("{start_us:032x}"),
-            service: "gateway".into(),
-            operation: "POST /api/v1/orders".into(),
-            start_us,
-            duration_us,
-            status,
-            http_status: None,
-            spans: 1,
-            services: vec![],
-            order_id: None,
-        }
+    fn row(start_us: i64, duration_us: i64, status: TraceStatus) -> TraceMark {
+        TraceMark { trace_id: format!("{start_us:032x}"), start_us, duration_us, status }
     }
 
     fn axis(last_us: Option<i64>) -> Axis {
@@ -290,6 +290,7 @@ mod tests {
         let marks = fault_marks(&all, 0, 1_000);
         let ids: Vec<Vec<String>> = marks.iter().map(|mark| mark.ids.clone()).collect();
         assert_eq!(ids, [vec!["F-2".to_owned()], vec!["F-3".into(), "F-4".into()]]);
+        assert_eq!(fault_bands(&all, 0, 1_000), [(0.0, 0.25), (0.5, 1.0)]);
         assert_eq!((marks[0].began, marks[0].band), (None, (0.0, 0.25)));
         assert_eq!((marks[1].began, marks[1].band), (Some(0.5), (0.5, 1.0)));
     }
@@ -299,8 +300,9 @@ mod tests {
         let rows = [row(100_000_000, 10, TraceStatus::Ok)];
         let now = Axis { window: None, last_us: Some(300_000_000), now_us: 150_000_000 };
         let drawn = scatter(&rows, now);
-        assert_eq!((drawn.start_us, drawn.end_us), (100_000_000, 150_000_000));
-        assert_eq!(drawn.moment(0.5), 125_000_000);
+        // The range is drawn whole, however little of it there are traces of.
+        assert_eq!((drawn.start_us, drawn.end_us), (-150_000_000, 150_000_000));
+        assert_eq!(drawn.moment(0.5), 0);
         let window = Some(TimeWindow { from_us: 90_000_000, until_us: 110_000_000 });
         let drawn = scatter(&rows, Axis { window, ..now });
         assert!((drawn.marks[0].x - 0.5).abs() < 1e-9);
@@ -341,11 +343,11 @@ mod tests {
     }
 
     #[test]
-    fn there_are_at_most_four_durations_and_a_thousand_marks() {
-        let rows: Vec<TraceRow> =
+    fn there_are_at_most_four_durations_and_a_mark_for_each_trace() {
+        let rows: Vec<TraceMark> =
             (0..1_500_i64).map(|i| row(i * 200_000, 50 + i * i * 40, TraceStatus::Ok)).collect();
         let drawn = scatter(&rows, axis(None));
-        assert_eq!(drawn.marks.len(), MARKS_MAX);
+        assert_eq!(drawn.marks.len(), 1_500);
         assert!((2..=4).contains(&drawn.durations.len()), "{:?}", drawn.durations);
         assert!(drawn.moments.len() <= 7 && drawn.moments.iter().all(|m| m.us % 1_000_000 == 0));
     }

@@ -32,6 +32,14 @@ pub fn outcome(order: &OrderView) -> (&'static str, Tone) {
     }
 }
 
+/// What the time in the head is: what came after the confirmation, a cancellation or a shipment,
+/// is not in it.
+#[must_use]
+pub fn took_label(order: &OrderView) -> &'static str {
+    let confirmed = order.events.iter().any(|event| event.name == "OrderConfirmed");
+    if confirmed && order.row.took_us.is_some() { "Confirmed in" } else { "Took" }
+}
+
 /// Tone of an event by its name: refusals red, what is not known amber, what undoes violet, the
 /// rest neutral.
 #[must_use]
@@ -120,6 +128,23 @@ pub enum LogFilter {
 }
 
 impl LogFilter {
+    /// Its word in the address.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
+    }
+
+    /// The filter of a word; any other word shows every line.
+    #[must_use]
+    pub fn of_word(word: &str) -> Self {
+        let known = [Self::Warn, Self::Error].into_iter().find(|filter| filter.word() == word);
+        known.unwrap_or_default()
+    }
+
     /// The line is shown.
     #[must_use]
     pub fn lets(self, level: Level) -> bool {
@@ -162,6 +187,7 @@ mod tests {
             duration_us: 1,
             status: TraceStatus::Ok,
             http_status: None,
+            failed: 0,
             spans: spans.len(),
             services: vec![],
             order_id: None,

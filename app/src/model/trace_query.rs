@@ -1,6 +1,7 @@
 //! A search for traces as an address, and back: what the form sends without JavaScript.
 
-use contract::trace::{TimeWindow, TraceQuery, TraceStatus};
+use super::format;
+use contract::trace::{TimeWindow, TraceQuery, TraceRow, TraceStatus};
 
 /// Minimum durations to choose from, milliseconds.
 pub const MIN_DURATIONS_MS: [u64; 7] = [10, 50, 100, 250, 500, 1_000, 2_000];
@@ -17,6 +18,7 @@ pub fn from_address(get: impl Fn(&str) -> Option<String>) -> TraceQuery {
         tag: text("tag"),
         last_seconds: None,
         window: window(text("from"), text("until")),
+        open: None,
     }
 }
 
@@ -67,15 +69,28 @@ pub fn to_address(query: &TraceQuery, extra: &[(&str, &str)]) -> String {
 pub const fn status_word(status: TraceStatus) -> &'static str {
     match status {
         TraceStatus::Ok => "ok",
+        TraceStatus::Tolerated => "tolerated",
         TraceStatus::Compensated => "compensated",
         TraceStatus::Error => "error",
     }
 }
 
+/// What became of a trace, in words: `200 ok, 1 failed call`.
+#[must_use]
+pub fn outcome(row: &TraceRow) -> String {
+    let word = match row.status {
+        TraceStatus::Tolerated => {
+            let failed = u64::try_from(row.failed).unwrap_or(u64::MAX);
+            format!("ok, {}", format::plural(failed, "failed call", "failed calls"))
+        }
+        plain => status_word(plain).to_owned(),
+    };
+    row.http_status.map_or_else(|| word.clone(), |code| format!("{code} {word}"))
+}
+
 fn parse_status(word: &str) -> Option<TraceStatus> {
-    [TraceStatus::Ok, TraceStatus::Compensated, TraceStatus::Error]
-        .into_iter()
-        .find(|s| status_word(*s) == word)
+    use TraceStatus::{Compensated, Error, Ok, Tolerated};
+    [Ok, Tolerated, Compensated, Error].into_iter().find(|s| status_word(*s) == word)
 }
 
 /// Which filter to loosen when nothing matches, the narrowest first.
@@ -118,6 +133,7 @@ mod tests {
             operation: None,
             status: Some(TraceStatus::Compensated),
             min_duration_ms: Some(1_000),
+            open: None,
             tag: None,
             last_seconds: None,
             window: Some(TimeWindow {

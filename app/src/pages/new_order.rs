@@ -8,11 +8,11 @@ use crate::{
 };
 use contract::{
     order::OrderLineView,
-    shop::{BasketLine, CustomerView, PlaceOrder, ProductView},
+    shop::{BasketLine, CustomerView, PaymentMethod, PlaceOrder, ProductView},
 };
 use leptos::prelude::*;
 use leptos_meta::Title;
-use leptos_router::hooks::use_query_map;
+use leptos_router::{hooks::use_query_map, params::ParamsMap};
 use serde::{Deserialize, Serialize};
 
 /// Lines of the form; an order that is placed again may have more.
@@ -27,17 +27,51 @@ struct Offer {
     again: Option<PlaceOrder>,
 }
 
-/// What the address asks for: an order to place again, or a customer and a product.
-type Wanted = (Option<String>, Option<String>, Option<String>);
+/// What the address asks for: an order to place again, or what is chosen already. A form that was
+/// refused comes back with all of it.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Wanted {
+    again: Option<String>,
+    customer: Option<String>,
+    products: Vec<String>,
+    /// Of each product; one where it is missing.
+    quantities: Vec<String>,
+    payment: Option<String>,
+}
 
-async fn offer((again, customer, product): Wanted) -> Result<Offer, ask::AskError> {
-    let line = |product_id| BasketLine { product_id, quantity: 1 };
-    let again = match again {
-        None => (customer.is_some() || product.is_some()).then(|| PlaceOrder {
-            user_id: customer.unwrap_or_default(),
-            items: product.into_iter().map(line).collect(),
-            ..PlaceOrder::default()
-        }),
+impl Wanted {
+    fn read(query: &ParamsMap) -> Self {
+        Self {
+            again: query.get("again"),
+            customer: query.get("customer"),
+            products: query.get_all("product").unwrap_or_default(),
+            quantities: query.get_all("quantity").unwrap_or_default(),
+            payment: query.get("payment"),
+        }
+    }
+
+    /// The order that is half filled in, if anything is.
+    fn chosen(self) -> Option<PlaceOrder> {
+        if self.customer.is_none() && self.products.is_empty() {
+            return None;
+        }
+        let quantities = self.quantities.iter().map(|text| text.parse().unwrap_or(1));
+        let quantities = quantities.chain(std::iter::repeat(1));
+        let lines = self.products.into_iter().zip(quantities);
+        let items =
+            lines.map(|(product_id, quantity)| BasketLine { product_id, quantity }).collect();
+        let payment_method = self.payment.and_then(|word| PaymentMethod::parse(&word));
+        Some(PlaceOrder {
+            user_id: self.customer.unwrap_or_default(),
+            items,
+            payment_method: payment_method.unwrap_or_default(),
+        })
+    }
+}
+
+async fn offer(wanted: Wanted) -> Result<Offer, ask::AskError> {
+    let again = match wanted.again.clone() {
+        None => wanted.chosen(),
         // An order that is not kept any more is no reason to refuse the form.
         Some(id) => ask::order(id).await.ok().map(|order| {
             let lines = order.lines.into_iter();
@@ -72,9 +106,7 @@ fn form_key() -> String {
 pub fn NewOrderPage() -> impl IntoView {
     let query = use_query_map();
     let error = move || query.with(|query| query.get("error")).filter(|text| !text.is_empty());
-    let wanted = Memo::new(move |_| {
-        query.with(|query| (query.get("again"), query.get("customer"), query.get("product")))
-    });
+    let wanted = Memo::new(move |_| query.with(Wanted::read));
     let offered = Resource::new(move || wanted.get(), offer);
     view! {
         <Title text="Place order"/>

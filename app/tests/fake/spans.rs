@@ -4,8 +4,8 @@
 use contract::{
     ApiError, attributes,
     trace::{
-        ExportView, Level, LogView, SpanEventView, SpanKind, SpanLinkView, SpanView, TraceList,
-        TraceQuery, TraceRow, TraceStatus, TraceView,
+        ExportView, Level, LogView, SpanEventView, SpanKind, SpanLinkView, SpanView,
+        TRACE_ROWS_MAX, TraceList, TraceMark, TraceQuery, TraceRow, TraceStatus, TraceView,
     },
 };
 
@@ -320,6 +320,7 @@ fn trace_row(
         duration_us,
         status,
         http_status,
+        failed: 0,
         spans: 22,
         services: ["gateway", "orders", "inventory", "payments", "bank-customer"]
             .map(Into::into)
@@ -346,10 +347,17 @@ pub fn traces(query: &TraceQuery) -> TraceList {
                 .is_none_or(|t| row.order_id.as_ref().is_some_and(|o| t == format!("order.id={o}")))
     };
     rows.retain(keep);
+    let marks = rows.iter().rev().map(|row| TraceMark {
+        trace_id: row.trace_id.clone(),
+        start_us: row.start_us,
+        duration_us: row.duration_us,
+        status: row.status,
+    });
     TraceList {
+        marks: marks.collect(),
         matched: rows.len(),
         slow: rows.iter().filter(|r| r.duration_us > 1_000_000).count(),
-        rows,
+        rows: rows.into_iter().take(TRACE_ROWS_MAX).collect(),
         services: ["gateway", "orders", "inventory", "payments", "bank-customer"]
             .map(Into::into)
             .to_vec(),

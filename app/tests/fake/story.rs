@@ -27,6 +27,7 @@ pub fn order(order_id: &str) -> Result<OrderView, ApiError> {
         "ord-7F3KEX" => Ok(never_begun()),
         "ord-7F3KFX" => Ok(shipped_later()),
         "ord-7F3KGX" => Ok(in_doubt()),
+        "ord-7F3KHX" => Ok(forgotten()),
         "ord-DOWN" => Err(ApiError::Unavailable { reason: "orders could not be reached.".into() }),
         _ => Err(ApiError::NotFound { what: format!("order {order_id}") }),
     }
@@ -458,6 +459,19 @@ fn shipped_later() -> OrderView {
         OrderTrace { trace_id: TRACE.into(), row: Some(row) },
         OrderTrace { trace_id: "0".repeat(32), row: None },
     ];
+    order
+}
+
+/// The declined order after its trace made room for others.
+fn forgotten() -> OrderView {
+    let mut order = declined();
+    order.row.order_id = "ord-7F3KHX".into();
+    order.trace = None;
+    order.traces.iter_mut().for_each(|trace| trace.row = None);
+    // The spans of the messages were in it.
+    for tx in order.transactions.iter_mut().flatten() {
+        tx.messages.iter_mut().for_each(|message| message.span = None);
+    }
     order
 }
 

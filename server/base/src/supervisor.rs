@@ -59,7 +59,8 @@ impl Supervisor {
     }
 
     /// Runs a command to its end even if whoever asked goes away. Shutdown waits for it; a panic
-    /// is reported.
+    /// is reported like the end of a task, and so ends the program: a command that moves money is
+    /// half done then, and what finishes it is the next start.
     pub fn detach<F>(&self, command: F) -> JoinHandle<F::Output>
     where
         F: Future + Send + 'static,

@@ -131,7 +131,7 @@ impl Revisions {
             who: who.to_owned(),
             at_us,
             summary: match restored {
-                Some(number) => format!("restore of {number}: {words}"),
+                Some(number) => format!("Rolled back to r{number}: {words}"),
                 None => words,
             },
             restored,

@@ -77,7 +77,70 @@ fn what_moves_requests_is_said_before_names_and_labels() {
     revisions.record(before.clone(), "ada", 0);
     revisions.record(applied(&before, &text("payments", "", [50, 50])), "ada", 1);
     let summary = &revisions.newest().unwrap().summary;
-    assert!(summary.starts_with("payments v2 0% -> 50%, "), "{summary}");
+    assert_eq!(summary, "payments v2 0% -> 50%");
+}
+
+/// The summary of replacing the rules of one VirtualService, each a line of flow mapping.
+fn summary_of(before: &[&str], after: &[&str]) -> String {
+    let text = |host: &str, labels: &str, rules: &[&str]| {
+        let rules: String = rules.iter().map(|rule| format!("  - {rule}\n")).collect();
+        format!(
+            "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata:\n  \
+             name: payments\n{labels}spec:\n  hosts:\n  - {host}\n  http:\n{rules}"
+        )
+    };
+    let subsets = "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata:\n  \
+                   name: payments\nspec:\n  host: payments\n  subsets:\n  - name: v1\n    \
+                   labels: {version: v1}\n  - name: v2\n    labels: {version: v2}\n";
+    let labels = "  labels:\n    team: money\n";
+    let first = applied(&Configuration::default(), subsets);
+    let first = applied(&first, &text("payments", labels, before));
+    let mut revisions = Revisions::default();
+    revisions.record(first.clone(), "ada", 0);
+    let host = "payment-service.default.svc.cluster.local";
+    revisions.record(applied(&first, &text(host, "", after)), "ada", 1);
+    revisions.newest().map(|newest| newest.summary.clone()).unwrap_or_default()
+}
+
+#[test]
+fn rules_are_said_by_name_and_what_they_do_in_the_words_of_the_page() {
+    const HOST: &str = "payment-service.default.svc.cluster.local";
+    let to = |host: &str, subset: &str, more: &str| {
+        format!("{{name: all, route: [{{destination: {{host: {host}, subset: {subset}}}}}]{more}}}")
+    };
+    let canary = format!(
+        "{{name: canary, match: [{{headers: {{x-beta: {{exact: \"1\"}}}}}}], \
+         route: [{{destination: {{host: {HOST}, subset: v2}}}}]}}"
+    );
+    let plain = to("payments", "v1", "");
+    let again = to(HOST, "v1", "");
+    // The same under another of its names and without labels moves no request.
+    let words = summary_of(&[&plain], &[&canary, &again]);
+    assert_eq!(words, "payments rule canary added");
+    let words = summary_of(&[&canary, &plain], &[&again]);
+    assert_eq!(words, "payments rule canary removed");
+    let limited = to(HOST, "v1", ", timeout: 3s, retries: {attempts: 2, perTryTimeout: 1s}");
+    assert_eq!(summary_of(&[&plain], &[&limited]), "payments timeout 3s, payments retries 2");
+    let longer = to("payments", "v1", ", timeout: 5s, retries: {attempts: 2, perTryTimeout: 1s}");
+    assert_eq!(summary_of(&[&longer], &[&limited]), "payments timeout 5s -> 3s");
+    assert_eq!(
+        summary_of(&[&plain], &[&to(HOST, "v2", "")]),
+        "payments goes to payment-service v2"
+    );
+    // Of several rules it says which.
+    let words = summary_of(&[&canary, &longer], &[&canary, &limited]);
+    assert_eq!(words, "payments all timeout 5s -> 3s");
+    let words = summary_of(&[&plain, &canary], &[&canary, &again]);
+    assert_eq!(words, "payments rules reordered");
+}
+
+#[test]
+fn subsets_are_said_by_name() {
+    let mut revisions = Revisions::default();
+    let first = applied(&Configuration::default(), &rule("subsets: [{name: v1}]"));
+    revisions.record(first.clone(), "ada", 0);
+    revisions.record(applied(&first, &rule("subsets: [{name: v1}, {name: v2}]")), "ada", 1);
+    assert_eq!(revisions.newest().unwrap().summary, "payments subset v2 added");
 }
 
 #[test]
@@ -89,7 +152,7 @@ fn other_fields_are_said_by_name_and_values() {
     revisions.record(first.clone(), "ada", 0);
     revisions.record(applied(&first, &after), "ada", 1);
     let summary = &revisions.newest().unwrap().summary;
-    assert_eq!(summary, "payments trafficPolicy.outlierDetection.interval 10s -> 5s");
+    assert_eq!(summary, "payments outlierDetection.interval 10s -> 5s");
 }
 
 #[test]
@@ -105,7 +168,7 @@ fn a_restore_is_a_new_revision_with_the_old_content() {
     let third = revisions.newest().unwrap();
     assert_eq!(third.configuration, first);
     assert_eq!(third.restored, Some(1));
-    assert_eq!(third.summary, "restore of 1: VirtualService payments created");
+    assert_eq!(third.summary, "Rolled back to r1: VirtualService payments created");
     assert_eq!(revisions.get(2).unwrap().configuration, Configuration::default());
 }
 

@@ -36,6 +36,15 @@ pub fn fault_ids(headers: &HeaderMap) -> Vec<FaultId> {
     ids
 }
 
+/// The ids in the baggage of a span.
+pub(crate) fn ids(line: &str) -> Vec<FaultId> {
+    let mut headers = HeaderMap::new();
+    if let Ok(line) = HeaderValue::from_str(line) {
+        headers.insert(BAGGAGE, line);
+    }
+    fault_ids(&headers)
+}
+
 /// Adds an id. When it would make the header too long nothing changes: what others put there is
 /// not ours to drop.
 pub fn append(headers: &mut HeaderMap, id: FaultId) {

@@ -1,8 +1,8 @@
 //! Making a call: a small builder over `http::Request`, and what an answer can be.
 
 use crate::{
-    CallContext, Mesh, MeshError, Request, Response, Source, baggage, deadline::Deadline,
-    registry::Marks,
+    BreakerStatus, CallContext, Mesh, MeshError, Request, Response, Source, baggage,
+    deadline::Deadline, registry::Marks,
 };
 use axum::body::Body;
 use base::TraceContext;
@@ -120,6 +120,20 @@ pub struct Problem {
 impl Caller {
     pub(crate) fn new(mesh: Mesh, source: Source) -> Self {
         Self { mesh, source: Arc::new(source) }
+    }
+
+    /// The breakers of this caller, as they are now.
+    #[must_use]
+    pub fn breakers(&self) -> Vec<BreakerStatus> {
+        let mut breakers = self.mesh.breakers();
+        breakers.retain(|breaker| *breaker.caller == *self.source.service);
+        breakers
+    }
+
+    /// The time of the mesh, microseconds since the epoch.
+    #[must_use]
+    pub fn now_us(&self) -> i64 {
+        self.mesh.now_us()
     }
 
     /// A GET of `path` at `destination`.

@@ -1,5 +1,6 @@
 //! The callee's side: every service's router gets one server span per request (a consumer span for
-//! a message), and a handler that panics is a 500 and not the end of the process.
+//! a message), and a handler that panics is a 500 and not the end of the process. A command that a
+//! handler detached is: what it left half done goes on after a start (`base::Supervisor`).
 
 use crate::{
     Request, Response,

@@ -24,6 +24,9 @@ use tracing::{Instrument, Span, field::Empty};
 /// Who called; read by the server span of the callee.
 pub(crate) const CALLER: HeaderName = HeaderName::from_static("x-vitrine-caller");
 
+/// The port of every address in the mesh: that of the scheme, which no address writes.
+const SERVER_PORT: i64 = 80;
+
 /// Makes [`Spanned`] services.
 #[derive(Clone, Debug)]
 pub(crate) struct SpanLayer;
@@ -140,6 +143,7 @@ fn span(request: &Request, journey: &Journey, tags: &Tags) -> Span {
         otel.status_description = Empty,
         service.name = %journey.source.service,
         { attributes::SERVER_ADDRESS } = %journey.called,
+        server.port = SERVER_PORT,
         http.request.method = method,
         url.full = url(journey, request),
         url.scheme = "http",

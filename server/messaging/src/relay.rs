@@ -254,9 +254,11 @@ impl Relay {
             wait(pause, healed).await;
         }
         self.status.0.delivered.fetch_add(1, Ordering::Relaxed);
-        if let Err(error) = self.outbox.forget(row.sequence).await {
-            // It is delivered once more after the next start, and dropped by the inbox then.
-            tracing::error!(cause = ?error.0, "{error}; an acknowledged message stays recorded");
+        // One that stayed recorded would be delivered once more after the next start, and by then
+        // inboxes may have forgotten that they took it.
+        while let Err(error) = self.outbox.forget(row.sequence).await {
+            tracing::error!(cause = ?error.0, "{error}; forgetting it again");
+            tokio::time::sleep(OUTBOX_RETRY).await;
         }
         lane
     }
@@ -306,6 +308,8 @@ mod tests {
         sequence: AtomicU64,
         recorded: Arc<Notify>,
         dead: Mutex<Vec<DeadLetter>>,
+        /// So many times nothing is forgotten.
+        broken: AtomicU64,
     }
 
     impl MemoryOutbox {
@@ -340,6 +344,10 @@ mod tests {
             Ok(wanted.take(limit).cloned().collect())
         }
         async fn forget(&self, sequence: i64) -> Result<(), OutboxError> {
+            let less = |times: u64| times.checked_sub(1);
+            if self.broken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok() {
+                return Err(OutboxError("the disk is full".into()));
+            }
             self.rows.lock().retain(|r| r.sequence != sequence);
             Ok(())
         }
@@ -455,6 +463,15 @@ mod tests {
         let (left, subscribers, status) = world.minute().await;
         assert_eq!((subscribers.seen.lock().len(), left.len()), (4, 0));
         assert_eq!((status.delivered(), status.redelivered()), (1, 3));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_acknowledged_message_is_forgotten_as_soon_as_the_outbox_can() {
+        let world = world(0, "");
+        world.outbox.broken.store(3, Ordering::Relaxed);
+        world.outbox.record("stock.moved");
+        let (left, subscribers, status) = world.minute().await;
+        assert_eq!((left.len(), subscribers.seen.lock().len(), status.delivered()), (0, 1, 1));
     }
 
     /// How long a message takes to a subscriber behind a breaker that says it is open so long.

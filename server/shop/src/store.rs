@@ -48,11 +48,12 @@ pub struct Keep {
 pub trait Prune: Send + Sync {
     /// Deletes rows of what is over and not kept, about a batch of each kind, in one short
     /// transaction; gives the number of rows that went. Nothing under way is touched, and sums
-    /// stay as they are.
+    /// stay as they are. `open` are the orders that are older than is kept and not over: a database
+    /// that cannot tell by its own rows keeps what is about them.
     ///
     /// # Errors
     /// When the database cannot be written.
-    async fn prune(&self, keep: Keep, batch: usize) -> Result<u64, StoreError>;
+    async fn prune(&self, keep: Keep, open: &[String], batch: usize) -> Result<u64, StoreError>;
 }
 
 /// `/livez` of a service: it lives when its database works.

@@ -59,7 +59,11 @@ impl Access {
 
     fn is_bearer(&self, authorization: &HeaderValue) -> bool {
         let text = authorization.to_str().ok();
-        text.and_then(|text| text.strip_prefix("Bearer ")).is_some_and(|text| self.is_token(text))
+        // The scheme is in any case (RFC 9110, section 11.1).
+        let parts = text.and_then(|text| text.split_once(' '));
+        parts.is_some_and(|(scheme, token)| {
+            scheme.eq_ignore_ascii_case("bearer") && self.is_token(token.trim_start())
+        })
     }
 
     fn is_cookie(&self, cookie: &str) -> bool {
@@ -164,6 +168,11 @@ pub(super) async fn guard(State(door): State<Door>, mut request: Request, next: 
 /// Why a request may not come in, if it may not.
 fn refusal(door: &Door, request: &Request) -> Option<Response> {
     let access = &door.access;
+    // RFC 9112, section 3.2. Which of them was meant, nobody behind here could tell.
+    if request.headers().get_all(header::HOST).iter().count() > 1 {
+        let detail = "The request has more than one Host header; send one.";
+        return Some(Problem::new(StatusCode::BAD_REQUEST, detail).into_response());
+    }
     if !access.knows_host(request.headers(), request.uri())
         && !door.is_for_mesh(request.headers(), request.uri())
     {
@@ -295,6 +304,10 @@ mod tests {
         assert_eq!(status(OPEN, token, wrong).await, StatusCode::UNAUTHORIZED);
         let bearer = request("GET", &[("authorization", "Bearer 0123456789abcdef")]);
         assert_eq!(status(OPEN, token, bearer).await, StatusCode::OK);
+        let any_case = request("GET", &[("authorization", "bEARER  0123456789abcdef")]);
+        assert_eq!(status(OPEN, token, any_case).await, StatusCode::OK);
+        let other = request("GET", &[("authorization", "Basic 0123456789abcdef")]);
+        assert_eq!(status(OPEN, token, other).await, StatusCode::UNAUTHORIZED);
         let cookie = request("GET", &[("cookie", "a=b; vitrine_token=0123456789abcdef")]);
         assert_eq!(status(OPEN, token, cookie).await, StatusCode::OK);
     }

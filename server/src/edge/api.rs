@@ -3,11 +3,12 @@
 use super::Edge;
 use axum::{
     extract::{ConnectInfo, Path, Request, State},
+    middleware::Next,
     response::{IntoResponse, Response},
 };
 use contract::service::{BROWSER, GATEWAY};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use mesh::breaker::BreakerState;
+use mesh::{CORRELATION_ID, CallContext, breaker::BreakerState};
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{
@@ -50,6 +51,31 @@ pub(super) async fn forward(State(edge): State<Edge>, mut request: Request) -> R
             response
         }
     }
+}
+
+/// Where requests carry an id that log lines and events are found by.
+fn is_correlated(path: &str) -> bool {
+    let beside = ["/api", "/health", "/livez", "/readyz", "/openapi.json"];
+    path.starts_with("/api/") || beside.contains(&path)
+}
+
+/// Takes or makes `X-Correlation-ID` of a request to the public API and returns it with every
+/// answer: also with one that the door, the mesh or a fault gives before the gateway has seen it.
+pub(super) async fn correlate(
+    State(edge): State<Edge>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    if !is_correlated(request.uri().path()) {
+        return next.run(request).await;
+    }
+    let sent = CallContext::from_headers(request.headers()).correlation_id;
+    let id = sent.unwrap_or_else(|| edge.shop.ids.uuid().to_string());
+    let Ok(id) = HeaderValue::try_from(id) else { return next.run(request).await };
+    request.headers_mut().insert(CORRELATION_ID, id.clone());
+    let mut answer = next.run(request).await;
+    answer.headers_mut().insert(CORRELATION_ID, id);
+    answer
 }
 
 /// What only the mesh may say about a request: who sends it, and that it delivers a message

@@ -3,8 +3,9 @@
 //! With `LEPTOS_SITE_ROOT` they are read from that folder at each request instead: for those who
 //! change them, so that a new style needs no new program.
 
+use super::compress::{self, takes};
 use axum::{
-    body::Body,
+    body::{Body, Bytes},
     extract::Path,
     response::{IntoResponse, Response},
 };
@@ -14,10 +15,11 @@ use sha2::{Digest, Sha256};
 use std::{
     io::Read,
     path::{Component, Path as FilePath, PathBuf},
-    sync::LazyLock,
+    sync::{LazyLock, OnceLock},
 };
 
-/// Name and brotli-compressed content of every file.
+/// Name and brotli-compressed content of every file. Browsers take brotli over https and from this
+/// machine alone; others get [`gzipped`].
 static FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/assets.rs"));
 
 /// The folder that files are read from instead; `cargo leptos` sets it too.
@@ -78,7 +80,7 @@ pub(super) async fn pkg(Path(path): Path<String>, headers: HeaderMap) -> Respons
         Some((version, name)) if version == *VERSION => {
             // Leptos names the wasm as wasm-bindgen does; the site folder without the suffix.
             let name = name.replace("_bg.wasm", ".wasm");
-            file(&format!("pkg/{name}"), &headers, FOREVER)
+            file(&format!("pkg/{name}"), &headers, FOREVER).await
         }
         _ => StatusCode::NOT_FOUND.into_response(),
     }
@@ -86,16 +88,16 @@ pub(super) async fn pkg(Path(path): Path<String>, headers: HeaderMap) -> Respons
 
 /// A font.
 pub(super) async fn font(Path(name): Path<String>, headers: HeaderMap) -> Response {
-    file(&format!("fonts/{name}"), &headers, A_DAY)
+    file(&format!("fonts/{name}"), &headers, A_DAY).await
 }
 
 /// The icon.
 pub(super) async fn favicon(headers: HeaderMap) -> Response {
-    file("favicon.svg", &headers, A_DAY)
+    file("favicon.svg", &headers, A_DAY).await
 }
 
-fn find(name: &str) -> Option<&'static [u8]> {
-    FILES.iter().find(|(known, _)| *known == name).map(|(_, content)| *content)
+fn find(name: &str) -> Option<usize> {
+    FILES.iter().position(|(known, _)| *known == name)
 }
 
 /// A file of the site folder. Small and read by one developer: no need for another thread.
@@ -105,30 +107,44 @@ fn read(folder: &FilePath, name: &str) -> Option<Vec<u8>> {
     inside.then(|| std::fs::read(folder.join(name)).ok()).flatten()
 }
 
-fn file(name: &str, headers: &HeaderMap, keep: &'static str) -> Response {
-    let Some(folder) = site_root() else { return built_in(name, headers, keep) };
+async fn file(name: &str, headers: &HeaderMap, keep: &'static str) -> Response {
+    let Some(folder) = site_root() else { return built_in(name, headers, keep).await };
     let Some(content) = read(folder, name) else {
         return StatusCode::NOT_FOUND.into_response();
     };
     told(Body::from(content), name, NOT_AT_ALL)
 }
 
-fn built_in(name: &str, headers: &HeaderMap, keep: &'static str) -> Response {
-    let Some(packed) = find(name) else {
+async fn built_in(name: &str, headers: &HeaderMap, keep: &'static str) -> Response {
+    let Some(at) = find(name) else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    let accepted = headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
-    let takes_brotli = accepted.is_some_and(|value| {
-        value.split(',').any(|coding| coding.trim().split(';').next() == Some("br"))
-    });
-    let body = if takes_brotli { Body::from(packed) } else { Body::from(unpack(packed)) };
+    let brotli = FILES[at].1;
+    let (body, coding) = if takes(headers, "br") {
+        (Body::from(brotli), Some("br"))
+    } else if takes(headers, "gzip") {
+        // The first time it takes a tenth of a second, which is not for who serves everybody.
+        let packed = tokio::task::spawn_blocking(move || gzipped(at)).await.unwrap_or_default();
+        (Body::from(packed), Some("gzip"))
+    } else {
+        (Body::from(unpack(brotli)), None)
+    };
     let mut response = told(body, name, keep);
     let headers = response.headers_mut();
     headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
-    if takes_brotli {
-        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("br"));
+    if let Some(coding) = coding {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(coding));
     }
     response
+}
+
+/// A file packed with gzip: made when somebody first asks for it so, and kept.
+fn gzipped(at: usize) -> Bytes {
+    static PACKED: LazyLock<Vec<OnceLock<Bytes>>> =
+        LazyLock::new(|| FILES.iter().map(|_| OnceLock::new()).collect());
+    // Packing into memory cannot fail.
+    let packed = || compress::gzip(&unpack(FILES[at].1)).unwrap_or_default().into();
+    PACKED[at].get_or_init(packed).clone()
 }
 
 fn told(body: Body, name: &str, keep: &'static str) -> Response {

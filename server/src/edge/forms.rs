@@ -57,14 +57,69 @@ pub(super) async fn place(
     form: Result<Form<Vec<(String, String)>>, FormRejection>,
 ) -> Redirect {
     let fields = form.map(|Form(fields)| fields).unwrap_or_default();
+    let filled_in = filled_in(&fields);
+    let refused = |reason: &str| {
+        let error = escaped(reason);
+        Redirect::to(&format!("/orders/new?error={error}{filled_in}"))
+    };
     let PlaceForm { order, key } = match read(fields) {
         Ok(form) => form,
-        Err(sentence) => return failed("/orders/new", sentence),
+        Err(sentence) => return refused(sentence),
     };
     let key = if key.is_empty() { edge.shop.ids.unique() } else { key };
     match edge.host.shop.place_order(order, key).await {
         Ok(placed) => Redirect::to(&format!("/orders/{}", placed.order_id)),
-        Err(error) => failed("/orders/new", &error.to_string()),
+        Err(error) => refused(&sentence(&error)),
+    }
+}
+
+/// Most lines of a form that come back with it; an order cannot have more.
+const LINES_MAX: usize = 50;
+
+/// What was filled in, as the page reads it from its address: nobody types it twice.
+fn filled_in(fields: &[(String, String)]) -> String {
+    let values = |name: &'static str| {
+        fields.iter().filter(move |(field, _)| field == name).map(|(_, value)| value.as_str())
+    };
+    let mut query = String::new();
+    let mut add = |name: &str, value: &str| {
+        if shop::gateway::is_id(value) {
+            query.push_str(&format!("&{name}={value}"));
+        }
+    };
+    values("user_id").take(1).for_each(|user| add("customer", user));
+    values("payment_method").take(1).for_each(|method| add("payment", method));
+    let lines = values("product_id").zip(values("quantity"));
+    let lines = lines.filter(|(product, _)| shop::gateway::is_id(product));
+    for (product, quantity) in lines.take(LINES_MAX) {
+        let quantity: u32 = quantity.trim().parse().unwrap_or(1);
+        add("product", product);
+        add("quantity", &quantity.to_string());
+    }
+    query
+}
+
+/// Why an order was refused, in the words of the form.
+fn sentence(error: &ApiError) -> String {
+    let ApiError::Invalid { fields } = error else { return error.to_string() };
+    let told = fields.iter().map(|bad| match label(&bad.field) {
+        Some(label) => format!("{label}: {}", bad.reason),
+        None => bad.reason.clone(),
+    });
+    told.collect::<Vec<_>>().join(" ")
+}
+
+/// What the form calls a field of an order.
+fn label(pointer: &str) -> Option<String> {
+    match pointer.split('/').collect::<Vec<_>>()[..] {
+        ["", "user_id"] => Some("Customer".to_owned()),
+        ["", "items"] => Some("Basket".to_owned()),
+        ["", "payment_method"] => Some("Pay with".to_owned()),
+        ["", "items", line, name @ ("product_id" | "quantity")] => {
+            let name = if name == "quantity" { "Quantity" } else { "Product" };
+            line.parse().ok().map(|line: usize| format!("{name} {}", line.saturating_add(1)))
+        }
+        _ => None,
     }
 }
 
@@ -185,6 +240,37 @@ mod tests {
             payment_method: PaymentMethod::Card,
         };
         assert_eq!(read, Ok(PlaceForm { order, key: "k".into() }));
+    }
+
+    #[test]
+    fn a_refused_form_comes_back_as_it_was_filled_in_and_says_which_field_is_bad() {
+        let pairs = [
+            WHO,
+            ("product_id", "p-1"),
+            ("quantity", "0"),
+            ("product_id", ""),
+            ("quantity", "1"),
+            ("product_id", "p-3&x=<"),
+            ("quantity", "1"),
+            ("product_id", "p-4"),
+            ("quantity", "many"),
+            ("payment_method", "card"),
+            ("key", "k"),
+        ];
+        let pairs = pairs.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(
+            filled_in(&pairs),
+            "&customer=c-1&payment=card&product=p-1&quantity=0&product=p-4&quantity=1"
+        );
+        let fields = [
+            ("/items/0/quantity", "Must be 1."),
+            ("/items/11/product_id", "Is unknown."),
+            ("/user_id", "Is missing."),
+            ("", "Is odd."),
+        ];
+        let fields = fields.map(|(field, reason)| contract::FieldError::new(field, reason)).into();
+        let told = "Quantity 1: Must be 1. Product 12: Is unknown. Customer: Is missing. Is odd.";
+        assert_eq!(sentence(&ApiError::Invalid { fields }), told);
     }
 
     #[test]

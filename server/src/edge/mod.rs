@@ -3,6 +3,7 @@
 mod access;
 mod api;
 mod assets;
+mod compress;
 mod connections;
 mod control;
 mod dead_letters;
@@ -20,16 +21,17 @@ pub use connections::Refused;
 use crate::{control::Control, live::Live, shop::Shop};
 use axum::{
     Router,
-    extract::DefaultBodyLimit,
-    middleware::{from_fn, from_fn_with_state},
-    response::Response,
+    extract::{DefaultBodyLimit, Request},
+    middleware::{Next, from_fn, from_fn_with_state},
+    response::{IntoResponse, Response},
     routing::{any, get, post},
 };
 use connections::Limits;
+use futures::FutureExt as _;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use leptos::config::LeptosOptions;
-use shop::problem::explain;
-use std::time::Duration;
+use shop::problem::{Problem, explain};
+use std::{panic::AssertUnwindSafe, time::Duration};
 use telemetry::Telemetry;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -78,10 +80,36 @@ pub fn router(edge: Edge) -> Router {
         .merge(own_routes().merge(traffic::routes()).with_state(edge.clone()))
         .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
         .merge(control)
+        .layer(from_fn(need_path))
+        .layer(from_fn(compress::pack))
         .layer(in_time())
         .layer(from_fn(explain))
-        .layer(axum::middleware::map_response(harden))
         .layer(from_fn_with_state(door, access::guard))
+        .layer(from_fn(survive))
+        .layer(from_fn_with_state(edge, api::correlate))
+        .layer(axum::middleware::map_response(harden))
+}
+
+/// A `CONNECT`, and a request target in authority form with any other method (RFC 9112, section
+/// 3.2.3), names no resource; what draws the pages takes it for granted that there is a path.
+async fn need_path(request: Request, next: Next) -> Response {
+    if request.uri().path_and_query().is_some() {
+        return next.run(request).await;
+    }
+    let detail = "The request names no path; ask for /PATH, or for a whole URL.";
+    Problem::new(StatusCode::BAD_REQUEST, detail).into_response()
+}
+
+/// Answers for a handler that panicked, which else would close the connection without a word. What
+/// it said is on standard error.
+async fn survive(request: Request, next: Next) -> Response {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let answer = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+    answer.unwrap_or_else(|_| {
+        tracing::error!("The answer to {method} {path} panicked");
+        let detail = "Something went wrong here that should not; the log says what.";
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail).into_response()
+    })
 }
 
 /// Answers 408 after [`REQUEST_TIMEOUT`]. A stream goes on for as long as it likes: its answer has
@@ -107,9 +135,10 @@ fn own_routes() -> Router<Edge> {
         .route("/api/", any(api::forward))
         .route("/api/{*path}", any(api::forward))
         .route("/health", get(api::forward))
-        .route("/livez", get(api::forward))
         .route("/readyz", get(api::forward))
-        .route("/openapi.json", get(api::forward))
+        // Whether this process lives is not for a fault or an instance of the mesh to say.
+        .route("/livez", get(async || {}))
+        .route("/openapi.json", get(shop::gateway::document))
 }
 
 /// Serves until the edge's `stop` fires and what was under way has ended or was cut.
@@ -163,5 +192,16 @@ mod tests {
         assert_eq!(began.elapsed(), REQUEST_TIMEOUT);
         let said = axum::body::to_bytes(answer.into_body(), 1_024).await.unwrap();
         assert!(String::from_utf8_lossy(&said).contains("not whole"), "{said:?}");
+    }
+
+    #[tokio::test]
+    async fn a_handler_that_panics_is_answered_for() {
+        let panics = async |_: Request| -> Response { panic!("on purpose") };
+        let app = Router::new().fallback(panics).layer(from_fn(survive));
+        let answer = app.oneshot(Request::new(Body::empty())).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(answer.headers()[header::CONTENT_TYPE], "application/problem+json");
+        let said = axum::body::to_bytes(answer.into_body(), 1_024).await.unwrap();
+        assert!(!String::from_utf8_lossy(&said).contains("on purpose"), "{said:?}");
     }
 }

@@ -2,13 +2,13 @@
 
 use super::transaction::{self, Evidence, Outage};
 use contract::{
-    ApiError,
+    ApiError, attributes,
     order::{
         EventView, OrderLineView, OrderRow, OrderStateView, OrderStatus, OrderTrace, OrderView,
         Part, StepMark,
     },
     saga::{SagaStatus, SagaStepView, SagaView},
-    trace::{LogView, TraceView},
+    trace::{Level, LogView, TraceView},
 };
 use event_sourcing::{Aggregate, DomainEvent, Recorded};
 use saga::{Command, Entry, Event as SagaEvent, State};
@@ -61,10 +61,10 @@ pub(super) fn view(parts: Parts) -> Result<OrderView, ApiError> {
         records.iter().map(|record| transaction::view(record, &evidence)).collect()
     };
     let transactions = transactions.map(joined);
+    let logs = with_outages(logs, &outages, &traces, &row, &told);
     let listed = listed(&told.traces, &traces);
     let mut kept = traces.into_iter();
     let trace = kept.find(|kept| Some(&kept.row.trace_id) == told.trace_id.as_ref());
-    let zero_us = trace.as_ref().map_or(row.placed_at_us, |t| t.row.start_us.min(row.placed_at_us));
     let refundable = row.status == OrderStatus::Confirmed;
     Ok(OrderView {
         sentence: sentence(&row, &told.events, state),
@@ -74,7 +74,8 @@ pub(super) fn view(parts: Parts) -> Result<OrderView, ApiError> {
         correlation_id: told.correlation_id.clone(),
         trace_id: told.trace_id.clone(),
         traces: listed,
-        zero_us,
+        // What is recorded for good, so that the offsets stay when the trace has left.
+        zero_us: row.placed_at_us,
         events: told.events.iter().map(event).collect(),
         states,
         saga: Some(saga_view(&told, state)),
@@ -96,6 +97,43 @@ fn listed(ids: &[String], kept: &[TraceView]) -> Vec<OrderTrace> {
         row: row(id).map(|kept| kept.row.clone()),
     };
     ids.iter().map(listed).collect()
+}
+
+/// The lines, with those for what faults did to the processes that the order needed while it ran:
+/// who is killed cannot write why.
+fn with_outages(
+    mut logs: Vec<LogView>,
+    outages: &[Outage],
+    traces: &[TraceView],
+    row: &OrderRow,
+    told: &OrderStory,
+) -> Vec<LogView> {
+    let until_us = match row.status {
+        OrderStatus::Processing => i64::MAX,
+        _ => told.events.last().map_or(row.placed_at_us, |last| last.at_us),
+    };
+    let needed = |service: &str| {
+        CHECKOUT.steps.iter().any(|step| step.service == service)
+            || traces.iter().any(|trace| trace.row.services.iter().any(|name| name == service))
+    };
+    let lines = outages.iter().filter(|outage| {
+        (row.placed_at_us..=until_us).contains(&outage.since_us) && needed(&outage.service)
+    });
+    logs.extend(lines.map(|outage| {
+        let (level, word) =
+            if outage.killed { (Level::Error, "killed") } else { (Level::Warn, "paused") };
+        LogView {
+            at_us: outage.since_us,
+            service: outage.service.clone(),
+            level,
+            message: format!("an instance was {word} by {}", outage.fault_id),
+            span_id: None,
+            trace_id: None,
+            fields: vec![(attributes::FAULT_ID.to_owned(), outage.fault_id.clone())],
+        }
+    }));
+    logs.sort_by_key(|line| line.at_us);
+    logs
 }
 
 fn replay(events: &[Recorded<OrderEvent>]) -> (Order, Vec<OrderStateView>) {

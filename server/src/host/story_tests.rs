@@ -67,6 +67,62 @@ fn parts(told: OrderStory) -> Parts {
     }
 }
 
+/// A trace that began before the order was placed.
+fn trace(id: &str, services: &[&str]) -> TraceView {
+    let row = contract::trace::TraceRow {
+        trace_id: id.into(),
+        service: "gateway".into(),
+        operation: "POST /api/v1/orders".into(),
+        start_us: -500,
+        duration_us: 10_000,
+        status: contract::trace::TraceStatus::Compensated,
+        http_status: Some(202),
+        failed: 0,
+        spans: 1,
+        services: services.iter().map(|name| (*name).to_owned()).collect(),
+        order_id: Some("ord-1".into()),
+    };
+    TraceView { row, spans: vec![], dropped: 0, logs: vec![] }
+}
+
+#[test]
+fn offsets_count_from_the_placed_event_also_when_the_trace_has_left() {
+    let placed = OrderStory { trace_id: Some("a".repeat(32)), ..declined() };
+    let kept = Parts { traces: vec![trace(&"a".repeat(32), &[])], ..parts(placed.clone()) };
+    let (kept, left) = (view(kept).unwrap(), view(parts(placed)).unwrap());
+    assert!(kept.trace.is_some() && left.trace.is_none());
+    assert_eq!((kept.zero_us, left.zero_us), (0, 0));
+    assert_eq!(kept.events[0].at_us, kept.zero_us);
+    assert!(kept.keeps(&"a".repeat(32)) && !left.keeps(&"a".repeat(32)));
+}
+
+#[test]
+fn what_killed_a_process_that_the_order_needed_stands_among_its_lines() {
+    let outage = |service: &str, since_us| Outage {
+        service: service.into(),
+        killed: true,
+        fault_id: "F-24".into(),
+        since_us,
+        until_us: None,
+    };
+    let told = Parts {
+        traces: vec![trace(&"a".repeat(32), &["gateway", "bank-merchant"])],
+        outages: vec![
+            outage("bank-merchant", 2_500),
+            outage("inventory", 1_500),
+            // Nobody asked it, and the order was over.
+            outage("recommendations", 2_000),
+            outage("inventory", 60_000_000),
+        ],
+        ..parts(declined())
+    };
+    let lines = view(told).unwrap().logs;
+    let said: Vec<_> = lines.iter().map(|l| (l.at_us, l.service.as_str())).collect();
+    assert_eq!(said, [(1_500, "inventory"), (2_500, "bank-merchant")]);
+    assert_eq!(lines[1].message, "an instance was killed by F-24");
+    assert_eq!(lines[1].level, contract::trace::Level::Error);
+}
+
 #[test]
 fn a_declined_order_says_who_voted_no_and_what_was_undone() {
     let view = told();

@@ -80,6 +80,7 @@ fn trace(spans: Vec<SpanView>) -> TraceView {
         duration_us: 1,
         status: TraceStatus::Ok,
         http_status: None,
+        failed: 0,
         spans: spans.len(),
         services: vec![],
         order_id: None,

@@ -105,8 +105,10 @@ impl Live {
         self.samples.lock().take(&self.shop.mesh, self.shop.clock.now_us());
     }
 
-    /// Tells what differs from what was told last.
+    /// Tells what differs from what was told last. One at a time: of two that look at once the one
+    /// that looked first could else tell last, and what is over would stand until the next change.
     pub(crate) fn publish_mesh(&self) {
+        let _one_at_a_time = self.telling_mesh.lock();
         let mesh = &self.shop.mesh;
         let now_us = self.shop.clock.now_us();
         let mut told = self.state.lock().in_mesh.clone();

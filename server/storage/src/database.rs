@@ -322,7 +322,8 @@ async fn write_group(
     (committed, failing): &(Arc<[Arc<Notify>; 2]>, Arc<AtomicBool>),
 ) {
     let size = group.len();
-    for (_, span) in group.iter() {
+    // A batch of one is none (semantic conventions for databases).
+    for (_, span) in group.iter().filter(|_| size > 1) {
         span.record("db.operation.batch.size", size);
     }
     let outcome = run_group(writer, group).await.map_err(Arc::new);

@@ -215,8 +215,13 @@ impl OrderStore for Orders {
         read.await
     }
 
-    async fn kept_too_long(&self, keep: Keep, limit: usize) -> Result<Vec<String>, StoreError> {
-        Self::kept_too_long(self, keep, limit).await
+    async fn kept_too_long(
+        &self,
+        status: OrderStatus,
+        keep: Keep,
+        limit: usize,
+    ) -> Result<Vec<String>, StoreError> {
+        Self::kept_too_long(self, status, keep, limit).await
     }
 
     fn appended(&self) -> Arc<Notify> {

@@ -7,6 +7,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use base::{Clock, clock::micros};
+use contract::order::OrderStatus;
 use shop::{
     StoreError,
     store::{Keep, Prune},
@@ -53,7 +54,24 @@ async fn ids(
 ) -> Result<Option<String>, sqlx::Error> {
     let ids: Vec<String> =
         sqlx::query_scalar(query).bind(before_us).bind(limit(batch)).fetch_all(c).await?;
-    Ok((!ids.is_empty()).then(|| serde_json::json!(ids).to_string()))
+    Ok(array(&ids))
+}
+
+/// The same of rows that are not about some orders, which the query has between the two.
+async fn ids_but_of(
+    c: &mut SqliteConnection,
+    query: &'static str,
+    before_us: i64,
+    open: &str,
+    batch: usize,
+) -> Result<Option<String>, sqlx::Error> {
+    let query = sqlx::query_scalar(query).bind(before_us).bind(open).bind(limit(batch));
+    Ok(array(&query.fetch_all(c).await?))
+}
+
+/// For `json_each`; nothing for nothing.
+fn array(ids: &[String]) -> Option<String> {
+    (!ids.is_empty()).then(|| serde_json::json!(ids).to_string())
 }
 
 /// Runs each of the deletions on the ids; the number of rows that went.
@@ -112,7 +130,7 @@ async fn vacuum(database: &Database, gone: u64) -> Result<u64, StoreError> {
 #[async_trait]
 impl Prune for Orders {
     /// Orders that are cancelled or shipped go whole, with their keys.
-    async fn prune(&self, keep: Keep, batch: usize) -> Result<u64, StoreError> {
+    async fn prune(&self, keep: Keep, _: &[String], batch: usize) -> Result<u64, StoreError> {
         let oldest_us = oldest(keep, &self.1);
         let gone = self.0.write_quietly(move |c| {
             Box::pin(async move {
@@ -145,9 +163,10 @@ const NTH_ORDER: &str = "SELECT placed_at_us FROM order_rows
                          ORDER BY placed_at_us DESC, order_id DESC LIMIT 1 OFFSET ?";
 
 impl Orders {
-    /// Confirmed orders that are older than is kept, oldest first.
+    /// Orders of a status that are older than is kept, oldest first.
     pub(crate) async fn kept_too_long(
         &self,
+        status: OrderStatus,
         keep: Keep,
         batch: usize,
     ) -> Result<Vec<String>, StoreError> {
@@ -157,9 +176,10 @@ impl Orders {
                 let before_us = cutoff(c, NTH_ORDER, keep.orders, oldest_us).await?;
                 sqlx::query_scalar(
                     "SELECT order_id FROM order_rows
-                     WHERE status = 'confirmed' AND placed_at_us < ?
+                     WHERE status = ? AND placed_at_us < ?
                      ORDER BY placed_at_us LIMIT ?",
                 )
+                .bind(status.as_str())
                 .bind(before_us)
                 .bind(limit(batch))
                 .fetch_all(c)
@@ -172,7 +192,9 @@ impl Orders {
 
 #[async_trait]
 impl Prune for Payments {
-    async fn prune(&self, keep: Keep, batch: usize) -> Result<u64, StoreError> {
+    /// Transactions of an order that is not over stay: a void of one asks what became of it.
+    async fn prune(&self, keep: Keep, open: &[String], batch: usize) -> Result<u64, StoreError> {
+        let open = serde_json::json!(open).to_string();
         let oldest_us = oldest(keep, &self.1);
         let gone = self.0.write_quietly(move |c| {
             Box::pin(async move {
@@ -181,8 +203,10 @@ impl Prune for Payments {
                 let rows = keep.orders.saturating_mul(TRANSACTIONS_OF_ORDER);
                 let before_us = cutoff(c, nth, rows, oldest_us).await?;
                 let over = "SELECT transaction_id FROM transactions
-                            WHERE ended = 1 AND begun_us < ? ORDER BY begun_us LIMIT ?";
-                let ended = ids(c, over, before_us, batch).await?;
+                            WHERE ended = 1 AND begun_us < ?
+                            AND order_id NOT IN (SELECT value FROM json_each(?))
+                            ORDER BY begun_us LIMIT ?";
+                let ended = ids_but_of(c, over, before_us, &open, batch).await?;
                 let gone = forget(
                     c,
                     ended,
@@ -203,7 +227,7 @@ impl Prune for Payments {
 #[async_trait]
 impl Prune for Inventory {
     /// Reservations that hold nothing go; what they moved stays on the shelves' counts.
-    async fn prune(&self, keep: Keep, batch: usize) -> Result<u64, StoreError> {
+    async fn prune(&self, keep: Keep, _: &[String], batch: usize) -> Result<u64, StoreError> {
         let oldest_us = oldest(keep, &self.1);
         let gone = self.0.write_quietly(move |c| {
             Box::pin(async move {
@@ -227,7 +251,7 @@ impl Prune for Inventory {
 
 #[async_trait]
 impl Prune for Recommendations {
-    async fn prune(&self, keep: Keep, batch: usize) -> Result<u64, StoreError> {
+    async fn prune(&self, keep: Keep, _: &[String], batch: usize) -> Result<u64, StoreError> {
         let oldest_us = oldest(keep, &self.1);
         let gone = self.0.write_quietly(move |c| {
             Box::pin(async move { inbox(c, keep, oldest_us, batch).await })
@@ -240,7 +264,7 @@ impl Prune for Recommendations {
 impl Prune for Bank {
     /// Decided transactions go, and postings are carried forward: each account keeps one that is
     /// the sum of all that went.
-    async fn prune(&self, keep: Keep, batch: usize) -> Result<u64, StoreError> {
+    async fn prune(&self, keep: Keep, _: &[String], batch: usize) -> Result<u64, StoreError> {
         let oldest_us = oldest(keep, &self.1);
         let gone = self.0.write_quietly(move |c| {
             Box::pin(async move {
@@ -256,65 +280,85 @@ impl Prune for Bank {
                             WHERE transaction_id IN (SELECT value FROM json_each(?))";
                 let mut gone = forget(c, over, &[gone]).await?;
                 gone += keys(c, oldest_us, batch).await?;
-                Ok(gone + carry_forward(c, before_us, batch).await?)
+                let old = "SELECT DISTINCT movement_id FROM postings
+                           WHERE at_us < ? AND movement_id <> 'carried-forward' LIMIT ?";
+                if let Some(old) = ids(c, old, before_us, batch).await? {
+                    gone += carry_forward(c, &BANK, &old).await?;
+                }
+                Ok(gone)
             })
         });
         vacuum(&self.0, gone.await?).await
     }
 }
 
-/// Folds whole movements of a bank's ledger into what is carried forward.
+/// The statements that carry a double-entry ledger forward, whose postings name what they are of in
+/// one column.
+struct Ledger {
+    sums: &'static str,
+    add: &'static str,
+    insert: &'static str,
+    delete: &'static str,
+}
+
+macro_rules! ledger {
+    ($of:literal) => {
+        Ledger {
+            sums: concat!(
+                "SELECT account_id, sum(minor) AS minor, max(at_us) AS at_us FROM postings WHERE ",
+                $of,
+                " IN (SELECT value FROM json_each(?)) GROUP BY account_id"
+            ),
+            add: concat!(
+                "UPDATE postings SET minor = minor + ?, at_us = max(at_us, ?) WHERE ",
+                $of,
+                " = ? AND account_id = ?"
+            ),
+            insert: concat!(
+                "INSERT INTO postings (minor, at_us, ",
+                $of,
+                ", account_id) VALUES (?, ?, ?, ?)"
+            ),
+            delete: concat!(
+                "DELETE FROM postings WHERE ",
+                $of,
+                " IN (SELECT value FROM json_each(?))"
+            ),
+        }
+    };
+}
+
+const BANK: Ledger = ledger!("movement_id");
+const PROVIDER: Ledger = ledger!("operation_id");
+
+/// Folds the postings of some ids (a JSON array) into those of [`CARRIED`]: each account keeps one.
+/// The number of postings that went.
 async fn carry_forward(
     c: &mut SqliteConnection,
-    before_us: i64,
-    batch: usize,
+    ledger: &Ledger,
+    ids: &str,
 ) -> Result<u64, sqlx::Error> {
-    let movements: Vec<String> = sqlx::query_scalar(
-        "SELECT DISTINCT movement_id FROM postings
-         WHERE at_us < ? AND movement_id <> ? LIMIT ?",
-    )
-    .bind(before_us)
-    .bind(CARRIED)
-    .bind(limit(batch))
-    .fetch_all(&mut *c)
-    .await?;
-    if movements.is_empty() {
-        return Ok(0);
-    }
-    let movements = serde_json::json!(movements).to_string();
-    let sums = sqlx::query(
-        "SELECT account_id, sum(minor) AS minor, max(at_us) AS at_us FROM postings
-         WHERE movement_id IN (SELECT value FROM json_each(?)) GROUP BY account_id",
-    );
-    for row in sums.bind(&movements).fetch_all(&mut *c).await? {
+    for row in sqlx::query(ledger.sums).bind(ids).fetch_all(&mut *c).await? {
         let (account, minor, at_us): (String, i64, i64) =
             (row.try_get("account_id")?, row.try_get("minor")?, row.try_get("at_us")?);
-        let carried = sqlx::query(
-            "UPDATE postings SET minor = minor + ?, at_us = max(at_us, ?)
-             WHERE movement_id = ? AND account_id = ?",
-        );
-        let carried = carried.bind(minor).bind(at_us).bind(CARRIED).bind(&account);
-        if carried.execute(&mut *c).await?.rows_affected() == 0 {
-            sqlx::query(
-                "INSERT INTO postings (movement_id, account_id, minor, at_us) VALUES (?, ?, ?, ?)",
-            )
-            .bind(CARRIED)
-            .bind(account)
-            .bind(minor)
-            .bind(at_us)
-            .execute(&mut *c)
-            .await?;
+        let mut carried = 0;
+        for statement in [ledger.add, ledger.insert] {
+            if carried == 0 {
+                let carry = sqlx::query(statement).bind(minor).bind(at_us);
+                let carry = carry.bind(CARRIED).bind(&account);
+                carried = carry.execute(&mut *c).await?.rows_affected();
+            }
         }
     }
-    let gone =
-        sqlx::query("DELETE FROM postings WHERE movement_id IN (SELECT value FROM json_each(?))");
-    Ok(gone.bind(movements).execute(c).await?.rows_affected())
+    Ok(sqlx::query(ledger.delete).bind(ids).execute(c).await?.rows_affected())
 }
 
 #[async_trait]
 impl Prune for Provider {
-    /// Decided operations go with their postings, which one operation carries forward.
-    async fn prune(&self, keep: Keep, batch: usize) -> Result<u64, StoreError> {
+    /// Decided operations go with their postings, which one operation carries forward. Those of an
+    /// order that is not over stay: what was charged for it may have to be given back.
+    async fn prune(&self, keep: Keep, open: &[String], batch: usize) -> Result<u64, StoreError> {
+        let open = serde_json::json!(open).to_string();
         let oldest_us = oldest(keep, &self.1);
         let gone = self.0.write_quietly(move |c| {
             Box::pin(async move {
@@ -324,60 +368,29 @@ impl Prune for Provider {
                 let before_us = cutoff(c, nth, rows, oldest_us).await?;
                 let over = "SELECT operation_id FROM operations
                             WHERE state <> 'held' AND asked_us < ? AND target <> ''
+                            AND order_id NOT IN (SELECT value FROM json_each(?))
                             ORDER BY asked_us LIMIT ?";
-                let Some(over) = ids(c, over, before_us, batch).await? else { return Ok(0) };
-                carry_operations(c, &over).await?;
-                forget(
+                let Some(over) = ids_but_of(c, over, before_us, &open, batch).await? else {
+                    return Ok(0);
+                };
+                // Without a target it is nobody's charge, and never asked for.
+                sqlx::query(
+                    "INSERT INTO operations VALUES (?, 'charge', '', 0, '', 'done', NULL, 0)
+                     ON CONFLICT DO NOTHING",
+                )
+                .bind(CARRIED)
+                .execute(&mut *c)
+                .await?;
+                let gone = carry_forward(c, &PROVIDER, &over).await?;
+                let over = forget(
                     c,
                     Some(over),
-                    &[
-                        "DELETE FROM postings
-                         WHERE operation_id IN (SELECT value FROM json_each(?))",
-                        "DELETE FROM operations
-                         WHERE operation_id IN (SELECT value FROM json_each(?))",
-                    ],
-                )
-                .await
+                    &["DELETE FROM operations
+                       WHERE operation_id IN (SELECT value FROM json_each(?))"],
+                );
+                Ok(gone + over.await?)
             })
         });
         vacuum(&self.0, gone.await?).await
     }
-}
-
-/// Adds the postings of some operations to what is carried forward.
-async fn carry_operations(c: &mut SqliteConnection, ids: &str) -> Result<(), sqlx::Error> {
-    // Without a target it is nobody's charge, and never asked for.
-    sqlx::query(
-        "INSERT INTO operations VALUES (?, 'charge', '', 0, '', 'done', NULL, 0)
-         ON CONFLICT DO NOTHING",
-    )
-    .bind(CARRIED)
-    .execute(&mut *c)
-    .await?;
-    let sums = sqlx::query(
-        "SELECT account_id, sum(minor) AS minor, max(at_us) AS at_us FROM postings
-         WHERE operation_id IN (SELECT value FROM json_each(?)) GROUP BY account_id",
-    );
-    for row in sums.bind(ids).fetch_all(&mut *c).await? {
-        let (account, minor, at_us): (String, i64, i64) =
-            (row.try_get("account_id")?, row.try_get("minor")?, row.try_get("at_us")?);
-        let carried = sqlx::query(
-            "UPDATE postings SET minor = minor + ?, at_us = max(at_us, ?)
-             WHERE operation_id = ? AND account_id = ?",
-        );
-        let carried = carried.bind(minor).bind(at_us).bind(CARRIED).bind(&account);
-        if carried.execute(&mut *c).await?.rows_affected() == 0 {
-            sqlx::query(
-                "INSERT INTO postings (operation_id, account_id, minor, at_us)
-                 VALUES (?, ?, ?, ?)",
-            )
-            .bind(CARRIED)
-            .bind(account)
-            .bind(minor)
-            .bind(at_us)
-            .execute(&mut *c)
-            .await?;
-        }
-    }
-    Ok(())
 }

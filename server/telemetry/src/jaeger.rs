@@ -142,6 +142,7 @@ mod tests {
                 duration_us: 250,
                 status: TraceStatus::Error,
                 http_status: Some(202),
+                failed: 1,
                 spans: 3,
                 services: vec!["gateway".into(), "orders".into()],
                 order_id: None,

@@ -53,10 +53,10 @@ pub(crate) fn with_packer<T>(run: impl FnOnce(&mut Packer) -> T) -> T {
 
 /// What a span hands down.
 #[derive(Debug)]
-struct Scope {
+pub(crate) struct Scope {
     service: u16,
-    order: Option<Box<str>>,
-    correlation: Option<Box<str>>,
+    pub(crate) order: Option<Box<str>>,
+    pub(crate) correlation: Option<Box<str>>,
     fault: Option<Box<str>>,
 }
 

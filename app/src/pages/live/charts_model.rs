@@ -5,7 +5,8 @@ use crate::{
     widget::chart::{
         ChartTable,
         backend::Ink,
-        model::{Mark, Sample, Scale, Series, TimeChart, linear_scale, log_scale},
+        marks::Mark,
+        model::{Sample, Scale, Series, TimeChart, linear_scale, log_scale},
     },
 };
 use contract::{

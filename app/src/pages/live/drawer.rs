@@ -8,7 +8,7 @@ use super::{
 use crate::{
     frame::{range::in_range, use_keys, use_range},
     live::use_live,
-    model::{format, tone::Tone},
+    model::{breaker, format, tone::Tone},
     widget::{Badge, BreakerMark, Icon, ServiceCode, Sparkline, icon, use_zone},
 };
 use contract::{
@@ -253,11 +253,11 @@ fn breaker_fact(edge: &EdgeView, now_us: i64) -> Option<(Tone, BreakerMark, Stri
             format!("{} in a row so far", format::plural(failures.into(), "failure", "failures"))
         }
         BreakerView::Open { half_open_at_us } => {
-            let left = (half_open_at_us - now_us).max(0) / 1_000_000;
+            let left = breaker::seconds_left(half_open_at_us, now_us);
             format!("Calls are refused. A probe is let through in {left} s")
         }
         BreakerView::ForcedOpen { until_us } => {
-            let left = (until_us - now_us).max(0) / 1_000_000;
+            let left = breaker::seconds_left(until_us, now_us);
             format!("Held open by hand for {left} s more")
         }
         BreakerView::HalfOpen => "One probe is let through".to_owned(),

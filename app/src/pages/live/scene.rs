@@ -6,7 +6,11 @@ use super::{
     layout::{EdgeShape, Layout, NodeKind, NodeShape},
     versions::{self, Dot},
 };
-use crate::{frame::load, model::format, widget::BreakerMark};
+use crate::{
+    frame::load,
+    model::{breaker, format},
+    widget::BreakerMark,
+};
 use contract::{
     live::{BreakerView, EdgeKind, EdgeView, MapView, NodeView, SubsetEdge},
     resilience::{BreakerLine, BreakerState},
@@ -249,9 +253,10 @@ pub(super) fn of_subset(edge: &EdgeView, part: &SubsetEdge) -> EdgeView {
 }
 
 /// What a breaker that refuses calls says on its edge.
-fn refusing(breaker: BreakerView, now_us: i64) -> Option<String> {
-    let left = |until_us: i64| (until_us - now_us).max(0) / 1_000_000;
-    match breaker {
+fn refusing(state: BreakerView, now_us: i64) -> Option<String> {
+    // Rounded as on its card, or the pages would count apart.
+    let left = |until_us: i64| breaker::seconds_left(until_us, now_us);
+    match state {
         BreakerView::Open { half_open_at_us } => {
             Some(format!("Open, half-open in {} s", left(half_open_at_us)))
         }
@@ -263,13 +268,13 @@ fn refusing(breaker: BreakerView, now_us: i64) -> Option<String> {
 }
 
 /// The same where there is only the room of a label between two nodes.
-fn refusing_briefly(breaker: BreakerView, now_us: i64) -> Option<String> {
-    let (word, until_us) = match breaker {
+fn refusing_briefly(state: BreakerView, now_us: i64) -> Option<String> {
+    let (word, until_us) = match state {
         BreakerView::Open { half_open_at_us } => ("Open", half_open_at_us),
         BreakerView::ForcedOpen { until_us } => ("Forced", until_us),
         BreakerView::Closed { .. } | BreakerView::HalfOpen => return None,
     };
-    Some(format!("{word}, {} s", (until_us - now_us).max(0) / 1_000_000))
+    Some(format!("{word}, {} s", breaker::seconds_left(until_us, now_us)))
 }
 
 /// What of an edge crosses a limit, the worse first and failures before slowness.

@@ -60,13 +60,14 @@ fn only_the_part_of_a_label_that_crosses_a_limit_is_coloured() {
 
 #[test]
 fn an_open_breaker_counts_down_and_says_so_in_the_name() {
+    // Rounded up, as on its card.
     let open = Some(BreakerView::Open { half_open_at_us: 6_500_000 });
     let open = EdgeView { breaker: open, ..edge("gateway", "recommendations", 9.8, 1.0, 1.0) };
     let face = edge_face(&map(vec![open]), &key("gateway", "recommendations"), 0, 0);
-    assert_eq!((face.health, face.head.text.as_str()), (Health::Open, "Open, 6 s"));
+    assert_eq!((face.health, face.head.text.as_str()), (Health::Open, "Open, 7 s"));
     let brief = face.brief.map(|part| (part.text, part.health));
-    assert_eq!(brief, Some(("Open, 6 s".to_owned(), Health::Open)), "alone, on a phone");
-    let name = "gateway to recommendations, breaker open, half-open in 6 s, 9.8/s";
+    assert_eq!(brief, Some(("Open, 7 s".to_owned(), Health::Open)), "alone, on a phone");
+    let name = "gateway to recommendations, breaker open, half-open in 7 s, 9.8/s";
     assert!(face.name.starts_with(name), "{}", face.name);
 }
 

@@ -56,13 +56,7 @@ fn focus_selected() {
 
 /// Shows the data of every event, or of the selected one only.
 fn json_toggle(story: Story) -> AnyView {
-    let href = move || {
-        let (id, version) = (story.order.with(|o| o.row.order_id.clone()), story.version.get());
-        let v = version.map_or_else(String::new, |v| format!("?v={v}"));
-        let glue = if v.is_empty() { "?" } else { "&" };
-        let json = if story.all_json.get() { String::new() } else { format!("{glue}json=all") };
-        format!("/orders/{id}{v}{json}")
-    };
+    let href = move || story.address(story.version.get(), !story.all_json.get(), story.log.get());
     view! {
         <a
             class="head-link"

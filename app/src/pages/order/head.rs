@@ -91,8 +91,10 @@ fn facts(story: Story) -> AnyView {
             Err(error) => format!("The name is not known now. {error}"),
         })
     };
+    let correlation = order.with_untracked(|o| o.correlation_id.clone());
     view! {
         <dl class="order-facts">
+            {correlation_fact(correlation)}
             <div title=items>
                 <dt>{total}</dt>
                 <dd>{move || order.with(|o| format::money(o.row.total))}</dd>
@@ -108,10 +110,33 @@ fn facts(story: Story) -> AnyView {
                 <dd><Clock at_us=placed style=ClockStyle::Millis/></dd>
             </div>
             <div>
-                <dt>"Took"</dt>
+                <dt>{move || story.order.with(|o| story::took_label(o))}</dt>
                 <dd>{took(story)}</dd>
             </div>
         </dl>
+    }
+    .into_any()
+}
+
+/// The id that stands on every event and log line of the order, and goes with every call.
+fn correlation_fact(id: String) -> AnyView {
+    let (to_copy, title) = (id.clone(), id.clone());
+    view! {
+        <div class="correlation">
+            <dt>"Correlation id"</dt>
+            <dd>
+                <code title=title>{id}</code>
+                <button
+                    type="button"
+                    class="button ghost square small"
+                    aria-label="Copy the correlation id"
+                    title="Copy the correlation id"
+                    on:click=move |_| crate::browser::copy(&to_copy)
+                >
+                    {icon(Icon::Copy)}
+                </button>
+            </dd>
+        </div>
     }
     .into_any()
 }
@@ -132,10 +157,11 @@ fn took(story: Story) -> impl IntoView {
     }
 }
 
-/// The link to the whole trace.
+/// The link to the whole trace, while it is kept.
 pub(super) fn trace_link(story: Story) -> AnyView {
+    let kept = move || story.order.with(|o| o.trace_id.clone().filter(|id| o.keeps(id)));
     (move || {
-        story.order.with(|o| o.trace_id.clone()).map(|id| {
+        kept().map(|id| {
             let short = format::short_trace(&id).to_owned();
             view! {
                 <a class="button" href=format!("/traces/{id}")>

@@ -6,7 +6,7 @@ use crate::{
         format,
         story::{self, LogFilter},
     },
-    widget::{Segmented, ServiceCode},
+    widget::{LinkTabs, ServiceCode},
 };
 use contract::trace::{Level, LogView};
 use leptos::prelude::*;
@@ -15,7 +15,7 @@ use leptos::prelude::*;
 const LINES_MAX: usize = 500;
 
 pub(super) fn panel(story: Story) -> AnyView {
-    let filter = RwSignal::new(LogFilter::All);
+    let filter = story.log;
     let logs = Memo::new(move |_| story.order.with(|o| o.logs.clone()));
     let shown = Memo::new(move |_| {
         let filter = filter.get();
@@ -30,18 +30,17 @@ pub(super) fn panel(story: Story) -> AnyView {
         let lines = u64::try_from(shown.with(Vec::len)).unwrap_or(u64::MAX);
         format!("{}, this order", format::plural(lines, "line", "lines"))
     };
-    let value = Signal::derive(move || match filter.get() {
-        LogFilter::All => "all".to_owned(),
-        LogFilter::Warn => "warn".to_owned(),
-        LogFilter::Error => "error".to_owned(),
+    // Links, so that the address tells which lines are shown, with and without JavaScript.
+    let choices = [(LogFilter::All, "All"), (LogFilter::Warn, "Warn"), (LogFilter::Error, "Error")];
+    let links = Signal::derive(move || {
+        let (version, json) = (story.version.get(), story.all_json.get());
+        let link = |(filter, text): (LogFilter, &str)| {
+            (format!("{}#logs-title", story.address(version, json, filter)), text.to_owned())
+        };
+        choices.map(link).to_vec()
     });
-    let choose = move |choice: String| {
-        filter.set(match choice.as_str() {
-            "warn" => LogFilter::Warn,
-            "error" => LogFilter::Error,
-            _ => LogFilter::All,
-        });
-    };
+    let current =
+        Signal::derive(move || choices.iter().position(|c| c.0 == filter.get()).unwrap_or(0));
     let empty = move || {
         shown.with(Vec::is_empty).then(|| view! { <p class="panel-empty">"No such lines."</p> })
     };
@@ -51,13 +50,7 @@ pub(super) fn panel(story: Story) -> AnyView {
                 <h2 id="logs-title">"Logs"</h2>
                 <span class="sub">{sub}</span>
                 <div class="head-end">
-                    <Segmented
-                        label="Level"
-                        name="log-level"
-                        choices=vec![("all", "All"), ("warn", "Warn"), ("error", "Error")]
-                        value=value
-                        on_choose=choose
-                    />
+                    <LinkTabs label="Level" links=links current=current/>
                 </div>
             </header>
             <ol class="log-lines">
@@ -81,7 +74,9 @@ fn line(story: Story, line: LogView) -> AnyView {
         Level::Info | Level::Debug => None,
     };
     let at = format::clock_short_ms(line.at_us);
-    let href = line.trace_id.as_ref().map(|trace| {
+    // A trace that is not kept any more leads nowhere.
+    let kept = line.trace_id.as_ref().filter(|id| story.order.with(|o| o.keeps(id)));
+    let href = kept.map(|trace| {
         let span = line.span_id.as_ref().map_or_else(String::new, |s| format!("?span={s}"));
         format!("/traces/{trace}{span}")
     });

@@ -20,7 +20,7 @@ mod traces;
 use crate::{
     ask::{self, AskError},
     frame::use_keys,
-    model::story,
+    model::story::{self, LogFilter},
     widget::{EmptyState, hatch_definition},
 };
 use contract::{
@@ -50,6 +50,8 @@ struct Story {
     span: RwSignal<Option<String>>,
     /// The whole stream is shown as JSON.
     all_json: Memo<bool>,
+    /// Which lines of the log are shown.
+    log: Memo<LogFilter>,
     /// What became of fetching it again.
     fetched: RwSignal<Fetched>,
 }
@@ -76,14 +78,28 @@ impl Story {
             })
         });
         let all_json = Memo::new(move |_| query.with(|q| q.get("json").is_some()));
+        let log = Memo::new(move |_| {
+            query.with(|q| q.get("log").map(|l| LogFilter::of_word(&l)).unwrap_or_default())
+        });
         let (span, fetched) = (RwSignal::new(None), RwSignal::new(Fetched::default()));
-        Self { order, events, version, span, all_json, fetched }
+        Self { order, events, version, span, all_json, log, fetched }
     }
 
     /// Address of this page with another event selected.
     fn href(self, version: u64) -> String {
-        let json = if self.all_json.get() { "&json=all" } else { "" };
-        self.order.with_untracked(|o| format!("/orders/{}?v={version}{json}", o.row.order_id))
+        self.address(Some(version), self.all_json.get(), self.log.get())
+    }
+
+    /// Address of this page in another state.
+    fn address(self, version: Option<u64>, all_json: bool, log: LogFilter) -> String {
+        let parts = [
+            version.map(|v| format!("v={v}")),
+            all_json.then(|| "json=all".to_owned()),
+            (log != LogFilter::All).then(|| format!("log={}", log.word())),
+        ];
+        let query = parts.into_iter().flatten().collect::<Vec<_>>().join("&");
+        let glue = if query.is_empty() { "" } else { "?" };
+        self.order.with_untracked(|o| format!("/orders/{}{glue}{query}", o.row.order_id))
     }
 
     /// Version of the event so many rows away from the selected one.

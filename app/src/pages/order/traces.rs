@@ -2,7 +2,7 @@
 //! have traces of their own.
 
 use super::Story;
-use crate::model::{fine, format};
+use crate::model::{fine, format, trace_query};
 use contract::{
     order::OrderTrace,
     trace::{TraceRow, TraceStatus},
@@ -49,10 +49,10 @@ fn row(trace: &OrderTrace, zero_us: i64) -> AnyView {
 }
 
 fn outcome(row: &TraceRow) -> (String, &'static str) {
-    let (word, tone) = match row.status {
-        TraceStatus::Ok => ("ok", ""),
-        TraceStatus::Compensated => ("compensated", "comp"),
-        TraceStatus::Error => ("error", "error"),
+    let tone = match row.status {
+        TraceStatus::Ok | TraceStatus::Tolerated => "",
+        TraceStatus::Compensated => "comp",
+        TraceStatus::Error => "error",
     };
-    (row.http_status.map_or_else(|| word.to_owned(), |code| format!("{code} {word}")), tone)
+    (trace_query::outcome(row), tone)
 }

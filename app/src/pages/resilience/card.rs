@@ -308,11 +308,15 @@ fn foot(card: Card) -> AnyView {
     });
     let right = move || {
         let (opened, causes) = causes.get();
-        let opened = (opened > 1).then(|| format!("opened {opened} times"));
-        let caused = (!causes.is_empty()).then_some("cause");
-        let said: Vec<_> = opened.into_iter().chain(caused.map(str::to_owned)).collect();
-        let links = causes.iter().map(|id| fault_link(id)).collect_view();
-        view! { <span class="hint grow to-end">{said.join(", ")}</span> {links} }
+        let comma = if causes.is_empty() { "" } else { "," };
+        let opened = (opened > 1).then(|| format!("opened {opened} times{comma} "));
+        let opened = opened.map(|text| view! { <span class="hint">{text}</span> });
+        // The word goes where its faults go.
+        let caused = (!causes.is_empty()).then(|| {
+            let links = causes.iter().map(|id| fault_link(id)).collect_view();
+            view! { <span class="causes"><span class="hint">"cause"</span>{links}</span> }
+        });
+        view! { <span class="grow"></span>{opened}{caused} }
     };
     view! { <div class="card-foot">{left}{right}</div> }.into_any()
 }

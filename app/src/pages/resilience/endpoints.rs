@@ -101,6 +101,11 @@ pub(super) fn panel(page: Page) -> AnyView {
 fn instances(all: &[EndpointLine]) -> AnyView {
     let mut services: Vec<&str> = all.iter().map(|line| line.service.as_str()).collect();
     services.dedup();
+    // As everywhere: the gateway first, the banks last.
+    services.sort_by_key(|name| {
+        let known = contract::service::SERVICES.iter();
+        known.take_while(|service| service.name != *name).count()
+    });
     let group = |service: &str| {
         let cells = all.iter().filter(|line| line.service == service).map(|line| {
             let (class, word, _) = said(&line.state);

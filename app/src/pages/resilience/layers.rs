@@ -8,7 +8,10 @@ use leptos::prelude::*;
 pub(super) fn panel(page: Page) -> AnyView {
     let strips = Memo::new(move |_| page.view.with(|view| view.strips.clone()));
     let keys = Memo::new(move |_| {
-        strips.with(|all| all.iter().map(|s| (s.from.clone(), s.to.clone())).collect::<Vec<_>>())
+        strips.with(|all| {
+            let called = all.iter().filter(|strip| is_called(strip));
+            called.map(|s| (s.from.clone(), s.to.clone())).collect::<Vec<_>>()
+        })
     });
     view! {
         <section class="panel layers" id="layers" class:gone=move || keys.with(Vec::is_empty)>
@@ -31,6 +34,11 @@ fn idle(layer: &LayerView) -> bool {
     layer.setting.is_empty() && layer.acted == 0
 }
 
+/// Whether a call passed here in the last minute: without one there is nothing to tell.
+fn is_called(strip: &StripView) -> bool {
+    strip.layers.iter().chain(&strip.callee).any(|layer| layer.of > 0)
+}
+
 fn strip(strips: Memo<Vec<StripView>>, (from, to): (String, String)) -> AnyView {
     let ends = (from.clone(), to.clone());
     let sides = Memo::new(move |_| {
@@ -47,7 +55,8 @@ fn strip(strips: Memo<Vec<StripView>>, (from, to): (String, String)) -> AnyView 
         <details class="layer-strip">
             <summary>
                 <span class="edge-title">
-                    <ServiceCode service=from.clone() alone=true/>
+                    <ServiceCode service=from.clone()/>
+                    {from}
                     <span class="hint">"›"</span>
                     <ServiceCode service=to.clone()/>
                     {to}
@@ -96,4 +105,28 @@ fn row(layer: LayerView) -> AnyView {
         </li>
     }
     .into_any()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_edge_without_calls_is_not_listed() {
+        let layer = |of| LayerView {
+            name: "fault".into(),
+            setting: String::new(),
+            acted: 0,
+            of,
+            did: String::new(),
+            href: None,
+        };
+        let strip = |of| StripView {
+            from: "orders".into(),
+            to: "users".into(),
+            layers: vec![layer(0), layer(of)],
+            callee: vec![layer(0)],
+        };
+        assert!(!is_called(&strip(0)) && is_called(&strip(1)));
+    }
 }

@@ -9,9 +9,6 @@ use crate::{
 use contract::trace::{ExportView, TraceList, TraceRow, TraceStatus};
 use leptos::prelude::*;
 
-/// Rows of the table; the marks above show them all.
-const ROWS_MAX: usize = 100;
-
 pub(super) fn list(
     place: Place,
     list: Result<TraceList, AskError>,
@@ -22,8 +19,9 @@ pub(super) fn list(
         return none(place);
     }
     let matched = list.matched;
-    let shown = list.rows.len().min(ROWS_MAX);
-    let rows = list.rows.into_iter().take(ROWS_MAX).map(|r| row(place, r)).collect_view();
+    let shown = list.rows.len();
+    let kept = kept(&list);
+    let rows = list.rows.into_iter().map(|r| row(place, r)).collect_view();
     let more = (matched > shown).then(|| {
         let count = |n: usize| format::count(u64::try_from(n).unwrap_or(u64::MAX));
         let text = format!(
@@ -50,6 +48,7 @@ pub(super) fn list(
                 <tbody>{rows}</tbody>
             </table>
             {more}
+            {kept}
             <div class="panel-note">{export::line(health)}</div>
         </section>
     }
@@ -88,17 +87,42 @@ fn row(place: Place, row: TraceRow) -> AnyView {
 
 /// How a trace ended, as a badge; a short one says only the HTTP status, if there is one.
 pub(super) fn status(row: &TraceRow, short: bool) -> AnyView {
-    let (tone, glyph, word) = match row.status {
-        TraceStatus::Ok => (Tone::Neutral, Icon::Check, "ok"),
-        TraceStatus::Compensated => (Tone::Comp, Icon::Back, "compensated"),
-        TraceStatus::Error => (Tone::Error, Icon::Cross, "error"),
+    let (tone, glyph) = match row.status {
+        TraceStatus::Ok | TraceStatus::Tolerated => (Tone::Neutral, Icon::Check),
+        TraceStatus::Compensated => (Tone::Comp, Icon::Back),
+        TraceStatus::Error => (Tone::Error, Icon::Cross),
     };
+    let outcome = trace_query::outcome(row);
     let text = match row.http_status {
-        Some(http) if short => http.to_string(),
-        Some(http) => format!("{http} {word}"),
-        None => word.to_owned(),
+        Some(http) if short && row.status != TraceStatus::Tolerated => http.to_string(),
+        _ => outcome.clone(),
     };
-    view! { <span title=word><Badge tone=tone glyph=glyph text=text/></span> }.into_any()
+    view! { <span title=outcome><Badge tone=tone glyph=glyph text=text/></span> }.into_any()
+}
+
+/// How far back the traces reach.
+fn kept(list: &TraceList) -> Option<AnyView> {
+    let oldest = Signal::stored(list.oldest_us?);
+    let style = ClockStyle::Minutes;
+    Some(match list.left_until_us {
+        None => view! {
+            <p class="panel-note kept-since">"Kept since "<Clock at_us=oldest style=style/>"."</p>
+        }
+        .into_any(),
+        Some(left) => {
+            let left = Signal::stored(left);
+            view! {
+                <p class="panel-note kept-since">
+                    "All kept since "
+                    <Clock at_us=left style=style/>
+                    "; of orders, with errors, compensated or slow since "
+                    <Clock at_us=oldest style=style/>
+                    ". Plain traces make room first."
+                </p>
+            }
+            .into_any()
+        }
+    })
 }
 
 fn none(place: Place) -> AnyView {

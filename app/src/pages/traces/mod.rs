@@ -38,7 +38,9 @@ type Health = Resource<Result<ExportView, AskError>>;
 #[component]
 pub fn TracesPage() -> impl IntoView {
     let place = Place::here();
-    let found: Found = Resource::new_blocking(move || place.query.get(), ask::search_traces);
+    // The open trace has a mark too; opening another one is no other search.
+    let search = move |query| ask::search_traces(place.with_open(query));
+    let found: Found = Resource::new_blocking(move || place.query.get(), search);
     let opened: Opened = Resource::new_blocking(
         move || place.trace.get(),
         |id| async move {

@@ -77,6 +77,11 @@ impl Place {
         self.go(href, false);
     }
 
+    /// The search with the open trace, which has a mark however many match.
+    pub(super) fn with_open(self, query: TraceQuery) -> TraceQuery {
+        TraceQuery { open: self.trace.get_untracked(), ..query }
+    }
+
     /// Address of a search with other filters.
     pub(super) fn searching(self, change: impl FnOnce(&mut TraceQuery)) -> String {
         let mut query = self.query.get();

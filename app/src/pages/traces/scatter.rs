@@ -15,7 +15,7 @@ use crate::{
 };
 use contract::{
     resilience::FaultView,
-    trace::{TimeWindow, TraceList, TraceRow},
+    trace::{TimeWindow, TraceList, TraceMark},
 };
 use leptos::{prelude::*, svg};
 use std::fmt::Write;
@@ -36,15 +36,15 @@ pub(super) fn scatter(place: Place, list: TraceList) -> AnyView {
     let (last, window) = place.query.with_untracked(|q| (q.last_seconds, q.window));
     let last_us = last.and_then(|s| i64::try_from(s).ok()).map(|s| s.saturating_mul(1_000_000));
     let axis = Axis { window, last_us, now_us: list.at_us };
-    let drawn = scatter::scatter(&list.rows, axis);
+    let drawn = scatter::scatter(&list.marks, axis);
     if drawn.marks.is_empty() {
         return ().into_any();
     }
     let summary = summary(&list);
     let query = place.query.get_untracked();
     let links = |id: &str| super::address(&query, Some(id), &Look::default());
-    let marks = marks(&drawn, &list.rows, links);
-    let rows = StoredValue::new(list.rows);
+    let marks = marks(&drawn, &list.marks, links);
+    let rows = StoredValue::new(list.marks);
     let hovered = RwSignal::new(None::<usize>);
     let node = NodeRef::new();
     let drag = Drag::new(place, node, &drawn);
@@ -105,7 +105,7 @@ pub(super) fn scatter(place: Place, list: TraceList) -> AnyView {
 /// Rings around the mark that is pointed at and around that of the open trace.
 fn rings(
     place: Place,
-    rows: StoredValue<Vec<TraceRow>>,
+    rows: StoredValue<Vec<TraceMark>>,
     places: StoredValue<Vec<Mark>>,
     hovered: RwSignal<Option<usize>>,
 ) -> AnyView {
@@ -126,7 +126,7 @@ fn rings(
 fn target(
     event: &leptos::ev::MouseEvent,
     place: Place,
-    rows: StoredValue<Vec<TraceRow>>,
+    rows: StoredValue<Vec<TraceMark>>,
 ) -> Option<String> {
     let Some(row) = attribute_at(event, "data-i") else {
         return attribute_at(event, "data-fault").map(|id| fault_href(&id));
@@ -217,6 +217,9 @@ fn faults(start_us: i64, end_us: i64) -> AnyView {
         faults.with(|faults| {
             let all: Vec<&FaultView> = faults.ended.iter().chain(&faults.active).collect();
             let mut out = String::new();
+            for (from, until) in scatter::fault_bands(&all, start_us, end_us) {
+                fault_band(&mut out, from, until);
+            }
             let mut named = f64::NEG_INFINITY;
             for mark in scatter::fault_marks(&all, start_us, end_us) {
                 let near = mark.band.0 - named < NEAR;
@@ -231,12 +234,20 @@ fn faults(start_us: i64, end_us: i64) -> AnyView {
     view! { <g class="fault-marks" inner_html=marks></g> }.into_any()
 }
 
+fn fault_band(out: &mut String, from: f64, until: f64) {
+    let (x, width) = (percent(from), percent(until - from));
+    let _ = write!(
+        out,
+        r#"<rect class="fault-band" x="{x}" y="{TOP}" width="{width}" height="{HEIGHT}"/>"#
+    );
+}
+
 fn fault_mark(out: &mut String, mark: &scatter::FaultMark, near: bool) {
     let plain = |id: &String| {
         id.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect::<String>()
     };
     let ids: Vec<String> = mark.ids.iter().map(plain).collect();
-    let (x, width) = (percent(mark.band.0), percent(mark.band.1 - mark.band.0));
+    let x = percent(mark.band.0);
     let anchor = if mark.band.0 < 0.03 {
         "start"
     } else if mark.band.0 > 0.97 {
@@ -244,10 +255,6 @@ fn fault_mark(out: &mut String, mark: &scatter::FaultMark, near: bool) {
     } else {
         "middle"
     };
-    let _ = write!(
-        out,
-        r#"<rect class="fault-band" x="{x}" y="{TOP}" width="{width}" height="{HEIGHT}"/>"#
-    );
     if mark.began.is_some() {
         let bottom = TOP + HEIGHT;
         let _ = write!(out, r#"<line x1="{x}" x2="{x}" y1="{TOP}" y2="{bottom}"/>"#);
@@ -272,7 +279,7 @@ fn y_of(at: f64) -> f64 {
     TOP + (1.0 - at) * HEIGHT
 }
 
-fn marks(drawn: &Scatter, rows: &[TraceRow], link: impl Fn(&str) -> String) -> String {
+fn marks(drawn: &Scatter, rows: &[TraceMark], link: impl Fn(&str) -> String) -> String {
     let mut out = String::with_capacity(drawn.marks.len() * 64);
     for mark in &drawn.marks {
         let (x, y, i) = (mark.x * 100.0, y_of(mark.y), mark.row);
@@ -305,7 +312,7 @@ fn marks(drawn: &Scatter, rows: &[TraceRow], link: impl Fn(&str) -> String) -> S
 
 /// A ring around a mark with its id and duration.
 fn pointed(
-    rows: StoredValue<Vec<TraceRow>>,
+    rows: StoredValue<Vec<TraceMark>>,
     places: StoredValue<Vec<Mark>>,
     row: usize,
     class: &'static str,
@@ -379,10 +386,11 @@ fn grid(drawn: &Scatter) -> AnyView {
 }
 
 fn summary(list: &TraceList) -> String {
-    let count = |shape: Shape| list.rows.iter().filter(|r| scatter::shape(r) == shape).count();
+    let count = |shape: Shape| list.marks.iter().filter(|m| scatter::shape(m) == shape).count();
+    let (drawn, matched) = (list.marks.len(), list.matched);
+    let of = if drawn < matched { format!(" of {matched}") } else { String::new() };
     format!(
-        "{} traces by duration over time: {} slow, {} compensated, {} with errors",
-        list.rows.len(),
+        "{drawn}{of} traces by duration over time: {} slow, {} compensated, {} with errors",
         count(Shape::Slow),
         count(Shape::Compensated),
         count(Shape::Error),

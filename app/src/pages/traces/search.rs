@@ -5,14 +5,15 @@ use crate::{
     frame::range::DEFAULT_RANGE,
     live::{Connection, use_live},
     model::{format, trace_query},
-    widget::{Clock, ClockStyle, Icon, icon},
+    widget::{Clock, Icon, icon},
 };
 use contract::trace::{TraceList, TraceQuery, TraceStatus};
 use leptos::{ev::SubmitEvent, prelude::*};
 
 /// Statuses to choose from.
-const STATUSES: [(TraceStatus, &str); 3] = [
+const STATUSES: [(TraceStatus, &str); 4] = [
     (TraceStatus::Ok, "ok"),
+    (TraceStatus::Tolerated, "ok, with failed calls"),
     (TraceStatus::Compensated, "compensated"),
     (TraceStatus::Error, "error"),
 ];
@@ -56,7 +57,8 @@ pub(super) fn search(
                     place.search(|q| q.operation = text(v));
                 })}
                 {field("Status", "status", statuses, move |v| {
-                    place.search(|q| q.status = STATUSES.iter().find(|s| s.1 == v).map(|s| s.0));
+                    let named = |s: &&(TraceStatus, _)| trace_query::status_word(s.0) == v;
+                    place.search(|q| q.status = STATUSES.iter().find(named).map(|s| s.0));
                 })}
                 {field("Duration", "min", durations, move |v| {
                     place.search(|q| q.min_duration_ms = v.parse().ok());
@@ -66,6 +68,7 @@ pub(super) fn search(
                     <input
                         name="tag"
                         value=query.tag.clone()
+                        prop:value=query.tag.clone().unwrap_or_default()
                         placeholder="order.id=…"
                         autocomplete="off"
                         spellcheck="false"
@@ -119,8 +122,15 @@ fn choices(names: &[String], chosen: Option<&str>) -> Vec<AnyView> {
         .collect()
 }
 
+/// The attribute is for the server's page. A field that somebody has touched goes by the property
+/// alone, and must follow when the address changes: by a link, or by Back.
 fn option(value: &str, name: &str, selected: bool) -> AnyView {
-    view! { <option value=value.to_owned() selected=selected>{name.to_owned()}</option> }.into_any()
+    view! {
+        <option value=value.to_owned() selected=selected prop:selected=selected>
+            {name.to_owned()}
+        </option>
+    }
+    .into_any()
 }
 
 fn field(
@@ -160,32 +170,6 @@ fn zoomed(place: Place) -> Option<AnyView> {
     )
 }
 
-/// How far back the traces reach.
-fn kept(list: &TraceList) -> Option<AnyView> {
-    let oldest = Signal::stored(list.oldest_us?);
-    let style = ClockStyle::Minutes;
-    Some(match list.left_until_us {
-        None => {
-            view! { <span class="kept-since">"kept since "<Clock at_us=oldest style=style/></span> }
-                .into_any()
-        }
-        Some(left) => {
-            let title = "Plain traces make room first. Those of orders, with errors, compensated \
-                         or slow ones stay longer.";
-            let left = Signal::stored(left);
-            view! {
-                <span class="kept-since" title=title>
-                    "all kept since "
-                    <Clock at_us=left style=style/>
-                    ", orders and failures since "
-                    <Clock at_us=oldest style=style/>
-                </span>
-            }
-            .into_any()
-        }
-    })
-}
-
 fn counts(place: Place, list: &TraceList, found: Found, waiting: RwSignal<usize>) -> AnyView {
     let count = |n: usize| format::count(u64::try_from(n).unwrap_or(u64::MAX));
     let noun = if list.matched == 1 { " trace, " } else { " traces, " };
@@ -205,7 +189,6 @@ fn counts(place: Place, list: &TraceList, found: Found, waiting: RwSignal<usize>
             <span class="mark-key"><svg class="key-mark" width="12" height="12" aria-hidden="true">
                 <path class="mark-error" d="M3 3 9 9M9 3 3 9"></path>
             </svg>"error"</span>
-            {kept(list)}
         </p>
     }
     .into_any()

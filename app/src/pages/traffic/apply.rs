@@ -163,6 +163,9 @@ fn answered(applied: Applied) -> AnyView {
     let title = match applied.revision {
         Some(number) => format!("r{number} is in force"),
         None if refused => "Nothing was changed".into(),
+        None if report.resources.iter().all(|r| r.change == Change::NotOurs) => {
+            "Nothing in it is Vitrine's".into()
+        }
         None => "It can be applied".into(),
     };
     let findings = report.findings.iter().map(|finding| {

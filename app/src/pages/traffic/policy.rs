@@ -279,10 +279,16 @@ fn retry_tokens(editor: Editor, rule: Memo<RuleForm>) -> AnyView {
     view! {
         <span class="tokens">
             {set}
-            <details class="more-tokens">
-                <summary>"More"</summary>
-                <div>{others}</div>
-            </details>
+            <button type="button" class="token more-tokens" popovertarget="retry-more">
+                "More"
+            </button>
+            // The browser closes it: by Esc, and by a press elsewhere.
+            <div
+                id="retry-more" class="token-menu" popover="auto" role="group"
+                aria-label="Retry on"
+            >
+                {others}
+            </div>
         </span>
     }
     .into_any()

@@ -113,7 +113,11 @@ fn hits(editor: Editor, name: &str) -> String {
         let found = hits.find(|hits| hits.rule == name && hits.service == service);
         found.map_or_else(String::new, |hits| {
             let count = format::plural(hits.hits, "hit", "hits");
-            format!("{count}, {}", format::rate(hits.per_second))
+            // Hits are those of this revision. What the minute before it saw is none of its rate.
+            match hits.hits {
+                0 => count,
+                _ => format!("{count}, {}", format::rate(hits.per_second)),
+            }
         })
     })
 }

@@ -169,7 +169,10 @@ fn revision(editor: Editor, row: RevisionRow, applied: u64) -> AnyView {
             <strong>{format!("r{number}")}</strong>
             {badge}
             <Clock at_us=at_us/>
-            <p class="hint">{row.summary} <small class="who">{who}</small></p>
+            <p class="hint">
+                <span class="revision-words" title=row.summary.clone()>{row.summary.clone()}</span>
+                <small class="who">{who}</small>
+            </p>
             {actions}
         </li>
     }

@@ -129,7 +129,8 @@ fn bar(editor: Editor, rule: Memo<RuleForm>) -> AnyView {
     let handle = weight_field(editor, rule, 0, "Share of the first destination, percent");
     let name = move |at: usize| route::target_text(&target_at(rule, at)).to_owned();
     // Too narrow for its text.
-    let (narrow_a, narrow_b) = (move || first() < 14, move || first() > 88);
+    let (narrow_a, narrow_b) = (move || first() < 14, move || first() > 90);
+    let tight_b = move || first() > 84;
     let width = move || format!("{}%", first());
     let rest = move || format!("{}%", 100 - first());
     view! {
@@ -153,7 +154,10 @@ fn bar(editor: Editor, rule: Memo<RuleForm>) -> AnyView {
                 <text class="on-a" x="10" y="37.5" class:gone=narrow_a>
                     {move || format!("{} {}%", name(0), first())}
                 </text>
-                <text class="on-b anchor-end" x="99%" y="37.5" class:gone=narrow_b>
+                <text
+                    class="on-b anchor-end" x="99%" y="37.5" class:gone=narrow_b
+                    class:tight=tight_b
+                >
                     {move || format!("{} {}%", name(1), 100 - first())}
                 </text>
             </svg>

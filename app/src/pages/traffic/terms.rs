@@ -57,6 +57,8 @@ pub(crate) fn row(
                 {field::text(name, "name")}
             </span>
             {field::select(op, words(OPS.map(op_word).to_vec()))}
+            // The cross does not stand in a line of its own.
+            <span class="term-end">
             <span class:gone=move || now.with(|t| t.op) == MatchOp::Present>
                 {field::text(value, "value")}
             </span>
@@ -66,6 +68,7 @@ pub(crate) fn row(
             >
                 {icon(Icon::Cross)}
             </button>
+            </span>
         </div>
     }
     .into_any()

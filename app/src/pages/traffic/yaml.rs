@@ -72,9 +72,20 @@ pub(super) fn panel(editor: Editor, old: Old) -> AnyView {
     });
     let current = Signal::derive(move || usize::from(whole.get()));
     let document = use_document(editor);
+    let bare = Memo::new(move |_| {
+        editor.base.with(|base| editor.text.with(|text| all(&base.1, text).is_empty()))
+    });
+    let title = move || bare.get().then(|| view! { <h2 class="grow">"YAML"</h2> });
+    let none = move || {
+        (bare.get() && !whole.get()).then(|| {
+            let text = "No object stands for this host: the default of Istio holds.";
+            view! { <p class="panel-body hint">{text}</p> }
+        })
+    };
     view! {
         <section class="panel yaml">
             <header class="panel-head">
+                {title}
                 {tabs(editor, document)}
                 <LinkTabs label="View" links=links current=current/>
                 <button
@@ -85,6 +96,7 @@ pub(super) fn panel(editor: Editor, old: Old) -> AnyView {
                 </button>
             </header>
             {standing(editor, document)}
+            {none}
             {body(editor, whole, document, old)}
         </section>
     }

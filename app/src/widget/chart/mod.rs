@@ -1,6 +1,7 @@
 //! Time charts: a panel with a heading, the drawing, and the same data as a table.
 
 pub mod backend;
+pub mod marks;
 pub mod model;
 mod over;
 

@@ -1,6 +1,9 @@
 //! What a time chart shows, and its ticks, buckets and drawing. Pure; drawn with plotters.
 
-use super::backend::{ClassBackend, Ink, UNITS};
+use super::{
+    backend::{ClassBackend, Ink, UNITS},
+    marks::Mark,
+};
 use crate::model::format;
 use plotters::{
     coord::{
@@ -50,35 +53,6 @@ pub enum Scale {
         /// Highest value.
         high: f64,
     },
-}
-
-/// A moment that is marked by a vertical line.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mark {
-    /// When.
-    pub at_us: i64,
-    /// Its name, on top: `r17`, `F-21`.
-    pub text: String,
-    /// A fault is dashed, a revision solid.
-    pub fault: bool,
-    /// When it was over: a fault with a duration is a band.
-    pub until_us: Option<i64>,
-}
-
-impl Mark {
-    /// The word of its class.
-    const fn kind(&self) -> &'static str {
-        if self.fault { "fault" } else { "revision" }
-    }
-}
-
-/// Width of one letter of a mark's name.
-const NAME_LETTER: i32 = 7;
-/// Names of marks stand at least so far apart.
-const NAME_GAP: i32 = 4;
-
-fn name_width(text: &str) -> i32 {
-    i32::try_from(text.chars().count()).unwrap_or_default() * NAME_LETTER
 }
 
 /// The time axis of a drawn chart.
@@ -141,8 +115,8 @@ const LEFT: i32 = 34;
 const LEFT_LOG: i32 = 50;
 const RIGHT: i32 = 17;
 const RIGHT_WITH_LABELS: i32 = 37;
-const TOP: i32 = 14;
-const BOTTOM: i32 = 26;
+pub(super) const TOP: i32 = 14;
+pub(super) const BOTTOM: i32 = 26;
 /// A chart lower than this is a sparkline: no axes, no labels.
 const COMPACT_BELOW: u32 = 60;
 /// Margin of a sparkline.
@@ -389,79 +363,10 @@ impl TimeChart {
 
     #[expect(clippy::cast_possible_truncation, reason = "a position in pixels")]
     #[expect(clippy::cast_precision_loss, reason = "a time range of an hour")]
-    fn x_of(&self, at_us: i64) -> i32 {
+    pub(super) fn x_of(&self, at_us: i64) -> i32 {
         let share = (at_us - self.from_us) as f64 / (self.to_us - self.from_us) as f64;
         let span = f64::from(self.width) - f64::from(self.left()) - f64::from(self.right());
         (f64::from(self.left()) + share * span).round() as i32
-    }
-
-    /// Vertical lines with their names; one outside of the range is left out.
-    fn push_marks(&self, out: &mut String) {
-        let bottom = self.height.saturating_sub(BOTTOM.unsigned_abs());
-        let shown = |m: &&Mark| (self.from_us..=self.to_us).contains(&m.at_us);
-        for mark in self.marks.iter().filter(shown) {
-            self.push_band(out, mark, bottom);
-            let (x, kind) = (self.x_of(mark.at_us), mark.kind());
-            let _ = write!(
-                out,
-                "<path class=\"mark-{kind}\" d=\"M{x} {TOP}V{bottom}\"><title>{}</title></path>",
-                mark.text
-            );
-        }
-        for (x, text, kind) in self.mark_names() {
-            let _ = write!(
-                out,
-                "<text class=\"mark-{kind} anchor-middle\" x=\"{x}\" y=\"10\">{text}</text>"
-            );
-        }
-    }
-
-    /// The names of the marks with their middles. Where they would touch one stands for several,
-    /// a fault if there is one: `F-2 +3`.
-    fn mark_names(&self) -> Vec<(i32, String, &'static str)> {
-        let shown = |m: &&Mark| (self.from_us..=self.to_us).contains(&m.at_us);
-        let mut marks: Vec<_> = self.marks.iter().filter(shown).collect();
-        marks.sort_by_key(|mark| mark.at_us);
-        let mut groups: Vec<Vec<&Mark>> = Vec::new();
-        for mark in marks {
-            let begins = self.x_of(mark.at_us) - name_width(&mark.text) / 2;
-            let touches = |group: &Vec<&Mark>| begins < self.name_of(group).0.1 + NAME_GAP;
-            let joins = groups.last().is_some_and(touches);
-            match groups.last_mut() {
-                Some(group) if joins => group.push(mark),
-                _ => groups.push(vec![mark]),
-            }
-        }
-        groups.iter().map(|group| self.name_of(group)).map(|((x, _), t, k)| (x, t, k)).collect()
-    }
-
-    /// Middle and right end of the name of marks that stand together, the name and its kind.
-    fn name_of(&self, group: &[&Mark]) -> ((i32, i32), String, &'static str) {
-        let Some(first) = group.iter().find(|mark| mark.fault).or(group.first()) else {
-            return ((0, 0), String::new(), "revision");
-        };
-        let text = match group.len() {
-            1 => first.text.clone(),
-            more => format!("{} +{}", first.text, more - 1),
-        };
-        // Over the first line, but not beyond the ends of the drawing.
-        let half = name_width(&text) / 2;
-        let right = i32::try_from(self.width).unwrap_or(i32::MAX) - half;
-        let at = group.first().map_or(0, |mark| self.x_of(mark.at_us));
-        let x = at.min(right).max(half);
-        ((x, x + half), text, first.kind())
-    }
-
-    /// The time a fault was in force.
-    fn push_band(&self, out: &mut String, mark: &Mark, bottom: u32) {
-        let Some(until_us) = mark.until_us else { return };
-        let (from, to) = (self.x_of(mark.at_us), self.x_of(until_us.min(self.to_us)));
-        let (width, height) = ((to - from).max(1), bottom.saturating_sub(TOP.unsigned_abs()));
-        let _ = write!(
-            out,
-            "<rect class=\"mark-band\" x=\"{from}\" y=\"{TOP}\" \
-             width=\"{width}\" height=\"{height}\"/>"
-        );
     }
 
     /// Where the time axis is drawn: its ends as times and as pixels. None of a sparkline.
@@ -521,10 +426,10 @@ fn push_text(out: &mut String, anchor: &str, x: i32, y: f64, text: &str) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn chart(scale: Scale, values: &[Option<f64>]) -> TimeChart {
+    pub(crate) fn chart(scale: Scale, values: &[Option<f64>]) -> TimeChart {
         let samples =
             (0..).zip(values).map(|(i, value)| Sample { at_us: i * 1_000_000, value: *value });
         TimeChart {
@@ -543,25 +448,6 @@ mod tests {
             gap_us: 2_500_000,
             marks: Vec::new(),
         }
-    }
-
-    #[test]
-    fn faults_and_revisions_are_marked_where_they_began_if_that_is_in_the_range() {
-        let mark = |at_us, text: &str, fault: bool| {
-            let until_us = fault.then_some(at_us + 50_000_000);
-            Mark { at_us, text: text.into(), fault, until_us }
-        };
-        let marks = vec![
-            mark(150_000_000, "r17", false),
-            mark(200_000_000, "F-21", true),
-            mark(900_000_000, "F-99", true),
-        ];
-        let values = [Some(1.0), Some(2.0)];
-        let svg = TimeChart { marks, ..chart(linear_scale(2.0, 1.0, ""), &values) }.svg();
-        assert!(svg.contains(">r17<") && svg.contains("mark-revision"), "{svg}");
-        assert!(svg.contains(">F-21<") && svg.contains("mark-fault"), "{svg}");
-        assert!(!svg.contains("F-99"), "{svg}");
-        assert_eq!(svg.matches("mark-band").count(), 1, "only the fault lasted: {svg}");
     }
 
     #[test]
@@ -603,38 +489,6 @@ mod tests {
         // Seconds beside milliseconds: a bare number would be of either.
         assert_eq!(texts(10.0, 1_000.0), ["1 s", "100 ms", "10 ms"]);
         assert_eq!(texts(0.1, 10_000.0), ["10 s", "100 ms", "1 ms"]);
-    }
-
-    #[test]
-    fn names_of_marks_that_would_touch_become_one_with_the_fault_first() {
-        let mark = |second: i64, text: &str| Mark {
-            at_us: second * 1_000_000,
-            text: text.into(),
-            fault: text.starts_with('F'),
-            until_us: None,
-        };
-        let mut chart = chart(linear_scale(4.0, 1.0, "/s"), &[Some(1.0); 300]);
-        chart.marks = vec![
-            mark(20, "r5"),
-            mark(200, "r8"),
-            mark(202, "F-2"),
-            mark(203, "r9"),
-            mark(299, "r10"),
-        ];
-        let names = chart.mark_names();
-        let texts: Vec<_> = names.iter().map(|(_, text, kind)| (text.as_str(), *kind)).collect();
-        assert_eq!(
-            texts,
-            [("r5", "revision"), ("F-2 +2", "fault"), ("r10", "revision")],
-            "{names:?}"
-        );
-        let ends = |(x, text, _): &(i32, String, &str)| {
-            (x - name_width(text) / 2, x + name_width(text) / 2)
-        };
-        assert!(names.windows(2).all(|two| ends(&two[0]).1 <= ends(&two[1]).0));
-        assert!(ends(names.last().unwrap()).1 <= i32::try_from(chart.width).unwrap());
-        // Each keeps its own line, which tells its name.
-        assert_eq!(chart.svg().matches("<title>").count(), 5);
     }
 
     #[test]

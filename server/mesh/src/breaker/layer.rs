@@ -5,7 +5,7 @@ use super::{
     window::{Answer, Cause},
 };
 use crate::{
-    MeshError, Request, Response,
+    MeshError, Request, Response, baggage,
     deadline::Deadline,
     edge::Tally,
     journey::Journey,
@@ -19,6 +19,7 @@ use std::{
 };
 use tokio::time::Instant;
 use tower::{Layer, Service};
+use tracing::Span;
 
 /// One admitted call. Dropped without an outcome it tells a failure if the deadline had passed
 /// (the deadline layer, further out, cut the call), and nothing if the caller went away.
@@ -33,13 +34,20 @@ struct Permit {
 }
 
 impl Permit {
-    fn cause(&self) -> Cause {
+    /// What a call that ended so can be blamed on.
+    fn cause(&self, failed: bool) -> Cause {
+        // What the callee met further down is carried by the span around its work, which is this.
+        let carried = base::carried::of(&Span::current()).filter(|_| failed);
+        for fault in carried.iter().flat_map(|line| baggage::ids(line)) {
+            self.journey.met(fault);
+        }
         Cause { trace_id: self.trace_id.clone(), faults: self.journey.faults() }
     }
 
     fn report(mut self, answer: Answer) {
         self.reported = true;
-        self.breaker.report(self.passage, answer, self.began.elapsed(), &self.cause());
+        let cause = self.cause(answer.is_failure());
+        self.breaker.report(self.passage, answer, self.began.elapsed(), &cause);
     }
 }
 
@@ -50,9 +58,9 @@ impl Drop for Permit {
         }
         if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             let answer = Answer::Nothing(MeshError::TIMEOUT);
-            self.breaker.report(self.passage, answer, self.began.elapsed(), &self.cause());
+            self.breaker.report(self.passage, answer, self.began.elapsed(), &self.cause(true));
         } else if let Passage::Probe(generation) = self.passage {
-            self.breaker.abandon_probe(generation, &self.cause());
+            self.breaker.abandon_probe(generation, &self.cause(false));
         }
     }
 }
@@ -76,7 +84,10 @@ impl BreakerLayer {
     fn admit(&self, request: &Request, journey: &Arc<Journey>) -> Result<Permit, MeshError> {
         let trace_id: Option<Arc<str>> = trace_id(request.headers()).map(Into::into);
         let cause = Cause { trace_id: trace_id.clone(), faults: journey.faults() };
-        let passage = self.breaker.admit(&cause)?;
+        let passage = self.breaker.admit(&cause).inspect_err(|_| {
+            // Who is refused suffers from what opened the breaker, and so does who called it.
+            self.breaker.causes().into_iter().for_each(|fault| journey.met(fault));
+        })?;
         let deadline = request.extensions().get::<Deadline>().map(|deadline| deadline.0);
         let (breaker, journey) = (self.breaker.clone(), journey.clone());
         let (began, reported) = (Instant::now(), false);

@@ -372,6 +372,20 @@ impl Breaker {
         admission
     }
 
+    /// The faults of the calls that made it open, if it is; none of one that was opened by hand.
+    pub(crate) fn causes(&self) -> Vec<FaultId> {
+        let inner = self.inner.lock();
+        let closed = matches!(inner.state, BreakerState::Closed { .. });
+        let calls = inner.memory.before_opening.iter().filter(|_| !closed);
+        let mut causes = Vec::new();
+        for fault in calls.flat_map(|call| &call.cause.faults) {
+            if !causes.contains(fault) {
+                causes.push(*fault);
+            }
+        }
+        causes
+    }
+
     fn announce(&self, at_us: i64, from: BreakerState, to: BreakerState, cause: &Cause) {
         let Edge { caller, destination, subset } = self.edge.clone();
         let faults = (!cause.faults.is_empty()).then(|| crate::fault::text(&cause.faults));

@@ -21,6 +21,11 @@ impl Mesh {
         self.0.breakers.all()
     }
 
+    /// Its time, microseconds since the epoch.
+    pub(crate) fn now_us(&self) -> i64 {
+        self.0.clock.now_us()
+    }
+
     /// To force, reset and change breakers.
     #[must_use]
     pub fn breaker_control(&self) -> &Breakers {

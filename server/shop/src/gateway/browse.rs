@@ -1,6 +1,11 @@
 //! Products and customers.
 
-use super::{Answer, Context, Gateway, input::path_id, ok, schema, timing::timed};
+use super::{
+    Answer, Context, Gateway,
+    input::{Parameters, path_id},
+    ok, schema,
+    timing::timed,
+};
 use crate::{
     catalog::{Product, Products},
     payments::{PaymentList, PaymentRow},
@@ -10,14 +15,15 @@ use crate::{
 };
 use axum::{
     Extension,
-    extract::{Path, Query, State, rejection::QueryRejection},
+    extract::{Path, State},
 };
 use contract::{
     order::{OrderPage, OrderRow},
     service::{CATALOG, ORDERS, PAYMENTS, RECOMMENDATIONS, USERS},
 };
+use http::Uri;
 use mesh::{CallContext, CallError};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::{collections::BTreeMap, time::Duration};
 
 /// Recommendations are optional: this is how long a product page waits for them.
@@ -30,20 +36,17 @@ const PAGE_DEFAULT: usize = 50;
 const PAGE_MAX: usize = 200;
 
 /// Which page of a list.
-#[derive(Debug, Deserialize)]
-pub(super) struct Paging {
+#[derive(Debug)]
+struct Paging {
     cursor: Option<String>,
-    limit: Option<usize>,
+    limit: usize,
 }
 
 impl Paging {
-    fn limit(&self) -> Result<usize, Problem> {
-        let limit = self.limit.unwrap_or(PAGE_DEFAULT);
-        if (1..=PAGE_MAX).contains(&limit) {
-            Ok(limit)
-        } else {
-            Err(Problem::field("limit", format!("Must be 1 to {PAGE_MAX}.")))
-        }
+    fn read(address: &Uri) -> Result<Self, Problem> {
+        let mut asked = Parameters::read(address, &["cursor", "limit"])?;
+        let limit = asked.limit(PAGE_MAX)?.unwrap_or(PAGE_DEFAULT);
+        Ok(Self { cursor: asked.take("cursor"), limit })
     }
 
     /// The page after the entry the cursor names, and the cursor of the next.
@@ -52,7 +55,7 @@ impl Paging {
         all: Vec<T>,
         id: impl Fn(&T) -> &str,
     ) -> Result<(Vec<T>, Option<String>), Problem> {
-        let limit = self.limit()?;
+        let limit = self.limit;
         let from = match &self.cursor {
             None => 0,
             Some(cursor) => {
@@ -127,10 +130,9 @@ pub(super) struct UserDetails {
 pub(super) async fn products(
     State(gateway): State<Gateway>,
     Extension(context): Context,
-    paging: Result<Query<Paging>, QueryRejection>,
+    address: Uri,
 ) -> Answer {
-    let Query(paging) = paging?;
-    paging.limit()?;
+    let paging = Paging::read(&address)?;
     let asked = gateway.caller.get(CATALOG, "/products").route("/products").context(&context);
     let all: Products = timed(CATALOG, asked.receive()).await?;
     let (products, next) = paging.cut(all.products, |p| &p.product_id)?;
@@ -200,10 +202,9 @@ async fn recommended(
 pub(super) async fn users(
     State(gateway): State<Gateway>,
     Extension(context): Context,
-    paging: Result<Query<Paging>, QueryRejection>,
+    address: Uri,
 ) -> Answer {
-    let Query(paging) = paging?;
-    paging.limit()?;
+    let paging = Paging::read(&address)?;
     let asked = gateway.caller.get(USERS, "/users").route("/users").context(&context);
     let all: Users = timed(USERS, asked.receive()).await?;
     let (users, next) = paging.cut(all.users, |u| &u.user_id)?;

@@ -1,7 +1,8 @@
 //! Health: is each service there, can it read its data, and is the shop as a whole.
 //!
 //! It asks as an onlooker: a breaker belongs to the calls that do something, and an answer to
-//! "do you live?" neither closes nor opens one.
+//! "do you live?" neither closes nor opens one. But a service behind an open breaker is of no use
+//! to this gateway although it lives, so the breakers are looked at too.
 
 use super::{Context, Gateway};
 use crate::problem::Problem;
@@ -16,7 +17,10 @@ use contract::service::{
 };
 use futures::future::join_all;
 use http::StatusCode;
-use mesh::CallContext;
+use mesh::{
+    BreakerStatus, CallContext,
+    breaker::{BreakerState, Forced},
+};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, time::Duration};
 
@@ -38,14 +42,16 @@ const ASKED: [(&str, bool); 9] = [
 ];
 
 /// How the shop is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum HealthState {
     /// Every service answers.
     Healthy,
-    /// An optional service does not answer.
+    /// An optional service does not answer, or a breaker of the gateway is not closed.
     Degraded,
-    /// A service the shop cannot do without does not answer.
+    /// A service the shop cannot do without does not answer, or a breaker refuses every order.
     Unhealthy,
 }
 
@@ -56,7 +62,7 @@ pub struct ServiceHealth {
     pub status: String,
     /// The shop works without it.
     pub optional: bool,
-    /// Why it is down.
+    /// Why it is down; of one that is up, what the gateway's breaker does about calls to it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
 }
@@ -79,22 +85,74 @@ async fn ask(gateway: &Gateway, context: &CallContext) -> Health {
             .timeout(LIVE_TIMEOUT)
             .send()
             .await;
-        let reason = match answer {
+        let down = match answer {
             Ok(response) if response.status().is_success() => None,
             Ok(response) => Some(format!("answered {}", response.status())),
             Err(error) => Some(error.to_string()),
         };
-        let status = if reason.is_none() { "up" } else { "down" }.to_owned();
-        (service.to_owned(), ServiceHealth { status, optional, reason })
+        (service, optional, down)
     });
-    let services: BTreeMap<_, _> = join_all(asked).await.into_iter().collect();
-    let down = |optional| services.values().any(|s| s.reason.is_some() && s.optional == optional);
-    let status = match (down(false), down(true)) {
-        (true, _) => HealthState::Unhealthy,
-        (false, true) => HealthState::Degraded,
-        (false, false) => HealthState::Healthy,
-    };
-    Health { status, services }
+    let answers = join_all(asked).await;
+    let (breakers, now_us) = (gateway.caller.breakers(), gateway.caller.now_us());
+    let mut health = Health { status: HealthState::Healthy, services: BTreeMap::new() };
+    for (service, optional, down) in answers {
+        let mut own = breakers.iter().filter(|breaker| &*breaker.destination == service);
+        let standing = own.find_map(|breaker| standing(breaker, now_us));
+        let found = match (&down, &standing) {
+            (Some(_), _) if optional => HealthState::Degraded,
+            (Some(_), _) => HealthState::Unhealthy,
+            (None, Some(standing)) if standing.refuses && service == ORDERS => {
+                HealthState::Unhealthy
+            }
+            (None, Some(_)) => HealthState::Degraded,
+            (None, None) => HealthState::Healthy,
+        };
+        health.status = health.status.max(found);
+        let status = if down.is_none() { "up" } else { "down" }.to_owned();
+        let reason = down.or_else(|| standing.map(|standing| standing.reason));
+        health.services.insert(service.to_owned(), ServiceHealth { status, optional, reason });
+    }
+    health
+}
+
+/// What a breaker that is not closed does.
+struct Standing {
+    /// Every call that comes now.
+    refuses: bool,
+    reason: String,
+}
+
+fn standing(breaker: &BreakerStatus, now_us: i64) -> Option<Standing> {
+    let for_another = |until_us: i64| (until_us - now_us).max(0).unsigned_abs().div_ceil(1_000_000);
+    let standing = |refuses, reason| Some(Standing { refuses, reason });
+    match (breaker.forced, breaker.state) {
+        (Some((Forced::Open, until_us)), _) => {
+            standing(true, format!("breaker forced open, {} s", for_another(until_us)))
+        }
+        (Some((Forced::Closed | Forced::Disabled, _)), _) | (None, BreakerState::Closed { .. }) => {
+            None
+        }
+        (None, BreakerState::Open { until_us }) if until_us > now_us => {
+            standing(true, format!("breaker open, {} s", for_another(until_us)))
+        }
+        // The next call is its probe, or one is under way.
+        (None, BreakerState::Open { .. } | BreakerState::HalfOpen) => {
+            standing(false, "breaker half-open".to_owned())
+        }
+    }
+}
+
+impl Health {
+    /// Every service that makes the shop unhealthy, with its reason.
+    fn missing(&self) -> String {
+        let missing = self.services.iter().filter(|(_, service)| !service.optional);
+        let missing = missing.filter_map(|(name, service)| {
+            let reason = service.reason.as_deref()?;
+            let refuses = name == ORDERS || service.status == "down";
+            refuses.then(|| format!("{name} ({reason})"))
+        });
+        missing.collect::<Vec<_>>().join(", ")
+    }
 }
 
 #[utoipa::path(
@@ -128,10 +186,14 @@ pub(super) async fn health(
 pub(super) async fn ready(
     State(gateway): State<Gateway>,
     Extension(context): Context,
-) -> StatusCode {
-    match ask(&gateway, &context).await.status {
-        HealthState::Healthy | HealthState::Degraded => StatusCode::OK,
-        HealthState::Unhealthy => StatusCode::SERVICE_UNAVAILABLE,
+) -> Result<StatusCode, Problem> {
+    let health = ask(&gateway, &context).await;
+    match health.status {
+        HealthState::Healthy | HealthState::Degraded => Ok(StatusCode::OK),
+        HealthState::Unhealthy => {
+            let detail = format!("The shop takes no orders without {}.", health.missing());
+            Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail))
+        }
     }
 }
 
@@ -202,9 +264,58 @@ mod tests {
         // Every call fails, and between them somebody asks whether orders lives.
         for _ in 0..BreakerParams::default().failure_threshold {
             assert!(call().await.is_ok(), "it is refused before its time");
-            assert_eq!(ask(&gateway, &CallContext::default()).await.status, HealthState::Healthy);
+            let health = ask(&gateway, &CallContext::default()).await;
+            assert_eq!(health.services[ORDERS].status, "up", "it lives");
         }
         let refused = call().await;
         assert!(matches!(refused, Err(mesh::MeshError::BreakerOpen { .. })), "{refused:?}");
+    }
+
+    async fn ready_detail(gateway: &Gateway) -> Option<String> {
+        let context = Extension(CallContext::default());
+        ready(State(gateway.clone()), context).await.err().map(|problem| problem.detail)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_breaker_that_refuses_every_order_is_no_health() {
+        let gateway = gateway(Vec::new());
+        for _ in 0..BreakerParams::default().failure_threshold {
+            let _ = gateway.caller.get(ORDERS, "/orders").send().await;
+        }
+        tokio::time::advance(Duration::from_secs(19)).await;
+        let health = ask(&gateway, &CallContext::default()).await;
+        assert_eq!(health.status, HealthState::Unhealthy);
+        assert_eq!(health.services[ORDERS].status, "up");
+        assert_eq!(health.services[ORDERS].reason.as_deref(), Some("breaker open, 41 s"));
+        let detail = "The shop takes no orders without orders (breaker open, 41 s).";
+        assert_eq!(ready_detail(&gateway).await.as_deref(), Some(detail));
+        // Then the next order is the probe: who keeps traffic away would keep it away for ever.
+        tokio::time::advance(BreakerParams::default().open_for).await;
+        let health = ask(&gateway, &CallContext::default()).await;
+        assert_eq!(health.status, HealthState::Degraded);
+        assert_eq!(health.services[ORDERS].reason.as_deref(), Some("breaker half-open"));
+        assert_eq!(ready_detail(&gateway).await, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_breaker_to_what_orders_do_not_need_degrades() {
+        let gateway = gateway(Vec::new());
+        for _ in 0..BreakerParams::default().failure_threshold {
+            let _ = gateway.caller.get(CATALOG, "/products").send().await;
+        }
+        let health = ask(&gateway, &CallContext::default()).await;
+        assert_eq!(health.status, HealthState::Degraded);
+        assert_eq!(health.services[CATALOG].reason.as_deref(), Some("breaker open, 60 s"));
+        assert_eq!(ready_detail(&gateway).await, None, "orders are taken");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_down_is_named_where_somebody_asks_whether_the_shop_is_ready() {
+        let broken = || async { StatusCode::SERVICE_UNAVAILABLE };
+        let broken = Router::new().route("/livez", get(broken));
+        let gateway = gateway(vec![(PAYMENTS, broken.clone()), (STRIPE, broken)]);
+        let detail = "The shop takes no orders without payments (answered 503 Service \
+                      Unavailable).";
+        assert_eq!(ready_detail(&gateway).await.as_deref(), Some(detail));
     }
 }

@@ -1,19 +1,24 @@
 //! What comes from outside: JSON without duplicate keys, and fields that are named when bad.
 
 use crate::problem::Problem;
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
+use axum::{
+    body::Bytes,
+    extract::{Query, rejection::BytesRejection},
+};
 use contract::{
     FieldError,
     shop::{BasketLine, PaymentMethod, PlaceOrder},
 };
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use serde::{
     Deserialize, Deserializer,
     de::{Error, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::{Map, Value};
-use std::{collections::BTreeSet, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 /// Longest id, characters.
 const ID_MAX: usize = 64;
@@ -40,11 +45,78 @@ pub(crate) fn path_id(what: &str, id: String) -> Result<String, Problem> {
     if is_id(&id) { Ok(id) } else { Err(Problem::not_found(&format!("{what} of that id"))) }
 }
 
+/// The parameters of a query, each of which a list knows and comes once.
+pub(super) struct Parameters(BTreeMap<&'static str, String>);
+
+impl Parameters {
+    /// Names every parameter that is unknown or comes twice: what a misspelt one asked for would
+    /// else be left out without a word.
+    pub(super) fn read(address: &Uri, known: &[&'static str]) -> Result<Self, Problem> {
+        let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(address)?;
+        let mut found = BTreeMap::new();
+        let mut errors = Vec::new();
+        for (name, value) in pairs {
+            let known_as = known.iter().find(|known| **known == name);
+            let reason = match known_as.map(|known| found.insert(*known, value).is_some()) {
+                Some(false) => continue,
+                Some(true) => "Comes twice.".to_owned(),
+                None => format!("Is no parameter here; there are {}.", known.join(", ")),
+            };
+            if errors.len() < UNKNOWN_MAX {
+                let shown: String = name.chars().take(ID_MAX).collect();
+                errors.push(FieldError::new(shown, reason));
+            }
+        }
+        if errors.is_empty() { Ok(Self(found)) } else { Err(Problem::invalid(errors)) }
+    }
+
+    /// One of them.
+    pub(super) fn take(&mut self, name: &str) -> Option<String> {
+        self.0.remove(name)
+    }
+
+    /// The number of entries of a page.
+    pub(super) fn limit(&mut self, max: usize) -> Result<Option<usize>, Problem> {
+        let Some(text) = self.take("limit") else { return Ok(None) };
+        let plain = text.bytes().all(|b| b.is_ascii_digit());
+        match text.parse() {
+            Ok(limit) if plain && (1..=max).contains(&limit) => Ok(Some(limit)),
+            _ => Err(Problem::field("limit", format!("Must be a whole number from 1 to {max}."))),
+        }
+    }
+}
+
 /// Reads the order in a request's body.
 pub(crate) fn order(
     headers: &HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<PlaceOrder, Problem> {
+    check(&json(headers, body)?)
+}
+
+/// Makes sure that the body of a command that takes none says nothing: what says something was
+/// meant for another command, or for an API that is not this one.
+pub(crate) fn nothing(
+    headers: &HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<(), Problem> {
+    if body.as_ref().is_ok_and(Bytes::is_empty) {
+        return Ok(());
+    }
+    match json(headers, body)? {
+        Value::Null => Ok(()),
+        Value::Object(fields) if fields.is_empty() => Ok(()),
+        _ => Err(Problem::field("", "This command takes no fields: send no body, or {}.")),
+    }
+}
+
+/// Reads a body that must be JSON.
+fn json(headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Value, Problem> {
+    let coding = headers.get(header::CONTENT_ENCODING).map(HeaderValue::as_bytes);
+    if coding.is_some_and(|coding| !coding.eq_ignore_ascii_case(b"identity")) {
+        let detail = "Send the body as it is, without Content-Encoding.";
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
+    }
     let media_type = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
     let essence = media_type.split(';').next().unwrap_or_default().trim();
     if !essence.eq_ignore_ascii_case("application/json") {
@@ -52,14 +124,18 @@ pub(crate) fn order(
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
     }
     let body = body.map_err(|rejection| {
-        Problem::new(
-            rejection.status(),
-            format!("The body cannot be read: {}.", rejection.body_text()),
-        )
+        let status = rejection.status();
+        let detail = match status {
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                format!("The body is larger than {} KiB.", super::BODY_BYTES_MAX / 1024)
+            }
+            _ => format!("The body cannot be read: {}.", rejection.body_text()),
+        };
+        Problem::new(status, detail)
     })?;
-    let Strict(value) = serde_json::from_slice(&body)
-        .map_err(|error| Problem::field("", format!("Not a JSON document: {error}.")))?;
-    check(&value)
+    let strict = serde_json::from_slice(&body);
+    let unread = |error| Problem::field("", format!("Not a JSON document: {error}."));
+    strict.map(|Strict(value)| value).map_err(unread)
 }
 
 /// Checks every field and names every bad one.

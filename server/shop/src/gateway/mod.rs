@@ -15,6 +15,7 @@ mod timing;
 
 pub use health::{Health, HealthState, ServiceHealth};
 pub use input::{checked_key, is_id};
+pub use openapi::document;
 
 use crate::problem::{Problem, explain};
 use axum::{

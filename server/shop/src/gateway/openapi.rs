@@ -38,7 +38,7 @@ const PROBLEM: &str = "#/components/schemas/Problem";
     tag = "operations",
     responses((status = 200, description = "The process lives")),
 )]
-#[expect(dead_code, reason = "the handler is a closure; this describes it")]
+#[expect(dead_code, reason = "the edge answers it; this describes it")]
 fn live() {}
 
 #[utoipa::path(
@@ -66,7 +66,8 @@ fn openapi() {}
 
 static DOCUMENT: LazyLock<Value> = LazyLock::new(written);
 
-pub(super) async fn document() -> Response {
+/// The document as an answer.
+pub async fn document() -> Response {
     Json(&*DOCUMENT).into_response()
 }
 
@@ -115,7 +116,7 @@ fn common(path: &str, operation: &mut Value, command: bool) {
     }
     // Metrics come from the edge, and it keeps no request's id.
     for (status, response) in responses.iter_mut().filter(|_| path != "/metrics") {
-        told(status, response);
+        told(status, response, ["/livez", "/openapi.json"].contains(&path));
     }
 }
 
@@ -132,8 +133,9 @@ fn problem(responses: &mut Map<String, Value>, status: &str, description: &str) 
     responses.entry(status).or_insert(answer);
 }
 
-/// Headers of an answer, and the media type of problems, which is that of RFC 9457.
-fn told(status: &str, response: &mut Value) {
+/// Headers of an answer, and the media type of problems, which is that of RFC 9457. What the edge
+/// answers itself makes no trace.
+fn told(status: &str, response: &mut Value, is_edge: bool) {
     let text =
         |description: &str| json!({ "description": description, "schema": { "type": "string" } });
     let is_problem = response["content"]["application/json"]["schema"]["$ref"] == PROBLEM;
@@ -145,7 +147,9 @@ fn told(status: &str, response: &mut Value) {
         response["headers"] = json!({});
     }
     response["headers"]["X-Correlation-ID"] = text("Of this request");
-    response["headers"]["traceresponse"] = text("The trace to look at");
+    if !is_edge {
+        response["headers"]["traceresponse"] = text("The trace to look at");
+    }
     if status == "503" && is_problem {
         response["headers"]["Retry-After"] = text("Seconds to wait, if that is known");
     }
@@ -176,6 +180,48 @@ mod tests {
         for reference in found {
             let pointer = reference.trim_start_matches('#');
             assert!(document.pointer(pointer).is_some(), "{reference}");
+        }
+    }
+
+    /// Every value of an enum of the API, written as the API does; a variant that is not named here
+    /// does not compile.
+    macro_rules! written_values {
+        ($type:ty: $($variant:ident),+) => {{
+            type Type = $type;
+            let all = [$(Type::$variant),+];
+            for one in &all {
+                match one { $(Type::$variant => {})+ }
+            }
+            all.map(|one| serde_json::to_value(one).unwrap())
+        }};
+    }
+
+    #[test]
+    fn every_word_the_api_may_say_is_described() {
+        use contract::{Currency, order, shop::PaymentMethod};
+        let document = written();
+        for (name, values) in [
+            ("Currency", &written_values!(Currency: Eur)[..]),
+            (
+                "OrderStatus",
+                &written_values!(order::OrderStatus: Processing, Confirmed, Cancelled, Shipped),
+            ),
+            ("PaymentMethod", &written_values!(PaymentMethod: Wallet, Card)),
+            (
+                "StepMark",
+                &written_values!(order::StepMark: NotReached, Running, Done, Failed, Undone, Stuck,
+                                 Unknown),
+            ),
+            ("Origin", &written_values!(order::Origin: Browser, Load, Api)),
+            (
+                "Phase",
+                &written_values!(two_phase_commit::Phase: NotBegun, Preparing, Committing,
+                                 Committed, Aborting, Aborted),
+            ),
+            ("HealthState", &written_values!(health::HealthState: Healthy, Degraded, Unhealthy)),
+        ] {
+            let described = document["components"]["schemas"][name]["enum"].as_array();
+            assert_eq!(described.map(Vec::as_slice), Some(values), "{name}");
         }
     }
 

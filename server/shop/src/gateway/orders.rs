@@ -2,7 +2,7 @@
 
 use super::{
     Answer, Context, Gateway, ORIGIN,
-    input::{self, is_id, path_id},
+    input::{self, Parameters, is_id, path_id},
     ok, schema,
     timing::timed,
 };
@@ -13,10 +13,7 @@ use crate::{
 use axum::{
     Extension, Json,
     body::Bytes,
-    extract::{
-        Path, Query, State,
-        rejection::{BytesRejection, QueryRejection},
-    },
+    extract::{Path, State, rejection::BytesRejection},
     response::{IntoResponse, Response},
 };
 use contract::{
@@ -24,9 +21,8 @@ use contract::{
     service::ORDERS,
     shop::PlacedOrder,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use mesh::CallContext;
-use serde::Deserialize;
 use std::time::Duration;
 
 /// Room for the answer beyond the time a client asked to wait.
@@ -179,15 +175,6 @@ pub(super) async fn one(
     Ok(response)
 }
 
-/// Which orders.
-#[derive(Debug, Deserialize)]
-pub(super) struct Which {
-    status: Option<OrderStatus>,
-    user_id: Option<String>,
-    cursor: Option<String>,
-    limit: Option<usize>,
-}
-
 #[utoipa::path(
     get,
     path = "/orders",
@@ -206,29 +193,31 @@ pub(super) struct Which {
 pub(super) async fn list(
     State(gateway): State<Gateway>,
     Extension(context): Context,
-    which: Result<Query<Which>, QueryRejection>,
+    address: Uri,
 ) -> Answer {
-    let Query(which) = which?;
+    let known = ["status", "user_id", "cursor", "limit"];
+    let mut which = Parameters::read(&address, &known)?;
     let mut path = "/orders?".to_owned();
-    if let Some(status) = which.status {
+    if let Some(word) = which.take("status") {
+        let status = OrderStatus::parse(&word).ok_or_else(|| {
+            Problem::field("status", "Must be processing, confirmed, cancelled or shipped.")
+        })?;
         path.push_str(&format!("status={status}&"));
     }
-    if let Some(user_id) = which.user_id {
+    if let Some(user_id) = which.take("user_id") {
         if !is_id(&user_id) {
             return Err(Problem::field("user_id", "Not the id of a customer."));
         }
         path.push_str(&format!("user_id={user_id}&"));
     }
-    if let Some(cursor) = which.cursor {
+    if let Some(cursor) = which.take("cursor") {
         if !cursor.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.' || b == b'-') {
             return Err(Problem::field("cursor", "Not a cursor this list gave."));
         }
         path.push_str(&format!("cursor={cursor}&"));
     }
-    match which.limit {
-        None => {}
-        Some(limit) if (1..=PAGE_MAX).contains(&limit) => path.push_str(&format!("limit={limit}")),
-        Some(_) => return Err(Problem::field("limit", format!("Must be 1 to {PAGE_MAX}."))),
+    if let Some(limit) = which.limit(PAGE_MAX)? {
+        path.push_str(&format!("limit={limit}"));
     }
     let asked = gateway.caller.get(ORDERS, path).route("/orders").context(&context);
     let page: OrderPage = timed(ORDERS, asked.receive()).await?;
@@ -258,6 +247,8 @@ pub(super) async fn list(
         (status = 404, body = Problem),
         (status = 409, body = Problem),
         (status = 412, body = Problem),
+        (status = 413, description = "The body is larger than 64 KiB", body = Problem),
+        (status = 415, description = "The body is no application/json", body = Problem),
     ),
 )]
 pub(super) async fn cancel(
@@ -265,7 +256,9 @@ pub(super) async fn cancel(
     Extension(context): Context,
     headers: HeaderMap,
     Path(id): Path<String>,
+    body: Result<Bytes, BytesRejection>,
 ) -> Answer {
+    input::nothing(&headers, body)?;
     command(&gateway, &context, &headers, id, "cancel").await
 }
 
@@ -292,6 +285,8 @@ pub(super) async fn cancel(
         (status = 404, body = Problem),
         (status = 409, body = Problem),
         (status = 412, body = Problem),
+        (status = 413, description = "The body is larger than 64 KiB", body = Problem),
+        (status = 415, description = "The body is no application/json", body = Problem),
     ),
 )]
 pub(super) async fn ship(
@@ -299,7 +294,9 @@ pub(super) async fn ship(
     Extension(context): Context,
     headers: HeaderMap,
     Path(id): Path<String>,
+    body: Result<Bytes, BytesRejection>,
 ) -> Answer {
+    input::nothing(&headers, body)?;
     command(&gateway, &context, &headers, id, "ship").await
 }
 
@@ -326,6 +323,8 @@ pub(super) async fn ship(
         (status = 404, body = Problem),
         (status = 409, body = Problem),
         (status = 412, body = Problem),
+        (status = 413, description = "The body is larger than 64 KiB", body = Problem),
+        (status = 415, description = "The body is no application/json", body = Problem),
     ),
 )]
 pub(super) async fn redrive(
@@ -333,7 +332,9 @@ pub(super) async fn redrive(
     Extension(context): Context,
     headers: HeaderMap,
     Path(id): Path<String>,
+    body: Result<Bytes, BytesRejection>,
 ) -> Answer {
+    input::nothing(&headers, body)?;
     command(&gateway, &context, &headers, id, "redrive").await
 }
 

@@ -148,6 +148,8 @@ pub(crate) enum StepMark {
     Undone,
     /// It cannot be undone without a person.
     Stuck,
+    /// Not answered in time: whether it had an effect is not known.
+    Unknown,
 }
 
 /// Who placed an order.

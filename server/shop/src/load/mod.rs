@@ -112,6 +112,22 @@ fn level(shape: LoadShape, elapsed: Duration) -> f64 {
     }
 }
 
+/// A request under way, counted until it ends in whatever way.
+struct UnderWay(Arc<AtomicUsize>);
+
+impl UnderWay {
+    fn of(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count.clone())
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl LoadGenerator {
     /// At rest; [`Self::set`] begins.
     #[must_use]
@@ -209,15 +225,15 @@ impl LoadGenerator {
             self.skipped.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        let under_way = UnderWay::of(&self.in_flight);
         let this = self.clone();
         let stop = supervisor.stopping();
         supervisor.detach_as("load-request", async move {
+            let _under_way = under_way;
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = this.visit() => {}
             }
-            this.in_flight.fetch_sub(1, Ordering::Relaxed);
         });
     }
 
@@ -377,6 +393,20 @@ mod tests {
 
     fn between(seen: &[(u64, String)], seconds: std::ops::Range<u64>) -> usize {
         seen.iter().filter(|(second, _)| seconds.contains(second)).count()
+    }
+
+    #[tokio::test]
+    async fn a_request_that_panics_is_not_under_way_for_ever() {
+        let count = Arc::new(AtomicUsize::new(0));
+        let (supervisor, mut ends) = Supervisor::new();
+        let under_way = UnderWay::of(&count);
+        assert_eq!(count.load(Ordering::Relaxed), 1);
+        let doomed = supervisor.detach_as("load-request", async move {
+            let _under_way = under_way;
+            panic!("on purpose")
+        });
+        assert!(doomed.await.is_err_and(|error: tokio::task::JoinError| error.is_panic()));
+        assert_eq!((count.load(Ordering::Relaxed), ends.try_recv().is_ok()), (0, true));
     }
 
     #[tokio::test(start_paused = true)]

@@ -144,13 +144,22 @@ impl Orders {
     /// # Errors
     /// When the database cannot be read or written.
     pub async fn ship_overdue(&self, keep: Keep, limit: usize) -> Result<usize, StoreError> {
-        let overdue = self.store.kept_too_long(keep, limit).await?;
+        let overdue = self.store.kept_too_long(OrderStatus::Confirmed, keep, limit).await?;
         let count = overdue.len();
         for order_id in overdue {
             // It was cancelled in between: that is an end too.
             self.command(order_id, Input::Ship, None, None, None).await?;
         }
         Ok(count)
+    }
+
+    /// Orders that are older than is kept and not over, at most `limit`: most of them wait for a
+    /// person to redrive their compensation.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn open_too_long(&self, keep: Keep, limit: usize) -> Result<Vec<String>, StoreError> {
+        self.store.kept_too_long(OrderStatus::Processing, keep, limit).await
     }
 
     /// Decides and records, once for each key. `asked_by` is the `X-Correlation-ID` of whoever

@@ -179,11 +179,13 @@ async fn record(
             Placed::Now => {
                 tracing::Span::current().record(contract::attributes::ORDER_ID, order_id.as_str());
                 if let OrderEvent::OrderPlaced { total, lines, .. } = &event {
+                    // As the event says it: three of one thing are three items.
+                    let items: u64 = lines.iter().map(|line| u64::from(line.quantity)).sum();
                     tracing::info!(
                         order_id,
                         correlation_id,
                         "order placed, {}, {total}",
-                        match lines.len() {
+                        match items {
                             1 => "1 item".to_owned(),
                             count => format!("{count} items"),
                         }

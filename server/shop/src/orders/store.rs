@@ -167,8 +167,13 @@ pub trait OrderStore: HasOutbox + Probe {
     async fn project(&self, limit: usize) -> Result<Vec<OrderRow>, StoreError>;
     /// Orders that wait for the answer of payments, the longest first, at most `limit`.
     async fn awaited(&self, limit: usize) -> Result<Vec<Awaited>, StoreError>;
-    /// Confirmed orders that are older than is kept, oldest first, at most `limit`.
-    async fn kept_too_long(&self, keep: Keep, limit: usize) -> Result<Vec<String>, StoreError>;
+    /// Orders of a status that are older than is kept, oldest first, at most `limit`.
+    async fn kept_too_long(
+        &self,
+        status: OrderStatus,
+        keep: Keep,
+        limit: usize,
+    ) -> Result<Vec<String>, StoreError>;
     /// Fires after events were recorded.
     fn appended(&self) -> Arc<Notify>;
 }

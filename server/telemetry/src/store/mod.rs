@@ -14,8 +14,8 @@ use contract::trace::TraceStatus;
 use record::{COMPENSATION, ERROR, LogRecord, SpanRecord, TRY};
 use std::collections::{HashMap, VecDeque};
 
-/// Spans of all traces: at 250 bytes each 15 MB, and 3 000 orders of 20 spans.
-pub const SPANS_MAX: usize = 60_000;
+/// Spans of all traces: at 250 bytes each 30 MB, and 6 000 orders of 20 spans.
+pub const SPANS_MAX: usize = 120_000;
 /// Spans of one trace: more than a waterfall can show, and an endless loop cannot fill the store.
 pub const SPANS_PER_TRACE_MAX: usize = 2_000;
 /// Log lines: at 200 bytes each 8 MB.
@@ -101,6 +101,8 @@ struct Summary {
     first_us: i64,
     last_us: i64,
     status: TraceStatus,
+    /// What failed with nothing that made good for it.
+    failed: usize,
     /// In order of appearance.
     services: Box<[u16]>,
 }

@@ -6,11 +6,11 @@ use super::{
 };
 use crate::symbols::{MISSING, Symbols};
 use contract::trace::{
-    LogView, SpanEventView, SpanLinkView, SpanView, TRACE_ROWS_MAX, TraceList, TraceQuery,
-    TraceRow, TraceStatus, TraceView,
+    LogView, SpanEventView, SpanLinkView, SpanView, TRACE_MARKS_MAX, TRACE_ROWS_MAX, TraceList,
+    TraceMark, TraceQuery, TraceRow, TraceStatus, TraceView,
 };
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     iter::successors,
     ops::Range,
 };
@@ -111,6 +111,7 @@ impl Trace {
             duration_us: summary.duration_us(),
             status: summary.status,
             http_status: Some(root.http_status).filter(|&status| status != 0),
+            failed: summary.failed,
             spans: self.spans.len(),
             services: summary
                 .services
@@ -142,27 +143,37 @@ fn summarise(spans: &[SpanRecord]) -> Summary {
             services.push(spans[at].service);
         }
     }
+    let (status, failed) = outcome(spans, root);
     Summary {
         root,
         first_us: spans.iter().map(|span| span.start_us).min().unwrap_or(0),
         last_us: spans.iter().map(SpanRecord::end_us).max().unwrap_or(0),
-        status: status_of(spans, root),
+        status,
+        failed,
         services: services.into(),
     }
 }
 
 /// What was undone in order is not a failure, unless the caller was told so; nor is what went wrong
 /// in a try or a delivery that was repeated, for its call or a later delivery tells how that ended.
-fn status_of(spans: &[SpanRecord], root: usize) -> TraceStatus {
+/// What failed behind an answer that was given all the same is counted and told beside it. An
+/// answer of the root decides alone; without one its mark does.
+fn outcome(spans: &[SpanRecord], root: usize) -> (TraceStatus, usize) {
     let any = |flag| spans.iter().any(|span| span.has(flag));
-    let told = spans.get(root).is_some_and(|span| span.http_status >= 500);
-    if any(COMPENSATION) && !told {
+    let failed = if any(ERROR) { Repeats::of(spans).failures() } else { 0 };
+    let root = spans.get(root);
+    let told = root.is_some_and(|span| span.http_status >= 500);
+    let marked = root.is_some_and(|span| span.http_status == 0 && span.has(ERROR));
+    let status = if any(COMPENSATION) && !told {
         TraceStatus::Compensated
-    } else if any(ERROR) && Repeats::of(spans).leave_a_failure() {
+    } else if told || (marked && failed > 0) {
         TraceStatus::Error
+    } else if failed > 0 {
+        TraceStatus::Tolerated
     } else {
         TraceStatus::Ok
-    }
+    };
+    (status, failed)
 }
 
 /// What of a trace was tried again.
@@ -176,8 +187,15 @@ impl<'s> Repeats<'s> {
         Self { spans, by_id: spans.iter().map(|span| (span.id, span)).collect() }
     }
 
-    fn leave_a_failure(&self) -> bool {
-        self.spans.iter().any(|span| span.has(ERROR) && !self.forgiven(span))
+    /// How many things failed for good, each counted where it came from: at the span below which
+    /// none failed.
+    fn failures(&self) -> usize {
+        let failed: Vec<&SpanRecord> =
+            self.spans.iter().filter(|span| span.has(ERROR) && !self.forgiven(span)).collect();
+        let handed_up: HashSet<u64> = failed.iter().map(|span| span.parent).collect();
+        let first = failed.iter().filter(|span| !handed_up.contains(&span.id)).count();
+        // Parents that lead around in a circle have no span below which none failed.
+        first.max(usize::from(!failed.is_empty()))
     }
 
     /// Whether a span belongs to something that was repeated: itself, or what it happened in. No
@@ -227,6 +245,7 @@ impl Store {
     ) -> TraceList {
         let filter = Filter::new(query, now_us, symbols);
         let mut found: Vec<(i64, u128)> = Vec::new();
+        let mut telling: HashSet<u128> = HashSet::new();
         let mut list = TraceList::default();
         let mut services = BTreeSet::new();
         let mut operations = BTreeSet::new();
@@ -239,18 +258,36 @@ impl Store {
             operations.insert(trace.spans[summary.root].name);
             if filter.lets_through(trace, summary) {
                 found.push((trace.spans[summary.root].start_us, id));
-                list.slow += usize::from(summary.duration_us() > SLOW_US);
+                let slow = summary.duration_us() > SLOW_US;
+                list.slow += usize::from(slow);
+                if slow || summary.status != TraceStatus::Ok {
+                    telling.insert(id);
+                }
             }
         }
         list.at_us = now_us;
         list.oldest_us = self.traces.values().map(|trace| trace.first_us).min();
         list.left_until_us = self.left_until_us;
         list.matched = found.len();
+        let open = query.open.as_deref().and_then(|id| u128::from_str_radix(id, 16).ok());
+        let chosen = chosen(&found, &telling, open);
+        list.marks = chosen.into_iter().filter_map(|id| self.mark(id)).collect();
         list.rows = self.newest(found, symbols);
         list.services = sorted(services.into_iter().map(|n| symbols.service_name(n)));
         list.operations = sorted(operations.into_iter().filter_map(|n| symbols.words.string(n)));
         list.operations.truncate(OPERATIONS_MAX);
         list
+    }
+
+    fn mark(&mut self, id: u128) -> Option<TraceMark> {
+        let trace = self.traces.get_mut(&id)?;
+        let summary = trace.summary().clone();
+        Some(TraceMark {
+            trace_id: format!("{id:032x}"),
+            start_us: trace.spans[summary.root].start_us,
+            duration_us: summary.duration_us(),
+            status: summary.status,
+        })
     }
 
     pub(super) fn newest(
@@ -320,6 +357,34 @@ impl Store {
         found.sort_by_key(|log| log.at_us);
         found.into_iter().map(|log| log_view(log, symbols)).collect()
     }
+}
+
+/// The traces that get a mark, by start time. Where there is no room for all, those that tell
+/// nothing new make room first, then those that do; each sort is thinned by the ids, which are
+/// random: evenly over the time, and the same traces are left out when it is asked again.
+fn chosen(found: &[(i64, u128)], telling: &HashSet<u128>, open: Option<u128>) -> Vec<u128> {
+    let mut newest_first: Vec<&(i64, u128)> = found.iter().collect();
+    newest_first.sort_unstable_by(|a, b| b.cmp(a));
+    let ranked = newest_first.into_iter().enumerate().map(|(place, &(start_us, id))| {
+        let rank = if Some(id) == open {
+            0
+        } else if telling.contains(&id) {
+            1
+        } else if place < TRACE_ROWS_MAX {
+            2
+        } else {
+            3
+        };
+        // The lower half of a W3C trace id is random even where the upper is a time.
+        (rank, id & u128::from(u64::MAX), start_us, id)
+    });
+    let mut ranked: Vec<(u8, u128, i64, u128)> = ranked.collect();
+    if ranked.len() > TRACE_MARKS_MAX {
+        ranked.select_nth_unstable(TRACE_MARKS_MAX - 1);
+        ranked.truncate(TRACE_MARKS_MAX);
+    }
+    ranked.sort_unstable_by_key(|&(_, _, start_us, id)| (start_us, id));
+    ranked.into_iter().map(|(.., id)| id).collect()
 }
 
 fn sorted(names: impl Iterator<Item = std::sync::Arc<str>>) -> Vec<String> {

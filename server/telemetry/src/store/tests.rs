@@ -315,8 +315,43 @@ fn an_undone_saga_is_compensated_unless_the_caller_was_told_of_a_failure() {
     let mut status = |id| world.trace(id).row.status;
     assert_eq!(status(1), TraceStatus::Compensated);
     assert_eq!(status(2), TraceStatus::Error);
-    assert_eq!(status(3), TraceStatus::Error);
+    assert_eq!(status(3), TraceStatus::Tolerated);
     assert_eq!(status(4), TraceStatus::Ok);
+}
+
+#[test]
+fn calls_that_failed_behind_an_answer_of_200_are_counted_and_are_no_failure_of_the_trace() {
+    let failed = |given: Given| Given { error: true, ..given };
+    let answered = |trace, id, parent, status: i64| {
+        Given::new(trace, id, parent).with(KeyValue::new(names::HTTP_STATUS, status))
+    };
+    let mut world = World::new();
+    // Given a page of a product whose recommendations came from a fallback, twice asked in vain,
+    for span in [
+        answered(1, 1, 0, 200),
+        failed(answered(1, 2, 1, 503)),
+        failed(answered(1, 3, 2, 503)),
+        failed(answered(1, 4, 1, 503)),
+    ] {
+        world.span(span);
+    }
+    // one whose caller was told, and a run without an answer that failed,
+    for span in [failed(answered(2, 1, 0, 503)), failed(answered(2, 2, 1, 503))] {
+        world.span(span);
+    }
+    world.span(failed(Given::new(3, 1, 0)));
+    // then the first is tolerated, with two failures, each counted where it came from,
+    let outcome = [1, 2, 3].map(|id| {
+        let row = world.trace(id).row;
+        (row.status, row.failed)
+    });
+    let (tolerated, error) = (TraceStatus::Tolerated, TraceStatus::Error);
+    assert_eq!(outcome, [(tolerated, 2), (error, 1), (error, 1)]);
+    // and a filter finds each sort.
+    let mut found =
+        |status| world.found(TraceQuery { status: Some(status), ..TraceQuery::default() });
+    assert_eq!(found(tolerated), [1]);
+    assert_eq!(found(error), [3, 2]);
 }
 
 #[test]
@@ -359,8 +394,8 @@ fn what_failed_in_a_try_or_delivery_that_was_repeated_is_no_failure_of_the_trace
     }
     // then only what nothing made good counts.
     let status = [1, 2, 3, 4, 5].map(|id| world.trace(id).row.status);
-    let (ok, error) = (TraceStatus::Ok, TraceStatus::Error);
-    assert_eq!(status, [ok, error, error, ok, error]);
+    let (ok, tolerated) = (TraceStatus::Ok, TraceStatus::Tolerated);
+    assert_eq!(status, [ok, tolerated, tolerated, ok, tolerated]);
 }
 
 fn shop() -> World {
@@ -431,7 +466,55 @@ fn a_list_has_at_most_its_rows_and_counts_the_rest() {
     let list = world.search(TraceQuery::default());
     assert_eq!((list.rows.len(), list.matched), (contract::trace::TRACE_ROWS_MAX, 1_500));
     assert_eq!(list.rows[0].start_us, 2_500_000);
-    assert_eq!(list.rows[999].start_us, 1_501_000);
+    assert_eq!(list.rows[99].start_us, 2_401_000);
+}
+
+/// Ids as W3C has them: random in their lower half. A permutation of 64 bits, so none repeats.
+fn random(n: u64) -> u128 {
+    u128::from(
+        n.wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29).wrapping_mul(0xBF58_476D_1CE4_E5B9),
+    )
+}
+
+#[test]
+fn marks_are_spread_over_the_whole_range_with_all_that_deviates_and_the_open_one() {
+    use contract::trace::TRACE_MARKS_MAX;
+    let mut world = World::new();
+    // Given ten times as many traces as there is room for, of which some deviate,
+    let count = TRACE_MARKS_MAX as u64 * 10;
+    for n in 1..=count {
+        let plain = Given { start_ms: 1_000 * n, ..Given::new(random(n), n, 0) };
+        world.span(match n % 100 {
+            50 => Given { error: true, ..plain },
+            70 => Given { took_ms: 1_001, ..plain },
+            _ => plain,
+        });
+    }
+    // and one that is open, which no sample would take,
+    let plain = |n: &u64| !matches!(n % 100, 50 | 70);
+    let open = (1..count / 2).filter(plain).max_by_key(|n| random(*n)).unwrap();
+    let query =
+        TraceQuery { open: Some(format!("{:032x}", random(open))), ..TraceQuery::default() };
+    let marks = world.search(query).marks;
+    // then every one that deviates has a mark, as has the open one,
+    assert_eq!(marks.len(), TRACE_MARKS_MAX);
+    let deviates = |mark: &&contract::trace::TraceMark| {
+        mark.status == TraceStatus::Error || mark.duration_us > 1_000_000
+    };
+    assert_eq!(marks.iter().filter(deviates).count() as u64, count / 50);
+    assert!(marks.iter().any(|mark| mark.start_us == i64::try_from(open).unwrap() * 1_000_000));
+    // the newest are all there, and the others are spread over the whole time,
+    assert!(marks.is_sorted_by_key(|mark| mark.start_us));
+    let last = &marks[TRACE_MARKS_MAX - contract::trace::TRACE_ROWS_MAX..];
+    assert_eq!(last[0].start_us, i64::try_from(count - 99).unwrap() * 1_000_000);
+    for tenth in 0..9_i64 {
+        let range = tenth * 1_000_000_000..(tenth + 1) * 1_000_000_000;
+        let here = marks.iter().filter(|m| range.contains(&m.start_us) && !deviates(m)).count();
+        assert!((50..110).contains(&here), "{here} plain marks in tenth {tenth}");
+    }
+    // and whoever asks again gets the same ones.
+    let again = world.search(TraceQuery::default()).marks;
+    assert!(again.iter().filter(|mark| !marks.contains(mark)).count() <= 1);
 }
 
 #[test]
