@@ -78,6 +78,7 @@ async fn redirects() {
         scheme: None,
         port: None,
         status: StatusCode::MOVED_PERMANENTLY,
+        derive_port: None,
     };
     let path = |uri: &str| Redirect { uri: Some(uri.into()), ..plain.clone() };
     let host = Redirect { authority: Some("new.com".into()), ..plain.clone() };
