@@ -223,7 +223,7 @@ fn a_policy_that_lets_in_nobody_is_warned_of_once_for_its_workload() {
 fn ignored(text: &str) -> Vec<(String, String)> {
     let fields = apply(text).report.resources.remove(0).fields.into_iter();
     let ignored = fields.filter(|field| field.fate == Fate::Ignored);
-    ignored.map(|field| (field.path, field.why.unwrap())).collect()
+    ignored.map(|field| (field.path, field.why.unwrap_or_default())).collect()
 }
 
 #[test]
