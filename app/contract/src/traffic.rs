@@ -570,6 +570,9 @@ pub struct DryRun {
     pub requests: u64,
     /// Those that would change route.
     pub changed: u64,
+    /// Those that were too long to be recorded whole, where a rule looks at what is missing: they
+    /// may really go another way.
+    pub incomplete: u64,
     /// Some of them, at most [`DRY_RUN_ROWS_MAX`].
     pub rows: Vec<Rerouted>,
     /// Rules of the draft and how many of the requests they would match.

@@ -294,7 +294,7 @@ fn the_default_retry_policy_is_istios() {
     let retry = &first_route(&route("")).retry;
     assert_eq!(*retry, Retry::default());
     assert_eq!((retry.attempts, retry.backoff), (2, Duration::from_millis(25)));
-    assert!(retry.by_default && retry.ignore_previous_hosts);
+    assert!(retry.by_default && retry.ignore_previous_hosts.is_none());
     assert!(!retry.on.contains(&RetryOn::ServerError) && !retry.on.contains(&RetryOn::Status(503)));
 }
 

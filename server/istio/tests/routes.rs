@@ -18,6 +18,16 @@ fn named(policy: &Policy, name: &str) -> Arc<Route> {
 }
 
 #[test]
+fn every_service_has_its_port_and_one_of_a_service_entry_the_first_that_is_written() {
+    let entry = "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\n\
+        metadata: {name: bank}\nspec:\n  hosts: [bank.example.com]\n  ports:\n  \
+        - {number: 443, name: https, protocol: HTTPS}\n  \
+        - {number: 80, name: http, protocol: HTTP}\n  resolution: DNS\n";
+    let policy = compile(entry);
+    assert_eq!((policy.ports["payments"], policy.ports["bank.example.com"]), (8080, 443));
+}
+
+#[test]
 fn every_condition_of_a_match_is_compiled() {
     let policy = everything();
     let route = named(&policy, "special");
@@ -90,7 +100,7 @@ fn rewrites_headers_and_cors_are_compiled() {
     assert_eq!(cors.credentials, Some(true));
     assert_eq!(cors.expose, ["x-answer"]);
     assert_eq!(route.mirrors[0].share.0, 123_456);
-    assert!(!route.retry.ignore_previous_hosts);
+    assert_eq!(route.retry.ignore_previous_hosts, Some(false));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 mod support;
 
 use istio::policy::{AuthorizationAction, Mtls, Policy, Share, TagSource, ValueMatch};
-use support::{apply, compile, has};
+use support::{apply, compile, has, refuse};
 
 fn everything() -> Policy {
     compile(include_str!("data/all-fields.yml"))
@@ -128,6 +128,34 @@ fn a_local_rate_limit_has_envoys_defaults() {
     assert!(has(&applied.report.findings, istio::code::NOTHING_IN_FORCE));
     let policy = applied.configuration.compile(&support::known(), 1);
     assert_eq!(policy.workloads["users"].rate_limits[0].enforced, Share::NONE);
+}
+
+#[test]
+fn a_bucket_that_takes_centuries_to_fill_or_fills_too_often_is_refused_where_it_stands() {
+    let of = |bucket: &str| limiter(&format!("token_bucket: {{{bucket}}}\n{ALL}"));
+    for (bucket, column) in [
+        ("max_tokens: 4294967295, fill_interval: 60s", 26),
+        ("max_tokens: 1000000, tokens_per_fill: 1, fill_interval: 24h", 26),
+        ("fill_interval: 8760h, maxTokens: 101", 48),
+        ("max_tokens: 10, tokens_per_fill: 10, fill_interval: 49ms", 63),
+    ] {
+        let findings = refuse(&of(bucket)).findings;
+        let found = findings.iter().find(|found| found.code == istio::code::BAD_VALUE).unwrap();
+        assert_eq!((found.at.line, found.at.column), (14, column), "{bucket}: {found:?}");
+    }
+    for bucket in [
+        "max_tokens: 4294967295, tokens_per_fill: 4294967295, fill_interval: 60s",
+        "max_tokens: 1000000, tokens_per_fill: 1000000, fill_interval: 24h",
+        "max_tokens: 100, fill_interval: 8760h",
+        "max_tokens: 1, tokens_per_fill: 1, fill_interval: 50ms",
+    ] {
+        assert_eq!(compile(&of(bucket)).workloads["users"].rate_limits.len(), 1, "{bucket}");
+    }
+    // A descriptor's bucket as well.
+    let descriptor = "descriptors:\n- entries: [{key: remote_address}]\n  \
+        token_bucket: {max_tokens: 4000000000, fill_interval: 1h}\n\
+        rate_limits: [{actions: [{remote_address: {}}]}]\n";
+    assert!(has(&refuse(&limiter(&format!("{descriptor}{ALL}"))).findings, istio::code::BAD_VALUE));
 }
 
 #[test]

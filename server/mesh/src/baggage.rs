@@ -65,24 +65,24 @@ pub(crate) fn of(headers: &HeaderMap) -> Option<HeaderValue> {
 }
 
 /// Takes the ids away, for a request from outside: who sends it cannot blame a fault.
+/// What others put there stays, however long it is.
 pub fn strip(headers: &mut HeaderMap) {
-    if members(headers).any(is_ours) {
-        write(headers, &[]);
+    if !members(headers).any(is_ours) {
+        return;
     }
+    let others: Vec<_> = members(headers).filter(|member| !is_ours(member)).collect();
+    match HeaderValue::from_str(&others.join(",")) {
+        Ok(others) if !others.is_empty() => headers.insert(BAGGAGE, others),
+        _ => headers.remove(BAGGAGE),
+    };
 }
 
 /// Puts the ids in place of those that are there.
-pub(crate) fn write(headers: &mut HeaderMap, ids: &[FaultId]) {
+fn write(headers: &mut HeaderMap, ids: &[FaultId]) {
     let mut list: Vec<String> =
         members(headers).filter(|member| !is_ours(member)).map(str::to_owned).collect();
-    if !ids.is_empty() {
-        let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
-        list.push(format!("{KEY}={}", utf8_percent_encode(&ids.join(","), VALUE)));
-    }
-    if list.is_empty() {
-        headers.remove(BAGGAGE);
-        return;
-    }
+    let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    list.push(format!("{KEY}={}", utf8_percent_encode(&ids.join(","), VALUE)));
     let text = list.join(",");
     if text.len() <= HEADER_BYTES_MAX
         && let Ok(value) = HeaderValue::from_str(&text)
@@ -155,5 +155,10 @@ mod tests {
         let mut alone = headers(&["vitrine.fault.id=F-3"]);
         strip(&mut alone);
         assert!(!alone.contains_key(BAGGAGE));
+        let long = format!("k={}", "x".repeat(HEADER_BYTES_MAX + 8));
+        let mut full = headers(&["vitrine.fault.id=F-3", &long]);
+        strip(&mut full);
+        assert_eq!(full.get(BAGGAGE).unwrap(), long.as_str());
+        assert!(fault_ids(&full).is_empty());
     }
 }

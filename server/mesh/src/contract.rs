@@ -152,7 +152,7 @@ async fn a_seam_calls_what_it_made_ready() {
 
 #[tokio::test(start_paused = true)]
 async fn span_and_deadline_call_what_they_made_ready() {
-    holds(crate::span::SpanLayer(mesh())).await;
+    holds(crate::span::SpanLayer).await;
     let tally = Arc::<Tally>::default();
     let faults = mesh().faults().clone();
     holds(crate::deadline::DeadlineLayer { destination: "b".into(), faults, tally }).await;
@@ -250,5 +250,7 @@ async fn limits_balance_and_outlier_call_what_they_made_ready() {
         tally: tally.clone(),
     })
     .await;
-    holds(crate::outlier::OutlierLayer { cluster: self::cluster(), tally }).await;
+    let (clock, endpoint) = (Clock::tokio(0), Arc::default());
+    let cluster = self::cluster();
+    holds(crate::outlier::OutlierLayer { cluster, clock, tally, endpoint }).await;
 }

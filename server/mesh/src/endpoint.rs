@@ -1,4 +1,6 @@
 //! The end of every stack: brings a try to the instance that was picked for it.
+//!
+//! What came of the try is counted further out, by [`Try`].
 
 use crate::{
     MeshError, Request, Response, edge::Tally, instance::Host, remote::Timeouts, route::Routed,
@@ -9,16 +11,49 @@ use std::{
     sync::Arc,
     task::{Context, Poll},
 };
+use tokio::time::Instant;
 use tower::Service;
 
 /// The instance a try goes to: an extension set by the balancer.
 #[derive(Clone, Debug)]
 pub(crate) struct Picked(pub(crate) Arc<Host>);
 
+/// A try at an instance, for the figures of the instance: counted when it is over, also when a
+/// fault of the instance answered in its place or a deadline cut it. A caller that went away before
+/// that says nothing about the instance.
+pub(crate) struct Try {
+    pub(crate) host: Arc<Host>,
+    pub(crate) clock: Clock,
+    pub(crate) tally: Arc<Tally>,
+    pub(crate) deadline: Option<Instant>,
+}
+
+impl Try {
+    /// It ended by itself.
+    pub(crate) fn end(mut self, outcome: &Result<Response, MeshError>) {
+        self.deadline = None;
+        self.count(outcome.as_ref().map_or(true, |answer| answer.status().is_server_error()));
+    }
+
+    fn count(&self, failed: bool) {
+        self.host.count(failed, self.clock.now_us());
+        if failed {
+            self.tally.act();
+        }
+    }
+}
+
+impl Drop for Try {
+    fn drop(&mut self) {
+        if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            self.count(true);
+        }
+    }
+}
+
 /// Delivers.
 #[derive(Clone, Debug)]
 pub(crate) struct Deliver {
-    pub(crate) clock: Clock,
     pub(crate) tally: Arc<Tally>,
 }
 
@@ -44,15 +79,6 @@ impl Service<Request> for Deliver {
         };
         let traffic = routed.as_ref().and_then(|routed| routed.traffic());
         let timeouts = Timeouts::of(traffic.map(|traffic| &traffic.connection_pool));
-        let Self { clock, tally } = self.clone();
-        Box::pin(async move {
-            let outcome = host.clone().send(request, timeouts).await;
-            let failed = outcome.as_ref().map_or(true, |r| r.status().is_server_error());
-            host.count(failed, clock.now_us());
-            if failed {
-                tally.act();
-            }
-            outcome
-        })
+        Box::pin(host.send(request, timeouts))
     }
 }

@@ -1,7 +1,9 @@
 //! The last requests as routing saw them, for questions about rules: which would change route under
 //! another policy, and which rule a request would hit.
 //!
-//! In memory only, and bounded. Header values may be secrets (`authorization`, `cookie`): they are
+//! In memory only, and bounded: of each request so much text is kept as nearly all of them have, in
+//! memory of its own. What was too long is left out, and a dry run says of how many requests that
+//! may change its answer. Header values may be secrets (`authorization`, `cookie`): they are
 //! matched and never given out or printed.
 
 use crate::{
@@ -14,13 +16,17 @@ use crate::{
     },
     span::trace_id,
 };
-use http::{HeaderMap, Method, Uri};
-use istio::policy::{Action, Origin, Policy, Route};
+use bytes::BytesMut;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use istio::policy::{Action, Match, Origin, Policy, Route, VirtualHost};
 use parking_lot::Mutex;
 use std::{collections::VecDeque, fmt, sync::Arc};
 
 /// Requests that are kept: what a dry run can say something about.
 pub const RECENT_MAX: usize = 1_000;
+/// Most text that is kept of one of them, bytes: names and values of headers, and address. The
+/// request of a browser with its cookies fits; all together take 4 MB.
+const TEXT_BYTES_MAX: usize = 4 * 1_024;
 
 /// A request as routing saw it, and what became of it.
 #[derive(Clone)]
@@ -30,16 +36,85 @@ pub(crate) struct Recorded {
     pub(crate) source: Arc<Source>,
     pub(crate) called: Arc<str>,
     pub(crate) ingress: bool,
-    pub(crate) authority: Box<str>,
+    authority: Box<str>,
     pub(crate) scheme: &'static str,
     pub(crate) method: Method,
     pub(crate) uri: Uri,
     headers: HeaderMap,
+    cut: Cut,
     pub(crate) route: Option<(Origin, Arc<str>)>,
     pub(crate) destination: Arc<str>,
     pub(crate) subset: Option<Arc<str>>,
     pub(crate) status: Option<u16>,
     pub(crate) flags: Flags,
+}
+
+/// What of a request was too long to be kept.
+#[derive(Clone, Copy, Debug, Default)]
+struct Cut {
+    address: bool,
+    headers: bool,
+}
+
+impl Cut {
+    /// Whether a match looks at what is missing.
+    fn matters(self, conditions: &Match) -> bool {
+        let Match { headers, without_headers, uri, authority, query, .. } = conditions;
+        let reads_headers = !headers.is_empty() || !without_headers.is_empty();
+        let reads_address = uri.is_some() || authority.is_some() || !query.is_empty();
+        (self.headers && reads_headers) || (self.address && reads_address)
+    }
+}
+
+/// What is kept of a request's text. A value that came in is a part of the buffer that was read
+/// from the connection, and would keep all of it: this is a copy of its own.
+struct Text {
+    authority: Box<str>,
+    uri: Uri,
+    headers: HeaderMap,
+    cut: Cut,
+}
+
+impl Text {
+    /// The address and the authority may take a quarter of `room` each, names and values of headers
+    /// what is left.
+    fn copy(request: &Request, journey: &Journey, room: usize) -> Self {
+        let (address, authority) = (request.uri().to_string(), authority_of(request, journey));
+        let address_max = address.len().min(room / 4);
+        let authority_max = authority.len().min(room / 4);
+        let shortened = address_max < address.len() || authority_max < authority.len();
+        let mut cut = Cut { address: shortened, headers: false };
+        let (mut names, mut text) = (authority_max, address_max);
+        let fits = |(name, value): &(&HeaderName, &HeaderValue)| {
+            let size = name.as_str().len() + value.len();
+            let fits = size <= room - names - text;
+            if fits {
+                (names, text) = (names + name.as_str().len(), text + value.len());
+            }
+            cut.headers |= !fits;
+            fits
+        };
+        let kept: Vec<_> = request.headers().iter().filter(fits).collect();
+        // One piece of memory for all, as long as the texts are.
+        let mut text = BytesMut::with_capacity(text);
+        let mut copy = |bytes: &[u8]| {
+            text.extend_from_slice(bytes);
+            text.split().freeze()
+        };
+        let uri = Uri::from_maybe_shared(copy(&address.as_bytes()[..address_max]));
+        let mut headers = HeaderMap::with_capacity(kept.len());
+        for (name, value) in kept {
+            if let Ok(value) = HeaderValue::from_maybe_shared(copy(value.as_bytes())) {
+                headers.append(name.clone(), value);
+            }
+        }
+        Self {
+            authority: authority.get(..authority_max).unwrap_or_default().into(),
+            uri: uri.unwrap_or_default(),
+            headers,
+            cut,
+        }
+    }
 }
 
 impl fmt::Debug for Recorded {
@@ -51,17 +126,23 @@ impl fmt::Debug for Recorded {
 
 impl Recorded {
     pub(crate) fn new(number: u64, at_us: i64, journey: &Journey, request: &Request) -> Self {
+        Self::keep(number, at_us, journey, request, TEXT_BYTES_MAX)
+    }
+
+    fn keep(number: u64, at_us: i64, journey: &Journey, request: &Request, room: usize) -> Self {
+        let Text { authority, uri, headers, cut } = Text::copy(request, journey, room);
         Self {
             number,
             at_us,
             source: journey.source.clone(),
             called: journey.called.clone(),
             ingress: journey.ingress,
-            authority: authority_of(request, journey).into(),
+            authority,
             scheme: scheme_of(request),
             method: request.method().clone(),
-            uri: request.uri().clone(),
-            headers: request.headers().clone(),
+            uri,
+            headers,
+            cut,
             route: None,
             destination: journey.called.clone(),
             subset: None,
@@ -70,13 +151,36 @@ impl Recorded {
         }
     }
 
-    fn view(&self) -> View<'_> {
+    /// The service behind the name called.
+    fn service<'a>(&'a self, policy: &'a Policy) -> &'a Arc<str> {
+        policy.service(&self.called).unwrap_or(&self.called)
+    }
+
+    /// The routes of a policy that are searched for it.
+    fn host<'a>(&self, policy: &'a Policy) -> Option<&'a VirtualHost> {
+        let name = matching::host_of(&self.authority).to_ascii_lowercase();
+        policy.virtual_host(self.service(policy), &name, self.ingress)
+    }
+
+    /// Whether what was left out of it may change where a policy sends it.
+    fn misleads(&self, policy: &Policy) -> bool {
+        let routes = self.host(policy).into_iter().flat_map(|host| &host.routes);
+        routes.flat_map(|route| &route.matches).any(|conditions| self.cut.matters(conditions))
+    }
+
+    fn view(&self, policy: &Policy) -> View<'_> {
         View {
             method: self.method.as_str(),
             scheme: self.scheme,
             path: self.uri.path(),
             query: self.uri.query(),
             authority: &self.authority,
+            port: matching::port_of(
+                Some(policy),
+                self.service(policy),
+                &self.authority,
+                self.ingress,
+            ),
             headers: &self.headers,
             ingress: self.ingress,
             source: &self.source,
@@ -181,6 +285,8 @@ impl Recent {
         let mut changes = Vec::new();
         // Per pair of rules, so that a split is as exact as the mesh deals it out.
         let mut splits: Vec<(Chosen, Chosen, Moves)> = Vec::new();
+        let misleads = |one: &&Arc<Recorded>| one.misleads(old) || one.misleads(new);
+        let incomplete = requests.iter().filter(misleads).count();
         for recorded in &requests {
             let (from, to) = (chosen(old, recorded), chosen(new, recorded));
             if let Chosen::Rule { origin, name, .. } = &to {
@@ -207,7 +313,7 @@ impl Recent {
                 changes.push(RouteChange { request: recorded.outline(), from, to, moved });
             }
         }
-        DryRun { requests: requests.len(), changes, hits }
+        DryRun { requests: requests.len(), incomplete, changes, hits }
     }
 }
 
@@ -216,6 +322,9 @@ impl Recent {
 pub struct DryRun {
     /// How many were looked at.
     pub requests: usize,
+    /// Of these, those that were too long to be kept whole, where a rule of either policy looks at
+    /// what is missing: they may really go another way.
+    pub incomplete: usize,
     /// Those that would change route: to another rule, or, where the weights of a rule changed, as
     /// many of its requests as the new weights send elsewhere.
     pub changes: Vec<RouteChange>,
@@ -334,11 +443,9 @@ impl Chosen {
 }
 
 fn chosen(policy: &Policy, recorded: &Recorded) -> Chosen {
-    let service = policy.service(&recorded.called).unwrap_or(&recorded.called).clone();
-    let name = matching::host_of(&recorded.authority).to_ascii_lowercase();
-    match policy.virtual_host(&service, &name, recorded.ingress) {
-        None => Chosen::Default { service },
-        Some(host) => match matching::first(&host.routes, &recorded.view()) {
+    match recorded.host(policy) {
+        None => Chosen::Default { service: recorded.service(policy).clone() },
+        Some(host) => match matching::first(&host.routes, &recorded.view(policy)) {
             None => Chosen::NoRoute { origin: host.origin.clone() },
             Some((route, _)) => Chosen::by(route),
         },
@@ -390,15 +497,13 @@ pub struct RuleLook {
 #[must_use]
 pub(crate) fn allows_origin(policy: &Policy, probe: &Probe) -> bool {
     let recorded = recorded(probe);
-    let service = policy.service(&probe.called).cloned().unwrap_or_else(|| (*probe.called).into());
-    let name = matching::host_of(&recorded.authority).to_ascii_lowercase();
-    let host = policy.virtual_host(&service, &name, probe.ingress);
-    host.and_then(|host| matching::first(&host.routes, &recorded.view()))
+    let host = recorded.host(policy);
+    host.and_then(|host| matching::first(&host.routes, &recorded.view(policy)))
         .and_then(|(route, _)| route.cors.as_ref())
         .is_some_and(|cors| allowed_origin(cors, &probe.headers).is_some())
 }
 
-/// A probe as if it had been sent.
+/// A probe as if it had been sent, whole.
 fn recorded(probe: &Probe) -> Recorded {
     let journey =
         Journey::new(Arc::new(probe.source.clone()), (*probe.called).into(), probe.ingress, false);
@@ -406,19 +511,17 @@ fn recorded(probe: &Probe) -> Recorded {
     *request.method_mut() = probe.method.clone();
     *request.uri_mut() = probe.uri.clone();
     *request.headers_mut() = probe.headers.clone();
-    Recorded::new(0, 0, &journey, &request)
+    Recorded::keep(0, 0, &journey, &request, usize::MAX)
 }
 
 /// Which rule of a policy a request would hit.
 #[must_use]
 pub fn explain(policy: &Policy, probe: &Probe) -> Explanation {
     let recorded = recorded(probe);
-    let service = policy.service(&probe.called).cloned().unwrap_or_else(|| (*probe.called).into());
-    let name = matching::host_of(&recorded.authority).to_ascii_lowercase();
-    let host = policy.virtual_host(&service, &name, probe.ingress);
+    let (service, host) = (recorded.service(policy).clone(), recorded.host(policy));
     let mut rules = Vec::new();
     for route in host.iter().flat_map(|host| &host.routes) {
-        let missed = route.matches.iter().map(|m| matching::missed(m, &recorded.view()));
+        let missed = route.matches.iter().map(|m| matching::missed(m, &recorded.view(policy)));
         let missed: Vec<_> = missed.collect();
         let holds = missed.is_empty() || missed.iter().any(Option::is_none);
         rules.push(RuleLook { name: route.name.clone(), line: route.line, missed });
@@ -428,4 +531,58 @@ pub fn explain(policy: &Policy, probe: &Probe) -> Explanation {
     }
     let chosen = chosen(policy, &recorded);
     Explanation { service, host: host.map(|host| host.origin.clone()), rules, chosen }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+
+    fn journey() -> Journey {
+        Journey::new(Arc::new(Source::of("browser")), "gateway".into(), true, false)
+    }
+
+    #[test]
+    fn what_is_kept_of_a_request_holds_nothing_of_the_buffer_it_came_in() {
+        let read = b"/orders?page=2 shop.example custom-value".to_vec();
+        let buffer = Bytes::from(read);
+        let value = |place| HeaderValue::from_maybe_shared(buffer.slice(place)).unwrap();
+        let mut request = Request::new(axum::body::Body::empty());
+        *request.uri_mut() = Uri::from_maybe_shared(buffer.slice(..14)).unwrap();
+        request.headers_mut().insert(http::header::HOST, value(15..27));
+        request.headers_mut().insert(HeaderName::from_static("x-custom"), value(28..40));
+        let recorded = Recorded::new(1, 0, &journey(), &request);
+        drop(request);
+        assert!(buffer.is_unique(), "the buffer is kept");
+        assert_eq!((recorded.uri.path(), recorded.uri.query()), ("/orders", Some("page=2")));
+        assert_eq!(&*recorded.authority, "shop.example");
+        assert_eq!(recorded.headers["x-custom"], "custom-value");
+        assert!(!recorded.cut.address && !recorded.cut.headers);
+    }
+
+    #[test]
+    fn of_a_long_request_a_part_is_kept_and_it_is_said_where_that_matters() {
+        let mut request = Request::new(axum::body::Body::empty());
+        *request.uri_mut() = format!("/{}", "a".repeat(10_000)).parse().unwrap();
+        let long = "h".repeat(10_000);
+        for (name, value) in [("host", &*long), ("cookie", &*long), ("x-short", "1")] {
+            request.headers_mut().insert(name, value.parse().unwrap());
+        }
+        let recorded = Recorded::new(1, 0, &journey(), &request);
+        assert!(recorded.cut.address && recorded.cut.headers);
+        assert_eq!(
+            recorded.headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(),
+            ["x-short"]
+        );
+        let kept = recorded.authority.len() + recorded.uri.path().len();
+        assert!(kept <= TEXT_BYTES_MAX / 2, "{kept}");
+        let method =
+            Match { method: Some(istio::policy::StringMatch::Present), ..Match::default() };
+        let header = (http::header::COOKIE, istio::policy::StringMatch::Present);
+        let header = Match { headers: vec![header], ..Match::default() };
+        assert!(!recorded.cut.matters(&method) && recorded.cut.matters(&header));
+        let whole = Recorded::keep(1, 0, &journey(), &request, usize::MAX);
+        assert!(!whole.cut.matters(&header));
+        assert_eq!(whole.headers["cookie"].len(), 10_000);
+    }
 }

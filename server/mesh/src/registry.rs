@@ -165,6 +165,7 @@ impl Mesh {
         replaced.truncate(REVISIONS_MAX - 1);
         drop(replaced);
         self.forget_subsets(&in_force.policy);
+        self.follow_limits(&snapshot);
         inner.faults.follow(&in_force.policy);
         inner.mirrors.follow(&in_force.policy);
         inner.announcer.tell(Change::Policy {
@@ -192,13 +193,18 @@ impl Mesh {
         self.0.requests.load(Ordering::SeqCst)
     }
 
+    /// Who waits for a connection goes on if the policy in force allows more of them.
+    fn follow_limits(&self, snapshot: &Snapshot) {
+        for ((_, (service, subset, callers)), path) in self.0.paths.read().iter() {
+            let rule = snapshot.policy().destination(service, callers.as_ref());
+            let traffic = rule.map(|rule| rule.traffic(subset.as_deref()));
+            path.pool.follow(snapshot.number(), traffic.map(|traffic| &traffic.connection_pool));
+        }
+    }
+
     /// Stacks, breakers and limits of subsets that no longer exist are not kept.
     fn forget_subsets(&self, policy: &Policy) {
-        let known = |(service, subset, callers): &ClusterKey| {
-            let rule = policy.destination(service, callers.as_ref());
-            let has = |name| rule.is_some_and(|rule| rule.subset(name).is_some());
-            subset.as_deref().map_or(callers.is_none() || rule.is_some(), has)
-        };
+        let known = |to: &ClusterKey| is_known(policy, to);
         let mut paths = self.0.paths.write();
         paths.retain(|(_, to), _| known(to));
         let mut clusters = self.0.clusters.lock();
@@ -362,25 +368,28 @@ impl Mesh {
             journey.met(fault);
         }
         let mut request = request;
+        request.extensions_mut().insert(self.begin(&journey));
         request.extensions_mut().insert(Arc::new(journey));
         let mut stack = self.outer().build();
         std::future::poll_fn(|cx| stack.poll_ready(cx)).await?;
         stack.call(request).await
     }
 
-    /// The snapshot a request keeps to its end; the request is counted, and what routing sees of
-    /// it is noted.
-    pub(crate) fn begin(
+    /// The request is counted, and is given the snapshot that all layers follow to its end.
+    fn begin(&self, journey: &Journey) -> Begun {
+        let number = (!journey.look).then(|| self.0.requests.fetch_add(1, Ordering::SeqCst) + 1);
+        Begun { number, snapshot: self.0.in_force.load_full() }
+    }
+
+    /// What routing sees of a request, if it is one that is kept.
+    pub(crate) fn record(
         &self,
+        begun: &Begun,
         journey: &Journey,
         request: &Request,
-    ) -> (Arc<Snapshot>, Option<Recorded>) {
-        if journey.look {
-            return (self.0.in_force.load_full(), None);
-        }
-        let number = self.0.requests.fetch_add(1, Ordering::SeqCst) + 1;
-        let snapshot = self.0.in_force.load_full();
-        (snapshot, Some(Recorded::new(number, self.0.clock.now_us(), journey, request)))
+    ) -> Option<Recorded> {
+        let number = begun.number?;
+        Some(Recorded::new(number, self.0.clock.now_us(), journey, request))
     }
 
     /// Keeps a request that is over among the last ones.
@@ -421,10 +430,24 @@ impl Mesh {
         let mut paths = self.0.paths.write();
         // Under the lock, so that a service that is taken away meanwhile takes its paths along.
         let service = self.service(&routed.destination).ok_or_else(lost)?;
+        let in_force = self.0.in_force.load();
+        let newest = routed.snapshot.number() == in_force.number();
+        if !newest && !is_known(in_force.policy(), &key.1) {
+            // Its subset has gone since it began. It goes its way to the end, which nobody keeps.
+            return Ok(Arc::new(self.lay_for_one(&key, service)));
+        }
         let path = paths.entry(key).or_insert_with_key(|(caller, to)| {
             Arc::new(self.lay(caller, self.cluster(service, to)))
         });
         Ok(path.clone())
+    }
+
+    fn lay_for_one(&self, (caller, to): &PathKey, service: Arc<Service>) -> Path {
+        let (_, subset, callers) = to.clone();
+        let (clock, announcer) = (self.0.clock.clone(), self.0.announcer.clone());
+        let cluster = Arc::new(Cluster::new(service, subset, callers, clock, announcer));
+        let breaker = self.0.breakers.unkept(BreakerEdge::between(caller, &cluster));
+        self.lay_with(caller, cluster, breaker)
     }
 
     fn cluster(&self, service: Arc<Service>, key: &ClusterKey) -> Arc<Cluster> {
@@ -437,10 +460,12 @@ impl Mesh {
     }
 
     fn lay(&self, caller: &Arc<str>, cluster: Arc<Cluster>) -> Path {
+        let breaker = self.0.breakers.breaker(BreakerEdge::between(caller, &cluster));
+        self.lay_with(caller, cluster, breaker)
+    }
+
+    fn lay_with(&self, caller: &Arc<str>, cluster: Arc<Cluster>, breaker: Arc<Breaker>) -> Path {
         let edge = self.edge(caller, &cluster.service.name);
-        let (destination, subset) = (cluster.service.name.clone(), cluster.subset.clone());
-        let ends = BreakerEdge { caller: caller.clone(), destination, subset };
-        let breaker = self.0.breakers.breaker(ends);
         let (retries, pool) = (Arc::new(RetryCounts::default()), Arc::new(Pool::default()));
         let parts = Parts {
             edge: &edge,
@@ -455,7 +480,7 @@ impl Mesh {
 
     /// The layers above the decision where a call goes.
     fn outer(&self) -> Segment<impl MeshService + use<>> {
-        Segment::new("route", Routing(self.clone())).wrap("span", &SpanLayer(self.clone()))
+        Segment::new("route", Routing(self.clone())).wrap("span", &SpanLayer)
     }
 
     /// The layers below it, in the order of [`crate::stack::LAYERS`], a seam after at most six.
@@ -464,8 +489,13 @@ impl Mesh {
         let clock = self.0.clock.clone();
         let destination = cluster.service.name.clone();
         let balancer = format!("balance {} {}", edge.caller(), cluster.label());
-        let deliver = Deliver { clock: clock.clone(), tally: edge.tally("endpoint") };
-        let outlier = OutlierLayer { cluster: cluster.clone(), tally: edge.tally("outlier") };
+        let deliver = Deliver { tally: edge.tally("endpoint") };
+        let outlier = OutlierLayer {
+            cluster: cluster.clone(),
+            clock: clock.clone(),
+            tally: edge.tally("outlier"),
+            endpoint: edge.tally("endpoint"),
+        };
         let at_instance = self.fault_layer(parts, Position::Instance).layer(deliver);
         let tries = Segment::new("endpoint", at_instance)
             .wrap("outlier", &outlier)
@@ -533,6 +563,21 @@ struct Parts<'a> {
     pool: &'a Arc<Pool>,
 }
 
+/// Whether a policy still has a subset, and a rule for those callers.
+fn is_known(policy: &Policy, (service, subset, callers): &ClusterKey) -> bool {
+    let rule = policy.destination(service, callers.as_ref());
+    let has = |name| rule.is_some_and(|rule| rule.subset(name).is_some());
+    subset.as_deref().map_or(callers.is_none() || rule.is_some(), has)
+}
+
+/// The policy a request was given at its start: an extension from there to the route layer.
+#[derive(Clone, Debug)]
+pub(crate) struct Begun {
+    /// Its number since the start; none if it only looks.
+    number: Option<u64>,
+    pub(crate) snapshot: Arc<Snapshot>,
+}
+
 /// A seed of its own for each purpose.
 fn purpose_seed(seed: u64, purpose: &str) -> u64 {
     let hash = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(FNV_PRIME);
@@ -552,6 +597,7 @@ pub(crate) struct Marks {
 mod tests {
     use super::*;
     use crate::stack::LAYERS;
+    use istio::policy::{Destination, Origin, Subset, TrafficPolicy};
     use parking_lot::RwLockUpgradableReadGuard;
 
     /// Far more turns than another thread needs to come to the lock that it waits at.
@@ -577,6 +623,35 @@ mod tests {
         assert!(mesh.0.clusters.lock().is_empty());
         assert!((mesh.pools().is_empty(), mesh.breakers().is_empty()) == (true, true));
         assert!(mesh.edges().is_empty());
+    }
+
+    #[test]
+    fn of_a_subset_that_went_while_a_request_was_on_its_way_nothing_is_laid_again() {
+        let mesh = Mesh::new(Clock::system(), BreakerParams::default());
+        mesh.register("b", Router::new());
+        let subset = Subset {
+            name: "v1".into(),
+            labels: vec![("version".into(), "v1".into())],
+            policy: TrafficPolicy::default(),
+        };
+        let rule = Destination {
+            origin: Origin::default(),
+            subsets: vec![subset],
+            policy: TrafficPolicy::default(),
+        };
+        let destinations = [("b".into(), rule)].into();
+        let with = Arc::new(Policy { destinations, ..Policy::default() });
+        mesh.apply(with.clone());
+        let source = Source::of("a");
+        let began = Routed::mirror(mesh.snapshot(), &source, "b".into(), Some("v1".into()));
+        mesh.apply(Arc::default());
+        mesh.path(&"a".into(), &began).unwrap();
+        assert!((mesh.pools().is_empty(), mesh.breakers().is_empty()) == (true, true));
+        assert!(mesh.0.clusters.lock().is_empty());
+        // Of one that is there again it is kept, whoever asks.
+        mesh.apply(with);
+        mesh.path(&"a".into(), &began).unwrap();
+        assert_eq!((mesh.pools().len(), mesh.breakers().len()), (1, 1));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Knows no policy but the timeouts of connections; deadlines and retries are further out.
 
-use crate::{MeshError, Request, Response};
+use crate::{MeshError, Request, Response, hop_by_hop::strip_hop_by_hop};
 use axum::body::Body;
 use http::{Uri, uri::PathAndQuery};
 use hyper_util::{
@@ -74,12 +74,15 @@ impl Remote {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(timeouts.idle())
             .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
+            // Whether a request may be sent again is for the policy to say.
+            .retry_canceled_requests(false)
             .build(connector);
         *kept = Some((timeouts, client.clone()));
         client
     }
 
-    /// Sends a request to the address, keeping its path, its `Host` header and its body.
+    /// Sends a request to the address, keeping its path, its `Host` header and its body. What is
+    /// about one of the two connections stays on its side.
     pub(crate) async fn send(
         &self,
         instance: &str,
@@ -94,9 +97,13 @@ impl Remote {
             .build();
         let lost = || MeshError::Connect { endpoint: instance.to_owned() };
         *request.uri_mut() = uri.map_err(|_| lost())?;
+        strip_hop_by_hop(request.headers_mut());
         let client = self.client(timeouts);
         match client.request(request).await {
-            Ok(response) => Ok(response.map(Body::new)),
+            Ok(mut response) => {
+                strip_hop_by_hop(response.headers_mut());
+                Ok(response.map(Body::new))
+            }
             Err(error) if error.is_connect() => Err(lost()),
             Err(_) => Err(MeshError::Reset { endpoint: instance.to_owned() }),
         }

@@ -3,10 +3,11 @@
 //! call.
 
 use crate::{
-    Flag, Mesh, MeshError, Request, Response, baggage,
+    Flag, MeshError, Request, Response, baggage,
     call::Tags,
     fault,
     journey::Journey,
+    registry::Begun,
     stack::{MeshService, Reply, take_ready},
     tracing_policy::{Made, follow},
 };
@@ -25,13 +26,13 @@ pub(crate) const CALLER: HeaderName = HeaderName::from_static("x-vitrine-caller"
 
 /// Makes [`Spanned`] services.
 #[derive(Clone, Debug)]
-pub(crate) struct SpanLayer(pub(crate) Mesh);
+pub(crate) struct SpanLayer;
 
 impl<S> Layer<S> for SpanLayer {
     type Service = Spanned<S>;
 
     fn layer(&self, inner: S) -> Spanned<S> {
-        Spanned { inner, mesh: self.0.clone() }
+        Spanned { inner }
     }
 }
 
@@ -39,7 +40,6 @@ impl<S> Layer<S> for SpanLayer {
 #[derive(Clone, Debug)]
 pub(crate) struct Spanned<S> {
     inner: S,
-    mesh: Mesh,
 }
 
 impl<S: MeshService> Service<Request> for Spanned<S> {
@@ -66,7 +66,9 @@ impl<S: MeshService> Service<Request> for Spanned<S> {
         let root = Span::current().is_none() && tags.parent.is_none();
         let workload = &*journey.source.service;
         let made = Made { workload, request: &request, client: true, root };
-        follow(&span, &self.mesh.snapshot(), &made);
+        if let Some(begun) = request.extensions().get::<Begun>() {
+            follow(&span, &begun.snapshot, &made);
+        }
         write_context(&TraceContext::of(&span), request.headers_mut());
         let mut end = End { span: span.clone(), caller: Span::current(), journey, over: false };
         Box::pin(

@@ -414,6 +414,28 @@ async fn who_waits_is_told_when_a_breaker_lets_calls_through_again_and_not_befor
     assert_eq!(control.force(&edge(), Forced::Closed, MINUTE, "ada"), Ok(true));
     assert!(told(), "it was forced closed");
     assert!(control.unforce(&edge(), "ada") && told());
+    for (ttl, tells, what) in [
+        (FORCE_MAX, false, "it was forced open for long"),
+        (5 * SECOND, true, "the force got shorter"),
+        (MINUTE, false, "the force got longer"),
+        (5 * SECOND, true, "the force got shorter again"),
+    ] {
+        assert_eq!(control.force(&edge(), Forced::Open, ttl, "ada"), Ok(true));
+        assert_eq!(told(), tells, "{what}");
+    }
+    tokio::time::advance(4 * SECOND).await;
+    world.mesh.sweep();
+    assert!(!told(), "the force goes on");
+    tokio::time::advance(SECOND).await;
+    world.mesh.sweep();
+    assert!(told(), "the force ended by its time, although nobody called or looked");
+    world.mesh.sweep();
+    assert!(!told(), "it is over already");
+    assert_eq!(control.force(&edge(), Forced::Disabled, SECOND, "ada"), Ok(true));
+    assert!(told(), "it was disabled");
+    tokio::time::advance(SECOND).await;
+    world.mesh.sweep();
+    assert!(!told(), "calls passed before");
     fail(&world, 1).await;
     tokio::time::advance(Duration::from_millis(1_001)).await;
     assert!(!told(), "it waits for a probe");

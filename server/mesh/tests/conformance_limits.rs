@@ -5,11 +5,19 @@
 
 mod common;
 
+use axum::Router;
 use common::{World, read, traffic};
 use http::StatusCode;
 use istio::policy::{ConnectionPool, TrafficPolicy};
 use mesh::{Endpoint, EndpointStatus, Flag, Instance, Limit, MeshError, Phase, PoolStatus};
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+use tokio::sync::Semaphore;
 
 fn limits(pool: ConnectionPool) -> istio::policy::Policy {
     traffic(1, TrafficPolicy { connection_pool: pool, ..TrafficPolicy::default() })
@@ -130,6 +138,86 @@ async fn each_caller_has_its_own_limits() {
     assert!(tokio::join!(held, other).0.is_ok());
 }
 
+/// A service whose calls end when the test says so, which counts those under way.
+fn gated(world: &World) -> (Arc<Semaphore>, Arc<AtomicUsize>) {
+    let (gate, under_way) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (pass, counted) = (gate.clone(), under_way.clone());
+    let router = Router::new().fallback(move || {
+        let (pass, counted) = (pass.clone(), counted.clone());
+        async move {
+            counted.fetch_add(1, Ordering::SeqCst);
+            pass.acquire().await.unwrap().forget();
+            counted.fetch_sub(1, Ordering::SeqCst);
+        }
+    });
+    world.mesh.add_instance(Instance {
+        service: "payments".into(),
+        name: "payments-0".into(),
+        labels: vec![("version".into(), "v1".into())],
+        endpoint: Endpoint::Router(router),
+    });
+    (gate, under_way)
+}
+
+/// Lets everybody go on who can.
+async fn settle() {
+    tokio::time::sleep(Duration::from_millis(1)).await;
+}
+
+fn connections(revision: u64, most: Option<u32>) -> istio::policy::Policy {
+    let connection_pool = ConnectionPool { max_connections: most, ..Default::default() };
+    traffic(revision, TrafficPolicy { connection_pool, ..TrafficPolicy::default() })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lower_limit_of_connections_takes_force_while_others_wait() {
+    let world = World::new(&[]);
+    let (gate, under_way) = gated(&world);
+    world.apply(connections(1, Some(10)));
+    let calls = futures::future::join_all((0..30).map(|_| world.get("payments", "/")));
+    let lower = async {
+        settle().await;
+        assert_eq!(under_way.load(Ordering::SeqCst), 10);
+        world.apply(connections(2, Some(2)));
+        settle().await;
+        assert_eq!(under_way.load(Ordering::SeqCst), 10, "what is under way goes on");
+        for left in [9, 8, 7, 6, 5, 4, 3, 2, 2, 2] {
+            gate.add_permits(1);
+            settle().await;
+            assert_eq!(under_way.load(Ordering::SeqCst), left);
+            assert!(pool(&world).active <= 10);
+        }
+        gate.add_permits(100);
+    };
+    let (answers, ()) = tokio::join!(calls, lower);
+    assert!(answers.iter().all(|answer| answer.as_ref().is_ok_and(|a| a.status == 200)));
+    assert_eq!((pool(&world).active, pool(&world).pending), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_higher_limit_of_connections_lets_those_go_on_who_wait_before_who_comes_later() {
+    for most in [Some(4), None] {
+        let world = World::new(&[]);
+        let (gate, under_way) = gated(&world);
+        world.apply(connections(1, Some(1)));
+        let early = futures::future::join_all((0..4).map(|_| world.get("payments", "/")));
+        let raise = async {
+            settle().await;
+            assert_eq!((under_way.load(Ordering::SeqCst), pool(&world).pending), (1, 3));
+            world.apply(connections(2, most));
+            settle().await;
+            assert_eq!((under_way.load(Ordering::SeqCst), pool(&world).pending), (4, 0));
+            let late = world.caller().get("payments", "/").timeout(Duration::from_millis(5));
+            let late = late.send().await.unwrap_err();
+            assert!(matches!(late, MeshError::Deadline { .. }), "{late}");
+            gate.add_permits(100);
+        };
+        let (answers, ()) = tokio::join!(early, raise);
+        assert!(answers.iter().all(|answer| answer.as_ref().is_ok_and(|a| a.status == 200)));
+        assert_eq!((pool(&world).active, pool(&world).pending), (0, 0), "{most:?}");
+    }
+}
+
 fn endpoint(world: &World) -> EndpointStatus {
     world.mesh.endpoints().remove(0)
 }
@@ -156,6 +244,29 @@ async fn a_killed_instance_has_no_connection_cuts_what_is_under_way_and_comes_ba
     assert!(world.mesh.restart("payments", "payments-0"));
     assert!(world.get("payments", "/").await.is_ok());
     assert!(!world.mesh.kill("payments", "payments-9"), "there is no such instance");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_cut_at_its_deadline_is_a_failure_of_the_instance_it_waited_for() {
+    let world = World::payments(2);
+    for instance in ["payments-0", "payments-1"] {
+        world.mesh.pause("payments", instance);
+    }
+    for _ in 0..4 {
+        let call = world.caller().get("payments", "/").timeout(Duration::from_millis(100));
+        assert!(matches!(call.send().await, Err(MeshError::Deadline { .. })));
+    }
+    let sums = || {
+        let sum = |(requests, failures), endpoint: EndpointStatus| {
+            (requests + endpoint.requests, failures + endpoint.failures)
+        };
+        world.mesh.endpoints().into_iter().fold((0, 0), sum)
+    };
+    assert_eq!(sums(), (4, 4));
+    // A caller that goes away says nothing about the instance.
+    let call = world.caller().get("payments", "/").timeout(Duration::from_millis(100)).send();
+    assert!(tokio::time::timeout(Duration::from_millis(10), call).await.is_err());
+    assert_eq!(sums(), (4, 4));
 }
 
 #[tokio::test]

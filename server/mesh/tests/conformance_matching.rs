@@ -7,7 +7,7 @@ mod common;
 
 use common::{exact, forward, matching, name, policy, prefix, regex};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use istio::policy::{Match, StringMatch};
+use istio::policy::{Match, Policy, StringMatch};
 use mesh::{Chosen, Condition, Probe, Source, explain};
 
 /// A request in a row of a table.
@@ -149,6 +149,30 @@ fn method_scheme_authority_and_port_are_the_requests_own() {
         ("port 80 when none is named", port(80), ask("/"), None),
         ("another port", port(443), ask("/"), p),
     ]);
+}
+
+#[test]
+fn the_port_is_the_services_own_in_the_mesh_and_the_gateways_at_the_ingress() {
+    let own = |own: Option<u16>, port: u16, ask: Ask| {
+        let rule = matching("it", Match { port: Some(port), ..none() }, "payments");
+        let ports = own.map(|own| ("payments".into(), own)).into_iter().collect();
+        let policy = Policy { ports, ..policy(1, vec![rule]) };
+        explain(&policy, &ask.probe()).rules[0].missed[0].is_none()
+    };
+    let named = || ask("/").header("host", "payments:8443");
+    let edge = || ask("/").header("host", "127.0.0.1:4702").ingress();
+    for (sentence, service, port, ask, holds) in [
+        ("a service entry's", Some(443), 443, ask("/"), true),
+        ("and not 80 then", Some(443), 80, ask("/"), false),
+        ("80 where nobody said another", None, 80, ask("/"), true),
+        ("the one that is named", Some(443), 8443, named(), true),
+        ("and not its own then", Some(443), 443, named(), false),
+        ("the gateway's, wherever the edge listens", Some(443), 80, edge(), true),
+        ("and not where the edge listens", None, 4702, edge(), false),
+        ("nor the service's", Some(443), 443, edge(), false),
+    ] {
+        assert_eq!(own(service, port, ask), holds, "{sentence}");
+    }
 }
 
 #[test]

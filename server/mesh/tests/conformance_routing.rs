@@ -16,8 +16,20 @@ use istio::policy::{
     Action, Cors, DirectResponse, HeaderEdits, HeaderOps, Match, Policy, Redirect, Rewrite, Route,
     StringMatch, TrafficPolicy, Weighted,
 };
-use mesh::{Flag, MeshError};
-use std::{sync::Arc, time::Duration};
+use mesh::{Flag, Mesh, MeshError};
+use parking_lot::Mutex;
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tracing::{
+    Event, Metadata,
+    span::{Attributes, Id, Record},
+};
 
 fn uri(uri: StringMatch) -> Match {
     Match { uri: Some(uri), ..Match::default() }
@@ -59,6 +71,25 @@ async fn rewrites() {
     for (sentence, conditions, rewrite, asked, expected) in rows {
         let route = Route { rewrite: Some(rewrite), ..matching("it", conditions, "payments") };
         assert_eq!(one(route, asked).await.echo.unwrap().uri, expected, "{sentence}");
+    }
+    // Istio writes the prefix / where nothing is said about the path.
+    let get = Match { method: Some(exact("GET")), ..Match::default() };
+    let without = name("x-none");
+    let header = Match { without_headers: vec![(without, exact("a"))], ..Match::default() };
+    for (sentence, matches) in
+        [("no match", vec![]), ("header match only", vec![header]), ("method only", vec![get])]
+    {
+        for (new, asked, expected) in [
+            ("/", "/a/b?c=d", "/a/b?c=d"),
+            ("/new/", "/a", "/new/a"),
+            ("/new", "/a", "/newa"),
+            ("/new", "/", "/new"),
+        ] {
+            let route = forward("it", "payments");
+            let matches = matches.clone();
+            let route = Route { rewrite: Some(rewrite(new)), matches, ..route };
+            assert_eq!(one(route, asked).await.echo.unwrap().uri, expected, "{sentence}: {new}");
+        }
     }
 }
 
@@ -202,6 +233,34 @@ async fn other_requests_across_origins_go_on_and_their_answers_say_who_may_read_
 }
 
 #[tokio::test(start_paused = true)]
+async fn answers_of_the_rule_itself_say_too_who_may_read_them() {
+    let direct = DirectResponse { status: StatusCode::OK, body: b"tea".to_vec() };
+    let redirect = Redirect {
+        derive_port: None,
+        uri: Some("/b".into()),
+        authority: None,
+        scheme: None,
+        port: None,
+        status: StatusCode::FOUND,
+    };
+    for action in [Action::Direct(direct), Action::Redirect(redirect)] {
+        let world = World::payments(1);
+        world.apply(policy(1, vec![Route { cors: Some(cors()), ..rule("it", action) }]));
+        for (origin, allowed) in [
+            ("https://shop.example.com", Some("https://shop.example.com")),
+            ("https://evil.example.com", None),
+        ] {
+            let request = Request::builder().uri("/a").header("origin", origin);
+            let request = request.body(Body::empty()).unwrap();
+            let call = world.mesh.caller("browser").forward("payments", request);
+            let answer = read(call.send().await).await.unwrap();
+            assert!(answer.echo.is_none());
+            assert_eq!(text(&answer.headers, "access-control-allow-origin"), allowed);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_no_rule_matches_is_404_with_the_flag_nr() {
     let world = World::payments(1);
     world.apply(policy(1, vec![matching("only", uri(exact("/a")), "payments")]));
@@ -297,6 +356,56 @@ async fn a_request_ends_by_the_policy_it_began_with() {
     assert_eq!(hits, [(2, 1), (1, 1)]);
 }
 
+/// Puts a policy in force when the span of a call is entered: the span layer has seen the request
+/// by then, and the route layer has not.
+struct AppliesOnEnter {
+    next: AtomicU64,
+    calls: Mutex<HashSet<u64>>,
+    apply: Mutex<Option<(Mesh, Policy)>>,
+}
+
+impl tracing::Subscriber for AppliesOnEnter {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+    fn new_span(&self, span: &Attributes<'_>) -> Id {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        if span.metadata().name() == "call" {
+            self.calls.lock().insert(id);
+        }
+        Id::from_u64(id)
+    }
+    fn enter(&self, span: &Id) {
+        if self.calls.lock().contains(&span.into_u64())
+            && let Some((mesh, policy)) = self.apply.lock().take()
+        {
+            mesh.apply(Arc::new(policy));
+        }
+    }
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn event(&self, _: &Event<'_>) {}
+    fn exit(&self, _: &Id) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_apply_between_two_layers_changes_nothing_for_a_request_that_has_begun() {
+    let world = World::new(&[("payments", "payments-0", "v1"), ("payments", "payments-1", "v2")]);
+    let to_subset = |revision, subset| {
+        let route = rule("it", Action::Forward(vec![to("payments", Some(subset), 1)]));
+        let destinations = [("payments".into(), destination(TrafficPolicy::default()))].into();
+        Policy { destinations, ..policy(revision, vec![route]) }
+    };
+    world.apply(to_subset(1, "v1"));
+    let apply = Mutex::new(Some((world.mesh.clone(), to_subset(2, "v2"))));
+    let (next, calls) = (AtomicU64::new(1), Mutex::default());
+    let _guard = tracing::subscriber::set_default(AppliesOnEnter { next, calls, apply });
+    assert_eq!(world.instance().await, "payments-0");
+    assert_eq!(world.mesh.in_force().policy.revision, 2, "it was applied meanwhile");
+    assert_eq!(world.mesh.in_force().since_request, 2);
+    assert_eq!(world.instance().await, "payments-1");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_dry_run_says_which_requests_would_change_route() {
     let mut world = World::payments(1);
@@ -317,6 +426,23 @@ async fn a_dry_run_says_which_requests_would_change_route() {
     assert_eq!(world.mesh.dry_run(&moved).changes.len(), 2);
     let gone = world.mesh.dry_run(&Policy::default());
     assert_eq!(gone.changes.len(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dry_run_says_of_how_many_requests_it_is_not_sure() {
+    let world = World::payments(1);
+    for cookie in ["a=b".to_owned(), "x".repeat(10_000)] {
+        let call = world.caller().get("payments", "/").header("cookie", &cookie);
+        assert_eq!(call.send().await.unwrap().status(), 200);
+    }
+    let beta = (header::COOKIE, StringMatch::Present);
+    let by_cookie = Match { headers: vec![beta], ..Match::default() };
+    let by_path = uri(prefix("/"));
+    for (conditions, sure, hits) in [(by_cookie, 1, 1), (by_path, 2, 2)] {
+        let run = world.mesh.dry_run(&policy(1, vec![matching("it", conditions, "payments")]));
+        assert_eq!((run.requests, run.requests - run.incomplete), (2, sure));
+        assert_eq!(run.hits[0].requests, hits);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -190,7 +190,8 @@ const TABLE: &[Row] = &[
     row("C8", "thresholds per host", NoField("Istio does not set per_host_thresholds")),
     row(
         "R1",
-        "Istio's default policy retries twice for its own tokens, preferably at another host",
+        "Istio's default policy retries twice for its own tokens, preferably at another host, \
+         unless a consistent hash says at which",
         Otherwise(
             "a host that was not tried is taken at once, where Envoy draws up to five times for \
              one; a 503 is an answer here and not repeated unless retryOn says so, where Istio's \
@@ -199,6 +200,7 @@ const TABLE: &[Row] = &[
                 "without_a_route_istio_repeats_lost_connections_twice_and_no_503",
                 "the_default_retry_policy_is_istios",
                 "a_retry_goes_to_another_host_while_there_is_one_unless_told_otherwise",
+                "a_retry_of_a_consistent_hash_stays_with_the_host_of_its_key_unless_told_otherwise",
             ],
         ),
     ),

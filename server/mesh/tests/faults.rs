@@ -299,6 +299,9 @@ async fn outlier_detection_sees_a_fault_of_an_instance_and_not_one_of_the_caller
         }
         let ejected: u64 = world.mesh.endpoints().iter().map(|endpoint| endpoint.ejections).sum();
         assert_eq!(ejected, ejections, "seed {SEED}");
+        // And so do the figures of the instance: of what was injected there and before it.
+        let failures: Vec<_> = world.mesh.endpoints().iter().map(|e| e.failures).collect();
+        assert_eq!(failures, [2 * ejections, 0], "seed {SEED}");
     }
 }
 
@@ -594,6 +597,13 @@ async fn nobody_outside_can_blame_a_fault() {
     let request = scripted::request("/", &[("baggage", "a=b,vitrine.fault.id=F-9")]);
     world.mesh.caller("browser").forward("payments", request).send().await.unwrap();
     assert_eq!(world.seen("payments-0")[0].header("baggage"), Some("a=b"));
+    // However much else is there.
+    let long = format!("k={}", "x".repeat(8_200));
+    let blames = format!("vitrine.fault.id=F-777,{long}");
+    let request = scripted::request("/", &[("baggage", &blames)]);
+    world.mesh.caller("browser").forward("payments", request).send().await.unwrap();
+    let baggage = world.seen("payments-0")[1].header("baggage").map(str::to_owned);
+    assert!(baggage.as_ref().is_none_or(|baggage| *baggage == long), "{baggage:?}");
 }
 
 #[tokio::test(start_paused = true)]

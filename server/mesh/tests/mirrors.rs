@@ -3,14 +3,23 @@
 
 mod scripted;
 
+use axum::{Router, body::Body};
 use bytes::Bytes;
+use futures::{StreamExt, stream};
 use istio::policy::{Mirror, RetryOn, Route, Share};
 use mesh::{
-    BreakerParams, MeshError,
+    BreakerParams, Endpoint, Instance, MeshError,
     mirror::{COMPARED_MAX, Difference, MirrorStats, Place, TARGETS_MAX, UNDER_WAY_MAX},
 };
-use scripted::{Act, SEED, World, policy, retry, rule};
-use std::time::Duration;
+use scripted::{Act, SEED, World, policy, retry, rule, text};
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 use tokio::time::Instant;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -125,6 +134,34 @@ async fn both_latencies_are_kept_with_a_difference() {
     let kept = world.mesh.mirrors().compared().remove(0);
     assert_eq!((kept.live.took, kept.mirrored.took), (SECOND, 3 * SECOND));
     assert_eq!(kept.differences[0].place, Place::Status);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_an_answer_without_end_a_copy_reads_as_much_as_is_compared() {
+    let world = world(100);
+    let read = Arc::new(AtomicUsize::new(0));
+    let counted = read.clone();
+    let router = Router::new().fallback(move || {
+        let counted = counted.clone();
+        let frames = stream::repeat_with(move || {
+            counted.fetch_add(1_024, Ordering::Relaxed);
+            Ok::<_, Infallible>(Bytes::from_static(&[b'x'; 1_024]))
+        });
+        // A million of them, lest the test has no end either.
+        async move { Body::from_stream(frames.take(1_000_000)) }
+    });
+    world.mesh.add_instance(Instance {
+        service: "payments".into(),
+        name: "payments-v2-0".into(),
+        labels: vec![("version".into(), "v2".into())],
+        endpoint: Endpoint::Router(router),
+    });
+    world.always("payments-0", Act::Text("y"));
+    assert_eq!(text(world.get().await.unwrap()).await, "y");
+    settle().await;
+    assert_eq!(stats(&world).different, 1);
+    let read = read.load(Ordering::Relaxed);
+    assert!((65_536..70_000).contains(&read), "{read} bytes");
 }
 
 #[tokio::test(start_paused = true)]

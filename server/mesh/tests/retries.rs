@@ -4,7 +4,10 @@
 mod scripted;
 
 use bytes::Bytes;
-use istio::policy::{ConnectionPool, Retry, RetryBudget, RetryOn, Route, Share, TrafficPolicy};
+use istio::policy::{
+    ConnectionPool, HashKey, HashTable, LoadBalancer, Retry, RetryBudget, RetryOn, Route, Share,
+    TrafficPolicy,
+};
 use mesh::MeshError;
 use scripted::{Act, SEED, World, policy, policy_with, retry, rule};
 use std::time::Duration;
@@ -62,7 +65,9 @@ async fn without_a_route_istio_repeats_lost_connections_twice_and_no_503() {
 #[tokio::test(start_paused = true)]
 async fn a_retry_goes_to_another_host_while_there_is_one_unless_told_otherwise() {
     let instances = ["payments-0", "payments-1", "payments-2"].map(|name| ("payments", name, "v1"));
-    for (ignore_previous_hosts, all_good) in [(true, true), (false, false)] {
+    for (ignore_previous_hosts, all_good) in
+        [(None, true), (Some(true), true), (Some(false), false)]
+    {
         let world = World::new(&instances);
         let retry = Retry { ignore_previous_hosts, ..retry(2, &[RetryOn::ServerError]) };
         world.apply(policy(1, with(retry)));
@@ -73,6 +78,27 @@ async fn a_retry_goes_to_another_host_while_there_is_one_unless_told_otherwise()
             good += usize::from(world.status().await == Ok(200));
         }
         assert_eq!(good == 100, all_good, "{good} of 100 found the third, seed {SEED}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_of_a_consistent_hash_stays_with_the_host_of_its_key_unless_told_otherwise() {
+    let instances = ["payments-0", "payments-1", "payments-2"].map(|name| ("payments", name, "v1"));
+    let (key, table) =
+        (HashKey::Header("x-user".parse().unwrap()), HashTable::Maglev { size: 101 });
+    let load_balancer = LoadBalancer::ConsistentHash { key, table };
+    let traffic = TrafficPolicy { load_balancer, ..TrafficPolicy::default() };
+    for (ignore_previous_hosts, hosts) in [(None, 1), (Some(false), 1), (Some(true), 3)] {
+        let world = World::new(&instances);
+        let retry = Retry { ignore_previous_hosts, ..retry(2, &[RetryOn::ServerError]) };
+        world.apply(policy_with(1, with(retry), traffic.clone()));
+        instances.iter().for_each(|(_, name, _)| world.always(name, Act::Status(503)));
+        let call = world.caller().get("payments", "/").header("x-user", "ada");
+        assert_eq!(call.send().await.unwrap().status(), 503);
+        let tried: Vec<_> = instances.iter().map(|(_, name, _)| world.calls(name)).collect();
+        assert_eq!(tried.iter().sum::<usize>(), 3);
+        let asked = tried.iter().filter(|calls| **calls > 0).count();
+        assert_eq!(asked, hosts, "{ignore_previous_hosts:?}: {tried:?}");
     }
 }
 

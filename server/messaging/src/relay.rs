@@ -24,6 +24,9 @@ const READ_MAX: usize = 256;
 const RETRY_FIRST: Duration = Duration::from_millis(20);
 /// Longest pause.
 const RETRY_LONGEST: Duration = Duration::from_secs(5);
+/// Longest wait after a subscriber said when it would be there again: what it said may not hold any
+/// more, and nobody may tell. Asking once a minute costs nothing.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 /// A message that its subscriber definitely refuses so often is a dead letter: more than once,
 /// because what it is about may be recorded a moment later.
 const REFUSALS_MAX: u32 = 8;
@@ -244,7 +247,8 @@ impl Relay {
                 "{error}; it will be delivered again"
             );
             let pause = pauses.next().unwrap_or(RETRY_LONGEST);
-            let pause = error.cause.retry_after.map_or(pause, |at| at.max(pause));
+            let told = error.cause.retry_after.map(|after| after.min(RETRY_AFTER_MAX));
+            let pause = told.map_or(pause, |after| after.max(pause));
             // A subscriber that will not take the message is as well as ever.
             let healed = (!error.cause.definite).then_some(&mut healed);
             wait(pause, healed).await;
@@ -453,9 +457,13 @@ mod tests {
         assert_eq!((status.delivered(), status.redelivered()), (1, 3));
     }
 
-    /// How long a message takes to a subscriber behind a breaker that is open for a minute.
-    async fn behind_a_breaker(healed: watch::Receiver<u64>, heal: impl Future) -> Duration {
-        let (retry_after, heals, seen) = (Some(Duration::from_secs(60)), None, Mutex::default());
+    /// How long a message takes to a subscriber behind a breaker that says it is open so long.
+    async fn behind_a_breaker(
+        open_for: Duration,
+        healed: watch::Receiver<u64>,
+        heal: impl Future,
+    ) -> Duration {
+        let (retry_after, heals, seen) = (Some(open_for), None, Mutex::default());
         let subscribers = Subscribers { refusals: 1, away: "", retry_after, heals, seen };
         let world = world_of(subscribers, healed);
         let status = world.status.clone();
@@ -482,16 +490,26 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(3)).await;
             heals.send_modify(|times| *times += 1);
         };
-        let took = behind_a_breaker(healed, heal).await;
+        let took = behind_a_breaker(RETRY_AFTER_MAX, healed, heal).await;
         assert!(took < Duration::from_millis(3_010), "{took:?}");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_message_waits_as_long_as_it_was_told_when_nothing_heals() {
         // Whoever could tell may be gone.
-        let (_, healed) = watch::channel(0);
-        let took = behind_a_breaker(healed, async {}).await;
-        assert!(took >= Duration::from_secs(60), "{took:?}");
+        for seconds in [7, 60] {
+            let (_, healed) = watch::channel(0);
+            let open_for = Duration::from_secs(seconds);
+            let took = behind_a_breaker(open_for, healed, async {}).await;
+            assert!(took >= open_for && took < open_for + Duration::from_millis(10), "{took:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_message_is_tried_each_minute_however_long_it_was_told_to_wait() {
+        let (_heals, healed) = watch::channel(0);
+        let took = behind_a_breaker(Duration::from_secs(3600), healed, async {}).await;
+        assert!(took >= RETRY_AFTER_MAX && took < Duration::from_millis(60_010), "{took:?}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -56,10 +56,11 @@ pub(super) async fn forward(State(edge): State<Edge>, mut request: Request) -> R
 /// (CloudEvents in binary mode).
 const OURS: [&str; 2] = ["x-vitrine-", "ce-"];
 
-/// Takes away what only the mesh may say. A trace that comes in unsampled, or says in `tracestate`
-/// that the shop leaves it out, is recorded all the same: what happens in the shop must show on its
-/// pages.
+/// Takes away what only the mesh may say, and what is about the connection. A trace that comes in
+/// unsampled, or says in `tracestate` that the shop leaves it out, is recorded all the same: what
+/// happens in the shop must show on its pages.
 fn clean(headers: &mut HeaderMap) {
+    mesh::strip_hop_by_hop(headers);
     let ours = |name: &&HeaderName| OURS.iter().any(|prefix| name.as_str().starts_with(prefix));
     let forged: Vec<HeaderName> = headers.keys().filter(ours).cloned().collect();
     for name in forged {
@@ -214,6 +215,12 @@ mod tests {
             ("ce-vitrinelagus", "999"),
             ("accept", "application/json"),
             ("cex", "is nobody's"),
+            ("connection", "keep-alive, x-listed"),
+            ("x-listed", "for this connection"),
+            ("keep-alive", "timeout=5"),
+            ("te", "trailers"),
+            ("upgrade", "h2c"),
+            ("proxy-authorization", "Basic eDp5"),
         ]);
         let mut names: Vec<_> = left.keys().map(HeaderName::as_str).collect();
         names.sort_unstable();

@@ -35,6 +35,9 @@ const CONNECTIONS_MAX: usize = 800;
 /// A request's head must be there so long after the connection waits for it. It also ends
 /// connections that are kept open without a use.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// Longest head of a request, bytes; a longer one is answered 431. Heads are read into memory
+/// before anybody can refuse them: 800 connections take at most 50 MB for them.
+const HEAD_BYTES_MAX: usize = 64 * 1_024;
 /// What is under way at the stop has so long to end; commands it began go on without it.
 const DRAIN: Duration = Duration::from_secs(5);
 /// Pause after the system could not accept (it may have no more files).
@@ -139,6 +142,7 @@ async fn connection(
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(head)
+        .max_buf_size(HEAD_BYTES_MAX)
         .serve_connection(TokioIo::new(stream), app);
     let mut connection = pin!(connection);
     let served = tokio::select! {
@@ -203,6 +207,24 @@ mod tests {
             }
             (stream, answer)
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_is_too_long_is_refused() {
+        let mut status = Vec::new();
+        for (bytes, end) in [(HEAD_BYTES_MAX / 2, "\r\n\r\n"), (HEAD_BYTES_MAX, "")] {
+            let world = World::of(Router::new().route("/", get(|| async { "hello" }))).await;
+            let mut stream = TcpStream::connect(world.address).await.unwrap();
+            let mut request = "GET / HTTP/1.1\r\nHost: localhost\r\nX-Long: ".to_owned();
+            // No more than is read: a connection that is closed before may lose its answer.
+            request.push_str(&"x".repeat(bytes - request.len()));
+            request.push_str(end);
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let mut answer = [0; 12];
+            stream.read_exact(&mut answer).await.unwrap();
+            status.push(String::from_utf8(answer.to_vec()).unwrap());
+        }
+        assert_eq!(status, ["HTTP/1.1 200", "HTTP/1.1 431"]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -134,6 +134,12 @@ pub(super) fn dry_run_text(tried: &DryRun) -> String {
     }
 }
 
+/// Of how many the answer is not sure; nothing if there are none.
+fn incomplete_text(requests: u64) -> Option<String> {
+    let of = format::plural(requests, "request was", "requests were");
+    (requests > 0).then(|| format!("{of} too long to be recorded whole and may go another way"))
+}
+
 fn dry_run(tried: &DryRun) -> AnyView {
     let rows = tried.rows.iter().map(|row| {
         let request = match &row.trace_id {
@@ -149,12 +155,14 @@ fn dry_run(tried: &DryRun) -> AnyView {
     let rules = tried.rules.iter().filter(|(_, matched)| *matched == 0).map(|(rule, _)| {
         view! { <li class="hint">{format!("Rule {rule} matches none of them")}</li> }
     });
+    let incomplete = incomplete_text(tried.incomplete);
+    let incomplete = incomplete.map(|text| view! { <li class="hint">{text}</li> });
     view! {
         <li class="tone-info dry-run">
             {icon(Icon::Routes)}
             <details class="grow">
                 <summary>{dry_run_text(tried)}</summary>
-                <ul>{rows.collect_view()}{rules.collect_view()}</ul>
+                <ul>{rows.collect_view()}{rules.collect_view()}{incomplete}</ul>
             </details>
         </li>
     }
@@ -271,5 +279,8 @@ mod tests {
         assert_eq!(dry_run_text(&tried), "37 of 1\u{202f}000 recorded requests would change route");
         let none = DryRun { requests: 1, changed: 0, ..tried };
         assert_eq!(dry_run_text(&none), "None of 1 recorded request would change route");
+        assert_eq!(incomplete_text(0), None);
+        let unsure = "2 requests were too long to be recorded whole and may go another way";
+        assert_eq!(incomplete_text(2).as_deref(), Some(unsure));
     }
 }

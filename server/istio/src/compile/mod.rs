@@ -114,8 +114,13 @@ fn exact_hosts(resource: &Resource) -> impl Iterator<Item = String> {
 pub(crate) fn policy(known: &Known, resources: &[Arc<Resource>], revision: u64) -> Policy {
     let context = Context::new(known, resources);
     let virtual_hosts = virtual_hosts(&context);
+    let ports = context.services().into_iter().filter_map(|service| {
+        let port = context.ports_of(&service).first().copied();
+        port.map(|port| (service, port))
+    });
     Policy {
         revision,
+        ports: ports.collect(),
         destinations: destination::destinations(&context),
         for_callers: destination::for_callers(&context),
         workloads: security::workloads(&context, &virtual_hosts),

@@ -151,7 +151,7 @@ fn retry(node: &Node, timeout: Option<Duration>) -> Retry {
         ignore_previous_hosts: node
             .get("retryIgnorePreviousHosts")
             .and_then(Node::as_bool)
-            .unwrap_or(default.ignore_previous_hosts),
+            .or(default.ignore_previous_hosts),
         by_default: false,
     }
 }

@@ -220,6 +220,8 @@ fn condition(node: &Node) -> Option<Condition> {
 
 /// A patch of an `EnvoyFilter` that sets a local rate limit: the configuration of the filter.
 pub(crate) struct Patch<'a> {
+    /// Its place in `configPatches`.
+    pub(crate) number: usize,
     config: &'a Node,
     /// `rate_limits` beside the filter's configuration, on the route.
     beside: &'a [Node],
@@ -235,8 +237,8 @@ fn envoy<'a>(node: &'a Node, snake: &str) -> Option<&'a Node> {
 
 /// The patches of a resource that are understood.
 pub(crate) fn rate_limit_patches(resource: &Resource) -> Vec<Patch<'_>> {
-    let patches = resource.spec().list("configPatches").iter();
-    let understood = patches.filter_map(|node| {
+    let patches = resource.spec().list("configPatches").iter().enumerate();
+    let understood = patches.filter_map(|(number, node)| {
         let apply_to = node.str("applyTo")?;
         let patch = node.get("patch").filter(|p| p.str("operation") != Some("REMOVE"))?;
         let value = patch.get("value")?;
@@ -252,7 +254,7 @@ pub(crate) fn rate_limit_patches(resource: &Resource) -> Vec<Patch<'_>> {
         };
         // A TypedStruct wraps what it holds.
         let wrapped = envoy(config, "type_url").and_then(|_| config.get("value"));
-        Some(Patch { config: wrapped.unwrap_or(config), beside })
+        Some(Patch { number, config: wrapped.unwrap_or(config), beside })
     });
     understood.collect()
 }
@@ -266,7 +268,7 @@ impl Patch<'_> {
     }
 
     /// The buckets it sets; an `HTTP_FILTER` without one only puts the filter there.
-    fn buckets(&self) -> Vec<(&Node, bool)> {
+    pub(crate) fn buckets(&self) -> Vec<(&Node, bool)> {
         let mut buckets: Vec<_> =
             envoy(self.config, "token_bucket").map(|bucket| (bucket, false)).into_iter().collect();
         if self.by_remote_address() {
@@ -279,6 +281,26 @@ impl Patch<'_> {
             buckets.extend(found.map(|bucket| (bucket, true)));
         }
         buckets
+    }
+
+    /// What one of its buckets limits.
+    pub(crate) fn limit(
+        &self,
+        resource: &Resource,
+        (bucket, per_remote_address): (&Node, bool),
+    ) -> Option<LocalRateLimit> {
+        let fill_interval = envoy(bucket, "fill_interval").and_then(Node::as_str)?;
+        Some(LocalRateLimit {
+            origin: origin(resource),
+            max_tokens: envoy_number(bucket, "max_tokens")?,
+            tokens_per_fill: envoy_number(bucket, "tokens_per_fill").unwrap_or(1),
+            fill_interval: value::duration(fill_interval).ok()?,
+            per_remote_address,
+            enabled: fraction(self.config, "filter_enabled"),
+            enforced: fraction(self.config, "filter_enforced"),
+            status: status(self.config),
+            scope: None,
+        })
     }
 
     /// Whether nothing comes of it, because no bucket or no share is set.
@@ -317,21 +339,8 @@ fn status(config: &Node) -> StatusCode {
 
 fn rate_limits(resource: &Resource) -> Vec<LocalRateLimit> {
     let limits = rate_limit_patches(resource).into_iter().flat_map(|patch| {
-        let limit = |(bucket, per_remote_address): (&Node, bool)| {
-            let fill_interval = envoy(bucket, "fill_interval").and_then(Node::as_str)?;
-            Some(LocalRateLimit {
-                origin: origin(resource),
-                max_tokens: envoy_number(bucket, "max_tokens")?,
-                tokens_per_fill: envoy_number(bucket, "tokens_per_fill").unwrap_or(1),
-                fill_interval: value::duration(fill_interval).ok()?,
-                per_remote_address,
-                enabled: fraction(patch.config, "filter_enabled"),
-                enforced: fraction(patch.config, "filter_enforced"),
-                status: status(patch.config),
-                scope: None,
-            })
-        };
-        patch.buckets().into_iter().filter_map(limit).collect::<Vec<_>>()
+        let buckets = patch.buckets().into_iter();
+        buckets.filter_map(|bucket| patch.limit(resource, bucket)).collect::<Vec<_>>()
     });
     limits.collect()
 }

@@ -33,6 +33,13 @@ impl Destination {
     pub fn subset(&self, name: &str) -> Option<&Subset> {
         self.subsets.iter().find(|subset| &*subset.name == name)
     }
+
+    /// The policy of a subset, or of all that are in none of the rule's.
+    #[must_use]
+    pub fn traffic(&self, subset: Option<&str>) -> &TrafficPolicy {
+        let subset = subset.and_then(|name| self.subset(name));
+        subset.map_or(&self.policy, |subset| &subset.policy)
+    }
 }
 
 /// A named group of endpoints.

@@ -30,6 +30,8 @@ pub struct Policy {
     /// Every name a service answers to, and the service: `payment-service`,
     /// `payments.default.svc.cluster.local` and `payments` to `payments`.
     pub names: BTreeMap<Arc<str>, Arc<str>>,
+    /// Where each service listens: at the first of its ports, if it has several.
+    pub ports: BTreeMap<Arc<str>, u16>,
     /// Routing, in the order in which it is searched: see [`Policy::virtual_host`].
     pub virtual_hosts: Vec<VirtualHost>,
     /// Load balancing, limits and outlier detection, by service.
@@ -211,7 +213,8 @@ fn longest_suffix<'a>(
 #[derive(Clone, Debug, Default)]
 pub struct Workload {
     /// Who may talk without a certificate (`PeerAuthentication`). In one process there is no
-    /// transport to protect: identities are names, and the page says so.
+    /// transport to protect: identities are names, which everybody in the mesh has, and the page
+    /// says so.
     pub mtls: Mtls,
     /// Tokens (`RequestAuthentication`).
     pub authentication: Vec<RequestAuthentication>,

@@ -178,8 +178,10 @@ pub struct Retry {
     pub on: Vec<RetryOn>,
     /// Base of the back-off (25 ms in Envoy).
     pub backoff: Duration,
-    /// Prefer endpoints that were not tried.
-    pub ignore_previous_hosts: bool,
+    /// Prefer endpoints that were not tried. Where nobody wrote it, every balancer does but a
+    /// consistent hash, which sends each try where the key belongs
+    /// (`DefaultConsistentHashPolicy` in `retry.go`).
+    pub ignore_previous_hosts: Option<bool>,
     /// Nobody wrote it: Istio's default policy.
     pub by_default: bool,
 }
@@ -197,7 +199,7 @@ impl Default for Retry {
                 RetryOn::GrpcCancelled,
             ],
             backoff: Duration::from_millis(25),
-            ignore_previous_hosts: true,
+            ignore_previous_hosts: None,
             by_default: true,
         }
     }

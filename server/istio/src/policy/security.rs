@@ -191,6 +191,31 @@ pub struct LocalRateLimit {
     pub scope: Option<LimitScope>,
 }
 
+impl LocalRateLimit {
+    /// Longest time from an empty bucket to a full one. Buckets reckon in 64 bits of nanoseconds,
+    /// which is 584 years; this leaves room for the clock and is as good as never.
+    pub const WINDOW_MAX: Duration = Duration::from_secs(100 * 365 * 86_400);
+
+    /// Envoy takes no shorter `fill_interval`.
+    pub const FILL_MIN: Duration = Duration::from_millis(50);
+
+    /// A token comes back each time. Never nothing: what comes back faster than nanoseconds can
+    /// tell comes back each of them.
+    #[must_use]
+    pub fn token_interval(&self) -> Duration {
+        let interval = self.fill_interval / self.tokens_per_fill.max(1);
+        interval.max(Duration::from_nanos(1))
+    }
+
+    /// From an empty bucket to a full one; none where that is longer than
+    /// [`WINDOW_MAX`](Self::WINDOW_MAX).
+    #[must_use]
+    pub fn window(&self) -> Option<Duration> {
+        let window = self.token_interval().checked_mul(self.max_tokens.max(1))?;
+        (window <= Self::WINDOW_MAX).then_some(window)
+    }
+}
+
 /// The rule of a `VirtualService` that a limit was written in (the `rateLimit` extension). The
 /// limit is the callee's, as an `EnvoyFilter` would be: it holds whichever resource routed the
 /// request.

@@ -30,7 +30,10 @@ static MTLS: Object = object(
             ("UNSET", Treatment::Read("the mode of the namespace or of the mesh")),
             ("DISABLE", Treatment::InForce),
             ("PERMISSIVE", Treatment::InForce),
-            ("STRICT", Treatment::Read("callers must have a mesh identity; nothing is encrypted")),
+            (
+                "STRICT",
+                Treatment::Read("every caller in the mesh has an identity; nothing is encrypted"),
+            ),
         ]),
     )],
     &[],

@@ -8,8 +8,9 @@ use crate::{
     finding::code,
     for_istio::resource,
     known::{Selected, is_for_all},
+    policy::LocalRateLimit,
     resource::Resource,
-    schema::Kind,
+    schema::{Kind, is_camel_case_of},
     yaml::{Data, Entry, Node},
 };
 use contract::istio::{Finding, Severity};
@@ -312,6 +313,42 @@ pub(super) fn envoy_filter(about: &mut About<'_>) {
             "No patch sets a token bucket that is counted and enforced: Envoy enables the filter \
              for 0 % unless told otherwise.",
             "Add token_bucket, and filter_enabled and filter_enforced with default_value.",
+        );
+    }
+    for patch in &patches {
+        for bucket in patch.buckets() {
+            token_bucket(about, patch, bucket);
+        }
+    }
+}
+
+/// What the numbers of a bucket make together.
+fn token_bucket(about: &mut About<'_>, patch: &compile::Patch<'_>, bucket: (&Node, bool)) {
+    let Some(limit) = patch.limit(about.resource, bucket) else { return };
+    let place = |snake: &str| {
+        let mut entries = bucket.0.entries().iter();
+        let entry = entries.find(|e| e.key == snake || is_camel_case_of(&e.key, snake));
+        let path = format!("spec.configPatches[{}].patch.value", patch.number);
+        (path, entry.map_or(bucket.0.at, |entry| entry.at))
+    };
+    if limit.fill_interval < LocalRateLimit::FILL_MIN {
+        about.error(
+            code::BAD_VALUE,
+            place("fill_interval"),
+            "fill_interval is less than 50 ms, which Envoy refuses.",
+            "Write at least 50ms, with more tokens_per_fill for the same rate.",
+        );
+    } else if limit.window().is_none() {
+        about.error(
+            code::BAD_VALUE,
+            place("max_tokens"),
+            format!(
+                "At {} tokens each {:?} an empty bucket of {} takes more than 100 years to fill, \
+                 which is more than a clock in nanoseconds can reckon with.",
+                limit.tokens_per_fill, limit.fill_interval, limit.max_tokens,
+            ),
+            "Lower max_tokens, or raise tokens_per_fill: as large as max_tokens it fills the \
+             bucket at once.",
         );
     }
 }

@@ -60,7 +60,9 @@ impl BalanceLayer {
         let members = self.cluster.members(snapshot, labels, &traffic.load_balancer);
         let healthy = self.cluster.healthy(snapshot, &members, traffic.outlier.as_ref());
         let healthy = healthy.as_deref().unwrap_or(&members.hosts);
-        let fresh = journey.and_then(|journey| not_tried(journey, routed, healthy));
+        let hashed = matches!(traffic.load_balancer, LoadBalancer::ConsistentHash { .. });
+        let fresh = journey.filter(|_| prefers_others(routed, hashed));
+        let fresh = fresh.and_then(|journey| not_tried(journey, healthy));
         let key = match &traffic.load_balancer {
             LoadBalancer::ConsistentHash { key, .. } => {
                 Key::of(key, request, journey, &self.balancer.dice)
@@ -80,16 +82,16 @@ impl BalanceLayer {
     }
 }
 
-/// The hosts that this call has not tried yet, if it prefers them and there are any.
-fn not_tried(
-    journey: &Journey,
-    routed: Option<&Routed>,
-    hosts: &[Arc<Host>],
-) -> Option<Vec<Arc<Host>>> {
+/// Whether a call prefers hosts that it has not tried. Istio's default policy does, but not for a
+/// consistent hash, where the key says which host it is.
+fn prefers_others(routed: Option<&Routed>, hashed: bool) -> bool {
     let rule = routed.and_then(|routed| routed.route.as_ref());
-    // Istio's default policy prefers them too.
-    let prefers = rule.is_none_or(|route| route.retry.ignore_previous_hosts);
-    if journey.tries() == 0 || !prefers {
+    rule.and_then(|route| route.retry.ignore_previous_hosts).unwrap_or(!hashed)
+}
+
+/// The hosts that this call has not tried yet, if there are any.
+fn not_tried(journey: &Journey, hosts: &[Arc<Host>]) -> Option<Vec<Arc<Host>>> {
+    if journey.tries() == 0 {
         return None;
     }
     let fresh = hosts.iter().filter(|host| !journey.tried(host.id));

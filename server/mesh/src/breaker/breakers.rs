@@ -81,12 +81,20 @@ impl Breakers {
         if let Some(breaker) = self.known(&edge) {
             return breaker;
         }
-        let Inner { clock, params, announcer, healing, edges } = &*self.0;
-        let new = |edge: &Edge| {
-            let (announcer, healing) = (announcer.clone(), healing.clone());
-            Arc::new(Breaker::new(edge.clone(), *params, clock.clone(), announcer, healing))
-        };
-        edges.write().entry(edge).or_insert_with_key(new).clone()
+        let new = |edge: &Edge| self.unkept(edge.clone());
+        self.0.edges.write().entry(edge).or_insert_with_key(new).clone()
+    }
+
+    /// A breaker for a call over an edge that no longer exists.
+    pub(crate) fn unkept(&self, edge: Edge) -> Arc<Breaker> {
+        let Inner { clock, params, announcer, healing, .. } = &*self.0;
+        let (announcer, healing) = (announcer.clone(), healing.clone());
+        Arc::new(Breaker::new(edge, *params, clock.clone(), announcer, healing))
+    }
+
+    /// Ends the forces whose time is over.
+    pub(crate) fn sweep(&self) {
+        self.0.edges.read().values().for_each(|breaker| breaker.sweep());
     }
 
     /// Forgets the breakers of edges that no longer exist.

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     MeshError,
     changes::{Announcer, Healing},
+    cluster::Cluster,
     fault::FaultId,
 };
 use base::{Clock, clock::micros};
@@ -60,6 +61,14 @@ pub struct Edge {
     pub destination: Arc<str>,
     /// Which subset of it, if a route names one.
     pub subset: Option<Arc<str>>,
+}
+
+impl Edge {
+    /// From a caller to a cluster.
+    pub(crate) fn between(caller: &Arc<str>, cluster: &Cluster) -> Self {
+        let (destination, subset) = (cluster.service.name.clone(), cluster.subset.clone());
+        Self { caller: caller.clone(), destination, subset }
+    }
 }
 
 /// A breaker changed state.
@@ -174,7 +183,7 @@ impl Breaker {
 
     pub(crate) fn status(&self) -> BreakerStatus {
         let mut inner = self.inner.lock();
-        inner.unforce(self.clock.now_us());
+        self.end_force(&mut inner, self.clock.now_us());
         let distance = match inner.state {
             BreakerState::Closed { failures } => {
                 Some(inner.params.failure_threshold.saturating_sub(failures))
@@ -205,7 +214,7 @@ impl Breaker {
     pub(crate) fn admit(&self, cause: &Cause) -> Result<Passage, MeshError> {
         let now_us = self.clock.now_us();
         let mut inner = self.inner.lock();
-        inner.unforce(now_us);
+        self.end_force(&mut inner, now_us);
         let forced = inner.forced.map(|(to, _)| to.name());
         let state = forced.unwrap_or(inner.state.name());
         Span::current().record(attributes::MESH_BREAKER_STATE, state);
@@ -281,10 +290,13 @@ impl Breaker {
         let now_us = self.clock.now_us();
         let until_us = now_us.saturating_add(micros(ttl));
         let mut inner = self.inner.lock();
-        inner.forced = Some((to, until_us));
+        self.end_force(&mut inner, now_us);
+        let before = inner.forced.replace((to, until_us));
         inner.memory.refused_now = 0;
         inner.note(now_us, Change::Forced { to, until_us }, Cause::default(), Some(by));
-        if to != Forced::Open {
+        // Who was refused by a longer force waits for its end, and need not wait so long any more.
+        let sooner = matches!(before, Some((Forced::Open, end_us)) if until_us < end_us);
+        if to != Forced::Open || sooner {
             self.healing.tell();
         }
         tracing::warn!(
@@ -294,11 +306,22 @@ impl Breaker {
         Ok(())
     }
 
+    /// Ends a force whose time is over, and tells who waits, although nobody calls.
+    pub(crate) fn sweep(&self) {
+        self.end_force(&mut self.inner.lock(), self.clock.now_us());
+    }
+
+    fn end_force(&self, inner: &mut Inner, now_us: i64) {
+        if inner.unforce(now_us) == Some(Forced::Open) {
+            self.healing.tell();
+        }
+    }
+
     /// Lifts a force before its time. False when there is none.
     pub(crate) fn unforce(&self, by: &str) -> bool {
         let now_us = self.clock.now_us();
         let mut inner = self.inner.lock();
-        inner.unforce(now_us);
+        self.end_force(&mut inner, now_us);
         let lifted = inner.forced.take().is_some();
         if lifted {
             inner.note(now_us, Change::Normal, Cause::default(), Some(by));
@@ -400,14 +423,12 @@ impl Passage {
 }
 
 impl Inner {
-    /// Ends a force whose time is over.
-    fn unforce(&mut self, now_us: i64) {
-        if let Some((_, until_us)) = self.forced
-            && now_us >= until_us
-        {
-            self.forced = None;
-            self.note(until_us, Change::Normal, Cause::default(), None);
-        }
+    /// Ends a force whose time is over, and says which it was.
+    fn unforce(&mut self, now_us: i64) -> Option<Forced> {
+        let (ended, until_us) = self.forced.filter(|(_, until_us)| now_us >= *until_us)?;
+        self.forced = None;
+        self.note(until_us, Change::Normal, Cause::default(), None);
+        Some(ended)
     }
 
     fn note(&mut self, at_us: i64, change: Change, cause: Cause, by: Option<&str>) {

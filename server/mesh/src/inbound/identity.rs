@@ -1,4 +1,5 @@
-//! Who calls: a SPIFFE name for a service of the mesh; a request from outside has none.
+//! Who calls: a SPIFFE name for a service of the mesh, and for the proxy at the ingress; who comes
+//! in through the ingress has none.
 //!
 //! It is an extension of the request. Extensions are made in this process, so a caller cannot
 //! forge one with a header.
@@ -9,6 +10,9 @@ use std::sync::Arc;
 /// The trust domain, as Istio names it unless told otherwise.
 const TRUST_DOMAIN: &str = "cluster.local";
 
+/// Of the proxy at the ingress, as Istio installs it.
+const INGRESS: &str = "cluster.local/ns/istio-system/sa/istio-ingressgateway-service-account";
+
 /// A service's identity, SPIFFE without the scheme: `cluster.local/ns/default/sa/payments`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity(Arc<str>);
@@ -18,6 +22,12 @@ impl Identity {
     #[must_use]
     pub fn of_service(name: &str) -> Self {
         Self(format!("{TRUST_DOMAIN}/ns/{NAMESPACE}/sa/{name}").into())
+    }
+
+    /// The identity of the proxy at the ingress.
+    #[must_use]
+    pub fn of_ingress() -> Self {
+        Self(INGRESS.into())
     }
 
     /// As policies write it.
@@ -42,5 +52,8 @@ mod tests {
         let identity = Identity::of_service("payments");
         assert_eq!(identity.principal(), "cluster.local/ns/default/sa/payments");
         assert_eq!(identity.namespace(), "default");
+        let ingress = Identity::of_ingress();
+        assert!(ingress.principal().starts_with(&format!("{TRUST_DOMAIN}/ns/")));
+        assert_eq!(ingress.namespace(), "istio-system");
     }
 }

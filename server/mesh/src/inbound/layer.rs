@@ -4,7 +4,7 @@ use super::{
     authentication::{Authenticator, Claims, TokenError},
     authorization::{Attributes, Decision, decide},
     identity::Identity,
-    rate_limit::{Limiter, Peer, Standing, Verdict},
+    rate_limit::{LimitKey, Limiter, Peer, Standing, Verdict},
 };
 use crate::{
     EXTERNAL_ADDRESS, Flag, Request, Response,
@@ -14,10 +14,12 @@ use crate::{
 use arc_swap::ArcSwapOption;
 use axum::body::Body;
 use base::Clock;
+use contract::service::GATEWAY;
 use http::{HeaderValue, StatusCode, header};
-use istio::policy::{LocalRateLimit, Mtls, Workload};
+use istio::policy::{LocalRateLimit, Workload};
 use parking_lot::Mutex;
 use std::{
+    collections::{HashMap, VecDeque},
     net::{IpAddr, Ipv4Addr},
     sync::{
         Arc,
@@ -27,9 +29,9 @@ use std::{
 
 /// The port of a service, for policies that name one.
 const PORT: u16 = 80;
-/// Rate limits whose buckets are kept for one service: those of the policy in force and of a few
+/// Rate limits whose buckets are kept for one service beside those of the newest policy: of a few
 /// that were replaced and may come back.
-const LIMITERS_MAX: usize = 16;
+const REPLACED_MAX: usize = 16;
 
 /// The buckets of one service, for all its instances together. Envoy counts in each proxy by
 /// itself; a limit of 100 a minute would then be 100 for each instance that happens to be there.
@@ -37,8 +39,20 @@ const LIMITERS_MAX: usize = 16;
 pub(crate) struct Limiters {
     clock: Clock,
     seed: u64,
-    /// Newest last.
-    kept: Mutex<Vec<Arc<Limiter>>>,
+    kept: Mutex<Kept>,
+}
+
+/// Buckets stay while a rule says the same, whatever the revision.
+#[derive(Debug, Default)]
+struct Kept {
+    /// The newest snapshot that a request brought along.
+    snapshot: Option<u64>,
+    /// Of all its rules, so many as validation lets there be.
+    in_force: HashMap<LimitKey, Arc<Limiter>>,
+    /// Of snapshots before it, which requests under way still follow. Newest last.
+    replaced: VecDeque<(LimitKey, Arc<Limiter>)>,
+    /// How many of these there may be.
+    room: usize,
 }
 
 impl Limiters {
@@ -46,18 +60,61 @@ impl Limiters {
         Self { clock, seed, kept: Mutex::default() }
     }
 
-    /// The buckets of a rule: they stay while the rule says the same, whatever the revision.
-    fn of(&self, rule: &LocalRateLimit) -> Arc<Limiter> {
+    /// The buckets of rules that a request follows by a snapshot; `all` are the service's rules
+    /// there. The newest snapshot decides what is kept.
+    fn of<'r>(
+        &self,
+        rules: impl Iterator<Item = &'r LocalRateLimit>,
+        all: &[LocalRateLimit],
+        snapshot: u64,
+    ) -> Vec<Arc<Limiter>> {
+        let fresh = |rule: &LocalRateLimit| {
+            Arc::new(Limiter::new(rule.clone(), self.clock.clone(), self.seed))
+        };
         let mut kept = self.kept.lock();
-        if let Some(known) = kept.iter().find(|limiter| limiter.is_for(rule)) {
+        if kept.snapshot.is_none_or(|newest| newest < snapshot) {
+            kept.follow(snapshot, all, fresh);
+        }
+        rules.map(|rule| kept.limiter(LimitKey::of(rule), || fresh(rule))).collect()
+    }
+}
+
+impl Kept {
+    fn follow(
+        &mut self,
+        snapshot: u64,
+        all: &[LocalRateLimit],
+        fresh: impl Fn(&LocalRateLimit) -> Arc<Limiter>,
+    ) {
+        let mut before = std::mem::take(&mut self.in_force);
+        for rule in all {
+            let key = LimitKey::of(rule);
+            let at = self.replaced.iter().position(|(of, _)| *of == key);
+            let again = || at.and_then(|at| self.replaced.remove(at)).map(|(_, limiter)| limiter);
+            let known = before.remove(&key).or_else(again);
+            self.in_force.entry(key).or_insert_with(|| known.unwrap_or_else(|| fresh(rule)));
+        }
+        // Requests under way may follow all that were in force just now.
+        self.room = before.len().max(REPLACED_MAX);
+        self.replaced.extend(before);
+        self.make_room();
+        self.snapshot = Some(snapshot);
+    }
+
+    fn limiter(&mut self, key: LimitKey, fresh: impl FnOnce() -> Arc<Limiter>) -> Arc<Limiter> {
+        let replaced = || self.replaced.iter().find(|(of, _)| *of == key).map(|(_, known)| known);
+        if let Some(known) = self.in_force.get(&key).or_else(replaced) {
             return known.clone();
         }
-        if kept.len() == LIMITERS_MAX {
-            kept.remove(0);
-        }
-        let limiter = Arc::new(Limiter::new(rule.clone(), self.clock.clone(), self.seed));
-        kept.push(limiter.clone());
+        let limiter = fresh();
+        self.replaced.push_back((key, limiter.clone()));
+        self.make_room();
         limiter
+    }
+
+    fn make_room(&mut self) {
+        let over = self.replaced.len().saturating_sub(self.room.max(REPLACED_MAX));
+        self.replaced.drain(..over);
     }
 }
 
@@ -78,7 +135,6 @@ pub(crate) struct Inbound {
 #[derive(Debug, Default)]
 struct Counts {
     passed: AtomicU64,
-    no_identity: AtomicU64,
     bad_token: AtomicU64,
     denied: AtomicU64,
     rate_limited: AtomicU64,
@@ -94,8 +150,6 @@ pub struct InboundStats {
     pub instance: Arc<str>,
     /// Requests that came to the service's router.
     pub passed: u64,
-    /// Refused by `PeerAuthentication`: STRICT, and the caller has no identity.
-    pub no_identity: u64,
     /// Refused by `RequestAuthentication`.
     pub bad_token: u64,
     /// Refused by `AuthorizationPolicy`.
@@ -150,7 +204,6 @@ impl Inbound {
             service: self.service.clone(),
             instance: self.instance.clone(),
             passed: read(&self.counts.passed),
-            no_identity: read(&self.counts.no_identity),
             bad_token: read(&self.counts.bad_token),
             denied: read(&self.counts.denied),
             rate_limited: read(&self.counts.rate_limited),
@@ -167,7 +220,7 @@ impl Inbound {
         let (Some(journey), Some(routed)) = (journey, routed) else {
             return Ok(Entered::default());
         };
-        let identity = (!journey.ingress).then(|| Identity::of_service(&journey.source.service));
+        let identity = self.identity(&journey);
         let address = address(request, &journey);
         let policy = routed.snapshot.policy();
         let workload = policy.workloads.get(&self.service);
@@ -182,14 +235,32 @@ impl Inbound {
             (true, Some(address)) => Peer::Address(address),
             (true, None) => Peer::Unknown,
         };
-        let rules = workload.map_or(&[][..], |workload| &workload.rate_limits).iter();
-        let rules = rules.filter(|rule| concerns(rule, &routed, request, &journey));
-        let entered = self.limit(rules, &peer, &journey)?;
+        let all = workload.map_or(&[][..], |workload| &workload.rate_limits);
+        let mut rules = all.iter().filter(|rule| concerns(rule, &routed, request, &journey));
+        let limiters = match rules.next() {
+            None => Vec::new(),
+            Some(first) => {
+                let rules = std::iter::once(first).chain(rules);
+                self.limiters.of(rules, all, routed.snapshot.number())
+            }
+        };
+        let entered = self.limit(limiters, &peer, &journey)?;
         count(&self.counts.passed);
         Ok(entered)
     }
 
-    /// Peer authentication, tokens, authorization.
+    /// Who calls, as the connection says. The gateway stands at the ingress: who comes to it is
+    /// outside and has no identity. Behind it the proxy at the ingress calls in its own name.
+    fn identity(&self, journey: &Journey) -> Option<Identity> {
+        match journey.ingress {
+            false => Some(Identity::of_service(&journey.source.service)),
+            true => (*self.service != *GATEWAY).then(Identity::of_ingress),
+        }
+    }
+
+    /// Tokens and authorization. `PeerAuthentication` has nobody to refuse: whoever calls within
+    /// the mesh has an identity, the proxy at the ingress too, and the listener at the ingress is
+    /// not under it in Istio.
     fn admit(
         &self,
         request: &mut Request,
@@ -198,12 +269,6 @@ impl Inbound {
         identity: Option<&Identity>,
         address: Option<IpAddr>,
     ) -> Result<(), Refused> {
-        if workload.mtls == Mtls::Strict && identity.is_none() {
-            count(&self.counts.no_identity);
-            // Over TLS the handshake would fail; the nearest answer of HTTP is this one.
-            let why = "PeerAuthentication STRICT: the caller has no identity";
-            return Err(refusal(StatusCode::FORBIDDEN, why));
-        }
         let claims = match self.check_token(request, workload, revision) {
             Ok(claims) => claims,
             Err(error) => {
@@ -275,15 +340,14 @@ impl Inbound {
         Err(refusal(StatusCode::FORBIDDEN, "RBAC: access denied"))
     }
 
-    fn limit<'r>(
+    fn limit(
         &self,
-        rules: impl Iterator<Item = &'r LocalRateLimit>,
+        limiters: Vec<Arc<Limiter>>,
         peer: &Peer,
         journey: &Journey,
     ) -> Result<Entered, Refused> {
         let mut entered = Entered::default();
-        for rule in rules {
-            let limiter = self.limiters.of(rule);
+        for limiter in limiters {
             let standing = match limiter.check(peer.clone()) {
                 Verdict::Uncounted => continue,
                 Verdict::Pass(standing) => standing,
@@ -314,7 +378,8 @@ fn concerns(rule: &LocalRateLimit, routed: &Routed, request: &Request, journey: 
     match &routed.route {
         Some(route) if route.origin == rule.origin => route.name == scope.route,
         _ => {
-            let holds = |condition| route::holds(condition, request, journey);
+            let policy = Some(routed.snapshot.policy());
+            let holds = |condition| route::holds(condition, request, journey, policy);
             scope.matches.is_empty() || scope.matches.iter().any(holds)
         }
     }

@@ -13,8 +13,8 @@ use governor::{
     nanos::Nanos,
     state::{InMemoryState, NotKeyed},
 };
-use http::{HeaderName, HeaderValue, header};
-use istio::policy::LocalRateLimit;
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use istio::policy::{LocalRateLimit, Origin};
 use parking_lot::Mutex;
 use std::{
     collections::HashMap, net::IpAddr, num::NonZeroU32, ops::Add, sync::Arc, time::Duration,
@@ -52,7 +52,31 @@ pub(crate) struct Limiter {
     /// With the time of their last use, microseconds since the epoch.
     buckets: Mutex<HashMap<Peer, (Arc<Bucket>, i64)>>,
     /// For all callers together, or for those that are not remembered.
-    common: Option<Arc<Bucket>>,
+    common: Arc<Bucket>,
+}
+
+/// What makes a limit the same limit: what it says, and the resource it is from.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(crate) struct LimitKey {
+    origin: Origin,
+    route: Option<Arc<str>>,
+    tokens: (u32, u32, Duration),
+    shares: (u32, u32),
+    per_remote_address: bool,
+    status: StatusCode,
+}
+
+impl LimitKey {
+    pub(crate) fn of(rule: &LocalRateLimit) -> Self {
+        Self {
+            origin: rule.origin.clone(),
+            route: rule.scope.as_ref().map(|scope| scope.route.clone()),
+            tokens: (rule.max_tokens, rule.tokens_per_fill, rule.fill_interval),
+            shares: (rule.enabled.0, rule.enforced.0),
+            per_remote_address: rule.per_remote_address,
+            status: rule.status,
+        }
+    }
 }
 
 type Bucket = RateLimiter<NotKeyed, InMemoryState, RateClock, StateInformationMiddleware>;
@@ -86,19 +110,8 @@ impl Limiter {
         let clock = RateClock(clock);
         let enabled = Strata::new(rule.enabled, seed);
         let enforced = Strata::new(rule.enforced, seed.rotate_left(1));
-        let common = bucket(&rule, &clock).map(Arc::new);
+        let common = Arc::new(bucket(&rule, &clock));
         Self { rule, clock, enabled, enforced, buckets: Mutex::default(), common }
-    }
-
-    /// Whether it counts what another rule says: the same limit from the same resource.
-    pub(crate) fn is_for(&self, rule: &LocalRateLimit) -> bool {
-        let key = |rule: &LocalRateLimit| {
-            let LocalRateLimit { max_tokens, tokens_per_fill, fill_interval, .. } = rule;
-            let shares = (rule.enabled, rule.enforced, rule.per_remote_address, rule.status);
-            let route = rule.scope.as_ref().map(|scope| scope.route.clone());
-            (rule.origin.clone(), route, *max_tokens, *tokens_per_fill, *fill_interval, shares)
-        };
-        key(&self.rule) == key(rule)
     }
 
     /// Takes a token for a request.
@@ -115,14 +128,11 @@ impl Limiter {
     }
 
     fn take(&self, peer: Peer) -> (bool, Standing) {
-        // A rule without tokens never has one.
-        let never = Standing { remaining: 0, wait: self.window(), full_in: self.window() };
-        let Some(bucket) = self.bucket(peer) else { return (true, never) };
-        match bucket.check() {
+        match self.bucket(peer).check() {
             Ok(snapshot) => {
                 let remaining = snapshot.remaining_burst_capacity();
                 let missing = self.rule.max_tokens.saturating_sub(remaining);
-                let full_in = self.token_in() * missing;
+                let full_in = self.rule.token_interval().saturating_mul(missing);
                 (false, Standing { remaining, wait: Duration::ZERO, full_in })
             }
             Err(not_until) => {
@@ -132,7 +142,7 @@ impl Limiter {
         }
     }
 
-    fn bucket(&self, peer: Peer) -> Option<Arc<Bucket>> {
+    fn bucket(&self, peer: Peer) -> Arc<Bucket> {
         if !self.rule.per_remote_address {
             return self.common.clone();
         }
@@ -140,7 +150,7 @@ impl Limiter {
         let mut buckets = self.buckets.lock();
         if let Some((known, used_us)) = buckets.get_mut(&peer) {
             *used_us = now_us;
-            return Some(known.clone());
+            return known.clone();
         }
         if buckets.len() >= CALLERS_MAX {
             // A bucket that was left alone for a whole window is full, as a new one would be.
@@ -150,19 +160,14 @@ impl Limiter {
         if buckets.len() >= CALLERS_MAX {
             return self.common.clone();
         }
-        let fresh = Arc::new(bucket(&self.rule, &self.clock)?);
+        let fresh = Arc::new(bucket(&self.rule, &self.clock));
         buckets.insert(peer, (fresh.clone(), now_us));
-        Some(fresh)
-    }
-
-    /// A token comes back each time.
-    fn token_in(&self) -> Duration {
-        self.rule.fill_interval / self.rule.tokens_per_fill.max(1)
+        fresh
     }
 
     /// From empty to full.
     fn window(&self) -> Duration {
-        self.token_in() * self.rule.max_tokens.max(1)
+        self.rule.window().unwrap_or(LocalRateLimit::WINDOW_MAX)
     }
 
     /// Puts the rule and its standing on an answer.
@@ -191,11 +196,15 @@ impl Limiter {
     }
 }
 
-fn bucket(rule: &LocalRateLimit, clock: &RateClock) -> Option<Bucket> {
-    let burst = NonZeroU32::new(rule.max_tokens)?;
-    let period = rule.fill_interval.checked_div(rule.tokens_per_fill)?;
-    let quota = Quota::with_period(period)?.allow_burst(burst);
-    Some(RateLimiter::direct_with_clock(quota, clock.clone()).with_middleware())
+/// A full bucket. The schema lets no rule have no tokens, and validation none that is over the
+/// longest window; governor multiplies both in 64 bits and would panic, so that a rule from
+/// elsewhere is held to the same bounds.
+fn bucket(rule: &LocalRateLimit, clock: &RateClock) -> Bucket {
+    let burst = NonZeroU32::new(rule.max_tokens).unwrap_or(NonZeroU32::MIN);
+    let longest = LocalRateLimit::WINDOW_MAX / burst.get();
+    let period = rule.token_interval().min(longest);
+    let quota = Quota::with_period(period).unwrap_or_else(|| Quota::per_second(burst));
+    RateLimiter::direct_with_clock(quota.allow_burst(burst), clock.clone()).with_middleware()
 }
 
 /// Whole seconds, rounded up.
@@ -250,7 +259,7 @@ impl Reference for Moment {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use istio::policy::{Origin, Share};
+    use istio::policy::Share;
 
     fn limiter(name: &str) -> Limiter {
         let rule = LocalRateLimit {
@@ -287,15 +296,6 @@ mod tests {
         assert!(passes(&limiter, 0));
         assert!(passes(&limiter, CALLERS_MAX) && passes(&limiter, CALLERS_MAX));
         assert!(limiter.buckets.lock().len() < 10, "those that are full again are forgotten");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_rule_without_tokens_refuses_everything() {
-        let mut limiter = limiter("none");
-        limiter.rule.max_tokens = 0;
-        limiter.common = None;
-        limiter.rule.per_remote_address = false;
-        assert!(matches!(limiter.check(peer(1)), Verdict::Refused(_)));
     }
 
     #[test]

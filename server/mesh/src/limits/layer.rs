@@ -54,7 +54,8 @@ impl<S: MeshService> Service<Request> for Limited<S> {
         tally.reach();
         let routed = request.extensions().get::<Arc<Routed>>();
         let traffic = routed.and_then(|routed| routed.traffic());
-        let entry = match pool.enter(traffic.map(|traffic| &traffic.connection_pool)) {
+        let snapshot = routed.map_or(0, |routed| routed.snapshot.number());
+        let entry = match pool.enter(snapshot, traffic.map(|traffic| &traffic.connection_pool)) {
             Ok(entry) => entry,
             Err(limit) => {
                 tally.act();

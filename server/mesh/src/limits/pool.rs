@@ -76,8 +76,40 @@ pub(crate) struct Pool {
 /// Connections in use, and who waits for one, in the order in which they came.
 #[derive(Debug, Default)]
 struct Queue {
+    /// The newest snapshot that said how many connections there may be.
+    snapshot: u64,
+    /// So many; none is as many as are asked for.
+    most: Option<u32>,
     in_use: u32,
     waiting: VecDeque<oneshot::Sender<Connection>>,
+}
+
+impl Queue {
+    /// The limit of a snapshot holds from now on, unless a newer one spoke before.
+    fn follow(&mut self, snapshot: u64, most: Option<u32>) {
+        if snapshot >= self.snapshot {
+            (self.snapshot, self.most) = (snapshot, most);
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        self.most.is_none_or(|most| self.in_use < most)
+    }
+
+    /// The first who still wait, as many as there is room for; each counts as one in use. They are
+    /// given their connection when the queue is free again: what one of them lets go comes back to
+    /// it.
+    fn serve(&mut self) -> Vec<oneshot::Sender<Connection>> {
+        let mut served = Vec::new();
+        while self.has_room() {
+            let Some(first) = self.waiting.pop_front() else { break };
+            if !first.is_closed() {
+                self.in_use += 1;
+                served.push(first);
+            }
+        }
+        served
+    }
 }
 
 /// A request may go on, at once or when a connection is free.
@@ -99,11 +131,25 @@ impl Pool {
         self.pending.load(Ordering::Relaxed)
     }
 
-    /// A request wants to go to the cluster.
+    /// A snapshot took force that says how many connections there may be: who waits goes on if
+    /// there is room now. With fewer than are in use, the next that are free are given to nobody.
+    pub(crate) fn follow(self: &Arc<Self>, snapshot: u64, limits: Option<&ConnectionPool>) {
+        let mut queue = self.queue.lock();
+        queue.follow(snapshot, limits.and_then(|limits| limits.max_connections));
+        let served = queue.serve();
+        drop(queue);
+        self.give(served);
+    }
+
+    /// A request wants to go to the cluster, by the policy of a snapshot.
     ///
     /// # Errors
     /// The limit that refuses it.
-    pub(crate) fn enter(self: &Arc<Self>, limits: Option<&ConnectionPool>) -> Result<Entry, Limit> {
+    pub(crate) fn enter(
+        self: &Arc<Self>,
+        snapshot: u64,
+        limits: Option<&ConnectionPool>,
+    ) -> Result<Entry, Limit> {
         let Some(limits) = limits else { return Ok(Entry::Now(Active::begin(self, None))) };
         if limits.max_requests.is_some_and(|most| self.active() >= most) {
             self.pending_overflows.fetch_add(1, Ordering::Relaxed);
@@ -113,7 +159,15 @@ impl Pool {
             return Ok(Entry::Now(Active::begin(self, None)));
         };
         let mut queue = self.queue.lock();
-        if queue.in_use < most {
+        queue.follow(snapshot, Some(most));
+        // Who waits comes first.
+        let served = queue.serve();
+        if !served.is_empty() {
+            drop(queue);
+            self.give(served);
+            queue = self.queue.lock();
+        }
+        if queue.has_room() {
             queue.in_use += 1;
             drop(queue);
             return Ok(Entry::Now(Active::begin(self, Some(Connection::of(self)))));
@@ -167,19 +221,20 @@ impl Pool {
         }
     }
 
-    /// A connection is free: the first who still waits has it.
+    /// A connection is free: the first who still waits has it, if there may be so many.
     fn release(self: &Arc<Self>) {
         let mut queue = self.queue.lock();
-        while let Some(first) = queue.waiting.pop_front() {
-            if first.is_closed() {
-                continue;
-            }
-            drop(queue);
-            // One that went away in this very moment drops it, which comes here again.
-            drop(first.send(Connection::of(self)));
-            return;
-        }
         queue.in_use = queue.in_use.saturating_sub(1);
+        let served = queue.serve();
+        drop(queue);
+        self.give(served);
+    }
+
+    fn give(self: &Arc<Self>, served: Vec<oneshot::Sender<Connection>>) {
+        for waiting in served {
+            // One that went away in this very moment drops it, which releases it.
+            drop(waiting.send(Connection::of(self)));
+        }
     }
 }
 

@@ -184,8 +184,6 @@ mod tests {
     }
 
     fn shown(differences: &[Difference]) -> Vec<(Place, &str, &str)> {
-        let side = |text: &'_ Option<String>| text.as_deref().unwrap_or("-").to_owned();
-        let _ = side;
         differences
             .iter()
             .map(|d| {

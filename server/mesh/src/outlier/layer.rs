@@ -1,4 +1,4 @@
-//! Outlier detection as a tower layer: tells the cluster what came of each try at its endpoint.
+//! Outlier detection as a tower layer: tells the cluster and the endpoint what came of each try.
 
 use super::state::{Outcome, http_of_grpc};
 use crate::{
@@ -6,11 +6,13 @@ use crate::{
     cluster::Cluster,
     context::EXPECTED_TIMEOUT_MS,
     edge::Tally,
-    endpoint::Picked,
+    endpoint::{Picked, Try},
     instance::Host,
+    retry::grpc_status,
     route::Routed,
     stack::{MeshService, Reply, take_ready},
 };
+use base::Clock;
 use std::{
     sync::Arc,
     task::{Context, Poll},
@@ -23,7 +25,10 @@ use tower::{Layer, Service};
 #[derive(Clone, Debug)]
 pub(crate) struct OutlierLayer {
     pub(crate) cluster: Arc<Cluster>,
+    pub(crate) clock: Clock,
     pub(crate) tally: Arc<Tally>,
+    /// Of the endpoint, for what failed there.
+    pub(crate) endpoint: Arc<Tally>,
 }
 
 impl<S> Layer<S> for OutlierLayer {
@@ -54,19 +59,26 @@ impl<S: MeshService> Service<Request> for Observed<S> {
         let mut ready = take_ready(&mut self.inner);
         self.shared.tally.reach();
         let extensions = request.extensions();
+        let Some(Picked(host)) = extensions.get() else { return ready.call(request) };
+        let (host, deadline) = (host.clone(), told_deadline(&request));
         let routed = extensions.get::<Arc<Routed>>();
         let watched = routed.filter(|r| r.traffic().is_some_and(|t| t.outlier.is_some()));
-        let (Some(routed), Some(Picked(host))) = (watched, extensions.get()) else {
-            return ready.call(request);
-        };
-        let deadline = told_deadline(&request);
-        let shared = self.shared.clone();
-        let mut watch =
-            Watch { shared, routed: routed.clone(), host: host.clone(), deadline, told: false };
+        let mut watch = watched.map(|routed| Watch {
+            shared: self.shared.clone(),
+            routed: routed.clone(),
+            host: host.clone(),
+            deadline,
+            told: false,
+        });
+        let (clock, tally) = (self.shared.clock.clone(), self.shared.endpoint.clone());
+        let at_host = Try { host, clock, tally, deadline };
         let reply = ready.call(request);
         Box::pin(async move {
             let outcome = reply.await;
-            watch.tell(outcome_of(&outcome));
+            at_host.end(&outcome);
+            if let Some(watch) = &mut watch {
+                watch.tell(outcome_of(&outcome));
+            }
             outcome
         })
     }
@@ -114,8 +126,7 @@ impl Drop for Watch {
 fn outcome_of(outcome: &Result<Response, MeshError>) -> Outcome {
     match outcome {
         Ok(response) => {
-            let grpc = response.headers().get("grpc-status").and_then(|v| v.to_str().ok());
-            let grpc = grpc.and_then(|status| status.parse().ok()).map(http_of_grpc);
+            let grpc = grpc_status(response.headers()).map(http_of_grpc);
             Outcome::Status(grpc.unwrap_or(response.status().as_u16()))
         }
         Err(MeshError::Deadline { .. }) => Outcome::Timeout,

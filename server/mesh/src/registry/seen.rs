@@ -68,8 +68,8 @@ impl Mesh {
         self.0.announcer.changes()
     }
 
-    /// Counts up whenever calls that were refused may be taken now: a breaker closed or is not
-    /// forced open any more, or a fault ended. Who waits to try again need not wait longer.
+    /// Counts up whenever calls that were refused may be taken now: a breaker closed, is not forced
+    /// open any more or not as long, or a fault ended. Who waits to try again need not wait longer.
     #[must_use]
     pub fn healed(&self) -> watch::Receiver<u64> {
         self.0.healing.listen()
@@ -106,8 +106,8 @@ impl Mesh {
     }
 
     /// Makes up for the sweeps of outlier detection that are due, so that endpoints return, and are
-    /// told of, although nobody calls them; the same for faults whose time is over. To be called
-    /// about once a second.
+    /// told of, although nobody calls them; the same for faults and for forces of breakers whose
+    /// time is over. To be called about once a second.
     pub fn sweep(&self) {
         let clusters: Vec<_> = self.0.clusters.lock().values().cloned().collect();
         let in_force = self.0.in_force.load();
@@ -115,6 +115,7 @@ impl Mesh {
             cluster.advance(in_force.number(), cluster.outlier(in_force.policy()));
         }
         self.0.faults.expire();
+        self.0.breakers.sweep();
     }
 
     /// The limits of every caller and cluster.

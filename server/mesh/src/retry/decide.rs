@@ -62,7 +62,8 @@ impl TryOutcome {
     }
 }
 
-fn grpc_status(headers: &HeaderMap) -> Option<u32> {
+/// `grpc-status` of an answer's headers.
+pub(crate) fn grpc_status(headers: &HeaderMap) -> Option<u32> {
     headers.get("grpc-status")?.to_str().ok()?.trim().parse().ok()
 }
 

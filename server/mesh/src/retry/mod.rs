@@ -10,6 +10,7 @@ pub mod decide;
 mod layer;
 mod stats;
 
+pub(crate) use decide::grpc_status;
 pub(crate) use layer::RetryLayer;
 pub(crate) use stats::RetryCounts;
 pub use stats::RetryStats;

@@ -11,13 +11,14 @@ pub(crate) fn rewritten(rewrite: &Rewrite, matched: Option<&Match>, uri: &Uri) -
         substitute(regex, substitution, path)
     } else {
         let new = rewrite.uri.as_deref()?;
-        match matched.and_then(|matched| matched.uri.as_ref()) {
-            // As many bytes as matched, whatever their case.
-            Some(StringMatch::Prefix(prefix)) => {
-                format!("{new}{}", path.get(prefix.len()..).unwrap_or_default())
-            }
-            _ => new.to_owned(),
-        }
+        // As many bytes as matched, whatever their case. Without a condition on the path Istio
+        // writes the prefix `/` (`TranslateRouteMatch`).
+        let prefix = match matched.and_then(|matched| matched.uri.as_ref()) {
+            Some(StringMatch::Prefix(prefix)) => prefix.len(),
+            None => 1,
+            Some(_) => path.len(),
+        };
+        format!("{new}{}", path.get(prefix..).unwrap_or_default())
     };
     let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
     let mut parts = uri.clone().into_parts();

@@ -7,12 +7,12 @@ use crate::{
     in_force::Snapshot,
     journey::Journey,
     recent::{Recorded, authority_of, scheme_of},
-    registry::{Mesh, Path},
+    registry::{Begun, Mesh, Path},
     stack::Reply,
 };
 use contract::attributes;
 use http::{HeaderValue, StatusCode, Uri, header};
-use istio::policy::{Action, Match, Route};
+use istio::policy::{Action, Match, Policy, Route};
 use std::{
     sync::Arc,
     task::{Context, Poll},
@@ -39,7 +39,9 @@ impl Service<Request> for Routing {
             let destination = request.uri().to_string();
             return Box::pin(std::future::ready(Err(MeshError::NoService { destination })));
         };
-        let (snapshot, entry) = self.0.begin(&journey, &request);
+        let begun = request.extensions_mut().remove::<Begun>();
+        let entry = begun.as_ref().and_then(|begun| self.0.record(begun, &journey, &request));
+        let snapshot = begun.map_or_else(|| self.0.snapshot(), |begun| begun.snapshot);
         let mut end = End { mesh: self.0.clone(), journey, entry, over: false };
         let way = match decide(&self.0, &snapshot, &end.journey, &mut request) {
             Ok(Decision::Go(way)) => way,
@@ -170,7 +172,8 @@ fn decide(
         return plain(service);
     };
     let scheme = scheme_of(request);
-    let view = view(request, journey, &authority, scheme);
+    let port = matching::port_of(Some(policy), &service, &authority, journey.ingress);
+    let view = view(request, journey, (&authority, port), scheme);
     let Some((route, matched)) = matching::first(&found.routes, &view) else {
         mesh.edge(&journey.source.service, &service).routed(true);
         return Err(MeshError::NoRoute { destination: service.to_string() });
@@ -228,6 +231,10 @@ fn own_answer(
         Action::Forward(_) => return None,
     };
     edit::edit(answered.headers_mut(), &route.headers.response);
+    // Envoy's CORS filter sees its own answers too.
+    if let (Some(cors), Some(origin)) = (&route.cors, origin) {
+        answer::allow_answer(cors, origin, answered.headers_mut());
+    }
     Some(answered)
 }
 
@@ -256,7 +263,7 @@ fn change_request(
 fn view<'a>(
     request: &'a Request,
     journey: &'a Journey,
-    authority: &'a str,
+    (authority, port): (&'a str, u16),
     scheme: &'a str,
 ) -> matching::View<'a> {
     let uri: &Uri = request.uri();
@@ -266,6 +273,7 @@ fn view<'a>(
         path: uri.path(),
         query: uri.query(),
         authority,
+        port,
         headers: request.headers(),
         ingress: journey.ingress,
         source: &journey.source,
@@ -274,8 +282,16 @@ fn view<'a>(
 
 /// Whether a condition holds for a request as it is now: as routing reads it, for others who scope
 /// something by it.
-pub(crate) fn holds(condition: &Match, request: &Request, journey: &Journey) -> bool {
+pub(crate) fn holds(
+    condition: &Match,
+    request: &Request,
+    journey: &Journey,
+    policy: Option<&Policy>,
+) -> bool {
     let authority = authority_of(request, journey);
-    let view = view(request, journey, authority, scheme_of(request));
+    let service = policy.and_then(|policy| policy.service(&journey.called));
+    let service = service.unwrap_or(&journey.called);
+    let port = matching::port_of(policy, service, authority, journey.ingress);
+    let view = view(request, journey, (authority, port), scheme_of(request));
     matching::missed(condition, &view).is_none()
 }

@@ -5,11 +5,11 @@
 
 use crate::Source;
 use http::{HeaderMap, HeaderName};
-use istio::policy::{Match, Route, StringMatch};
+use istio::policy::{Match, Policy, Route, StringMatch};
 use std::{borrow::Cow, fmt, sync::Arc};
 
-/// The port of a service unless the caller named another.
-pub(crate) const PORT_DEFAULT: u16 = 80;
+/// The port of a service of which nobody said another, and of the servers of a `Gateway`.
+const PORT_DEFAULT: u16 = 80;
 
 /// What routing can see of a request.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +21,8 @@ pub(crate) struct View<'a> {
     pub(crate) query: Option<&'a str>,
     /// Host with port as sent.
     pub(crate) authority: &'a str,
+    /// The port it is addressed to: see [`port_of`].
+    pub(crate) port: u16,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) ingress: bool,
     pub(crate) source: &'a Source,
@@ -100,7 +102,7 @@ pub(crate) fn missed(conditions: &Match, view: &View<'_>) -> Option<Condition> {
         (C::Scheme, &|| holds(&conditions.scheme, view.scheme)),
         (C::Method, &|| holds(&conditions.method, view.method)),
         (C::Authority, &|| holds(&conditions.authority, view.authority)),
-        (C::Port, &|| conditions.port.is_none_or(|port| port == port_of(view.authority))),
+        (C::Port, &|| conditions.port.is_none_or(|port| port == view.port)),
         (C::SourceNamespace, &|| {
             conditions.source_namespace.as_deref().is_none_or(|ns| ns == &*view.source.namespace)
         }),
@@ -168,7 +170,19 @@ pub(crate) fn host_of(authority: &str) -> &str {
     }
 }
 
-fn port_of(authority: &str) -> u16 {
-    let port = authority.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
-    port.unwrap_or(PORT_DEFAULT)
+/// The port a request is addressed to. In the mesh it is the one the caller names, else where the
+/// service listens. At the ingress it is the gateway's: where the edge really listens, and so what
+/// stands in `Host`, is the command line's business.
+pub(crate) fn port_of(
+    policy: Option<&Policy>,
+    service: &str,
+    authority: &str,
+    ingress: bool,
+) -> u16 {
+    if ingress {
+        return PORT_DEFAULT;
+    }
+    let named = authority.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+    let own = || policy.and_then(|policy| policy.ports.get(service)).copied();
+    named.or_else(own).unwrap_or(PORT_DEFAULT)
 }

@@ -91,9 +91,7 @@ impl Routed {
 
     /// The policy of the destination or its subset, if somebody wrote one.
     pub(crate) fn traffic(&self) -> Option<&TrafficPolicy> {
-        let rule = self.rule()?;
-        let subset = self.subset.as_deref().and_then(|name| rule.subset(name));
-        Some(subset.map_or(&rule.policy, |subset| &subset.policy))
+        Some(self.rule()?.traffic(self.subset.as_deref()))
     }
 }
 

@@ -20,7 +20,7 @@ impl Sums {
         let own = all.iter().filter(|stats| *stats.service == *service);
         own.fold(Self::default(), |sums, stats| Self {
             passed: sums.passed + stats.passed,
-            unauthenticated: sums.unauthenticated + stats.no_identity + stats.bad_token,
+            unauthenticated: sums.unauthenticated + stats.bad_token,
             denied: sums.denied + stats.denied,
             limited: sums.limited + stats.rate_limited,
         })
@@ -121,7 +121,6 @@ mod tests {
             service: "payments".into(),
             instance: instance.into(),
             passed,
-            no_identity: 0,
             bad_token: 1,
             denied,
             rate_limited,

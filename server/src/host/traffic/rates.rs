@@ -143,7 +143,6 @@ mod tests {
             service: "payments".into(),
             instance: instance.into(),
             passed,
-            no_identity: 0,
             bad_token: 0,
             denied: 0,
             rate_limited,

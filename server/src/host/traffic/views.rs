@@ -154,6 +154,7 @@ pub(super) fn dry_run(run: mesh::DryRun) -> DryRun {
     DryRun {
         requests: run.requests as u64,
         changed: run.changes.len() as u64,
+        incomplete: run.incomplete as u64,
         rows: run.changes.iter().take(DRY_RUN_ROWS_MAX).map(row).collect(),
         rules: run
             .hits
