@@ -94,14 +94,15 @@ async fn carry_out(command: Command) -> Result<String, RemoteError> {
     }
 }
 
-fn read(file: &Path) -> Result<String, RemoteError> {
-    let mut text = String::new();
+/// As it is: what is no text is refused by the server, which says where.
+fn read(file: &Path) -> Result<Vec<u8>, RemoteError> {
+    let mut bytes = Vec::new();
     let read = match file == Path::new("-") {
-        true => io::stdin().read_to_string(&mut text).map(drop),
-        false => std::fs::read_to_string(file).map(|read| text = read),
+        true => io::stdin().read_to_end(&mut bytes).map(drop),
+        false => std::fs::read(file).map(|read| bytes = read),
     };
     read.map_err(|cause| RemoteError::File { file: file.to_owned(), cause })?;
-    Ok(text)
+    Ok(bytes)
 }
 
 /// As a segment of a path (RFC 3986, section 3.3).
@@ -158,7 +159,7 @@ impl<'a> Client<'a> {
         &self,
         method: Method,
         path: &str,
-        body: Option<String>,
+        body: Option<Vec<u8>>,
     ) -> Result<Answer, RemoteError> {
         let text = self.text(method, path, body).await?;
         serde_json::from_str(&text).map_err(|_| self.stranger(StatusCode::OK))
@@ -168,7 +169,7 @@ impl<'a> Client<'a> {
         &self,
         method: Method,
         path: &str,
-        body: Option<String>,
+        body: Option<Vec<u8>>,
     ) -> Result<String, RemoteError> {
         let url = &self.server.url;
         let silent = |error: reqwest::Error| RemoteError::Silent {
@@ -262,10 +263,17 @@ fn applied(answer: &Answer, all_fields: bool) -> String {
         }
     }
     findings(&mut text, &answer.report.findings);
-    let same = |r: &ResourceReport| matches!(r.change, Change::Unchanged | Change::NotOurs);
+    let foreign = |r: &ResourceReport| r.change == Change::NotOurs;
+    let same = |r: &ResourceReport| foreign(r) || r.change == Change::Unchanged;
+    let resources = &answer.report.resources;
     let _ = match answer.dry_run {
         true => writeln!(text, "Nothing was changed: this was a dry run."),
-        false if answer.report.resources.iter().all(same) => {
+        false if !resources.is_empty() && resources.iter().all(foreign) => writeln!(
+            text,
+            "Nothing was applied, because nothing in it is Istio's: revision r{} stays in force.",
+            answer.revision
+        ),
+        false if resources.iter().all(same) => {
             writeln!(
                 text,
                 "These are the same resources: revision r{} stays in force.",
@@ -393,7 +401,12 @@ mod tests {
         let same = ResourceReport { change: Change::Unchanged, fields: Vec::new(), ..resource };
         let report = ApplyReport { resources: vec![same], findings: Vec::new() };
         let answer = Answer { revision: 3, since_request: 9, took_us: 1, dry_run: false, report };
-        assert!(applied(&answer, false).ends_with("revision r3 stays in force.\n"));
+        let said = applied(&answer, false);
+        assert!(said.ends_with("the same resources: revision r3 stays in force.\n"), "{said}");
+        let mut answer = answer;
+        answer.report.resources[0].change = Change::NotOurs;
+        let said = applied(&answer, false);
+        assert!(said.contains("Nothing was applied") && !said.contains("the same"), "{said}");
     }
 
     #[test]

@@ -30,6 +30,9 @@ async fn world() -> World {
     World { program, client, data }
 }
 
+/// Bytes that are no UTF-8, on the second line after three characters.
+const NO_TEXT: &[u8] = b"kind: A\nx: \xff\n";
+
 /// What a command said, and whether it ended well.
 struct Said {
     ok: bool,
@@ -128,7 +131,7 @@ async fn apply_get_and_delete_work_as_people_know_them_and_survive_a_restart() {
 
 #[tokio::test]
 async fn a_text_with_a_mistake_is_refused_whole_with_line_and_column() {
-    let World { program, client, data: _data } = world().await;
+    let World { program, client, data } = world().await;
     let before = client.get("/control/istio").await.text();
     let text = format!("{}---\n{}", split(50, 50), split(50, 50).replace("http:", "htpp:"));
     let refused = vitrine(&client, &["apply", "-f", "-"], &text).await;
@@ -136,6 +139,15 @@ async fn a_text_with_a_mistake_is_refused_whole_with_line_and_column() {
     assert!(refused.err.contains("Did you mean http?"), "{}", refused.err);
     assert!(refused.err.contains("26:3"), "line and column: {}", refused.err);
     assert_eq!(client.get("/control/istio").await.text(), before, "nothing changed");
+    let file = data.path().join("no-text.yml");
+    std::fs::write(&file, NO_TEXT).expect("it can be written");
+    let file = file.to_str().expect("a path");
+    let refused = vitrine(&client, &["apply", "-f", file], "").await;
+    assert!(!refused.ok && refused.err.contains("2:4 error VIT001"), "{}", refused.err);
+    let misspelt = split(50, 50).replace("VirtualService", "VirtualServices");
+    let refused = vitrine(&client, &["apply", "-f", "-"], &misspelt).await;
+    assert!(!refused.ok && refused.err.contains("2:7 error VIT004"), "{}", refused.err);
+    assert!(refused.err.contains("Did you mean VirtualService?"), "{}", refused.err);
     let nowhere = vitrine(&client, &["get", "vs", "--server", "http://127.0.0.1:1"], "").await;
     assert!(!nowhere.ok && nowhere.err.contains("--server"), "{}", nowhere.err);
     let unknown = vitrine(&client, &["get", "pod"], "").await;

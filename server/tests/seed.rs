@@ -330,3 +330,55 @@ async fn the_switch_of_a_route_is_part_of_its_resource_and_of_every_revision() {
     }
     program.stop().await;
 }
+
+/// The trace of that id, as the page of it downloads it.
+async fn is_kept(client: &Client, trace_id: &str) -> bool {
+    client.get(&format!("/traces/{trace_id}/jaeger.json")).await.status == 200
+}
+
+/// Every `trace_id` in a value.
+fn trace_ids(value: &Value) -> Vec<String> {
+    match value {
+        Value::Array(items) => items.iter().flat_map(trace_ids).collect(),
+        Value::Object(fields) => {
+            let own = fields.get("trace_id").and_then(Value::as_str).map(ToOwned::to_owned);
+            own.into_iter().chain(fields.values().flat_map(trace_ids)).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+#[tokio::test]
+async fn whatever_is_sampled_the_traces_shown_as_evidence_are_kept() {
+    let mesh_wide = OBSERVABILITY
+        .replacen("  selector:\n    matchLabels:\n      app: web-app\n", "", 1)
+        .replacen("name: service-observability", "name: mesh\n  namespace: istio-system", 1)
+        .replacen("randomSamplingPercentage: 10.0", "randomSamplingPercentage: 0.0", 1);
+    let (program, client) = program(&[OBSERVABILITY, &mesh_wide]).await;
+    let spared = client.get("/api/v1/products").await;
+    assert_eq!(spared.status, 200);
+    let fault = json!({
+        "kind": "abort", "from": "", "to": "users", "subset": "", "instance": "", "terms": [],
+        "percent": 100.0, "delay_ms": 1_000, "jitter_ms": 0, "status": 503, "ttl_s": 300,
+        "like_istio": false,
+    });
+    assert_eq!(client.post("/control/faults", &fault).await.status, 201);
+    let opened = eventually(PATIENCE, "the breaker opens", async || {
+        client.get("/api/v1/users/c-1001").await;
+        let breakers = client.get("/control/breakers").await.json();
+        breakers.as_array()?.iter().find(|b| b["line"]["state"] == "open").cloned()
+    })
+    .await;
+    let faults = client.get("/control/faults").await.json();
+    let example = faults["active"][0]["trace_id"].as_str().expect("an example").to_owned();
+    assert!(is_kept(&client, &example).await, "the trace of a call that the fault hit");
+    let evidence = trace_ids(&opened);
+    assert!(evidence.len() >= 5, "the calls that opened it: {evidence:?}");
+    for id in evidence {
+        assert!(is_kept(&client, &id).await, "the trace {id} of a call that opened the breaker");
+    }
+    // What is no evidence is left out as the resource asks, and its page says so.
+    let missing = client.get(&format!("/traces/{}", "a".repeat(32))).await;
+    assert!(missing.text().contains("0 % of the traces that begin at the other services"));
+    program.stop().await;
+}

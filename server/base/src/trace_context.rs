@@ -22,6 +22,10 @@ pub const NOT_SAMPLED: &str = "vitrine.not_sampled";
 /// `true` on a span that is counted and neither kept nor exported.
 pub const NOT_REPORTED: &str = "vitrine.not_reported";
 
+/// The id of a trace (32 hex digits) that is kept although sampling left it out: something points
+/// to it as evidence. On a span of that trace, or of another that tells of it.
+pub const KEEP: &str = "vitrine.keep";
+
 /// What a span changes about the labels of Istio's request count: a line each, `+label<tab>value`,
 /// `-label`, or `!` where it is not counted. Stays in this process.
 pub const METRIC_COUNT: &str = "vitrine.metric.request_count";
@@ -31,6 +35,11 @@ pub const METRIC_DURATION: &str = "vitrine.metric.request_duration";
 /// Puts an attribute on a span that was not declared with it.
 pub fn tag(span: &Span, key: impl Into<Key>, value: impl Into<Value>) {
     span.set_attribute(key, value);
+}
+
+/// Has a trace kept, whatever sampling drew for it: what is shown as evidence can be opened.
+pub fn keep(span: &Span, trace_id: &str) {
+    tag(span, KEEP, trace_id.to_owned());
 }
 
 /// Renames a span that may have started: what it is about was not known when it began.

@@ -5,16 +5,17 @@
 
 use crate::{
     compile,
+    diff::{self, Changed},
     finding::{Spot, code, sorted},
     known::Known,
     policy::Policy,
     resource::{DEFAULT_NAMESPACE, Document, Resource, read},
-    schema::Kind,
+    schema::{self, Kind},
     validate,
     value::{Complaint, closest},
 };
 use contract::istio::{
-    ApplyReport, Change, Finding, Position, ResourceKey, ResourceReport, Severity,
+    ApplyReport, Change, Fate, Finding, Position, ResourceKey, ResourceReport, Severity,
 };
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -120,7 +121,8 @@ impl Configuration {
                 key.is_some_and(|key| batch.resources.contains_key(key))
             };
             let findings = validate::findings(known, &all);
-            batch.findings.extend(findings.into_iter().filter(of_batch));
+            batch.reports.iter_mut().for_each(|report| silence(report, &findings));
+            batch.findings.extend(findings.said.into_iter().filter(of_batch));
         }
         let findings = sorted(batch.findings);
         let refused = findings.iter().any(|finding| finding.severity == Severity::Error);
@@ -224,7 +226,47 @@ impl Configuration {
     #[must_use]
     pub fn findings(&self, known: &Known) -> Vec<Finding> {
         let all: Vec<_> = self.resources.values().cloned().collect();
-        sorted(validate::findings(known, &all))
+        sorted(validate::findings(known, &all).said)
+    }
+
+    /// What it changes in another set that it takes the place of: each resource that differs, with
+    /// the fates of its fields and what validation says of it. Places are those of
+    /// [`Configuration::print`] of each resource by itself.
+    #[must_use]
+    pub fn report_since(&self, before: &Self, known: &Known) -> ApplyReport {
+        let all: Vec<_> = self.resources.values().cloned().collect();
+        let mut findings = validate::findings(known, &all);
+        let changes = diff::changes(before, self);
+        let mut resources = Vec::with_capacity(changes.len());
+        for Changed { key, before, after } in changes {
+            let checked =
+                after.as_ref().map(|after| schema::check(after.kind(), &key, after.root()));
+            let checked = checked.unwrap_or_default();
+            findings.said.extend(checked.findings);
+            let change = match (&before, &after) {
+                (None, _) => Change::Created,
+                (_, None) => Change::Deleted,
+                _ => Change::Configured,
+            };
+            let at = after.map(|after| after.root().at).unwrap_or_default();
+            let mut report = ResourceReport { resource: key, at, change, fields: checked.fates };
+            silence(&mut report, &findings);
+            resources.push(report);
+        }
+        let of_these = |finding: &Finding| {
+            resources.iter().any(|report| finding.resource.as_ref() == Some(&report.resource))
+        };
+        let said = std::mem::take(&mut findings.said);
+        let findings = sorted(said.into_iter().filter(of_these).collect());
+        ApplyReport { resources, findings }
+    }
+
+    /// Some of its resources as YAML that a real Istio takes: without extensions, and with those
+    /// that say in Istio's terms what they said. Each resource is printed once.
+    #[must_use]
+    pub fn print_for_istio(&self, known: &Known, asked: &[Arc<Resource>]) -> Vec<String> {
+        let all: Vec<_> = self.resources.values().cloned().collect();
+        crate::for_istio::print(known, &all, asked)
     }
 
     /// All of it as one text.
@@ -232,6 +274,15 @@ impl Configuration {
     pub fn print(&self) -> String {
         let documents: Vec<_> = self.resources.values().map(|r| r.print()).collect();
         documents.join("---\n")
+    }
+}
+
+/// No field that is said to be in force is one of which a finding says that it does nothing.
+fn silence(report: &mut ResourceReport, findings: &validate::Findings) {
+    for field in report.fields.iter_mut().filter(|field| field.fate == Fate::InForce) {
+        if let Some(why) = findings.silence(&report.resource, &field.path) {
+            (field.fate, field.why) = (Fate::Ignored, Some(why.to_owned()));
+        }
     }
 }
 

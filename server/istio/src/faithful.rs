@@ -45,7 +45,7 @@ pub fn with_faithful_route(document: &Node, route: &str, on: bool) -> Option<Nod
 }
 
 /// A mapping within a mapping, made if it is not there; none if something else is.
-fn field<'n>(node: &'n mut Node, key: &str) -> Option<&'n mut Node> {
+pub(crate) fn field<'n>(node: &'n mut Node, key: &str) -> Option<&'n mut Node> {
     if node.get(key).is_none() {
         set(node, key, Some(Node::map([])));
     }
@@ -53,9 +53,20 @@ fn field<'n>(node: &'n mut Node, key: &str) -> Option<&'n mut Node> {
     entries.iter_mut().find(|entry| entry.key == key).map(|entry| &mut entry.value)
 }
 
-fn set(node: &mut Node, key: &str, value: Option<Node>) {
+/// Sets a field of a mapping, at its end, or takes it away.
+pub(crate) fn set(node: &mut Node, key: &str, value: Option<Node>) {
     let Data::Map(entries) = &mut node.data else { return };
     entries.retain(|entry| entry.key != key);
     let entry = |value| Entry { key: key.to_owned(), at: Position::default(), value };
     entries.extend(value.map(entry));
+}
+
+/// The items of a list of a mapping, to be changed.
+pub(crate) fn items<'n>(node: &'n mut Node, key: &str) -> &'n mut [Node] {
+    let Data::Map(entries) = &mut node.data else { return &mut [] };
+    let found = entries.iter_mut().find(|entry| entry.key == key);
+    match found.map(|entry| &mut entry.value.data) {
+        Some(Data::List(items)) => items,
+        _ => &mut [],
+    }
 }

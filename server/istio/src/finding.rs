@@ -41,6 +41,8 @@ pub mod code {
     pub const DEPRECATED: &str = "VIT101";
     /// The API group of another kind.
     pub const API_GROUP: &str = "VIT102";
+    /// Spaces that Istio refuses.
+    pub const SPACES: &str = "VIT104";
     /// An expression that Istio cannot evaluate.
     pub const EXPRESSION: &str = "VIT103";
     /// Fault and retries on one route, which Istio does not combine.
@@ -87,6 +89,10 @@ pub mod code {
     pub const FAULT_LIFE: &str = "VIT131";
     /// So many retries that they are a load of their own.
     pub const RETRY_STORM: &str = "VIT132";
+    /// A rule that asks for a token where nobody checks tokens.
+    pub const TOKEN_UNCHECKED: &str = "VIT133";
+    /// A workload that no request may reach.
+    pub const NOBODY_ALLOWED: &str = "VIT134";
     /// More than one resource for the same host and subset.
     pub const DESTINATION_RULE_MULTIMATCH: &str = "KIA0201";
     /// A host that is no service.

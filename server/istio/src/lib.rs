@@ -8,6 +8,8 @@ mod configuration;
 mod diff;
 mod faithful;
 mod finding;
+mod for_istio;
+mod jwks;
 mod known;
 pub mod policy;
 mod re2;

@@ -4,7 +4,7 @@
 //! beside others is not decided here.
 
 use crate::{
-    faithful::with_faithful_route,
+    faithful::{field, items, with_faithful_route},
     finding::{Spot, code},
     schema::{self, KINDS, Kind, KindInfo, Report},
     value::{Complaint, closest},
@@ -21,6 +21,10 @@ pub const ROOT_NAMESPACE: &str = "istio-system";
 const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// Its value on resources that are built in.
 const MANAGER: &str = "vitrine";
+
+/// What Istio has besides: left alone, for none of it has something to act on here.
+const ISTIO_KINDS: [&str; 6] =
+    ["Sidecar", "WorkloadEntry", "WorkloadGroup", "ProxyConfig", "WasmPlugin", "IstioOperator"];
 
 /// Most regular expressions of one text: compiling one may take some milliseconds.
 pub const EXPRESSIONS_MAX: usize = 1_000;
@@ -71,13 +75,6 @@ impl Resource {
     #[must_use]
     pub fn print(&self) -> String {
         yaml::write(&self.root).0
-    }
-
-    /// YAML that a real Istio takes: without extensions, and with the resources that say in Istio's
-    /// terms what they say. The same as [`Resource::print`] where there are none.
-    #[must_use]
-    pub fn print_for_istio(&self) -> String {
-        crate::validate::for_istio(self).join("---\n")
     }
 
     /// The same with every position as in [`Resource::print`].
@@ -175,21 +172,57 @@ fn document(node: Node) -> Result<Document, Box<Finding>> {
         ));
     };
     let (group, version) = version.rsplit_once('/').unwrap_or(("", version));
-    let of_istio = group.ends_with("istio.io");
+    let of_istio = group == "istio.io" || group.ends_with(".istio.io");
     let Some(info) = KINDS.iter().find(|info| info.name == kind) else {
-        return match closest(kind, KINDS.iter().map(|info| info.name)) {
-            Some(meant) if of_istio && meant.eq_ignore_ascii_case(kind) => Err(not_a_resource(
-                node.entry("kind").map_or(node.at, |entry| entry.value.at),
-                &format!("Istio has no kind \"{}\".", shorten(kind)),
-                &format!("Did you mean {meant}?"),
-            )),
-            _ => Ok(foreign(&node, kind)),
-        };
+        if !of_istio || ISTIO_KINDS.contains(&kind) {
+            return Ok(foreign(&node, kind));
+        }
+        // Leaving it alone would look like applying it.
+        let known = KINDS.iter().map(|info| info.name);
+        let meant = closest(kind, known.clone().chain(ISTIO_KINDS.iter().copied()));
+        return Err(not_a_resource(
+            node.entry("kind").map_or(node.at, |entry| entry.value.at),
+            &format!("Istio has no kind \"{}\".", shorten(kind)),
+            &match meant {
+                Some(meant) => format!("Did you mean {meant}?"),
+                None => format!("Use {}.", known.collect::<Vec<_>>().join(", ")),
+            },
+        ));
     };
     if !of_istio {
         return Ok(foreign(&node, kind));
     }
     ours(node.clone(), info, group, version)
+}
+
+/// Istio refuses spaces between the tokens of `retryOn`. They are plainly not meant, so they are
+/// taken away, and what is printed back is what Istio takes.
+fn trim_retry_on(root: &mut Node, key: &ResourceKey) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    // What is not there is not made.
+    let spec = if root.get("spec").is_some() { field(root, "spec") } else { None };
+    let Some(spec) = spec else { return findings };
+    for (index, route) in items(spec, "http").iter_mut().enumerate() {
+        let Data::Map(fields) = &mut route.data else { continue };
+        let retries = fields.iter_mut().find(|entry| entry.key == "retries");
+        let Some(Data::Map(fields)) = retries.map(|entry| &mut entry.value.data) else { continue };
+        let Some(on) = fields.iter_mut().find(|entry| entry.key == "retryOn") else { continue };
+        let Some(written) = on.value.as_str() else { continue };
+        let trimmed = written.split(',').map(str::trim).collect::<Vec<_>>().join(",");
+        if trimmed == written {
+            continue;
+        }
+        let path = format!("spec.http[{index}].retries.retryOn");
+        let spot = Spot { resource: Some(key.clone()), path, at: on.value.at };
+        findings.push(spot.says(
+            Severity::Warning,
+            code::SPACES,
+            "Istio refuses spaces in retryOn. It is read without them.",
+            format!("Write {trimmed}."),
+        ));
+        on.value.data = Data::Text(trimmed);
+    }
+    findings
 }
 
 fn foreign(node: &Node, kind: &str) -> Document {
@@ -216,6 +249,9 @@ fn ours(
     let mut root = schema::order(info.kind, node);
     let at = root.entry("apiVersion").map_or(root.at, |entry| entry.value.at);
     let spot = Spot { resource: Some(key.clone()), path: "apiVersion".to_owned(), at };
+    if info.kind == Kind::VirtualService {
+        report.findings.extend(trim_retry_on(&mut root, &key));
+    }
     let preferred = format!("{}/{}", info.group, info.versions[0]);
     if group != info.group {
         report.findings.push(Finding {

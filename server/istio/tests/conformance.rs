@@ -90,7 +90,7 @@ fn rules_that_istio_refuses_are_refused() {
         ("route: [{destination: {host: a, subset: V1}}]", code::BAD_VALUE, "DNS label"),
         // Redirect, direct response, rewrite.
         ("redirect: {}", code::CONFLICT, "must change something"),
-        ("redirect: {uri: /x, redirectCode: 200}", code::BAD_VALUE, "out of range"),
+        ("redirect: {uri: /x, redirectCode: 200}", code::BAD_VALUE, "no code to redirect with"),
         ("redirect: {port: 1, uri: /x, derivePort: FROM_REQUEST_PORT}", code::CONFLICT, "port"),
         ("directResponse: {status: 199}", code::BAD_VALUE, "out of range"),
         ("directResponse: {status: 600}", code::BAD_VALUE, "out of range"),
@@ -679,4 +679,21 @@ fn gateways_of_a_match_say_where_it_holds() {
     assert_eq!(of("edge"), Some(true));
     assert_eq!(of("edge, mesh"), None);
     assert_eq!(of(""), None);
+    assert_eq!(of("edge, elsewhere"), Some(true));
+    assert_eq!(of("elsewhere, mesh"), Some(false), "nothing comes in through what is not there");
+}
+
+#[test]
+fn a_match_of_gateways_that_are_not_there_takes_nothing_and_is_warned_of() {
+    let text = route("match: [{gateways: [edge]}, {gateways: [egde, elsewhere]}]");
+    let matches = first_route(&text).matches.clone();
+    assert_eq!(matches.iter().map(|found| found.nowhere).collect::<Vec<_>>(), [false, true]);
+    let findings = apply(&text).report.findings;
+    let of_gateway = findings.iter().filter(|finding| finding.code == code::ROUTE_GATEWAY);
+    let said: Vec<_> = of_gateway.map(|f| (f.path.as_str(), f.at.line, &*f.advice)).collect();
+    let at = |index: u32| format!("spec.http[0].match[1].gateways[{index}]");
+    assert_eq!(
+        said,
+        [(&*at(0), 10, "Did you mean edge?"), (&*at(1), 10, "Apply the Gateway as well."),]
+    );
 }

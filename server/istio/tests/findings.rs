@@ -57,7 +57,8 @@ fn hosts_gateways_and_weights_are_warned_of_where_it_is_due_and_only_there() {
         of("a", "users", &format!("http: [{{route: [{first}, {second}]}}]"))
     };
     said(code::REPEATED_DESTINATION, &twice("user-service"), &twice("orders"));
-    said(code::ROUTE_PROTOCOL, &of("a", "users", "tcp: [{}]"), &of("a", "users", &to("users")));
+    let tcp = of("a", "users", "tcp: [{route: [{destination: {host: users}}]}]");
+    said(code::ROUTE_PROTOCOL, &tcp, &of("a", "users", &to("users")));
     said_of_routes(
         code::PSEUDO_HEADER,
         "match: [{headers: {uri: {exact: /}}}]",
@@ -150,7 +151,182 @@ fn selectors_identities_and_keys_are_warned_of_where_it_is_due_and_only_there() 
         let rules = format!("{{jwtRules: [{{issuer: me, {keys}}}]}}");
         policy_of("RequestAuthentication", security, &rules)
     };
-    said(code::NO_KEYS, &keys("jwksUri: 'https://a/b'"), &keys("jwks: '{}'"));
+    let set = |key: &str| keys(&format!("jwks: '{{\"keys\": [{key}]}}'"));
+    let good = set(r#"{"kty": "RSA", "n": "AQAB", "e": "AQAB"}"#);
+    said(code::NO_KEYS, &keys("jwksUri: 'https://a/b'"), &good);
+    for without in [
+        keys("jwks: '{}'"),
+        set(""),
+        set(r#"{"kty": "X"}"#),
+        set(r#"{"kty": "RSA", "n": "AQAB"}"#),
+        set(r#"{"kty": "EC", "crv": "P-521", "x": "AQ", "y": "AQ"}"#),
+        set(r#"{"kty": "RSA", "n": "AQAB", "e": "AQAB", "use": "enc"}"#),
+    ] {
+        said(code::NO_KEYS, &without, &good);
+    }
+    for (bad, word) in [
+        (keys("jwks: 'this is not json'"), "no key set"),
+        (keys("jwks: '[]'"), "no object"),
+        (keys("jwks: '{\"keys\": 1}'"), "keys is no list"),
+        (set("{}"), "keys[0] has no kty"),
+        (keys("jwks: '{}', jwksUri: 'https://a/b'"), "jwks and jwksUri"),
+    ] {
+        let finding = refuse(&bad).findings.remove(0);
+        assert!(finding.message.contains(word), "{bad}: {finding:?}");
+        assert_eq!(finding.at.line, 4, "{finding:?}");
+        assert!(finding.at.column > 20, "{finding:?}");
+    }
+}
+
+#[test]
+fn a_policy_that_lets_in_nobody_is_warned_of_once_for_its_workload() {
+    let security = "security.istio.io/v1";
+    let policy = |rules: &str| {
+        let spec = format!("{{selector: {{matchLabels: {{app: orders}}}}, rules: [{rules}]}}");
+        policy_of("AuthorizationPolicy", security, &spec)
+    };
+    let token = "{from: [{source: {requestPrincipals: ['*']}}]}";
+    let claim = "{when: [{key: 'request.auth.claims[group]', values: [a]}]}";
+    let nobody = "{from: [{source: {principals: [cluster.local/ns/default/sa/nobody]}}]}";
+    let users = "{from: [{source: {principals: [cluster.local/ns/default/sa/users]}}]}";
+    let tokens = policy_of(
+        "RequestAuthentication",
+        security,
+        r#"{selector: {matchLabels: {app: orders}}, jwtRules: [{issuer: me, jwks:
+  '{"keys": [{"kty": "RSA", "n": "AQAB", "e": "AQAB"}]}'}]}"#,
+    );
+    let checked = format!("{}---\n{tokens}", policy(token));
+    said(code::TOKEN_UNCHECKED, &policy(token), &checked);
+    said(code::TOKEN_UNCHECKED, &policy(claim), &policy(users));
+    said(code::NOBODY_ALLOWED, &policy(token), &checked);
+    let shut = policy(&format!("{token}, {nobody}"));
+    said(code::NOBODY_ALLOWED, &shut, &policy(&format!("{token}, {users}")));
+    let report = apply(&shut).report;
+    let of = |code: &'static str| report.findings.iter().filter(move |found| found.code == code);
+    assert_eq!(of(code::NOBODY_ALLOWED).count(), 1);
+    let finding = of(code::NOBODY_ALLOWED).next().unwrap();
+    assert!(finding.message.contains("every request to orders is refused"), "{finding:?}");
+    let form = of(code::TOKEN_UNCHECKED).next().unwrap().correct_form.clone().unwrap();
+    assert!(form.contains("kind: RequestAuthentication") && form.contains("app: orders"), "{form}");
+    apply(&form);
+    // Nobody is let in on purpose.
+    let none = policy_of("AuthorizationPolicy", security, "{}");
+    assert!(!has(&apply(&none).report.findings, code::NOBODY_ALLOWED));
+    // That of the seed shuts the gateway as well.
+    let seed = apply(include_str!("data/istio-config.yml")).report;
+    assert!(
+        has(&seed.findings, code::NOBODY_ALLOWED) && has(&seed.findings, code::TOKEN_UNCHECKED)
+    );
+}
+
+/// The fates of the fields of the only resource of a text that are not in force, with why.
+fn ignored(text: &str) -> Vec<(String, String)> {
+    let fields = apply(text).report.resources.remove(0).fields.into_iter();
+    let ignored = fields.filter(|field| field.fate == Fate::Ignored);
+    ignored.map(|field| (field.path, field.why.unwrap_or_default())).collect()
+}
+
+#[test]
+fn what_a_finding_says_to_have_no_effect_is_not_said_to_be_in_force() {
+    let paths = |text: &str| {
+        let ignored = ignored(text).into_iter();
+        ignored.map(|(path, _)| path.trim_start_matches("spec.").to_owned()).collect::<Vec<_>>()
+    };
+    let nobody = rule("trafficPolicy: {loadBalancer: {simple: RANDOM}}")
+        .replace("host: payments", "host: '*.example.com'");
+    assert_eq!(paths(&nobody), ["host", "trafficPolicy.loadBalancer.simple"]);
+    assert!(ignored(&nobody)[0].1.ends_with("this rule has no effect"), "{:?}", ignored(&nobody));
+    let header = route("match: [{headers: {uri: {exact: /}, x-a: {exact: b}}}]");
+    assert_eq!(paths(&header), ["http[0].match[0].headers[uri].exact"]);
+    let on = |on: &str| route(&format!("retries: {{attempts: 1, retryOn: '{on}'}}"));
+    assert_eq!(paths(&on("retriable-headers")), ["http[0].retries.retryOn"]);
+    assert_eq!(paths(&on("retriable-headers,5xx")), [""; 0]);
+    let port = |port: u16| {
+        let settings = format!("{{port: {{number: {port}}}, loadBalancer: {{simple: RANDOM}}}}");
+        rule(&format!("trafficPolicy: {{portLevelSettings: [{settings}]}}"))
+    };
+    said(code::ROUTE_PORT, &port(9090), &port(8080));
+    let settings = "trafficPolicy.portLevelSettings[0]";
+    assert_eq!(
+        paths(&port(9090)),
+        [format!("{settings}.port.number"), format!("{settings}.loadBalancer.simple")]
+    );
+    let tries = route("timeout: 1s\nretries: {attempts: 1, perTryTimeout: 2s}");
+    assert_eq!(paths(&tries), ["http[0].retries.perTryTimeout"]);
+    let selector = policy_of(
+        "PeerAuthentication",
+        "security.istio.io/v1",
+        "{selector: {matchLabels: {app: nobody}}, mtls: {mode: STRICT}}",
+    );
+    assert_eq!(paths(&selector), ["selector.matchLabels[app]", "mtls.mode"]);
+}
+
+#[test]
+fn a_match_of_a_port_that_neither_service_nor_gateway_has_is_warned_of() {
+    let port = |port: u16| format!("match: [{{port: {port}}}]");
+    said_of_routes(code::ROUTE_PORT, &port(9090), &port(8080));
+    let gateway = "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: shop}\n\
+                   spec: {servers: [{port: {number: 80, name: http, protocol: HTTP}, \
+                   hosts: ['*']}]}\n---\n";
+    let bound = |port: u16, to: &str| {
+        let to = format!("route: [{{destination: {{host: {to}}}}}]");
+        let rules = format!("gateways: [shop]\nhttp: [{{match: [{{port: {port}}}], {to}}}]");
+        format!("{gateway}{}", of("a", "a.example", &rules))
+    };
+    said(code::ROUTE_PORT, &bound(8080, "users"), &bound(80, "users"));
+}
+
+#[test]
+fn what_istio_refuses_in_fields_without_effect_is_refused_too() {
+    let gateway = |server: &str| {
+        policy_of("Gateway", "networking.istio.io/v1", &format!("{{servers: [{{{server}}}]}}"))
+    };
+    let entry = |fields: &str| {
+        let spec = format!(
+            "{{hosts: [a.example], ports: [{{number: 80, name: http, protocol: HTTP}}], {fields}}}"
+        );
+        policy_of("ServiceEntry", "networking.istio.io/v1", &spec)
+    };
+    let https = "port: {number: 443, name: https, protocol: HTTPS}, hosts: ['*']";
+    let http = "port: {number: 80, name: http, protocol: HTTP}, hosts: ['*']";
+    for text in [
+        rule("trafficPolicy: {tls: {mode: BOGUS}}"),
+        rule("trafficPolicy: {loadBalancer: {localityLbSetting: {enabled: maybe}}}"),
+        rule("trafficPolicy: {loadBalancer: {localityLbSetting: {foo: 1}}}"),
+        rule("trafficPolicy: {tunnel: {protocol: CONNECT}}"),
+        gateway(https),
+        gateway(&format!("{http}, tls: {{mode: SIMPLE}}")),
+        gateway(&format!("{https}, tls: {{mode: BOGUS}}")),
+        gateway("port: {}, hosts: ['*']"),
+        entry("resolution: STATIC"),
+        route("").replace("  http:", "  tcp: [{rout: []}]\n  http:"),
+    ] {
+        assert!(refuse(&text).findings.iter().any(|f| f.severity == Severity::Error), "{text}");
+    }
+    for text in [
+        rule("trafficPolicy: {tls: {mode: SIMPLE, sni: a.example}}"),
+        rule("trafficPolicy: {loadBalancer: {localityLbSetting: {failover: [{from: a, to: b}]}}}"),
+        gateway(&format!("{https}, tls: {{mode: SIMPLE, credentialName: a}}")),
+        gateway(&format!("{http}, tls: {{httpsRedirect: true}}")),
+        entry("resolution: STATIC, endpoints: [{address: 127.0.0.1}]"),
+    ] {
+        apply(&text);
+    }
+    let redirect = |code: u16| {
+        let rules = format!("http: [{{redirect: {{uri: /, redirectCode: {code}}}}}]");
+        of("a", "users", &rules)
+    };
+    assert!(has(&refuse(&redirect(304)).findings, code::BAD_VALUE));
+    apply(&redirect(308));
+}
+
+#[test]
+fn spaces_that_istio_refuses_in_retry_on_are_taken_away_with_a_warning() {
+    let on = |on: &str| route(&format!("retries: {{attempts: 1, retryOn: '{on}'}}"));
+    said(code::SPACES, &on("5xx, reset"), &on("5xx,reset"));
+    let applied = apply(&on("5xx, reset"));
+    assert!(applied.configuration.print().contains("retryOn: 5xx,reset\n"));
+    assert_eq!(applied.configuration, apply(&on("5xx,reset")).configuration);
 }
 
 #[test]
@@ -268,10 +444,83 @@ fn what_istio_drops_is_shown_in_the_form_istio_takes() {
     }
     // Printed for Istio, nothing of the extensions is left.
     for resource in applied.configuration.resources() {
-        let printed = resource.print_for_istio();
+        let asked = [resource.clone()];
+        let printed = applied.configuration.print_for_istio(&known(), &asked).join("---\n");
         let again = Configuration::default().apply(&printed, &known()).unwrap();
         assert!(again.report.findings.iter().all(|f| f.code != code::EXTENSION), "{printed}");
     }
+}
+
+/// What is printed of all of a configuration for Istio, applied to nothing.
+fn for_istio(configuration: &Configuration) -> (String, istio::Applied) {
+    let all: Vec<_> = configuration.resources().cloned().collect();
+    let printed = configuration.print_for_istio(&known(), &all).join("---\n");
+    let again = apply(&printed);
+    (printed, again)
+}
+
+#[test]
+fn all_of_the_seed_printed_for_istio_is_taken_back_whole_and_needs_no_extension() {
+    let mut configuration = apply(include_str!("../../src/baseline.yaml")).configuration;
+    for text in [
+        include_str!("data/istio-config.yml"),
+        include_str!("data/traffic-management.yml"),
+        include_str!("data/observability.yml"),
+    ] {
+        configuration = configuration.apply(text, &known()).unwrap().configuration;
+    }
+    let (printed, again) = for_istio(&configuration);
+    for code in [code::SUBSET_NOT_FOUND, code::EXTENSION, code::EXPRESSION] {
+        assert!(!has(&again.report.findings, code), "{code}: {:#?}", again.report.findings);
+    }
+    // The version of a service that no rule defined is a subset now.
+    let policy = again.configuration.compile(&known(), 1);
+    let users = policy.destinations["users"].subset("v1").unwrap();
+    assert_eq!(users.labels, [("version".to_owned(), "v1".to_owned())], "{printed}");
+    assert!(printed.contains("value: request.method"), "{printed}");
+}
+
+#[test]
+fn two_limits_and_a_policy_beside_a_rule_are_printed_for_istio_each_once() {
+    let limit =
+        |count: u32| format!("rateLimit: {{limit: {{requestsPerUnit: {count}, unit: MINUTE}}}}");
+    let to = "route: [{destination: {host: payments, subset: v1}}]";
+    let limits = of(
+        "limits",
+        "payments",
+        &format!(
+            "http:\n- {{name: Check Out, match: [{{uri: {{prefix: /a}}}}], {}, {to}}}\n\
+             - {{{}, {to}}}\n\
+             trafficPolicy: {{outlierDetection: {{consecutive5xxErrors: 3}}, \
+             loadBalancer: {{simple: RANDOM}}}}",
+            limit(10),
+            limit(20)
+        ),
+    );
+    let own = rule(
+        "trafficPolicy: {loadBalancer: {simple: ROUND_ROBIN}}\n\
+         subsets: [{name: v2, labels: {version: v2}}]",
+    );
+    let configuration = apply(&format!("{own}---\n{limits}")).configuration;
+    let (printed, again) = for_istio(&configuration);
+    let names: Vec<_> =
+        again.configuration.resources().map(|resource| resource.key().to_string()).collect();
+    assert_eq!(
+        names,
+        [
+            "DestinationRule default/payments",
+            "EnvoyFilter default/limits-2",
+            "EnvoyFilter default/limits-check-out",
+            "VirtualService default/limits",
+        ],
+        "{printed}"
+    );
+    let policy = again.configuration.compile(&known(), 1);
+    let payments = &policy.destinations["payments"];
+    assert_eq!(payments.policy.load_balancer, istio::policy::LoadBalancer::RoundRobin);
+    assert_eq!(payments.policy.outlier.as_ref().unwrap().consecutive_5xx, 3);
+    assert!(payments.subset("v1").is_some() && payments.subset("v2").is_some());
+    assert!(!has(&again.report.findings, code::SUBSET_NOT_FOUND), "{printed}");
 }
 
 #[test]

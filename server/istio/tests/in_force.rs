@@ -22,12 +22,11 @@ const FILES: [&str; 4] = [
 const ELSEWHERE: [&str; 3] = ["apiVersion", "kind", "metadata"];
 
 /// What is written there is what holds without it: Istio's default, or what another field says.
-const AS_WITHOUT: [&str; 18] = [
+const AS_WITHOUT: [&str; 17] = [
     "spec.exportTo",
     "spec.http[0].route[0].destination.port",
     "spec.http[0].route[0].destination.port.number",
     "spec.http[4].delegate.namespace",
-    "spec.trafficPolicy.portLevelSettings[0].loadBalancer.simple",
     "spec.tracing[0].disableSpanReporting",
     "spec.tracing[0].providers",
     "spec.metrics[0].overrides[0].match.metric",
@@ -42,8 +41,6 @@ const AS_WITHOUT: [&str; 18] = [
     "spec.trafficPolicy.outlierDetection.interval",
     "spec.trafficPolicy.outlierDetection.baseEjectionTime",
 ];
-/// Rules for a host that no service has, which validation says.
-const OF_NOBODY: &str = "service-routing";
 
 /// Takes the field of a path (`spec.http[0].timeout`) away; false if there is none. A key may hold
 /// points, so that the keys of the tree decide where a step ends.
@@ -117,7 +114,7 @@ fn without_a_field_that_is_in_force_the_policy_is_another() {
                 let Some(without) = policy(&fewer) else { continue };
                 looked_at += 1;
                 let as_without = AS_WITHOUT.contains(&&*field.path);
-                if without == whole && !as_without && resource.resource.name != OF_NOBODY {
+                if without == whole && !as_without {
                     without_effect.push(format!("{} {}", resource.resource, field.path));
                 }
             }

@@ -266,6 +266,36 @@ fn a_resource_in_force_has_the_lines_of_its_print() {
 }
 
 #[test]
+fn a_misspelt_kind_of_istios_is_refused_and_what_istio_has_besides_is_left_alone() {
+    let of = |group: &str, kind: &str| {
+        format!("apiVersion: {group}/v1\nkind: {kind}\nmetadata: {{name: a}}\nspec: {{}}\n")
+    };
+    let networking = "networking.istio.io";
+    for (kind, meant) in [
+        ("DestinationRul", "DestinationRule"),
+        ("VirtualServices", "VirtualService"),
+        ("Sidecars", "Sidecar"),
+    ] {
+        let report = refuse(&of(networking, kind));
+        let finding = &report.findings[0];
+        assert_eq!((finding.code.as_str(), finding.at.line), (code::NOT_A_RESOURCE, 2));
+        assert_eq!(finding.advice, format!("Did you mean {meant}?"));
+    }
+    assert!(refuse(&of("security.istio.io", "X")).findings[0].advice.starts_with("Use Gateway"));
+    for (group, kind) in [
+        (networking, "Sidecar"),
+        (networking, "WorkloadEntry"),
+        ("extensions.istio.io", "WasmPlugin"),
+        ("install.istio.io", "IstioOperator"),
+        ("apps", "VirtualServices"),
+        ("gateway.networking.k8s.io", "HTTPRoute"),
+    ] {
+        let report = apply(&of(group, kind)).report;
+        assert_eq!(report.resources[0].change, Change::NotOurs, "{group} {kind}");
+    }
+}
+
+#[test]
 fn names_that_are_not_there_are_guessed() {
     let configuration = apply(&rule("")).configuration;
     let missing = configuration.get(Kind::DestinationRule, Some("paymnts")).unwrap_err();

@@ -109,6 +109,7 @@ async fn redirects() {
         scheme: None,
         port: None,
         status: StatusCode::MOVED_PERMANENTLY,
+        derive_port: None,
     };
     let path = |uri: &str| Redirect { uri: Some(uri.into()), ..plain.clone() };
     let host = Redirect { authority: Some("new.com".into()), ..plain.clone() };
@@ -235,6 +236,7 @@ async fn other_requests_across_origins_go_on_and_their_answers_say_who_may_read_
 async fn answers_of_the_rule_itself_say_too_who_may_read_them() {
     let direct = DirectResponse { status: StatusCode::OK, body: b"tea".to_vec() };
     let redirect = Redirect {
+        derive_port: None,
         uri: Some("/b".into()),
         authority: None,
         scheme: None,

@@ -193,7 +193,9 @@ const TABLE: &[Row] = &[
         "Istio's default policy retries twice for its own tokens, preferably at another host, \
          unless a consistent hash says at which",
         Otherwise(
-            "a host that was not tried is taken at once; Envoy draws up to five times for one",
+            "a host that was not tried is taken at once, where Envoy draws up to five times for \
+             one; a 503 is an answer here and not repeated unless retryOn says so, where Istio's \
+             default lists it as a retriable status code",
             &[
                 "without_a_route_istio_repeats_lost_connections_twice_and_no_503",
                 "the_default_retry_policy_is_istios",

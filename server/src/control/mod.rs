@@ -8,10 +8,13 @@ mod faults;
 mod kept;
 #[cfg(test)]
 mod tests;
+mod unmatched;
+
+pub use unmatched::{never_matched, never_matched_in};
 
 use self::external::External;
 use base::{Clock, Supervisor};
-use contract::istio::{ApplyReport, Change, Finding, ResourceKey, ResourceReport, RevisionView};
+use contract::istio::{ApplyReport, Change, ResourceKey, ResourceReport, RevisionView};
 use istio::{Configuration, Kind, Known, NoRevision, NotFound, Refused, Revisions};
 use mesh::{InForce, Mesh};
 use parking_lot::RwLock;
@@ -175,7 +178,15 @@ impl Control {
     /// The newest revisions, newest first.
     #[must_use]
     pub fn revisions(&self, limit: usize) -> Vec<RevisionView> {
-        self.0.revisions.read().iter().rev().take(limit).map(istio::Revision::view).collect()
+        self.revisions_before(u64::MAX, limit)
+    }
+
+    /// The newest revisions before a number, newest first.
+    #[must_use]
+    pub fn revisions_before(&self, number: u64, limit: usize) -> Vec<RevisionView> {
+        let revisions = self.0.revisions.read();
+        let older = revisions.iter().rev().filter(|revision| revision.number < number);
+        older.take(limit).map(istio::Revision::view).collect()
     }
 
     /// What a revision changed, in words; none for one that is not kept.
@@ -355,7 +366,8 @@ impl Control {
             control.expect(base)?;
             let configuration = control.configuration_at(number)?;
             let made = Made { who, restored: Some(number) };
-            Ok((configuration, ApplyReport::default(), made))
+            let report = configuration.report_since(&control.configuration(), &control.0.known);
+            Ok((configuration, report, made))
         })
         .await
     }
@@ -453,15 +465,4 @@ pub(crate) fn something(report: &ApplyReport) -> Result<(), ControlError> {
 fn deletion(resource: ResourceKey) -> ResourceReport {
     let (at, fields) = (contract::istio::Position::default(), Vec::new());
     ResourceReport { resource, at, change: Change::Deleted, fields }
-}
-
-/// Rules of a policy that would have matched none of the last requests.
-#[must_use]
-pub fn never_matched(mesh: &Mesh, policy: &istio::policy::Policy) -> Vec<Finding> {
-    let tried = mesh.dry_run(policy);
-    let hits = tried.hits.into_iter();
-    let hits = hits.map(|hits| ((hits.origin, hits.name), hits.requests as u64)).collect();
-    // A request that was not recorded whole may have matched what it does not seem to match.
-    let whole = tried.requests - tried.incomplete;
-    istio::never_matched(policy, &hits, whole as u64)
 }

@@ -145,6 +145,44 @@ async fn an_apply_while_the_kill_switch_is_on_says_so_and_its_faults_begin_on_re
 }
 
 #[tokio::test]
+async fn a_restore_says_what_changed_and_until_when_the_faults_it_began_are_active() {
+    let world = World::new().await;
+    world.told(FAULTY).await;
+    world.told(PAYMENTS).await;
+    let gateway = "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: a}\nspec: \
+                   {servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ['*']}]}\n";
+    world.told(gateway).await;
+    assert!(world.control.0.mesh.faults().active().is_empty());
+    let report = world.control.restore(2, "test").await.unwrap().report;
+    let changes: Vec<_> =
+        report.resources.iter().map(|r| (r.resource.kind.as_str(), r.change)).collect();
+    assert_eq!(changes, [("Gateway", Change::Deleted), ("VirtualService", Change::Configured)]);
+    let told: Vec<_> =
+        report.findings.iter().filter(|f| f.code == istio::code::FAULT_LIFE).collect();
+    assert_eq!(told.len(), 2, "{:?}", report.findings);
+    assert!(told[0].message.contains("is active until"), "{}", told[0].message);
+    assert_eq!(told[0].path, "spec.http[0].fault.delay");
+    let again = world.control.restore(2, "test").await.unwrap().report;
+    assert!(again.resources.is_empty(), "nothing changed");
+}
+
+#[tokio::test]
+async fn revisions_are_listed_in_parts() {
+    let world = World::new().await;
+    for seconds in 1..=4 {
+        world.told(&with_timeout(seconds)).await;
+    }
+    let numbers = |before, limit| {
+        let listed = world.control.revisions_before(before, limit);
+        listed.into_iter().map(|revision| revision.number).collect::<Vec<_>>()
+    };
+    assert_eq!(numbers(u64::MAX, 2), [5, 4]);
+    assert_eq!(numbers(4, 2), [3, 2]);
+    assert_eq!(numbers(2, 2), [1]);
+    assert_eq!(numbers(1, 2), [0; 0]);
+}
+
+#[tokio::test]
 async fn a_restart_gives_a_fault_of_a_resource_no_new_time() {
     let world = World::new().await;
     world.told(FAULTY).await;

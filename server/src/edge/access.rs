@@ -256,8 +256,18 @@ mod tests {
     use tower::ServiceExt;
 
     async fn status(address: &str, token: Option<&str>, request: Request) -> StatusCode {
+        status_under(istio::policy::Policy::default(), address, token, request).await
+    }
+
+    async fn status_under(
+        policy: istio::policy::Policy,
+        address: &str,
+        token: Option<&str>,
+        request: Request,
+    ) -> StatusCode {
         let access = Access::new(address.parse().unwrap(), token.map(str::to_owned)).unwrap();
         let mesh = Mesh::new(base::Clock::system(), mesh::BreakerParams::default());
+        mesh.apply(Arc::new(policy));
         let guard = from_fn_with_state(Door { access, mesh }, guard);
         let app = Router::new().fallback(any(|| async {})).layer(guard);
         app.oneshot(request).await.unwrap().status()
@@ -293,6 +303,35 @@ mod tests {
     async fn a_foreign_name_that_points_to_this_machine_is_refused() {
         let foreign = request("GET", &[("host", "evil.example:3000")]);
         assert_eq!(status(LOCAL, None, foreign).await, StatusCode::MISDIRECTED_REQUEST);
+    }
+
+    #[tokio::test]
+    async fn a_domain_of_a_gateway_is_let_in_and_a_bare_star_lets_in_no_name() {
+        let known = istio::Known { gateways: vec!["edge".into()], ..istio::Known::default() };
+        let bound = |hosts: &str, gateway: &str| {
+            let text = format!(
+                "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: a}}\n\
+                 spec: {{hosts: [{hosts}], gateways: [{gateway}], http: [{{directResponse: \
+                 {{status: 200}}}}]}}\n"
+            );
+            let applied = istio::Configuration::default().apply(&text, &known).unwrap();
+            applied.configuration.compile(&known, 1)
+        };
+        for (hosts, gateway, host, let_in) in [
+            ("'*.example.com'", "edge", "shop.example.com", true),
+            ("'*.example.com'", "edge", "a.shop.Example.com:3000", true),
+            ("'*.example.com'", "edge", "example.com", false),
+            ("'*.example.com'", "edge", "shop.example.com.evil", false),
+            ("'*.example.com'", "edge", "evilexample.com", false),
+            ("'*.example.com'", "other", "shop.example.com", false),
+            ("'*'", "edge", "shop.example.com", false),
+        ] {
+            let expected = if let_in { StatusCode::OK } else { StatusCode::MISDIRECTED_REQUEST };
+            let request = http::Request::builder().uri("/api/v1/products").header("host", host);
+            let request = request.body(Body::empty()).unwrap();
+            let found = status_under(bound(hosts, gateway), LOCAL, None, request).await;
+            assert_eq!(found, expected, "{hosts} at {gateway}: {host}");
+        }
     }
 
     #[tokio::test]

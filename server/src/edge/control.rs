@@ -3,7 +3,7 @@
 
 use super::Edge;
 use crate::{
-    control::{ControlError, Outcome, never_matched},
+    control::{ControlError, Outcome, never_matched, never_matched_in},
     host::mirror_pair,
 };
 use axum::{
@@ -22,16 +22,17 @@ use contract::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use istio::{
-    Kind,
+    Configuration, Kind, Resource,
     yaml::{Data, Node},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use shop::problem::Problem;
+use std::sync::Arc;
 
 /// Largest text that is applied, bytes: some hundred resources.
 const YAML_BYTES_MAX: usize = 1024 * 1024;
-/// Revisions listed unless asked for fewer.
+/// Revisions listed at once.
 const REVISIONS_LISTED: usize = 50;
 /// The switch of one rule to Istio's own behaviour under faults.
 const FAITHFUL: &str = "/control/istio/routes/{virtualservice}/{route}/faithful";
@@ -151,12 +152,9 @@ async fn apply(
     }
     let outcome = edge.control.apply(text, &who(&headers), how.base).await;
     let mut outcome = outcome.map_err(|e| Failure(e).into_response())?;
-    let unmatched = never_matched(&edge.shop.mesh, &edge.shop.mesh.in_force().policy);
-    let applied = |finding: &Finding| {
-        outcome.report.resources.iter().any(|r| finding.resource.as_ref() == Some(&r.resource))
-    };
-    let unmatched: Vec<_> = unmatched.into_iter().filter(applied).collect();
-    outcome.report.findings.extend(unmatched);
+    let (mesh, configuration) = (&edge.shop.mesh, edge.control.configuration());
+    let policy = mesh.in_force().policy;
+    outcome.report.findings.extend(never_matched_in(mesh, &policy, &configuration, text));
     Ok(Answer::of(outcome, false).into_response())
 }
 
@@ -201,10 +199,16 @@ enum Reader {
 }
 
 impl Reader {
-    fn print(self, resource: &istio::Resource) -> String {
+    /// Some resources of what is in force.
+    fn print(
+        self,
+        edge: &Edge,
+        configuration: &Configuration,
+        resources: &[Arc<Resource>],
+    ) -> Vec<String> {
         match self {
-            Self::Vitrine => resource.print(),
-            Self::Istio => resource.print_for_istio(),
+            Self::Vitrine => resources.iter().map(|resource| resource.print()).collect(),
+            Self::Istio => configuration.print_for_istio(edge.control.known(), resources),
         }
     }
 }
@@ -218,7 +222,8 @@ async fn list(
 ) -> Result<Response, Problem> {
     let Query(Print { r#for: reader }) = print?;
     let configuration = edge.control.configuration();
-    let texts: Vec<String> = configuration.resources().map(|r| reader.print(r)).collect();
+    let all: Vec<_> = configuration.resources().cloned().collect();
+    let texts = reader.print(&edge, &configuration, &all);
     Ok(printed(&headers, &texts, true))
 }
 
@@ -252,7 +257,8 @@ fn resources(
     let found = configuration.get(kind, name).map_err(|error| {
         Problem::new(StatusCode::NOT_FOUND, format!("{}.", capital(&error.to_string())))
     })?;
-    let texts: Vec<String> = found.iter().map(|resource| reader.print(resource)).collect();
+    let found: Vec<_> = found.into_iter().cloned().collect();
+    let texts = reader.print(edge, &configuration, &found);
     Ok(printed(headers, &texts, name.is_none()))
 }
 
@@ -271,8 +277,22 @@ struct RevisionList {
     revisions: Vec<RevisionView>,
 }
 
-async fn revisions(State(edge): State<Edge>) -> Json<RevisionList> {
-    Json(RevisionList { revisions: edge.control.revisions(REVISIONS_LISTED) })
+/// Which part of the revisions.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Part {
+    /// Only those before this one: the last of a list, for the next list.
+    before: Option<u64>,
+}
+
+async fn revisions(
+    State(edge): State<Edge>,
+    part: Result<Query<Part>, QueryRejection>,
+) -> Result<Json<RevisionList>, Problem> {
+    let Query(Part { before }) = part?;
+    let before = before.unwrap_or(u64::MAX);
+    let revisions = edge.control.revisions_before(before, REVISIONS_LISTED);
+    Ok(Json(RevisionList { revisions }))
 }
 
 async fn revision(State(edge): State<Edge>, Path(number): Path<u64>) -> Result<Response, Response> {

@@ -20,6 +20,7 @@ use contract::{
     shop::{LoadChange, LoadView},
     trace::{ExportView, LogView, OpenTrace, TraceList, TraceQuery},
 };
+use istio::policy::Share;
 use resilience::ResilienceHost;
 use shop_port::ShopHost;
 use std::sync::Arc;
@@ -99,8 +100,8 @@ impl TracePort for TraceHost {
 
     async fn trace(&self, trace_id: String) -> Result<OpenTrace, ApiError> {
         let found = self.telemetry.trace(&trace_id);
-        let trace =
-            found.ok_or_else(|| ApiError::NotFound { what: format!("trace {trace_id}") })?;
+        let missing = || ApiError::NotFound { what: missing(&trace_id, &self.shop.mesh) };
+        let trace = found.ok_or_else(missing)?;
         let order = trace.row.order_id.as_deref();
         let lines = order.map(|order| self.telemetry.logs_with_field("order_id", order).len());
         Ok(OpenTrace { order_logs: lines.unwrap_or(0), trace })
@@ -119,4 +120,23 @@ impl TracePort for TraceHost {
             jaeger_ui: self.jaeger_ui.clone(),
         })
     }
+}
+
+/// That a trace is not there, and what may have become of it.
+fn missing(trace_id: &str, mesh: &mesh::Mesh) -> String {
+    let policy = mesh.in_force().policy;
+    let sampled = policy.telemetry.iter().filter_map(|(workload, telemetry)| {
+        let share = telemetry.sampling.filter(|share| *share < Share::ALL)?;
+        let whose = if workload.is_empty() { "the other services" } else { workload };
+        Some(format!("{} % of the traces that begin at {whose}", f64::from(share.0) / 10_000.0))
+    });
+    let sampled: Vec<_> = sampled.collect();
+    let left_out = match &sampled[..] {
+        [] => String::new(),
+        sampled => format!(", or sampling left it out (Telemetry: {})", sampled.join(", ")),
+    };
+    format!(
+        "trace {trace_id} is kept: it may be older than what is kept, its id may be mistyped\
+         {left_out}"
+    )
 }

@@ -5,6 +5,7 @@
 //! whoever asks carries the list over first, so an answer lacks nothing that ended before it.
 
 use crate::{
+    aside::{Aside, Evidence},
     ended::{Ended, Facts},
     metrics::{Changes, IstioMetrics, Rates, Series},
     store::{Store, StoreLimits, StoreStats, record::LogRecord},
@@ -22,6 +23,10 @@ pub(crate) enum Item {
     Span(Ended),
     /// A span that is counted and not kept.
     Counted(Facts, Changes),
+    /// A span that is counted, of a trace that sampling left out.
+    LeftOut(Ended),
+    /// A trace that sampling left out is evidence.
+    Evidence(u128),
     Log(LogRecord),
 }
 
@@ -31,6 +36,8 @@ pub(crate) struct Hub {
     pub(crate) symbols: Symbols,
     pub(crate) started_us: i64,
     pending: Mutex<Vec<Item>>,
+    /// Never held while another lock is waited for.
+    evidence: Mutex<Evidence>,
     lost: AtomicU64,
     state: Mutex<State>,
 }
@@ -42,6 +49,7 @@ pub(crate) struct State {
     pub(crate) rates: Rates,
     pub(crate) series: Series,
     pub(crate) istio: IstioMetrics,
+    aside: Aside,
     /// Swapped with the pending list, so that neither is allocated anew.
     spare: Vec<Item>,
 }
@@ -55,15 +63,30 @@ impl Hub {
             symbols,
             started_us,
             pending: Mutex::default(),
+            evidence: Mutex::default(),
             lost: AtomicU64::new(0),
             state: Mutex::new(State {
                 store: Store::new(limits),
                 rates: Rates::new(started_us, [browser, bus]),
                 series: Series::default(),
                 istio: IstioMetrics::default(),
+                aside: Aside::default(),
                 spare: Vec::new(),
             }),
         }
+    }
+
+    /// Keeps a trace that sampling left out.
+    pub(crate) fn keep(&self, trace: u128) {
+        let new = self.evidence.lock().add(trace);
+        if new {
+            self.take(Item::Evidence(trace));
+        }
+    }
+
+    /// Whether a trace that sampling left out is kept all the same.
+    pub(crate) fn keeps(&self, trace: u128) -> bool {
+        self.evidence.lock().has(trace)
     }
 
     /// Takes something in. Never waits for a reader.
@@ -103,6 +126,20 @@ impl Hub {
                     state.rates.observe(&facts);
                     state.series.observe(&facts);
                     state.istio.observe(&facts, changes);
+                }
+                Item::LeftOut(mut ended) => {
+                    state.rates.observe(&ended.facts);
+                    state.series.observe(&ended.facts);
+                    state.istio.observe(&ended.facts, std::mem::take(&mut ended.changes));
+                    // It may have become evidence since the span ended.
+                    match self.keeps(ended.trace) {
+                        true => state.store.add_span(ended),
+                        false => state.aside.hold(ended),
+                    }
+                }
+                Item::Evidence(trace) => {
+                    let held = state.aside.give(trace);
+                    held.into_iter().for_each(|ended| state.store.add_span(ended));
                 }
                 Item::Log(log) => state.store.add_log(log),
             }

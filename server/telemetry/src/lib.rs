@@ -7,6 +7,7 @@
 //!
 //! Knows no HTTP server, no SQL and nothing of the shop beyond the attribute names in [`names`].
 
+mod aside;
 mod config;
 mod ended;
 mod export;

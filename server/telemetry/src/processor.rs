@@ -4,7 +4,9 @@ use crate::{
     ended,
     export::ExportQueue,
     hub::{Hub, Item},
-    names, sampling, scope,
+    names,
+    sampling::{self, Fate},
+    scope,
     store::record::REDACTED,
     symbols::Symbols,
 };
@@ -39,13 +41,23 @@ impl SpanProcessor for Processor {
         let inherited = inherited.map(|inherited| inherited.service);
         name_method(&mut span);
         move_start(&mut span);
-        let kept = sampling::is_kept(&mut span);
+        let (fate, mut keep) = sampling::judge(&mut span);
+        let is_fault = |a: &KeyValue| a.key.as_str() == names::FAULT_ID;
+        let met_fault = span.attributes.iter().any(is_fault);
         let symbols = &self.hub.symbols;
         let ended = scope::with_packer(|packer| ended::read(&span, inherited, symbols, packer));
         let service = ended.facts.service;
-        if !kept {
-            self.hub.take(Item::Counted(ended.facts, ended.changes));
-            return;
+        let trace = ended.trace;
+        keep = keep.or_else(|| met_fault.then_some(trace));
+        if let Some(evidence) = keep.filter(|kept| fate == Fate::LeftOut || *kept != trace) {
+            self.hub.keep(evidence);
+        }
+        match fate {
+            Fate::Silent => return self.hub.take(Item::Counted(ended.facts, ended.changes)),
+            Fate::LeftOut if !self.hub.keeps(trace) => {
+                return self.hub.take(Item::LeftOut(ended));
+            }
+            Fate::LeftOut | Fate::Kept => {}
         }
         self.hub.take(Item::Span(ended));
         if let Some(export) = &self.export {

@@ -1,10 +1,11 @@
 //! Which traces are recorded: what the first span of a trace says holds for all of it.
 //!
 //! A trace that is left out goes on as spans, because the map and the metrics are counted from all
-//! of them; its `tracestate` says everywhere that none is to be kept or exported. A caller that
+//! of them; its `tracestate` says everywhere that none is to be kept or exported, unless something
+//! that happens in it is evidence (`aside`). A caller that
 //! marks its trace unsampled (W3C Trace Context, section 3.2.2.5) is only looking, and makes none.
 
-use base::trace_context::{NOT_REPORTED, NOT_SAMPLED};
+use base::trace_context::{KEEP, NOT_REPORTED, NOT_SAMPLED};
 use opentelemetry::{
     Context, KeyValue, TraceId, Value,
     trace::{Link, SpanContext, SpanKind, TraceContextExt, TraceState},
@@ -53,12 +54,31 @@ fn is_marked(attributes: &[KeyValue], key: &str) -> bool {
     attributes.iter().any(|a| a.key.as_str() == key && a.value == Value::Bool(true))
 }
 
-/// Whether a span that has ended is kept and exported. Takes its marks away.
-pub(crate) fn is_kept(span: &mut SpanData) -> bool {
+/// What becomes of a span that has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It is kept and exported.
+    Kept,
+    /// Its trace is left out, unless that is evidence.
+    LeftOut,
+    /// It is only counted.
+    Silent,
+}
+
+/// Judges a span that has ended, and takes its marks away. Also gives the trace that it says is to
+/// be kept, if it says so.
+pub(crate) fn judge(span: &mut SpanData) -> (Fate, Option<u128>) {
     let left_out = span.span_context.trace_state().get(TRACE_STATE_MEMBER) == Some(LEFT_OUT);
     let silent = is_marked(&span.attributes, NOT_REPORTED);
-    span.attributes.retain(|a| ![NOT_REPORTED, NOT_SAMPLED].contains(&a.key.as_str()));
-    !left_out && !silent
+    let named = span.attributes.iter().find(|a| a.key.as_str() == KEEP);
+    let keep = named.and_then(|a| u128::from_str_radix(&a.value.as_str(), 16).ok());
+    span.attributes.retain(|a| ![KEEP, NOT_REPORTED, NOT_SAMPLED].contains(&a.key.as_str()));
+    let fate = match (silent, left_out) {
+        (true, _) => Fate::Silent,
+        (false, true) => Fate::LeftOut,
+        (false, false) => Fate::Kept,
+    };
+    (fate, keep)
 }
 
 #[cfg(test)]

@@ -348,3 +348,50 @@ fn a_trace_that_sampling_leaves_out_is_counted_and_not_kept() {
     assert!(text.contains(counted), "{text}");
     assert_eq!((telemetry.store_stats().traces, telemetry.store_stats().spans), (1, 2));
 }
+
+/// A trace that sampling leaves out, with two calls one after the other; its id.
+fn left_out(call: impl FnOnce()) -> String {
+    let root = info_span!("root", { base::trace_context::NOT_SAMPLED } = true);
+    root.in_scope(|| {
+        drop(info_span!("before").entered());
+        call();
+    });
+    TraceContext::of(&root).trace_id().unwrap().to_owned()
+}
+
+fn names(telemetry: &Telemetry, trace_id: &str) -> Vec<String> {
+    let spans = telemetry.trace(trace_id).map(|trace| trace.spans).unwrap_or_default();
+    let mut names: Vec<_> = spans.into_iter().map(|span| span.name).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_trace_that_meets_a_fault_is_kept_whole_although_sampling_left_it_out() {
+    let (telemetry, dispatch) = pipeline();
+    let (hit, spared) = dispatcher::with_default(&dispatch, || {
+        let hit = left_out(|| drop(info_span!("call", vitrine.fault.id = "F-1").entered()));
+        (hit, left_out(|| drop(info_span!("call").entered())))
+    });
+    assert_eq!(names(&telemetry, &hit), ["before", "call", "root"]);
+    assert!(names(&telemetry, &spared).is_empty());
+}
+
+#[test]
+fn a_trace_that_is_pointed_to_as_evidence_is_kept_also_when_it_is_over() {
+    let (telemetry, dispatch) = pipeline();
+    let (own, over) = dispatcher::with_default(&dispatch, || {
+        let own = left_out(|| {
+            let call = info_span!("call").entered();
+            let id = TraceContext::current().trace_id().unwrap().to_owned();
+            base::trace_context::keep(&call, &id);
+        });
+        let over = left_out(|| drop(info_span!("call").entered()));
+        base::trace_context::keep(&info_span!("compare"), &over);
+        (own, over)
+    });
+    assert_eq!(names(&telemetry, &own), ["before", "call", "root"]);
+    assert_eq!(names(&telemetry, &over), ["before", "call", "root"]);
+    let list = telemetry.search(&TraceQuery::default(), now_us());
+    assert_eq!(list.rows.len(), 3, "the one that compares too");
+}

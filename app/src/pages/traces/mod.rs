@@ -144,11 +144,8 @@ fn not_opened(place: Place, error: &AskError, opened: Opened) -> AnyView {
     let id = place.trace.get_untracked().unwrap_or_default();
     let title =
         if missing { format!("No trace {id}") } else { "The trace cannot be shown".to_owned() };
-    let text = if missing {
-        "It may be older than what is kept, or its id may be mistyped.".to_owned()
-    } else {
-        error.to_string()
-    };
+    // What may have become of it depends on what is sampled, which the server knows.
+    let text = error.to_string();
     view! {
         <section class="panel" role="alert">
             <EmptyState title=title text=text>

@@ -58,7 +58,7 @@ pub(super) fn merged(
         return Vec::new();
     };
     let root_name = route::name(node, index);
-    let root_matches = matching::matches(node);
+    let root_matches = matching::matches(context, root, node);
     let leaves = leaf.spec().list("http").iter().enumerate();
     let merge = |(leaf_index, leaf_node): (usize, &Node)| {
         let mut merged = route::one(context, leaf, leaf_index, leaf_node)?;
@@ -174,6 +174,7 @@ fn merge_match(root: &Match, leaf: &Match) -> Option<Match> {
         source_namespace: same(&root.source_namespace, &leaf.source_namespace)?,
         port: same(&root.port, &leaf.port)?,
         at_ingress: same(&root.at_ingress, &leaf.at_ingress)?,
+        nowhere: root.nowhere || leaf.nowhere,
     })
 }
 

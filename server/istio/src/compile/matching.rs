@@ -2,18 +2,21 @@
 //!
 //! Knows nothing of what happens to a request that matches.
 
+use super::{Context, find_gateway};
 use crate::{
     policy::{Match, StringMatch},
+    resource::Resource,
     value,
     yaml::Node,
 };
 
-/// The matches of one rule; none means every request.
-pub(crate) fn matches(route: &Node) -> Vec<Match> {
-    route.list("match").iter().map(one).collect()
+/// The matches of one rule of a resource; none means every request.
+pub(crate) fn matches(context: &Context<'_>, from: &Resource, route: &Node) -> Vec<Match> {
+    route.list("match").iter().map(|node| one(context, from, node)).collect()
 }
 
-fn one(node: &Node) -> Match {
+fn one(context: &Context<'_>, from: &Resource, node: &Node) -> Match {
+    let (at_ingress, nowhere) = places(context, from, node);
     Match {
         name: node.str("name").map(Into::into),
         uri: attribute(node, "uri"),
@@ -27,7 +30,8 @@ fn one(node: &Node) -> Match {
         source_labels: super::labels(node.get("sourceLabels")),
         source_namespace: super::filled(node, "sourceNamespace"),
         port: super::number(node, "port"),
-        at_ingress: at_ingress(node),
+        at_ingress,
+        nowhere,
     }
 }
 
@@ -65,14 +69,18 @@ fn named<N>(node: &Node, key: &str, name: impl Fn(&str) -> Option<N>) -> Vec<(N,
         .collect()
 }
 
-fn at_ingress(node: &Node) -> Option<bool> {
+/// Whether a match holds at the ingress, in the mesh or in both, and whether it holds nowhere: the
+/// gateways it names are looked for as those of the resource are.
+fn places(context: &Context<'_>, from: &Resource, node: &Node) -> (Option<bool>, bool) {
     let gateways: Vec<_> = node.texts("gateways").collect();
     let mesh = gateways.contains(&"mesh");
-    match gateways.len() {
-        0 => None,
-        1 if mesh => Some(false),
-        _ if mesh => None,
-        _ => Some(true),
+    let named = gateways.iter().filter(|gateway| **gateway != "mesh");
+    let ingress = named.clone().any(|name| find_gateway(context, from, name).is_some());
+    match (mesh, ingress) {
+        (true, true) => (None, false),
+        (true, false) => (Some(false), false),
+        (false, true) => (Some(true), false),
+        (false, false) => (None, !gateways.is_empty()),
     }
 }
 
@@ -80,12 +88,15 @@ fn at_ingress(node: &Node) -> Option<bool> {
 /// truth is yes (two regular expressions), never the other way round.
 pub(crate) fn covers(earlier: &Match, later: &Match) -> bool {
     let same_case = earlier.uri.is_none() || earlier.ignore_uri_case == later.ignore_uri_case;
+    // What matches nothing neither forestalls a rule nor is forestalled.
+    let somewhere = !earlier.nowhere && !later.nowhere;
     let gateway = earlier.at_ingress.is_none() || earlier.at_ingress == later.at_ingress;
     let port = earlier.port.is_none() || earlier.port == later.port;
     let namespace =
         earlier.source_namespace.is_none() || earlier.source_namespace == later.source_namespace;
     let labels = earlier.source_labels.iter().all(|label| later.source_labels.contains(label));
     same_case
+        && somewhere
         && gateway
         && port
         && namespace

@@ -13,7 +13,7 @@ pub(crate) use delegate::{DelegateError, delegate_of};
 pub(crate) use destination::{callers, implied_subset, rules};
 pub(crate) use matching::{PSEUDO_HEADERS, covers, matches};
 pub(crate) use route::{missing_port, name as route_name, unit_length};
-pub(crate) use security::{Patch, rate_limit_patches, selector};
+pub(crate) use security::{Patch, is_selected, rate_limit_patches, selected_services, selector};
 pub(crate) use telemetry::meant;
 
 use crate::{

@@ -6,9 +6,9 @@
 use super::{Context, delegate, duration, filled, labels, matching, number, origin};
 use crate::{
     policy::{
-        Action, Cors, DirectResponse, Fault, FaultAbort, FaultDelay, HeaderEdits, HeaderOps,
-        LimitScope, LocalRateLimit, Mirror, Redirect, Retry, Rewrite, Route, Share, StringMatch,
-        Weighted,
+        Action, Cors, DerivePort, DirectResponse, Fault, FaultAbort, FaultDelay, HeaderEdits,
+        HeaderOps, LimitScope, LocalRateLimit, Mirror, Redirect, Retry, Rewrite, Route, Share,
+        StringMatch, Weighted,
     },
     resource::Resource,
     value,
@@ -50,7 +50,8 @@ pub(super) fn one(
     node: &Node,
 ) -> Option<Route> {
     let timeout = duration(node, "timeout").filter(|timeout| !timeout.is_zero());
-    let (name, matches): (Arc<str>, _) = (name(node, index).into(), matching::matches(node));
+    let name: Arc<str> = name(node, index).into();
+    let matches = matching::matches(context, resource, node);
     let scope = || LimitScope { route: Arc::clone(&name), matches: matches.clone() };
     let limit = node.get("rateLimit").and_then(|limit| rate_limit(resource, limit, scope()));
     Some(Route {
@@ -79,6 +80,10 @@ fn action(context: &Context<'_>, node: &Node) -> Option<Action> {
             authority: filled(node, "authority"),
             scheme: filled(node, "scheme"),
             port: number(node, "port"),
+            derive_port: node.str("derivePort").map(|from| match from {
+                "FROM_REQUEST_PORT" => DerivePort::Request,
+                _ => DerivePort::ProtocolDefault,
+            }),
             status: StatusCode::from_u16(status).ok()?,
         }));
     }

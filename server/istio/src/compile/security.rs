@@ -89,6 +89,17 @@ pub(super) fn scope(context: &Context<'_>, resource: &Resource, service: &str) -
     Some(if namespace == ROOT_NAMESPACE { Scope::Mesh } else { Scope::Namespace })
 }
 
+/// Whether a resource is for a service.
+pub(crate) fn is_selected(context: &Context<'_>, resource: &Resource, service: &str) -> bool {
+    scope(context, resource, service).is_some()
+}
+
+/// The services a resource is for.
+pub(crate) fn selected_services(context: &Context<'_>, resource: &Resource) -> Vec<String> {
+    let services = context.known.services.iter().map(|service| service.name.clone());
+    services.filter(|service| is_selected(context, resource, service)).collect()
+}
+
 fn selecting<'a>(
     context: &Context<'a>,
     kind: Kind,

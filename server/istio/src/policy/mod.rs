@@ -12,8 +12,8 @@ pub use destination::{
     RetryBudget, Selector, Subset, TrafficPolicy, Warmup,
 };
 pub use route::{
-    Action, Cors, DirectResponse, Fault, FaultAbort, FaultDelay, HeaderEdits, HeaderOps, Match,
-    Mirror, Redirect, Retry, RetryOn, Rewrite, Route, StringMatch, Weighted,
+    Action, Cors, DerivePort, DirectResponse, Fault, FaultAbort, FaultDelay, HeaderEdits,
+    HeaderOps, Match, Mirror, Redirect, Retry, RetryOn, Rewrite, Route, StringMatch, Weighted,
 };
 pub use security::{
     AuthorizationAction, AuthorizationPolicy, AuthorizationRule, Condition, JwtRule, LimitScope,
@@ -166,10 +166,16 @@ impl Policy {
     }
 
     /// Whether requests addressed to this name (lower-case, without port) are for the mesh: the
-    /// name of a service, or of a `VirtualService` that is bound to a gateway.
+    /// name of a service, or of a `VirtualService` that is bound to a gateway. Its hosts may be
+    /// domains (`*.example.com`); a bare `*` says nothing about who is meant, and a page of
+    /// somebody else's that has its own name lead here (DNS rebinding) would be let in by it.
     #[must_use]
     pub fn is_addressed(&self, name: &str) -> bool {
-        let bound = |v: &VirtualHost| v.at_ingress && v.hosts.iter().any(|host| **host == *name);
+        let is_it = |host: &str| match host.strip_prefix('*') {
+            Some(domain) => domain.starts_with('.') && name.ends_with(domain),
+            None => host == name,
+        };
+        let bound = |v: &VirtualHost| v.at_ingress && v.names(is_it);
         self.service(name).is_some() || self.virtual_hosts.iter().any(bound)
     }
 }

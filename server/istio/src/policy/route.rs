@@ -67,6 +67,8 @@ pub struct Match {
     pub port: Option<u16>,
     /// Only at these gateways; [`None`] is wherever the `VirtualService` holds.
     pub at_ingress: Option<bool>,
+    /// Only at gateways that are not there: no request matches.
+    pub nowhere: bool,
 }
 
 /// Istio's `StringMatch`.
@@ -130,8 +132,19 @@ pub struct Redirect {
     pub scheme: Option<String>,
     /// New port.
     pub port: Option<u16>,
+    /// Where the port comes from, if that is said in place of it.
+    pub derive_port: Option<DerivePort>,
     /// 301 unless said otherwise.
     pub status: StatusCode,
+}
+
+/// `HTTPRedirect.RedirectPortSelection`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DerivePort {
+    /// None is written: 80 or 443, as the scheme says.
+    ProtocolDefault,
+    /// That of the request.
+    Request,
 }
 
 /// `HTTPDirectResponse`.

@@ -50,6 +50,18 @@ pub(super) fn at_least_one(number: &str) -> Checked {
     }
 }
 
+/// The codes that Envoy redirects with, and Istio takes.
+pub(super) fn redirect_code(number: &str) -> Checked {
+    const CODES: [&str; 5] = ["301", "302", "303", "307", "308"];
+    if CODES.contains(&number) {
+        return Ok(());
+    }
+    Err(Complaint::new(
+        format!("{} is no code to redirect with.", shorten(number)),
+        format!("Use {}.", CODES.join(", ")),
+    ))
+}
+
 pub(super) fn regex(text: &str) -> Checked {
     value::regex(text).map(drop)
 }
@@ -72,6 +84,10 @@ pub(super) fn grpc_status(text: &str) -> Checked {
 
 pub(super) fn ip_block(text: &str) -> Checked {
     value::ip_block(text).map(drop)
+}
+
+pub(super) fn jwks(text: &str) -> Checked {
+    crate::jwks::keys(text).map(drop)
 }
 
 pub(super) fn base64(text: &str) -> Checked {

@@ -3,8 +3,8 @@
 //! Tables only.
 
 use super::{
-    COUNT, DURATION, LABELS, NAME, Object, PORT, SELECTOR, TEXT, Treatment, Type, UINT32, checks,
-    deprecated, excludes, field, ignored, needs, object, one_of, read,
+    COUNT, DURATION, LABELS, NAME, Object, PORT, SELECTOR, TEXT, TEXTS, Treatment, Type, UINT32,
+    checks, deprecated, excludes, field, ignored, needs, object, one_of, read,
 };
 
 const NO_TLS: &str =
@@ -41,7 +41,7 @@ macro_rules! policy_fields {
             field("loadBalancer", Type::Object(&LOAD_BALANCER)),
             field("connectionPool", Type::Object(&CONNECTION_POOL)),
             field("outlierDetection", Type::Object(&OUTLIER_DETECTION)),
-            ignored("tls", Type::Any, NO_TLS),
+            ignored("tls", Type::Object(&CLIENT_TLS), NO_TLS),
             $($more),*
         ]
     };
@@ -51,8 +51,8 @@ pub(super) static TRAFFIC_POLICY: Object = object(
     "TrafficPolicy",
     policy_fields!(
         field("portLevelSettings", Type::List(&Type::Object(&PORT_POLICY))),
-        ignored("tunnel", Type::Any, NO_TCP),
-        ignored("proxyProtocol", Type::Any, NO_TCP),
+        ignored("tunnel", Type::Object(&TUNNEL), NO_TCP),
+        ignored("proxyProtocol", Type::Object(&PROXY_PROTOCOL), NO_TCP),
         field("retryBudget", Type::Object(&RETRY_BUDGET))
     ),
     &[needs(
@@ -76,6 +76,71 @@ static PORT_POLICY: Object = object(
     &[],
 );
 
+static CLIENT_TLS: Object = object(
+    "ClientTLSSettings",
+    &[
+        field(
+            "mode",
+            Type::Choice(&[
+                ("DISABLE", Treatment::InForce),
+                ("SIMPLE", Treatment::InForce),
+                ("MUTUAL", Treatment::InForce),
+                ("ISTIO_MUTUAL", Treatment::InForce),
+            ]),
+        ),
+        field("clientCertificate", TEXT),
+        field("privateKey", TEXT),
+        field("caCertificates", TEXT),
+        field("credentialName", TEXT),
+        field("subjectAltNames", TEXTS),
+        field("sni", TEXT),
+        field("insecureSkipVerify", Type::Bool),
+        field("caCrl", TEXT),
+    ],
+    &[],
+);
+
+static TUNNEL: Object = object(
+    "TunnelSettings",
+    &[
+        field("protocol", TEXT),
+        field("targetHost", Type::Text(checks::destination)).required(),
+        field("targetPort", PORT).required(),
+    ],
+    &[],
+);
+
+static PROXY_PROTOCOL: Object = object(
+    "ProxyProtocol",
+    &[field("version", Type::Choice(&[("V1", Treatment::InForce), ("V2", Treatment::InForce)]))],
+    &[],
+);
+
+static LOCALITY: Object = object(
+    "LocalityLoadBalancerSetting",
+    &[
+        field("distribute", Type::List(&Type::Object(&DISTRIBUTE))),
+        field("failover", Type::List(&Type::Object(&FAILOVER))),
+        field("failoverPriority", TEXTS),
+        field("enabled", Type::Bool),
+    ],
+    &[excludes(&["distribute", "failover"], "the one says what the other would decide")],
+);
+
+static DISTRIBUTE: Object = object(
+    "Distribute",
+    &[field("from", NAME), field("to", Type::Map(checks::not_empty, &UINT32))],
+    &[],
+);
+
+static FAILOVER: Object = object("Failover", &[field("from", NAME), field("to", NAME)], &[]);
+
+static KEEPALIVE: Object = object(
+    "TcpKeepalive",
+    &[field("probes", UINT32), field("time", DURATION), field("interval", DURATION)],
+    &[],
+);
+
 static PORT_SELECTOR: Object = object("PortSelector", &[field("number", PORT).required()], &[]);
 
 static LOAD_BALANCER: Object = object(
@@ -83,7 +148,7 @@ static LOAD_BALANCER: Object = object(
     &[
         field("simple", SIMPLE),
         field("consistentHash", Type::Object(&CONSISTENT_HASH)),
-        ignored("localityLbSetting", Type::Any, ONE_LOCALITY),
+        ignored("localityLbSetting", Type::Object(&LOCALITY), ONE_LOCALITY),
         ignored("zoneAwareLbSetting", Type::Any, ONE_LOCALITY),
         deprecated("warmupDurationSecs", DURATION, "warmup: {duration: 30s}"),
         field("warmup", Type::Object(&WARMUP)),
@@ -126,13 +191,22 @@ static CONSISTENT_HASH: Object = object(
     ],
 );
 
+const COOKIE_ATTRIBUTES: Type = Type::List(&Type::Object(&COOKIE_ATTRIBUTE));
+
+static COOKIE_ATTRIBUTE: Object =
+    object("HTTPCookie.Attribute", &[field("name", NAME).required(), field("value", TEXT)], &[]);
+
 static COOKIE: Object = object(
     "HTTPCookie",
     &[
         field("name", NAME).required(),
         field("path", TEXT),
         field("ttl", Type::Text(checks::duration)),
-        ignored("attributes", Type::Any, "the cookie is set with its path and its age only"),
+        ignored(
+            "attributes",
+            COOKIE_ATTRIBUTES,
+            "the cookie is set with its path and its age only",
+        ),
     ],
     &[],
 );
@@ -167,7 +241,7 @@ static TCP_SETTINGS: Object = object(
     &[
         read("maxConnections", COUNT, CONCURRENT),
         field("connectTimeout", DURATION),
-        ignored("tcpKeepalive", Type::Any, NO_TCP),
+        ignored("tcpKeepalive", Type::Object(&KEEPALIVE), NO_TCP),
         ignored("maxConnectionDuration", DURATION, NO_TCP),
         read("idleTimeout", Type::Text(checks::duration), "holds unless http.idleTimeout is there"),
     ],

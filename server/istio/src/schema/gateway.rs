@@ -24,7 +24,11 @@ static SERVER: Object = object(
         field("port", Type::Object(&SERVER_PORT)).required(),
         ignored("bind", TEXT, EDGE),
         field("hosts", Type::List(&Type::Text(checks::gateway_host))).required(),
-        ignored("tls", Type::Any, "the edge speaks plain HTTP; put TLS in front of it"),
+        ignored(
+            "tls",
+            Type::Object(&SERVER_TLS),
+            "the edge speaks plain HTTP; put TLS in front of it",
+        ),
         ignored("defaultEndpoint", TEXT, EDGE),
         ignored("name", TEXT, "nothing refers to it"),
     ],
@@ -34,11 +38,58 @@ static SERVER: Object = object(
 static SERVER_PORT: Object = object(
     "Port",
     &[
-        ignored("number", PORT, EDGE),
-        ignored("name", TEXT, EDGE),
-        ignored("protocol", PROTOCOL, EDGE),
+        ignored("number", PORT, EDGE).required(),
+        ignored("name", NAME, EDGE).required(),
+        ignored("protocol", PROTOCOL, EDGE).required(),
         ignored("targetPort", PORT, EDGE),
     ],
+    &[],
+);
+
+const TLS_VERSION: Type = Type::Choice(&[
+    ("TLS_AUTO", Treatment::InForce),
+    ("TLSV1_0", Treatment::InForce),
+    ("TLSV1_1", Treatment::InForce),
+    ("TLSV1_2", Treatment::InForce),
+    ("TLSV1_3", Treatment::InForce),
+]);
+
+static SERVER_TLS: Object = object(
+    "ServerTLSSettings",
+    &[
+        field("httpsRedirect", Type::Bool),
+        field(
+            "mode",
+            Type::Choice(&[
+                ("PASSTHROUGH", Treatment::InForce),
+                ("SIMPLE", Treatment::InForce),
+                ("MUTUAL", Treatment::InForce),
+                ("AUTO_PASSTHROUGH", Treatment::InForce),
+                ("ISTIO_MUTUAL", Treatment::InForce),
+                ("OPTIONAL_MUTUAL", Treatment::InForce),
+            ]),
+        ),
+        field("serverCertificate", TEXT),
+        field("privateKey", TEXT),
+        field("caCertificates", TEXT),
+        field("caCrl", TEXT),
+        field("tlsCertificates", Type::List(&Type::Object(&TLS_CERTIFICATE))),
+        field("credentialName", TEXT),
+        field("credentialNames", TEXTS),
+        field("caCertCredentialName", TEXT),
+        field("subjectAltNames", TEXTS),
+        field("verifyCertificateSpki", TEXTS),
+        field("verifyCertificateHash", TEXTS),
+        field("minProtocolVersion", TLS_VERSION),
+        field("maxProtocolVersion", TLS_VERSION),
+        field("cipherSuites", TEXTS),
+    ],
+    &[],
+);
+
+static TLS_CERTIFICATE: Object = object(
+    "TLSCertificate",
+    &[field("serverCertificate", TEXT), field("privateKey", TEXT), field("caCertificates", TEXT)],
     &[],
 );
 

@@ -56,16 +56,26 @@ static JWT_RULE: Object = object(
         field("issuer", NAME).required(),
         field("audiences", TEXTS),
         ignored("jwksUri", NAME, "no keys are fetched from other machines; write them in jwks"),
-        field("jwks", NAME),
+        field("jwks", Type::Text(checks::jwks)),
         field("fromHeaders", Type::List(&Type::Object(&JWT_HEADER))),
         field("fromParams", Type::List(&NAME)),
         ignored("outputPayloadToHeader", TEXT, "services read no token"),
         field("forwardOriginalToken", Type::Bool),
-        ignored("outputClaimToHeaders", Type::Any, "services read no token"),
+        ignored(
+            "outputClaimToHeaders",
+            Type::List(&Type::Object(&CLAIM_TO_HEADER)),
+            "services read no token",
+        ),
         ignored("timeout", DURATION, "no keys are fetched from other machines"),
         ignored("fromCookies", TEXTS, "tokens are looked for in headers and parameters"),
         ignored("spaceDelimitedClaims", TEXTS, "claims are compared as they are"),
     ],
+    &[excludes(&["jwks", "jwksUri"], "keys come from one of them")],
+);
+
+static CLAIM_TO_HEADER: Object = object(
+    "ClaimToHeader",
+    &[field("header", Type::Text(checks::header_name)).required(), field("claim", NAME).required()],
     &[],
 );
 

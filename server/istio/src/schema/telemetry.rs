@@ -37,7 +37,8 @@ static TRACING: Object = object(
             "randomSamplingPercentage",
             Type::Number(checks::percent),
             "the share of the traces that begin at the workload which are recorded: shown on the \
-             pages and exported, all their spans or none. The map and the metrics count every call",
+             pages and exported, all their spans or none. The map and the metrics count every \
+             call, and what a fault, a breaker or a mirror shows as its evidence is kept",
         ),
         read(
             "disableSpanReporting",

@@ -15,12 +15,57 @@ pub(super) static VIRTUAL_SERVICE: Object = object(
         field("hosts", Type::List(&Type::Text(checks::host))),
         field("gateways", Type::List(&Type::Text(checks::gateway))),
         field("http", Type::List(&Type::Object(&HTTP_ROUTE))),
-        ignored("tls", Type::Any, NO_TCP),
-        ignored("tcp", Type::Any, NO_TCP),
+        ignored("tls", Type::List(&Type::Object(&TLS_ROUTE)), NO_TCP),
+        ignored("tcp", Type::List(&Type::Object(&TCP_ROUTE)), NO_TCP),
         field("exportTo", Type::List(&Type::Text(checks::export_to))),
         extension("trafficPolicy", Type::Object(&destination_rule::TRAFFIC_POLICY)),
     ],
     &[needs(&["http", "tls", "tcp"], "a VirtualService without routes does nothing")],
+);
+
+static TLS_ROUTE: Object = object(
+    "TLSRoute",
+    &[
+        field("match", Type::List(&Type::Object(&TLS_MATCH))).required(),
+        field("route", Type::List(&Type::Object(&L4_DESTINATION))).required(),
+    ],
+    &[],
+);
+
+static TCP_ROUTE: Object = object(
+    "TCPRoute",
+    &[
+        field("match", Type::List(&Type::Object(&TCP_MATCH))),
+        field("route", Type::List(&Type::Object(&L4_DESTINATION))).required(),
+    ],
+    &[],
+);
+
+macro_rules! l4_match_fields {
+    ($($more:expr),*) => {
+        &[
+            $($more,)*
+            field("destinationSubnets", Type::List(&Type::Text(checks::ip_block))),
+            field("port", PORT),
+            field("sourceLabels", LABELS),
+            field("gateways", Type::List(&Type::Text(checks::gateway))),
+            field("sourceNamespace", Type::Text(checks::label)),
+        ]
+    };
+}
+
+static TLS_MATCH: Object = object(
+    "TLSMatchAttributes",
+    l4_match_fields!(field("sniHosts", Type::List(&Type::Text(checks::host))).required()),
+    &[],
+);
+
+static TCP_MATCH: Object = object("L4MatchAttributes", l4_match_fields!(), &[]);
+
+static L4_DESTINATION: Object = object(
+    "RouteDestination",
+    &[field("destination", Type::Object(&DESTINATION)).required(), field("weight", COUNT)],
+    &[],
 );
 
 static HTTP_ROUTE: Object = object(
@@ -122,22 +167,24 @@ static REDIRECT: Object = object(
         field("uri", TEXT),
         field("authority", TEXT),
         field("port", PORT),
-        ignored(
+        field(
             "derivePort",
             Type::Choice(&[
                 ("FROM_PROTOCOL_DEFAULT", Treatment::InForce),
                 ("FROM_REQUEST_PORT", Treatment::InForce),
             ]),
-            "the port of the request is kept unless port says otherwise",
         ),
         field(
             "scheme",
             Type::Choice(&[("http", Treatment::InForce), ("https", Treatment::InForce)]),
         ),
-        field("redirectCode", Type::Int(300, 399)),
+        field("redirectCode", Type::Number(checks::redirect_code)),
     ],
     &[
-        needs(&["uri", "authority", "scheme", "port"], "a redirect must change something"),
+        needs(
+            &["uri", "authority", "scheme", "port", "derivePort"],
+            "a redirect must change something",
+        ),
         excludes(&["port", "derivePort"], "only one of them can say the port"),
     ],
 );

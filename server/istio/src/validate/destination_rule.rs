@@ -9,17 +9,17 @@ use crate::{
     known::Selected,
     resource::{DEFAULT_NAMESPACE, Resource},
     schema::Kind,
-    yaml::Node,
+    yaml::{Node, Position},
 };
 use contract::istio::Severity;
 use std::collections::BTreeMap;
 
 pub(super) fn check(about: &mut About<'_>) {
     let spec = about.spec();
-    if let Some(policy_node) = spec.get("trafficPolicy") {
-        policy(about, policy_node, "spec.trafficPolicy");
-    }
     let services = host(about);
+    if let Some(policy_node) = spec.get("trafficPolicy") {
+        policy(about, policy_node, "spec.trafficPolicy", &services);
+    }
     callers(about);
     let mut names: BTreeMap<&str, usize> = BTreeMap::new();
     for (index, node) in spec.list("subsets").iter().enumerate() {
@@ -35,7 +35,7 @@ pub(super) fn check(about: &mut About<'_>) {
             );
         }
         if let Some(policy_node) = node.get("trafficPolicy") {
-            policy(about, policy_node, &format!("{path}.trafficPolicy"));
+            policy(about, policy_node, &format!("{path}.trafficPolicy"), &services);
         }
         subset(about, node, name, &path, &services);
     }
@@ -64,6 +64,7 @@ fn host(about: &mut About<'_>) -> Vec<String> {
             false => format!("{message} This rule has no effect."),
         };
         let place = ("spec.host", place(about.spec(), "host"));
+        about.silence("spec", &message);
         about.warn(code::DESTINATION_RULE_HOST, place, message, advice);
     }
     services
@@ -79,16 +80,19 @@ fn callers(about: &mut About<'_>) {
     let namespace = &about.resource.key().namespace;
     if namespace != DEFAULT_NAMESPACE {
         let message = format!("A selector chooses workloads of its own namespace, {namespace}.");
+        about.silence("spec", &message);
         return about.warn(code::SELECTOR, place, message, "Use the namespace default.");
     }
     let services = &about.context.known.services;
     if services.iter().all(|service| service.selected(&callers) == Selected::None) {
         let app = callers.iter().find(|(key, _)| key == "app").map(|(_, app)| app.as_str());
         let meant = app.and_then(|app| crate::value::closest(app, about.context.all_names()));
+        let message = "No service has these labels, so the rule holds for none of their calls.";
+        about.silence("spec", message);
         about.warn(
             code::SELECTOR,
             place,
-            "No service has these labels, so the rule holds for none of their calls.",
+            message,
             match meant {
                 Some(name) => format!("Did you mean app: {name}?"),
                 None => "Select the callers with app and the name of a service.".to_owned(),
@@ -130,7 +134,7 @@ fn subset(about: &mut About<'_>, node: &Node, name: &str, path: &str, services: 
         }
     }
     if node.get("trafficPolicy").is_some() && !is_reached(about.context, services, name) {
-        about.warn(
+        about.idle(
             code::SUBSET_UNREACHED,
             (format!("{path}.trafficPolicy"), place(node, "trafficPolicy")),
             format!("No route sends requests to the subset {name}, so its policy has no effect."),
@@ -149,14 +153,38 @@ fn is_reached(context: &Context<'_>, services: &[String], subset: &str) -> bool 
     })
 }
 
-/// What a policy's outlier detection can do.
-pub(super) fn policy(about: &mut About<'_>, node: &Node, path: &str) {
+/// What a policy for some services can do: its outlier detection, and its settings for ports.
+pub(super) fn policy(about: &mut About<'_>, node: &Node, path: &str, services: &[String]) {
     if let Some(outlier) = node.get("outlierDetection") {
         self::outlier(about, outlier, &format!("{path}.outlierDetection"));
     }
     for (index, settings) in node.list("portLevelSettings").iter().enumerate() {
-        policy(about, settings, &format!("{path}.portLevelSettings[{index}]"));
+        let path = format!("{path}.portLevelSettings[{index}]");
+        let port = settings.get("port").and_then(|port| compile::number(port, "number"));
+        if let Some(port) = port {
+            unheard(about, (&path, settings.at), port, services);
+        }
+        self::policy(about, settings, &path, services);
     }
+}
+
+/// Settings for a port at which none of the services listens.
+fn unheard(about: &mut About<'_>, place: (&str, Position), port: u16, services: &[String]) {
+    let known = services.iter().filter_map(|service| about.context.known_service(service));
+    let mut ports: Vec<u16> = known.map(|service| service.port).collect();
+    ports.sort_unstable();
+    ports.dedup();
+    if services.is_empty() || ports.contains(&port) {
+        return;
+    }
+    let listed: Vec<_> = ports.iter().map(ToString::to_string).collect();
+    let advice = match listed.is_empty() {
+        true => "Write the policy without portLevelSettings.".to_owned(),
+        false => format!("Use {}.", listed.join(" or ")),
+    };
+    let message =
+        format!("{} does not listen at port {port}: these settings have no effect.", services[0]);
+    about.idle(code::ROUTE_PORT, place, message, advice);
 }
 
 fn outlier(about: &mut About<'_>, node: &Node, path: &str) {
@@ -257,10 +285,10 @@ pub(super) fn same_hosts(context: &Context<'_>, found: &mut Findings) {
             let code = code::DESTINATION_RULE_MULTIMATCH;
             let message = format!("{} has a policy for {what} as well.", first.key());
             let here = resource.spot(path, at);
-            found.0.push(here.says(Severity::Error, code, message, advice));
+            found.said.push(here.says(Severity::Error, code, message, advice));
             let message = format!("{} has a policy for {what} as well.", resource.key());
             let there = first.spot("spec.host", place(first.spec(), "host"));
-            found.0.push(there.says(Severity::Error, code, message, advice));
+            found.said.push(there.says(Severity::Error, code, message, advice));
         }
     }
 }

@@ -6,7 +6,8 @@ use super::{About, place};
 use crate::{
     compile::{self, Context},
     finding::code,
-    resource::{DEFAULT_NAMESPACE, Resource},
+    for_istio::resource,
+    resource::Resource,
     schema::{Kind, LOCAL_RATE_LIMIT, LOCAL_RATE_LIMIT_TYPE},
     yaml::{self, Data, Node, Position},
 };
@@ -14,8 +15,10 @@ use contract::istio::{Finding, Severity};
 use std::collections::BTreeSet;
 
 /// `rateLimit` on a rule.
-pub(super) fn rate_limit(about: &mut About<'_>, route: &Node, path: &str) {
-    let Some(limit) = route.get("rateLimit") else { return };
+pub(super) fn rate_limit(about: &mut About<'_>, index: usize, route: &Node, path: &str) {
+    if route.get("rateLimit").is_none() {
+        return;
+    }
     let spot = about.spot(format!("{path}.rateLimit"), place(route, "rateLimit"));
     let finding = spot.says(
         Severity::Warning,
@@ -24,7 +27,8 @@ pub(super) fn rate_limit(about: &mut About<'_>, route: &Node, path: &str) {
          here as an extension.",
         "For Istio, apply an EnvoyFilter; it limits the whole workload, whatever the path.",
     );
-    about.push(Finding { correct_form: envoy_filter(about.resource, route, limit), ..finding });
+    let filter = envoy_filter(about.resource, index, route);
+    about.push(Finding { correct_form: filter.map(|root| yaml::write(&root).0), ..finding });
 }
 
 /// `trafficPolicy` in the spec of a `VirtualService`.
@@ -79,7 +83,7 @@ pub(super) fn subset(
         ("host", Node::text(host)),
         ("subsets", list(Node::map([("name", Node::text(subset)), ("labels", labels)]))),
     ]);
-    let form = resource("networking.istio.io/v1", "DestinationRule", host, about.resource, spec);
+    let form = rule_for(host, about.resource, spec);
     about.push(Finding { correct_form: Some(form), ..finding });
 }
 
@@ -104,23 +108,6 @@ fn number(number: impl ToString) -> Node {
     Node::new(Data::Number(number.to_string()))
 }
 
-/// A whole resource as YAML, beside the one it belongs to.
-fn resource(version: &str, kind: &str, name: &str, beside: &Resource, spec: Node) -> String {
-    let name = Node::text(name.trim_start_matches("*.").replace('*', "all"));
-    let namespace = beside.key().namespace.as_str();
-    let metadata = match namespace {
-        DEFAULT_NAMESPACE => Node::map([("name", name)]),
-        _ => Node::map([("name", name), ("namespace", Node::text(namespace))]),
-    };
-    let root = Node::map([
-        ("apiVersion", Node::text(version)),
-        ("kind", Node::text(kind)),
-        ("metadata", metadata),
-        ("spec", spec),
-    ]);
-    yaml::write(&root).0
-}
-
 /// A `DestinationRule` for each host.
 fn destination_rules(from: &Resource) -> Vec<String> {
     let spec = from.spec();
@@ -130,9 +117,14 @@ fn destination_rules(from: &Resource) -> Vec<String> {
     let rule = |host: String| {
         let spec =
             Node::map([("host", Node::text(host.as_str())), ("trafficPolicy", policy.clone())]);
-        resource("networking.istio.io/v1", "DestinationRule", &host, from, spec)
+        rule_for(&host, from, spec)
     };
     compile::hosts(from).map(rule).collect()
+}
+
+fn rule_for(host: &str, from: &Resource, spec: Node) -> String {
+    let version = "networking.istio.io/v1";
+    yaml::write(&resource(version, Kind::DestinationRule, host, from, spec)).0
 }
 
 /// Both fractions of the filter, at 100 %.
@@ -141,10 +133,12 @@ fn all_of(key: &str) -> Node {
     Node::map([("runtime_key", Node::text(key)), ("default_value", all)])
 }
 
-/// An `EnvoyFilter` that limits the workload the rule sends to.
-fn envoy_filter(from: &Resource, route: &Node, limit: &Node) -> Option<String> {
+/// An `EnvoyFilter` that limits the workload the rule sends to, if it has a `rateLimit`. It has the
+/// name of resource and rule, for there may be several.
+pub(crate) fn envoy_filter(from: &Resource, index: usize, route: &Node) -> Option<Node> {
     /// Large enough to never be the limit: Envoy wants a bucket for all beside those for each.
     const UNLIMITED: u32 = 1_000_000;
+    let limit = route.get("rateLimit")?;
     let of = limit.get("limit")?;
     let requests: u32 = compile::number(of, "requestsPerUnit")?;
     let interval = format!("{}s", compile::unit_length(of.str("unit")?)?.as_secs());
@@ -194,40 +188,16 @@ fn envoy_filter(from: &Resource, route: &Node, limit: &Node) -> Option<String> {
             ])),
         ),
     ]);
-    let name = from.key().name.as_str();
-    Some(resource("networking.istio.io/v1alpha3", "EnvoyFilter", name, from, spec))
+    let name = format!("{}-{}", from.key().name, label(route, index));
+    Some(resource("networking.istio.io/v1alpha3", Kind::EnvoyFilter, &name, from, spec))
 }
 
-/// The resource without extensions, and beside it the resources that say the same to Istio.
-pub(crate) fn for_istio(resource: &Resource) -> Vec<String> {
-    let mut documents = Vec::new();
-    let mut root = resource.root().clone();
-    if resource.kind() == Kind::VirtualService {
-        let routes = resource.spec().list("http").iter();
-        documents.extend(destination_rules(resource));
-        documents.extend(routes.filter_map(|route| {
-            route.get("rateLimit").and_then(|limit| envoy_filter(resource, route, limit))
-        }));
-        if let Data::Map(entries) = &mut root.data {
-            let spec = entries.iter_mut().find(|entry| entry.key == "spec");
-            if let Some(spec) = spec {
-                without_extensions(&mut spec.value);
-            }
-        }
-    }
-    documents.insert(0, yaml::write(&root).0);
-    documents
-}
-
-fn without_extensions(spec: &mut Node) {
-    let Data::Map(entries) = &mut spec.data else { return };
-    entries.retain(|entry| entry.key != "trafficPolicy");
-    for entry in entries.iter_mut().filter(|entry| entry.key == "http") {
-        let Data::List(routes) = &mut entry.value.data else { continue };
-        for route in routes {
-            if let Data::Map(fields) = &mut route.data {
-                fields.retain(|field| field.key != "rateLimit");
-            }
-        }
+/// The name of a rule as part of a name (RFC 1123): its own, or its place.
+fn label(route: &Node, index: usize) -> String {
+    let letter = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+    let name: String = route.str("name").unwrap_or_default().chars().map(letter).collect();
+    match name.trim_matches('-') {
+        "" => (index + 1).to_string(),
+        name => name.to_owned(),
     }
 }

@@ -5,13 +5,14 @@
 
 mod destination_rule;
 mod extension;
+mod gateway;
 mod hits;
 mod reach;
 mod security;
 mod service_entry;
 mod virtual_service;
 
-pub(crate) use extension::for_istio;
+pub(crate) use extension::envoy_filter;
 pub use hits::{RuleHits, never_matched};
 
 use crate::{
@@ -23,11 +24,11 @@ use crate::{
     value::Complaint,
     yaml::{Node, Position},
 };
-use contract::istio::{Finding, Severity};
+use contract::istio::{Finding, ResourceKey, Severity};
 use std::sync::Arc;
 
 /// Everything there is to say about a set of resources.
-pub(crate) fn findings(known: &Known, resources: &[Arc<Resource>]) -> Vec<Finding> {
+pub(crate) fn findings(known: &Known, resources: &[Arc<Resource>]) -> Findings {
     let context = Context::new(known, resources);
     let mut found = Findings::default();
     for resource in resources {
@@ -35,7 +36,7 @@ pub(crate) fn findings(known: &Known, resources: &[Arc<Resource>]) -> Vec<Findin
         match resource.kind() {
             Kind::VirtualService => virtual_service::check(&mut about),
             Kind::DestinationRule => destination_rule::check(&mut about),
-            Kind::Gateway => {}
+            Kind::Gateway => gateway::check(&mut about),
             Kind::ServiceEntry => service_entry::check(&mut about),
             Kind::EnvoyFilter => security::envoy_filter(&mut about),
             Kind::PeerAuthentication => security::selector(&mut about),
@@ -46,11 +47,36 @@ pub(crate) fn findings(known: &Known, resources: &[Arc<Resource>]) -> Vec<Findin
     }
     virtual_service::same_hosts(&context, &mut found);
     destination_rule::same_hosts(&context, &mut found);
-    found.0
+    found
 }
 
+/// What validation found.
 #[derive(Default)]
-struct Findings(Vec<Finding>);
+pub(crate) struct Findings {
+    pub(crate) said: Vec<Finding>,
+    /// Fields that have no effect, as some finding says.
+    silent: Vec<Silent>,
+}
+
+/// A field that has no effect, with all below it.
+struct Silent {
+    resource: ResourceKey,
+    path: String,
+    /// As the finding says it, without the point at its end.
+    why: String,
+}
+
+impl Findings {
+    /// Why a field that its table has in force has no effect all the same.
+    pub(crate) fn silence(&self, resource: &ResourceKey, path: &str) -> Option<&str> {
+        let is_it = |silent: &&Silent| {
+            let below = path.strip_prefix(silent.path.as_str());
+            let below = below.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
+            below && silent.resource == *resource
+        };
+        self.silent.iter().find(is_it).map(|silent| silent.why.as_str())
+    }
+}
 
 /// One resource under examination.
 struct About<'a> {
@@ -69,7 +95,26 @@ impl<'a> About<'a> {
     }
 
     fn push(&mut self, finding: Finding) {
-        self.found.0.push(finding);
+        self.found.said.push(finding);
+    }
+
+    /// Warns of a field that has no effect: its fate is not that it is in force.
+    fn idle(
+        &mut self,
+        code: &str,
+        (path, at): (impl Into<String>, Position),
+        message: impl Into<String>,
+        advice: impl Into<String>,
+    ) {
+        let (path, message) = (path.into(), message.into());
+        self.silence(path.clone(), &message);
+        self.warn(code, (path, at), message, advice);
+    }
+
+    /// What is at a path and below it has no effect, for the reason that a finding gives.
+    fn silence(&mut self, path: impl Into<String>, why: &str) {
+        let (resource, why) = (self.resource.key().clone(), why.trim_end_matches('.').to_owned());
+        self.found.silent.push(Silent { resource, path: path.into(), why });
     }
 
     fn warn(

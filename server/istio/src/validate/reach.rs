@@ -10,7 +10,7 @@ pub(super) fn unreachable(about: &mut About<'_>) {
     // Every match of the rules so far, with the place of its rule; none is a rule without match.
     let mut earlier: Vec<(usize, Option<Match>)> = Vec::new();
     for (index, route) in http.iter().enumerate() {
-        let matches = compile::matches(route);
+        let matches = compile::matches(about.context, about.resource, route);
         let path = format!("spec.http[{index}]");
         let everything = earlier.iter().find(|(_, taken)| taken.is_none()).map(|(rule, _)| *rule);
         let taken_by = |later: &Match| {

@@ -4,12 +4,14 @@
 
 use super::{About, place};
 use crate::{
-    compile,
+    compile::{self, Context},
     finding::code,
+    for_istio::resource,
     known::{Selected, is_for_all},
     policy::LocalRateLimit,
-    schema::is_camel_case_of,
-    yaml::{Entry, Node},
+    resource::Resource,
+    schema::{Kind, is_camel_case_of},
+    yaml::{Data, Entry, Node},
 };
 use contract::istio::{Finding, Severity};
 
@@ -21,6 +23,7 @@ pub(super) fn selector(about: &mut About<'_>) {
     if !is_for_all(namespace) {
         let message = format!("There are no workloads in the namespace {namespace}.");
         let advice = "Use the namespace default, or istio-system for the whole mesh.";
+        about.silence("spec", &message);
         return about.warn(code::SELECTOR, ("metadata.namespace", spec.at), message, advice);
     }
     if labels.is_empty() {
@@ -38,6 +41,7 @@ pub(super) fn selector(about: &mut About<'_>) {
             None => "Select a service with app and its name.".to_owned(),
         };
         let message = "No workload has these labels, so this resource has no effect.";
+        about.silence("spec", message);
         return about.warn(code::SELECTOR, place, message, advice);
     }
     if let Some((part, _)) = selected.iter().find(|(_, found)| *found == Selected::Some) {
@@ -53,15 +57,41 @@ pub(super) fn selector(about: &mut About<'_>) {
 pub(super) fn request_authentication(about: &mut About<'_>) {
     selector(about);
     for (index, rule) in about.spec().list("jwtRules").iter().enumerate() {
-        if rule.get("jwks").is_none() {
-            about.warn(
+        let path = format!("spec.jwtRules[{index}]");
+        match rule.get("jwks") {
+            Some(_) => keys(about, rule, &path),
+            None => about.warn(
                 code::NO_KEYS,
-                (format!("spec.jwtRules[{index}]"), rule.at),
+                (path, rule.at),
                 "This rule has no jwks, and keys are not fetched: every token of this issuer is \
                  refused.",
                 "Write the JSON Web Key Set into jwks.",
-            );
+            ),
         }
+    }
+}
+
+/// What can be done with the keys of a rule.
+fn keys(about: &mut About<'_>, rule: &Node, path: &str) {
+    // What is no key set is refused already.
+    let Some(Ok(keys)) = rule.str("jwks").map(crate::jwks::keys) else { return };
+    let unusable: Vec<_> = keys.iter().map(crate::jwks::unusable).enumerate().collect();
+    for (key, why) in unusable.iter().filter_map(|(key, why)| Some((key, why.as_ref()?))) {
+        about.warn(
+            code::NO_KEYS,
+            (format!("{path}.jwks"), place(rule, "jwks")),
+            format!("keys[{key}] checks no token: {why}."),
+            "Use keys of type RSA, EC (P-256, P-384) or OKP (Ed25519) for signatures.",
+        );
+    }
+    if unusable.iter().all(|(_, why)| why.is_some()) {
+        about.warn(
+            code::NO_KEYS,
+            (format!("{path}.jwks"), place(rule, "jwks")),
+            "There is no key in this set that checks a token: every token of this issuer is \
+             refused.",
+            "Write the public keys of the issuer into keys.",
+        );
     }
 }
 
@@ -76,6 +106,108 @@ pub(super) fn authorization_policy(about: &mut About<'_>) {
             }
         }
     }
+    if allows(about.resource) {
+        unfulfilled(about);
+    }
+}
+
+fn allows(policy: &Resource) -> bool {
+    matches!(policy.spec().str("action"), None | Some("ALLOW"))
+}
+
+/// Rules of a policy that let in nobody, and workloads that nobody reaches for that.
+fn unfulfilled(about: &mut About<'_>) {
+    let context = about.context;
+    let services = compile::selected_services(context, about.resource);
+    for (index, rule) in about.spec().list("rules").iter().enumerate() {
+        let unchecked: Vec<_> = services.iter().filter(|s| !checks_tokens(context, s)).collect();
+        if needs_token(rule) && !services.is_empty() && unchecked.len() == services.len() {
+            let spot = about.spot(format!("spec.rules[{index}]"), rule.at);
+            let finding = spot.says(
+                Severity::Warning,
+                code::TOKEN_UNCHECKED,
+                "This rule asks for a token, and no RequestAuthentication checks tokens for this \
+                 workload: no request has a request principal, so the rule lets in nobody.",
+                "Apply a RequestAuthentication for the workload, with the issuer's keys.",
+            );
+            let correct_form = Some(request_authentication_form(about.resource));
+            about.push(Finding { correct_form, ..finding });
+        }
+    }
+    let shut: Vec<_> = services.iter().filter(|service| is_shut(context, service)).collect();
+    if let [first, ..] = shut[..] {
+        let all = shut.iter().map(|service| service.as_str()).collect::<Vec<_>>().join(", ");
+        about.warn(
+            code::NOBODY_ALLOWED,
+            ("spec.rules", place(about.spec(), "rules")),
+            format!(
+                "No rule that allows something can be met: every request to {all} is refused \
+                 with 403."
+            ),
+            format!("Add a rule that callers of {first} meet, or remove the policy."),
+        );
+    }
+}
+
+/// Whether a request must have a token that was checked to meet a rule.
+fn needs_token(rule: &Node) -> bool {
+    let from = rule.list("from");
+    let sources = || from.iter().filter_map(|node| node.get("source"));
+    let asks = |source: &Node| !source.list("requestPrincipals").is_empty();
+    let condition = |node: &Node| {
+        let of_token = node.str("key").is_some_and(|key| key.starts_with("request.auth."));
+        of_token && !node.list("values").is_empty()
+    };
+    (!from.is_empty() && sources().all(asks)) || rule.list("when").iter().any(condition)
+}
+
+/// Whether somebody may meet a rule for a workload.
+fn is_met(context: &Context<'_>, service: &str, rule: &Node) -> bool {
+    if needs_token(rule) && !checks_tokens(context, service) {
+        return false;
+    }
+    let is_there = |text: &str| {
+        let account = text.rsplit_once("/sa/").map_or(text, |(_, account)| account);
+        text.contains('*') || context.service(account).is_some()
+    };
+    let may_be = |source: &Node| {
+        let mut principals = source.texts("principals").peekable();
+        principals.peek().is_none() || principals.any(is_there)
+    };
+    let from = rule.list("from");
+    from.is_empty() || from.iter().filter_map(|node| node.get("source")).any(may_be)
+}
+
+/// Whether what allows something for a workload allows nobody. A policy without rules says that on
+/// purpose, so that at least one must have some.
+fn is_shut(context: &Context<'_>, service: &str) -> bool {
+    let policies = context.of(Kind::AuthorizationPolicy).filter(|policy| allows(policy));
+    let here = policies.filter(|policy| compile::is_selected(context, policy, service));
+    let mut rules = here.flat_map(|policy| policy.spec().list("rules")).peekable();
+    rules.peek().is_some() && !rules.any(|rule| is_met(context, service, rule))
+}
+
+/// Whether tokens of some issuer are checked for a workload, with a key that can check one.
+fn checks_tokens(context: &Context<'_>, service: &str) -> bool {
+    let all = context.of(Kind::RequestAuthentication);
+    let here = all.filter(|resource| compile::is_selected(context, resource, service));
+    let sets = here.flat_map(|resource| resource.spec().list("jwtRules"));
+    let mut keys = sets.filter_map(|rule| crate::jwks::keys(rule.str("jwks")?).ok()).flatten();
+    keys.any(|key| crate::jwks::unusable(&key).is_none())
+}
+
+/// A `RequestAuthentication` for the workload of a policy, to be filled in.
+fn request_authentication_form(policy: &Resource) -> String {
+    let rule = Node::map([
+        ("issuer", Node::text("https://issuer.example.com")),
+        ("jwks", Node::text("{\"keys\": []}")),
+    ]);
+    let rules = ("jwtRules", Node::new(Data::List(vec![rule])));
+    let selector = policy.spec().get("selector").map(|selector| ("selector", selector.clone()));
+    let spec = Node::map(selector.into_iter().chain([rules]));
+    let (version, kind) = ("security.istio.io/v1", Kind::RequestAuthentication);
+    let root = resource(version, kind, &policy.key().name, policy, spec);
+    crate::yaml::write(&root).0
 }
 
 /// `cluster.local/ns/NAMESPACE/sa/ACCOUNT`: accounts are named as services here.
@@ -119,7 +251,7 @@ const OTLP: [&str; 3] = ["jaeger", "otel", "opentelemetry"];
 fn providers_of_spans(about: &mut About<'_>, index: usize, providers: &[Node]) {
     for (place, provider) in providers.iter().enumerate() {
         if let Some(name) = provider.str("name").filter(|name| !OTLP.contains(name)) {
-            about.warn(
+            about.idle(
                 code::NOTHING_IN_FORCE,
                 (format!("spec.tracing[{index}].providers[{place}].name"), provider.at),
                 format!("There is no provider {name} here: spans leave by OTLP only."),
@@ -168,14 +300,14 @@ pub(super) fn envoy_filter(about: &mut About<'_>) {
     let spec = about.spec();
     let place = ("spec.configPatches", place(spec, "configPatches"));
     if patches.is_empty() {
-        about.warn(
+        about.idle(
             code::NOTHING_IN_FORCE,
             place,
             "None of its patches sets a local rate limit, so nothing of it has an effect here.",
             "Only envoy.filters.http.local_ratelimit is understood.",
         );
     } else if patches.iter().all(compile::Patch::is_idle) {
-        about.warn(
+        about.idle(
             code::NOTHING_IN_FORCE,
             place,
             "No patch sets a token bucket that is counted and enforced: Envoy enables the filter \

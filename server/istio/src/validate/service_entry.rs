@@ -5,6 +5,15 @@ use crate::{compile, finding::code};
 
 pub(super) fn check(about: &mut About<'_>) {
     let (context, spec) = (about.context, about.spec());
+    let selects = spec.get("workloadSelector").is_some();
+    if spec.str("resolution") == Some("STATIC") && spec.list("endpoints").is_empty() && !selects {
+        about.error(
+            code::MISSING_FIELD,
+            ("spec.resolution", place(spec, "resolution")),
+            "With resolution STATIC the addresses are those of endpoints, and there are none.",
+            "Add endpoints, or use DNS.",
+        );
+    }
     for (index, host) in compile::hosts(about.resource).enumerate() {
         // The names of the built-in provider stand for it, whatever their addresses.
         if host.starts_with('*') || context.known_service(&context.resolve(&host)).is_some() {

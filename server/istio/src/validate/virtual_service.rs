@@ -54,11 +54,15 @@ pub(super) fn check(about: &mut About<'_>) {
         mirrors(about, route, &path);
         delegate(about, route, &path);
         headers(about, route, &path);
-        extension::rate_limit(about, route, &path);
+        conditions(about, route, &path);
+        extension::rate_limit(about, index, route, &path);
     }
     if let Some(policy) = spec.get("trafficPolicy") {
         extension::traffic_policy(about);
-        super::destination_rule::policy(about, policy, "spec.trafficPolicy");
+        let context = about.context;
+        let services = compile::hosts(about.resource).filter_map(|host| context.service(&host));
+        let services: Vec<String> = services.map(ToString::to_string).collect();
+        super::destination_rule::policy(about, policy, "spec.trafficPolicy", &services);
     }
     reach::unreachable(about);
 }
@@ -86,6 +90,11 @@ fn hosts(about: &mut About<'_>) {
         } else if compile::in_mesh(spec) && !host.starts_with('*') {
             mesh_host(about, host, place);
         }
+    }
+    let nobody = |host: &String| !host.starts_with('*') && about.context.service(host).is_none();
+    let only_mesh = spec.texts("gateways").all(|gateway| gateway == "mesh");
+    if only_mesh && hosts.iter().all(nobody) {
+        about.silence("spec", "No service calls any of its hosts, so these rules take nothing");
     }
 }
 
@@ -152,7 +161,7 @@ fn without_hosts(about: &mut About<'_>) {
         })
     });
     if !named {
-        about.warn(
+        about.idle(
             code::DELEGATE,
             ("spec", spec.at),
             "It has no hosts and no other VirtualService delegates to it, so it takes nothing.",
@@ -167,17 +176,7 @@ fn gateways(about: &mut About<'_>) {
         let Some(name) = node.as_str().filter(|name| *name != "mesh") else { continue };
         let place = (format!("spec.gateways[{index}]"), node.at);
         match compile::find_gateway(about.context, about.resource, name) {
-            None => {
-                let names = about.context.of(Kind::Gateway).map(|g| g.key().name.as_str());
-                let names = names.chain(about.context.known.gateways.iter().map(AsRef::as_ref));
-                let advice = match crate::value::closest(name, names) {
-                    Some(meant) => format!("Did you mean {meant}?"),
-                    None => "Apply the Gateway as well.".to_owned(),
-                };
-                let message =
-                    format!("No gateway named {name}. Nothing comes in through it to these rules.");
-                about.warn(code::ROUTE_GATEWAY, place, message, advice);
-            }
+            None => no_gateway(about, name, place, "these rules"),
             Some(FoundGateway::Resource(gateway)) if !exposes(about.resource, gateway) => {
                 about.warn(
                     code::NOT_EXPOSED,
@@ -189,6 +188,74 @@ fn gateways(about: &mut About<'_>) {
             Some(_) => {}
         }
     }
+}
+
+fn no_gateway(about: &mut About<'_>, name: &str, place: (String, Position), to: &str) {
+    let names = about.context.of(Kind::Gateway).map(|gateway| gateway.key().name.as_str());
+    let names = names.chain(about.context.known.gateways.iter().map(AsRef::as_ref));
+    let advice = match crate::value::closest(name, names) {
+        Some(meant) => format!("Did you mean {meant}?"),
+        None => "Apply the Gateway as well.".to_owned(),
+    };
+    let message = format!("No gateway named {name}. Nothing comes in through it to {to}.");
+    about.warn(code::ROUTE_GATEWAY, place, message, advice);
+}
+
+/// The gateways and the ports of each match.
+fn conditions(about: &mut About<'_>, route: &Node, path: &str) {
+    for (index, node) in route.list("match").iter().enumerate() {
+        let path = format!("{path}.match[{index}]");
+        for (index, gateway) in node.list("gateways").iter().enumerate() {
+            let Some(name) = gateway.as_str().filter(|name| *name != "mesh") else { continue };
+            if compile::find_gateway(about.context, about.resource, name).is_none() {
+                let place = (format!("{path}.gateways[{index}]"), gateway.at);
+                no_gateway(about, name, place, "this match");
+            }
+        }
+        if let Some(port) = compile::number::<u16>(node, "port") {
+            match_port(about, port, (format!("{path}.port"), place(node, "port")));
+        }
+    }
+}
+
+/// A match of a port at which neither a service of its hosts nor a gateway listens takes nothing.
+fn match_port(about: &mut About<'_>, port: u16, place: (String, Position)) {
+    let (context, spec) = (about.context, about.spec());
+    let mut ports: Vec<u16> = Vec::new();
+    for host in compile::hosts(about.resource) {
+        match context.service(&host) {
+            Some(service) => ports.extend(context.ports_of(service)),
+            // A pattern may be any service; whose a name is that nobody has, is said of it.
+            None if host.starts_with('*') && compile::in_mesh(spec) => return,
+            None => {}
+        }
+    }
+    for name in spec.texts("gateways").filter(|name| *name != "mesh") {
+        match compile::find_gateway(context, about.resource, name) {
+            Some(FoundGateway::Resource(gateway)) => {
+                let servers = gateway.spec().list("servers").iter();
+                let server_ports = servers.filter_map(|server| server.get("port"));
+                ports
+                    .extend(server_ports.filter_map(|port| compile::number::<u16>(port, "number")));
+            }
+            // It listens where the command line says.
+            Some(FoundGateway::BuiltIn) => return,
+            None => {}
+        }
+    }
+    ports.sort_unstable();
+    ports.dedup();
+    // A delegate has no hosts of its own.
+    if ports.is_empty() || ports.contains(&port) {
+        return;
+    }
+    let ports: Vec<_> = ports.iter().map(ToString::to_string).collect();
+    about.warn(
+        code::ROUTE_PORT,
+        place,
+        format!("Neither a service of these hosts nor a gateway of these rules has port {port}."),
+        format!("Use {}, or leave the port out.", ports.join(" or ")),
+    );
 }
 
 fn exposes(resource: &Resource, gateway: &Resource) -> bool {
@@ -251,7 +318,7 @@ fn weights(about: &mut About<'_>, route: &Node, path: &str) {
     let weight = |node: &Node| compile::number::<u32>(node, "weight");
     if let [single] = destinations {
         if weight(single).is_some_and(|weight| weight != 100) {
-            about.warn(
+            about.idle(
                 code::SINGLE_WEIGHT,
                 (format!("{path}.route[0].weight"), place(single, "weight")),
                 "The weight is without effect: a single destination gets every request.",
@@ -295,6 +362,12 @@ fn weights(about: &mut About<'_>, route: &Node, path: &str) {
 fn retries(about: &mut About<'_>, route: &Node, path: &str) {
     let Some(node) = route.get("retries") else { return };
     let tokens = node.str("retryOn").unwrap_or_default().split(',').map(str::trim);
+    if tokens.clone().all(|token| RETRY_ON_IGNORED.contains(&token)) {
+        about.silence(
+            format!("{path}.retries.retryOn"),
+            "Nothing here can cause what it names, so nothing is repeated",
+        );
+    }
     for token in tokens.filter(|token| RETRY_ON_IGNORED.contains(token)) {
         about.warn(
             code::RETRY_ON_NOTHING,
@@ -330,7 +403,7 @@ fn retries(about: &mut About<'_>, route: &Node, path: &str) {
     if let (Some(timeout), Some(per_try)) = (timeout, per_try) {
         timeouts(
             about,
-            (format!("{path}.timeout"), place(route, "timeout")),
+            ((format!("{path}.timeout"), place(route, "timeout")), (path, node)),
             Tries { attempts, timeout, per_try },
         );
     }
@@ -342,12 +415,17 @@ struct Tries {
     per_try: Duration,
 }
 
-fn timeouts(about: &mut About<'_>, place: (String, Position), tries: Tries) {
+fn timeouts(
+    about: &mut About<'_>,
+    (place, (path, retries)): ((String, Position), (&str, &Node)),
+    tries: Tries,
+) {
     let Tries { attempts, timeout, per_try } = tries;
     if per_try >= timeout {
-        about.warn(
+        let at = self::place(retries, "perTryTimeout");
+        about.idle(
             code::PER_TRY_TIMEOUT,
-            place,
+            (format!("{path}.retries.perTryTimeout"), at),
             format!("perTryTimeout {per_try:?} is not below timeout {timeout:?}: it is ignored."),
             "Make perTryTimeout smaller than timeout.",
         );
@@ -371,7 +449,7 @@ fn fault(about: &mut About<'_>, route: &Node, path: &str) {
     for kind in ["delay", "abort"] {
         let Some(fault) = node.get(kind) else { continue };
         if fault.get("percentage").is_none() && fault.get("percent").is_none() {
-            about.warn(
+            about.idle(
                 code::FAULT_WITHOUT_SHARE,
                 (format!("{path}.fault.{kind}"), place(node, kind)),
                 format!("This {kind} has no percentage, which means it hits no request."),
@@ -434,6 +512,7 @@ fn delegate(about: &mut About<'_>, route: &Node, path: &str) {
             "Delegate to where the rules are.".to_owned(),
         ),
     };
+    about.silence(path, &message);
     about.warn(code::DELEGATE, place, message, advice);
 }
 
@@ -460,7 +539,7 @@ fn headers(about: &mut About<'_>, route: &Node, path: &str) {
     for (index, node) in route.list("match").iter().enumerate() {
         for entry in node.get("headers").map_or(&[][..], Node::entries) {
             if PSEUDO_HEADERS.contains(&entry.key.as_str()) {
-                about.warn(
+                about.idle(
                     code::PSEUDO_HEADER,
                     (format!("{path}.match[{index}].headers[{}]", entry.key), entry.at),
                     format!("Istio ignores the header named {}.", entry.key),
@@ -497,15 +576,15 @@ pub(super) fn same_hosts(context: &Context<'_>, found: &mut Findings) {
                     // Told of both, so that whichever is applied is refused.
                     let other = same.spot("spec.hosts", place(same.spec(), "hosts"));
                     let back = format!("{} has rules for {host} as well.", resource.key());
-                    found.0.push(spot.clone().says(Severity::Error, code, message, advice));
-                    found.0.push(other.says(Severity::Error, code, back, advice));
+                    found.said.push(spot.clone().says(Severity::Error, code, message, advice));
+                    found.said.push(other.says(Severity::Error, code, back, advice));
                     continue;
                 }
                 let Some(service) = context.service(&host) else { continue };
                 let key = (service.to_string(), (*gateway).to_owned());
                 let (first, name) = by_service.entry(key).or_insert((resource, host.clone()));
                 if first.key() != resource.key() && canonical_host(name) != canonical_host(&host) {
-                    found.0.push(spot.clone().says(
+                    found.said.push(spot.clone().says(
                         Severity::Info,
                         code::ALIASES,
                         format!("{host} and {name} of {} are both {service}.", first.key()),

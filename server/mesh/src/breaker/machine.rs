@@ -248,6 +248,9 @@ impl Breaker {
             return;
         }
         let failed = answer.is_failure();
+        if failed {
+            keep_trace(cause);
+        }
         let outcome = match failed {
             true => CallOutcome::Failed,
             false if took > SLOW_AFTER => CallOutcome::Slow,
@@ -387,6 +390,7 @@ impl Breaker {
     }
 
     fn announce(&self, at_us: i64, from: BreakerState, to: BreakerState, cause: &Cause) {
+        keep_trace(cause);
         let Edge { caller, destination, subset } = self.edge.clone();
         let faults = (!cause.faults.is_empty()).then(|| crate::fault::text(&cause.faults));
         // The caller's own span is current: it is the call that made the breaker go on.
@@ -412,6 +416,13 @@ impl Breaker {
             trace_id: cause.trace_id.clone(),
             faults: cause.faults.clone(),
         }));
+    }
+}
+
+/// The trace of a call that is to blame can be looked at, whatever sampling drew for it.
+fn keep_trace(cause: &Cause) {
+    if let Some(trace_id) = &cause.trace_id {
+        base::trace_context::keep(&Span::current(), trace_id);
     }
 }
 

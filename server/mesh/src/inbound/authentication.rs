@@ -8,7 +8,7 @@ use http::{StatusCode, header};
 use istio::policy::{JwtRule, RequestAuthentication};
 use jsonwebtoken::{
     Algorithm, DecodingKey, Validation, decode, decode_header,
-    jwk::{AlgorithmParameters, Jwk, JwkSet, KeyAlgorithm, PublicKeyUse},
+    jwk::{AlgorithmParameters, Jwk, KeyAlgorithm, PublicKeyUse},
 };
 use serde_json::{Map, Value};
 
@@ -95,6 +95,13 @@ impl TokenError {
     }
 }
 
+/// A JSON Web Key Set, its keys not yet read.
+#[derive(Debug, serde::Deserialize)]
+struct KeySet {
+    #[serde(default)]
+    keys: Vec<Value>,
+}
+
 /// The rules of a service, their keys read.
 #[derive(Debug, Default)]
 pub(crate) struct Authenticator(Vec<Provider>);
@@ -110,12 +117,14 @@ impl Authenticator {
     pub(crate) fn compile(resources: &[RequestAuthentication]) -> Self {
         let rules = resources.iter().flat_map(|resource| &resource.rules);
         let providers = rules.map(|rule| {
-            let keys = serde_json::from_str::<JwkSet>(&rule.jwks).map(|set| set.keys);
+            let keys = serde_json::from_str::<KeySet>(&rule.jwks).map(|set| set.keys);
             let keys = keys.unwrap_or_else(|error| {
                 tracing::warn!(%error, issuer = rule.issuer, "a key set could not be read");
                 Vec::new()
             });
-            Provider { rule: rule.clone(), keys }
+            // RFC 7517, section 5: a key that is not understood is left out, not the whole set.
+            let keys = keys.into_iter().filter_map(|key| serde_json::from_value(key).ok());
+            Provider { rule: rule.clone(), keys: keys.collect() }
         });
         Self(providers.collect())
     }

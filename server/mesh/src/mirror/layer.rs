@@ -17,7 +17,7 @@ use crate::{
     stack::{MeshService, Reply, take_ready},
 };
 use axum::body::Body;
-use base::TraceContext;
+use base::{TraceContext, trace_context::keep};
 use contract::attributes;
 use http::{HeaderValue, header, request::Parts};
 use http_body::Body as _;
@@ -230,12 +230,12 @@ impl Shadow {
         };
         let span = self.span(&live_span);
         let request = self.request(body, &span, Instant::now() + limit);
-        let trace_id = trace_id(request.headers()).map(str::to_owned);
+        let trace = TraceContext::of(&span);
         let began = Instant::now();
         let sent = self.send(request).instrument(span).await;
         let took = began.elapsed();
         // Where the caller does not read on, there is nothing to compare with.
-        let compared = timeout(limit, self.compare(sent, took, trace_id)).await;
+        let compared = timeout(limit, self.compare(sent, took, &trace)).await;
         self.mirrors.count(&self.route, &self.mirror, compared.unwrap_or(Fate::Failed));
     }
 
@@ -322,18 +322,36 @@ impl Shadow {
         span
     }
 
+    /// Has the trace of the live call kept: the pair is shown with both. In a span of its own, for
+    /// that of the copy ended with its answer.
+    fn tell(&self, copy: &TraceContext, live: Option<&str>, differences: usize) {
+        let caller = self.parts.extensions.get::<Arc<Journey>>();
+        let span = tracing::info_span!(
+            target: "vitrine::mesh",
+            parent: None,
+            "compare",
+            otel.name = "compare answers",
+            service.name = caller.map(|journey| journey.source.service.to_string()),
+            mesh.mirror.differences = differences,
+        );
+        copy.adopt(&span);
+        if let Some(trace_id) = live {
+            keep(&span, trace_id);
+        }
+    }
+
     async fn compare(
         &mut self,
         mirrored: Result<(Response, Copy), MeshError>,
         took: Duration,
-        trace_id: Option<String>,
+        trace: &TraceContext,
     ) -> Fate {
         let Ok(live) = (&mut self.live).await else { return Fate::Failed };
         let (mirrored, body) = match mirrored {
             Ok((answer, body)) => (Ok(answer), Some(body)),
             Err(error) => (Err(error), None),
         };
-        let mirrored_side = side(&mirrored, took, trace_id.as_deref());
+        let mirrored_side = side(&mirrored, took, trace.trace_id());
         let (fate, differences) = match (live.answer, mirrored.ok().zip(body)) {
             (Some(watched), Some((mirrored, body))) => {
                 let (status, headers) = (watched.head.status, watched.head.headers);
@@ -347,6 +365,7 @@ impl Shadow {
             }
             _ => (Fate::Failed, Vec::new()),
         };
+        self.tell(trace, live.side.trace_id.as_deref(), differences.len());
         self.mirrors.keep(Compared {
             at_us: self.mirrors.0.clock.now_us(),
             origin: self.route.origin.clone(),

@@ -10,7 +10,7 @@ use http::{
         ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, LOCATION, ORIGIN, VARY,
     },
 };
-use istio::policy::{Cors, DirectResponse, Redirect};
+use istio::policy::{Cors, DerivePort, DirectResponse, Redirect};
 
 /// The answer of a redirect to a request that was sent to `authority`.
 pub(crate) fn redirect(rule: &Redirect, request: &Request, scheme: &str, host: &str) -> Response {
@@ -22,9 +22,13 @@ pub(crate) fn redirect(rule: &Redirect, request: &Request, scheme: &str, host: &
         };
         let scheme_new = rule.scheme.as_deref().unwrap_or(scheme);
         let name = rule.authority.as_deref().unwrap_or(name);
-        // A new host or scheme does not keep the old one's port.
-        let kept = port.filter(|_| rule.authority.is_none() && rule.scheme.is_none());
-        let port = rule.port.map(|port| port.to_string()).or_else(|| kept.map(str::to_owned));
+        let port = match rule.derive_port {
+            Some(DerivePort::ProtocolDefault) => None,
+            Some(DerivePort::Request) => port,
+            // A new host or scheme does not keep the old one's port.
+            None => port.filter(|_| rule.authority.is_none() && rule.scheme.is_none()),
+        };
+        let port = rule.port.map(|port| port.to_string()).or_else(|| port.map(str::to_owned));
         let port = port.map(|port| format!(":{port}")).unwrap_or_default();
         let path = rule.uri.as_deref().unwrap_or(uri.path());
         // A path with a query of its own replaces the query too.
@@ -107,4 +111,31 @@ fn empty(status: StatusCode) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_redirect_takes_its_port_from_the_request_or_the_scheme_as_derive_port_says() {
+        let to = |authority: Option<&str>, derive_port| Redirect {
+            uri: None,
+            authority: authority.map(str::to_owned),
+            scheme: None,
+            port: None,
+            derive_port,
+            status: StatusCode::FOUND,
+        };
+        let located = |rule: Redirect| {
+            let request = Request::new(Body::empty());
+            let answer = redirect(&rule, &request, "http", "shop.example:8080");
+            answer.headers()[LOCATION].to_str().unwrap().to_owned()
+        };
+        let (request, default) = (Some(DerivePort::Request), Some(DerivePort::ProtocolDefault));
+        assert_eq!(located(to(Some("new.example"), request)), "http://new.example:8080/");
+        assert_eq!(located(to(Some("new.example"), None)), "http://new.example/");
+        assert_eq!(located(to(None, None)), "http://shop.example:8080/");
+        assert_eq!(located(to(None, default)), "http://shop.example/");
+    }
 }

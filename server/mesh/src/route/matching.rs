@@ -95,8 +95,9 @@ pub(crate) fn missed(conditions: &Match, view: &View<'_>) -> Option<Condition> {
     let holds = |condition: &Option<StringMatch>, text: &str| {
         condition.as_ref().is_none_or(|condition| condition.holds(text))
     };
+    let bound = || conditions.at_ingress.is_none_or(|at| at == view.ingress);
     let checks: [(C, &dyn Fn() -> bool); 11] = [
-        (C::Gateways, &|| conditions.at_ingress.is_none_or(|at| at == view.ingress)),
+        (C::Gateways, &|| !conditions.nowhere && bound()),
         (C::Uri, &|| uri_holds(conditions, view.path)),
         (C::Scheme, &|| holds(&conditions.scheme, view.scheme)),
         (C::Method, &|| holds(&conditions.method, view.method)),

@@ -11,20 +11,20 @@ mod views;
 mod write_form;
 
 use crate::{
-    control::{Control, ControlError, Outcome},
+    control::{Control, ControlError, Outcome, never_matched_in},
     live::{Live, Minute},
 };
 use app::host::TrafficPort;
 use async_trait::async_trait;
 use contract::{
     ApiError, FieldError,
-    istio::{ApplyReport, Finding, ResourceKey},
+    istio::{ApplyReport, ResourceKey},
     traffic::{
         Applied, ApplyYaml, ChangeTraffic, Draft, DryRun, FormEdit, ProbeRequest, ProbeVerdict,
         ResourceRow, SetFaithful, TrafficView,
     },
 };
-use istio::{Configuration, Kind, KnownService, policy::Policy, yaml::Node};
+use istio::{Configuration, Kind, KnownService, policy::Policy};
 use mesh::Mesh;
 use rates::Window;
 use revisions::Rows;
@@ -65,9 +65,10 @@ impl TrafficHost {
     /// What a text says. `chosen` is the title of the `VirtualService` with the controls.
     fn read(&self, service: &KnownService, text: String, chosen: &str) -> Draft {
         let known = self.control.known();
-        let (policy, mut report) = match self.replaced(service, &text) {
+        let (made, mut report) = match self.replaced(service, &text) {
             Ok((configuration, report)) => {
-                (Some(configuration.compile(known, self.control.revision() + 1)), report)
+                let policy = configuration.compile(known, self.control.revision() + 1);
+                (Some((policy, configuration)), report)
             }
             Err(ControlError::Refused(refused)) => (None, refused.report),
             Err(_) => (None, ApplyReport::default()),
@@ -75,33 +76,13 @@ impl TrafficHost {
         let documents = documents::read(&text).unwrap_or_default();
         let readable = documents::read(&text).is_some();
         let mut form = readable.then(|| read_form::form(&documents, chosen));
-        if let (Some(form), Some(policy)) = (&mut form, &policy) {
+        if let (Some(form), Some((policy, configuration))) = (&mut form, &made) {
             standing::fill(form, &documents, policy);
-            report.findings.extend(self.never_matched(policy, &documents));
+            let unmatched = never_matched_in(&self.mesh, policy, configuration, &text);
+            report.findings.extend(unmatched);
         }
         let passed = form.as_ref().map(|form| views::passed(form, &report)).unwrap_or_default();
         Draft { yaml: text, form, findings: report.findings, passed }
-    }
-
-    /// Rules of these documents that would have matched none of the last requests.
-    fn never_matched(&self, policy: &Policy, documents: &[Node]) -> Vec<Finding> {
-        let placed = |mut finding: Finding| {
-            let key = finding.resource.as_ref()?;
-            let document = documents.iter().find(|document| documents::key(document) == *key)?;
-            // The policy knows lines of the resource as it is printed by itself.
-            let origin = |origin: &istio::policy::Origin| {
-                *origin.kind == *key.kind
-                    && *origin.namespace == *key.namespace
-                    && *origin.name == *key.name
-            };
-            let hosts = policy.virtual_hosts.iter();
-            let routes = hosts.flat_map(|host| &host.routes).filter(|r| origin(&r.origin));
-            let at = routes.map(|route| route.line).position(|line| line == finding.at.line)?;
-            finding.at.line = document.get("spec")?.list("http").get(at)?.at.line;
-            Some(finding)
-        };
-        let found = crate::control::never_matched(&self.mesh, policy);
-        found.into_iter().filter_map(placed).collect()
     }
 
     fn applied(&self, outcome: Outcome, before: u64, changed: bool) -> Applied {
@@ -122,15 +103,14 @@ impl TrafficHost {
             let (configuration, mut report) = self.control.replaced(&gone, &yaml)?;
             crate::control::something(&report)?;
             let policy = configuration.compile(self.control.known(), self.control.revision() + 1);
-            let documents = documents::read(&yaml).unwrap_or_default();
-            report.findings.extend(self.never_matched(&policy, &documents));
+            report.findings.extend(never_matched_in(&self.mesh, &policy, &configuration, &yaml));
             return Ok(Applied { report, ..Applied::default() });
         }
         let before = self.control.revision();
         let mut outcome = self.control.replace(&gone, &yaml, PAGE, base).await?;
-        let documents = documents::read(&yaml).unwrap_or_default();
-        let policy = self.mesh.in_force().policy;
-        outcome.report.findings.extend(self.never_matched(&policy, &documents));
+        let (policy, in_force) = (self.mesh.in_force().policy, self.control.configuration());
+        let unmatched = never_matched_in(&self.mesh, &policy, &in_force, &yaml);
+        outcome.report.findings.extend(unmatched);
         Ok(self.applied(outcome, before, true))
     }
 

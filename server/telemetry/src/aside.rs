@@ -1,0 +1,86 @@
+//! Spans of traces that sampling left out, held for a while: a trace may turn out to be evidence.
+//!
+//! What a fault hit, what a breaker counted as a failure and what a mirror found to differ is shown
+//! with its trace, so that trace is kept whatever was drawn at its first span, from its first span
+//! on. The collector gets it from the moment on at which that is known.
+
+use crate::ended::Ended;
+use std::collections::{HashSet, VecDeque};
+
+/// Spans held at once: those of half a second of the busiest shop, 2 MB.
+const HELD_MAX: usize = 8_192;
+/// Traces that are known to be evidence, to take in what still ends in them: as many as the store
+/// has room for with fifteen spans each, 100 kB.
+const EVIDENCE_MAX: usize = 4_096;
+
+/// Traces that are kept although sampling left them out; the oldest are forgotten.
+#[derive(Debug, Default)]
+pub(crate) struct Evidence {
+    traces: HashSet<u128>,
+    order: VecDeque<u128>,
+}
+
+impl Evidence {
+    /// Adds a trace. False when it is known.
+    pub(crate) fn add(&mut self, trace: u128) -> bool {
+        if !self.traces.insert(trace) {
+            return false;
+        }
+        self.order.push_back(trace);
+        if self.order.len() > EVIDENCE_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.traces.remove(&oldest);
+        }
+        true
+    }
+
+    pub(crate) fn has(&self, trace: u128) -> bool {
+        self.traces.contains(&trace)
+    }
+}
+
+/// The newest spans of traces that are left out.
+#[derive(Debug, Default)]
+pub(crate) struct Aside {
+    /// Apart from the spans, so that a trace is looked for in little memory.
+    traces: VecDeque<u128>,
+    spans: VecDeque<Option<Ended>>,
+}
+
+impl Aside {
+    pub(crate) fn hold(&mut self, ended: Ended) {
+        self.traces.push_back(ended.trace);
+        self.spans.push_back(Some(ended));
+        if self.spans.len() > HELD_MAX {
+            self.traces.pop_front();
+            self.spans.pop_front();
+        }
+    }
+
+    /// The spans of a trace, in the order in which they ended. They are held no longer.
+    pub(crate) fn give(&mut self, trace: u128) -> Vec<Ended> {
+        let mut given = Vec::new();
+        for (held, span) in self.traces.iter().zip(&mut self.spans) {
+            if *held == trace {
+                given.extend(span.take());
+            }
+        }
+        given
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_evidence_is_forgotten_and_what_is_known_is_not_new() {
+        let mut evidence = Evidence::default();
+        for trace in 0..=EVIDENCE_MAX as u128 {
+            assert!(evidence.add(trace));
+        }
+        assert!(!evidence.has(0) && evidence.has(1) && !evidence.add(1));
+        assert_eq!(evidence.traces.len(), evidence.order.len());
+    }
+}
