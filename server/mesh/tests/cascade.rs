@@ -1,7 +1,5 @@
 //! A cascade: breakers that open because others below them are open, and what they are blamed on.
 
-#![expect(clippy::unwrap_used, reason = "a test whose world cannot be set up fails")]
-
 mod scripted;
 
 use istio::policy::Share;
