@@ -4,6 +4,7 @@
 //! banner is one line that opens a sheet with all of it.
 
 use super::{
+    lazily::{Body, Lazily},
     offline::use_offline,
     state::use_frame,
     toast::{ToastAction, use_toasts},
@@ -267,13 +268,14 @@ pub(super) fn FaultSheet() -> impl IntoView {
     });
     view! {
         <Dialog open=frame.ending title="Active faults" class="sheet">
-            {sheet()}
+            <Lazily body=Body::Faults/>
         </Dialog>
     }
     .into_any()
 }
 
-fn sheet() -> AnyView {
+/// What it shows.
+pub(super) fn body() -> AnyView {
     let chips = use_chips();
     view! {
         <div class="fault-sheet">

@@ -3,7 +3,7 @@
 //! The file is fetched in the background once the page stands, so that a key opens its dialog at
 //! once; a dialog that is opened earlier shows its shape until the file is there.
 
-use super::{load, more, palette, place_order, shortcuts};
+use super::{faults, load, more, palette, place_order, shortcuts};
 use crate::live::use_live;
 use leptos::{
     prelude::*,
@@ -19,6 +19,8 @@ use std::{
 /// What a dialog shows.
 #[derive(Clone, Copy, Debug)]
 pub enum Body {
+    /// The active faults, on a phone.
+    Faults,
     /// The palette.
     Palette,
     /// The place-order form.
@@ -34,6 +36,7 @@ pub enum Body {
 #[wasm_split(dialogs, wasm_split_path = leptos::wasm_split, preload(load_dialogs), fallible)]
 fn made(body: Body) -> Result<AnyView, SplitLoaderError> {
     Ok(match body {
+        Body::Faults => faults::body(),
         Body::Palette => palette::body(),
         Body::PlaceOrder => place_order::body(),
         Body::Load => load::body(),
