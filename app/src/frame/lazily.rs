@@ -90,8 +90,8 @@ pub fn Lazily(
     }
 }
 
-/// What the future gives without waiting.
-fn now<T>(future: impl Future<Output = T>) -> Option<T> {
+/// What the future gives without waiting; a split function does when its file is there.
+pub(crate) fn now<T>(future: impl Future<Output = T>) -> Option<T> {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => Some(value),
         Poll::Pending => None,

@@ -1,7 +1,7 @@
 //! Particles on one canvas between the lines and the labels of the map.
 //!
 //! Draws at most thirty times a second, and not at all when paused, disconnected, hidden, out of
-//! view or when less motion is wanted.
+//! view or when less motion is wanted. What draws is in a file of its own: the map stands without.
 
 use super::{
     map::Drawn,
@@ -10,9 +10,16 @@ use super::{
 };
 use crate::{
     browser,
+    frame::lazily::now,
     live::{Connection, use_live},
 };
-use leptos::{html, leptos_dom::helpers::request_animation_frame, prelude::*};
+use leptos::{
+    html,
+    leptos_dom::helpers::request_animation_frame,
+    prelude::*,
+    task::spawn_local,
+    wasm_split::{SplitLoaderError, wasm_split},
+};
 use wasm_bindgen::{JsCast, closure::Closure};
 use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement, ResizeObserver};
 
@@ -51,9 +58,7 @@ pub(super) fn Particles(
     drawn: Memo<Vec<Drawn>>,
     layer: Signal<String>,
 ) -> impl IntoView {
-    let live = use_live();
     let canvas = NodeRef::<html::Canvas>::new();
-    let still = browser::use_media("(prefers-reduced-motion: reduce)");
     let painter = Painter {
         size,
         drawn,
@@ -64,6 +69,38 @@ pub(super) fn Particles(
         last_ms: StoredValue::new(0.0),
         canvas,
     };
+    let there = RwSignal::new(false);
+    Effect::new(move |_| {
+        spawn_local(async move {
+            if load_particles().await.is_ok() {
+                let _ = there.try_set(true);
+            }
+        });
+    });
+    // Begun in an effect of the canvas and not in the future: what it begins ends with the canvas.
+    Effect::new(move |_| {
+        if there.get() {
+            let _ = now(animate(painter));
+        }
+    });
+    view! {
+        <canvas class="particles" node_ref=canvas aria-hidden="true"></canvas>
+        <span class="probes" aria-hidden="true">
+            <i class="tone-ok"></i>
+            <i class="tone-warn"></i>
+            <i class="tone-error"></i>
+            <i class="tone-neutral"></i>
+        </span>
+    }
+    .into_any()
+}
+
+/// Draws as long as the caller's owner lives.
+#[wasm_split(particles, wasm_split_path = leptos::wasm_split, preload(load_particles), fallible)]
+fn animate(painter: Painter) -> Result<(), SplitLoaderError> {
+    let live = use_live();
+    let canvas = painter.canvas;
+    let still = browser::use_media("(prefers-reduced-motion: reduce)");
     let wanted = Memo::new(move |_| {
         let connected = matches!(live.connection().get(), Connection::Live);
         connected && !live.paused().get() && still.get() == Some(false)
@@ -82,19 +119,10 @@ pub(super) fn Particles(
     // What stands still keeps its place on the map when the map moves, and dims with it.
     use_height(canvas, move || painter.again());
     Effect::new(move |_| {
-        layer.track();
+        painter.layer.track();
         painter.again();
     });
-    view! {
-        <canvas class="particles" node_ref=canvas aria-hidden="true"></canvas>
-        <span class="probes" aria-hidden="true">
-            <i class="tone-ok"></i>
-            <i class="tone-warn"></i>
-            <i class="tone-error"></i>
-            <i class="tone-neutral"></i>
-        </span>
-    }
-    .into_any()
+    Ok(())
 }
 
 /// Calls back when the canvas is given another size.
