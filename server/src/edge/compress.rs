@@ -2,19 +2,16 @@
 //!
 //! Files have their own way (`assets.rs`), and a stream of events is never held back.
 
-use axum::{
-    body::{Body, Bytes, HttpBody as _},
-    extract::Request,
-    middleware::Next,
-    response::Response,
-};
 use flate2::{Compression, write::GzEncoder};
-use futures::{StreamExt as _, stream};
-use http::{HeaderMap, HeaderValue, header};
+use http::{Extensions, HeaderMap, StatusCode, Version, header};
 use std::io::{self, Write as _};
+use tower_http::compression::{
+    CompressionLayer,
+    predicate::{And, Predicate as _, SizeAbove},
+};
 
 /// Smaller answers are sent as they are, bytes: one packet either way.
-const WORTH_BYTES: u64 = 1_024;
+const WORTH_BYTES: u16 = 1_024;
 /// What is packed.
 const MEDIA_TYPES: [&str; 3] = ["text/html", "application/json", "application/openmetrics-text"];
 
@@ -32,62 +29,41 @@ pub(super) fn takes(headers: &HeaderMap, coding: &str) -> bool {
 
 /// A content packed whole.
 pub(super) fn gzip(content: &[u8]) -> io::Result<Vec<u8>> {
-    let mut encoder = encoder();
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(content)?;
     encoder.finish()
 }
 
-fn encoder() -> GzEncoder<Vec<u8>> {
-    GzEncoder::new(Vec::new(), Compression::default())
-}
+/// A question about the head of an answer.
+type OfHead = fn(StatusCode, Version, &HeaderMap, &Extensions) -> bool;
 
-/// Around every route: packs answers that are worth it as they come.
-pub(super) async fn pack(request: Request, next: Next) -> Response {
-    let takes_gzip = takes(request.headers(), "gzip");
-    let mut answer = next.run(request).await;
-    if !is_worth(&answer) {
-        return answer;
-    }
-    let headers = answer.headers_mut();
-    headers.append(header::VARY, HeaderValue::from_static("accept-encoding"));
-    if !takes_gzip {
-        return answer;
-    }
-    headers.remove(header::CONTENT_LENGTH);
-    headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-    answer.map(packed)
+/// Around every route: packs answers that are worth it as they come, so that a page which is drawn
+/// in pieces shows the first at once.
+pub(super) fn pack() -> CompressionLayer<And<SizeAbove, OfHead>> {
+    let of_head: OfHead = |_, _, headers, _| is_worth(headers);
+    CompressionLayer::new().compress_when(SizeAbove::new(WORTH_BYTES).and(of_head))
 }
 
 /// An entity tag is of the bytes that were sent, and packing makes others.
-fn is_worth(answer: &Response) -> bool {
-    let headers = answer.headers();
+fn is_worth(headers: &HeaderMap) -> bool {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let kind = kind.and_then(|kind| kind.split(';').next()).map(str::trim);
-    kind.is_some_and(|kind| MEDIA_TYPES.contains(&kind))
-        && [header::CONTENT_ENCODING, header::ETAG].iter().all(|name| !headers.contains_key(name))
-        && answer.body().size_hint().exact().is_none_or(|bytes| bytes >= WORTH_BYTES)
-}
-
-/// Each piece goes out as it comes: a page that is drawn in pieces shows the first at once.
-fn packed(body: Body) -> Body {
-    let state = (body.into_data_stream(), Some(encoder()));
-    Body::from_stream(stream::try_unfold(state, |(mut pieces, encoder)| async move {
-        let Some(mut encoder) = encoder else { return Ok(None) };
-        let Some(piece) = pieces.next().await else {
-            return Ok(Some((Bytes::from(encoder.finish()?), (pieces, None))));
-        };
-        encoder.write_all(&piece.map_err(io::Error::other)?)?;
-        encoder.flush()?;
-        let out = std::mem::take(encoder.get_mut());
-        Ok::<_, io::Error>(Some((Bytes::from(out), (pieces, Some(encoder)))))
-    }))
+    kind.is_some_and(|kind| MEDIA_TYPES.contains(&kind)) && !headers.contains_key(header::ETAG)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::{Router, middleware::from_fn, response::IntoResponse, routing::get};
-    use flate2::read::GzDecoder;
+    use axum::{
+        Router,
+        body::Body,
+        extract::Request,
+        response::{IntoResponse, Response},
+        routing::get,
+    };
+    use flate2::{read::GzDecoder, write};
+    use futures::{StreamExt as _, channel::mpsc, future::poll_immediate, stream};
+    use http::HeaderValue;
     use std::{
         io::Read as _,
         sync::{Arc, Mutex},
@@ -109,13 +85,17 @@ mod tests {
         assert!(!takes(&HeaderMap::new(), "gzip"));
     }
 
-    async fn answer(of: Response, accept: &'static str) -> (HeaderMap, Vec<u8>) {
+    async fn packed(of: Response, accept: &'static str) -> Response {
         let answer = Arc::new(Mutex::new(Some(of)));
         let give = async move || answer.lock().unwrap().take().unwrap();
-        let app = Router::new().route("/", get(give)).layer(from_fn(pack));
+        let app = Router::new().route("/", get(give)).layer(pack());
         let mut request = Request::new(Body::empty());
         *request.headers_mut() = accepting(accept);
-        let (parts, body) = app.oneshot(request).await.unwrap().into_parts();
+        app.oneshot(request).await.unwrap()
+    }
+
+    async fn answer(of: Response, accept: &'static str) -> (HeaderMap, Vec<u8>) {
+        let (parts, body) = packed(of, accept).await.into_parts();
         (parts.headers, axum::body::to_bytes(body, usize::MAX).await.unwrap().to_vec())
     }
 
@@ -124,7 +104,29 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_page_that_comes_in_pieces_is_packed_piece_by_piece() {
+    async fn a_piece_of_a_page_is_there_before_the_next_one_is_drawn() {
+        let (page, pieces) = mpsc::unbounded();
+        let body = Body::from_stream(pieces.map(Ok::<_, io::Error>));
+        let mut sent =
+            packed(of_type("text/html", body), "gzip").await.into_body().into_data_stream();
+        let mut text = write::GzDecoder::new(Vec::new());
+        for piece in ["<h1>Orders</h1>", "<p>The first</p>"] {
+            page.unbounded_send(piece).unwrap();
+            while let Some(some) = poll_immediate(sent.next()).await {
+                text.write_all(&some.unwrap().unwrap()).unwrap();
+                text.flush().unwrap();
+            }
+            assert!(text.get_ref().ends_with(piece.as_bytes()), "{piece}");
+        }
+        drop(page);
+        while let Some(end) = sent.next().await {
+            text.write_all(&end.unwrap()).unwrap();
+        }
+        assert_eq!(text.finish().unwrap(), b"<h1>Orders</h1><p>The first</p>");
+    }
+
+    #[tokio::test]
+    async fn a_page_that_comes_in_pieces_is_packed_as_a_whole() {
         let pieces = (0..40).map(|n| Ok::<_, io::Error>(format!("<p>The {n}th piece</p>")));
         let whole: String = (0..40).map(|n| format!("<p>The {n}th piece</p>")).collect();
         let page =

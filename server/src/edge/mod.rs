@@ -81,7 +81,7 @@ pub fn router(edge: Edge) -> Router {
         .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
         .merge(control)
         .layer(from_fn(need_path))
-        .layer(from_fn(compress::pack))
+        .layer(compress::pack())
         .layer(in_time())
         .layer(from_fn(explain))
         .layer(from_fn_with_state(door, access::guard))
