@@ -1,10 +1,11 @@
-//! `Idempotency-Key` of a command to a service: the command and its repetitions are one.
+//! `Idempotency-Key` of a command: the command and its repetitions are one.
 
 use crate::problem::Problem;
 use axum::extract::FromRequestParts;
-use http::{StatusCode, request::Parts};
+use contract::FieldError;
+use http::{HeaderMap, StatusCode, request::Parts};
 
-/// Longest key, bytes.
+/// Longest key, characters.
 const KEY_MAX: usize = 128;
 /// The header.
 pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -17,19 +18,32 @@ impl<S: Sync> FromRequestParts<S> for Key {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let mut keys = parts.headers.get_all(IDEMPOTENCY_KEY).iter();
-        let Some(key) = keys.next() else { return Ok(Self(None)) };
-        let key = key.to_str().ok().map(str::trim).filter(|key| {
-            (1..=KEY_MAX).contains(&key.len()) && key.bytes().all(|b| (b' '..=b'~').contains(&b))
-        });
-        match key {
-            Some(key) if keys.next().is_none() => Ok(Self(Some(key.to_owned()))),
-            _ => Err(Problem::field(
-                "Idempotency-Key",
-                format!("Must be one value of 1 to {KEY_MAX} printable characters."),
-            )),
-        }
+        idempotency_key(&parts.headers).map(Self)
     }
+}
+
+/// `Idempotency-Key`, if one was sent.
+pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let mut keys = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let Some(key) = keys.next() else {
+        return Ok(None);
+    };
+    // Neither a second key nor one that is no text can be one.
+    let key = key.to_str().ok().filter(|_| keys.next().is_none()).unwrap_or_default();
+    checked_key(key).map(Some).map_err(|error| Problem::invalid(vec![error]))
+}
+
+/// The key of a command without blanks around it.
+///
+/// # Errors
+/// When it is empty, too long, or has what no header may have.
+pub fn checked_key(key: &str) -> Result<String, FieldError> {
+    let key = key.trim();
+    if (1..=KEY_MAX).contains(&key.len()) && key.bytes().all(|b| (b' '..=b'~').contains(&b)) {
+        return Ok(key.to_owned());
+    }
+    let reason = format!("Must be one value of 1 to {KEY_MAX} printable characters.");
+    Err(FieldError::new("Idempotency-Key", reason))
 }
 
 /// What a command with a key came to.

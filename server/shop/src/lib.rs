@@ -7,6 +7,7 @@ pub mod bank;
 pub mod bus;
 pub mod catalog;
 pub mod gateway;
+pub mod input;
 pub mod inventory;
 pub mod key;
 pub mod load;

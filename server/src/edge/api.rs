@@ -217,7 +217,7 @@ pub(super) async fn jaeger(State(edge): State<Edge>, Path(id): Path<String>) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use shop::gateway::ORIGIN;
+    use shop::input::ORIGIN;
 
     fn cleaned(given: &[(&'static str, &'static str)]) -> HeaderMap {
         let mut headers: HeaderMap = given

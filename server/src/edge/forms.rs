@@ -83,14 +83,14 @@ fn filled_in(fields: &[(String, String)]) -> String {
     };
     let mut query = String::new();
     let mut add = |name: &str, value: &str| {
-        if shop::gateway::is_id(value) {
+        if shop::input::is_id(value) {
             query.push_str(&format!("&{name}={value}"));
         }
     };
     values("user_id").take(1).for_each(|user| add("customer", user));
     values("payment_method").take(1).for_each(|method| add("payment", method));
     let lines = values("product_id").zip(values("quantity"));
-    let lines = lines.filter(|(product, _)| shop::gateway::is_id(product));
+    let lines = lines.filter(|(product, _)| shop::input::is_id(product));
     for (product, quantity) in lines.take(LINES_MAX) {
         let quantity: u32 = quantity.trim().parse().unwrap_or(1);
         add("product", product);
@@ -169,8 +169,7 @@ fn came_from(headers: &HeaderMap) -> String {
 }
 
 fn back(id: &str, done: Result<(), ApiError>) -> Redirect {
-    let page =
-        if shop::gateway::is_id(id) { format!("/orders/{id}") } else { "/orders".to_owned() };
+    let page = if shop::input::is_id(id) { format!("/orders/{id}") } else { "/orders".to_owned() };
     match done {
         Ok(()) => Redirect::to(&page),
         Err(error) => failed(&page, &error.to_string()),

@@ -8,7 +8,7 @@ use contract::{
 use http::{Method, Request, StatusCode, header};
 use mesh::{CallError, Mesh, MeshError};
 use serde::{Serialize, de::DeserializeOwned};
-use shop::gateway::ORIGIN;
+use shop::input::ORIGIN;
 
 /// Does something at the gateway, as the person at the page.
 pub(super) async fn act<T: DeserializeOwned>(

@@ -8,7 +8,7 @@ use contract::{
 };
 use shop::{
     catalog::Products,
-    gateway::is_id,
+    input::is_id,
     orders::{OrderStory, Recent},
     users::Users,
 };

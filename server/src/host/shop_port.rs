@@ -18,7 +18,8 @@ use contract::{
 use http::Method;
 use shop::{
     catalog::{Product, Products},
-    gateway::{checked_key, is_id},
+    input::is_id,
+    key::checked_key,
     orders::OrderStory,
     payments::Transactions,
     users::{User, Users},

@@ -1,13 +1,9 @@
 //! Products and customers.
 
-use super::{
-    Answer, Context, Gateway,
-    input::{Parameters, path_id},
-    ok, schema,
-    timing::timed,
-};
+use super::{Answer, Context, Gateway, ok, schema, timing::timed};
 use crate::{
     catalog::{Product, Products},
+    input::{Parameters, path_id},
     payments::{PaymentList, PaymentRow},
     problem::Problem,
     recommendations::Recommended,

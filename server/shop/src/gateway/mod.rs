@@ -7,17 +7,18 @@
 
 mod browse;
 mod health;
-pub(crate) mod input;
 mod openapi;
-pub(crate) mod orders;
+mod orders;
 pub(crate) mod schema;
 mod timing;
 
 pub use health::{Health, HealthState, ServiceHealth};
-pub use input::{checked_key, is_id};
 pub use openapi::document;
 
-use crate::problem::{Problem, explain};
+use crate::{
+    input::BODY_BYTES_MAX,
+    problem::{Problem, explain},
+};
 use axum::{
     Extension, Router,
     extract::{DefaultBodyLimit, Request},
@@ -28,13 +29,6 @@ use axum::{
 use base::{IdSource, TraceContext};
 use http::{HeaderName, HeaderValue, StatusCode};
 use mesh::{CORRELATION_ID, CallContext, Caller};
-
-/// Largest body of a request, bytes: an order of the most lines is a tenth of it.
-const BODY_BYTES_MAX: usize = 64 * 1024;
-
-/// Says who placed an order. Set by the dashboard and the load generator; what comes from outside
-/// under this name is removed at the edge.
-pub const ORIGIN: &str = "x-vitrine-origin";
 
 /// What every handler works with.
 #[derive(Clone)]

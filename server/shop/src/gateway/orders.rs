@@ -1,12 +1,9 @@
 //! Orders: place, follow, list, cancel, ship.
 
-use super::{
-    Answer, Context, Gateway, ORIGIN,
-    input::{self, Parameters, is_id, path_id},
-    ok, schema,
-    timing::timed,
-};
+use super::{Answer, Context, Gateway, ok, schema, timing::timed};
 use crate::{
+    input::{self, Parameters, if_match, is_id, origin, path_id},
+    key::idempotency_key,
     orders::{Asking, OrderBody, place::Command},
     problem::Problem,
 };
@@ -17,7 +14,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use contract::{
-    order::{OrderPage, OrderStatus, Origin},
+    order::{OrderPage, OrderStatus},
     service::ORDERS,
     shop::PlacedOrder,
 };
@@ -29,14 +26,6 @@ use std::time::Duration;
 const WAIT_MARGIN: Duration = Duration::from_secs(2);
 /// Rows of one page at most.
 const PAGE_MAX: usize = 200;
-
-pub(crate) fn origin(headers: &HeaderMap) -> Origin {
-    match headers.get(ORIGIN).and_then(|value| value.to_str().ok()) {
-        Some("browser") => Origin::Browser,
-        Some("load") => Origin::Load,
-        _ => Origin::Api,
-    }
-}
 
 fn placed(order: &OrderBody) -> PlacedOrder {
     PlacedOrder {
@@ -109,7 +98,7 @@ pub(super) async fn place(
 /// The client's key, or one for this request: the mesh may send a command again whose answer was
 /// lost, and every try of it must be one command.
 fn key(gateway: &Gateway, headers: &HeaderMap) -> Result<String, Problem> {
-    Ok(input::idempotency_key(headers)?.unwrap_or_else(|| gateway.ids.unique()))
+    Ok(idempotency_key(headers)?.unwrap_or_else(|| gateway.ids.unique()))
 }
 
 fn accepted(order: &OrderBody) -> Response {
@@ -357,19 +346,4 @@ async fn command(
         .json(&Asking { origin: origin(headers), expected, key });
     let order: OrderBody = timed(ORDERS, told.receive()).await?;
     Ok(accepted(&order))
-}
-
-/// The version a client's decision was made on: `If-Match` with an ETag we gave (RFC 9110,
-/// section 13.1.1); `*` is any.
-pub(crate) fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
-    let Some(value) = headers.get(header::IF_MATCH) else {
-        return Ok(None);
-    };
-    let value = value.to_str().unwrap_or_default().trim();
-    if value == "*" {
-        return Ok(None);
-    }
-    let version = value.strip_prefix('"').and_then(|v| v.strip_suffix('"'));
-    let version = version.and_then(|v| v.parse().ok());
-    version.map(Some).ok_or_else(|| Problem::field("If-Match", "Not an ETag this API gave."))
 }

@@ -7,7 +7,7 @@ mod customers;
 
 use crate::{
     bank::{Accounts, Deposit},
-    gateway::ORIGIN,
+    input::ORIGIN,
     inventory::{Delivery, Shelves},
     key::IDEMPOTENCY_KEY,
     seed::{products, users},

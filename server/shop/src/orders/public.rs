@@ -5,10 +5,8 @@
 
 use super::{Asking, OrderBody, Orders, command, decide::Input, list, one, place};
 use crate::{
-    gateway::{
-        input::{self, path_id},
-        orders::{if_match, origin},
-    },
+    input::{self, if_match, origin, path_id},
+    key::idempotency_key,
     problem::Problem,
 };
 use axum::{
@@ -39,7 +37,7 @@ async fn order(
     body: Result<Bytes, BytesRejection>,
 ) -> Accepted {
     let order = input::order(&headers, body)?;
-    let key = input::idempotency_key(&headers)?;
+    let key = idempotency_key(&headers)?;
     let command = place::Command { order, origin: origin(&headers), key };
     place::accept(orders, &context, command).await
 }
@@ -64,7 +62,7 @@ async fn change(
     asked: Input,
 ) -> Accepted {
     let expected = if_match(headers)?;
-    let key = input::idempotency_key(headers)?;
+    let key = idempotency_key(headers)?;
     let asking = Asking { origin: origin(headers), expected, key };
     let context = CallContext::from_headers(headers);
     command(orders, path_id("order", id)?, asked, asking, context).await

@@ -16,7 +16,7 @@ pub use charge::{
 };
 pub use store::{ProviderBalances, ProviderStore};
 
-use crate::{gateway::input, problem::Problem};
+use crate::{input, key::idempotency_key, problem::Problem};
 use axum::{
     Json, Router,
     extract::{Path, State, rejection::JsonRejection},
@@ -207,7 +207,7 @@ async fn take_refund(
 /// The name of what a request asks for, from the key that each must have: a repeated request is
 /// known by it.
 fn key(headers: &HeaderMap, kind: Kind) -> Result<String, Problem> {
-    let id = input::idempotency_key(headers)?.map(|key| kind.id(&key));
+    let id = idempotency_key(headers)?.map(|key| kind.id(&key));
     let id = id.filter(|id| input::is_id(id));
     id.ok_or_else(|| Problem::field("Idempotency-Key", "Must be sent, and be an id."))
 }
