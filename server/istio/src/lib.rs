@@ -28,4 +28,4 @@ pub use known::{Known, KnownService, Selected};
 pub use resource::{DEFAULT_NAMESPACE, EXPRESSIONS_MAX, ROOT_NAMESPACE, Resource};
 pub use revisions::{NoRevision, REVISIONS_MAX, Revision, Revisions};
 pub use schema::Kind;
-pub use validate::{RuleHits, never_matched};
+pub use validate::{RequestsByRule, never_matched, placed_in};

@@ -3,7 +3,7 @@
 mod support;
 
 use contract::istio::{Fate, Severity};
-use istio::{Configuration, RuleHits, code, never_matched};
+use istio::{Configuration, RequestsByRule, code, never_matched};
 use support::{apply, compile, has, known, refuse, route, rule};
 
 fn of(name: &str, host: &str, lines: &str) -> String {
@@ -576,13 +576,13 @@ fn a_rule_that_met_no_request_is_found_when_others_did() {
     );
     let policy = compile(&text);
     let routes = &policy.virtual_hosts[0].routes;
-    let hits = RuleHits::from([((routes[1].origin.clone(), routes[1].name.clone()), 900)]);
+    let hits = RequestsByRule::from([((routes[1].origin.clone(), routes[1].name.clone()), 900)]);
     let found = never_matched(&policy, &hits, 1_000);
     assert_eq!(found.len(), 1);
     assert_eq!((found[0].code.as_str(), found[0].at.line), (code::NEVER_MATCHED, routes[0].line));
     assert!(found[0].message.contains("old"));
     assert!(never_matched(&policy, &hits, 10).is_empty(), "too few requests to say");
-    assert!(never_matched(&policy, &RuleHits::new(), 1_000).is_empty(), "the host got none");
+    assert!(never_matched(&policy, &RequestsByRule::new(), 1_000).is_empty(), "the host got none");
 }
 
 #[test]

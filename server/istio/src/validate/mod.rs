@@ -6,14 +6,14 @@
 mod destination_rule;
 mod extension;
 mod gateway;
-mod hits;
 mod reach;
 mod security;
 mod service_entry;
+mod unmatched;
 mod virtual_service;
 
 pub(crate) use extension::envoy_filter;
-pub use hits::{RuleHits, never_matched};
+pub use unmatched::{RequestsByRule, never_matched, placed_in};
 
 use crate::{
     compile::Context,
