@@ -13,10 +13,12 @@ use shop::{
 };
 use std::{io, sync::Arc, time::Duration};
 use storage::Stores;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-/// As often as the shortest interval between sweeps that makes sense to look at.
-const SWEEP_EVERY: Duration = Duration::from_secs(1);
+/// What ends by its time in the mesh ends so soon after it: a fault and the ejection of an endpoint,
+/// the force on a breaker.
+const SWEEP_EVERY: Duration = Duration::from_millis(100);
 
 /// The running shop, for whoever serves or shows it.
 #[derive(Clone)]
@@ -154,13 +156,14 @@ impl Shop {
     }
 }
 
-/// Endpoints that were ejected return, and are told of, although nobody calls them.
+/// Endpoints that were ejected return, faults end, and both are told of, although nobody calls.
 async fn sweep(mesh: Mesh, stop: CancellationToken) {
-    let mut second = tokio::time::interval(SWEEP_EVERY);
+    let mut tick = tokio::time::interval(SWEEP_EVERY);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            _ = second.tick() => mesh.sweep(),
+            _ = tick.tick() => mesh.sweep(),
         }
     }
 }

@@ -64,30 +64,21 @@ pub struct InstanceChange {
 #[derive(Clone, Debug)]
 pub(crate) struct Announcer {
     changes: broadcast::Sender<Change>,
-    breakers: broadcast::Sender<BreakerTransition>,
 }
 
 impl Announcer {
     pub(crate) fn new() -> Self {
         let (changes, _) = broadcast::channel(CHANGES_MAX);
-        let (breakers, _) = broadcast::channel(CHANGES_MAX);
-        Self { changes, breakers }
+        Self { changes }
     }
 
     /// Nobody listening is fine: every state can also be asked for.
     pub(crate) fn tell(&self, change: Change) {
-        if let Change::Breaker(transition) = &change {
-            let _ = self.breakers.send(transition.clone());
-        }
         let _ = self.changes.send(change);
     }
 
     pub(crate) fn changes(&self) -> broadcast::Receiver<Change> {
         self.changes.subscribe()
-    }
-
-    pub(crate) fn breakers(&self) -> broadcast::Receiver<BreakerTransition> {
-        self.breakers.subscribe()
     }
 }
 

@@ -5,47 +5,28 @@
 
 mod scripted;
 
-use mesh::{Endpoint, Instance, MeshError};
+#[path = "scripted/address.rs"]
+mod address;
+
+use address::{at_address, head, write};
+use mesh::MeshError;
 use scripted::{World, policy, request, rule, text};
-use std::{io::ErrorKind, net::Ipv4Addr};
 use tokio::net::{TcpListener, TcpStream};
 
 /// Turns of the scheduler that let a connection come back into the pool: far more than it needs.
 const TURNS: usize = 100;
 
 async fn world() -> (World, TcpListener) {
-    let world = World::new(&[]);
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    world.mesh.add_instance(Instance {
-        service: "payments".into(),
-        name: "payments-0".into(),
-        labels: vec![("version".into(), "v1".into())],
-        endpoint: Endpoint::Address(listener.local_addr().unwrap()),
-    });
+    let (world, listener) = at_address().await;
     world.apply(policy(1, rule(None)));
     (world, listener)
-}
-
-/// The head of a request without a body, in lower case.
-async fn head(connection: &TcpStream) -> String {
-    let mut request = Vec::new();
-    let mut part = [0; 1_024];
-    while !request.ends_with(b"\r\n\r\n") {
-        connection.readable().await.unwrap();
-        match connection.try_read(&mut part) {
-            Ok(read) => request.extend_from_slice(&part[..read]),
-            Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
-        }
-    }
-    String::from_utf8(request).unwrap().to_lowercase()
 }
 
 /// Takes a request and answers it with a head that fits into any socket's buffer.
 async fn answer(listener: &TcpListener, answer: &str) -> (TcpStream, String) {
     let (connection, _) = listener.accept().await.unwrap();
-    let request = head(&connection).await;
-    connection.writable().await.unwrap();
-    assert_eq!(connection.try_write(answer.as_bytes()).unwrap(), answer.len());
+    let request = head(&connection).await.unwrap();
+    write(&connection, answer).await;
     (connection, request)
 }
 

@@ -5,13 +5,17 @@
 
 mod scripted;
 
+#[path = "scripted/address.rs"]
+mod address;
+
+use address::{at_address, head, write};
 use axum::Router;
 use futures::future::poll_immediate;
 use http_body_util::BodyExt;
 use istio::policy::{ConnectionPool, TrafficPolicy};
-use mesh::{CallError, Endpoint, Instance, MeshError, Response};
+use mesh::{CallError, MeshError, Response};
 use scripted::{Act, World, mesh_error, policy, policy_with, retry, rule, text};
-use std::{error::Error, io::ErrorKind, net::Ipv4Addr, time::Duration};
+use std::{error::Error, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
     time::Instant,
@@ -108,46 +112,12 @@ async fn an_answer_that_is_repeated_holds_nothing_during_the_back_off() {
     assert_eq!(text(call.await.unwrap()).await, "abc");
 }
 
-/// Reads a request without a body; false when the connection is closed instead.
-async fn take(connection: &TcpStream) -> bool {
-    let mut request = Vec::new();
-    let mut part = [0; 1_024];
-    while !request.ends_with(b"\r\n\r\n") {
-        connection.readable().await.unwrap();
-        match connection.try_read(&mut part) {
-            Ok(0) => return false,
-            Ok(read) => request.extend_from_slice(&part[..read]),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            Err(_) => return false,
-        }
-    }
-    true
-}
-
-/// So little that it fits into any socket's buffer at once.
-async fn write(connection: &TcpStream, text: &str) {
-    connection.writable().await.unwrap();
-    assert_eq!(connection.try_write(text.as_bytes()).unwrap(), text.len());
-}
-
 /// Takes a request; the head of an answer and half of the body go out, and the connection stays.
 async fn stall(listener: &TcpListener) -> TcpStream {
     let (connection, _) = listener.accept().await.unwrap();
-    assert!(take(&connection).await);
+    assert!(head(&connection).await.is_some());
     write(&connection, "HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nhalf").await;
     connection
-}
-
-async fn at_address() -> (World, TcpListener) {
-    let world = World::new(&[]);
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    world.mesh.add_instance(Instance {
-        service: "payments".into(),
-        name: "payments-0".into(),
-        labels: vec![("version".into(), "v1".into())],
-        endpoint: Endpoint::Address(listener.local_addr().unwrap()),
-    });
-    (world, listener)
 }
 
 #[tokio::test]
@@ -164,7 +134,7 @@ async fn with_one_connection_there_is_one_until_its_answer_has_been_read() {
     write(&connection, "half").await;
     assert_eq!(text(answer.unwrap()).await, "halfhalf");
     let next = async {
-        assert!(take(&connection).await, "it is used again");
+        assert!(head(&connection).await.is_some(), "it is used again");
         write(&connection, "HTTP/1.1 204 No Content\r\n\r\n").await;
     };
     let (answer, ()) = tokio::join!(second, next);
@@ -180,5 +150,5 @@ async fn an_address_that_stalls_after_the_head_is_given_up_at_the_deadline() {
     let (answer, connection) = tokio::join!(call, stall(&listener));
     assert_eq!(mesh_error(answer.unwrap_err()), deadline());
     assert_eq!(under_way(&world), (0, 0, 0));
-    assert!(!take(&connection).await, "the connection is closed");
+    assert!(head(&connection).await.is_none(), "the connection is closed");
 }

@@ -14,7 +14,7 @@ use mesh::{
         PROBES_MAX, ProbeVerdict, SLOW_AFTER, WINDOW_CALLS,
     },
 };
-use scripted::{Act, SEED, World, policy, policy_with, rule};
+use scripted::{Act, SEED, World, policy, policy_with, rule, transition};
 use serde::Deserialize;
 use std::time::Duration;
 use tokio::{task::JoinSet, time::Instant};
@@ -381,13 +381,13 @@ async fn what_a_breaker_remembers_is_bounded() {
 #[tokio::test(start_paused = true)]
 async fn a_transition_carries_the_trace_of_its_call() {
     let world = world_with(params(1, 1));
-    let mut transitions = world.mesh.transitions();
+    let mut changes = world.mesh.changes();
     world.always("payments-0", Act::Status(500));
     let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     // Without telemetry the span layer leaves the header as it is.
     let call = world.caller().get("payments", "/").header("traceparent", parent);
     assert_eq!(call.send().await.unwrap().status(), 500);
-    let opened = transitions.try_recv().unwrap();
+    let opened = transition(&mut changes);
     assert_eq!(opened.trace_id.as_deref(), Some("4bf92f3577b34da6a3ce929d0e0e4736"));
     let window = &status(&world).window;
     assert_eq!(window[0].cause.trace_id, opened.trace_id);

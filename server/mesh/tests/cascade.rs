@@ -7,7 +7,7 @@ use mesh::{
     BreakerParams,
     fault::{FaultKind, FaultScope, FaultSpec},
 };
-use scripted::{SEED, World};
+use scripted::{SEED, World, transition};
 use std::time::Duration;
 
 #[tokio::test(start_paused = true)]
@@ -38,14 +38,14 @@ async fn a_breaker_further_up_names_the_fault_that_opened_the_one_below() {
         let _ = world.get().await;
     }
     assert!(world.mesh.faults().remove(id));
-    let mut transitions = world.mesh.transitions();
+    let mut changes = world.mesh.changes();
     // when that breaker's refusals open the gateway's for orders,
     for _ in 0..2 {
         let answer = world.mesh.caller("gateway").get("orders", "/").send().await;
         assert_eq!(answer.unwrap().status(), 503);
     }
     // then the fault is named as the cause of both.
-    let opened = transitions.try_recv().unwrap();
+    let opened = transition(&mut changes);
     assert_eq!((&*opened.caller, &*opened.destination), ("gateway", "orders"));
     assert_eq!(opened.faults, [id]);
 }

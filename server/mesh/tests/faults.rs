@@ -17,7 +17,7 @@ use mesh::{
         FaultScope, FaultSpec, InjectError, KeptFault, Reset, Standing, TTL_MAX, TTL_ROUTE,
     },
 };
-use scripted::{Act, SEED, World, origin, policy, policy_with, retry, rule, text};
+use scripted::{Act, SEED, World, origin, policy, policy_with, retry, rule, text, transition};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -611,12 +611,12 @@ async fn a_breaker_that_a_fault_opens_names_it_also_when_the_call_was_cut() {
     for kind in [abort(503), FaultKind::Delay(30 * SECOND)] {
         let instances = [("payments", "payments-0", "v1")];
         let world = World::with(&instances, BreakerParams::default(), SEED);
-        let mut transitions = world.mesh.transitions();
+        let mut changes = world.mesh.changes();
         let id = inject(&world, fault(kind));
         for _ in 0..5 {
             let _ = world.get().await;
         }
-        let opened = transitions.try_recv().unwrap();
+        let opened = transition(&mut changes);
         assert!(matches!(opened.to, BreakerState::Open { .. }));
         assert_eq!(opened.faults, [id]);
         let status = &world.mesh.breakers()[0];

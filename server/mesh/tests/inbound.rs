@@ -13,10 +13,9 @@ use istio::policy::{
     Operation, Policy, RequestAuthentication, Source, ValueMatch, Workload,
 };
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
-use mesh::{Mesh, Response};
-use scripted::{World, origin, policy, request, rule};
+use scripted::{World, inbound, origin, outside, policy, request, rule};
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+use std::{net::IpAddr, time::Duration};
 use token::{RS256_TOKEN, RSA_MODULUS};
 
 const ISSUER: &str = "https://issuer.example";
@@ -26,18 +25,6 @@ const INGRESS: &str = "cluster.local/ns/istio-system/sa/istio-ingressgateway-ser
 const SECRET: &[u8] = b"a secret of thirty-two characters";
 
 // === worlds ===
-
-/// `payments` with this on its callee's side.
-fn world(workload: Workload) -> World {
-    let world = World::payments();
-    world.apply(of(1, workload));
-    world
-}
-
-fn of(revision: u64, workload: Workload) -> Policy {
-    let workloads = BTreeMap::from([("payments".into(), workload)]);
-    Policy { workloads, ..policy(revision, rule(None)) }
-}
 
 fn jwks() -> String {
     let secret = "YSBzZWNyZXQgb2YgdGhpcnR5LXR3byBjaGFyYWN0ZXJz";
@@ -75,11 +62,6 @@ fn ada() -> String {
 }
 
 /// A request from outside, with these headers.
-async fn outside(mesh: &Mesh, path: &str, headers: &[(&str, &str)]) -> Response {
-    let request = request(path, headers);
-    mesh.caller("browser").forward("payments", request).send().await.unwrap()
-}
-
 async fn bearer(world: &World, token: &str) -> u16 {
     let value = format!("Bearer {token}");
     outside(&world.mesh, "/", &[("authorization", &value)]).await.status().as_u16()
@@ -89,7 +71,7 @@ async fn bearer(world: &World, token: &str) -> u16 {
 
 #[tokio::test(start_paused = true)]
 async fn a_request_without_a_token_passes_and_one_with_a_bad_token_does_not() {
-    let world = world(tokens(vec![jwt_rule()]));
+    let world = World::guarded(tokens(vec![jwt_rule()]));
     assert_eq!(outside(&world.mesh, "/", &[]).await.status(), 200);
     assert_eq!(bearer(&world, &ada()).await, 200);
     let answer = outside(
@@ -107,7 +89,7 @@ async fn a_request_without_a_token_passes_and_one_with_a_bad_token_does_not() {
 #[tokio::test(start_paused = true)]
 async fn what_is_wrong_with_a_token_decides_the_status() {
     let rule = JwtRule { audiences: vec!["https://shop.example/".into()], ..jwt_rule() };
-    let world = world(tokens(vec![rule]));
+    let world = World::guarded(tokens(vec![rule]));
     let good = json!({"iss": ISSUER, "sub": "ada", "aud": "shop.example"});
     let with = |name: &str, value: Value| {
         let mut claims = good.clone();
@@ -156,7 +138,7 @@ async fn what_is_wrong_with_a_token_decides_the_status() {
 
 #[tokio::test(start_paused = true)]
 async fn times_are_those_of_the_meshs_clock_with_a_minute_for_clocks_that_differ() {
-    let world = world(tokens(vec![jwt_rule()]));
+    let world = World::guarded(tokens(vec![jwt_rule()]));
     let timed = |name: &str, at: i64| {
         let mut claims = json!({"iss": ISSUER, "sub": "ada"});
         claims[name] = json!(at);
@@ -177,7 +159,7 @@ async fn times_are_those_of_the_meshs_clock_with_a_minute_for_clocks_that_differ
 
 #[tokio::test(start_paused = true)]
 async fn a_token_that_openssl_signed_with_rsa_is_good() {
-    let world = world(tokens(vec![jwt_rule()]));
+    let world = World::guarded(tokens(vec![jwt_rule()]));
     assert_eq!(bearer(&world, RS256_TOKEN).await, 200);
     let (signed, _) = RS256_TOKEN.rsplit_once('.').unwrap();
     assert_eq!(bearer(&world, &format!("{signed}.AAAA")).await, 401);
@@ -207,7 +189,7 @@ async fn tokens_are_looked_for_where_the_rule_says_and_nowhere_else() {
     };
     let mut workload = tokens(vec![named]);
     workload.authorization = vec![claimed("/")];
-    let world = world(workload);
+    let world = World::guarded(workload);
     let status = async |path: &str, headers: &[(&str, &str)]| {
         outside(&world.mesh, path, headers).await.status().as_u16()
     };
@@ -217,7 +199,7 @@ async fn tokens_are_looked_for_where_the_rule_says_and_nowhere_else() {
     assert_eq!(status("/", &[("x-token", &ada)]).await, 403, "not with this prefix");
     let mut workload = tokens(vec![jwt_rule()]);
     workload.authorization = vec![claimed("/")];
-    world.apply(of(2, workload));
+    world.apply(inbound(2, workload));
     assert_eq!(status("/", &[("authorization", &format!("Bearer {ada}"))]).await, 200);
     assert_eq!(status(&format!("/?access_token={ada}"), &[]).await, 200);
     assert_eq!(status("/", &[("x-token", &prefixed)]).await, 403);
@@ -226,7 +208,7 @@ async fn tokens_are_looked_for_where_the_rule_says_and_nowhere_else() {
 #[tokio::test(start_paused = true)]
 async fn a_token_goes_on_to_the_service_only_when_the_rule_says_so() {
     for forward in [false, true] {
-        let world = world(tokens(vec![JwtRule { forward, ..jwt_rule() }]));
+        let world = World::guarded(tokens(vec![JwtRule { forward, ..jwt_rule() }]));
         assert_eq!(bearer(&world, &ada()).await, 200);
         assert_eq!(world.seen("payments-0")[0].header("authorization").is_some(), forward);
     }
@@ -236,7 +218,7 @@ async fn a_token_goes_on_to_the_service_only_when_the_rule_says_so() {
 async fn each_issuer_has_its_own_rule() {
     let other = "https://other.example";
     let second = JwtRule { issuer: other.into(), ..jwt_rule() };
-    let world = world(tokens(vec![jwt_rule(), second]));
+    let world = World::guarded(tokens(vec![jwt_rule(), second]));
     for issuer in [ISSUER, other] {
         assert_eq!(bearer(&world, &signed(&json!({"iss": issuer}))).await, 200);
     }
@@ -245,7 +227,7 @@ async fn each_issuer_has_its_own_rule() {
 
 #[tokio::test(start_paused = true)]
 async fn keys_that_cannot_be_read_refuse_tokens_and_pass_requests_without() {
-    let world = world(tokens(vec![JwtRule { jwks: "{".into(), ..jwt_rule() }]));
+    let world = World::guarded(tokens(vec![JwtRule { jwks: "{".into(), ..jwt_rule() }]));
     assert_eq!(bearer(&world, &ada()).await, 401);
     assert_eq!(outside(&world.mesh, "/", &[]).await.status(), 200);
 }
@@ -305,7 +287,7 @@ async fn deny_comes_before_allow_and_what_no_allow_matches_is_refused() {
     ];
     for (policies, expected) in table {
         let shown = format!("{policies:?}");
-        let world = world(authorize(policies));
+        let world = World::guarded(authorize(policies));
         let mut got = [0; 2];
         for (status, path) in got.iter_mut().zip(["/a", "/b"]) {
             let answer = outside(&world.mesh, path, &[]).await;
@@ -320,7 +302,7 @@ async fn deny_comes_before_allow_and_what_no_allow_matches_is_refused() {
 
 /// Whether an ALLOW policy with this rule lets a request from outside in.
 async fn allows(rule: AuthorizationRule, path: &str, headers: &[(&str, &str)]) -> bool {
-    let world = world(authorize(vec![(AuthorizationAction::Allow, vec![rule])]));
+    let world = World::guarded(authorize(vec![(AuthorizationAction::Allow, vec![rule])]));
     outside(&world.mesh, path, headers).await.status() == 200
 }
 
@@ -412,7 +394,8 @@ async fn services_are_known_by_their_identity_which_no_header_can_forge() {
     ];
     for (source, mesh_passes, outside_passes) in table {
         let shown = format!("{source:?}");
-        let world = world(authorize(vec![(AuthorizationAction::Allow, vec![from(source)])]));
+        let world =
+            World::guarded(authorize(vec![(AuthorizationAction::Allow, vec![from(source)])]));
         assert_eq!(world.status().await == Ok(200), mesh_passes, "{shown}");
         let forged = [
             ("x-vitrine-caller", "orders"),
@@ -451,7 +434,8 @@ async fn addresses_are_compared_as_networks() {
     ];
     for (source, expected) in table {
         let shown = format!("{source:?}");
-        let world = world(authorize(vec![(AuthorizationAction::Allow, vec![from(source)])]));
+        let world =
+            World::guarded(authorize(vec![(AuthorizationAction::Allow, vec![from(source)])]));
         // No proxy is trusted, so that anybody could write this header.
         let claimed = request("/", &[("x-forwarded-for", "192.0.2.1")]);
         let call = world.mesh.caller("browser").forward("payments", claimed);
@@ -495,7 +479,7 @@ async fn conditions_read_headers_claims_audiences_and_the_caller() {
     ];
     for (key, values, not_values, expected) in table {
         let rule = when(key, values, not_values);
-        let world = world(authorize(vec![(AuthorizationAction::Allow, vec![rule])]));
+        let world = World::guarded(authorize(vec![(AuthorizationAction::Allow, vec![rule])]));
         let call = world.mesh.caller("browser").forward("payments", request("/", &headers));
         let answer = call.remote("203.0.113.7".parse().unwrap()).send().await.unwrap();
         assert_eq!(answer.status() == 200, expected, "{key} {values:?} not {not_values:?}");
@@ -523,7 +507,7 @@ async fn strict_peer_authentication_is_not_for_the_ingress_whose_proxy_has_its_o
 
 #[tokio::test(start_paused = true)]
 async fn looking_is_neither_authorized_nor_counted() {
-    let world = world(authorize(vec![(AuthorizationAction::Allow, vec![])]));
+    let world = World::guarded(authorize(vec![(AuthorizationAction::Allow, vec![])]));
     let look = world.caller().look("payments", "/").send().await.unwrap();
     assert_eq!(look.status(), 200);
     let stats = world.mesh.inbound_stats().remove(0);

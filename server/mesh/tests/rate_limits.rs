@@ -7,27 +7,9 @@ mod scripted;
 use istio::policy::{
     LimitScope, LocalRateLimit, Match, Origin, Policy, Route, Share, StringMatch, Workload,
 };
-use mesh::{Mesh, Response};
-use scripted::{SEED, World, origin, policy, request, rule};
+use mesh::Response;
+use scripted::{SEED, World, inbound, origin, outside, policy, request, rule};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
-
-/// `payments` with this on its callee's side.
-fn world(workload: Workload) -> World {
-    let world = World::payments();
-    world.apply(of(1, workload));
-    world
-}
-
-fn of(revision: u64, workload: Workload) -> Policy {
-    let workloads = BTreeMap::from([("payments".into(), workload)]);
-    Policy { workloads, ..policy(revision, rule(None)) }
-}
-
-/// A request from outside, with these headers.
-async fn outside(mesh: &Mesh, path: &str, headers: &[(&str, &str)]) -> Response {
-    let request = request(path, headers);
-    mesh.caller("browser").forward("payments", request).send().await.unwrap()
-}
 
 /// 100 a minute for each address, as the seed has it.
 fn hundred_a_minute() -> LocalRateLimit {
@@ -64,7 +46,7 @@ async fn passed(world: &World, address: &str, requests: usize) -> usize {
 
 #[tokio::test(start_paused = true)]
 async fn an_address_has_a_hundred_requests_a_minute_and_another_has_its_own() {
-    let world = world(limited(hundred_a_minute()));
+    let world = World::guarded(limited(hundred_a_minute()));
     assert_eq!(passed(&world, "203.0.113.7", 130).await, 100);
     assert_eq!(passed(&world, "203.0.113.8", 130).await, 100);
     tokio::time::advance(Duration::from_secs(30)).await;
@@ -80,7 +62,7 @@ async fn an_address_has_a_hundred_requests_a_minute_and_another_has_its_own() {
 
 #[tokio::test(start_paused = true)]
 async fn answers_say_what_the_limit_is_and_what_is_left_of_it() {
-    let world = world(limited(hundred_a_minute()));
+    let world = World::guarded(limited(hundred_a_minute()));
     let first = from_address(&world, "203.0.113.7").await;
     assert_eq!(first.headers()["ratelimit-policy"], "\"rate-limiting\";q=100;w=60");
     assert_eq!(first.headers()["ratelimit"], "\"rate-limiting\";r=99;t=1");
@@ -95,10 +77,11 @@ async fn answers_say_what_the_limit_is_and_what_is_left_of_it() {
 
 #[tokio::test(start_paused = true)]
 async fn one_bucket_for_all_is_shared_and_callers_of_the_mesh_are_counted_by_name() {
-    let world = world(limited(LocalRateLimit { per_remote_address: false, ..hundred_a_minute() }));
+    let world =
+        World::guarded(limited(LocalRateLimit { per_remote_address: false, ..hundred_a_minute() }));
     assert_eq!(passed(&world, "203.0.113.7", 60).await, 60);
     assert_eq!(passed(&world, "203.0.113.8", 60).await, 40);
-    world.apply(of(2, limited(hundred_a_minute())));
+    world.apply(inbound(2, limited(hundred_a_minute())));
     for (caller, expected) in [("orders", 100), ("gateway", 100)] {
         let mut passed = 0;
         for _ in 0..120 {
@@ -120,7 +103,7 @@ async fn tokens_that_come_back_one_at_a_time_do_and_status_and_window_follow_the
         status,
         ..hundred_a_minute()
     };
-    let world = world(limited(limit));
+    let world = World::guarded(limited(limit));
     assert_eq!(passed(&world, "203.0.113.7", 9).await, 5);
     let refused = from_address(&world, "203.0.113.7").await;
     assert_eq!(refused.status(), 503);
@@ -135,7 +118,7 @@ async fn enabled_is_the_share_that_is_counted_and_enforced_the_share_that_is_ref
     let half = Share(500_000);
     let none = LocalRateLimit { max_tokens: 1, tokens_per_fill: 1, ..hundred_a_minute() };
     // Of 200 requests within one token: half is counted, of which all but one is over.
-    let world_of = |limit| world(limited(limit));
+    let world_of = |limit| World::guarded(limited(limit));
     let enabled = world_of(LocalRateLimit { enabled: half, ..none.clone() });
     assert_eq!(passed(&enabled, "203.0.113.7", 200).await, 101, "seed {SEED}");
     let enforced = world_of(LocalRateLimit { enforced: half, ..none.clone() });
@@ -149,11 +132,11 @@ async fn enabled_is_the_share_that_is_counted_and_enforced_the_share_that_is_ref
 
 #[tokio::test(start_paused = true)]
 async fn an_apply_that_leaves_the_limit_alone_does_not_give_anybody_new_tokens() {
-    let world = world(limited(hundred_a_minute()));
+    let world = World::guarded(limited(hundred_a_minute()));
     assert_eq!(passed(&world, "203.0.113.7", 100).await, 100);
-    world.apply(of(2, limited(hundred_a_minute())));
+    world.apply(inbound(2, limited(hundred_a_minute())));
     assert_eq!(passed(&world, "203.0.113.7", 10).await, 0);
-    world.apply(of(3, limited(LocalRateLimit { max_tokens: 101, ..hundred_a_minute() })));
+    world.apply(inbound(3, limited(LocalRateLimit { max_tokens: 101, ..hundred_a_minute() })));
     assert_eq!(passed(&world, "203.0.113.7", 10).await, 10, "another limit, another bucket");
 }
 
@@ -182,7 +165,7 @@ async fn the_limit_of_a_rule_counts_what_its_rule_took_and_what_looks_like_it_by
 
 #[tokio::test(start_paused = true)]
 async fn a_limit_is_for_all_instances_of_a_service_together() {
-    let mut world = world(limited(hundred_a_minute()));
+    let mut world = World::guarded(limited(hundred_a_minute()));
     for name in ["payments-1", "payments-2"] {
         world.add("payments", name, "v1");
     }
@@ -192,7 +175,7 @@ async fn a_limit_is_for_all_instances_of_a_service_together() {
 
 #[tokio::test(start_paused = true)]
 async fn nobody_outside_can_say_where_they_come_from() {
-    let world = world(limited(hundred_a_minute()));
+    let world = World::guarded(limited(hundred_a_minute()));
     let mut passed = 0;
     for number in 0..200 {
         let address = format!("198.51.100.{number}");
@@ -224,7 +207,7 @@ async fn a_bucket_that_would_take_centuries_to_fill_lets_its_tokens_out_and_pani
                 ..hundred_a_minute()
             };
             let what = format!("{max_tokens} {tokens_per_fill} {fill_interval:?}");
-            let world = world(limited(rule));
+            let world = World::guarded(limited(rule));
             let answer = from_address(&world, "203.0.113.7").await;
             assert_eq!(answer.status(), 200, "{what}");
             assert!(answer.headers().contains_key("ratelimit"), "{what}");
@@ -240,7 +223,7 @@ fn many(revision: u64, count: u32) -> Policy {
         ..hundred_a_minute()
     };
     let rate_limits = (1..=count).map(limit).collect();
-    of(revision, Workload { rate_limits, ..Workload::default() })
+    inbound(revision, Workload { rate_limits, ..Workload::default() })
 }
 
 #[tokio::test(start_paused = true)]
@@ -252,7 +235,7 @@ async fn of_more_limits_than_anybody_writes_each_keeps_its_bucket() {
         // They stay while the rules do, and while a revision without them is tried out.
         world.apply(many(2, count));
         assert_eq!(passed(&world, "203.0.113.7", 10).await, 0, "{count} limits, applied again");
-        world.apply(of(3, limited(hundred_a_minute())));
+        world.apply(inbound(3, limited(hundred_a_minute())));
         assert_eq!(passed(&world, "203.0.113.7", 1).await, 1);
         world.apply(many(4, count));
         assert_eq!(passed(&world, "203.0.113.7", 10).await, 0, "{count} limits, restored");

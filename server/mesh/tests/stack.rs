@@ -3,7 +3,7 @@
 use axum::{Json, Router, extract::State, routing::get};
 use base::Clock;
 use http::StatusCode;
-use mesh::{BreakerParams, CallContext, CallError, Mesh, MeshError, breaker::BreakerState};
+use mesh::{BreakerParams, CallContext, CallError, Change, Mesh, MeshError, breaker::BreakerState};
 use std::{
     sync::{
         Arc,
@@ -68,7 +68,7 @@ fn state(mesh: &Mesh) -> BreakerState {
 #[tokio::test(start_paused = true)]
 async fn five_failures_in_a_row_open_the_breaker_and_the_service_is_left_alone() {
     let (mesh, patient) = world();
-    let mut transitions = mesh.transitions();
+    let mut changes = mesh.changes();
     patient.ill.store(true, Ordering::Relaxed);
     for _ in 0..5 {
         assert!(matches!(call(&mesh, "/").await, Err(CallError::Refused { .. })));
@@ -78,7 +78,8 @@ async fn five_failures_in_a_row_open_the_breaker_and_the_service_is_left_alone()
     let open = MeshError::BreakerOpen { destination: "catalog".into(), retry_after };
     assert!(matches!(refused, Err(CallError::Mesh(error)) if error == open));
     assert_eq!(patient.calls(), 5);
-    assert_eq!(transitions.try_recv().unwrap().to, BreakerState::Open { until_us: 60_000_000 });
+    let Ok(Change::Breaker(opened)) = changes.try_recv() else { panic!("nothing was told") };
+    assert_eq!(opened.to, BreakerState::Open { until_us: 60_000_000 });
 }
 
 #[tokio::test(start_paused = true)]

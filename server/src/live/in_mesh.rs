@@ -1,6 +1,6 @@
 //! What the stream carries about the mesh: faults, breakers, versions, endpoints, revisions.
 
-use super::Live;
+use super::{Live, news::breaker_change};
 use crate::host::resilience::{Counted, breaker_lines, catch_all, endpoint_lines, faults};
 use contract::{
     live::{ChangeView, LiveBody},
@@ -101,7 +101,6 @@ impl Live {
 
     /// Once a second.
     pub(super) fn sample_mesh(&self) {
-        self.shop.mesh.sweep();
         self.samples.lock().take(&self.shop.mesh, self.shop.clock.now_us());
     }
 
@@ -217,7 +216,7 @@ fn line(change: &Change, summary: Option<String>) -> Option<ChangeView> {
         href: Some(href.to_owned()),
     };
     match change {
-        Change::Breaker(_) => None,
+        Change::Breaker(transition) => Some(breaker_change(transition)),
         Change::Ejection(ejection) => {
             let (text, status) = match ejection.until_us {
                 Some(until_us) => {

@@ -8,7 +8,6 @@ use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 /// Where news comes from.
 pub(super) struct News {
-    transitions: Receiver<BreakerTransition>,
     changes: Receiver<Change>,
     faults: Receiver<FaultEvent>,
     recoveries: Receiver<Recovery>,
@@ -18,7 +17,6 @@ impl Live {
     /// Everything that is new from now on.
     pub(super) fn news(&self) -> News {
         News {
-            transitions: self.shop.mesh.transitions(),
             changes: self.shop.mesh.changes(),
             faults: self.shop.mesh.faults().events(),
             recoveries: self.shop.payments.recoveries(),
@@ -29,9 +27,6 @@ impl Live {
     pub(super) async fn tell_news(&self, mut news: News) {
         loop {
             let open = tokio::select! {
-                transition = news.transitions.recv() => {
-                    told(transition, |transition| self.publish_change(breaker_change(transition)))
-                }
                 change = news.changes.recv() => told(change, |change| self.tell_change(change)),
                 event = news.faults.recv() => told(event, |event| self.tell_fault(event)),
                 recovery = news.recoveries.recv() => {
@@ -66,7 +61,8 @@ fn recovery_change(recovery: &Recovery) -> ChangeView {
     }
 }
 
-fn breaker_change(transition: &BreakerTransition) -> ChangeView {
+/// "orders → payments: opened, 5 failed in a row, half-open in 60 s".
+pub(super) fn breaker_change(transition: &BreakerTransition) -> ChangeView {
     let (status, text) = match transition.to {
         BreakerState::Closed { .. } => ("ok", "closed, the probe passed".to_owned()),
         BreakerState::HalfOpen => ("half", "half-open, one probe passes".to_owned()),

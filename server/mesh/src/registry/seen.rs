@@ -2,7 +2,7 @@
 
 use super::{Mesh, Path, PathKey};
 use crate::{
-    BreakerStatus, BreakerTransition, Change, EdgeStatus, EndpointStatus, PoolStatus, RouteHits,
+    BreakerStatus, Change, EdgeStatus, EndpointStatus, PoolStatus, RouteHits,
     breaker::Breakers,
     fault::Faults,
     inbound::InboundStats,
@@ -61,12 +61,6 @@ impl Mesh {
         paths.iter().map(stats).collect()
     }
 
-    /// Breaker transitions from now on.
-    #[must_use]
-    pub fn transitions(&self) -> broadcast::Receiver<BreakerTransition> {
-        self.0.announcer.breakers()
-    }
-
     /// All changes from now on, breaker transitions among them.
     #[must_use]
     pub fn changes(&self) -> broadcast::Receiver<Change> {
@@ -112,7 +106,7 @@ impl Mesh {
 
     /// Makes up for the sweeps of outlier detection that are due, so that endpoints return, and are
     /// told of, although nobody calls them; the same for faults and for forces of breakers whose
-    /// time is over. To be called about once a second.
+    /// time is over. To be called some times a second.
     pub fn sweep(&self) {
         let clusters: Vec<_> = self.0.clusters.lock().values().cloned().collect();
         let in_force = self.0.in_force.load();

@@ -12,11 +12,15 @@ use futures::{StreamExt, stream};
 use http::{HeaderMap, StatusCode};
 use istio::policy::{
     Action, Destination, HeaderOps, Origin, Policy, Retry, RetryOn, Route, Subset, TrafficPolicy,
-    VirtualHost, Weighted,
+    VirtualHost, Weighted, Workload,
 };
-use mesh::{BreakerParams, CallError, Caller, Endpoint, Instance, Mesh, MeshError, Response};
+use mesh::{
+    BreakerParams, BreakerTransition, CallError, Caller, Change, Endpoint, Instance, Mesh,
+    MeshError, Response,
+};
 use parking_lot::Mutex;
 use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
+use tokio::sync::broadcast::Receiver;
 
 /// The seed of every mesh in these tests, unless one says otherwise.
 pub const SEED: u64 = 20_261_124;
@@ -86,6 +90,13 @@ impl World {
     /// One instance of `payments`.
     pub fn payments() -> Self {
         Self::new(&[("payments", "payments-0", "v1")])
+    }
+
+    /// One instance of `payments` with this on its callee's side.
+    pub fn guarded(workload: Workload) -> Self {
+        let world = Self::payments();
+        world.apply(inbound(1, workload));
+        world
     }
 
     pub fn add(&mut self, service: &str, name: &str, version: &str) {
@@ -196,6 +207,20 @@ pub fn request(path: &str, headers: &[(&str, &str)]) -> mesh::Request {
     request.body(Body::empty()).unwrap()
 }
 
+/// A request from outside to `payments`, with these headers.
+pub async fn outside(mesh: &Mesh, path: &str, headers: &[(&str, &str)]) -> Response {
+    let request = request(path, headers);
+    mesh.caller("browser").forward("payments", request).send().await.unwrap()
+}
+
+/// The next change that was told, which is a breaker's.
+pub fn transition(changes: &mut Receiver<Change>) -> BreakerTransition {
+    match changes.try_recv() {
+        Ok(Change::Breaker(transition)) => transition,
+        other => panic!("not told of a breaker: {other:?}"),
+    }
+}
+
 pub fn mesh_error(error: CallError) -> MeshError {
     match error {
         CallError::Mesh(error) => error,
@@ -238,6 +263,12 @@ pub fn rule(subset: Option<&str>) -> Route {
 /// One `VirtualService` for `payments`, and a `DestinationRule` with its subsets v1 and v2.
 pub fn policy(revision: u64, route: Route) -> Policy {
     policy_with(revision, route, TrafficPolicy::default())
+}
+
+/// The same with this on the callee's side of `payments`.
+pub fn inbound(revision: u64, workload: Workload) -> Policy {
+    let workloads = BTreeMap::from([("payments".into(), workload)]);
+    Policy { workloads, ..policy(revision, rule(None)) }
 }
 
 pub fn policy_with(revision: u64, route: Route, traffic: TrafficPolicy) -> Policy {

@@ -29,15 +29,13 @@ use mesh::{
     fault::{FaultEvent, FaultKind, FaultScope, FaultSpec, FaultStatus, MessageFault, Reset},
 };
 use std::{sync::Arc, time::Duration};
-use tokio::{sync::broadcast::error::RecvError, time::MissedTickBehavior};
+use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
 /// Who injects from the page.
 const PAGE: &str = "page";
 /// Bytes of an answer that still arrive before a partial body breaks off, unless asked otherwise.
 const PARTIAL_BYTES: u32 = 32;
-/// An instance comes back so soon after the end of the fault on it.
-const EXPIRE_EVERY: Duration = Duration::from_millis(100);
 
 /// Every fault, for the banner.
 pub(crate) fn all(mesh: &Mesh) -> FaultsView {
@@ -463,19 +461,12 @@ fn terms(terms: &[MatchTerm]) -> Result<Option<Match>, ApiError> {
     Ok(Some(all))
 }
 
-/// Ends faults in time, and puts instances into the phase that faults on them say.
+/// Puts instances into the phase that faults on them say, until these end.
 pub(crate) async fn follow_instances(mesh: Mesh, stop: CancellationToken) {
     let mut events = mesh.faults().events();
-    let mut tick = tokio::time::interval(EXPIRE_EVERY);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         let event = tokio::select! {
             () = stop.cancelled() => return,
-            // To ask is enough to end those whose time is over.
-            _ = tick.tick() => {
-                drop(mesh.faults().ended());
-                continue;
-            }
             event = events.recv() => event,
         };
         match event {
