@@ -213,119 +213,53 @@ pub(super) async fn list(
     Ok(ok(&page))
 }
 
-#[utoipa::path(
-    post,
-    path = "/orders/{id}/cancel",
-    tag = "orders",
-    params(
-        ("id" = String, Path),
-        (
-            "If-Match" = Option<String>,
-            Header,
-            description = "ETag of the order this decision was made on",
-        ),
-    ),
-    responses(
-        (
-            status = 202,
-            description = "The cancellation runs",
-            body = schema::Accepted,
-            headers(("Location", description = "Where the order is"))
-        ),
-        (status = 400, body = Problem),
-        (status = 404, body = Problem),
-        (status = 409, body = Problem),
-        (status = 412, body = Problem),
-        (status = 413, description = "The body is larger than 64 KiB", body = Problem),
-        (status = 415, description = "The body is no application/json", body = Problem),
-    ),
-)]
-pub(super) async fn cancel(
-    State(gateway): State<Gateway>,
-    Extension(context): Context,
-    headers: HeaderMap,
-    Path(id): Path<String>,
-    body: Result<Bytes, BytesRejection>,
-) -> Answer {
-    input::nothing(&headers, body)?;
-    command(&gateway, &context, &headers, id, "cancel").await
+/// A command about an order: its name is the end of its path, and what is told of it is what it
+/// answers 202 with.
+macro_rules! command {
+    ($name:ident, $path:literal, $told:literal) => {
+        #[utoipa::path(
+            post,
+            path = $path,
+            tag = "orders",
+            params(
+                ("id" = String, Path),
+                (
+                    "If-Match" = Option<String>,
+                    Header,
+                    description = "ETag of the order this decision was made on",
+                ),
+            ),
+            responses(
+                (
+                    status = 202,
+                    description = $told,
+                    body = schema::Accepted,
+                    headers(("Location", description = "Where the order is"))
+                ),
+                (status = 400, body = Problem),
+                (status = 404, body = Problem),
+                (status = 409, body = Problem),
+                (status = 412, body = Problem),
+                (status = 413, description = "The body is larger than 64 KiB", body = Problem),
+                (status = 415, description = "The body is no application/json", body = Problem),
+            ),
+        )]
+        pub(super) async fn $name(
+            State(gateway): State<Gateway>,
+            Extension(context): Context,
+            headers: HeaderMap,
+            Path(id): Path<String>,
+            body: Result<Bytes, BytesRejection>,
+        ) -> Answer {
+            input::nothing(&headers, body)?;
+            command(&gateway, &context, &headers, id, stringify!($name)).await
+        }
+    };
 }
 
-#[utoipa::path(
-    post,
-    path = "/orders/{id}/ship",
-    tag = "orders",
-    params(
-        ("id" = String, Path),
-        (
-            "If-Match" = Option<String>,
-            Header,
-            description = "ETag of the order this decision was made on",
-        ),
-    ),
-    responses(
-        (
-            status = 202,
-            description = "It is shipped",
-            body = schema::Accepted,
-            headers(("Location", description = "Where the order is"))
-        ),
-        (status = 400, body = Problem),
-        (status = 404, body = Problem),
-        (status = 409, body = Problem),
-        (status = 412, body = Problem),
-        (status = 413, description = "The body is larger than 64 KiB", body = Problem),
-        (status = 415, description = "The body is no application/json", body = Problem),
-    ),
-)]
-pub(super) async fn ship(
-    State(gateway): State<Gateway>,
-    Extension(context): Context,
-    headers: HeaderMap,
-    Path(id): Path<String>,
-    body: Result<Bytes, BytesRejection>,
-) -> Answer {
-    input::nothing(&headers, body)?;
-    command(&gateway, &context, &headers, id, "ship").await
-}
-
-#[utoipa::path(
-    post,
-    path = "/orders/{id}/redrive",
-    tag = "orders",
-    params(
-        ("id" = String, Path),
-        (
-            "If-Match" = Option<String>,
-            Header,
-            description = "ETag of the order this decision was made on",
-        ),
-    ),
-    responses(
-        (
-            status = 202,
-            description = "The compensation that was stuck is tried again",
-            body = schema::Accepted,
-            headers(("Location", description = "Where the order is"))
-        ),
-        (status = 400, body = Problem),
-        (status = 404, body = Problem),
-        (status = 409, body = Problem),
-        (status = 412, body = Problem),
-        (status = 413, description = "The body is larger than 64 KiB", body = Problem),
-        (status = 415, description = "The body is no application/json", body = Problem),
-    ),
-)]
-pub(super) async fn redrive(
-    State(gateway): State<Gateway>,
-    Extension(context): Context,
-    headers: HeaderMap,
-    Path(id): Path<String>,
-    body: Result<Bytes, BytesRejection>,
-) -> Answer {
-    input::nothing(&headers, body)?;
-    command(&gateway, &context, &headers, id, "redrive").await
-}
+command!(cancel, "/orders/{id}/cancel", "The cancellation runs");
+command!(ship, "/orders/{id}/ship", "It is shipped");
+command!(redrive, "/orders/{id}/redrive", "The compensation that was stuck is tried again");
 
 async fn command(
     gateway: &Gateway,
