@@ -3,7 +3,7 @@
 use crate::{
     config::{Config, ConfigError, DataFolder},
     control::Control,
-    edge::{self, Access, Edge, Refused},
+    edge::{self, Access, Edge, RefusedConnections},
     host, instances,
     live::Live,
     shop::Shop,
@@ -132,7 +132,7 @@ async fn life(config: Config) -> Result<(), RunError> {
         telemetry,
         host,
         access: access.clone(),
-        refused: Refused::default(),
+        refused: RefusedConnections::default(),
         stop: supervisor.stopping(),
     };
     supervisor.spawn("edge", edge::serve(listener, edge));

@@ -2,7 +2,9 @@
 
 use crate::{
     BreakerStatus, CallContext, Mesh, MeshError, Request, Response, Source, baggage,
-    deadline::Deadline, registry::Marks,
+    deadline::Deadline,
+    registry::{Marks, Outer},
+    stack::through,
 };
 use axum::body::Body;
 use base::TraceContext;
@@ -33,6 +35,7 @@ const UNSAMPLED: &str = "00-0123456789abcdef0123456789abcdef-0123456789abcdef-00
 pub struct Caller {
     mesh: Mesh,
     source: Arc<Source>,
+    stack: Outer,
 }
 
 /// Facts about a call for its span; an extension of the request until the span layer takes it.
@@ -119,7 +122,8 @@ pub struct Problem {
 
 impl Caller {
     pub(crate) fn new(mesh: Mesh, source: Source) -> Self {
-        Self { mesh, source: Arc::new(source) }
+        let stack = mesh.outer().build();
+        Self { mesh, source: Arc::new(source), stack }
     }
 
     /// The breakers of this caller, as they are now.
@@ -296,8 +300,9 @@ impl Outbound {
         self.context.apply(&mut self.request);
         self.request.extensions_mut().insert(Deadline(deadline));
         self.request.extensions_mut().insert(self.tags);
-        let Caller { mesh, source } = self.caller;
-        mesh.send(&source, self.destination, self.request, self.marks).await
+        let Caller { mesh, source, stack } = self.caller;
+        let request = mesh.begin(&source, self.destination, self.request, self.marks);
+        through(stack, request).await
     }
 
     /// Makes the call and reads the 2xx answer's JSON.

@@ -16,7 +16,7 @@ use crate::{
     registry::WeakMesh,
     retry::RetryLayer,
     route::Routed,
-    stack::{MeshService, Reply, Segment, Stack},
+    stack::{Layered, MeshLayer, MeshService, Reply, Segment},
 };
 use axum::{Router, body::Body};
 use base::{Clock, IdSource};
@@ -32,7 +32,7 @@ use std::{
     task::{Context, Poll},
     time::Duration,
 };
-use tower::{Layer, Service};
+use tower::Service;
 
 /// Ready at its second poll; a call without that panics; a clone is not ready.
 #[derive(Debug, Default)]
@@ -73,6 +73,8 @@ impl Service<Request> for Probe {
         Box::pin(async { Ok(answer) })
     }
 }
+
+impl MeshService for Probe {}
 
 /// A cluster `b` with one instance.
 fn cluster() -> Arc<Cluster> {
@@ -118,10 +120,13 @@ fn request() -> Request {
 }
 
 /// Holds the layer to the contract over two requests, the second by a clone.
-async fn holds<L: Layer<Probe, Service: MeshService>>(layer: L) {
+async fn holds<L: MeshLayer>(layer: L) {
     let probe = Probe::default();
     let calls = probe.calls.clone();
-    let mut service = layer.layer(probe);
+    all_hold(Layered::new(layer, probe), &calls).await;
+}
+
+async fn all_hold<S: MeshService>(mut service: S, calls: &AtomicU32) {
     for _ in 0..2 {
         std::future::poll_fn(|cx| service.poll_ready(cx)).await.unwrap();
         let reply = service.call(request());
@@ -134,20 +139,11 @@ async fn holds<L: Layer<Probe, Service: MeshService>>(layer: L) {
     assert_eq!(calls.load(Ordering::Relaxed), 4);
 }
 
-/// A seam around the probe.
-struct Seam;
-
-impl Layer<Probe> for Seam {
-    type Service = Stack;
-
-    fn layer(&self, probe: Probe) -> Stack {
-        Segment::new("probe", probe).erase().build()
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_seam_calls_what_it_made_ready() {
-    holds(Seam).await;
+    let probe = Probe::default();
+    let calls = probe.calls.clone();
+    all_hold(Segment::new("probe", probe).erase().build(), &calls).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -179,7 +175,7 @@ async fn retry_mirror_and_breaker_call_what_they_made_ready() {
     holds(retries(&mesh)).await;
     let (mirrors, weak) = (mesh.mirrors().clone(), WeakMesh::of(&mesh));
     holds(MirrorLayer { mirrors, mesh: weak, tally: Arc::default() }).await;
-    let edge = breaker::Edge { caller: "a".into(), destination: "b".into(), subset: None };
+    let edge = breaker::BreakerEdge { caller: "a".into(), destination: "b".into(), subset: None };
     let breaker = mesh.breaker_control().breaker(edge);
     holds(BreakerLayer { breaker, tally: Arc::default() }).await;
 }
@@ -231,7 +227,7 @@ async fn every_try_asks_anew_whether_the_service_is_ready() {
     let mut routed = Routed::plain(routed.snapshot.clone(), &Source::of("a"), "b".into());
     routed.route = Some(Arc::new(route));
     extensions.insert(Arc::new(routed));
-    let mut service = retries(&mesh()).layer(probe);
+    let mut service = Layered::new(retries(&mesh()), probe);
     std::future::poll_fn(|cx| service.poll_ready(cx)).await.unwrap();
     assert!(service.call(request).await.unwrap().status().is_success());
     assert_eq!(calls.load(Ordering::Relaxed), 4);

@@ -5,22 +5,18 @@
 //! The time left travels as `x-envoy-expected-rq-timeout-ms`, so that nested calls inherit it.
 
 use crate::{
-    MeshError, Request, Response,
+    MeshError, Request,
     context::EXPECTED_TIMEOUT_MS,
     edge::Tally,
     fault::{Faults, as_in_istio},
     route::Routed,
-    stack::{MeshService, Reply, take_ready},
+    stack::{MeshLayer, MeshService, Reply},
     tail,
 };
 use contract::attributes;
 use http::HeaderValue;
-use std::{
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::sync::Arc;
 use tokio::time::Instant;
-use tower::{Layer, Service};
 use tracing::Span;
 
 /// When the call of this request must have ended; an extension set by the caller, and brought
@@ -28,8 +24,8 @@ use tracing::Span;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline(pub(crate) Instant);
 
-/// Makes [`Deadlined`] services.
-#[derive(Clone, Debug)]
+/// Ends calls at their deadline.
+#[derive(Debug)]
 pub(crate) struct DeadlineLayer {
     pub(crate) destination: Arc<str>,
     /// Says on which routes timeouts are off while they have a fault.
@@ -37,42 +33,18 @@ pub(crate) struct DeadlineLayer {
     pub(crate) tally: Arc<Tally>,
 }
 
-impl<S> Layer<S> for DeadlineLayer {
-    type Service = Deadlined<S>;
-
-    fn layer(&self, inner: S) -> Deadlined<S> {
-        Deadlined { inner, shared: self.clone() }
-    }
-}
-
-/// Ends calls at their deadline.
-#[derive(Clone, Debug)]
-pub(crate) struct Deadlined<S> {
-    inner: S,
-    shared: DeadlineLayer,
-}
-
-impl<S: MeshService> Service<Request> for Deadlined<S> {
-    type Response = Response;
-    type Error = MeshError;
-    type Future = Reply;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), MeshError>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, mut request: Request) -> Reply {
-        let mut ready = take_ready(&mut self.inner);
-        self.shared.tally.reach();
+impl MeshLayer for DeadlineLayer {
+    fn pass<S: MeshService>(self: &Arc<Self>, ready: S, mut request: Request) -> Reply {
+        self.tally.reach();
         let now = Instant::now();
-        let faithful = as_in_istio(&self.shared.faults, &request);
+        let faithful = as_in_istio(&self.faults, &request);
         let extensions = request.extensions();
         let asked = extensions.get::<Deadline>().map(|deadline| deadline.0);
         let route = extensions.get::<Arc<Routed>>().and_then(|routed| routed.route.as_ref());
         let route = route.filter(|_| !faithful);
         let routed = route.and_then(|route| route.timeout).map(|timeout| now + timeout);
         let Some(deadline) = asked.into_iter().chain(routed).min() else {
-            return ready.call(request);
+            return ready.finish(request);
         };
         if asked != Some(deadline) {
             request.extensions_mut().insert(Deadline(deadline));
@@ -81,14 +53,15 @@ impl<S: MeshService> Service<Request> for Deadlined<S> {
         let left_ms = u32::try_from(left.as_millis()).unwrap_or(u32::MAX);
         request.headers_mut().insert(EXPECTED_TIMEOUT_MS, HeaderValue::from(left_ms));
         Span::current().record(attributes::MESH_TIMEOUT_MS, left_ms);
-        let DeadlineLayer { destination, tally, .. } = self.shared.clone();
-        let reply = ready.call(request);
+        let layer = self.clone();
+        let reply = ready.finish(request);
         Box::pin(async move {
             let Ok(answer) = tokio::time::timeout_at(deadline, reply).await else {
-                tally.act();
-                return Err(MeshError::Deadline { destination: destination.as_ref().into() });
+                layer.tally.act();
+                let destination = layer.destination.as_ref().into();
+                return Err(MeshError::Deadline { destination });
             };
-            answer.map(|answer| tail::cut_at(deadline, answer, &destination, &tally))
+            answer.map(|answer| tail::cut_at(deadline, answer, &layer.destination, &layer.tally))
         })
     }
 }

@@ -3,8 +3,12 @@
 //! What came of the try is counted further out, by [`Try`].
 
 use crate::{
-    MeshError, Request, Response, edge::Tally, instance::Host, remote::Timeouts, route::Routed,
-    stack::Reply,
+    MeshError, Request, Response,
+    edge::Tally,
+    instance::Host,
+    remote::Timeouts,
+    route::Routed,
+    stack::{MeshService, Reply},
 };
 use base::Clock;
 use std::{
@@ -50,6 +54,8 @@ impl Drop for Try {
         }
     }
 }
+
+impl MeshService for Deliver {}
 
 /// Delivers.
 #[derive(Clone, Debug)]

@@ -8,17 +8,13 @@ use crate::{
     fault,
     journey::Journey,
     registry::Begun,
-    stack::{MeshService, Reply, take_ready},
+    stack::{MeshLayer, MeshService, Reply},
     tracing_policy::{Made, follow},
 };
 use base::TraceContext;
 use contract::attributes;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use std::{
-    sync::Arc,
-    task::{Context, Poll},
-};
-use tower::{Layer, Service};
+use std::sync::Arc;
 use tracing::{Instrument, Span, field::Empty};
 
 /// Who called; read by the server span of the callee.
@@ -27,43 +23,20 @@ pub(crate) const CALLER: HeaderName = HeaderName::from_static("x-vitrine-caller"
 /// The port of every address in the mesh: that of the scheme, which no address writes.
 const SERVER_PORT: i64 = 80;
 
-/// Makes [`Spanned`] services.
-#[derive(Clone, Debug)]
+/// Puts calls into spans.
+#[derive(Debug)]
 pub(crate) struct SpanLayer;
 
-impl<S> Layer<S> for SpanLayer {
-    type Service = Spanned<S>;
-
-    fn layer(&self, inner: S) -> Spanned<S> {
-        Spanned { inner }
-    }
-}
-
-/// Puts calls into spans.
-#[derive(Clone, Debug)]
-pub(crate) struct Spanned<S> {
-    inner: S,
-}
-
-impl<S: MeshService> Service<Request> for Spanned<S> {
-    type Response = Response;
-    type Error = MeshError;
-    type Future = Reply;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), MeshError>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, mut request: Request) -> Reply {
-        let mut ready = take_ready(&mut self.inner);
-        let Some(journey) = Journey::of(&request).cloned() else { return ready.call(request) };
+impl MeshLayer for SpanLayer {
+    fn pass<S: MeshService>(self: &Arc<Self>, ready: S, mut request: Request) -> Reply {
+        let Some(journey) = Journey::of(&request).cloned() else { return ready.finish(request) };
         if let Ok(caller) = HeaderValue::from_str(&journey.source.service) {
             request.headers_mut().insert(CALLER, caller);
         }
         let tags = request.extensions_mut().remove::<Tags>().unwrap_or_default();
         if journey.ingress {
             // The caller is outside and makes its own span, if any: its context is passed on.
-            return ready.call(request);
+            return ready.finish(request);
         }
         let span = span(&request, &journey, &tags);
         let root = Span::current().is_none() && tags.parent.is_none();
@@ -76,7 +49,7 @@ impl<S: MeshService> Service<Request> for Spanned<S> {
         let mut end = End { span: span.clone(), caller: Span::current(), journey, over: false };
         Box::pin(
             async move {
-                let outcome = ready.call(request).await;
+                let outcome = ready.finish(request).await;
                 end.over = true;
                 record(&end.span, &outcome);
                 outcome

@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
     task::{Context, Poll},
 };
-use tower::{Layer, Service};
+use tower::Service;
 
 /// What every layer answers with. One type for all, so that a layer without policy hands on the
 /// future it was given and costs nothing.
@@ -57,7 +57,7 @@ pub const LAYERS: [LayerInfo; 11] = [
     layer("endpoint", "innermost: the instance itself"),
 ];
 
-/// What every layer of the stack is and wraps.
+/// What every layer of the stack wraps.
 pub(crate) trait MeshService:
     Service<Request, Response = Response, Error = MeshError, Future = Reply>
     + Clone
@@ -65,20 +65,65 @@ pub(crate) trait MeshService:
     + Sync
     + 'static
 {
+    /// Calls a service that was made ready and is not needed again, so that nothing has to be left
+    /// in its place.
+    fn finish(mut self, request: Request) -> Reply {
+        self.call(request)
+    }
 }
 
-impl<S> MeshService for S where
-    S: Service<Request, Response = Response, Error = MeshError, Future = Reply>
-        + Clone
-        + Send
-        + Sync
-        + 'static
-{
+/// A layer: its part in a call. The service around it is the same for all, [`Layered`], so that the
+/// contract of readiness is kept in one place.
+pub(crate) trait MeshLayer: Send + Sync + 'static {
+    /// Brings a request to its answer, through what is inside or without it. `ready` was made ready
+    /// for this request.
+    fn pass<S: MeshService>(self: &Arc<Self>, ready: S, request: Request) -> Reply;
+}
+
+/// A service inside a layer. Clones share the layer.
+#[derive(Debug)]
+pub(crate) struct Layered<L, S> {
+    layer: Arc<L>,
+    inner: S,
+}
+
+impl<L, S> Layered<L, S> {
+    pub(crate) fn new(layer: L, inner: S) -> Self {
+        Self { layer: Arc::new(layer), inner }
+    }
+}
+
+impl<L, S: Clone> Clone for Layered<L, S> {
+    fn clone(&self) -> Self {
+        Self { layer: self.layer.clone(), inner: self.inner.clone() }
+    }
+}
+
+impl<L: MeshLayer, S: MeshService> Service<Request> for Layered<L, S> {
+    type Response = Response;
+    type Error = MeshError;
+    type Future = Reply;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), MeshError>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request) -> Reply {
+        // The one that was made ready is called; what stays is a clone, which is not.
+        let fresh = self.inner.clone();
+        let ready = std::mem::replace(&mut self.inner, fresh);
+        self.layer.pass(ready, request)
+    }
+}
+
+impl<L: MeshLayer, S: MeshService> MeshService for Layered<L, S> {
+    fn finish(self, request: Request) -> Reply {
+        self.layer.pass(self.inner, request)
+    }
 }
 
 /// A seam: a stack whose type ends here. Clones share a template, and only the one that is made
-/// ready becomes a service of its own, for one call: every layer leaves a clone behind (see
-/// `take_ready`), and most of these are never used.
+/// ready becomes a service of its own, for one call.
 pub struct Stack {
     template: Arc<dyn Erased>,
     ready: Option<Box<dyn Erased>>,
@@ -99,7 +144,7 @@ impl fmt::Debug for Stack {
 /// What a seam needs of the service behind it.
 trait Erased: Send + Sync {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), MeshError>>;
-    fn call(&mut self, request: Request) -> Reply;
+    fn finish(self: Box<Self>, request: Request) -> Reply;
     fn boxed(&self) -> Box<dyn Erased>;
 }
 
@@ -108,8 +153,8 @@ impl<S: MeshService> Erased for S {
         Service::poll_ready(self, cx)
     }
 
-    fn call(&mut self, request: Request) -> Reply {
-        Service::call(self, request)
+    fn finish(self: Box<Self>, request: Request) -> Reply {
+        MeshService::finish(*self, request)
     }
 
     fn boxed(&self) -> Box<dyn Erased> {
@@ -128,15 +173,19 @@ impl Service<Request> for Stack {
 
     fn call(&mut self, request: Request) -> Reply {
         // Whoever calls without readiness breaks the contract, and gets what is behind to say so.
-        let mut ready = self.ready.take().unwrap_or_else(|| self.template.boxed());
-        ready.as_mut().call(request)
+        self.ready.take().unwrap_or_else(|| self.template.boxed()).finish(request)
     }
 }
 
-/// Takes the readied service out of its place and leaves a clone, which is not ready.
-pub(crate) fn take_ready<S: Clone>(place: &mut S) -> S {
-    let fresh = place.clone();
-    std::mem::replace(place, fresh)
+impl MeshService for Stack {}
+
+/// Brings a request through a service that is needed for it alone.
+pub(crate) async fn through<S: MeshService>(
+    mut service: S,
+    request: Request,
+) -> Result<Response, MeshError> {
+    std::future::poll_fn(|cx| service.poll_ready(cx)).await?;
+    service.finish(request).await
 }
 
 /// A stack under construction, inner to outer, that remembers the names of its layers.
@@ -150,13 +199,13 @@ impl<S> Segment<S> {
         Self { service, names: vec![name] }
     }
 
-    pub(crate) fn wrap<L: Layer<S>>(
+    pub(crate) fn wrap<L: MeshLayer>(
         mut self,
         name: &'static str,
-        layer: &L,
-    ) -> Segment<L::Service> {
+        layer: L,
+    ) -> Segment<Layered<L, S>> {
         self.names.insert(0, name);
-        Segment { service: layer.layer(self.service), names: self.names }
+        Segment { service: Layered::new(layer, self.service), names: self.names }
     }
 
     #[cfg(test)]

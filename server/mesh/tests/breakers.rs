@@ -10,8 +10,8 @@ use istio::policy::TrafficPolicy;
 use mesh::{
     BreakerParams, BreakerStatus, MeshError, Response,
     breaker::{
-        BadForce, BreakerState, CallOutcome, Change, Edge, FORCE_MAX, Forced, HISTORY_MAX,
-        PROBES_MAX, ProbeVerdict, SLOW_AFTER, WINDOW_CALLS,
+        BadForce, BreakerEdge, BreakerState, CallOutcome, FORCE_MAX, Forced, HISTORY_MAX,
+        HistoryChange, PROBES_MAX, ProbeVerdict, SLOW_AFTER, WINDOW_CALLS,
     },
 };
 use scripted::{Act, SEED, World, policy, policy_with, rule, transition};
@@ -79,8 +79,8 @@ fn params(failure_threshold: u32, open_for_ms: u64) -> BreakerParams {
     BreakerParams { failure_threshold, open_for: Duration::from_millis(open_for_ms) }
 }
 
-fn edge() -> Edge {
-    Edge { caller: "orders".into(), destination: "payments".into(), subset: None }
+fn edge() -> BreakerEdge {
+    BreakerEdge { caller: "orders".into(), destination: "payments".into(), subset: None }
 }
 
 fn world_with(params: BreakerParams) -> World {
@@ -238,7 +238,7 @@ async fn the_probe_has_its_verdict_and_refused_calls_are_counted() {
         .history
         .iter()
         .map(|entry| match entry.change {
-            Change::State { from, to } => format!("{} {}", from.name(), to.name()),
+            HistoryChange::State { from, to } => format!("{} {}", from.name(), to.name()),
             ref other => panic!("{other:?}"),
         })
         .collect();
@@ -324,7 +324,7 @@ async fn a_force_needs_an_end_and_is_history_with_the_name_of_who_did_it() {
     let history = status(&world).history;
     let by: Vec<_> = history.iter().map(|entry| entry.by.as_deref()).collect();
     assert_eq!(by, [Some("ada"), Some("ada"), Some("bob"), None]);
-    assert_eq!(history[3].change, Change::Normal);
+    assert_eq!(history[3].change, HistoryChange::Normal);
     assert_eq!(history[3].at_us, 120_000_000 - 60_000_000, "when the time was over");
 }
 

@@ -59,9 +59,9 @@ impl Default for Limits {
 
 /// Connections closed at once because there were too many. Clones count together.
 #[derive(Clone, Debug, Default)]
-pub struct Refused(Arc<AtomicU64>);
+pub struct RefusedConnections(Arc<AtomicU64>);
 
-impl Refused {
+impl RefusedConnections {
     /// So far.
     #[must_use]
     pub fn count(&self) -> u64 {
@@ -74,7 +74,7 @@ pub(super) async fn serve(
     listener: TcpListener,
     app: Router,
     limits: Limits,
-    refused: Refused,
+    refused: RefusedConnections,
     stop: CancellationToken,
 ) {
     let places = Arc::new(Semaphore::new(limits.connections));
@@ -176,7 +176,7 @@ mod tests {
     /// A served app. Time stands still unless everything waits for it.
     struct World {
         address: SocketAddr,
-        refused: Refused,
+        refused: RefusedConnections,
         stop: CancellationToken,
         serving: JoinSet<()>,
     }
@@ -185,7 +185,7 @@ mod tests {
         async fn of(app: Router) -> Self {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
-            let (refused, stop) = (Refused::default(), CancellationToken::new());
+            let (refused, stop) = (RefusedConnections::default(), CancellationToken::new());
             let mut serving = JoinSet::new();
             serving.spawn(serve(listener, app, LIMITS, refused.clone(), stop.clone()));
             Self { address, refused, stop, serving }

@@ -16,7 +16,7 @@ mod ui;
 
 pub use access::Access;
 pub use assets::{build, has_assets, site_root};
-pub use connections::Refused;
+pub use connections::RefusedConnections;
 
 use crate::{control::Control, live::Live, shop::Shop};
 use axum::{
@@ -60,7 +60,7 @@ pub struct Edge {
     /// Who may come in.
     pub access: Access,
     /// Connections there was no room for.
-    pub refused: Refused,
+    pub refused: RefusedConnections,
     /// Fires when streams shall end.
     pub stop: CancellationToken,
 }

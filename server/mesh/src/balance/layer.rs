@@ -6,46 +6,27 @@ use super::{
     pick::{Balancer, Choice},
 };
 use crate::{
-    MeshError, Request, Response,
+    MeshError, Request,
     cluster::Cluster,
     edge::Tally,
     endpoint::Picked,
     instance::Host,
     journey::Journey,
     route::Routed,
-    stack::{MeshService, Reply, take_ready},
+    stack::{MeshLayer, MeshService, Reply},
 };
 use base::Clock;
 use http::{HeaderValue, header::SET_COOKIE};
 use istio::policy::{LoadBalancer, TrafficPolicy};
-use std::{
-    sync::Arc,
-    task::{Context, Poll},
-};
-use tower::{Layer, Service};
+use std::sync::Arc;
 
-/// Makes [`Balanced`] services.
-#[derive(Clone, Debug)]
+/// Picks an instance for each try.
+#[derive(Debug)]
 pub(crate) struct BalanceLayer {
     pub(crate) cluster: Arc<Cluster>,
     pub(crate) balancer: Arc<Balancer>,
     pub(crate) clock: Clock,
     pub(crate) tally: Arc<Tally>,
-}
-
-impl<S> Layer<S> for BalanceLayer {
-    type Service = Balanced<S>;
-
-    fn layer(&self, inner: S) -> Balanced<S> {
-        Balanced { inner, shared: Arc::new(self.clone()) }
-    }
-}
-
-/// Picks an instance for each try.
-#[derive(Clone, Debug)]
-pub(crate) struct Balanced<S> {
-    inner: S,
-    shared: Arc<BalanceLayer>,
 }
 
 impl BalanceLayer {
@@ -99,23 +80,13 @@ fn not_tried(journey: &Journey, hosts: &[Arc<Host>]) -> Option<Vec<Arc<Host>>> {
     (!fresh.is_empty()).then_some(fresh)
 }
 
-impl<S: MeshService> Service<Request> for Balanced<S> {
-    type Response = Response;
-    type Error = MeshError;
-    type Future = Reply;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), MeshError>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, mut request: Request) -> Reply {
-        let mut ready = take_ready(&mut self.inner);
-        let shared = &self.shared;
-        shared.tally.reach();
-        let (host, cookie) = shared.pick(&request);
+impl MeshLayer for BalanceLayer {
+    fn pass<S: MeshService>(self: &Arc<Self>, ready: S, mut request: Request) -> Reply {
+        self.tally.reach();
+        let (host, cookie) = self.pick(&request);
         let Some(host) = host else {
-            shared.tally.act();
-            let destination = shared.cluster.label();
+            self.tally.act();
+            let destination = self.cluster.label();
             let nobody = MeshError::NoHealthyUpstream { destination };
             return Box::pin(std::future::ready(Err(nobody)));
         };
@@ -123,7 +94,7 @@ impl<S: MeshService> Service<Request> for Balanced<S> {
             journey.try_at(host.id, &host.name);
         }
         request.extensions_mut().insert(Picked(host));
-        let reply = ready.call(request);
+        let reply = ready.finish(request);
         let Some(cookie) = cookie else { return reply };
         Box::pin(async move {
             let mut response = reply.await?;

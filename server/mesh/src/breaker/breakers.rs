@@ -1,7 +1,7 @@
 //! All breakers of the mesh, by edge, and the commands that overrule or change one.
 
 use super::{
-    machine::{BadForce, Breaker, BreakerStatus, Edge, Forced},
+    machine::{BadForce, Breaker, BreakerEdge, BreakerStatus, Forced},
     state::BreakerParams,
 };
 use crate::changes::{Announcer, Healing};
@@ -21,7 +21,7 @@ struct Inner {
     healing: Healing,
     /// Callers, services and subsets are those of the program and of the policy in force: what is
     /// gone from there is taken out here.
-    edges: RwLock<BTreeMap<Edge, Arc<Breaker>>>,
+    edges: RwLock<BTreeMap<BreakerEdge, Arc<Breaker>>>,
 }
 
 impl Breakers {
@@ -48,7 +48,7 @@ impl Breakers {
     /// When `ttl` is 0 or longer than [`super::FORCE_MAX`].
     pub fn force(
         &self,
-        edge: &Edge,
+        edge: &BreakerEdge,
         to: Forced,
         ttl: Duration,
         by: &str,
@@ -58,35 +58,35 @@ impl Breakers {
     }
 
     /// Lifts a force before its time. False when there was none.
-    pub fn unforce(&self, edge: &Edge, by: &str) -> bool {
+    pub fn unforce(&self, edge: &BreakerEdge, by: &str) -> bool {
         self.known(edge).is_some_and(|breaker| breaker.unforce(by))
     }
 
     /// Closes a breaker and forgets its failures. False when there is no such breaker.
-    pub fn reset(&self, edge: &Edge, by: &str) -> bool {
+    pub fn reset(&self, edge: &BreakerEdge, by: &str) -> bool {
         self.known(edge).map(|breaker| breaker.reset(by)).is_some()
     }
 
     /// Sets the parameters of one breaker. False when there is no such breaker.
-    pub fn set_params(&self, edge: &Edge, params: BreakerParams, by: &str) -> bool {
+    pub fn set_params(&self, edge: &BreakerEdge, params: BreakerParams, by: &str) -> bool {
         self.known(edge).map(|breaker| breaker.set_params(params, by)).is_some()
     }
 
-    fn known(&self, edge: &Edge) -> Option<Arc<Breaker>> {
+    fn known(&self, edge: &BreakerEdge) -> Option<Arc<Breaker>> {
         self.0.edges.read().get(edge).cloned()
     }
 
     /// The breaker of an edge, made now if it is new.
-    pub(crate) fn breaker(&self, edge: Edge) -> Arc<Breaker> {
+    pub(crate) fn breaker(&self, edge: BreakerEdge) -> Arc<Breaker> {
         if let Some(breaker) = self.known(&edge) {
             return breaker;
         }
-        let new = |edge: &Edge| self.unkept(edge.clone());
+        let new = |edge: &BreakerEdge| self.unkept(edge.clone());
         self.0.edges.write().entry(edge).or_insert_with_key(new).clone()
     }
 
     /// A breaker for a call over an edge that no longer exists.
-    pub(crate) fn unkept(&self, edge: Edge) -> Arc<Breaker> {
+    pub(crate) fn unkept(&self, edge: BreakerEdge) -> Arc<Breaker> {
         let Inner { clock, params, announcer, healing, .. } = &*self.0;
         let (announcer, healing) = (announcer.clone(), healing.clone());
         Arc::new(Breaker::new(edge, *params, clock.clone(), announcer, healing))
@@ -98,7 +98,7 @@ impl Breakers {
     }
 
     /// Forgets the breakers of edges that no longer exist.
-    pub(crate) fn retain(&self, exists: impl Fn(&Edge) -> bool) {
+    pub(crate) fn retain(&self, exists: impl Fn(&BreakerEdge) -> bool) {
         self.0.edges.write().retain(|edge, _| exists(edge));
     }
 }

@@ -11,14 +11,10 @@ use crate::{
     journey::Journey,
     mirror::Mirrored,
     span::trace_id,
-    stack::{MeshService, Reply, take_ready},
+    stack::{MeshLayer, MeshService, Reply},
 };
-use std::{
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::sync::Arc;
 use tokio::time::Instant;
-use tower::{Layer, Service};
 use tracing::Span;
 
 /// One admitted call. Dropped without an outcome it tells a failure if the deadline had passed
@@ -65,19 +61,11 @@ impl Drop for Permit {
     }
 }
 
-/// Makes [`Guarded`] services around one breaker.
-#[derive(Clone, Debug)]
+/// Refuses calls while the breaker is open.
+#[derive(Debug)]
 pub(crate) struct BreakerLayer {
     pub(crate) breaker: Arc<Breaker>,
     pub(crate) tally: Arc<Tally>,
-}
-
-impl<S> Layer<S> for BreakerLayer {
-    type Service = Guarded<S>;
-
-    fn layer(&self, inner: S) -> Guarded<S> {
-        Guarded { inner, shared: self.clone() }
-    }
 }
 
 impl BreakerLayer {
@@ -95,38 +83,22 @@ impl BreakerLayer {
     }
 }
 
-/// Refuses calls while the breaker is open.
-#[derive(Clone, Debug)]
-pub(crate) struct Guarded<S> {
-    inner: S,
-    shared: BreakerLayer,
-}
-
-impl<S: MeshService> Service<Request> for Guarded<S> {
-    type Response = Response;
-    type Error = MeshError;
-    type Future = Reply;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), MeshError>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request) -> Reply {
-        let mut ready = take_ready(&mut self.inner);
+impl MeshLayer for BreakerLayer {
+    fn pass<S: MeshService>(self: &Arc<Self>, ready: S, request: Request) -> Reply {
         let journey = Journey::of(&request).filter(|journey| !journey.ingress).cloned();
         let copy = request.extensions().get::<Mirrored>().is_some();
         // A breaker belongs to the application that calls. That is out there, or it is nobody: the
         // application does not know of copies.
-        let Some(journey) = journey.filter(|_| !copy) else { return ready.call(request) };
-        self.shared.tally.reach();
-        let permit = match self.shared.admit(&request, &journey) {
+        let Some(journey) = journey.filter(|_| !copy) else { return ready.finish(request) };
+        self.tally.reach();
+        let permit = match self.admit(&request, &journey) {
             Ok(permit) => permit,
             Err(refused) => {
-                self.shared.tally.act();
+                self.tally.act();
                 return Box::pin(std::future::ready(Err(refused)));
             }
         };
-        let reply = ready.call(request);
+        let reply = ready.finish(request);
         Box::pin(async move {
             let outcome = reply.await;
             permit.report(answer(&outcome));

@@ -6,8 +6,8 @@
 use super::{
     state::{Admission, BreakerEvent, BreakerParams, BreakerState},
     window::{
-        Answer, CallOutcome, Cause, Change, HistoryEntry, Memory, Probe, ProbeVerdict, SLOW_AFTER,
-        WindowCall,
+        Answer, CallOutcome, Cause, HistoryChange, HistoryEntry, Memory, Probe, ProbeVerdict,
+        SLOW_AFTER, WindowCall,
     },
 };
 use crate::{
@@ -54,7 +54,7 @@ pub struct BadForce;
 
 /// Whose breaker, for calls to whom.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Edge {
+pub struct BreakerEdge {
     /// Who calls.
     pub caller: Arc<str>,
     /// Which service is called.
@@ -63,7 +63,7 @@ pub struct Edge {
     pub subset: Option<Arc<str>>,
 }
 
-impl Edge {
+impl BreakerEdge {
     /// From a caller to a cluster.
     pub(crate) fn between(caller: &Arc<str>, cluster: &Cluster) -> Self {
         let (destination, subset) = (cluster.service.name.clone(), cluster.subset.clone());
@@ -130,7 +130,7 @@ pub struct BreakerStatus {
 /// One breaker, shared by all calls over one edge.
 #[derive(Debug)]
 pub(crate) struct Breaker {
-    edge: Edge,
+    edge: BreakerEdge,
     clock: Clock,
     inner: Mutex<Inner>,
     announcer: Announcer,
@@ -164,7 +164,7 @@ pub(crate) enum Passage {
 
 impl Breaker {
     pub(crate) fn new(
-        edge: Edge,
+        edge: BreakerEdge,
         params: BreakerParams,
         clock: Clock,
         announcer: Announcer,
@@ -293,7 +293,7 @@ impl Breaker {
         self.end_force(&mut inner, now_us);
         let before = inner.forced.replace((to, until_us));
         inner.memory.refused_now = 0;
-        inner.note(now_us, Change::Forced { to, until_us }, Cause::default(), Some(by));
+        inner.note(now_us, HistoryChange::Forced { to, until_us }, Cause::default(), Some(by));
         // Who was refused by a longer force waits for its end, and need not wait so long any more.
         let sooner = matches!(before, Some((Forced::Open, end_us)) if until_us < end_us);
         if to != Forced::Open || sooner {
@@ -324,7 +324,7 @@ impl Breaker {
         self.end_force(&mut inner, now_us);
         let lifted = inner.forced.take().is_some();
         if lifted {
-            inner.note(now_us, Change::Normal, Cause::default(), Some(by));
+            inner.note(now_us, HistoryChange::Normal, Cause::default(), Some(by));
             self.healing.tell();
         }
         lifted
@@ -339,7 +339,7 @@ impl Breaker {
         inner.state = BreakerState::Closed { failures: 0 };
         inner.generation += 1;
         inner.memory.give_up_probe();
-        inner.note(at_us, Change::Reset, Cause::default(), Some(by));
+        inner.note(at_us, HistoryChange::Reset, Cause::default(), Some(by));
         self.healing.tell();
         if from.name() != inner.state.name() {
             inner.since_us = Some(at_us);
@@ -353,7 +353,7 @@ impl Breaker {
         let mut inner = self.inner.lock();
         let from = std::mem::replace(&mut inner.params, params);
         if from != params {
-            let change = Change::Params { from, to: params };
+            let change = HistoryChange::Params { from, to: params };
             inner.note(at_us, change, Cause::default(), Some(by));
         }
     }
@@ -366,7 +366,7 @@ impl Breaker {
         if from.name() != to.name() {
             inner.generation += 1;
             inner.since_us = Some(at_us);
-            inner.note(at_us, Change::State { from, to }, cause.clone(), None);
+            inner.note(at_us, HistoryChange::State { from, to }, cause.clone(), None);
             if matches!(to, BreakerState::Closed { .. }) {
                 self.healing.tell();
             }
@@ -391,7 +391,7 @@ impl Breaker {
 
     fn announce(&self, at_us: i64, from: BreakerState, to: BreakerState, cause: &Cause) {
         keep_trace(cause);
-        let Edge { caller, destination, subset } = self.edge.clone();
+        let BreakerEdge { caller, destination, subset } = self.edge.clone();
         let faults = (!cause.faults.is_empty()).then(|| crate::fault::text(&cause.faults));
         // The caller's own span is current: it is the call that made the breaker go on.
         Span::current().record(
@@ -441,11 +441,11 @@ impl Inner {
     fn unforce(&mut self, now_us: i64) -> Option<Forced> {
         let (ended, until_us) = self.forced.filter(|(_, until_us)| now_us >= *until_us)?;
         self.forced = None;
-        self.note(until_us, Change::Normal, Cause::default(), None);
+        self.note(until_us, HistoryChange::Normal, Cause::default(), None);
         Some(ended)
     }
 
-    fn note(&mut self, at_us: i64, change: Change, cause: Cause, by: Option<&str>) {
+    fn note(&mut self, at_us: i64, change: HistoryChange, cause: Cause, by: Option<&str>) {
         let by = by.map(str::to_owned);
         self.memory.note(HistoryEntry { at_us, change, cause, by });
     }

@@ -13,9 +13,9 @@ mod window;
 pub use breakers::Breakers;
 pub(crate) use layer::BreakerLayer;
 pub(crate) use machine::Breaker;
-pub use machine::{BadForce, BreakerStatus, BreakerTransition, Edge, FORCE_MAX, Forced};
+pub use machine::{BadForce, BreakerEdge, BreakerStatus, BreakerTransition, FORCE_MAX, Forced};
 pub use state::{BreakerParams, BreakerState};
 pub use window::{
-    Answer, CallOutcome, Cause, Change, HISTORY_MAX, HistoryEntry, PROBES_MAX, Probe, ProbeVerdict,
-    SLOW_AFTER, WINDOW_CALLS, WindowCall,
+    Answer, CallOutcome, Cause, HISTORY_MAX, HistoryChange, HistoryEntry, PROBES_MAX, Probe,
+    ProbeVerdict, SLOW_AFTER, WINDOW_CALLS, WindowCall,
 };

@@ -96,7 +96,7 @@ pub struct Probe {
 
 /// What changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
+pub enum HistoryChange {
     /// The state machine went from one state to another.
     State {
         /// The state it left.
@@ -130,7 +130,7 @@ pub struct HistoryEntry {
     /// When, microseconds since the epoch.
     pub at_us: i64,
     /// What.
-    pub change: Change,
+    pub change: HistoryChange,
     /// The call that caused it, if a call did.
     pub cause: Cause,
     /// Who did it, if somebody did.
@@ -155,7 +155,7 @@ impl Memory {
     }
 
     pub(super) fn note(&mut self, entry: HistoryEntry) {
-        if let Change::State { from, to: BreakerState::Open { .. } } = &entry.change {
+        if let HistoryChange::State { from, to: BreakerState::Open { .. } } = &entry.change {
             self.opened += 1;
             self.refused_now = 0;
             // A probe that fails opens it again for the reason it was open before.
@@ -212,7 +212,7 @@ mod tests {
             let (took, cause) = (Duration::ZERO, Cause::default());
             memory.call(WindowCall { outcome, answer, at_us, took, cause });
             memory.probe(at_us, Cause::default());
-            let (change, cause) = (Change::Normal, Cause::default());
+            let (change, cause) = (HistoryChange::Normal, Cause::default());
             memory.note(HistoryEntry { at_us, change, cause, by: None });
         }
         assert_eq!((memory.window.len(), memory.window[0].at_us), (WINDOW_CALLS, 80));

@@ -15,17 +15,12 @@ use crate::{
     partial::Partial,
     route::{Routed, holds},
     span::trace_id,
-    stack::{MeshService, Reply, take_ready},
+    stack::{MeshLayer, MeshService, Reply},
 };
 use axum::body::Body;
 use http::{HeaderValue, StatusCode, header};
-use std::{
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
-use tower::{Layer, Service};
 
 /// Ids as a span attribute.
 pub(crate) fn text(ids: &[FaultId]) -> String {
@@ -41,8 +36,8 @@ pub(crate) enum Position {
     Instance,
 }
 
-/// Makes [`Faulty`] services for one destination.
-#[derive(Clone, Debug)]
+/// Injects faults.
+#[derive(Debug)]
 pub(crate) struct FaultLayer {
     pub(crate) faults: Faults,
     pub(crate) position: Position,
@@ -145,46 +140,22 @@ pub(crate) fn as_in_istio(faults: &Faults, request: &Request) -> bool {
     })
 }
 
-impl<S> Layer<S> for FaultLayer {
-    type Service = Faulty<S>;
-
-    fn layer(&self, inner: S) -> Faulty<S> {
-        Faulty { inner, shared: self.clone() }
-    }
-}
-
-/// Injects faults.
-#[derive(Clone, Debug)]
-pub(crate) struct Faulty<S> {
-    inner: S,
-    shared: FaultLayer,
-}
-
-impl<S: MeshService> Service<Request> for Faulty<S> {
-    type Response = Response;
-    type Error = MeshError;
-    type Future = Reply;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), MeshError>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, mut request: Request) -> Reply {
-        let mut ready = take_ready(&mut self.inner);
+impl MeshLayer for FaultLayer {
+    fn pass<S: MeshService>(self: &Arc<Self>, ready: S, mut request: Request) -> Reply {
         // The place behind the balancer is part of the same layer.
-        if self.shared.position == Position::Try {
-            self.shared.tally.reach();
+        if self.position == Position::Try {
+            self.tally.reach();
         }
-        let Some(journey) = Journey::of(&request).cloned() else { return ready.call(request) };
-        let drawn = self.shared.drawn(&request, &journey);
+        let Some(journey) = Journey::of(&request).cloned() else { return ready.finish(request) };
+        let drawn = self.drawn(&request, &journey);
         if drawn.is_empty() {
-            return ready.call(request);
+            return ready.finish(request);
         }
-        self.shared.tally.act();
+        self.tally.act();
         for held in &drawn {
             mark(&held.fault, &journey, &mut request);
         }
-        let shared = self.shared.clone();
+        let shared = self.clone();
         Box::pin(async move {
             for held in &drawn {
                 let _measured = Measured { journey: &journey, began: Instant::now() };
@@ -193,7 +164,7 @@ impl<S: MeshService> Service<Request> for Faulty<S> {
             if let Some(instead) = drawn.iter().find_map(|held| shared.instead(&held.fault)) {
                 return instead;
             }
-            let answer = ready.call(request).await;
+            let answer = ready.finish(request).await;
             drawn.iter().fold(answer, |answer, held| shared.spoil(&held.fault, answer))
         })
     }

@@ -3,54 +3,26 @@
 
 use super::pool::{Entry, Pool};
 use crate::{
-    MeshError, Request, Response,
+    MeshError, Request,
     cluster::Cluster,
     edge::Tally,
     route::Routed,
-    stack::{MeshService, Reply, take_ready},
+    stack::{MeshLayer, MeshService, Reply},
     tail::hold,
 };
-use std::{
-    sync::Arc,
-    task::{Context, Poll},
-};
-use tower::{Layer, Service};
+use std::sync::Arc;
 
-/// Makes [`Limited`] services.
-#[derive(Clone, Debug)]
+/// Refuses what is over a limit.
+#[derive(Debug)]
 pub(crate) struct LimitsLayer {
     pub(crate) pool: Arc<Pool>,
     pub(crate) cluster: Arc<Cluster>,
     pub(crate) tally: Arc<Tally>,
 }
 
-impl<S> Layer<S> for LimitsLayer {
-    type Service = Limited<S>;
-
-    fn layer(&self, inner: S) -> Limited<S> {
-        Limited { inner, shared: self.clone() }
-    }
-}
-
-/// Refuses what is over a limit.
-#[derive(Clone, Debug)]
-pub(crate) struct Limited<S> {
-    inner: S,
-    shared: LimitsLayer,
-}
-
-impl<S: MeshService> Service<Request> for Limited<S> {
-    type Response = Response;
-    type Error = MeshError;
-    type Future = Reply;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), MeshError>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request) -> Reply {
-        let mut ready = take_ready(&mut self.inner);
-        let LimitsLayer { pool, cluster, tally } = &self.shared;
+impl MeshLayer for LimitsLayer {
+    fn pass<S: MeshService>(self: &Arc<Self>, ready: S, request: Request) -> Reply {
+        let LimitsLayer { pool, cluster, tally } = &**self;
         tally.reach();
         let routed = request.extensions().get::<Arc<Routed>>();
         let traffic = routed.and_then(|routed| routed.traffic());
@@ -66,12 +38,12 @@ impl<S: MeshService> Service<Request> for Limited<S> {
         };
         match entry {
             Entry::Now(active) => {
-                let reply = ready.call(request);
+                let reply = ready.finish(request);
                 Box::pin(async move { Ok(hold(reply.await?, active)) })
             }
             Entry::Later(waiting) => Box::pin(async move {
                 let active = waiting.wait().await;
-                Ok(hold(ready.call(request).await?, active))
+                Ok(hold(ready.finish(request).await?, active))
             }),
         }
     }

@@ -14,7 +14,7 @@ use crate::{
     replay::Replay,
     route::{Routed, canonical},
     span::{trace_id, write_context},
-    stack::{MeshService, Reply, take_ready},
+    stack::{MeshLayer, MeshService, Reply, through},
 };
 use axum::body::Body;
 use base::{TraceContext, trace_context::keep};
@@ -23,16 +23,11 @@ use http::{HeaderValue, header, request::Parts};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use istio::policy::{Mirror, Route};
-use std::{
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::{OwnedSemaphorePermit, oneshot},
     time::{Instant, timeout},
 };
-use tower::{Layer, Service};
 use tracing::{Instrument, Span, field::Empty};
 
 /// Longest request body that is copied, bytes. Longer requests are not mirrored, and are counted.
@@ -46,8 +41,8 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Mirrored;
 
-/// Makes [`Mirroring`] services.
-#[derive(Clone, Debug)]
+/// Sends copies.
+#[derive(Debug)]
 pub(crate) struct MirrorLayer {
     pub(crate) mirrors: Mirrors,
     /// To find the way to where the copies go. The mesh owns this layer, so it does not own the
@@ -56,46 +51,22 @@ pub(crate) struct MirrorLayer {
     pub(crate) tally: Arc<Tally>,
 }
 
-impl<S> Layer<S> for MirrorLayer {
-    type Service = Mirroring<S>;
-
-    fn layer(&self, inner: S) -> Mirroring<S> {
-        Mirroring { inner, shared: self.clone() }
-    }
-}
-
-/// Sends copies.
-#[derive(Clone, Debug)]
-pub(crate) struct Mirroring<S> {
-    inner: S,
-    shared: MirrorLayer,
-}
-
 /// A mirror of a route that gets a copy, and the room it takes.
 type Due = (Mirror, OwnedSemaphorePermit);
 
-impl<S: MeshService> Service<Request> for Mirroring<S> {
-    type Response = Response;
-    type Error = MeshError;
-    type Future = Reply;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), MeshError>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request) -> Reply {
-        let mut ready = take_ready(&mut self.inner);
-        self.shared.tally.reach();
+impl MeshLayer for MirrorLayer {
+    fn pass<S: MeshService>(self: &Arc<Self>, ready: S, request: Request) -> Reply {
+        self.tally.reach();
         let Some((routed, route)) = routed_with_mirrors(&request) else {
-            return ready.call(request);
+            return ready.finish(request);
         };
-        let due = self.shared.due(&route);
+        let due = self.due(&route);
         if due.is_empty() {
-            return ready.call(request);
+            return ready.finish(request);
         }
         let trace_id = trace_id(request.headers()).map(str::to_owned);
-        let (request, live) = self.shared.send_copies(request, &routed, &route, due);
-        let reply = ready.call(request);
+        let (request, live) = self.send_copies(request, &routed, &route, due);
+        let reply = ready.finish(request);
         Box::pin(async move {
             let began = Instant::now();
             let answer = reply.await;
@@ -288,10 +259,9 @@ impl Shadow {
         let journey = extensions.get::<Arc<Journey>>().ok_or_else(gone)?;
         let routed = extensions.get::<Arc<Routed>>().ok_or_else(gone)?;
         let mesh = self.mesh.upgrade().ok_or_else(gone)?;
-        let mut stack = mesh.path(&journey.source.service, routed)?.stack.clone();
+        let stack = mesh.path(&journey.source.service, routed)?.stack.clone();
         drop(mesh);
-        std::future::poll_fn(|cx| stack.poll_ready(cx)).await?;
-        let (head, body) = stack.call(request).await?.into_parts();
+        let (head, body) = through(stack, request).await?.into_parts();
         let answer = Response::from_parts(head, Body::empty());
         Ok((answer, copied(body).await))
     }

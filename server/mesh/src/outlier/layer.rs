@@ -10,19 +10,14 @@ use crate::{
     instance::Host,
     retry::grpc_status,
     route::Routed,
-    stack::{MeshService, Reply, take_ready},
+    stack::{MeshLayer, MeshService, Reply},
 };
 use base::Clock;
-use std::{
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
-use tower::{Layer, Service};
 
-/// Makes [`Observed`] services.
-#[derive(Clone, Debug)]
+/// Watches the outcome of tries.
+#[derive(Debug)]
 pub(crate) struct OutlierLayer {
     pub(crate) cluster: Arc<Cluster>,
     pub(crate) clock: Clock,
@@ -31,48 +26,24 @@ pub(crate) struct OutlierLayer {
     pub(crate) endpoint: Arc<Tally>,
 }
 
-impl<S> Layer<S> for OutlierLayer {
-    type Service = Observed<S>;
-
-    fn layer(&self, inner: S) -> Observed<S> {
-        Observed { inner, shared: self.clone() }
-    }
-}
-
-/// Watches the outcome of tries.
-#[derive(Clone, Debug)]
-pub(crate) struct Observed<S> {
-    inner: S,
-    shared: OutlierLayer,
-}
-
-impl<S: MeshService> Service<Request> for Observed<S> {
-    type Response = Response;
-    type Error = MeshError;
-    type Future = Reply;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), MeshError>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request) -> Reply {
-        let mut ready = take_ready(&mut self.inner);
-        self.shared.tally.reach();
+impl MeshLayer for OutlierLayer {
+    fn pass<S: MeshService>(self: &Arc<Self>, ready: S, request: Request) -> Reply {
+        self.tally.reach();
         let extensions = request.extensions();
-        let Some(Picked(host)) = extensions.get() else { return ready.call(request) };
+        let Some(Picked(host)) = extensions.get() else { return ready.finish(request) };
         let (host, deadline) = (host.clone(), told_deadline(&request));
         let routed = extensions.get::<Arc<Routed>>();
         let watched = routed.filter(|r| r.traffic().is_some_and(|t| t.outlier.is_some()));
         let mut watch = watched.map(|routed| Watch {
-            shared: self.shared.clone(),
+            shared: self.clone(),
             routed: routed.clone(),
             host: host.clone(),
             deadline,
             told: false,
         });
-        let (clock, tally) = (self.shared.clock.clone(), self.shared.endpoint.clone());
+        let (clock, tally) = (self.clock.clone(), self.endpoint.clone());
         let at_host = Try { host, clock, tally, deadline };
-        let reply = ready.call(request);
+        let reply = ready.finish(request);
         Box::pin(async move {
             let outcome = reply.await;
             at_host.end(&outcome);
@@ -94,7 +65,7 @@ fn told_deadline(request: &Request) -> Option<Instant> {
 /// One try. Dropped without an outcome it was a timeout if its deadline had passed (a layer further
 /// out cut it), and tells nothing if the caller went away.
 struct Watch {
-    shared: OutlierLayer,
+    shared: Arc<OutlierLayer>,
     routed: Arc<Routed>,
     host: Arc<Host>,
     deadline: Option<Instant>,

@@ -17,7 +17,7 @@ use crate::{
     mirror::Mirrored,
     replay::Replay,
     route::Routed,
-    stack::{MeshService, Reply, take_ready},
+    stack::{MeshLayer, MeshService, Reply},
 };
 use axum::body::Body;
 use base::IdSource;
@@ -26,11 +26,9 @@ use http_body::Body as _;
 use istio::policy::Retry;
 use std::{
     sync::{Arc, LazyLock},
-    task::{Context, Poll},
     time::Duration,
 };
 use tokio::time::Instant;
-use tower::{Layer, Service};
 use tracing::Instrument;
 
 /// Which try this is, from 1.
@@ -38,8 +36,8 @@ const ATTEMPT_COUNT: HeaderName = HeaderName::from_static("x-envoy-attempt-count
 /// Longest body that is kept to be sent again, bytes: Envoy's `per_connection_buffer_limit_bytes`.
 const REPLAY_BYTES_MAX: usize = 1024 * 1024;
 
-/// Makes [`Retrying`] services.
-#[derive(Clone, Debug)]
+/// Repeats tries.
+#[derive(Debug)]
 pub(crate) struct RetryLayer {
     pub(crate) destination: Arc<str>,
     /// Says how many retries may be under way at once.
@@ -52,37 +50,13 @@ pub(crate) struct RetryLayer {
     pub(crate) tally: Arc<Tally>,
 }
 
-impl<S> Layer<S> for RetryLayer {
-    type Service = Retrying<S>;
-
-    fn layer(&self, inner: S) -> Retrying<S> {
-        Retrying { inner, shared: self.clone() }
-    }
-}
-
-/// Repeats tries.
-#[derive(Clone, Debug)]
-pub(crate) struct Retrying<S> {
-    inner: S,
-    shared: RetryLayer,
-}
-
-impl<S: MeshService> Service<Request> for Retrying<S> {
-    type Response = Response;
-    type Error = MeshError;
-    type Future = Reply;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), MeshError>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request) -> Reply {
-        let mut ready = take_ready(&mut self.inner);
-        self.shared.tally.reach();
-        if self.shared.tries_once(&request) {
-            return ready.call(request);
+impl MeshLayer for RetryLayer {
+    fn pass<S: MeshService>(self: &Arc<Self>, ready: S, request: Request) -> Reply {
+        self.tally.reach();
+        if self.tries_once(&request) {
+            return ready.finish(request);
         }
-        Box::pin(Call::new(self.shared.clone(), request).run(ready))
+        Box::pin(Call::new(self.clone(), request).run(ready))
     }
 }
 
@@ -108,7 +82,7 @@ fn policy_of(routed: Option<&Routed>) -> &Retry {
 /// One request and what its tries share.
 struct Call {
     routed: Option<Arc<Routed>>,
-    shared: RetryLayer,
+    shared: Arc<RetryLayer>,
     parts: Parts,
     body: TryBody,
     deadline: Option<Instant>,
@@ -147,7 +121,7 @@ enum Verdict {
 }
 
 impl Call {
-    fn new(shared: RetryLayer, request: Request) -> Self {
+    fn new(shared: Arc<RetryLayer>, request: Request) -> Self {
         let (parts, body) = request.into_parts();
         let deadline = parts.extensions.get::<Deadline>().map(|deadline| deadline.0);
         let routed = parts.extensions.get::<Arc<Routed>>().cloned();

@@ -8,7 +8,7 @@ use crate::{
     journey::Journey,
     recent::{Recorded, authority_of, scheme_of},
     registry::{Begun, Mesh, Path},
-    stack::Reply,
+    stack::{MeshService, Reply, through},
 };
 use contract::attributes;
 use http::{HeaderValue, StatusCode, Uri, header};
@@ -23,6 +23,8 @@ use tracing::Span;
 /// Sends each call down the stack of its caller, service and subset.
 #[derive(Clone, Debug)]
 pub(crate) struct Routing(pub(crate) Mesh);
+
+impl MeshService for Routing {}
 
 impl Service<Request> for Routing {
     type Response = Response;
@@ -57,10 +59,9 @@ impl Service<Request> for Routing {
         };
         end.to(&way.routed);
         request.extensions_mut().insert(way.routed.clone());
-        let mut stack = way.path.stack.clone();
+        let stack = way.path.stack.clone();
         Box::pin(async move {
-            std::future::poll_fn(|cx| stack.poll_ready(cx)).await?;
-            let mut outcome = stack.call(request).await;
+            let mut outcome = through(stack, request).await;
             if let Ok(response) = &mut outcome {
                 way.change(response);
             }

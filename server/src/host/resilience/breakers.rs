@@ -13,8 +13,8 @@ use contract::{
 use mesh::{
     BreakerParams, BreakerStatus, Mesh,
     breaker::{
-        Answer, BreakerState, Breakers, CallOutcome, Change, Edge, Forced, HistoryEntry, Probe,
-        ProbeVerdict, SLOW_AFTER, WindowCall,
+        Answer, BreakerEdge, BreakerState, Breakers, CallOutcome, Forced, HistoryChange,
+        HistoryEntry, Probe, ProbeVerdict, SLOW_AFTER, WindowCall,
     },
 };
 use std::time::Duration;
@@ -34,12 +34,12 @@ pub(super) fn id(status: &BreakerStatus) -> String {
 }
 
 /// Reads an id; one without a destination is nobody's.
-pub(super) fn edge(id: &str) -> Edge {
+pub(super) fn edge(id: &str) -> BreakerEdge {
     let mut parts = id.splitn(3, '~');
     let mut part = || parts.next().unwrap_or_default();
     let (caller, destination) = (part().into(), part().into());
     let subset = part();
-    Edge { caller, destination, subset: (!subset.is_empty()).then(|| subset.into()) }
+    BreakerEdge { caller, destination, subset: (!subset.is_empty()).then(|| subset.into()) }
 }
 
 fn state(state: BreakerState) -> StateView {
@@ -80,7 +80,7 @@ const fn held(forced: Forced) -> StateView {
 
 /// In its state, or held by hand, since when. One that never changed is so since its first call.
 fn since_us(status: &BreakerStatus) -> i64 {
-    let forced = |entry: &&HistoryEntry| matches!(entry.change, Change::Forced { .. });
+    let forced = |entry: &&HistoryEntry| matches!(entry.change, HistoryChange::Forced { .. });
     let by_hand = status.forced.and_then(|_| status.history.iter().rfind(forced));
     let by_hand = by_hand.map(|entry| entry.at_us);
     let first = || status.window.first().map_or(0, |call| call.at_us);
@@ -114,7 +114,8 @@ pub(super) fn card(status: &BreakerStatus, now_us: i64) -> BreakerCard {
         }
     }
     let opened = |entry: &&HistoryEntry| {
-        let opens = matches!(entry.change, Change::State { to: BreakerState::Open { .. }, .. });
+        let opens =
+            matches!(entry.change, HistoryChange::State { to: BreakerState::Open { .. }, .. });
         opens && now_us - entry.at_us < HOUR_US
     };
     BreakerCard {
@@ -135,8 +136,8 @@ pub(super) fn card(status: &BreakerStatus, now_us: i64) -> BreakerCard {
 /// When it was last opened, by its machine or by hand; after a reset there is no such time.
 fn opened_us(status: &BreakerStatus) -> Option<i64> {
     let opens = |entry: &&HistoryEntry| match entry.change {
-        Change::State { to, .. } => matches!(to, BreakerState::Open { .. }),
-        Change::Forced { to, .. } => to == Forced::Open,
+        HistoryChange::State { to, .. } => matches!(to, BreakerState::Open { .. }),
+        HistoryChange::Forced { to, .. } => to == Forced::Open,
         _ => false,
     };
     status.history.iter().rfind(opens).map(|entry| entry.at_us)
@@ -155,7 +156,7 @@ fn refused_per_second(status: &BreakerStatus, now_us: i64) -> f64 {
 /// Trial calls since it opened out of its closed state, the newest of them, oldest first.
 fn trials(status: &BreakerStatus) -> Vec<TrialView> {
     let opens = |entry: &&HistoryEntry| {
-        let Change::State { from, to } = entry.change else { return false };
+        let HistoryChange::State { from, to } = entry.change else { return false };
         matches!((from, to), (BreakerState::Closed { .. }, BreakerState::Open { .. }))
     };
     let since_us = status.history.iter().rfind(opens).map_or(i64::MIN, |entry| entry.at_us);
@@ -207,11 +208,11 @@ fn history(status: &BreakerStatus) -> Vec<TransitionView> {
     for entry in &status.history {
         let from = seen;
         let (to, why) = match &entry.change {
-            Change::State { from, to } => {
+            HistoryChange::State { from, to } => {
                 machine = state(*to);
                 (machine, why(*from, *to, entry.at_us))
             }
-            Change::Forced { to, until_us } => {
+            HistoryChange::Forced { to, until_us } => {
                 let time = seconds(millis(until_us - entry.at_us));
                 let word = match to {
                     Forced::Open => "forced open",
@@ -220,12 +221,12 @@ fn history(status: &BreakerStatus) -> Vec<TransitionView> {
                 };
                 (held(*to), format!("{word} for {time}"))
             }
-            Change::Normal => (machine, "no longer held".to_owned()),
-            Change::Reset => {
+            HistoryChange::Normal => (machine, "no longer held".to_owned()),
+            HistoryChange::Reset => {
                 machine = StateView::Closed;
                 (machine, "reset".to_owned())
             }
-            Change::Params { from, to } => (seen, changed(from, to)),
+            HistoryChange::Params { from, to } => (seen, changed(from, to)),
         };
         seen = to;
         let by = entry.by.as_ref().map(|by| format!(", by {by}")).unwrap_or_default();
@@ -273,7 +274,7 @@ fn changed(from: &BreakerParams, to: &BreakerParams) -> String {
 /// Carries a command out.
 pub(super) fn change(
     breakers: &Breakers,
-    edge: &Edge,
+    edge: &BreakerEdge,
     command: &ChangeBreaker,
 ) -> Result<(), ApiError> {
     let missing = || ApiError::NotFound { what: format!("breaker {}", command.id) };
