@@ -3,7 +3,7 @@
 //! Nothing native is in here. `host` is what the pages ask of the server, `ask` is how they ask,
 //! `shell` is the document, `frame` is what stands around every page, `live` is the stream every
 //! page listens to, `pages` are the pages, `widget` their parts, `model` the pure computations,
-//! `browser` the few calls into the browser, `split` what calls a part in a file of its own.
+//! `browser` the few calls into the browser.
 
 pub mod ask;
 pub mod browser;
@@ -15,7 +15,6 @@ pub mod live;
 pub mod model;
 pub mod pages;
 mod shell;
-mod split;
 pub mod widget;
 
 pub use shell::shell;

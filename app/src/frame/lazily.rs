@@ -4,11 +4,16 @@
 //! once; a dialog that is opened earlier shows its shape until the file is there.
 
 use super::{faults, load, more, palette, place_order, shortcuts};
-use crate::{live::use_live, split::now};
+use crate::live::use_live;
 use leptos::{
     prelude::*,
     task::spawn_local,
     wasm_split::{SplitLoaderError, wasm_split},
+};
+use std::{
+    future::Future,
+    pin::pin,
+    task::{Context, Poll, Waker},
 };
 
 /// What a dialog shows.
@@ -82,6 +87,14 @@ pub fn Lazily(
         File::Coming => view! { <div class="skeleton-form" aria-busy="true"></div> }.into_any(),
         File::There => now(made(body)).and_then(Result::ok).unwrap_or_else(not_loaded),
         File::Missing => not_loaded(),
+    }
+}
+
+/// What the future gives without waiting; a split function does when its file is there.
+pub(crate) fn now<T>(future: impl Future<Output = T>) -> Option<T> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => Some(value),
+        Poll::Pending => None,
     }
 }
 

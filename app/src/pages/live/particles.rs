@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     browser,
+    frame::lazily::now,
     live::{Connection, use_live},
-    split::now,
 };
 use leptos::{
     html,
