@@ -16,7 +16,7 @@ use storage::Stores;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-/// What ends by its time in the mesh ends so soon after it: a fault and the ejection of an endpoint,
+/// What ends by its time in the mesh ends so soon after it: a fault, the ejection of an endpoint,
 /// the force on a breaker.
 const SWEEP_EVERY: Duration = Duration::from_millis(100);
 

@@ -1,5 +1,6 @@
-//! Who is reachable under which name, what is in force, and how a call begins. The stacks that calls
-//! pass are laid in `ways`; what is told of all this is in `seen`.
+//! Who is reachable under which name, what is in force, and how a call begins.
+//!
+//! The stacks that calls pass are laid in `ways`; what is told of all this is in `seen`.
 
 mod seen;
 mod ways;
