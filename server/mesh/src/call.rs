@@ -4,7 +4,6 @@ use crate::{
     BreakerStatus, CallContext, Mesh, MeshError, Request, Response, Source, baggage,
     deadline::Deadline,
     registry::{Marks, Outer},
-    stack::through,
 };
 use axum::body::Body;
 use base::TraceContext;
@@ -301,8 +300,7 @@ impl Outbound {
         self.request.extensions_mut().insert(Deadline(deadline));
         self.request.extensions_mut().insert(self.tags);
         let Caller { mesh, source, stack } = self.caller;
-        let request = mesh.begin(&source, self.destination, self.request, self.marks);
-        through(stack, request).await
+        mesh.send(stack, &source, self.destination, self.request, self.marks).await
     }
 
     /// Makes the call and reads the 2xx answer's JSON.

@@ -8,8 +8,8 @@ mod ways;
 pub(crate) use ways::{Outer, Path};
 
 use crate::{
-    BreakerParams, Caller, Change, Endpoint, InForce, Instance, InstanceChange, Phase, Request,
-    Source, baggage,
+    BreakerParams, Caller, Change, Endpoint, InForce, Instance, InstanceChange, MeshError, Phase,
+    Request, Response, Source, baggage,
     breaker::Breakers,
     changes::{Announcer, Healing},
     cluster::{Cluster, Service},
@@ -22,6 +22,7 @@ use crate::{
     mirror::Mirrors,
     recent::{Recent, Recorded},
     server::serve_as,
+    stack::through,
 };
 use arc_swap::ArcSwap;
 use axum::Router;
@@ -339,26 +340,31 @@ impl Mesh {
         Caller::new(self.clone(), source)
     }
 
-    /// Begins the journey of a request: it is counted, and is given the snapshot that all layers
-    /// follow to its end.
-    pub(crate) fn begin(
+    /// Sends a request on its journey.
+    pub(crate) async fn send(
         &self,
+        stack: Outer,
         source: &Arc<Source>,
         called: &str,
-        mut request: Request,
+        request: Request,
         marks: Marks,
-    ) -> Request {
+    ) -> Result<Response, MeshError> {
         let known = self.0.services.read().get_key_value(called).map(|(name, _)| name.clone());
         let called = known.unwrap_or_else(|| called.into());
         let journey = Journey::new(source.clone(), called, marks.ingress, marks.look);
         for fault in baggage::fault_ids(request.headers()) {
             journey.met(fault);
         }
-        let number = (!marks.look).then(|| self.0.requests.fetch_add(1, Ordering::SeqCst) + 1);
-        let begun = Begun { number, snapshot: self.0.in_force.load_full() };
-        request.extensions_mut().insert(begun);
+        let mut request = request;
+        request.extensions_mut().insert(self.begin(&journey));
         request.extensions_mut().insert(Arc::new(journey));
-        request
+        through(stack, request).await
+    }
+
+    /// The request is counted, and is given the snapshot that all layers follow to its end.
+    fn begin(&self, journey: &Journey) -> Begun {
+        let number = (!journey.look).then(|| self.0.requests.fetch_add(1, Ordering::SeqCst) + 1);
+        Begun { number, snapshot: self.0.in_force.load_full() }
     }
 
     /// What routing sees of a request, if it is one that is kept.
