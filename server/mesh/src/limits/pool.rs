@@ -156,7 +156,7 @@ impl Pool {
             return Err(Limit::Requests);
         }
         let Some(most) = limits.max_connections else {
-            return Ok(Entry::Now(Active::begin(self, None)));
+            return self.begin_within(limits.max_requests, |_| None);
         };
         let mut queue = self.queue.lock();
         queue.follow(snapshot, Some(most));
@@ -168,9 +168,10 @@ impl Pool {
             queue = self.queue.lock();
         }
         if queue.has_room() {
-            queue.in_use += 1;
-            drop(queue);
-            return Ok(Entry::Now(Active::begin(self, Some(Connection::of(self)))));
+            return self.begin_within(limits.max_requests, |pool| {
+                queue.in_use += 1;
+                Some(Connection::of(pool))
+            });
         }
         self.connection_overflows.fetch_add(1, Ordering::Relaxed);
         if limits.max_pending.is_some_and(|most| self.pending() >= most) {
@@ -181,6 +182,21 @@ impl Pool {
         queue.waiting.push_back(free);
         self.pending.fetch_add(1, Ordering::Relaxed);
         Ok(Entry::Later(Waiting { pool: self.clone(), freed }))
+    }
+
+    /// Begins a request with what `connection` gives it, unless as many as may are under way: looking
+    /// and counting are one step, so that two that come at once never both take the last place.
+    fn begin_within(
+        self: &Arc<Self>,
+        most: Option<u32>,
+        connection: impl FnOnce(&Arc<Self>) -> Option<Connection>,
+    ) -> Result<Entry, Limit> {
+        let more = |active: u32| most.is_none_or(|most| active < most).then(|| active + 1);
+        if self.active.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_err() {
+            self.pending_overflows.fetch_add(1, Ordering::Relaxed);
+            return Err(Limit::Requests);
+        }
+        Ok(Entry::Now(Active { pool: self.clone(), _connection: connection(self) }))
     }
 
     /// A retry wants to begin: within the budget if there is one, else within `maxRetries`. None

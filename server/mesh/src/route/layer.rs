@@ -178,14 +178,17 @@ fn decide(
         mesh.edge(&journey.source.service, &service).routed(true);
         return Err(MeshError::NoRoute { destination: service.to_string() });
     };
-    let drawn = snapshot.state(route).map_or(0, |state| state.draw());
+    let state = snapshot.state(route);
+    if let Some(state) = state {
+        state.hit();
+    }
     let origin =
         route.cors.as_ref().and_then(|cors| answer::allowed_origin(cors, request.headers()));
     if let Some(answered) = own_answer(route, request, origin.as_ref(), scheme, &authority) {
         mesh.edge(&journey.source.service, &service).routed(true);
         return Ok(Decision::Answer(answered, route.clone()));
     }
-    let drawn = (route.clone(), drawn);
+    let drawn = (route.clone(), state.map_or(0, |state| state.draw()));
     let routed = Routed::by(snapshot.clone(), &journey.source, drawn, service);
     let path = mesh.path(&journey.source.service, &routed)?;
     path.edge.routed(true);

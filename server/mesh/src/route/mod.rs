@@ -136,9 +136,14 @@ impl RouteState {
         split_id(&self.route)
     }
 
-    /// Counts a hit and draws which destination it goes to.
-    pub(crate) fn draw(&self) -> usize {
+    /// Counts a request that the rule matched.
+    pub(crate) fn hit(&self) {
         self.hits.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Draws which destination a request goes to. Not for one that the rule answers itself: a
+    /// browser's preflight before each request would else take every other place of the split.
+    pub(crate) fn draw(&self) -> usize {
         let at = self.split.as_ref().map_or(0, |split| split.draw());
         if let Some(share) = self.shares.get(at) {
             share.fetch_add(1, Ordering::Relaxed);
