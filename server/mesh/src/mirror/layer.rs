@@ -243,7 +243,8 @@ impl Shadow {
     async fn body(&mut self) -> Option<Body> {
         let Some(replay) = &mut self.replay else { return Some(Body::empty()) };
         replay.first_reader_gone().await;
-        replay.again()
+        // The other copies of the request read the same body, maybe later than this one.
+        replay.fork().await
     }
 
     fn request(&self, body: Body, span: &Span, deadline: Instant) -> Request {
