@@ -51,7 +51,7 @@ pub use edge::{EdgeStatus, LayerCount};
 pub use error::MeshError;
 pub use flags::{Flag, Flags};
 pub use hop_by_hop::strip_hop_by_hop;
-pub use in_force::InForce;
+pub use in_force::{CountedHits, InForce};
 pub use instance::{Endpoint, EndpointStatus, Instance, Phase};
 pub use journey::{NAMESPACE, Source};
 pub use limits::{Limit, PoolStatus};

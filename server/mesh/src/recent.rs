@@ -447,7 +447,7 @@ fn chosen(policy: &Policy, recorded: &Recorded) -> Chosen {
         None => Chosen::Default { service: recorded.service(policy).clone() },
         Some(host) => match matching::first(&host.routes, &recorded.view(policy)) {
             None => Chosen::NoRoute { origin: host.origin.clone() },
-            Some((route, _)) => Chosen::by(route),
+            Some((_, route, _)) => Chosen::by(route),
         },
     }
 }
@@ -499,7 +499,7 @@ pub(crate) fn allows_origin(policy: &Policy, probe: &Probe) -> bool {
     let recorded = recorded(probe);
     let host = recorded.host(policy);
     host.and_then(|host| matching::first(&host.routes, &recorded.view(policy)))
-        .and_then(|(route, _)| route.cors.as_ref())
+        .and_then(|(_, route, _)| route.cors.as_ref())
         .is_some_and(|cors| allowed_origin(cors, &probe.headers).is_some())
 }
 

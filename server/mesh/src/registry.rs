@@ -13,7 +13,7 @@ use crate::{
     edge::Edge,
     endpoint::Deliver,
     fault::{FaultLayer, Faults, Position},
-    in_force::Snapshot,
+    in_force::{RouteStates, Snapshot},
     inbound::{Inbound, Limiters},
     instance::Host,
     journey::Journey,
@@ -83,8 +83,9 @@ struct Inner {
     paths: RwLock<HashMap<PathKey, Arc<Path>>>,
     edges: RwLock<BTreeMap<EdgeKey, Arc<Edge>>>,
     in_force: ArcSwap<Snapshot>,
-    /// Snapshots of revisions that were replaced, newest first: their counters are still asked for.
-    replaced: Mutex<VecDeque<Arc<Snapshot>>>,
+    /// The counters of revisions that were replaced, newest first: they are still asked for, and
+    /// requests under way still count there. Their policies are not kept.
+    replaced: Mutex<VecDeque<(u64, Arc<RouteStates>)>>,
     /// Requests since the start.
     requests: AtomicU64,
     recent: Recent,
@@ -150,6 +151,7 @@ impl Mesh {
     /// end by the one they began with.
     pub fn apply(&self, policy: Arc<Policy>) -> InForce {
         let inner = &self.0;
+        self.prepare(&policy, |_| true);
         // One at a time, so that no split is lost between two.
         let mut replaced = inner.replaced.lock();
         let previous = inner.in_force.load_full();
@@ -161,7 +163,7 @@ impl Mesh {
         // Read after the store: whoever is counted from here on finds the new one.
         snapshot.since(inner.requests.load(Ordering::SeqCst) + 1);
         let in_force = snapshot.in_force();
-        replaced.push_front(previous);
+        replaced.push_front((previous.policy().revision, previous.states().clone()));
         replaced.truncate(REVISIONS_MAX - 1);
         drop(replaced);
         self.forget_subsets(&in_force.policy);
@@ -200,6 +202,12 @@ impl Mesh {
             let traffic = rule.map(|rule| rule.traffic(subset.as_deref()));
             path.pool.follow(snapshot.number(), traffic.map(|traffic| &traffic.connection_pool));
         }
+    }
+
+    /// Tables of consistent hashing are there before the requests that need them.
+    fn prepare(&self, policy: &Policy, of: impl Fn(&Cluster) -> bool) {
+        let clusters: Vec<_> = self.0.clusters.lock().values().cloned().collect();
+        clusters.iter().filter(|cluster| of(cluster)).for_each(|cluster| cluster.prepare(policy));
     }
 
     /// Stacks, breakers and limits of subsets that no longer exist are not kept.
@@ -247,6 +255,7 @@ impl Mesh {
             services.entry(name.clone()).or_insert_with(|| Arc::new(Service::new(name.clone())));
         service.put(&host);
         drop(services);
+        self.prepare(&self.in_force().policy, |cluster| cluster.service.name == host.service);
         self.tell(&host.service, &host.name, "added");
     }
 
@@ -256,6 +265,7 @@ impl Mesh {
         let Some(service) = self.service(service) else { return false };
         let removed = service.take(instance);
         if removed {
+            self.prepare(&self.in_force().policy, |cluster| cluster.service.name == service.name);
             self.0
                 .inbounds
                 .write()

@@ -1,7 +1,7 @@
 //! The route layer: takes the policy in force, finds the rule, and carries out what it says about
 //! where the call goes and what it looks like.
 
-use super::{Routed, answer, canonical, edit, matching};
+use super::{RouteState, Routed, answer, canonical, edit, matching};
 use crate::{
     Flag, MeshError, Request, Response,
     in_force::Snapshot,
@@ -174,11 +174,11 @@ fn decide(
     let scheme = scheme_of(request);
     let port = matching::port_of(Some(policy), &service, &authority, journey.ingress);
     let view = view(request, journey, (&authority, port), scheme);
-    let Some((route, matched)) = matching::first(&found.routes, &view) else {
+    let Some((at, route, matched)) = matching::first(&found.routes, &view) else {
         mesh.edge(&journey.source.service, &service).routed(true);
         return Err(MeshError::NoRoute { destination: service.to_string() });
     };
-    let state = snapshot.state(route);
+    let state = snapshot.state(found, at);
     if let Some(state) = state {
         state.hit();
     }
@@ -188,7 +188,7 @@ fn decide(
         mesh.edge(&journey.source.service, &service).routed(true);
         return Ok(Decision::Answer(answered, route.clone()));
     }
-    let drawn = (route.clone(), state.map_or(0, |state| state.draw()));
+    let drawn = (route.clone(), state.map_or(0, RouteState::draw));
     let routed = Routed::by(snapshot.clone(), &journey.source, drawn, service);
     let path = mesh.path(&journey.source.service, &routed)?;
     path.edge.routed(true);

@@ -73,12 +73,14 @@ impl fmt::Display for Condition {
     }
 }
 
-/// The first rule that holds, and the match of it that did (none if the rule has none).
+/// The first rule that holds, with its place, and the match of it that did (none if the rule has
+/// none).
 pub(crate) fn first<'a>(
     routes: &'a [Arc<Route>],
     view: &View<'_>,
-) -> Option<(&'a Arc<Route>, Option<&'a Match>)> {
-    routes.iter().find_map(|route| match_of(route, view).map(|matched| (route, matched)))
+) -> Option<(usize, &'a Arc<Route>, Option<&'a Match>)> {
+    let mut places = routes.iter().enumerate();
+    places.find_map(|(at, route)| match_of(route, view).map(|matched| (at, route, matched)))
 }
 
 /// Whether a rule holds, and by which of its matches.
