@@ -247,9 +247,31 @@ async fn a_text_without_an_object_is_refused_and_makes_no_revision() {
     for text in ["", "\n", "---\n", "# only a comment\n"] {
         let refused = world.control.apply(text, "test", None).await;
         assert!(matches!(refused, Err(ControlError::Nothing)), "{text:?}");
-        assert!(matches!(world.control.dry_run(text), Err(ControlError::Nothing)), "{text:?}");
+        assert!(
+            matches!(world.control.dry_run(text).await, Err(ControlError::Nothing)),
+            "{text:?}"
+        );
     }
     let foreign = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n";
     assert!(world.control.apply(foreign, "test", None).await.is_ok(), "not ours is not nothing");
     assert_eq!(world.control.revision(), before);
+}
+
+#[tokio::test]
+async fn requests_go_on_while_a_text_is_read_checked_and_compiled() {
+    let world = World::new().await;
+    // The change waits for what only this thread can do: the one that carries requests.
+    let (go_on, waits) = std::sync::mpsc::sync_channel(1);
+    let change = world.control.change(move |control| {
+        let came = waits.recv_timeout(Duration::from_secs(10));
+        assert!(came.is_ok(), "nothing went on meanwhile");
+        let report = ApplyReport::default();
+        Ok((control.configuration(), report, Made { who: "ada".to_owned(), restored: None }))
+    });
+    let request = async move {
+        tokio::task::yield_now().await;
+        go_on.send(()).unwrap();
+    };
+    let (changed, ()) = tokio::join!(change, request);
+    assert_eq!(changed.unwrap().revision, 1);
 }

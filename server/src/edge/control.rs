@@ -147,7 +147,7 @@ async fn apply(
     let body = body.map_err(|rejected| unread(&rejected).into_response())?;
     let text = istio::utf8(&body).map_err(|e| Failure(e.into()).into_response())?;
     if how.dry_run {
-        let outcome = edge.control.dry_run(text).map_err(|e| Failure(e).into_response())?;
+        let outcome = edge.control.dry_run(text).await.map_err(|e| Failure(e).into_response())?;
         return Ok(Answer::of(outcome, true).into_response());
     }
     let outcome = edge.control.apply(text, &who(&headers), how.base).await;
@@ -164,10 +164,15 @@ struct FindingList {
 }
 
 /// What validation says of all that is in force, rules that met no request among it.
-async fn findings(State(edge): State<Edge>) -> Json<FindingList> {
-    let mut findings = edge.control.configuration().findings(edge.control.known());
-    findings.extend(never_matched(&edge.shop.mesh, &edge.shop.mesh.in_force().policy));
-    Json(FindingList { findings })
+async fn findings(State(edge): State<Edge>) -> Result<Json<FindingList>, Response> {
+    let (control, mesh) = (edge.control.clone(), edge.shop.mesh.clone());
+    let found = edge.control.aside(move || {
+        let mut findings = control.configuration().findings(control.known());
+        findings.extend(never_matched(&mesh, &mesh.in_force().policy));
+        findings
+    });
+    let findings = found.await.map_err(|e| Failure(e).into_response())?;
+    Ok(Json(FindingList { findings }))
 }
 
 #[derive(Debug, Serialize)]
