@@ -17,9 +17,9 @@ use std::{collections::BTreeMap, sync::Arc};
 pub const RESOURCES_MAX: usize = 500;
 /// Most rules of all `VirtualService`s, those of a delegate counted at each place that names it.
 /// Each has counters for as long as its revision is asked about.
-pub const RULES_MAX: usize = 2_000;
+pub const RULES_MAX: usize = 2_500;
 /// Most matches of all these rules; those of a delegating rule multiply those of its delegate.
-pub const MATCHES_MAX: usize = 8_000;
+pub const MATCHES_MAX: usize = 10_000;
 
 /// The bounds that these resources exceed.
 pub(crate) fn exceeded(resources: &BTreeMap<ResourceKey, Arc<Resource>>) -> Vec<Finding> {
