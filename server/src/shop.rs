@@ -88,7 +88,7 @@ impl Shop {
         parts.register();
         let provider = parts.start_provider(supervisor).await.map_err(StartError::Provider)?;
         tracing::info!("the payment provider listens at {provider}");
-        let load = LoadGenerator::new(mesh.caller(service::LOAD), ids.clone());
+        let load = LoadGenerator::new(mesh.caller(service::LOAD), ids.fork());
         let relays = Default::default();
         let retention = Retention::new(stores.clone(), orders.clone(), KEEP);
         Ok(Self { mesh, orders, load, stores, payments, retention, relays, clock, ids, started_us })
