@@ -39,7 +39,12 @@ pub(super) fn read(body: Value) -> Result<InjectFault, Problem> {
         let said = readable.iter().filter(|(_, value)| !is_nothing(value));
         said.filter_map(move |(field, _)| fault_fields::foreign(kind, field))
     });
-    let foreign: Vec<_> = foreign.collect();
+    let mut foreign: Vec<_> = foreign.collect();
+    let says = |field: &str| readable.get(field).is_some_and(|value| !is_nothing(value));
+    if says("grpc_status") && says("status") {
+        let reason = "stands in place of status: send one of them";
+        foreign.push(FieldError::new("grpc_status", reason));
+    }
     let fault: InjectFault = serde_json::from_value(readable.into()).map_err(|error| {
         let detail = format!("The JSON is not as it must be: {}.", in_words(&error.to_string()));
         Problem::new(StatusCode::BAD_REQUEST, detail)
@@ -128,7 +133,10 @@ mod tests {
         for (status, read_as) in [(json!(14), "14"), (json!("UNAVAILABLE"), "UNAVAILABLE")] {
             let body = json!({ "kind": "abort", "to": "users", "percent": 1, "ttl_s": 1,
                 "grpc_status": status });
-            assert_eq!(read(body).unwrap().grpc_status, read_as);
+            assert_eq!(read(body.clone()).unwrap().grpc_status, read_as);
+            let mut both = body;
+            both["status"] = json!(503);
+            assert_eq!(errors(both)[0].0, "grpc_status");
         }
     }
 
