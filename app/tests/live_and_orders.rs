@@ -160,7 +160,10 @@ async fn the_list_of_orders_has_filters_and_a_way_to_older_ones() {
     let read = text(&html);
     assert!(read.contains("ord-7F4C26") && !read.contains("ord-7F4C24"), "{read}");
     assert!(html.contains("/orders?status=cancelled&amp;cursor=older&amp;trail="));
+    let read = text(&page("/orders?status=zz").await);
+    assert!(read.contains("There is no status zz; orders of every status are shown."), "{read}");
     let read = text(&page("/orders?status=shipped").await);
+    assert!(!read.contains("There is no status"), "{read}");
     assert!(read.contains("No orders here"), "{read}");
 }
 

@@ -4,7 +4,7 @@ import { type Page, expect, expectAccessible, open, test } from "../fixtures.ts"
 import { Program } from "../program.ts";
 
 const PLAIN = {
-  from: "", subset: "", instance: "", terms: [], percent: 100, delay_ms: 0, jitter_ms: 0, status: 503, ttl_s: 2_970,
+  from: "", subset: "", instance: "", terms: [], delay_ms: 0, jitter_ms: 0, status: 0, ttl_s: 2_970,
   like_istio: false,
 };
 
@@ -12,7 +12,7 @@ const PLAIN = {
 async function injectThree(page: Page): Promise<string[]> {
   const faults = [
     { ...PLAIN, kind: "delay", from: "payments", to: "bank-customer", percent: 10, delay_ms: 2_000 },
-    { ...PLAIN, kind: "abort", from: "gateway", to: "recommendations" },
+    { ...PLAIN, kind: "abort", from: "gateway", to: "recommendations", percent: 100, status: 503 },
     { ...PLAIN, kind: "kill_instance", to: "", instance: "recommendations-v1-1" },
   ];
   const ids = [];

@@ -74,7 +74,8 @@ impl Shop {
             stores.orders.clone(),
             mesh.caller(service::ORDERS),
             supervisor.clone(),
-            ids.clone(),
+            // Each draws from a sequence of its own: what one draws changes nothing for another.
+            ids.fork(),
             clock.clone(),
         );
         let payments = Payments::new(
@@ -83,12 +84,18 @@ impl Shop {
             supervisor.clone(),
             clock.clone(),
         );
-        let parts =
-            Parts { mesh: &mesh, stores: &stores, orders: &orders, payments: &payments, ids: &ids };
+        let gateway_ids = ids.fork();
+        let parts = Parts {
+            mesh: &mesh,
+            stores: &stores,
+            orders: &orders,
+            payments: &payments,
+            ids: &gateway_ids,
+        };
         parts.register();
         let provider = parts.start_provider(supervisor).await.map_err(StartError::Provider)?;
         tracing::info!("the payment provider listens at {provider}");
-        let load = LoadGenerator::new(mesh.caller(service::LOAD), ids.clone());
+        let load = LoadGenerator::new(mesh.caller(service::LOAD), ids.fork());
         let relays = Default::default();
         let retention = Retention::new(stores.clone(), orders.clone(), KEEP);
         Ok(Self { mesh, orders, load, stores, payments, retention, relays, clock, ids, started_us })

@@ -36,11 +36,14 @@ async fn world() -> World {
     World { program, client }
 }
 
-/// A command as the panel sends it, with some of its fields.
+/// A command as a program sends it; what its kind does not have is left empty.
 fn fault(kind: &str, to: &str, percent: f64, ttl_s: u32) -> Value {
+    let delay_ms = if ["delay", "message_delay"].contains(&kind) { 1_000 } else { 0 };
+    let status = if kind == "abort" { 503 } else { 0 };
     json!({
         "kind": kind, "from": "", "to": to, "subset": "", "instance": "", "terms": [],
-        "percent": percent, "delay_ms": 1_000, "jitter_ms": 0, "status": 503, "ttl_s": ttl_s,
+        "percent": percent, "delay_ms": delay_ms, "jitter_ms": 0, "status": status,
+        "ttl_s": ttl_s,
         "like_istio": false,
     })
 }

@@ -359,7 +359,7 @@ async fn whatever_is_sampled_the_traces_shown_as_evidence_are_kept() {
     assert_eq!(spared.status, 200);
     let fault = json!({
         "kind": "abort", "from": "", "to": "users", "subset": "", "instance": "", "terms": [],
-        "percent": 100.0, "delay_ms": 1_000, "jitter_ms": 0, "status": 503, "ttl_s": 300,
+        "percent": 100.0, "delay_ms": 0, "jitter_ms": 0, "status": 503, "ttl_s": 300,
         "like_istio": false,
     });
     assert_eq!(client.post("/control/faults", &fault).await.status, 201);

@@ -21,6 +21,8 @@ const TABS: [(Option<OrderStatus>, &str); 5] = [
     (Some(OrderStatus::Cancelled), "Cancelled"),
     (Some(OrderStatus::Shipped), "Shipped"),
 ];
+/// Most of a word of the address that is repeated, characters.
+const WORD_MAX: usize = 40;
 /// Between the cursors of earlier pages in the address.
 const JOINT: char = ',';
 /// Earlier pages that the address remembers; further back there is only the first page.
@@ -89,6 +91,15 @@ impl Place {
     }
 }
 
+/// What a status in the address asks for that there is not: the list is not narrowed by it.
+fn unread(query: &ParamsMap) -> Option<String> {
+    let word = query.get_str("status").filter(|word| !word.is_empty())?;
+    OrderStatus::parse(word).is_none().then(|| {
+        let shown: String = word.chars().take(WORD_MAX).collect();
+        format!("There is no status {shown}; orders of every status are shown.")
+    })
+}
+
 /// The list of orders.
 #[component]
 pub fn OrdersPage() -> impl IntoView {
@@ -124,6 +135,9 @@ pub fn OrdersPage() -> impl IntoView {
                 <span class="grow"></span>
                 <LinkTabs label="Status" links=Signal::derive(links) current=current/>
             </header>
+            {move || query.with(unread).map(|said| view! {
+                <p class="hint" role="status">{said}</p>
+            })}
             <div class="orders-list">
                 <NewOrders place=place page=page/>
                 <Transition>

@@ -122,12 +122,10 @@ impl Caller {
         Self { mesh, source: Arc::new(source) }
     }
 
-    /// The breakers of this caller, as they are now.
+    /// Every breaker of the mesh, whoever calls: for the health of the whole.
     #[must_use]
     pub fn breakers(&self) -> Vec<BreakerStatus> {
-        let mut breakers = self.mesh.breakers();
-        breakers.retain(|breaker| *breaker.caller == *self.source.service);
-        breakers
+        self.mesh.breakers()
     }
 
     /// The time of the mesh, microseconds since the epoch.

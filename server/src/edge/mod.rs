@@ -7,6 +7,7 @@ mod compress;
 mod connections;
 mod control;
 mod dead_letters;
+mod fault_body;
 mod forms;
 mod pages;
 mod resilience;

@@ -1,6 +1,6 @@
 //! Faults and breakers over HTTP: JSON for programs, plain forms for pages without JavaScript.
 
-use super::{Edge, control::who, forms};
+use super::{Edge, control::who, fault_body, forms};
 use crate::host::resilience::faults;
 use app::model::{
     fault::{self, Choice},
@@ -16,10 +16,10 @@ use axum::{
     routing::{delete, get, post},
 };
 use contract::{
-    ApiError, FieldError,
+    ApiError,
     resilience::{
-        BreakerChange, BreakerSettings, ChangeBreaker, EndFaults, Expectation, FaultKind,
-        FaultView, FaultsView, InjectFault,
+        BreakerChange, BreakerSettings, ChangeBreaker, EndFaults, Expectation, FaultView,
+        FaultsView, InjectFault,
     },
 };
 use http::{HeaderMap, StatusCode};
@@ -65,26 +65,9 @@ async fn inject(
     fault: Result<Json<Value>, JsonRejection>,
 ) -> Result<(StatusCode, Json<FaultView>), Problem> {
     let Json(fault) = fault?;
-    let kind = fault.get("kind").is_some();
-    let fault: InjectFault = serde_json::from_value(fault).map_err(|error| {
-        Problem::new(StatusCode::BAD_REQUEST, format!("The JSON is not as it must be: {error}."))
-    })?;
-    let fault = InjectFault { by: who(&headers), ..fault };
-    if !kind {
-        return Err(without_kind(fault));
-    }
+    let fault = InjectFault { by: who(&headers), ..fault_body::read(fault)? };
     let begun = edge.host.resilience.inject(fault).await.map_err(problem)?;
     Ok((StatusCode::CREATED, Json(begun)))
-}
-
-/// What is wrong with a fault that does not say what it is, besides that.
-fn without_kind(fault: InjectFault) -> Problem {
-    let kinds: Vec<_> = FaultKind::ALL.iter().map(|kind| kind.word()).collect();
-    let mut fields = vec![FieldError::new("kind", format!("is one of {}", kinds.join(", ")))];
-    // With a kind that asks for the least, so that nothing is missed for a kind nobody chose.
-    let least = InjectFault { kind: FaultKind::Hang, ..fault };
-    fields.extend(fault::mistakes(&least).into_iter().map(|(of, why)| FieldError::new(of, why)));
-    Problem::invalid(fields)
 }
 
 async fn finish(edge: &Edge, command: EndFaults) -> Result<Json<FaultsView>, Problem> {

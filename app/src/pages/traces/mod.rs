@@ -118,6 +118,9 @@ fn searched(
     match list {
         Ok(list) => view! {
             {search::search(place, &list, found, waiting)}
+            {move || place.unread.get().map(|said| view! {
+                <p class="hint" role="status">{said}</p>
+            })}
             {scatter::scatter(place, list)}
         }
         .into_any(),

@@ -147,9 +147,6 @@ fn check(value: &Value) -> Result<PlaceOrder, Problem> {
     let user_id = id(order.get("user_id"), "/user_id", &mut errors);
     let items = items(order.get("items"), &mut errors);
     let payment_method = payment_method(order.get("payment_method"), &mut errors);
-    if errors.is_empty() {
-        return Ok(PlaceOrder { user_id, items, payment_method });
-    }
     unknown(order, &["user_id", "items", "payment_method"], "", &mut errors);
     let lines = order.get("items").and_then(Value::as_array).into_iter().flatten().take(LINES_MAX);
     for (index, line) in lines.enumerate() {
@@ -157,10 +154,14 @@ fn check(value: &Value) -> Result<PlaceOrder, Problem> {
             unknown(line, &["product_id", "quantity"], &format!("/items/{index}"), &mut errors);
         }
     }
+    if errors.is_empty() {
+        return Ok(PlaceOrder { user_id, items, payment_method });
+    }
     Err(Problem::invalid(errors))
 }
 
-/// Fields nobody asked for do no harm, but where something is wrong a misspelt one may be why.
+/// Fields that there are not: what a misspelt one asks for would else be left out without a word,
+/// and an order paid from the wallet that was to be charged to the card.
 fn unknown(object: &Map<String, Value>, known: &[&str], at: &str, errors: &mut Vec<FieldError>) {
     let named = object.keys().filter(|name| !known.contains(&name.as_str())).take(UNKNOWN_MAX);
     for name in named {
@@ -363,6 +364,16 @@ mod tests {
         let misspelt = r#"{"user_id": "c", "items": [{"product_id": "p", "qty": 1}], "x": 1}"#;
         assert_eq!(fields(misspelt), ["/items/0/quantity", "/x", "/items/0/qty"]);
         assert_eq!(fields("[]"), [""]);
+    }
+
+    #[test]
+    fn a_misspelt_field_is_refused_where_everything_else_is_right() {
+        let line = r#"{"product_id": "p", "quantity": 1}"#;
+        let method = format!(r#"{{"user_id": "c", "items": [{line}], "payment_metod": "card"}}"#);
+        assert_eq!(fields(&method), ["/payment_metod"]);
+        let colour = r#"{"user_id": "c", "items": [
+            {"product_id": "p", "quantity": 1}, {"product_id": "q", "quantity": 1, "colour": 3}]}"#;
+        assert_eq!(fields(colour), ["/items/1/colour"]);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! by the kill switch. A killed instance is one whose every connection fails, a paused one hangs on
 //! every call, and [`follow_instances`] puts their processes into that phase for as long.
 
-use super::invalid;
+use super::{fault_fields, invalid};
 use crate::host::transaction::Outage;
 use app::model::{
     fault::{delays, label, mistakes, percent},
@@ -131,12 +131,17 @@ fn again(kind: Kind, spec: &FaultSpec) -> Option<InjectFault> {
     let (delay_ms, jitter_ms) = match spec.kind {
         FaultKind::Delay(delay) | FaultKind::Message(MessageFault::Delay(delay)) => (ms(delay), 0),
         FaultKind::Jitter { min, max } => (ms((min + max) / 2), ms((max - min) / 2)),
-        _ => (usual.delay_ms, usual.jitter_ms),
+        // A program sends the command as it is, so nothing is in it that its kind does not have.
+        _ => (0, 0),
     };
     let status = match spec.kind {
         FaultKind::Abort { grpc_status: Some(_), .. } => return None,
         FaultKind::Abort { status, .. } => status.as_u16(),
-        _ => usual.status,
+        _ => 0,
+    };
+    let percent = match kind.place() {
+        FaultPlace::Instance => 0.0,
+        FaultPlace::Edge | FaultPlace::Bus => f64::from(spec.share.0) / 10_000.0,
     };
     let after_bytes = match spec.kind {
         FaultKind::PartialBody { after_bytes } => u32::try_from(after_bytes).ok(),
@@ -148,7 +153,7 @@ fn again(kind: Kind, spec: &FaultSpec) -> Option<InjectFault> {
         to: text(destination),
         subset: text(subset),
         instance: text(instance),
-        percent: f64::from(spec.share.0) / 10_000.0,
+        percent,
         delay_ms,
         jitter_ms,
         status,
@@ -249,16 +254,10 @@ fn place(scope: &FaultScope, kind: Kind, of_route: Option<&str>) -> String {
 
 /// A fault as the registry takes it.
 pub(super) fn spec(asked: &InjectFault, mesh: &Mesh) -> Result<FaultSpec, ApiError> {
-    let wrong = all_wrong(asked);
+    let mut wrong = all_wrong(asked);
+    wrong.extend(said(asked).filter_map(|field| fault_fields::foreign(asked.kind, field)));
     if !wrong.is_empty() {
         return Err(ApiError::Invalid { fields: wrong });
-    }
-    if asked.like_istio && asked.kind.place() != FaultPlace::Edge {
-        let reason = "Only faults of calls meet a route, whose timeout and retries could be off.";
-        return Err(invalid("like_istio", reason));
-    }
-    if asked.kind.place() != FaultPlace::Edge && !asked.terms.is_empty() {
-        return Err(invalid("terms", "Only faults of calls can be for some requests alone."));
     }
     let scope = scope(asked, mesh)?;
     let share = match asked.kind.place() {
@@ -267,16 +266,27 @@ pub(super) fn spec(asked: &InjectFault, mesh: &Mesh) -> Result<FaultSpec, ApiErr
     };
     let ttl = Duration::from_secs(u64::from(asked.ttl_s));
     let limit = asked.limit.filter(|limit| *limit > 0);
-    if limit.is_some() && asked.kind.place() == FaultPlace::Instance {
-        return Err(invalid("limit", "A fault of an instance is of all its calls."));
-    }
     let by = if asked.by.is_empty() { PAGE.to_owned() } else { asked.by.clone() };
     let like_istio = asked.like_istio;
     Ok(FaultSpec { kind: kind(asked)?, scope, share, ttl, limit, like_istio, by })
 }
 
+/// The fields whose value says by itself that somebody filled them in. What the panel of the page
+/// sends with every kind (a share, a delay, a status) is among those only where a program sends it.
+fn said(asked: &InjectFault) -> impl Iterator<Item = &'static str> {
+    let fields = [
+        ("like_istio", asked.like_istio),
+        ("terms", !asked.terms.is_empty()),
+        ("limit", asked.limit.is_some()),
+        ("grpc_status", !asked.grpc_status.is_empty()),
+        ("after_bytes", asked.after_bytes.is_some()),
+        ("route", !asked.route.trim().is_empty()),
+    ];
+    fields.into_iter().filter(|(_, said)| *said).map(|(field, _)| field)
+}
+
 /// Every field that is wrong by itself, so that one answer names them all.
-fn all_wrong(asked: &InjectFault) -> Vec<FieldError> {
+pub(crate) fn all_wrong(asked: &InjectFault) -> Vec<FieldError> {
     let elsewhere = |field: &str| match field {
         "to" => !asked.route.is_empty(),
         "status" => !asked.grpc_status.is_empty(),
@@ -308,12 +318,6 @@ fn kind(asked: &InjectFault) -> Result<FaultKind, ApiError> {
     let delay = Duration::from_millis(u64::from(asked.delay_ms));
     if delays(asked.kind) && delay.is_zero() {
         return Err(invalid("delay_ms", "must be at least 1 ms"));
-    }
-    if !asked.grpc_status.is_empty() && asked.kind != Kind::Abort {
-        return Err(invalid("grpc_status", "Only an abort answers with a gRPC status."));
-    }
-    if asked.after_bytes.is_some() && asked.kind != Kind::PartialBody {
-        return Err(invalid("after_bytes", "Only a partial body breaks off."));
     }
     Ok(match asked.kind {
         Kind::Delay => FaultKind::Delay(delay),
@@ -350,13 +354,15 @@ fn kind(asked: &InjectFault) -> Result<FaultKind, ApiError> {
 }
 
 fn scope(asked: &InjectFault, mesh: &Mesh) -> Result<FaultScope, ApiError> {
-    let known = mesh.services();
+    let (known, policy) = (mesh.services(), mesh.in_force().policy);
     let service = |field: &str, name: &str| -> Result<Option<Arc<str>>, ApiError> {
         let name = name.trim();
         if name.is_empty() {
             return Ok(None);
         }
         let found = known.iter().find(|service| ***service == *name).cloned();
+        // Elsewhere it is reached by its further names, too.
+        let found = found.or_else(|| policy.service(&name.to_lowercase()).cloned());
         let caller = [service::BROWSER, service::LOAD, service::BUS].contains(&name);
         let found = found.or_else(|| (field == "from" && caller).then(|| name.into()));
         let near = || value::closest(name, known.iter().map(|service| &**service));
@@ -365,22 +371,16 @@ fn scope(asked: &InjectFault, mesh: &Mesh) -> Result<FaultScope, ApiError> {
             .map(Some)
             .ok_or_else(|| invalid(field, format!("No service named {name}.{}", meant())))
     };
-    let destination = match asked.kind.place() {
-        // Its service follows from its name.
-        FaultPlace::Instance => None,
-        FaultPlace::Edge | FaultPlace::Bus => service("to", &asked.to)?,
-    };
+    // That of an instance follows from its name.
+    let destination = service("to", &asked.to)?;
     let from = service("from", &asked.from)?;
     let subset: Option<Arc<str>> = (!asked.subset.is_empty()).then(|| asked.subset.as_str().into());
     if let (Some(subset), Some(to)) = (&subset, &destination)
-        && mesh.in_force().policy.destinations.get(to).is_none_or(|r| r.subset(subset).is_none())
+        && policy.destinations.get(to).is_none_or(|r| r.subset(subset).is_none())
     {
         return Err(invalid("subset", format!("No subset of {to} named {subset}.")));
     }
     let route = route(&asked.route, mesh)?;
-    if route.is_some() && asked.kind.place() != FaultPlace::Edge {
-        return Err(invalid("route", "Only faults of calls can be for one route."));
-    }
     match asked.kind.place() {
         FaultPlace::Edge if destination.is_none() && route.is_none() => {
             Err(invalid("to", "Say which service."))
@@ -396,6 +396,10 @@ fn scope(asked: &InjectFault, mesh: &Mesh) -> Result<FaultScope, ApiError> {
             let named = named.ok_or_else(|| {
                 invalid("instance", format!("No instance named {}.", asked.instance))
             })?;
+            if let Some(to) = destination.filter(|to| *to != named.service) {
+                let reason = format!("{} is an instance of {}.", asked.instance, named.service);
+                return Err(invalid("to", format!("{reason} Leave {to} out.")));
+            }
             let (destination, instance) = (Some(named.service), Some(named.instance));
             Ok(FaultScope { destination, instance, ..FaultScope::default() })
         }

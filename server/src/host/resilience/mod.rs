@@ -5,6 +5,7 @@ mod callee;
 mod endpoints;
 mod expect;
 mod fallback;
+pub(crate) mod fault_fields;
 pub(crate) mod faults;
 mod strips;
 #[cfg(test)]
