@@ -17,14 +17,21 @@ pub(super) fn service<'a>(known: &'a Known, host: &str) -> Option<&'a KnownServi
 
 /// Whether a document is about the service.
 pub(super) fn concerns(document: &Node, service: &KnownService) -> bool {
-    let named = |name: &str| service.all_names().any(|own| own.eq_ignore_ascii_case(name));
+    let namespace = document.path(&["metadata", "namespace"]).and_then(Node::as_str);
+    // A short name of another namespace is another service.
+    let is_here = namespace.is_none_or(|namespace| namespace == DEFAULT_NAMESPACE);
+    let named = |name: &str| {
+        (is_here || name.contains('.'))
+            && service.all_names().any(|own| own.eq_ignore_ascii_case(name))
+    };
     let spec = document.get("spec");
     match (document.str("kind"), spec) {
         (Some("VirtualService"), Some(spec)) => spec.texts("hosts").any(named),
         (Some("DestinationRule"), Some(spec)) => spec.str("host").is_some_and(named),
         (Some("EnvoyFilter"), Some(spec)) => {
             let app = spec.path(&["workloadSelector", "labels", "app"]);
-            app.and_then(Node::as_str).is_some_and(named)
+            let is_it = |app: &str| service.all_names().any(|own| own.eq_ignore_ascii_case(app));
+            app.and_then(Node::as_str).is_some_and(is_it)
         }
         _ => false,
     }
