@@ -114,8 +114,8 @@ impl<'a> Context<'a> {
     }
 }
 
-/// Whether the services here see a resource: it is exported to them, and if it is a rule, it is in a
-/// namespace that Istio looks in, which are the caller's, the service's and the root's.
+/// Whether the services here see a resource: it is exported to them, and if it is a rule, it is in
+/// a namespace that Istio looks in, which are the caller's, the service's and the root's.
 pub(crate) fn is_seen(resource: &Resource) -> bool {
     let namespace = &resource.key().namespace;
     let looked_in = resource.kind() != Kind::DestinationRule || is_for_all(namespace);

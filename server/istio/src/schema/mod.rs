@@ -48,7 +48,7 @@ pub(crate) enum Treatment {
     InForce,
     /// In force, and this is how it is read.
     Read(&'static str),
-    /// In force, with a warning that Istio deprecates it; of its value it makes what to write instead.
+    /// In force, with a warning that Istio deprecates it; of its value is made what to write.
     Deprecated(fn(&Node) -> String),
     /// In force although Istio does not know it; `validate` shows what Istio would take.
     Extension,

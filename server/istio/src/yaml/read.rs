@@ -274,8 +274,8 @@ impl Builder {
     }
 }
 
-/// What an alias stands for, with all that is in it, stands where the alias does: the same value may
-/// be right in one place and wrong in another.
+/// What an alias stands for, with all that is in it, stands where the alias does: the same value
+/// may be right in one place and wrong in another.
 fn standing(mut node: Node, at: Position) -> Node {
     node.at = at;
     match &mut node.data {
