@@ -200,89 +200,87 @@ fn virtual_services_that_istio_refuses_are_refused() {
     }
 }
 
+/// Lines of a `DestinationRule` for payments, the code, and a word of the message.
+const REFUSED_POLICIES: &[(&str, &str, &str)] = &[
+    ("trafficPolicy: {}", code::CONFLICT, "must say something"),
+    ("trafficPolicy: {connectionPool: {}}", code::CONFLICT, "must say something"),
+    (
+        "trafficPolicy: {connectionPool: {http: {http2MaxRequests: -1}}}",
+        code::BAD_VALUE,
+        "out of range",
+    ),
+    (
+        "trafficPolicy: {connectionPool: {tcp: {maxConnections: -1}}}",
+        code::BAD_VALUE,
+        "out of range",
+    ),
+    (
+        "trafficPolicy: {loadBalancer: {simple: RANDOM, consistentHash: {useSourceIp: true}}}",
+        code::CONFLICT,
+        "one way of balancing",
+    ),
+    ("trafficPolicy: {loadBalancer: {consistentHash: {}}}", code::CONFLICT, "one thing"),
+    (
+        "trafficPolicy: {loadBalancer: {consistentHash: {useSourceIp: true, httpHeaderName: a}\
+             }}",
+        code::CONFLICT,
+        "one thing",
+    ),
+    ("trafficPolicy: {loadBalancer: {simple: ROUND_ROBBIN}}", code::BAD_VALUE, "not one of"),
+    ("trafficPolicy: {outlierDetection: {interval: 0.5ms}}", code::BAD_VALUE, "shorter"),
+    (
+        "trafficPolicy: {outlierDetection: {interval: 10.0005s}}",
+        code::BAD_VALUE,
+        "parts of a milli",
+    ),
+    ("trafficPolicy: {outlierDetection: {baseEjectionTime: 0s}}", code::BAD_VALUE, "shorter"),
+    (
+        "trafficPolicy: {outlierDetection: {maxEjectionPercent: 101}}",
+        code::BAD_VALUE,
+        "out of range",
+    ),
+    ("trafficPolicy: {outlierDetection: {minHealthPercent: -1}}", code::BAD_VALUE, "out of range"),
+    (
+        "trafficPolicy: {outlierDetection: {consecutiveLocalOriginFailures: 3}}",
+        code::CONFLICT,
+        "split",
+    ),
+    (
+        "subsets: [{name: v1, labels: {version: v1}}, {name: v1, labels: {version: v2}}]",
+        code::DESTINATION_RULE_MULTIMATCH,
+        "subsets[0]",
+    ),
+    ("subsets: [{labels: {version: v1}}]", code::MISSING_FIELD, "name"),
+    ("subsets: [{name: v1, labels: {version: 1}}]", code::WRONG_TYPE, "a text"),
+    ("trafficPolicy: {retryBudget: {percent: 101}}", code::BAD_VALUE, "between 0 and 100"),
+    ("exportTo: [., '*']", code::CONFLICT, "cannot be exported to others"),
+    (
+        "exportTo: ['*']\nworkloadSelector: {matchLabels: {app: orders}}",
+        code::CONFLICT,
+        "own namespace",
+    ),
+    (
+        "trafficPolicy: {loadBalancer: {consistentHash: {useSourceIp: true, maglev: \
+             {tableSize: 1000}}}}",
+        code::BAD_VALUE,
+        "not a prime number",
+    ),
+    (
+        "trafficPolicy: {loadBalancer: {consistentHash: {useSourceIp: true, maglev: \
+             {tableSize: 5000011}}}}",
+        code::BAD_VALUE,
+        "out of range",
+    ),
+    (
+        "trafficPolicy: {loadBalancer: {consistentHash: {useSourceIp: true, maglev: {}}}}",
+        code::MISSING_FIELD,
+        "tableSize",
+    ),
+];
+
 #[test]
 fn destination_rules_that_istio_refuses_are_refused() {
-    let cases: &[(&str, &str, &str)] = &[
-        ("trafficPolicy: {}", code::CONFLICT, "must say something"),
-        ("trafficPolicy: {connectionPool: {}}", code::CONFLICT, "must say something"),
-        (
-            "trafficPolicy: {connectionPool: {http: {http2MaxRequests: -1}}}",
-            code::BAD_VALUE,
-            "out of range",
-        ),
-        (
-            "trafficPolicy: {connectionPool: {tcp: {maxConnections: -1}}}",
-            code::BAD_VALUE,
-            "out of range",
-        ),
-        (
-            "trafficPolicy: {loadBalancer: {simple: RANDOM, consistentHash: {useSourceIp: true}}}",
-            code::CONFLICT,
-            "one way of balancing",
-        ),
-        ("trafficPolicy: {loadBalancer: {consistentHash: {}}}", code::CONFLICT, "one thing"),
-        (
-            "trafficPolicy: {loadBalancer: {consistentHash: {useSourceIp: true, httpHeaderName: a}\
-             }}",
-            code::CONFLICT,
-            "one thing",
-        ),
-        ("trafficPolicy: {loadBalancer: {simple: ROUND_ROBBIN}}", code::BAD_VALUE, "not one of"),
-        ("trafficPolicy: {outlierDetection: {interval: 0.5ms}}", code::BAD_VALUE, "shorter"),
-        (
-            "trafficPolicy: {outlierDetection: {interval: 10.0005s}}",
-            code::BAD_VALUE,
-            "parts of a milli",
-        ),
-        ("trafficPolicy: {outlierDetection: {baseEjectionTime: 0s}}", code::BAD_VALUE, "shorter"),
-        (
-            "trafficPolicy: {outlierDetection: {maxEjectionPercent: 101}}",
-            code::BAD_VALUE,
-            "out of range",
-        ),
-        (
-            "trafficPolicy: {outlierDetection: {minHealthPercent: -1}}",
-            code::BAD_VALUE,
-            "out of range",
-        ),
-        (
-            "trafficPolicy: {outlierDetection: {consecutiveLocalOriginFailures: 3}}",
-            code::CONFLICT,
-            "split",
-        ),
-        (
-            "subsets: [{name: v1, labels: {version: v1}}, {name: v1, labels: {version: v2}}]",
-            code::DESTINATION_RULE_MULTIMATCH,
-            "subsets[0]",
-        ),
-        ("subsets: [{labels: {version: v1}}]", code::MISSING_FIELD, "name"),
-        ("subsets: [{name: v1, labels: {version: 1}}]", code::WRONG_TYPE, "a text"),
-        ("trafficPolicy: {retryBudget: {percent: 101}}", code::BAD_VALUE, "between 0 and 100"),
-        ("exportTo: [., '*']", code::CONFLICT, "cannot be exported to others"),
-        (
-            "exportTo: ['*']\nworkloadSelector: {matchLabels: {app: orders}}",
-            code::CONFLICT,
-            "own namespace",
-        ),
-        (
-            "trafficPolicy: {loadBalancer: {consistentHash: {useSourceIp: true, maglev: \
-             {tableSize: 1000}}}}",
-            code::BAD_VALUE,
-            "not a prime number",
-        ),
-        (
-            "trafficPolicy: {loadBalancer: {consistentHash: {useSourceIp: true, maglev: \
-             {tableSize: 5000011}}}}",
-            code::BAD_VALUE,
-            "out of range",
-        ),
-        (
-            "trafficPolicy: {loadBalancer: {consistentHash: {useSourceIp: true, maglev: {}}}}",
-            code::MISSING_FIELD,
-            "tableSize",
-        ),
-    ];
-    for (lines, code, word) in cases {
+    for (lines, code, word) in REFUSED_POLICIES {
         assert_refused(&rule(lines), code, word);
     }
 }

@@ -44,7 +44,7 @@ pub(crate) fn redirect(rule: &Redirect, request: &Request, scheme: &str, host: &
     response
 }
 
-/// In the extensions of an answer: a rule wrote it out, and whoever passes it on leaves it as it is.
+/// In the extensions of an answer: a rule wrote it out, and whoever passes it on changes nothing.
 #[derive(Clone, Copy, Debug)]
 pub struct DirectAnswer;
 

@@ -105,3 +105,25 @@ pub(super) fn chosen(documents: &[Node], wanted: &str) -> Option<usize> {
     let named = services().find(|(_, document)| title_of(document) == wanted);
     named.or_else(|| services().next()).map(|(at, _)| at)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_host_of_another_namespace_is_on_the_page_of_no_service_here() {
+        let service = KnownService { name: "catalog".to_owned(), ..KnownService::default() };
+        let concerned = |kind: &str, namespace: &str, spec: &str| {
+            let text = format!("kind: {kind}\nmetadata: {{{namespace}}}\nspec: {{{spec}}}\n");
+            concerns(&read(&text).unwrap()[0], &service)
+        };
+        let whole = "catalog.default.svc.cluster.local";
+        for (namespace, short) in
+            [("", true), ("namespace: default", true), ("namespace: prod", false)]
+        {
+            assert_eq!(concerned("VirtualService", namespace, "hosts: [catalog]"), short);
+            assert_eq!(concerned("DestinationRule", namespace, "host: catalog"), short);
+            assert!(concerned("VirtualService", namespace, &format!("hosts: [{whole}]")));
+        }
+    }
+}
