@@ -347,8 +347,14 @@ fn findings(text: &mut String, findings: &[Finding]) {
             Severity::Warning => "warning",
             Severity::Info => "note",
         };
-        let Finding { code, at, message, advice, .. } = finding;
-        let _ = writeln!(text, "{at} {severity} {code}: {message} {advice}");
+        let Finding { code, at, path, message, advice, .. } = finding;
+        let said = |other: &&Finding| (other.at, &other.message) == (*at, message);
+        // Behind an alias several fields stand in one place.
+        let field = match findings.iter().filter(said).nth(1) {
+            Some(_) => format!("{path}: "),
+            None => String::new(),
+        };
+        let _ = writeln!(text, "{at} {severity} {code}: {field}{message} {advice}");
         for line in finding.correct_form.iter().flat_map(|form| form.lines()) {
             let _ = writeln!(text, "    {line}");
         }
@@ -435,6 +441,25 @@ mod tests {
         answer.report.resources[0].change = Change::NotOurs;
         let said = applied(&answer, false);
         assert!(said.contains("Nothing was applied") && !said.contains("the same"), "{said}");
+    }
+
+    #[test]
+    fn findings_of_one_place_and_text_say_which_field_they_are_of() {
+        let finding = |path: &str, line: u32| Finding {
+            code: "VIT012".into(),
+            severity: Severity::Error,
+            resource: None,
+            path: path.into(),
+            at: contract::istio::Position { line, column: 3 },
+            message: "It is no duration.".into(),
+            advice: "Write 1s.".into(),
+            correct_form: None,
+        };
+        let mut text = String::new();
+        findings(&mut text, &[finding("spec.a", 2), finding("spec.b", 2), finding("spec.c", 4)]);
+        assert!(text.contains("2:3 error VIT012: spec.a: It is no duration."), "{text}");
+        assert!(text.contains("2:3 error VIT012: spec.b: It is no duration."), "{text}");
+        assert!(text.contains("4:3 error VIT012: It is no duration."), "{text}");
     }
 
     #[test]

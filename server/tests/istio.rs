@@ -235,6 +235,46 @@ spec:
 }
 
 #[tokio::test]
+async fn what_a_rule_answers_by_itself_comes_byte_for_byte() {
+    let World { program, client, data: _data } = world().await;
+    let mut rules = String::from(
+        "apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: ready}
+spec:
+  hosts: [gateway]
+  gateways: [api-gateway]
+  http:
+",
+    );
+    let html = "{response: {set: {content-type: text/html}}}";
+    let cases = [
+        (200, "hello", "{}", "text/plain"),
+        (404, "hi", "{}", "text/plain"),
+        (503, "<h1>Back at  noon</h1>\n", html, "text/html"),
+        (503, "", "{}", ""),
+    ];
+    for (number, (status, body, headers, _)) in cases.iter().enumerate() {
+        let body =
+            if body.is_empty() { String::new() } else { format!(", body: {{string: {body:?}}}") };
+        rules += &format!(
+            "  - match: [{{uri: {{exact: /api/v1/ready/{number}}}}}]
+    headers: {headers}
+    directResponse: {{status: {status}{body}}}
+"
+        );
+    }
+    let applied = vitrine(&client, &["apply", "-f", "-"], &rules).await;
+    assert!(applied.ok, "{}", applied.err);
+    for (number, (status, body, _, kind)) in cases.iter().enumerate() {
+        let answer = client.get(&format!("/api/v1/ready/{number}")).await;
+        assert_eq!((answer.status, answer.text().as_str()), (*status, *body));
+        assert_eq!(answer.header("content-type"), *kind, "{status} {body}");
+    }
+    program.stop().await;
+}
+
+#[tokio::test]
 async fn what_is_printed_for_istio_has_extensions_where_istio_has_them() {
     let World { program, client, data: _data } = world().await;
     let file = format!("{DATA}/traffic-management.yml");

@@ -8,7 +8,7 @@ use crate::{
     faithful::{field, items, set},
     known::Known,
     policy::short,
-    resource::{DEFAULT_NAMESPACE, Resource},
+    resource::{DEFAULT_NAMESPACE, Resource, full_host},
     schema::{self, Kind},
     validate::envoy_filter,
     yaml::{self, Data, Node},
@@ -80,11 +80,13 @@ fn is_rule(root: &Node) -> bool {
     root.str("kind") == Some(Kind::DestinationRule.name())
 }
 
-/// Whether a rule is for a host by its own name, and for every caller.
+/// Whether a rule is for a host (in full) by its own name, and for every caller.
 fn is_for(root: &Node, host: &str) -> bool {
     let for_all = root.path(&["spec", "workloadSelector"]).is_none();
     let named = root.path(&["spec", "host"]).and_then(Node::as_str);
-    let named = named.map(str::to_ascii_lowercase);
+    let namespace = root.path(&["metadata", "namespace"]).and_then(Node::as_str);
+    let namespace = namespace.unwrap_or(DEFAULT_NAMESPACE);
+    let named = named.map(|host| full_host(namespace, host));
     is_rule(root) && for_all && named.is_some_and(|named| short(&named) == short(host))
 }
 
@@ -179,7 +181,7 @@ impl Documents<'_> {
             let (Some(host), Some(subset)) = (node.str("host"), node.str("subset")) else {
                 continue;
             };
-            let host = host.to_ascii_lowercase();
+            let host = from.full_host(host);
             let Some(labels) = self.labels(&host, subset) else { continue };
             let rule = self.rule(&host, from);
             let Some(spec) = field(rule, "spec") else { continue };

@@ -95,9 +95,24 @@ impl Resource {
         manager.and_then(Node::as_str) == Some(MANAGER)
     }
 
+    /// A host as it names it, lower-case and in full: see [`full_host`].
+    pub(crate) fn full_host(&self, host: &str) -> String {
+        full_host(&self.key.namespace, host)
+    }
+
     /// A field of its `spec`, for a finding.
     pub(crate) fn spot(&self, path: impl Into<String>, at: Position) -> Spot {
         Spot { resource: Some(self.key.clone()), path: path.into(), at }
+    }
+}
+
+/// A host as a resource of a namespace names it, lower-case. As in Istio, a name without a point is
+/// one of the resource's own namespace; in `default`, where the services are, it is left short.
+pub(crate) fn full_host(namespace: &str, host: &str) -> String {
+    let host = host.to_ascii_lowercase();
+    match namespace == DEFAULT_NAMESPACE || host.contains(['.', ':', '*']) {
+        true => host,
+        false => format!("{host}.{namespace}.svc.cluster.local"),
     }
 }
 

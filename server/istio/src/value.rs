@@ -178,18 +178,38 @@ pub fn fault_percent(number: &str) -> Result<Share, Complaint> {
     Ok(share)
 }
 
+/// A whole number, with zeros behind a point or an exponent if it is written so (`90.0`, `9e1`):
+/// protobuf takes those where it wants an integer.
+#[must_use]
+pub fn whole(number: &str) -> Option<i64> {
+    /// Above this not every whole number is one of these (2^53).
+    const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+    let written = || {
+        let number: f64 = number.parse().ok()?;
+        (number.fract() == 0.0 && number.abs() <= EXACT_MAX).then(|| format!("{number:.0}"))
+    };
+    number.parse().ok().or_else(|| written()?.parse().ok())
+}
+
+/// Whether a number is prime; of those that tables bound this is quick.
+#[must_use]
+pub fn is_prime(number: u64) -> bool {
+    let mut divisors = (2..).take_while(|divisor| divisor * divisor <= number);
+    number >= 2 && divisors.all(|divisor| !number.is_multiple_of(divisor))
+}
+
 /// A whole number between bounds.
 ///
 /// # Errors
 /// Fractions, and numbers out of bounds.
 pub fn integer(number: &str, min: i64, max: i64) -> Result<i64, Complaint> {
-    match number.parse::<i64>() {
-        Ok(value) if (min..=max).contains(&value) => Ok(value),
-        Ok(_) => Err(Complaint::new(
+    match whole(number) {
+        Some(value) if (min..=max).contains(&value) => Ok(value),
+        Some(_) => Err(Complaint::new(
             format!("{number} is out of range."),
             format!("Write a whole number from {min} to {max}."),
         )),
-        Err(_) => Err(Complaint::new(
+        None => Err(Complaint::new(
             format!("{} is not a whole number.", crate::yaml::shorten(number)),
             format!("Write a whole number from {min} to {max}."),
         )),

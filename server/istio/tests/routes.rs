@@ -125,7 +125,6 @@ fn what_is_not_exported_to_this_namespace_does_not_hold() {
     assert!(!holds(".", "other"));
     assert!(holds("default", "other"));
     assert!(!holds("other", "default"));
-    assert!(!holds("'~'", "default"));
     assert!(holds("", "other"));
 }
 

@@ -60,7 +60,7 @@ pub use recent::{
     RuleHits, RuleLook, explain,
 };
 pub use registry::Mesh;
-pub use route::{DestinationShare, RouteHits, matching::Condition};
+pub use route::{DestinationShare, DirectAnswer, RouteHits, matching::Condition};
 pub use server::serve;
 
 /// The one request type of the house.

@@ -298,7 +298,10 @@ pub async fn explain(request: Request, next: Next) -> Response {
     let answer = next.run(request).await;
     let status = answer.status();
     let media_type = answer.headers().get(header::CONTENT_TYPE);
-    let is_bare = media_type.is_none_or(|kind| kind.as_bytes().starts_with(b"text/plain"));
+    // What a rule answers by itself is what its author wrote.
+    let is_written = answer.extensions().get::<mesh::DirectAnswer>().is_some();
+    let is_plain = media_type.is_none_or(|kind| kind.as_bytes().starts_with(b"text/plain"));
+    let is_bare = is_plain && !is_written;
     if !(status.is_client_error() || status.is_server_error()) || !is_bare {
         return answer;
     }

@@ -9,7 +9,7 @@ mod route;
 mod security;
 mod telemetry;
 
-pub(crate) use delegate::{DelegateError, delegate_of};
+pub(crate) use delegate::{DelegateError, can_meet, delegate_of};
 pub(crate) use destination::{callers, implied_subset, rules};
 pub(crate) use matching::{PSEUDO_HEADERS, covers, matches};
 pub(crate) use route::{missing_port, name as route_name, unit_length};
@@ -17,7 +17,7 @@ pub(crate) use security::{Patch, is_selected, rate_limit_patches, selected_servi
 pub(crate) use telemetry::meant;
 
 use crate::{
-    known::{Known, KnownService, is_exported},
+    known::{Known, KnownService, is_exported, is_for_all},
     policy::{External, Origin, Policy, VirtualHost},
     resource::Resource,
     schema::Kind,
@@ -54,17 +54,20 @@ impl<'a> Context<'a> {
     /// The resources of a kind that are seen here, in the order of their names.
     pub(crate) fn of(&self, kind: Kind) -> impl Iterator<Item = &'a Resource> + use<'a> {
         let of_kind = self.resources.iter().filter(move |resource| resource.kind() == kind);
-        of_kind.map(Arc::as_ref).filter(|resource| {
-            is_exported(&resource.key().namespace, resource.spec().texts("exportTo"))
-        })
+        of_kind.map(Arc::as_ref).filter(|resource| is_seen(resource))
     }
 
-    /// The service behind a host, if there is one.
+    /// The service behind a host in full (as [`Resource::full_host`] has it), if there is one.
     pub(crate) fn service(&self, host: &str) -> Option<&Arc<str>> {
         self.names.get(host.to_ascii_lowercase().as_str())
     }
 
-    /// The service behind a host, or the host itself.
+    /// The service behind a host that a resource names, if there is one.
+    pub(crate) fn named(&self, from: &Resource, host: &str) -> Option<&Arc<str>> {
+        self.service(&from.full_host(host))
+    }
+
+    /// The service behind a host in full, or the host itself.
     pub(crate) fn resolve(&self, host: &str) -> Arc<str> {
         self.service(host).map_or_else(|| host.to_ascii_lowercase().into(), Arc::clone)
     }
@@ -73,11 +76,18 @@ impl<'a> Context<'a> {
         self.known.services.iter().find(|service| service.name == name)
     }
 
+    /// Whether a service is one of the cluster, of which no service entry says anything.
+    fn is_own(&self, service: &str) -> bool {
+        self.known_service(service).is_some_and(|known| !known.is_external())
+    }
+
     /// Where a service listens: at its port, or at those of its service entries.
     pub(crate) fn ports_of(&self, service: &str) -> Vec<u16> {
         let known = self.known_service(service).map(|known| known.port);
         let entries = self.of(Kind::ServiceEntry).filter(|entry| {
-            exact_hosts(entry).any(|host| self.service(&host).is_some_and(|s| **s == *service))
+            !self.is_own(service)
+                && exact_hosts(entry)
+                    .any(|host| self.service(&host).is_some_and(|s| **s == *service))
         });
         let written = entries.flat_map(|entry| entry.spec().list("ports"));
         let written = written.filter_map(|port| number(port, "number"));
@@ -102,6 +112,14 @@ impl<'a> Context<'a> {
         let of_service = self.names.iter().filter(move |(_, named)| ***named == *service);
         of_service.map(|(name, _)| name.as_ref())
     }
+}
+
+/// Whether the services here see a resource: it is exported to them, and if it is a rule, it is in
+/// a namespace that Istio looks in, which are the caller's, the service's and the root's.
+pub(crate) fn is_seen(resource: &Resource) -> bool {
+    let namespace = &resource.key().namespace;
+    let looked_in = resource.kind() != Kind::DestinationRule || is_for_all(namespace);
+    looked_in && is_exported(namespace, resource.spec().texts("exportTo"))
 }
 
 /// The lower-case hosts of a resource that are names, not patterns.
@@ -156,9 +174,12 @@ fn virtual_hosts(context: &Context<'_>) -> Vec<VirtualHost> {
     compiled.collect()
 }
 
-/// The lower-case hosts of a resource as written.
+/// The lower-case hosts of a resource: those of a `VirtualService` in full, any other's as written.
 pub(crate) fn hosts(resource: &Resource) -> impl Iterator<Item = String> {
-    resource.spec().texts("hosts").map(str::to_ascii_lowercase)
+    resource.spec().texts("hosts").map(|host| match resource.kind() {
+        Kind::VirtualService => resource.full_host(host),
+        _ => host.to_ascii_lowercase(),
+    })
 }
 
 /// Whether a `VirtualService` holds for calls between services.
@@ -230,9 +251,11 @@ fn external(context: &Context<'_>) -> BTreeMap<Arc<str>, External> {
         let spec = resource.spec();
         for host in exact_hosts(resource) {
             let service = context.resolve(&host);
+            if context.is_own(&service) {
+                continue;
+            }
             external.entry(service).or_insert_with(|| External {
                 origin: origin(resource),
-                mesh_external: spec.str("location") != Some("MESH_INTERNAL"),
                 endpoints: endpoints(spec, &host),
                 addresses: addresses(spec, &host).collect(),
             });
@@ -250,7 +273,7 @@ fn endpoints(spec: &Node, host: &str) -> Vec<String> {
             let name = port.str("name").unwrap_or_default();
             let own = endpoint.and_then(|node| node.path(&["ports", name]));
             let number = own.or_else(|| port.get("targetPort")).or_else(|| port.get("number"));
-            number.and_then(Node::as_number).map(|number| format!("{address}:{number}"))
+            number.and_then(whole).map(|number| format!("{address}:{number}"))
         };
         let found: Vec<_> = ports.iter().filter_map(one).collect();
         if found.is_empty() { vec![address.to_owned()] } else { found }
@@ -278,8 +301,12 @@ pub(crate) fn duration(node: &Node, key: &str) -> Option<Duration> {
 
 /// A whole number field that fits.
 pub(crate) fn number<T: TryFrom<i64>>(node: &Node, key: &str) -> Option<T> {
-    let number = node.get(key)?.as_number()?.parse::<i64>().ok()?;
-    T::try_from(number).ok()
+    T::try_from(whole(node.get(key)?)?).ok()
+}
+
+/// A whole number, however it is written.
+fn whole(node: &Node) -> Option<i64> {
+    value::whole(node.as_number()?)
 }
 
 /// A number field.

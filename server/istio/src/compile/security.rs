@@ -326,13 +326,13 @@ fn fraction(config: &Node, key: &str) -> Share {
 
 fn status(config: &Node) -> StatusCode {
     let code = config.path(&["status", "code"]);
-    let by_number = code.and_then(Node::as_number).and_then(|code| code.parse().ok());
+    let by_number = code.and_then(super::whole).and_then(|code| u16::try_from(code).ok());
     let by_name = match code.and_then(Node::as_str) {
         Some("ServiceUnavailable") => Some(503),
         Some("Forbidden") => Some(403),
         _ => None,
     };
-    let code = by_number.or(by_name).and_then(|code: u16| StatusCode::from_u16(code).ok());
+    let code = by_number.or(by_name).and_then(|code| StatusCode::from_u16(code).ok());
     // Envoy takes no status below 400 here either.
     code.filter(|code| code.as_u16() >= 400).unwrap_or(StatusCode::TOO_MANY_REQUESTS)
 }
@@ -346,5 +346,5 @@ fn rate_limits(resource: &Resource) -> Vec<LocalRateLimit> {
 }
 
 fn envoy_number(node: &Node, key: &str) -> Option<u32> {
-    envoy(node, key)?.as_number()?.parse().ok()
+    u32::try_from(super::whole(envoy(node, key)?)?).ok()
 }

@@ -77,7 +77,7 @@ impl Share {
 pub struct VirtualHost {
     /// Where it was written.
     pub origin: Origin,
-    /// Lower-case names without port as written: exact, `*.suffix`, or `*`.
+    /// Lower-case names without port: exact, `*.suffix`, or `*`. A short one is one of `default`.
     pub hosts: Vec<Arc<str>>,
     /// Holds for calls between services (`gateways` absent or with `mesh`).
     pub in_mesh: bool,
@@ -229,8 +229,6 @@ pub struct Workload {
 pub struct External {
     /// Where it was written.
     pub origin: Origin,
-    /// `MESH_EXTERNAL` or `MESH_INTERNAL`.
-    pub mesh_external: bool,
     /// Addresses as written, with port.
     pub endpoints: Vec<String>,
     /// Those of this machine. The names of the built-in provider stand for its own address; for

@@ -230,7 +230,7 @@ fn own_answer(
     }
     let mut answered = match &route.action {
         Action::Redirect(rule) => answer::redirect(rule, request, scheme, authority),
-        Action::Direct(rule) => answer::direct(rule),
+        Action::Direct(rule) => answer::direct(rule, &route.headers.response),
         Action::Forward(_) => return None,
     };
     edit::edit(answered.headers_mut(), &route.headers.response);

@@ -10,6 +10,7 @@ mod layer;
 pub(crate) mod matching;
 mod split;
 
+pub use answer::DirectAnswer;
 pub(crate) use answer::allowed_origin;
 pub(crate) use layer::{Routing, holds};
 pub(crate) use split::Split;
