@@ -4,12 +4,8 @@
 //! once; a dialog that is opened earlier shows its shape until the file is there.
 
 use super::{faults, load, more, palette, place_order, shortcuts};
-use crate::live::use_live;
-use leptos::{
-    prelude::*,
-    task::spawn_local,
-    wasm_split::{SplitLoaderError, wasm_split},
-};
+use crate::{apart::apart, live::use_live};
+use leptos::{prelude::*, task::spawn_local};
 use std::{
     future::Future,
     pin::pin,
@@ -33,16 +29,18 @@ pub enum Body {
     Shortcuts,
 }
 
-#[wasm_split(dialogs, wasm_split_path = leptos::wasm_split, preload(load_dialogs), fallible)]
-fn made(body: Body) -> Result<AnyView, SplitLoaderError> {
-    Ok(match body {
-        Body::Faults => faults::body(),
-        Body::Palette => palette::body(),
-        Body::PlaceOrder => place_order::body(),
-        Body::Load => load::body(),
-        Body::More => more::body(),
-        Body::Shortcuts => shortcuts::body(),
-    })
+apart! {
+    fn made(body: Body) -> AnyView {
+        match body {
+            Body::Faults => faults::body(),
+            Body::Palette => palette::body(),
+            Body::PlaceOrder => place_order::body(),
+            Body::Load => load::body(),
+            Body::More => more::body(),
+            Body::Shortcuts => shortcuts::body(),
+        }
+    }
+    fetched by load_dialogs as dialogs
 }
 
 /// Where the file of the bodies is.

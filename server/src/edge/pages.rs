@@ -115,14 +115,15 @@ fn provide_status() {
 }
 
 /// The content security policy of a page: its own scripts by nonce, its own styles, fonts and
-/// stream, and nothing else.
+/// stream, and nothing else; under `cargo leptos watch` that one's port, too.
 fn allow_own_scripts() {
     let (Some(nonce), Some(response)) = (use_nonce(), use_context::<ResponseOptions>()) else {
         return;
     };
+    let reload = assets::reload_port().map(|port| format!(" ws://*:{port}")).unwrap_or_default();
     let policy = format!(
         "default-src 'none'; script-src 'nonce-{nonce}' 'strict-dynamic' 'wasm-unsafe-eval'; \
-         style-src 'self'; font-src 'self'; img-src 'self' data:; connect-src 'self'; \
+         style-src 'self'; font-src 'self'; img-src 'self' data:; connect-src 'self'{reload}; \
          form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     );
     if let Ok(policy) = HeaderValue::from_str(&policy) {
