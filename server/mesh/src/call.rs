@@ -7,6 +7,7 @@ use crate::{
 use axum::body::Body;
 use base::TraceContext;
 use bytes::Bytes;
+use contract::Problem;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
     header::{self, CONTENT_TYPE, RETRY_AFTER},
@@ -103,18 +104,6 @@ impl CallError {
         let retry_after = retry_after.map(Duration::from_secs);
         Self::Refused { destination: destination.into(), status, problem, by_callee, retry_after }
     }
-}
-
-/// What is read of an `application/problem+json` answer (RFC 9457, section 3.1).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, serde::Deserialize)]
-#[serde(default)]
-pub struct Problem {
-    /// Short, the same for every problem of its type.
-    pub title: String,
-    /// About this occurrence.
-    pub detail: String,
-    /// Bad fields, if fields are the problem.
-    pub errors: Vec<contract::FieldError>,
 }
 
 impl Caller {

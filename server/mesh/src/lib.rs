@@ -44,7 +44,7 @@ mod tail;
 mod tracing_policy;
 
 pub use breaker::{BreakerParams, BreakerStatus, BreakerTransition};
-pub use call::{CallError, Caller, EXTERNAL_ADDRESS, Outbound, Problem};
+pub use call::{CallError, Caller, EXTERNAL_ADDRESS, Outbound};
 pub use changes::{Change, EjectionChange, InstanceChange};
 pub use context::{CORRELATION_ID, CallContext};
 pub use edge::{EdgeStatus, LayerCount};
