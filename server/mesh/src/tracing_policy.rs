@@ -5,7 +5,10 @@
 //! of all calls. Recording and counting are telemetry's business; here the spans are only marked.
 
 use crate::{Request, in_force::Snapshot, share::Strata};
-use base::trace_context::{METRIC_COUNT, METRIC_DURATION, NOT_REPORTED, NOT_SAMPLED, tag};
+use base::{
+    secret::is_secret,
+    trace_context::{METRIC_COUNT, METRIC_DURATION, NOT_REPORTED, NOT_SAMPLED, tag},
+};
 use http::HeaderMap;
 use istio::policy::{Policy, TagSource, TelemetryPolicy};
 use std::{collections::HashMap, sync::Arc};
@@ -13,9 +16,6 @@ use tracing::Span;
 
 /// Custom tags put on one span; more are left out. Istio's own examples have a handful.
 const TAGS_MAX: usize = 32;
-/// Parts of names whose values are secrets: neither headers nor variables of such names are shown.
-const SECRET: [&str; 8] =
-    ["authorization", "cookie", "credential", "headers", "key", "password", "secret", "token"];
 /// In place of a secret.
 const REDACTED: &str = "[redacted]";
 
@@ -128,7 +128,7 @@ fn evaluate(expression: &str, request: &Request) -> String {
         "request.useragent" => header("user-agent"),
         other => {
             let name = other.strip_prefix("request.headers['").and_then(|o| o.strip_suffix("']"));
-            let name = name.filter(|name| SECRET.iter().all(|part| !name.contains(part)));
+            let name = name.filter(|name| !is_secret(name));
             quoted('\'').or_else(|| quoted('"')).or_else(|| header(name?))
         }
     };
@@ -150,9 +150,8 @@ fn value(source: &TagSource, headers: &HeaderMap) -> Option<String> {
         }
         TagSource::Environment { name, default } => (name, std::env::var(name).ok(), default),
     };
-    let name = name.to_ascii_lowercase();
     match found {
-        Some(_) if SECRET.iter().any(|part| name.contains(part)) => Some(REDACTED.to_owned()),
+        Some(_) if is_secret(name) => Some(REDACTED.to_owned()),
         found => found.or_else(|| default.clone()),
     }
 }
