@@ -24,6 +24,8 @@ use storage::{RevisionLog, SavedFault, SavedRevision};
 use tokio::{sync::Mutex, time::Instant};
 use tracing::Instrument;
 
+/// Largest text that is applied or tried at once, bytes, however it comes: some hundred resources.
+pub const YAML_BYTES_MAX: usize = 1024 * 1024;
 /// Who makes the first revision.
 const BUILT_IN: &str = "built in";
 

@@ -18,7 +18,11 @@ pub use access::Access;
 pub use assets::{build, has_assets, site_root};
 pub use connections::Refused;
 
-use crate::{control::Control, live::Live, shop::Shop};
+use crate::{
+    control::{Control, YAML_BYTES_MAX},
+    live::Live,
+    shop::Shop,
+};
 use axum::{
     Router,
     extract::{DefaultBodyLimit, Request},
@@ -39,6 +43,9 @@ use tower_http::timeout::TimeoutLayer;
 
 /// Largest form, bytes.
 const FORM_BYTES_MAX: usize = 64 * 1024;
+/// Largest form, or argument of a server function, that has a text of resources in it, bytes: such
+/// a text is bounded itself, and every byte of it may be three there (`%0A`).
+const YAML_FORM_BYTES_MAX: usize = 3 * YAML_BYTES_MAX + FORM_BYTES_MAX;
 /// A request must be whole and its answer begun after this: longer than anything is worked on, the
 /// public API with its longest `Prefer: wait` included. Without it, bodies that trickle in hold
 /// every connection there is.

@@ -11,7 +11,7 @@ mod views;
 mod write_form;
 
 use crate::{
-    control::{Control, ControlError, Outcome, never_matched_in},
+    control::{Control, ControlError, Outcome, YAML_BYTES_MAX, never_matched_in},
     live::{Live, Minute},
 };
 use app::host::TrafficPort;
@@ -123,6 +123,7 @@ impl TrafficHost {
 
     /// The policy that would be in force with a text in the place of the host's.
     fn tried(&self, service: &KnownService, yaml: &str) -> Result<Policy, ApiError> {
+        bounded(yaml)?;
         let (configuration, _) = self.replaced(service, yaml).map_err(failed)?;
         Ok(configuration.compile(self.control.known(), self.control.revision() + 1))
     }
@@ -163,6 +164,15 @@ impl TrafficHost {
             route: None,
         })
     }
+}
+
+/// As much as the API applies at once.
+fn bounded(yaml: &str) -> Result<(), ApiError> {
+    if yaml.len() <= YAML_BYTES_MAX {
+        return Ok(());
+    }
+    let reason = format!("At most {YAML_BYTES_MAX} bytes are applied at once; apply it in parts.");
+    Err(ApiError::Invalid { fields: vec![FieldError::new("yaml", reason)] })
 }
 
 fn failed(error: ControlError) -> ApiError {
@@ -218,6 +228,7 @@ impl TrafficPort for TrafficHost {
         service: String,
     ) -> Result<Draft, ApiError> {
         let known = self.service(&host)?;
+        bounded(&yaml)?;
         let text = match (edit, documents::read(&yaml)) {
             (Some(edit), Some(documents)) => write_form::text(&documents, &edit, &host),
             _ => yaml,
@@ -226,6 +237,9 @@ impl TrafficPort for TrafficHost {
     }
 
     async fn change(&self, command: ChangeTraffic) -> Result<Applied, ApiError> {
+        if let ChangeTraffic::Apply(ApplyYaml { yaml, .. }) = &command {
+            bounded(yaml)?;
+        }
         let before = self.control.revision();
         let changed = match command {
             ChangeTraffic::Restore(restore) => {
