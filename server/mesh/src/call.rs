@@ -14,7 +14,7 @@ use http::{
 };
 use http_body_util::{BodyExt, Limited};
 use serde::{Serialize, de::DeserializeOwned};
-use std::{error::Error, net::IpAddr, sync::Arc, time::Duration};
+use std::{error::Error, fmt, net::IpAddr, sync::Arc, time::Duration};
 
 /// How long a call may take unless it says otherwise.
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(5);
@@ -135,7 +135,8 @@ impl Caller {
         self.call(destination, Method::POST, path)
     }
 
-    /// Any call. A path that is no valid URI path is asked for as `/`, which answers 404.
+    /// Any call. What cannot be sent as it is given, a path that is none among it, is the error of
+    /// [`Outbound::send`].
     pub fn call(
         &self,
         destination: &'static str,
@@ -144,17 +145,15 @@ impl Caller {
     ) -> Outbound {
         let mut request = Request::new(Body::empty());
         *request.method_mut() = method;
-        *request.uri_mut() = path.as_ref().parse().unwrap_or_default();
-        self.outbound(destination, request, Marks::default())
+        self.outbound(destination, request, Marks::default()).path(path.as_ref())
     }
 
     /// A GET that only looks: marked unsampled (W3C Trace Context, section 3.2.2.5), so that
     /// looking at the shop does not show as traffic of the shop.
     pub fn look(&self, destination: &'static str, path: impl AsRef<str>) -> Outbound {
-        let mut request = Request::new(Body::empty());
-        *request.uri_mut() = path.as_ref().parse().unwrap_or_default();
         let marks = Marks { ingress: true, look: true };
-        self.outbound(destination, request, marks).header("traceparent", UNSAMPLED)
+        let look = self.outbound(destination, Request::new(Body::empty()), marks);
+        look.path(path.as_ref()).header("traceparent", UNSAMPLED)
     }
 
     /// A request that came from outside, on behalf of its sender: no client span is made for it.
@@ -176,6 +175,7 @@ impl Caller {
             tags: Tags::default(),
             context: CallContext::default(),
             timeout: TIMEOUT_DEFAULT,
+            unsendable: None,
         }
     }
 }
@@ -191,9 +191,26 @@ pub struct Outbound {
     tags: Tags,
     context: CallContext,
     timeout: Duration,
+    /// The first thing that was given and cannot be sent.
+    unsendable: Option<String>,
 }
 
 impl Outbound {
+    fn path(mut self, path: &str) -> Self {
+        match path.parse() {
+            Ok(uri) => {
+                *self.request.uri_mut() = uri;
+                self
+            }
+            Err(error) => self.cannot_send(format_args!("its path is none, {error}")),
+        }
+    }
+
+    fn cannot_send(mut self, why: fmt::Arguments<'_>) -> Self {
+        self.unsendable.get_or_insert_with(|| why.to_string());
+        self
+    }
+
     /// On behalf of the request this context came from.
     pub fn context(mut self, context: &CallContext) -> Self {
         self.context = context.clone();
@@ -240,29 +257,32 @@ impl Outbound {
 
     /// Where the request came from outside: for limits per address and consistent hashing.
     pub fn remote(mut self, address: IpAddr) -> Self {
-        if let Ok(value) = HeaderValue::from_str(&address.to_string()) {
-            self.request.headers_mut().insert(EXTERNAL_ADDRESS, value);
+        match HeaderValue::from_str(&address.to_string()) {
+            Ok(value) => {
+                self.request.headers_mut().insert(EXTERNAL_ADDRESS, value);
+                self
+            }
+            Err(error) => self.cannot_send(format_args!("its address is none, {error}")),
         }
-        self
     }
 
-    /// A header; a value that is not allowed in headers is left out.
+    /// A header. The error of a value that is not allowed in headers names the header alone: the
+    /// value may be a secret.
     pub fn header(mut self, name: &'static str, value: &str) -> Self {
-        if let Ok(value) = HeaderValue::from_str(value) {
-            self.request.headers_mut().insert(HeaderName::from_static(name), value);
+        match HeaderValue::from_str(value) {
+            Ok(value) => {
+                self.request.headers_mut().insert(HeaderName::from_static(name), value);
+                self
+            }
+            Err(error) => self.cannot_send(format_args!("the value of {name}, {error}")),
         }
-        self
     }
 
     /// A JSON body.
     pub fn json<T: Serialize>(self, value: &T) -> Self {
         match serde_json::to_vec(value) {
             Ok(body) => self.body("application/json", body.into()),
-            Err(error) => {
-                // Plain data always serializes; if not, an empty body is refused by the callee.
-                tracing::error!(%error, "a request body could not be written");
-                self
-            }
+            Err(error) => self.cannot_send(format_args!("its body is no JSON, {error}")),
         }
     }
 
@@ -279,8 +299,13 @@ impl Outbound {
     /// The body of the answer fails with [`MeshError::Deadline`] where that passes before its end.
     ///
     /// # Errors
-    /// When the mesh brings no answer; any status is an answer.
+    /// When the mesh brings no answer, or something that was given cannot be sent; any status is an
+    /// answer.
     pub async fn send(mut self) -> Result<Response, MeshError> {
+        if let Some(reason) = self.unsendable {
+            tracing::error!("a request to {} cannot be sent: {reason}", self.destination);
+            return Err(MeshError::Unsendable { destination: self.destination.to_owned(), reason });
+        }
         let deadline = self.context.deadline_within(self.timeout);
         self.context.apply(&mut self.request);
         self.request.extensions_mut().insert(Deadline(deadline));
