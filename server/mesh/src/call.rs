@@ -2,7 +2,7 @@
 
 use crate::{
     BreakerStatus, CallContext, Mesh, MeshError, Request, Response, Source, baggage,
-    deadline::Deadline, registry::Marks,
+    deadline::Deadline, registry::Marks, target,
 };
 use axum::body::Body;
 use base::TraceContext;
@@ -157,12 +157,14 @@ impl Caller {
     }
 
     /// A request that came from outside, on behalf of its sender: no client span is made for it.
+    /// What it is addressed to has one form from here on.
     pub fn forward(&self, destination: &'static str, mut request: Request) -> Outbound {
         // What another router noted about the request (its path parameters) is not for the next.
         request.extensions_mut().clear();
         // Nobody out there can blame a fault, or say where it comes from.
         baggage::strip(request.headers_mut());
         request.headers_mut().remove(EXTERNAL_ADDRESS);
+        target::address(&mut request);
         self.outbound(destination, request, Marks { ingress: true, look: false })
     }
 
@@ -200,6 +202,7 @@ impl Outbound {
         match path.parse() {
             Ok(uri) => {
                 *self.request.uri_mut() = uri;
+                target::address(&mut self.request);
                 self
             }
             Err(error) => self.cannot_send(format_args!("its path is none, {error}")),

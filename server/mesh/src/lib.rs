@@ -41,6 +41,7 @@ mod share;
 mod span;
 pub mod stack;
 mod tail;
+mod target;
 mod tracing_policy;
 
 pub use breaker::{BreakerParams, BreakerStatus, BreakerTransition};
@@ -62,6 +63,7 @@ pub use recent::{
 pub use registry::Mesh;
 pub use route::{DestinationShare, RouteHits, matching::Condition};
 pub use server::serve;
+pub use target::{address, authority};
 
 /// The one request type of the house.
 pub type Request = http::Request<axum::body::Body>;

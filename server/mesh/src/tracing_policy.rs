@@ -4,7 +4,13 @@
 //! and travels in `tracestate`. What is not recorded is still counted: the map and the metrics are
 //! of all calls. Recording and counting are telemetry's business; here the spans are only marked.
 
-use crate::{Request, in_force::Snapshot, share::Strata};
+use crate::{
+    Request,
+    in_force::Snapshot,
+    journey::Journey,
+    share::Strata,
+    target::{authority, authority_of, scheme_of},
+};
 use base::{
     secret::is_secret,
     trace_context::{METRIC_COUNT, METRIC_DURATION, NOT_REPORTED, NOT_SAMPLED, tag},
@@ -122,8 +128,10 @@ fn evaluate(expression: &str, request: &Request) -> String {
         "response.code" => Some("response.code"),
         "request.method" => Some(request.method().as_str()),
         "request.path" | "request.url_path" => Some(request.uri().path()),
-        "request.host" => header("host").or_else(|| request.uri().host()),
-        "request.scheme" => Some("http"),
+        "request.host" => Journey::of(request)
+            .map(|journey| authority_of(request, journey))
+            .or_else(|| authority(request.uri(), request.headers())),
+        "request.scheme" => Some(scheme_of(request)),
         "request.protocol" => Some("HTTP/1.1"),
         "request.useragent" => header("user-agent"),
         other => {

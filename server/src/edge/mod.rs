@@ -8,6 +8,7 @@ mod connections;
 mod control;
 mod dead_letters;
 mod forms;
+mod ingress;
 mod pages;
 mod resilience;
 mod stream;
@@ -81,7 +82,7 @@ pub fn router(edge: Edge) -> Router {
         .merge(resilience::routes())
         .merge(dead_letters::routes())
         .with_state(edge.clone());
-    Router::<LeptosOptions>::new()
+    let app = Router::<LeptosOptions>::new()
         .merge(pages)
         .with_state(options)
         .merge(own_routes().merge(traffic::routes()).with_state(edge.clone()))
@@ -94,7 +95,9 @@ pub fn router(edge: Edge) -> Router {
         .layer(from_fn_with_state(door, access::guard))
         .layer(from_fn(survive))
         .layer(from_fn_with_state(edge, api::correlate))
-        .layer(axum::middleware::map_response(harden))
+        .layer(axum::middleware::map_response(harden));
+    // Around the router: a layer of its own runs when it has chosen a route by the path.
+    Router::new().fallback_service(app).layer(from_fn(ingress::enter))
 }
 
 /// A `CONNECT`, and a request target in authority form with any other method (RFC 9112, section
