@@ -104,6 +104,33 @@ test("a confirmed order can be cancelled from its page and the money goes back",
   await expect(page.locator(".order-events")).toContainText("PaymentRefunded");
 });
 
+test.describe("when the answer to an order is lost", () => {
+  test.use({ expectedErrors: [/ERR_FAILED/] });
+
+  test("the next try finds the order, also from a changed form, and the form can be placed then", async ({ page }) => {
+    await open(page, "/");
+    await openForm(page, /Ada Brandt/);
+    const dialog = page.getByRole("dialog", { name: "Place order" });
+    const place = dialog.getByRole("button", { name: "Place order" });
+    let lost = "";
+    await page.route("**/ui/place-order", async (route) => {
+      lost = (await (await route.fetch()).json()).order_id;
+      await route.abort();
+    });
+    await place.click();
+    await expect(dialog.getByRole("alert")).toContainText("Whether it was placed is not known");
+    await page.unroute("**/ui/place-order");
+    await dialog.getByLabel("Quantity 1").fill("3");
+    await dialog.getByLabel("Quantity 1").press("Tab");
+    await place.click();
+    await expect(dialog.getByRole("alert")).toContainText(`Your earlier order was placed as ${lost}`);
+    await expect(dialog.getByRole("link", { name: lost })).toHaveAttribute("href", `/orders/${lost}`);
+    await expectAccessible(page);
+    await place.click();
+    await expect(dialog).toBeHidden();
+  });
+});
+
 test("an unknown order is a page that says so, with status 404", async ({ page, baseURL }) => {
   const answer = await page.request.get(`${baseURL}/orders/ord-NOBODY00`);
   expect(answer.status()).toBe(404);

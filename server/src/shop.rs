@@ -97,7 +97,8 @@ impl Shop {
         tracing::info!("the payment provider listens at {provider}");
         let load = LoadGenerator::new(mesh.caller(service::LOAD), ids.fork());
         let relays = Default::default();
-        let retention = Retention::new(stores.clone(), orders.clone(), KEEP);
+        let retention = Retention::new(stores.clone(), orders.clone(), clock.clone(), KEEP)
+            .counting(&outboxes(&stores, &relays));
         Ok(Self { mesh, orders, load, stores, payments, retention, relays, clock, ids, started_us })
     }
 
@@ -119,12 +120,7 @@ impl Shop {
     /// The outboxes, each with what its relay is doing.
     #[must_use]
     pub fn outboxes(&self) -> [(Arc<dyn Outbox>, RelayStatus); 3] {
-        let [orders, inventory, payments] = self.relays.clone();
-        [
-            (self.stores.orders.outbox(), orders),
-            (self.stores.inventory.outbox(), inventory),
-            (self.stores.payments.outbox(), payments),
-        ]
+        outboxes(&self.stores, &self.relays)
     }
 
     fn spawn_tasks(&self, supervisor: &Supervisor) {
@@ -159,6 +155,15 @@ impl Shop {
         supervisor.spawn("retention", self.retention.clone().run(stop()));
         supervisor.spawn("mesh-sweep", sweep(self.mesh.clone(), stop()));
     }
+}
+
+fn outboxes(stores: &Stores, relays: &[RelayStatus; 3]) -> [(Arc<dyn Outbox>, RelayStatus); 3] {
+    let [orders, inventory, payments] = relays.clone();
+    [
+        (stores.orders.outbox(), orders),
+        (stores.inventory.outbox(), inventory),
+        (stores.payments.outbox(), payments),
+    ]
 }
 
 /// Endpoints that were ejected return, and are told of, although nobody calls them.

@@ -226,7 +226,7 @@ async fn an_id_that_names_nothing_names_nothing() {
         "ord-00000000",
         "0",
         "-",
-        "..",
+        "...",
         "a%2Fb",
         "..%2F..%2Fetc",
         "%00",

@@ -41,10 +41,11 @@ mod share;
 mod span;
 pub mod stack;
 mod tail;
+mod target;
 mod tracing_policy;
 
 pub use breaker::{BreakerParams, BreakerStatus, BreakerTransition};
-pub use call::{CallError, Caller, EXTERNAL_ADDRESS, Outbound, Problem};
+pub use call::{CallError, Caller, EXTERNAL_ADDRESS, Outbound};
 pub use changes::{Change, EjectionChange, InstanceChange};
 pub use context::{CORRELATION_ID, CallContext};
 pub use edge::{EdgeStatus, LayerCount};
@@ -62,6 +63,7 @@ pub use recent::{
 pub use registry::Mesh;
 pub use route::{DestinationShare, DirectAnswer, RouteHits, matching::Condition};
 pub use server::serve;
+pub use target::{address, authority};
 
 /// The one request type of the house.
 pub type Request = http::Request<axum::body::Body>;

@@ -15,6 +15,7 @@ use crate::{
         matching::{self, Condition, View},
     },
     span::trace_id,
+    target::{address, authority_of, scheme_of},
 };
 use bytes::BytesMut;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
@@ -205,21 +206,6 @@ impl Recorded {
             trace_id: trace_id(&self.headers).map(Into::into),
         }
     }
-}
-
-/// The host and port a request is addressed to: what it says itself, else the name called.
-pub(crate) fn authority_of<'a>(request: &'a Request, journey: &'a Journey) -> &'a str {
-    let said = request.uri().authority().map(http::uri::Authority::as_str);
-    let host = request.headers().get(http::header::HOST).and_then(|host| host.to_str().ok());
-    said.or(host).unwrap_or(&journey.called)
-}
-
-/// The scheme a request came with: what the edge says, else its own.
-pub(crate) fn scheme_of(request: &Request) -> &'static str {
-    let forwarded = request.headers().get("x-forwarded-proto");
-    let https = forwarded.is_some_and(|scheme| scheme.as_bytes() == b"https")
-        || request.uri().scheme() == Some(&http::uri::Scheme::HTTPS);
-    if https { "https" } else { "http" }
 }
 
 /// One of the last requests, without its headers.
@@ -511,6 +497,7 @@ fn recorded(probe: &Probe) -> Recorded {
     *request.method_mut() = probe.method.clone();
     *request.uri_mut() = probe.uri.clone();
     *request.headers_mut() = probe.headers.clone();
+    address(&mut request);
     Recorded::keep(0, 0, &journey, &request, usize::MAX)
 }
 

@@ -58,6 +58,8 @@ pub trait Outbox: Send + Sync {
     async fn bury(&self, sequence: i64, reason: &str) -> Result<(), OutboxError>;
     /// Dead letters, newest first, at most `limit`.
     async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, OutboxError>;
+    /// The dead letter of this message id.
+    async fn dead_letter(&self, id: &str) -> Result<Option<DeadLetter>, OutboxError>;
     /// Number of dead letters.
     async fn dead(&self) -> Result<u64, OutboxError>;
     /// Records a dead letter again as a message to be delivered; false when there is none of this
@@ -385,6 +387,9 @@ mod tests {
         }
         async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, OutboxError> {
             Ok(self.dead.lock().iter().take(limit).cloned().collect())
+        }
+        async fn dead_letter(&self, id: &str) -> Result<Option<DeadLetter>, OutboxError> {
+            Ok(self.dead.lock().iter().find(|letter| letter.message.id == id).cloned())
         }
         async fn dead(&self) -> Result<u64, OutboxError> {
             Ok(self.dead.lock().len() as u64)

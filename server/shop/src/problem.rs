@@ -1,7 +1,7 @@
 //! Errors at the rim: `application/problem+json` (RFC 9457). What a client can act on is said,
 //! what is internal goes to the log.
 
-use crate::StoreError;
+use crate::{StoreError, gateway::schema};
 use axum::{
     Json,
     body::to_bytes,
@@ -17,39 +17,45 @@ use http::{HeaderValue, StatusCode, header};
 use mesh::{CallError, MeshError};
 use serde::Serialize;
 use std::time::Duration;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{RefOr, Schema},
+};
 
-/// One problem.
-#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+/// An answer that says what the problem is.
+#[derive(Clone, Debug, Serialize)]
 pub struct Problem {
-    /// `about:blank`: the status says what kind it is (RFC 9457, section 4.2.1).
-    #[serde(rename = "type")]
-    kind: &'static str,
-    /// The status in words.
-    pub title: String,
-    /// HTTP status.
-    pub status: u16,
-    /// What happened here and what to do about it.
-    pub detail: String,
-    /// Every bad field, if fields are the problem.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schema(value_type = Vec<crate::gateway::schema::FieldError>, required = false)]
-    pub errors: Vec<FieldError>,
+    /// What is said.
+    #[serde(flatten)]
+    pub said: contract::Problem,
     #[serde(skip)]
     retry_after: Option<Duration>,
+}
+
+impl PartialSchema for Problem {
+    fn schema() -> RefOr<Schema> {
+        schema::Problem::schema()
+    }
+}
+
+impl ToSchema for Problem {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schema::Problem::schemas(schemas);
+    }
 }
 
 impl Problem {
     /// A problem with a status and a sentence.
     #[must_use]
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self {
-            kind: "about:blank",
+        let said = contract::Problem {
+            kind: "about:blank".to_owned(),
             title: status.canonical_reason().unwrap_or("Problem").to_owned(),
             status: status.as_u16(),
             detail: detail.into(),
             errors: Vec::new(),
-            retry_after: None,
-        }
+        };
+        Self { said, retry_after: None }
     }
 
     /// 404.
@@ -72,13 +78,18 @@ impl Problem {
             1 => "1 field is not as it must be; see errors.".to_owned(),
             count => format!("{count} fields are not as they must be; see errors."),
         };
-        Self { errors, ..Self::new(StatusCode::BAD_REQUEST, detail) }
+        Self::new(StatusCode::BAD_REQUEST, detail).with(errors)
     }
 
     /// 400 for one bad field.
     #[must_use]
     pub fn field(field: &str, reason: impl Into<String>) -> Self {
         Self::invalid(vec![FieldError::new(field, reason)])
+    }
+
+    fn with(mut self, errors: Vec<FieldError>) -> Self {
+        self.said.errors = errors;
+        self
     }
 
     fn retry_after(self, after: Duration) -> Self {
@@ -88,7 +99,8 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status =
+            StatusCode::from_u16(self.said.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let retry_after = self.retry_after;
         let mut response = (status, Json(self)).into_response();
         let headers = response.headers_mut();
@@ -137,8 +149,8 @@ impl From<CallError> for Problem {
             CallError::Refused { status, problem, by_callee: true, retry_after, .. }
                 if status.is_client_error() =>
             {
-                let passed_on = Self::new(status, problem.detail);
-                Self { errors: problem.errors, retry_after, ..passed_on }
+                let passed_on = Self::new(status, problem.detail).with(problem.errors);
+                Self { retry_after, ..passed_on }
             }
             CallError::Refused { destination, status, problem, retry_after, .. }
                 if status.is_client_error() || OF_SERVICES_BEHIND.contains(&status) =>
@@ -388,6 +400,6 @@ mod tests {
     #[test]
     fn one_bad_field_is_told_in_the_singular() {
         let one = vec![FieldError::new("a", "b")];
-        assert_eq!(Problem::invalid(one).detail, "1 field is not as it must be; see errors.");
+        assert_eq!(Problem::invalid(one).said.detail, "1 field is not as it must be; see errors.");
     }
 }

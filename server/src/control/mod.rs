@@ -29,6 +29,8 @@ use tokio::{
 };
 use tracing::{Instrument, Span};
 
+/// Largest text that is applied or tried at once, bytes, however it comes: some hundred resources.
+pub const YAML_BYTES_MAX: usize = 1024 * 1024;
 /// Who makes the first revision.
 const BUILT_IN: &str = "built in";
 /// Texts that are tried at once, besides the one that is applied: each keeps a core busy.

@@ -3,7 +3,7 @@
 
 use super::Edge;
 use crate::{
-    control::{ControlError, Outcome, never_matched, never_matched_in},
+    control::{ControlError, Outcome, YAML_BYTES_MAX, never_matched, never_matched_in},
     host::mirror_pair,
 };
 use axum::{
@@ -30,8 +30,6 @@ use serde_json::{Value, json};
 use shop::problem::Problem;
 use std::sync::Arc;
 
-/// Largest text that is applied, bytes: some hundred resources.
-const YAML_BYTES_MAX: usize = 1024 * 1024;
 /// Revisions listed at once.
 const REVISIONS_LISTED: usize = 50;
 /// The switch of one rule to Istio's own behaviour under faults.

@@ -1,11 +1,11 @@
 //! The dashboard's pages, with the host as their context.
 
-use super::{Edge, assets, ui};
+use super::{Edge, YAML_FORM_BYTES_MAX, assets, ui};
 use app::{App, pages::StatusLine, shell};
 use axum::{
     Router,
     body::Body,
-    extract::{Request, State},
+    extract::{DefaultBodyLimit, Request, State},
     middleware::from_fn,
     response::{IntoResponse, Redirect, Response},
     routing::post,
@@ -41,6 +41,8 @@ pub(super) fn routes(edge: &Edge, options: &LeptosOptions) -> Router<LeptosOptio
             unknown(options, for_unknown.clone(), request)
         })
         .layer(from_fn(ui::tell))
+        // What reads the arguments has no smaller bound than what has read them.
+        .layer(DefaultBodyLimit::max(YAML_FORM_BYTES_MAX))
 }
 
 /// A page in answer to the form that was posted to its address.

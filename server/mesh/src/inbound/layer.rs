@@ -10,6 +10,7 @@ use crate::{
     EXTERNAL_ADDRESS, Flag, Request, Response,
     journey::Journey,
     route::{self, Routed},
+    target::authority_of,
 };
 use arc_swap::ArcSwapOption;
 use axum::body::Body;
@@ -225,7 +226,8 @@ impl Inbound {
         let policy = routed.snapshot.policy();
         let workload = policy.workloads.get(&self.service);
         if let Some(workload) = workload {
-            self.admit(request, workload, policy.revision, identity.as_ref(), address)?;
+            let revision = policy.revision;
+            self.admit(request, &journey, workload, revision, identity.as_ref(), address)?;
         }
         if let Some(identity) = identity {
             request.extensions_mut().insert(identity);
@@ -264,6 +266,7 @@ impl Inbound {
     fn admit(
         &self,
         request: &mut Request,
+        journey: &Journey,
         workload: &Workload,
         revision: u64,
         identity: Option<&Identity>,
@@ -273,11 +276,11 @@ impl Inbound {
             Ok(claims) => claims,
             Err(error) => {
                 count(&self.counts.bad_token);
-                return Err(bad_token(request, error));
+                return Err(bad_token(request, journey, error));
             }
         };
         if !workload.authorization.is_empty() {
-            self.authorize(request, workload, claims.as_ref(), identity, address)?;
+            self.authorize(request, journey, workload, claims.as_ref(), identity, address)?;
         }
         if let Some(claims) = claims {
             request.extensions_mut().insert(claims);
@@ -307,12 +310,12 @@ impl Inbound {
     fn authorize(
         &self,
         request: &Request,
+        journey: &Journey,
         workload: &Workload,
         claims: Option<&Claims>,
         identity: Option<&Identity>,
         address: Option<IpAddr>,
     ) -> Result<(), Refused> {
-        let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
         let attributes = Attributes {
             principal: identity.map(Identity::principal),
             namespace: identity.map(Identity::namespace),
@@ -320,7 +323,7 @@ impl Inbound {
             // No proxy before the ingress is trusted, and services pass no X-Forwarded-For on.
             remote: address,
             claims,
-            host: host.unwrap_or(&self.service),
+            host: authority_of(request, journey),
             port: PORT,
             method: request.method().as_str(),
             path: request.uri().path(),
@@ -406,11 +409,10 @@ fn refusal(status: StatusCode, why: &'static str) -> Refused {
 }
 
 /// RFC 6750, section 3, as Envoy writes it.
-fn bad_token(request: &Request, error: TokenError) -> Refused {
+fn bad_token(request: &Request, journey: &Journey, error: TokenError) -> Refused {
     let mut response = Response::new(Body::from(error.to_string()));
     *response.status_mut() = error.status();
-    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
-    let realm = format!("http://{}{}", host.unwrap_or_default(), request.uri().path());
+    let realm = format!("http://{}{}", authority_of(request, journey), request.uri().path());
     let challenge = format!("Bearer realm=\"{realm}\", error=\"invalid_token\"");
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));

@@ -15,6 +15,7 @@ use crate::{
     route::{Routed, canonical},
     span::{trace_id, write_context},
     stack::{MeshService, Reply, take_ready},
+    target::authority,
 };
 use axum::body::Body;
 use base::{TraceContext, trace_context::keep};
@@ -396,8 +397,7 @@ async fn copied(body: Body) -> Copy {
 
 /// Envoy appends `-shadow` to the host of a copy, before the port.
 fn shadow_host(request: &mut Request, service: &str) {
-    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
-    let host = host.unwrap_or(service);
+    let host = authority(request.uri(), request.headers()).unwrap_or(service);
     let shadow = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => {
             format!("{name}-shadow:{port}")

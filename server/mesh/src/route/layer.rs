@@ -6,9 +6,10 @@ use crate::{
     Flag, MeshError, Request, Response,
     in_force::Snapshot,
     journey::Journey,
-    recent::{Recorded, authority_of, scheme_of},
+    recent::Recorded,
     registry::{Begun, Mesh, Path},
     stack::Reply,
+    target::{authority_of, scheme_of},
 };
 use contract::attributes;
 use http::{HeaderValue, StatusCode, Uri, header};

@@ -346,7 +346,7 @@ mod tests {
 
     async fn ready_detail(gateway: &Gateway) -> Option<String> {
         let context = Extension(CallContext::default());
-        ready(State(gateway.clone()), context).await.err().map(|problem| problem.detail)
+        ready(State(gateway.clone()), context).await.err().map(|problem| problem.said.detail)
     }
 
     #[tokio::test(start_paused = true)]

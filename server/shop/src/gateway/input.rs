@@ -340,7 +340,7 @@ mod tests {
     fn fields(json: &str) -> Vec<String> {
         let Strict(value) = serde_json::from_str(json).unwrap();
         let problem = check(&value).unwrap_err();
-        problem.errors.into_iter().map(|error| error.field).collect()
+        problem.said.errors.into_iter().map(|error| error.field).collect()
     }
 
     #[test]
@@ -384,7 +384,7 @@ mod tests {
             let Strict(value) = serde_json::from_str(&order).unwrap();
             check(&value)
                 .map(|order| order.payment_method)
-                .map_err(|problem| problem.errors[0].field.clone())
+                .map_err(|problem| problem.said.errors[0].field.clone())
         };
         assert_eq!(method(""), Ok(PaymentMethod::Wallet));
         assert_eq!(method(r#","payment_method":null"#), Ok(PaymentMethod::Wallet));

@@ -11,7 +11,7 @@ mod views;
 mod write_form;
 
 use crate::{
-    control::{Control, ControlError, Outcome, never_matched_in},
+    control::{Control, ControlError, Outcome, YAML_BYTES_MAX, never_matched_in},
     live::{Live, Minute},
 };
 use app::host::TrafficPort;
@@ -140,6 +140,7 @@ impl TrafficHost {
     /// The policy that would be in force with a text in the place of the host's.
     async fn tried(&self, host: &str, yaml: String) -> Result<Policy, ApiError> {
         let service = self.service(host)?.clone();
+        bounded(&yaml)?;
         let tried = self.aside(move |host| {
             let (configuration, _) = host.replaced(&service, &yaml)?;
             Ok(configuration.compile(host.control.known(), host.control.revision() + 1))
@@ -183,6 +184,15 @@ impl TrafficHost {
             route: None,
         })
     }
+}
+
+/// As much as the API applies at once.
+fn bounded(yaml: &str) -> Result<(), ApiError> {
+    if yaml.len() <= YAML_BYTES_MAX {
+        return Ok(());
+    }
+    let reason = format!("At most {YAML_BYTES_MAX} bytes are applied at once; apply it in parts.");
+    Err(ApiError::Invalid { fields: vec![FieldError::new("yaml", reason)] })
 }
 
 fn failed(error: ControlError) -> ApiError {
@@ -240,6 +250,7 @@ impl TrafficPort for TrafficHost {
         service: String,
     ) -> Result<Draft, ApiError> {
         let known = self.service(&host)?.clone();
+        bounded(&yaml)?;
         let text = match (edit, documents::read(&yaml)) {
             (Some(edit), Some(documents)) => write_form::text(&documents, &edit, &host),
             _ => yaml,
@@ -248,6 +259,9 @@ impl TrafficPort for TrafficHost {
     }
 
     async fn change(&self, command: ChangeTraffic) -> Result<Applied, ApiError> {
+        if let ChangeTraffic::Apply(ApplyYaml { yaml, .. }) = &command {
+            bounded(yaml)?;
+        }
         let before = self.control.revision();
         let changed = match command {
             ChangeTraffic::Restore(restore) => {
