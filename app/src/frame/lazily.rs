@@ -1,9 +1,10 @@
 //! The bodies of the dialogs, in a file of their own: the first page works without them.
 //!
 //! The file is fetched in the background once the page stands, so that a key opens its dialog at
-//! once; a dialog that is opened earlier shows its shape until the file is there.
+//! once; a dialog that is opened earlier shows its shape until the file is there. What is said to
+//! those who cannot see changes is in it, too.
 
-use super::{faults, load, more, palette, place_order, shortcuts};
+use super::{announce, faults, load, more, palette, place_order, shortcuts};
 use crate::live::use_live;
 use leptos::{
     prelude::*,
@@ -43,6 +44,24 @@ fn made(body: Body) -> Result<AnyView, SplitLoaderError> {
         Body::More => more::body(),
         Body::Shortcuts => shortcuts::body(),
     })
+}
+
+/// In the same file: before it is there, nothing that is worth saying has changed.
+#[wasm_split(dialogs, wasm_split_path = leptos::wasm_split, fallible)]
+fn listening(text: RwSignal<String>) -> Result<(), SplitLoaderError> {
+    announce::listen(text);
+    Ok(())
+}
+
+/// Puts what is said of changes into `text` as soon as the file is there.
+pub(super) fn announce(text: RwSignal<String>) {
+    let Dialogs(file) = expect_context();
+    Effect::new(move |_| {
+        if file.get() == File::There {
+            // It is there, so nothing is waited for.
+            let _ = now(listening(text));
+        }
+    });
 }
 
 /// Where the file of the bodies is.

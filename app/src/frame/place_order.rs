@@ -246,6 +246,7 @@ fn use_submit(draft: Draft) -> impl Fn(leptos::ev::SubmitEvent) + Copy {
         spawn_local(async move {
             match ask::place_order(order, key).await {
                 Ok(placed) => {
+                    frame.mine.add(&placed.order_id);
                     toasts.placed(&placed.order_id);
                     frame.placing.set(false);
                 }
