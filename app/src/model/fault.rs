@@ -84,7 +84,7 @@ impl Choice {
         match self {
             Self::Kind(kind) => label(kind),
             Self::Partition => ("Partition the bus", "publishers and consumers split"),
-            Self::CrashBank => ("Crash in two-phase commit", "a bank, amid its transactions"),
+            Self::CrashBank => ("Crash in two-phase commit", "a bank, at a point you choose"),
         }
     }
 

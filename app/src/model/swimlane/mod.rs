@@ -261,7 +261,7 @@ fn place(lines: &mut [Line], marks: &mut [Mark]) -> (Vec<Break>, f64) {
     }
     for (i, mark) in marks.iter().enumerate() {
         let wide = if mark.kind == TxEventKind::Restart { 1.0 + RESTART_WIDTH } else { 1.0 };
-        slots.push((mark.at_us, wide, Slot::Mark(i)));
+        slots.push((after_what_got_out(mark, marks, lines), wide, Slot::Mark(i)));
     }
     slots.sort_by_key(|slot| slot.0);
     let mut breaks = Vec::new();
@@ -287,6 +287,19 @@ fn place(lines: &mut [Line], marks: &mut [Mark]) -> (Vec<Break>, f64) {
         before = Some(at_us);
     }
     (breaks, (x - 0.5 + MARGIN).max(WIDTH_MIN))
+}
+
+/// When a mark is drawn: who is down sends nothing, so what arrived from it before it was there
+/// again had left it before.
+fn after_what_got_out(mark: &Mark, marks: &[Mark], lines: &[Line]) -> i64 {
+    if !mark.begins_outage() {
+        return mark.at_us;
+    }
+    let later = marks.iter().filter(|m| m.lane == mark.lane && m.at_us > mark.at_us);
+    let back_us = later.map(|m| m.at_us).min().unwrap_or(i64::MAX);
+    let from_it = lines.iter().filter(|l| l.lane == Some(mark.lane) && !l.is_outgoing());
+    let meanwhile = from_it.map(|l| l.at_us).filter(|at| (mark.at_us..back_us).contains(at));
+    meanwhile.max().unwrap_or(mark.at_us)
 }
 
 fn aborts(tx: &TransactionView, lines: &[Line]) -> bool {

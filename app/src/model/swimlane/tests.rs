@@ -378,3 +378,25 @@ fn a_bank_that_stands_still_is_asked_in_vain_and_the_time_until_the_decision_is_
     let told = drawn.told.iter().any(|told| told.text.contains("delayed"));
     assert!(!told, "nothing arrived late");
 }
+
+#[test]
+fn a_vote_that_arrives_after_its_bank_crashed_had_left_it_before() {
+    let mut tx = commit();
+    let event = |ms: i64, kind| TxEventView {
+        at_us: ms * 1_000,
+        kind,
+        participant: Some(BM.into()),
+        fault_id: Some("F-1".into()),
+    };
+    // The coordinator notes the vote at 5 ms.
+    tx.events = vec![event(4, TxEventKind::Crash), event(9, TxEventKind::Restart)];
+    let drawn = swimlane(&tx, 0);
+    let of_merchant = |kind| {
+        let mut lines = drawn.lines.iter();
+        lines.find(|line| line.kind == kind && line.lane == Some(2)).map(|line| line.x).unwrap()
+    };
+    let crash = drawn.marks.iter().find(|mark| mark.begins_outage()).unwrap();
+    assert!(of_merchant(Kind::VoteYes) < crash.x && crash.x < of_merchant(Kind::Ack));
+    let states = states(&drawn, 2);
+    assert_eq!(states[..3], [BarState::Working, BarState::Prepared, BarState::Down], "{states:?}");
+}

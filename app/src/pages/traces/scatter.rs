@@ -71,7 +71,7 @@ pub(super) fn scatter(place: Place, list: TraceList) -> AnyView {
         hovered.set(None);
         drag.released();
     };
-    let ground = ground(&drawn, rows, list.left_until_us);
+    let (ground, note) = (ground(&drawn, list.left_until_us), note(&drawn, rows));
     let places = StoredValue::new(drawn.marks);
     view! {
         <section class="panel scatter">
@@ -97,6 +97,7 @@ pub(super) fn scatter(place: Place, list: TraceList) -> AnyView {
                 {ground}
                 {shapes()}
                 <g class="marks" inner_html=marks></g>
+                {note}
                 {move || drag.view()}
                 {rings(place, rows, places, hovered)}
             </svg>
@@ -107,14 +108,10 @@ pub(super) fn scatter(place: Place, list: TraceList) -> AnyView {
 }
 
 /// What lies below the marks.
-fn ground(
-    drawn: &Scatter,
-    rows: StoredValue<Vec<TraceMark>>,
-    left_until_us: Option<i64>,
-) -> AnyView {
+fn ground(drawn: &Scatter, left_until_us: Option<i64>) -> AnyView {
     view! {
         {sparse(drawn, left_until_us)}
-        {faults(drawn, rows)}
+        {faults(drawn)}
         {grid(drawn)}
     }
     .into_any()
@@ -264,13 +261,12 @@ fn percent(share: f64) -> String {
     format!("{:.2}%", share * 100.0)
 }
 
-/// Lines with ids where faults began, bands while they were in force, and what one of them did to
-/// the traces above the others. Written as markup, so that what the stream brings meanwhile is no
-/// matter to hydration.
-fn faults(drawn: &Scatter, rows: StoredValue<Vec<TraceMark>>) -> AnyView {
-    let (faults, axes) = (use_live().faults(), drawn.axes());
+/// Lines with ids where faults began, and bands while they were in force. Written as markup, so
+/// that what the stream brings meanwhile is no matter to hydration.
+fn faults(drawn: &Scatter) -> AnyView {
+    let (start_us, end_us) = (drawn.start_us, drawn.end_us);
+    let faults = use_live().faults();
     let marks = move || {
-        let (start_us, end_us) = (axes.start_us, axes.end_us);
         faults.with(|faults| {
             let all: Vec<&FaultView> = faults.ended.iter().chain(&faults.active).collect();
             let mut out = String::new();
@@ -285,7 +281,6 @@ fn faults(drawn: &Scatter, rows: StoredValue<Vec<TraceMark>>) -> AnyView {
                 }
                 fault_mark(&mut out, &mark, near);
             }
-            rows.with_value(|rows| band_note(&mut out, &all, rows, &axes));
             out
         })
     };
@@ -324,6 +319,20 @@ fn fault_mark(out: &mut String, mark: &scatter::FaultMark, near: bool) {
         let _ = write!(out, r#"{gap}<a data-fault="{id}" href="{href}">{id}</a>"#);
     }
     out.push_str("</text>");
+}
+
+/// What a fault did to the traces above the others, over the marks: written as those of faults.
+fn note(drawn: &Scatter, rows: StoredValue<Vec<TraceMark>>) -> AnyView {
+    let (faults, axes) = (use_live().faults(), drawn.axes());
+    let text = move || {
+        let mut out = String::new();
+        faults.with(|faults| {
+            let all: Vec<&FaultView> = faults.ended.iter().chain(&faults.active).collect();
+            rows.with_value(|rows| band_note(&mut out, &all, rows, &axes));
+        });
+        out
+    };
+    view! { <g class="fault-marks" inner_html=text></g> }.into_any()
 }
 
 /// The note right below the band, at the right end.
