@@ -215,3 +215,17 @@ test.describe("without the line", () => {
     await expect(page.locator(".banner.updated")).toHaveCount(0);
   });
 });
+
+test("no control of a route stands out of its panel, at any width that has two columns", async ({ page }) => {
+  for (const width of [1440, 1199, 1100, 1024, 390]) {
+    await page.setViewportSize({ width, height: 900 });
+    await open(page, "/traffic/payments");
+    const out = await page.locator(".traffic-controls > .panel").evaluateAll((panels) =>
+      panels.flatMap((panel) => {
+        const right = panel.getBoundingClientRect().right;
+        const beyond = (it: Element) => it.getBoundingClientRect().right > right + 1 && it.checkVisibility();
+        return [...panel.querySelectorAll("*")].filter(beyond).map((it) => `${it.localName}.${it.getAttribute("class")}`);
+      }));
+    expect(out, `at ${width}`).toEqual([]);
+  }
+});

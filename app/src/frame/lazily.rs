@@ -1,9 +1,10 @@
 //! The bodies of the dialogs, in a file of their own: the first page works without them.
 //!
 //! The file is fetched in the background once the page stands, so that a key opens its dialog at
-//! once; a dialog that is opened earlier shows its shape until the file is there.
+//! once; a dialog that is opened earlier shows its shape until the file is there. What is said to
+//! those who cannot see changes is in it, too.
 
-use super::{faults, load, more, palette, place_order, shortcuts};
+use super::{announce, faults, load, more, palette, place_order, shortcuts};
 use crate::{apart::apart, live::use_live};
 use leptos::{prelude::*, task::spawn_local};
 use std::{
@@ -27,6 +28,9 @@ pub enum Body {
     More,
     /// The list of keys.
     Shortcuts,
+    /// Nothing to be seen: it puts what changes into words for those who cannot see it. Before the
+    /// file is there, nothing that is worth saying has changed.
+    Announcements(RwSignal<String>),
 }
 
 apart! {
@@ -38,9 +42,24 @@ apart! {
             Body::Load => load::body(),
             Body::More => more::body(),
             Body::Shortcuts => shortcuts::body(),
+            Body::Announcements(text) => {
+                announce::listen(text);
+                ().into_any()
+            }
         }
     }
     fetched by load_dialogs as dialogs
+}
+
+/// Puts what is said of changes into `text` as soon as the file is there.
+pub(super) fn announce(text: RwSignal<String>) {
+    let Dialogs(file) = expect_context();
+    Effect::new(move |_| {
+        if file.get() == File::There {
+            // It is there, so nothing is waited for.
+            let _ = now(made(Body::Announcements(text)));
+        }
+    });
 }
 
 /// Where the file of the bodies is.

@@ -267,10 +267,12 @@ fn use_submit(draft: Draft) -> impl Fn(leptos::ev::SubmitEvent) + Copy {
         spawn_local(async move {
             match place(draft, order).await {
                 Sent::Placed(placed) => {
+                    frame.mine.add(&placed.order_id);
                     toasts.placed(&placed.order_id);
                     frame.placing.set(false);
                 }
                 Sent::Earlier(placed) => {
+                    frame.mine.add(&placed.order_id);
                     toasts.placed(&placed.order_id);
                     draft.earlier.try_set(Some(placed.order_id));
                 }

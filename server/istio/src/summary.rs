@@ -10,8 +10,9 @@ use crate::{
     yaml::{Data, Node, shorten},
 };
 
-/// Most changes that are said one by one.
-const PARTS_MAX: usize = 3;
+/// Most changes that are said one by one; a page folds what is longer than two lines. The rest is
+/// in the diff.
+const PARTS_MAX: usize = 12;
 
 /// How much a change says about where requests go: what says most comes first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

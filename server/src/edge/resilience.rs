@@ -131,6 +131,7 @@ struct InjectForm {
     status: Option<String>,
     ttl_s: Option<String>,
     limit: String,
+    crash_at: Option<String>,
     /// "yes": go on even if the page would ask once more.
     sure: String,
 }
@@ -151,6 +152,7 @@ impl InjectForm {
             ("status", number(self.status.clone())),
             ("limit", self.limit.clone()),
             ("ttl_s", number(self.ttl_s.clone())),
+            ("crash_at", number(self.crash_at.clone())),
         ];
         let filled = fields.iter().filter(|(_, value)| !value.is_empty());
         let query: Vec<_> =
@@ -175,6 +177,7 @@ impl InjectForm {
             ("status", self.status),
             ("ttl_s", self.ttl_s),
             ("limit", Some(self.limit)),
+            ("crash_at", self.crash_at),
         ];
         for (field, text) in typed {
             if let Some(text) = text {

@@ -9,6 +9,7 @@ mod shop_port;
 mod story;
 mod traffic;
 mod transaction;
+mod tries;
 
 use crate::{control::Control, live::Live, shop::Shop};
 use app::host::{Host, LivePort, TracePort};

@@ -177,6 +177,10 @@ impl Live {
                 let view = faults::view(status, &self.shop.mesh.in_force().policy);
                 line(view.id, &format!("{}, {}", view.what, view.place), "warn")
             }
+            FaultEvent::Crashed(status) => {
+                let view = faults::view(status, &self.shop.mesh.in_force().policy);
+                line(view.id, &format!("{} is down: {}", view.place, view.what), "error")
+            }
             FaultEvent::Ended(status) => line(status.id.to_string(), "ended", "ok"),
             FaultEvent::KillSwitch(true) => {
                 line("Kill switch".into(), "all faults ended, new ones are held off", "info")

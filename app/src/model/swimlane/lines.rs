@@ -98,13 +98,15 @@ impl Line {
         if tries == 1 { "no answer".into() } else { format!("no answer, {tries} tries") }
     }
 
-    /// What a fault did to it: "F-21: delayed 2.00 s"; without a delay its id alone.
+    /// What a fault did to it: "F-21: delayed 2.00 s"; without a delay its id alone, as of what was
+    /// held and never answered, which was not late but in vain.
     #[must_use]
     pub fn injected(&self) -> Option<String> {
         let TxFault { id, delayed_us } = self.fault.as_ref()?;
-        Some(match *delayed_us {
-            0 => id.clone(),
-            held => format!("{id}: delayed {}", fine::duration_us(held)),
+        let late = *delayed_us > 0 && self.tries_refused == 0;
+        Some(match late {
+            true => format!("{id}: delayed {}", fine::duration_us(*delayed_us)),
+            false => id.clone(),
         })
     }
 

@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use std::{
     collections::VecDeque,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -83,6 +83,8 @@ pub(crate) struct Active {
     injected: AtomicU64,
     held: AtomicU64,
     examples: Mutex<VecDeque<String>>,
+    /// When the process that it is to end did.
+    crashed_us: OnceLock<i64>,
 }
 
 /// How a fault ended.
@@ -121,6 +123,8 @@ pub struct FaultStatus {
     pub held: u64,
     /// Trace ids of calls it was injected into, newest first.
     pub examples: Vec<String>,
+    /// When the process that it is to end did, microseconds since the epoch; none until then.
+    pub crashed_us: Option<i64>,
 }
 
 impl FaultStatus {
@@ -136,6 +140,8 @@ impl FaultStatus {
 pub enum FaultEvent {
     /// It is active.
     Began(FaultStatus),
+    /// The process that it is to end did.
+    Crashed(FaultStatus),
     /// It is not any more.
     Ended(FaultStatus),
     /// The kill switch is on (new faults are refused) or off.
@@ -265,6 +271,16 @@ impl Faults {
         self.0.events.subscribe()
     }
 
+    /// The process that the fault is on ends. True for the one call that ends it.
+    pub(crate) fn crash(&self, fault: &Active) -> bool {
+        let ends = fault.crashed_us.set(self.0.clock.now_us()).is_ok();
+        if ends {
+            tracing::warn!(vitrine.fault.id = %fault.id, "{}: {}", fault.id, fault.spec.kind);
+            let _ = self.0.events.send(FaultEvent::Crashed(fault.status(None)));
+        }
+        ends
+    }
+
     /// What the layer looks at for one call.
     pub(crate) fn snapshot(&self) -> arc_swap::Guard<Arc<Vec<Arc<Active>>>> {
         self.0.active.load()
@@ -329,6 +345,7 @@ impl Faults {
             injected: AtomicU64::new(0),
             held: AtomicU64::new(0),
             examples: Mutex::default(),
+            crashed_us: OnceLock::new(),
             spec,
         });
         let mut active = Vec::clone(&self.0.active.load());
@@ -374,6 +391,11 @@ impl Faults {
 }
 
 impl Active {
+    /// The process that it is to end did.
+    pub(crate) fn crashed(&self) -> bool {
+        self.crashed_us.get().is_some()
+    }
+
     fn spent(&self) -> bool {
         self.spec.limit.is_some_and(|limit| self.injected.load(Ordering::Acquire) >= limit)
     }
@@ -398,6 +420,7 @@ impl Active {
             injected,
             held: self.held.load(Ordering::Relaxed),
             examples: self.examples.lock().iter().cloned().collect(),
+            crashed_us: self.crashed_us.get().copied(),
         }
     }
 }

@@ -19,7 +19,7 @@ enum Of {
 }
 
 /// Every field that a command may have.
-const FIELDS: [(&str, Of); 16] = [
+const FIELDS: [(&str, Of); 17] = [
     ("kind", Of::All),
     ("ttl_s", Of::All),
     ("to", Of::All),
@@ -34,6 +34,7 @@ const FIELDS: [(&str, Of); 16] = [
     ("status", Of::These(&[Kind::Abort])),
     ("grpc_status", Of::These(&[Kind::Abort])),
     ("after_bytes", Of::These(&[Kind::PartialBody])),
+    ("crash_at", Of::These(&[Kind::KillInstance])),
     ("limit", Of::CallsAndBus),
     ("like_istio", Of::Calls),
 ];
