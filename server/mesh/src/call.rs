@@ -291,7 +291,13 @@ impl Outbound {
     ///
     /// # Errors
     /// When the mesh brings no answer; any status is an answer.
-    pub async fn send(mut self) -> Result<Response, MeshError> {
+    pub async fn send(self) -> Result<Response, MeshError> {
+        self.send_traced().await.0
+    }
+
+    /// The same. Of a request that was forwarded it also gives the span that tells how it was
+    /// served, as a `traceparent`; none without telemetry.
+    pub async fn send_traced(mut self) -> (Result<Response, MeshError>, Option<String>) {
         let deadline = self.context.deadline_within(self.timeout);
         self.context.apply(&mut self.request);
         self.request.extensions_mut().insert(Deadline(deadline));

@@ -12,7 +12,7 @@ mod security;
 mod service_entry;
 mod virtual_service;
 
-pub(crate) use extension::envoy_filter;
+pub(crate) use extension::{envoy_filter, printed_name};
 pub use hits::{RuleHits, never_matched};
 
 use crate::{

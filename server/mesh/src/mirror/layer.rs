@@ -13,7 +13,7 @@ use crate::{
     registry::WeakMesh,
     replay::Replay,
     route::{Routed, canonical},
-    span::{trace_id, write_context},
+    span::{SCHEME, SERVER_PORT, trace_id, url, write_context},
     stack::{MeshService, Reply, take_ready},
 };
 use axum::body::Body;
@@ -309,9 +309,12 @@ impl Shadow {
             otel.kind = "client",
             otel.status_code = Empty,
             service.name = caller,
-            server.address = %self.mirror.service,
+            { attributes::SERVER_ADDRESS } = %self.mirror.service,
+            server.port = SERVER_PORT,
             { attributes::MESH_MIRROR } = true,
             http.request.method = method,
+            url.full = url(&self.mirror.service, &self.parts.uri),
+            url.scheme = SCHEME,
             url.path = self.parts.uri.path(),
             http.response.status_code = Empty,
             error.r#type = Empty,
