@@ -70,7 +70,8 @@ fn a_limit_of_one_rule_is_printed_for_istio_on_its_route_alone_and_taken_back_as
     }
     // At a gateway it is the gateway's route, by the ports it listens at.
     let gateway = "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: shop}\n\
-        spec:\n  servers: [{port: {number: 8080, name: http, protocol: HTTP}, hosts: ['*']}]\n---\n";
+        spec:\n  servers: [{port: {number: 8080, name: http, protocol: HTTP}, hosts: ['*']}]\n\
+        ---\n";
     let text = of("limits", "a.example", &rules("gateways: [shop]\n"));
     let configuration = apply(&format!("{gateway}{text}")).configuration;
     let (printed, again) = for_istio(&configuration);
@@ -86,7 +87,8 @@ fn a_limit_on_a_route_that_no_rule_makes_is_warned_of_and_not_in_force() {
             "apiVersion: networking.istio.io/v1alpha3\nkind: EnvoyFilter\nmetadata: {{name: a}}\n\
              spec:\n  configPatches:\n  - applyTo: HTTP_ROUTE\n    match:\n      \
              routeConfiguration: {{vhost: {{name: 'payments:80', route: {{name: {name}}}}}}}\n    \
-             patch:\n      operation: MERGE\n      value:\n        typed_per_filter_config:\n          \
+             patch:\n      operation: MERGE\n      value:\n        \
+             typed_per_filter_config:\n          \
              envoy.filters.http.local_ratelimit:\n            '@type': {LIMIT}\n            \
              token_bucket: {{max_tokens: 7, fill_interval: 60s}}\n            \
              filter_enabled: {{default_value: {{numerator: 100}}}}\n            \

@@ -283,10 +283,12 @@ fn patch(tokens: u32) -> String {
     let kind =
         "type.googleapis.com/envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit";
     format!(
-        "  - applyTo: HTTP_FILTER\n    patch:\n      operation: INSERT_BEFORE\n      value:\n        \
+        "  - applyTo: HTTP_FILTER\n    patch:\n      operation: INSERT_BEFORE\n      \
+         value:\n        \
          name: envoy.filters.http.local_ratelimit\n        typed_config:\n          \
          '@type': {kind}\n          \
-         token_bucket: {{max_tokens: {tokens}, tokens_per_fill: {tokens}, fill_interval: 60s}}\n          \
+         token_bucket: {{max_tokens: {tokens}, tokens_per_fill: {tokens}, \
+         fill_interval: 60s}}\n          \
          filter_enabled: {all}\n          filter_enforced: {all}\n"
     )
 }

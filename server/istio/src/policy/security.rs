@@ -219,8 +219,8 @@ impl LocalRateLimit {
 }
 
 /// The rule of a `VirtualService` that a limit was written in (the `rateLimit` extension) or for
-/// (an `EnvoyFilter` that patches this route alone). The limit is the callee's, as an `EnvoyFilter` would be: it holds whichever resource routed the
-/// request.
+/// (an `EnvoyFilter` that patches this route alone). The limit is the callee's: it holds whichever
+/// resource routed the request.
 #[derive(Clone, Debug)]
 pub struct LimitScope {
     /// The `VirtualService`.

@@ -190,8 +190,8 @@ impl<S: MeshService> Service<Request> for Faulty<S> {
                 let _measured = Measured { journey: &journey, began: Instant::now() };
                 wait(&shared.faults, &held.fault).await;
             }
-            // A service that makes several calls at once has begun all of them before this one fails:
-            // those beside it do not follow from the fault.
+            // A service that makes several calls at once has begun all of them before this one
+            // fails: those beside it do not follow from the fault.
             tokio::task::yield_now().await;
             if let Some(instead) = drawn.iter().find_map(|held| shared.instead(&held.fault)) {
                 return instead;
