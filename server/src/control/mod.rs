@@ -10,6 +10,7 @@ mod kept;
 mod tests;
 mod unmatched;
 
+pub(crate) use faults::FAULTS_MAX;
 pub use unmatched::{never_matched, never_matched_in};
 
 use self::external::External;
@@ -137,7 +138,8 @@ impl Control {
         if fresh {
             control.apply(built_in, BUILT_IN, None).await?;
         } else {
-            control.put_in_force();
+            let most = faults::may_begin(&control.configuration());
+            control.begin_faults(most, || control.put_in_force()).await?;
         }
         Ok(control)
     }
@@ -390,10 +392,12 @@ impl Control {
         let change = async move {
             let _one = control.0.changing.lock().await;
             let (configuration, mut report, made) = prepare(&control)?;
+            let numbers = control.set_numbers_aside(faults::may_begin(&configuration)).await?;
             control.put(configuration, &made).await?;
             control.renew_faults(&report);
             let took = began.elapsed();
             control.tell_faults(&mut report);
+            control.give_numbers_back(numbers).await;
             control.keep_faults().await;
             Ok(control.outcome(report, took))
         };
