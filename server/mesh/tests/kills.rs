@@ -10,6 +10,7 @@ use istio::policy::{Outlier, TrafficPolicy};
 use mesh::{Endpoint, EndpointStatus, Instance, MeshError};
 use scripted::{Act, World, policy_with, rule};
 use std::{convert::Infallible, time::Duration};
+use tokio::task::JoinSet;
 
 fn reset() -> String {
     MeshError::Reset { endpoint: "payments-0".into() }.to_string()
@@ -56,11 +57,13 @@ async fn a_kill_wakes_a_reader_and_a_start_afterwards_brings_no_cut_body_back() 
     let world = World::payments();
     world.always("payments-0", Act::Stall("abc"));
     let body = world.get().await.unwrap().into_body();
-    let reader = tokio::spawn(body.collect());
+    let mut readers = JoinSet::new();
+    readers.spawn(body.collect());
     tokio::task::yield_now().await;
     assert!(world.mesh.kill("payments", "payments-0"));
     assert!(world.mesh.restart("payments", "payments-0"));
-    assert_eq!(reader.await.unwrap().unwrap_err().to_string(), reset());
+    let read = readers.join_next().await.unwrap().unwrap();
+    assert_eq!(read.unwrap_err().to_string(), reset());
     world.always("payments-0", Act::Status(200));
     assert_eq!(world.status().await, Ok(200));
 }

@@ -35,7 +35,7 @@ async fn who_tells_about_the_mesh_looks_at_it_after_whoever_is_telling_already()
     let (live, supervisor, _folder) = live().await;
     // Given somebody who is telling, and another who wants to,
     let telling = live.telling_mesh.lock();
-    let (done, is_done) = mpsc::channel();
+    let (done, is_done) = mpsc::sync_channel(1);
     let other = live.clone();
     let teller = tokio::task::spawn_blocking(move || {
         other.publish_mesh();
@@ -59,5 +59,5 @@ async fn who_tells_about_the_mesh_looks_at_it_after_whoever_is_telling_already()
     let told = live.state.lock().in_mesh.faults.active.clone();
     assert_eq!(told.iter().map(|fault| fault.id.clone()).collect::<Vec<_>>(), [id.to_string()]);
     live.shop.mesh.faults().end_all();
-    supervisor.shutdown(Duration::from_secs(5)).await;
+    assert!(supervisor.shutdown(Duration::from_secs(5)).await);
 }
