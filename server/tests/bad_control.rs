@@ -503,3 +503,38 @@ async fn every_server_function_refuses_garbage_and_arguments_that_make_no_sense(
     }
     world.close().await;
 }
+
+/// Everything below `/control`, with a query that it does not know.
+const QUERIES: [&str; 20] = [
+    "GET /control/istio?dryrun=true",
+    "POST /control/istio?dryrun=true",
+    "GET /control/istio/findings?dryrun=true",
+    "GET /control/istio/revisions?dryrun=true",
+    "GET /control/istio/revisions/1?dryrun=true",
+    "POST /control/istio/revisions/1/restore?dryrun=true",
+    "GET /control/istio/routes/payments/versions/faithful?dryrun=true",
+    "PUT /control/istio/routes/payments/versions/faithful?dryrun=true",
+    "GET /control/istio/virtualservice?dryrun=true",
+    "GET /control/istio/virtualservice/payments?dryrun=true",
+    "DELETE /control/istio/virtualservice/payments?dryrun=true",
+    "GET /control/mirrors?dryrun=true",
+    "GET /control/faults?dryrun=true",
+    "POST /control/faults?dryrun=true",
+    "DELETE /control/faults?dryrun=true",
+    "DELETE /control/faults/F-1?dryrun=true",
+    "POST /control/faults/release?dryrun=true",
+    "GET /control/breakers?dryrun=true",
+    "POST /control/breakers/gateway-orders?dryrun=true",
+    "GET /control/dead-letters?dryrun=true",
+];
+
+#[tokio::test]
+async fn a_query_that_nobody_knows_is_refused_by_name_and_does_nothing() {
+    let world = World::open().await;
+    for line in QUERIES {
+        let problem = world.refused(line, &[YAML], b"", 400).await;
+        let said = problem["detail"].as_str().unwrap_or_default();
+        assert!(said.contains("`dryrun`"), "{line}: {problem}");
+    }
+    world.close().await;
+}

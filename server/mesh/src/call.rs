@@ -302,10 +302,17 @@ impl Outbound {
     /// # Errors
     /// When the mesh brings no answer, or something that was given cannot be sent; any status is an
     /// answer.
-    pub async fn send(mut self) -> Result<Response, MeshError> {
+    pub async fn send(self) -> Result<Response, MeshError> {
+        self.send_traced().await.0
+    }
+
+    /// The same. Of a request that was forwarded it also gives the span that tells how it was
+    /// served, as a `traceparent`; none without telemetry.
+    pub async fn send_traced(mut self) -> (Result<Response, MeshError>, Option<String>) {
         if let Some(reason) = self.unsendable {
             tracing::error!("a request to {} cannot be sent: {reason}", self.destination);
-            return Err(MeshError::Unsendable { destination: self.destination.to_owned(), reason });
+            let destination = self.destination.to_owned();
+            return (Err(MeshError::Unsendable { destination, reason }), None);
         }
         let deadline = self.context.deadline_within(self.timeout);
         self.context.apply(&mut self.request);

@@ -12,7 +12,7 @@ use crate::{
     moves::Moves,
     route::{
         allowed_origin,
-        matching::{self, Condition, View},
+        matching::{self, Addressed, Condition, View},
     },
     span::trace_id,
     target::{address, authority_of, scheme_of},
@@ -169,6 +169,11 @@ impl Recorded {
         routes.flat_map(|route| &route.matches).any(|conditions| self.cut.matters(conditions))
     }
 
+    fn addressed<'a>(&'a self, policy: &'a Policy) -> Addressed<'a> {
+        let (authority, scheme) = (&*self.authority, self.scheme);
+        Addressed { service: self.service(policy), authority, scheme, ingress: self.ingress }
+    }
+
     fn view(&self, policy: &Policy) -> View<'_> {
         View {
             method: self.method.as_str(),
@@ -176,12 +181,7 @@ impl Recorded {
             path: self.uri.path(),
             query: self.uri.query(),
             authority: &self.authority,
-            port: matching::port_of(
-                Some(policy),
-                self.service(policy),
-                &self.authority,
-                self.ingress,
-            ),
+            port: matching::port_of(policy, self.host(policy), self.addressed(policy)),
             headers: &self.headers,
             ingress: self.ingress,
             source: &self.source,

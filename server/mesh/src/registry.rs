@@ -364,13 +364,15 @@ impl Mesh {
     }
 
     /// Sends a request on its journey.
+    ///
+    /// Also gives the `traceparent` of the span that tells how a request from outside was served.
     pub(crate) async fn send(
         &self,
         source: &Arc<Source>,
         called: &str,
         request: Request,
         marks: Marks,
-    ) -> Result<Response, MeshError> {
+    ) -> (Result<Response, MeshError>, Option<String>) {
         let known = self.0.services.read().get_key_value(called).map(|(name, _)| name.clone());
         let called = known.unwrap_or_else(|| called.into());
         let journey = Journey::new(source.clone(), called, marks.ingress, marks.look);
@@ -379,10 +381,18 @@ impl Mesh {
         }
         let mut request = request;
         request.extensions_mut().insert(self.begin(&journey));
-        request.extensions_mut().insert(Arc::new(journey));
+        let journey = Arc::new(journey);
+        request.extensions_mut().insert(journey.clone());
         let mut stack = self.outer().build();
-        std::future::poll_fn(|cx| stack.poll_ready(cx)).await?;
-        stack.call(request).await
+        let outcome = match std::future::poll_fn(|cx| stack.poll_ready(cx)).await {
+            Ok(()) => stack.call(request).await,
+            Err(error) => Err(error),
+        };
+        let served = journey.served_in().map(str::to_owned);
+        if let Some(trace_id) = served.as_deref().and_then(|parent| parent.split('-').nth(1)) {
+            self.0.faults.exemplify(&journey.faults(), trace_id);
+        }
+        (outcome, served)
     }
 
     /// The request is counted, and is given the snapshot that all layers follow to its end.

@@ -178,7 +178,7 @@ fn method_scheme_authority_and_port_are_the_requests_own() {
 fn the_port_is_the_services_own_in_the_mesh_and_the_gateways_at_the_ingress() {
     let own = |own: Option<u16>, port: u16, ask: Ask| {
         let rule = matching("it", Match { port: Some(port), ..none() }, "payments");
-        let ports = own.map(|own| ("payments".into(), own)).into_iter().collect();
+        let ports = own.map(|own| ("payments".into(), vec![own])).into_iter().collect();
         let policy = Policy { ports, ..policy(1, vec![rule]) };
         explain(&policy, &ask.probe()).rules[0].missed[0].is_none()
     };

@@ -10,6 +10,7 @@ mod kept;
 mod tests;
 mod unmatched;
 
+pub(crate) use faults::FAULTS_MAX;
 pub use unmatched::{never_matched, never_matched_in};
 
 use self::external::External;
@@ -156,8 +157,9 @@ impl Control {
         if fresh {
             control.apply(built_in, BUILT_IN, None).await?;
         } else {
+            let most = faults::may_begin(&control.configuration());
             let policy = control.configuration().compile(&control.0.known, control.revision());
-            control.put_in_force(policy);
+            control.begin_faults(most, || control.put_in_force(policy)).await?;
         }
         Ok(control)
     }
@@ -433,9 +435,11 @@ impl Control {
             let own = control.clone();
             let prepared = on_a_thread(move || {
                 let (configuration, report, made) = prepare(&own)?;
-                Ok::<_, ControlError>((own.to_put(configuration, made), report))
+                let faults = faults::may_begin(&configuration);
+                Ok::<_, ControlError>((own.to_put(configuration, made), faults, report))
             });
-            let (put, mut report) = prepared.await??;
+            let (put, faults, mut report) = prepared.await??;
+            let numbers = control.set_numbers_aside(faults).await?;
             // The same configuration again is no revision.
             if let Some(put) = put {
                 control.put(put).await?;
@@ -443,6 +447,7 @@ impl Control {
             control.renew_faults(&report);
             let took = began.elapsed();
             control.tell_faults(&mut report);
+            control.give_numbers_back(numbers).await;
             control.keep_faults().await;
             Ok(control.outcome(report, took))
         };

@@ -24,6 +24,8 @@ use std::time::Duration;
 const FORWARD_TIMEOUT: Duration = Duration::from_secs(40);
 
 const TRACE_STATE: HeaderName = HeaderName::from_static("tracestate");
+/// The span that answered, in the form of `traceparent` (proposed for W3C Trace Context).
+const TRACERESPONSE: HeaderName = HeaderName::from_static("traceresponse");
 
 /// Brings a request from outside to the gateway, on behalf of its sender. A command without a key
 /// gets one here, where every try of the mesh begins.
@@ -40,7 +42,8 @@ pub(super) async fn forward(State(edge): State<Edge>, mut request: Request) -> R
     if let Some(address) = peer {
         forwarded = forwarded.remote(address);
     }
-    match forwarded.timeout(FORWARD_TIMEOUT).send().await {
+    let (outcome, served) = forwarded.timeout(FORWARD_TIMEOUT).send_traced().await;
+    let mut answer = match outcome {
         Ok(response) => response,
         Err(error) => {
             let headers = error.headers();
@@ -50,7 +53,12 @@ pub(super) async fn forward(State(edge): State<Edge>, mut request: Request) -> R
             }
             response
         }
+    };
+    // The gateway says it itself. Who answers in its place does not.
+    if let Some(served) = served.and_then(|served| HeaderValue::try_from(served).ok()) {
+        answer.headers_mut().entry(TRACERESPONSE).or_insert(served);
     }
+    answer
 }
 
 /// Where requests carry an id that log lines and events are found by.

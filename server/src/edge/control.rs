@@ -10,7 +10,7 @@ use axum::{
     Json, Router,
     body::Bytes,
     extract::{
-        DefaultBodyLimit, Path, Query, State,
+        DefaultBodyLimit, FromRequestParts, Path, Query, State,
         rejection::{BytesRejection, JsonRejection, QueryRejection},
     },
     response::{IntoResponse, Response},
@@ -20,7 +20,7 @@ use contract::{
     istio::{ApplyReport, Finding, RevisionView},
     traffic::MirrorPair,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request::Parts};
 use istio::{
     Configuration, Kind, Resource,
     yaml::{Data, Node},
@@ -54,6 +54,20 @@ pub(super) fn routes() -> Router<Edge> {
         .route("/control/istio/{kind}/{name}", get(one).delete(delete))
         .route("/control/mirrors", get(mirrors))
         .layer(DefaultBodyLimit::max(YAML_BYTES_MAX))
+}
+
+/// A request that takes no query: a field in it is a mistake of its sender, who may believe that it
+/// has an effect.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NoQuery {}
+
+impl<S: Sync> FromRequestParts<S> for NoQuery {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        Ok(Query::<Self>::try_from_uri(&parts.uri)?.0)
+    }
 }
 
 /// What applying came to.
@@ -162,7 +176,7 @@ struct FindingList {
 }
 
 /// What validation says of all that is in force, rules that met no request among it.
-async fn findings(State(edge): State<Edge>) -> Result<Json<FindingList>, Response> {
+async fn findings(_: NoQuery, State(edge): State<Edge>) -> Result<Json<FindingList>, Response> {
     let (control, mesh) = (edge.control.clone(), edge.shop.mesh.clone());
     let found = edge.control.aside(move || {
         let mut findings = control.configuration().findings(control.known());
@@ -179,7 +193,7 @@ struct MirrorList {
 }
 
 /// The newest pairs of live and mirrored answers that differ, newest first.
-async fn mirrors(State(edge): State<Edge>) -> Json<MirrorList> {
+async fn mirrors(_: NoQuery, State(edge): State<Edge>) -> Json<MirrorList> {
     let pairs = edge.shop.mesh.mirrors().compared();
     Json(MirrorList { pairs: pairs.iter().map(mirror_pair).collect() })
 }
@@ -266,6 +280,7 @@ fn resources(
 }
 
 async fn delete(
+    _: NoQuery,
     State(edge): State<Edge>,
     Path((kind, name)): Path<(String, String)>,
     headers: HeaderMap,
@@ -298,13 +313,18 @@ async fn revisions(
     Ok(Json(RevisionList { revisions }))
 }
 
-async fn revision(State(edge): State<Edge>, Path(number): Path<u64>) -> Result<Response, Response> {
+async fn revision(
+    _: NoQuery,
+    State(edge): State<Edge>,
+    Path(number): Path<u64>,
+) -> Result<Response, Response> {
     let configuration = edge.control.configuration_at(number);
     let configuration = configuration.map_err(|e| Failure(e.into()).into_response())?;
     Ok(yaml(configuration.print()))
 }
 
 async fn restore(
+    _: NoQuery,
     State(edge): State<Edge>,
     Path(number): Path<u64>,
     headers: HeaderMap,
@@ -321,6 +341,7 @@ struct Faithful {
 }
 
 async fn faithful(
+    _: NoQuery,
     State(edge): State<Edge>,
     Path((name, route)): Path<(String, String)>,
 ) -> Result<Json<Faithful>, Response> {
@@ -330,6 +351,7 @@ async fn faithful(
 }
 
 async fn set_faithful(
+    _: NoQuery,
     State(edge): State<Edge>,
     Path((name, route)): Path<(String, String)>,
     headers: HeaderMap,

@@ -1,6 +1,6 @@
 //! Dead letters over HTTP: messages that their subscriber will not take, and trying them again.
 
-use super::Edge;
+use super::{Edge, control::NoQuery};
 use crate::retention::KEEP;
 use axum::{
     Json, Router,
@@ -35,7 +35,7 @@ struct Listed {
     count: u64,
 }
 
-async fn list(State(edge): State<Edge>) -> Result<Json<Listed>, Problem> {
+async fn list(_: NoQuery, State(edge): State<Edge>) -> Result<Json<Listed>, Problem> {
     let (mut dead_letters, mut count) = (Vec::new(), 0);
     for (outbox, _) in edge.shop.outboxes() {
         let listed = outbox.dead_letters(LISTED_MAX).await.map_err(unreadable)?;
@@ -48,7 +48,11 @@ async fn list(State(edge): State<Edge>) -> Result<Json<Listed>, Problem> {
 }
 
 /// Puts the message back where it was; should it be refused again, it is a dead letter again.
-async fn retry(State(edge): State<Edge>, Path(id): Path<String>) -> Result<StatusCode, Problem> {
+async fn retry(
+    _: NoQuery,
+    State(edge): State<Edge>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Problem> {
     for (outbox, status) in edge.shop.outboxes() {
         let Some(letter) = outbox.dead_letter(&id).await.map_err(unreadable)? else { continue };
         let story = edge.shop.stores.orders.story(&letter.message.key).await?;

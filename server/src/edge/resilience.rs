@@ -1,6 +1,10 @@
 //! Faults and breakers over HTTP: JSON for programs, plain forms for pages without JavaScript.
 
-use super::{Edge, control::who, fault_body, forms};
+use super::{
+    Edge,
+    control::{NoQuery, who},
+    fault_body, forms,
+};
 use crate::host::resilience::faults;
 use app::model::{
     fault::{self, Choice},
@@ -55,11 +59,12 @@ fn problem(error: ApiError) -> Problem {
     }
 }
 
-async fn list(State(edge): State<Edge>) -> Json<FaultsView> {
+async fn list(_: NoQuery, State(edge): State<Edge>) -> Json<FaultsView> {
     Json(faults::all(&edge.shop.mesh))
 }
 
 async fn inject(
+    _: NoQuery,
     State(edge): State<Edge>,
     headers: HeaderMap,
     fault: Result<Json<Value>, JsonRejection>,
@@ -74,27 +79,29 @@ async fn finish(edge: &Edge, command: EndFaults) -> Result<Json<FaultsView>, Pro
     Ok(Json(edge.host.resilience.end_faults(command).await.map_err(problem)?))
 }
 
-async fn end_all(State(edge): State<Edge>) -> Result<Json<FaultsView>, Problem> {
+async fn end_all(_: NoQuery, State(edge): State<Edge>) -> Result<Json<FaultsView>, Problem> {
     finish(&edge, EndFaults::All).await
 }
 
-async fn release(State(edge): State<Edge>) -> Result<Json<FaultsView>, Problem> {
+async fn release(_: NoQuery, State(edge): State<Edge>) -> Result<Json<FaultsView>, Problem> {
     finish(&edge, EndFaults::Release).await
 }
 
 async fn end(
+    _: NoQuery,
     State(edge): State<Edge>,
     Path(id): Path<String>,
 ) -> Result<Json<FaultsView>, Problem> {
     finish(&edge, EndFaults::One(id)).await
 }
 
-async fn breakers(State(edge): State<Edge>) -> Result<Response, Problem> {
+async fn breakers(_: NoQuery, State(edge): State<Edge>) -> Result<Response, Problem> {
     let page = edge.host.resilience.page().await.map_err(problem)?;
     Ok(Json(page.breakers).into_response())
 }
 
 async fn change(
+    _: NoQuery,
     State(edge): State<Edge>,
     Path(id): Path<String>,
     change: Result<Json<BreakerChange>, JsonRejection>,

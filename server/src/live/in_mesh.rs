@@ -429,3 +429,7 @@ mod tests {
         assert_eq!(policy_text("", 7), "in force since request #7");
     }
 }
+
+#[cfg(test)]
+#[path = "in_mesh_tests.rs"]
+mod telling;

@@ -15,7 +15,7 @@ mod shadow;
 mod virtual_service;
 mod visibility;
 
-pub(crate) use extension::envoy_filter;
+pub(crate) use extension::{envoy_filter, printed_name};
 pub use hits::{RuleHits, never_matched};
 
 use crate::{

@@ -36,7 +36,7 @@ pub(super) fn unreachable(about: &mut About<'_>) {
         } else {
             for (place, rule) in takers.iter().enumerate().filter_map(|(i, t)| t.map(|t| (i, t))) {
                 let at = route.list("match").get(place).map_or(route.at, |node| node.at);
-                about.warn(
+                about.idle(
                     code::INEFFECTIVE_MATCH,
                     (format!("{path}.match[{place}]"), at),
                     format!("Rule {} takes all requests of this match before it.", rule + 1),
@@ -146,7 +146,7 @@ fn unreachable_rule(
     rule: usize,
     why: &str,
 ) {
-    about.warn(
+    about.idle(
         code::UNREACHABLE_RULE,
         place,
         format!("No request reaches this rule: rule {} {why}.", rule + 1),

@@ -149,14 +149,14 @@ fn in_scope(scope: &FaultScope, request: &Request, journey: &Journey) -> bool {
     let on_route = scope.route.as_ref().is_none_or(|(origin, name)| {
         route.is_some_and(|route| route.origin == *origin && route.name == *name)
     });
-    let policy = routed.map(|routed| routed.snapshot.policy());
+    let decided = routed.map(|routed| &**routed);
     on_route
         && is(scope.caller.as_ref(), Some(&journey.source.service))
         && is(scope.destination.as_ref(), routed.map(|routed| &routed.destination))
         && is(scope.subset.as_ref(), routed.and_then(|routed| routed.subset.as_ref()))
         && is(scope.instance.as_ref(), instance)
         && (scope.matches.is_empty()
-            || scope.matches.iter().any(|condition| holds(condition, request, journey, policy)))
+            || scope.matches.iter().any(|condition| holds(condition, request, journey, decided)))
 }
 
 /// Whether timeout and retries of the route of a call are off, as Istio has it while a fault is set
@@ -221,6 +221,9 @@ impl<S: MeshService> Service<Request> for Faulty<S> {
                 let _measured = Measured { journey: &journey, began: Instant::now() };
                 wait(&shared.faults, &held.fault).await;
             }
+            // A service that makes several calls at once has begun all of them before this one
+            // fails: those beside it do not follow from the fault.
+            tokio::task::yield_now().await;
             if let Some(instead) = drawn.iter().find_map(|held| shared.instead(&held.fault)) {
                 return instead;
             }

@@ -82,7 +82,7 @@ pub(crate) struct Active {
     matched: AtomicU64,
     injected: AtomicU64,
     held: AtomicU64,
-    examples: Mutex<VecDeque<String>>,
+    examples: Mutex<Vec<String>>,
     /// When the process that it is to end did.
     crashed_us: OnceLock<i64>,
 }
@@ -315,11 +315,23 @@ impl Faults {
             return None;
         }
         if let Some(trace_id) = trace_id {
-            let mut examples = fault.examples.lock();
-            examples.truncate(EXAMPLES_MAX - 1);
-            examples.push_front(trace_id.to_owned());
+            fault.example(trace_id);
         }
         Some(held)
+    }
+
+    /// A call that met these faults has this trace, which was not known when they were drawn.
+    pub(crate) fn exemplify(&self, ids: &[FaultId], trace_id: &str) {
+        if ids.is_empty() {
+            return;
+        }
+        for fault in self.0.active.load().iter().filter(|fault| ids.contains(&fault.id)) {
+            fault.example(trace_id);
+        }
+        let mut book = self.0.book.lock();
+        for fault in book.ended.iter_mut().filter(|fault| ids.contains(&fault.id)) {
+            add_example(&mut fault.examples, trace_id);
+        }
     }
 
     fn begin(&self, book: &mut Book, spec: FaultSpec) -> Result<FaultId, InjectError> {
@@ -390,10 +402,22 @@ impl Faults {
     }
 }
 
+/// The newest first, each once.
+fn add_example(examples: &mut Vec<String>, trace_id: &str) {
+    if examples.iter().all(|known| known != trace_id) {
+        examples.truncate(EXAMPLES_MAX - 1);
+        examples.insert(0, trace_id.to_owned());
+    }
+}
+
 impl Active {
     /// The process that it is to end did.
     pub(crate) fn crashed(&self) -> bool {
         self.crashed_us.get().is_some()
+    }
+
+    fn example(&self, trace_id: &str) {
+        add_example(&mut self.examples.lock(), trace_id);
     }
 
     fn spent(&self) -> bool {
@@ -419,7 +443,7 @@ impl Active {
             matched: self.matched.load(Ordering::Acquire).max(injected),
             injected,
             held: self.held.load(Ordering::Relaxed),
-            examples: self.examples.lock().iter().cloned().collect(),
+            examples: self.examples.lock().clone(),
             crashed_us: self.crashed_us.get().copied(),
         }
     }

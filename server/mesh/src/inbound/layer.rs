@@ -28,8 +28,6 @@ use std::{
     },
 };
 
-/// The port of a service, for policies that name one.
-const PORT: u16 = 80;
 /// Rate limits whose buckets are kept for one service beside those of the newest policy: of a few
 /// that were replaced and may come back.
 const REPLACED_MAX: usize = 16;
@@ -225,20 +223,38 @@ impl Inbound {
         let address = address(request, &journey);
         let policy = routed.snapshot.policy();
         let workload = policy.workloads.get(&self.service);
+        let entered = self.limited(request, (&routed, &journey), address)?;
         if let Some(workload) = workload {
-            let revision = policy.revision;
-            self.admit(request, &journey, workload, revision, identity.as_ref(), address)?;
+            let port = self.port(&routed, &journey);
+            let caller = Caller { identity: identity.as_ref(), address, port };
+            if let Err(mut refused) = self.admit(request, &journey, workload, policy.revision, &caller) {
+                entered.describe(&mut refused);
+                return Err(refused);
+            }
         }
         if let Some(identity) = identity {
             request.extensions_mut().insert(identity);
         }
+        count(&self.counts.passed);
+        Ok(entered)
+    }
+
+    /// The rate limits come first: the filter that an `EnvoyFilter` inserts stands before those of
+    /// tokens and authorization, so that what these refuse is limited too.
+    fn limited(
+        &self,
+        request: &Request,
+        (routed, journey): (&Routed, &Journey),
+        address: Option<IpAddr>,
+    ) -> Result<Entered, Refused> {
         let peer = match (journey.ingress, address) {
             (false, _) => Peer::Service(journey.source.service.clone()),
             (true, Some(address)) => Peer::Address(address),
             (true, None) => Peer::Unknown,
         };
+        let workload = routed.snapshot.policy().workloads.get(&self.service);
         let all = workload.map_or(&[][..], |workload| &workload.rate_limits);
-        let mut rules = all.iter().filter(|rule| concerns(rule, &routed, request, &journey));
+        let mut rules = all.iter().filter(|rule| concerns(rule, routed, request, journey));
         let limiters = match rules.next() {
             None => Vec::new(),
             Some(first) => {
@@ -246,9 +262,7 @@ impl Inbound {
                 self.limiters.of(rules, all, routed.snapshot.number())
             }
         };
-        let entered = self.limit(limiters, &peer, &journey)?;
-        count(&self.counts.passed);
-        Ok(entered)
+        self.limit(limiters, &peer, journey)
     }
 
     /// Who calls, as the connection says. The gateway stands at the ingress: who comes to it is
@@ -257,6 +271,15 @@ impl Inbound {
         match journey.ingress {
             false => Some(Identity::of_service(&journey.source.service)),
             true => (*self.service != *GATEWAY).then(Identity::of_ingress),
+        }
+    }
+
+    /// The port a call came to. The gateway stands at the ingress: it listens where the server of
+    /// the `Gateway` does that let the request in.
+    fn port(&self, routed: &Routed, journey: &Journey) -> u16 {
+        match journey.ingress && *self.service == *GATEWAY {
+            true => routed.addressed_port,
+            false => routed.port(),
         }
     }
 
@@ -269,8 +292,7 @@ impl Inbound {
         journey: &Journey,
         workload: &Workload,
         revision: u64,
-        identity: Option<&Identity>,
-        address: Option<IpAddr>,
+        caller: &Caller<'_>,
     ) -> Result<(), Refused> {
         let claims = match self.check_token(request, workload, revision) {
             Ok(claims) => claims,
@@ -280,7 +302,7 @@ impl Inbound {
             }
         };
         if !workload.authorization.is_empty() {
-            self.authorize(request, journey, workload, claims.as_ref(), identity, address)?;
+            self.authorize(request, journey, workload, claims.as_ref(), caller)?;
         }
         if let Some(claims) = claims {
             request.extensions_mut().insert(claims);
@@ -313,8 +335,7 @@ impl Inbound {
         journey: &Journey,
         workload: &Workload,
         claims: Option<&Claims>,
-        identity: Option<&Identity>,
-        address: Option<IpAddr>,
+        &Caller { identity, address, port }: &Caller<'_>,
     ) -> Result<(), Refused> {
         let attributes = Attributes {
             principal: identity.map(Identity::principal),
@@ -324,7 +345,7 @@ impl Inbound {
             remote: address,
             claims,
             host: authority_of(request, journey),
-            port: PORT,
+            port,
             method: request.method().as_str(),
             path: request.uri().path(),
             headers: request.headers(),
@@ -373,16 +394,22 @@ impl Inbound {
     }
 }
 
+/// Who calls, and where.
+struct Caller<'a> {
+    identity: Option<&'a Identity>,
+    address: Option<IpAddr>,
+    port: u16,
+}
+
 /// Whether a limit counts a request. What was routed by the resource of the limit is counted by the
 /// rule that took it, for it may look different since; what came another way, by what it looks
 /// like.
 fn concerns(rule: &LocalRateLimit, routed: &Routed, request: &Request, journey: &Journey) -> bool {
     let Some(scope) = &rule.scope else { return true };
     match &routed.route {
-        Some(route) if route.origin == rule.origin => route.name == scope.route,
+        Some(route) if route.origin == scope.origin => route.name == scope.route,
         _ => {
-            let policy = Some(routed.snapshot.policy());
-            let holds = |condition| route::holds(condition, request, journey, policy);
+            let holds = |condition| route::holds(condition, request, journey, Some(routed));
             scope.matches.is_empty() || scope.matches.iter().any(holds)
         }
     }

@@ -38,6 +38,8 @@ pub(crate) struct Routed {
     pub(crate) destination: Arc<str>,
     /// Instances of this subset only.
     pub(crate) subset: Option<Arc<str>>,
+    /// The port the request was addressed to: see [`matching::port_of`].
+    pub(crate) addressed_port: u16,
     /// Which of the rule's destinations was drawn.
     drawn: Option<usize>,
     /// The selector of the destination's rule, if one chooses the caller.
@@ -48,7 +50,22 @@ impl Routed {
     /// Without a rule: to the whole service.
     pub(crate) fn plain(snapshot: Arc<Snapshot>, source: &Source, destination: Arc<str>) -> Self {
         let callers = snapshot.policy().chosen(&destination, &source.labels).cloned();
-        Self { snapshot, route: None, destination, subset: None, drawn: None, callers }
+        let ports = snapshot.policy().ports.get(&destination);
+        let addressed_port = ports.and_then(|ports| ports.first().copied());
+        Self {
+            addressed_port: addressed_port.unwrap_or(matching::PORT_DEFAULT),
+            snapshot,
+            route: None,
+            destination,
+            subset: None,
+            drawn: None,
+            callers,
+        }
+    }
+
+    /// The same for a request that was addressed to this port.
+    fn at(self, addressed_port: u16) -> Self {
+        Self { addressed_port, ..self }
     }
 
     /// Of a copy: to where the mirror points, by no rule of its own.
@@ -88,6 +105,21 @@ impl Routed {
     /// The destination of the rule that was drawn.
     pub(crate) fn weighted(&self) -> Option<&Weighted> {
         destinations(self.route.as_ref()?).get(self.drawn?)
+    }
+
+    /// The port its destination is called at: the one the rule names, else its only one, else the
+    /// one the request was addressed to if it listens there, as Istio has it
+    /// (`GetDestinationCluster`).
+    pub(crate) fn port(&self) -> u16 {
+        let named = self.weighted().and_then(|to| to.port);
+        let ports = self.snapshot.policy().ports.get(&self.destination);
+        let ports = ports.map_or(&[][..], Vec::as_slice);
+        let own = match ports {
+            [] => self.addressed_port,
+            ports if ports.contains(&self.addressed_port) => self.addressed_port,
+            [first, ..] => *first,
+        };
+        named.unwrap_or(own)
     }
 
     /// The policy of the destination or its subset, if somebody wrote one.
