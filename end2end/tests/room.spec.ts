@@ -229,3 +229,28 @@ test("no control of a route stands out of its panel, at any width that has two c
     expect(out, `at ${width}`).toEqual([]);
   }
 });
+
+test("enlarged to 200 and 400 % and on a phone held sideways nothing lies over the map", async ({ page }) => {
+  for (const [width, height] of [[720, 450], [360, 225], [667, 375]] as const) {
+    await page.setViewportSize({ width, height });
+    await open(page, "/");
+    const map = page.locator(".map-panel");
+    await map.scrollIntoViewIfNeeded();
+    const covered = await map.evaluate((it) => {
+      const box = it.getBoundingClientRect();
+      const [x, y] = [box.left + box.width / 2, Math.max(box.top, 0) + Math.min(box.height, innerHeight) / 2];
+      return !it.contains(document.elementFromPoint(x, Math.min(y, innerHeight - 1)));
+    });
+    expect(covered, `${width} x ${height}`).toBe(false);
+    await page.locator(".feed").scrollIntoViewIfNeeded();
+    await expect(page.locator(".feed")).toBeInViewport();
+  }
+});
+
+test("figures are as wide as each other wherever they are live", async ({ page }) => {
+  await open(page, "/");
+  for (const of of [".stat", ".feed-list", ".live-state", ".map text"]) {
+    const features = await page.locator(of).first().evaluate((it) => getComputedStyle(it).fontFeatureSettings);
+    expect(features, of).toContain("tnum");
+  }
+});

@@ -16,7 +16,7 @@ use crate::{
     widget::{Field, Icon, Unread, field, icon},
 };
 use contract::resilience::{Expectation, FaultKind, FaultPlace, InjectFault};
-use leptos::{prelude::*, task::spawn_local};
+use leptos::{leptos_dom::helpers::request_animation_frame, prelude::*, task::spawn_local};
 use leptos_router::hooks::use_query_map;
 use std::time::Duration;
 
@@ -145,7 +145,8 @@ pub(super) fn panel(
     Effect::new(move |_| {
         if frame.injecting.get() {
             frame.injecting.set(false);
-            browser::focus("inject");
+            // A page that is just come to takes the focus first.
+            request_animation_frame(|| browser::focus("inject"));
         }
     });
     let send = use_send(panel);

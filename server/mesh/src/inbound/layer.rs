@@ -227,7 +227,9 @@ impl Inbound {
         if let Some(workload) = workload {
             let port = self.port(&routed, &journey);
             let caller = Caller { identity: identity.as_ref(), address, port };
-            if let Err(mut refused) = self.admit(request, &journey, workload, policy.revision, &caller) {
+            if let Err(mut refused) =
+                self.admit(request, &journey, workload, policy.revision, &caller)
+            {
                 entered.describe(&mut refused);
                 return Err(refused);
             }
