@@ -89,8 +89,8 @@ mod tests {
 
     fn errors(body: Value) -> Vec<(String, String)> {
         let problem = read(body).unwrap_err();
-        assert_eq!(problem.status, 400);
-        problem.errors.into_iter().map(|error| (error.field, error.reason)).collect()
+        assert_eq!(problem.said.status, 400);
+        problem.said.errors.into_iter().map(|error| (error.field, error.reason)).collect()
     }
 
     #[test]

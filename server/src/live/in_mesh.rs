@@ -386,6 +386,7 @@ mod tests {
                 in_mesh: true,
                 at_ingress: false,
                 built_in: false,
+                listeners: Vec::new(),
                 routes: (0..500).map(|at| rule(at).into()).collect(),
             };
             let virtual_hosts = vec![host];
