@@ -292,10 +292,10 @@ pub(super) fn spec(asked: &InjectFault, mesh: &Mesh) -> Result<FaultSpec, ApiErr
     if asked.kind.place() != FaultPlace::Edge && !asked.terms.is_empty() {
         return Err(invalid("terms", "Only faults of calls can be for some requests alone."));
     }
-    let scope = scope(asked, mesh)?;
     if asked.crash_at.is_some() && asked.kind != Kind::KillInstance {
         return Err(invalid("crash_at", "Only an instance that is killed can crash."));
     }
+    let scope = scope(asked, mesh)?;
     let share = match asked.kind.place() {
         FaultPlace::Instance => Share::ALL,
         _ => share(asked.percent)?,
