@@ -14,8 +14,6 @@ const LATE_FROM_US: i64 = 20_000;
 pub struct Line {
     /// When; of repeated tries, the first.
     pub at_us: i64,
-    /// When the last of it was recorded.
-    pub last_us: i64,
     /// What.
     pub kind: Kind,
     /// Lane of the participant, from 1; none for what the coordinator logged.
@@ -149,7 +147,6 @@ pub(super) fn lines(messages: &[TxMessageView], participants: &[String]) -> Vec<
         };
         let line = Line {
             at_us: message.at_us,
-            last_us: message.at_us,
             kind: message.kind,
             lane,
             detail: message.detail.clone(),
@@ -177,7 +174,6 @@ fn refuse(lines: &mut Vec<Line>, unanswered: &Line) {
     // Not every try is noted, but each that is says which it was.
     let number = unanswered.detail.as_deref().and_then(try_number);
     lines[sent].tries_refused = number.unwrap_or(lines[sent].tries_refused + 1);
-    lines[sent].last_us = unanswered.at_us;
     if lines[sent].detail.is_none() {
         lines[sent].detail.clone_from(&unanswered.detail);
     }
@@ -190,7 +186,6 @@ fn refuse(lines: &mut Vec<Line>, unanswered: &Line) {
             Some(number) => number.max(lines[before].tries_refused),
             None => lines[before].tries_refused + again.tries_refused,
         };
-        lines[before].last_us = again.last_us;
         if lines[before].fault.is_none() {
             lines[before].fault = again.fault;
         }

@@ -179,8 +179,7 @@ fn feed_row(id: String) -> AnyView {
 #[component]
 fn FeedEmpty(filter: Memo<Filter>) -> impl IntoView {
     let (run, offline) = (use_commands(), use_offline());
-    move || {
-        match filter.get() {
+    move || match filter.get() {
         Filter::All => view! {
             <EmptyState title="No orders yet" text="Place one, or start the load generator.">
                 <a
@@ -214,10 +213,9 @@ fn FeedEmpty(filter: Memo<Filter>) -> impl IntoView {
         }
         .into_any(),
         Filter::Yours => view! {
-            <EmptyState title="No order of yours" text="Those placed from this browser stand here."/>
+            <EmptyState title="No order of yours" text="What this browser placed stands here."/>
         }
         .into_any(),
-    }
     }
 }
 
