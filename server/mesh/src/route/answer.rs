@@ -54,8 +54,8 @@ pub(crate) fn direct(rule: &DirectResponse, edits: &HeaderEdits) -> Response {
     let mut response = Response::new(Body::from(rule.body.clone()));
     *response.status_mut() = rule.status;
     response.extensions_mut().insert(DirectAnswer);
-    let is_named = edits.set.iter().chain(&edits.add).any(|(name, _)| *name == CONTENT_TYPE)
-        || edits.remove.contains(&CONTENT_TYPE);
+    let named = edits.set.iter().chain(&edits.add).map(|(name, _)| name);
+    let is_named = named.chain(&edits.remove).any(|name| name == CONTENT_TYPE);
     if !rule.body.is_empty() && !is_named {
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
     }
