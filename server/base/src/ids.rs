@@ -83,7 +83,9 @@ mod tests {
         let (a, b) = (IdSource::seeded(7), IdSource::seeded(7));
         let (fork, same) = (a.fork(), b.fork());
         assert_eq!(fork.uuid(), same.uuid());
-        (0..5).for_each(|_| drop(fork.uuid()));
+        for _ in 0..5 {
+            let _ = fork.uuid();
+        }
         let next = a.fork();
         assert_eq!(next.uuid(), b.fork().uuid());
         assert_ne!(next.uuid(), fork.uuid());

@@ -112,7 +112,8 @@ mod tests {
         let command = serde_json::to_value(command).unwrap();
         let mut fields: Vec<_> = command.as_object().unwrap().keys().map(String::as_str).collect();
         let mut known: Vec<_> = names().collect();
-        (fields.sort_unstable(), known.sort_unstable());
+        fields.sort_unstable();
+        known.sort_unstable();
         assert_eq!(fields, known);
     }
 
