@@ -88,8 +88,11 @@ async fn carry_out(command: Command) -> Result<String, RemoteError> {
         }
         Command::Delete { kind, name, server } => {
             let path = format!("/control/istio/{}/{}", escaped(&kind), escaped(&name));
-            let answer = Client::of(&server)?.ask(Method::DELETE, &path, None).await?;
-            Ok(applied(&answer, false))
+            let client = Client::of(&server)?;
+            let answer = client.ask(Method::DELETE, &path, None).await?;
+            let mut text = applied(&answer, false);
+            text.push_str(&client.built_in(&answer).await.unwrap_or_default());
+            Ok(text)
         }
     }
 }
@@ -195,9 +198,34 @@ impl<'a> Client<'a> {
         }
         let refusal: Result<Refusal, _> = serde_json::from_str(&text);
         Err(match refusal {
+            Ok(refusal) if status == StatusCode::UNAUTHORIZED => {
+                let given = if self.server.token.is_some() { "another" } else { "the" };
+                RemoteError::Refused(format!(
+                    "{} Here: give {given} token with --token or VITRINE_TOKEN.",
+                    refused(&refusal)
+                ))
+            }
             Ok(refusal) => RemoteError::Refused(refused(&refusal)),
             Err(_) => self.stranger(status),
         })
+    }
+
+    /// What to know of a resource that is deleted and that the shop came with: the first revision
+    /// has it. Nothing where that is not kept any more.
+    async fn built_in(&self, answer: &Answer) -> Option<String> {
+        let first = self.text(Method::GET, "/control/istio/revisions/1", None).await.ok()?;
+        let first = names(&first);
+        let came_with = answer.report.resources.iter().map(|report| &report.resource);
+        let came_with = { came_with }.find(|key| {
+            let name = format!("{}/{}", key.kind, key.name);
+            key.namespace == "default" && first.lines().any(|known| known == name)
+        })?;
+        let url = &self.server.url;
+        let restore = format!("curl -X POST {url}/control/istio/revisions/1/restore");
+        Some(format!(
+            "The shop came with a {came_with}, and that is gone too. All of r1 comes back with\n  \
+             {restore}\n"
+        ))
     }
 
     fn stranger(&self, status: StatusCode) -> RemoteError {
@@ -319,8 +347,14 @@ fn findings(text: &mut String, findings: &[Finding]) {
             Severity::Warning => "warning",
             Severity::Info => "note",
         };
-        let Finding { code, at, message, advice, .. } = finding;
-        let _ = writeln!(text, "{at} {severity} {code}: {message} {advice}");
+        let Finding { code, at, path, message, advice, .. } = finding;
+        let said = |other: &&Finding| (other.at, &other.message) == (*at, message);
+        // Behind an alias several fields stand in one place.
+        let field = match findings.iter().filter(said).nth(1) {
+            Some(_) => format!("{path}: "),
+            None => String::new(),
+        };
+        let _ = writeln!(text, "{at} {severity} {code}: {field}{message} {advice}");
         for line in finding.correct_form.iter().flat_map(|form| form.lines()) {
             let _ = writeln!(text, "    {line}");
         }
@@ -407,6 +441,25 @@ mod tests {
         answer.report.resources[0].change = Change::NotOurs;
         let said = applied(&answer, false);
         assert!(said.contains("Nothing was applied") && !said.contains("the same"), "{said}");
+    }
+
+    #[test]
+    fn findings_of_one_place_and_text_say_which_field_they_are_of() {
+        let finding = |path: &str, line: u32| Finding {
+            code: "VIT012".into(),
+            severity: Severity::Error,
+            resource: None,
+            path: path.into(),
+            at: contract::istio::Position { line, column: 3 },
+            message: "It is no duration.".into(),
+            advice: "Write 1s.".into(),
+            correct_form: None,
+        };
+        let mut text = String::new();
+        findings(&mut text, &[finding("spec.a", 2), finding("spec.b", 2), finding("spec.c", 4)]);
+        assert!(text.contains("2:3 error VIT012: spec.a: It is no duration."), "{text}");
+        assert!(text.contains("2:3 error VIT012: spec.b: It is no duration."), "{text}");
+        assert!(text.contains("4:3 error VIT012: It is no duration."), "{text}");
     }
 
     #[test]

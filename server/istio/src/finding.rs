@@ -69,7 +69,7 @@ pub mod code {
     pub const NO_KEYS: &str = "VIT121";
     /// A host that no gateway lets in.
     pub const NOT_EXPOSED: &str = "VIT122";
-    /// Names of one service in two resources.
+    /// Names or patterns of one service in two resources.
     pub const ALIASES: &str = "VIT123";
     /// HTTP rules for a host that Istio would see as TLS.
     pub const HTTPS_HOST: &str = "VIT124";
@@ -93,6 +93,8 @@ pub mod code {
     pub const TOKEN_UNCHECKED: &str = "VIT133";
     /// A workload that no request may reach.
     pub const NOBODY_ALLOWED: &str = "VIT134";
+    /// A resource that no service here sees.
+    pub const UNSEEN: &str = "VIT140";
     /// More than one resource for the same host and subset.
     pub const DESTINATION_RULE_MULTIMATCH: &str = "KIA0201";
     /// A host that is no service.

@@ -8,9 +8,9 @@ use crate::{
     faithful::{field, items, set},
     known::Known,
     policy::short,
-    resource::{DEFAULT_NAMESPACE, Resource},
+    resource::{DEFAULT_NAMESPACE, Resource, full_host},
     schema::{self, Kind},
-    validate::envoy_filter,
+    validate::{envoy_filter, printed_name},
     yaml::{self, Data, Node},
 };
 use std::sync::Arc;
@@ -54,7 +54,11 @@ fn own(resource: &Resource) -> Node {
 
 fn without_extensions(spec: &mut Node) {
     set(spec, POLICY, None);
-    for route in items(spec, "http") {
+    for (index, route) in items(spec, "http").iter_mut().enumerate() {
+        // Its filter finds it by its name.
+        if route.get("rateLimit").is_some() {
+            set(route, "name", Some(Node::text(printed_name(route, index))));
+        }
         set(route, "rateLimit", None);
     }
 }
@@ -80,11 +84,13 @@ fn is_rule(root: &Node) -> bool {
     root.str("kind") == Some(Kind::DestinationRule.name())
 }
 
-/// Whether a rule is for a host by its own name, and for every caller.
+/// Whether a rule is for a host (in full) by its own name, and for every caller.
 fn is_for(root: &Node, host: &str) -> bool {
     let for_all = root.path(&["spec", "workloadSelector"]).is_none();
     let named = root.path(&["spec", "host"]).and_then(Node::as_str);
-    let named = named.map(str::to_ascii_lowercase);
+    let namespace = root.path(&["metadata", "namespace"]).and_then(Node::as_str);
+    let namespace = namespace.unwrap_or(DEFAULT_NAMESPACE);
+    let named = named.map(|host| full_host(namespace, host));
     is_rule(root) && for_all && named.is_some_and(|named| short(&named) == short(host))
 }
 
@@ -125,7 +131,9 @@ impl Documents<'_> {
     /// The `rateLimit` of each rule, as a filter of its own.
     fn limits(&mut self, from: &Resource) {
         for (index, route) in from.spec().list("http").iter().enumerate() {
-            let Some(mut filter) = envoy_filter(from, index, route) else { continue };
+            let Some(mut filter) = envoy_filter(self.context, from, index, route) else {
+                continue;
+            };
             self.name_apart(&mut filter, from);
             self.roots.push(filter);
         }
@@ -179,7 +187,7 @@ impl Documents<'_> {
             let (Some(host), Some(subset)) = (node.str("host"), node.str("subset")) else {
                 continue;
             };
-            let host = host.to_ascii_lowercase();
+            let host = from.full_host(host);
             let Some(labels) = self.labels(&host, subset) else { continue };
             let rule = self.rule(&host, from);
             let Some(spec) = field(rule, "spec") else { continue };

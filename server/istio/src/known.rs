@@ -31,6 +31,12 @@ pub struct KnownService {
 }
 
 impl KnownService {
+    /// Whether it stands for something outside of the cluster: one of its names is a domain's.
+    #[must_use]
+    pub fn is_external(&self) -> bool {
+        std::iter::once(&self.name).chain(&self.names).any(|name| name.contains('.'))
+    }
+
     /// Every name it answers to, with the forms that Kubernetes' DNS adds.
     pub fn all_names(&self) -> impl Iterator<Item = String> {
         let own = std::iter::once(&self.name).chain(&self.names);

@@ -113,7 +113,19 @@ fn subsets_and_detectors_are_warned_of_where_it_is_due_and_only_there() {
     said_of_rules(code::DETECTOR_FORESTALLED, &gateway(5), &gateway(4));
     said_of_rules(code::DEPRECATED, &outlier("consecutiveErrors: 3"), &five(3));
     let health = |percent: u32| outlier(&format!("minHealthPercent: {percent}"));
-    said_of_rules(code::NEVER_EJECTS, &health(100), &health(99));
+    said_of_rules(code::NEVER_EJECTS, &health(100), &health(66));
+    // Of three instances two are left, which are 66.6 %.
+    said_of_rules(code::NEVER_EJECTS, &health(67), &health(66));
+    let of_subset = |version: &str, percent: u32| {
+        let own = health(percent).replacen("trafficPolicy", ", trafficPolicy", 1);
+        rule(&format!("subsets: [{{name: a, labels: {{version: {version}}}{own}}}]"))
+    };
+    said(code::NEVER_EJECTS, &of_subset("v1", 51), &of_subset("v1", 50));
+    said(code::NEVER_EJECTS, &of_subset("v2", 1), &of_subset("v2", 0));
+    let report = apply(&rule(&health(90))).report;
+    let finding = report.findings.iter().find(|found| found.code == code::NEVER_EJECTS).unwrap();
+    assert!(finding.message.contains("3 instances of payments, 66 % are left"), "{finding:?}");
+    assert!(finding.advice.starts_with("Write 66 or less"), "{finding:?}");
 }
 
 #[test]
@@ -209,9 +221,6 @@ fn a_policy_that_lets_in_nobody_is_warned_of_once_for_its_workload() {
     let form = of(code::TOKEN_UNCHECKED).next().unwrap().correct_form.clone().unwrap();
     assert!(form.contains("kind: RequestAuthentication") && form.contains("app: orders"), "{form}");
     apply(&form);
-    // Nobody is let in on purpose.
-    let none = policy_of("AuthorizationPolicy", security, "{}");
-    assert!(!has(&apply(&none).report.findings, code::NOBODY_ALLOWED));
     // That of the seed shuts the gateway as well.
     let seed = apply(include_str!("data/istio-config.yml")).report;
     assert!(
@@ -277,50 +286,6 @@ fn a_match_of_a_port_that_neither_service_nor_gateway_has_is_warned_of() {
 }
 
 #[test]
-fn what_istio_refuses_in_fields_without_effect_is_refused_too() {
-    let gateway = |server: &str| {
-        policy_of("Gateway", "networking.istio.io/v1", &format!("{{servers: [{{{server}}}]}}"))
-    };
-    let entry = |fields: &str| {
-        let spec = format!(
-            "{{hosts: [a.example], ports: [{{number: 80, name: http, protocol: HTTP}}], {fields}}}"
-        );
-        policy_of("ServiceEntry", "networking.istio.io/v1", &spec)
-    };
-    let https = "port: {number: 443, name: https, protocol: HTTPS}, hosts: ['*']";
-    let http = "port: {number: 80, name: http, protocol: HTTP}, hosts: ['*']";
-    for text in [
-        rule("trafficPolicy: {tls: {mode: BOGUS}}"),
-        rule("trafficPolicy: {loadBalancer: {localityLbSetting: {enabled: maybe}}}"),
-        rule("trafficPolicy: {loadBalancer: {localityLbSetting: {foo: 1}}}"),
-        rule("trafficPolicy: {tunnel: {protocol: CONNECT}}"),
-        gateway(https),
-        gateway(&format!("{http}, tls: {{mode: SIMPLE}}")),
-        gateway(&format!("{https}, tls: {{mode: BOGUS}}")),
-        gateway("port: {}, hosts: ['*']"),
-        entry("resolution: STATIC"),
-        route("").replace("  http:", "  tcp: [{rout: []}]\n  http:"),
-    ] {
-        assert!(refuse(&text).findings.iter().any(|f| f.severity == Severity::Error), "{text}");
-    }
-    for text in [
-        rule("trafficPolicy: {tls: {mode: SIMPLE, sni: a.example}}"),
-        rule("trafficPolicy: {loadBalancer: {localityLbSetting: {failover: [{from: a, to: b}]}}}"),
-        gateway(&format!("{https}, tls: {{mode: SIMPLE, credentialName: a}}")),
-        gateway(&format!("{http}, tls: {{httpsRedirect: true}}")),
-        entry("resolution: STATIC, endpoints: [{address: 127.0.0.1}]"),
-    ] {
-        apply(&text);
-    }
-    let redirect = |code: u16| {
-        let rules = format!("http: [{{redirect: {{uri: /, redirectCode: {code}}}}}]");
-        of("a", "users", &rules)
-    };
-    assert!(has(&refuse(&redirect(304)).findings, code::BAD_VALUE));
-    apply(&redirect(308));
-}
-
-#[test]
 fn spaces_that_istio_refuses_in_retry_on_are_taken_away_with_a_warning() {
     let on = |on: &str| route(&format!("retries: {{attempts: 1, retryOn: '{on}'}}"));
     said(code::SPACES, &on("5xx, reset"), &on("5xx,reset"));
@@ -362,6 +327,29 @@ fn unreachable_rules_and_matches_are_named_as_istioctl_does() {
         assert_eq!(has(&found, code::UNREACHABLE_RULE), *rule, "{lines:?}: {found:#?}");
         assert_eq!(has(&found, code::INEFFECTIVE_MATCH), *part, "{lines:?}: {found:#?}");
     }
+}
+
+#[test]
+fn what_no_request_reaches_is_not_in_force_and_says_which_rule_is_before_it() {
+    let rules = |lines: &str| of("a", "users", &format!("http:\n{lines}"));
+    let to = "route: [{destination: {host: users}}]";
+    let ignored_below = |text: &str, path: &str| {
+        let all = ignored(text);
+        assert!(all.iter().all(|(found, _)| found.starts_with(path)), "{all:?}");
+        all.into_iter().map(|(_, why)| why).collect::<Vec<_>>()
+    };
+    let behind =
+        rules(&format!("- {{{to}}}\n- {{match: [{{uri: {{prefix: /a}}}}], timeout: 1s, {to}}}\n"));
+    let why = ignored_below(&behind, "spec.http[1].");
+    assert_eq!(why, ["No request reaches this rule: rule 1 takes every request"; 3]);
+    let part = rules(&format!(
+        "- {{match: [{{uri: {{prefix: /a}}}}], {to}}}\n\
+         - {{match: [{{uri: {{exact: /a}}}}, {{uri: {{exact: /b}}}}], {to}}}\n"
+    ));
+    let why = ignored_below(&part, "spec.http[1].match[0].");
+    assert_eq!(why, ["Rule 1 takes all requests of this match before it"]);
+    let reached = rules(&format!("- {{match: [{{uri: {{prefix: /a}}}}], {to}}}\n- {{{to}}}\n"));
+    assert_eq!(ignored(&reached), []);
 }
 
 #[test]
@@ -429,14 +417,24 @@ fn what_istio_drops_is_shown_in_the_form_istio_takes() {
     assert_eq!(forms.len(), 2);
     for finding in &forms {
         let form = finding.correct_form.as_ref().unwrap();
-        let again = Configuration::default().apply(form, &known()).unwrap();
+        // A limit of a rule needs the rule.
+        let limits = finding.path.ends_with("rateLimit");
+        let before = if limits { &applied.configuration } else { &Configuration::default() };
+        let again = before.apply(form, &known()).unwrap();
         assert!(again.report.findings.iter().all(|f| f.code != code::EXTENSION));
         let policy = again.configuration.compile(&known(), 1);
-        if finding.path.ends_with("rateLimit") {
+        if limits {
             let limits = &policy.workloads["gateway"].rate_limits;
-            let own = limits.iter().find(|limit| limit.per_remote_address).unwrap();
+            let of = |kind: &str, by_address: bool| {
+                let mut limits = limits.iter().filter(|limit| &*limit.origin.kind == kind);
+                limits.find(|limit| limit.per_remote_address == by_address).unwrap()
+            };
+            let (own, written) = (of("EnvoyFilter", true), of("VirtualService", true));
             assert_eq!((own.max_tokens, own.fill_interval.as_secs()), (100, 60));
-            assert!(limits.iter().all(|l| l.per_remote_address || l.max_tokens >= 1_000_000));
+            let scopes = [own, written].map(|limit| limit.scope.as_ref().unwrap());
+            assert_eq!(scopes[0].origin, scopes[1].origin, "the same rule");
+            assert_eq!(scopes[0].route, scopes[1].route);
+            assert!(of("EnvoyFilter", false).max_tokens >= 1_000_000, "the one that Envoy wants");
         } else {
             let outlier = policy.destinations["provider"].policy.outlier.as_ref().unwrap();
             assert_eq!((outlier.consecutive_5xx, outlier.max_ejection_percent), (3, 50));
@@ -448,6 +446,77 @@ fn what_istio_drops_is_shown_in_the_form_istio_takes() {
         let printed = applied.configuration.print_for_istio(&known(), &asked).join("---\n");
         let again = Configuration::default().apply(&printed, &known()).unwrap();
         assert!(again.report.findings.iter().all(|f| f.code != code::EXTENSION), "{printed}");
+    }
+}
+
+#[test]
+fn a_policy_that_shuts_workloads_on_purpose_is_a_note_that_names_them() {
+    let policy = |spec: &str| policy_of("AuthorizationPolicy", "security.istio.io/v1", spec);
+    let note = |text: &str| {
+        let findings = apply(text).report.findings.into_iter();
+        let mut of_code = findings.filter(|found| found.code == code::NOBODY_ALLOWED);
+        of_code.next().map(|found| (found.severity, found.message))
+    };
+    let (severity, message) = note(&policy("{}")).unwrap();
+    assert_eq!(severity, Severity::Info);
+    assert!(message.contains("every request to catalog, gateway, orders, payments"), "{message}");
+    let one = policy("{selector: {matchLabels: {app: users}}}");
+    assert!(note(&one).unwrap().1.contains("every request to users is refused"), "{one}");
+    let all = policy("{rules: [{}]}").replace("name: x", "name: y");
+    assert_eq!(note(&format!("{}---\n{all}", policy("{}"))), None);
+    assert_eq!(note(&all), None);
+}
+
+/// What stands in the place of a deprecated field, as the warning says it.
+fn advice(text: &str) -> String {
+    let report = apply(text).report;
+    let finding = report.findings.iter().find(|found| found.code == code::DEPRECATED).unwrap();
+    let advice = finding.advice.strip_prefix("Write ").unwrap();
+    advice.trim_end_matches('.').to_owned()
+}
+
+#[test]
+fn what_to_write_instead_of_a_deprecated_field_has_its_value_and_does_the_same() {
+    let policy = |text: &str| {
+        let text = format!("{:#?}", compile(text));
+        text.lines().filter(|line| !line.trim().starts_with("line: ")).collect::<String>()
+    };
+    let mirror = |share: &str| route(&format!("mirror: {{host: users}}\n{share}"));
+    let delay = |share: &str| route(&format!("fault: {{delay: {{fixedDelay: 1s, {share}}}}}"));
+    let cors = |origins: &str| route(&format!("corsPolicy: {{{origins}}}"));
+    let policy_of_rule =
+        |of: &str, fields: &str| rule(&format!("trafficPolicy: {{{of}: {fields}}}"));
+    let balancer = |fields: &str| policy_of_rule("loadBalancer", &format!("{{{fields}}}"));
+    let hash = |fields: &str| balancer(&format!("consistentHash: {{useSourceIp: true, {fields}}}"));
+    let outlier = |fields: &str| policy_of_rule("outlierDetection", &format!("{{{fields}}}"));
+    type Text<'a> = &'a dyn Fn(&str) -> String;
+    let cases: [(Text<'_>, &str, &str); 7] = [
+        (&mirror, "mirrorPercent: 7", "mirrorPercentage: {value: 7}"),
+        (&delay, "percent: 3", "percentage: {value: 3}"),
+        (&cors, "allowOrigin: ['https://a.b']", r#"allowOrigins: [{exact: "https://a.b"}]"#),
+        (&balancer, "warmupDurationSecs: 7s", "warmup: {duration: 7s}"),
+        (&balancer, "simple: LEAST_CONN", "LEAST_REQUEST"),
+        (&hash, "minimumRingSize: 77", "ringHash: {minimumRingSize: 77}"),
+        (
+            &outlier,
+            "consecutiveErrors: 3",
+            "consecutiveGatewayErrors: 3 and consecutive5xxErrors: 0",
+        ),
+    ];
+    for (text, written, instead) in cases {
+        assert_eq!(advice(&text(written)), instead);
+        let fields = match instead {
+            "LEAST_REQUEST" => "simple: LEAST_REQUEST".to_owned(),
+            fields => fields.replace(" and ", ", "),
+        };
+        assert_eq!(policy(&text(written)), policy(&text(&fields)), "{written}");
+    }
+    // Every origin is every origin in either form.
+    let every = advice(&cors("allowOrigin: ['*']"));
+    assert_eq!(every, r#"allowOrigins: [{regex: ".*"}]"#);
+    for text in [cors("allowOrigin: ['*']"), cors(&every)] {
+        let route = compile(&text).virtual_hosts[0].routes[0].clone();
+        assert!(route.cors.as_ref().unwrap().origins[0].holds("https://a.b"), "{text}");
     }
 }
 

@@ -9,7 +9,7 @@ use istio::{
     Configuration,
     yaml::{self, Data, Node},
 };
-use support::{apply, known};
+use support::{apply, known, route, rule};
 
 const FILES: [&str; 4] = [
     include_str!("data/all-fields.yml"),
@@ -22,10 +22,8 @@ const FILES: [&str; 4] = [
 const ELSEWHERE: [&str; 3] = ["apiVersion", "kind", "metadata"];
 
 /// What is written there is what holds without it: Istio's default, or what another field says.
-const AS_WITHOUT: [&str; 17] = [
+const AS_WITHOUT: [&str; 15] = [
     "spec.exportTo",
-    "spec.http[0].route[0].destination.port",
-    "spec.http[0].route[0].destination.port.number",
     "spec.http[4].delegate.namespace",
     "spec.tracing[0].disableSpanReporting",
     "spec.tracing[0].providers",
@@ -91,35 +89,175 @@ fn policy(documents: &[Node]) -> Option<String> {
     Some(text.lines().filter(|line| !line.trim().starts_with("line: ")).collect())
 }
 
-#[test]
-fn without_a_field_that_is_in_force_the_policy_is_another() {
+/// The fields that are said to be in force and without which the policy is the same, and how many
+/// were looked at.
+fn without_effect(text: &str) -> (Vec<String>, usize) {
     let (mut looked_at, mut without_effect) = (0, Vec::new());
-    for text in FILES {
-        let documents = yaml::read(text).unwrap();
-        let whole = policy(&documents).unwrap();
-        let report = apply(text).report;
-        for (at, resource) in report.resources.iter().enumerate() {
-            for field in resource.fields.iter().filter(|field| field.fate == Fate::InForce) {
-                if ELSEWHERE.iter().any(|elsewhere| field.path.starts_with(elsewhere)) {
-                    continue;
-                }
-                let mut fewer = documents.clone();
-                assert!(
-                    remove(&mut fewer[at], &field.path),
-                    "{} {}",
-                    resource.resource,
-                    field.path
-                );
-                // What must be there cannot be taken away.
-                let Some(without) = policy(&fewer) else { continue };
-                looked_at += 1;
-                let as_without = AS_WITHOUT.contains(&&*field.path);
-                if without == whole && !as_without {
-                    without_effect.push(format!("{} {}", resource.resource, field.path));
-                }
+    let documents = yaml::read(text).unwrap();
+    let whole = policy(&documents).unwrap();
+    let report = apply(text).report;
+    for (at, resource) in report.resources.iter().enumerate() {
+        for field in resource.fields.iter().filter(|field| field.fate == Fate::InForce) {
+            if ELSEWHERE.iter().any(|elsewhere| field.path.starts_with(elsewhere)) {
+                continue;
+            }
+            let mut fewer = documents.clone();
+            let of = &resource.resource;
+            assert!(remove(&mut fewer[at], &field.path), "{of} {}", field.path);
+            // What must be there cannot be taken away.
+            let Some(without) = policy(&fewer) else { continue };
+            looked_at += 1;
+            let as_without = AS_WITHOUT.contains(&&*field.path);
+            if without == whole && !as_without {
+                without_effect.push(format!("{of} {}", field.path));
             }
         }
     }
+    (without_effect, looked_at)
+}
+
+#[test]
+fn without_a_field_that_is_in_force_the_policy_is_another() {
+    let found: Vec<_> = FILES.into_iter().map(without_effect).collect();
+    let looked_at: usize = found.iter().map(|(_, looked_at)| looked_at).sum();
     assert!(looked_at > 100, "{looked_at}");
+    let without_effect: Vec<_> = found.into_iter().flat_map(|(found, _)| found).collect();
     assert_eq!(without_effect, Vec::<String>::new(), "of {looked_at}");
+}
+
+/// A resource of Istio's networking by the lines of its spec.
+fn networking(kind: &str, name: &str, spec: &str) -> String {
+    format!(
+        "apiVersion: networking.istio.io/v1\nkind: {kind}\nmetadata: {{name: {name}}}\n\
+         spec: {spec}\n---\n"
+    )
+}
+
+/// A text in which something loses against something else, and a field that does.
+type Losing = (String, &'static str);
+
+fn services(name: &str, spec: &str) -> String {
+    networking("VirtualService", name, spec)
+}
+
+const TO: &str = "route: [{destination: {host: users}}]";
+
+/// Fields of one rule of a `VirtualService`.
+fn losing_in_rules() -> Vec<Losing> {
+    let redirect = "{hosts: [users], http: [{redirect: {authority: b.example, uri: ''}}]}";
+    vec![
+        (
+            route("mirror: {host: users}\nmirrorPercentage: {value: 5}\nmirrorPercent: 20"),
+            "spec.http[0].mirrorPercent",
+        ),
+        (
+            route("mirrors: [{destination: {host: users}}]\nmirrorPercentage: {value: 7}"),
+            "spec.http[0].mirrorPercentage.value",
+        ),
+        (route("mirrorPercent: 20"), "spec.http[0].mirrorPercent"),
+        (
+            route("fault: {delay: {fixedDelay: 1s, percentage: {value: 5}, percent: 20}}"),
+            "spec.http[0].fault.delay.percent",
+        ),
+        (route("rewrite: {authority: a.example, uri: ''}"), "spec.http[0].rewrite.uri"),
+        (services("a", redirect), "spec.http[0].redirect.uri"),
+    ]
+}
+
+/// Rules of a delegate and of its root, and what is exported elsewhere.
+fn losing_between_services() -> Vec<Losing> {
+    let delegates = |root: &str, leaf: &str| {
+        let root = format!(
+            "{{hosts: [users], http: [{{match: [{root}], delegate: {{name: leaf}}}}, {{{TO}}}]}}"
+        );
+        let leaf = format!("{{http: [{{match: [{leaf}], {TO}}}]}}");
+        format!("{}{}", services("root", &root), services("leaf", &leaf))
+    };
+    let exported = |to: &str| {
+        let spec = format!("{{hosts: [users], exportTo: [{to}], http: [{{timeout: 1s, {TO}}}]}}");
+        services("a", &spec)
+    };
+    let (a, b) = ("{uri: {prefix: /a}}", "{uri: {prefix: /b}}");
+    let (get, put) = ("{method: {exact: GET}}", "{method: {exact: PUT}}");
+    vec![
+        (delegates(a, b), "spec.http[0].match[0].uri.prefix"),
+        (
+            delegates(a, &format!("{b}, {{uri: {{prefix: /a/b}}}}")),
+            "spec.http[0].match[0].uri.prefix",
+        ),
+        (delegates(&format!("{a}, {put}"), get), "spec.http[0].match[1].method.exact"),
+        (exported("prod"), "spec.http[0].timeout"),
+        (exported(".").replace("name: a}", "name: a, namespace: prod}"), "spec.http[0].timeout"),
+    ]
+}
+
+/// Entries for what no entry decides, and rules for one service.
+fn losing_between_rules() -> Vec<Losing> {
+    let entry = |hosts: &str, of: &str| {
+        let spec = format!("{{hosts: [{hosts}], {of}ports: [{{number: 9, name: http}}]}}");
+        networking("ServiceEntry", "a", &spec)
+    };
+    let addresses = "resolution: STATIC, endpoints: [{address: 127.0.0.1}], ";
+    let both = |a: &str, b: &str| {
+        let rule = |name: &str, spec: &str| networking("DestinationRule", name, spec);
+        format!("{}{}", rule("a", a), rule("b", b))
+    };
+    let random = |host: &str| {
+        format!("{{host: {host}, trafficPolicy: {{loadBalancer: {{simple: RANDOM}}}}}}")
+    };
+    let v1 = |host: &str| format!("{{host: {host}, subsets: [{{name: v1, labels: {{a: b}}}}]}}");
+    vec![
+        (entry("catalog", addresses), "spec.endpoints[0].address"),
+        (entry("'*.a.com'", ""), "spec.ports[0].number"),
+        (
+            both(&random("catalog"), &random("product-service")),
+            "spec.trafficPolicy.loadBalancer.simple",
+        ),
+        (both(&v1("catalog"), &v1("product-service")), "spec.subsets[0].name"),
+        (both(&random("api.stripe.com"), &random("'*.stripe.com'")), "spec.host"),
+    ]
+}
+
+/// Fields of one traffic policy.
+fn losing_in_policies() -> Vec<Losing> {
+    let pool = "{http: {idleTimeout: 2s}, tcp: {idleTimeout: 1s}}";
+    let old = "{consecutiveErrors: 3, consecutive5xxErrors: 4, consecutiveGatewayErrors: 2}";
+    let ports = "[{port: {number: 8080}, loadBalancer: {simple: ROUND_ROBIN}}]";
+    let policy = |fields: &str| rule(&format!("trafficPolicy: {{{fields}}}"));
+    vec![
+        (
+            policy(&format!("connectionPool: {pool}")),
+            "spec.trafficPolicy.connectionPool.tcp.idleTimeout",
+        ),
+        (
+            policy(&format!("outlierDetection: {old}")),
+            "spec.trafficPolicy.outlierDetection.consecutiveErrors",
+        ),
+        (
+            policy(&format!("loadBalancer: {{simple: RANDOM}}, portLevelSettings: {ports}")),
+            "spec.trafficPolicy.loadBalancer.simple",
+        ),
+    ]
+}
+
+#[test]
+fn what_loses_against_something_else_is_not_said_to_be_in_force() {
+    let all = [
+        losing_in_rules(),
+        losing_between_services(),
+        losing_between_rules(),
+        losing_in_policies(),
+    ];
+    for (text, loser) in all.into_iter().flatten() {
+        let (found, _) = without_effect(&text);
+        assert_eq!(found, Vec::<String>::new(), "{text}");
+        let resources = apply(&text).report.resources;
+        let mut fields = resources.iter().flat_map(|resource| &resource.fields);
+        let lost = fields.any(|field| {
+            field.path == loser
+                && field.fate == Fate::Ignored
+                && field.why.as_ref().is_some_and(|why| !why.is_empty())
+        });
+        assert!(lost, "{loser} in {text}: {resources:#?}");
+    }
 }

@@ -189,6 +189,24 @@ fn what_is_no_resource_is_refused() {
 }
 
 #[test]
+fn what_is_wrong_behind_an_alias_stands_where_the_alias_does() {
+    let text = "apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: a}
+spec:
+  hosts: [users]
+  http:
+  - &rule
+    timeout: 1 s
+    route: [{destination: {host: users}}]
+  - *rule
+";
+    let findings = support::refuse(text).findings;
+    let places: Vec<_> = findings.iter().map(|f| (f.path.as_str(), f.at.line)).collect();
+    assert_eq!(places, [("spec.http[0].timeout", 8), ("spec.http[1].timeout", 10)]);
+}
+
+#[test]
 fn one_name_twice_in_a_text_is_refused() {
     let text = format!("{}---\n{}", rule("trafficPolicy: {tls: {mode: DISABLE}}"), rule(""));
     let report = refuse(&text);

@@ -217,7 +217,6 @@ fn telemetry_is_merged_from_the_mesh_down_and_tags_are_replaced() {
 fn external_services_have_their_endpoints_with_ports() {
     let policy = everything();
     let bank = &policy.external["bank.example.com"];
-    assert!(bank.mesh_external);
     assert_eq!(bank.endpoints, ["10.0.0.1:9000", "10.0.0.2:8080"]);
     assert_eq!(policy.service("bank.example.com").map(AsRef::as_ref), Some("bank.example.com"));
     let text = resource(
@@ -228,10 +227,7 @@ fn external_services_have_their_endpoints_with_ports() {
         "{hosts: [a.example], location: MESH_INTERNAL, ports: [{number: 80, name: http}]}",
     );
     let found = &compile(&text).external["a.example"];
-    assert_eq!(
-        (found.mesh_external, found.endpoints.as_slice()),
-        (false, &["a.example:80".to_owned()][..])
-    );
+    assert_eq!(found.endpoints, ["a.example:80"]);
 }
 
 #[test]

@@ -78,7 +78,7 @@ const TABLE: &[Row] = &[
     row(
         "O8",
         "a healthy interval takes one off the multiplier",
-        ByTest(&["vector O8", "vector O8b"]),
+        ByTest(&["vector O8", "vector O8b", "vector O8c", "vector O8d"]),
     ),
     row(
         "O9",

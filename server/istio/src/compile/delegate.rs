@@ -147,6 +147,11 @@ fn merge_matches(root: &[Match], leaf: &[Match]) -> Option<Vec<Match>> {
     (!merged.is_empty()).then_some(merged)
 }
 
+/// Whether a match of a delegate lies within one of its root, so that something is left of both.
+pub(crate) fn can_meet(root: &Match, leaf: &Match) -> bool {
+    merge_match(root, leaf).is_some()
+}
+
 fn merge_match(root: &Match, leaf: &Match) -> Option<Match> {
     if root.ignore_uri_case != leaf.ignore_uri_case && root.uri.is_some() && leaf.uri.is_some() {
         return None;

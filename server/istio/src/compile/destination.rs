@@ -9,7 +9,7 @@ use crate::{
         ConnectionPool, Destination, ForCallers, HashKey, HashTable, LoadBalancer, Origin, Outlier,
         RetryBudget, Share, Subset, TrafficPolicy, Warmup,
     },
-    resource::{DEFAULT_NAMESPACE, Resource},
+    resource::{DEFAULT_NAMESPACE, ROOT_NAMESPACE, Resource},
     schema::Kind,
     value,
     yaml::Node,
@@ -154,23 +154,40 @@ pub(crate) fn rules<'a>(
     rules
 }
 
+/// As Istio looks for them: in the namespace of caller and service, and if none is there, in the
+/// root's. A selector chooses workloads of the rule's own namespace, so it is never the root's.
 fn most_specific<'a>(
     context: &Context<'a>,
     service: &str,
     callers: &[(String, String)],
     built_in: bool,
 ) -> Vec<&'a Resource> {
+    let rules_in = |namespace: &str| {
+        let for_these = |rule: &&Resource| {
+            rule.is_built_in() == built_in
+                && rule.key().namespace == namespace
+                && self::callers(context, rule) == callers
+        };
+        most_specific_of(context, service, context.of(Kind::DestinationRule).filter(for_these))
+    };
+    match rules_in(DEFAULT_NAMESPACE) {
+        none if none.is_empty() && callers.is_empty() => rules_in(ROOT_NAMESPACE),
+        found => found,
+    }
+}
+
+fn most_specific_of<'a>(
+    context: &Context<'a>,
+    service: &str,
+    candidates: impl Iterator<Item = &'a Resource>,
+) -> Vec<&'a Resource> {
     let mut best = 0;
     let mut rules = Vec::new();
-    let for_these = |rule: &&Resource| {
-        rule.is_built_in() == built_in
-            && self::callers(context, rule) == callers
-            // A selector chooses workloads of the rule's own namespace.
-            && (callers.is_empty() || rule.key().namespace == DEFAULT_NAMESPACE)
-    };
-    for rule in context.of(Kind::DestinationRule).filter(for_these) {
-        let specificity =
-            rule.spec().str("host").map_or(0, |host| specificity(context, service, host));
+    for rule in candidates {
+        let specificity = rule
+            .spec()
+            .str("host")
+            .map_or(0, |host| specificity(context, service, &rule.full_host(host)));
         if specificity > best {
             best = specificity;
             rules.clear();
@@ -184,9 +201,8 @@ fn most_specific<'a>(
 
 /// 0 if the host is not this service, else more for a longer pattern, and most for a name.
 fn specificity(context: &Context<'_>, service: &str, host: &str) -> usize {
-    let host = host.to_ascii_lowercase();
     match host.strip_prefix('*') {
-        None => match context.service(&host) {
+        None => match context.service(host) {
             Some(found) if **found == *service => usize::MAX,
             _ => 0,
         },
@@ -218,7 +234,7 @@ fn implied_subsets(context: &Context<'_>, service: &str) -> Vec<String> {
     let mut names = Vec::new();
     for resource in context.of(Kind::VirtualService) {
         for node in resource.spec().list("http").iter().flat_map(super::destination_nodes) {
-            let here = node.str("host").and_then(|host| context.service(host));
+            let here = node.str("host").and_then(|host| context.named(resource, host));
             let Some(subset) = node.str("subset") else { continue };
             if here.is_some_and(|found| **found == *service)
                 && implied_subset(context, service, subset)
@@ -291,19 +307,13 @@ fn hash_table(node: &Node) -> HashTable {
     /// Envoy's ring size unless said otherwise.
     const RING_SIZE: u64 = 1_024;
     if let Some(maglev) = node.get("maglev") {
-        let size = number(maglev, "tableSize").unwrap_or(MAGLEV_SIZE);
-        return HashTable::Maglev { size: next_prime(size) };
+        let prime = |size: &u64| value::is_prime(*size);
+        let size = number(maglev, "tableSize").filter(prime).unwrap_or(MAGLEV_SIZE);
+        return HashTable::Maglev { size };
     }
     let ring = node.get("ringHash").and_then(|ring| number(ring, "minimumRingSize"));
     let size = ring.or_else(|| number(node, "minimumRingSize"));
     HashTable::Ring { minimum_size: size.unwrap_or(RING_SIZE) }
-}
-
-/// Maglev needs a prime number of slots; the table bounds it, so this is quick.
-fn next_prime(from: u64) -> u64 {
-    let is_prime =
-        |n: u64| n >= 2 && (2..).take_while(|d| d * d <= n).all(|d| !n.is_multiple_of(d));
-    (from..).find(|n| is_prime(*n)).unwrap_or(from)
 }
 
 fn warmup(node: &Node) -> Option<Warmup> {
@@ -371,7 +381,7 @@ fn outlier(node: &Node) -> Outlier {
             .unwrap_or(MAX_EJECTION_PERCENT),
         min_health_percent: number(node, "minHealthPercent").unwrap_or(0),
         http_error_codes: codes
-            .filter_map(|code| code.as_number().and_then(|code| code.parse().ok()))
+            .filter_map(|code| super::whole(code).and_then(|code| u16::try_from(code).ok()))
             .collect(),
     }
 }

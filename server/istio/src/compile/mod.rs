@@ -9,16 +9,18 @@ mod route;
 mod security;
 mod telemetry;
 
-pub(crate) use delegate::{DelegateError, delegate_of};
+pub(crate) use delegate::{DelegateError, can_meet, delegate_of};
 pub(crate) use destination::{callers, implied_subset, rules};
 pub(crate) use matching::{PSEUDO_HEADERS, covers, matches};
 pub(crate) use route::{missing_port, name as route_name, unit_length};
-pub(crate) use security::{Patch, is_selected, rate_limit_patches, selected_services, selector};
+pub(crate) use security::{
+    NTH_RULE, Patch, is_selected, rate_limit_patches, selected_services, selector,
+};
 pub(crate) use telemetry::meant;
 
 use crate::{
-    known::{Known, KnownService, is_exported},
-    policy::{External, Origin, Policy, VirtualHost},
+    known::{Known, KnownService, is_exported, is_for_all},
+    policy::{External, Listener, Origin, Policy, VirtualHost},
     resource::Resource,
     schema::Kind,
     value,
@@ -54,17 +56,20 @@ impl<'a> Context<'a> {
     /// The resources of a kind that are seen here, in the order of their names.
     pub(crate) fn of(&self, kind: Kind) -> impl Iterator<Item = &'a Resource> + use<'a> {
         let of_kind = self.resources.iter().filter(move |resource| resource.kind() == kind);
-        of_kind.map(Arc::as_ref).filter(|resource| {
-            is_exported(&resource.key().namespace, resource.spec().texts("exportTo"))
-        })
+        of_kind.map(Arc::as_ref).filter(|resource| is_seen(resource))
     }
 
-    /// The service behind a host, if there is one.
+    /// The service behind a host in full (as [`Resource::full_host`] has it), if there is one.
     pub(crate) fn service(&self, host: &str) -> Option<&Arc<str>> {
         self.names.get(host.to_ascii_lowercase().as_str())
     }
 
-    /// The service behind a host, or the host itself.
+    /// The service behind a host that a resource names, if there is one.
+    pub(crate) fn named(&self, from: &Resource, host: &str) -> Option<&Arc<str>> {
+        self.service(&from.full_host(host))
+    }
+
+    /// The service behind a host in full, or the host itself.
     pub(crate) fn resolve(&self, host: &str) -> Arc<str> {
         self.service(host).map_or_else(|| host.to_ascii_lowercase().into(), Arc::clone)
     }
@@ -73,15 +78,28 @@ impl<'a> Context<'a> {
         self.known.services.iter().find(|service| service.name == name)
     }
 
+    /// Whether a service is one of the cluster, of which no service entry says anything.
+    fn is_own(&self, service: &str) -> bool {
+        self.known_service(service).is_some_and(|known| !known.is_external())
+    }
+
     /// Where a service listens: at its port, or at those of its service entries.
     pub(crate) fn ports_of(&self, service: &str) -> Vec<u16> {
         let known = self.known_service(service).map(|known| known.port);
         let entries = self.of(Kind::ServiceEntry).filter(|entry| {
-            exact_hosts(entry).any(|host| self.service(&host).is_some_and(|s| **s == *service))
+            !self.is_own(service)
+                && exact_hosts(entry)
+                    .any(|host| self.service(&host).is_some_and(|s| **s == *service))
         });
         let written = entries.flat_map(|entry| entry.spec().list("ports"));
         let written = written.filter_map(|port| number(port, "number"));
-        known.into_iter().chain(written).filter(|port| *port > 0).collect()
+        let mut ports: Vec<u16> = Vec::new();
+        for port in known.into_iter().chain(written).filter(|port| *port > 0) {
+            if !ports.contains(&port) {
+                ports.push(port);
+            }
+        }
+        ports
     }
 
     /// Every name that a host may have been meant to be.
@@ -104,6 +122,14 @@ impl<'a> Context<'a> {
     }
 }
 
+/// Whether the services here see a resource: it is exported to them, and if it is a rule, it is in
+/// a namespace that Istio looks in, which are the caller's, the service's and the root's.
+pub(crate) fn is_seen(resource: &Resource) -> bool {
+    let namespace = &resource.key().namespace;
+    let looked_in = resource.kind() != Kind::DestinationRule || is_for_all(namespace);
+    looked_in && is_exported(namespace, resource.spec().texts("exportTo"))
+}
+
 /// The lower-case hosts of a resource that are names, not patterns.
 fn exact_hosts(resource: &Resource) -> impl Iterator<Item = String> {
     let hosts = resource.spec().texts("hosts");
@@ -115,8 +141,8 @@ pub(crate) fn policy(known: &Known, resources: &[Arc<Resource>], revision: u64) 
     let context = Context::new(known, resources);
     let virtual_hosts = virtual_hosts(&context);
     let ports = context.services().into_iter().filter_map(|service| {
-        let port = context.ports_of(&service).first().copied();
-        port.map(|port| (service, port))
+        let ports = context.ports_of(&service);
+        (!ports.is_empty()).then_some((service, ports))
     });
     Policy {
         revision,
@@ -140,15 +166,18 @@ pub(crate) fn origin(resource: &Resource) -> Origin {
     }
 }
 
-fn virtual_hosts(context: &Context<'_>) -> Vec<VirtualHost> {
+/// The routes of every `VirtualService` that is no delegate.
+pub(crate) fn virtual_hosts(context: &Context<'_>) -> Vec<VirtualHost> {
     let compiled = context.of(Kind::VirtualService).filter_map(|resource| {
         let hosts: Vec<Arc<str>> = hosts(resource).map(Into::into).collect();
         // One without hosts is a delegate: it is merged where it is named.
+        let (built_in, listeners) = gateways(context, resource);
         (!hosts.is_empty()).then(|| VirtualHost {
             origin: origin(resource),
             hosts,
             in_mesh: in_mesh(resource.spec()),
-            at_ingress: at_ingress(context, resource),
+            at_ingress: built_in || !listeners.is_empty(),
+            listeners,
             built_in: resource.is_built_in(),
             routes: route::routes(context, resource),
         })
@@ -156,9 +185,12 @@ fn virtual_hosts(context: &Context<'_>) -> Vec<VirtualHost> {
     compiled.collect()
 }
 
-/// The lower-case hosts of a resource as written.
+/// The lower-case hosts of a resource: those of a `VirtualService` in full, any other's as written.
 pub(crate) fn hosts(resource: &Resource) -> impl Iterator<Item = String> {
-    resource.spec().texts("hosts").map(str::to_ascii_lowercase)
+    resource.spec().texts("hosts").map(|host| match resource.kind() {
+        Kind::VirtualService => resource.full_host(host),
+        _ => host.to_ascii_lowercase(),
+    })
 }
 
 /// Whether a `VirtualService` holds for calls between services.
@@ -167,19 +199,36 @@ pub(crate) fn in_mesh(spec: &Node) -> bool {
     gateways.peek().is_none() || gateways.any(|gateway| gateway == "mesh")
 }
 
-fn at_ingress(context: &Context<'_>, resource: &Resource) -> bool {
-    let exposes = |gateway: &str| match find_gateway(context, resource, gateway) {
-        Some(FoundGateway::BuiltIn) => true,
-        Some(FoundGateway::Resource(gateway)) => hosts(resource).any(|host| {
-            let servers = gateway.spec().list("servers").iter();
-            servers.flat_map(|server| server.texts("hosts")).any(|pattern| {
-                let pattern = pattern.rsplit('/').next().unwrap_or(pattern);
-                overlap(&pattern.to_ascii_lowercase(), &host)
-            })
-        }),
-        None => false,
-    };
-    resource.spec().texts("gateways").any(|gateway| gateway != "mesh" && exposes(gateway))
+/// Whether requests for a resource come in by a gateway that is there without a resource, and the
+/// servers of the others that let its hosts in.
+pub(crate) fn gateways(context: &Context<'_>, resource: &Resource) -> (bool, Vec<Listener>) {
+    let (mut built_in, mut listeners) = (false, Vec::new());
+    for gateway in resource.spec().texts("gateways").filter(|gateway| *gateway != "mesh") {
+        match find_gateway(context, resource, gateway) {
+            Some(FoundGateway::BuiltIn) => built_in = true,
+            Some(FoundGateway::Resource(gateway)) => {
+                let servers = gateway.spec().list("servers").iter().filter_map(listener);
+                let lets_in = |listener: &Listener| {
+                    let mut patterns = listener.hosts.iter();
+                    patterns.any(|pattern| hosts(resource).any(|host| overlap(pattern, &host)))
+                };
+                listeners.extend(servers.filter(lets_in));
+            }
+            None => {}
+        }
+    }
+    (built_in, listeners)
+}
+
+/// A server of a `Gateway`. Of a host with a namespace only the host counts.
+fn listener(server: &Node) -> Option<Listener> {
+    let port = server.get("port")?;
+    let host = |text: &str| text.rsplit('/').next().unwrap_or(text).to_ascii_lowercase().into();
+    Some(Listener {
+        hosts: server.texts("hosts").map(host).collect(),
+        port: number(port, "number")?,
+        tls: matches!(port.str("protocol"), Some("HTTPS" | "TLS")),
+    })
 }
 
 /// A gateway that a `VirtualService` names.
@@ -230,9 +279,11 @@ fn external(context: &Context<'_>) -> BTreeMap<Arc<str>, External> {
         let spec = resource.spec();
         for host in exact_hosts(resource) {
             let service = context.resolve(&host);
+            if context.is_own(&service) {
+                continue;
+            }
             external.entry(service).or_insert_with(|| External {
                 origin: origin(resource),
-                mesh_external: spec.str("location") != Some("MESH_INTERNAL"),
                 endpoints: endpoints(spec, &host),
                 addresses: addresses(spec, &host).collect(),
             });
@@ -250,7 +301,7 @@ fn endpoints(spec: &Node, host: &str) -> Vec<String> {
             let name = port.str("name").unwrap_or_default();
             let own = endpoint.and_then(|node| node.path(&["ports", name]));
             let number = own.or_else(|| port.get("targetPort")).or_else(|| port.get("number"));
-            number.and_then(Node::as_number).map(|number| format!("{address}:{number}"))
+            number.and_then(whole).map(|number| format!("{address}:{number}"))
         };
         let found: Vec<_> = ports.iter().filter_map(one).collect();
         if found.is_empty() { vec![address.to_owned()] } else { found }
@@ -278,8 +329,12 @@ pub(crate) fn duration(node: &Node, key: &str) -> Option<Duration> {
 
 /// A whole number field that fits.
 pub(crate) fn number<T: TryFrom<i64>>(node: &Node, key: &str) -> Option<T> {
-    let number = node.get(key)?.as_number()?.parse::<i64>().ok()?;
-    T::try_from(number).ok()
+    T::try_from(whole(node.get(key)?)?).ok()
+}
+
+/// A whole number, however it is written.
+fn whole(node: &Node) -> Option<i64> {
+    value::whole(node.as_number()?)
 }
 
 /// A number field.

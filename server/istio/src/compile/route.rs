@@ -52,7 +52,11 @@ pub(super) fn one(
     let timeout = duration(node, "timeout").filter(|timeout| !timeout.is_zero());
     let name: Arc<str> = name(node, index).into();
     let matches = matching::matches(context, resource, node);
-    let scope = || LimitScope { route: Arc::clone(&name), matches: matches.clone() };
+    let scope = || LimitScope {
+        origin: origin(resource),
+        route: Arc::clone(&name),
+        matches: matches.clone(),
+    };
     let limit = node.get("rateLimit").and_then(|limit| rate_limit(resource, limit, scope()));
     Some(Route {
         origin: origin(resource),
@@ -60,19 +64,19 @@ pub(super) fn one(
         name,
         line: node.at.line,
         matches,
-        action: action(context, node)?,
+        action: action(context, resource, node)?,
         rewrite: node.get("rewrite").map(rewrite),
         timeout,
         retry: node.get("retries").map_or_else(Retry::default, |retries| retry(retries, timeout)),
         fault: node.get("fault").map(fault),
-        mirrors: mirrors(context, node),
+        mirrors: mirrors(context, resource, node),
         cors: node.get("corsPolicy").map(cors),
         headers: header_ops(node),
         rate_limit: limit,
     })
 }
 
-fn action(context: &Context<'_>, node: &Node) -> Option<Action> {
+fn action(context: &Context<'_>, from: &Resource, node: &Node) -> Option<Action> {
     if let Some(node) = node.get("redirect") {
         let status = number(node, "redirectCode").unwrap_or(301);
         return Some(Action::Redirect(Redirect {
@@ -102,10 +106,12 @@ fn action(context: &Context<'_>, node: &Node) -> Option<Action> {
     let weighted: Vec<_> = destinations
         .iter()
         .filter_map(|node| {
-            let (service, subset) = destination(context, node.get("destination")?)?;
+            let to = node.get("destination")?;
+            let (service, subset) = destination(context, from, to)?;
+            let port = to.get("port").and_then(|port| number(port, "number"));
             let weight = number(node, "weight").unwrap_or(0);
             let weight = if single { weight.max(1) } else { weight };
-            Some(Weighted { service, subset, weight, headers: header_ops(node) })
+            Some(Weighted { service, subset, port, weight, headers: header_ops(node) })
         })
         .collect();
     let total: u64 = weighted.iter().map(|weighted| u64::from(weighted.weight)).sum();
@@ -113,9 +119,13 @@ fn action(context: &Context<'_>, node: &Node) -> Option<Action> {
 }
 
 /// A destination's service and subset. At a port where nothing listens there is no service.
-fn destination(context: &Context<'_>, node: &Node) -> Option<(Arc<str>, Option<Arc<str>>)> {
-    let service = context.resolve(node.str("host")?);
-    let service = match missing_port(context, node) {
+fn destination(
+    context: &Context<'_>,
+    from: &Resource,
+    node: &Node,
+) -> Option<(Arc<str>, Option<Arc<str>>)> {
+    let service = context.resolve(&from.full_host(node.str("host")?));
+    let service = match missing_port(context, from, node) {
         Some(port) => format!("{service}:{port}").into(),
         None => service,
     };
@@ -123,9 +133,9 @@ fn destination(context: &Context<'_>, node: &Node) -> Option<(Arc<str>, Option<A
 }
 
 /// The port a destination names, if its service does not listen there.
-pub(crate) fn missing_port(context: &Context<'_>, node: &Node) -> Option<u16> {
+pub(crate) fn missing_port(context: &Context<'_>, from: &Resource, node: &Node) -> Option<u16> {
     let port: u16 = number(node.get("port")?, "number")?;
-    let service = context.service(node.str("host")?)?;
+    let service = context.named(from, node.str("host")?)?;
     let ports = context.ports_of(service);
     (!ports.is_empty() && !ports.contains(&port)).then_some(port)
 }
@@ -187,9 +197,9 @@ fn fault(node: &Node) -> Fault {
     Fault { delay, abort }
 }
 
-fn mirrors(context: &Context<'_>, node: &Node) -> Vec<Mirror> {
+fn mirrors(context: &Context<'_>, from: &Resource, node: &Node) -> Vec<Mirror> {
     let mirror = |to: &Node, share: Option<Share>| {
-        let (service, subset) = destination(context, to)?;
+        let (service, subset) = destination(context, from, to)?;
         Some(Mirror { service, subset, share: share.unwrap_or(Share::ALL) })
     };
     if let Some(to) = node.get("mirror") {
@@ -264,6 +274,7 @@ fn rate_limit(resource: &Resource, node: &Node, scope: LimitScope) -> Option<Loc
         enabled: Share::ALL,
         enforced: Share::ALL,
         status: StatusCode::TOO_MANY_REQUESTS,
+        twin: 0,
         scope: Some(scope),
     })
 }

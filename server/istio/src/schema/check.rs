@@ -114,6 +114,7 @@ impl Object {
         let present = |entry: &&Entry| match &entry.value.data {
             Data::Null => false,
             Data::List(items) => !items.is_empty(),
+            Data::Text(text) => !(self.empty_is_none && text.is_empty()),
             _ => true,
         };
         let same = |key: &str| key == name || (self.envoy && is_camel_case_of(key, name));
@@ -191,6 +192,10 @@ impl Walk<'_> {
         };
         for entry in entries {
             self.below(&format!(".{}", entry.key), |walk| match object.field(&entry.key) {
+                Some(_) if object.empty_is_none && entry.value.as_str() == Some("") => {
+                    let why = "an empty text is the same as none";
+                    walk.fate(entry.at, Fate::Ignored, Some(why.to_owned()));
+                }
                 Some(field) => walk.field(entry, field),
                 None => {
                     let names = object.fields.iter().map(|field| field.name);
@@ -262,7 +267,8 @@ impl Walk<'_> {
             Treatment::InForce => None,
             Treatment::Read(how) => Some(format!("read as: {how}")),
             Treatment::Deprecated(instead) => {
-                self.deprecated(entry.at, field.name, instead);
+                let instead = instead(&entry.value);
+                self.deprecated(entry.at, field.name, &instead);
                 Some(format!("deprecated; write {instead}"))
             }
             Treatment::Extension => {
@@ -312,7 +318,8 @@ impl Walk<'_> {
             Treatment::InForce | Treatment::Extension => self.fate(at, Fate::InForce, why),
             Treatment::Read(how) => self.fate(at, Fate::InForce, Some(format!("read as: {how}"))),
             Treatment::Deprecated(instead) => {
-                self.deprecated(node.at, word, instead);
+                let instead = instead(node);
+                self.deprecated(node.at, word, &instead);
                 self.fate(at, Fate::InForce, Some(format!("deprecated; write {instead}")));
             }
             Treatment::Ignored(why) => self.fate(at, Fate::Ignored, Some(why.to_owned())),

@@ -28,6 +28,18 @@ pub(super) fn duration_ms_or_off(text: &str) -> Checked {
     value::duration_ms_or_off(text).map(drop)
 }
 
+/// A duration in whole seconds: the age of an answer to a preflight.
+pub(super) fn duration_s(text: &str) -> Checked {
+    let duration = value::duration_ms(text)?;
+    if duration.subsec_nanos() == 0 {
+        return Ok(());
+    }
+    Err(Complaint::new(
+        format!("The duration {} has parts of a second, which Istio refuses here.", shorten(text)),
+        "Round it to whole seconds.",
+    ))
+}
+
 pub(super) fn duration(text: &str) -> Checked {
     value::duration(text).map(drop)
 }
@@ -53,7 +65,8 @@ pub(super) fn at_least_one(number: &str) -> Checked {
 /// The codes that Envoy redirects with, and Istio takes.
 pub(super) fn redirect_code(number: &str) -> Checked {
     const CODES: [&str; 5] = ["301", "302", "303", "307", "308"];
-    if CODES.contains(&number) {
+    let code = value::whole(number).map(|code| code.to_string());
+    if code.is_some_and(|code| CODES.contains(&&*code)) {
         return Ok(());
     }
     Err(Complaint::new(
@@ -141,6 +154,31 @@ pub(super) fn label(text: &str) -> Checked {
     Err(Complaint::new(
         format!("\"{}\" is not a DNS label (RFC 1123).", shorten(text)),
         "Use up to 63 small letters, digits and hyphens.",
+    ))
+}
+
+/// The name of a subset. Istio's own label (`pkg/config/labels`) may have capitals.
+pub(super) fn subset(text: &str) -> Checked {
+    if is_label(&text.to_ascii_lowercase()) {
+        return Ok(());
+    }
+    Err(Complaint::new(
+        format!("\"{}\" is not a DNS label (RFC 1123).", shorten(text)),
+        "Use up to 63 letters, digits and hyphens.",
+    ))
+}
+
+/// The slots of a Maglev table: a prime number, and with Istio one below Envoy's own limit.
+pub(super) fn maglev_size(number: &str) -> Checked {
+    const SIZE_MAX: i64 = 5_000_010;
+    let size = value::integer(number, 2, SIZE_MAX)?.unsigned_abs();
+    if value::is_prime(size) {
+        return Ok(());
+    }
+    let below = (2..size).rev().find(|size| value::is_prime(*size)).unwrap_or(2);
+    Err(Complaint::new(
+        format!("{} is not a prime number, which Maglev needs.", shorten(number)),
+        format!("Write {below}, the next one below, or leave maglev out."),
     ))
 }
 

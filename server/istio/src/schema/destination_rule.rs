@@ -4,7 +4,7 @@
 
 use super::{
     COUNT, DURATION, LABELS, NAME, Object, PORT, SELECTOR, TEXT, TEXTS, Treatment, Type, UINT32,
-    checks, deprecated, excludes, field, ignored, needs, object, one_of, read,
+    checks, deprecated, excludes, field, ignored, instead, needs, object, one_of, read,
 };
 
 const NO_TLS: &str =
@@ -28,7 +28,7 @@ pub(super) static DESTINATION_RULE: Object = object(
 static SUBSET: Object = object(
     "Subset",
     &[
-        field("name", Type::Text(checks::label)).required(),
+        field("name", Type::Text(checks::subset)).required(),
         field("labels", LABELS),
         field("trafficPolicy", Type::Object(&TRAFFIC_POLICY)),
     ],
@@ -150,7 +150,7 @@ static LOAD_BALANCER: Object = object(
         field("consistentHash", Type::Object(&CONSISTENT_HASH)),
         ignored("localityLbSetting", Type::Object(&LOCALITY), ONE_LOCALITY),
         ignored("zoneAwareLbSetting", Type::Any, ONE_LOCALITY),
-        deprecated("warmupDurationSecs", DURATION, "warmup: {duration: 30s}"),
+        deprecated("warmupDurationSecs", DURATION, instead::warmup),
         field("warmup", Type::Object(&WARMUP)),
     ],
     &[
@@ -164,7 +164,7 @@ const SIMPLE: Type = Type::Choice(&[
     ("ROUND_ROBIN", Treatment::InForce),
     ("LEAST_REQUEST", Treatment::InForce),
     ("RANDOM", Treatment::InForce),
-    ("LEAST_CONN", Treatment::Deprecated("LEAST_REQUEST")),
+    ("LEAST_CONN", Treatment::Deprecated(|_| "LEAST_REQUEST".to_owned())),
     (
         "PASSTHROUGH",
         Treatment::Ignored("no caller knows an instance's address; LEAST_REQUEST is used"),
@@ -180,7 +180,7 @@ static CONSISTENT_HASH: Object = object(
         field("httpQueryParameterName", NAME),
         field("ringHash", Type::Object(&RING_HASH)),
         field("maglev", Type::Object(&MAGLEV)),
-        deprecated("minimumRingSize", RING_SIZE, "ringHash: {minimumRingSize: 1024}"),
+        deprecated("minimumRingSize", RING_SIZE, instead::ring_hash),
     ],
     &[
         one_of(
@@ -216,9 +216,8 @@ const RING_SIZE: Type = Type::Int(1, 8_388_608);
 
 static RING_HASH: Object = object("RingHash", &[field("minimumRingSize", RING_SIZE)], &[]);
 
-/// Envoy's own limit (`MaglevLbConfig.table_size`), which is a prime number.
 static MAGLEV: Object =
-    object("MagLev", &[read("tableSize", Type::Int(2, 5_000_011), "the next prime number")], &[]);
+    object("MagLev", &[field("tableSize", Type::Number(checks::maglev_size)).required()], &[]);
 
 static WARMUP: Object = object(
     "WarmupConfiguration",
@@ -279,7 +278,7 @@ static HTTP_SETTINGS: Object = object(
 static OUTLIER_DETECTION: Object = object(
     "OutlierDetection",
     &[
-        deprecated("consecutiveErrors", COUNT, "consecutiveGatewayErrors or consecutive5xxErrors"),
+        deprecated("consecutiveErrors", COUNT, instead::detectors),
         field("splitExternalLocalOriginErrors", Type::Bool),
         field("consecutiveLocalOriginFailures", UINT32),
         field("consecutiveGatewayErrors", UINT32),

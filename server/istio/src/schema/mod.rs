@@ -8,6 +8,7 @@ mod checks;
 mod destination_rule;
 mod envoy_filter;
 mod gateway;
+mod instead;
 mod metadata;
 mod security;
 mod telemetry;
@@ -16,7 +17,7 @@ mod virtual_service;
 pub(crate) use check::{Report, check, is_camel_case_of, order};
 pub(crate) use envoy_filter::{LOCAL_RATE_LIMIT, LOCAL_RATE_LIMIT_TYPE};
 
-use crate::value::Complaint;
+use crate::{value::Complaint, yaml::Node};
 
 /// A message of the API.
 pub(crate) struct Object {
@@ -28,6 +29,8 @@ pub(crate) struct Object {
     pub(crate) rules: &'static [Rule],
     /// Envoy's own messages, which are written in snake case or in camel case.
     pub(crate) envoy: bool,
+    /// An empty text in it is the same as none, as protobuf has it outside of a `oneof`.
+    pub(crate) empty_is_none: bool,
 }
 
 /// One field of a message.
@@ -45,8 +48,8 @@ pub(crate) enum Treatment {
     InForce,
     /// In force, and this is how it is read.
     Read(&'static str),
-    /// In force, with a warning that Istio deprecates it; the text says what to write instead.
-    Deprecated(&'static str),
+    /// In force, with a warning that Istio deprecates it; of its value is made what to write.
+    Deprecated(fn(&Node) -> String),
     /// In force although Istio does not know it; `validate` shows what Istio would take.
     Extension,
     /// Kept, without effect, for this reason.
@@ -70,7 +73,7 @@ pub(crate) enum Type {
     /// A message.
     Object(&'static Object),
     /// A message that is chosen by looking at it: the schema, or why there is none.
-    Chosen(fn(&crate::yaml::Node) -> Result<&'static Object, &'static str>),
+    Chosen(fn(&Node) -> Result<&'static Object, &'static str>),
     /// Any number of these.
     List(&'static Type),
     /// Names that pass a check, each with one of these.
@@ -112,7 +115,7 @@ const PER_SERVICE: &str =
     "counted once for all instances of the service; Envoy counts in each proxy by itself";
 
 /// A field that Istio deprecates.
-const fn deprecated(name: &'static str, kind: Type, instead: &'static str) -> Field {
+const fn deprecated(name: &'static str, kind: Type, instead: fn(&Node) -> String) -> Field {
     Field { name, kind, treatment: Treatment::Deprecated(instead), required: false }
 }
 
@@ -133,12 +136,17 @@ const fn rejected(name: &'static str, why: &'static str) -> Field {
 
 /// A message of Istio's.
 const fn object(name: &'static str, fields: &'static [Field], rules: &'static [Rule]) -> Object {
-    Object { name, fields, rules, envoy: false }
+    Object { name, fields, rules, envoy: false, empty_is_none: false }
+}
+
+/// A message of Istio's in which an empty text is the same as none.
+const fn plain(name: &'static str, fields: &'static [Field], rules: &'static [Rule]) -> Object {
+    Object { name, fields, rules, envoy: false, empty_is_none: true }
 }
 
 /// A message of Envoy's.
 const fn envoy(name: &'static str, fields: &'static [Field], rules: &'static [Rule]) -> Object {
-    Object { name, fields, rules, envoy: true }
+    Object { name, fields, rules, envoy: true, empty_is_none: false }
 }
 
 /// At most one of these.

@@ -4,7 +4,8 @@
 
 use super::{
     COUNT, DURATION, LABELS, NAME, Object, PER_SERVICE, PORT, TEXT, TEXTS, Treatment, Type, checks,
-    deprecated, destination_rule, excludes, extension, field, ignored, needs, object, one_of, read,
+    deprecated, destination_rule, excludes, extension, field, ignored, instead, needs, object,
+    one_of, plain, read, rejected,
 };
 
 const NO_TCP: &str = "calls between the services here are HTTP; there is no TCP or TLS to route";
@@ -83,7 +84,7 @@ static HTTP_ROUTE: Object = object(
         field("fault", Type::Object(&FAULT)),
         field("mirror", Type::Object(&DESTINATION)),
         field("mirrors", Type::List(&Type::Object(&MIRROR))),
-        deprecated("mirrorPercent", Type::Int(0, 100), "mirrorPercentage: {value: 20.0}"),
+        deprecated("mirrorPercent", Type::Int(0, 100), instead::mirror_percentage),
         field("mirrorPercentage", Type::Object(&PERCENT)),
         field("corsPolicy", Type::Object(&CORS)),
         field("headers", Type::Object(&HEADERS)),
@@ -149,7 +150,7 @@ static DESTINATION: Object = object(
     "Destination",
     &[
         field("host", Type::Text(checks::destination)).required(),
-        field("subset", Type::Text(checks::label)),
+        field("subset", Type::Text(checks::subset)),
         read(
             "port",
             Type::Object(&PORT_SELECTOR),
@@ -161,7 +162,7 @@ static DESTINATION: Object = object(
 
 static PORT_SELECTOR: Object = object("PortSelector", &[field("number", PORT)], &[]);
 
-static REDIRECT: Object = object(
+static REDIRECT: Object = plain(
     "HTTPRedirect",
     &[
         field("uri", TEXT),
@@ -210,7 +211,7 @@ static DELEGATE: Object = object(
     &[],
 );
 
-static REWRITE: Object = object(
+static REWRITE: Object = plain(
     "HTTPRewrite",
     &[
         field("uri", TEXT),
@@ -223,7 +224,7 @@ static REWRITE: Object = object(
     ],
 );
 
-static REGEX_REWRITE: Object = object(
+static REGEX_REWRITE: Object = plain(
     "RegexRewrite",
     &[
         field("match", Type::Text(checks::regex_anywhere)).required(),
@@ -255,9 +256,9 @@ static DELAY: Object = object(
     "HTTPFaultInjection.Delay",
     &[
         field("fixedDelay", DURATION),
-        ignored("exponentialDelay", DURATION, "Istio does not implement it either"),
+        rejected("exponentialDelay", "Istio does not implement it and refuses it"),
         field("percentage", Type::Object(&FAULT_PERCENT)),
-        deprecated("percent", Type::Int(0, 100), "percentage: {value: 10.0}"),
+        deprecated("percent", Type::Int(0, 100), instead::percentage),
     ],
     &[one_of(&["fixedDelay", "exponentialDelay"], "a delay must say how long")],
 );
@@ -267,7 +268,7 @@ static ABORT: Object = object(
     &[
         field("httpStatus", Type::Int(200, 599)),
         field("grpcStatus", Type::Text(checks::grpc_status)),
-        ignored("http2Error", TEXT, "there are no HTTP/2 streams between services here"),
+        rejected("http2Error", "Istio does not implement it and refuses it"),
         field("percentage", Type::Object(&FAULT_PERCENT)),
     ],
     &[one_of(&["httpStatus", "grpcStatus", "http2Error"], "an abort must say with what")],
@@ -291,11 +292,11 @@ static CORS: Object = object(
     "CorsPolicy",
     &[
         field("allowOrigins", Type::List(&Type::Object(&STRING_MATCH))),
-        deprecated("allowOrigin", TEXTS, "allowOrigins: [{exact: https://shop.example}]"),
+        deprecated("allowOrigin", TEXTS, instead::allow_origins),
         field("allowMethods", Type::List(&Type::Text(checks::method_or_any))),
         field("allowHeaders", Type::List(&Type::Text(checks::header_or_any))),
         field("exposeHeaders", Type::List(&Type::Text(checks::header_or_any))),
-        field("maxAge", DURATION),
+        field("maxAge", Type::Text(checks::duration_s)),
         field("allowCredentials", Type::Bool),
         ignored(
             "unmatchedPreflights",

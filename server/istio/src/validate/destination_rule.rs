@@ -2,7 +2,7 @@
 //!
 //! A policy inside a `VirtualService`, an extension, is checked the same way.
 
-use super::{About, Findings, no_host, place};
+use super::{About, Findings, no_host, place, shadow};
 use crate::{
     compile::{self, Context},
     finding::code,
@@ -18,9 +18,10 @@ pub(super) fn check(about: &mut About<'_>) {
     let spec = about.spec();
     let services = host(about);
     if let Some(policy_node) = spec.get("trafficPolicy") {
-        policy(about, policy_node, "spec.trafficPolicy", &services);
+        policy(about, policy_node, "spec.trafficPolicy", &Of { services: &services, labels: &[] });
     }
     callers(about);
+    shadow::check(about, &services);
     let mut names: BTreeMap<&str, usize> = BTreeMap::new();
     for (index, node) in spec.list("subsets").iter().enumerate() {
         let path = format!("spec.subsets[{index}]");
@@ -35,7 +36,9 @@ pub(super) fn check(about: &mut About<'_>) {
             );
         }
         if let Some(policy_node) = node.get("trafficPolicy") {
-            policy(about, policy_node, &format!("{path}.trafficPolicy"), &services);
+            let labels = compile::labels(node.get("labels"));
+            let of = Of { services: &services, labels: &labels };
+            policy(about, policy_node, &format!("{path}.trafficPolicy"), &of);
         }
         subset(about, node, name, &path, &services);
     }
@@ -43,9 +46,10 @@ pub(super) fn check(about: &mut About<'_>) {
 
 /// The services the host is.
 fn host(about: &mut About<'_>) -> Vec<String> {
-    let Some(host) = about.spec().str("host").map(str::to_ascii_lowercase) else {
+    let Some(written) = about.spec().str("host") else {
         return Vec::new();
     };
+    let host = about.resource.full_host(written);
     let context = about.context;
     let services: Vec<String> = context
         .services()
@@ -55,8 +59,8 @@ fn host(about: &mut About<'_>) -> Vec<String> {
         .collect();
     if services.is_empty() {
         let (message, advice) = no_host(
-            context,
-            &host,
+            about,
+            written,
             "Name a service; a pattern such as *.default.svc.cluster.local matches every service.",
         );
         let message = match host.starts_with('*') {
@@ -145,26 +149,108 @@ fn subset(about: &mut About<'_>, node: &Node, name: &str, path: &str, services: 
 
 /// Whether some rule, or some mirror, sends to the subset.
 fn is_reached(context: &Context<'_>, services: &[String], subset: &str) -> bool {
-    let routes = context.of(Kind::VirtualService).flat_map(|r| r.spec().list("http"));
-    routes.flat_map(compile::destination_nodes).any(|node| {
-        let service = node.str("host").and_then(|host| context.service(host));
+    let rules = context
+        .of(Kind::VirtualService)
+        .flat_map(|from| from.spec().list("http").iter().map(move |route| (from, route)));
+    let mut nodes = rules
+        .flat_map(|(from, route)| compile::destination_nodes(route).map(move |node| (from, node)));
+    nodes.any(|(from, node)| {
+        let service = node.str("host").and_then(|host| context.named(from, host));
         node.str("subset") == Some(subset)
             && service.is_some_and(|service| services.iter().any(|name| **name == **service))
     })
 }
 
+/// What a policy is for: the instances with these labels of these services.
+pub(super) struct Of<'a> {
+    pub(super) services: &'a [String],
+    pub(super) labels: &'a [(String, String)],
+}
+
 /// What a policy for some services can do: its outlier detection, and its settings for ports.
-pub(super) fn policy(about: &mut About<'_>, node: &Node, path: &str, services: &[String]) {
+pub(super) fn policy(about: &mut About<'_>, node: &Node, path: &str, of: &Of<'_>) {
     if let Some(outlier) = node.get("outlierDetection") {
-        self::outlier(about, outlier, &format!("{path}.outlierDetection"));
+        let path = format!("{path}.outlierDetection");
+        self::outlier(about, outlier, &path);
+        health(about, outlier, &path, of);
     }
+    let idle_timeout = |of: &str| node.path(&["connectionPool", of, "idleTimeout"]).is_some();
+    if idle_timeout("http") && idle_timeout("tcp") {
+        let path = format!("{path}.connectionPool.tcp.idleTimeout");
+        about.silence(path, "http.idleTimeout is there too, and it wins");
+    }
+    let of_settings: Vec<Option<u16>> = node
+        .list("portLevelSettings")
+        .iter()
+        .map(|settings| settings.get("port").and_then(|port| compile::number(port, "number")))
+        .collect();
+    replaced(about, &of_settings, path, of.services);
     for (index, settings) in node.list("portLevelSettings").iter().enumerate() {
         let path = format!("{path}.portLevelSettings[{index}]");
-        let port = settings.get("port").and_then(|port| compile::number(port, "number"));
+        let port = of_settings.get(index).copied().flatten();
         if let Some(port) = port {
-            unheard(about, (&path, settings.at), port, services);
+            unheard(about, (&path, settings.at), port, of.services);
         }
-        self::policy(about, settings, &path, services);
+        if port.is_some() && of_settings.iter().take(index).any(|other| *other == port) {
+            about.silence(&path, "The first settings of this port are read, and these are not");
+        }
+        self::policy(about, settings, &path, of);
+    }
+}
+
+/// Settings for the one port of a service replace the policy around them, but for its budget.
+fn replaced(about: &mut About<'_>, ports: &[Option<u16>], path: &str, services: &[String]) {
+    let context = about.context;
+    let has_own = |service: &String| {
+        let known = context.known_service(service);
+        known.is_some_and(|known| ports.contains(&Some(known.port)))
+    };
+    if services.is_empty() || !services.iter().all(has_own) {
+        return;
+    }
+    for key in ["loadBalancer", "connectionPool", "outlierDetection"] {
+        let why = "The settings of the service's port (portLevelSettings) replace it";
+        about.silence(format!("{path}.{key}"), why);
+    }
+}
+
+/// Detection is off while too few instances are left; with few instances one ejected is too many.
+fn health(about: &mut About<'_>, node: &Node, path: &str, of: &Of<'_>) {
+    let least = compile::number::<usize>(node, "minHealthPercent").unwrap_or(0);
+    let place = (format!("{path}.minHealthPercent"), place(node, "minHealthPercent"));
+    let count = |service: &String| {
+        let known = about.context.known_service(service)?;
+        let fits = |instance: &&BTreeMap<String, String>| {
+            of.labels.iter().all(|(key, value)| instance.get(key) == Some(value))
+        };
+        Some(known.instances.iter().filter(fits).count()).filter(|count| *count > 0)
+    };
+    let counts = of.services.iter().filter_map(|service| Some((service, count(service)?)));
+    let never: Vec<_> = counts.filter(|(_, count)| (count - 1) * 100 < least * count).collect();
+    if let Some((service, count)) = never.first() {
+        let left = (count - 1) * 100 / count;
+        let advice = match left {
+            0 => "With one instance, leave it out: then the one may be ejected.".to_owned(),
+            _ => format!("Write {left} or less, or leave it out."),
+        };
+        about.warn(
+            code::NEVER_EJECTS,
+            place,
+            format!(
+                "Of the {count} instances of {service}, {left} % are left when one is ejected, \
+                 which is less than minHealthPercent {least}: detection is off as soon as it has \
+                 an effect."
+            ),
+            advice,
+        );
+    } else if least == 100 {
+        about.warn(
+            code::NEVER_EJECTS,
+            place,
+            "With minHealthPercent 100 one ejected instance is one too many: detection is off as \
+             soon as it has an effect.",
+            "Make it smaller, such as 50, or leave it out.",
+        );
     }
 }
 
@@ -211,14 +297,10 @@ fn outlier(about: &mut About<'_>, node: &Node, path: &str) {
          one locality, so nothing fails over.",
         "To have the one without the other, set loadBalancer.localityLbSetting.enabled: false.",
     ));
-    if number("minHealthPercent") == Some(100) {
-        about.warn(
-            code::NEVER_EJECTS,
-            (format!("{path}.minHealthPercent"), place(node, "minHealthPercent")),
-            "With minHealthPercent 100 one ejected instance is one too many: detection is off as \
-             soon as it has an effect.",
-            "Make it smaller, such as 50, or leave it out.",
-        );
+    let written = |key: &str| node.get(key).is_some();
+    if written("consecutive5xxErrors") && written("consecutiveGatewayErrors") {
+        let path = format!("{path}.consecutiveErrors");
+        about.silence(path, "Both fields that replace it are there too, and they win");
     }
     // Not written is Envoy's default of 5, unless the deprecated field takes its place.
     let five = number("consecutive5xxErrors").unwrap_or(if deprecated.is_some() { 0 } else { 5 });
@@ -244,8 +326,8 @@ fn outlier(about: &mut About<'_>, node: &Node, path: &str) {
     }
 }
 
-/// Host, subset and callers.
-type Holds = (String, String, Vec<(String, String)>);
+/// Namespace, host, subset and callers.
+type Holds = (String, String, String, Vec<(String, String)>);
 
 /// One host and subset, one rule for the same callers.
 pub(super) fn same_hosts(context: &Context<'_>, found: &mut Findings) {
@@ -253,8 +335,11 @@ pub(super) fn same_hosts(context: &Context<'_>, found: &mut Findings) {
     // What is built in gives way, so it is never in the way.
     for resource in context.of(Kind::DestinationRule).filter(|rule| !rule.is_built_in()) {
         let spec = resource.spec();
-        let host = spec.str("host").map(super::virtual_service::canonical_host);
-        let Some(host) = host else { continue };
+        let host = spec.str("host").map(|host| resource.full_host(host));
+        let Some(host) = host.map(|host| super::virtual_service::canonical_host(&host)) else {
+            continue;
+        };
+        let namespace = &resource.key().namespace;
         let mut subsets: Vec<(&str, usize)> = spec
             .list("subsets")
             .iter()
@@ -266,7 +351,7 @@ pub(super) fn same_hosts(context: &Context<'_>, found: &mut Findings) {
         }
         let callers = compile::callers(context, resource);
         for (subset, index) in subsets {
-            let key = (host.clone(), subset.to_owned(), callers.clone());
+            let key = (namespace.clone(), host.clone(), subset.to_owned(), callers.clone());
             let first = *seen.entry(key).or_insert(resource);
             if first.key() == resource.key() {
                 continue;

@@ -1,11 +1,26 @@
-//! `Gateway`: TLS where the protocol is TLS, and nowhere else.
+//! `Gateway`: TLS where the protocol is TLS and nowhere else, and each port's name once.
 //!
 //! Istio's own rules are in `pkg/config/validation/validation.go`.
 
 use super::{About, place};
 use crate::finding::code;
+use std::collections::BTreeMap;
 
 pub(super) fn check(about: &mut About<'_>) {
+    let mut names: BTreeMap<&str, usize> = BTreeMap::new();
+    for (index, server) in about.spec().list("servers").iter().enumerate() {
+        let Some(port) = server.get("port") else { continue };
+        let Some(name) = port.str("name") else { continue };
+        let first = *names.entry(name).or_insert(index);
+        if first != index {
+            about.error(
+                code::CONFLICT,
+                (format!("spec.servers[{index}].port.name"), place(port, "name")),
+                format!("The port of servers[{first}] has the name {name} already."),
+                "Give each port its own name.",
+            );
+        }
+    }
     for (index, server) in about.spec().list("servers").iter().enumerate() {
         let protocol = server.path(&["port", "protocol"]).and_then(|node| node.as_str());
         let path = format!("spec.servers[{index}]");

@@ -3,23 +3,26 @@
 //! Every finding says what is, why it matters and what to do. Errors are what Istio's own
 //! validation refuses; the rest is applied.
 
+mod delegate;
 mod destination_rule;
 mod extension;
 mod gateway;
 mod reach;
 mod security;
 mod service_entry;
+mod shadow;
 mod unmatched;
 mod virtual_service;
+mod visibility;
 
-pub(crate) use extension::envoy_filter;
+pub(crate) use extension::{envoy_filter, printed_name};
 pub use unmatched::{RequestsByRule, never_matched, placed_in};
 
 use crate::{
-    compile::Context,
+    compile::{self, Context},
     finding::Spot,
     known::Known,
-    resource::Resource,
+    resource::{DEFAULT_NAMESPACE, Resource},
     schema::Kind,
     value::Complaint,
     yaml::{Node, Position},
@@ -29,20 +32,39 @@ use std::sync::Arc;
 
 /// Everything there is to say about a set of resources.
 pub(crate) fn findings(known: &Known, resources: &[Arc<Resource>]) -> Findings {
+    findings_of(known, resources, |_| true)
+}
+
+/// What there is to say about some of a set of resources, and what several make together. Each is
+/// looked at beside all others; what is said of one stands in that one.
+pub(crate) fn findings_of(
+    known: &Known,
+    resources: &[Arc<Resource>],
+    asked: impl Fn(&Resource) -> bool,
+) -> Findings {
     let context = Context::new(known, resources);
     let mut found = Findings::default();
-    for resource in resources {
+    for resource in resources.iter().filter(|resource| asked(resource)) {
         let mut about = About { context: &context, resource, found: &mut found };
+        visibility::unseen(&mut about);
+        visibility::export_to(&mut about);
+        let before = about.found.said.len();
         match resource.kind() {
             Kind::VirtualService => virtual_service::check(&mut about),
             Kind::DestinationRule => destination_rule::check(&mut about),
             Kind::Gateway => gateway::check(&mut about),
             Kind::ServiceEntry => service_entry::check(&mut about),
             Kind::EnvoyFilter => security::envoy_filter(&mut about),
-            Kind::PeerAuthentication => security::selector(&mut about),
+            Kind::PeerAuthentication => security::peer_authentication(&mut about),
             Kind::RequestAuthentication => security::request_authentication(&mut about),
             Kind::AuthorizationPolicy => security::authorization_policy(&mut about),
             Kind::Telemetry => security::telemetry(&mut about),
+        }
+        if !compile::is_seen(resource) {
+            // Nothing more is to be said of what has no effect, but what Istio refuses is refused.
+            let said = found.said.split_off(before);
+            let refusals = said.into_iter().filter(|said| said.severity == Severity::Error);
+            found.said.extend(refusals);
         }
     }
     virtual_service::same_hosts(&context, &mut found);
@@ -145,8 +167,18 @@ fn place(node: &Node, key: &str) -> Position {
     node.entry(key).map_or(node.at, |entry| entry.at)
 }
 
-/// "No host named paymnts."
-fn no_host(context: &Context<'_>, host: &str, otherwise: &str) -> (String, String) {
+/// "No host named paymnts.", of a host as a resource names it.
+fn no_host(about: &About<'_>, host: &str, otherwise: &str) -> (String, String) {
+    let (context, namespace) = (about.context, &about.resource.key().namespace);
+    let full = about.resource.full_host(host);
+    if !full.eq_ignore_ascii_case(host) && context.service(host).is_some() {
+        let message = format!("No host named {full}, which is what {host} means in {namespace}.");
+        let advice = format!(
+            "Did you mean the namespace {DEFAULT_NAMESPACE}, or \
+             {host}.{DEFAULT_NAMESPACE}.svc.cluster.local?"
+        );
+        return (message, advice);
+    }
     let meant = crate::value::closest(host, context.all_names());
     let advice = match meant {
         Some(name) => format!("Did you mean {name}?"),

@@ -54,6 +54,24 @@ pub(super) fn selector(about: &mut About<'_>) {
     }
 }
 
+pub(super) fn peer_authentication(about: &mut About<'_>) {
+    selector(about);
+    let spec = about.spec();
+    let Some(ports) = spec.get("portLevelMtls") else { return };
+    let at = ("spec.portLevelMtls", place(spec, "portLevelMtls"));
+    if ports.entries().is_empty() {
+        let message = "portLevelMtls has no port in it, which Istio refuses.";
+        about.error(code::CONFLICT, at, message, "Name a port, or leave it out.");
+    } else if compile::selector(about.resource).is_empty() {
+        about.error(
+            code::CONFLICT,
+            at,
+            "What holds for a whole namespace or for the mesh has no mode for single ports.",
+            "Add a selector, or leave portLevelMtls out.",
+        );
+    }
+}
+
 pub(super) fn request_authentication(about: &mut About<'_>) {
     selector(about);
     for (index, rule) in about.spec().list("jwtRules").iter().enumerate() {
@@ -97,6 +115,15 @@ fn keys(about: &mut About<'_>, rule: &Node, path: &str) {
 
 pub(super) fn authorization_policy(about: &mut About<'_>) {
     selector(about);
+    let spec = about.spec();
+    if spec.str("action") == Some("DENY") && spec.list("rules").is_empty() {
+        about.error(
+            code::MISSING_FIELD,
+            ("spec.action", place(spec, "action")),
+            "A policy that denies needs rules: without one it would deny nothing.",
+            "Add rules; an empty one, rules: [{}], denies everything.",
+        );
+    }
     for (index, rule) in about.spec().list("rules").iter().enumerate() {
         for (from, node) in rule.list("from").iter().enumerate() {
             let Some(source) = node.get("source") else { continue };
@@ -146,7 +173,32 @@ fn unfulfilled(about: &mut About<'_>) {
             ),
             format!("Add a rule that callers of {first} meet, or remove the policy."),
         );
+    } else if about.spec().list("rules").is_empty() {
+        shut_on_purpose(about, &services);
     }
+}
+
+/// A policy that allows and has no rules is how Istio shuts workloads: of which, is said.
+fn shut_on_purpose(about: &mut About<'_>, services: &[String]) {
+    let context = about.context;
+    let shut: Vec<_> = services
+        .iter()
+        .filter(|service| rules_that_allow(context, service).next().is_none())
+        .map(String::as_str)
+        .collect();
+    if shut.is_empty() {
+        return;
+    }
+    let spot = about.spot("spec", about.spec().at);
+    about.push(spot.says(
+        Severity::Info,
+        code::NOBODY_ALLOWED,
+        format!(
+            "A policy without rules allows nothing: every request to {} is refused with 403.",
+            shut.join(", ")
+        ),
+        "If that is not meant, add rules; an empty one, rules: [{}], allows everything.",
+    ));
 }
 
 /// Whether a request must have a token that was checked to meet a rule.
@@ -181,10 +233,18 @@ fn is_met(context: &Context<'_>, service: &str, rule: &Node) -> bool {
 /// Whether what allows something for a workload allows nobody. A policy without rules says that on
 /// purpose, so that at least one must have some.
 fn is_shut(context: &Context<'_>, service: &str) -> bool {
-    let policies = context.of(Kind::AuthorizationPolicy).filter(|policy| allows(policy));
-    let here = policies.filter(|policy| compile::is_selected(context, policy, service));
-    let mut rules = here.flat_map(|policy| policy.spec().list("rules")).peekable();
+    let mut rules = rules_that_allow(context, service).peekable();
     rules.peek().is_some() && !rules.any(|rule| is_met(context, service, rule))
+}
+
+/// The rules of all policies that allow something for a workload.
+fn rules_that_allow<'a>(
+    context: &'a Context<'a>,
+    service: &'a str,
+) -> impl Iterator<Item = &'a Node> {
+    let policies = context.of(Kind::AuthorizationPolicy).filter(|policy| allows(policy));
+    let here = policies.filter(move |policy| compile::is_selected(context, policy, service));
+    here.flat_map(|policy| policy.spec().list("rules"))
 }
 
 /// Whether tokens of some issuer are checked for a workload, with a key that can check one.
@@ -315,10 +375,37 @@ pub(super) fn envoy_filter(about: &mut About<'_>) {
             "Add token_bucket, and filter_enabled and filter_enforced with default_value.",
         );
     }
+    patched_routes(about, &patches);
     for patch in &patches {
         for bucket in patch.buckets() {
             token_bucket(about, patch, bucket);
         }
+    }
+}
+
+/// Patches for single routes: whether there are such routes, and whether they are looked for.
+fn patched_routes(about: &mut About<'_>, patches: &[compile::Patch<'_>]) {
+    let spec = about.spec();
+    if !compile::selector(about.resource).is_empty() {
+        for (index, _) in spec.list("configPatches").iter().enumerate() {
+            let why = "with a workloadSelector a limit holds for whatever comes to the workload";
+            about.silence(format!("spec.configPatches[{index}].match"), why);
+        }
+    }
+    if patches.iter().all(|patch| patch.route.is_none()) {
+        return;
+    }
+    let hosts = compile::virtual_hosts(about.context);
+    for patch in patches {
+        let nowhere = patch.route.filter(|route| route.is_nowhere(about.context, &hosts));
+        let Some(route) = nowhere else { continue };
+        let node = spec.list("configPatches").get(patch.number);
+        about.idle(
+            code::NOTHING_IN_FORCE,
+            (format!("spec.configPatches[{}]", patch.number), node.map_or(spec.at, |n| n.at)),
+            format!("No VirtualService of this host has a rule named {}.", route.name()),
+            "Give the rule this name, or name another.",
+        );
     }
 }
 

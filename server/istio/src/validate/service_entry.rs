@@ -1,36 +1,139 @@
-//! `ServiceEntry`: addresses that are reached, and those that are not.
+//! `ServiceEntry`: addresses that are reached, those that are not, and what Istio refuses.
+//!
+//! Istio's own rules are in `pkg/config/validation/validation.go`.
 
 use super::{About, place};
-use crate::{compile, finding::code};
+use crate::{compile, finding::code, yaml::Node};
+use std::{collections::BTreeMap, net::IpAddr};
 
 pub(super) fn check(about: &mut About<'_>) {
-    let (context, spec) = (about.context, about.spec());
-    let selects = spec.get("workloadSelector").is_some();
-    if spec.str("resolution") == Some("STATIC") && spec.list("endpoints").is_empty() && !selects {
-        about.error(
-            code::MISSING_FIELD,
-            ("spec.resolution", place(spec, "resolution")),
-            "With resolution STATIC the addresses are those of endpoints, and there are none.",
-            "Add endpoints, or use DNS.",
-        );
-    }
-    for (index, host) in compile::hosts(about.resource).enumerate() {
-        // The names of the built-in provider stand for it, whatever their addresses.
-        if host.starts_with('*') || context.known_service(&context.resolve(&host)).is_some() {
+    ports(about);
+    resolution(about);
+    let context = about.context;
+    let hosts: Vec<_> = compile::hosts(about.resource).collect();
+    let mut idle = 0;
+    for (index, host) in hosts.iter().enumerate() {
+        let place = (format!("spec.hosts[{index}]"), host_place(about.spec(), index));
+        if host.starts_with('*') {
+            idle += 1;
+            let message = "Services are found by their whole name here: a pattern is no service.";
+            let advice = "Write each host out.";
+            about.warn(code::NOT_REACHED, place, message, advice);
             continue;
         }
-        if compile::addresses(spec, &host).next().is_none() {
-            let at = if spec.get("endpoints").is_some() { "endpoints" } else { "hosts" };
-            let path =
-                if at == "hosts" { format!("spec.hosts[{index}]") } else { format!("spec.{at}") };
-            about.warn(
-                code::NOT_REACHED,
-                (path, place(spec, at)),
-                format!(
-                    "{host} has no address on this machine, and no other machine is reached: calls \
-                     to it find no service."
-                ),
-                "Give it an endpoint with the address 127.0.0.1, and the port it listens on.",
+        let known = context.service(host).and_then(|service| context.known_service(service));
+        match known {
+            // The names of the built-in provider stand for it, whatever their addresses.
+            Some(known) if known.is_external() => {}
+            Some(known) => {
+                idle += 1;
+                let message = format!(
+                    "{host} is the service {} of the cluster: calls to it go to its own \
+                     instances, whatever an entry says.",
+                    known.name
+                );
+                let advice = "Use a host that no service has.";
+                about.warn(code::NOT_REACHED, place, message, advice);
+            }
+            None => reached(about, host, index),
+        }
+    }
+    if !hosts.is_empty() && idle == hosts.len() {
+        about.silence("spec", "Calls to none of its hosts come here");
+    }
+}
+
+fn host_place(spec: &Node, index: usize) -> crate::yaml::Position {
+    spec.list("hosts").get(index).map_or(place(spec, "hosts"), |node| node.at)
+}
+
+/// A host outside of the cluster needs an address on this machine.
+fn reached(about: &mut About<'_>, host: &str, index: usize) {
+    let spec = about.spec();
+    if compile::addresses(spec, host).next().is_some() {
+        return;
+    }
+    let (path, at) = match spec.get("endpoints").is_some() {
+        true => ("spec.endpoints".to_owned(), place(spec, "endpoints")),
+        false => (format!("spec.hosts[{index}]"), place(spec, "hosts")),
+    };
+    about.warn(
+        code::NOT_REACHED,
+        (path, at),
+        format!(
+            "{host} has no address on this machine, and no other machine is reached: calls to it \
+             find no service."
+        ),
+        "Give it an endpoint with the address 127.0.0.1, and the port it listens on.",
+    );
+}
+
+/// Names and numbers of its ports are each one port.
+fn ports(about: &mut About<'_>) {
+    let ports = about.spec().list("ports");
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+    for (index, port) in ports.iter().enumerate() {
+        let name = port.str("name").map(|name| ("name", format!("the name {name}")));
+        let number = compile::number::<u16>(port, "number");
+        let number = number.map(|number| ("number", format!("the number {number}")));
+        for (key, what) in name.into_iter().chain(number) {
+            let first = *seen.entry(what.clone()).or_insert(index);
+            if first != index {
+                about.error(
+                    code::CONFLICT,
+                    (format!("spec.ports[{index}].{key}"), place(port, key)),
+                    format!("The port ports[{first}] has {what} already."),
+                    "Give each port its own.",
+                );
+            }
+        }
+    }
+}
+
+/// Where the addresses come from, and whether there are some.
+fn resolution(about: &mut About<'_>) {
+    let spec = about.spec();
+    let resolution = spec.str("resolution").unwrap_or("NONE");
+    let endpoints = spec.list("endpoints");
+    let patterns = spec.texts("hosts").any(|host| host.starts_with('*'));
+    let at = ("spec.resolution", place(spec, "resolution"));
+    match resolution {
+        "NONE" if !endpoints.is_empty() => about.error(
+            code::CONFLICT,
+            ("spec.endpoints", place(spec, "endpoints")),
+            "With resolution NONE, which is what holds if none is written, there are no endpoints.",
+            "Write resolution: STATIC for addresses, or DNS for names.",
+        ),
+        "DNS" | "DNS_ROUND_ROBIN" if endpoints.is_empty() && patterns => {
+            let message = format!("With resolution {resolution} a pattern has no name to look up.");
+            about.error(code::CONFLICT, at, message, "Add endpoints, or write each host out.");
+        }
+        "DNS_ROUND_ROBIN" if endpoints.len() > 1 => {
+            let message = "With resolution DNS_ROUND_ROBIN there is at most one endpoint.";
+            about.error(code::CONFLICT, at, message, "Keep one, or use DNS.");
+        }
+        "STATIC" => static_addresses(about, endpoints),
+        _ => {}
+    }
+    if spec.get("workloadSelector").is_some() && !endpoints.is_empty() {
+        about.error(
+            code::CONFLICT,
+            ("spec.workloadSelector", place(spec, "workloadSelector")),
+            "A ServiceEntry has endpoints or selects its workloads, not both.",
+            "Keep one of them.",
+        );
+    }
+}
+
+fn static_addresses(about: &mut About<'_>, endpoints: &[Node]) {
+    for (index, endpoint) in endpoints.iter().enumerate() {
+        let Some(address) = endpoint.str("address") else { continue };
+        if address.parse::<IpAddr>().is_err() && !address.starts_with("unix://") {
+            about.error(
+                code::BAD_VALUE,
+                (format!("spec.endpoints[{index}].address"), place(endpoint, "address")),
+                format!("\"{}\" is a name; STATIC takes addresses.", crate::yaml::shorten(address)),
+                "Write an address such as 127.0.0.1, or use resolution: DNS.",
             );
         }
     }

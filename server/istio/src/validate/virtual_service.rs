@@ -3,9 +3,9 @@
 //!
 //! Istio's own rules are in `pkg/config/validation/virtualservice.go`; Kiali's in its `checkers`.
 
-use super::{About, Findings, extension, no_host, place, reach};
+use super::{About, Findings, delegate, extension, no_host, place, reach};
 use crate::{
-    compile::{self, Context, DelegateError, FoundGateway, PSEUDO_HEADERS},
+    compile::{self, Context, FoundGateway, PSEUDO_HEADERS},
     finding::code,
     policy::short,
     resource::Resource,
@@ -52,7 +52,8 @@ pub(super) fn check(about: &mut About<'_>) {
         retries(about, route, &path);
         fault(about, route, &path);
         mirrors(about, route, &path);
-        delegate(about, route, &path);
+        superseded(about, route, &path);
+        delegate::check(about, (route, index));
         headers(about, route, &path);
         conditions(about, route, &path);
         extension::rate_limit(about, index, route, &path);
@@ -62,7 +63,8 @@ pub(super) fn check(about: &mut About<'_>) {
         let context = about.context;
         let services = compile::hosts(about.resource).filter_map(|host| context.service(&host));
         let services: Vec<String> = services.map(ToString::to_string).collect();
-        super::destination_rule::policy(about, policy, "spec.trafficPolicy", &services);
+        let of = super::destination_rule::Of { services: &services, labels: &[] };
+        super::destination_rule::policy(about, policy, "spec.trafficPolicy", &of);
     }
     reach::unreachable(about);
 }
@@ -72,13 +74,17 @@ fn hosts(about: &mut About<'_>) {
     let hosts: Vec<_> = compile::hosts(about.resource).collect();
     let at = place(spec, "hosts");
     if hosts.is_empty() {
-        return without_hosts(about);
+        return delegate::without_hosts(about);
     }
     for (index, host) in hosts.iter().enumerate() {
-        let item = spec.list("hosts").get(index).map_or(at, |node| node.at);
-        let place = (format!("spec.hosts[{index}]"), item);
-        if hosts.iter().take(index).any(|other| other == host) {
-            let message = format!("The host {host} stands twice in this resource.");
+        let item = spec.list("hosts").get(index);
+        let place = (format!("spec.hosts[{index}]"), item.map_or(at, |node| node.at));
+        let written = item.and_then(Node::as_str).unwrap_or(host);
+        if let Some(other) = hosts.iter().take(index).find(|other| compile::overlap(other, host)) {
+            let message = match other == host {
+                true => format!("The host {host} stands twice in this resource."),
+                false => format!("The hosts {other} and {host} overlap, which Istio refuses."),
+            };
             about.error(code::CONFLICT, place, message, "Keep one of them.");
         } else if host == "*" && compile::in_mesh(spec) {
             about.error(
@@ -88,7 +94,7 @@ fn hosts(about: &mut About<'_>) {
                 "Name the services, or bind the rule to a gateway with gateways.",
             );
         } else if compile::in_mesh(spec) && !host.starts_with('*') {
-            mesh_host(about, host, place);
+            mesh_host(about, written, place);
         }
     }
     let nobody = |host: &String| !host.starts_with('*') && about.context.service(host).is_none();
@@ -100,9 +106,9 @@ fn hosts(about: &mut About<'_>) {
 
 /// A host of calls between services should be one.
 fn mesh_host(about: &mut About<'_>, host: &str, place: (String, Position)) {
-    if about.context.service(host).is_none() {
+    if about.context.named(about.resource, host).is_none() {
         let (message, advice) = no_host(
-            about.context,
+            about,
             host,
             "Name a service, add a ServiceEntry, or bind the rule to a gateway.",
         );
@@ -113,7 +119,7 @@ fn mesh_host(about: &mut About<'_>, host: &str, place: (String, Position)) {
     let entry = about
         .context
         .of(Kind::ServiceEntry)
-        .find(|entry| compile::hosts(entry).any(|named| named == host));
+        .find(|entry| compile::hosts(entry).any(|named| named.eq_ignore_ascii_case(host)));
     let ports = entry.map_or(&[][..], |entry| entry.spec().list("ports"));
     let is_tls = |port: &Node| matches!(port.str("protocol"), Some("HTTPS" | "TLS"));
     if !ports.is_empty() && ports.iter().all(is_tls) {
@@ -126,46 +132,6 @@ fn mesh_host(about: &mut About<'_>, host: &str, place: (String, Position)) {
             ),
             "For Istio, add a port 80 with protocol HTTP and targetPort 443, and TLS origination \
              in a DestinationRule.",
-        );
-    }
-}
-
-/// Without hosts it can only be a delegate.
-fn without_hosts(about: &mut About<'_>) {
-    let spec = about.spec();
-    if spec.get("gateways").is_some() {
-        about.error(
-            code::CONFLICT,
-            ("spec.gateways", place(spec, "gateways")),
-            "A VirtualService without hosts is a delegate, and a delegate has no gateways.",
-            "Add hosts, or remove gateways.",
-        );
-    }
-    for (index, route) in spec.list("http").iter().enumerate() {
-        let path = format!("spec.http[{index}]");
-        if route.get("delegate").is_some() {
-            about.error(
-                code::DELEGATE,
-                (format!("{path}.delegate"), place(route, "delegate")),
-                "A delegate cannot delegate further.",
-                "Write the rules here.",
-            );
-        }
-        no_regex(about, route, &path);
-    }
-    let own = about.resource.key();
-    let named = about.context.of(Kind::VirtualService).any(|root| {
-        root.spec().list("http").iter().any(|route| {
-            let found = compile::delegate_of(about.context, root, route);
-            found.is_ok_and(|found| found.key() == own)
-        })
-    });
-    if !named {
-        about.idle(
-            code::DELEGATE,
-            ("spec", spec.at),
-            "It has no hosts and no other VirtualService delegates to it, so it takes nothing.",
-            "Add hosts, or name it under delegate in another VirtualService.",
         );
     }
 }
@@ -269,9 +235,9 @@ fn exposes(resource: &Resource, gateway: &Resource) -> bool {
 fn destinations(about: &mut About<'_>, route: &Node, path: &str) {
     for (where_, node) in places_of_destinations(route, path) {
         let Some(host) = node.str("host") else { continue };
-        let Some(service) = about.context.service(host).cloned() else {
+        let Some(service) = about.context.named(about.resource, host).cloned() else {
             let (message, advice) =
-                no_host(about.context, host, "Name a service, or add a ServiceEntry for it.");
+                no_host(about, host, "Name a service, or add a ServiceEntry for it.");
             let message = format!("{message} Requests of this rule are answered 503.");
             about.warn(
                 code::ROUTE_HOST,
@@ -281,7 +247,7 @@ fn destinations(about: &mut About<'_>, route: &Node, path: &str) {
             );
             continue;
         };
-        if let Some(port) = compile::missing_port(about.context, node) {
+        if let Some(port) = compile::missing_port(about.context, about.resource, node) {
             let ports = about.context.ports_of(&service);
             let ports: Vec<_> = ports.iter().map(ToString::to_string).collect();
             about.warn(
@@ -346,7 +312,8 @@ fn weights(about: &mut About<'_>, route: &Node, path: &str) {
     let mut seen = BTreeMap::new();
     for (index, node) in destinations.iter().enumerate() {
         let Some(destination) = node.get("destination") else { continue };
-        let host = destination.str("host").map(|host| about.context.resolve(host));
+        let full = destination.str("host").map(|host| about.resource.full_host(host));
+        let host = full.map(|host| about.context.resolve(&host));
         let first = *seen.entry((host, destination.str("subset"))).or_insert(index);
         if first != index {
             about.warn(
@@ -468,10 +435,33 @@ fn fault(about: &mut About<'_>, route: &Node, path: &str) {
     }
 }
 
+/// Fields of which another one beside them is read instead.
+fn superseded(about: &mut About<'_>, route: &Node, path: &str) {
+    let has = |key: &str| route.get(key).is_some();
+    let shares = [("mirrorPercentage", false), ("mirrorPercent", has("mirrorPercentage"))];
+    for (key, loses) in shares {
+        if !has("mirror") {
+            let why = match has("mirrors") {
+                true => "It is of mirror; each of mirrors has its own percentage",
+                false => "There is no mirror whose share it would be",
+            };
+            about.silence(format!("{path}.{key}"), why);
+        } else if loses {
+            about.silence(format!("{path}.{key}"), "mirrorPercentage is there too, and it wins");
+        }
+    }
+    let delay = route.path(&["fault", "delay"]);
+    if delay.is_some_and(|delay| delay.get("percentage").is_some()) {
+        let path = format!("{path}.fault.delay.percent");
+        about.silence(path, "percentage is there too, and it wins");
+    }
+}
+
 fn mirrors(about: &mut About<'_>, route: &Node, path: &str) {
     let mirrors = places_of_destinations(route, path);
     for (where_, node) in mirrors.iter().filter(|(where_, _)| where_.contains(".mirror")) {
-        let service = node.str("host").and_then(|host| about.context.service(host)).cloned();
+        let named = node.str("host").and_then(|host| about.context.named(about.resource, host));
+        let service = named.cloned();
         let known = service.and_then(|service| about.context.known_service(&service));
         if let Some(known) = known.filter(|known| known.moves_money) {
             about.warn(
@@ -482,54 +472,6 @@ fn mirrors(about: &mut About<'_>, route: &Node, path: &str) {
                     known.name
                 ),
                 "Mirror reads only (match on method GET), or a subset that books nothing.",
-            );
-        }
-    }
-}
-
-fn delegate(about: &mut About<'_>, route: &Node, path: &str) {
-    let Some(node) = route.get("delegate") else { return };
-    let place = (format!("{path}.delegate"), place(route, "delegate"));
-    let name = node.str("name").unwrap_or_default();
-    let (message, advice) = match compile::delegate_of(about.context, about.resource, route) {
-        Ok(_) => return no_regex(about, route, path),
-        Err(DelegateError::Missing) => (
-            format!("No VirtualService named {name} to delegate to: this rule takes nothing."),
-            match crate::value::closest(
-                name,
-                about.context.of(Kind::VirtualService).map(|r| r.key().name.as_str()),
-            ) {
-                Some(meant) => format!("Did you mean {meant}?"),
-                None => "Apply it as well.".to_owned(),
-            },
-        ),
-        Err(DelegateError::HasHosts) => (
-            format!("{name} has hosts of its own, so it cannot be a delegate."),
-            "Remove its hosts.".to_owned(),
-        ),
-        Err(DelegateError::Delegates) => (
-            format!("{name} delegates further, which Istio does not follow."),
-            "Delegate to where the rules are.".to_owned(),
-        ),
-    };
-    about.silence(path, &message);
-    about.warn(code::DELEGATE, place, message, advice);
-}
-
-/// Istio cannot tell whether two expressions conflict, so it refuses them on both sides.
-fn no_regex(about: &mut About<'_>, route: &Node, path: &str) {
-    for (index, node) in route.list("match").iter().enumerate() {
-        let direct = node.entries().iter().filter(|entry| entry.value.get("regex").is_some());
-        let nested = node.entries().iter().flat_map(|entry| entry.value.entries());
-        let nested = nested.filter(|entry| entry.value.get("regex").is_some());
-        let found: Vec<_> =
-            direct.chain(nested).map(|entry| (entry.key.clone(), entry.at)).collect();
-        for (key, at) in found {
-            about.error(
-                code::CONFLICT,
-                (format!("{path}.match[{index}].{key}"), at),
-                "Rules that delegate, and those of a delegate, cannot match by regex.",
-                "Use exact or prefix.",
             );
         }
     }

@@ -10,6 +10,7 @@ pub use read::{
     DEPTH_MAX, DOCUMENTS_MAX, NAME_BYTES_MAX, NODES_MAX, ReadError, ReadErrorKind, TEXT_BYTES_MAX,
     read,
 };
+pub(crate) use write::quoted;
 pub use write::write;
 
 /// A value and where it stands. Equality is of values alone, wherever they stand.

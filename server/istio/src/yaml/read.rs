@@ -235,8 +235,8 @@ impl Builder {
         if self.open.len() + size.levels > DEPTH_MAX {
             return Err(bound(at, format!("Nested deeper than {DEPTH_MAX} levels.")));
         }
-        let data = self.anchors.get(&id).map(|(node, _)| node.data.clone()).unwrap_or_default();
-        self.finish(Node { at, data }, 0, size)
+        let anchored = self.anchors.get(&id).map(|(node, _)| node.clone()).unwrap_or_default();
+        self.finish(standing(anchored, at), 0, size)
     }
 
     fn count(&mut self, nodes: usize, at: Position) -> Result<(), ReadError> {
@@ -272,6 +272,23 @@ impl Builder {
         }
         Ok(())
     }
+}
+
+/// What an alias stands for, with all that is in it, stands where the alias does: the same value
+/// may be right in one place and wrong in another.
+fn standing(mut node: Node, at: Position) -> Node {
+    node.at = at;
+    match &mut node.data {
+        Data::List(items) => {
+            items.iter_mut().for_each(|item| *item = standing(std::mem::take(item), at));
+        }
+        Data::Map(entries) => entries.iter_mut().for_each(|entry| {
+            entry.at = at;
+            entry.value = standing(std::mem::take(&mut entry.value), at);
+        }),
+        _ => {}
+    }
+    node
 }
 
 fn field_name(

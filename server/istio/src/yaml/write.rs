@@ -182,7 +182,7 @@ fn needs_escape(c: char) -> bool {
 }
 
 /// A text in double quotes.
-pub(super) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');
     for c in text.chars() {

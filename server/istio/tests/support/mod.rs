@@ -85,3 +85,12 @@ pub(crate) fn rule(lines: &str) -> String {
          spec:\n  host: payments\n{indented}"
     )
 }
+
+/// A rule without anything, to which a case adds what it is about.
+pub(crate) fn bare(lines: &str) -> String {
+    let indented: String = lines.lines().map(|line| format!("    {line}\n")).collect();
+    format!(
+        "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata:\n  name: payments\n\
+         spec:\n  hosts: [payments]\n  http:\n  - name: bare\n{indented}"
+    )
+}

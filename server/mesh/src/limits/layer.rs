@@ -1,7 +1,7 @@
 //! The limits as a tower layer: 503 at once when one is reached, a wait for a connection when that
 //! is allowed.
 
-use super::pool::{Entry, Pool};
+use super::pool::{Entry, Limit, Pool};
 use crate::{
     MeshError, Request,
     cluster::Cluster,
@@ -31,9 +31,7 @@ impl MeshLayer for LimitsLayer {
             Ok(entry) => entry,
             Err(limit) => {
                 tally.act();
-                let destination = cluster.label();
-                let refused = MeshError::Overflow { destination, limit };
-                return Box::pin(std::future::ready(Err(refused)));
+                return Box::pin(std::future::ready(Err(overflow(cluster, limit))));
             }
         };
         match entry {
@@ -41,10 +39,20 @@ impl MeshLayer for LimitsLayer {
                 let reply = ready.finish(request);
                 Box::pin(async move { Ok(hold(reply.await?, active)) })
             }
-            Entry::Later(waiting) => Box::pin(async move {
-                let active = waiting.wait().await;
-                Ok(hold(ready.finish(request).await?, active))
-            }),
+            Entry::Later(waiting) => {
+                let (cluster, tally) = (cluster.clone(), tally.clone());
+                Box::pin(async move {
+                    let active = waiting.wait().await.map_err(|limit| {
+                        tally.act();
+                        overflow(&cluster, limit)
+                    })?;
+                    Ok(hold(ready.finish(request).await?, active))
+                })
+            }
         }
     }
+}
+
+fn overflow(cluster: &Cluster, limit: Limit) -> MeshError {
+    MeshError::Overflow { destination: cluster.label(), limit }
 }

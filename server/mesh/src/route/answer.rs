@@ -7,10 +7,11 @@ use http::{
     header::{
         ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS,
         ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS,
-        ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, LOCATION, ORIGIN, VARY,
+        ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, CONTENT_TYPE, LOCATION, ORIGIN,
+        VARY,
     },
 };
-use istio::policy::{Cors, DerivePort, DirectResponse, Redirect};
+use istio::policy::{Cors, DerivePort, DirectResponse, HeaderEdits, Redirect};
 
 /// The answer of a redirect to a request that was sent to `authority`.
 pub(crate) fn redirect(rule: &Redirect, request: &Request, scheme: &str, host: &str) -> Response {
@@ -43,10 +44,21 @@ pub(crate) fn redirect(rule: &Redirect, request: &Request, scheme: &str, host: &
     response
 }
 
-/// The answer of a rule that has it ready.
-pub(crate) fn direct(rule: &DirectResponse) -> Response {
+/// In the extensions of an answer: a rule wrote it out, and whoever passes it on changes nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct DirectAnswer;
+
+/// The answer of a rule that has it ready. As from Envoy, a body is plain text unless the rule's
+/// edits of headers say what else it is.
+pub(crate) fn direct(rule: &DirectResponse, edits: &HeaderEdits) -> Response {
     let mut response = Response::new(Body::from(rule.body.clone()));
     *response.status_mut() = rule.status;
+    response.extensions_mut().insert(DirectAnswer);
+    let named = edits.set.iter().chain(&edits.add).map(|(name, _)| name);
+    let is_named = named.chain(&edits.remove).any(|name| name == CONTENT_TYPE);
+    if !rule.body.is_empty() && !is_named {
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    }
     response
 }
 
@@ -116,6 +128,27 @@ fn empty(status: StatusCode) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_body_is_plain_text_unless_an_edit_says_what_it_is_and_nothing_is_no_text() {
+        let kind = |body: &str, edits: &HeaderEdits| {
+            let rule = DirectResponse { status: StatusCode::OK, body: body.into() };
+            let answer = direct(&rule, edits);
+            assert!(answer.extensions().get::<DirectAnswer>().is_some());
+            answer.headers().get(CONTENT_TYPE).cloned()
+        };
+        let none = HeaderEdits::default();
+        assert_eq!(kind("hi", &none).unwrap(), "text/plain");
+        assert_eq!(kind("", &none), None);
+        let html = (CONTENT_TYPE, HeaderValue::from_static("text/html"));
+        for edits in [
+            HeaderEdits { set: vec![html.clone()], ..HeaderEdits::default() },
+            HeaderEdits { add: vec![html], ..HeaderEdits::default() },
+            HeaderEdits { remove: vec![CONTENT_TYPE], ..HeaderEdits::default() },
+        ] {
+            assert_eq!(kind("<p>", &edits), None, "{edits:?}");
+        }
+    }
 
     #[test]
     fn a_redirect_takes_its_port_from_the_request_or_the_scheme_as_derive_port_says() {

@@ -17,14 +17,21 @@ pub(super) fn service<'a>(known: &'a Known, host: &str) -> Option<&'a KnownServi
 
 /// Whether a document is about the service.
 pub(super) fn concerns(document: &Node, service: &KnownService) -> bool {
-    let named = |name: &str| service.all_names().any(|own| own.eq_ignore_ascii_case(name));
+    let namespace = document.path(&["metadata", "namespace"]).and_then(Node::as_str);
+    // A short name of another namespace is another service.
+    let is_here = namespace.is_none_or(|namespace| namespace == DEFAULT_NAMESPACE);
+    let named = |name: &str| {
+        (is_here || name.contains('.'))
+            && service.all_names().any(|own| own.eq_ignore_ascii_case(name))
+    };
     let spec = document.get("spec");
     match (document.str("kind"), spec) {
         (Some("VirtualService"), Some(spec)) => spec.texts("hosts").any(named),
         (Some("DestinationRule"), Some(spec)) => spec.str("host").is_some_and(named),
         (Some("EnvoyFilter"), Some(spec)) => {
             let app = spec.path(&["workloadSelector", "labels", "app"]);
-            app.and_then(Node::as_str).is_some_and(named)
+            let is_it = |app: &str| service.all_names().any(|own| own.eq_ignore_ascii_case(app));
+            app.and_then(Node::as_str).is_some_and(is_it)
         }
         _ => false,
     }
@@ -97,4 +104,26 @@ pub(super) fn chosen(documents: &[Node], wanted: &str) -> Option<usize> {
     };
     let named = services().find(|(_, document)| title_of(document) == wanted);
     named.or_else(|| services().next()).map(|(at, _)| at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_host_of_another_namespace_is_on_the_page_of_no_service_here() {
+        let service = KnownService { name: "catalog".to_owned(), ..KnownService::default() };
+        let concerned = |kind: &str, namespace: &str, spec: &str| {
+            let text = format!("kind: {kind}\nmetadata: {{{namespace}}}\nspec: {{{spec}}}\n");
+            concerns(&read(&text).unwrap()[0], &service)
+        };
+        let whole = "catalog.default.svc.cluster.local";
+        for (namespace, short) in
+            [("", true), ("namespace: default", true), ("namespace: prod", false)]
+        {
+            assert_eq!(concerned("VirtualService", namespace, "hosts: [catalog]"), short);
+            assert_eq!(concerned("DestinationRule", namespace, "host: catalog"), short);
+            assert!(concerned("VirtualService", namespace, &format!("hosts: [{whole}]")));
+        }
+    }
 }
