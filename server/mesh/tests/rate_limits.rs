@@ -278,14 +278,14 @@ fn patch(tokens: u32) -> String {
 
 #[tokio::test(start_paused = true)]
 async fn two_rules_of_one_resource_that_say_the_same_have_a_bucket_each() {
-    let world = world(filter(&[10, 10]));
+    let world = World::guarded(filter(&[10, 10]));
     assert_eq!(passed(&world, "203.0.113.7", 20).await, 10, "each takes a token of its own");
     tokio::time::advance(Duration::from_secs(600)).await;
     assert_eq!(passed(&world, "203.0.113.7", 4).await, 4);
     // A rule more, before or after them, is none of their business.
-    world.apply(of(2, filter(&[50, 10, 10])));
+    world.apply(inbound(2, filter(&[50, 10, 10])));
     assert_eq!(passed(&world, "203.0.113.7", 4).await, 4);
-    world.apply(of(3, filter(&[10, 10, 50])));
+    world.apply(inbound(3, filter(&[10, 10, 50])));
     assert_eq!(passed(&world, "203.0.113.7", 4).await, 2, "their buckets went on");
 }
 
@@ -297,7 +297,7 @@ async fn what_authorization_refuses_is_limited_all_the_same() {
         rules: Vec::new(),
     };
     let limit = LocalRateLimit { max_tokens: 2, tokens_per_fill: 2, ..hundred_a_minute() };
-    let world = world(Workload { authorization: vec![nobody], ..limited(limit) });
+    let world = World::guarded(Workload { authorization: vec![nobody], ..limited(limit) });
     let mut answers = Vec::new();
     for _ in 0..4 {
         let answer = from_address(&world, "203.0.113.7").await;
