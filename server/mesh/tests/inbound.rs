@@ -395,8 +395,10 @@ async fn a_request_is_authorized_by_the_host_and_path_it_is_routed_by() {
         (&path, "/products\\p-moka", true),
         (&path, "/products/p%252Dmoka", false),
     ] {
-        let world =
-            world(authorize(vec![(AuthorizationAction::Deny, vec![to(operation.clone())])]));
+        let world = World::guarded(authorize(vec![(
+            AuthorizationAction::Deny,
+            vec![to(operation.clone())],
+        )]));
         let answer = outside(&world.mesh, target, &[("host", "localhost")]).await;
         assert_eq!(answer.status() == 403, refused, "{operation:?} and {target}");
     }
