@@ -54,7 +54,7 @@ fn told(customer: Option<Promised>, merchant: Option<Promised>) -> Facts {
     let held = |(bank, promised): (_, Option<Promised>)| Some((bank, promised?.held));
     let held = banks.into_iter().filter_map(held);
     let mut facts: Facts = held.map(|(bank, held)| (bank, format!("{held} held"))).collect();
-    // A bank that is silent is what leaves transactions in doubt: what the other one has is the least.
+    // A bank that is silent is what leaves transactions in doubt: what the other has is the least.
     let in_doubt = match (customer, merchant) {
         (Some(a), Some(b)) => Some(format!("2PC, {} in doubt", a.in_doubt + b.in_doubt)),
         (Some(one), None) | (None, Some(one)) => Some(format!("2PC, ≥ {} in doubt", one.in_doubt)),

@@ -114,6 +114,7 @@ async fn a_bank_that_is_to_crash_is_up_until_a_transaction_comes_to_the_point() 
     tokio::pin!(following);
     assert!(futures::poll!(&mut following).is_pending());
     let asked = InjectFault {
+        to: "bank-merchant".into(),
         instance: "bank-merchant-v1-1".into(),
         crash_at: Some(CrashPoint::AfterVote),
         ..asked(FaultKind::KillInstance)
@@ -150,12 +151,14 @@ fn only_a_bank_crashes_at_a_point_of_a_two_phase_commit_and_every_point_can_be_c
         let fault = InjectFault { crash_at: Some(point), ..asked(FaultKind::KillInstance) };
         let refused = faults::spec(&fault, &mesh()).unwrap_err();
         assert!(matches!(refused, ApiError::Invalid { fields } if fields[0].field == "instance"));
-        let fault = InjectFault { instance: "bank-merchant-v1-1".into(), ..fault };
+        let (to, instance) = ("bank-merchant".into(), "bank-merchant-v1-1".into());
+        let fault = InjectFault { to, instance, ..fault };
         let id = bank.faults().inject(faults::spec(&fault, &bank).unwrap()).unwrap();
         let status = bank.faults().get(id).unwrap();
         let view = faults::view(&status, &bank.in_force().policy);
         assert_eq!(view.again.and_then(|again| again.crash_at), Some(point));
-        let delayed = InjectFault { crash_at: Some(point), ..asked(FaultKind::Delay) };
+        let to = "bank-merchant".into();
+        let delayed = InjectFault { to, crash_at: Some(point), ..asked(FaultKind::Delay) };
         let refused = faults::spec(&delayed, &bank).unwrap_err();
         assert!(matches!(refused, ApiError::Invalid { fields } if fields[0].field == "crash_at"));
     }
