@@ -8,13 +8,16 @@ STEP := @scripts/step
 NATIVE := --workspace --exclude hydrate
 LINTS := cargo clippy --locked --release $(NATIVE) --all-targets -- -D warnings
 
-.PHONY: help run build test test-unit test-e2e bench fmt lint site clean fuzz
+.PHONY: help run watch build test test-unit test-e2e bench fmt lint site clean fuzz
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 run: ## Build what changed and start the shop; arguments go in ARGS="--listen 127.0.0.1:4000"
 	@scripts/run $(ARGS)
+
+watch: ## Build, start, and after every change build what changed and reload the page; ARGS as for run
+	@scripts/watch $(ARGS)
 
 build: ## Build the program with the dashboard inside it
 	@scripts/run --build-only

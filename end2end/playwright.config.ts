@@ -9,8 +9,9 @@ export default defineConfig({
   outputDir: outputFolder(),
   reporter: [["list"]],
   workers: Number(process.env.VITRINE_WORKERS ?? 2),
-  // A second try is told apart as "flaky" in the report; nobody watches the run that asks for it.
-  retries: process.env.CI ? 1 : 0,
+  // A journey runs once: what fails now and then is a fault, of the program or of the journey. The
+  // trace of one that failed is kept.
+  retries: 0,
   forbidOnly: Boolean(process.env.CI),
   timeout: 60_000,
   expect: { timeout: 10_000 },

@@ -44,7 +44,8 @@ export class Program {
 
   /** Starts one; `more` are further arguments. */
   static async start(more: string[] = []): Promise<Program> {
-    const args = ["--ephemeral", "--listen", "127.0.0.1:0", ...more];
+    const listen = more.includes("--listen") ? [] : ["--listen", "127.0.0.1:0"];
+    const args = ["--ephemeral", ...listen, ...more];
     const child = spawn(programPath(), args, { stdio: ["ignore", "pipe", "pipe"] });
     const lines: string[] = [];
     const address = new Promise<string>((resolve, reject) => {

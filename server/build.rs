@@ -1,7 +1,8 @@
 //! Puts what the browser loads into the program: every file of the site folder, compressed once.
 //!
 //! `scripts/build-site` fills the folder, perhaps while this runs. Without it the program is
-//! built all the same and serves pages that work without JavaScript; it says so at start.
+//! built all the same and serves pages that work without JavaScript; it says so at start. `cargo
+//! leptos watch` builds a program that reads its files from a folder: nothing is put into that one.
 
 use std::{
     env, fs,
@@ -13,6 +14,8 @@ use std::{
 const QUALITY: u32 = 11;
 /// Takes a lower setting, 0 to 11, from whoever builds often: the densest takes seconds a megabyte.
 const QUALITY_VARIABLE: &str = "VITRINE_BROTLI_QUALITY";
+/// Set by `cargo leptos watch`.
+const WATCH_VARIABLE: &str = "LEPTOS_WATCH";
 /// Brotli's largest standard window, 2^22 bytes.
 const WINDOW: u32 = 22;
 /// Brotli's buffer, bytes.
@@ -20,6 +23,10 @@ const BUFFER: usize = 1 << 16;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let out = PathBuf::from(env::var("OUT_DIR")?);
+    println!("cargo::rerun-if-env-changed={WATCH_VARIABLE}");
+    if env::var_os(WATCH_VARIABLE).is_some() {
+        return Ok(fs::write(out.join("assets.rs"), "&[]")?);
+    }
     // OUT_DIR is TARGET/PROFILE/build/NAME/out.
     let site = out.ancestors().nth(4).map(|target| target.join("site"));
     let site = site.ok_or("the target folder cannot be found from OUT_DIR")?;

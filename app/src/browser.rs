@@ -35,6 +35,21 @@ pub fn set_cookie(name: &str, value: &str) {
     }
 }
 
+/// Sets a cookie of this site that lasts as long as the browser's session.
+pub fn set_session_cookie(name: &str, value: &str) {
+    if let Some(document) = document().dyn_ref::<HtmlDocument>() {
+        let _ = document.set_cookie(&format!("{name}={value}; Path=/; SameSite=Lax"));
+    }
+}
+
+/// The cookies of this site that a script may read.
+#[must_use]
+pub fn cookies() -> String {
+    let document = document();
+    let document = document.dyn_ref::<HtmlDocument>();
+    document.and_then(|document| document.cookie().ok()).unwrap_or_default()
+}
+
 fn storage() -> Option<Storage> {
     window().local_storage().ok().flatten()
 }

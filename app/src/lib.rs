@@ -5,6 +5,7 @@
 //! page listens to, `pages` are the pages, `widget` their parts, `model` the pure computations,
 //! `browser` the few calls into the browser.
 
+mod apart;
 pub mod ask;
 pub mod browser;
 pub mod codec;

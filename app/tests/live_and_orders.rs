@@ -53,8 +53,15 @@ fn text(html: &str) -> String {
 }
 
 #[tokio::test]
+async fn an_order_is_ones_own_only_in_the_browser_whose_cookie_says_so() {
+    let own = document(scenario::snapshot(), "/", "a=b; vitrine_orders=ord-X.ord-7F3K9Q").await;
+    assert_eq!(own.matches("class=\"tag\"").count(), 1);
+    assert!(!page("/").await.contains("class=\"tag\""), "another browser placed it");
+}
+
+#[tokio::test]
 async fn the_live_page_shows_real_values_before_any_script_runs() {
-    let html = page("/").await;
+    let html = document(scenario::snapshot(), "/", "vitrine_orders=ord-7F3K9Q").await;
     let read = text(&html);
     for words in
         ["over the last 60 s", "1 breaker open", "22 of 23 instances up", "31.4/s", "Event bus"]
@@ -160,7 +167,10 @@ async fn the_list_of_orders_has_filters_and_a_way_to_older_ones() {
     let read = text(&html);
     assert!(read.contains("ord-7F4C26") && !read.contains("ord-7F4C24"), "{read}");
     assert!(html.contains("/orders?status=cancelled&amp;cursor=older&amp;trail="));
+    let read = text(&page("/orders?status=zz").await);
+    assert!(read.contains("There is no status zz; orders of every status are shown."), "{read}");
     let read = text(&page("/orders?status=shipped").await);
+    assert!(!read.contains("There is no status"), "{read}");
     assert!(read.contains("No orders here"), "{read}");
 }
 

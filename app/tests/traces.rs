@@ -167,3 +167,10 @@ async fn the_list_of_orders_is_of_the_time_range_unless_all_are_asked_for() {
     assert!(html.contains("href=\"/orders?status=cancelled&amp;range=1\""), "links keep it");
     assert!(html.contains("data-row"), "J and K find the rows");
 }
+
+#[tokio::test]
+async fn a_filter_that_cannot_be_read_is_told_and_not_dropped_without_a_word() {
+    let html = page("/traces?status=zz&min=abc").await;
+    assert_reads(&html, &["There is no status zz.", "abc is no minimum in milliseconds."]);
+    assert!(!text(&page("/traces?status=error&min=50").await).contains("search goes on without"));
+}

@@ -192,3 +192,26 @@ test.describe("when the order cannot be asked for", () => {
     await expect(page.locator(".order-head")).toContainText("Shipped");
   });
 });
+
+test("a step whose command was sent more than once says how often", async ({ page }) => {
+  const fault = { kind: "abort", from: "bus", to: "payments", status: 503, percent: 100, ttl_s: 60, limit: 2 };
+  const injected = await page.request.post("/control/faults", { data: fault });
+  expect(injected.status(), await injected.text()).toBeLessThan(300);
+  // Nobody else's command meets it.
+  await page.request.post("/load", { form: { per_second: "0" } });
+  const placed = await page.request.post("/api/v1/orders", {
+    data: { user_id: "c-1001", items: [{ product_id: "p-moka", quantity: 1 }] },
+    headers: { prefer: "wait=20" },
+  });
+  const { order_id, status } = await placed.json();
+  expect(status).toBe("confirmed");
+  await open(page, `/orders/${order_id}`);
+  const card = page.locator(".saga .card", { hasText: "Authorize payment" });
+  await expect(card).toContainText(/\d+ tries/);
+  const tries = Number(/(\d+) tries/.exec((await card.textContent()) ?? "")?.[1]);
+  expect(tries).toBeGreaterThanOrEqual(2);
+  await expect(page.locator(".saga .card", { hasText: "Reserve inventory" })).not.toContainText("tries");
+  await page.request.post("/load", { form: { per_second: "2" } });
+  await page.request.delete("/control/faults");
+  await page.request.post("/control/faults/release");
+});

@@ -1,5 +1,6 @@
 // The two stories every newcomer sees first: an order that is paid, and one that is not.
 import { type Page, expect, expectAccessible, expectSoundMarkup, open, test } from "../fixtures.ts";
+import { Program } from "../program.ts";
 
 /** Opens the place-order dialog with its key and chooses who buys. */
 async function openForm(page: Page, customer: RegExp): Promise<void> {
@@ -104,8 +105,114 @@ test("a confirmed order can be cancelled from its page and the money goes back",
   await expect(page.locator(".order-events")).toContainText("PaymentRefunded");
 });
 
+test.describe("when the answer to an order is lost", () => {
+  test.use({ expectedErrors: [/ERR_FAILED/] });
+
+  test("the next try finds the order, also from a changed form, and the form can be placed then", async ({ page }) => {
+    await open(page, "/");
+    await openForm(page, /Ada Brandt/);
+    const dialog = page.getByRole("dialog", { name: "Place order" });
+    const place = dialog.getByRole("button", { name: "Place order" });
+    let lost = "";
+    await page.route("**/ui/place-order", async (route) => {
+      lost = (await (await route.fetch()).json()).order_id;
+      await route.abort();
+    });
+    await place.click();
+    await expect(dialog.getByRole("alert")).toContainText("Whether it was placed is not known");
+    await page.unroute("**/ui/place-order");
+    await dialog.getByLabel("Quantity 1").fill("3");
+    await dialog.getByLabel("Quantity 1").press("Tab");
+    await place.click();
+    await expect(dialog.getByRole("alert")).toContainText(`Your earlier order was placed as ${lost}`);
+    await expect(dialog.getByRole("link", { name: lost })).toHaveAttribute("href", `/orders/${lost}`);
+    await expectAccessible(page);
+    await place.click();
+    await expect(dialog).toBeHidden();
+  });
+});
+
 test("an unknown order is a page that says so, with status 404", async ({ page, baseURL }) => {
   const answer = await page.request.get(`${baseURL}/orders/ord-NOBODY00`);
   expect(answer.status()).toBe(404);
   expect(await answer.text()).toContain("No order ord-NOBODY00");
+});
+
+test("an order is one's own in the browser that placed it, and in no other", async ({ page, browser, baseURL }) => {
+  await open(page, "/");
+  await openForm(page, /Bruno Costa/);
+  await page.getByRole("dialog").getByRole("button", { name: "Place order" }).click();
+  const row = page.locator(".feed li.yours").first();
+  await expect(row).toContainText("Yours");
+  const id = (await row.locator(".mono").textContent()) ?? "nothing";
+  // Also after a reload, and in another tab of this browser.
+  const tab = await page.context().newPage();
+  for (const own of [page, tab]) {
+    await open(own, "/?feed=yours");
+    await expect(own.locator(".feed-list li", { hasText: id })).toHaveClass(/yours/);
+    await open(own, "/orders");
+    await expect(own.locator(".orders-table tr", { hasText: id }).locator(".tag")).toHaveText("Yours");
+  }
+  const stranger = await browser.newContext({ baseURL });
+  const other = await stranger.newPage();
+  await open(other, "/");
+  await expect(other.locator(".feed-list li", { hasText: id })).toBeVisible();
+  await expect(other.locator(".feed-list li.yours")).toHaveCount(0);
+  await open(other, "/?feed=yours");
+  await expect(other.locator(".feed-list li")).toHaveCount(0);
+  await expect(other.locator(".feed")).toContainText("No order of yours");
+  await stranger.close();
+});
+
+test("on a phone an order takes two lines in the list, whatever became of it", async ({ page }) => {
+  for (const user_id of ["c-1042", "c-1001"]) {
+    await page.request.post("/api/v1/orders", {
+      data: { user_id, items: [{ product_id: "p-knife", quantity: 1 }] },
+      headers: { prefer: "wait=10" },
+    });
+  }
+  await page.setViewportSize({ width: 390, height: 844 });
+  await open(page, "/orders");
+  const declined = page.getByRole("row", { name: /cancelled, payment declined/ }).first();
+  await expect(declined).toBeVisible();
+  for (const row of await page.locator(".orders-table tbody tr").all()) {
+    const height = (await row.boundingBox())?.height ?? 99;
+    expect(height, await row.innerText()).toBeLessThanOrEqual(60);
+  }
+  const status = declined.locator(".phase");
+  await expect(status).toHaveText("cancelled, payment declined");
+  expect((await status.boundingBox())?.height, "one line").toBeLessThanOrEqual(20);
+  const wider = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+  expect(wider, "pixels that stand out on the right").toBeLessThanOrEqual(0);
+  await expect(page.getByRole("columnheader", { name: "Total" })).toBeVisible();
+  await expectAccessible(page);
+});
+
+test.describe("a server that is started again", () => {
+  test.use({ expectedErrors: [/ERR_|Failed to load resource|net::/] });
+
+  test("no page goes on showing the run before under a live line", async ({ page }) => {
+    let server = await Program.start(["--load", "0"]);
+    const port = new URL(server.url).port;
+    const placed = await page.request.post(`${server.url}/api/v1/orders`, {
+      data: { user_id: "c-1001", items: [{ product_id: "p-moka", quantity: 1 }] },
+      headers: { prefer: "wait=10" },
+    });
+    const { order_id } = (await placed.json()) as { order_id: string };
+    const tabs = [page, await page.context().newPage(), await page.context().newPage()] as const;
+    const addresses = ["/orders", `/orders/${order_id}`, "/traces"];
+    for (const [at, tab] of tabs.entries()) await open(tab, `${server.url}${addresses[at]}`);
+    await expect(tabs[0].locator("main")).toContainText(order_id);
+    await expect(tabs[2].locator(".traces-list")).toContainText("POST /api/v1/orders");
+    await server.stop();
+    server = await Program.start(["--load", "0", "--listen", `127.0.0.1:${port}`]);
+    for (const tab of tabs) {
+      await tab.bringToFront();
+      await expect(tab.locator('.app[data-connection="live"]')).toBeAttached({ timeout: 40_000 });
+    }
+    await expect(tabs[0].locator("main")).not.toContainText(order_id, { timeout: 15_000 });
+    await expect(tabs[1].locator("main")).toContainText(`No order ${order_id}`, { timeout: 15_000 });
+    await expect(tabs[2].locator("main")).not.toContainText("POST /api/v1/orders", { timeout: 15_000 });
+    await server.stop();
+  });
 });

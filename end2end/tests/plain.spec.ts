@@ -116,3 +116,39 @@ test("which rule a request would hit is answered without JavaScript", async ({ p
   await page.locator(".tester").getByRole("button", { name: "Try" }).click();
   await expect(page.locator(".tester")).toContainText("versions");
 });
+
+test("the controls of a route are read only without JavaScript, and say what to do instead", async ({ page }) => {
+  for (const host of ["payments", "catalog"]) {
+    await page.goto(`/traffic/${host}`);
+    const fields = page.locator(".traffic-controls").locator("input, select, textarea");
+    expect(await fields.count()).toBeGreaterThan(2);
+    for (const field of await fields.all()) {
+      if (!(await field.isVisible())) continue;
+      const name = await field.getAttribute("aria-label");
+      expect(await field.isEditable(), `${host}: ${name} can be typed into`).toBe(false);
+      const border = await field.evaluate((it) => getComputedStyle(it).borderTopColor);
+      const box = (await field.getAttribute("role")) === "switch";
+      if (!box) expect(border, `${host}: ${name} looks like a field`).toBe("rgba(0, 0, 0, 0)");
+    }
+    const link = page.locator(".traffic-controls").getByRole("link", { name: "edit the YAML" });
+    await expect(link).toBeVisible();
+    await link.click();
+    await expect(page.getByRole("textbox", { name: "YAML" })).toBeEditable();
+  }
+});
+
+test("what was placed from this browser is marked without JavaScript, and nothing else is", async ({ page, request }) => {
+  // Another browser: it has cookies of its own.
+  const form = { user_id: "c-1001", product_id: "p-moka", quantity: "1" };
+  const theirs = await request.post("/orders/new", { form });
+  expect(theirs.url()).toMatch(/\/orders\/ord-/);
+  await page.goto("/orders/new");
+  await page.getByLabel("Customer").selectOption("c-1001");
+  await page.getByLabel("Product 1").selectOption("p-moka");
+  await page.locator("form[action='/orders/new']").getByRole("button", { name: "Place order" }).click();
+  await expect(page).toHaveURL(/\/orders\/ord-/);
+  const id = new URL(page.url()).pathname.split("/").pop() ?? "";
+  await page.goto("/?feed=yours");
+  await expect(page.locator(".feed-list li")).toHaveCount(1);
+  await expect(page.locator(".feed-list li.yours")).toContainText(id);
+});

@@ -249,3 +249,33 @@ test("while the kill switch holds, the button that injects is whole and says why
   const cut = await button.evaluate((it) => it.scrollWidth > it.clientWidth);
   expect(cut, "its words are cut").toBe(false);
 });
+
+test("a bank crashes at the point of the two-phase commit that was chosen, is in doubt, and recovers", async ({ page }) => {
+  await page.request.post("/load", { form: { per_second: "0" } });
+  await open(page, "/resilience");
+  await choose(page, "Crash in two-phase commit");
+  const point = page.getByLabel("Point of the two-phase commit");
+  await expect(point.locator("option")).toHaveText([
+    /^before prepare/, /^after prepare/, /^after vote/, /^on decision/, /^after decision/,
+  ]);
+  await page.getByLabel("Instance", { exact: true }).selectOption("bank-merchant-v1-1");
+  await point.selectOption("after_vote");
+  await expect(page.locator(".expect")).toContainText("crashes bank-merchant after vote");
+  await page.locator(".inject-foot").getByRole("button", { name: "Crash the bank" }).click();
+  const again = page.locator(".inject-foot").getByRole("button", { name: "Yes, go on" });
+  if (await again.isVisible()) await again.click();
+  await expect(page.locator(".fault-banner")).toContainText("Crash after vote");
+  await expect(page.locator(".endpoints .instance.down")).toHaveCount(0);
+
+  const order = await place(page);
+  await page.goto(`/orders/${order}`);
+  const commit = page.locator(".order-commit").first();
+  await expect(commit).toContainText(/crash/, { timeout: 20_000 });
+  await page.request.delete("/control/faults");
+  await page.request.post("/control/faults/release");
+  // It finds the transaction prepared in its log, asks, and learns the decision.
+  await expect(commit).toContainText("outcome?", { timeout: 30_000 });
+  await expect(page.locator(".order-head")).toContainText("Confirmed", { timeout: 30_000 });
+  const accounts = await (await page.request.get(`/api/v1/orders/${order}`)).json();
+  expect(accounts.status).toBe("confirmed");
+});

@@ -4,7 +4,7 @@ import { type Page, expect, expectAccessible, open, test } from "../fixtures.ts"
 import { Program } from "../program.ts";
 
 const PLAIN = {
-  from: "", subset: "", instance: "", terms: [], percent: 100, delay_ms: 0, jitter_ms: 0, status: 503, ttl_s: 2_970,
+  from: "", subset: "", instance: "", terms: [], delay_ms: 0, jitter_ms: 0, status: 0, ttl_s: 2_970,
   like_istio: false,
 };
 
@@ -12,7 +12,7 @@ const PLAIN = {
 async function injectThree(page: Page): Promise<string[]> {
   const faults = [
     { ...PLAIN, kind: "delay", from: "payments", to: "bank-customer", percent: 10, delay_ms: 2_000 },
-    { ...PLAIN, kind: "abort", from: "gateway", to: "recommendations" },
+    { ...PLAIN, kind: "abort", from: "gateway", to: "recommendations", percent: 100, status: 503 },
     { ...PLAIN, kind: "kill_instance", to: "", instance: "recommendations-v1-1" },
   ];
   const ids = [];
@@ -214,4 +214,43 @@ test.describe("without the line", () => {
     await expect(page.locator("main")).toContainText("Vitrine cannot be reached.");
     await expect(page.locator(".banner.updated")).toHaveCount(0);
   });
+});
+
+test("no control of a route stands out of its panel, at any width that has two columns", async ({ page }) => {
+  for (const width of [1440, 1199, 1100, 1024, 390]) {
+    await page.setViewportSize({ width, height: 900 });
+    await open(page, "/traffic/payments");
+    const out = await page.locator(".traffic-controls > .panel").evaluateAll((panels) =>
+      panels.flatMap((panel) => {
+        const right = panel.getBoundingClientRect().right;
+        const beyond = (it: Element) => it.getBoundingClientRect().right > right + 1 && it.checkVisibility();
+        return [...panel.querySelectorAll("*")].filter(beyond).map((it) => `${it.localName}.${it.getAttribute("class")}`);
+      }));
+    expect(out, `at ${width}`).toEqual([]);
+  }
+});
+
+test("enlarged to 200 and 400 % and on a phone held sideways nothing lies over the map", async ({ page }) => {
+  for (const [width, height] of [[720, 450], [360, 225], [667, 375]] as const) {
+    await page.setViewportSize({ width, height });
+    await open(page, "/");
+    const map = page.locator(".map-panel");
+    await map.scrollIntoViewIfNeeded();
+    const covered = await map.evaluate((it) => {
+      const box = it.getBoundingClientRect();
+      const [x, y] = [box.left + box.width / 2, Math.max(box.top, 0) + Math.min(box.height, innerHeight) / 2];
+      return !it.contains(document.elementFromPoint(x, Math.min(y, innerHeight - 1)));
+    });
+    expect(covered, `${width} x ${height}`).toBe(false);
+    await page.locator(".feed").scrollIntoViewIfNeeded();
+    await expect(page.locator(".feed")).toBeInViewport();
+  }
+});
+
+test("figures are as wide as each other wherever they are live", async ({ page }) => {
+  await open(page, "/");
+  for (const of of [".stat", ".feed-list", ".live-state", ".map text"]) {
+    const features = await page.locator(of).first().evaluate((it) => getComputedStyle(it).fontFeatureSettings);
+    expect(features, of).toContain("tnum");
+  }
 });

@@ -174,3 +174,68 @@ test("what waits behind the button and how far back the traces reach move nothin
   await expect(page.getByRole("button", { name: /^\d+ new$/ })).toBeVisible({ timeout: 20_000 });
   expect(await top()).toBe(before);
 });
+
+test("the traces that a delay lifted above the others are named, and what is pointed at covers no tick", async ({ page }) => {
+  const id = await inject(page, { kind: "delay", from: "payments", to: "bank-customer", delay_ms: 1_200, limit: 2 });
+  await page.request.post("/api/v1/orders", {
+    data: { user_id: "c-1001", items: [{ product_id: "p-moka", quantity: 1 }] },
+    headers: { prefer: "wait=10" },
+  });
+  for (const [width, on] of [[1440, true], [390, false]] as const) {
+    await page.setViewportSize({ width, height: 900 });
+    await open(page, "/traces?service=gateway");
+    const note = page.locator(".band-note");
+    await expect(note).toContainText(`upper band: 1.2 s injected by ${id}`);
+    await expect(note.locator("tspan")).toHaveText(" on payments → bank-customer");
+    if (on) await expect(note.locator("tspan")).toBeVisible();
+    const inside = await note.evaluate((it) => {
+      const [text, plot] = [it.getBoundingClientRect(), it.closest("svg")!.getBoundingClientRect()];
+      return text.left >= plot.left && text.right <= plot.right + 1;
+    });
+    expect(inside, `the note at ${width}`).toBe(true);
+    // Every mark that can be pointed at, at both ends of the plot and at its top and bottom.
+    const covered = await page.locator(".scatter-plot").evaluate(async (plot) => {
+      const marks = [...plot.querySelectorAll(".marks [data-i]")];
+      const box = (it: Element) => it.getBoundingClientRect();
+      const ends = [
+        marks.reduce((a, b) => (box(a).x < box(b).x ? a : b)), marks.reduce((a, b) => (box(a).x > box(b).x ? a : b)),
+        marks.reduce((a, b) => (box(a).y < box(b).y ? a : b)), marks.reduce((a, b) => (box(a).y > box(b).y ? a : b)),
+      ];
+      const bad: string[] = [];
+      for (const mark of ends) {
+        mark.dispatchEvent(new PointerEvent("pointermove", { bubbles: true, clientX: box(mark).x, clientY: box(mark).y }));
+        await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+        const text = plot.querySelector(".pointed .ring-text");
+        if (!text) { bad.push("nothing is said"); continue; }
+        const said = box(text);
+        if (said.left < box(plot).left - 1 || said.right > box(plot).right + 1) bad.push(`${text.textContent} stands out`);
+        const panel = plot.closest(".scatter")!;
+        for (const other of panel.querySelectorAll(".tick, .scatter-y text, .fault-marks text:not(.band-note)")) {
+          const it = box(other);
+          const apart = it.right < said.left || said.right < it.left || it.bottom < said.top + 2 || said.bottom - 2 < it.top;
+          if (!apart && it.width > 0) bad.push(`${text.textContent} covers ${other.textContent}`);
+        }
+      }
+      return bad;
+    });
+    expect(covered, `at ${width}`).toEqual([]);
+  }
+});
+
+test("every mark that deviates is reached with the keyboard and opens its trace", async ({ page }) => {
+  await page.request.post("/api/v1/orders", {
+    data: { user_id: "c-1042", items: [{ product_id: "p-knife", quantity: 1 }] },
+    headers: { prefer: "wait=10" },
+  });
+  await open(page, "/traces?service=gateway");
+  const plot = page.locator(".scatter-plot");
+  await plot.focus();
+  await page.keyboard.press("End");
+  const focused = page.locator(".marks a:focus");
+  await expect(focused).toHaveCount(1);
+  await expect(page.locator(".pointed .ring-text")).toBeVisible();
+  await page.keyboard.press("Home");
+  const href = (await focused.getAttribute("href")) ?? "";
+  await page.keyboard.press("Enter");
+  await expect(page).toHaveURL(new RegExp(href.split("?")[0] ?? "nowhere"));
+});

@@ -286,3 +286,48 @@ test("the tokens of Retry on close by Escape and by a press elsewhere, and cover
   await page.getByRole("heading", { name: "Timeout" }).click();
   await expect(menu).toBeHidden();
 });
+
+test("every weight of a split is readable beside the handle, however narrow its part is", async ({ page }) => {
+  for (const width of [1440, 390]) {
+    await page.setViewportSize({ width, height: 900 });
+    await open(page, "/traffic/payments");
+    const handle = page.getByRole("slider", { name: "Share of the first destination, percent" });
+    for (const first of [97, 100, 86, 50, 14, 3, 0]) {
+      await handle.fill(String(first));
+      const labels = page.locator(".split-bar svg text.on-a, .split-bar svg text.on-b");
+      await expect(labels).toHaveText([`v1 ${first}%`, `v2 ${100 - first}%`]);
+      for (const label of await labels.all()) await expect(label).toBeVisible();
+      const bad = await page.locator(".split-bar").evaluate((bar, first) => {
+        const svg = bar.querySelector("svg")!.getBoundingClientRect();
+        const at = svg.left + (svg.width * first) / 100;
+        const boxes = [...bar.querySelectorAll("text")].map((it) => [it.textContent, it.getBoundingClientRect()] as const);
+        const found: string[] = [];
+        for (const [text, box] of boxes) {
+          if (box.left < svg.left - 1 || box.right > svg.right + 1) found.push(`${text} stands out`);
+          const beside = box.right <= at - 6 || box.left >= at + 6 || box.top >= svg.top + 50 || box.bottom <= svg.top + 18;
+          if (!beside) found.push(`${text} is under the handle`);
+          for (const [other, it] of boxes) {
+            const apart = text === other || it.right <= box.left || box.right <= it.left || it.bottom <= box.top + 2 || box.bottom <= it.top + 2;
+            if (!apart) found.push(`${text} is on ${other}`);
+          }
+        }
+        return found;
+      }, first);
+      expect(bad, `${first} at ${width}`).toEqual([]);
+    }
+    await page.getByRole("button", { name: "Discard" }).first().click();
+  }
+});
+
+test("a long summary of a revision unfolds, by the keyboard too", async ({ page }) => {
+  await open(page, "/traffic/payments");
+  const first = page.locator(".revision", { hasText: "r1" }).last();
+  const words = first.locator(".revision-words");
+  const cut = () => words.evaluate((it) => it.scrollHeight - it.clientHeight > 2);
+  expect(await cut(), "folded").toBe(true);
+  await first.locator("summary").focus();
+  await page.keyboard.press("Enter");
+  await expect(first).toContainText("Show less");
+  expect(await cut(), "unfolded").toBe(false);
+  await expect(words).toContainText("VirtualService payments created");
+});

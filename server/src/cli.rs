@@ -48,14 +48,21 @@ impl Cli {
     }
 }
 
-/// Without the variables that are empty.
+/// Without the variables that are empty. `cargo leptos watch` names the address where it expects
+/// the program in a variable of its own.
 fn set_variables(
     command: clap::Command,
     variable: impl Fn(&OsStr) -> Option<OsString> + Copy,
 ) -> clap::Command {
-    let set = command.mut_args(|arg| {
-        let empty = arg.get_env().and_then(variable).is_some_and(|value| value.is_empty());
-        if empty { arg.env(None::<&str>) } else { arg }
+    let is_set = |name: &OsStr| variable(name).is_some_and(|value| !value.is_empty());
+    let watched = ["LEPTOS_WATCH", "LEPTOS_SITE_ADDR"].map(OsStr::new);
+    let set = command.mut_args(|arg| match arg.get_env() {
+        Some(name) if is_set(name) => arg,
+        Some(_) if arg.get_id() == "listen" && watched.iter().copied().all(is_set) => {
+            arg.env("LEPTOS_SITE_ADDR")
+        }
+        Some(name) if variable(name).is_some() => arg.env(None::<&str>),
+        _ => arg,
     });
     set.mut_subcommands(|command| set_variables(command, variable))
 }

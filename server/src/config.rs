@@ -4,7 +4,7 @@
 use clap::Parser;
 use contract::shop::LOAD_MAX_PER_SECOND;
 use etcetera::BaseStrategy;
-use std::{net::SocketAddr, path::PathBuf};
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
 use telemetry::{ConfigErrors, TelemetryConfig};
 
 /// Shortest access token: 128 bits in hexadecimal are twice as long.
@@ -17,7 +17,8 @@ const TOKEN_MIN: usize = 16;
 pub struct Args {
     /// Address to listen on. Port 0 lets the system choose. An address that is not of this machine
     /// alone needs an access token.
-    #[arg(long, env = "VITRINE_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:3000")]
+    #[arg(long, env = "VITRINE_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:3000",
+          value_parser = listen)]
     pub listen: SocketAddr,
 
     /// Folder of the databases; made if missing. Default: the platform's data folder, e.g.
@@ -55,7 +56,8 @@ pub struct Args {
 
     /// Seed of ids and load, so that a run can be repeated; --ephemeral must be given too. Default:
     /// a new one.
-    #[arg(long, env = "VITRINE_SEED", value_name = "NUMBER", allow_negative_numbers = true)]
+    #[arg(long, env = "VITRINE_SEED", value_name = "NUMBER", allow_negative_numbers = true,
+          value_parser = seed)]
     pub seed: Option<u64>,
 
     /// Address of a Jaeger page, for the button that opens a trace there.
@@ -135,6 +137,28 @@ impl Config {
         };
         Ok(Self { args, telemetry, data })
     }
+
+    /// Told everything that is set, so that it can say what of it changes nothing.
+    #[must_use]
+    pub fn told_of(mut self, set: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
+        let set: Vec<_> = set.into_iter().collect();
+        let readable =
+            set.iter().filter_map(|(name, value)| Some((name.to_str()?, value.to_str()?)));
+        self.telemetry.notice_unread(readable);
+        self
+    }
+}
+
+fn listen(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        "must be an address in numbers and a port, like 127.0.0.1:3000, or 0.0.0.0:3000 for other \
+         machines too"
+            .to_owned()
+    })
+}
+
+fn seed(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("must be a whole number from 0 to {}, like 7", u64::MAX))
 }
 
 fn load(text: &str) -> Result<f64, String> {
@@ -189,10 +213,12 @@ mod tests {
             (["--load", "201"], "0 to 200"),
             (["--load", "NaN"], "0 to 200"),
             (["--load", "fast"], "not a number"),
-            (["--listen", "3000"], "invalid socket address"),
+            (["--listen", "3000"], "like 127.0.0.1:3000"),
+            (["--listen", ":4101"], "like 127.0.0.1:3000"),
+            (["--listen", "localhost:4101"], "like 127.0.0.1:3000"),
             (["--token", "short"], "at least 16"),
             (["--jaeger-ui", "localhost"], "must be an address"),
-            (["--seed", "x"], "invalid digit"),
+            (["--seed", "x"], "like 7"),
         ] {
             let error = parse(&args).unwrap_err();
             assert!(error.contains(reason), "{args:?}: {error}");

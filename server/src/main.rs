@@ -9,6 +9,7 @@ fn main() -> ExitCode {
     let outcome = match command {
         Some(command) => remote::run(command).map_err(run::RunError::from),
         None => Config::from_args(args, |name| std::env::var(name).ok())
+            .map(|config| config.told_of(std::env::vars_os()))
             .map_err(run::RunError::from)
             .and_then(run::run),
     };

@@ -88,8 +88,11 @@ async fn carry_out(command: Command) -> Result<String, RemoteError> {
         }
         Command::Delete { kind, name, server } => {
             let path = format!("/control/istio/{}/{}", escaped(&kind), escaped(&name));
-            let answer = Client::of(&server)?.ask(Method::DELETE, &path, None).await?;
-            Ok(applied(&answer, false))
+            let client = Client::of(&server)?;
+            let answer = client.ask(Method::DELETE, &path, None).await?;
+            let mut text = applied(&answer, false);
+            text.push_str(&client.built_in(&answer).await.unwrap_or_default());
+            Ok(text)
         }
     }
 }
@@ -195,9 +198,34 @@ impl<'a> Client<'a> {
         }
         let refusal: Result<Refusal, _> = serde_json::from_str(&text);
         Err(match refusal {
+            Ok(refusal) if status == StatusCode::UNAUTHORIZED => {
+                let given = if self.server.token.is_some() { "another" } else { "the" };
+                RemoteError::Refused(format!(
+                    "{} Here: give {given} token with --token or VITRINE_TOKEN.",
+                    refused(&refusal)
+                ))
+            }
             Ok(refusal) => RemoteError::Refused(refused(&refusal)),
             Err(_) => self.stranger(status),
         })
+    }
+
+    /// What to know of a resource that is deleted and that the shop came with: the first revision
+    /// has it. Nothing where that is not kept any more.
+    async fn built_in(&self, answer: &Answer) -> Option<String> {
+        let first = self.text(Method::GET, "/control/istio/revisions/1", None).await.ok()?;
+        let first = names(&first);
+        let came_with = answer.report.resources.iter().map(|report| &report.resource);
+        let came_with = { came_with }.find(|key| {
+            let name = format!("{}/{}", key.kind, key.name);
+            key.namespace == "default" && first.lines().any(|known| known == name)
+        })?;
+        let url = &self.server.url;
+        let restore = format!("curl -X POST {url}/control/istio/revisions/1/restore");
+        Some(format!(
+            "The shop came with a {came_with}, and that is gone too. All of r1 comes back with\n  \
+             {restore}\n"
+        ))
     }
 
     fn stranger(&self, status: StatusCode) -> RemoteError {

@@ -1,6 +1,8 @@
 //! Retention: the databases forget orders that are over, in small batches, so that they do not
 //! grow for ever. What is under way is never touched.
 
+use base::{Clock, clock::micros};
+use messaging::{Outbox, RelayStatus};
 use shop::{StoreError, orders::Orders, store::Keep};
 use std::{
     sync::{
@@ -10,6 +12,7 @@ use std::{
     time::Duration,
 };
 use storage::Stores;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// What is kept of what is over: a hundred thousand orders are some 300 MB of databases, and a week
@@ -26,20 +29,73 @@ const BREATH: Duration = Duration::from_millis(50);
 /// waits. With more of them nothing is forgotten until somebody has looked.
 const OPEN_MAX: usize = 10_000;
 
+/// Between two sweeps the date may go so much further than the time that passed: a machine that
+/// slept a little, or a time server. What is beyond may be a wrong date, and by that everything is
+/// old.
+const JUMP_MAX: Duration = Duration::from_secs(60 * 60);
+/// After such a jump nothing is forgotten for so long: time for somebody to see and mend it, and
+/// for few enough orders to come.
+const JUMP_WAIT: Duration = Duration::from_secs(60 * 60);
+
+/// Whether the date can be gone by: it passed as time did.
+#[derive(Debug)]
+struct Pace {
+    /// What must be added to the time since the start for the date that is trusted, microseconds.
+    offset_us: i64,
+    /// Since when there is another date, in time since the start.
+    jumped: Option<Duration>,
+}
+
+impl Pace {
+    fn new(now_us: i64) -> Self {
+        Self { offset_us: now_us, jumped: None }
+    }
+
+    /// Asked before each sweep; `passed` is the time since the start.
+    fn holds(&mut self, now_us: i64, passed: Duration) -> bool {
+        let seen_us = now_us.saturating_sub(micros(passed));
+        let jump_us = seen_us.saturating_sub(self.offset_us);
+        if jump_us > micros(JUMP_MAX) {
+            if self.jumped.is_none() {
+                tracing::warn!(
+                    "the date went {} s further than time since the last sweep; nothing is \
+                     shipped or forgotten for {} s",
+                    jump_us / 1_000_000,
+                    JUMP_WAIT.as_secs(),
+                );
+            }
+            let since = *self.jumped.get_or_insert(passed);
+            if passed.saturating_sub(since) < JUMP_WAIT {
+                return false;
+            }
+        }
+        (self.offset_us, self.jumped) = (seen_us, None);
+        true
+    }
+}
+
 /// The task that forgets. Cheap to clone.
 #[derive(Clone)]
 pub struct Retention {
     stores: Arc<Stores>,
     orders: Orders,
+    clock: Clock,
     keep: Keep,
     deleted: Arc<AtomicU64>,
+    outboxes: Arc<[(Arc<dyn Outbox>, RelayStatus)]>,
 }
 
 impl Retention {
     /// Over a shop's databases.
     #[must_use]
-    pub fn new(stores: Arc<Stores>, orders: Orders, keep: Keep) -> Self {
-        Self { stores, orders, keep, deleted: Arc::default() }
+    pub fn new(stores: Arc<Stores>, orders: Orders, clock: Clock, keep: Keep) -> Self {
+        Self { stores, orders, clock, keep, deleted: Arc::default(), outboxes: Arc::default() }
+    }
+
+    /// Counts the dead letters of these again when some may have been forgotten.
+    #[must_use]
+    pub fn counting(self, outboxes: &[(Arc<dyn Outbox>, RelayStatus)]) -> Self {
+        Self { outboxes: outboxes.into(), ..self }
     }
 
     /// Rows deleted since the start.
@@ -50,10 +106,14 @@ impl Retention {
 
     /// Sweeps now and then until `stop` fires.
     pub async fn run(self, stop: CancellationToken) {
+        let (mut pace, start) = (Pace::new(self.clock.now_us()), Instant::now());
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(EVERY) => {}
+            }
+            if !pace.holds(self.clock.now_us(), start.elapsed()) {
+                continue;
             }
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -91,6 +151,46 @@ impl Retention {
                 tokio::time::sleep(BREATH).await;
             }
         }
+        for (outbox, status) in self.outboxes.iter().filter(|_| rows > 0) {
+            status.count_dead(&**outbox).await;
+        }
         Ok(rows)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW_US: i64 = 1_700_000_000_000_000;
+    const HOUR_US: i64 = 3_600_000_000;
+
+    fn minutes(count: u64) -> Duration {
+        Duration::from_secs(60 * count)
+    }
+
+    fn at(minute: u64) -> i64 {
+        NOW_US + micros(minutes(minute))
+    }
+
+    #[test]
+    fn a_date_that_jumps_far_between_two_sweeps_is_not_gone_by() {
+        let mut pace = Pace::new(NOW_US);
+        assert!(pace.holds(at(1), minutes(1)));
+        assert!(pace.holds(at(2) + HOUR_US / 2, minutes(2)), "it slept a little");
+        assert!(!pace.holds(at(3) + 24 * HOUR_US, minutes(3)));
+        assert!(!pace.holds(at(4) + 24 * HOUR_US, minutes(4)));
+        assert!(pace.holds(at(5), minutes(5)), "it was set right");
+        assert!(!pace.holds(at(6) + 24 * HOUR_US, minutes(6)), "and wrong again");
+        assert!(!pace.holds(at(65) + 24 * HOUR_US, minutes(65)));
+        assert!(pace.holds(at(66) + 24 * HOUR_US, minutes(66)), "it is the date");
+        assert!(pace.holds(at(67) + 24 * HOUR_US, minutes(67)));
+    }
+
+    #[test]
+    fn a_date_that_goes_back_makes_nothing_old() {
+        let mut pace = Pace::new(NOW_US);
+        assert!(pace.holds(at(1) - 24 * HOUR_US, minutes(1)));
+        assert!(!pace.holds(at(2), minutes(2)), "forward from there it is a jump");
     }
 }

@@ -13,7 +13,7 @@ use base::{Clock, IdSource, Supervisor, TaskEnd};
 use contract::shop::LoadChange;
 use std::{
     io::{self, Write},
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -45,6 +45,18 @@ pub enum RunError {
     /// The data cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// A database that was kept cannot be read.
+    #[error(
+        "{error}: {}; its file is {}. Put a copy of the whole folder back, or choose another with \
+         --data-dir, where a new shop begins",
+        error.cause, file.display()
+    )]
+    Database {
+        /// Whose, and what it said.
+        error: shop::StoreError,
+        /// Where it is.
+        file: PathBuf,
+    },
     /// The shop cannot start.
     #[error(transparent)]
     Start(#[from] crate::shop::StartError),
@@ -107,6 +119,7 @@ async fn life(config: Config) -> Result<(), RunError> {
     let run_id = ids.short("run", 8);
     telemetry.instance_id.clone_from(&run_id);
     let notices = std::mem::take(&mut telemetry.notices);
+    let spans_to = telemetry.export.as_ref().map(telemetry::ExportConfig::told);
     let (telemetry, guard) = Telemetry::install(telemetry)?;
     notices.iter().for_each(|notice| tracing::warn!("{notice}"));
     let listener = listen(args.listen).await?;
@@ -125,6 +138,7 @@ async fn life(config: Config) -> Result<(), RunError> {
     supervisor.spawn("live", live.clone().run(supervisor.stopping()));
     let host = host::host(&shop, &control, &live, &telemetry, args.jaeger_ui.clone());
     let (stores, mirrors) = (shop.stores.clone(), shop.mesh.mirrors().clone());
+    let looking = telemetry.clone();
     let edge = Edge {
         shop,
         control,
@@ -136,9 +150,11 @@ async fn life(config: Config) -> Result<(), RunError> {
         stop: supervisor.stopping(),
     };
     supervisor.spawn("edge", edge::serve(listener, edge));
-    announce(&greeting(&access, address, began.elapsed(), &data.folder));
+    let mut lines = greeting(&access, address, began.elapsed(), &data.folder);
+    lines.extend(spans_to);
+    announce(&lines);
     let outcome = wait(ends).await;
-    let ended = stop(&supervisor, guard, mirrors).await;
+    let ended = stop(&supervisor, guard, mirrors, &looking).await;
     // What cannot be closed in time is in the log of the databases all the same.
     let _ = tokio::time::timeout(FLUSH, stores.close()).await;
     outcome.and(ended)
@@ -174,6 +190,10 @@ fn greeting(access: &Access, address: SocketAddr, took: Duration, folder: &Path)
         access.address(address),
         took.as_millis()
     )];
+    if let Some(ip) = address.ip().is_unspecified().then(own_address).flatten() {
+        let elsewhere = access.address(SocketAddr::new(ip, address.port()));
+        lines.push(format!("Other machines open {elsewhere}."));
+    }
     lines.push(format!("Its data is in {}. Ctrl C stops it.", folder.display()));
     if let Some(folder) = edge::site_root() {
         lines.push(format!("Styles and scripts are read from {}.", folder.display()));
@@ -185,6 +205,16 @@ fn greeting(access: &Access, address: SocketAddr, took: Duration, folder: &Path)
         );
     }
     lines
+}
+
+/// What this machine is called by others, if it is on a network: the address it would send from. A
+/// socket for datagrams finds that out without sending any (the destination is of the documentation
+/// addresses, RFC 5737).
+fn own_address() -> Option<IpAddr> {
+    let socket = std::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+    socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;
+    let ip = socket.local_addr().ok()?.ip();
+    (!ip.is_unspecified() && !ip.is_loopback()).then_some(ip)
 }
 
 /// Until somebody wants the end or a task brings it.
@@ -199,10 +229,30 @@ async fn wait(mut ends: mpsc::Receiver<TaskEnd>) -> Result<(), RunError> {
 async fn signalled() -> io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
+    // Its terminal went away: nobody will press Ctrl C any more.
+    let mut hung_up = if outlives_terminal() { None } else { Some(signal(SignalKind::hangup())?) };
+    let gone = async {
+        match &mut hung_up {
+            Some(signal) => signal.recv().await,
+            None => std::future::pending().await,
+        }
+    };
     tokio::select! {
         interrupted = tokio::signal::ctrl_c() => interrupted,
         _ = terminate.recv() => Ok(()),
+        _ = gone => Ok(()),
     }
+}
+
+/// Whether it was started to outlive its terminal (`nohup`): then the signal is ignored from the
+/// beginning, and listening for it would undo that. Where that cannot be read, it stays as it is.
+#[cfg(unix)]
+fn outlives_terminal() -> bool {
+    const HANGUP: u32 = 1;
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    ignored.is_none_or(|mask| mask & (1 << (HANGUP - 1)) != 0)
 }
 
 #[cfg(not(unix))]
@@ -216,10 +266,16 @@ async fn stop(
     supervisor: &Supervisor,
     guard: TelemetryGuard,
     mirrors: mesh::mirror::Mirrors,
+    telemetry: &Telemetry,
 ) -> Result<(), RunError> {
     let in_time = supervisor.shutdown(GRACE).await;
     // Copies write to the stores like any call; one that takes longer has nobody to answer.
     let _ = tokio::time::timeout(FLUSH, mirrors.shutdown()).await;
+    let export = telemetry.export_stats();
+    if let (Some(endpoint), true) = (export.endpoint, export.queue > 0) {
+        let (spans, within) = (export.queue, FLUSH.as_secs());
+        announce(&[format!("Sending the last {spans} spans to {endpoint}, at most {within} s.")]);
+    }
     guard.shutdown(FLUSH).await;
     if in_time { Ok(()) } else { Err(RunError::Grace) }
 }
@@ -245,7 +301,14 @@ impl Data {
                 (temporary.path().to_owned(), Durability::Process, Some(temporary))
             }
         };
-        let stores = storage::open(&folder, durability, clock).await?;
+        let stores = storage::open(&folder, durability, clock).await;
+        let stores = stores.map_err(|error| match error {
+            OpenError::Database { error } if temporary.is_none() => {
+                let file = folder.join(format!("{}.sqlite", error.service));
+                RunError::Database { error, file }
+            }
+            error => error.into(),
+        })?;
         Ok(Self { stores, _temporary: temporary, folder })
     }
 }

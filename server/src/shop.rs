@@ -74,7 +74,8 @@ impl Shop {
             stores.orders.clone(),
             mesh.caller(service::ORDERS),
             supervisor.clone(),
-            ids.clone(),
+            // Each draws from a sequence of its own: what one draws changes nothing for another.
+            ids.fork(),
             clock.clone(),
         );
         let payments = Payments::new(
@@ -83,14 +84,21 @@ impl Shop {
             supervisor.clone(),
             clock.clone(),
         );
-        let parts =
-            Parts { mesh: &mesh, stores: &stores, orders: &orders, payments: &payments, ids: &ids };
+        let gateway_ids = ids.fork();
+        let parts = Parts {
+            mesh: &mesh,
+            stores: &stores,
+            orders: &orders,
+            payments: &payments,
+            ids: &gateway_ids,
+        };
         parts.register();
         let provider = parts.start_provider(supervisor).await.map_err(StartError::Provider)?;
         tracing::info!("the payment provider listens at {provider}");
-        let load = LoadGenerator::new(mesh.caller(service::LOAD), ids.clone());
+        let load = LoadGenerator::new(mesh.caller(service::LOAD), ids.fork());
         let relays = Default::default();
-        let retention = Retention::new(stores.clone(), orders.clone(), KEEP);
+        let retention = Retention::new(stores.clone(), orders.clone(), clock.clone(), KEEP)
+            .counting(&outboxes(&stores, &relays));
         Ok(Self { mesh, orders, load, stores, payments, retention, relays, clock, ids, started_us })
     }
 
@@ -112,12 +120,7 @@ impl Shop {
     /// The outboxes, each with what its relay is doing.
     #[must_use]
     pub fn outboxes(&self) -> [(Arc<dyn Outbox>, RelayStatus); 3] {
-        let [orders, inventory, payments] = self.relays.clone();
-        [
-            (self.stores.orders.outbox(), orders),
-            (self.stores.inventory.outbox(), inventory),
-            (self.stores.payments.outbox(), payments),
-        ]
+        outboxes(&self.stores, &self.relays)
     }
 
     fn spawn_tasks(&self, supervisor: &Supervisor) {
@@ -152,6 +155,15 @@ impl Shop {
         supervisor.spawn("retention", self.retention.clone().run(stop()));
         supervisor.spawn("mesh-sweep", sweep(self.mesh.clone(), stop()));
     }
+}
+
+fn outboxes(stores: &Stores, relays: &[RelayStatus; 3]) -> [(Arc<dyn Outbox>, RelayStatus); 3] {
+    let [orders, inventory, payments] = relays.clone();
+    [
+        (stores.orders.outbox(), orders),
+        (stores.inventory.outbox(), inventory),
+        (stores.payments.outbox(), payments),
+    ]
 }
 
 /// Endpoints that were ejected return, and are told of, although nobody calls them.

@@ -227,7 +227,7 @@ async fn an_order_whose_answers_are_lost_and_that_is_sent_again_is_placed_once()
         assert_eq!(applied.status, 200, "{}", applied.text());
         let fault = json!({
             "kind": "connection_reset", "from": "", "to": host, "subset": "", "instance": "",
-            "terms": [], "percent": 50.0, "delay_ms": 0, "jitter_ms": 0, "status": 503,
+            "terms": [], "percent": 50.0, "delay_ms": 0, "jitter_ms": 0,
             "ttl_s": 300, "like_istio": false,
         });
         let injected = client.post("/control/faults", &fault).await;

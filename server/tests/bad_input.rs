@@ -27,6 +27,7 @@ const RANDOM_CASES: u32 = 200;
 struct World {
     data: tempfile::TempDir,
     before: Books,
+    load: Value,
     program: Program,
     client: Client,
     address: SocketAddr,
@@ -50,12 +51,14 @@ impl World {
         let mut program = Launch::shop(PROGRAM, data.path(), "0").spawn();
         let address = program.address().await;
         let client = Client::new(address);
-        Self { data, before, program, client, address, confirmed, shipped, cancelled }
+        let load = client.load().await;
+        Self { data, before, load, program, client, address, confirmed, shipped, cancelled }
     }
 
     /// It lives, it never panicked, and nothing is different.
     async fn close(self) {
         assert_eq!(self.client.get("/health").await.status, 200);
+        assert_eq!(self.client.load().await, self.load, "the load was changed");
         self.program.stop().await;
         let after = Books::at_rest(PROGRAM, self.data.path()).await;
         assert!(after == self.before, "changed:\n{:#?}\n\n{after:#?}", self.before);
@@ -223,7 +226,7 @@ async fn an_id_that_names_nothing_names_nothing() {
         "ord-00000000",
         "0",
         "-",
-        "..",
+        "...",
         "a%2Fb",
         "..%2F..%2Fetc",
         "%00",

@@ -451,3 +451,73 @@ async fn an_answer_of_the_mesh_is_not_taken_for_the_services_own() {
     assert_eq!(client.post("/api/v1/orders", &unknown).await.status, 400);
     program.stop().await;
 }
+
+const ADMIN: &str = "apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata:
+  name: front
+spec:
+  servers:
+  - port: {number: 80, name: http, protocol: HTTP}
+    hosts: ['*']
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata:
+  name: admin
+spec:
+  hosts: [admin.example.com]
+  gateways: [front]
+  http:
+  - route:
+    - destination: {host: gateway}
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata:
+  name: admin
+spec:
+  selector: {matchLabels: {app: gateway}}
+  action: DENY
+  rules:
+  - to:
+    - operation: {hosts: [admin.example.com]}
+  - to:
+    - operation: {paths: [/api/v1/products/p-moka]}
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_way_of_writing_a_host_or_a_path_passes_a_policy_about_it() {
+    let World { program, client, data: _data } = world().await;
+    let apply = client.request(Method::POST, "/control/istio").body(ADMIN);
+    let applied = send(apply).await.expect("an answer");
+    assert_eq!(applied.status, 200, "{}", applied.text());
+    let address = client.url().trim_start_matches("http://").parse().expect("an address");
+    let ask = async |target: &str, host: &str| {
+        let request = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        testkit::raw(address, request.as_bytes()).await
+    };
+    for (target, host, status) in [
+        ("/api/v1/products", "localhost", 200),
+        ("/api/v1/products", "admin.example.com", 403),
+        ("http://admin.example.com/api/v1/products", "localhost", 403),
+        ("http://localhost@admin.example.com/api/v1/products", "localhost", 403),
+        ("http://localhost/api/v1/products", "admin.example.com", 200),
+        ("http://elsewhere.example/api/v1/products", "localhost", 421),
+        ("/api/v1/products/p-beans", "localhost", 200),
+        ("/api/v1/products/p%2Dbeans", "localhost", 200),
+        ("/api/v1/products/p-moka", "localhost", 403),
+        ("/api/v1/products/p%2Dmoka", "localhost", 403),
+        ("/api/v1/%70roducts/p%2dmoka", "localhost", 403),
+        ("/%61pi/v1/products/p-moka", "localhost", 403),
+        ("/x/../api/v1/products/./p-moka", "localhost", 403),
+        ("/api/v1/products/%2E%2e/products/p-moka", "localhost", 403),
+        ("/api\\v1\\products\\p-moka", "localhost", 403),
+        ("//api/v1/products/p-moka", "localhost", 404),
+        ("/api/v1/products/p%252Dmoka", "localhost", 404),
+    ] {
+        let answer = ask(target, host).await;
+        assert_eq!(answer.status, status, "{target} at {host}: {}", answer.text());
+    }
+    program.stop().await;
+}

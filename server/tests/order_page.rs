@@ -87,6 +87,13 @@ async fn a_delay_a_crash_after_the_vote_and_the_recovery_are_drawn_as_they_happe
     assert!(text.contains(&format!("crash, {crash}")), "{text}");
     assert!(!text.contains("log replayed"), "{text}");
 
+    // Whoever speaks first ends the doubt, and the coordinator tries again and again: nothing of
+    // that arrives, so that the bank has to ask.
+    let silence = json!({
+        "kind": "abort", "from": "payments", "to": "bank-merchant", "percent": 100.0,
+        "status": 503, "ttl_s": 300,
+    });
+    inject(&client, silence).await;
     end(&client, &crash).await;
     let over = [
         "in doubt, log replayed",

@@ -74,17 +74,17 @@ async fn the_help_lists_every_flag_with_its_variable_and_nothing_else() {
 #[tokio::test]
 async fn a_bad_value_is_refused_with_the_reason_before_anything_starts() {
     for (flag, value, reason) in [
-        ("--listen", "3000", "invalid socket address"),
-        ("--listen", "127.0.0.1:99999", "invalid socket address"),
+        ("--listen", "3000", "like 127.0.0.1:3000"),
+        ("--listen", "127.0.0.1:99999", "like 127.0.0.1:3000"),
         ("--load", "201", "must be 0 to 200"),
-        ("--seed", "-1", "invalid digit"),
+        ("--seed", "x", "like 7"),
         ("--load", "-1", "must be 0 to 200"),
         ("--load", "NaN", "must be 0 to 200"),
         ("--load", "fast", "not a number"),
         ("--token", "short", "at least 16"),
         ("--token", "a token with blanks in it", "at least 16"),
-        ("--seed", "-1", "invalid"),
-        ("--seed", "18446744073709551616", "too large"),
+        ("--seed", "-1", "whole number"),
+        ("--seed", "18446744073709551616", "to 18446744073709551615"),
         ("--jaeger-ui", "localhost:16686", "must be an address"),
         ("--jaeger-ui", "javascript:alert(1)", "must be an address"),
         ("--ephemeral", "perhaps", "invalid"),
@@ -116,6 +116,54 @@ async fn a_malformed_standard_variable_is_refused_by_name() {
         assert_refused(variable, &shop.env(variable, value).finish().await, variable);
         assert!(is_empty(data.path()), "{variable}: something was begun");
     }
+}
+
+#[tokio::test]
+async fn what_is_told_of_telemetry_at_start_is_where_it_goes_and_what_is_not_read() {
+    let throwaway = ["--ephemeral", "--load", "0", "--listen", "127.0.0.1:0"];
+    let launch = Launch::new(PROGRAM).args(&throwaway).env("OTEL_METRICS_EXPORTER", "otlp");
+    // Nobody listens there.
+    let launch = launch.env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9");
+    let (mut program, client) = launch.start().await;
+    let goes = "Spans go to http://127.0.0.1:9/v1/traces as OTLP over HTTP.";
+    eventually(PATIENCE, goes, async || program.stdout().contains(goes).then_some(())).await;
+    let ignored = "OTEL_METRICS_EXPORTER is ignored";
+    eventually(PATIENCE, ignored, async || program.stderr().contains(ignored).then_some(())).await;
+    assert_eq!(client.get("/api/v1/products").await.status, 200);
+    let fails = "Spans do not reach";
+    eventually(PATIENCE, fails, async || program.stderr().contains(fails).then_some(())).await;
+    let line = program.stderr();
+    let line = line.lines().find(|line| line.contains(fails)).unwrap_or_default().to_owned();
+    assert_eq!(line.matches("127.0.0.1:9/").count(), 1, "said once: {line}");
+    // A collector that is away keeps nobody waiting.
+    let asked = Instant::now();
+    program.terminate();
+    assert!(program.exit(PATIENCE).await.success());
+    assert!(asked.elapsed() < QUICK, "{:?}", asked.elapsed());
+}
+
+#[tokio::test]
+async fn an_address_behind_a_slash_too_many_leads_to_its_page() {
+    let throwaway = ["--ephemeral", "--load", "0", "--listen", "127.0.0.1:0"];
+    let (program, client) = Launch::new(PROGRAM).args(&throwaway).start().await;
+    for page in ["/orders", "/traces", "/traffic", "/resilience"] {
+        let answer = client.get(&format!("{page}/?status=confirmed")).await;
+        assert_eq!(answer.status, 308, "{page}/");
+        assert_eq!(answer.header("location"), format!("{page}?status=confirmed"));
+        assert_eq!(client.get(page).await.status, 200);
+    }
+    assert_eq!(client.get("//evil.example/").await.status, 404);
+    assert_eq!(client.post("/orders/", &Value::Null).await.status, 404, "no command is repeated");
+    program.stop().await;
+}
+
+#[tokio::test]
+async fn a_terminal_that_goes_away_stops_it_cleanly() {
+    let data = folder();
+    let (mut program, _client) = Launch::shop(PROGRAM, data.path(), "0").start().await;
+    program.signal("HUP");
+    let status = program.exit(PATIENCE).await;
+    assert!(status.success(), "it ended with {status}: {}", program.stderr());
 }
 
 #[tokio::test]
@@ -162,6 +210,8 @@ async fn a_broken_database_is_named_and_left_as_it_is() {
         fs::write(&file, &garbage).expect("a broken file");
         let ended = Launch::shop(PROGRAM, data.path(), "0").finish().await;
         assert_refused(name, &ended, &format!("the database of {name}"));
+        assert!(ended.stderr.contains(&*file.to_string_lossy()), "{}", ended.stderr);
+        assert!(ended.stderr.contains("--data-dir"), "no way out: {}", ended.stderr);
         assert_eq!(fs::read(&file).expect("the file"), garbage, "{name} was changed");
     }
 }
@@ -236,7 +286,7 @@ async fn a_service_that_answers_slowly_holds_up_no_stop() {
     for to in ["inventory", "bank-customer", "payments"] {
         let fault = serde_json::json!({
             "kind": "delay", "from": "", "to": to, "subset": "", "instance": "", "terms": [],
-            "percent": 100.0, "delay_ms": 1_900, "jitter_ms": 0, "status": 503, "ttl_s": 300,
+            "percent": 100.0, "delay_ms": 1_900, "jitter_ms": 0, "ttl_s": 300,
             "like_istio": false,
         });
         assert_eq!(client.post("/control/faults", &fault).await.status, 201);

@@ -36,11 +36,14 @@ async fn world() -> World {
     World { program, client }
 }
 
-/// A command as the panel sends it, with some of its fields.
+/// A command as a program sends it; what its kind does not have is left empty.
 fn fault(kind: &str, to: &str, percent: f64, ttl_s: u32) -> Value {
+    let delay_ms = if ["delay", "message_delay"].contains(&kind) { 1_000 } else { 0 };
+    let status = if kind == "abort" { 503 } else { 0 };
     json!({
         "kind": kind, "from": "", "to": to, "subset": "", "instance": "", "terms": [],
-        "percent": percent, "delay_ms": 1_000, "jitter_ms": 0, "status": 503, "ttl_s": ttl_s,
+        "percent": percent, "delay_ms": delay_ms, "jitter_ms": 0, "status": status,
+        "ttl_s": ttl_s,
         "like_istio": false,
     })
 }
@@ -328,5 +331,55 @@ async fn what_is_refused_before_the_gateway_has_an_id_too_and_the_process_lives_
     }
     assert_eq!(ask("/api/v1/products", &[]).await.header(own.0).len(), 36, "one is made");
     assert_eq!(ask("/openapi.json", &[]).await.status, 200);
+    program.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_fault_answers_in_place_of_the_gateway_is_traffic_with_a_trace_that_opens() {
+    let World { program, client } = world().await;
+    let id = inject(&client, &fault("abort", "gateway", 100.0, 60)).await;
+    let answer = client.get("/api/v1/products").await;
+    assert_eq!(answer.status, 503, "{}", answer.text());
+    let trace = answer.header("traceresponse").split('-').nth(1).expect("a trace").to_owned();
+    let faults = client.get("/control/faults").await.json();
+    let active = faults["active"].as_array().expect("faults");
+    let own = active.iter().find(|fault| fault["id"] == *id).expect("it is active");
+    assert_eq!(own["trace_id"], *trace, "{own}");
+    let path = format!("/traces/{trace}/jaeger.json");
+    let opened = eventually(PATIENCE, "the trace is kept", async || {
+        let answer = client.get(&path).await;
+        (answer.status == 200).then(|| answer.text())
+    })
+    .await;
+    assert!(opened.contains(&id), "{opened}");
+    let metrics = client.get("/metrics").await.text();
+    let counted = metrics.lines().any(|line| {
+        line.starts_with("istio_requests_total{")
+            && line.contains("destination_workload=\"gateway\"")
+            && line.contains("response_code=\"503\"")
+    });
+    assert!(counted, "{metrics}");
+    program.stop().await;
+}
+
+#[tokio::test]
+async fn of_a_body_that_breaks_off_at_the_gateway_so_many_bytes_arrive() {
+    let throwaway = ["--ephemeral", "--load", "0", "--listen", "127.0.0.1:0", "--seed", SEED];
+    let mut program = Launch::new(PROGRAM).args(&throwaway).spawn();
+    let address = program.address().await;
+    let client = Client::new(address);
+    for bytes in [0_usize, 10, 1_500] {
+        let mut partial = fault("partial_body", "gateway", 100.0, 60);
+        partial["after_bytes"] = json!(bytes);
+        let id = inject(&client, &partial).await;
+        let request =
+            b"GET /api/v1/products HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        let answer = testkit::raw(address, request).await;
+        assert_eq!(answer.status, 200, "{bytes}");
+        let whole: usize = answer.header("content-length").parse().expect("a length");
+        assert!(whole > 1_500, "{whole}");
+        assert_eq!(answer.body.len(), bytes);
+        assert_eq!(delete(&client, &format!("/control/faults/{id}")).await.status, 200);
+    }
     program.stop().await;
 }

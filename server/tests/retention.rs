@@ -129,7 +129,7 @@ async fn what_is_over_is_forgotten_and_the_books_stay_in_order() {
     };
     let before = money().await;
 
-    let retention = Retention::new(shop.stores.clone(), shop.orders.clone(), KEEP);
+    let retention = Retention::new(shop.stores.clone(), shop.orders.clone(), Clock::system(), KEEP);
     eventually(PATIENCE, "nothing is left to forget", async || {
         let gone = retention.sweep().await.expect("a sweep");
         let shelves = shop.stores.inventory.levels().await.expect("levels");

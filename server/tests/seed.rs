@@ -359,7 +359,7 @@ async fn whatever_is_sampled_the_traces_shown_as_evidence_are_kept() {
     assert_eq!(spared.status, 200);
     let fault = json!({
         "kind": "abort", "from": "", "to": "users", "subset": "", "instance": "", "terms": [],
-        "percent": 100.0, "delay_ms": 1_000, "jitter_ms": 0, "status": 503, "ttl_s": 300,
+        "percent": 100.0, "delay_ms": 0, "jitter_ms": 0, "status": 503, "ttl_s": 300,
         "like_istio": false,
     });
     assert_eq!(client.post("/control/faults", &fault).await.status, 201);
@@ -380,5 +380,44 @@ async fn whatever_is_sampled_the_traces_shown_as_evidence_are_kept() {
     // What is no evidence is left out as the resource asks, and its page says so.
     let missing = client.get(&format!("/traces/{}", "a".repeat(32))).await;
     assert!(missing.text().contains("0 % of the traces that begin at the other services"));
+    program.stop().await;
+}
+
+/// Every request to the catalog also goes to its next version.
+const MIRRORED: &str = "
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata:
+  name: mirrored
+spec:
+  hosts:
+  - product-service
+  http:
+  - route:
+    - destination:
+        host: product-service
+        subset: v1
+    mirror:
+      host: product-service
+      subset: v2
+";
+
+#[tokio::test]
+async fn the_traces_of_two_answers_that_differ_are_kept_whatever_is_sampled() {
+    let nothing = "apiVersion: telemetry.istio.io/v1\nkind: Telemetry\nmetadata:\n  name: mesh\n  \
+        namespace: istio-system\nspec:\n  tracing:\n  - randomSamplingPercentage: 0.0\n";
+    let (program, client) = program(&[nothing, MIRRORED]).await;
+    let pair = eventually(PATIENCE, "a copy is answered otherwise", async || {
+        assert_eq!(client.get("/api/v1/products").await.status, 200);
+        client.get("/control/mirrors").await.json()["pairs"][0].as_object().cloned()
+    })
+    .await;
+    for side in ["live", "mirrored"] {
+        let id = pair[side]["trace_id"].as_str().expect("a trace").to_owned();
+        eventually(PATIENCE, "the trace is kept", async || {
+            is_kept(&client, &id).await.then_some(())
+        })
+        .await;
+    }
     program.stop().await;
 }

@@ -223,3 +223,47 @@ fn encoded(text: &str) -> String {
     };
     text.bytes().map(byte).collect()
 }
+
+#[tokio::test]
+async fn the_page_takes_texts_as_long_as_the_api_does_and_no_longer() {
+    const LONGEST: usize = 1024 * 1024;
+    let World { program, client } = world().await;
+    let text = text(&route(&client, "catalog").await);
+    let of_length = |length: usize| {
+        let comment = "# as long as this\n";
+        let lines = (length - text.len()) / comment.len();
+        let long = comment.repeat(lines) + &text;
+        format!("{}{long}", "\n".repeat(length - long.len()))
+    };
+    let form = async |yaml: &str, path: &str| {
+        let body = format!("dry_run=1&yaml={}", encoded(yaml));
+        let request = client.request(http::Method::POST, path).body(body);
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        send(request).await.expect("an answer")
+    };
+    for (length, taken) in [(LONGEST, true), (LONGEST + 1, false)] {
+        let yaml = of_length(length);
+        let apply = json!({ "yaml": yaml, "base": null, "host": "catalog", "dry_run": true });
+        for (what, body) in [
+            ("draft", json!({ "name": "catalog", "yaml": yaml, "edit": null, "service": "" })),
+            ("dry-run", json!({ "name": "catalog", "yaml": yaml })),
+            ("change-traffic", json!({ "command": { "apply": apply } })),
+        ] {
+            let answer = client.post(&format!("/ui/{what}"), &body).await;
+            let expected = if taken { 200 } else { 400 };
+            assert_eq!(answer.status, expected, "{what} of {length}: {}", answer.text());
+        }
+        let api = client.request(http::Method::POST, "/control/istio?dryRun=true");
+        let answer = send(api.body(yaml.clone())).await.expect("an answer");
+        assert_eq!(answer.status, if taken { 200 } else { 413 }, "{}", answer.text());
+        let answer = form(&yaml, "/traffic/catalog").await;
+        assert_eq!(answer.status, if taken { 200 } else { 422 }, "{length}");
+    }
+    // Three bytes for each: the longest there is.
+    let lines = "\n".repeat(LONGEST - text.len()) + &text;
+    assert_eq!(form(&lines, "/traffic/catalog").await.status, 200);
+    let answer = form(&"\n".repeat(2 * LONGEST), "/traffic").await;
+    assert_eq!(answer.status, 303);
+    assert!(answer.header("location").contains("too%20long"), "{}", answer.header("location"));
+    program.stop().await;
+}

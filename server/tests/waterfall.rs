@@ -20,9 +20,10 @@ async fn world() -> (Program, Client) {
 }
 
 async fn inject(client: &Client, kind: &str, from: &str, to: &str, delay_ms: u32) -> String {
+    let status = if kind == "abort" { 503 } else { 0 };
     let fault = json!({
         "kind": kind, "from": from, "to": to, "subset": "", "instance": "", "terms": [],
-        "percent": 100.0, "delay_ms": delay_ms, "jitter_ms": 0, "status": 503, "ttl_s": 300,
+        "percent": 100.0, "delay_ms": delay_ms, "jitter_ms": 0, "status": status, "ttl_s": 300,
         "like_istio": false,
     });
     let begun = client.post("/control/faults", &fault).await;

@@ -11,6 +11,10 @@ pub const RESEND_COUNT: &str = "http.request.resend_count";
 pub const SERVER_ADDRESS: &str = "server.address";
 /// Why a call failed (semantic conventions).
 pub const ERROR_TYPE: &str = "error.type";
+/// On spans of a message: its topic (semantic conventions).
+pub const MESSAGE_TOPIC: &str = "messaging.destination.name";
+/// On spans of a message: its id (semantic conventions).
+pub const MESSAGE_ID: &str = "messaging.message.id";
 /// On the span of a statement: the database (semantic conventions).
 pub const DB_SYSTEM: &str = "db.system.name";
 

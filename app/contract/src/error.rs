@@ -20,6 +20,25 @@ impl FieldError {
     }
 }
 
+/// What is said of a request that was not done: `application/problem+json` (RFC 9457, section 3).
+/// What somebody else left out is empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Problem {
+    /// `about:blank`: the status says what kind it is (RFC 9457, section 4.2.1).
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The status in words, the same for every problem of its type.
+    pub title: String,
+    /// HTTP status.
+    pub status: u16,
+    /// What happened here and what to do about it.
+    pub detail: String,
+    /// Every bad field, if fields are the problem.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<FieldError>,
+}
+
 /// Why the host could not do what a page asked. Details stay in the server's log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ApiError {

@@ -21,5 +21,5 @@ pub mod traffic;
 pub mod transaction;
 
 pub use durations::Durations;
-pub use error::{ApiError, FieldError};
+pub use error::{ApiError, FieldError, Problem};
 pub use money::{Currency, Money, MoneyError};

@@ -418,6 +418,51 @@ impl FaultKind {
     }
 }
 
+/// At which point of a two-phase commit a participant's process ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CrashPoint {
+    /// It is asked to prepare, and nothing is written yet.
+    BeforePrepare,
+    /// It is prepared, and its vote does not get out.
+    AfterPrepare,
+    /// It has voted, and does not hear the decision.
+    AfterVote,
+    /// The decision arrives, and is not applied.
+    OnDecision,
+    /// The decision is applied, and its acknowledgement does not get out.
+    AfterDecision,
+}
+
+impl CrashPoint {
+    /// Every point, in the order of the protocol.
+    pub const ALL: [Self; 5] = [
+        Self::BeforePrepare,
+        Self::AfterPrepare,
+        Self::AfterVote,
+        Self::OnDecision,
+        Self::AfterDecision,
+    ];
+
+    /// The word of forms and of the control API: `after_vote`.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::BeforePrepare => "before_prepare",
+            Self::AfterPrepare => "after_prepare",
+            Self::AfterVote => "after_vote",
+            Self::OnDecision => "on_decision",
+            Self::AfterDecision => "after_decision",
+        }
+    }
+
+    /// Reads [`CrashPoint::word`].
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|point| point.word() == word)
+    }
+}
+
 /// The command to inject a fault.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -455,6 +500,8 @@ pub struct InjectFault {
     pub after_bytes: Option<u32>,
     /// Of a fault on an edge: only this route, as `VIRTUALSERVICE/ROUTE`; empty is all.
     pub route: String,
+    /// Kill an instance of a bank: not at once, but when a transaction comes to this point.
+    pub crash_at: Option<CrashPoint>,
     /// Who asks. Not part of what a browser or program sends: it is told where it comes in.
     #[serde(skip)]
     pub by: String,

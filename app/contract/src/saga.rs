@@ -36,6 +36,9 @@ pub struct SagaStepView {
     pub ended_us: Option<i64>,
     /// Versions of the order's events it caused.
     pub versions: Vec<u64>,
+    /// How often its command was sent before it was taken; none when no trace is kept that tells.
+    #[serde(default)]
+    pub tries: Option<u32>,
 }
 
 /// One saga.

@@ -1,9 +1,10 @@
 //! The one polite live region: says changes of state, and nothing else, to those who cannot see
 //! them. Never numbers, ticks or other people's orders.
 
+use super::{lazily, use_frame};
 use crate::live::{Connection, use_live};
 use contract::{
-    order::{OrderRow, OrderStatus, Origin},
+    order::{OrderRow, OrderStatus},
     resilience::{BreakerLine, BreakerState},
 };
 use leptos::prelude::*;
@@ -35,11 +36,15 @@ pub fn turns(known: &mut HashMap<String, BreakerState>, lines: &[BreakerLine]) -
     said
 }
 
-/// Orders placed at this site that ended since the last look.
+/// Orders of one's own that ended since the last look.
 #[must_use]
-pub fn ended(known: &mut HashMap<String, bool>, rows: &[OrderRow]) -> Vec<String> {
+pub fn ended(
+    known: &mut HashMap<String, bool>,
+    rows: &[OrderRow],
+    mine: &dyn Fn(&OrderRow) -> bool,
+) -> Vec<String> {
     let mut said = Vec::new();
-    for row in rows.iter().filter(|row| row.origin == Origin::Browser) {
+    for row in rows.iter().filter(|row| mine(row)) {
         let over = row.status != OrderStatus::Processing;
         let before = known.insert(row.order_id.clone(), over);
         if over && before == Some(false) {
@@ -55,8 +60,15 @@ pub fn ended(known: &mut HashMap<String, bool>, rows: &[OrderRow]) -> Vec<String
 /// The region.
 #[component]
 pub(super) fn Announcer() -> impl IntoView {
-    let live = use_live();
     let text = RwSignal::new(String::new());
+    lazily::announce(text);
+    view! { <div class="sr" role="status" aria-live="polite" data-announcer="">{text}</div> }
+        .into_any()
+}
+
+/// Says what changes from now on.
+pub(super) fn listen(text: RwSignal<String>) {
+    let live = use_live();
     let say = move |sentences: Vec<String>| {
         if !sentences.is_empty() {
             text.set(sentences.join(" "));
@@ -69,12 +81,12 @@ pub(super) fn Announcer() -> impl IntoView {
             .with(|lines| states.try_update_value(|known| turns(known, lines)).unwrap_or_default());
         say(said);
     });
-    let mine = StoredValue::new(HashMap::new());
+    let (known, mine) = (StoredValue::new(HashMap::new()), use_frame().mine);
     Effect::new(move |_| {
         let said = live
             .orders()
-            .with(|rows| mine.try_update_value(|known| ended(known, rows)).unwrap_or_default());
-        say(said);
+            .with(|rows| known.try_update_value(|known| ended(known, rows, &|row| mine.has(row))));
+        say(said.unwrap_or_default());
     });
     let lost = Memo::new(move |_| matches!(live.connection().get(), Connection::Lost { .. }));
     Effect::new(move |before: Option<bool>| {
@@ -86,14 +98,15 @@ pub(super) fn Announcer() -> impl IntoView {
         }
         now
     });
-    view! { <div class="sr" role="status" aria-live="polite" data-announcer="">{text}</div> }
-        .into_any()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use contract::{Money, order::StepMark};
+    use contract::{
+        Money,
+        order::{Origin, StepMark},
+    };
 
     fn line(id: &str, state: BreakerState) -> BreakerLine {
         BreakerLine {
@@ -123,7 +136,7 @@ mod tests {
 
     #[test]
     fn the_end_of_an_order_is_said_once_and_only_of_ones_own() {
-        let row = |status, origin| OrderRow {
+        let row = |status| OrderRow {
             order_id: "ord-A".into(),
             user_id: "c-1".into(),
             total: Money::eur(1),
@@ -132,16 +145,17 @@ mod tests {
             steps: [StepMark::Done; 3],
             placed_at_us: 0,
             took_us: None,
-            origin,
+            origin: Origin::Browser,
             version: 1,
         };
         let mut known = HashMap::new();
-        assert!(ended(&mut known, &[row(OrderStatus::Processing, Origin::Browser)]).is_empty());
-        let done = [row(OrderStatus::Confirmed, Origin::Browser)];
-        assert_eq!(ended(&mut known, &done), ["Order ord-A is confirmed."]);
-        assert!(ended(&mut known, &done).is_empty());
+        let mine = |row: &OrderRow| row.order_id == "ord-A";
+        assert!(ended(&mut known, &[row(OrderStatus::Processing)], &mine).is_empty());
+        let done = [row(OrderStatus::Confirmed)];
+        assert_eq!(ended(&mut known, &done, &mine), ["Order ord-A is confirmed."]);
+        assert!(ended(&mut known, &done, &mine).is_empty());
         let mut others = HashMap::new();
-        assert!(ended(&mut others, &[row(OrderStatus::Processing, Origin::Load)]).is_empty());
-        assert!(ended(&mut others, &[row(OrderStatus::Confirmed, Origin::Load)]).is_empty());
+        assert!(ended(&mut others, &[row(OrderStatus::Processing)], &|_| false).is_empty());
+        assert!(ended(&mut others, &done, &|_| false).is_empty());
     }
 }

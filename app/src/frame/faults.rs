@@ -191,9 +191,9 @@ fn active(chips: Vec<Chip>) -> AnyView {
     let frame = use_frame();
     let all = chips.len();
     let count = if all == 1 { "1 active fault".into() } else { format!("{all} active faults") };
-    let more = (all > CHIPS_MAX).then(|| {
-        let text = format!("and {} more", all - CHIPS_MAX);
-        view! { <a class="more" href="/resilience#faults">{text}</a> }
+    let more = (all > 1).then(|| {
+        let text = format!("all {all}");
+        view! { <a class="more" href="/resilience#faults" aria-label="All faults">{text}</a> }
     });
     let ids = chips.iter().map(|(id, ..)| id.as_str()).collect::<Vec<_>>().join(", ");
     let open = move |event: leptos::ev::MouseEvent| {
@@ -202,7 +202,9 @@ fn active(chips: Vec<Chip>) -> AnyView {
         frame.ending.set(true);
     };
     view! {
-        <div class="banner fault-banner tone-warn">
+        <div
+            class="banner fault-banner tone-warn" role="region" aria-label="Active faults"
+        >
             {icon(Icon::Bolt)}
             <a
                 class="fault-line" href="/resilience#faults" aria-haspopup="dialog"
@@ -217,8 +219,8 @@ fn active(chips: Vec<Chip>) -> AnyView {
             </a>
             <div class="fault-chips">
                 {chips.into_iter().take(CHIPS_MAX).map(chip).collect_view()}
-                {more}
             </div>
+            {more}
             {remove_all("button ghost")}
         </div>
     }

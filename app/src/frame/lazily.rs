@@ -1,15 +1,12 @@
 //! The bodies of the dialogs, in a file of their own: the first page works without them.
 //!
 //! The file is fetched in the background once the page stands, so that a key opens its dialog at
-//! once; a dialog that is opened earlier shows its shape until the file is there.
+//! once; a dialog that is opened earlier shows its shape until the file is there. What is said to
+//! those who cannot see changes is in it, too.
 
-use super::{faults, load, more, palette, place_order, shortcuts};
-use crate::live::use_live;
-use leptos::{
-    prelude::*,
-    task::spawn_local,
-    wasm_split::{SplitLoaderError, wasm_split},
-};
+use super::{announce, faults, load, more, palette, place_order, shortcuts};
+use crate::{apart::apart, live::use_live};
+use leptos::{prelude::*, task::spawn_local};
 use std::{
     future::Future,
     pin::pin,
@@ -31,18 +28,38 @@ pub enum Body {
     More,
     /// The list of keys.
     Shortcuts,
+    /// Nothing to be seen: it puts what changes into words for those who cannot see it. Before the
+    /// file is there, nothing that is worth saying has changed.
+    Announcements(RwSignal<String>),
 }
 
-#[wasm_split(dialogs, wasm_split_path = leptos::wasm_split, preload(load_dialogs), fallible)]
-fn made(body: Body) -> Result<AnyView, SplitLoaderError> {
-    Ok(match body {
-        Body::Faults => faults::body(),
-        Body::Palette => palette::body(),
-        Body::PlaceOrder => place_order::body(),
-        Body::Load => load::body(),
-        Body::More => more::body(),
-        Body::Shortcuts => shortcuts::body(),
-    })
+apart! {
+    fn made(body: Body) -> AnyView {
+        match body {
+            Body::Faults => faults::body(),
+            Body::Palette => palette::body(),
+            Body::PlaceOrder => place_order::body(),
+            Body::Load => load::body(),
+            Body::More => more::body(),
+            Body::Shortcuts => shortcuts::body(),
+            Body::Announcements(text) => {
+                announce::listen(text);
+                ().into_any()
+            }
+        }
+    }
+    fetched by load_dialogs as dialogs
+}
+
+/// Puts what is said of changes into `text` as soon as the file is there.
+pub(super) fn announce(text: RwSignal<String>) {
+    let Dialogs(file) = expect_context();
+    Effect::new(move |_| {
+        if file.get() == File::There {
+            // It is there, so nothing is waited for.
+            let _ = now(made(Body::Announcements(text)));
+        }
+    });
 }
 
 /// Where the file of the bodies is.

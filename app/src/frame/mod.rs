@@ -6,6 +6,7 @@ pub mod faults;
 pub mod keys;
 pub mod lazily;
 pub mod load;
+pub mod mine;
 pub mod more;
 pub mod nav;
 pub mod offline;

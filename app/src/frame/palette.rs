@@ -142,7 +142,7 @@ fn PaletteBody() -> impl IntoView {
             {move || {
                 let rows = found.get();
                 if rows.is_empty() {
-                    return view! { <p class="hint">"Nothing found."</p> }.into_any();
+                    return view! { <p class="hint">"Nothing found. An older order or trace is found by its whole id."</p> }.into_any();
                 }
                 let mut group = "";
                 rows.into_iter()

@@ -8,7 +8,10 @@ use super::{
 };
 use crate::{
     ask, browser,
-    model::format,
+    model::{
+        format,
+        placing::{Sent, Tries},
+    },
     widget::{
         Choice, Dialog, Icon, Segmented,
         field::{self, Field, Unread},
@@ -132,8 +135,10 @@ struct Draft {
     method: RwSignal<PaymentMethod>,
     busy: RwSignal<bool>,
     error: RwSignal<Option<String>>,
-    /// The same for every try of this form, so that a double click places one order.
-    key: StoredValue<String>,
+    /// An earlier order of this form that turned out to be placed.
+    earlier: RwSignal<Option<String>>,
+    /// While nobody knows whether an order was placed, it and its key.
+    tries: StoredValue<Tries>,
 }
 
 #[component]
@@ -146,7 +151,8 @@ fn Form(products: Vec<ProductView>, customers: Vec<CustomerView>) -> impl IntoVi
         products: StoredValue::new(products),
         busy: RwSignal::new(false),
         error: RwSignal::new(None),
-        key: StoredValue::new(browser::random_key()),
+        earlier: RwSignal::new(None),
+        tries: StoredValue::new(Tries::default()),
     };
     let button = NodeRef::<html::Button>::new();
     Effect::new(move |_| {
@@ -186,13 +192,7 @@ fn Form(products: Vec<ProductView>, customers: Vec<CustomerView>) -> impl IntoVi
                 <span>"Total"</span>
                 <strong>{sum}</strong>
             </div>
-            {move || draft.error.get().map(|error| {
-                view! {
-                    <p class="form-error" role="alert">
-                        {icon(Icon::Cross)} <span>{error}</span>
-                    </p>
-                }
-            })}
+            {move || said(draft)}
             <div class="actions">
                 <button
                     node_ref=button type="submit" class="button primary"
@@ -205,6 +205,26 @@ fn Form(products: Vec<ProductView>, customers: Vec<CustomerView>) -> impl IntoVi
         </form>
     }
     .into_any()
+}
+
+/// What became of the last try, unless it is done.
+fn said(draft: Draft) -> AnyView {
+    if let Some(id) = draft.earlier.get() {
+        let href = format!("/orders/{id}");
+        return view! {
+            <p role="alert">
+                "Your earlier order was placed as " <a href=href>{id}</a>
+                ". What stands here now is not ordered."
+            </p>
+        }
+        .into_any();
+    }
+    let error = draft.error.get().map(|error| {
+        view! {
+            <p class="form-error" role="alert">{icon(Icon::Cross)} <span>{error}</span></p>
+        }
+    });
+    error.into_any()
 }
 
 fn pay_field(draft: Draft) -> AnyView {
@@ -226,7 +246,8 @@ fn pay_field(draft: Draft) -> AnyView {
     .into_any()
 }
 
-/// Places the order once, however often the form is submitted.
+/// Places the order once, however often the form is submitted. One whose outcome is not known is
+/// asked for before another goes out.
 fn use_submit(draft: Draft) -> impl Fn(leptos::ev::SubmitEvent) + Copy {
     let (frame, toasts, offline) = (use_frame(), use_toasts(), use_offline());
     move |event: leptos::ev::SubmitEvent| {
@@ -237,24 +258,49 @@ fn use_submit(draft: Draft) -> impl Fn(leptos::ev::SubmitEvent) + Copy {
         }
         draft.busy.set(true);
         draft.error.set(None);
+        draft.earlier.set(None);
         let order = PlaceOrder {
             user_id: draft.user_id.get_untracked(),
             items: draft.lines.get_untracked(),
             payment_method: draft.method.get_untracked(),
         };
-        let key = draft.key.get_value();
         spawn_local(async move {
-            match ask::place_order(order, key).await {
-                Ok(placed) => {
+            match place(draft, order).await {
+                Sent::Placed(placed) => {
+                    frame.mine.add(&placed.order_id);
                     toasts.placed(&placed.order_id);
                     frame.placing.set(false);
                 }
-                Err(error) => {
-                    draft.error.try_set(Some(error.to_string()));
+                Sent::Earlier(placed) => {
+                    frame.mine.add(&placed.order_id);
+                    toasts.placed(&placed.order_id);
+                    draft.earlier.try_set(Some(placed.order_id));
                 }
+                Sent::Unknown(error) => {
+                    let more = "Whether it was placed is not known; placing it again finds out.";
+                    draft.error.try_set(Some(format!("{error} {more}")));
+                }
+                Sent::Refused(error) => {
+                    draft.error.try_set(Some(error));
+                }
+                Sent::Again => {}
             }
             draft.busy.try_set(false);
         });
+    }
+}
+
+/// Sends what the form holds, after what is not known to be placed.
+async fn place(draft: Draft, order: PlaceOrder) -> Sent {
+    loop {
+        let mut tries = draft.tries.try_get_value().unwrap_or_default();
+        let sent = tries.next(order.clone(), browser::random_key());
+        let answer = ask::place_order(sent.0.clone(), sent.1.clone()).await;
+        let told = tries.answered(&order, sent, answer.map_err(|error| error.0));
+        draft.tries.try_set_value(tries);
+        if told != Sent::Again {
+            return told;
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the frame remembers: open dialogs and choices; and the commands that keys, the palette and
 //! buttons share.
 
-use super::{offline::use_offline, theme, toast::use_toasts};
+use super::{mine::Mine, offline::use_offline, theme, toast::use_toasts};
 use crate::{ask, browser, live::use_live};
 use contract::shop::{LoadChange, LoadView};
 use leptos::{prelude::*, task::spawn_local};
@@ -40,6 +40,8 @@ pub struct FrameState {
     pub presenter: RwSignal<bool>,
     /// Single letters are shortcuts.
     pub single_keys: RwSignal<bool>,
+    /// The orders placed from this browser.
+    pub mine: Mine,
 }
 
 /// Makes the frame's memory.
@@ -55,6 +57,7 @@ pub fn provide_frame() {
         injecting: RwSignal::new(false),
         presenter: RwSignal::new(false),
         single_keys: RwSignal::new(true),
+        mine: Mine::new(),
     };
     provide_context(state);
     Effect::new(move |_| {

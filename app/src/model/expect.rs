@@ -74,6 +74,14 @@ fn first(fault: &InjectFault, around: &Around) -> String {
 }
 
 fn instance(fault: &InjectFault, around: &Around) -> String {
+    if let Some(at) = fault.crash_at {
+        let (name, leaves) = super::fault::point(at);
+        let end = tries::seconds(u64::from(fault.ttl_s) * 1_000);
+        return format!(
+            "The next transaction crashes {} {name} ({leaves}). It restarts in {end}.",
+            fault.to
+        );
+    }
     let left = around.ready.saturating_sub(1);
     let end = tries::seconds(u64::from(fault.ttl_s) * 1_000);
     let until = if fault.kind == FaultKind::KillInstance { "restarts" } else { "goes on" };
@@ -186,6 +194,18 @@ mod tests {
             attempts: 2,
             ready: 2,
         }
+    }
+
+    #[test]
+    fn a_crash_says_at_which_point_and_what_it_leaves() {
+        let crash = InjectFault {
+            to: "bank-merchant".into(),
+            ..crate::model::fault::Choice::CrashBank.defaults()
+        };
+        let said = sentences(&crash, &Around { ready: 1, ..Around::default() });
+        let expected = "The next transaction crashes bank-merchant after vote (in doubt until it \
+                        restarts). It restarts in 30 s.";
+        assert_eq!(said, [expected]);
     }
 
     #[test]

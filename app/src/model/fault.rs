@@ -2,7 +2,7 @@
 
 use super::{breaker::left, tries};
 use contract::{
-    resilience::{FaultKind, FaultPlace, FaultView, InjectFault, TTL_MAX_S},
+    resilience::{CrashPoint, FaultKind, FaultPlace, FaultView, InjectFault, TTL_MAX_S},
     service,
 };
 
@@ -84,7 +84,7 @@ impl Choice {
         match self {
             Self::Kind(kind) => label(kind),
             Self::Partition => ("Partition the bus", "publishers and consumers split"),
-            Self::CrashBank => ("Crash in two-phase commit", "a bank, amid its transactions"),
+            Self::CrashBank => ("Crash in two-phase commit", "a bank, at a point you choose"),
         }
     }
 
@@ -110,7 +110,11 @@ impl Choice {
                 ttl_s: 30,
                 ..defaults(FaultKind::MessageLoss)
             },
-            Self::CrashBank => InjectFault { ttl_s: 30, ..defaults(FaultKind::KillInstance) },
+            Self::CrashBank => InjectFault {
+                ttl_s: 30,
+                crash_at: Some(CrashPoint::AfterVote),
+                ..defaults(FaultKind::KillInstance)
+            },
         }
     }
 
@@ -128,8 +132,9 @@ impl Choice {
     pub const fn limits(self) -> Option<&'static str> {
         match self {
             Self::CrashBank => Some(
-                "It is killed at once, at whatever step each of its transactions is. To crash it \
-                 at a chosen step, or the coordinator, is not possible here.",
+                "It crashes once, by the first transaction that comes to this point, and is down \
+                 from then until the fault ends. The coordinator cannot be chosen: all instances \
+                 of payments share its log and go on with each other's transactions.",
             ),
             Self::Partition => {
                 Some("Messages stay in the sender's outbox and arrive when it ends.")
@@ -143,6 +148,18 @@ impl Choice {
     pub fn takes(self, service: &str) -> bool {
         let bank = [service::BANK_CUSTOMER, service::BANK_MERCHANT].contains(&service);
         self != Self::CrashBank || bank
+    }
+}
+
+/// A point of a two-phase commit: its name, and what a participant that crashes there leaves.
+#[must_use]
+pub const fn point(point: CrashPoint) -> (&'static str, &'static str) {
+    match point {
+        CrashPoint::BeforePrepare => ("before prepare", "nothing is written"),
+        CrashPoint::AfterPrepare => ("after prepare", "its vote is lost"),
+        CrashPoint::AfterVote => ("after vote", "in doubt until it restarts"),
+        CrashPoint::OnDecision => ("on decision", "before commit or abort"),
+        CrashPoint::AfterDecision => ("after decision", "its acknowledgement is lost"),
     }
 }
 
@@ -247,6 +264,7 @@ pub fn read(fault: &mut InjectFault, field: &str, text: &str) -> Result<(), &'st
     const STATUS: &str = "A status is 200 to 599.";
     const LIMIT: &str = "At least 1, or empty for all.";
     const TTL: &str = "It must end by itself, within an hour.";
+    const POINT: &str = "Choose a point of the two-phase commit.";
     let text = text.trim();
     let ms = || tries::parse_seconds(text).and_then(|ms| u32::try_from(ms).ok());
     match field {
@@ -265,6 +283,8 @@ pub fn read(fault: &mut InjectFault, field: &str, text: &str) -> Result<(), &'st
             let limit = text.parse().ok().filter(|limit| *limit > 0);
             fault.limit = Some(limit.ok_or(LIMIT)?);
         }
+        "crash_at" if text.is_empty() => fault.crash_at = None,
+        "crash_at" => fault.crash_at = Some(CrashPoint::parse(text).ok_or(POINT)?),
         "ttl_s" => {
             let ttl = text.parse().ok().filter(|ttl| (1..=TTL_MAX_S).contains(ttl));
             fault.ttl_s = ttl.ok_or(TTL)?;
@@ -408,6 +428,19 @@ mod tests {
     }
 
     #[test]
+    fn a_crash_in_two_phase_commit_is_at_a_point_that_has_a_name_of_the_protocol() {
+        assert_eq!(Choice::CrashBank.defaults().crash_at, Some(CrashPoint::AfterVote));
+        let mut fault = Choice::CrashBank.defaults();
+        for at in CrashPoint::ALL {
+            assert_eq!(read(&mut fault, "crash_at", at.word()), Ok(()));
+            assert_eq!(fault.crash_at, Some(at));
+            let name = at.word().replace('_', " ");
+            assert_eq!(point(at).0, name);
+        }
+        assert_eq!(defaults(FaultKind::KillInstance).crash_at, None, "which kills at once");
+    }
+
+    #[test]
     fn presets_can_be_sent_as_they_are() {
         for (name, fault) in presets() {
             assert_eq!(mistakes(&fault), [], "{name}");
@@ -436,6 +469,7 @@ mod tests {
             ("status", &["199", "600", "-1", "abc", ""]),
             ("limit", &["0", "-1", "abc", "1.5"]),
             ("ttl_s", &["0", "3601", "abc", ""]),
+            ("crash_at", &["abc", "after vote"]),
         ] {
             for text in texts {
                 let mut fault = usual.clone();

@@ -10,6 +10,7 @@ pub mod fine;
 pub mod format;
 pub mod json;
 pub mod mesh_decision;
+pub mod placing;
 pub mod route;
 pub mod saga;
 pub mod scatter;

@@ -134,12 +134,11 @@ fn card(step: &SagaStepView, number: Option<usize>, zero_us: i64) -> Card {
     let took = step.started_us.zip(step.ended_us).map(|(from, to)| to - from);
     // What is recorded together with its command takes no time.
     let took = took.filter(|took_us| *took_us > 0).map(fine::duration_us);
-    let detail = match (step.detail.is_empty(), took) {
-        (true, Some(took)) => took,
-        (true, None) => word.to_owned(),
-        (false, Some(took)) => format!("{}, {took}", step.detail),
-        (false, None) => step.detail.clone(),
-    };
+    // One try is what everybody expects.
+    let tries = step.tries.filter(|tries| *tries > 1).map(|tries| format!("{tries} tries"));
+    let said = Some(step.detail.clone()).filter(|detail| !detail.is_empty());
+    let parts: Vec<String> = [said, tries, took].into_iter().flatten().collect();
+    let detail = if parts.is_empty() { word.to_owned() } else { parts.join(", ") };
     Card {
         title: number.map_or_else(|| step.name.clone(), |n| format!("{n} {}", step.name)),
         detail,
@@ -184,6 +183,7 @@ mod tests {
             started_us: (mark != StepMark::NotReached).then_some(from_ms * 1_000),
             ended_us: matches!(mark, StepMark::Done | StepMark::Failed).then_some(to_ms * 1_000),
             versions: vec![2],
+            tries: None,
         }
     }
 
@@ -217,6 +217,21 @@ mod tests {
             [true, false, false]
         );
         assert_eq!(drawn.columns[2].step.glyph, Glyph::NotReached);
+    }
+
+    #[test]
+    fn a_step_says_how_often_it_was_tried_where_that_was_more_than_once() {
+        let mut saga = declined(false);
+        (saga.steps[0].tries, saga.steps[1].tries) = (Some(1), Some(3));
+        saga.steps[1].detail = "declined".into();
+        let undo = saga.compensations[0].as_mut().unwrap();
+        (undo.tries, undo.detail) = (Some(2), String::new());
+        let drawn = stepper(&saga, 0);
+        assert_eq!(drawn.columns[0].step.detail, "3 units, 15 ms");
+        assert_eq!(drawn.columns[1].step.detail, "declined, 3 tries, 2.12 s");
+        let undo = &drawn.columns[0].undo.as_ref().unwrap().0;
+        assert_eq!(undo.detail, "2 tries, 15 ms");
+        assert_eq!(drawn.columns[2].step.detail, "3 units");
     }
 
     #[test]

@@ -2,10 +2,10 @@
 //!
 //! Places are shares of the drawing: x from the left, y from the bottom, 0 to 1.
 
-use super::time_scale::round_step;
+use super::{time_scale::round_step, tries};
 use crate::widget::chart::marks::union;
 use contract::{
-    resilience::FaultView,
+    resilience::{FaultKind, FaultView},
     trace::{TimeWindow, TraceMark, TraceStatus},
 };
 
@@ -52,7 +52,7 @@ pub struct GridLine {
 /// Everything that is drawn.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Scatter {
-    /// Ordinary marks first, so that those that deviate lie on top.
+    /// Ordinary marks first, so that those that deviate lie on top; each of them by time.
     pub marks: Vec<Mark>,
     /// Durations.
     pub durations: Vec<GridLine>,
@@ -62,9 +62,24 @@ pub struct Scatter {
     pub start_us: i64,
     /// The right end, later.
     pub end_us: i64,
+    /// Lower and upper end of the durations, as logarithms.
+    domain: (f64, f64),
 }
 
 impl Scatter {
+    /// Where a duration is, from the bottom; one beyond an end is at it.
+    #[must_use]
+    pub fn height(&self, us: i64) -> f64 {
+        height(us, self.domain)
+    }
+
+    /// The same axes without what is drawn on them.
+    #[must_use]
+    pub fn axes(&self) -> Self {
+        let Self { start_us, end_us, domain, .. } = *self;
+        Self { start_us, end_us, domain, ..Self::default() }
+    }
+
     /// The moment at a share of the width.
     #[must_use]
     pub fn moment(&self, at: f64) -> i64 {
@@ -126,6 +141,13 @@ pub fn fault_bands(faults: &[&FaultView], start_us: i64, end_us: i64) -> Vec<(f6
     bands.map(|(a, b)| (share(a - start_us, span_us), share(b - start_us, span_us))).collect()
 }
 
+/// Where a moment is on the axes, as a share of the width; none before they begin.
+#[must_use]
+pub fn place_of(at_us: i64, axes: &Scatter) -> Option<f64> {
+    let span_us = (axes.end_us - axes.start_us).max(1);
+    Some(share(at_us - axes.start_us, span_us).min(1.0)).filter(|at| *at > 0.0)
+}
+
 fn close(a: Option<f64>, b: Option<f64>) -> bool {
     (a.unwrap_or(0.0) - b.unwrap_or(0.0)).abs() < LABEL_APART
 }
@@ -170,8 +192,8 @@ pub fn scatter(rows: &[TraceMark], axis: Axis) -> Scatter {
         }
     };
     let span_us = (end_us - start_us).max(1);
-    let (low, high) = domain(rows);
-    let y = |us: i64| ((log(us) - low) / (high - low)).clamp(0.0, 1.0);
+    let domain = domain(rows);
+    let y = |us: i64| height(us, domain);
     let mut marks: Vec<Mark> = rows
         .iter()
         .enumerate()
@@ -183,9 +205,12 @@ pub fn scatter(rows: &[TraceMark], axis: Axis) -> Scatter {
             shape: shape(r),
         })
         .collect();
-    marks.sort_by_key(|m| m.shape != Shape::Ok);
-    let durations =
-        duration_lines(low, high).into_iter().map(|us| GridLine { at: y(us), us }).collect();
+    let deviates = |mark: &Mark| mark.shape != Shape::Ok;
+    marks.sort_by(|a, b| deviates(a).cmp(&deviates(b)).then(a.x.total_cmp(&b.x)));
+    let durations = duration_lines(domain.0, domain.1)
+        .into_iter()
+        .map(|us| GridLine { at: y(us), us })
+        .collect();
     let step = round_time(span_us / 6);
     let first = start_us.div_euclid(step) * step + step;
     let moments = (0..12)
@@ -195,7 +220,48 @@ pub fn scatter(rows: &[TraceMark], axis: Axis) -> Scatter {
         // Not over the ends: at the left stands what the scale is.
         .filter(|line| (0.045..0.97).contains(&line.at))
         .collect();
-    Scatter { marks, durations, moments, start_us, end_us }
+    Scatter { marks, durations, moments, start_us, end_us, domain }
+}
+
+fn height(us: i64, (low, high): (f64, f64)) -> f64 {
+    ((log(us) - low) / (high - low)).clamp(0.0, 1.0)
+}
+
+/// What is written below the traces that a delay lifted above the others.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UpperBand {
+    /// "upper band: 2 s injected by F-21".
+    pub by: String,
+    /// " on payments v2 → bank-customer".
+    pub on: String,
+    /// The delay: no trace that it hit is faster.
+    pub delay_us: i64,
+}
+
+/// The note on the traces of the fault that delayed most calls while the axis lasts; none when none
+/// of these traces took as long.
+#[must_use]
+pub fn upper_band(faults: &[&FaultView], rows: &[TraceMark], axes: &Scatter) -> Option<UpperBand> {
+    let delays = faults.iter().filter_map(|fault| {
+        let held = matches!(fault.kind, FaultKind::Delay | FaultKind::MessageDelay);
+        let size = fault.what.split_once(" on ")?.0.trim_end_matches(" s");
+        let ms = tries::parse_seconds(size.rsplit_once(' ')?.1).filter(|_| held)?;
+        let delay_us = i64::try_from(ms).ok()?.checked_mul(1_000)?;
+        Some((*fault, delay_us)).filter(|_| fault.injected > 0 && delay_us > 0)
+    });
+    let lifts = |fault: &FaultView, delay_us: i64| {
+        let from_us = fault.since_us.max(axes.start_us);
+        let until_us = fault.ended_us.unwrap_or(i64::MAX).min(axes.end_us);
+        rows.iter().any(|row| {
+            let end_us = row.start_us.saturating_add(row.duration_us);
+            row.duration_us >= delay_us && row.start_us <= until_us && end_us >= from_us
+        })
+    };
+    let lifting = delays.filter(|(fault, delay_us)| lifts(fault, *delay_us));
+    let (fault, delay_us) = lifting.max_by_key(|(fault, _)| fault.injected)?;
+    let delay = tries::seconds(u64::try_from(delay_us / 1_000).unwrap_or_default());
+    let by = format!("upper band: {delay} injected by {}", fault.id);
+    Some(UpperBand { by, on: format!(" on {}", fault.place), delay_us })
 }
 
 /// The axis, as logarithms: what the marks need and a little air.
@@ -296,6 +362,32 @@ mod tests {
     }
 
     #[test]
+    fn the_upper_band_is_named_after_the_delay_that_lifted_its_traces() {
+        let rows = [row(400, 9_000, TraceStatus::Ok), row(500, 2_004_000, TraceStatus::Ok)];
+        let axes = scatter(&rows, Axis { window: None, last_us: Some(10_000_000), now_us: 600 });
+        let delay = |id: &str, what: &str, injected: u64| FaultView {
+            what: what.into(),
+            place: "payments v2 → bank-customer".into(),
+            injected,
+            ..fault(id, 300, None)
+        };
+        let faults = [delay("F-21", "Delay 2 s on 10%", 6), delay("F-22", "Delay 0.25 s on 5%", 2)];
+        let all: Vec<&FaultView> = faults.iter().collect();
+        let note = upper_band(&all, &rows, &axes).unwrap();
+        assert_eq!(note.by, "upper band: 2 s injected by F-21");
+        assert_eq!(note.on, " on payments v2 → bank-customer");
+        let (at, slow) = (axes.height(note.delay_us), axes.height(2_004_000));
+        assert!(axes.height(9_000) < at && at < slow, "below the band and above the rest");
+        // One that hit nothing, one that is longer than any trace, one that ended before.
+        assert_eq!(upper_band(&[&delay("F-1", "Delay 2 s on 10%", 0)], &rows, &axes), None);
+        assert_eq!(upper_band(&[&delay("F-1", "Delay 5 s on 10%", 3)], &rows, &axes), None);
+        let over = FaultView { ended_us: Some(399), ..delay("F-1", "Delay 2 s on 10%", 3) };
+        assert_eq!(upper_band(&[&over], &rows, &axes), None);
+        let abort = FaultView { kind: FaultKind::Abort, ..delay("F-1", "Abort 503 on 5%", 3) };
+        assert_eq!(upper_band(&[&abort], &rows, &axes), None);
+    }
+
+    #[test]
     fn the_axis_ends_now_or_is_the_window_and_tells_the_moment_of_a_place() {
         let rows = [row(100_000_000, 10, TraceStatus::Ok)];
         let now = Axis { window: None, last_us: Some(300_000_000), now_us: 150_000_000 };
@@ -303,6 +395,11 @@ mod tests {
         // The range is drawn whole, however little of it there are traces of.
         assert_eq!((drawn.start_us, drawn.end_us), (-150_000_000, 150_000_000));
         assert_eq!(drawn.moment(0.5), 0);
+        assert_eq!(place_of(0, &drawn), Some(0.5));
+        assert_eq!(
+            (place_of(-200_000_000, &drawn), place_of(i64::MAX / 2, &drawn)),
+            (None, Some(1.0))
+        );
         let window = Some(TimeWindow { from_us: 90_000_000, until_us: 110_000_000 });
         let drawn = scatter(&rows, Axis { window, ..now });
         assert!((drawn.marks[0].x - 0.5).abs() < 1e-9);

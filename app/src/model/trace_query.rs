@@ -22,6 +22,27 @@ pub fn from_address(get: impl Fn(&str) -> Option<String>) -> TraceQuery {
     }
 }
 
+/// Most of a word of the address that is repeated, characters.
+const WORD_MAX: usize = 40;
+
+/// What of an address [`from_address`] leaves out because it cannot be read, in a sentence.
+#[must_use]
+pub fn unread(get: impl Fn(&str) -> Option<String>) -> Option<String> {
+    let text = |name: &str| get(name).map(|v| v.trim().to_owned()).filter(|v| !v.is_empty());
+    let shown = |word: String| word.chars().take(WORD_MAX).collect::<String>();
+    let status = text("status").filter(|word| parse_status(word).is_none());
+    let status = status.map(|word| format!("There is no status {}.", shown(word)));
+    let min = text("min").filter(|word| word.parse::<u64>().is_err());
+    let min = min.map(|word| format!("{} is no minimum in milliseconds.", shown(word)));
+    let (from, until) = (text("from"), text("until"));
+    let given = from.is_some() || until.is_some();
+    let zoom = (given && window(from, until).is_none())
+        .then(|| "The zoom in time needs from and until in milliseconds.".to_owned());
+    let said: Vec<String> = [status, min, zoom].into_iter().flatten().collect();
+    let left_out = || format!("{} The search goes on without.", said.join(" "));
+    (!said.is_empty()).then(left_out)
+}
+
 /// A stretch of time; the address has it in milliseconds.
 fn window(from: Option<String>, until: Option<String>) -> Option<TimeWindow> {
     let us = |text: Option<String>| text?.parse::<i64>().ok()?.checked_mul(1_000);
@@ -125,6 +146,21 @@ fn escape(value: &str, out: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_cannot_be_read_of_an_address_is_told_and_what_can_is_not() {
+        let told = |pairs: &[(&str, &str)]| {
+            let pairs: Vec<_> = pairs.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect();
+            unread(|name| pairs.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone()))
+        };
+        let both = told(&[("status", "zz"), ("min", "abc")]).unwrap();
+        let said = "There is no status zz. abc is no minimum in milliseconds. The search goes on \
+                    without.";
+        assert_eq!(both, said);
+        assert!(told(&[("from", "7")]).is_some_and(|said| said.contains("until")));
+        assert_eq!(told(&[("status", "error"), ("min", "50"), ("tag", "x"), ("from", "")]), None);
+        assert!(told(&[("min", &"9".repeat(500))]).is_some_and(|said| said.len() < 120));
+    }
 
     #[test]
     fn a_query_survives_the_way_through_the_address() {

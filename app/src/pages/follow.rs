@@ -28,3 +28,16 @@ pub(super) fn follow(changed: Memo<u64>, fetch: Callback<()>) {
         changed
     });
 }
+
+/// Calls `fetch` when the server has been started again under this tab: what a page was made from
+/// is of a run that is over, and may not be there any more.
+pub(super) fn on_restart(fetch: Callback<()>) {
+    let restarted = use_live().restarted_us();
+    Effect::new(move |before: Option<Option<i64>>| {
+        let now = restarted.get();
+        if before.is_some_and(|before| before != now) {
+            fetch.run(());
+        }
+        now
+    });
+}

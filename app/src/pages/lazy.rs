@@ -1,21 +1,18 @@
 //! The pages that the browser loads when they are opened, each in a file of its own.
 //!
-//! Live is in the first file with everything around the pages. The build cuts the others out
-//! (`scripts/build-site`); on the server they are functions like any other.
+//! Live is in the first file with everything around the pages.
 
 use super::{
     new_order::NewOrderPage, order::OrderPage, orders::OrdersPage, resilience::ResiliencePage,
     traces::TracesPage, traffic::TrafficPage,
 };
 use crate::{
+    apart::apart,
     frame::{more::MorePage, shortcuts::ShortcutsPage},
     live::use_live,
     widget::EmptyState,
 };
-use leptos::{
-    prelude::*,
-    wasm_split::{SplitLoaderError, wasm_split},
-};
+use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::{LazyRoute, hooks::use_location};
 
@@ -23,9 +20,9 @@ use leptos_router::{LazyRoute, hooks::use_location};
 /// file that cannot be loaded, because the server has another version by now, ends the whole page.
 macro_rules! lazy_page {
     ($(#[$doc:meta])* $name:ident, $page:ident, $view:ident, $load:ident) => {
-        #[wasm_split($view, wasm_split_path = leptos::wasm_split, preload($load), fallible)]
-        fn $view() -> Result<AnyView, SplitLoaderError> {
-            Ok(view! { <$page/> }.into_any())
+        apart! {
+            fn $view() -> AnyView { view! { <$page/> }.into_any() }
+            fetched by $load as $view
         }
 
         $(#[$doc])*

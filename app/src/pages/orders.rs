@@ -2,10 +2,10 @@
 
 use crate::{
     ask,
-    frame::{Command, range::in_range, state::use_commands, use_keys, use_range},
+    frame::{Command, range::in_range, state::use_commands, use_frame, use_keys, use_range},
     live::use_live,
     model::{format, tone::Tone},
-    pages::live::feed_model,
+    pages::{follow::on_restart, live::feed_model},
     widget::{Clock, EmptyState, LinkTabs, MiniStepper},
 };
 use contract::order::{OrderPage, OrderRow, OrderStatus, StepMark};
@@ -21,6 +21,8 @@ const TABS: [(Option<OrderStatus>, &str); 5] = [
     (Some(OrderStatus::Cancelled), "Cancelled"),
     (Some(OrderStatus::Shipped), "Shipped"),
 ];
+/// Most of a word of the address that is repeated, characters.
+const WORD_MAX: usize = 40;
 /// Between the cursors of earlier pages in the address.
 const JOINT: char = ',';
 /// Earlier pages that the address remembers; further back there is only the first page.
@@ -89,6 +91,15 @@ impl Place {
     }
 }
 
+/// What a status in the address asks for that there is not: the list is not narrowed by it.
+fn unread(query: &ParamsMap) -> Option<String> {
+    let word = query.get_str("status").filter(|word| !word.is_empty())?;
+    OrderStatus::parse(word).is_none().then(|| {
+        let shown: String = word.chars().take(WORD_MAX).collect();
+        format!("There is no status {shown}; orders of every status are shown.")
+    })
+}
+
 /// The list of orders.
 #[component]
 pub fn OrdersPage() -> impl IntoView {
@@ -101,6 +112,7 @@ pub fn OrdersPage() -> impl IntoView {
             ask::orders(place.status, (!place.always).then_some(minutes), place.cursor)
         },
     );
+    on_restart(Callback::new(move |()| page.refetch()));
     let links = move || {
         let to = |status| Place { status, always: place.get().always, ..Place::default() };
         let href = |status| in_range(&to(status).address(), minutes.get());
@@ -124,6 +136,9 @@ pub fn OrdersPage() -> impl IntoView {
                 <span class="grow"></span>
                 <LinkTabs label="Status" links=Signal::derive(links) current=current/>
             </header>
+            {move || query.with(unread).map(|said| view! {
+                <p class="hint" role="status">{said}</p>
+            })}
             <div class="orders-list">
                 <NewOrders place=place page=page/>
                 <Transition>
@@ -221,19 +236,20 @@ fn OrderTable(found: OrderPage, place: Memo<Place>) -> impl IntoView {
     let rows = orders.into_iter().map(order_row).collect_view();
     view! {
         <div class="table-scroll" tabindex="0" role="region" aria-label="Orders">
-            <table class="table orders-table">
-                <thead>
-                    <tr>
-                        <th scope="col">"Order"</th>
-                        <th scope="col">"Customer"</th>
-                        <th scope="col" class="number">"Total"</th>
-                        <th scope="col">"Saga"</th>
-                        <th scope="col">"Status"</th>
-                        <th scope="col">"Placed"</th>
-                        <th scope="col" class="number">"Took"</th>
+            // The rows are grids on a phone, which would take what they are from them.
+            <table class="table orders-table" role="table">
+                <thead role="rowgroup">
+                    <tr role="row">
+                        <th role="columnheader" scope="col">"Order"</th>
+                        <th role="columnheader" scope="col">"Customer"</th>
+                        <th role="columnheader" scope="col" class="number">"Total"</th>
+                        <th role="columnheader" scope="col">"Saga"</th>
+                        <th role="columnheader" scope="col">"Status"</th>
+                        <th role="columnheader" scope="col">"Placed"</th>
+                        <th role="columnheader" scope="col" class="number">"Took"</th>
                     </tr>
                 </thead>
-                <tbody>{rows}</tbody>
+                <tbody role="rowgroup">{rows}</tbody>
             </table>
         </div>
         <nav class="pages" aria-label="Pages of orders">{newer} {older}</nav>
@@ -307,27 +323,28 @@ fn order_row(first: OrderRow) -> AnyView {
             None => format::took(live.now_us().get() - row.placed_at_us),
         })
     });
-    let mine = feed_model::yours(&first).then(|| view! { <span class="tag">"Yours"</span> });
+    let (mine, of) = (use_frame().mine, first.clone());
+    let mine = move || mine.has(&of).then(|| view! { <span class="tag">"Yours"</span> });
     view! {
-        <tr>
-            <td>
+        <tr role="row">
+            <td role="cell">
                 <a class="mono" data-row="" href=format!("/orders/{}", first.order_id)>
                     {first.order_id.clone()}
                 </a>
                 {mine}
             </td>
-            <td>{first.user_id.clone()}</td>
-            <td class="number">{format::money(first.total)}</td>
-            <td>
+            <td role="cell">{first.user_id.clone()}</td>
+            <td role="cell" class="number">{format::money(first.total)}</td>
+            <td role="cell">
                 <span class="saga-cell">
                     <MiniStepper steps=steps/>
                     <span class="words hint">{move || row.with(|row| saga_step(&row.steps))}</span>
                     <span class=move || format!("phase {}", tone())>{status}</span>
                 </span>
             </td>
-            <td class=move || format!("status-cell {}", tone())>{status}</td>
-            <td><Clock at_us=first.placed_at_us/></td>
-            <td class="number">{move || took.get()}</td>
+            <td role="cell" class=move || format!("status-cell {}", tone())>{status}</td>
+            <td role="cell"><Clock at_us=first.placed_at_us/></td>
+            <td role="cell" class="number">{move || took.get()}</td>
         </tr>
     }
     .into_any()

@@ -197,6 +197,7 @@ fn step(
         started_us: ms.map(|m| at(m.0)),
         ended_us: ms.map(|m| at(m.1)),
         versions: versions.to_vec(),
+        tries: None,
     }
 }
 

@@ -44,7 +44,8 @@ fn faults(baggage: &str) -> Option<String> {
 /// The baggage of `span`, or of the nearest span around it that has some.
 #[must_use]
 pub fn of(span: &Span) -> Option<String> {
-    look(span, |span| nearest(span, |carried| carried.baggage.clone())).flatten()
+    let line = look(span, |span| nearest(span, |carried| carried.baggage.clone())).flatten();
+    line.filter(|line| !line.is_empty())
 }
 
 /// The same for the faults, for a span of a subscriber.
@@ -52,7 +53,8 @@ pub fn faults_of<S: for<'a> LookupSpan<'a>>(span: &SpanRef<'_, S>) -> Option<Str
     nearest(span, |carried| carried.faults.clone()).flatten()
 }
 
-/// Gives `span` its baggage.
+/// Gives `span` its baggage; with an empty one it and what is below it carry nothing, whatever is
+/// met around it from now on.
 pub fn set(span: &Span, baggage: &str) {
     look(span, |span| span.extensions_mut().replace(Carried::new(baggage.to_owned())));
 }

@@ -20,6 +20,13 @@ impl IdSource {
         Self(Arc::new(Mutex::new(StdRng::seed_from_u64(seed))))
     }
 
+    /// A sequence of its own, begun by the next number of this one: who draws from it concurrently,
+    /// or waits in between, changes nothing of what the others draw.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        Self(Arc::new(Mutex::new(StdRng::seed_from_u64(self.0.lock().next_u64()))))
+    }
+
     /// `prefix-` and so many characters of Crockford's base 32 (5 random bits each).
     #[must_use]
     pub fn short(&self, prefix: &str, characters: usize) -> String {
@@ -69,6 +76,19 @@ mod tests {
         assert_eq!(a.short("ord", 8), b.short("ord", 8));
         assert_eq!(a.uuid(), b.uuid());
         assert_ne!(IdSource::seeded(8).short("ord", 8), IdSource::seeded(7).short("ord", 8));
+    }
+
+    #[test]
+    fn a_fork_is_drawn_from_without_changing_what_others_draw() {
+        let (a, b) = (IdSource::seeded(7), IdSource::seeded(7));
+        let (fork, same) = (a.fork(), b.fork());
+        assert_eq!(fork.uuid(), same.uuid());
+        for _ in 0..5 {
+            let _ = fork.uuid();
+        }
+        let next = a.fork();
+        assert_eq!(next.uuid(), b.fork().uuid());
+        assert_ne!(next.uuid(), fork.uuid());
     }
 
     #[test]

@@ -6,6 +6,7 @@
 pub mod carried;
 pub mod clock;
 pub mod ids;
+pub mod secret;
 pub mod supervisor;
 pub mod trace_context;
 

@@ -4,7 +4,7 @@
 //! accepted is a new value beside the old.
 
 use crate::{
-    compile,
+    bounds, compile,
     diff::{self, Changed},
     finding::{Spot, code, sorted},
     known::Known,
@@ -18,9 +18,6 @@ use contract::istio::{
     ApplyReport, Change, Fate, Finding, Position, ResourceKey, ResourceReport, Severity,
 };
 use std::{collections::BTreeMap, sync::Arc};
-
-/// Most resources at once. Every apply looks at all of them.
-pub const RESOURCES_MAX: usize = 500;
 
 /// An immutable set of resources. Cheap to clone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -106,12 +103,7 @@ impl Configuration {
         }
         let mut next = (*self.resources).clone();
         next.extend(batch.resources.iter().map(|(key, r)| (key.clone(), Arc::clone(r))));
-        if next.len() > RESOURCES_MAX {
-            let message = format!("{} resources; {RESOURCES_MAX} are the limit.", next.len());
-            let complaint = Complaint::new(message, "Delete some first.");
-            let spot = Spot { at: Position { line: 1, column: 1 }, ..Spot::default() };
-            batch.findings.push(spot.error(code::BOUND, complaint));
-        }
+        batch.findings.extend(bounds::exceeded(&next));
         // What does not fit its table is not looked at further.
         let broken = batch.findings.iter().any(|finding| finding.severity == Severity::Error);
         if !broken {
@@ -120,7 +112,8 @@ impl Configuration {
                 let key = finding.resource.as_ref();
                 key.is_some_and(|key| batch.resources.contains_key(key))
             };
-            let findings = validate::findings(known, &all);
+            let of_text = |resource: &Resource| batch.resources.contains_key(resource.key());
+            let findings = validate::findings_of(known, &all, of_text);
             batch.reports.iter_mut().for_each(|report| silence(report, &findings));
             batch.findings.extend(findings.said.into_iter().filter(of_batch));
         }
@@ -130,10 +123,25 @@ impl Configuration {
         if refused {
             return Err(Refused { report });
         }
-        for resource in batch.resources.values() {
-            next.insert(resource.key().clone(), Arc::new(resource.settled()));
+        for (key, resource) in &batch.resources {
+            let settled = match self.resources.get(key) {
+                // Revisions share what did not change.
+                Some(same) if same == resource => Arc::clone(same),
+                _ => Arc::new(resource.settled()),
+            };
+            next.insert(key.clone(), settled);
         }
         Ok(Applied { configuration: Self::of(next), report })
+    }
+
+    /// The same set, with every resource that another has too shared with it.
+    #[must_use]
+    pub fn sharing(&self, other: &Self) -> Self {
+        let share = |(key, resource): (&ResourceKey, &Arc<Resource>)| {
+            let same = other.resources.get(key).filter(|same| *same == resource);
+            (key.clone(), Arc::clone(same.unwrap_or(resource)))
+        };
+        Self::of(self.resources.iter().map(share).collect())
     }
 
     /// The set without one resource. `name` may have its namespace before a slash.
@@ -235,8 +243,9 @@ impl Configuration {
     #[must_use]
     pub fn report_since(&self, before: &Self, known: &Known) -> ApplyReport {
         let all: Vec<_> = self.resources.values().cloned().collect();
-        let mut findings = validate::findings(known, &all);
         let changes = diff::changes(before, self);
+        let changed = |of: &Resource| changes.iter().any(|changed| changed.key == *of.key());
+        let mut findings = validate::findings_of(known, &all, changed);
         let mut resources = Vec::with_capacity(changes.len());
         for Changed { key, before, after } in changes {
             let checked =

@@ -10,7 +10,7 @@ use crate::{
     policy::short,
     resource::{DEFAULT_NAMESPACE, Resource, full_host},
     schema::{self, Kind},
-    validate::envoy_filter,
+    validate::{envoy_filter, printed_name},
     yaml::{self, Data, Node},
 };
 use std::sync::Arc;
@@ -54,7 +54,11 @@ fn own(resource: &Resource) -> Node {
 
 fn without_extensions(spec: &mut Node) {
     set(spec, POLICY, None);
-    for route in items(spec, "http") {
+    for (index, route) in items(spec, "http").iter_mut().enumerate() {
+        // Its filter finds it by its name.
+        if route.get("rateLimit").is_some() {
+            set(route, "name", Some(Node::text(printed_name(route, index))));
+        }
         set(route, "rateLimit", None);
     }
 }
@@ -127,7 +131,9 @@ impl Documents<'_> {
     /// The `rateLimit` of each rule, as a filter of its own.
     fn limits(&mut self, from: &Resource) {
         for (index, route) in from.spec().list("http").iter().enumerate() {
-            let Some(mut filter) = envoy_filter(from, index, route) else { continue };
+            let Some(mut filter) = envoy_filter(self.context, from, index, route) else {
+                continue;
+            };
             self.name_apart(&mut filter, from);
             self.roots.push(filter);
         }

@@ -11,7 +11,8 @@ const REPEAT_MAX: u32 = 1_000;
 /// # Errors
 /// Why RE2 would refuse it, where `regex` would not. What both refuse is left to `regex`.
 pub(crate) fn translate(pattern: &str) -> Result<String, String> {
-    let mut translator = Translator { rest: pattern, out: String::with_capacity(pattern.len()) };
+    let out = String::with_capacity(pattern.len());
+    let mut translator = Translator { rest: pattern, out, open: 0 };
     translator.run()?;
     Ok(translator.out)
 }
@@ -19,6 +20,8 @@ pub(crate) fn translate(pattern: &str) -> Result<String, String> {
 struct Translator<'a> {
     rest: &'a str,
     out: String,
+    /// Groups that are not closed yet.
+    open: usize,
 }
 
 impl Translator<'_> {
@@ -34,6 +37,11 @@ impl Translator<'_> {
                 '\\' => self.escape(false)?,
                 '[' => self.class()?,
                 '(' => self.group()?,
+                // What is put around the expression must not be what closes or opens it.
+                ')' => {
+                    self.open = self.open.checked_sub(1).ok_or("a ) closes nothing")?;
+                    self.out.push(')');
+                }
                 '{' => self.repetition()?,
                 c => self.out.push(c),
             }
@@ -106,6 +114,7 @@ impl Translator<'_> {
 
     fn group(&mut self) -> Result<(), String> {
         self.out.push('(');
+        self.open += 1;
         let Some(flags) = self.rest.strip_prefix('?') else {
             return Ok(());
         };

@@ -4,6 +4,7 @@
 //! beside others is not decided here.
 
 use crate::{
+    expressions,
     faithful::{field, items, with_faithful_route},
     finding::{Spot, code},
     schema::{self, KINDS, Kind, KindInfo, Report},
@@ -25,9 +26,6 @@ const MANAGER: &str = "vitrine";
 /// What Istio has besides: left alone, for none of it has something to act on here.
 const ISTIO_KINDS: [&str; 6] =
     ["Sidecar", "WorkloadEntry", "WorkloadGroup", "ProxyConfig", "WasmPlugin", "IstioOperator"];
-
-/// Most regular expressions of one text: compiling one may take some milliseconds.
-pub const EXPRESSIONS_MAX: usize = 1_000;
 
 /// One resource of a kind of ours. Equality is of content, not of place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,13 +121,8 @@ pub(crate) fn read(text: &str) -> Result<Vec<Result<Document, Box<Finding>>>, Bo
     let mut documents = Vec::new();
     // In the order of the text: what a list holds comes before what follows it.
     let mut rest: Vec<Node> = yaml::read(text).map_err(|error| Box::new(error.into()))?;
-    let mut expressions = 0;
-    rest.iter().for_each(|node| count_expressions(node, &mut expressions));
-    if expressions > EXPRESSIONS_MAX {
-        let spot = Spot { at: Position { line: 1, column: 1 }, ..Spot::default() };
-        let message = format!("{expressions} expressions in one text.");
-        let advice = format!("Apply at most {EXPRESSIONS_MAX} at once; each is compiled.");
-        return Err(Box::new(spot.error(code::BOUND, Complaint { message, advice })));
+    if let Some(finding) = expressions::too_many_in(&rest) {
+        return Err(Box::new(finding));
     }
     rest.reverse();
     while let Some(node) = rest.pop() {
@@ -139,16 +132,6 @@ pub(crate) fn read(text: &str) -> Result<Vec<Result<Document, Box<Finding>>>, Bo
         }
     }
     Ok(documents)
-}
-
-/// Depth is bounded by the reader.
-fn count_expressions(node: &Node, expressions: &mut usize) {
-    for entry in node.entries() {
-        let is_expression = entry.key == "regex" || entry.key == "uriRegexRewrite";
-        *expressions += usize::from(is_expression);
-        count_expressions(&entry.value, expressions);
-    }
-    node.items().iter().for_each(|item| count_expressions(item, expressions));
 }
 
 /// The items of a Kubernetes `List`, or of a list of one kind.

@@ -30,6 +30,13 @@ pub struct Revision {
 }
 
 impl Revision {
+    /// The same, said to have brought back an old one.
+    #[must_use]
+    pub fn restoring(self, number: u64) -> Self {
+        let summary = format!("Rolled back to r{number}: {}", self.summary);
+        Self { summary, restored: Some(number), ..self }
+    }
+
     /// As pages see it.
     #[must_use]
     pub fn view(&self) -> RevisionView {
@@ -96,7 +103,8 @@ impl Revisions {
     /// Makes a configuration the newest revision, and returns its number. One that is the same as
     /// the newest makes none: the number is the newest's.
     pub fn record(&mut self, configuration: Configuration, who: &str, at_us: i64) -> u64 {
-        self.push(configuration, who, at_us, None)
+        let next = self.next(configuration, who, at_us);
+        next.map_or(self.newest, |next| self.add(next))
     }
 
     /// Makes a new revision with the content of an old one, and returns its number.
@@ -105,39 +113,37 @@ impl Revisions {
     /// The old one is not kept.
     pub fn restore(&mut self, number: u64, who: &str, at_us: i64) -> Result<u64, NoRevision> {
         let configuration = self.get(number)?.configuration.clone();
-        Ok(self.push(configuration, who, at_us, Some(number)))
+        let next = self.next(configuration, who, at_us);
+        Ok(next.map_or(self.newest, |next| self.add(next.restoring(number))))
     }
 
-    fn push(
-        &mut self,
-        configuration: Configuration,
-        who: &str,
-        at_us: i64,
-        restored: Option<u64>,
-    ) -> u64 {
+    /// What would be the newest revision. Of large resources this takes its time: what changed is
+    /// compared by line. None if nothing did.
+    #[must_use]
+    pub fn next(&self, configuration: Configuration, who: &str, at_us: i64) -> Option<Revision> {
         let before = self.kept.back().map(|revision| revision.configuration.clone());
         if before.as_ref() == Some(&configuration) {
-            return self.newest;
+            return None;
         }
-        let before = before.unwrap_or_default();
-        let changes = diff::changes(&before, &configuration);
-        let words = summary::words(&changes);
-        self.newest += 1;
+        let changes = diff::changes(&before.unwrap_or_default(), &configuration);
+        Some(Revision {
+            number: self.newest + 1,
+            who: who.to_owned(),
+            at_us,
+            summary: summary::words(&changes),
+            restored: None,
+            diffs: changes.iter().map(diff::lines).collect(),
+            configuration,
+        })
+    }
+
+    /// Makes what [`Self::next`] gave the newest revision, and returns its number.
+    pub fn add(&mut self, revision: Revision) -> u64 {
+        self.newest = revision.number;
         if self.kept.len() == REVISIONS_MAX {
             self.kept.pop_front();
         }
-        self.kept.push_back(Revision {
-            number: self.newest,
-            who: who.to_owned(),
-            at_us,
-            summary: match restored {
-                Some(number) => format!("Rolled back to r{number}: {words}"),
-                None => words,
-            },
-            restored,
-            diffs: changes.iter().map(diff::lines).collect(),
-            configuration,
-        });
+        self.kept.push_back(revision);
         self.newest
     }
 }

@@ -10,8 +10,9 @@ use crate::{
     yaml::{Data, Node, shorten},
 };
 
-/// Most changes that are said one by one.
-const PARTS_MAX: usize = 3;
+/// Most changes that are said one by one; a page folds what is longer than two lines. The rest is
+/// in the diff.
+const PARTS_MAX: usize = 12;
 
 /// How much a change says about where requests go: what says most comes first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -112,13 +113,16 @@ fn paired(old: &[Node], new: &[Node]) -> Vec<(usize, usize)> {
         |a, b| [a, b].iter().all(|r| r.str("name").is_none()) && a.get("match") == b.get("match"),
         |a, b| a.str("name").is_none() || b.str("name").is_none(),
     ];
+    // Every pair is looked at once for each kind: there are hundreds of rules on each side.
+    let (mut old_taken, mut new_taken) = (vec![false; old.len()], vec![false; new.len()]);
     for alike in alike {
         for (was, rule) in old.iter().enumerate() {
-            let free = |now: &usize| !pairs.iter().any(|(_, taken)| taken == now);
-            let mut free = (0..new.len()).filter(free);
-            if pairs.iter().all(|(taken, _)| *taken != was)
-                && let Some(now) = free.find(|now| alike(rule, &new[*now]))
-            {
+            if old_taken[was] {
+                continue;
+            }
+            let mut free = (0..new.len()).filter(|now| !new_taken[*now]);
+            if let Some(now) = free.find(|now| alike(rule, &new[*now])) {
+                (old_taken[was], new_taken[now]) = (true, true);
                 pairs.push((was, now));
             }
         }

@@ -3,9 +3,12 @@
 //! Each is read by one function, which validation and compilation share, so that what is accepted
 //! is what is compiled. Knows no resource.
 
-use crate::policy::{RetryOn, Share};
+use crate::{
+    expressions,
+    policy::{RetryOn, Share},
+};
 use http::{HeaderName, HeaderValue, Method};
-use regex::{Regex, RegexBuilder};
+use regex::Regex;
 use std::{net::IpAddr, time::Duration};
 
 /// What is wrong with a value, and what to do.
@@ -26,8 +29,6 @@ impl Complaint {
 
 /// Longest duration, in seconds: a year. Longer ones are typing errors.
 const DURATION_SECONDS_MAX: u128 = 366 * 24 * 3_600;
-/// Memory of one compiled expression, in bytes; Envoy bounds RE2 programs in the same spirit.
-const REGEX_BYTES_MAX: usize = 1 << 18;
 
 /// A duration in protobuf's or Go's notation: `1.5s`, `2m`, `1h30m`, `500ms`.
 ///
@@ -220,7 +221,7 @@ pub fn integer(number: &str, min: i64, max: i64) -> Result<i64, Complaint> {
 /// # Errors
 /// What RE2 would refuse.
 pub fn regex(pattern: &str) -> Result<Regex, Complaint> {
-    compile(pattern, |translated| format!(r"\A(?:{translated})\z"))
+    expressions::whole(pattern)
 }
 
 /// As [`regex`], but it may match anywhere (`uriRegexRewrite.match`).
@@ -228,28 +229,7 @@ pub fn regex(pattern: &str) -> Result<Regex, Complaint> {
 /// # Errors
 /// As [`regex`].
 pub fn regex_anywhere(pattern: &str) -> Result<Regex, Complaint> {
-    compile(pattern, ToOwned::to_owned)
-}
-
-fn compile(pattern: &str, wrap: impl Fn(&str) -> String) -> Result<Regex, Complaint> {
-    let refused = |why: &str| {
-        Complaint::new(
-            format!("The expression \"{}\" is not RE2: {why}.", crate::yaml::shorten(pattern)),
-            "Correct it; the syntax is at github.com/google/re2/wiki/Syntax.",
-        )
-    };
-    let translated = crate::re2::translate(pattern).map_err(|why| refused(&why))?;
-    let build = |pattern: &str| RegexBuilder::new(pattern).size_limit(REGEX_BYTES_MAX).build();
-    // On its own first: wrapped, an unbalanced group could become balanced.
-    build(&translated)
-        .and_then(|_| build(&wrap(&translated)))
-        .map_err(|error| refused(&first_reason(&error)))
-}
-
-fn first_reason(error: &regex::Error) -> String {
-    let text = error.to_string();
-    let last = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
-    last.trim().trim_start_matches("error: ").trim_end_matches('.').to_owned()
+    expressions::anywhere(pattern)
 }
 
 /// A name of a header that a rule may match or set.

@@ -330,6 +330,29 @@ fn unreachable_rules_and_matches_are_named_as_istioctl_does() {
 }
 
 #[test]
+fn what_no_request_reaches_is_not_in_force_and_says_which_rule_is_before_it() {
+    let rules = |lines: &str| of("a", "users", &format!("http:\n{lines}"));
+    let to = "route: [{destination: {host: users}}]";
+    let ignored_below = |text: &str, path: &str| {
+        let all = ignored(text);
+        assert!(all.iter().all(|(found, _)| found.starts_with(path)), "{all:?}");
+        all.into_iter().map(|(_, why)| why).collect::<Vec<_>>()
+    };
+    let behind =
+        rules(&format!("- {{{to}}}\n- {{match: [{{uri: {{prefix: /a}}}}], timeout: 1s, {to}}}\n"));
+    let why = ignored_below(&behind, "spec.http[1].");
+    assert_eq!(why, ["No request reaches this rule: rule 1 takes every request"; 3]);
+    let part = rules(&format!(
+        "- {{match: [{{uri: {{prefix: /a}}}}], {to}}}\n\
+         - {{match: [{{uri: {{exact: /a}}}}, {{uri: {{exact: /b}}}}], {to}}}\n"
+    ));
+    let why = ignored_below(&part, "spec.http[1].match[0].");
+    assert_eq!(why, ["Rule 1 takes all requests of this match before it"]);
+    let reached = rules(&format!("- {{match: [{{uri: {{prefix: /a}}}}], {to}}}\n- {{{to}}}\n"));
+    assert_eq!(ignored(&reached), []);
+}
+
+#[test]
 fn one_host_in_two_virtual_services_is_refused() {
     let refused = |first: String, second: String| {
         let before = apply(&first).configuration;
@@ -394,14 +417,24 @@ fn what_istio_drops_is_shown_in_the_form_istio_takes() {
     assert_eq!(forms.len(), 2);
     for finding in &forms {
         let form = finding.correct_form.as_ref().unwrap();
-        let again = Configuration::default().apply(form, &known()).unwrap();
+        // A limit of a rule needs the rule.
+        let limits = finding.path.ends_with("rateLimit");
+        let before = if limits { &applied.configuration } else { &Configuration::default() };
+        let again = before.apply(form, &known()).unwrap();
         assert!(again.report.findings.iter().all(|f| f.code != code::EXTENSION));
         let policy = again.configuration.compile(&known(), 1);
-        if finding.path.ends_with("rateLimit") {
+        if limits {
             let limits = &policy.workloads["gateway"].rate_limits;
-            let own = limits.iter().find(|limit| limit.per_remote_address).unwrap();
+            let of = |kind: &str, by_address: bool| {
+                let mut limits = limits.iter().filter(|limit| &*limit.origin.kind == kind);
+                limits.find(|limit| limit.per_remote_address == by_address).unwrap()
+            };
+            let (own, written) = (of("EnvoyFilter", true), of("VirtualService", true));
             assert_eq!((own.max_tokens, own.fill_interval.as_secs()), (100, 60));
-            assert!(limits.iter().all(|l| l.per_remote_address || l.max_tokens >= 1_000_000));
+            let scopes = [own, written].map(|limit| limit.scope.as_ref().unwrap());
+            assert_eq!(scopes[0].origin, scopes[1].origin, "the same rule");
+            assert_eq!(scopes[0].route, scopes[1].route);
+            assert!(of("EnvoyFilter", false).max_tokens >= 1_000_000, "the one that Envoy wants");
         } else {
             let outlier = policy.destinations["provider"].policy.outlier.as_ref().unwrap();
             assert_eq!((outlier.consecutive_5xx, outlier.max_ejection_percent), (3, 50));
@@ -437,8 +470,10 @@ fn a_policy_that_shuts_workloads_on_purpose_is_a_note_that_names_them() {
 /// What stands in the place of a deprecated field, as the warning says it.
 fn advice(text: &str) -> String {
     let report = apply(text).report;
-    let finding = report.findings.iter().find(|found| found.code == code::DEPRECATED).unwrap();
-    let advice = finding.advice.strip_prefix("Write ").unwrap();
+    let finding = report.findings.iter().find(|found| found.code == code::DEPRECATED);
+    let Some(advice) = finding.and_then(|found| found.advice.strip_prefix("Write ")) else {
+        panic!("no advice: {report:#?}")
+    };
     advice.trim_end_matches('.').to_owned()
 }
 

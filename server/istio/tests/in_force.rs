@@ -22,10 +22,8 @@ const FILES: [&str; 4] = [
 const ELSEWHERE: [&str; 3] = ["apiVersion", "kind", "metadata"];
 
 /// What is written there is what holds without it: Istio's default, or what another field says.
-const AS_WITHOUT: [&str; 17] = [
+const AS_WITHOUT: [&str; 15] = [
     "spec.exportTo",
-    "spec.http[0].route[0].destination.port",
-    "spec.http[0].route[0].destination.port.number",
     "spec.http[4].delegate.namespace",
     "spec.tracing[0].disableSpanReporting",
     "spec.tracing[0].providers",

@@ -24,7 +24,8 @@ fn every_service_has_its_port_and_one_of_a_service_entry_the_first_that_is_writt
         - {number: 443, name: https, protocol: HTTPS}\n  \
         - {number: 80, name: http, protocol: HTTP}\n  resolution: DNS\n";
     let policy = compile(entry);
-    assert_eq!((policy.ports["payments"], policy.ports["bank.example.com"]), (8080, 443));
+    assert_eq!(policy.ports["payments"], [8080]);
+    assert_eq!(policy.ports["bank.example.com"][0], 443);
 }
 
 #[test]

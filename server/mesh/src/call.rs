@@ -2,18 +2,19 @@
 
 use crate::{
     BreakerStatus, CallContext, Mesh, MeshError, Request, Response, Source, baggage,
-    deadline::Deadline, registry::Marks,
+    deadline::Deadline, registry::Marks, target,
 };
 use axum::body::Body;
 use base::TraceContext;
 use bytes::Bytes;
+use contract::Problem;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
     header::{self, CONTENT_TYPE, RETRY_AFTER},
 };
 use http_body_util::{BodyExt, Limited};
 use serde::{Serialize, de::DeserializeOwned};
-use std::{error::Error, net::IpAddr, sync::Arc, time::Duration};
+use std::{error::Error, fmt, net::IpAddr, sync::Arc, time::Duration};
 
 /// How long a call may take unless it says otherwise.
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(5);
@@ -105,29 +106,15 @@ impl CallError {
     }
 }
 
-/// What is read of an `application/problem+json` answer (RFC 9457, section 3.1).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, serde::Deserialize)]
-#[serde(default)]
-pub struct Problem {
-    /// Short, the same for every problem of its type.
-    pub title: String,
-    /// About this occurrence.
-    pub detail: String,
-    /// Bad fields, if fields are the problem.
-    pub errors: Vec<contract::FieldError>,
-}
-
 impl Caller {
     pub(crate) fn new(mesh: Mesh, source: Source) -> Self {
         Self { mesh, source: Arc::new(source) }
     }
 
-    /// The breakers of this caller, as they are now.
+    /// Every breaker of the mesh, whoever calls: for the health of the whole.
     #[must_use]
     pub fn breakers(&self) -> Vec<BreakerStatus> {
-        let mut breakers = self.mesh.breakers();
-        breakers.retain(|breaker| *breaker.caller == *self.source.service);
-        breakers
+        self.mesh.breakers()
     }
 
     /// The time of the mesh, microseconds since the epoch.
@@ -146,7 +133,8 @@ impl Caller {
         self.call(destination, Method::POST, path)
     }
 
-    /// Any call. A path that is no valid URI path is asked for as `/`, which answers 404.
+    /// Any call. What cannot be sent as it is given, a path that is none among it, is the error of
+    /// [`Outbound::send`].
     pub fn call(
         &self,
         destination: &'static str,
@@ -155,26 +143,26 @@ impl Caller {
     ) -> Outbound {
         let mut request = Request::new(Body::empty());
         *request.method_mut() = method;
-        *request.uri_mut() = path.as_ref().parse().unwrap_or_default();
-        self.outbound(destination, request, Marks::default())
+        self.outbound(destination, request, Marks::default()).path(path.as_ref())
     }
 
     /// A GET that only looks: marked unsampled (W3C Trace Context, section 3.2.2.5), so that
     /// looking at the shop does not show as traffic of the shop.
     pub fn look(&self, destination: &'static str, path: impl AsRef<str>) -> Outbound {
-        let mut request = Request::new(Body::empty());
-        *request.uri_mut() = path.as_ref().parse().unwrap_or_default();
         let marks = Marks { ingress: true, look: true };
-        self.outbound(destination, request, marks).header("traceparent", UNSAMPLED)
+        let look = self.outbound(destination, Request::new(Body::empty()), marks);
+        look.path(path.as_ref()).header("traceparent", UNSAMPLED)
     }
 
     /// A request that came from outside, on behalf of its sender: no client span is made for it.
+    /// What it is addressed to has one form from here on.
     pub fn forward(&self, destination: &'static str, mut request: Request) -> Outbound {
         // What another router noted about the request (its path parameters) is not for the next.
         request.extensions_mut().clear();
         // Nobody out there can blame a fault, or say where it comes from.
         baggage::strip(request.headers_mut());
         request.headers_mut().remove(EXTERNAL_ADDRESS);
+        target::address(&mut request);
         self.outbound(destination, request, Marks { ingress: true, look: false })
     }
 
@@ -187,6 +175,7 @@ impl Caller {
             tags: Tags::default(),
             context: CallContext::default(),
             timeout: TIMEOUT_DEFAULT,
+            unsendable: None,
         }
     }
 }
@@ -202,9 +191,27 @@ pub struct Outbound {
     tags: Tags,
     context: CallContext,
     timeout: Duration,
+    /// The first thing that was given and cannot be sent.
+    unsendable: Option<String>,
 }
 
 impl Outbound {
+    fn path(mut self, path: &str) -> Self {
+        match path.parse() {
+            Ok(uri) => {
+                *self.request.uri_mut() = uri;
+                target::address(&mut self.request);
+                self
+            }
+            Err(error) => self.cannot_send(format_args!("its path is none, {error}")),
+        }
+    }
+
+    fn cannot_send(mut self, why: fmt::Arguments<'_>) -> Self {
+        self.unsendable.get_or_insert_with(|| why.to_string());
+        self
+    }
+
     /// On behalf of the request this context came from.
     pub fn context(mut self, context: &CallContext) -> Self {
         self.context = context.clone();
@@ -251,29 +258,32 @@ impl Outbound {
 
     /// Where the request came from outside: for limits per address and consistent hashing.
     pub fn remote(mut self, address: IpAddr) -> Self {
-        if let Ok(value) = HeaderValue::from_str(&address.to_string()) {
-            self.request.headers_mut().insert(EXTERNAL_ADDRESS, value);
+        match HeaderValue::from_str(&address.to_string()) {
+            Ok(value) => {
+                self.request.headers_mut().insert(EXTERNAL_ADDRESS, value);
+                self
+            }
+            Err(error) => self.cannot_send(format_args!("its address is none, {error}")),
         }
-        self
     }
 
-    /// A header; a value that is not allowed in headers is left out.
+    /// A header. The error of a value that is not allowed in headers names the header alone: the
+    /// value may be a secret.
     pub fn header(mut self, name: &'static str, value: &str) -> Self {
-        if let Ok(value) = HeaderValue::from_str(value) {
-            self.request.headers_mut().insert(HeaderName::from_static(name), value);
+        match HeaderValue::from_str(value) {
+            Ok(value) => {
+                self.request.headers_mut().insert(HeaderName::from_static(name), value);
+                self
+            }
+            Err(error) => self.cannot_send(format_args!("the value of {name}, {error}")),
         }
-        self
     }
 
     /// A JSON body.
     pub fn json<T: Serialize>(self, value: &T) -> Self {
         match serde_json::to_vec(value) {
             Ok(body) => self.body("application/json", body.into()),
-            Err(error) => {
-                // Plain data always serializes; if not, an empty body is refused by the callee.
-                tracing::error!(%error, "a request body could not be written");
-                self
-            }
+            Err(error) => self.cannot_send(format_args!("its body is no JSON, {error}")),
         }
     }
 
@@ -290,8 +300,20 @@ impl Outbound {
     /// The body of the answer fails with [`MeshError::Deadline`] where that passes before its end.
     ///
     /// # Errors
-    /// When the mesh brings no answer; any status is an answer.
-    pub async fn send(mut self) -> Result<Response, MeshError> {
+    /// When the mesh brings no answer, or something that was given cannot be sent; any status is an
+    /// answer.
+    pub async fn send(self) -> Result<Response, MeshError> {
+        self.send_traced().await.0
+    }
+
+    /// The same. Of a request that was forwarded it also gives the span that tells how it was
+    /// served, as a `traceparent`; none without telemetry.
+    pub async fn send_traced(mut self) -> (Result<Response, MeshError>, Option<String>) {
+        if let Some(reason) = self.unsendable {
+            tracing::error!("a request to {} cannot be sent: {reason}", self.destination);
+            let destination = self.destination.to_owned();
+            return (Err(MeshError::Unsendable { destination, reason }), None);
+        }
         let deadline = self.context.deadline_within(self.timeout);
         self.context.apply(&mut self.request);
         self.request.extensions_mut().insert(Deadline(deadline));

@@ -12,12 +12,19 @@ use crate::{
 };
 use arc_swap::ArcSwap;
 use base::{Clock, TraceContext};
-use istio::policy::{LoadBalancer, Outlier, Policy, Selector};
+use istio::policy::{LoadBalancer, Outlier, Policy, Selector, TrafficPolicy};
 use parking_lot::Mutex;
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
+    },
 };
+
+/// Memberships of a cluster that are kept besides the newest: requests that began before an apply
+/// follow their own for as long as they last. A table of one has up to 20 MB.
+const OLDER_MEMBERS_MAX: usize = 1;
 
 /// A service and its instances.
 #[derive(Debug)]
@@ -82,6 +89,9 @@ pub(crate) struct Cluster {
     /// still follows an older one only reads.
     newest: AtomicU64,
     members: ArcSwap<Members>,
+    /// Those that are not the newest, the one made last at the end. Held while members are made:
+    /// of all who come meanwhile one makes them, for a table of consistent hashing takes its time.
+    older: Mutex<VecDeque<Arc<Members>>>,
     detector: Mutex<Detector>,
     /// Whether anything is ejected: mostly not, and then the detector is not asked.
     any_ejected: AtomicBool,
@@ -118,6 +128,7 @@ impl Cluster {
             announcer,
             newest: AtomicU64::new(0),
             members: ArcSwap::default(),
+            older: Mutex::default(),
             detector: Mutex::default(),
             any_ejected: AtomicBool::new(false),
             next_sweep_us: AtomicI64::new(0),
@@ -161,27 +172,82 @@ impl Cluster {
             }
             return kept.clone();
         }
+        let mut older = self.older.lock();
+        let members = self.found_or_made(labels, balancer, &older);
+        self.keep(&members, snapshot, &mut older);
+        members
+    }
+
+    /// Whoever had the lock before may have made them.
+    fn found_or_made(
+        &self,
+        labels: Option<&[(String, String)]>,
+        balancer: &LoadBalancer,
+        older: &VecDeque<Arc<Members>>,
+    ) -> Arc<Members> {
+        let version = self.service.version();
+        let mut kept = [self.members.load_full()].into_iter().chain(older.iter().cloned());
+        let is_it = |members: &Arc<Members>| {
+            members.version == version
+                && members.labels.as_deref() == labels
+                && members.balancer == *balancer
+        };
+        if let Some(kept) = kept.find(is_it) {
+            return kept;
+        }
         let hosts = self.service.hosts();
         let known = self.subset.is_none() || labels.is_some();
         let belongs = |host: &&Arc<Host>| known && host.has(labels.unwrap_or_default());
         let hosts: Vec<_> = hosts.iter().filter(belongs).cloned().collect();
-        let ids: Vec<_> = hosts.iter().map(|host| host.id).collect();
-        let table = Table::of(balancer, &hosts);
-        let members = Arc::new(Members {
+        Arc::new(Members {
             version,
-            snapshot: AtomicU64::new(snapshot),
+            snapshot: AtomicU64::default(),
             labels: labels.map(<[_]>::to_vec),
             balancer: balancer.clone(),
+            table: Table::of(balancer, &hosts),
             hosts,
-            table,
-        });
+        })
+    }
+
+    /// Keeps members in place of the newest ones if the snapshot is, beside them if it is not.
+    fn keep(&self, members: &Arc<Members>, snapshot: u64, older: &mut VecDeque<Arc<Members>>) {
         let mut detector = self.detector.lock();
         // Asked under the lock, so that no older members come after newer ones.
-        if self.is_newest(snapshot) {
+        let aside = if self.is_newest(snapshot) {
+            let ids: Vec<_> = members.hosts.iter().map(|host| host.id).collect();
             detector.keep(&ids);
-            self.members.store(members.clone());
-        }
-        members
+            members.snapshot.store(snapshot, Ordering::Relaxed);
+            // The time between sweeps may be another.
+            self.next_sweep_us.store(0, Ordering::Release);
+            self.members.swap(members.clone())
+        } else {
+            members.clone()
+        };
+        drop(detector);
+        self.put_aside(aside, older);
+    }
+
+    /// Keeps members for who follows another policy than the newest. Nobody follows hosts that
+    /// were.
+    fn put_aside(&self, aside: Arc<Members>, older: &mut VecDeque<Arc<Members>>) {
+        let newest = self.members.load();
+        let version = self.service.version();
+        older.retain(|other| !Arc::ptr_eq(other, &aside));
+        older.push_back(aside);
+        older.retain(|other| other.version == version && !Arc::ptr_eq(other, &newest));
+        older.drain(..older.len().saturating_sub(OLDER_MEMBERS_MAX));
+    }
+
+    /// Makes the members of a policy ahead of the requests that will ask for them.
+    pub(crate) fn prepare(&self, policy: &Policy) {
+        let rule = policy.destination(&self.service.name, self.callers.as_ref());
+        let subset = self.subset.as_deref();
+        let labels = subset.and_then(|name| rule?.subset(name)).map(|subset| &*subset.labels);
+        let unwritten = TrafficPolicy::default();
+        let traffic = rule.map_or(&unwritten, |rule| rule.traffic(subset));
+        let mut older = self.older.lock();
+        let members = self.found_or_made(labels, &traffic.load_balancer, &older);
+        self.put_aside(members, &mut older);
     }
 }
 
@@ -305,5 +371,64 @@ impl Cluster {
             at_us: ejection.at_us,
             trace_id,
         }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Endpoint, Instance};
+    use axum::Router;
+    use istio::policy::{HashKey, HashTable};
+
+    /// Far more turns than another thread needs to come to the lock that it waits at.
+    const TURNS: usize = 10_000;
+
+    fn cluster() -> Cluster {
+        let service = Arc::new(Service::new("a".into()));
+        let instance = Instance {
+            service: "a".into(),
+            name: "a-0".into(),
+            labels: Vec::new(),
+            endpoint: Endpoint::Router(Router::new()),
+        };
+        service.put(&Arc::new(Host::new(0, instance, 0)));
+        Cluster::new(service, None, None, Clock::system(), Announcer::new())
+    }
+
+    fn hashed(size: u64) -> LoadBalancer {
+        LoadBalancer::ConsistentHash { key: HashKey::SourceIp, table: HashTable::Maglev { size } }
+    }
+
+    #[test]
+    fn of_all_who_ask_at_once_one_makes_the_table() {
+        let (cluster, balancer) = (cluster(), hashed(101));
+        // Nobody gets further than to the members that it made.
+        let detector = cluster.detector.lock();
+        let made = std::thread::scope(|scope| {
+            let ask = || cluster.members(1, None, &balancer);
+            let both = [scope.spawn(ask), scope.spawn(ask)];
+            (0..TURNS).for_each(|_| std::thread::yield_now());
+            drop(detector);
+            both.map(|one| one.join().unwrap())
+        });
+        assert!(Arc::ptr_eq(&made[0], &made[1]));
+        assert!(made[0].table.is_some());
+    }
+
+    #[test]
+    fn who_follows_an_older_policy_does_not_make_its_table_for_each_request() {
+        let cluster = cluster();
+        let before = cluster.members(1, None, &hashed(101));
+        let after = cluster.members(2, None, &hashed(103));
+        assert!(!Arc::ptr_eq(&before, &after));
+        assert!(Arc::ptr_eq(&before, &cluster.members(1, None, &hashed(101))));
+        assert!(Arc::ptr_eq(&after, &cluster.members(2, None, &hashed(103))));
+        for size in [107, 109, 113] {
+            let one = cluster.members(1, None, &hashed(size));
+            assert!(Arc::ptr_eq(&one, &cluster.members(1, None, &hashed(size))));
+        }
+        assert!(cluster.older.lock().len() <= OLDER_MEMBERS_MAX);
+        assert!(Arc::ptr_eq(&after, &cluster.members(2, None, &hashed(103))));
     }
 }

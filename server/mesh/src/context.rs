@@ -15,6 +15,13 @@ pub(crate) const EXPECTED_TIMEOUT_MS: HeaderName =
 /// Longest correlation id taken from a caller, bytes; longer ones are replaced.
 const CORRELATION_ID_MAX: usize = 128;
 
+/// Headers of a request that the calls made for it have too, as the services of Istio's Bookinfo
+/// hand on `end-user`: without that a rule or a fault for one user or a canary holds at the first
+/// hop alone. Others stay where they came to.
+pub(crate) const HANDED_ON: [&str; 3] = ["x-canary", "end-user", "x-user-id"];
+/// Longest value of one of them, bytes; a longer one stays where it came to.
+const HANDED_ON_BYTES_MAX: usize = 256;
+
 /// Travels from a request to the calls made on its behalf. Extract it in a handler.
 #[derive(Clone, Debug, Default)]
 pub struct CallContext {
@@ -22,6 +29,8 @@ pub struct CallContext {
     pub correlation_id: Option<String>,
     /// Nothing done for this request matters after it.
     pub deadline: Option<Instant>,
+    /// Of [`HANDED_ON`], what the request had.
+    pub(crate) handed_on: Vec<(HeaderName, HeaderValue)>,
     /// W3C Baggage, passed on as it came: the ids of faults travel in it.
     pub(crate) baggage: Option<HeaderValue>,
 }
@@ -42,7 +51,7 @@ impl CallContext {
     ) -> Self {
         let baggage = baggage::with(baggage, faults);
         let baggage = baggage.and_then(|line| HeaderValue::from_str(&line).ok());
-        Self { correlation_id, deadline: None, baggage }
+        Self { correlation_id, baggage, ..Self::default() }
     }
 
     /// Reads the headers a mesh call carries. An unreadable correlation id counts as none.
@@ -56,7 +65,16 @@ impl CallContext {
         let deadline = text(&EXPECTED_TIMEOUT_MS)
             .and_then(|ms| ms.parse::<u32>().ok())
             .map(|ms| Instant::now() + Duration::from_millis(u64::from(ms)));
-        Self { correlation_id, deadline, baggage: baggage::of(headers) }
+        let handed_on = HANDED_ON.iter().filter_map(|name| {
+            let value = headers.get(*name).filter(|value| value.len() <= HANDED_ON_BYTES_MAX)?;
+            Some((HeaderName::from_static(name), value.clone()))
+        });
+        Self {
+            correlation_id,
+            deadline,
+            handed_on: handed_on.collect(),
+            baggage: baggage::of(headers),
+        }
     }
 
     /// The sooner of this context's deadline and `timeout` from now.
@@ -69,6 +87,10 @@ impl CallContext {
         let value = self.correlation_id.as_deref().and_then(|id| HeaderValue::from_str(id).ok());
         if let Some(value) = value {
             request.headers_mut().insert(CORRELATION_ID, value);
+        }
+        // What the caller itself says wins.
+        for (name, value) in &self.handed_on {
+            request.headers_mut().entry(name).or_insert_with(|| value.clone());
         }
         // What the span around has met since belongs to the call too.
         let carried = base::carried::of(&Span::current());

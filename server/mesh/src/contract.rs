@@ -207,8 +207,13 @@ async fn faults_call_what_they_made_ready_also_after_holding_a_call() {
 async fn every_try_asks_anew_whether_the_service_is_ready() {
     let probe = Probe { failures: 3, ..Probe::default() };
     let calls = probe.calls.clone();
-    let to =
-        Weighted { service: "b".into(), subset: None, weight: 1, headers: HeaderOps::default() };
+    let to = Weighted {
+        service: "b".into(),
+        subset: None,
+        port: None,
+        weight: 1,
+        headers: HeaderOps::default(),
+    };
     let route = Route {
         origin: Origin::default(),
         name: "all".into(),

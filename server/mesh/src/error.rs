@@ -69,6 +69,14 @@ pub enum MeshError {
         /// Which limit.
         limit: Limit,
     },
+    /// The caller gave something that cannot be part of a request; nothing was sent.
+    #[error("the request to {destination} cannot be sent: {reason}")]
+    Unsendable {
+        /// Who would have been called.
+        destination: String,
+        /// What is wrong with it.
+        reason: String,
+    },
 }
 
 impl MeshError {
@@ -88,6 +96,7 @@ impl MeshError {
             Self::RefusedStream { .. } => "refused_stream",
             Self::Reset { .. } => "connection_reset",
             Self::Overflow { .. } => "overflow",
+            Self::Unsendable { .. } => "unsendable",
         }
     }
 
@@ -103,7 +112,7 @@ impl MeshError {
         match self {
             Self::NoService { .. } | Self::NoRoute { .. } => Some(Flag::NoRoute),
             Self::Deadline { .. } => Some(Flag::UpstreamTimeout),
-            Self::BreakerOpen { .. } => None,
+            Self::BreakerOpen { .. } | Self::Unsendable { .. } => None,
             Self::NoHealthyUpstream { .. } => Some(Flag::NoHealthyUpstream),
             Self::Connect { .. } => Some(Flag::ConnectionFailure),
             Self::RefusedStream { .. } => Some(Flag::ConnectionFailure),
@@ -118,6 +127,7 @@ impl MeshError {
         match self {
             Self::NoRoute { .. } => StatusCode::NOT_FOUND,
             Self::Deadline { .. } => StatusCode::GATEWAY_TIMEOUT,
+            Self::Unsendable { .. } => StatusCode::INTERNAL_SERVER_ERROR,
             _ => StatusCode::SERVICE_UNAVAILABLE,
         }
     }

@@ -1,10 +1,11 @@
 //! The policy in force: one immutable snapshot, replaced whole. A request takes it once at its
 //! start and keeps it to its end, so that no request ever sees half of two revisions.
 //!
-//! What must outlive a revision (the state of a split) is carried over here.
+//! What must outlive a revision (the state of a split, counters) is carried over, or kept apart
+//! from the policy, which goes with the last request that follows it.
 
 use crate::{RouteHits, route::RouteState, tracing_policy::Sampling};
-use istio::policy::{Policy, Route};
+use istio::policy::{Policy, VirtualHost};
 use std::{
     collections::HashMap,
     sync::{
@@ -32,28 +33,17 @@ pub(crate) struct Snapshot {
     number: u64,
     /// The first request it holds for, known only once it is in force.
     since_request: AtomicU64,
-    /// By address of the route, which the policy keeps where it is.
-    states: HashMap<usize, Arc<RouteState>>,
+    states: Arc<RouteStates>,
     sampling: Sampling,
 }
 
 impl Snapshot {
     pub(crate) fn new(in_force: InForce, previous: Option<&Self>) -> Self {
-        let carried: HashMap<_, _> = previous
-            .into_iter()
-            .flat_map(|snapshot| snapshot.states.values())
-            .map(|state| (state.identity(), state))
-            .collect();
-        let hosts = in_force.policy.virtual_hosts.iter();
-        let states = hosts.flat_map(|host| &host.routes).map(|route| {
-            let state = RouteState::new(in_force.policy.revision, route, &carried);
-            (Arc::as_ptr(route).addr(), Arc::new(state))
-        });
-        let states = states.collect();
+        let states = RouteStates::new(&in_force.policy, previous.map(|snapshot| &*snapshot.states));
         let since_request = AtomicU64::new(in_force.since_request);
         let sampling = Sampling::new(&in_force.policy, previous.map(|snapshot| &snapshot.sampling));
         let number = previous.map_or(0, |previous| previous.number + 1);
-        Self { in_force, number, since_request, states, sampling }
+        Self { in_force, number, since_request, states: Arc::new(states), sampling }
     }
 
     /// How many snapshots there were before it: of two, the one with the higher number is newer.
@@ -80,13 +70,74 @@ impl Snapshot {
         &self.in_force.policy
     }
 
-    pub(crate) fn state(&self, route: &Arc<Route>) -> Option<&Arc<RouteState>> {
-        self.states.get(&Arc::as_ptr(route).addr())
+    /// What is kept about its rules, without the policy.
+    pub(crate) const fn states(&self) -> &Arc<RouteStates> {
+        &self.states
     }
 
-    /// What was counted about each rule, in the order of the policy.
-    pub(crate) fn hits(&self) -> Vec<RouteHits> {
-        let routes = self.policy().virtual_hosts.iter().flat_map(|host| &host.routes);
-        routes.filter_map(|route| self.state(route)).map(|state| state.hits()).collect()
+    /// What is kept about a rule: of one of this policy's hosts, by its place there.
+    pub(crate) fn state(&self, host: &VirtualHost, at: usize) -> Option<&RouteState> {
+        let hosts = &self.policy().virtual_hosts;
+        let of = hosts.iter().position(|other| std::ptr::eq(other, host))?;
+        self.states.0.get(of)?.get(at)
+    }
+}
+
+/// What is kept about the rules of one policy, by host and place as they are there.
+#[derive(Debug)]
+pub(crate) struct RouteStates(Vec<Vec<RouteState>>);
+
+impl RouteStates {
+    fn new(policy: &Policy, previous: Option<&Self>) -> Self {
+        let carried = previous.into_iter().flat_map(Self::all);
+        let carried: HashMap<_, _> = carried.map(|state| (state.identity(), state)).collect();
+        let hosts = policy.virtual_hosts.iter().map(|host| {
+            let routes = host.routes.iter();
+            routes.map(|route| RouteState::new(policy.revision, route, &carried)).collect()
+        });
+        Self(hosts.collect())
+    }
+
+    fn all(&self) -> impl Iterator<Item = &RouteState> {
+        self.0.iter().flatten()
+    }
+}
+
+/// What was counted about the rules of one policy at one moment. Numbers alone: samples of one
+/// policy share what the numbers are of, and the numbers too while nothing moves.
+#[derive(Clone, Debug)]
+pub struct CountedHits {
+    revision: u64,
+    states: Arc<RouteStates>,
+    counts: Arc<[u64]>,
+}
+
+impl CountedHits {
+    /// The counters now; `before` are earlier ones.
+    pub(crate) fn now(revision: u64, states: &Arc<RouteStates>, before: &[Self]) -> Self {
+        let counts: Vec<u64> = states.all().flat_map(RouteState::counts).collect();
+        let same = before.iter().find(|sample| Arc::ptr_eq(&sample.states, states));
+        let same = same.filter(|sample| *sample.counts == *counts);
+        let counts = same.map_or_else(|| counts.into(), |sample| sample.counts.clone());
+        Self { revision, states: states.clone(), counts }
+    }
+
+    /// The revision whose rules they are.
+    #[must_use]
+    pub const fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// Whether both are one piece of memory.
+    #[must_use]
+    pub fn is_shared_with(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.counts, &other.counts)
+    }
+
+    /// Each rule with its counts, in the order of the policy.
+    #[must_use]
+    pub fn hits(&self) -> Vec<RouteHits> {
+        let mut counts = self.counts.iter().copied();
+        self.states.all().map(|state| state.as_counted(&mut counts)).collect()
     }
 }

@@ -1,23 +1,27 @@
 //! One instance of a service: where it is reached, how it is, and what it did lately.
 //!
-//! An instance can be killed (no connection to it, calls under way are cut), paused (it hangs until
-//! resumed) and restarted. Which instance a call goes to is the balancer's business.
+//! An instance can be killed (no connection to it, calls and bodies under way are cut), paused (it
+//! hangs until resumed) and restarted. Which instance a call goes to is the balancer's business.
 
 use crate::{
     MeshError, Request, Response,
     outlier::state::Standing,
     remote::{Remote, Timeouts},
-    tail::hold,
 };
-use axum::Router;
+use axum::{Router, body::Body};
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use http_body::{Body as _, Frame, SizeHint};
 use parking_lot::Mutex;
 use std::{
     convert::Infallible,
     net::SocketAddr,
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicI64, AtomicU32, Ordering},
     },
+    task::{Context, Poll},
 };
 use tokio::sync::watch;
 use tower::Service;
@@ -64,6 +68,13 @@ pub enum Phase {
 struct Life {
     phase: Phase,
     number: u64,
+}
+
+impl Life {
+    /// Whether what began in this life has lost its connection.
+    fn is_over(self, now: Self) -> bool {
+        now.phase == Phase::Killed || now.number != self.number
+    }
 }
 
 /// An instance in the mesh.
@@ -162,7 +173,6 @@ impl Host {
         if begun.phase == Phase::Killed {
             return Err(MeshError::Connect { endpoint: self.name.to_string() });
         }
-        let gone = |now: &Life| now.phase == Phase::Killed || now.number != begun.number;
         let work = async {
             self.resumed().await;
             let answer = match &self.target {
@@ -178,13 +188,23 @@ impl Host {
             self.resumed().await;
             answer
         };
-        tokio::select! {
+        let answer = tokio::select! {
             biased;
             // First, so that one that was killed and started again does not answer for its former
             // life. The sender is the host's own and outlives this call.
-            _ = life.wait_for(gone) => Err(MeshError::Reset { endpoint: self.name.to_string() }),
-            answer = work => answer.map(|answer| hold(answer, under_way)),
+            _ = life.wait_for(|now| begun.is_over(*now)) => Err(self.reset()),
+            answer = work => answer,
+        }?;
+        if answer.body().is_end_stream() {
+            return Ok(answer);
         }
+        let inner =
+            |body| Mortal { inner: Some(body), under_way: Some(under_way), life, begun, end: None };
+        Ok(answer.map(|body| Body::new(inner(body))))
+    }
+
+    fn reset(&self) -> MeshError {
+        MeshError::Reset { endpoint: self.name.to_string() }
     }
 
     /// Until it answers again. One that is killed meanwhile never does in this life.
@@ -263,6 +283,77 @@ impl EndpointStatus {
         }
         self.ejections += standing.ejections;
         self.last_ejected_us = self.last_ejected_us.max(standing.last_ejected_us);
+    }
+}
+
+/// The body of an answer: under way until it has ended or is dropped, and cut when the life of the
+/// instance ends in which it began.
+struct Mortal {
+    /// [`None`] after the cut.
+    inner: Option<Body>,
+    /// [`None`] when nothing more comes.
+    under_way: Option<UnderWay>,
+    life: watch::Receiver<Life>,
+    begun: Life,
+    /// The end of that life; only waited for while the body keeps its reader waiting.
+    end: Option<BoxFuture<'static, ()>>,
+}
+
+impl Mortal {
+    /// Until the life is over. Who tells lives as long as the request is under way.
+    fn end(&self) -> BoxFuture<'static, ()> {
+        let (mut life, begun) = (self.life.clone(), self.begun);
+        Box::pin(async move {
+            if life.wait_for(|now| begun.is_over(*now)).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        })
+    }
+
+    /// The connection is reset: what had been on the way is lost.
+    fn cut(&mut self) -> Option<Result<Frame<Bytes>, axum::Error>> {
+        (self.inner, self.end) = (None, None);
+        let UnderWay(host) = &self.under_way.take()?;
+        tracing::warn!("the answer of {} was cut off: it was killed", host.name);
+        Some(Err(axum::Error::new(host.reset())))
+    }
+}
+
+impl http_body::Body for Mortal {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let this = &mut *self;
+        if this.under_way.is_some() && this.begun.is_over(*this.life.borrow()) {
+            return Poll::Ready(this.cut());
+        }
+        let Some(inner) = this.inner.as_mut() else { return Poll::Ready(None) };
+        let frame = Pin::new(&mut *inner).poll_frame(cx);
+        match &frame {
+            Poll::Ready(Some(Ok(_))) if !inner.is_end_stream() => {}
+            Poll::Ready(_) => this.under_way = None,
+            Poll::Pending => {
+                let mut end = this.end.take().unwrap_or_else(|| this.end());
+                if end.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(this.cut());
+                }
+                this.end = Some(end);
+            }
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.as_ref().is_none_or(http_body::Body::is_end_stream)
+    }
+
+    /// That of the whole body: who announces a length does not announce the cut.
+    fn size_hint(&self) -> SizeHint {
+        self.inner.as_ref().map_or_else(SizeHint::new, http_body::Body::size_hint)
     }
 }
 

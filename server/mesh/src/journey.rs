@@ -5,7 +5,7 @@ use crate::{Flag, Flags, Request, fault::FaultId, flags::SharedFlags};
 use parking_lot::Mutex;
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU32, Ordering},
     },
     time::Duration,
@@ -56,6 +56,8 @@ pub(crate) struct Journey {
     /// Faults that the call has met, nearest to the cause first.
     faults: Mutex<Vec<FaultId>>,
     this_try: Mutex<TryNotes>,
+    /// The `traceparent` of the span that tells how a request from outside was served.
+    served: OnceLock<Option<String>>,
 }
 
 /// What happened in the try that is under way, for the span that tells of it.
@@ -88,7 +90,23 @@ impl Journey {
             instance: Mutex::default(),
             faults: Mutex::default(),
             this_try: Mutex::default(),
+            served: OnceLock::new(),
         }
+    }
+
+    /// A span tells how the request was served; the first one counts.
+    pub(crate) fn serve(&self, traceparent: Option<String>) {
+        let _ = self.served.set(traceparent);
+    }
+
+    /// Whether a span tells how it was served.
+    pub(crate) fn is_served(&self) -> bool {
+        self.served.get().is_some()
+    }
+
+    /// Its `traceparent`; none without telemetry.
+    pub(crate) fn served_in(&self) -> Option<&str> {
+        self.served.get()?.as_deref()
     }
 
     /// A fault acts on the try that is under way.

@@ -41,17 +41,18 @@ mod share;
 mod span;
 pub mod stack;
 mod tail;
+mod target;
 mod tracing_policy;
 
 pub use breaker::{BreakerParams, BreakerStatus, BreakerTransition};
-pub use call::{CallError, Caller, EXTERNAL_ADDRESS, Outbound, Problem};
+pub use call::{CallError, Caller, EXTERNAL_ADDRESS, Outbound};
 pub use changes::{Change, EjectionChange, InstanceChange};
 pub use context::{CORRELATION_ID, CallContext};
 pub use edge::{EdgeStatus, LayerCount};
 pub use error::MeshError;
 pub use flags::{Flag, Flags};
 pub use hop_by_hop::strip_hop_by_hop;
-pub use in_force::InForce;
+pub use in_force::{CountedHits, InForce};
 pub use instance::{Endpoint, EndpointStatus, Instance, Phase};
 pub use journey::{NAMESPACE, Source};
 pub use limits::{Limit, PoolStatus};
@@ -62,6 +63,7 @@ pub use recent::{
 pub use registry::Mesh;
 pub use route::{DestinationShare, DirectAnswer, RouteHits, matching::Condition};
 pub use server::serve;
+pub use target::{address, authority};
 
 /// The one request type of the house.
 pub type Request = http::Request<axum::body::Body>;

@@ -14,6 +14,8 @@ pub(crate) struct Partial {
     /// [`None`] after the break.
     inner: Option<Body>,
     left: u64,
+    /// The reader was given a turn to send on what it has.
+    paused: bool,
 }
 
 /// The connection was lost while the body was read.
@@ -23,7 +25,18 @@ struct BrokenOff;
 
 impl Partial {
     pub(crate) fn new(inner: Body, after_bytes: u64) -> Self {
-        Self { inner: Some(inner), left: after_bytes }
+        Self { inner: Some(inner), left: after_bytes, paused: false }
+    }
+
+    /// The break, a turn after what came before it: who sends on what it reads throws away on an
+    /// error what it has not sent yet, and sends when it must wait.
+    fn break_off(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        if !std::mem::replace(&mut self.paused, true) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        self.inner = None;
+        Poll::Ready(Some(Err(axum::Error::new(BrokenOff))))
     }
 }
 
@@ -37,16 +50,12 @@ impl http_body::Body for Partial {
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let this = &mut *self;
         let Some(inner) = this.inner.as_mut() else { return Poll::Ready(None) };
-        if this.left == 0 {
-            this.inner = None;
-            return Poll::Ready(Some(Err(axum::Error::new(BrokenOff))));
+        if this.left == 0 || this.paused {
+            return this.break_off(cx);
         }
         let frame = ready!(Pin::new(inner).poll_frame(cx));
         // The end of a shorter body breaks too: the reader must not take it for whole.
-        let Some(frame) = frame else {
-            this.inner = None;
-            return Poll::Ready(Some(Err(axum::Error::new(BrokenOff))));
-        };
+        let Some(frame) = frame else { return this.break_off(cx) };
         Poll::Ready(Some(frame.map(|frame| {
             frame.map_data(|mut data| {
                 let passing = usize::try_from(this.left).unwrap_or(usize::MAX).min(data.len());
@@ -81,6 +90,19 @@ mod tests {
             text.push_str(std::str::from_utf8(frame.data_ref().unwrap()).unwrap());
         }
         (text, false)
+    }
+
+    #[test]
+    fn the_break_comes_a_turn_after_the_last_bytes() {
+        use futures::FutureExt;
+        let mut body = Partial::new(Body::from("abcdef"), 3);
+        assert_eq!(
+            body.frame().now_or_never().unwrap().unwrap().unwrap().into_data().unwrap(),
+            "abc"
+        );
+        assert!(body.frame().now_or_never().is_none(), "a turn to send them on");
+        assert!(body.frame().now_or_never().unwrap().unwrap().is_err());
+        assert!(body.frame().now_or_never().unwrap().is_none());
     }
 
     #[tokio::test]

@@ -12,9 +12,10 @@ use crate::{
     moves::Moves,
     route::{
         allowed_origin,
-        matching::{self, Condition, View},
+        matching::{self, Addressed, Condition, View},
     },
     span::trace_id,
+    target::{address, authority_of, scheme_of},
 };
 use bytes::BytesMut;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
@@ -168,6 +169,11 @@ impl Recorded {
         routes.flat_map(|route| &route.matches).any(|conditions| self.cut.matters(conditions))
     }
 
+    fn addressed<'a>(&'a self, policy: &'a Policy) -> Addressed<'a> {
+        let (authority, scheme) = (&*self.authority, self.scheme);
+        Addressed { service: self.service(policy), authority, scheme, ingress: self.ingress }
+    }
+
     fn view(&self, policy: &Policy) -> View<'_> {
         View {
             method: self.method.as_str(),
@@ -175,12 +181,7 @@ impl Recorded {
             path: self.uri.path(),
             query: self.uri.query(),
             authority: &self.authority,
-            port: matching::port_of(
-                Some(policy),
-                self.service(policy),
-                &self.authority,
-                self.ingress,
-            ),
+            port: matching::port_of(policy, self.host(policy), self.addressed(policy)),
             headers: &self.headers,
             ingress: self.ingress,
             source: &self.source,
@@ -205,21 +206,6 @@ impl Recorded {
             trace_id: trace_id(&self.headers).map(Into::into),
         }
     }
-}
-
-/// The host and port a request is addressed to: what it says itself, else the name called.
-pub(crate) fn authority_of<'a>(request: &'a Request, journey: &'a Journey) -> &'a str {
-    let said = request.uri().authority().map(http::uri::Authority::as_str);
-    let host = request.headers().get(http::header::HOST).and_then(|host| host.to_str().ok());
-    said.or(host).unwrap_or(&journey.called)
-}
-
-/// The scheme a request came with: what the edge says, else its own.
-pub(crate) fn scheme_of(request: &Request) -> &'static str {
-    let forwarded = request.headers().get("x-forwarded-proto");
-    let https = forwarded.is_some_and(|scheme| scheme.as_bytes() == b"https")
-        || request.uri().scheme() == Some(&http::uri::Scheme::HTTPS);
-    if https { "https" } else { "http" }
 }
 
 /// One of the last requests, without its headers.
@@ -447,7 +433,7 @@ fn chosen(policy: &Policy, recorded: &Recorded) -> Chosen {
         None => Chosen::Default { service: recorded.service(policy).clone() },
         Some(host) => match matching::first(&host.routes, &recorded.view(policy)) {
             None => Chosen::NoRoute { origin: host.origin.clone() },
-            Some((route, _)) => Chosen::by(route),
+            Some((_, route, _)) => Chosen::by(route),
         },
     }
 }
@@ -499,7 +485,7 @@ pub(crate) fn allows_origin(policy: &Policy, probe: &Probe) -> bool {
     let recorded = recorded(probe);
     let host = recorded.host(policy);
     host.and_then(|host| matching::first(&host.routes, &recorded.view(policy)))
-        .and_then(|(route, _)| route.cors.as_ref())
+        .and_then(|(_, route, _)| route.cors.as_ref())
         .is_some_and(|cors| allowed_origin(cors, &probe.headers).is_some())
 }
 
@@ -511,6 +497,7 @@ fn recorded(probe: &Probe) -> Recorded {
     *request.method_mut() = probe.method.clone();
     *request.uri_mut() = probe.uri.clone();
     *request.headers_mut() = probe.headers.clone();
+    address(&mut request);
     Recorded::keep(0, 0, &journey, &request, usize::MAX)
 }
 

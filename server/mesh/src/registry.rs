@@ -13,7 +13,7 @@ use crate::{
     edge::Edge,
     endpoint::Deliver,
     fault::{FaultLayer, Faults, Position},
-    in_force::Snapshot,
+    in_force::{RouteStates, Snapshot},
     inbound::{Inbound, Limiters},
     instance::Host,
     journey::Journey,
@@ -83,8 +83,9 @@ struct Inner {
     paths: RwLock<HashMap<PathKey, Arc<Path>>>,
     edges: RwLock<BTreeMap<EdgeKey, Arc<Edge>>>,
     in_force: ArcSwap<Snapshot>,
-    /// Snapshots of revisions that were replaced, newest first: their counters are still asked for.
-    replaced: Mutex<VecDeque<Arc<Snapshot>>>,
+    /// The counters of revisions that were replaced, newest first: they are still asked for, and
+    /// requests under way still count there. Their policies are not kept.
+    replaced: Mutex<VecDeque<(u64, Arc<RouteStates>)>>,
     /// Requests since the start.
     requests: AtomicU64,
     recent: Recent,
@@ -150,6 +151,7 @@ impl Mesh {
     /// end by the one they began with.
     pub fn apply(&self, policy: Arc<Policy>) -> InForce {
         let inner = &self.0;
+        self.prepare(&policy, |_| true);
         // One at a time, so that no split is lost between two.
         let mut replaced = inner.replaced.lock();
         let previous = inner.in_force.load_full();
@@ -161,7 +163,7 @@ impl Mesh {
         // Read after the store: whoever is counted from here on finds the new one.
         snapshot.since(inner.requests.load(Ordering::SeqCst) + 1);
         let in_force = snapshot.in_force();
-        replaced.push_front(previous);
+        replaced.push_front((previous.policy().revision, previous.states().clone()));
         replaced.truncate(REVISIONS_MAX - 1);
         drop(replaced);
         self.forget_subsets(&in_force.policy);
@@ -200,6 +202,12 @@ impl Mesh {
             let traffic = rule.map(|rule| rule.traffic(subset.as_deref()));
             path.pool.follow(snapshot.number(), traffic.map(|traffic| &traffic.connection_pool));
         }
+    }
+
+    /// Tables of consistent hashing are there before the requests that need them.
+    fn prepare(&self, policy: &Policy, of: impl Fn(&Cluster) -> bool) {
+        let clusters: Vec<_> = self.0.clusters.lock().values().cloned().collect();
+        clusters.iter().filter(|cluster| of(cluster)).for_each(|cluster| cluster.prepare(policy));
     }
 
     /// Stacks, breakers and limits of subsets that no longer exist are not kept.
@@ -247,6 +255,7 @@ impl Mesh {
             services.entry(name.clone()).or_insert_with(|| Arc::new(Service::new(name.clone())));
         service.put(&host);
         drop(services);
+        self.prepare(&self.in_force().policy, |cluster| cluster.service.name == host.service);
         self.tell(&host.service, &host.name, "added");
     }
 
@@ -256,6 +265,7 @@ impl Mesh {
         let Some(service) = self.service(service) else { return false };
         let removed = service.take(instance);
         if removed {
+            self.prepare(&self.in_force().policy, |cluster| cluster.service.name == service.name);
             self.0
                 .inbounds
                 .write()
@@ -354,13 +364,15 @@ impl Mesh {
     }
 
     /// Sends a request on its journey.
+    ///
+    /// Also gives the `traceparent` of the span that tells how a request from outside was served.
     pub(crate) async fn send(
         &self,
         source: &Arc<Source>,
         called: &str,
         request: Request,
         marks: Marks,
-    ) -> Result<Response, MeshError> {
+    ) -> (Result<Response, MeshError>, Option<String>) {
         let known = self.0.services.read().get_key_value(called).map(|(name, _)| name.clone());
         let called = known.unwrap_or_else(|| called.into());
         let journey = Journey::new(source.clone(), called, marks.ingress, marks.look);
@@ -369,10 +381,18 @@ impl Mesh {
         }
         let mut request = request;
         request.extensions_mut().insert(self.begin(&journey));
-        request.extensions_mut().insert(Arc::new(journey));
+        let journey = Arc::new(journey);
+        request.extensions_mut().insert(journey.clone());
         let mut stack = self.outer().build();
-        std::future::poll_fn(|cx| stack.poll_ready(cx)).await?;
-        stack.call(request).await
+        let outcome = match std::future::poll_fn(|cx| stack.poll_ready(cx)).await {
+            Ok(()) => stack.call(request).await,
+            Err(error) => Err(error),
+        };
+        let served = journey.served_in().map(str::to_owned);
+        if let Some(trace_id) = served.as_deref().and_then(|parent| parent.split('-').nth(1)) {
+            self.0.faults.exemplify(&journey.faults(), trace_id);
+        }
+        (outcome, served)
     }
 
     /// The request is counted, and is given the snapshot that all layers follow to its end.

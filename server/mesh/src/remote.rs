@@ -21,12 +21,16 @@ const IDLE_CONNECTIONS_MAX: usize = 64;
 /// An idle connection is closed after this, unless the policy says otherwise.
 const IDLE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(60);
 
-/// The client for one address.
+/// Clients kept for one instance, each with connections of its own: callers whose policies have
+/// different timeouts take turns without closing each other's. More are hardly meant.
+const CLIENTS_MAX: usize = 8;
+
+/// The clients for one address.
 #[derive(Debug)]
 pub(crate) struct Remote {
     address: SocketAddr,
-    /// The client with the timeouts it was built for; others build another.
-    client: Mutex<Option<(Timeouts, Connected)>>,
+    /// With the timeouts each was built for, the one used last at the end.
+    clients: Mutex<Vec<(Timeouts, Connected)>>,
 }
 
 /// How long a connection may take to come about, and how long it may be idle.
@@ -57,15 +61,14 @@ type Connected = Client<HttpConnector, Body>;
 
 impl Remote {
     pub(crate) fn new(address: SocketAddr) -> Self {
-        Self { address, client: Mutex::default() }
+        Self { address, clients: Mutex::default() }
     }
 
     fn client(&self, timeouts: Timeouts) -> Connected {
-        let mut kept = self.client.lock();
-        if let Some((of, client)) = &*kept
-            && *of == timeouts
-        {
-            return client.clone();
+        let mut kept = self.clients.lock();
+        if let Some(at) = kept.iter().position(|(of, _)| *of == timeouts) {
+            kept[at..].rotate_left(1);
+            return kept[kept.len() - 1].1.clone();
         }
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(timeouts.connect));
@@ -77,7 +80,10 @@ impl Remote {
             // Whether a request may be sent again is for the policy to say.
             .retry_canceled_requests(false)
             .build(connector);
-        *kept = Some((timeouts, client.clone()));
+        if kept.len() == CLIENTS_MAX {
+            kept.remove(0);
+        }
+        kept.push((timeouts, client.clone()));
         client
     }
 

@@ -1,7 +1,8 @@
 //! A body that can be sent again: what passes is recorded up to a limit, on the way.
 //!
-//! Nothing is read ahead, so the first reader is never held up by the recording. One reader is
-//! current at a time: taking another reader supersedes the one before, which then sees an error.
+//! Nothing is read ahead, so the first reader is never held up by the recording. Of those who read
+//! the body again one is current at a time: taking another reader supersedes the one before, which
+//! then sees an error. Who shares the body with others forks it when it is there to its end.
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -24,6 +25,8 @@ pub(crate) struct Replay {
     recording: Arc<Mutex<Recording>>,
     /// Counts readers that were dropped.
     idle: watch::Receiver<u64>,
+    /// Held by the one of all forks who reads the rest for them.
+    reading_on: Arc<tokio::sync::Mutex<()>>,
 }
 
 #[derive(Debug)]
@@ -61,8 +64,8 @@ impl Replay {
             reader: 0,
             idle,
         }));
-        let first = Reader::over(recording.clone());
-        (Self { recording, idle: watch }, first)
+        let first = Reader::current(recording.clone());
+        (Self { recording, idle: watch, reading_on: Arc::default() }, first)
     }
 
     /// Another reader from the beginning; [`None`] once more passed than is kept.
@@ -73,7 +76,16 @@ impl Replay {
         }
         recording.reader += 1;
         drop(recording);
-        Some(Reader::over(self.recording.clone()))
+        Some(Reader::current(self.recording.clone()))
+    }
+
+    /// A reader beside others, which supersedes none and which none supersedes: each has its own
+    /// place in what was recorded, and nothing is left for them to take from each other, for the
+    /// rest is read first. [`None`] when there is more than is kept, or when it could not be read.
+    pub(crate) async fn fork(&self) -> Option<Body> {
+        let _one_reads = self.reading_on.lock().await;
+        let whole = std::future::poll_fn(|cx| self.recording.lock().poll_whole(cx)).await;
+        whole.then(|| Reader::numbered(self.recording.clone(), None))
     }
 
     /// Waits until the first reader has been dropped, which it is at the end of its call.
@@ -97,6 +109,35 @@ impl Recording {
         }
     }
 
+    /// The next frame of what was not read yet, recorded.
+    fn poll_rest(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let Some(rest) = self.rest.as_mut() else { return Poll::Ready(None) };
+        let frame = ready!(Pin::new(rest).poll_frame(cx));
+        match &frame {
+            Some(Ok(frame)) => {
+                if let Some(data) = frame.data_ref() {
+                    self.keep(&data.clone());
+                } else if let Some(trailers) = frame.trailers_ref() {
+                    self.trailers = Some(trailers.clone());
+                }
+            }
+            Some(Err(_)) => (self.lost, self.rest) = (true, None),
+            None => self.rest = None,
+        }
+        Poll::Ready(frame)
+    }
+
+    /// Reads to the end; whether all of it is recorded. What is lost is not read further.
+    fn poll_whole(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        while !self.lost && self.rest.is_some() {
+            let _recorded = ready!(self.poll_rest(cx));
+        }
+        Poll::Ready(!self.lost)
+    }
+
     fn left(&self, at: usize) -> u64 {
         let frames = self.frames.get(at..).unwrap_or_default();
         frames.iter().map(|frame| u64::try_from(frame.len()).unwrap_or(u64::MAX)).sum()
@@ -107,15 +148,21 @@ impl Recording {
 #[derive(Debug)]
 struct Reader {
     recording: Arc<Mutex<Recording>>,
-    number: u64,
+    /// None of a fork, which is never superseded.
+    number: Option<u64>,
     /// Frames of the recording that were given out.
     at: usize,
     trailers_given: bool,
 }
 
 impl Reader {
-    fn over(recording: Arc<Mutex<Recording>>) -> Body {
+    /// The reader whose number is the recording's.
+    fn current(recording: Arc<Mutex<Recording>>) -> Body {
         let number = recording.lock().reader;
+        Self::numbered(recording, Some(number))
+    }
+
+    fn numbered(recording: Arc<Mutex<Recording>>, number: Option<u64>) -> Body {
         Body::new(Self { recording, number, at: 0, trailers_given: false })
     }
 }
@@ -130,39 +177,24 @@ impl http_body::Body for Reader {
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let this = &mut *self;
         let mut recording = this.recording.lock();
-        if recording.reader != this.number {
+        if this.number.is_some_and(|number| recording.reader != number) {
             return Poll::Ready(Some(Err(axum::Error::new(Superseded))));
         }
         if let Some(frame) = recording.frames.get(this.at) {
             this.at += 1;
             return Poll::Ready(Some(Ok(Frame::data(frame.clone()))));
         }
-        let Some(rest) = recording.rest.as_mut() else {
+        if recording.rest.is_none() {
             let trailers = recording.trailers.clone().filter(|_| !this.trailers_given);
             this.trailers_given = true;
             return Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))));
-        };
-        let frame = match ready!(Pin::new(rest).poll_frame(cx)) {
-            Some(Ok(frame)) => frame,
-            Some(Err(error)) => {
-                recording.lost = true;
-                recording.rest = None;
-                return Poll::Ready(Some(Err(error)));
-            }
-            None => {
-                recording.rest = None;
-                return Poll::Ready(None);
-            }
-        };
-        if let Some(data) = frame.data_ref() {
-            let data = data.clone();
-            recording.keep(&data);
-            this.at = recording.frames.len();
-        } else if let Some(trailers) = frame.trailers_ref() {
-            recording.trailers = Some(trailers.clone());
-            this.trailers_given = true;
         }
-        Poll::Ready(Some(Ok(frame)))
+        let frame = ready!(recording.poll_rest(cx));
+        if let Some(Ok(frame)) = &frame {
+            this.at = recording.frames.len();
+            this.trailers_given |= frame.is_trailers();
+        }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -241,6 +273,27 @@ mod tests {
         let second = replay.again().unwrap();
         assert!(first.frame().await.unwrap().is_err());
         assert_eq!(text(second).await, "abcdef");
+    }
+
+    #[tokio::test]
+    async fn readers_beside_each_other_each_read_all_of_it_in_their_own_time() {
+        let (replay, mut live) = Replay::new(streamed(&["abc", "", "def"]), LIMIT);
+        let _ = live.frame().await;
+        drop(live);
+        let (mut slow, quick) = (replay.fork().await.unwrap(), replay.fork().await.unwrap());
+        assert_eq!(slow.size_hint().exact(), Some(6));
+        assert_eq!(slow.frame().await.unwrap().unwrap().into_data().unwrap(), "abc");
+        assert_eq!(text(quick).await, "abcdef");
+        assert_eq!(text(slow).await, "def");
+    }
+
+    #[tokio::test]
+    async fn of_a_body_longer_than_the_limit_there_is_no_second_reader_beside_the_first() {
+        for frames in [["abcdef", "ghi"], ["abcdefghi", ""]] {
+            let (replay, live) = Replay::new(streamed(&frames), LIMIT);
+            drop(live);
+            assert!(replay.fork().await.is_none(), "{frames:?}");
+        }
     }
 
     #[tokio::test]

@@ -6,6 +6,7 @@ use crate::{
     Request, Response,
     context::CORRELATION_ID,
     inbound::Inbound,
+    journey::Journey,
     route::Routed,
     span::{CALLER, faults, read_context},
     tracing_policy::{Made, follow},
@@ -15,6 +16,7 @@ use axum::{
     extract::MatchedPath,
     middleware::{Next, from_fn},
 };
+use base::TraceContext;
 use contract::attributes;
 use http::HeaderMap;
 use std::sync::Arc;
@@ -41,6 +43,9 @@ pub(crate) fn serve_as(
     let (service, instance): (Arc<str>, Arc<str>) = (service.into(), instance.into());
     router.layer(from_fn(move |request: Request, next: Next| {
         let span = server_span(&service, &instance, &request);
+        if let Some(journey) = Journey::of(&request).filter(|journey| journey.ingress) {
+            journey.serve(TraceContext::of(&span).traceparent);
+        }
         async move {
             let outcome =
                 futures::FutureExt::catch_unwind(std::panic::AssertUnwindSafe(next.run(request)));

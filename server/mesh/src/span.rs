@@ -5,6 +5,7 @@
 use crate::{
     Flag, MeshError, Request, Response, baggage,
     call::Tags,
+    context::CORRELATION_ID,
     fault,
     journey::Journey,
     registry::Begun,
@@ -13,19 +14,22 @@ use crate::{
 };
 use base::TraceContext;
 use contract::attributes;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use std::{
     sync::Arc,
     task::{Context, Poll},
 };
+use tokio::time::Instant;
 use tower::{Layer, Service};
 use tracing::{Instrument, Span, field::Empty};
 
 /// Who called; read by the server span of the callee.
 pub(crate) const CALLER: HeaderName = HeaderName::from_static("x-vitrine-caller");
 
+/// The scheme of every address in the mesh.
+pub(crate) const SCHEME: &str = "http";
 /// The port of every address in the mesh: that of the scheme, which no address writes.
-const SERVER_PORT: i64 = 80;
+pub(crate) const SERVER_PORT: i64 = 80;
 
 /// Makes [`Spanned`] services.
 #[derive(Clone, Debug)]
@@ -63,9 +67,19 @@ impl<S: MeshService> Service<Request> for Spanned<S> {
         let tags = request.extensions_mut().remove::<Tags>().unwrap_or_default();
         if journey.ingress {
             // The caller is outside and makes its own span, if any: its context is passed on.
-            return ready.call(request);
+            let unserved = Unserved::of(&request, &journey);
+            let reply = ready.call(request);
+            let Some(unserved) = unserved else { return reply };
+            return Box::pin(async move {
+                let outcome = reply.await;
+                unserved.tell(&outcome);
+                outcome
+            });
         }
         let span = span(&request, &journey, &tags);
+        // What is met beside the call from now on is none of its business.
+        let baggage = baggage::of(request.headers());
+        base::carried::set(&span, baggage.as_ref().and_then(|b| b.to_str().ok()).unwrap_or(""));
         let root = Span::current().is_none() && tags.parent.is_none();
         let workload = &*journey.source.service;
         let made = Made { workload, request: &request, client: true, root };
@@ -125,6 +139,91 @@ impl Drop for End {
     }
 }
 
+/// A request from outside, as long as no service has made a span for it. When the mesh answers in
+/// place of the gateway (a fault, a refusal, a redirect) nobody else tells of it, and what nobody
+/// tells of is no traffic and no evidence.
+struct Unserved {
+    journey: Arc<Journey>,
+    /// Without headers and body.
+    request: Request,
+    parent: TraceContext,
+    correlation_id: Option<HeaderValue>,
+    begun: Option<Begun>,
+    at: Instant,
+}
+
+impl Unserved {
+    fn of(request: &Request, journey: &Arc<Journey>) -> Option<Self> {
+        if journey.look {
+            return None;
+        }
+        let mut bare = Request::default();
+        *bare.method_mut() = request.method().clone();
+        *bare.uri_mut() = request.uri().clone();
+        Some(Self {
+            journey: journey.clone(),
+            request: bare,
+            parent: read_context(request.headers()),
+            correlation_id: request.headers().get(CORRELATION_ID).cloned(),
+            begun: request.extensions().get::<Begun>().cloned(),
+            at: Instant::now(),
+        })
+    }
+
+    /// The span in place of the one that the service would have made.
+    fn tell(self, outcome: &Result<Response, MeshError>) {
+        let Self { journey, request, parent, correlation_id, begun, at } = self;
+        if journey.is_served() {
+            return;
+        }
+        let took_us = u64::try_from(at.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let span = tracing::info_span!(
+            target: "vitrine::mesh",
+            parent: None,
+            "serve",
+            otel.name = request.method().as_str(),
+            otel.kind = "server",
+            otel.status_code = Empty,
+            otel.status_description = Empty,
+            service.name = %journey.called,
+            mesh.caller = %journey.source.service,
+            { base::TOOK_US } = took_us,
+            http.request.method = request.method().as_str(),
+            url.scheme = SCHEME,
+            url.path = request.uri().path(),
+            { attributes::HTTP_STATUS } = Empty,
+            { attributes::ERROR_TYPE } = Empty,
+            { attributes::CORRELATION_ID } = correlation_id.as_ref().and_then(|v| v.to_str().ok()),
+            { attributes::MESH_RESPONSE_FLAGS } = Empty,
+            { attributes::MESH_FAULT_ID } = Empty,
+            { attributes::MESH_FAULT_DELAY_MS } = Empty,
+            { attributes::FAULT_ID } = Empty,
+        );
+        let root = parent.trace_id().is_none();
+        parent.adopt(&span);
+        if let Some(begun) = begun {
+            let workload = &*journey.called;
+            let made = Made { workload, request: &request, client: false, root };
+            follow(&span, &begun.snapshot, &made);
+        }
+        record(&span, outcome);
+        let mut flags = journey.flags();
+        if let Err(error) = outcome {
+            span.record(attributes::HTTP_STATUS, error.status().as_u16());
+            flags = error.flag().map_or(flags, |flag| flags.with(flag));
+        }
+        if !flags.is_empty() {
+            span.record(attributes::MESH_RESPONSE_FLAGS, tracing::field::display(flags));
+        }
+        let faults = journey.faults();
+        if !faults.is_empty() {
+            span.record(attributes::FAULT_ID, fault::text(&faults));
+        }
+        journey.end_try().record_faults(&span);
+        journey.serve(TraceContext::of(&span).traceparent);
+    }
+}
+
 fn span(request: &Request, journey: &Journey, tags: &Tags) -> Span {
     let method = request.method().as_str();
     let (kind, name) = match &tags.message_type {
@@ -145,15 +244,15 @@ fn span(request: &Request, journey: &Journey, tags: &Tags) -> Span {
         { attributes::SERVER_ADDRESS } = %journey.called,
         server.port = SERVER_PORT,
         http.request.method = method,
-        url.full = url(journey, request),
-        url.scheme = "http",
+        url.full = url(&journey.called, request.uri()),
+        url.scheme = SCHEME,
         url.path = request.uri().path(),
         { attributes::HTTP_STATUS } = Empty,
         { attributes::ERROR_TYPE } = Empty,
         { attributes::ORDER_ID } = tags.order_id,
         { attributes::TRANSACTION_ID } = tags.transaction_id,
-        messaging.message.id = tags.message_id,
-        messaging.destination.name = tags.message_type,
+        { attributes::MESSAGE_ID } = tags.message_id,
+        { attributes::MESSAGE_TOPIC } = tags.message_type,
         messaging.system = tags.message_type.as_ref().map(|_| "vitrine"),
         messaging.operation.name = tags.message_type.as_ref().map(|_| "send"),
         messaging.operation.r#type = tags.message_type.as_ref().map(|_| "send"),
@@ -180,8 +279,8 @@ fn span(request: &Request, journey: &Journey, tags: &Tags) -> Span {
 }
 
 /// The whole address (semantic conventions); a query may have anything in it and is left out.
-fn url(journey: &Journey, request: &Request) -> String {
-    format!("http://{}{}", journey.called, request.uri().path())
+pub(crate) fn url(called: &str, uri: &Uri) -> String {
+    format!("{SCHEME}://{called}{}", uri.path())
 }
 
 /// Puts the outcome of a call or of one try on its span.

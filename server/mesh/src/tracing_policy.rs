@@ -4,8 +4,17 @@
 //! and travels in `tracestate`. What is not recorded is still counted: the map and the metrics are
 //! of all calls. Recording and counting are telemetry's business; here the spans are only marked.
 
-use crate::{Request, in_force::Snapshot, share::Strata};
-use base::trace_context::{METRIC_COUNT, METRIC_DURATION, NOT_REPORTED, NOT_SAMPLED, tag};
+use crate::{
+    Request,
+    in_force::Snapshot,
+    journey::Journey,
+    share::Strata,
+    target::{authority, authority_of, scheme_of},
+};
+use base::{
+    secret::is_secret,
+    trace_context::{METRIC_COUNT, METRIC_DURATION, NOT_REPORTED, NOT_SAMPLED, tag},
+};
 use http::HeaderMap;
 use istio::policy::{Policy, TagSource, TelemetryPolicy};
 use std::{collections::HashMap, sync::Arc};
@@ -13,9 +22,6 @@ use tracing::Span;
 
 /// Custom tags put on one span; more are left out. Istio's own examples have a handful.
 const TAGS_MAX: usize = 32;
-/// Parts of names whose values are secrets: neither headers nor variables of such names are shown.
-const SECRET: [&str; 8] =
-    ["authorization", "cookie", "credential", "headers", "key", "password", "secret", "token"];
 /// In place of a secret.
 const REDACTED: &str = "[redacted]";
 
@@ -122,13 +128,15 @@ fn evaluate(expression: &str, request: &Request) -> String {
         "response.code" => Some("response.code"),
         "request.method" => Some(request.method().as_str()),
         "request.path" | "request.url_path" => Some(request.uri().path()),
-        "request.host" => header("host").or_else(|| request.uri().host()),
-        "request.scheme" => Some("http"),
+        "request.host" => Journey::of(request)
+            .map(|journey| authority_of(request, journey))
+            .or_else(|| authority(request.uri(), request.headers())),
+        "request.scheme" => Some(scheme_of(request)),
         "request.protocol" => Some("HTTP/1.1"),
         "request.useragent" => header("user-agent"),
         other => {
             let name = other.strip_prefix("request.headers['").and_then(|o| o.strip_suffix("']"));
-            let name = name.filter(|name| SECRET.iter().all(|part| !name.contains(part)));
+            let name = name.filter(|name| !is_secret(name));
             quoted('\'').or_else(|| quoted('"')).or_else(|| header(name?))
         }
     };
@@ -150,9 +158,8 @@ fn value(source: &TagSource, headers: &HeaderMap) -> Option<String> {
         }
         TagSource::Environment { name, default } => (name, std::env::var(name).ok(), default),
     };
-    let name = name.to_ascii_lowercase();
     match found {
-        Some(_) if SECRET.iter().any(|part| name.contains(part)) => Some(REDACTED.to_owned()),
+        Some(_) if is_secret(name) => Some(REDACTED.to_owned()),
         found => found.or_else(|| default.clone()),
     }
 }

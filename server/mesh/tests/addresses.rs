@@ -5,9 +5,10 @@
 
 mod scripted;
 
-use mesh::{Endpoint, Instance, MeshError};
+use istio::policy::{ConnectionPool, Destination, ForCallers, Origin, Selector, TrafficPolicy};
+use mesh::{Endpoint, Instance, MeshError, Source};
 use scripted::{World, policy, request, rule, text};
-use std::{io::ErrorKind, net::Ipv4Addr};
+use std::{io::ErrorKind, net::Ipv4Addr, time::Duration};
 use tokio::net::{TcpListener, TcpStream};
 
 /// Turns of the scheduler that let a connection come back into the pool: far more than it needs.
@@ -113,5 +114,55 @@ async fn a_request_on_a_connection_that_was_just_closed_is_lost_and_not_sent_aga
             assert_eq!(outcome.map(|answer| answer.status()).unwrap_err(), lost);
         }
         () = again => {}
+    }
+}
+
+#[tokio::test]
+async fn callers_with_different_timeouts_do_not_close_each_others_connections() {
+    let (world, listener) = world().await;
+    let mut turns = policy(1, rule(None));
+    let pool = |connect| ConnectionPool {
+        connect_timeout: Some(Duration::from_secs(connect)),
+        ..ConnectionPool::default()
+    };
+    let destination = |connect| Destination {
+        origin: Origin::default(),
+        subsets: Vec::new(),
+        policy: TrafficPolicy { connection_pool: pool(connect), ..TrafficPolicy::default() },
+    };
+    let callers = Selector::from(Source::of("web").labels);
+    turns.destinations.insert("payments".into(), destination(3));
+    let own = ForCallers { callers, destination: destination(4) };
+    turns.for_callers.insert("payments".into(), vec![own]);
+    world.apply(turns);
+    let serving = tokio::spawn(async move {
+        // So many connections are all that are made: a third would never be answered.
+        let next = async || serve(listener.accept().await.unwrap().0).await;
+        tokio::join!(next(), next())
+    });
+    for _ in 0..3 {
+        for caller in ["orders", "web"] {
+            let call = world.mesh.caller(caller).get("payments", "/");
+            let answered = tokio::time::timeout(Duration::from_secs(20), call.send()).await;
+            assert_eq!(text(answered.unwrap().unwrap()).await, "ok");
+            for _ in 0..TURNS {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+    drop(world);
+    serving.abort();
+}
+
+/// Answers each request of a connection until it is closed.
+async fn serve(connection: TcpStream) {
+    let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+    while connection.readable().await.is_ok() {
+        let mut request = [0; 1_024];
+        match connection.try_read(&mut request) {
+            Ok(0) => return,
+            Ok(_) => assert_eq!(connection.try_write(answer).unwrap(), answer.len()),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+        }
     }
 }

@@ -125,6 +125,26 @@ fn the_uri_is_the_path_and_regards_case_unless_told_otherwise() {
     ]);
 }
 
+/// `MeshConfig.ProxyPathNormalization`, whose default is `BASE`: normalized as RFC 3986 says.
+#[test]
+fn the_path_is_normalized_before_it_is_compared() {
+    let moka = || path(exact("/products/p-moka"));
+    table(vec![
+        ("an encoded unreserved character", moka(), ask("/products/p%2Dmoka"), None),
+        ("in either case", moka(), ask("/products/p%2dmoka"), None),
+        ("a letter", moka(), ask("/%70roducts/p-moka"), None),
+        ("dot segments", moka(), ask("/a/../products/./p-moka"), None),
+        ("encoded dot segments", moka(), ask("/a/%2E%2e/products/p-moka"), None),
+        ("a backslash", moka(), ask("/products\\p-moka"), None),
+        ("digits of what stays encoded", path(exact("/a%2Fb")), ask("/a%2fb"), None),
+        ("slashes are not merged", moka(), ask("//products/p-moka"), U),
+        ("an encoded slash is none", moka(), ask("/products%2Fp-moka"), U),
+        ("nothing is decoded twice", moka(), ask("/products/p%252Dmoka"), U),
+        ("a path that was left", path(prefix("/open")), ask("/open/../products"), U),
+        ("the query stays as it is", query("a", exact("%2D")), ask("/?a=%2D"), None),
+    ]);
+}
+
 #[test]
 fn method_scheme_authority_and_port_are_the_requests_own() {
     let method = |m| Match { method: Some(m), ..none() };
@@ -135,6 +155,7 @@ fn method_scheme_authority_and_port_are_the_requests_own() {
     let (a, p) = (Some(Condition::Authority), Some(Condition::Port));
     let https = || ask("/").header("x-forwarded-proto", "https");
     let shop = || ask("/").header("host", "shop.example.com:8080");
+    let whole = || Ask { uri: "http://a.example/", ..shop() };
     table(vec![
         ("method exact", method(exact("POST")), ask("/").method(Method::POST), None),
         ("another method", method(exact("POST")), ask("/"), m),
@@ -145,6 +166,8 @@ fn method_scheme_authority_and_port_are_the_requests_own() {
         ("the name called is the authority", authority(exact("payments")), ask("/"), None),
         ("Host is the authority", authority(prefix("shop.")), shop(), None),
         ("with its port", authority(exact("shop.example.com")), shop(), a),
+        ("a whole URL says it", authority(exact("a.example")), whole(), None),
+        ("whatever Host says", authority(exact("shop.example.com:8080")), whole(), a),
         ("port of the authority", port(8080), shop(), None),
         ("port 80 when none is named", port(80), ask("/"), None),
         ("another port", port(443), ask("/"), p),
@@ -155,7 +178,7 @@ fn method_scheme_authority_and_port_are_the_requests_own() {
 fn the_port_is_the_services_own_in_the_mesh_and_the_gateways_at_the_ingress() {
     let own = |own: Option<u16>, port: u16, ask: Ask| {
         let rule = matching("it", Match { port: Some(port), ..none() }, "payments");
-        let ports = own.map(|own| ("payments".into(), own)).into_iter().collect();
+        let ports = own.map(|own| ("payments".into(), vec![own])).into_iter().collect();
         let policy = Policy { ports, ..policy(1, vec![rule]) };
         explain(&policy, &ask.probe()).rules[0].missed[0].is_none()
     };

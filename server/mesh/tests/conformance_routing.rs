@@ -455,6 +455,7 @@ async fn a_dry_run_of_other_weights_moves_as_many_requests_as_the_weights_say() 
         let to = |subset: &str, weight| Weighted {
             service: "payments".into(),
             subset: Some(subset.into()),
+            port: None,
             weight,
             headers: HeaderOps::default(),
         };

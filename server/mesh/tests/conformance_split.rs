@@ -1,10 +1,14 @@
 //! The weighted split: exact shares by smooth weighted round robin, drawn once per request, and not
 //! lost when something else is applied.
 
+#![expect(clippy::unwrap_used, reason = "a test whose world cannot be set up fails")]
+
 mod common;
 
+use axum::body::Body;
 use common::{World, destination, exact, forward, matching, policy, rule, to};
-use istio::policy::{Action, Match, Policy, Route, TrafficPolicy};
+use http::{Method, Request};
+use istio::policy::{Action, Cors, Match, Policy, Route, TrafficPolicy};
 use std::collections::BTreeMap;
 
 fn world() -> World {
@@ -41,6 +45,38 @@ async fn ninety_to_ten_over_two_hundred_is_180_to_20_and_every_ten_is_nine_to_on
     let hits = &world.mesh.route_hits()[0];
     let observed: Vec<_> = hits.shares.iter().map(|share| share.requests).collect();
     assert_eq!((hits.hits, observed), (200, vec![180, 20]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_preflight_before_each_request_takes_no_place_of_the_split() {
+    let world = world();
+    let mut split = split(50, 50);
+    split.cors = Some(Cors {
+        origins: vec![exact("https://shop.example.com")],
+        methods: vec![Method::POST],
+        headers: vec![],
+        expose: vec![],
+        max_age: None,
+        credentials: None,
+    });
+    world.apply(with_subsets(1, vec![split]));
+    let mut seen = BTreeMap::new();
+    for _ in 0..10 {
+        let preflight = Request::builder()
+            .method(Method::OPTIONS)
+            .uri("/")
+            .header("origin", "https://shop.example.com")
+            .header("access-control-request-method", "POST")
+            .body(Body::empty())
+            .unwrap();
+        let answer = world.mesh.caller("browser").forward("payments", preflight).send().await;
+        assert_eq!(answer.unwrap().status(), 200);
+        *seen.entry(world.instance().await).or_insert(0) += 1;
+    }
+    assert_eq!(seen, [("v1-0".to_owned(), 5), ("v2-0".to_owned(), 5)].into());
+    let hits = &world.mesh.route_hits()[0];
+    let observed: Vec<_> = hits.shares.iter().map(|share| share.requests).collect();
+    assert_eq!((hits.hits, observed), (20, vec![5, 5]), "the rule matched the preflights too");
 }
 
 #[tokio::test(start_paused = true)]

@@ -398,6 +398,29 @@ async fn hosts_methods_and_ports_match_and_their_negatives_exclude() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_request_is_authorized_by_the_host_and_path_it_is_routed_by() {
+    let host = Operation { hosts: texts(&["admin.example.com"]), ..Operation::default() };
+    let path = Operation { paths: texts(&["/products/p-moka"]), ..Operation::default() };
+    for (operation, target, refused) in [
+        (&host, "http://admin.example.com/", true),
+        (&host, "http://x@ADMIN.example.com/", true),
+        (&host, "http://shop.example/", false),
+        (&path, "/products/p-moka", true),
+        (&path, "/products/p%2Dmoka", true),
+        (&path, "/%70roducts/p-moka?q", true),
+        (&path, "/products/x/../p-moka", true),
+        (&path, "/products/%2e/p-moka", true),
+        (&path, "/products\\p-moka", true),
+        (&path, "/products/p%252Dmoka", false),
+    ] {
+        let world =
+            world(authorize(vec![(AuthorizationAction::Deny, vec![to(operation.clone())])]));
+        let answer = outside(&world.mesh, target, &[("host", "localhost")]).await;
+        assert_eq!(answer.status() == 403, refused, "{operation:?} and {target}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn services_are_known_by_their_identity_which_no_header_can_forge() {
     let orders = "cluster.local/ns/default/sa/orders";
     let table = [

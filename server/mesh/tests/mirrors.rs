@@ -11,6 +11,7 @@ use mesh::{
     BreakerParams, Endpoint, Instance, MeshError,
     mirror::{COMPARED_MAX, Difference, MirrorStats, Place, TARGETS_MAX, UNDER_WAY_MAX},
 };
+use parking_lot::Mutex;
 use scripted::{Act, SEED, World, policy, retry, rule, text};
 use std::{
     convert::Infallible,
@@ -122,6 +123,38 @@ async fn the_live_call_never_waits_for_its_mirror() {
     assert_eq!((stats.mirrored, stats.failed), (10, 10));
     let kept = world.mesh.mirrors().compared();
     assert!(kept[0].mirrored.error.as_deref().unwrap().contains("in time"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_of_two_mirrors_gets_the_whole_body_whichever_reads_it_first() {
+    let world = World::new(&[("payments", "payments-0", "v1")]);
+    let read: Arc<Mutex<Vec<(&str, usize)>>> = Arc::default();
+    for (name, waits) in [("slow", 3 * SECOND), ("quick", SECOND)] {
+        let read = read.clone();
+        let router = Router::new().fallback(move |body: Body| async move {
+            tokio::time::sleep(waits).await;
+            let bytes = axum::body::to_bytes(body, usize::MAX).await.map_or(0, |body| body.len());
+            read.lock().push((name, bytes));
+        });
+        let instance = Instance {
+            service: name.into(),
+            name: format!("{name}-0"),
+            labels: Vec::new(),
+            endpoint: Endpoint::Router(router),
+        };
+        world.mesh.add_instance(instance);
+    }
+    let mirror = |to: &str| Mirror { service: to.into(), subset: None, share: Share::ALL };
+    world.apply(policy(1, Route { mirrors: ["slow", "quick"].map(mirror).into(), ..rule(None) }));
+    // It comes in parts.
+    let parts = ["{\"amount\":", "1}"].map(|part| Ok::<_, Infallible>(Bytes::from(part)));
+    let mut request = scripted::request("/charge", &[]);
+    *request.method_mut() = http::Method::POST;
+    *request.body_mut() = Body::from_stream(stream::iter(parts));
+    let call = world.caller().forward("payments", request);
+    assert_eq!(call.send().await.unwrap().status(), 200);
+    settle().await;
+    assert_eq!(*read.lock(), [("quick", 12), ("slow", 12)]);
 }
 
 #[tokio::test(start_paused = true)]

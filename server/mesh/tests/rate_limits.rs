@@ -40,6 +40,7 @@ fn hundred_a_minute() -> LocalRateLimit {
         enabled: Share::ALL,
         enforced: Share::ALL,
         status: http::StatusCode::TOO_MANY_REQUESTS,
+        twin: 0,
         scope: None,
     }
 }
@@ -161,7 +162,11 @@ async fn an_apply_that_leaves_the_limit_alone_does_not_give_anybody_new_tokens()
 async fn the_limit_of_a_rule_counts_what_its_rule_took_and_what_looks_like_it_by_other_ways() {
     let world = World::payments();
     let api = Match { uri: Some(StringMatch::Prefix("/api".into())), ..Match::default() };
-    let scope = LimitScope { route: "all".into(), matches: vec![api] };
+    let scope = LimitScope {
+        origin: origin("VirtualService", "rate-limiting"),
+        route: "all".into(),
+        matches: vec![api],
+    };
     let limit = LocalRateLimit { scope: Some(scope), ..hundred_a_minute() };
     let with_routes = |revision, origin: Origin| {
         let route = Route { origin, ..rule(None) };
@@ -257,4 +262,66 @@ async fn of_more_limits_than_anybody_writes_each_keeps_its_bucket() {
         world.apply(many(4, count));
         assert_eq!(passed(&world, "203.0.113.7", 10).await, 0, "{count} limits, restored");
     }
+}
+
+/// The local rate limits of one `EnvoyFilter` for payments, so many tokens a minute each.
+fn filter(buckets: &[u32]) -> Workload {
+    let patches: String = buckets.iter().map(|tokens| patch(*tokens)).collect();
+    let text = format!(
+        "apiVersion: networking.istio.io/v1alpha3\nkind: EnvoyFilter\nmetadata: {{name: slow}}\n\
+         spec:\n  workloadSelector: {{labels: {{app: payments}}}}\n  configPatches:\n{patches}"
+    );
+    let payments = istio::KnownService { name: "payments".into(), ..Default::default() };
+    let known = istio::Known { services: vec![payments], gateways: Vec::new() };
+    let applied = istio::Configuration::default().apply(&text, &known).unwrap();
+    let mut policy = applied.configuration.compile(&known, 1);
+    policy.workloads.remove("payments").unwrap()
+}
+
+fn patch(tokens: u32) -> String {
+    let all = "{default_value: {numerator: 100, denominator: HUNDRED}}";
+    let kind =
+        "type.googleapis.com/envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit";
+    format!(
+        "  - applyTo: HTTP_FILTER\n    patch:\n      operation: INSERT_BEFORE\n      \
+         value:\n        \
+         name: envoy.filters.http.local_ratelimit\n        typed_config:\n          \
+         '@type': {kind}\n          \
+         token_bucket: {{max_tokens: {tokens}, tokens_per_fill: {tokens}, \
+         fill_interval: 60s}}\n          \
+         filter_enabled: {all}\n          filter_enforced: {all}\n"
+    )
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_rules_of_one_resource_that_say_the_same_have_a_bucket_each() {
+    let world = world(filter(&[10, 10]));
+    assert_eq!(passed(&world, "203.0.113.7", 20).await, 10, "each takes a token of its own");
+    tokio::time::advance(Duration::from_secs(600)).await;
+    assert_eq!(passed(&world, "203.0.113.7", 4).await, 4);
+    // A rule more, before or after them, is none of their business.
+    world.apply(of(2, filter(&[50, 10, 10])));
+    assert_eq!(passed(&world, "203.0.113.7", 4).await, 4);
+    world.apply(of(3, filter(&[10, 10, 50])));
+    assert_eq!(passed(&world, "203.0.113.7", 4).await, 2, "their buckets went on");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_authorization_refuses_is_limited_all_the_same() {
+    let nobody = istio::policy::AuthorizationPolicy {
+        origin: origin("AuthorizationPolicy", "nobody"),
+        action: istio::policy::AuthorizationAction::Allow,
+        rules: Vec::new(),
+    };
+    let limit = LocalRateLimit { max_tokens: 2, tokens_per_fill: 2, ..hundred_a_minute() };
+    let world = world(Workload { authorization: vec![nobody], ..limited(limit) });
+    let mut answers = Vec::new();
+    for _ in 0..4 {
+        let answer = from_address(&world, "203.0.113.7").await;
+        assert!(answer.headers().contains_key("ratelimit"), "{}", answer.status());
+        answers.push(answer.status().as_u16());
+    }
+    assert_eq!(answers, [403, 403, 429, 429]);
+    let stats = world.mesh.inbound_stats().remove(0);
+    assert_eq!((stats.denied, stats.rate_limited, stats.passed), (2, 2, 0));
 }

@@ -199,3 +199,25 @@ async fn a_service_that_is_taken_away_and_registered_again_is_found_again() {
     mesh.register("catalog", patient.router());
     assert!(call(&mesh, "/").await.is_ok());
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_sent_is_an_error_that_says_why_and_nobody_is_called() {
+    let (mesh, patient) = world();
+    let gateway = mesh.caller("gateway");
+    let unreadable = std::collections::BTreeMap::from([((1, 2), 3)]);
+    for (call, why) in [
+        (gateway.get("catalog", "/a b"), "its path is none"),
+        (gateway.look("catalog", "/a b"), "its path is none"),
+        (gateway.get("catalog", "/").header("x-a", "secret\n"), "the value of x-a"),
+        (gateway.post("catalog", "/").json(&unreadable), "its body is no JSON"),
+        (gateway.get("catalog", "/a b").header("x-a", "\n"), "its path is none"),
+    ] {
+        let error = call.send().await.unwrap_err();
+        assert!(matches!(error, MeshError::Unsendable { .. }), "{error}");
+        assert!(error.is_without_effect() && error.status() == 500, "{error}");
+        let said = error.to_string();
+        assert!(said.contains("catalog") && said.contains(why), "{said}");
+        assert!(!said.contains("secret"), "{said}");
+    }
+    assert_eq!(patient.calls(), 0);
+}

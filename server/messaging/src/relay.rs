@@ -1,8 +1,11 @@
 //! The relay: takes messages from one outbox to the bus, again and again until each is
 //! acknowledged. Each subscriber has its own lane: one that is away holds up nobody else.
 
+mod away;
+
 use crate::{Bus, DeadLetter, OutboxRow};
 use async_trait::async_trait;
+use away::Away;
 use backon::BackoffBuilder;
 use futures::{StreamExt, stream::FuturesUnordered};
 use std::{
@@ -55,6 +58,8 @@ pub trait Outbox: Send + Sync {
     async fn bury(&self, sequence: i64, reason: &str) -> Result<(), OutboxError>;
     /// Dead letters, newest first, at most `limit`.
     async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, OutboxError>;
+    /// The dead letter of this message id.
+    async fn dead_letter(&self, id: &str) -> Result<Option<DeadLetter>, OutboxError>;
     /// Number of dead letters.
     async fn dead(&self) -> Result<u64, OutboxError>;
     /// Records a dead letter again as a message to be delivered; false when there is none of this
@@ -131,11 +136,12 @@ struct Lane {
     under_way: usize,
     /// There may be more of it after `last`.
     behind: bool,
+    away: Arc<Away>,
 }
 
 impl Lane {
-    const fn new(topics: Vec<&'static str>) -> Self {
-        Self { topics, last: 0, under_way: 0, behind: true }
+    fn new(topics: Vec<&'static str>) -> Self {
+        Self { topics, last: 0, under_way: 0, behind: true, away: Arc::default() }
     }
 
     const fn has_room(&self) -> bool {
@@ -160,7 +166,10 @@ impl Relay {
                 tokio::select! {
                     () = stop.cancelled() => return,
                     rows = self.fill(&mut lanes) => {
-                        under_way.extend(rows.into_iter().map(|(lane, row)| self.carry(lane, row)));
+                        let carry = |(lane, row): (usize, OutboxRow)| {
+                            self.carry(lane, lanes[lane].away.clone(), row)
+                        };
+                        under_way.extend(rows.into_iter().map(carry));
                     }
                 }
             }
@@ -224,7 +233,7 @@ impl Relay {
 
     /// Publishes until it is acknowledged and forgotten, or refused for good and buried; gives the
     /// lane back.
-    async fn carry(&self, lane: usize, row: OutboxRow) -> usize {
+    async fn carry(&self, lane: usize, away: Arc<Away>, row: OutboxRow) -> usize {
         let pauses = backon::ExponentialBuilder::default()
             .with_min_delay(RETRY_FIRST)
             .with_max_delay(RETRY_LONGEST)
@@ -232,6 +241,8 @@ impl Relay {
             .without_max_times();
         let mut pauses = pauses.build();
         let (mut refusals, mut healed) = (0, self.healed.clone());
+        // Who did not take it, while it waits for that.
+        let mut waits_for = None;
         loop {
             // What heals while the message is under way counts: it may have been refused before.
             healed.mark_unchanged();
@@ -239,13 +250,21 @@ impl Relay {
             self.status.0.redelivered.fetch_add(1, Ordering::Relaxed);
             refusals += u32::from(error.cause.definite);
             if refusals >= REFUSALS_MAX && self.bury(&row, &error.to_string()).await {
+                tell_back(&away, waits_for);
                 return lane;
             }
-            tracing::warn!(
+            // One outage is many of these: it is told when it begins and when it is over.
+            tracing::debug!(
                 order_id = %row.message.key,
                 correlation_id = row.message.correlation_id,
                 "{error}; it will be delivered again"
             );
+            if !error.cause.definite {
+                let first = waits_for.replace(error.subscriber).is_none();
+                if let Some(begins) = away.missed(first, &error) {
+                    tracing::warn!("{begins}");
+                }
+            }
             let pause = pauses.next().unwrap_or(RETRY_LONGEST);
             let told = error.cause.retry_after.map(|after| after.min(RETRY_AFTER_MAX));
             let pause = told.map_or(pause, |after| after.max(pause));
@@ -253,6 +272,7 @@ impl Relay {
             let healed = (!error.cause.definite).then_some(&mut healed);
             wait(pause, healed).await;
         }
+        tell_back(&away, waits_for);
         self.status.0.delivered.fetch_add(1, Ordering::Relaxed);
         // One that stayed recorded would be delivered once more after the next start, and by then
         // inboxes may have forgotten that they took it.
@@ -276,6 +296,13 @@ impl Relay {
         };
         tracing::error!(cause = ?error.0, "{error}; a message nobody takes stays recorded");
         false
+    }
+}
+
+/// A message need not wait any more. Who ended an outage by that is back.
+fn tell_back(away: &Away, waited_for: Option<&'static str>) {
+    if let Some(back) = away.answered(waited_for.is_some()) {
+        tracing::warn!("{} {back}", waited_for.unwrap_or("the subscriber"));
     }
 }
 
@@ -360,6 +387,9 @@ mod tests {
         }
         async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, OutboxError> {
             Ok(self.dead.lock().iter().take(limit).cloned().collect())
+        }
+        async fn dead_letter(&self, id: &str) -> Result<Option<DeadLetter>, OutboxError> {
+            Ok(self.dead.lock().iter().find(|letter| letter.message.id == id).cloned())
         }
         async fn dead(&self) -> Result<u64, OutboxError> {
             Ok(self.dead.lock().len() as u64)
@@ -567,6 +597,66 @@ mod tests {
         let (left, subscribers, status) = world.minute().await;
         let seen = subscribers.seen.lock().len();
         assert_eq!((left.len(), seen, status.delivered()), (0, 2 * IN_FLIGHT_MAX, 768));
+    }
+
+    /// Keeps what is printed without being asked for: warnings, and worse.
+    #[derive(Clone, Default)]
+    struct Printed(Arc<Mutex<Vec<String>>>);
+
+    impl tracing::field::Visit for Printed {
+        fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+            if field.name() == "message" {
+                self.0.lock().push(format!("{value:?}"));
+            }
+        }
+    }
+
+    impl tracing::Subscriber for Printed {
+        fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+            *metadata.level() <= tracing::Level::WARN
+        }
+        fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+            tracing::span::Id::from_u64(1)
+        }
+        fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+        fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+        fn event(&self, event: &tracing::Event<'_>) {
+            event.record(&mut self.clone());
+        }
+        fn enter(&self, _: &tracing::span::Id) {}
+        fn exit(&self, _: &tracing::span::Id) {}
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_outage_is_told_when_it_begins_and_when_it_is_over_and_not_at_each_try() {
+        let printed = Printed::default();
+        let _printing = tracing::subscriber::set_default(printed.clone());
+        // Each message is tried in vain so often.
+        let world = world(40, "");
+        for _ in 0..3 {
+            world.outbox.record("stock.moved");
+        }
+        let (run, status) = (world.relay, world.status.clone());
+        let over = tokio::time::timeout(Duration::from_secs(900), run.run(Default::default()));
+        assert!(over.await.is_err(), "it runs until it is stopped");
+        assert_eq!((status.delivered(), status.redelivered()), (3, 120));
+        assert_eq!(
+            *printed.0.lock(),
+            [
+                "orders takes no messages: busy; 3 messages wait until it does",
+                "orders takes messages again; 3 messages waited",
+            ]
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_message_that_is_unlucky_alone_is_no_outage() {
+        let printed = Printed::default();
+        let _printing = tracing::subscriber::set_default(printed.clone());
+        let world = world(4, "");
+        world.outbox.record("stock.moved");
+        let (left, ..) = world.minute().await;
+        assert_eq!((left.len(), printed.0.lock().len()), (0, 0));
     }
 
     #[tokio::test(start_paused = true)]

@@ -119,8 +119,10 @@ impl MeshDelivery {
                     MeshError::BreakerOpen { retry_after, .. } => Some(*retry_after),
                     _ => None,
                 };
+                // What cannot be sent now never can.
+                let definite = matches!(error, MeshError::Unsendable { .. });
                 let reason = error.to_string();
-                Err(DeliveryError { reason, retry_after, definite: false })
+                Err(DeliveryError { reason, retry_after, definite })
             }
         }
     }

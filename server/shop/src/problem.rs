@@ -1,7 +1,7 @@
 //! Errors at the rim: `application/problem+json` (RFC 9457). What a client can act on is said,
 //! what is internal goes to the log.
 
-use crate::StoreError;
+use crate::{StoreError, gateway::schema};
 use axum::{
     Json,
     body::to_bytes,
@@ -17,39 +17,45 @@ use http::{HeaderValue, StatusCode, header};
 use mesh::{CallError, MeshError};
 use serde::Serialize;
 use std::time::Duration;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{RefOr, Schema},
+};
 
-/// One problem.
-#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+/// An answer that says what the problem is.
+#[derive(Clone, Debug, Serialize)]
 pub struct Problem {
-    /// `about:blank`: the status says what kind it is (RFC 9457, section 4.2.1).
-    #[serde(rename = "type")]
-    kind: &'static str,
-    /// The status in words.
-    pub title: String,
-    /// HTTP status.
-    pub status: u16,
-    /// What happened here and what to do about it.
-    pub detail: String,
-    /// Every bad field, if fields are the problem.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schema(value_type = Vec<crate::gateway::schema::FieldError>, required = false)]
-    pub errors: Vec<FieldError>,
+    /// What is said.
+    #[serde(flatten)]
+    pub said: contract::Problem,
     #[serde(skip)]
     retry_after: Option<Duration>,
+}
+
+impl PartialSchema for Problem {
+    fn schema() -> RefOr<Schema> {
+        schema::Problem::schema()
+    }
+}
+
+impl ToSchema for Problem {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schema::Problem::schemas(schemas);
+    }
 }
 
 impl Problem {
     /// A problem with a status and a sentence.
     #[must_use]
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self {
-            kind: "about:blank",
+        let said = contract::Problem {
+            kind: "about:blank".to_owned(),
             title: status.canonical_reason().unwrap_or("Problem").to_owned(),
             status: status.as_u16(),
             detail: detail.into(),
             errors: Vec::new(),
-            retry_after: None,
-        }
+        };
+        Self { said, retry_after: None }
     }
 
     /// 404.
@@ -72,13 +78,18 @@ impl Problem {
             1 => "1 field is not as it must be; see errors.".to_owned(),
             count => format!("{count} fields are not as they must be; see errors."),
         };
-        Self { errors, ..Self::new(StatusCode::BAD_REQUEST, detail) }
+        Self::new(StatusCode::BAD_REQUEST, detail).with(errors)
     }
 
     /// 400 for one bad field.
     #[must_use]
     pub fn field(field: &str, reason: impl Into<String>) -> Self {
         Self::invalid(vec![FieldError::new(field, reason)])
+    }
+
+    fn with(mut self, errors: Vec<FieldError>) -> Self {
+        self.said.errors = errors;
+        self
     }
 
     fn retry_after(self, after: Duration) -> Self {
@@ -88,7 +99,8 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status =
+            StatusCode::from_u16(self.said.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let retry_after = self.retry_after;
         let mut response = (status, Json(self)).into_response();
         let headers = response.headers_mut();
@@ -124,8 +136,12 @@ impl From<MeshError> for Problem {
     }
 }
 
-/// A refusal of a service behind, or of the mesh on the way to it, is passed on; its failure is a
-/// bad gateway.
+/// What a service behind says about those behind it.
+const OF_SERVICES_BEHIND: [StatusCode; 3] =
+    [StatusCode::BAD_GATEWAY, StatusCode::SERVICE_UNAVAILABLE, StatusCode::GATEWAY_TIMEOUT];
+
+/// A refusal of a service behind, or of the mesh on the way to it, is passed on, and so is what it
+/// says about the services behind it; its own failure is a bad gateway, and names it.
 impl From<CallError> for Problem {
     fn from(error: CallError) -> Self {
         match error {
@@ -133,14 +149,18 @@ impl From<CallError> for Problem {
             CallError::Refused { status, problem, by_callee: true, retry_after, .. }
                 if status.is_client_error() =>
             {
-                let passed_on = Self::new(status, problem.detail);
-                Self { errors: problem.errors, retry_after, ..passed_on }
+                let passed_on = Self::new(status, problem.detail).with(problem.errors);
+                Self { retry_after, ..passed_on }
             }
             CallError::Refused { destination, status, problem, retry_after, .. }
-                if status.is_client_error() || status == StatusCode::SERVICE_UNAVAILABLE =>
+                if status.is_client_error() || OF_SERVICES_BEHIND.contains(&status) =>
             {
-                let said =
-                    if problem.detail.is_empty() { "is unavailable" } else { &problem.detail };
+                let without = match status {
+                    StatusCode::GATEWAY_TIMEOUT => "did not answer in time",
+                    StatusCode::BAD_GATEWAY => "has no answer from a service behind it",
+                    _ => "is unavailable",
+                };
+                let said = if problem.detail.is_empty() { without } else { &problem.detail };
                 let passed_on = Self::new(status, format!("{destination}: {said}"));
                 let waits = [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS];
                 if waits.contains(&status) {
@@ -149,9 +169,11 @@ impl From<CallError> for Problem {
                     passed_on
                 }
             }
-            other => {
-                tracing::error!("{other}");
-                Self::new(StatusCode::BAD_GATEWAY, "A service behind the gateway failed.")
+            CallError::Refused { ref destination, .. }
+            | CallError::Unreadable { ref destination, .. } => {
+                tracing::error!("{error}");
+                let detail = format!("{} failed.", sentence(destination));
+                Self::new(StatusCode::BAD_GATEWAY, detail)
             }
         }
     }
@@ -203,6 +225,60 @@ fn plain(said: &str) -> String {
     format!("{said}.")
 }
 
+/// What serde says of one value that it cannot read, in words: "must be a number, not the text
+/// "1"". Anything else is left as it is.
+#[must_use]
+pub fn in_words(said: &str) -> String {
+    if let Some((value, kinds)) =
+        said.strip_prefix("unknown variant ").and_then(|rest| rest.split_once(", expected "))
+    {
+        let (value, kinds) = (value.replace('`', ""), kinds.replace('`', ""));
+        let kinds = kinds.trim_start_matches("one of ");
+        return format!("must be one of {kinds}, not {value}");
+    }
+    let of_value = ["invalid type: ", "invalid value: "];
+    let rest = of_value.iter().find_map(|start| said.strip_prefix(start));
+    let Some((value, expected)) = rest.and_then(|rest| rest.rsplit_once(", expected ")) else {
+        return said.to_owned();
+    };
+    let value = match value.split_once(' ') {
+        Some(("string", text)) => format!("the text {text}"),
+        Some(("integer" | "boolean", shown)) => shown.replace('`', ""),
+        Some(("floating", shown)) => shown.trim_start_matches("point ").replace('`', ""),
+        _ if value == "sequence" => "a list".to_owned(),
+        _ if value == "map" => "an object".to_owned(),
+        _ => value.to_owned(),
+    };
+    format!("must be {}, not {value}", json_noun(expected))
+}
+
+/// A type of the language as JSON calls it.
+fn json_noun(expected: &str) -> &str {
+    match expected {
+        "a string" | "a borrowed string" => "a text",
+        "a boolean" => "true or false",
+        "f32" | "f64" => "a number",
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number of 0 or more",
+        "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number",
+        "a sequence" => "a list",
+        "a map" => "an object",
+        other if other.starts_with("struct ") => "an object",
+        other => other,
+    }
+}
+
+/// The same where a place stands after it: "expected u32 at line 1 column 9".
+fn with_nouns(said: &str) -> String {
+    let Some((before, expected)) = said.rsplit_once(", expected ") else {
+        return said.to_owned();
+    };
+    let (noun, place) = match expected.split_once(" at line ") {
+        Some((noun, place)) => (noun, format!(" at line {place}")),
+        None => (expected, String::new()),
+    };
+    format!("{before}, expected {}{place}", json_noun(noun))
+}
+
 /// "Cannot parse `x` to a `u64`" and its like, in words.
 fn without_types(said: &str) -> String {
     let noun = |kind: &str| match kind {
@@ -217,7 +293,7 @@ fn without_types(said: &str) -> String {
         ["Cannot parse ", name, " with value ", value, " to a ", kind, ""] => {
             format!("{name} {value} is not {}", noun(kind))
         }
-        _ => said
+        _ => with_nouns(said)
             .replace("invalid digit found in string", "not a whole number")
             .replace("cannot parse integer from empty string", "not a whole number")
             .replace("provided string was not `true` or `false`", "not true or false"),
@@ -276,8 +352,8 @@ mod tests {
             (
                 "Failed to deserialize the JSON body into the target type: ttl_s: invalid type: \
                  string \"a\", expected u32 at line 1 column 9",
-                "The JSON is not as it must be: ttl_s: invalid type: string \"a\", expected u32 at \
-                 line 1 column 9.",
+                "The JSON is not as it must be: ttl_s: invalid type: string \"a\", expected a \
+                 whole number of 0 or more at line 1 column 9.",
             ),
             (
                 "Invalid URL: Cannot parse `x` to a `u64`",
@@ -293,9 +369,37 @@ mod tests {
         }
     }
 
+    fn refused(status: StatusCode, detail: &str) -> Problem {
+        let problem = mesh::Problem { detail: detail.to_owned(), ..mesh::Problem::default() };
+        let (destination, by_callee) = ("orders".to_owned(), true);
+        CallError::Refused { destination, status, problem, by_callee, retry_after: None }.into()
+    }
+
+    #[test]
+    fn what_a_service_says_about_those_behind_it_keeps_its_status_and_their_names() {
+        for (status, said, told) in [
+            (504, "Users did not answer in time.", "orders: Users did not answer in time."),
+            (503, "Catalog has no healthy endpoint.", "orders: Catalog has no healthy endpoint."),
+            (502, "Users failed.", "orders: Users failed."),
+            (504, "", "orders: did not answer in time"),
+        ] {
+            let passed_on = refused(StatusCode::from_u16(status).unwrap(), said);
+            assert_eq!((passed_on.status, passed_on.detail.as_str()), (status, told));
+        }
+    }
+
+    #[test]
+    fn a_bad_gateway_names_the_service_that_failed() {
+        let failed = refused(StatusCode::INTERNAL_SERVER_ERROR, "at line 7 of the ledger");
+        assert_eq!((failed.status, failed.detail.as_str()), (502, "Orders failed."));
+        let (destination, reason) = ("orders".to_owned(), "EOF".to_owned());
+        let unread: Problem = CallError::Unreadable { destination, reason }.into();
+        assert_eq!((unread.status, unread.detail.as_str()), (502, "Orders failed."));
+    }
+
     #[test]
     fn one_bad_field_is_told_in_the_singular() {
         let one = vec![FieldError::new("a", "b")];
-        assert_eq!(Problem::invalid(one).detail, "1 field is not as it must be; see errors.");
+        assert_eq!(Problem::invalid(one).said.detail, "1 field is not as it must be; see errors.");
     }
 }

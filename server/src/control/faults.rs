@@ -7,23 +7,23 @@ use super::Control;
 use contract::istio::{
     ApplyReport, Change, Finding, Position, ResourceKey, ResourceReport, Severity,
 };
-use istio::{code, policy::Origin};
+use istio::{Configuration, Resource, code, policy::Origin, yaml::Node};
 use mesh::fault::{ACTIVE_MAX, AskedFault, FaultKind, KeptFault, Standing, TTL_ROUTE};
 use shop::StoreError;
+use std::sync::Arc;
 use storage::SavedFault;
-use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{MutexGuard, broadcast::error::RecvError};
 use tokio_util::sync::CancellationToken;
 
-/// Numbers of faults set aside at once. Half of them are left whenever an apply begins as many
-/// faults as there may be; each run leaves out those that it did not give.
-pub(super) const FAULT_NUMBERS: u32 = 2 * ACTIVE_MAX as u32;
+/// As many faults as may be active, and so begin, at once.
+pub(crate) const FAULTS_MAX: u32 = ACTIVE_MAX as u32;
 
 impl Control {
     /// The mesh goes on with the faults as they were kept, and with numbers that no run has given.
     pub(super) async fn recall_faults(&self) -> Result<(), StoreError> {
-        let given = self.0.log.reserve_fault_numbers(FAULT_NUMBERS).await?;
+        let given = self.0.log.fault_numbers().await?;
         self.0.mesh.faults().number_after(given);
-        *self.0.fault_numbers.lock().await = given.saturating_add(FAULT_NUMBERS);
+        *self.0.fault_numbers.lock().await = given;
         let saved = self.0.log.faults().await?;
         self.0.mesh.faults().recall(saved.iter().cloned().map(recalled).collect());
         *self.0.kept_faults.lock().await = saved;
@@ -51,26 +51,49 @@ impl Control {
         report.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     }
 
-    /// Sets numbers aside before those that are run out. They are durable before a message can
-    /// carry one of them.
-    async fn keep_numbers(&self) {
+    /// Has faults begin, at most so many. A message may carry the number of one, and must not blame
+    /// another of a later run: the numbers are set aside, durably, before any of them is given.
+    ///
+    /// # Errors
+    /// They cannot be; nothing begins then.
+    pub(crate) async fn begin_faults<T>(
+        &self,
+        most: u32,
+        begin: impl FnOnce() -> T,
+    ) -> Result<T, StoreError> {
+        let numbers = self.set_numbers_aside(most).await?;
+        let begun = begin();
+        self.give_numbers_back(numbers).await;
+        Ok(begun)
+    }
+
+    /// Sets aside as many numbers as may be needed, for whoever holds them.
+    pub(super) async fn set_numbers_aside(&self, most: u32) -> Result<Numbers<'_>, StoreError> {
         let mut reserved = self.0.fault_numbers.lock().await;
-        let ahead = FAULT_NUMBERS / 2;
-        while self.0.mesh.faults().last_number().saturating_add(ahead) > *reserved {
-            match self.0.log.reserve_fault_numbers(FAULT_NUMBERS).await {
-                Ok(before) => *reserved = before.saturating_add(FAULT_NUMBERS),
-                Err(error) => {
-                    tracing::error!(%error, "the numbers of faults were not kept");
-                    return;
-                }
-            }
+        let needed = self.0.mesh.faults().last_number().saturating_add(most);
+        if needed > *reserved {
+            self.0.log.keep_fault_numbers(needed).await?;
+            *reserved = needed;
+        }
+        Ok(Numbers(reserved))
+    }
+
+    /// Those that were not given are free again. Where that cannot be kept, the next run leaves
+    /// them out.
+    pub(super) async fn give_numbers_back(&self, mut numbers: Numbers<'_>) {
+        let given = self.0.mesh.faults().last_number();
+        if given == *numbers.0 {
+            return;
+        }
+        match self.0.log.keep_fault_numbers(given).await {
+            Ok(()) => *numbers.0 = given,
+            Err(error) => tracing::error!(%error, "the numbers of faults were not kept"),
         }
     }
 
     /// Keeps how the faults of resources stand, if that changed. An apply that is in force is so
     /// whether or not this succeeds.
     pub(super) async fn keep_faults(&self) {
-        self.keep_numbers().await;
         let mut kept = self.0.kept_faults.lock().await;
         let now: Vec<_> =
             self.0.mesh.faults().asked().iter().map(|fault| saved(fault.kept())).collect();
@@ -97,6 +120,18 @@ impl Control {
             self.keep_faults().await;
         }
     }
+}
+
+/// Numbers of faults that are set aside. Nobody else has faults begin meanwhile.
+pub(super) struct Numbers<'a>(MutexGuard<'a, u32>);
+
+/// How many faults may begin when these resources are put in force: none where none is asked for.
+pub(super) fn may_begin(configuration: &Configuration) -> u32 {
+    let asks = |resource: &Arc<Resource>| {
+        let rules = resource.root().path(&["spec", "http"]).map_or(&[][..], Node::items);
+        rules.iter().any(|rule| rule.get("fault").is_some())
+    };
+    if configuration.resources().any(asks) { FAULTS_MAX } else { 0 }
 }
 
 /// The resources of a text that have routes.

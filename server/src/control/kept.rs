@@ -9,7 +9,12 @@ pub(super) fn replay(saved: &[SavedRevision], known: &Known) -> Revisions {
     let mut revisions = Revisions::default();
     for revision in saved {
         match Configuration::default().apply(&revision.yaml, known) {
-            Ok(applied) => take(&mut revisions, revision, applied.configuration),
+            Ok(applied) => {
+                // What did not change from one to the next is there once, as it was.
+                let before = revisions.newest().map(|newest| newest.configuration.clone());
+                let before = before.unwrap_or_default();
+                take(&mut revisions, revision, applied.configuration.sharing(&before));
+            }
             Err(refused) => {
                 tracing::error!(
                     target: "vitrine",

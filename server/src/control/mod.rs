@@ -10,22 +10,32 @@ mod kept;
 mod tests;
 mod unmatched;
 
+pub(crate) use faults::FAULTS_MAX;
 pub use unmatched::{never_matched, never_matched_in};
 
 use self::external::External;
 use base::{Clock, Supervisor};
 use contract::istio::{ApplyReport, Change, ResourceKey, ResourceReport, RevisionView};
-use istio::{Configuration, Kind, Known, NoRevision, NotFound, Refused, Revisions};
+use istio::{
+    Configuration, Kind, Known, NoRevision, NotFound, Refused, Revision, Revisions, policy::Policy,
+};
 use mesh::{InForce, Mesh};
 use parking_lot::RwLock;
 use shop::StoreError;
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 use storage::{RevisionLog, SavedFault, SavedRevision};
-use tokio::{sync::Mutex, time::Instant};
-use tracing::Instrument;
+use tokio::{
+    sync::{Mutex, Semaphore},
+    time::Instant,
+};
+use tracing::{Instrument, Span};
 
+/// Largest text that is applied or tried at once, bytes, however it comes: some hundred resources.
+pub const YAML_BYTES_MAX: usize = 1024 * 1024;
 /// Who makes the first revision.
 const BUILT_IN: &str = "built in";
+/// Texts that are tried at once, besides the one that is applied: each keeps a core busy.
+const ASIDES_MAX: usize = 2;
 
 /// The control plane. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -42,6 +52,8 @@ struct Inner {
     supervisor: Supervisor,
     /// Held for the whole of a change, so that numbers, log and mesh agree.
     changing: Mutex<()>,
+    /// Places of [`Control::aside`].
+    asides: Arc<Semaphore>,
     revisions: RwLock<Revisions>,
     /// How the faults of resources stand in the log.
     kept_faults: Mutex<Vec<SavedFault>>,
@@ -69,6 +81,13 @@ pub struct Outcome {
 struct Made {
     who: String,
     restored: Option<u64>,
+}
+
+/// A revision that is to be kept and put in force.
+struct Put {
+    revision: Revision,
+    yaml: String,
+    policy: Policy,
 }
 
 /// What a change is to put in force, and what it says of it.
@@ -128,6 +147,7 @@ impl Control {
             external: External::default(),
             supervisor: supervisor.clone(),
             changing: Mutex::default(),
+            asides: Arc::new(Semaphore::new(ASIDES_MAX)),
             revisions: RwLock::new(revisions),
             since: RwLock::default(),
             kept_faults: Mutex::default(),
@@ -137,7 +157,9 @@ impl Control {
         if fresh {
             control.apply(built_in, BUILT_IN, None).await?;
         } else {
-            control.put_in_force();
+            let most = faults::may_begin(&control.configuration());
+            let policy = control.configuration().compile(&control.0.known, control.revision());
+            control.begin_faults(most, || control.put_in_force(policy)).await?;
         }
         Ok(control)
     }
@@ -207,11 +229,32 @@ impl Control {
     ///
     /// # Errors
     /// The text would be refused.
-    pub fn dry_run(&self, text: &str) -> Result<Outcome, ControlError> {
-        let began = Instant::now();
-        let report = self.configuration().apply(text, &self.0.known)?.report;
+    pub async fn dry_run(&self, text: &str) -> Result<Outcome, ControlError> {
+        let (began, control, text) = (Instant::now(), self.clone(), text.to_owned());
+        let tried = move || control.configuration().apply(&text, &control.0.known);
+        let report = self.aside(tried).await??.report;
         something(&report)?;
         Ok(self.outcome(report, began.elapsed()))
+    }
+
+    /// Does what texts can make long (reading, checking, comparing, compiling) on a thread of its
+    /// own, so that no request waits for it; a few at a time.
+    ///
+    /// # Errors
+    /// It failed in a way nobody foresaw.
+    pub async fn aside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, ControlError> {
+        let place = self.0.asides.clone().acquire_owned().await;
+        let place = place.map_err(|_| ControlError::Interrupted)?;
+        on_a_thread(move || {
+            let done = work();
+            // Free when it is done, and not when who asked went away.
+            drop(place);
+            done
+        })
+        .await
     }
 
     /// Applies a text. With `base`, only if that revision is the one in force.
@@ -389,11 +432,22 @@ impl Control {
         let (control, began) = (self.clone(), Instant::now());
         let change = async move {
             let _one = control.0.changing.lock().await;
-            let (configuration, mut report, made) = prepare(&control)?;
-            control.put(configuration, &made).await?;
+            let own = control.clone();
+            let prepared = on_a_thread(move || {
+                let (configuration, report, made) = prepare(&own)?;
+                let faults = faults::may_begin(&configuration);
+                Ok::<_, ControlError>((own.to_put(configuration, made), faults, report))
+            });
+            let (put, faults, mut report) = prepared.await??;
+            let numbers = control.set_numbers_aside(faults).await?;
+            // The same configuration again is no revision.
+            if let Some(put) = put {
+                control.put(put).await?;
+            }
             control.renew_faults(&report);
             let took = began.elapsed();
             control.tell_faults(&mut report);
+            control.give_numbers_back(numbers).await;
             control.keep_faults().await;
             Ok(control.outcome(report, took))
         };
@@ -401,29 +455,40 @@ impl Control {
         changed.unwrap_or(Err(ControlError::Interrupted))
     }
 
-    /// Keeps a configuration, then puts it in force. The same configuration again is no revision.
-    async fn put(&self, configuration: Configuration, made: &Made) -> Result<(), ControlError> {
-        if self.revision() > 0 && configuration == self.configuration() {
-            return Ok(());
-        }
+    /// What a configuration is once it is in force; none if it is.
+    fn to_put(&self, configuration: Configuration, made: Made) -> Option<Put> {
         let Made { who, restored } = made;
         let at_us = self.0.clock.now_us();
+        let revisions = self.0.revisions.read();
+        let next = revisions.next(configuration, &who, at_us)?;
+        drop(revisions);
+        let revision = match restored {
+            Some(number) => next.restoring(number),
+            None => next,
+        };
+        Some(Put {
+            policy: revision.configuration.compile(&self.0.known, revision.number),
+            yaml: revision.configuration.print(),
+            revision,
+        })
+    }
+
+    /// Keeps a configuration, then puts it in force.
+    async fn put(&self, put: Put) -> Result<(), ControlError> {
+        let Put { revision, yaml, policy } = put;
         let saved = SavedRevision {
-            number: self.revision() + 1,
-            at_us,
-            who: who.clone(),
-            restored: *restored,
-            yaml: configuration.print(),
+            number: revision.number,
+            at_us: revision.at_us,
+            who: revision.who.clone(),
+            restored: revision.restored,
+            yaml,
         };
         self.0.log.append(saved).await?;
-        {
-            let mut revisions = self.0.revisions.write();
-            match *restored {
-                Some(number) => revisions.restore(number, who, at_us).map(drop)?,
-                None => drop(revisions.record(configuration, who, at_us)),
-            }
-        }
-        let in_force = self.put_in_force();
+        let who = revision.who.clone();
+        self.0.revisions.write().add(revision);
+        // The mesh makes tables of consistent hashing first.
+        let control = self.clone();
+        let in_force = on_a_thread(move || control.put_in_force(policy)).await?;
         tracing::info!(
             target: "vitrine",
             "revision r{} by {who} is in force since request #{}",
@@ -433,8 +498,7 @@ impl Control {
         Ok(())
     }
 
-    fn put_in_force(&self) -> InForce {
-        let policy = self.configuration().compile(&self.0.known, self.revision());
+    fn put_in_force(&self, policy: Policy) -> InForce {
         let gone = self.0.external.register(&self.0.mesh, &self.0.known, &policy);
         let in_force = self.0.mesh.apply(Arc::new(policy));
         gone.iter().for_each(|service| self.0.mesh.deregister(service));
@@ -455,6 +519,15 @@ impl Control {
             report,
         }
     }
+}
+
+/// Runs what would hold up a thread of requests on another, as part of the same trace.
+async fn on_a_thread<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ControlError> {
+    let span = Span::current();
+    let done = tokio::task::spawn_blocking(move || span.in_scope(work)).await;
+    done.map_err(|_| ControlError::Interrupted)
 }
 
 /// An empty text is a mistake of whoever sent it, as with kubectl.

@@ -5,7 +5,7 @@ use axum::Router;
 use contract::istio::{Finding, Severity};
 use mesh::{
     BreakerParams,
-    fault::{ACTIVE_MAX, FaultId, FaultKind, FaultScope, FaultSpec, Standing},
+    fault::{FaultId, FaultKind, FaultScope, FaultSpec, Standing},
 };
 use storage::{Durability, Stores};
 
@@ -205,39 +205,51 @@ async fn a_restart_gives_a_fault_of_a_resource_no_new_time() {
     assert!(matches!(world.standings()[..], [Standing::Active { .. }, Standing::Over]));
 }
 
-#[tokio::test]
-async fn no_run_gives_the_number_of_a_fault_that_an_earlier_run_may_have_given() {
-    let delay = |world: &World| {
-        let mesh = &world.control.0.mesh;
-        let spec = FaultSpec {
-            kind: FaultKind::Hang,
-            scope: FaultScope::default(),
-            share: istio::policy::Share::ALL,
-            ttl: Duration::from_secs(60),
-            limit: None,
-            like_istio: false,
-            by: "test".to_owned(),
-        };
-        let id = mesh.faults().inject(spec).unwrap();
-        assert!(mesh.faults().remove(id));
-        id
+/// Injects a fault that is over at once.
+async fn inject(world: &World) -> Result<FaultId, StoreError> {
+    let spec = FaultSpec {
+        kind: FaultKind::Hang,
+        scope: FaultScope::default(),
+        share: istio::policy::Share::ALL,
+        ttl: Duration::from_secs(60),
+        limit: None,
+        like_istio: false,
+        by: "test".to_owned(),
     };
+    let faults = world.control.0.mesh.faults();
+    let id = world.control.begin_faults(1, || faults.inject(spec)).await?.unwrap();
+    assert!(faults.remove(id));
+    Ok(id)
+}
+
+#[tokio::test]
+async fn the_numbers_of_faults_go_on_where_the_run_before_stopped() {
     let world = World::new().await;
-    assert_eq!(delay(&world), FaultId(1));
+    assert_eq!(inject(&world).await.unwrap(), FaultId(1));
     let world = world.restart().await;
-    let second = delay(&world);
-    assert!(second > FaultId(1), "{second} comes again");
-    // More than were set aside, as long as somebody follows.
-    for _ in 0..5 {
-        (0..ACTIVE_MAX).for_each(|_| {
-            delay(&world);
-        });
-        world.control.keep_faults().await;
-    }
-    let last = delay(&world);
+    assert_eq!(inject(&world).await.unwrap(), FaultId(2));
+    world.told(FAULTY).await;
+    assert_eq!(inject(&world).await.unwrap(), FaultId(5), "two began with the resource");
+    // They begin again, under numbers of their own.
     let world = world.restart().await;
-    let third = delay(&world);
-    assert!(third > last, "{third} comes again after {last}");
+    assert_eq!(world.control.0.mesh.faults().last_number(), 7);
+    assert_eq!(inject(&world).await.unwrap(), FaultId(8));
+    let faults = world.control.0.mesh.faults();
+    faults.end_all();
+    world.told(&FAULTY.replace("value: 10", "value: 20")).await;
+    world.control.begin_faults(FAULTS_MAX, || faults.release()).await.unwrap();
+    assert_eq!(inject(&world).await.unwrap(), FaultId(11), "two waited for the release");
+    let kept = world.stores.revisions.fault_numbers().await.unwrap();
+    assert_eq!(kept, 11, "none is set aside that is not given");
+}
+
+#[tokio::test]
+async fn a_fault_whose_number_cannot_be_kept_does_not_begin() {
+    let world = World::new().await;
+    world.stores.close().await;
+    assert!(inject(&world).await.is_err());
+    let faults = world.control.0.mesh.faults();
+    assert_eq!((faults.last_number(), faults.ended().1), (0, 0));
 }
 
 #[tokio::test]
@@ -247,9 +259,31 @@ async fn a_text_without_an_object_is_refused_and_makes_no_revision() {
     for text in ["", "\n", "---\n", "# only a comment\n"] {
         let refused = world.control.apply(text, "test", None).await;
         assert!(matches!(refused, Err(ControlError::Nothing)), "{text:?}");
-        assert!(matches!(world.control.dry_run(text), Err(ControlError::Nothing)), "{text:?}");
+        assert!(
+            matches!(world.control.dry_run(text).await, Err(ControlError::Nothing)),
+            "{text:?}"
+        );
     }
     let foreign = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n";
     assert!(world.control.apply(foreign, "test", None).await.is_ok(), "not ours is not nothing");
     assert_eq!(world.control.revision(), before);
+}
+
+#[tokio::test]
+async fn requests_go_on_while_a_text_is_read_checked_and_compiled() {
+    let world = World::new().await;
+    // The change waits for what only this thread can do: the one that carries requests.
+    let (go_on, waits) = std::sync::mpsc::sync_channel(1);
+    let change = world.control.change(move |control| {
+        let came = waits.recv_timeout(Duration::from_secs(10));
+        assert!(came.is_ok(), "nothing went on meanwhile");
+        let report = ApplyReport::default();
+        Ok((control.configuration(), report, Made { who: "ada".to_owned(), restored: None }))
+    });
+    let request = async move {
+        tokio::task::yield_now().await;
+        go_on.send(()).unwrap();
+    };
+    let (changed, ()) = tokio::join!(change, request);
+    assert_eq!(changed.unwrap().revision, 1);
 }

@@ -99,7 +99,7 @@ impl Access {
         if !self.address.ip().is_loopback() {
             return true;
         }
-        let Some(host) = host(headers, uri) else {
+        let Some(host) = mesh::authority(uri, headers) else {
             return false;
         };
         let name = host.rsplit_once(':').map_or(host, |(name, port)| {
@@ -116,11 +116,6 @@ fn made() -> io::Result<String> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-fn host<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> Option<&'a str> {
-    let from_uri = || uri.authority().map(http::uri::Authority::as_str);
-    headers.get(header::HOST).and_then(|host| host.to_str().ok()).or_else(from_uri)
-}
-
 /// What is behind the address: names of the mesh are served too, for the public API alone. A page
 /// elsewhere cannot have one of them unless somebody here configured it.
 #[derive(Clone, Debug)]
@@ -131,7 +126,8 @@ pub(super) struct Door {
 
 impl Door {
     fn is_for_mesh(&self, headers: &HeaderMap, uri: &Uri) -> bool {
-        let name = host(headers, uri).map(|host| host.split(':').next().unwrap_or(host));
+        let host = mesh::authority(uri, headers);
+        let name = host.map(|host| host.split(':').next().unwrap_or(host));
         let policy = self.mesh.in_force().policy;
         uri.path().starts_with("/api/")
             && name.is_some_and(|name| policy.is_addressed(&name.to_ascii_lowercase()))
@@ -207,7 +203,7 @@ fn is_cross_site(headers: &HeaderMap, uri: &Uri) -> bool {
     if let Some(site) = text("sec-fetch-site") {
         return !matches!(site, "same-origin" | "none");
     }
-    match (headers.get(header::ORIGIN), host(headers, uri)) {
+    match (headers.get(header::ORIGIN), mesh::authority(uri, headers)) {
         (None, _) => false,
         (Some(origin), Some(host)) => {
             let origin = origin.to_str().unwrap_or_default();
@@ -303,6 +299,10 @@ mod tests {
     async fn a_foreign_name_that_points_to_this_machine_is_refused() {
         let foreign = request("GET", &[("host", "evil.example:3000")]);
         assert_eq!(status(LOCAL, None, foreign).await, StatusCode::MISDIRECTED_REQUEST);
+        // RFC 9112, section 3.2.2: the target says it, whatever the header says.
+        let mut absolute = request("GET", &[("host", "localhost:3000")]);
+        *absolute.uri_mut() = "http://evil.example:3000/load".parse().unwrap();
+        assert_eq!(status(LOCAL, None, absolute).await, StatusCode::MISDIRECTED_REQUEST);
     }
 
     #[tokio::test]

@@ -1,8 +1,8 @@
 //! The public API and what machines read: forwarded to the gateway, metrics, trace downloads.
 
-use super::Edge;
+use super::{Edge, ingress};
 use axum::{
-    extract::{ConnectInfo, Path, Request, State},
+    extract::{Path, Request, State},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -18,12 +18,14 @@ use prometheus_client::{
     },
 };
 use shop::{key::IDEMPOTENCY_KEY, problem::Problem};
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 /// Longer than any answer the gateway waits for.
 const FORWARD_TIMEOUT: Duration = Duration::from_secs(40);
 
 const TRACE_STATE: HeaderName = HeaderName::from_static("tracestate");
+/// The span that answered, in the form of `traceparent` (proposed for W3C Trace Context).
+const TRACERESPONSE: HeaderName = HeaderName::from_static("traceresponse");
 
 /// Brings a request from outside to the gateway, on behalf of its sender. A command without a key
 /// gets one here, where every try of the mesh begins.
@@ -35,12 +37,13 @@ pub(super) async fn forward(State(edge): State<Edge>, mut request: Request) -> R
     {
         request.headers_mut().insert(IDEMPOTENCY_KEY, key);
     }
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
+    let peer = ingress::peer(&request);
     let mut forwarded = edge.shop.mesh.caller(BROWSER).forward(GATEWAY, request);
     if let Some(address) = peer {
-        forwarded = forwarded.remote(address.to_canonical());
+        forwarded = forwarded.remote(address);
     }
-    match forwarded.timeout(FORWARD_TIMEOUT).send().await {
+    let (outcome, served) = forwarded.timeout(FORWARD_TIMEOUT).send_traced().await;
+    let mut answer = match outcome {
         Ok(response) => response,
         Err(error) => {
             let headers = error.headers();
@@ -50,7 +53,12 @@ pub(super) async fn forward(State(edge): State<Edge>, mut request: Request) -> R
             }
             response
         }
+    };
+    // The gateway says it itself. Who answers in its place does not.
+    if let Some(served) = served.and_then(|served| HeaderValue::try_from(served).ok()) {
+        answer.headers_mut().entry(TRACERESPONSE).or_insert(served);
     }
+    answer
 }
 
 /// Where requests carry an id that log lines and events are found by.
@@ -78,9 +86,10 @@ pub(super) async fn correlate(
     answer
 }
 
-/// What only the mesh may say about a request: who sends it, and that it delivers a message
-/// (CloudEvents in binary mode).
-const OURS: [&str; 2] = ["x-vitrine-", "ce-"];
+/// What only the mesh may say about a request: who sends it, how its proxies treat it (Envoy takes
+/// its own headers away from requests of others too), and that it delivers a message (CloudEvents
+/// in binary mode).
+const OURS: [&str; 3] = ["x-vitrine-", "x-envoy-", "ce-"];
 
 /// Takes away what only the mesh may say, and what is about the connection. A trace that comes in
 /// unsampled, or says in `tracestate` that the shop leaves it out, is recorded all the same: what
@@ -92,8 +101,6 @@ fn clean(headers: &mut HeaderMap) {
     for name in forged {
         headers.remove(name);
     }
-    headers.remove("x-envoy-expected-rq-timeout-ms");
-    headers.remove(mesh::EXTERNAL_ADDRESS);
     let parent = headers.get("traceparent").and_then(|value| value.to_str().ok());
     let sampled = parent.and_then(sampled).and_then(|parent| HeaderValue::try_from(parent).ok());
     if let Some(sampled) = sampled {
@@ -229,12 +236,35 @@ mod tests {
     }
 
     #[test]
+    fn what_only_the_edge_can_know_is_said_by_the_edge() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-client-cert", "URI=spiffe://cluster.local/ns/default/sa/orders"),
+            ("x-forwarded-for", "127.0.0.1"),
+        ] {
+            headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        ingress::say(&mut headers, Some([203, 0, 113, 7].into()));
+        clean(&mut headers);
+        let left: Vec<_> =
+            headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
+        let expected =
+            [("x-forwarded-proto", "http"), ("x-forwarded-for", "127.0.0.1, 203.0.113.7")];
+        assert_eq!(left.len(), 2);
+        assert!(expected.iter().all(|header| left.contains(header)), "{left:?}");
+    }
+
+    #[test]
     fn what_only_the_mesh_may_say_does_not_come_in() {
         let left = cleaned(&[
             (ORIGIN, "load"),
             ("x-vitrine-caller", "orders"),
             ("x-vitrine-whatever-comes", "1"),
             ("x-envoy-expected-rq-timeout-ms", "0"),
+            ("x-envoy-external-address", "203.0.113.7"),
+            ("x-envoy-max-retries", "99"),
             ("ce-type", "order.confirmed"),
             ("ce-id", "1"),
             ("ce-source", "forged"),

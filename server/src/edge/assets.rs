@@ -1,7 +1,8 @@
 //! Files that are inside the program, compressed when it was built.
 //!
 //! With `LEPTOS_SITE_ROOT` they are read from that folder at each request instead: for those who
-//! change them, so that a new style needs no new program.
+//! change them, so that a new style needs no new program. Under `cargo leptos watch`, which says so
+//! with `LEPTOS_WATCH`, their addresses are the ones its own files have, and a page listens to it.
 
 use super::compress::{self, takes};
 use axum::{
@@ -27,6 +28,16 @@ static SITE_ROOT: LazyLock<Option<PathBuf>> = LazyLock::new(|| {
     let folder = std::env::var_os("LEPTOS_SITE_ROOT").filter(|folder| !folder.is_empty());
     folder.map(PathBuf::from)
 });
+
+/// Where `cargo leptos watch`, if it runs this program, tells open pages that something changed.
+static RELOAD_PORT: LazyLock<Option<u16>> = LazyLock::new(|| {
+    let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    variable("LEPTOS_WATCH")?;
+    variable("LEPTOS_RELOAD_PORT").and_then(|port| port.parse().ok()).or(Some(RELOAD_PORT_USUAL))
+});
+
+/// Leptos' own default.
+const RELOAD_PORT_USUAL: u16 = 3001;
 
 /// Changes with any file: part of their address, so that each may be kept for ever.
 static VERSION: LazyLock<String> = LazyLock::new(|| {
@@ -66,24 +77,30 @@ pub fn build() -> &'static str {
     &VERSION
 }
 
-/// Where the pages look for their files.
-pub(super) fn leptos_options() -> LeptosOptions {
-    LeptosOptions::builder()
-        .output_name("vitrine")
-        .site_pkg_dir(format!("pkg/{}", *VERSION))
-        .build()
+/// The port of `cargo leptos watch`, if it runs this program.
+pub(super) fn reload_port() -> Option<u16> {
+    *RELOAD_PORT
 }
 
-/// A file of the browser's part: `/pkg/VERSION/NAME`.
-pub(super) async fn pkg(Path(path): Path<String>, headers: HeaderMap) -> Response {
-    match path.split_once('/') {
-        Some((version, name)) if version == *VERSION => {
-            // Leptos names the wasm as wasm-bindgen does; the site folder without the suffix.
-            let name = name.replace("_bg.wasm", ".wasm");
-            file(&format!("pkg/{name}"), &headers, FOREVER).await
-        }
-        _ => StatusCode::NOT_FOUND.into_response(),
+/// Where the pages look for their files.
+pub(super) fn leptos_options() -> LeptosOptions {
+    let options = LeptosOptions::builder().output_name("vitrine");
+    match reload_port() {
+        Some(port) => options.site_pkg_dir("pkg").reload_port(port.into()).build(),
+        None => options.site_pkg_dir(format!("pkg/{}", *VERSION)).build(),
     }
+}
+
+/// A file of the browser's part: `/pkg/VERSION/NAME`, and `/pkg/NAME` while it is being changed.
+pub(super) async fn pkg(Path(path): Path<String>, headers: HeaderMap) -> Response {
+    let name = match path.split_once('/') {
+        _ if reload_port().is_some() => path.as_str(),
+        Some((version, name)) if version == *VERSION => name,
+        _ => return StatusCode::NOT_FOUND.into_response(),
+    };
+    // Leptos names the wasm as wasm-bindgen does; the site folder without the suffix.
+    let name = name.replace("_bg.wasm", ".wasm");
+    file(&format!("pkg/{name}"), &headers, FOREVER).await
 }
 
 /// A font.

@@ -143,6 +143,9 @@ async fn connection(
         .timer(TokioTimer::new())
         .header_read_timeout(head)
         .max_buf_size(HEAD_BYTES_MAX)
+        // Who has nothing more to send may say so and still wait for the answer; one who went away
+        // altogether is found out when it is written.
+        .half_close(true)
         .serve_connection(TokioIo::new(stream), app);
     let mut connection = pin!(connection);
     let served = tokio::select! {
@@ -253,6 +256,21 @@ mod tests {
         // Closed with or without a word.
         let _ = stream.read_to_end(&mut answer).await;
         assert_eq!(began.elapsed().as_secs(), LIMITS.head.as_secs());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_closes_its_sending_half_after_the_request_has_its_answer_all_the_same() {
+        let slow = get(|| async {
+            sleep(Duration::from_secs(1)).await;
+            "hello"
+        });
+        let world = World::of(Router::new().route("/", slow)).await;
+        let mut stream = TcpStream::connect(world.address).await.unwrap();
+        stream.write_all(REQUEST).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("hello"), "{answer:?}");
     }
 
     #[tokio::test(start_paused = true)]

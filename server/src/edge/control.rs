@@ -3,14 +3,14 @@
 
 use super::Edge;
 use crate::{
-    control::{ControlError, Outcome, never_matched, never_matched_in},
+    control::{ControlError, Outcome, YAML_BYTES_MAX, never_matched, never_matched_in},
     host::mirror_pair,
 };
 use axum::{
     Json, Router,
     body::Bytes,
     extract::{
-        DefaultBodyLimit, Path, Query, State,
+        DefaultBodyLimit, FromRequestParts, Path, Query, State,
         rejection::{BytesRejection, JsonRejection, QueryRejection},
     },
     response::{IntoResponse, Response},
@@ -20,7 +20,7 @@ use contract::{
     istio::{ApplyReport, Finding, RevisionView},
     traffic::MirrorPair,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request::Parts};
 use istio::{
     Configuration, Kind, Resource,
     yaml::{Data, Node},
@@ -30,8 +30,6 @@ use serde_json::{Value, json};
 use shop::problem::Problem;
 use std::sync::Arc;
 
-/// Largest text that is applied, bytes: some hundred resources.
-const YAML_BYTES_MAX: usize = 1024 * 1024;
 /// Revisions listed at once.
 const REVISIONS_LISTED: usize = 50;
 /// The switch of one rule to Istio's own behaviour under faults.
@@ -56,6 +54,20 @@ pub(super) fn routes() -> Router<Edge> {
         .route("/control/istio/{kind}/{name}", get(one).delete(delete))
         .route("/control/mirrors", get(mirrors))
         .layer(DefaultBodyLimit::max(YAML_BYTES_MAX))
+}
+
+/// A request that takes no query: a field in it is a mistake of its sender, who may believe that it
+/// has an effect.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NoQuery {}
+
+impl<S: Sync> FromRequestParts<S> for NoQuery {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        Ok(Query::<Self>::try_from_uri(&parts.uri)?.0)
+    }
 }
 
 /// What applying came to.
@@ -147,7 +159,7 @@ async fn apply(
     let body = body.map_err(|rejected| unread(&rejected).into_response())?;
     let text = istio::utf8(&body).map_err(|e| Failure(e.into()).into_response())?;
     if how.dry_run {
-        let outcome = edge.control.dry_run(text).map_err(|e| Failure(e).into_response())?;
+        let outcome = edge.control.dry_run(text).await.map_err(|e| Failure(e).into_response())?;
         return Ok(Answer::of(outcome, true).into_response());
     }
     let outcome = edge.control.apply(text, &who(&headers), how.base).await;
@@ -164,10 +176,15 @@ struct FindingList {
 }
 
 /// What validation says of all that is in force, rules that met no request among it.
-async fn findings(State(edge): State<Edge>) -> Json<FindingList> {
-    let mut findings = edge.control.configuration().findings(edge.control.known());
-    findings.extend(never_matched(&edge.shop.mesh, &edge.shop.mesh.in_force().policy));
-    Json(FindingList { findings })
+async fn findings(_: NoQuery, State(edge): State<Edge>) -> Result<Json<FindingList>, Response> {
+    let (control, mesh) = (edge.control.clone(), edge.shop.mesh.clone());
+    let found = edge.control.aside(move || {
+        let mut findings = control.configuration().findings(control.known());
+        findings.extend(never_matched(&mesh, &mesh.in_force().policy));
+        findings
+    });
+    let findings = found.await.map_err(|e| Failure(e).into_response())?;
+    Ok(Json(FindingList { findings }))
 }
 
 #[derive(Debug, Serialize)]
@@ -176,7 +193,7 @@ struct MirrorList {
 }
 
 /// The newest pairs of live and mirrored answers that differ, newest first.
-async fn mirrors(State(edge): State<Edge>) -> Json<MirrorList> {
+async fn mirrors(_: NoQuery, State(edge): State<Edge>) -> Json<MirrorList> {
     let pairs = edge.shop.mesh.mirrors().compared();
     Json(MirrorList { pairs: pairs.iter().map(mirror_pair).collect() })
 }
@@ -263,6 +280,7 @@ fn resources(
 }
 
 async fn delete(
+    _: NoQuery,
     State(edge): State<Edge>,
     Path((kind, name)): Path<(String, String)>,
     headers: HeaderMap,
@@ -295,13 +313,18 @@ async fn revisions(
     Ok(Json(RevisionList { revisions }))
 }
 
-async fn revision(State(edge): State<Edge>, Path(number): Path<u64>) -> Result<Response, Response> {
+async fn revision(
+    _: NoQuery,
+    State(edge): State<Edge>,
+    Path(number): Path<u64>,
+) -> Result<Response, Response> {
     let configuration = edge.control.configuration_at(number);
     let configuration = configuration.map_err(|e| Failure(e.into()).into_response())?;
     Ok(yaml(configuration.print()))
 }
 
 async fn restore(
+    _: NoQuery,
     State(edge): State<Edge>,
     Path(number): Path<u64>,
     headers: HeaderMap,
@@ -318,6 +341,7 @@ struct Faithful {
 }
 
 async fn faithful(
+    _: NoQuery,
     State(edge): State<Edge>,
     Path((name, route)): Path<(String, String)>,
 ) -> Result<Json<Faithful>, Response> {
@@ -327,6 +351,7 @@ async fn faithful(
 }
 
 async fn set_faithful(
+    _: NoQuery,
     State(edge): State<Edge>,
     Path((name, route)): Path<(String, String)>,
     headers: HeaderMap,

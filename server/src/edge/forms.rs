@@ -1,10 +1,11 @@
 //! The page's controls for browsers without JavaScript: plain forms, answered with a redirect.
 
 use super::Edge;
+use app::frame::mine;
 use axum::{
     Form,
     extract::{Path, State, rejection::FormRejection},
-    response::Redirect,
+    response::{IntoResponse, Redirect, Response},
 };
 use contract::{
     ApiError,
@@ -54,13 +55,14 @@ fn read(fields: Vec<(String, String)>) -> Result<PlaceForm, &'static str> {
 
 pub(super) async fn place(
     State(edge): State<Edge>,
+    headers: HeaderMap,
     form: Result<Form<Vec<(String, String)>>, FormRejection>,
-) -> Redirect {
+) -> Response {
     let fields = form.map(|Form(fields)| fields).unwrap_or_default();
     let filled_in = filled_in(&fields);
     let refused = |reason: &str| {
         let error = escaped(reason);
-        Redirect::to(&format!("/orders/new?error={error}{filled_in}"))
+        Redirect::to(&format!("/orders/new?error={error}{filled_in}")).into_response()
     };
     let PlaceForm { order, key } = match read(fields) {
         Ok(form) => form,
@@ -68,9 +70,20 @@ pub(super) async fn place(
     };
     let key = if key.is_empty() { edge.shop.ids.unique() } else { key };
     match edge.host.shop.place_order(order, key).await {
-        Ok(placed) => Redirect::to(&format!("/orders/{}", placed.order_id)),
+        Ok(placed) => {
+            let to = Redirect::to(&format!("/orders/{}", placed.order_id));
+            ([(header::SET_COOKIE, theirs(&headers, &placed.order_id))], to).into_response()
+        }
         Err(error) => refused(&sentence(&error)),
     }
+}
+
+/// The cookie that says which orders a browser placed, with another one.
+fn theirs(headers: &HeaderMap, order_id: &str) -> String {
+    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
+    let cookies = cookies.collect::<Vec<_>>().join("; ");
+    let ids = mine::with(mine::in_cookies(&cookies), order_id);
+    format!("{}={ids}; Path=/; SameSite=Lax", mine::COOKIE)
 }
 
 /// Most lines of a form that come back with it; an order cannot have more.

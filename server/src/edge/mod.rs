@@ -7,7 +7,9 @@ mod compress;
 mod connections;
 mod control;
 mod dead_letters;
+mod fault_body;
 mod forms;
+mod ingress;
 mod pages;
 mod resilience;
 mod stream;
@@ -18,7 +20,11 @@ pub use access::Access;
 pub use assets::{build, has_assets, site_root};
 pub use connections::Refused;
 
-use crate::{control::Control, live::Live, shop::Shop};
+use crate::{
+    control::{Control, YAML_BYTES_MAX},
+    live::Live,
+    shop::Shop,
+};
 use axum::{
     Router,
     extract::{DefaultBodyLimit, Request},
@@ -39,6 +45,9 @@ use tower_http::timeout::TimeoutLayer;
 
 /// Largest form, bytes.
 const FORM_BYTES_MAX: usize = 64 * 1024;
+/// Largest form, or argument of a server function, that has a text of resources in it, bytes: such
+/// a text is bounded itself, and every byte of it may be three there (`%0A`).
+const YAML_FORM_BYTES_MAX: usize = 3 * YAML_BYTES_MAX + FORM_BYTES_MAX;
 /// A request must be whole and its answer begun after this: longer than anything is worked on, the
 /// public API with its longest `Prefer: wait` included. Without it, bodies that trickle in hold
 /// every connection there is.
@@ -74,7 +83,7 @@ pub fn router(edge: Edge) -> Router {
         .merge(resilience::routes())
         .merge(dead_letters::routes())
         .with_state(edge.clone());
-    Router::<LeptosOptions>::new()
+    let app = Router::<LeptosOptions>::new()
         .merge(pages)
         .with_state(options)
         .merge(own_routes().merge(traffic::routes()).with_state(edge.clone()))
@@ -87,7 +96,9 @@ pub fn router(edge: Edge) -> Router {
         .layer(from_fn_with_state(door, access::guard))
         .layer(from_fn(survive))
         .layer(from_fn_with_state(edge, api::correlate))
-        .layer(axum::middleware::map_response(harden))
+        .layer(axum::middleware::map_response(harden));
+    // Around the router: a layer of its own runs when it has chosen a route by the path.
+    Router::new().fallback_service(app).layer(from_fn(ingress::enter))
 }
 
 /// A `CONNECT`, and a request target in authority form with any other method (RFC 9112, section

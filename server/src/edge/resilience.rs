@@ -1,6 +1,10 @@
 //! Faults and breakers over HTTP: JSON for programs, plain forms for pages without JavaScript.
 
-use super::{Edge, control::who, forms};
+use super::{
+    Edge,
+    control::{NoQuery, who},
+    fault_body, forms,
+};
 use crate::host::resilience::faults;
 use app::model::{
     fault::{self, Choice},
@@ -16,10 +20,10 @@ use axum::{
     routing::{delete, get, post},
 };
 use contract::{
-    ApiError, FieldError,
+    ApiError,
     resilience::{
-        BreakerChange, BreakerSettings, ChangeBreaker, EndFaults, Expectation, FaultKind,
-        FaultView, FaultsView, InjectFault,
+        BreakerChange, BreakerSettings, ChangeBreaker, EndFaults, Expectation, FaultView,
+        FaultsView, InjectFault,
     },
 };
 use http::{HeaderMap, StatusCode};
@@ -55,63 +59,49 @@ fn problem(error: ApiError) -> Problem {
     }
 }
 
-async fn list(State(edge): State<Edge>) -> Json<FaultsView> {
+async fn list(_: NoQuery, State(edge): State<Edge>) -> Json<FaultsView> {
     Json(faults::all(&edge.shop.mesh))
 }
 
 async fn inject(
+    _: NoQuery,
     State(edge): State<Edge>,
     headers: HeaderMap,
     fault: Result<Json<Value>, JsonRejection>,
 ) -> Result<(StatusCode, Json<FaultView>), Problem> {
     let Json(fault) = fault?;
-    let kind = fault.get("kind").is_some();
-    let fault: InjectFault = serde_json::from_value(fault).map_err(|error| {
-        Problem::new(StatusCode::BAD_REQUEST, format!("The JSON is not as it must be: {error}."))
-    })?;
-    let fault = InjectFault { by: who(&headers), ..fault };
-    if !kind {
-        return Err(without_kind(fault));
-    }
+    let fault = InjectFault { by: who(&headers), ..fault_body::read(fault)? };
     let begun = edge.host.resilience.inject(fault).await.map_err(problem)?;
     Ok((StatusCode::CREATED, Json(begun)))
-}
-
-/// What is wrong with a fault that does not say what it is, besides that.
-fn without_kind(fault: InjectFault) -> Problem {
-    let kinds: Vec<_> = FaultKind::ALL.iter().map(|kind| kind.word()).collect();
-    let mut fields = vec![FieldError::new("kind", format!("is one of {}", kinds.join(", ")))];
-    // With a kind that asks for the least, so that nothing is missed for a kind nobody chose.
-    let least = InjectFault { kind: FaultKind::Hang, ..fault };
-    fields.extend(fault::mistakes(&least).into_iter().map(|(of, why)| FieldError::new(of, why)));
-    Problem::invalid(fields)
 }
 
 async fn finish(edge: &Edge, command: EndFaults) -> Result<Json<FaultsView>, Problem> {
     Ok(Json(edge.host.resilience.end_faults(command).await.map_err(problem)?))
 }
 
-async fn end_all(State(edge): State<Edge>) -> Result<Json<FaultsView>, Problem> {
+async fn end_all(_: NoQuery, State(edge): State<Edge>) -> Result<Json<FaultsView>, Problem> {
     finish(&edge, EndFaults::All).await
 }
 
-async fn release(State(edge): State<Edge>) -> Result<Json<FaultsView>, Problem> {
+async fn release(_: NoQuery, State(edge): State<Edge>) -> Result<Json<FaultsView>, Problem> {
     finish(&edge, EndFaults::Release).await
 }
 
 async fn end(
+    _: NoQuery,
     State(edge): State<Edge>,
     Path(id): Path<String>,
 ) -> Result<Json<FaultsView>, Problem> {
     finish(&edge, EndFaults::One(id)).await
 }
 
-async fn breakers(State(edge): State<Edge>) -> Result<Response, Problem> {
+async fn breakers(_: NoQuery, State(edge): State<Edge>) -> Result<Response, Problem> {
     let page = edge.host.resilience.page().await.map_err(problem)?;
     Ok(Json(page.breakers).into_response())
 }
 
 async fn change(
+    _: NoQuery,
     State(edge): State<Edge>,
     Path(id): Path<String>,
     change: Result<Json<BreakerChange>, JsonRejection>,
@@ -148,6 +138,7 @@ struct InjectForm {
     status: Option<String>,
     ttl_s: Option<String>,
     limit: String,
+    crash_at: Option<String>,
     /// "yes": go on even if the page would ask once more.
     sure: String,
 }
@@ -168,6 +159,7 @@ impl InjectForm {
             ("status", number(self.status.clone())),
             ("limit", self.limit.clone()),
             ("ttl_s", number(self.ttl_s.clone())),
+            ("crash_at", number(self.crash_at.clone())),
         ];
         let filled = fields.iter().filter(|(_, value)| !value.is_empty());
         let query: Vec<_> =
@@ -192,6 +184,7 @@ impl InjectForm {
             ("status", self.status),
             ("ttl_s", self.ttl_s),
             ("limit", Some(self.limit)),
+            ("crash_at", self.crash_at),
         ];
         for (field, text) in typed {
             if let Some(text) = text {

@@ -3,10 +3,10 @@
 //! Applying is answered with the page itself: a refused text comes back as it was typed, with
 //! everything that is said of it. What has nothing to show is answered with a redirect.
 
-use super::{Edge, forms, pages, resilience::back};
+use super::{Edge, YAML_FORM_BYTES_MAX, forms, pages, resilience::back};
 use axum::{
     Form, Router,
-    extract::{Path, State, rejection::FormRejection},
+    extract::{DefaultBodyLimit, Path, State, rejection::FormRejection},
     response::{IntoResponse, Redirect, Response},
     routing::post,
 };
@@ -24,6 +24,7 @@ pub(super) fn routes() -> Router<Edge> {
         .route("/traffic/{host}", post(apply_to))
         .route("/traffic/{host}/restore", post(restore))
         .route("/traffic/all/delete", post(delete))
+        .layer(DefaultBodyLimit::max(YAML_FORM_BYTES_MAX))
 }
 
 #[derive(Debug, Deserialize)]
@@ -54,8 +55,15 @@ async fn answer(
     form: Result<Form<ApplyForm>, FormRejection>,
 ) -> Response {
     let page = page_of(host.as_deref().unwrap_or_default());
-    let Ok(Form(ApplyForm { yaml, base, dry_run })) = form else {
-        return forms::failed(&page, "The form was not complete.").into_response();
+    let ApplyForm { yaml, base, dry_run } = match form {
+        Ok(Form(form)) => form,
+        Err(rejected) => {
+            let why = match rejected.status() {
+                StatusCode::PAYLOAD_TOO_LARGE => "The text is too long; apply it in parts.",
+                _ => "The form was not complete.",
+            };
+            return forms::failed(&page, why).into_response();
+        }
     };
     let dry_run = dry_run.is_some();
     let command = ApplyYaml { yaml: yaml.clone(), base, host, dry_run };

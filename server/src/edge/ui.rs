@@ -3,6 +3,7 @@
 //! Leptos answers whatever goes wrong with 500. The dashboard reads the error from the body, but
 //! logs, proxies and programs read the status, and a client's mistake is none of the server's.
 
+use super::{FORM_BYTES_MAX, YAML_FORM_BYTES_MAX};
 use axum::{
     body::{Body, to_bytes},
     extract::Request,
@@ -14,8 +15,8 @@ use http::{Method, StatusCode, header};
 use leptos::server_fn::error::{SERVER_FN_ERROR_HEADER, ServerFnErrorErr};
 use shop::problem::Problem;
 
-/// Largest argument of a server function, bytes.
-const ARGUMENT_BYTES_MAX: usize = 64 * 1024;
+/// The functions that have a text of resources among their arguments.
+const TAKE_YAML: [&str; 4] = ["/ui/draft", "/ui/dry-run", "/ui/probe", "/ui/change-traffic"];
 /// Largest error that is read back, bytes.
 const ERROR_BYTES_MAX: usize = 256 * 1024;
 
@@ -27,8 +28,10 @@ pub(super) async fn tell(request: Request, next: Next) -> Response {
         return next.run(request).await;
     }
     let (parts, body) = request.into_parts();
-    let Ok(body) = to_bytes(body, ARGUMENT_BYTES_MAX).await else {
-        let detail = format!("The body must end, and within {ARGUMENT_BYTES_MAX} bytes.");
+    let takes_yaml = TAKE_YAML.contains(&path.as_str());
+    let most = if takes_yaml { YAML_FORM_BYTES_MAX } else { FORM_BYTES_MAX };
+    let Ok(body) = to_bytes(body, most).await else {
+        let detail = format!("The body must end, and within {most} bytes.");
         return Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail).into_response();
     };
     let answer = next.run(Request::from_parts(parts, Body::from(body))).await;

@@ -9,6 +9,7 @@ mod shop_port;
 mod story;
 mod traffic;
 mod transaction;
+mod tries;
 
 use crate::{control::Control, live::Live, shop::Shop};
 use app::host::{Host, LivePort, TracePort};
@@ -46,7 +47,12 @@ pub fn host(
             telemetry: telemetry.clone(),
         }),
         traces: Arc::new(TraceHost { shop: shop.clone(), telemetry: telemetry.clone(), jaeger_ui }),
-        resilience: Arc::new(ResilienceHost::new(shop.clone(), live.clone(), telemetry.clone())),
+        resilience: Arc::new(ResilienceHost::new(
+            shop.clone(),
+            control.clone(),
+            live.clone(),
+            telemetry.clone(),
+        )),
         traffic: Arc::new(TrafficHost::new(control.clone(), shop.mesh.clone(), live.clone())),
     }
 }

@@ -1,6 +1,9 @@
 //! One order's whole story, put together from what orders, payments and telemetry recorded: pure.
 
-use super::transaction::{self, Evidence, Outage};
+use super::{
+    transaction::{self, Evidence, Outage},
+    tries,
+};
 use contract::{
     ApiError, attributes,
     order::{
@@ -14,7 +17,7 @@ use event_sourcing::{Aggregate, DomainEvent, Recorded};
 use saga::{Command, Entry, Event as SagaEvent, State};
 use shop::{
     orders::{
-        CHECKOUT, Order, OrderEvent, OrderStory,
+        CHECKOUT, Order, OrderEvent, OrderStory, Refusal,
         decide::{self, CONFIRM, PAY, RESERVE},
         project,
     },
@@ -63,6 +66,7 @@ pub(super) fn view(parts: Parts) -> Result<OrderView, ApiError> {
     let transactions = transactions.map(joined);
     let logs = with_outages(logs, &outages, &traces, &row, &told);
     let listed = listed(&told.traces, &traces);
+    let saga = saga_view(&told, state, &traces);
     let mut kept = traces.into_iter();
     let trace = kept.find(|kept| Some(&kept.row.trace_id) == told.trace_id.as_ref());
     let refundable = row.status == OrderStatus::Confirmed;
@@ -78,7 +82,7 @@ pub(super) fn view(parts: Parts) -> Result<OrderView, ApiError> {
         zero_us: row.placed_at_us,
         events: told.events.iter().map(event).collect(),
         states,
-        saga: Some(saga_view(&told, state)),
+        saga: Some(saga),
         transactions,
         trace,
         logs,
@@ -220,10 +224,9 @@ fn sentence(row: &OrderRow, events: &[Recorded<OrderEvent>], state: State) -> St
     // What came after the timeout was too late to be the cause.
     let causes = &events[..timed_out.map_or(events.len(), |at| at + 1)];
     let declined = causes.iter().rev().find_map(|recorded| match &recorded.event {
-        OrderEvent::PaymentDeclined { voter, reason, .. } => Some(match voter {
-            Some(voter) => format!("Payment declined: {voter} voted no ({reason})."),
-            None => format!("Payment declined: {reason}."),
-        }),
+        OrderEvent::PaymentDeclined { voter, reason, .. } => {
+            Some(Refusal::of(reason).sentence(voter.as_deref()))
+        }
         OrderEvent::PaymentTimedOut { seconds } => {
             Some(format!("Payment timed out: payments did not answer within {seconds} s."))
         }
@@ -318,7 +321,7 @@ fn walk(log: &[Entry]) -> Walk {
     walk
 }
 
-fn saga_view(told: &OrderStory, state: State) -> SagaView {
+fn saga_view(told: &OrderStory, state: State, traces: &[TraceView]) -> SagaView {
     let walk = walk(&told.saga);
     let steps = CHECKOUT.steps.iter().enumerate().map(|(index, step)| {
         let times = walk.forward[index];
@@ -331,6 +334,7 @@ fn saga_view(told: &OrderStory, state: State) -> SagaView {
         };
         let (name, service) = (step.name.to_owned(), step.service.to_owned());
         let (detail, versions) = evidence(told, index, false, mark);
+        let tries = tries::of_step(index, false, traces);
         SagaStepView {
             name,
             service,
@@ -339,6 +343,7 @@ fn saga_view(told: &OrderStory, state: State) -> SagaView {
             started_us: times.began,
             ended_us: times.ended,
             versions,
+            tries,
         }
     });
     let compensations = CHECKOUT.steps.iter().enumerate().map(|(index, step)| {
@@ -350,6 +355,7 @@ fn saga_view(told: &OrderStory, state: State) -> SagaView {
             (None, _) => StepMark::Running,
         };
         let (detail, versions) = evidence(told, index, true, mark);
+        let tries = tries::of_step(index, true, traces);
         let voided = walk.timed_out == Some(index);
         let name = if voided { step.void_name } else { step.compensation_name };
         Some(SagaStepView {
@@ -360,6 +366,7 @@ fn saga_view(told: &OrderStory, state: State) -> SagaView {
             started_us: Some(began),
             ended_us: times.ended,
             versions,
+            tries,
         })
     });
     let took_us = match (told.saga.first(), told.saga.last()) {
@@ -402,8 +409,11 @@ fn evidence(told: &OrderStory, step: usize, back: bool, mark: StepMark) -> (Stri
     let detail = match (mark, mine.last()) {
         (StepMark::NotReached, _) => "not reached".to_owned(),
         // Who voted no and why stands in the sentence of the order and at the event.
-        (StepMark::Failed, Some(Recorded { event: E::PaymentDeclined { .. }, .. })) => {
-            "declined".to_owned()
+        (StepMark::Failed, Some(Recorded { event: E::PaymentDeclined { reason, .. }, .. })) => {
+            match Refusal::of(reason) {
+                Refusal::VotedNo(_) => "declined".to_owned(),
+                Refusal::BreakerOpen | Refusal::NoAnswer(_) => "no vote, counts as no".to_owned(),
+            }
         }
         (StepMark::Failed, Some(last)) => format!("refused, {}", summary(&last.event)),
         // Whatever answer came later, what the step came to is that there was none in time.

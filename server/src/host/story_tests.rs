@@ -260,3 +260,50 @@ fn an_answer_after_the_timeout_is_not_told_as_the_cause() {
     let saga = view.saga.unwrap();
     assert_eq!((saga.steps[1].mark, saga.steps[1].ended_us), (StepMark::Unknown, Some(12_000)));
 }
+
+#[test]
+fn a_step_tells_how_often_its_command_was_sent() {
+    let send = |at_us: i64, error: bool| contract::trace::SpanView {
+        span_id: format!("{at_us:016x}"),
+        parent_id: None,
+        service: contract::service::BUS.into(),
+        name: "send payment.authorize".into(),
+        kind: contract::trace::SpanKind::Producer,
+        start_us: at_us,
+        duration_us: 1,
+        error,
+        message: None,
+        attributes: [
+            (attributes::MESSAGE_TOPIC, "payment.authorize"),
+            (attributes::MESSAGE_ID, "payment.authorize:ord-1:2"),
+            (attributes::MESH_TRIES, "1"),
+        ]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into(),
+        events: vec![],
+        links: vec![],
+    };
+    let mut kept = trace(&"a".repeat(32), &[]);
+    kept.spans = vec![send(1, true), send(2, true), send(3, false)];
+    let view = view(Parts { traces: vec![kept], ..parts(declined()) }).unwrap();
+    let tries: Vec<_> = view.saga.unwrap().steps.iter().map(|step| step.tries).collect();
+    assert_eq!(tries, [None, Some(3), None]);
+}
+
+#[test]
+fn a_bank_that_gave_no_vote_is_not_said_to_have_voted_no() {
+    let mut told = declined();
+    let reason = "no vote: the circuit breaker for bank-merchant is open".to_owned();
+    told.events[3].event = OrderEvent::PaymentDeclined {
+        transaction_id: "tx-1".into(),
+        voter: Some("bank-merchant".into()),
+        reason,
+    };
+    let view = view(parts(told)).unwrap();
+    assert_eq!(
+        view.sentence,
+        "Payment not authorized: bank-merchant gave no vote (circuit breaker open); silence counts \
+         as no. Stock was released and no money moved."
+    );
+    assert_eq!(view.saga.unwrap().steps[1].detail, "no vote, counts as no");
+}

@@ -9,7 +9,7 @@ use contract::{
 };
 use istio::policy::{Action, Mtls, Policy, Route};
 use mesh::{
-    Change, EndpointStatus, Mesh, Phase, RouteHits,
+    Change, CountedHits, EndpointStatus, Mesh, Phase, RouteHits,
     fault::FaultEvent,
     inbound::{Identity, InboundStats},
     mirror::MirrorStats,
@@ -25,7 +25,8 @@ const WINDOW_SECONDS: usize = 60;
 struct Sample {
     at_us: i64,
     counted: Counted,
-    hits: Vec<RouteHits>,
+    /// Shared with the sample before as far as nothing moved: there may be thousands of rules.
+    hits: Vec<CountedHits>,
     mirrors: Vec<MirrorStats>,
 }
 
@@ -55,9 +56,10 @@ impl Samples {
         if self.0.len() > WINDOW_SECONDS {
             self.0.pop_front();
         }
-        let Minute { at_us, hits, inbound, mirrors } = Minute::now(mesh, at_us);
-        let counted = Counted { edges: mesh.edges(), inbound };
-        self.0.push_back(Sample { at_us, counted, hits, mirrors });
+        let before = self.0.back().map(|sample| sample.hits.as_slice()).unwrap_or_default();
+        let hits = mesh.count_hits(before);
+        let counted = Counted { edges: mesh.edges(), inbound: mesh.inbound_stats() };
+        self.0.push_back(Sample { at_us, counted, hits, mirrors: mesh.mirrors().stats() });
     }
 }
 
@@ -85,7 +87,7 @@ impl Live {
         let nothing = Minute { at_us: self.started_us, ..Minute::default() };
         samples.0.front().map_or(nothing, |sample| Minute {
             at_us: sample.at_us,
-            hits: sample.hits.clone(),
+            hits: sample.hits.iter().flat_map(CountedHits::hits).collect(),
             inbound: sample.counted.inbound.clone(),
             mirrors: sample.mirrors.clone(),
         })
@@ -175,6 +177,10 @@ impl Live {
                 let view = faults::view(status, &self.shop.mesh.in_force().policy);
                 line(view.id, &format!("{}, {}", view.what, view.place), "warn")
             }
+            FaultEvent::Crashed(status) => {
+                let view = faults::view(status, &self.shop.mesh.in_force().policy);
+                line(view.id, &format!("{} is down: {}", view.place, view.what), "error")
+            }
             FaultEvent::Ended(status) => line(status.id.to_string(), "ended", "ok"),
             FaultEvent::KillSwitch(true) => {
                 line("Kill switch".into(), "all faults ended, new ones are held off", "info")
@@ -251,12 +257,17 @@ impl Live {
     /// Services with versions or a mirror, as the last minute was.
     fn hosts(&self, policy: &Policy, now_us: i64) -> Vec<HostMesh> {
         let (mesh, samples) = (&self.shop.mesh, self.samples.lock());
-        let (now, endpoints) = (mesh.route_hits(), mesh.endpoints());
+        let in_force = |counted: Vec<CountedHits>| -> Vec<RouteHits> {
+            let counted = counted.iter().filter(|hits| hits.revision() == policy.revision);
+            counted.flat_map(CountedHits::hits).collect()
+        };
+        let (now, endpoints) = (in_force(mesh.count_hits(&[])), mesh.endpoints());
         let old = samples.0.front();
-        let before = old.map(|sample| sample.hits.as_slice()).unwrap_or_default();
+        let before = in_force(old.map(|sample| sample.hits.clone()).unwrap_or_default());
         let since_us = old.map_or(self.started_us, |sample| sample.at_us);
         let versions = self.state.lock().versions.clone();
-        let counts = Counts { now: &now, before, endpoints: &endpoints, versions: &versions };
+        let counts =
+            Counts { now: &now, before: &before, endpoints: &endpoints, versions: &versions };
         #[expect(clippy::cast_precision_loss, reason = "a minute")]
         let seconds = ((now_us - since_us) as f64 / 1e6).max(1.0);
         let host = |service: std::sync::Arc<str>| {
@@ -362,6 +373,55 @@ fn ratio(part: u64, whole: u64) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use istio::policy::{DirectResponse, HeaderOps, Origin, Retry, VirtualHost};
+
+    #[test]
+    fn a_minute_in_which_nothing_moves_is_kept_once_however_many_rules_there_are() {
+        let mesh = Mesh::new(base::Clock::system(), mesh::BreakerParams::default());
+        let rule = |at: usize| Route { name: format!("#{at}").into(), ..answering() };
+        for revision in 1..=3 {
+            let host = VirtualHost {
+                origin: Origin::default(),
+                hosts: vec!["payments".into()],
+                in_mesh: true,
+                at_ingress: false,
+                built_in: false,
+                listeners: Vec::new(),
+                routes: (0..500).map(|at| rule(at).into()).collect(),
+            };
+            let virtual_hosts = vec![host];
+            mesh.apply(Policy { revision, virtual_hosts, ..Policy::default() }.into());
+        }
+        let mut samples = Samples::default();
+        (0..100).for_each(|second| samples.take(&mesh, second));
+        assert_eq!(samples.0.len(), WINDOW_SECONDS + 1);
+        let first = &samples.0[0].hits;
+        assert_eq!(first.iter().map(|hits| hits.hits().len()).sum::<usize>(), 3 * 500);
+        for sample in &samples.0 {
+            let shared = first.iter().zip(&sample.hits).all(|(a, b)| a.is_shared_with(b));
+            assert!(shared, "at second {}", sample.at_us);
+        }
+    }
+
+    fn answering() -> Route {
+        let status = axum::http::StatusCode::NO_CONTENT;
+        Route {
+            origin: Origin::default(),
+            name: "".into(),
+            line: 1,
+            matches: Vec::new(),
+            action: Action::Direct(DirectResponse { status, body: Vec::new() }),
+            rewrite: None,
+            timeout: None,
+            retry: Retry::default(),
+            fault: None,
+            faithful: false,
+            mirrors: Vec::new(),
+            cors: None,
+            headers: HeaderOps::default(),
+            rate_limit: None,
+        }
+    }
 
     #[test]
     fn a_revision_is_told_by_what_moves_requests_most() {
@@ -370,3 +430,7 @@ mod tests {
         assert_eq!(policy_text("", 7), "in force since request #7");
     }
 }
+
+#[cfg(test)]
+#[path = "in_mesh_tests.rs"]
+mod telling;

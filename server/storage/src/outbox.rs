@@ -125,6 +125,20 @@ impl Outbox for SqliteOutbox {
         letters.await.map_err(|error| OutboxError(Box::new(error)))
     }
 
+    async fn dead_letter(&self, id: &str) -> Result<Option<DeadLetter>, OutboxError> {
+        let (source, id) = (self.0.service(), id.to_owned());
+        let found = self.0.read_quietly(move |c| {
+            Box::pin(async move {
+                sqlx::query("SELECT * FROM dead_letters WHERE id = ?")
+                    .bind(id)
+                    .try_map(|row| letter(source, &row))
+                    .fetch_optional(c)
+                    .await
+            })
+        });
+        found.await.map_err(|error| OutboxError(Box::new(error)))
+    }
+
     async fn dead(&self) -> Result<u64, OutboxError> {
         let count = self.0.read_quietly(|c| {
             let count = "SELECT count(*) FROM dead_letters";

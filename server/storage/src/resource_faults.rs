@@ -57,17 +57,31 @@ impl RevisionLog {
         write.await
     }
 
-    /// Sets so many more numbers of faults aside; gives the last one that was set aside before.
+    /// The last number of a fault that is given, or set aside for the run that may give it.
     ///
     /// # Errors
-    /// The database cannot be written; no number is set aside.
-    pub async fn reserve_fault_numbers(&self, count: u32) -> Result<u32, StoreError> {
+    /// The database cannot be read.
+    pub async fn fault_numbers(&self) -> Result<u32, StoreError> {
+        let read = self.0.read_quietly(|c| {
+            Box::pin(async move {
+                let last = sqlx::query_scalar("SELECT reserved FROM fault_numbers");
+                last.fetch_optional(c).await
+            })
+        });
+        Ok(read.await?.unwrap_or(0))
+    }
+
+    /// Keeps which is the last.
+    ///
+    /// # Errors
+    /// The database cannot be written; it is as it was.
+    pub async fn keep_fault_numbers(&self, last: u32) -> Result<(), StoreError> {
         let write = self.0.write_quietly(move |c| {
             Box::pin(async move {
-                let reserve = "INSERT INTO fault_numbers VALUES (1, ?1)
-                               ON CONFLICT DO UPDATE SET reserved = reserved + ?1
-                               RETURNING reserved - ?1";
-                sqlx::query_scalar(reserve).bind(count).fetch_one(c).await
+                let keep = "INSERT INTO fault_numbers VALUES (1, ?1)
+                            ON CONFLICT DO UPDATE SET reserved = ?1";
+                sqlx::query(keep).bind(last).execute(c).await?;
+                Ok(())
             })
         });
         write.await

@@ -104,6 +104,23 @@ async fn inbox(
     forget(c, ids, &[gone]).await
 }
 
+/// Dead letters older than is kept. What their subscribers remember of that time is forgotten, and
+/// with it whether such a message was taken, or its payment voided: none may come again.
+async fn letters(
+    c: &mut SqliteConnection,
+    oldest_us: i64,
+    batch: usize,
+) -> Result<u64, sqlx::Error> {
+    let old = "SELECT id FROM dead_letters WHERE recorded_us < ? ORDER BY letter LIMIT ?";
+    let ids = ids(c, old, oldest_us, batch).await?;
+    let gone = "DELETE FROM dead_letters WHERE id IN (SELECT value FROM json_each(?))";
+    let gone = forget(c, ids, &[gone]).await?;
+    if gone > 0 {
+        tracing::error!("{gone} dead letters that nobody retried are too old and gone");
+    }
+    Ok(gone)
+}
+
 /// Keys of commands that nobody repeats any more.
 async fn keys(c: &mut SqliteConnection, oldest_us: i64, batch: usize) -> Result<u64, sqlx::Error> {
     let ids = ids(c, "SELECT key FROM keys WHERE used_us < ? LIMIT ?", oldest_us, batch).await?;
@@ -151,7 +168,8 @@ impl Prune for Orders {
                         "DELETE FROM order_rows WHERE order_id IN (SELECT value FROM json_each(?))",
                     ],
                 );
-                Ok(gone.await? + inbox(c, keep, oldest_us, batch).await?)
+                let gone = gone.await? + letters(c, oldest_us, batch).await?;
+                Ok(gone + inbox(c, keep, oldest_us, batch).await?)
             })
         });
         vacuum(&self.0, gone.await?).await
@@ -217,7 +235,8 @@ impl Prune for Payments {
                          WHERE transaction_id IN (SELECT value FROM json_each(?))",
                     ],
                 );
-                Ok(gone.await? + inbox(c, keep, oldest_us, batch).await?)
+                let gone = gone.await? + letters(c, oldest_us, batch).await?;
+                Ok(gone + inbox(c, keep, oldest_us, batch).await?)
             })
         });
         vacuum(&self.0, gone.await?).await
@@ -242,6 +261,7 @@ impl Prune for Inventory {
                             WHERE order_id IN (SELECT value FROM json_each(?))";
                 let mut gone = forget(c, over, &[gone]).await?;
                 gone += keys(c, oldest_us, batch).await?;
+                gone += letters(c, oldest_us, batch).await?;
                 Ok(gone + inbox(c, keep, oldest_us, batch).await?)
             })
         });

@@ -15,6 +15,7 @@ use shop::orders::{
     decide::{self, Input, OrderRecord},
 };
 use shop::payments::{self, Begun, Payments, answer};
+use shop::store::Keep;
 use std::time::Duration;
 use storage::{Durability, Stores};
 use testkit::eventually;
@@ -305,9 +306,31 @@ async fn a_dead_letter_keeps_its_whole_message_until_it_is_retried() {
         (&letters[0].message, letters[0].reason.as_str()),
         (&recorded.message, "unreadable")
     );
+    let found = outbox.dead_letter(&recorded.message.id).await.unwrap();
+    assert_eq!(found.as_ref(), letters.first());
+    assert_eq!(outbox.dead_letter("nothing").await.unwrap(), None);
     assert!(!outbox.revive("nothing").await.unwrap());
     assert!(outbox.revive(&recorded.message.id).await.unwrap());
     let again = outbox.after(0, &[], 10).await.unwrap().pop().unwrap();
     assert_eq!((again.message, outbox.dead().await.unwrap()), (recorded.message, 0));
     assert!(again.sequence > recorded.sequence, "a sequence came again");
+}
+
+#[tokio::test]
+async fn a_dead_letter_is_forgotten_with_what_its_subscriber_knew_of_it() {
+    let World { stores, _folder } = world().await;
+    stores.orders.place(new_order("ord-1")).await.unwrap();
+    let outbox = stores.orders.outbox();
+    let recorded = outbox.after(0, &[], 10).await.unwrap().pop().unwrap();
+    outbox.bury(recorded.sequence, "unreadable").await.unwrap();
+    let sweep = async |age: Duration| {
+        let keep = Keep { orders: 100, age };
+        for store in &stores.forgetful {
+            while store.prune(keep, &["ord-1".to_owned()], 10).await.unwrap() > 0 {}
+        }
+        outbox.dead().await.unwrap()
+    };
+    assert_eq!(sweep(Duration::from_secs(3_600)).await, 1);
+    assert_eq!(sweep(Duration::ZERO).await, 0);
+    assert!(!outbox.revive(&recorded.message.id).await.unwrap());
 }

@@ -2,7 +2,7 @@
 //!
 //! What a fault hit, what a breaker counted as a failure and what a mirror found to differ is shown
 //! with its trace, so that trace is kept whatever was drawn at its first span, from its first span
-//! on. The collector gets it from the moment on at which that is known.
+//! on. Of what ended before that is known the collector gets as much as is still held.
 
 use crate::ended::Ended;
 use std::collections::{HashSet, VecDeque};
@@ -41,25 +41,37 @@ impl Evidence {
 }
 
 /// The newest spans of traces that are left out.
-#[derive(Debug, Default)]
-pub(crate) struct Aside {
+#[derive(Debug)]
+pub(crate) struct Aside<T> {
+    most: usize,
     /// Apart from the spans, so that a trace is looked for in little memory.
     traces: VecDeque<u128>,
-    spans: VecDeque<Option<Ended>>,
+    spans: VecDeque<Option<T>>,
 }
 
-impl Aside {
-    pub(crate) fn hold(&mut self, ended: Ended) {
-        self.traces.push_back(ended.trace);
-        self.spans.push_back(Some(ended));
-        if self.spans.len() > HELD_MAX {
+impl Default for Aside<Ended> {
+    fn default() -> Self {
+        Self::of(HELD_MAX)
+    }
+}
+
+impl<T> Aside<T> {
+    /// Holds so many at most.
+    pub(crate) const fn of(most: usize) -> Self {
+        Self { most, traces: VecDeque::new(), spans: VecDeque::new() }
+    }
+
+    pub(crate) fn hold(&mut self, trace: u128, span: T) {
+        self.traces.push_back(trace);
+        self.spans.push_back(Some(span));
+        if self.spans.len() > self.most {
             self.traces.pop_front();
             self.spans.pop_front();
         }
     }
 
     /// The spans of a trace, in the order in which they ended. They are held no longer.
-    pub(crate) fn give(&mut self, trace: u128) -> Vec<Ended> {
+    pub(crate) fn give(&mut self, trace: u128) -> Vec<T> {
         let mut given = Vec::new();
         for (held, span) in self.traces.iter().zip(&mut self.spans) {
             if *held == trace {

@@ -49,7 +49,7 @@ pub(crate) struct State {
     pub(crate) rates: Rates,
     pub(crate) series: Series,
     pub(crate) istio: IstioMetrics,
-    aside: Aside,
+    aside: Aside<Ended>,
     /// Swapped with the pending list, so that neither is allocated anew.
     spare: Vec<Item>,
 }
@@ -76,12 +76,13 @@ impl Hub {
         }
     }
 
-    /// Keeps a trace that sampling left out.
-    pub(crate) fn keep(&self, trace: u128) {
+    /// Keeps a trace that sampling left out. False when that is known.
+    pub(crate) fn keep(&self, trace: u128) -> bool {
         let new = self.evidence.lock().add(trace);
         if new {
             self.take(Item::Evidence(trace));
         }
+        new
     }
 
     /// Whether a trace that sampling left out is kept all the same.
@@ -134,7 +135,7 @@ impl Hub {
                     // It may have become evidence since the span ended.
                     match self.keeps(ended.trace) {
                         true => state.store.add_span(ended),
-                        false => state.aside.hold(ended),
+                        false => state.aside.hold(ended.trace, ended),
                     }
                 }
                 Item::Evidence(trace) => {

@@ -1,6 +1,7 @@
 //! The span processor: every ended span goes to the hub, and to the export if there is one.
 
 use crate::{
+    aside::Aside,
     ended,
     export::ExportQueue,
     hub::{Hub, Item},
@@ -15,18 +16,62 @@ use opentelemetry_sdk::{
     error::OTelSdkResult,
     trace::{Span, SpanData, SpanProcessor},
 };
+use parking_lot::Mutex;
 use std::{sync::Arc, time::Duration};
+
+/// Spans of traces that are left out, held for the collector. Larger than those held for the pages
+/// and needed less: a trace becomes evidence within seconds or never, and these are the spans of
+/// ten seconds of a gentle shop, 5 MB.
+const HELD_MAX: usize = 2_048;
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Processor {
     hub: Arc<Hub>,
-    export: Option<ExportQueue>,
+    export: Option<Exporting>,
+}
+
+/// The export, and what it may yet be given.
+#[derive(Debug)]
+struct Exporting {
+    queue: ExportQueue,
+    held: Mutex<Aside<(u16, SpanData)>>,
 }
 
 impl Processor {
     pub(crate) fn new(hub: Arc<Hub>, export: Option<ExportQueue>) -> Self {
-        Self { hub, export }
+        let exporting = |queue| Exporting { queue, held: Mutex::new(Aside::of(HELD_MAX)) };
+        Self { hub, export: export.map(exporting) }
+    }
+
+    /// A trace that sampling left out is kept from now on; the collector gets what ended of it.
+    fn keep(&self, trace: u128) {
+        if !self.hub.keep(trace) {
+            return;
+        }
+        let Some(export) = &self.export else { return };
+        let held = export.held.lock().give(trace);
+        held.into_iter().for_each(|(service, span)| self.export(service, span));
+    }
+
+    /// A span of a trace that is left out, unless that has become evidence since it ended.
+    fn hold(&self, trace: u128, service: u16, span: SpanData) {
+        let Some(export) = &self.export else { return };
+        {
+            // Whoever makes it evidence says so before they look for what is held.
+            let mut held = export.held.lock();
+            if !self.hub.keeps(trace) {
+                return held.hold(trace, (service, span));
+            }
+        }
+        self.export(service, span);
+    }
+
+    fn export(&self, service: u16, mut span: SpanData) {
+        if let Some(export) = &self.export {
+            tidy(&mut span, &self.hub.symbols);
+            export.queue.offer(service, span);
+        }
     }
 }
 
@@ -50,20 +95,18 @@ impl SpanProcessor for Processor {
         let trace = ended.trace;
         keep = keep.or_else(|| met_fault.then_some(trace));
         if let Some(evidence) = keep.filter(|kept| fate == Fate::LeftOut || *kept != trace) {
-            self.hub.keep(evidence);
+            self.keep(evidence);
         }
         match fate {
             Fate::Silent => return self.hub.take(Item::Counted(ended.facts, ended.changes)),
             Fate::LeftOut if !self.hub.keeps(trace) => {
-                return self.hub.take(Item::LeftOut(ended));
+                self.hub.take(Item::LeftOut(ended));
+                return self.hold(trace, service, span);
             }
             Fate::LeftOut | Fate::Kept => {}
         }
         self.hub.take(Item::Span(ended));
-        if let Some(export) = &self.export {
-            tidy(&mut span, symbols);
-            export.offer(service, span);
-        }
+        self.export(service, span);
     }
 
     // Nothing is cached here: the export has its own flush, which does not block a runtime.
@@ -160,9 +203,10 @@ fn redact(attributes: &mut [KeyValue], symbols: &Symbols) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::StoreLimits;
     use opentelemetry::{
-        InstrumentationScope,
-        trace::{SpanContext, SpanId, SpanKind, Status},
+        InstrumentationScope, TraceFlags,
+        trace::{SpanContext, SpanId, SpanKind, Status, TraceId, TraceState},
     };
     use std::time::SystemTime;
 
@@ -182,6 +226,30 @@ mod tests {
             status: Status::Unset,
             instrumentation_scope: InstrumentationScope::default(),
         }
+    }
+
+    /// A span of a trace that is left out.
+    fn left_out(name: &'static str, trace: u128, attributes: Vec<KeyValue>) -> SpanData {
+        let mut span = span(name, attributes);
+        let state = TraceState::from_key_value([(sampling::TRACE_STATE_MEMBER, "unsampled")]);
+        let (id, flags) = (SpanId::from(1), TraceFlags::SAMPLED);
+        span.span_context =
+            SpanContext::new(TraceId::from(trace), id, flags, false, state.unwrap());
+        span
+    }
+
+    #[test]
+    fn the_collector_gets_a_trace_that_becomes_evidence_from_its_first_span_on() {
+        let (queue, mut sent) = ExportQueue::for_tests(10);
+        let processor = Processor::new(Arc::new(Hub::new(StoreLimits::default(), 0)), Some(queue));
+        processor.on_end(left_out("first", 1, Vec::new()));
+        processor.on_end(left_out("another's", 2, Vec::new()));
+        assert_eq!(sent(), [""; 0], "sampling leaves them out");
+        let fault = KeyValue::new(names::FAULT_ID, "F-1");
+        processor.on_end(left_out("hit", 1, vec![fault]));
+        assert_eq!(sent(), ["first", "hit"]);
+        processor.on_end(left_out("last", 1, Vec::new()));
+        assert_eq!(sent(), ["last"]);
     }
 
     #[test]

@@ -338,6 +338,20 @@ async fn over_grpc_what_a_collector_rejects_of_a_request_is_not_counted_as_expor
 }
 
 #[tokio::test]
+async fn http_to_a_port_of_grpc_is_told_with_the_variable_that_mends_it() {
+    let endpoint = grpc_receiver(&[]).await;
+    let config = ExportConfig::new(Protocol::HttpProtobuf, format!("{endpoint}/v1/traces"));
+    let (telemetry, dispatch, guard) = pipeline(config);
+    request(&dispatch, "GET /");
+    let error = until("a failure", || telemetry.export_stats().last_error).await;
+    assert!(error.contains("OTEL_EXPORTER_OTLP_PROTOCOL=grpc"), "{error}");
+    // A collector that is away already keeps nobody waiting at the end.
+    let began = Instant::now();
+    assert!(!guard.shutdown(PATIENCE).await, "nothing was sent");
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
 async fn headers_are_sent_as_they_were_meant() {
     let (address, heads) = receiver(&[(200, b"")]);
     let endpoint = format!("http://{address}");

@@ -81,6 +81,17 @@ impl Client {
         Flow(self.http.get(format!("{}{path}", self.origin)).send().await.expect("a stream"))
     }
 
+    /// How the load generator is set, as the pages know it.
+    ///
+    /// # Panics
+    /// When the program does not say.
+    pub async fn load(&self) -> Value {
+        let frame = serde_json::json!({ "part": "Frame" });
+        let load = self.post("/ui/snapshot", &frame).await.json()["load"].take();
+        assert!(load["per_second"].is_number(), "no load in the snapshot");
+        load
+    }
+
     /// The answer to a POST of JSON.
     ///
     /// # Panics

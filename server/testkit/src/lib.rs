@@ -9,6 +9,7 @@ pub mod books;
 pub mod client;
 mod faults;
 pub mod openapi;
+pub mod openmetrics;
 pub mod program;
 pub mod raw;
 pub mod wait;

@@ -198,11 +198,19 @@ impl Program {
     /// # Panics
     /// When the signal cannot be sent.
     pub fn terminate(&self) {
+        self.signal("TERM");
+    }
+
+    /// Sends a signal, named as `kill` names it.
+    ///
+    /// # Panics
+    /// When it cannot be sent.
+    pub fn signal(&self, name: &str) {
         // The shell's own `kill` is everywhere, and needs no unsafe code here.
         let mut kill = Command::new("sh");
-        kill.args(["-c", "kill -TERM $0"]).arg(self.id().to_string());
+        kill.args(["-c", "kill -$1 $0"]).args([&self.id().to_string(), name]);
         let status = kill.status().expect("a shell");
-        assert!(status.success(), "SIGTERM was not sent");
+        assert!(status.success(), "SIG{name} was not sent");
     }
 
     /// Waits for its end.

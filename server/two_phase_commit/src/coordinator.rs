@@ -19,6 +19,8 @@ use std::{
 };
 use tokio::time::Instant;
 
+/// Begins the reason of an abort for which nobody voted: silence counts as no.
+pub const NO_VOTE: &str = "no vote: ";
 /// A participant is asked to prepare so many times at least before silence counts as no.
 const PREPARE_TRIES: u32 = 3;
 /// Pause before asking again, growing with each try.
@@ -185,7 +187,7 @@ impl Coordinator {
                 Ok(Vote::Yes) => {}
                 Ok(Vote::No { reason }) => refusal = refusal.or_else(|| Some(abort(reason))),
                 Err(Unanswered(why)) => {
-                    silence = silence.or_else(|| Some(abort(format!("no vote: {why}"))));
+                    silence = silence.or_else(|| Some(abort(format!("{NO_VOTE}{why}"))));
                 }
             }
         }

@@ -14,8 +14,6 @@ const LATE_FROM_US: i64 = 20_000;
 pub struct Line {
     /// When; of repeated tries, the first.
     pub at_us: i64,
-    /// When the last of it was recorded.
-    pub last_us: i64,
     /// What.
     pub kind: Kind,
     /// Lane of the participant, from 1; none for what the coordinator logged.
@@ -98,13 +96,15 @@ impl Line {
         if tries == 1 { "no answer".into() } else { format!("no answer, {tries} tries") }
     }
 
-    /// What a fault did to it: "F-21: delayed 2.00 s"; without a delay its id alone.
+    /// What a fault did to it: "F-21: delayed 2.00 s"; without a delay its id alone, as of what was
+    /// held and never answered, which was not late but in vain.
     #[must_use]
     pub fn injected(&self) -> Option<String> {
         let TxFault { id, delayed_us } = self.fault.as_ref()?;
-        Some(match *delayed_us {
-            0 => id.clone(),
-            held => format!("{id}: delayed {}", fine::duration_us(held)),
+        let late = *delayed_us > 0 && self.tries_refused == 0;
+        Some(match late {
+            true => format!("{id}: delayed {}", fine::duration_us(*delayed_us)),
+            false => id.clone(),
         })
     }
 
@@ -147,7 +147,6 @@ pub(super) fn lines(messages: &[TxMessageView], participants: &[String]) -> Vec<
         };
         let line = Line {
             at_us: message.at_us,
-            last_us: message.at_us,
             kind: message.kind,
             lane,
             detail: message.detail.clone(),
@@ -175,7 +174,6 @@ fn refuse(lines: &mut Vec<Line>, unanswered: &Line) {
     // Not every try is noted, but each that is says which it was.
     let number = unanswered.detail.as_deref().and_then(try_number);
     lines[sent].tries_refused = number.unwrap_or(lines[sent].tries_refused + 1);
-    lines[sent].last_us = unanswered.at_us;
     if lines[sent].detail.is_none() {
         lines[sent].detail.clone_from(&unanswered.detail);
     }
@@ -188,7 +186,6 @@ fn refuse(lines: &mut Vec<Line>, unanswered: &Line) {
             Some(number) => number.max(lines[before].tries_refused),
             None => lines[before].tries_refused + again.tries_refused,
         };
-        lines[before].last_us = again.last_us;
         if lines[before].fault.is_none() {
             lines[before].fault = again.fault;
         }

@@ -249,25 +249,25 @@ enum Slot {
 
 /// Gives everything its slot and finds the breaks in between.
 fn place(lines: &mut [Line], marks: &mut [Mark]) -> (Vec<Break>, f64) {
-    // When it begins, when it is over, how many slots it takes.
-    let mut slots: Vec<(i64, i64, f64, Slot)> = Vec::with_capacity(lines.len() + marks.len());
+    // When it is drawn, how many slots it takes.
+    let mut slots: Vec<(i64, f64, Slot)> = Vec::with_capacity(lines.len() + marks.len());
     for (i, line) in lines.iter().enumerate() {
         // Tries that were repeated took their time: room for what went on meanwhile.
         let wide = if line.tries_refused > 1 { 1.0 + TRIES_WIDTH } else { 1.0 };
-        slots.push((line.at_us, line.last_us, wide, Slot::Line(i)));
+        slots.push((line.at_us, wide, Slot::Line(i)));
         if let Some(late_us) = line.late_us() {
-            slots.push((late_us, late_us, 1.0, Slot::Arrival(i)));
+            slots.push((late_us, 1.0, Slot::Arrival(i)));
         }
     }
     for (i, mark) in marks.iter().enumerate() {
         let wide = if mark.kind == TxEventKind::Restart { 1.0 + RESTART_WIDTH } else { 1.0 };
-        slots.push((mark.at_us, mark.at_us, wide, Slot::Mark(i)));
+        slots.push((after_what_got_out(mark, marks, lines), wide, Slot::Mark(i)));
     }
     slots.sort_by_key(|slot| slot.0);
     let mut breaks = Vec::new();
     let mut x = MARGIN;
     let mut before: Option<i64> = None;
-    for (at_us, last_us, wide, slot) in slots {
+    for (at_us, wide, slot) in slots {
         if let Some(before) = before.filter(|b| at_us - b > BREAK_OVER_US) {
             breaks.push(Break {
                 x: x - 0.5 + BREAK_WIDTH / 2.0,
@@ -282,9 +282,24 @@ fn place(lines: &mut [Line], marks: &mut [Mark]) -> (Vec<Break>, f64) {
             Slot::Mark(i) => marks[i].x = x,
         }
         x += wide;
-        before = Some(before.unwrap_or(last_us).max(last_us));
+        // What goes on until later without being drawn again (tries that are one arrow) is no
+        // reason to draw its end beside its beginning.
+        before = Some(at_us);
     }
     (breaks, (x - 0.5 + MARGIN).max(WIDTH_MIN))
+}
+
+/// When a mark is drawn: who is down sends nothing, so what arrived from it before it was there
+/// again had left it before.
+fn after_what_got_out(mark: &Mark, marks: &[Mark], lines: &[Line]) -> i64 {
+    if !mark.begins_outage() {
+        return mark.at_us;
+    }
+    let later = marks.iter().filter(|m| m.lane == mark.lane && m.at_us > mark.at_us);
+    let back_us = later.map(|m| m.at_us).min().unwrap_or(i64::MAX);
+    let from_it = lines.iter().filter(|l| l.lane == Some(mark.lane) && !l.is_outgoing());
+    let meanwhile = from_it.map(|l| l.at_us).filter(|at| (mark.at_us..back_us).contains(at));
+    meanwhile.max().unwrap_or(mark.at_us)
 }
 
 fn aborts(tx: &TransactionView, lines: &[Line]) -> bool {

@@ -151,7 +151,7 @@ fn a_send_that_succeeds_after_silence_is_an_arrow_of_its_own() {
 fn long_gaps_are_breaks_with_the_time_they_skip() {
     let drawn = swimlane(&abort_with_recovery(), 0);
     let skipped: Vec<i64> = drawn.breaks.iter().map(|b| b.skipped_us / 1_000).collect();
-    assert_eq!(skipped, [2_003, 1_040]);
+    assert_eq!(skipped, [2_003, 4_040], "between moments that are drawn");
 }
 
 #[test]
@@ -346,4 +346,57 @@ fn what_was_not_answered_for_a_fault_says_so_in_one_label() {
     let refused = drawn.arrows.iter().find(|a| a.refused).unwrap();
     assert_eq!(refused.label.as_deref(), Some("no answer, 3 tries, F-24"));
     assert_eq!(refused.injected, None);
+}
+
+#[test]
+fn a_bank_that_stands_still_is_asked_in_vain_and_the_time_until_the_decision_is_a_break() {
+    let messages = [
+        (10, Kind::Begin, None),
+        (11, Kind::Prepare, Some(BC)),
+        (11, Kind::Prepare, Some(BM)),
+        (12, Kind::VoteYes, Some(BC)),
+        (3_011, Kind::Unanswered, Some(BM)),
+        (3_061, Kind::Prepare, Some(BM)),
+        (6_061, Kind::Unanswered, Some(BM)),
+        (6_185, Kind::DecideAbort, None),
+        (6_186, Kind::Abort, Some(BC)),
+        (6_187, Kind::Ack, Some(BC)),
+    ];
+    let mut tx = tx(TxState::Aborting, &messages);
+    tx.messages[2].fault = Some(TxFault { id: "F-5".into(), delayed_us: 3_000_000 });
+    tx.events = vec![TxEventView {
+        at_us: 11_500,
+        kind: TxEventKind::Pause,
+        participant: Some(BM.into()),
+        fault_id: Some("F-5".into()),
+    }];
+    let drawn = swimlane(&tx, 0);
+    let refused = drawn.arrows.iter().find(|arrow| arrow.refused).unwrap();
+    assert_eq!(refused.label.as_deref(), Some("no answer, 2 tries, F-5"));
+    let skipped: Vec<i64> = drawn.breaks.iter().map(|b| b.skipped_us / 1_000).collect();
+    assert_eq!(skipped, [6_173]);
+    let told = drawn.told.iter().any(|told| told.text.contains("delayed"));
+    assert!(!told, "nothing arrived late");
+}
+
+#[test]
+fn a_vote_that_arrives_after_its_bank_crashed_had_left_it_before() {
+    let mut tx = commit();
+    let event = |ms: i64, kind| TxEventView {
+        at_us: ms * 1_000,
+        kind,
+        participant: Some(BM.into()),
+        fault_id: Some("F-1".into()),
+    };
+    // The coordinator notes the vote at 5 ms.
+    tx.events = vec![event(4, TxEventKind::Crash), event(9, TxEventKind::Restart)];
+    let drawn = swimlane(&tx, 0);
+    let of_merchant = |kind| {
+        let mut lines = drawn.lines.iter();
+        lines.find(|line| line.kind == kind && line.lane == Some(2)).map(|line| line.x).unwrap()
+    };
+    let crash = drawn.marks.iter().find(|mark| mark.begins_outage()).unwrap();
+    assert!(of_merchant(Kind::VoteYes) < crash.x && crash.x < of_merchant(Kind::Ack));
+    let states = states(&drawn, 2);
+    assert_eq!(states[..3], [BarState::Working, BarState::Prepared, BarState::Down], "{states:?}");
 }

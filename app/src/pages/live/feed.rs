@@ -2,14 +2,14 @@
 
 use super::{
     OrdersShown,
-    feed_model::{Filter, arrange, hold, placed_per_second, tally_bar, time, tone, yours},
+    feed_model::{Filter, arrange, hold, placed_per_second, tally_bar, time, tone},
 };
 use crate::{
     frame::{
         Command, load,
         range::use_set_query,
         state::{LOAD_START, use_commands},
-        use_offline,
+        use_frame, use_offline,
     },
     live::use_live,
     model::{format, tone::Tone},
@@ -79,7 +79,9 @@ fn skeleton() -> AnyView {
 #[component]
 fn FeedList(filter: Memo<Filter>) -> impl IntoView {
     let (orders, seeded) = (use_live().orders(), use_live().seeded());
-    let wanted = Memo::new(move |_| orders.with(|rows| arrange(rows, filter.get())));
+    let mine = use_frame().mine;
+    let wanted =
+        Memo::new(move |_| orders.with(|rows| arrange(rows, filter.get(), &|row| mine.has(row))));
     let (hovered, focused) = (RwSignal::new(false), RwSignal::new(false));
     let held = Memo::new(move |held: Option<&Option<Vec<String>>>| {
         filter.track();
@@ -135,13 +137,17 @@ fn feed_row(id: String) -> AnyView {
         found.or_else(|| last.cloned().flatten())
     });
     let Some(first) = row.get_untracked() else { return ().into_any() };
-    let mine = yours(&first);
+    let is_mine = use_frame().mine;
+    let mine = Memo::new(move |_| row.with(|row| row.as_ref().is_some_and(|row| is_mine.has(row))));
     let steps = Signal::derive(move || {
         row.with(|row| row.as_ref().map_or([StepMark::NotReached; 3], |row| row.steps))
     });
     let time = Memo::new(move |_| {
         row.with(|row| {
-            row.as_ref().map_or_else(Default::default, |row| time(row, live.now_us().get()))
+            row.as_ref().map_or_else(Default::default, |row| {
+                let now_us = live.now_us().get();
+                time(row, now_us, mine.get())
+            })
         })
     });
     let slow = Signal::derive(move || time.with(|(_, slow)| *slow));
@@ -154,10 +160,10 @@ fn feed_row(id: String) -> AnyView {
         if slow.get() { format!("{phase}, slow") } else { phase }
     };
     view! {
-        <li class:yours=mine>
+        <li class:yours=move || mine.get()>
             <a href=format!("/orders/{id}") class=class>
                 <span class="mono">{id.clone()}</span>
-                {mine.then(|| view! { <span class="tag">"Yours"</span> })}
+                {move || mine.get().then(|| view! { <span class="tag">"Yours"</span> })}
                 <span class="amount">{format::money(first.total)}</span>
                 <MiniStepper steps=steps slow=slow/>
                 <span class="phase">{phase}</span>
@@ -207,7 +213,7 @@ fn FeedEmpty(filter: Memo<Filter>) -> impl IntoView {
         }
         .into_any(),
         Filter::Yours => view! {
-            <EmptyState title="No order of yours" text="Orders you place at this page stand here."/>
+            <EmptyState title="No order of yours" text="What this browser placed stands here."/>
         }
         .into_any(),
     }

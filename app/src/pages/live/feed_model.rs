@@ -3,7 +3,7 @@
 use crate::model::{format, tone::Tone};
 use contract::{
     live::OrderTally,
-    order::{OrderRow, OrderStatus, Origin, StepMark},
+    order::{OrderRow, OrderStatus, StepMark},
 };
 
 /// Own orders pinned on top.
@@ -19,7 +19,7 @@ pub enum Filter {
     All,
     /// Cancelled, or being cancelled.
     Failed,
-    /// Placed at this page.
+    /// Placed from this browser.
     Yours,
 }
 
@@ -43,20 +43,17 @@ impl Filter {
             .unwrap_or_default()
     }
 
-    fn wants(self, row: &OrderRow) -> bool {
+    fn wants(self, row: &OrderRow, mine: IsMine<'_>) -> bool {
         match self {
             Self::All => true,
             Self::Failed => tone(row) != Tone::Neutral,
-            Self::Yours => yours(row),
+            Self::Yours => mine(row),
         }
     }
 }
 
-/// Whether somebody at the page placed it.
-#[must_use]
-pub fn yours(row: &OrderRow) -> bool {
-    row.origin == Origin::Browser
-}
+/// Says whether an order was placed from this browser.
+pub type IsMine<'a> = &'a dyn Fn(&OrderRow) -> bool;
 
 /// The tone of an order's word: violet when undone, red when stuck, quiet otherwise.
 #[must_use]
@@ -74,10 +71,10 @@ pub fn tone(row: &OrderRow) -> Tone {
 
 /// Ids of the rows to show: own orders first, then the newest.
 #[must_use]
-pub fn arrange(rows: &[OrderRow], filter: Filter) -> Vec<String> {
-    let wanted = || rows.iter().filter(|row| filter.wants(row));
+pub fn arrange(rows: &[OrderRow], filter: Filter, mine: IsMine<'_>) -> Vec<String> {
+    let wanted = || rows.iter().filter(|row| filter.wants(row, mine));
     let pinned: Vec<&str> = wanted()
-        .filter(|row| yours(row))
+        .filter(|row| mine(row))
         .take(PINNED_MAX)
         .map(|row| row.order_id.as_str())
         .collect();
@@ -95,9 +92,9 @@ pub fn hold(held: &[String], now: &[String]) -> (Vec<String>, usize) {
 
 /// The time at the right of a row, and whether it is too long.
 #[must_use]
-pub fn time(row: &OrderRow, now_us: i64) -> (String, bool) {
+pub fn time(row: &OrderRow, now_us: i64, mine: bool) -> (String, bool) {
     match row.took_us {
-        Some(_) if yours(row) => (format::ago(now_us - row.placed_at_us), false),
+        Some(_) if mine => (format::ago(now_us - row.placed_at_us), false),
         Some(took) => (format::took(took), false),
         None => {
             let running = now_us - row.placed_at_us;
@@ -142,7 +139,7 @@ pub fn tally_bar(tally: &OrderTally, width: f64) -> [f64; 3] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use contract::Money;
+    use contract::{Money, order::Origin};
 
     fn row(id: &str, origin: Origin, status: OrderStatus) -> OrderRow {
         let steps = match status {
@@ -163,27 +160,33 @@ mod tests {
         }
     }
 
+    fn mine(row: &OrderRow) -> bool {
+        row.order_id.starts_with('m')
+    }
+
     fn feed() -> Vec<OrderRow> {
         vec![
             row("a", Origin::Load, OrderStatus::Confirmed),
             row("b", Origin::Load, OrderStatus::Cancelled),
             row("mine", Origin::Browser, OrderStatus::Cancelled),
             row("c", Origin::Api, OrderStatus::Confirmed),
+            // Of another browser.
+            row("d", Origin::Browser, OrderStatus::Confirmed),
         ]
     }
 
     #[test]
     fn own_orders_stand_on_top_and_the_rest_keeps_its_order() {
-        assert_eq!(arrange(&feed(), Filter::All), ["mine", "a", "b", "c"]);
-        assert_eq!(arrange(&feed(), Filter::Failed), ["mine", "b"]);
-        assert_eq!(arrange(&feed(), Filter::Yours), ["mine"]);
+        assert_eq!(arrange(&feed(), Filter::All, &mine), ["mine", "a", "b", "c", "d"]);
+        assert_eq!(arrange(&feed(), Filter::Failed, &mine), ["mine", "b"]);
+        assert_eq!(arrange(&feed(), Filter::Yours, &mine), ["mine"]);
     }
 
     #[test]
     fn only_so_many_own_orders_are_pinned() {
         let mut rows = vec![row("new", Origin::Load, OrderStatus::Confirmed)];
         rows.extend((0..5).map(|i| row(&format!("m{i}"), Origin::Browser, OrderStatus::Confirmed)));
-        assert_eq!(arrange(&rows, Filter::All), ["m0", "m1", "m2", "new", "m3", "m4"]);
+        assert_eq!(arrange(&rows, Filter::All, &mine), ["m0", "m1", "m2", "new", "m3", "m4"]);
     }
 
     #[test]
@@ -201,12 +204,11 @@ mod tests {
     fn a_running_order_shows_its_time_and_is_slow_after_a_second() {
         let mut running = row("r", Origin::Load, OrderStatus::Processing);
         running.took_us = None;
-        assert_eq!(time(&running, 20_000), ("20 ms".into(), false));
-        assert_eq!(time(&running, 1_400_000), ("1.40 s".into(), true));
-        assert_eq!(
-            time(&row("m", Origin::Browser, OrderStatus::Cancelled), 148_000_000).0,
-            "2:28 ago"
-        );
+        assert_eq!(time(&running, 20_000, false), ("20 ms".into(), false));
+        assert_eq!(time(&running, 1_400_000, false), ("1.40 s".into(), true));
+        let over = row("m", Origin::Browser, OrderStatus::Cancelled);
+        assert_eq!(time(&over, 148_000_000, true).0, "2:28 ago");
+        assert_eq!(time(&over, 148_000_000, false).0, "200 ms");
     }
 
     #[test]

@@ -23,7 +23,10 @@ use crate::{
     frame::{range::use_set_query, use_keys},
     live::use_live,
     model::{format, tone::Tone},
-    widget::{Badge, BreakerGlyph, BreakerMark, Choice, Clock, Icon, Segmented, icon, use_zone},
+    widget::{
+        Badge, BreakerGlyph, BreakerMark, Choice, Clock, Icon, Segmented, ServiceCode, icon,
+        use_zone,
+    },
 };
 use contract::live::ChangeView;
 use leptos::{html, prelude::*};
@@ -339,8 +342,8 @@ fn Changes() -> impl IntoView {
     }
 }
 
-/// The caller of a subject that is an edge, and its end: where there is room for one of them only
-/// the end is shown.
+/// The caller of a subject that is an edge, and its end: where there is no room for both names the
+/// caller is its code.
 fn subject_parts(subject: &str) -> (&str, &str) {
     let arrow = subject.find(" → ").map(|at| at + 1);
     arrow.and_then(|at| subject.split_at_checked(at)).unwrap_or(("", subject))
@@ -351,7 +354,13 @@ fn change_row(change: ChangeView) -> AnyView {
     let whole = change.subject.clone();
     let (caller, end) = subject_parts(&change.subject);
     let caller = (!caller.is_empty()).then(|| caller.to_owned());
-    let caller = caller.map(|caller| view! { <span class="caller">{caller}</span> });
+    let caller = caller.map(|caller| {
+        let service = caller.trim_end().to_owned();
+        view! {
+            <span class="caller">{caller}</span>
+            <ServiceCode service=service/>
+        }
+    });
     let short = view! { {caller} <span>{end.to_owned()}</span> };
     let subject = match change.href {
         Some(href) => view! {

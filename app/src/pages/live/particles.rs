@@ -9,17 +9,12 @@ use super::{
     scene::Health,
 };
 use crate::{
+    apart::apart,
     browser,
     frame::lazily::now,
     live::{Connection, use_live},
 };
-use leptos::{
-    html,
-    leptos_dom::helpers::request_animation_frame,
-    prelude::*,
-    task::spawn_local,
-    wasm_split::{SplitLoaderError, wasm_split},
-};
+use leptos::{html, leptos_dom::helpers::request_animation_frame, prelude::*, task::spawn_local};
 use wasm_bindgen::{JsCast, closure::Closure};
 use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement, ResizeObserver};
 
@@ -95,34 +90,35 @@ pub(super) fn Particles(
     .into_any()
 }
 
-/// Draws as long as the caller's owner lives.
-#[wasm_split(particles, wasm_split_path = leptos::wasm_split, preload(load_particles), fallible)]
-fn animate(painter: Painter) -> Result<(), SplitLoaderError> {
-    let live = use_live();
-    let canvas = painter.canvas;
-    let still = browser::use_media("(prefers-reduced-motion: reduce)");
-    let wanted = Memo::new(move |_| {
-        let connected = matches!(live.connection().get(), Connection::Live);
-        connected && !live.paused().get() && still.get() == Some(false)
-    });
-    Effect::new(move |_| {
-        let wanted = wanted.get() && canvas.get().is_some();
-        let ran = painter.running.get_untracked();
-        painter.running.set(wanted);
-        if wanted && !ran {
-            painter.next();
-        }
-        if still.get() == Some(true) {
-            painter.clear();
-        }
-    });
-    // What stands still keeps its place on the map when the map moves, and dims with it.
-    use_height(canvas, move || painter.again());
-    Effect::new(move |_| {
-        painter.layer.track();
-        painter.again();
-    });
-    Ok(())
+apart! {
+    /// Draws as long as the caller's owner lives.
+    fn animate(painter: Painter) -> () {
+        let live = use_live();
+        let canvas = painter.canvas;
+        let still = browser::use_media("(prefers-reduced-motion: reduce)");
+        let wanted = Memo::new(move |_| {
+            let connected = matches!(live.connection().get(), Connection::Live);
+            connected && !live.paused().get() && still.get() == Some(false)
+        });
+        Effect::new(move |_| {
+            let wanted = wanted.get() && canvas.get().is_some();
+            let ran = painter.running.get_untracked();
+            painter.running.set(wanted);
+            if wanted && !ran {
+                painter.next();
+            }
+            if still.get() == Some(true) {
+                painter.clear();
+            }
+        });
+        // What stands still keeps its place on the map when the map moves, and dims with it.
+        use_height(canvas, move || painter.again());
+        Effect::new(move |_| {
+            painter.layer.track();
+            painter.again();
+        });
+    }
+    fetched by load_particles as particles
 }
 
 /// Calls back when the canvas is given another size.

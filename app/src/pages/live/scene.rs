@@ -363,12 +363,21 @@ fn event_face(map: &MapView, service: &str, now_us: i64) -> EdgeFace {
     let open = breaker.and_then(|breaker| refusing(breaker, now_us));
     let brief = breaker.and_then(|breaker| refusing_briefly(breaker, now_us));
     let mut rest: Vec<Part> = rest;
-    rest.extend(lag.map(|ms| part(format!("lag {}", format::duration_ms(ms)), Health::Ok)));
+    let failed = delivery.map_or(0.0, |delivery| delivery.edge.error_share);
+    let failing = of_share(failed);
+    // There is room for one of them; what fails is told before what is late.
+    rest.extend(match failing {
+        Health::Ok => lag.map(|ms| part(format!("lag {}", format::duration_ms(ms)), Health::Ok)),
+        _ => Some(part(format!("{} failed", format::share(failed)), failing)),
+    });
     let mut name = format!(
         "{service} and the event bus, sends {}, reads {}",
         format::rate(sent),
         format::rate(read)
     );
+    if failing != Health::Ok {
+        name.push_str(&format!(", {} failed", format::share(failed)));
+    }
     if let Some(ms) = lag {
         name.push_str(&format!(", lag p95 {}", format::duration_ms(ms)));
     }
@@ -377,7 +386,7 @@ fn event_face(map: &MapView, service: &str, now_us: i64) -> EdgeFace {
     }
     let health = match (&open, sent + read > 0.0) {
         (Some(_), _) => Health::Open,
-        (None, true) => Health::Ok,
+        (None, true) => failing,
         (None, false) => Health::Idle,
     };
     let head_health = if open.is_some() { Health::Open } else { Health::Ok };
@@ -391,7 +400,7 @@ fn event_face(map: &MapView, service: &str, now_us: i64) -> EdgeFace {
         name,
         per_second: sent + read,
         p95_ms: 0.0,
-        error_share: 0.0,
+        error_share: failed,
     }
 }
 

@@ -245,6 +245,21 @@ fn the_line_of_events_shows_the_breaker_of_the_bus_and_the_lag() {
 }
 
 #[test]
+fn deliveries_that_fail_colour_the_line_of_events_and_are_told_before_the_lag() {
+    let edge = EdgeView { kind: EdgeKind::Message, ..edge("bus", "payments", 3.0, 0.323, 20.0) };
+    let sent =
+        EdgeView { kind: EdgeKind::Message, ..self::edge("orders", "payments", 3.0, 0.0, 6.0) };
+    let deliveries = vec![contract::live::DeliveryView { edge, lag_p95_ms: Some(6.0) }];
+    let map = MapView { deliveries, ..map(vec![sent]) };
+    let key = EdgeKey { kind: EdgeKind::Message, ..key("payments", "bus") };
+    let face = edge_face(&map, &key, 0, 0);
+    assert_eq!(face.health, Health::Error);
+    let texts: Vec<_> = face.rest.iter().map(|part| (part.text.as_str(), part.health)).collect();
+    assert_eq!(texts, [("32% failed", Health::Error)]);
+    assert!(face.name.contains("32% failed"), "{}", face.name);
+}
+
+#[test]
 fn the_mtls_layer_says_whose_identity_a_call_carries_and_what_its_callee_asks() {
     let identity = |name: &str, mode: &str| contract::traffic::IdentityView {
         service: name.into(),

@@ -110,7 +110,7 @@ fn table_row(row: Row) -> AnyView {
     });
     let version = row.subset.map(|subset| format!(" {subset}"));
     view! {
-        <tr class=row.health.class()>
+        <tr>
             <td>
                 <ServiceCode service=row.from.clone()/>
                 <a href=href on:click=open>{row.from}</a>
@@ -121,8 +121,8 @@ fn table_row(row: Row) -> AnyView {
             </td>
             <td>{row.kind}</td>
             <td class="number">{row.rate}</td>
-            <td class="number">{row.errors}</td>
-            <td class="number">{row.p95}</td>
+            <td class=format!("number {}", row.limits.0.class())>{row.errors}</td>
+            <td class=format!("number {}", row.limits.1.class())>{row.p95}</td>
             <td>{breaker}</td>
         </tr>
     }
@@ -145,6 +145,7 @@ mod tests {
             p95: "8 ms".into(),
             breaker: Some(crate::widget::BreakerMark::Open),
             health: Health::Ok,
+            limits: (Health::Ok, Health::Ok),
         };
         let html = plain(&[row]);
         assert!(html.contains("<td>gateway</td><td>&lt;b&gt;odd&lt;/b&gt;</td><td>call</td>"));

@@ -2,7 +2,7 @@
 
 use super::{
     layout,
-    scene::{Health, health, of_subset, silent_since},
+    scene::{Health, health, of_p95, of_share, of_subset, silent_since},
 };
 use crate::{model::format, widget::BreakerMark};
 use contract::live::{EdgeKind, EdgeView, MapView};
@@ -73,8 +73,10 @@ pub struct Row {
     pub p95: String,
     /// State of the breaker.
     pub breaker: Option<BreakerMark>,
-    /// Colours the row.
+    /// Of the edge.
     pub health: Health,
+    /// What its share of errors says alone, and its p95.
+    pub limits: (Health, Health),
 }
 
 const fn kind(kind: EdgeKind) -> &'static str {
@@ -172,6 +174,7 @@ pub fn rows(map: &MapView, column: Column, zone_minutes: i32) -> Vec<Row> {
         p95: edge.p95_ms.map_or_else(|| "–".to_owned(), format::duration_ms),
         breaker: edge.breaker.map(BreakerMark::from),
         health: health(edge),
+        limits: (of_share(edge.error_share), of_p95(edge.p95_ms)),
     };
     edges.iter().map(row).collect()
 }
@@ -208,6 +211,17 @@ mod tests {
             (order(Column::Rate), order(Column::From), order(Column::P95)),
             ("cab".into(), "abc".into(), "acb".into())
         );
+    }
+
+    #[test]
+    fn only_the_part_that_crosses_a_limit_is_coloured() {
+        let slow = edge("slow", 1.0, Some(2_010.0));
+        let failing = EdgeView { error_share: 0.32, ..edge("failing", 1.0, Some(4.0)) };
+        let map = MapView { edges: vec![slow, failing], ..MapView::default() };
+        let found = rows(&map, Column::From, 0);
+        let limits = |from: &str| found.iter().find(|row| row.from == from).unwrap().limits;
+        assert_eq!(limits("slow"), (Health::Ok, Health::Error));
+        assert_eq!(limits("failing"), (Health::Error, Health::Ok));
     }
 
     #[test]

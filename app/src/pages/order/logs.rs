@@ -53,7 +53,7 @@ pub(super) fn panel(story: Story) -> AnyView {
                     <LinkTabs label="Level" links=links current=current/>
                 </div>
             </header>
-            <ol class="log-lines">
+            <ol class="log-lines" tabindex="0" aria-label="Log lines of the order">
                 {move || shown.get().into_iter().map(|l| line(story, l)).collect_view()}
             </ol>
             {empty}

@@ -21,6 +21,7 @@ use crate::{
     ask::{self, AskError},
     frame::use_keys,
     model::story::{self, LogFilter},
+    pages::follow::on_restart,
     widget::{EmptyState, hatch_definition},
 };
 use contract::{
@@ -132,6 +133,7 @@ pub fn OrderPage() -> impl IntoView {
     let params = use_params_map();
     let id = Memo::new(move |_| params.with(|p| p.get("id").unwrap_or_default()));
     let order = Resource::new_blocking(move || id.get(), ask::order);
+    on_restart(Callback::new(move |()| order.refetch()));
     view! {
         <Title text=move || id.get()/>
         <Transition fallback=skeleton>

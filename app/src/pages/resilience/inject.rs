@@ -2,6 +2,8 @@
 //!
 //! Without JavaScript it is a form that posts to `/resilience/inject`.
 
+mod place;
+
 use crate::{
     ask, browser,
     frame::{use_frame, use_offline, use_toasts},
@@ -11,13 +13,10 @@ use crate::{
         tries,
     },
     pages::traffic::terms,
-    widget::{Field, Icon, ServiceCode, Unread, field, icon},
+    widget::{Field, Icon, Unread, field, icon},
 };
-use contract::{
-    resilience::{Expectation, FaultKind, FaultPlace, InjectFault},
-    service::{BUS, SERVICES},
-};
-use leptos::{prelude::*, task::spawn_local};
+use contract::resilience::{Expectation, FaultKind, FaultPlace, InjectFault};
+use leptos::{leptos_dom::helpers::request_animation_frame, prelude::*, task::spawn_local};
 use leptos_router::hooks::use_query_map;
 use std::time::Duration;
 
@@ -34,8 +33,8 @@ const TTLS: [(u32, &str); 7] = [
     (3_600, "1 hour"),
 ];
 
-/// Fields of the form that are numbers.
-const NUMBERS: [&str; 6] = ["percent", "delay_s", "jitter_s", "status", "limit", "ttl_s"];
+/// Fields of the form whose text is read.
+const READ: [&str; 7] = ["percent", "delay_s", "jitter_s", "status", "limit", "ttl_s", "crash_at"];
 
 /// The command as it is filled in. Cheap to copy.
 #[derive(Clone, Copy)]
@@ -105,7 +104,7 @@ pub(super) fn asked_for() -> (Choice, InjectFault) {
             instance: text("instance", ""),
             ..usual.clone()
         };
-        for field in NUMBERS {
+        for field in READ {
             if let Some(text) = query.get_str(field) {
                 // What cannot be read stays in its field: see `refused`.
                 let _ = fault::read(&mut command, field, text);
@@ -115,10 +114,10 @@ pub(super) fn asked_for() -> (Choice, InjectFault) {
     })
 }
 
-/// Notes the numbers of the address that a field does not take.
+/// Notes what of the address a field does not take.
 fn refused(unread: Unread) {
     use_query_map().with_untracked(|query| {
-        for field in NUMBERS {
+        for field in READ {
             let Some(text) = query.get_str(field) else { continue };
             if let Err(why) = fault::read(&mut InjectFault::default(), field, text) {
                 unread.note(field, text, Err(why.to_owned()));
@@ -146,7 +145,8 @@ pub(super) fn panel(
     Effect::new(move |_| {
         if frame.injecting.get() {
             frame.injecting.set(false);
-            browser::focus("inject");
+            // A page that is just come to takes the focus first.
+            request_animation_frame(|| browser::focus("inject"));
         }
     });
     let send = use_send(panel);
@@ -163,7 +163,7 @@ pub(super) fn panel(
             <form method="post" action="/resilience/inject" on:submit=submit>
                 {kinds(panel)}
                 <div class="inject-fields">
-                    {place(panel)}
+                    {place::fields(panel)}
                     {amount(panel)}
                     {scope(panel)}
                     {limits(panel)}
@@ -301,8 +301,6 @@ fn limits(panel: Panel) -> AnyView {
         .into_any()
 }
 
-// --- where --------------------------------------------------------------------------------------
-
 type Read = fn(&InjectFault) -> String;
 type Write = fn(&mut InjectFault, &str);
 
@@ -336,117 +334,6 @@ fn number(
     });
     let value = Signal::derive(move || panel.command.with(get));
     field::number(Field::plain(label, name, value, on).readable(panel.unread, read), unit)
-}
-
-/// Services by name; the bus calls, and is not called.
-fn services(none: &'static str, with_bus: bool) -> field::Options {
-    let all = SERVICES.iter().filter(|service| with_bus || service.name != BUS);
-    let all = all.map(|service| (service.name.to_owned(), service.name.to_owned()));
-    std::iter::once((String::new(), none.to_owned())).chain(all).collect()
-}
-
-fn place(panel: Panel) -> AnyView {
-    let place = Memo::new(move |_| panel.command.with(|now| now.kind.place() as u8));
-    (move || {
-        // Read, not only tracked: a memo that nobody reads knows nothing of its sources.
-        let _ = place.get();
-        match panel.command.with_untracked(|now| now.kind.place()) {
-            FaultPlace::Instance => instance(panel),
-            FaultPlace::Edge => ends(panel, "any caller", "choose a service", true),
-            FaultPlace::Bus => ends(panel, "any producer", "any consumer", false),
-        }
-    })
-    .into_any()
-}
-
-/// The code of a service beside its field; nothing for any.
-fn code(name: Memo<String>) -> AnyView {
-    (move || {
-        let name = name.get();
-        (!name.is_empty()).then(|| view! { <ServiceCode service=name/> })
-    })
-    .into_any()
-}
-
-fn ends(panel: Panel, from: &'static str, to: &'static str, subsets: bool) -> AnyView {
-    let mesh = use_live().mesh();
-    let versions = Memo::new(move |_| {
-        let to = panel.command.with(|now| now.to.clone());
-        let known = mesh.with(|mesh| {
-            let host = mesh.hosts.iter().find(|host| host.service == to)?;
-            Some(host.lanes.iter().map(|lane| lane.subset.clone()).collect::<Vec<_>>())
-        });
-        known.unwrap_or_default()
-    });
-    let options = Signal::derive(move || {
-        let all = versions.get().into_iter().map(|v| (v.clone(), v));
-        std::iter::once((String::new(), "all versions".to_owned())).chain(all).collect::<Vec<_>>()
-    });
-    let caller = make(panel, "Caller", "from", |f| f.from.clone(), |f, t| f.from = t.into());
-    let callee = make(
-        panel,
-        "Destination",
-        "to",
-        |f| f.to.clone(),
-        |f, t| {
-            f.to = t.into();
-            f.subset.clear();
-        },
-    );
-    let caller_name = Memo::new(move |_| panel.command.with(|now| now.from.clone()));
-    let callee_name = Memo::new(move |_| panel.command.with(|now| now.to.clone()));
-    let version =
-        make(panel, "Version", "subset", |f| f.subset.clone(), |f, t| f.subset = t.into());
-    view! {
-        <div class="inject-row">
-            <span class="policy-label">"Where"</span>
-            {code(caller_name)}
-            {field::select(caller, Signal::stored(services(from, subsets)))}
-            <span class="hint">"›"</span>
-            {code(callee_name)}
-            {field::select(callee, Signal::stored(services(to, false)))}
-        </div>
-        <div class="inject-row" class:gone=move || !subsets || versions.with(Vec::is_empty)>
-            <span class="policy-label">"Version"</span>
-            {field::select(version, options)}
-        </div>
-    }
-    .into_any()
-}
-
-fn instance(panel: Panel) -> AnyView {
-    let mesh = use_live().mesh();
-    let options = Signal::derive(move || {
-        let choice = panel.choice.get();
-        let all = mesh.with(|mesh| {
-            mesh.endpoints
-                .iter()
-                .filter(|e| choice.takes(&e.service))
-                .map(|e| (e.instance.clone(), e.instance.clone()))
-                .collect::<Vec<_>>()
-        });
-        std::iter::once((String::new(), "choose an instance".to_owned()))
-            .chain(all)
-            .collect::<Vec<_>>()
-    });
-    let set = Callback::new(move |name: String| {
-        let service = mesh.with_untracked(|mesh| {
-            let found = mesh.endpoints.iter().find(|e| e.instance == name);
-            found.map(|e| e.service.clone()).unwrap_or_default()
-        });
-        panel.edit(&|now| {
-            now.instance.clone_from(&name);
-            now.to.clone_from(&service);
-        });
-    });
-    let made = make(panel, "Instance", "instance", |f| f.instance.clone(), |_, _| {});
-    view! {
-        <div class="inject-row">
-            <span class="policy-label">"Where"</span>
-            {field::select(Field { on: set, ..made }, options)}
-        </div>
-    }
-    .into_any()
 }
 
 // --- how much, how long -------------------------------------------------------------------------

@@ -79,10 +79,15 @@ fn mark(layer: &LayerView) -> AnyView {
         (_, 0) => "layer-mark",
         _ => "layer-mark acted",
     };
-    let acted = (layer.acted > 0).then(|| format::count(layer.acted));
+    let acted = (layer.acted > 0).then(|| acted(layer));
     let title = format!("{} {}", layer.name, layer.setting);
     view! { <span class=class title=title>{layer.name.clone()} " " <b>{acted}</b></span> }
         .into_any()
+}
+
+/// "4 724 refused".
+fn acted(layer: &LayerView) -> String {
+    format!("{} {}", format::count(layer.acted), layer.did).trim_end().to_owned()
 }
 
 fn row(layer: LayerView) -> AnyView {
@@ -110,6 +115,19 @@ fn row(layer: LayerView) -> AnyView {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_of_a_layer_says_what_it_did() {
+        let layer = LayerView {
+            name: "breaker".into(),
+            setting: "5 in a row".into(),
+            acted: 4_724,
+            of: 9_000,
+            did: "refused".into(),
+            href: None,
+        };
+        assert_eq!(acted(&layer), "4\u{202f}724 refused");
+    }
 
     #[test]
     fn an_edge_without_calls_is_not_listed() {

@@ -20,6 +20,7 @@ use crate::{
     frame::use_keys,
     live::use_live,
     model::trace_look::Look,
+    pages::follow::on_restart,
     widget::{EmptyState, hatch_definition},
 };
 use contract::{
@@ -51,8 +52,14 @@ pub fn TracesPage() -> impl IntoView {
         },
     );
     let health: Health = Resource::new_blocking(|| (), |()| ask::export_health());
+    on_restart(Callback::new(move |()| {
+        found.refetch();
+        opened.refetch();
+        health.refetch();
+    }));
     let page = NodeRef::new();
     let waiting = fresh::keep(place, found, page);
+    fresh::keep_open(opened);
     let live = use_live();
     listen(place);
     let title = move || {
@@ -118,6 +125,9 @@ fn searched(
     match list {
         Ok(list) => view! {
             {search::search(place, &list, found, waiting)}
+            {move || place.unread.get().map(|said| view! {
+                <p class="hint" role="status">{said}</p>
+            })}
             {scatter::scatter(place, list)}
         }
         .into_any(),

@@ -1,7 +1,8 @@
 //! One open trace: what it was, where its time went, its waterfall and the selected span.
 
-use super::{drawer, export, keys, list, minimap, place::Place, waterfall};
+use super::{drawer, export, fresh, keys, list, minimap, place::Place, waterfall};
 use crate::{
+    live::use_live,
     model::{
         critical_path::{PathSummary, Segment, critical_path, summary},
         fine, format,
@@ -195,6 +196,10 @@ fn totals(open: Open, traced: &Traced) -> AnyView {
         view! { <span class="warn-text">{text}</span> }
     });
     let sum = summary(&traced.tree, &traced.view.spans, &traced.path);
+    let whole = open.traced();
+    let now_us = use_live().now_us();
+    let runs = Memo::new(move |_| open.alive.get() && fresh::is_running(&whole.view, now_us.get()));
+    let running = move || runs.get().then_some(", still running: a missing span has not ended yet");
     let waits = traced.waits.len();
     let hint = if waits == 0 {
         "No wait in this trace is longer than 250 ms"
@@ -204,7 +209,7 @@ fn totals(open: Open, traced: &Traced) -> AnyView {
     view! {
         <div class="totals">
             <strong>{fine::duration_us(row.duration_us)}</strong>
-            <span class="sub">{spans}", "{services}{dropped}</span>
+            <span class="sub">{spans}", "{services}{dropped}{running}</span>
             <button
                 type="button"
                 class="critical-toggle"

@@ -20,6 +20,8 @@ pub(super) struct Place {
     pub(super) query: Memo<TraceQuery>,
     pub(super) trace: Memo<Option<String>>,
     pub(super) look: Memo<Look>,
+    /// What of the address is left out, because it cannot be read.
+    pub(super) unread: Memo<Option<String>>,
     go: StoredValue<Callback<(String, bool)>>,
 }
 
@@ -34,6 +36,7 @@ impl Place {
         });
         let trace = Memo::new(move |_| params.with(|p| p.get("id")).filter(|id| !id.is_empty()));
         let look = Memo::new(move |_| address.with(|a| Look::from_address(|name| a.get(name))));
+        let unread = Memo::new(move |_| address.with(|a| trace_query::unread(|name| a.get(name))));
         let navigate = use_navigate();
         let go = Callback::new(move |(href, replace): (String, bool)| {
             navigate(
@@ -41,7 +44,7 @@ impl Place {
                 NavigateOptions { replace, scroll: false, ..NavigateOptions::default() },
             );
         });
-        Self { query, trace, look, go: StoredValue::new(go) }
+        Self { query, trace, look, unread, go: StoredValue::new(go) }
     }
 
     /// Address of a trace as it is looked at, with the filters of this page.

@@ -26,6 +26,9 @@ use web_sys::PointerEvent;
 const HEIGHT: f64 = 92.0;
 /// Room above it.
 const TOP: f64 = 14.0;
+/// Baselines of what is written into the plot: clear of the ids of faults above it and of the
+/// moments below it.
+const WRITTEN: (f64, f64) = (TOP + 11.0, TOP + HEIGHT - 3.0);
 
 /// Ids closer than this to those before them, as a share of the width, have no room on a phone.
 const NEAR: f64 = 0.22;
@@ -68,7 +71,7 @@ pub(super) fn scatter(place: Place, list: TraceList) -> AnyView {
         hovered.set(None);
         drag.released();
     };
-    let (grid, faults) = (grid(&drawn), faults(drawn.start_us, drawn.end_us));
+    let (ground, note) = (ground(&drawn, list.left_until_us), note(&drawn, rows));
     let places = StoredValue::new(drawn.marks);
     view! {
         <section class="panel scatter">
@@ -83,21 +86,71 @@ pub(super) fn scatter(place: Place, list: TraceList) -> AnyView {
                 on:pointermove=moved
                 on:pointerup=move |_| drag.released()
                 on:pointerleave=left
+                // One stop for all marks: arrow keys go from one that deviates to the next.
+                tabindex="0"
+                on:keydown=move |event| walk(&event, node)
+                on:focusin=move |event| hovered.set(row_of(event.target()))
+                on:focusout=move |_| hovered.set(None)
                 // The mark under the pointer is a link, which the browser would drag.
                 on:dragstart=move |event| event.prevent_default()
             >
-                {faults}
-                {grid}
-                <defs>
-                    <path id="mark-comp" d="M0-4.5 4.5 0 0 4.5-4.5 0z"></path>
-                    <path id="mark-error" d="M-3.5-3.5 3.5 3.5M3.5-3.5-3.5 3.5"></path>
-                </defs>
+                {ground}
+                {shapes()}
                 <g class="marks" inner_html=marks></g>
+                {note}
                 {move || drag.view()}
                 {rings(place, rows, places, hovered)}
             </svg>
             <p class="scatter-note">"log scale"</p>
         </section>
+    }
+    .into_any()
+}
+
+/// What lies below the marks.
+fn ground(drawn: &Scatter, left_until_us: Option<i64>) -> AnyView {
+    view! {
+        {sparse(drawn, left_until_us)}
+        {faults(drawn)}
+        {grid(drawn)}
+    }
+    .into_any()
+}
+
+/// The part of the time of which plain traces have left to make room.
+fn sparse(drawn: &Scatter, left_until_us: Option<i64>) -> Option<AnyView> {
+    let until_us = left_until_us?;
+    let share = scatter::place_of(until_us, drawn)?;
+    let zone = use_zone();
+    let text = move || {
+        let clock = format::clock(until_us, zone.get());
+        format!("before {clock} only of orders, with errors, slow")
+    };
+    let (width, y, height) = (percent(share), TOP.to_string(), HEIGHT.to_string());
+    Some(
+        view! {
+            <rect
+                class="sparse" fill="url(#hatch-sparse)" x="0" y=y width=width height=height
+            ></rect>
+            <text class="sparse-note" x="6" y=WRITTEN.1.to_string()>{text}</text>
+        }
+        .into_any(),
+    )
+}
+
+/// The marks that are drawn more than once.
+fn shapes() -> AnyView {
+    view! {
+        <defs>
+            <pattern
+                id="hatch-sparse" width="8" height="8" patternUnits="userSpaceOnUse"
+                patternTransform="rotate(45)"
+            >
+                <rect class="sparse-line" width="1" height="8"></rect>
+            </pattern>
+            <path id="mark-comp" d="M0-4.5 4.5 0 0 4.5-4.5 0z"></path>
+            <path id="mark-error" d="M-3.5-3.5 3.5 3.5M3.5-3.5-3.5 3.5"></path>
+        </defs>
     }
     .into_any()
 }
@@ -149,11 +202,10 @@ struct Drag {
 
 impl Drag {
     fn new(place: Place, node: NodeRef<svg::Svg>, drawn: &Scatter) -> Self {
-        let axis = Scatter { start_us: drawn.start_us, end_us: drawn.end_us, ..Scatter::default() };
         Self {
             place,
             node,
-            axis: StoredValue::new(axis),
+            axis: StoredValue::new(drawn.axes()),
             stretch: RwSignal::new(None),
             spent: StoredValue::new(false),
         }
@@ -211,7 +263,8 @@ fn percent(share: f64) -> String {
 
 /// Lines with ids where faults began, and bands while they were in force. Written as markup, so
 /// that what the stream brings meanwhile is no matter to hydration.
-fn faults(start_us: i64, end_us: i64) -> AnyView {
+fn faults(drawn: &Scatter) -> AnyView {
+    let (start_us, end_us) = (drawn.start_us, drawn.end_us);
     let faults = use_live().faults();
     let marks = move || {
         faults.with(|faults| {
@@ -266,6 +319,61 @@ fn fault_mark(out: &mut String, mark: &scatter::FaultMark, near: bool) {
         let _ = write!(out, r#"{gap}<a data-fault="{id}" href="{href}">{id}</a>"#);
     }
     out.push_str("</text>");
+}
+
+/// What a fault did to the traces above the others, over the marks: written as those of faults.
+fn note(drawn: &Scatter, rows: StoredValue<Vec<TraceMark>>) -> AnyView {
+    let (faults, axes) = (use_live().faults(), drawn.axes());
+    let text = move || {
+        let mut out = String::new();
+        faults.with(|faults| {
+            let all: Vec<&FaultView> = faults.ended.iter().chain(&faults.active).collect();
+            rows.with_value(|rows| band_note(&mut out, &all, rows, &axes));
+        });
+        out
+    };
+    view! { <g class="fault-marks" inner_html=text></g> }.into_any()
+}
+
+/// The note right below the band, at the right end.
+fn band_note(out: &mut String, faults: &[&FaultView], rows: &[TraceMark], axes: &Scatter) {
+    let Some(note) = scatter::upper_band(faults, rows, axes) else { return };
+    let y = (y_of(axes.height(note.delay_us)) + 14.0).clamp(WRITTEN.0, WRITTEN.1);
+    let escape = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;");
+    let (by, on) = (escape(&note.by), escape(&note.on));
+    let _ = write!(out, r#"<text class="band-note" x="100%" y="{y:.1}" text-anchor="end">"#);
+    let _ = write!(out, "{by}<tspan>{on}</tspan></text>");
+}
+
+/// Left and right lead to the mark before and after in time, Home and End to the first and last.
+fn walk(event: &leptos::ev::KeyboardEvent, node: NodeRef<svg::Svg>) {
+    let Some(Ok(marks)) = node.get_untracked().map(|plot| plot.query_selector_all(".marks a"))
+    else {
+        return;
+    };
+    let here = event.target();
+    let at = (0..marks.length()).find(|i| marks.get(*i).map(Into::into) == here);
+    let last = marks.length().saturating_sub(1);
+    let next = match (event.key().as_str(), at) {
+        ("ArrowRight" | "Home", None) | ("Home", Some(_)) => 0,
+        ("ArrowLeft" | "End", None) | ("End", Some(_)) => last,
+        ("ArrowRight", Some(at)) => (at + 1).min(last),
+        ("ArrowLeft", Some(at)) => at.saturating_sub(1),
+        _ => return,
+    };
+    let mark = marks.get(next).and_then(|mark| mark.dyn_into::<web_sys::SvgElement>().ok());
+    if let Some(mark) = mark {
+        event.prevent_default();
+        event.stop_propagation();
+        let _ = mark.focus();
+    }
+}
+
+/// The trace of the mark that this is, or is in.
+fn row_of(target: Option<web_sys::EventTarget>) -> Option<usize> {
+    let target = target?;
+    let mark = target.dyn_ref::<web_sys::Element>()?.closest("[data-i]").ok()??;
+    mark.get_attribute("data-i")?.parse().ok()
 }
 
 /// The value of an attribute of the mark under the pointer.
@@ -324,12 +432,14 @@ fn pointed(
         Some(format!("{id} {}", fine::duration_us(row.duration_us)))
     })?;
     let (x, y) = (format!("{:.2}%", mark.x * 100.0), y_of(mark.y));
-    let (dx, anchor) = if mark.x > 0.8 { ("-16", "end") } else { ("16", "start") };
+    // Towards the middle, where there is room also on a phone.
+    let (dx, anchor) = if mark.x > 0.5 { ("-16", "end") } else { ("16", "start") };
+    let text_y = (y + 4.0).clamp(WRITTEN.0, WRITTEN.1).to_string();
     Some(
         view! {
             <g class=class>
                 <circle class="ring" cx=x.clone() cy=y.to_string() r="8.5"></circle>
-                <text class="ring-text" x=x y=(y + 4.0).to_string() dx=dx text-anchor=anchor>
+                <text class="ring-text" x=x y=text_y dx=dx text-anchor=anchor>
                     {text}
                 </text>
             </g>

@@ -175,6 +175,10 @@ fn one(
     super::follow::follow(number, Callback::new(move |()| editor.refetch()));
     listen(editor);
     use_fragment();
+    // What is typed before a script follows the fields would be lost, and without one all of it.
+    let scripted = RwSignal::new(false);
+    Effect::new(move |_| scripted.set(true));
+    let yaml = format!("/traffic/{}?view=yaml", editor.host.get_value());
     view! {
         <div class="traffic">
             {head(editor)}
@@ -185,9 +189,20 @@ fn one(
                     {side::hosts(hosts, Some(editor))}
                     {side::revisions(editor)}
                 </div>
-                <div class="traffic-controls" class:unread=move || editor.unread.get()>
+                <fieldset
+                    class="traffic-controls" class:unread=move || editor.unread.get()
+                    disabled=move || !scripted.get()
+                >
+                    <legend class="sr">"Controls"</legend>
+                    <p class="panel notice plain-only">
+                        <span>
+                            "Without JavaScript the controls only tell what is in force. To change \
+                            it, "
+                            <a class="underlined" href=yaml>"edit the YAML"</a> "."
+                        </span>
+                    </p>
                     {controls(editor)}
-                </div>
+                </fieldset>
                 <div class="traffic-text">
                     {yaml::panel(editor, old)}
                     {checks::panel(editor)}

@@ -18,6 +18,9 @@ use leptos_router::{
     hooks::{use_location, use_navigate, use_query_map},
 };
 
+/// A summary of so many letters has room in two lines of the column.
+const SHORT: usize = 48;
+
 /// Every host; as a choice where there is no room for a list.
 pub(super) fn hosts(rows: Vec<HostRow>, open: Option<Editor>) -> AnyView {
     let here = open.map(|editor| editor.host.get_value()).unwrap_or_default();
@@ -169,12 +172,29 @@ fn revision(editor: Editor, row: RevisionRow, applied: u64) -> AnyView {
             <strong>{format!("r{number}")}</strong>
             {badge}
             <Clock at_us=at_us/>
-            <p class="hint">
-                <span class="revision-words" title=row.summary.clone()>{row.summary.clone()}</span>
+            <div class="hint words">
+                {summary(row.summary)}
                 <small class="who">{who}</small>
-            </p>
+            </div>
             {actions}
         </li>
+    }
+    .into_any()
+}
+
+/// What a revision changed; a long text unfolds, also without JavaScript.
+fn summary(text: String) -> AnyView {
+    if text.chars().count() <= SHORT {
+        return view! { <span class="revision-words">{text}</span> }.into_any();
+    }
+    view! {
+        <details class="revision-more">
+            <summary>
+                <span class="revision-words">{text}</span>
+                <small class="underlined when-shut">"Show all"</small>
+                <small class="underlined when-open">"Show less"</small>
+            </summary>
+        </details>
     }
     .into_any()
 }

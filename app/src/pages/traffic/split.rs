@@ -104,6 +104,16 @@ fn weight_row(editor: Editor, rule: Memo<RuleForm>, at: usize) -> AnyView {
     .into_any()
 }
 
+/// Width of the bar where it is narrowest, on a phone, pixels.
+const BAR_LEAST: usize = 318;
+
+/// Whether a part of so many percent has room for its label beside the handle, also on a phone.
+fn label_fits(text: &str, percent: u32) -> bool {
+    let part = BAR_LEAST * usize::try_from(percent).unwrap_or_default() / 100;
+    // Letters of 12 pixels are some 7 wide; 10 before the text, 14 for the handle.
+    text.chars().count() * 7 + 24 <= part
+}
+
 /// Two: one bar, a handle between the parts, a mark where the applied split stands.
 fn bar(editor: Editor, rule: Memo<RuleForm>) -> AnyView {
     let host = editor.host.get_value();
@@ -128,14 +138,26 @@ fn bar(editor: Editor, rule: Memo<RuleForm>) -> AnyView {
     };
     let handle = weight_field(editor, rule, 0, "Share of the first destination, percent");
     let name = move |at: usize| route::target_text(&target_at(rule, at)).to_owned();
-    // Too narrow for its text.
-    let (narrow_a, narrow_b) = (move || first() < 14, move || first() > 90);
-    let tight_b = move || first() > 84;
+    let label = move |at: usize| {
+        let percent = if at == 0 { first() } else { 100 - first() };
+        (format!("{} {percent}%", name(at)), percent)
+    };
+    // Of a part that is too narrow for it the label stands below its end, clear of the handle.
+    let place = move |at: usize| {
+        let (text, percent) = label(at);
+        if label_fits(&text, percent) { ("37.5", "") } else { ("63", " outside") }
+    };
+    let y = move |at: usize| move || place(at).0;
+    let class_of = move |at: usize, class: &'static str| move || format!("{class}{}", place(at).1);
+    let (x_a, x_b) = (
+        move || if place(0).1.is_empty() { "10" } else { "0" },
+        move || if place(1).1.is_empty() { "99%" } else { "100%" },
+    );
     let width = move || format!("{}%", first());
     let rest = move || format!("{}%", 100 - first());
     view! {
         <div class=class>
-            <svg width="100%" height="50" aria-hidden="true">
+            <svg width="100%" height="66" aria-hidden="true">
                 <defs>
                     <pattern
                         id="hatch-svc" width="5" height="5" patternUnits="userSpaceOnUse"
@@ -151,15 +173,8 @@ fn bar(editor: Editor, rule: Memo<RuleForm>) -> AnyView {
                     fill="url(#hatch-svc)"
                 ></rect>
                 {mark}
-                <text class="on-a" x="10" y="37.5" class:gone=narrow_a>
-                    {move || format!("{} {}%", name(0), first())}
-                </text>
-                <text
-                    class="on-b anchor-end" x="99%" y="37.5" class:gone=narrow_b
-                    class:tight=tight_b
-                >
-                    {move || format!("{} {}%", name(1), 100 - first())}
-                </text>
+                <text class=class_of(0, "on-a") x=x_a y=y(0)>{move || label(0).0}</text>
+                <text class=class_of(1, "on-b anchor-end") x=x_b y=y(1)>{move || label(1).0}</text>
             </svg>
             {field::slider(handle, 0, 100)}
         </div>
@@ -323,4 +338,17 @@ fn breaker_mark((mark, id): (BreakerMark, String)) -> AnyView {
         </a>
     }
     .into_any()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_stands_in_its_part_only_where_it_has_room_beside_the_handle() {
+        let fits = |name: &str, percent: u32| label_fits(&format!("{name} {percent}%"), percent);
+        assert!(fits("v1", 97) && fits("v2", 50) && fits("v2", 22));
+        assert!(!fits("v2", 3) && !fits("v2", 0) && !fits("v2", 14));
+        assert!(fits("recommendations", 60) && !fits("recommendations", 40));
+    }
 }

@@ -11,6 +11,11 @@ const DRAG_MIN: f64 = 6.0;
 /// Half the diagonal of a diamond, pixels.
 const DIAMOND: f64 = 5.0;
 
+/// Half the length of an exemplar's name, pixels.
+const NAME_HALF: f64 = 56.0;
+/// Room of the ticks left of a drawing, pixels.
+const TICKS: f64 = 34.0;
+
 /// What the charts of a page share. Cheap to copy.
 #[derive(Clone, Copy)]
 pub struct ChartOver {
@@ -133,15 +138,26 @@ pub(super) fn overlay(over: ChartOver, asked: Asked, pointing: &Pointing) -> Any
         <svg class="chart-over" width="100%" height=height>
             {stretch}
             {cross}
-            {move || links.get().into_iter().map(diamond).collect_view()}
+            {move || {
+                let width = f64::from(asked.size.get().0);
+                links.get().into_iter().map(|link| diamond(link, width)).collect_view()
+            }}
         </svg>
     }
     .into_any()
 }
 
-fn diamond(link: OverLink) -> AnyView {
+fn diamond(link: OverLink, width: f64) -> AnyView {
     let go = use_navigate();
     let (x, y, d) = (link.x, link.y, DIAMOND);
+    // Beside one at an end, so that it covers no tick and nothing of it is cut off.
+    let (anchor, text_x, text_y) = if x < NAME_HALF + TICKS {
+        ("anchor-start", x + 9.0, y + 4.0)
+    } else if x > width - NAME_HALF {
+        ("anchor-end", x - 9.0, y + 4.0)
+    } else {
+        ("anchor-middle", x, y - 9.0)
+    };
     let name = format!("Trace {}", link.text);
     let href = StoredValue::new(link.href);
     let open = Callback::new(move |()| go(&href.get_value(), NavigateOptions::default()));
@@ -159,7 +175,7 @@ fn diamond(link: OverLink) -> AnyView {
         >
             <circle class="exemplar-hit" cx=x cy=y r="12"></circle>
             <path d=format!("M{x:.1} {:.1}l{d} {d}l-{d} {d}l-{d} -{d}z", y - d)></path>
-            <text class="anchor-middle" x=x y=y - 9.0>{link.text}</text>
+            <text class=anchor x=text_x y=text_y>{link.text}</text>
         </g>
     }
     .into_any()

@@ -13,12 +13,14 @@ pub(crate) use delegate::{DelegateError, can_meet, delegate_of};
 pub(crate) use destination::{callers, implied_subset, rules};
 pub(crate) use matching::{PSEUDO_HEADERS, covers, matches};
 pub(crate) use route::{missing_port, name as route_name, unit_length};
-pub(crate) use security::{Patch, is_selected, rate_limit_patches, selected_services, selector};
+pub(crate) use security::{
+    NTH_RULE, Patch, is_selected, rate_limit_patches, selected_services, selector,
+};
 pub(crate) use telemetry::meant;
 
 use crate::{
     known::{Known, KnownService, is_exported, is_for_all},
-    policy::{External, Origin, Policy, VirtualHost},
+    policy::{External, Listener, Origin, Policy, VirtualHost},
     resource::Resource,
     schema::Kind,
     value,
@@ -91,7 +93,13 @@ impl<'a> Context<'a> {
         });
         let written = entries.flat_map(|entry| entry.spec().list("ports"));
         let written = written.filter_map(|port| number(port, "number"));
-        known.into_iter().chain(written).filter(|port| *port > 0).collect()
+        let mut ports: Vec<u16> = Vec::new();
+        for port in known.into_iter().chain(written).filter(|port| *port > 0) {
+            if !ports.contains(&port) {
+                ports.push(port);
+            }
+        }
+        ports
     }
 
     /// Every name that a host may have been meant to be.
@@ -133,8 +141,8 @@ pub(crate) fn policy(known: &Known, resources: &[Arc<Resource>], revision: u64) 
     let context = Context::new(known, resources);
     let virtual_hosts = virtual_hosts(&context);
     let ports = context.services().into_iter().filter_map(|service| {
-        let port = context.ports_of(&service).first().copied();
-        port.map(|port| (service, port))
+        let ports = context.ports_of(&service);
+        (!ports.is_empty()).then_some((service, ports))
     });
     Policy {
         revision,
@@ -158,15 +166,18 @@ pub(crate) fn origin(resource: &Resource) -> Origin {
     }
 }
 
-fn virtual_hosts(context: &Context<'_>) -> Vec<VirtualHost> {
+/// The routes of every `VirtualService` that is no delegate.
+pub(crate) fn virtual_hosts(context: &Context<'_>) -> Vec<VirtualHost> {
     let compiled = context.of(Kind::VirtualService).filter_map(|resource| {
         let hosts: Vec<Arc<str>> = hosts(resource).map(Into::into).collect();
         // One without hosts is a delegate: it is merged where it is named.
+        let (built_in, listeners) = gateways(context, resource);
         (!hosts.is_empty()).then(|| VirtualHost {
             origin: origin(resource),
             hosts,
             in_mesh: in_mesh(resource.spec()),
-            at_ingress: at_ingress(context, resource),
+            at_ingress: built_in || !listeners.is_empty(),
+            listeners,
             built_in: resource.is_built_in(),
             routes: route::routes(context, resource),
         })
@@ -188,19 +199,36 @@ pub(crate) fn in_mesh(spec: &Node) -> bool {
     gateways.peek().is_none() || gateways.any(|gateway| gateway == "mesh")
 }
 
-fn at_ingress(context: &Context<'_>, resource: &Resource) -> bool {
-    let exposes = |gateway: &str| match find_gateway(context, resource, gateway) {
-        Some(FoundGateway::BuiltIn) => true,
-        Some(FoundGateway::Resource(gateway)) => hosts(resource).any(|host| {
-            let servers = gateway.spec().list("servers").iter();
-            servers.flat_map(|server| server.texts("hosts")).any(|pattern| {
-                let pattern = pattern.rsplit('/').next().unwrap_or(pattern);
-                overlap(&pattern.to_ascii_lowercase(), &host)
-            })
-        }),
-        None => false,
-    };
-    resource.spec().texts("gateways").any(|gateway| gateway != "mesh" && exposes(gateway))
+/// Whether requests for a resource come in by a gateway that is there without a resource, and the
+/// servers of the others that let its hosts in.
+pub(crate) fn gateways(context: &Context<'_>, resource: &Resource) -> (bool, Vec<Listener>) {
+    let (mut built_in, mut listeners) = (false, Vec::new());
+    for gateway in resource.spec().texts("gateways").filter(|gateway| *gateway != "mesh") {
+        match find_gateway(context, resource, gateway) {
+            Some(FoundGateway::BuiltIn) => built_in = true,
+            Some(FoundGateway::Resource(gateway)) => {
+                let servers = gateway.spec().list("servers").iter().filter_map(listener);
+                let lets_in = |listener: &Listener| {
+                    let mut patterns = listener.hosts.iter();
+                    patterns.any(|pattern| hosts(resource).any(|host| overlap(pattern, &host)))
+                };
+                listeners.extend(servers.filter(lets_in));
+            }
+            None => {}
+        }
+    }
+    (built_in, listeners)
+}
+
+/// A server of a `Gateway`. Of a host with a namespace only the host counts.
+fn listener(server: &Node) -> Option<Listener> {
+    let port = server.get("port")?;
+    let host = |text: &str| text.rsplit('/').next().unwrap_or(text).to_ascii_lowercase().into();
+    Some(Listener {
+        hosts: server.texts("hosts").map(host).collect(),
+        port: number(port, "number")?,
+        tls: matches!(port.str("protocol"), Some("HTTPS" | "TLS")),
+    })
 }
 
 /// A gateway that a `VirtualService` names.

@@ -52,7 +52,11 @@ pub(super) fn one(
     let timeout = duration(node, "timeout").filter(|timeout| !timeout.is_zero());
     let name: Arc<str> = name(node, index).into();
     let matches = matching::matches(context, resource, node);
-    let scope = || LimitScope { route: Arc::clone(&name), matches: matches.clone() };
+    let scope = || LimitScope {
+        origin: origin(resource),
+        route: Arc::clone(&name),
+        matches: matches.clone(),
+    };
     let limit = node.get("rateLimit").and_then(|limit| rate_limit(resource, limit, scope()));
     Some(Route {
         origin: origin(resource),
@@ -102,10 +106,12 @@ fn action(context: &Context<'_>, from: &Resource, node: &Node) -> Option<Action>
     let weighted: Vec<_> = destinations
         .iter()
         .filter_map(|node| {
-            let (service, subset) = destination(context, from, node.get("destination")?)?;
+            let to = node.get("destination")?;
+            let (service, subset) = destination(context, from, to)?;
+            let port = to.get("port").and_then(|port| number(port, "number"));
             let weight = number(node, "weight").unwrap_or(0);
             let weight = if single { weight.max(1) } else { weight };
-            Some(Weighted { service, subset, weight, headers: header_ops(node) })
+            Some(Weighted { service, subset, port, weight, headers: header_ops(node) })
         })
         .collect();
     let total: u64 = weighted.iter().map(|weighted| u64::from(weighted.weight)).sum();
@@ -268,6 +274,7 @@ fn rate_limit(resource: &Resource, node: &Node, scope: LimitScope) -> Option<Loc
         enabled: Share::ALL,
         enforced: Share::ALL,
         status: StatusCode::TOO_MANY_REQUESTS,
+        twin: 0,
         scope: Some(scope),
     })
 }

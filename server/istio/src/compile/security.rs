@@ -7,8 +7,8 @@ use crate::{
     known::{Selected, is_for_all},
     policy::{
         Action, AuthorizationAction, AuthorizationPolicy, AuthorizationRule, Condition, JwtRule,
-        LocalRateLimit, Mtls, Operation, RequestAuthentication, Share, Source, ValueMatch,
-        VirtualHost, Workload,
+        LimitScope, LocalRateLimit, Mtls, Operation, RequestAuthentication, Route, Share, Source,
+        ValueMatch, VirtualHost, Workload,
     },
     resource::{ROOT_NAMESPACE, Resource},
     schema::{Kind, LOCAL_RATE_LIMIT, is_camel_case_of},
@@ -16,7 +16,11 @@ use crate::{
     yaml::Node,
 };
 use http::StatusCode;
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::IpAddr,
+    sync::Arc,
+};
 
 pub(super) fn workloads(
     context: &Context<'_>,
@@ -32,6 +36,9 @@ pub(super) fn workloads(
 
 fn workload(context: &Context<'_>, hosts: &[VirtualHost], service: &str) -> Workload {
     let filters = selecting(context, Kind::EnvoyFilter, service).flat_map(rate_limits);
+    let of_routes = of_routes(context, hosts, service);
+    let mut limits: Vec<_> = filters.chain(of_routes).chain(extensions(hosts, service)).collect();
+    number_twins(&mut limits);
     Workload {
         mtls: mtls(context, service),
         authentication: selecting(context, Kind::RequestAuthentication, service)
@@ -40,8 +47,53 @@ fn workload(context: &Context<'_>, hosts: &[VirtualHost], service: &str) -> Work
         authorization: selecting(context, Kind::AuthorizationPolicy, service)
             .map(authorization_policy)
             .collect(),
-        rate_limits: filters.chain(extensions(hosts, service)).collect(),
+        rate_limits: limits,
     }
+}
+
+/// Tells those apart that say the same in one resource. They keep their numbers when others come or
+/// go before them.
+fn number_twins(limits: &mut [LocalRateLimit]) {
+    let mut seen: HashMap<_, u32> = HashMap::new();
+    for limit in limits {
+        let rule = limit.scope.as_ref().map(|scope| (scope.origin.clone(), scope.route.clone()));
+        let says = (
+            (limit.origin.clone(), rule),
+            (limit.max_tokens, limit.tokens_per_fill, limit.fill_interval),
+            (limit.per_remote_address, limit.status, limit.enabled.0, limit.enforced.0),
+        );
+        let before = seen.entry(says).or_default();
+        limit.twin = *before;
+        *before += 1;
+    }
+}
+
+/// The limits that resources set on single routes which send to a service. The callers' proxies
+/// would count there; here it is once, where the calls arrive.
+fn of_routes(context: &Context<'_>, hosts: &[VirtualHost], service: &str) -> Vec<LocalRateLimit> {
+    let mut found: Vec<LocalRateLimit> = Vec::new();
+    let filters = context.of(Kind::EnvoyFilter);
+    for filter in filters.filter(|filter| is_for_all(&filter.key().namespace)) {
+        // The same route under several names (of its host, or of its port) is one route, and what
+        // a later patch says of it holds in place of an earlier one.
+        let mut of_filter: Vec<(LimitScope, Patch<'_>)> = Vec::new();
+        for patch in rate_limit_patches(filter) {
+            let Some(to) = &patch.route else { continue };
+            for scope in to.scopes(context, hosts, service) {
+                let same = |(other, _): &(LimitScope, Patch<'_>)| {
+                    other.origin == scope.origin && other.route == scope.route
+                };
+                of_filter.retain(|other| !same(other));
+                of_filter.push((scope, patch.clone()));
+            }
+        }
+        for (scope, patch) in of_filter {
+            let limits = patch.buckets().into_iter().filter_map(|b| patch.limit(filter, b));
+            found
+                .extend(limits.map(|limit| LocalRateLimit { scope: Some(scope.clone()), ..limit }));
+        }
+    }
+    found
 }
 
 /// The `rateLimit` extensions of the rules that send to a service. They are the callee's, where
@@ -218,10 +270,82 @@ fn condition(node: &Node) -> Option<Condition> {
     })
 }
 
+/// The route of a caller's proxy or a gateway that a patch is for: a rule of a `VirtualService`.
+#[derive(Clone, Copy)]
+pub(crate) struct PatchedRoute<'a> {
+    /// Host and port. None is every host that has such a rule.
+    host: Option<&'a str>,
+    name: &'a str,
+}
+
+/// How a rule without a name is called where one must have a name, by its place from 1.
+pub(crate) const NTH_RULE: &str = "rule-";
+
+impl<'a> PatchedRoute<'a> {
+    /// The route that a patch names. Without a name, and in the proxy of the callee, where no
+    /// `VirtualService` has a say, it is for all that comes there; so it is with a selector, which
+    /// says whose proxy it is.
+    fn of(resource: &Resource, patch: &'a Node) -> Option<Self> {
+        let matching = patch.get("match")?;
+        let inbound = matching.str("context") == Some("SIDECAR_INBOUND");
+        if patch.str("applyTo") != Some("HTTP_ROUTE") || inbound || !selector(resource).is_empty() {
+            return None;
+        }
+        let host = matching.path(&["routeConfiguration", "vhost"])?;
+        let name = host.path(&["route", "name"]).and_then(Node::as_str)?;
+        Some(Self { host: host.str("name"), name })
+    }
+
+    /// Whether it is this rule.
+    fn is(&self, context: &Context<'_>, host: &VirtualHost, rule: &Route) -> bool {
+        let nth = self.name.strip_prefix(NTH_RULE).map(|number| format!("#{number}"));
+        let named = *rule.name == *self.name || nth.is_some_and(|nth| *rule.name == *nth);
+        let called = |name: &str| {
+            let name = context.resolve(name.rsplit_once(':').map_or(name, |(name, _)| name));
+            host.hosts.iter().any(|own| context.resolve(own) == name)
+        };
+        named && self.host.is_none_or(called)
+    }
+
+    /// The rules that it is, of those that send to a service.
+    fn scopes(
+        &self,
+        context: &Context<'_>,
+        hosts: &[VirtualHost],
+        service: &str,
+    ) -> Vec<LimitScope> {
+        let rules = hosts.iter().flat_map(|host| host.routes.iter().map(move |r| (host, r)));
+        let found = rules.filter(|(host, rule)| {
+            let Action::Forward(to) = &rule.action else { return false };
+            self.is(context, host, rule) && to.iter().any(|to| *to.service == *service)
+        });
+        let scope = |(_, rule): (&VirtualHost, &Arc<Route>)| LimitScope {
+            origin: rule.origin.clone(),
+            route: rule.name.clone(),
+            matches: rule.matches.clone(),
+        };
+        found.map(scope).collect()
+    }
+
+    /// Whether no rule of these is it.
+    pub(crate) fn is_nowhere(&self, context: &Context<'_>, hosts: &[VirtualHost]) -> bool {
+        let mut rules = hosts.iter().flat_map(|host| host.routes.iter().map(move |r| (host, r)));
+        !rules.any(|(host, rule)| self.is(context, host, rule))
+    }
+
+    /// The rule in words.
+    pub(crate) fn name(&self) -> &str {
+        self.name
+    }
+}
+
 /// A patch of an `EnvoyFilter` that sets a local rate limit: the configuration of the filter.
+#[derive(Clone)]
 pub(crate) struct Patch<'a> {
     /// Its place in `configPatches`.
     pub(crate) number: usize,
+    /// The route it is for, if it is for one.
+    pub(crate) route: Option<PatchedRoute<'a>>,
     config: &'a Node,
     /// `rate_limits` beside the filter's configuration, on the route.
     beside: &'a [Node],
@@ -254,7 +378,8 @@ pub(crate) fn rate_limit_patches(resource: &Resource) -> Vec<Patch<'_>> {
         };
         // A TypedStruct wraps what it holds.
         let wrapped = envoy(config, "type_url").and_then(|_| config.get("value"));
-        Some(Patch { number, config: wrapped.unwrap_or(config), beside })
+        let route = PatchedRoute::of(resource, node);
+        Some(Patch { number, route, config: wrapped.unwrap_or(config), beside })
     });
     understood.collect()
 }
@@ -299,6 +424,7 @@ impl Patch<'_> {
             enabled: fraction(self.config, "filter_enabled"),
             enforced: fraction(self.config, "filter_enforced"),
             status: status(self.config),
+            twin: 0,
             scope: None,
         })
     }
@@ -338,7 +464,8 @@ fn status(config: &Node) -> StatusCode {
 }
 
 fn rate_limits(resource: &Resource) -> Vec<LocalRateLimit> {
-    let limits = rate_limit_patches(resource).into_iter().flat_map(|patch| {
+    let whole = rate_limit_patches(resource).into_iter().filter(|patch| patch.route.is_none());
+    let limits = whole.flat_map(|patch| {
         let buckets = patch.buckets().into_iter();
         buckets.filter_map(|bucket| patch.limit(resource, bucket)).collect::<Vec<_>>()
     });

@@ -30,8 +30,8 @@ pub struct Policy {
     /// Every name a service answers to, and the service: `payment-service`,
     /// `payments.default.svc.cluster.local` and `payments` to `payments`.
     pub names: BTreeMap<Arc<str>, Arc<str>>,
-    /// Where each service listens: at the first of its ports, if it has several.
-    pub ports: BTreeMap<Arc<str>, u16>,
+    /// Where each service listens. A call that names no port goes to the first.
+    pub ports: BTreeMap<Arc<str>, Vec<u16>>,
     /// Routing, in the order in which it is searched: see [`Policy::virtual_host`].
     pub virtual_hosts: Vec<VirtualHost>,
     /// Load balancing, limits and outlier detection, by service.
@@ -83,13 +83,48 @@ pub struct VirtualHost {
     pub in_mesh: bool,
     /// Holds for requests that come in through a gateway of its list.
     pub at_ingress: bool,
+    /// The servers that let these requests in, of gateways that are resources.
+    pub listeners: Vec<Listener>,
     /// The program brought it along: it gives way to what users apply.
     pub built_in: bool,
     /// First match wins.
     pub routes: Vec<Arc<Route>>,
 }
 
+/// A server of a `Gateway` that lets requests for some hosts in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Lower-case names as written: exact, `*.suffix`, or `*`.
+    pub hosts: Vec<Arc<str>>,
+    /// `port.number`.
+    pub port: u16,
+    /// Its clients speak TLS (`port.protocol`).
+    pub tls: bool,
+}
+
+impl Listener {
+    fn lets_in(&self, name: &str) -> bool {
+        self.hosts.iter().any(|host| match host.strip_prefix('*') {
+            None => name.eq_ignore_ascii_case(host),
+            Some(suffix) => {
+                let at = name.len().checked_sub(suffix.len());
+                let end = at.and_then(|at| name.get(at..));
+                end.is_some_and(|end| end.eq_ignore_ascii_case(suffix))
+            }
+        })
+    }
+}
+
 impl VirtualHost {
+    /// The port of the gateway by which a request for this name (without port) came in, as a
+    /// `Gateway` declares it: that of the first server that lets the name in and whose clients
+    /// speak as this one does, else of the nearest to that. None where no resource says one.
+    #[must_use]
+    pub fn listens_at(&self, name: &str, tls: bool) -> Option<u16> {
+        let far = |listener: &&Listener| (!listener.lets_in(name), listener.tls != tls);
+        self.listeners.iter().min_by_key(far).map(|listener| listener.port)
+    }
+
     fn names(&self, is: impl Fn(&str) -> bool) -> bool {
         self.hosts.iter().any(|host| is(host))
     }
@@ -209,9 +244,12 @@ fn longest_suffix<'a>(
         .map(|(_, v)| v)
 }
 
-/// What the callee's side of one service enforces, in this order.
+/// What the callee's side of one service enforces, in this order. The rate limits come first, as
+/// the filter that an `EnvoyFilter` inserts does: what the others refuse is limited too.
 #[derive(Clone, Debug, Default)]
 pub struct Workload {
+    /// Local rate limits (`EnvoyFilter`, or the `rateLimit` extension).
+    pub rate_limits: Vec<LocalRateLimit>,
     /// Who may talk without a certificate (`PeerAuthentication`). In one process there is no
     /// transport to protect: identities are names, which everybody in the mesh has, and the page
     /// says so.
@@ -220,8 +258,6 @@ pub struct Workload {
     pub authentication: Vec<RequestAuthentication>,
     /// Who may do what (`AuthorizationPolicy`).
     pub authorization: Vec<AuthorizationPolicy>,
-    /// Local rate limits (`EnvoyFilter`, or the `rateLimit` extension).
-    pub rate_limits: Vec<LocalRateLimit>,
 }
 
 /// A service outside the mesh.

@@ -115,6 +115,8 @@ pub struct Weighted {
     pub service: Arc<str>,
     /// Instances of this subset only.
     pub subset: Option<Arc<str>>,
+    /// The port it is called at, if the rule says one.
+    pub port: Option<u16>,
     /// Share is weight by sum of weights.
     pub weight: u32,
     /// On request and answer of this destination.

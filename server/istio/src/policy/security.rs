@@ -187,6 +187,8 @@ pub struct LocalRateLimit {
     pub enforced: Share,
     /// 429 unless said otherwise.
     pub status: http::StatusCode,
+    /// How many before it, in the same resource, say the same. Each has a bucket of its own.
+    pub twin: u32,
     /// Which requests; none is all that the workload gets.
     pub scope: Option<LimitScope>,
 }
@@ -216,11 +218,13 @@ impl LocalRateLimit {
     }
 }
 
-/// The rule of a `VirtualService` that a limit was written in (the `rateLimit` extension). The
-/// limit is the callee's, as an `EnvoyFilter` would be: it holds whichever resource routed the
-/// request.
+/// The rule of a `VirtualService` that a limit was written in (the `rateLimit` extension) or for
+/// (an `EnvoyFilter` that patches this route alone). The limit is the callee's: it holds whichever
+/// resource routed the request.
 #[derive(Clone, Debug)]
 pub struct LimitScope {
+    /// The `VirtualService`.
+    pub origin: Origin,
     /// The rule. Of the requests its own resource routes, only those of this rule are limited.
     pub route: Arc<str>,
     /// Of the others, those for which one of these holds; none is every request.

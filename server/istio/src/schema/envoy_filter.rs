@@ -3,8 +3,8 @@
 //! Tables only. A patch that holds anything else is kept and has no effect.
 
 use super::{
-    DURATION, Field, LABELS, NO_TARGET_REF, Object, PER_SERVICE, TEXT, Treatment, Type, UINT32,
-    checks, envoy, field, ignored, object, read, rejected,
+    DURATION, Field, LABELS, NO_TARGET_REF, Object, PER_SERVICE, PORT, TEXT, Treatment, Type,
+    UINT32, checks, envoy, field, ignored, object, read, rejected,
 };
 use crate::yaml::Node;
 
@@ -54,8 +54,58 @@ static CONFIG_PATCH: Object = object(
             ]),
         )
         .required(),
-        ignored("match", Type::Any, "the limit holds for whatever comes to the workload"),
+        field("match", Type::Chosen(patch_match)),
         field("patch", Type::Object(&PATCH)).required(),
+    ],
+    &[],
+);
+
+const WHOLE: &str = "the limit holds for whatever comes to the workload";
+
+/// A patch is for a single route if it names one.
+fn patch_match(value: &Node) -> Result<&'static Object, &'static str> {
+    let named = value.path(&["routeConfiguration", "vhost", "route", "name"]).is_some();
+    let inbound = value.str("context") == Some("SIDECAR_INBOUND");
+    if named && !inbound { Ok(&ROUTE_PATCH_MATCH) } else { Err(WHOLE) }
+}
+
+static ROUTE_PATCH_MATCH: Object = object(
+    "EnvoyConfigObjectMatch",
+    &[
+        ignored("context", TEXT, "the limit is the callee's, whoever calls"),
+        field("routeConfiguration", Type::Object(&ROUTE_CONFIGURATION)),
+        ignored("proxy", Type::Any, "there is no Envoy here"),
+    ],
+    &[],
+);
+
+static ROUTE_CONFIGURATION: Object = object(
+    "RouteConfigurationMatch",
+    &[
+        ignored("name", TEXT, "host and rule say which route it is"),
+        ignored("portNumber", PORT, "host and rule say which route it is"),
+        ignored("portName", TEXT, "host and rule say which route it is"),
+        ignored("gateway", TEXT, "there is one gateway workload"),
+        field("vhost", Type::Object(&ROUTED_HOST)),
+    ],
+    &[],
+);
+
+static ROUTED_HOST: Object = object(
+    "VirtualHostMatch",
+    &[
+        read("name", TEXT, "its port is not looked at"),
+        ignored("domainName", TEXT, "the name says which host it is"),
+        field("route", Type::Object(&ROUTE_MATCH)),
+    ],
+    &[],
+);
+
+static ROUTE_MATCH: Object = object(
+    "RouteMatch",
+    &[
+        read("name", TEXT, "a rule of a VirtualService; one without a name is rule- and its place"),
+        ignored("action", TEXT, "the rule says what it does"),
     ],
     &[],
 );

@@ -9,6 +9,11 @@ use super::{
 
 const EDGE: &str = "the edge listens where the command line says";
 
+const LISTENS: &str = "what match.port of rules and ports of policies are compared with; the edge \
+    listens where the command line says";
+const SPOKEN: &str = "tells the port of requests that came over HTTPS from that of the others; the \
+    edge speaks plain HTTP";
+
 pub(super) static GATEWAY: Object = object(
     "Gateway",
     &[
@@ -38,9 +43,9 @@ static SERVER: Object = object(
 static SERVER_PORT: Object = object(
     "Port",
     &[
-        ignored("number", PORT, EDGE).required(),
+        read("number", PORT, LISTENS).required(),
         ignored("name", NAME, EDGE).required(),
-        ignored("protocol", PROTOCOL, EDGE).required(),
+        read("protocol", PROTOCOL, SPOKEN).required(),
         ignored("targetPort", PORT, EDGE),
     ],
     &[],

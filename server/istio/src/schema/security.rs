@@ -169,6 +169,9 @@ static SOURCE: Object = object(
     ],
 );
 
+/// What ports of policies are compared with.
+const COMPARED: &str = "compared with the port of the service that is called, and at the gateway \
+    with that of its server; there are no target ports here";
 const PORTS: Type = Type::List(&Type::Text(checks::port_text));
 const PATHS: Type = Type::List(&Type::Text(checks::path));
 
@@ -177,8 +180,8 @@ static OPERATION: Object = object(
     &[
         field("hosts", VALUES),
         field("notHosts", VALUES),
-        field("ports", PORTS),
-        field("notPorts", PORTS),
+        read("ports", PORTS, COMPARED),
+        read("notPorts", PORTS, COMPARED),
         field("methods", VALUES),
         field("notMethods", VALUES),
         field("paths", PATHS),

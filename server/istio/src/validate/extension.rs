@@ -5,9 +5,10 @@
 use super::{About, place};
 use crate::{
     compile::{self, Context},
+    faithful::{field, set},
     finding::code,
     for_istio::resource,
-    resource::Resource,
+    resource::{ROOT_NAMESPACE, Resource},
     schema::{Kind, LOCAL_RATE_LIMIT, LOCAL_RATE_LIMIT_TYPE},
     yaml::{self, Data, Node, Position},
 };
@@ -25,9 +26,20 @@ pub(super) fn rate_limit(about: &mut About<'_>, index: usize, route: &Node, path
         code::EXTENSION,
         "VirtualService has no rateLimit: Istio would drop it and limit nothing. It is in force \
          here as an extension.",
-        "For Istio, apply an EnvoyFilter; it limits the whole workload, whatever the path.",
+        match route.str("name") {
+            Some(_) => {
+                "For Istio, apply an EnvoyFilter for this rule alone; each proxy that calls \
+                        counts by itself there."
+                    .to_owned()
+            }
+            None => format!(
+                "For Istio, give the rule the name {} and apply an EnvoyFilter for it alone; each \
+                 proxy that calls counts by itself there.",
+                printed_name(route, index)
+            ),
+        },
     );
-    let filter = envoy_filter(about.resource, index, route);
+    let filter = envoy_filter(about.context, about.resource, index, route);
     about.push(Finding { correct_form: filter.map(|root| yaml::write(&root).0), ..finding });
 }
 
@@ -133,9 +145,14 @@ fn all_of(key: &str) -> Node {
     Node::map([("runtime_key", Node::text(key)), ("default_value", all)])
 }
 
-/// An `EnvoyFilter` that limits the workload the rule sends to, if it has a `rateLimit`. It has the
-/// name of resource and rule, for there may be several.
-pub(crate) fn envoy_filter(from: &Resource, index: usize, route: &Node) -> Option<Node> {
+/// An `EnvoyFilter` that limits the route Istio makes of the rule, if it has a `rateLimit`. It has
+/// the name of resource and rule, for there may be several.
+pub(crate) fn envoy_filter(
+    context: &Context<'_>,
+    from: &Resource,
+    index: usize,
+    route: &Node,
+) -> Option<Node> {
     /// Large enough to never be the limit: Envoy wants a bucket for all beside those for each.
     const UNLIMITED: u32 = 1_000_000;
     let limit = route.get("rateLimit")?;
@@ -164,32 +181,107 @@ pub(crate) fn envoy_filter(from: &Resource, index: usize, route: &Node) -> Optio
         let action = Node::map([("remote_address", Node::new(Data::Map(Vec::new())))]);
         config.push(("rate_limits", list(Node::map([("actions", list(action))]))));
     }
-    let host = compile::destination_nodes(route).find_map(|node| node.str("host"));
-    let host = host.or_else(|| from.spec().texts("hosts").next())?;
-    let app = host.split('.').next().unwrap_or(host);
-    let manager = Node::text("envoy.filters.network.http_connection_manager");
-    let filter = Node::map([("filter", Node::map([("name", manager)]))]);
-    let matching = [
-        ("context", Node::text("SIDECAR_INBOUND")),
-        ("listener", Node::map([("filterChain", filter)])),
-    ];
-    let value =
-        Node::map([("name", Node::text(LOCAL_RATE_LIMIT)), ("typed_config", Node::map(config))]);
-    let patch = Node::map([("operation", Node::text("INSERT_BEFORE")), ("value", value)]);
-    let labels = Node::map([("app", Node::text(app))]);
-    let spec = Node::map([
-        ("workloadSelector", Node::map([("labels", labels)])),
-        (
-            "configPatches",
-            list(Node::map([
-                ("applyTo", Node::text("HTTP_FILTER")),
-                ("match", Node::map(matching)),
-                ("patch", patch),
-            ])),
-        ),
-    ]);
+    let patches = patches(context, from, &printed_name(route, index), &Node::map(config));
+    let spec = Node::map([("configPatches", Node::new(Data::List(patches)))]);
     let name = format!("{}-{}", from.key().name, label(route, index));
-    Some(resource("networking.istio.io/v1alpha3", Kind::EnvoyFilter, &name, from, spec))
+    let mut root = resource("networking.istio.io/v1alpha3", Kind::EnvoyFilter, &name, from, spec);
+    // Proxies of gateways are not in the namespace of the services; what is in the root namespace
+    // is for all of them.
+    if places(context, from).iter().any(|(context, _)| *context == AT_GATEWAY)
+        && let Some(metadata) = field(&mut root, "metadata")
+    {
+        set(metadata, "namespace", Some(Node::text(ROOT_NAMESPACE)));
+    }
+    Some(root)
+}
+
+/// Where Envoy has the routes of a rule that holds for calls between services.
+const AT_CALLER: &str = "SIDECAR_OUTBOUND";
+/// And of one that holds for what comes in.
+const AT_GATEWAY: &str = "GATEWAY";
+/// The port of a gateway without a resource, and of a host that is no service: that of HTTP.
+const PORT_DEFAULT: u16 = 80;
+
+/// The name of a rule for Envoy.
+pub(crate) fn printed_name(route: &Node, index: usize) -> String {
+    let name = route.str("name").filter(|name| !name.is_empty());
+    name.map_or_else(|| format!("{}{}", compile::NTH_RULE, index + 1), ToOwned::to_owned)
+}
+
+/// Where Envoy has the routes of a resource: the proxies, and its names for host and port.
+fn places(context: &Context<'_>, from: &Resource) -> Vec<(&'static str, Vec<String>)> {
+    let mut places = Vec::new();
+    if compile::in_mesh(from.spec()) {
+        let names = compile::hosts(from).flat_map(|host| {
+            let ports = context.service(&host).map_or_else(Vec::new, |s| context.ports_of(s));
+            let ports = if ports.is_empty() { vec![PORT_DEFAULT] } else { ports };
+            let full = match host.contains('.') {
+                true => host,
+                false => format!("{host}.{}.svc.cluster.local", from.key().namespace),
+            };
+            ports.into_iter().map(move |port| format!("{full}:{port}"))
+        });
+        places.push((AT_CALLER, names.collect()));
+    }
+    let (built_in, listeners) = compile::gateways(context, from);
+    let mut ports: Vec<u16> = listeners.iter().map(|listener| listener.port).collect();
+    ports.extend(built_in.then_some(PORT_DEFAULT));
+    ports.sort_unstable();
+    ports.dedup();
+    if !ports.is_empty() {
+        let named = |host: String| ports.iter().map(move |port| format!("{host}:{port}"));
+        places.push((AT_GATEWAY, compile::hosts(from).flat_map(named).collect()));
+    }
+    places
+}
+
+/// The filter in every proxy that has the route, without a limit, and the limit on the route.
+fn patches(context: &Context<'_>, from: &Resource, route: &str, config: &Node) -> Vec<Node> {
+    let mut patches = Vec::new();
+    let patch = |apply_to: &str, matching: Node, operation: &str, value: Node| {
+        let operation = ("operation", Node::text(operation));
+        Node::map([
+            ("applyTo", Node::text(apply_to)),
+            ("match", matching),
+            ("patch", Node::map([operation, ("value", value)])),
+        ])
+    };
+    let of_route = |context: &str, host: Option<&str>| {
+        let name = Node::map([("name", Node::text(route))]);
+        let host = host.map(|host| ("name", Node::text(host)));
+        let host = Node::map(host.into_iter().chain([("route", name)]));
+        let configuration = Node::map([("vhost", host)]);
+        Node::map([("context", Node::text(context)), ("routeConfiguration", configuration)])
+    };
+    let mut places = places(context, from);
+    // A delegate has no hosts: its rules are where they are named.
+    if places.iter().all(|(_, hosts)| hosts.is_empty()) {
+        places = vec![("ANY", Vec::new())];
+    }
+    for (context, hosts) in &places {
+        let manager = Node::text("envoy.filters.network.http_connection_manager");
+        let filter = Node::map([("filter", Node::map([("name", manager)]))]);
+        let listener = Node::map([("filterChain", filter)]);
+        let matching = Node::map([("context", Node::text(*context)), ("listener", listener)]);
+        let empty = Node::map([
+            ("@type", Node::text(LOCAL_RATE_LIMIT_TYPE)),
+            ("stat_prefix", Node::text("http_local_rate_limiter")),
+        ]);
+        let value = Node::map([("name", Node::text(LOCAL_RATE_LIMIT)), ("typed_config", empty)]);
+        patches.push(patch("HTTP_FILTER", matching, "INSERT_BEFORE", value));
+        let mut hosts: Vec<_> = hosts.iter().map(|host| Some(host.as_str())).collect();
+        if hosts.is_empty() {
+            hosts.push(None);
+        }
+        for host in hosts {
+            let value = Node::map([(
+                "typed_per_filter_config",
+                Node::map([(LOCAL_RATE_LIMIT, config.clone())]),
+            )]);
+            patches.push(patch("HTTP_ROUTE", of_route(context, host), "MERGE", value));
+        }
+    }
+    patches
 }
 
 /// The name of a rule as part of a name (RFC 1123): its own, or its place.

@@ -15,7 +15,7 @@ mod shadow;
 mod virtual_service;
 mod visibility;
 
-pub(crate) use extension::envoy_filter;
+pub(crate) use extension::{envoy_filter, printed_name};
 pub use hits::{RuleHits, never_matched};
 
 use crate::{
@@ -32,9 +32,19 @@ use std::sync::Arc;
 
 /// Everything there is to say about a set of resources.
 pub(crate) fn findings(known: &Known, resources: &[Arc<Resource>]) -> Findings {
+    findings_of(known, resources, |_| true)
+}
+
+/// What there is to say about some of a set of resources, and what several make together. Each is
+/// looked at beside all others; what is said of one stands in that one.
+pub(crate) fn findings_of(
+    known: &Known,
+    resources: &[Arc<Resource>],
+    asked: impl Fn(&Resource) -> bool,
+) -> Findings {
     let context = Context::new(known, resources);
     let mut found = Findings::default();
-    for resource in resources {
+    for resource in resources.iter().filter(|resource| asked(resource)) {
         let mut about = About { context: &context, resource, found: &mut found };
         visibility::unseen(&mut about);
         visibility::export_to(&mut about);

@@ -375,10 +375,37 @@ pub(super) fn envoy_filter(about: &mut About<'_>) {
             "Add token_bucket, and filter_enabled and filter_enforced with default_value.",
         );
     }
+    patched_routes(about, &patches);
     for patch in &patches {
         for bucket in patch.buckets() {
             token_bucket(about, patch, bucket);
         }
+    }
+}
+
+/// Patches for single routes: whether there are such routes, and whether they are looked for.
+fn patched_routes(about: &mut About<'_>, patches: &[compile::Patch<'_>]) {
+    let spec = about.spec();
+    if !compile::selector(about.resource).is_empty() {
+        for (index, _) in spec.list("configPatches").iter().enumerate() {
+            let why = "with a workloadSelector a limit holds for whatever comes to the workload";
+            about.silence(format!("spec.configPatches[{index}].match"), why);
+        }
+    }
+    if patches.iter().all(|patch| patch.route.is_none()) {
+        return;
+    }
+    let hosts = compile::virtual_hosts(about.context);
+    for patch in patches {
+        let nowhere = patch.route.filter(|route| route.is_nowhere(about.context, &hosts));
+        let Some(route) = nowhere else { continue };
+        let node = spec.list("configPatches").get(patch.number);
+        about.idle(
+            code::NOTHING_IN_FORCE,
+            (format!("spec.configPatches[{}]", patch.number), node.map_or(spec.at, |n| n.at)),
+            format!("No VirtualService of this host has a rule named {}.", route.name()),
+            "Give the rule this name, or name another.",
+        );
     }
 }
 

@@ -36,7 +36,8 @@ struct Permit {
 impl Permit {
     /// What a call that ended so can be blamed on.
     fn cause(&self, failed: bool) -> Cause {
-        // What the callee met further down is carried by the span around its work, which is this.
+        // What the callee met further down is carried by the span around its work, which is this;
+        // it carries nothing of what was met beside it.
         let carried = base::carried::of(&Span::current()).filter(|_| failed);
         for fault in carried.iter().flat_map(|line| baggage::ids(line)) {
             self.journey.met(fault);

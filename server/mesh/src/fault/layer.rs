@@ -5,7 +5,7 @@
 
 use super::{
     registry::{Active, Faults, Held},
-    spec::{FaultId, FaultKind, FaultScope, MessageFault, Reset},
+    spec::{CrashAt, FaultId, FaultKind, FaultScope, MessageFault, Reset},
 };
 use crate::{
     Flag, MeshError, Request, Response, baggage,
@@ -60,7 +60,12 @@ impl FaultLayer {
             _ if matches!(fault.spec.kind, FaultKind::Message(_)) => return false,
             Position::Try | Position::Instance => {}
         }
-        in_scope(scope, request, journey)
+        let FaultKind::Crash { request: wanted, .. } = fault.spec.kind else {
+            return in_scope(scope, request, journey);
+        };
+        // A process that is down takes no request, whichever it ended by.
+        let ends_it = request.uri().path().rsplit('/').next() == Some(wanted);
+        (fault.crashed() || ends_it) && in_scope(scope, request, journey)
     }
 
     /// The faults that are injected into a call. Looking is no traffic of the shop: it would use up
@@ -81,6 +86,12 @@ impl FaultLayer {
         match fault.spec.kind {
             _ if fault.over.is_cancelled() => None,
             FaultKind::Abort { status, grpc_status } => Some(Ok(abort(status, grpc_status))),
+            FaultKind::Crash { at: CrashAt::Request, .. } if self.faults.crash(fault) => {
+                Some(Err(MeshError::Reset { endpoint }))
+            }
+            FaultKind::Crash { .. } if fault.crashed() => {
+                Some(Err(MeshError::Connect { endpoint }))
+            }
             FaultKind::Reset(Reset::Connect) => Some(Err(MeshError::Connect { endpoint })),
             FaultKind::Reset(Reset::Stream) => Some(Err(MeshError::RefusedStream { endpoint })),
             _ => None,
@@ -98,9 +109,29 @@ impl FaultLayer {
             FaultKind::Reset(Reset::Answer) => {
                 Err(MeshError::Reset { endpoint: self.label.to_string() })
             }
+            FaultKind::Crash { at, .. } => self.crash(fault, at, answer),
             FaultKind::PartialBody { after_bytes } => {
                 answer.map(|answer| answer.map(|body| Body::new(Partial::new(body, after_bytes))))
             }
+            _ => answer,
+        }
+    }
+}
+
+impl FaultLayer {
+    /// What becomes of the answer of a process that ends by it, or by another one meanwhile. A
+    /// request that was not done ends nothing.
+    fn crash(
+        &self,
+        fault: &Active,
+        at: CrashAt,
+        answer: Result<Response, MeshError>,
+    ) -> Result<Response, MeshError> {
+        let done = answer.as_ref().is_ok_and(|answer| answer.status().is_success());
+        let ends = done && self.faults.crash(fault);
+        match at {
+            CrashAt::Answered if ends => answer,
+            _ if fault.crashed() => Err(MeshError::Reset { endpoint: self.label.to_string() }),
             _ => answer,
         }
     }
@@ -118,14 +149,14 @@ fn in_scope(scope: &FaultScope, request: &Request, journey: &Journey) -> bool {
     let on_route = scope.route.as_ref().is_none_or(|(origin, name)| {
         route.is_some_and(|route| route.origin == *origin && route.name == *name)
     });
-    let policy = routed.map(|routed| routed.snapshot.policy());
+    let decided = routed.map(|routed| &**routed);
     on_route
         && is(scope.caller.as_ref(), Some(&journey.source.service))
         && is(scope.destination.as_ref(), routed.map(|routed| &routed.destination))
         && is(scope.subset.as_ref(), routed.and_then(|routed| routed.subset.as_ref()))
         && is(scope.instance.as_ref(), instance)
         && (scope.matches.is_empty()
-            || scope.matches.iter().any(|condition| holds(condition, request, journey, policy)))
+            || scope.matches.iter().any(|condition| holds(condition, request, journey, decided)))
 }
 
 /// Whether timeout and retries of the route of a call are off, as Istio has it while a fault is set
@@ -190,6 +221,9 @@ impl<S: MeshService> Service<Request> for Faulty<S> {
                 let _measured = Measured { journey: &journey, began: Instant::now() };
                 wait(&shared.faults, &held.fault).await;
             }
+            // A service that makes several calls at once has begun all of them before this one
+            // fails: those beside it do not follow from the fault.
+            tokio::task::yield_now().await;
             if let Some(instead) = drawn.iter().find_map(|held| shared.instead(&held.fault)) {
                 return instead;
             }
@@ -219,6 +253,7 @@ fn mark(fault: &Active, journey: &Journey, request: &mut Request) {
         FaultKind::Abort { .. }
         | FaultKind::PartialBody { .. }
         | FaultKind::Reset(_)
+        | FaultKind::Crash { .. }
         | FaultKind::Message(_) => Flag::FaultInjected,
     };
     journey.hit(fault.id, flag);
@@ -242,6 +277,7 @@ pub(super) async fn wait(faults: &Faults, fault: &Active) {
         FaultKind::Abort { .. }
         | FaultKind::PartialBody { .. }
         | FaultKind::Reset(_)
+        | FaultKind::Crash { .. }
         | FaultKind::Message(_) => return,
     };
     tokio::select! {

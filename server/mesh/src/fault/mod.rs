@@ -16,4 +16,4 @@ pub use registry::{
     ACTIVE_MAX, AskedFault, ENDED_MAX, EXAMPLES_MAX, EndReason, FaultEvent, FaultStatus, Faults,
     InjectError, KeptFault, Standing, TTL_MAX, TTL_ROUTE,
 };
-pub use spec::{FaultId, FaultKind, FaultScope, FaultSpec, MessageFault, Reset};
+pub use spec::{CrashAt, FaultId, FaultKind, FaultScope, FaultSpec, MessageFault, Reset};

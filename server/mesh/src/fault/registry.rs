@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use std::{
     collections::VecDeque,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -82,7 +82,9 @@ pub(crate) struct Active {
     matched: AtomicU64,
     injected: AtomicU64,
     held: AtomicU64,
-    examples: Mutex<VecDeque<String>>,
+    examples: Mutex<Vec<String>>,
+    /// When the process that it is to end did.
+    crashed_us: OnceLock<i64>,
 }
 
 /// How a fault ended.
@@ -121,6 +123,8 @@ pub struct FaultStatus {
     pub held: u64,
     /// Trace ids of calls it was injected into, newest first.
     pub examples: Vec<String>,
+    /// When the process that it is to end did, microseconds since the epoch; none until then.
+    pub crashed_us: Option<i64>,
 }
 
 impl FaultStatus {
@@ -136,6 +140,8 @@ impl FaultStatus {
 pub enum FaultEvent {
     /// It is active.
     Began(FaultStatus),
+    /// The process that it is to end did.
+    Crashed(FaultStatus),
     /// It is not any more.
     Ended(FaultStatus),
     /// The kill switch is on (new faults are refused) or off.
@@ -265,6 +271,16 @@ impl Faults {
         self.0.events.subscribe()
     }
 
+    /// The process that the fault is on ends. True for the one call that ends it.
+    pub(crate) fn crash(&self, fault: &Active) -> bool {
+        let ends = fault.crashed_us.set(self.0.clock.now_us()).is_ok();
+        if ends {
+            tracing::warn!(vitrine.fault.id = %fault.id, "{}: {}", fault.id, fault.spec.kind);
+            let _ = self.0.events.send(FaultEvent::Crashed(fault.status(None)));
+        }
+        ends
+    }
+
     /// What the layer looks at for one call.
     pub(crate) fn snapshot(&self) -> arc_swap::Guard<Arc<Vec<Arc<Active>>>> {
         self.0.active.load()
@@ -299,11 +315,23 @@ impl Faults {
             return None;
         }
         if let Some(trace_id) = trace_id {
-            let mut examples = fault.examples.lock();
-            examples.truncate(EXAMPLES_MAX - 1);
-            examples.push_front(trace_id.to_owned());
+            fault.example(trace_id);
         }
         Some(held)
+    }
+
+    /// A call that met these faults has this trace, which was not known when they were drawn.
+    pub(crate) fn exemplify(&self, ids: &[FaultId], trace_id: &str) {
+        if ids.is_empty() {
+            return;
+        }
+        for fault in self.0.active.load().iter().filter(|fault| ids.contains(&fault.id)) {
+            fault.example(trace_id);
+        }
+        let mut book = self.0.book.lock();
+        for fault in book.ended.iter_mut().filter(|fault| ids.contains(&fault.id)) {
+            add_example(&mut fault.examples, trace_id);
+        }
     }
 
     fn begin(&self, book: &mut Book, spec: FaultSpec) -> Result<FaultId, InjectError> {
@@ -329,6 +357,7 @@ impl Faults {
             injected: AtomicU64::new(0),
             held: AtomicU64::new(0),
             examples: Mutex::default(),
+            crashed_us: OnceLock::new(),
             spec,
         });
         let mut active = Vec::clone(&self.0.active.load());
@@ -373,7 +402,24 @@ impl Faults {
     }
 }
 
+/// The newest first, each once.
+fn add_example(examples: &mut Vec<String>, trace_id: &str) {
+    if examples.iter().all(|known| known != trace_id) {
+        examples.truncate(EXAMPLES_MAX - 1);
+        examples.insert(0, trace_id.to_owned());
+    }
+}
+
 impl Active {
+    /// The process that it is to end did.
+    pub(crate) fn crashed(&self) -> bool {
+        self.crashed_us.get().is_some()
+    }
+
+    fn example(&self, trace_id: &str) {
+        add_example(&mut self.examples.lock(), trace_id);
+    }
+
     fn spent(&self) -> bool {
         self.spec.limit.is_some_and(|limit| self.injected.load(Ordering::Acquire) >= limit)
     }
@@ -397,7 +443,8 @@ impl Active {
             matched: self.matched.load(Ordering::Acquire).max(injected),
             injected,
             held: self.held.load(Ordering::Relaxed),
-            examples: self.examples.lock().iter().cloned().collect(),
+            examples: self.examples.lock().clone(),
+            crashed_us: self.crashed_us.get().copied(),
         }
     }
 }

@@ -63,9 +63,28 @@ pub enum FaultKind {
     },
     /// The connection breaks.
     Reset(Reset),
+    /// The process of the instance ends by the first request of its scope whose path ends so, and
+    /// stays down as long as the fault is active.
+    Crash {
+        /// Last part of the path: `prepare`.
+        request: &'static str,
+        /// When in it.
+        at: CrashAt,
+    },
     /// Nothing happens to a call, but to the delivery of a message: see
     /// [`super::Faults::on_delivery`].
     Message(MessageFault),
+}
+
+/// When a process ends by a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CrashAt {
+    /// As the request arrives: nothing is done with it.
+    Request,
+    /// When it was handled: what it did, stays done, and the answer does not get out.
+    Handled,
+    /// Right after the answer got out.
+    Answered,
 }
 
 /// What happens to the delivery of a message.
@@ -102,6 +121,9 @@ impl fmt::Display for FaultKind {
             Self::Reset(Reset::Connect) => f.write_str("reset of the connection"),
             Self::Reset(Reset::Stream) => f.write_str("refused stream"),
             Self::Reset(Reset::Answer) => f.write_str("reset before the answer"),
+            Self::Crash { request, at: CrashAt::Request } => write!(f, "crash before {request}"),
+            Self::Crash { request, at: CrashAt::Handled } => write!(f, "crash in {request}"),
+            Self::Crash { request, at: CrashAt::Answered } => write!(f, "crash after {request}"),
             Self::Message(MessageFault::Loss) => f.write_str("message loss"),
             Self::Message(MessageFault::Duplication) => f.write_str("message duplication"),
             Self::Message(MessageFault::Delay(delay)) => write!(f, "message delay {delay:?}"),

@@ -10,6 +10,7 @@ use crate::{
     EXTERNAL_ADDRESS, Flag, Request, Response,
     journey::Journey,
     route::{self, Routed},
+    target::authority_of,
 };
 use arc_swap::ArcSwapOption;
 use axum::body::Body;
@@ -27,8 +28,6 @@ use std::{
     },
 };
 
-/// The port of a service, for policies that name one.
-const PORT: u16 = 80;
 /// Rate limits whose buckets are kept for one service beside those of the newest policy: of a few
 /// that were replaced and may come back.
 const REPLACED_MAX: usize = 16;
@@ -224,19 +223,40 @@ impl Inbound {
         let address = address(request, &journey);
         let policy = routed.snapshot.policy();
         let workload = policy.workloads.get(&self.service);
+        let entered = self.limited(request, (&routed, &journey), address)?;
         if let Some(workload) = workload {
-            self.admit(request, workload, policy.revision, identity.as_ref(), address)?;
+            let port = self.port(&routed, &journey);
+            let caller = Caller { identity: identity.as_ref(), address, port };
+            if let Err(mut refused) =
+                self.admit(request, &journey, workload, policy.revision, &caller)
+            {
+                entered.describe(&mut refused);
+                return Err(refused);
+            }
         }
         if let Some(identity) = identity {
             request.extensions_mut().insert(identity);
         }
+        count(&self.counts.passed);
+        Ok(entered)
+    }
+
+    /// The rate limits come first: the filter that an `EnvoyFilter` inserts stands before those of
+    /// tokens and authorization, so that what these refuse is limited too.
+    fn limited(
+        &self,
+        request: &Request,
+        (routed, journey): (&Routed, &Journey),
+        address: Option<IpAddr>,
+    ) -> Result<Entered, Refused> {
         let peer = match (journey.ingress, address) {
             (false, _) => Peer::Service(journey.source.service.clone()),
             (true, Some(address)) => Peer::Address(address),
             (true, None) => Peer::Unknown,
         };
+        let workload = routed.snapshot.policy().workloads.get(&self.service);
         let all = workload.map_or(&[][..], |workload| &workload.rate_limits);
-        let mut rules = all.iter().filter(|rule| concerns(rule, &routed, request, &journey));
+        let mut rules = all.iter().filter(|rule| concerns(rule, routed, request, journey));
         let limiters = match rules.next() {
             None => Vec::new(),
             Some(first) => {
@@ -244,9 +264,7 @@ impl Inbound {
                 self.limiters.of(rules, all, routed.snapshot.number())
             }
         };
-        let entered = self.limit(limiters, &peer, &journey)?;
-        count(&self.counts.passed);
-        Ok(entered)
+        self.limit(limiters, &peer, journey)
     }
 
     /// Who calls, as the connection says. The gateway stands at the ingress: who comes to it is
@@ -258,26 +276,35 @@ impl Inbound {
         }
     }
 
+    /// The port a call came to. The gateway stands at the ingress: it listens where the server of
+    /// the `Gateway` does that let the request in.
+    fn port(&self, routed: &Routed, journey: &Journey) -> u16 {
+        match journey.ingress && *self.service == *GATEWAY {
+            true => routed.addressed_port,
+            false => routed.port(),
+        }
+    }
+
     /// Tokens and authorization. `PeerAuthentication` has nobody to refuse: whoever calls within
     /// the mesh has an identity, the proxy at the ingress too, and the listener at the ingress is
     /// not under it in Istio.
     fn admit(
         &self,
         request: &mut Request,
+        journey: &Journey,
         workload: &Workload,
         revision: u64,
-        identity: Option<&Identity>,
-        address: Option<IpAddr>,
+        caller: &Caller<'_>,
     ) -> Result<(), Refused> {
         let claims = match self.check_token(request, workload, revision) {
             Ok(claims) => claims,
             Err(error) => {
                 count(&self.counts.bad_token);
-                return Err(bad_token(request, error));
+                return Err(bad_token(request, journey, error));
             }
         };
         if !workload.authorization.is_empty() {
-            self.authorize(request, workload, claims.as_ref(), identity, address)?;
+            self.authorize(request, journey, workload, claims.as_ref(), caller)?;
         }
         if let Some(claims) = claims {
             request.extensions_mut().insert(claims);
@@ -307,12 +334,11 @@ impl Inbound {
     fn authorize(
         &self,
         request: &Request,
+        journey: &Journey,
         workload: &Workload,
         claims: Option<&Claims>,
-        identity: Option<&Identity>,
-        address: Option<IpAddr>,
+        &Caller { identity, address, port }: &Caller<'_>,
     ) -> Result<(), Refused> {
-        let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
         let attributes = Attributes {
             principal: identity.map(Identity::principal),
             namespace: identity.map(Identity::namespace),
@@ -320,8 +346,8 @@ impl Inbound {
             // No proxy before the ingress is trusted, and services pass no X-Forwarded-For on.
             remote: address,
             claims,
-            host: host.unwrap_or(&self.service),
-            port: PORT,
+            host: authority_of(request, journey),
+            port,
             method: request.method().as_str(),
             path: request.uri().path(),
             headers: request.headers(),
@@ -370,16 +396,22 @@ impl Inbound {
     }
 }
 
+/// Who calls, and where.
+struct Caller<'a> {
+    identity: Option<&'a Identity>,
+    address: Option<IpAddr>,
+    port: u16,
+}
+
 /// Whether a limit counts a request. What was routed by the resource of the limit is counted by the
 /// rule that took it, for it may look different since; what came another way, by what it looks
 /// like.
 fn concerns(rule: &LocalRateLimit, routed: &Routed, request: &Request, journey: &Journey) -> bool {
     let Some(scope) = &rule.scope else { return true };
     match &routed.route {
-        Some(route) if route.origin == rule.origin => route.name == scope.route,
+        Some(route) if route.origin == scope.origin => route.name == scope.route,
         _ => {
-            let policy = Some(routed.snapshot.policy());
-            let holds = |condition| route::holds(condition, request, journey, policy);
+            let holds = |condition| route::holds(condition, request, journey, Some(routed));
             scope.matches.is_empty() || scope.matches.iter().any(holds)
         }
     }
@@ -406,11 +438,10 @@ fn refusal(status: StatusCode, why: &'static str) -> Refused {
 }
 
 /// RFC 6750, section 3, as Envoy writes it.
-fn bad_token(request: &Request, error: TokenError) -> Refused {
+fn bad_token(request: &Request, journey: &Journey, error: TokenError) -> Refused {
     let mut response = Response::new(Body::from(error.to_string()));
     *response.status_mut() = error.status();
-    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
-    let realm = format!("http://{}{}", host.unwrap_or_default(), request.uri().path());
+    let realm = format!("http://{}{}", authority_of(request, journey), request.uri().path());
     let challenge = format!("Bearer realm=\"{realm}\", error=\"invalid_token\"");
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));

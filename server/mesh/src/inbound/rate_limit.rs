@@ -55,11 +55,13 @@ pub(crate) struct Limiter {
     common: Arc<Bucket>,
 }
 
-/// What makes a limit the same limit: what it says, and the resource it is from.
+/// What makes a limit the same limit: what it says, the resource it is from, and which of those
+/// there that say the same it is.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(crate) struct LimitKey {
     origin: Origin,
-    route: Option<Arc<str>>,
+    route: Option<(Origin, Arc<str>)>,
+    twin: u32,
     tokens: (u32, u32, Duration),
     shares: (u32, u32),
     per_remote_address: bool,
@@ -70,7 +72,8 @@ impl LimitKey {
     pub(crate) fn of(rule: &LocalRateLimit) -> Self {
         Self {
             origin: rule.origin.clone(),
-            route: rule.scope.as_ref().map(|scope| scope.route.clone()),
+            route: rule.scope.as_ref().map(|scope| (scope.origin.clone(), scope.route.clone())),
+            twin: rule.twin,
             tokens: (rule.max_tokens, rule.tokens_per_fill, rule.fill_interval),
             shares: (rule.enabled.0, rule.enforced.0),
             per_remote_address: rule.per_remote_address,
@@ -271,6 +274,7 @@ mod tests {
             enabled: Share::ALL,
             enforced: Share::ALL,
             status: http::StatusCode::TOO_MANY_REQUESTS,
+            twin: 0,
             scope: None,
         };
         Limiter::new(rule, Clock::tokio(0), 1)

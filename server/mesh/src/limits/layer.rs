@@ -1,7 +1,7 @@
 //! The limits as a tower layer: 503 at once when one is reached, a wait for a connection when that
 //! is allowed.
 
-use super::pool::{Entry, Pool};
+use super::pool::{Entry, Limit, Pool};
 use crate::{
     MeshError, Request, Response,
     cluster::Cluster,
@@ -59,9 +59,7 @@ impl<S: MeshService> Service<Request> for Limited<S> {
             Ok(entry) => entry,
             Err(limit) => {
                 tally.act();
-                let destination = cluster.label();
-                let refused = MeshError::Overflow { destination, limit };
-                return Box::pin(std::future::ready(Err(refused)));
+                return Box::pin(std::future::ready(Err(overflow(cluster, limit))));
             }
         };
         match entry {
@@ -69,10 +67,20 @@ impl<S: MeshService> Service<Request> for Limited<S> {
                 let reply = ready.call(request);
                 Box::pin(async move { Ok(hold(reply.await?, active)) })
             }
-            Entry::Later(waiting) => Box::pin(async move {
-                let active = waiting.wait().await;
-                Ok(hold(ready.call(request).await?, active))
-            }),
+            Entry::Later(waiting) => {
+                let (cluster, tally) = (cluster.clone(), tally.clone());
+                Box::pin(async move {
+                    let active = waiting.wait().await.map_err(|limit| {
+                        tally.act();
+                        overflow(&cluster, limit)
+                    })?;
+                    Ok(hold(ready.call(request).await?, active))
+                })
+            }
         }
     }
+}
+
+fn overflow(cluster: &Cluster, limit: Limit) -> MeshError {
+    MeshError::Overflow { destination: cluster.label(), limit }
 }

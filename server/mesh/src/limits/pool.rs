@@ -156,7 +156,7 @@ impl Pool {
             return Err(Limit::Requests);
         }
         let Some(most) = limits.max_connections else {
-            return Ok(Entry::Now(Active::begin(self, None)));
+            return self.begin_within(limits.max_requests, |_| None).map(Entry::Now);
         };
         let mut queue = self.queue.lock();
         queue.follow(snapshot, Some(most));
@@ -168,9 +168,11 @@ impl Pool {
             queue = self.queue.lock();
         }
         if queue.has_room() {
-            queue.in_use += 1;
-            drop(queue);
-            return Ok(Entry::Now(Active::begin(self, Some(Connection::of(self)))));
+            let begun = self.begin_within(limits.max_requests, |pool| {
+                queue.in_use += 1;
+                Some(Connection::of(pool))
+            });
+            return begun.map(Entry::Now);
         }
         self.connection_overflows.fetch_add(1, Ordering::Relaxed);
         if limits.max_pending.is_some_and(|most| self.pending() >= most) {
@@ -180,7 +182,24 @@ impl Pool {
         let (free, freed) = oneshot::channel();
         queue.waiting.push_back(free);
         self.pending.fetch_add(1, Ordering::Relaxed);
-        Ok(Entry::Later(Waiting { pool: self.clone(), freed }))
+        let most = limits.max_requests;
+        Ok(Entry::Later(Waiting { pool: self.clone(), most, freed }))
+    }
+
+    /// Begins a request with what `connection` gives it, unless as many as may are under way:
+    /// looking and counting are one step, so that two that come at once never both take the last
+    /// place.
+    fn begin_within(
+        self: &Arc<Self>,
+        most: Option<u32>,
+        connection: impl FnOnce(&Arc<Self>) -> Option<Connection>,
+    ) -> Result<Active, Limit> {
+        let more = |active: u32| most.is_none_or(|most| active < most).then(|| active + 1);
+        if self.active.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_err() {
+            self.pending_overflows.fetch_add(1, Ordering::Relaxed);
+            return Err(Limit::Requests);
+        }
+        Ok(Active { pool: self.clone(), _connection: connection(self) })
     }
 
     /// A retry wants to begin: within the budget if there is one, else within `maxRetries`. None
@@ -277,14 +296,19 @@ impl Drop for Active {
 /// A request that waits for a connection; dropping it gives up its place.
 pub(crate) struct Waiting {
     pool: Arc<Pool>,
+    /// `http2MaxRequests` when it came.
+    most: Option<u32>,
     freed: oneshot::Receiver<Connection>,
 }
 
 impl Waiting {
     /// Until it has one.
-    pub(crate) async fn wait(mut self) -> Active {
+    ///
+    /// # Errors
+    /// As many requests as may be are under way, as Envoy finds when it attaches one that waited.
+    pub(crate) async fn wait(mut self) -> Result<Active, Limit> {
         let connection = (&mut self.freed).await.ok();
-        Active::begin(&self.pool, connection)
+        self.pool.begin_within(self.most, |_| connection)
     }
 }
 
@@ -301,5 +325,37 @@ pub(crate) struct RetryUnderWay(Arc<Pool>);
 impl Drop for RetryUnderWay {
     fn drop(&mut self) {
         self.0.retries.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Far more turns than another thread needs to come to the lock that it waits at.
+    const TURNS: usize = 10_000;
+
+    #[test]
+    fn of_two_that_come_at_once_one_takes_the_last_place() {
+        let pool = Arc::new(Pool::default());
+        let limits = ConnectionPool {
+            max_connections: Some(8),
+            max_requests: Some(1),
+            ..ConnectionPool::default()
+        };
+        // Both have seen that nothing is under way when they come to the connections.
+        let queue = pool.queue.lock();
+        let entered: Vec<_> = std::thread::scope(|scope| {
+            let enter = || pool.enter(1, Some(&limits));
+            let both = [scope.spawn(enter), scope.spawn(enter)];
+            (0..TURNS).for_each(|_| std::thread::yield_now());
+            drop(queue);
+            both.map(|one| one.join().unwrap()).into()
+        });
+        assert_eq!((pool.active(), pool.queue.lock().in_use), (1, 1));
+        let refused = entered.iter().filter(|one| matches!(one, Err(Limit::Requests)));
+        assert_eq!((refused.count(), pool.status().pending_overflows), (1, 1));
+        drop(entered);
+        assert_eq!((pool.active(), pool.queue.lock().in_use), (0, 0));
     }
 }

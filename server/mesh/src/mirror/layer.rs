@@ -13,8 +13,9 @@ use crate::{
     registry::WeakMesh,
     replay::Replay,
     route::{Routed, canonical},
-    span::{trace_id, write_context},
+    span::{SCHEME, SERVER_PORT, trace_id, url, write_context},
     stack::{MeshService, Reply, take_ready},
+    target::authority,
 };
 use axum::body::Body;
 use base::{TraceContext, trace_context::keep};
@@ -243,7 +244,8 @@ impl Shadow {
     async fn body(&mut self) -> Option<Body> {
         let Some(replay) = &mut self.replay else { return Some(Body::empty()) };
         replay.first_reader_gone().await;
-        replay.again()
+        // The other copies of the request read the same body, maybe later than this one.
+        replay.fork().await
     }
 
     fn request(&self, body: Body, span: &Span, deadline: Instant) -> Request {
@@ -309,9 +311,12 @@ impl Shadow {
             otel.kind = "client",
             otel.status_code = Empty,
             service.name = caller,
-            server.address = %self.mirror.service,
+            { attributes::SERVER_ADDRESS } = %self.mirror.service,
+            server.port = SERVER_PORT,
             { attributes::MESH_MIRROR } = true,
             http.request.method = method,
+            url.full = url(&self.mirror.service, &self.parts.uri),
+            url.scheme = SCHEME,
             url.path = self.parts.uri.path(),
             http.response.status_code = Empty,
             error.r#type = Empty,
@@ -395,8 +400,7 @@ async fn copied(body: Body) -> Copy {
 
 /// Envoy appends `-shadow` to the host of a copy, before the port.
 fn shadow_host(request: &mut Request, service: &str) {
-    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
-    let host = host.unwrap_or(service);
+    let host = authority(request.uri(), request.headers()).unwrap_or(service);
     let shadow = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => {
             format!("{name}-shadow:{port}")

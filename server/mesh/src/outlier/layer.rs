@@ -12,8 +12,12 @@ use crate::{
     route::Routed,
     stack::{MeshService, Reply, take_ready},
 };
+use axum::body::Body;
 use base::Clock;
+use bytes::Bytes;
+use http_body::{Body as _, Frame, SizeHint};
 use std::{
+    pin::Pin,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
@@ -63,7 +67,7 @@ impl<S: MeshService> Service<Request> for Observed<S> {
         let (host, deadline) = (host.clone(), told_deadline(&request));
         let routed = extensions.get::<Arc<Routed>>();
         let watched = routed.filter(|r| r.traffic().is_some_and(|t| t.outlier.is_some()));
-        let mut watch = watched.map(|routed| Watch {
+        let watch = watched.map(|routed| Watch {
             shared: self.shared.clone(),
             routed: routed.clone(),
             host: host.clone(),
@@ -76,10 +80,9 @@ impl<S: MeshService> Service<Request> for Observed<S> {
         Box::pin(async move {
             let outcome = reply.await;
             at_host.end(&outcome);
-            if let Some(watch) = &mut watch {
-                watch.tell(outcome_of(&outcome));
-            }
-            outcome
+            let Some(mut watch) = watch else { return outcome };
+            watch.tell(outcome_of(&outcome));
+            outcome.map(|answer| watch.follow(answer))
         })
     }
 }
@@ -101,7 +104,48 @@ struct Watch {
     told: bool,
 }
 
+/// The body of an answer. One that breaks off is an error of its endpoint, although its head was an
+/// answer: Envoy's router counts a reset of the stream so whenever it comes
+/// (`Filter::onUpstreamReset`).
+struct Followed {
+    inner: Body,
+    watch: Option<Watch>,
+}
+
+impl http_body::Body for Followed {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let frame = Pin::new(&mut self.inner).poll_frame(cx);
+        if let Poll::Ready(Some(Err(_))) = &frame
+            && let Some(mut watch) = self.watch.take()
+        {
+            watch.tell(Outcome::ConnectionLost);
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
 impl Watch {
+    fn follow(self, answer: Response) -> Response {
+        if answer.body().is_end_stream() {
+            return answer;
+        }
+        answer.map(|inner| Body::new(Followed { inner, watch: Some(self) }))
+    }
+
     fn tell(&mut self, outcome: Outcome) {
         self.told = true;
         let Some(params) = self.routed.traffic().and_then(|traffic| traffic.outlier.as_ref())

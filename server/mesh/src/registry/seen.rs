@@ -2,7 +2,8 @@
 
 use super::{Mesh, Path, PathKey};
 use crate::{
-    BreakerStatus, BreakerTransition, Change, EdgeStatus, EndpointStatus, PoolStatus, RouteHits,
+    BreakerStatus, BreakerTransition, Change, CountedHits, EdgeStatus, EndpointStatus, PoolStatus,
+    RouteHits,
     breaker::Breakers,
     fault::Faults,
     inbound::InboundStats,
@@ -137,10 +138,18 @@ impl Mesh {
     /// How often each rule was hit, by revision, the newest first.
     #[must_use]
     pub fn route_hits(&self) -> Vec<RouteHits> {
+        self.count_hits(&[]).iter().flat_map(CountedHits::hits).collect()
+    }
+
+    /// The same as samples that can be kept: what did not move since `before` is not kept twice.
+    #[must_use]
+    pub fn count_hits(&self, before: &[CountedHits]) -> Vec<CountedHits> {
         let replaced = self.0.replaced.lock();
-        let now = self.0.in_force.load_full();
-        let all = [now].into_iter().chain(replaced.iter().cloned());
-        all.flat_map(|snapshot| snapshot.hits()).collect()
+        let now = self.0.in_force.load();
+        let now = (now.policy().revision, now.states().clone());
+        let all = [now].into_iter().chain(replaced.iter().cloned()).collect::<Vec<_>>();
+        drop(replaced);
+        all.iter().map(|(revision, states)| CountedHits::now(*revision, states, before)).collect()
     }
 }
 

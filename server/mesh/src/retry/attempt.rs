@@ -10,10 +10,11 @@ use crate::{
     MeshError, Request, Response,
     fault::{self, FaultId},
     journey::{Journey, TryNotes},
-    span::{record, write_context},
+    span::{SCHEME, SERVER_PORT, record, url, write_context},
 };
 use base::TraceContext;
 use contract::attributes;
+use http::{Method, Uri, request::Parts};
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tracing::{Span, field::Empty};
@@ -51,7 +52,7 @@ impl Attempt {
         if let Some(journey) = &attempt.journey {
             journey.attempt(number);
             if number > 1 {
-                let span = attempt.span(journey, request.method().as_str(), None);
+                let span = attempt.span(journey, (request.method(), request.uri()), None);
                 write_context(&TraceContext::of(&span), request.headers_mut());
                 attempt.span = Some(span);
             }
@@ -67,7 +68,7 @@ impl Attempt {
     /// The try is over, and `again` names why there will be another.
     pub(super) fn end(
         mut self,
-        method: &http::Method,
+        request: &Parts,
         outcome: &Result<Response, MeshError>,
         again: Option<&str>,
     ) {
@@ -75,7 +76,10 @@ impl Attempt {
         let span = match (self.span.take(), again) {
             (Some(span), _) => span,
             // The first of several.
-            (None, Some(_)) => self.span(&journey, method.as_str(), Some(self.began.elapsed())),
+            (None, Some(_)) => {
+                let sent = (&request.method, &request.uri);
+                self.span(&journey, sent, Some(self.began.elapsed()))
+            }
             (None, None) => return,
         };
         let mut notes = journey.end_try();
@@ -89,7 +93,12 @@ impl Attempt {
         self.tell(&span, &notes, &journey.faults());
     }
 
-    fn span(&self, journey: &Journey, method: &str, took: Option<Duration>) -> Span {
+    fn span(
+        &self,
+        journey: &Journey,
+        (method, uri): (&Method, &Uri),
+        took: Option<Duration>,
+    ) -> Span {
         let before = self.number - 1;
         let took_us = took.map(|took| u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
         tracing::info_span!(
@@ -103,7 +112,11 @@ impl Attempt {
             { attributes::MESH_TRY } = self.number,
             { attributes::RESEND_COUNT } = (before > 0).then_some(before),
             { attributes::SERVER_ADDRESS } = Empty,
-            http.request.method = method,
+            server.port = SERVER_PORT,
+            http.request.method = method.as_str(),
+            url.full = url(&journey.called, uri),
+            url.scheme = SCHEME,
+            url.path = uri.path(),
             { attributes::HTTP_STATUS } = Empty,
             { attributes::ERROR_TYPE } = Empty,
             { attributes::MESH_RETRY_REASON } = Empty,

@@ -56,6 +56,7 @@ impl TryOutcome {
                 | MeshError::NoHealthyUpstream { .. }
                 | MeshError::Overflow { .. }
                 | MeshError::BreakerOpen { .. }
+                | MeshError::Unsendable { .. }
                 | MeshError::Deadline { .. } => Loss::Refused,
             }),
         }

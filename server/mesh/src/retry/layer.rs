@@ -175,13 +175,13 @@ impl Call {
             let retried = held.take().is_some();
             let Verdict::Again { token, body: again, retry, wait } = self.verdict(number, outcome)
             else {
-                attempt.end(&self.parts.method, &result, None);
+                attempt.end(&self.parts, &result, None);
                 if retried && token_for(&self.policy().on, outcome).is_none() {
                     count(&self.shared.counts.successes);
                 }
                 return result;
             };
-            attempt.end(&self.parts.method, &result, Some(&token));
+            attempt.end(&self.parts, &result, Some(&token));
             drop(result);
             self.tell(number, &token, wait);
             body = again;

@@ -1,18 +1,22 @@
 //! The route layer: takes the policy in force, finds the rule, and carries out what it says about
 //! where the call goes and what it looks like.
 
-use super::{Routed, answer, canonical, edit, matching};
+use super::{
+    RouteState, Routed, answer, canonical, edit,
+    matching::{self, Addressed},
+};
 use crate::{
     Flag, MeshError, Request, Response,
     in_force::Snapshot,
     journey::Journey,
-    recent::{Recorded, authority_of, scheme_of},
+    recent::Recorded,
     registry::{Begun, Mesh, Path},
     stack::Reply,
+    target::{authority_of, scheme_of},
 };
 use contract::attributes;
 use http::{HeaderValue, StatusCode, Uri, header};
-use istio::policy::{Action, Match, Policy, Route};
+use istio::policy::{Action, Match, Route, VirtualHost};
 use std::{
     sync::Arc,
     task::{Context, Poll},
@@ -157,8 +161,16 @@ fn decide(
 ) -> Result<Decision, MeshError> {
     let policy = snapshot.policy();
     let service = canonical(policy, &journey.called);
-    let plain = |service| {
-        let routed = Routed::plain(snapshot.clone(), &journey.source, service);
+    let scheme = scheme_of(request);
+    let authority = authority_of(request, journey);
+    let ingress = journey.ingress;
+    let port = |found: Option<&VirtualHost>, service: &str| {
+        let to = Addressed { service, authority, scheme, ingress };
+        matching::port_of(policy, found, to)
+    };
+    let plain = |service: Arc<str>| {
+        let port = port(None, &service);
+        let routed = Routed::plain(snapshot.clone(), &journey.source, service).at(port);
         let path = mesh.path(&journey.source.service, &routed)?;
         path.edge.routed(false);
         Ok(Decision::Go(Way { path, routed: Arc::new(routed), origin: None }))
@@ -166,27 +178,28 @@ fn decide(
     if policy.virtual_hosts.is_empty() || journey.look {
         return plain(service);
     }
-    let authority: Box<str> = authority_of(request, journey).into();
-    let host = matching::host_of(&authority).to_ascii_lowercase();
+    let host = matching::host_of(authority).to_ascii_lowercase();
     let Some(found) = policy.virtual_host(&service, &host, journey.ingress) else {
         return plain(service);
     };
-    let scheme = scheme_of(request);
-    let port = matching::port_of(Some(policy), &service, &authority, journey.ingress);
-    let view = view(request, journey, (&authority, port), scheme);
-    let Some((route, matched)) = matching::first(&found.routes, &view) else {
+    let port = port(Some(found), &service);
+    let view = view(request, journey, (authority, port), scheme);
+    let Some((at, route, matched)) = matching::first(&found.routes, &view) else {
         mesh.edge(&journey.source.service, &service).routed(true);
         return Err(MeshError::NoRoute { destination: service.to_string() });
     };
-    let drawn = snapshot.state(route).map_or(0, |state| state.draw());
+    let state = snapshot.state(found, at);
+    if let Some(state) = state {
+        state.hit();
+    }
     let origin =
         route.cors.as_ref().and_then(|cors| answer::allowed_origin(cors, request.headers()));
-    if let Some(answered) = own_answer(route, request, origin.as_ref(), scheme, &authority) {
+    if let Some(answered) = own_answer(route, request, origin.as_ref(), scheme, authority) {
         mesh.edge(&journey.source.service, &service).routed(true);
         return Ok(Decision::Answer(answered, route.clone()));
     }
-    let drawn = (route.clone(), drawn);
-    let routed = Routed::by(snapshot.clone(), &journey.source, drawn, service);
+    let drawn = (route.clone(), state.map_or(0, RouteState::draw));
+    let routed = Routed::by(snapshot.clone(), &journey.source, drawn, service).at(port);
     let path = mesh.path(&journey.source.service, &routed)?;
     path.edge.routed(true);
     note(&routed, route);
@@ -286,12 +299,10 @@ pub(crate) fn holds(
     condition: &Match,
     request: &Request,
     journey: &Journey,
-    policy: Option<&Policy>,
+    routed: Option<&Routed>,
 ) -> bool {
     let authority = authority_of(request, journey);
-    let service = policy.and_then(|policy| policy.service(&journey.called));
-    let service = service.unwrap_or(&journey.called);
-    let port = matching::port_of(policy, service, authority, journey.ingress);
+    let port = routed.map_or(matching::PORT_DEFAULT, |routed| routed.addressed_port);
     let view = view(request, journey, (authority, port), scheme_of(request));
     matching::missed(condition, &view).is_none()
 }

@@ -5,11 +5,11 @@
 
 use crate::Source;
 use http::{HeaderMap, HeaderName};
-use istio::policy::{Match, Policy, Route, StringMatch};
+use istio::policy::{Match, Policy, Route, StringMatch, VirtualHost};
 use std::{borrow::Cow, fmt, sync::Arc};
 
-/// The port of a service of which nobody said another, and of the servers of a `Gateway`.
-const PORT_DEFAULT: u16 = 80;
+/// The port of a service of which nobody said another, and of a gateway without a `Gateway`.
+pub(super) const PORT_DEFAULT: u16 = 80;
 
 /// What routing can see of a request.
 #[derive(Clone, Copy, Debug)]
@@ -73,12 +73,14 @@ impl fmt::Display for Condition {
     }
 }
 
-/// The first rule that holds, and the match of it that did (none if the rule has none).
+/// The first rule that holds, with its place, and the match of it that did (none if the rule has
+/// none).
 pub(crate) fn first<'a>(
     routes: &'a [Arc<Route>],
     view: &View<'_>,
-) -> Option<(&'a Arc<Route>, Option<&'a Match>)> {
-    routes.iter().find_map(|route| match_of(route, view).map(|matched| (route, matched)))
+) -> Option<(usize, &'a Arc<Route>, Option<&'a Match>)> {
+    let mut places = routes.iter().enumerate();
+    places.find_map(|(at, route)| match_of(route, view).map(|matched| (at, route, matched)))
 }
 
 /// Whether a rule holds, and by which of its matches.
@@ -170,19 +172,27 @@ pub(crate) fn host_of(authority: &str) -> &str {
     }
 }
 
+/// What says which port a request is addressed to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Addressed<'a> {
+    pub(crate) service: &'a str,
+    /// Host with port as sent.
+    pub(crate) authority: &'a str,
+    pub(crate) scheme: &'a str,
+    pub(crate) ingress: bool,
+}
+
 /// The port a request is addressed to. In the mesh it is the one the caller names, else where the
-/// service listens. At the ingress it is the gateway's: where the edge really listens, and so what
-/// stands in `Host`, is the command line's business.
-pub(crate) fn port_of(
-    policy: Option<&Policy>,
-    service: &str,
-    authority: &str,
-    ingress: bool,
-) -> u16 {
-    if ingress {
-        return PORT_DEFAULT;
-    }
-    let named = authority.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
-    let own = || policy.and_then(|policy| policy.ports.get(service)).copied();
-    named.or_else(own).unwrap_or(PORT_DEFAULT)
+/// service listens. At the ingress it is that of the gateway's server that let it in, by the routes
+/// that were found for it: where the edge really listens, and so what stands in `Host`, is the
+/// command line's business.
+pub(crate) fn port_of(policy: &Policy, found: Option<&VirtualHost>, to: Addressed<'_>) -> u16 {
+    let port = if to.ingress {
+        let tls = to.scheme == "https";
+        found.and_then(|found| found.listens_at(host_of(to.authority), tls))
+    } else {
+        let named = to.authority.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+        named.or_else(|| policy.ports.get(to.service)?.first().copied())
+    };
+    port.unwrap_or(PORT_DEFAULT)
 }

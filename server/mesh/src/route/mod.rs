@@ -38,6 +38,8 @@ pub(crate) struct Routed {
     pub(crate) destination: Arc<str>,
     /// Instances of this subset only.
     pub(crate) subset: Option<Arc<str>>,
+    /// The port the request was addressed to: see [`matching::port_of`].
+    pub(crate) addressed_port: u16,
     /// Which of the rule's destinations was drawn.
     drawn: Option<usize>,
     /// The selector of the destination's rule, if one chooses the caller.
@@ -48,7 +50,22 @@ impl Routed {
     /// Without a rule: to the whole service.
     pub(crate) fn plain(snapshot: Arc<Snapshot>, source: &Source, destination: Arc<str>) -> Self {
         let callers = snapshot.policy().chosen(&destination, &source.labels).cloned();
-        Self { snapshot, route: None, destination, subset: None, drawn: None, callers }
+        let ports = snapshot.policy().ports.get(&destination);
+        let addressed_port = ports.and_then(|ports| ports.first().copied());
+        Self {
+            addressed_port: addressed_port.unwrap_or(matching::PORT_DEFAULT),
+            snapshot,
+            route: None,
+            destination,
+            subset: None,
+            drawn: None,
+            callers,
+        }
+    }
+
+    /// The same for a request that was addressed to this port.
+    fn at(self, addressed_port: u16) -> Self {
+        Self { addressed_port, ..self }
     }
 
     /// Of a copy: to where the mirror points, by no rule of its own.
@@ -90,6 +107,21 @@ impl Routed {
         destinations(self.route.as_ref()?).get(self.drawn?)
     }
 
+    /// The port its destination is called at: the one the rule names, else its only one, else the
+    /// one the request was addressed to if it listens there, as Istio has it
+    /// (`GetDestinationCluster`).
+    pub(crate) fn port(&self) -> u16 {
+        let named = self.weighted().and_then(|to| to.port);
+        let ports = self.snapshot.policy().ports.get(&self.destination);
+        let ports = ports.map_or(&[][..], Vec::as_slice);
+        let own = match ports {
+            [] => self.addressed_port,
+            ports if ports.contains(&self.addressed_port) => self.addressed_port,
+            [first, ..] => *first,
+        };
+        named.unwrap_or(own)
+    }
+
     /// The policy of the destination or its subset, if somebody wrote one.
     pub(crate) fn traffic(&self) -> Option<&TrafficPolicy> {
         Some(self.rule()?.traffic(self.subset.as_deref()))
@@ -101,15 +133,27 @@ pub(crate) fn canonical(policy: &Policy, name: &Arc<str>) -> Arc<str> {
     policy.service(name).unwrap_or(name).clone()
 }
 
-/// What is kept about one rule of one revision.
+/// What is kept about one rule of one revision. Not the rule: counters are asked for long after
+/// its matches and expressions are of no use.
 #[derive(Debug)]
 pub(crate) struct RouteState {
-    pub(crate) revision: u64,
-    pub(crate) route: Arc<Route>,
+    revision: u64,
+    origin: Origin,
+    name: Arc<str>,
+    line: u32,
     /// Goes on through revisions that leave rule and weights alone.
-    pub(crate) split: Option<Arc<Split>>,
+    split: Option<Arc<Split>>,
     hits: AtomicU64,
-    shares: Vec<AtomicU64>,
+    shares: Vec<Share>,
+}
+
+/// A destination of a rule, and the requests that went there.
+#[derive(Debug)]
+struct Share {
+    service: Arc<str>,
+    subset: Option<Arc<str>>,
+    weight: u32,
+    requests: AtomicU64,
 }
 
 /// What makes a split the same split: its rule, and its destinations with their weights.
@@ -117,11 +161,7 @@ type SplitId<'a> = (&'a Origin, &'a str, Vec<(&'a str, Option<&'a str>, u32)>);
 
 impl RouteState {
     /// Of a rule; `carried` are the states of the revision before.
-    pub(crate) fn new(
-        revision: u64,
-        route: &Arc<Route>,
-        carried: &HashMap<SplitId<'_>, &Arc<Self>>,
-    ) -> Self {
+    pub(crate) fn new(revision: u64, route: &Route, carried: &HashMap<SplitId<'_>, &Self>) -> Self {
         let destinations = destinations(route);
         let split = (destinations.len() > 1).then(|| {
             let kept = carried.get(&split_id(route)).and_then(|state| state.split.clone());
@@ -129,38 +169,69 @@ impl RouteState {
                 Arc::new(Split::new(destinations.iter().map(|to| to.weight).collect()))
             })
         });
-        let shares = destinations.iter().map(|_| AtomicU64::new(0)).collect();
-        Self { revision, route: route.clone(), split, hits: AtomicU64::new(0), shares }
+        let share = |to: &Weighted| Share {
+            service: to.service.clone(),
+            subset: to.subset.clone(),
+            weight: to.weight,
+            requests: AtomicU64::new(0),
+        };
+        Self {
+            revision,
+            origin: route.origin.clone(),
+            name: route.name.clone(),
+            line: route.line,
+            split,
+            hits: AtomicU64::new(0),
+            shares: destinations.iter().map(share).collect(),
+        }
     }
 
     pub(crate) fn identity(&self) -> SplitId<'_> {
-        split_id(&self.route)
+        let part = |to| {
+            let Share { service, subset, weight, .. }: &Share = to;
+            (&**service, subset.as_deref(), *weight)
+        };
+        (&self.origin, &*self.name, self.shares.iter().map(part).collect())
     }
 
-    /// Counts a hit and draws which destination it goes to.
-    pub(crate) fn draw(&self) -> usize {
+    /// Counts a request that the rule matched.
+    pub(crate) fn hit(&self) {
         self.hits.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Draws which destination a request goes to. Not for one that the rule answers itself: a
+    /// browser's preflight before each request would else take every other place of the split.
+    pub(crate) fn draw(&self) -> usize {
         let at = self.split.as_ref().map_or(0, |split| split.draw());
         if let Some(share) = self.shares.get(at) {
-            share.fetch_add(1, Ordering::Relaxed);
+            share.requests.fetch_add(1, Ordering::Relaxed);
         }
         at
     }
 
-    pub(crate) fn hits(&self) -> RouteHits {
-        let shares = destinations(&self.route).iter().zip(&self.shares);
+    /// Its counters: the requests that it matched, then those of each destination.
+    pub(crate) fn counts(&self) -> impl Iterator<Item = u64> {
+        let shares = self.shares.iter().map(|share| &share.requests);
+        std::iter::once(&self.hits).chain(shares).map(|count| count.load(Ordering::Relaxed))
+    }
+
+    /// What its counters said when they were read: as many are taken as it has.
+    pub(crate) fn as_counted(&self, counts: &mut impl Iterator<Item = u64>) -> RouteHits {
+        let mut next = || counts.next().unwrap_or_default();
         RouteHits {
             revision: self.revision,
-            origin: self.route.origin.clone(),
-            name: self.route.name.clone(),
-            line: self.route.line,
-            hits: self.hits.load(Ordering::Relaxed),
-            shares: shares
-                .map(|(to, count)| DestinationShare {
+            origin: self.origin.clone(),
+            name: self.name.clone(),
+            line: self.line,
+            hits: next(),
+            shares: self
+                .shares
+                .iter()
+                .map(|to| DestinationShare {
                     service: to.service.clone(),
                     subset: to.subset.clone(),
                     weight: to.weight,
-                    requests: count.load(Ordering::Relaxed),
+                    requests: next(),
                 })
                 .collect(),
         }

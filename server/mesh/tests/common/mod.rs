@@ -141,7 +141,7 @@ pub fn origin(kind: &str, name: &str) -> Origin {
 
 pub fn to(service: &str, subset: Option<&str>, weight: u32) -> Weighted {
     let (service, subset) = (service.into(), subset.map(Into::into));
-    Weighted { service, subset, weight, headers: HeaderOps::default() }
+    Weighted { service, subset, port: None, weight, headers: HeaderOps::default() }
 }
 
 /// A rule for every request.
@@ -184,6 +184,7 @@ pub fn policy(revision: u64, routes: Vec<Route>) -> Policy {
             hosts: vec!["payments".into()],
             in_mesh: true,
             at_ingress: true,
+            listeners: Vec::new(),
             built_in: false,
             routes: routes.into_iter().map(Arc::new).collect(),
         }],

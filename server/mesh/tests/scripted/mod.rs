@@ -216,7 +216,7 @@ pub fn retry(attempts: u32, on: &[RetryOn]) -> Retry {
 /// A rule for every request to `payments`, without retries.
 pub fn rule(subset: Option<&str>) -> Route {
     let (service, subset) = ("payments".into(), subset.map(Into::into));
-    let to = Weighted { service, subset, weight: 1, headers: HeaderOps::default() };
+    let to = Weighted { service, subset, port: None, weight: 1, headers: HeaderOps::default() };
     Route {
         origin: origin("VirtualService", "payments"),
         name: "all".into(),
@@ -258,6 +258,7 @@ pub fn policy_with(revision: u64, route: Route, traffic: TrafficPolicy) -> Polic
             hosts: vec!["payments".into()],
             in_mesh: true,
             at_ingress: true,
+            listeners: Vec::new(),
             built_in: false,
             routes: vec![Arc::new(route)],
         }],

@@ -2,7 +2,8 @@
 //!
 //! It asks as an onlooker: a breaker belongs to the calls that do something, and an answer to
 //! "do you live?" neither closes nor opens one. But a service behind an open breaker is of no use
-//! to this gateway although it lives, so the breakers are looked at too.
+//! to its callers although it lives, so the breakers are looked at too: those of the gateway, and
+//! those of everybody else on the way of an order from its request to its end.
 
 use super::{Context, Gateway};
 use crate::problem::Problem;
@@ -12,8 +13,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use contract::service::{
-    BANK_CUSTOMER, BANK_MERCHANT, CATALOG, INVENTORY, ORDERS, PAYMENTS, RECOMMENDATIONS, STRIPE,
-    USERS,
+    BANK_CUSTOMER, BANK_MERCHANT, BUS, CATALOG, GATEWAY, INVENTORY, ORDERS, PAYMENTS,
+    RECOMMENDATIONS, STRIPE, USERS,
 };
 use futures::future::join_all;
 use http::StatusCode;
@@ -41,6 +42,19 @@ const ASKED: [(&str, bool); 9] = [
     (STRIPE, true),
 ];
 
+/// The calls every order needs, caller and callee: while one of them is refused no order comes to
+/// its end.
+const ORDER_PATH: [(&str, &str); 8] = [
+    (GATEWAY, ORDERS),
+    (ORDERS, CATALOG),
+    (ORDERS, USERS),
+    (BUS, ORDERS),
+    (BUS, INVENTORY),
+    (BUS, PAYMENTS),
+    (PAYMENTS, BANK_CUSTOMER),
+    (PAYMENTS, BANK_MERCHANT),
+];
+
 /// How the shop is.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema,
@@ -49,20 +63,22 @@ const ASKED: [(&str, bool); 9] = [
 pub enum HealthState {
     /// Every service answers.
     Healthy,
-    /// An optional service does not answer, or a breaker of the gateway is not closed.
+    /// An optional service does not answer, or a breaker is not closed and orders go on.
     Degraded,
-    /// A service the shop cannot do without does not answer, or a breaker refuses every order.
+    /// A service the shop cannot do without does not answer, or a breaker on the way of every order
+    /// refuses all calls.
     Unhealthy,
 }
 
 /// How one service is.
 #[derive(Clone, Debug, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ServiceHealth {
-    /// `up` or `down`.
+    /// `up`; `down`; or `unreachable`: it lives, and a breaker on the way of every order lets no
+    /// call to it through.
     pub status: String,
     /// The shop works without it.
     pub optional: bool,
-    /// Why it is down; of one that is up, what the gateway's breaker does about calls to it.
+    /// Why it is not up; of one that is up, whose breaker is not closed and what that does.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
 }
@@ -96,50 +112,103 @@ async fn ask(gateway: &Gateway, context: &CallContext) -> Health {
     let (breakers, now_us) = (gateway.caller.breakers(), gateway.caller.now_us());
     let mut health = Health { status: HealthState::Healthy, services: BTreeMap::new() };
     for (service, optional, down) in answers {
-        let mut own = breakers.iter().filter(|breaker| &*breaker.destination == service);
-        let standing = own.find_map(|breaker| standing(breaker, now_us));
+        let standing = worst(&breakers, service, now_us);
         let found = match (&down, &standing) {
             (Some(_), _) if optional => HealthState::Degraded,
             (Some(_), _) => HealthState::Unhealthy,
-            (None, Some(standing)) if standing.refuses && service == ORDERS => {
+            (None, Some(standing)) if standing.effect == Effect::StopsOrders => {
                 HealthState::Unhealthy
             }
             (None, Some(_)) => HealthState::Degraded,
             (None, None) => HealthState::Healthy,
         };
         health.status = health.status.max(found);
-        let status = if down.is_none() { "up" } else { "down" }.to_owned();
+        let status = match (&down, found) {
+            (Some(_), _) => "down",
+            (None, HealthState::Unhealthy) => "unreachable",
+            (None, HealthState::Healthy | HealthState::Degraded) => "up",
+        };
         let reason = down.or_else(|| standing.map(|standing| standing.reason));
-        health.services.insert(service.to_owned(), ServiceHealth { status, optional, reason });
+        let answer = ServiceHealth { status: status.to_owned(), optional, reason };
+        health.services.insert(service.to_owned(), answer);
     }
     health
 }
 
-/// What a breaker that is not closed does.
+/// What a breaker that is not closed means, the worse the greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Effect {
+    /// The next call decides.
+    Probes,
+    /// Calls are refused that orders can do without, or that another subset takes.
+    Refuses,
+    /// No order comes to its end.
+    StopsOrders,
+}
+
 struct Standing {
-    /// Every call that comes now.
-    refuses: bool,
+    effect: Effect,
     reason: String,
 }
 
-fn standing(breaker: &BreakerStatus, now_us: i64) -> Option<Standing> {
+/// What is worst about the calls to a service: those of the gateway, and those every order needs.
+fn worst(breakers: &[BreakerStatus], service: &str, now_us: i64) -> Option<Standing> {
+    let counts = |breaker: &&BreakerStatus| {
+        let edge = (&*breaker.caller, &*breaker.destination);
+        edge.1 == service && (edge.0 == GATEWAY || ORDER_PATH.contains(&edge))
+    };
+    let standings = breakers.iter().filter(counts);
+    let standings = standings.filter_map(|breaker| standing(breaker, breakers, now_us));
+    // The first of the worst, so that the answer does not hop between two.
+    standings.reduce(|worst, next| if next.effect > worst.effect { next } else { worst })
+}
+
+/// What a breaker that is not closed does.
+fn standing(breaker: &BreakerStatus, all: &[BreakerStatus], now_us: i64) -> Option<Standing> {
+    let on_order_path = ORDER_PATH.contains(&(&*breaker.caller, &*breaker.destination));
+    // Since it opened the calls go to another subset of the service.
+    let spared = breaker.since_us.is_some_and(|since_us| {
+        let beside = |other: &&BreakerStatus| {
+            (&other.caller, &other.destination) == (&breaker.caller, &breaker.destination)
+                && other.subset != breaker.subset
+        };
+        all.iter().filter(beside).any(|other| answered_since(other, since_us))
+    });
     let for_another = |until_us: i64| (until_us - now_us).max(0).unsigned_abs().div_ceil(1_000_000);
-    let standing = |refuses, reason| Some(Standing { refuses, reason });
+    let whose = match &breaker.subset {
+        Some(subset) => format!("breaker of {} for {subset}", breaker.caller),
+        None => format!("breaker of {}", breaker.caller),
+    };
+    let refuses = |state: &str, until_us| {
+        let effect = if on_order_path && !spared { Effect::StopsOrders } else { Effect::Refuses };
+        let reason = format!("{whose} {state}, {} s", for_another(until_us));
+        Some(Standing { effect, reason })
+    };
     match (breaker.forced, breaker.state) {
-        (Some((Forced::Open, until_us)), _) => {
-            standing(true, format!("breaker forced open, {} s", for_another(until_us)))
-        }
+        (Some((Forced::Open, until_us)), _) => refuses("forced open", until_us),
         (Some((Forced::Closed | Forced::Disabled, _)), _) | (None, BreakerState::Closed { .. }) => {
             None
         }
-        (None, BreakerState::Open { until_us }) if until_us > now_us => {
-            standing(true, format!("breaker open, {} s", for_another(until_us)))
-        }
+        (None, BreakerState::Open { until_us }) if until_us > now_us => refuses("open", until_us),
+        // A subset that no call goes to any more never gets its probe.
+        (None, BreakerState::Open { .. }) if spared => None,
         // The next call is its probe, or one is under way.
         (None, BreakerState::Open { .. } | BreakerState::HalfOpen) => {
-            standing(false, "breaker half-open".to_owned())
+            Some(Standing { effect: Effect::Probes, reason: format!("{whose} half-open") })
         }
     }
+}
+
+/// Whether the breaker lets calls through, and one since then was answered well.
+fn answered_since(breaker: &BreakerStatus, since_us: i64) -> bool {
+    let closed = match breaker.forced {
+        Some((forced, _)) => forced != Forced::Open,
+        None => matches!(breaker.state, BreakerState::Closed { .. }),
+    };
+    let good = |call: &mesh::breaker::WindowCall| {
+        call.at_us >= since_us && call.outcome != mesh::breaker::CallOutcome::Failed
+    };
+    closed && breaker.window.iter().any(good)
 }
 
 impl Health {
@@ -148,8 +217,7 @@ impl Health {
         let missing = self.services.iter().filter(|(_, service)| !service.optional);
         let missing = missing.filter_map(|(name, service)| {
             let reason = service.reason.as_deref()?;
-            let refuses = name == ORDERS || service.status == "down";
-            refuses.then(|| format!("{name} ({reason})"))
+            (service.status != "up").then(|| format!("{name} ({reason})"))
         });
         missing.collect::<Vec<_>>().join(", ")
     }
@@ -179,7 +247,7 @@ pub(super) async fn health(
     path = "/readyz",
     tag = "operations",
     responses(
-        (status = 200, description = "The shop takes orders"),
+        (status = 200, description = "Orders get through"),
         (status = 503, description = "It cannot do without what is down", body = Problem),
     ),
 )]
@@ -191,7 +259,7 @@ pub(super) async fn ready(
     match health.status {
         HealthState::Healthy | HealthState::Degraded => Ok(StatusCode::OK),
         HealthState::Unhealthy => {
-            let detail = format!("The shop takes no orders without {}.", health.missing());
+            let detail = format!("No order gets through without {}.", health.missing());
             Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail))
         }
     }
@@ -215,7 +283,7 @@ mod tests {
     const EPOCH_US: i64 = 1_000_000;
 
     /// A shop of services that live and cannot do anything, but for those named.
-    fn gateway(services: Vec<(&'static str, Router)>) -> Gateway {
+    fn shop(services: Vec<(&'static str, Router)>) -> (Mesh, Gateway) {
         let mesh = Mesh::new(Clock::tokio(EPOCH_US), BreakerParams::default());
         let broken = || async { StatusCode::INTERNAL_SERVER_ERROR };
         let service = Router::new().route("/livez", get(|| async {})).fallback(broken);
@@ -225,7 +293,12 @@ mod tests {
         for (name, router) in services {
             mesh.register(name, router);
         }
-        Gateway { caller: mesh.caller("gateway"), ids: IdSource::seeded(1) }
+        let caller = mesh.caller(GATEWAY);
+        (mesh, Gateway { caller, ids: IdSource::seeded(1) })
+    }
+
+    fn gateway(services: Vec<(&'static str, Router)>) -> Gateway {
+        shop(services).1
     }
 
     struct Unreadable;
@@ -265,7 +338,7 @@ mod tests {
         for _ in 0..BreakerParams::default().failure_threshold {
             assert!(call().await.is_ok(), "it is refused before its time");
             let health = ask(&gateway, &CallContext::default()).await;
-            assert_eq!(health.services[ORDERS].status, "up", "it lives");
+            assert_ne!(health.services[ORDERS].status, "down", "it lives");
         }
         let refused = call().await;
         assert!(matches!(refused, Err(mesh::MeshError::BreakerOpen { .. })), "{refused:?}");
@@ -273,7 +346,7 @@ mod tests {
 
     async fn ready_detail(gateway: &Gateway) -> Option<String> {
         let context = Extension(CallContext::default());
-        ready(State(gateway.clone()), context).await.err().map(|problem| problem.detail)
+        ready(State(gateway.clone()), context).await.err().map(|problem| problem.said.detail)
     }
 
     #[tokio::test(start_paused = true)]
@@ -285,16 +358,80 @@ mod tests {
         tokio::time::advance(Duration::from_secs(19)).await;
         let health = ask(&gateway, &CallContext::default()).await;
         assert_eq!(health.status, HealthState::Unhealthy);
-        assert_eq!(health.services[ORDERS].status, "up");
-        assert_eq!(health.services[ORDERS].reason.as_deref(), Some("breaker open, 41 s"));
-        let detail = "The shop takes no orders without orders (breaker open, 41 s).";
+        assert_eq!(health.services[ORDERS].status, "unreachable");
+        let reason = health.services[ORDERS].reason.as_deref();
+        assert_eq!(reason, Some("breaker of gateway open, 41 s"));
+        let detail = "No order gets through without orders (breaker of gateway open, 41 s).";
         assert_eq!(ready_detail(&gateway).await.as_deref(), Some(detail));
         // Then the next order is the probe: who keeps traffic away would keep it away for ever.
         tokio::time::advance(BreakerParams::default().open_for).await;
         let health = ask(&gateway, &CallContext::default()).await;
         assert_eq!(health.status, HealthState::Degraded);
-        assert_eq!(health.services[ORDERS].reason.as_deref(), Some("breaker half-open"));
+        assert_eq!(health.services[ORDERS].reason.as_deref(), Some("breaker of gateway half-open"));
         assert_eq!(ready_detail(&gateway).await, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_breaker_anywhere_on_the_way_of_every_order_is_no_health() {
+        for (caller, service) in ORDER_PATH {
+            let (mesh, gateway) = shop(Vec::new());
+            for _ in 0..BreakerParams::default().failure_threshold {
+                let _ = mesh.caller(caller).post(service, "/").send().await;
+            }
+            tokio::time::advance(Duration::from_secs(19)).await;
+            let health = ask(&gateway, &CallContext::default()).await;
+            assert_eq!(health.status, HealthState::Unhealthy, "{caller} to {service}");
+            let found = &health.services[service];
+            let reason = format!("breaker of {caller} open, 41 s");
+            assert_eq!((&*found.status, found.reason.as_ref()), ("unreachable", Some(&reason)));
+            let others = health.services.iter().filter(|(name, _)| *name != service);
+            assert!({ others }.all(|(_, other)| other.status == "up"), "{health:?}");
+            assert!(ready_detail(&gateway).await.is_some_and(|said| said.contains(&reason)));
+        }
+    }
+
+    fn breaker(subset: &str, state: BreakerState, answered_us: &[i64]) -> BreakerStatus {
+        let call = |at_us: &i64| mesh::breaker::WindowCall {
+            outcome: mesh::breaker::CallOutcome::Ok,
+            answer: mesh::breaker::Answer::Status(200),
+            at_us: *at_us,
+            took: Duration::ZERO,
+            cause: mesh::breaker::Cause::default(),
+        };
+        BreakerStatus {
+            caller: BUS.into(),
+            destination: PAYMENTS.into(),
+            subset: Some(subset.into()),
+            state,
+            forced: None,
+            params: BreakerParams::default(),
+            distance: None,
+            since_us: Some(10_000_000),
+            window: answered_us.iter().map(call).collect(),
+            before_opening: Vec::new(),
+            history: Vec::new(),
+            probes: Vec::new(),
+            opened: 1,
+            refused: 0,
+            refused_now: 0,
+        }
+    }
+
+    #[test]
+    fn one_version_that_is_refused_stops_no_order_while_another_answers() {
+        let v1 = breaker("v1", BreakerState::Open { until_us: 70_000_000 }, &[]);
+        let standing = |v2: &[i64], now_us| {
+            let v2 = breaker("v2", BreakerState::Closed { failures: 0 }, v2);
+            let found = worst(&[v1.clone(), v2], PAYMENTS, now_us);
+            found.map(|standing| (standing.effect, standing.reason))
+        };
+        let reason = "breaker of bus for v1 open, 50 s".to_owned();
+        assert_eq!(standing(&[9_000_000], 20_000_000), Some((Effect::StopsOrders, reason.clone())));
+        assert_eq!(standing(&[19_000_000], 20_000_000), Some((Effect::Refuses, reason)));
+        // And where nothing goes to it any more, it waits for its probe for ever.
+        assert_eq!(standing(&[19_000_000], 80_000_000), None);
+        let reason = "breaker of bus for v1 half-open".to_owned();
+        assert_eq!(standing(&[], 80_000_000), Some((Effect::Probes, reason)));
     }
 
     #[tokio::test(start_paused = true)]
@@ -305,7 +442,10 @@ mod tests {
         }
         let health = ask(&gateway, &CallContext::default()).await;
         assert_eq!(health.status, HealthState::Degraded);
-        assert_eq!(health.services[CATALOG].reason.as_deref(), Some("breaker open, 60 s"));
+        assert_eq!(
+            health.services[CATALOG].reason.as_deref(),
+            Some("breaker of gateway open, 60 s")
+        );
         assert_eq!(ready_detail(&gateway).await, None, "orders are taken");
     }
 
@@ -314,8 +454,7 @@ mod tests {
         let broken = || async { StatusCode::SERVICE_UNAVAILABLE };
         let broken = Router::new().route("/livez", get(broken));
         let gateway = gateway(vec![(PAYMENTS, broken.clone()), (STRIPE, broken)]);
-        let detail = "The shop takes no orders without payments (answered 503 Service \
-                      Unavailable).";
+        let detail = "No order gets through without payments (answered 503 Service Unavailable).";
         assert_eq!(ready_detail(&gateway).await.as_deref(), Some(detail));
     }
 }

@@ -147,9 +147,6 @@ fn check(value: &Value) -> Result<PlaceOrder, Problem> {
     let user_id = id(order.get("user_id"), "/user_id", &mut errors);
     let items = items(order.get("items"), &mut errors);
     let payment_method = payment_method(order.get("payment_method"), &mut errors);
-    if errors.is_empty() {
-        return Ok(PlaceOrder { user_id, items, payment_method });
-    }
     unknown(order, &["user_id", "items", "payment_method"], "", &mut errors);
     let lines = order.get("items").and_then(Value::as_array).into_iter().flatten().take(LINES_MAX);
     for (index, line) in lines.enumerate() {
@@ -157,10 +154,14 @@ fn check(value: &Value) -> Result<PlaceOrder, Problem> {
             unknown(line, &["product_id", "quantity"], &format!("/items/{index}"), &mut errors);
         }
     }
+    if errors.is_empty() {
+        return Ok(PlaceOrder { user_id, items, payment_method });
+    }
     Err(Problem::invalid(errors))
 }
 
-/// Fields nobody asked for do no harm, but where something is wrong a misspelt one may be why.
+/// Fields that there are not: what a misspelt one asks for would else be left out without a word,
+/// and an order paid from the wallet that was to be charged to the card.
 fn unknown(object: &Map<String, Value>, known: &[&str], at: &str, errors: &mut Vec<FieldError>) {
     let named = object.keys().filter(|name| !known.contains(&name.as_str())).take(UNKNOWN_MAX);
     for name in named {
@@ -339,7 +340,7 @@ mod tests {
     fn fields(json: &str) -> Vec<String> {
         let Strict(value) = serde_json::from_str(json).unwrap();
         let problem = check(&value).unwrap_err();
-        problem.errors.into_iter().map(|error| error.field).collect()
+        problem.said.errors.into_iter().map(|error| error.field).collect()
     }
 
     #[test]
@@ -366,6 +367,16 @@ mod tests {
     }
 
     #[test]
+    fn a_misspelt_field_is_refused_where_everything_else_is_right() {
+        let line = r#"{"product_id": "p", "quantity": 1}"#;
+        let method = format!(r#"{{"user_id": "c", "items": [{line}], "payment_metod": "card"}}"#);
+        assert_eq!(fields(&method), ["/payment_metod"]);
+        let colour = r#"{"user_id": "c", "items": [
+            {"product_id": "p", "quantity": 1}, {"product_id": "q", "quantity": 1, "colour": 3}]}"#;
+        assert_eq!(fields(colour), ["/items/1/colour"]);
+    }
+
+    #[test]
     fn an_order_is_paid_from_the_wallet_unless_it_names_the_card() {
         let method = |json: &str| {
             let order =
@@ -373,7 +384,7 @@ mod tests {
             let Strict(value) = serde_json::from_str(&order).unwrap();
             check(&value)
                 .map(|order| order.payment_method)
-                .map_err(|problem| problem.errors[0].field.clone())
+                .map_err(|problem| problem.said.errors[0].field.clone())
         };
         assert_eq!(method(""), Ok(PaymentMethod::Wallet));
         assert_eq!(method(r#","payment_method":null"#), Ok(PaymentMethod::Wallet));

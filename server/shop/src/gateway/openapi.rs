@@ -74,6 +74,12 @@ pub async fn document() -> Response {
 /// The whole document.
 fn written() -> Value {
     let mut document = serde_json::to_value(Document::openapi()).unwrap_or_default();
+    // What is sent is read strictly; what is answered may get further fields.
+    for sent in ["PlaceOrder", "BasketLine"] {
+        if let Some(schema) = document["components"]["schemas"].get_mut(sent) {
+            schema["additionalProperties"] = false.into();
+        }
+    }
     let Some(paths) = document["paths"].as_object_mut() else { return document };
     for (path, item) in paths {
         if AT_ROOT.contains(&path.as_str()) {
@@ -168,6 +174,14 @@ mod tests {
             }
             Value::Array(values) => values.iter().for_each(|value| references(value, found)),
             _ => {}
+        }
+    }
+
+    #[test]
+    fn what_is_sent_has_no_further_fields() {
+        for sent in ["PlaceOrder", "BasketLine"] {
+            let schema = &written()["components"]["schemas"][sent];
+            assert_eq!(schema["additionalProperties"], false, "{sent}: {schema}");
         }
     }
 

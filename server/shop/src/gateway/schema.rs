@@ -5,6 +5,23 @@
 
 use utoipa::ToSchema;
 
+/// An answer that says what the problem is (RFC 9457).
+#[derive(ToSchema)]
+pub(crate) struct Problem {
+    /// `about:blank`: the status says what kind it is (RFC 9457, section 4.2.1).
+    #[schema(rename = "type")]
+    kind: String,
+    /// The status in words.
+    title: String,
+    /// HTTP status.
+    status: u16,
+    /// What happened here and what to do about it.
+    detail: String,
+    /// Every bad field, if fields are the problem.
+    #[schema(required = false)]
+    errors: Vec<FieldError>,
+}
+
 /// An amount of money in minor units.
 #[derive(ToSchema)]
 pub(crate) struct Money {

@@ -221,12 +221,14 @@ impl LoadGenerator {
     }
 
     fn begin(&self, supervisor: &Supervisor) {
+        // A visitor's whims are its own: how long the others wait for their answers, and how many
+        // are under way, changes nothing of what this one does.
+        let this = Self { ids: self.ids.fork(), ..self.clone() };
         if self.in_flight.load(Ordering::Relaxed) >= IN_FLIGHT_MAX {
             self.skipped.fetch_add(1, Ordering::Relaxed);
             return;
         }
         let under_way = UnderWay::of(&self.in_flight);
-        let this = self.clone();
         let stop = supervisor.stopping();
         supervisor.detach_as("load-request", async move {
             let _under_way = under_way;
@@ -433,6 +435,50 @@ mod tests {
             let looked = seen.len() - orders;
             assert_eq!(looked == 0, percent == 100, "{looked}");
         }
+    }
+
+    /// What the visitors of twenty seconds ask first, at a gateway that answers as slowly as told.
+    async fn first_asked(slowly: fn(u64) -> Duration) -> Vec<String> {
+        let mesh = Mesh::new(Clock::tokio(0), BreakerParams::default());
+        let (seen, count): (Arc<Mutex<Vec<String>>>, Arc<AtomicU64>) = Default::default();
+        let log = seen.clone();
+        let gateway = Router::new().fallback(move |request: axum::extract::Request| async move {
+            let number = count.fetch_add(1, Ordering::Relaxed);
+            let asked = format!("{} {}", request.method(), request.uri());
+            let body = axum::body::to_bytes(request.into_body(), usize::MAX).await.unwrap();
+            log.lock().unwrap().push(format!("{asked} {}", String::from_utf8_lossy(&body)));
+            tokio::time::sleep(slowly(number)).await;
+            let row = |order: u32| {
+                serde_json::json!({
+                    "order_id": format!("ord-{order}"), "user_id": "c-1001", "version": 5,
+                    "total": { "minor": 1, "currency": "EUR" }, "status": "confirmed",
+                    "phase": "Confirmed", "steps": ["done", "done", "done"], "placed_at_us": 1,
+                    "took_us": null, "origin": "load",
+                })
+            };
+            let orders: Vec<_> = (0..20).map(row).collect();
+            axum::Json(serde_json::json!({ "orders": orders, "next": null }))
+        });
+        mesh.register(GATEWAY, gateway);
+        let generator = LoadGenerator::new(mesh.caller(LOAD), IdSource::seeded(7));
+        let all = LoadChange { orders_percent: Some(60), ..LoadChange::rate(20.0) };
+        generator.set(all).unwrap();
+        let (supervisor, _ends) = Supervisor::new();
+        let run = generator.run(supervisor.clone(), supervisor.stopping());
+        let _ = tokio::time::timeout(Duration::from_secs(20), run).await;
+        supervisor.shutdown(Duration::from_secs(1)).await;
+        let seen = seen.lock().unwrap();
+        seen.iter().filter(|asked| !asked.contains("/orders/ord-")).cloned().collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_seed_repeats_the_load_however_slowly_it_is_answered() {
+        let at_once = first_asked(|_| Duration::ZERO).await;
+        let slowly = first_asked(|number| Duration::from_millis(10 + number * 37 % 900)).await;
+        assert!(at_once.len() > 300, "{}", at_once.len());
+        assert!(at_once.iter().any(|asked| asked.contains("status=confirmed")), "nobody follows");
+        let differs = at_once.iter().zip(&slowly).position(|(one, other)| one != other);
+        assert_eq!(differs.map(|at| (at, &at_once[at], &slowly[at])), None);
     }
 
     #[tokio::test(start_paused = true)]

@@ -7,12 +7,14 @@ mod patience;
 pub mod place;
 mod project;
 mod public;
+mod refusal;
 mod store;
 
 pub use decide::{CHECKOUT, Confirmed, MovePayment, PAYMENT_PATIENCE, ReserveStock, VoidPayment};
 pub use events::{Line, Order, OrderEvent};
 pub use patience::Awaited;
 pub use project::project;
+pub use refusal::Refusal;
 pub use store::{
     Attempt, Changed, Commanded, Decide, IdempotencyKey, NewOrder, OrderStore, OrderStory, Placed,
     RowQuery,

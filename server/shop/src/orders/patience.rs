@@ -34,8 +34,10 @@ impl Orders {
     /// long it never sleeps without a look. What a stop left waiting is waited for anew: nobody
     /// could answer in between.
     pub async fn keep_patience(self, stop: CancellationToken) {
-        let started_us = self.clock.now_us();
+        let mut started_us = self.clock.now_us();
         loop {
+            // The time may have been set back since.
+            started_us = started_us.min(self.clock.now_us());
             let pause = match self.give_up(started_us).await {
                 Ok(pause) => pause,
                 Err(error) => {
@@ -54,7 +56,7 @@ impl Orders {
     async fn give_up(&self, started_us: i64) -> Result<Duration, StoreError> {
         let awaited = self.store.awaited(GIVE_UP_MAX).await?;
         let now_us = self.clock.now_us();
-        let left = |awaited: &Awaited| left(awaited.since_us.max(started_us), now_us);
+        let left = |awaited: &Awaited| left(since(awaited.since_us, started_us, now_us), now_us);
         for overdue in awaited.iter().filter(|awaited| left(awaited).is_zero()) {
             self.time_out(overdue).await?;
         }
@@ -100,6 +102,12 @@ impl Orders {
     }
 }
 
+/// Since when a payment is waited for in this run. One that was asked for in the time to come was
+/// asked for before this run, by a clock that was ahead.
+fn since(asked_us: i64, started_us: i64, now_us: i64) -> i64 {
+    if asked_us > now_us { started_us } else { asked_us.max(started_us) }
+}
+
 /// What is left of the patience with a payment that is waited for since then.
 fn left(since_us: i64, now_us: i64) -> Duration {
     let waited = u64::try_from(now_us.saturating_sub(since_us)).unwrap_or(0);
@@ -120,5 +128,19 @@ mod tests {
         assert_eq!(left(SINCE, SINCE + 60_000_000), Duration::ZERO);
         // A clock that was set back makes nothing overdue.
         assert_eq!(left(SINCE, SINCE - 5_000_000), PAYMENT_PATIENCE);
+    }
+
+    #[test]
+    fn what_an_earlier_run_left_is_waited_for_from_the_start_of_this_one() {
+        const STARTED: i64 = 1_700_000_000_000_000;
+        const HOUR: i64 = 3_600_000_000;
+        let left = |asked_us, now_us| left(since(asked_us, STARTED, now_us), now_us);
+        for asked_us in [STARTED - HOUR, STARTED + HOUR] {
+            assert_eq!(left(asked_us, STARTED), PAYMENT_PATIENCE, "{asked_us}");
+            assert_eq!(left(asked_us, STARTED + 9_000_000), Duration::from_secs(1), "{asked_us}");
+            assert_eq!(left(asked_us, STARTED + 10_000_000), Duration::ZERO, "{asked_us}");
+        }
+        // Of this run.
+        assert_eq!(left(STARTED + 5_000_000, STARTED + 14_000_000), Duration::from_secs(1));
     }
 }

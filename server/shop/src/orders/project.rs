@@ -1,6 +1,6 @@
 //! The read model: one row per order, folded from its events.
 
-use super::events::OrderEvent;
+use super::{Refusal, events::OrderEvent};
 use contract::order::{OrderRow, OrderStatus, StepMark};
 use event_sourcing::Recorded;
 
@@ -57,8 +57,8 @@ fn next(mut row: OrderRow, recorded: &Recorded<OrderEvent>) -> OrderRow {
             row.steps[1] = Running;
         }
         OrderEvent::PaymentAuthorized { .. } => row.steps[1] = Done,
-        OrderEvent::PaymentDeclined { .. } => {
-            say("Payment declined");
+        OrderEvent::PaymentDeclined { reason, .. } => {
+            say(Refusal::of(reason).phase());
             row.steps[1] = Failed;
         }
         OrderEvent::PaymentTimedOut { .. } => {
@@ -95,12 +95,9 @@ fn next(mut row: OrderRow, recorded: &Recorded<OrderEvent>) -> OrderRow {
             }
         }
         OrderEvent::OrderCancelled { reason } => {
-            say(match reason.as_str() {
-                "payment_declined" => "Payment declined",
-                "payment_timed_out" => "Payment timed out",
-                "out_of_stock" => "Out of stock",
-                _ => "Cancelled",
-            });
+            if let Some(phase) = ended(reason, &row.phase) {
+                row.phase = phase.to_owned();
+            }
             row.status = OrderStatus::Cancelled;
             row.took_us = row.took_us.or(Some(recorded.at_us - row.placed_at_us));
         }
@@ -110,6 +107,17 @@ fn next(mut row: OrderRow, recorded: &Recorded<OrderEvent>) -> OrderRow {
         }
     }
     row
+}
+
+/// The phase of an order that was cancelled; none where what it was stays: it says more.
+fn ended(reason: &str, phase: &str) -> Option<&'static str> {
+    match reason {
+        "payment_declined" if phase.starts_with("Bank") => None,
+        "payment_declined" => Some("Payment declined"),
+        "payment_timed_out" => Some("Payment timed out"),
+        "out_of_stock" => Some("Out of stock"),
+        _ => Some("Cancelled"),
+    }
 }
 
 #[cfg(test)]
@@ -149,6 +157,23 @@ mod tests {
         assert_eq!(row.steps, [StepMark::Undone, StepMark::Failed, StepMark::NotReached]);
         assert_eq!((row.status, row.took_us), (OrderStatus::Cancelled, Some(6_000)));
         assert_eq!(row.phase, "Payment declined");
+    }
+
+    #[test]
+    fn an_order_whose_bank_gave_no_vote_says_so_to_its_end() {
+        let declined = OrderEvent::PaymentDeclined {
+            transaction_id: "tx".into(),
+            voter: Some("bank-merchant".into()),
+            reason: "no vote: the circuit breaker for bank-merchant is open".into(),
+        };
+        let events = [
+            placed(),
+            recorded(2, declined),
+            recorded(3, OrderEvent::CompensationStarted { steps: 1 }),
+            recorded(4, OrderEvent::OrderCancelled { reason: "payment_declined".into() }),
+        ];
+        let row = events.iter().fold(None, |row, event| project("ord-1", row, event)).unwrap();
+        assert_eq!(row.phase, "Bank not asked, breaker open");
     }
 
     #[test]

@@ -277,14 +277,14 @@ pub(super) fn change(
     command: &ChangeBreaker,
 ) -> Result<(), ApiError> {
     let missing = || ApiError::NotFound { what: format!("breaker {}", command.id) };
-    let forced = |to, seconds: u32| {
+    let forced = |field, to, seconds: u32| {
         let ttl = Duration::from_secs(u64::from(seconds));
         let force = breakers.force(edge, to, ttl, PAGE);
-        force.map_err(|error| invalid("ttl_s", format!("{error} (1 to {TTL_MAX_S} s)")))
+        force.map_err(|error| invalid(field, format!("{error} (1 to {TTL_MAX_S} s)")))
     };
     let done = match command.change {
-        BreakerChange::ForceOpen(seconds) => forced(Forced::Open, seconds)?,
-        BreakerChange::ForceClosed(seconds) => forced(Forced::Closed, seconds)?,
+        BreakerChange::ForceOpen(seconds) => forced("force_open", Forced::Open, seconds)?,
+        BreakerChange::ForceClosed(seconds) => forced("force_closed", Forced::Closed, seconds)?,
         BreakerChange::Release => {
             let known = breakers.all().iter().any(|status| id(status) == command.id);
             if known && !breakers.unforce(edge, PAGE) {

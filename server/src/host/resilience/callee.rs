@@ -1,5 +1,5 @@
 //! What the callee's side of the mesh did with the requests of all callers in the last minute:
-//! authentication, authorization, rate limit, in the order in which a request meets them.
+//! rate limit, authentication, authorization, in the order in which a request meets them.
 
 use app::model::tries::seconds;
 use contract::resilience::LayerView;
@@ -46,7 +46,6 @@ pub(super) fn layers(
     let sums = Sums::of(service, now).since(Sums::of(service, before));
     let workload = policy.workloads.get(service);
     let setting = |of: fn(&Workload) -> String| workload.map(of).unwrap_or_default();
-    let admitted = sums.passed + sums.limited;
     let layer = |name: &str, setting: String, acted: u64, of: u64| LayerView {
         name: name.to_owned(),
         setting,
@@ -55,16 +54,12 @@ pub(super) fn layers(
         did: "refused".to_owned(),
         href: Some(format!("/traffic/{service}")),
     };
-    let authorized = admitted + sums.denied;
+    let known = sums.passed + sums.denied;
+    let within = known + sums.unauthenticated;
     vec![
-        layer(
-            "authentication",
-            setting(authentication),
-            sums.unauthenticated,
-            authorized + sums.unauthenticated,
-        ),
-        layer("authorization", setting(authorization), sums.denied, authorized),
-        layer("rate limit", setting(rate_limit), sums.limited, admitted),
+        layer("rate limit", setting(rate_limit), sums.limited, within + sums.limited),
+        layer("authentication", setting(authentication), sums.unauthenticated, within),
+        layer("authorization", setting(authorization), sums.denied, known),
     ]
 }
 
@@ -135,7 +130,7 @@ mod tests {
         let layers = layers("payments", &now, &before, &Policy::default());
         let counted: Vec<_> = layers.iter().map(|l| (&*l.name, l.acted, l.of)).collect();
         let expected =
-            [("authentication", 1, 64), ("authorization", 3, 63), ("rate limit", 10, 60)];
+            [("rate limit", 10, 64), ("authentication", 1, 54), ("authorization", 3, 53)];
         assert_eq!(counted, expected);
         assert!(layers.iter().all(|layer| layer.setting.is_empty()), "nothing is configured");
     }

@@ -4,7 +4,7 @@
 //! by the kill switch. A killed instance is one whose every connection fails, a paused one hangs on
 //! every call, and [`follow_instances`] puts their processes into that phase for as long.
 
-use super::invalid;
+use super::{fault_fields, invalid};
 use crate::host::transaction::Outage;
 use app::model::{
     fault::{delays, label, mistakes, percent},
@@ -13,8 +13,8 @@ use app::model::{
 use contract::{
     ApiError, FieldError,
     resilience::{
-        FAULTS_ENDED_MAX, FAULTS_MAX, FaultKind as Kind, FaultPlace, FaultView, FaultsView,
-        InjectFault, TTL_MAX_S,
+        CrashPoint, FAULTS_ENDED_MAX, FAULTS_MAX, FaultKind as Kind, FaultPlace, FaultView,
+        FaultsView, InjectFault, TTL_MAX_S,
     },
     service,
     traffic::{MatchOn, MatchOp, MatchTerm},
@@ -26,7 +26,9 @@ use istio::{
 };
 use mesh::{
     Mesh,
-    fault::{FaultEvent, FaultKind, FaultScope, FaultSpec, FaultStatus, MessageFault, Reset},
+    fault::{
+        CrashAt, FaultEvent, FaultKind, FaultScope, FaultSpec, FaultStatus, MessageFault, Reset,
+    },
 };
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::broadcast::error::RecvError, time::MissedTickBehavior};
@@ -57,23 +59,32 @@ pub(in crate::host) fn outages(mesh: &Mesh) -> Vec<Outage> {
     let (ended, _) = mesh.faults().ended();
     let outage = |status: FaultStatus| {
         let service = status.spec.scope.destination.as_ref().map(ToString::to_string);
-        let kind = kind_of(&status.spec);
-        (kind.place() == FaultPlace::Instance).then_some(())?;
+        let (kind, since_us) = out(&status)?;
         Some(Outage {
             service: service?,
             killed: kind == Kind::KillInstance,
             fault_id: status.id.to_string(),
-            since_us: status.since_us,
+            since_us,
             until_us: status.ended.map(|(at_us, _)| at_us),
         })
     };
     mesh.faults().active().into_iter().chain(ended).filter_map(outage).collect()
 }
 
+/// What a fault has done to its instance, and since when; nothing while it waits for the moment.
+fn out(status: &FaultStatus) -> Option<(Kind, i64)> {
+    let kind = kind_of(&status.spec);
+    let since_us = match status.spec.kind {
+        FaultKind::Crash { .. } => status.crashed_us?,
+        _ => status.since_us,
+    };
+    (kind.place() == FaultPlace::Instance).then_some((kind, since_us))
+}
+
 /// One fault. The policy says which service a route belongs to.
 pub(crate) fn view(status: &FaultStatus, policy: &Policy) -> FaultView {
     let scope = &status.spec.scope;
-    let kind = kind_of(&status.spec);
+    let (kind, crash) = (kind_of(&status.spec), crash_point(&status.spec));
     let of_route = scope.route.as_ref().map(|(origin, _)| host_of(origin, policy));
     let to = scope.destination.as_ref().map(ToString::to_string).or_else(|| of_route.clone());
     let anywhere = match kind.place() {
@@ -90,6 +101,7 @@ pub(crate) fn view(status: &FaultStatus, policy: &Policy) -> FaultView {
         since_us: status.since_us,
         until_us: Some(status.until_us),
         then: match kind {
+            Kind::KillInstance if crash.is_some() && status.crashed_us.is_none() => "ends",
             Kind::KillInstance => "restarts",
             Kind::PauseInstance => "goes on",
             _ => "ends",
@@ -125,18 +137,24 @@ fn again(kind: Kind, spec: &FaultSpec) -> Option<InjectFault> {
     if route.is_some() || !matches.is_empty() {
         return None;
     }
+    let crash_at = crash_point(spec);
     let text = |name: &Option<Arc<str>>| name.as_deref().unwrap_or_default().to_owned();
     let ms = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
     let usual = app::model::fault::defaults(kind);
     let (delay_ms, jitter_ms) = match spec.kind {
         FaultKind::Delay(delay) | FaultKind::Message(MessageFault::Delay(delay)) => (ms(delay), 0),
         FaultKind::Jitter { min, max } => (ms((min + max) / 2), ms((max - min) / 2)),
-        _ => (usual.delay_ms, usual.jitter_ms),
+        // A program sends the command as it is, so nothing is in it that its kind does not have.
+        _ => (0, 0),
     };
     let status = match spec.kind {
         FaultKind::Abort { grpc_status: Some(_), .. } => return None,
         FaultKind::Abort { status, .. } => status.as_u16(),
-        _ => usual.status,
+        _ => 0,
+    };
+    let percent = match kind.place() {
+        FaultPlace::Instance => 0.0,
+        FaultPlace::Edge | FaultPlace::Bus => f64::from(spec.share.0) / 10_000.0,
     };
     let after_bytes = match spec.kind {
         FaultKind::PartialBody { after_bytes } => u32::try_from(after_bytes).ok(),
@@ -148,13 +166,14 @@ fn again(kind: Kind, spec: &FaultSpec) -> Option<InjectFault> {
         to: text(destination),
         subset: text(subset),
         instance: text(instance),
-        percent: f64::from(spec.share.0) / 10_000.0,
+        percent,
         delay_ms,
         jitter_ms,
         status,
         ttl_s: u32::try_from(spec.ttl.as_secs()).unwrap_or(TTL_MAX_S).clamp(1, TTL_MAX_S),
         limit: spec.limit,
         like_istio: spec.like_istio,
+        crash_at,
         ..usual
     })
 }
@@ -194,11 +213,26 @@ const fn kind_of(spec: &FaultSpec) -> Kind {
         FaultKind::Hang => Kind::Hang,
         FaultKind::PartialBody { .. } => Kind::PartialBody,
         FaultKind::Reset(Reset::Connect) if on_instance => Kind::KillInstance,
+        FaultKind::Crash { .. } => Kind::KillInstance,
         FaultKind::Reset(_) => Kind::ConnectionReset,
         FaultKind::Message(MessageFault::Loss) => Kind::MessageLoss,
         FaultKind::Message(MessageFault::Duplication) => Kind::MessageDuplication,
         FaultKind::Message(MessageFault::Delay(_)) => Kind::MessageDelay,
     }
+}
+
+/// The messages of a two-phase commit by which a participant can end, and when in them.
+const CRASHES: [(CrashPoint, &str, CrashAt); 5] = [
+    (CrashPoint::BeforePrepare, "prepare", CrashAt::Request),
+    (CrashPoint::AfterPrepare, "prepare", CrashAt::Handled),
+    (CrashPoint::AfterVote, "prepare", CrashAt::Answered),
+    (CrashPoint::OnDecision, "finish", CrashAt::Request),
+    (CrashPoint::AfterDecision, "finish", CrashAt::Handled),
+];
+
+fn crash_point(spec: &FaultSpec) -> Option<CrashPoint> {
+    let FaultKind::Crash { request, at } = spec.kind else { return None };
+    CRASHES.iter().find(|known| (known.1, known.2) == (request, at)).map(|known| known.0)
 }
 
 /// "Delay 2 s on 10%", "Kill instance".
@@ -217,7 +251,10 @@ fn what(kind: Kind, spec: &FaultSpec) -> String {
         _ => String::new(),
     };
     match kind.place() {
-        FaultPlace::Instance => name.to_owned(),
+        FaultPlace::Instance => crash_point(spec).map_or_else(
+            || name.to_owned(),
+            |point| format!("Crash {}", app::model::fault::point(point).0),
+        ),
         FaultPlace::Edge | FaultPlace::Bus => {
             format!("{name}{size} on {}", percent(f64::from(spec.share.0) / 10_000.0))
         }
@@ -249,16 +286,10 @@ fn place(scope: &FaultScope, kind: Kind, of_route: Option<&str>) -> String {
 
 /// A fault as the registry takes it.
 pub(super) fn spec(asked: &InjectFault, mesh: &Mesh) -> Result<FaultSpec, ApiError> {
-    let wrong = all_wrong(asked);
+    let mut wrong = all_wrong(asked);
+    wrong.extend(said(asked).filter_map(|field| fault_fields::foreign(asked.kind, field)));
     if !wrong.is_empty() {
         return Err(ApiError::Invalid { fields: wrong });
-    }
-    if asked.like_istio && asked.kind.place() != FaultPlace::Edge {
-        let reason = "Only faults of calls meet a route, whose timeout and retries could be off.";
-        return Err(invalid("like_istio", reason));
-    }
-    if asked.kind.place() != FaultPlace::Edge && !asked.terms.is_empty() {
-        return Err(invalid("terms", "Only faults of calls can be for some requests alone."));
     }
     let scope = scope(asked, mesh)?;
     let share = match asked.kind.place() {
@@ -267,16 +298,28 @@ pub(super) fn spec(asked: &InjectFault, mesh: &Mesh) -> Result<FaultSpec, ApiErr
     };
     let ttl = Duration::from_secs(u64::from(asked.ttl_s));
     let limit = asked.limit.filter(|limit| *limit > 0);
-    if limit.is_some() && asked.kind.place() == FaultPlace::Instance {
-        return Err(invalid("limit", "A fault of an instance is of all its calls."));
-    }
     let by = if asked.by.is_empty() { PAGE.to_owned() } else { asked.by.clone() };
     let like_istio = asked.like_istio;
     Ok(FaultSpec { kind: kind(asked)?, scope, share, ttl, limit, like_istio, by })
 }
 
+/// The fields whose value says by itself that somebody filled them in. What the panel of the page
+/// sends with every kind (a share, a delay, a status) is among those only where a program sends it.
+fn said(asked: &InjectFault) -> impl Iterator<Item = &'static str> {
+    let fields = [
+        ("like_istio", asked.like_istio),
+        ("terms", !asked.terms.is_empty()),
+        ("limit", asked.limit.is_some()),
+        ("grpc_status", !asked.grpc_status.is_empty()),
+        ("after_bytes", asked.after_bytes.is_some()),
+        ("route", !asked.route.trim().is_empty()),
+        ("crash_at", asked.crash_at.is_some()),
+    ];
+    fields.into_iter().filter(|(_, said)| *said).map(|(field, _)| field)
+}
+
 /// Every field that is wrong by itself, so that one answer names them all.
-fn all_wrong(asked: &InjectFault) -> Vec<FieldError> {
+pub(crate) fn all_wrong(asked: &InjectFault) -> Vec<FieldError> {
     let elsewhere = |field: &str| match field {
         "to" => !asked.route.is_empty(),
         "status" => !asked.grpc_status.is_empty(),
@@ -309,12 +352,6 @@ fn kind(asked: &InjectFault) -> Result<FaultKind, ApiError> {
     if delays(asked.kind) && delay.is_zero() {
         return Err(invalid("delay_ms", "must be at least 1 ms"));
     }
-    if !asked.grpc_status.is_empty() && asked.kind != Kind::Abort {
-        return Err(invalid("grpc_status", "Only an abort answers with a gRPC status."));
-    }
-    if asked.after_bytes.is_some() && asked.kind != Kind::PartialBody {
-        return Err(invalid("after_bytes", "Only a partial body breaks off."));
-    }
     Ok(match asked.kind {
         Kind::Delay => FaultKind::Delay(delay),
         Kind::Jitter => {
@@ -342,7 +379,14 @@ fn kind(asked: &InjectFault) -> Result<FaultKind, ApiError> {
             after_bytes: asked.after_bytes.unwrap_or(PARTIAL_BYTES).into(),
         },
         Kind::ConnectionReset => FaultKind::Reset(Reset::Answer),
-        Kind::KillInstance => FaultKind::Reset(Reset::Connect),
+        Kind::KillInstance => match asked.crash_at {
+            Some(point) => CRASHES
+                .iter()
+                .find(|known| known.0 == point)
+                .map(|known| FaultKind::Crash { request: known.1, at: known.2 })
+                .ok_or_else(|| invalid("crash_at", "No such point."))?,
+            None => FaultKind::Reset(Reset::Connect),
+        },
         Kind::MessageLoss => FaultKind::Message(MessageFault::Loss),
         Kind::MessageDuplication => FaultKind::Message(MessageFault::Duplication),
         Kind::MessageDelay => FaultKind::Message(MessageFault::Delay(delay)),
@@ -350,13 +394,15 @@ fn kind(asked: &InjectFault) -> Result<FaultKind, ApiError> {
 }
 
 fn scope(asked: &InjectFault, mesh: &Mesh) -> Result<FaultScope, ApiError> {
-    let known = mesh.services();
+    let (known, policy) = (mesh.services(), mesh.in_force().policy);
     let service = |field: &str, name: &str| -> Result<Option<Arc<str>>, ApiError> {
         let name = name.trim();
         if name.is_empty() {
             return Ok(None);
         }
         let found = known.iter().find(|service| ***service == *name).cloned();
+        // Elsewhere it is reached by its further names, too.
+        let found = found.or_else(|| policy.service(&name.to_lowercase()).cloned());
         let caller = [service::BROWSER, service::LOAD, service::BUS].contains(&name);
         let found = found.or_else(|| (field == "from" && caller).then(|| name.into()));
         let near = || value::closest(name, known.iter().map(|service| &**service));
@@ -365,22 +411,16 @@ fn scope(asked: &InjectFault, mesh: &Mesh) -> Result<FaultScope, ApiError> {
             .map(Some)
             .ok_or_else(|| invalid(field, format!("No service named {name}.{}", meant())))
     };
-    let destination = match asked.kind.place() {
-        // Its service follows from its name.
-        FaultPlace::Instance => None,
-        FaultPlace::Edge | FaultPlace::Bus => service("to", &asked.to)?,
-    };
+    // That of an instance follows from its name.
+    let destination = service("to", &asked.to)?;
     let from = service("from", &asked.from)?;
     let subset: Option<Arc<str>> = (!asked.subset.is_empty()).then(|| asked.subset.as_str().into());
     if let (Some(subset), Some(to)) = (&subset, &destination)
-        && mesh.in_force().policy.destinations.get(to).is_none_or(|r| r.subset(subset).is_none())
+        && policy.destinations.get(to).is_none_or(|r| r.subset(subset).is_none())
     {
         return Err(invalid("subset", format!("No subset of {to} named {subset}.")));
     }
     let route = route(&asked.route, mesh)?;
-    if route.is_some() && asked.kind.place() != FaultPlace::Edge {
-        return Err(invalid("route", "Only faults of calls can be for one route."));
-    }
     match asked.kind.place() {
         FaultPlace::Edge if destination.is_none() && route.is_none() => {
             Err(invalid("to", "Say which service."))
@@ -396,6 +436,15 @@ fn scope(asked: &InjectFault, mesh: &Mesh) -> Result<FaultScope, ApiError> {
             let named = named.ok_or_else(|| {
                 invalid("instance", format!("No instance named {}.", asked.instance))
             })?;
+            if let Some(to) = destination.filter(|to| *to != named.service) {
+                let reason = format!("{} is an instance of {}.", asked.instance, named.service);
+                return Err(invalid("to", format!("{reason} Leave {to} out.")));
+            }
+            let bank = [service::BANK_CUSTOMER, service::BANK_MERCHANT].contains(&&*named.service);
+            if asked.crash_at.is_some() && !bank {
+                let reason = "Only a bank takes part in two-phase commits.";
+                return Err(invalid("instance", reason));
+            }
             let (destination, instance) = (Some(named.service), Some(named.instance));
             Ok(FaultScope { destination, instance, ..FaultScope::default() })
         }
@@ -479,7 +528,9 @@ pub(crate) async fn follow_instances(mesh: Mesh, stop: CancellationToken) {
             event = events.recv() => event,
         };
         match event {
-            Ok(FaultEvent::Began(status)) => set_phase(&mesh, &status, true),
+            Ok(FaultEvent::Began(status) | FaultEvent::Crashed(status)) => {
+                set_phase(&mesh, &status, true);
+            }
             Ok(FaultEvent::Ended(status)) => set_phase(&mesh, &status, false),
             Ok(FaultEvent::KillSwitch(_)) => {}
             // What was missed is read anew.
@@ -499,8 +550,15 @@ fn set_phase(mesh: &Mesh, status: &FaultStatus, begins: bool) {
     let (Some(service), Some(instance)) = (&scope.destination, &scope.instance) else { return };
     let on_same = |other: &FaultStatus| other.spec.scope.instance.as_ref() == Some(instance);
     let newest = match begins {
-        true => Some(kind_of(&status.spec)),
-        false => mesh.faults().active().iter().rfind(|o| on_same(o)).map(|o| kind_of(&o.spec)),
+        // One that waits for its moment has done nothing yet.
+        true => match out(status) {
+            Some((kind, _)) => Some(kind),
+            None => return,
+        },
+        false => {
+            let active = mesh.faults().active();
+            active.iter().rev().filter(|o| on_same(o)).find_map(out).map(|(kind, _)| kind)
+        }
     };
     let known = match newest {
         Some(Kind::KillInstance) => mesh.kill(service, instance),

@@ -5,6 +5,7 @@ mod callee;
 mod endpoints;
 mod expect;
 mod fallback;
+pub(crate) mod fault_fields;
 pub(crate) mod faults;
 mod strips;
 #[cfg(test)]
@@ -15,7 +16,11 @@ pub(crate) use endpoints::lines as endpoint_lines;
 pub(super) use faults::outages;
 pub(crate) use strips::{Counted, catch_all};
 
-use crate::{live::Live, shop::Shop};
+use crate::{
+    control::{self, Control},
+    live::Live,
+    shop::Shop,
+};
 use app::host::ResiliencePort;
 use async_trait::async_trait;
 use contract::{
@@ -26,6 +31,7 @@ use contract::{
     },
 };
 use mesh::{BreakerStatus, fault::InjectError};
+use shop::StoreError;
 use telemetry::Telemetry;
 
 /// Who injects and forces from the page.
@@ -33,14 +39,21 @@ const PAGE: &str = "page";
 
 pub(super) struct ResilienceHost {
     shop: Shop,
+    control: Control,
     live: Live,
     telemetry: Telemetry,
 }
 
 impl ResilienceHost {
-    pub(super) fn new(shop: Shop, live: Live, telemetry: Telemetry) -> Self {
-        Self { shop, live, telemetry }
+    pub(super) fn new(shop: Shop, control: Control, live: Live, telemetry: Telemetry) -> Self {
+        Self { shop, control, live, telemetry }
     }
+}
+
+/// The number of a fault could not be set aside.
+fn unkept(error: &StoreError) -> ApiError {
+    tracing::error!(%error, "a fault does not begin: its number cannot be kept");
+    ApiError::Unavailable { reason: "The numbers of faults cannot be kept.".into() }
 }
 
 pub(super) fn invalid(field: &str, reason: impl Into<String>) -> ApiError {
@@ -74,7 +87,12 @@ impl ResiliencePort for ResilienceHost {
             let reason = format!("{FAULTS_MAX} faults are in force, which is the limit.");
             return Err(ApiError::Conflict { reason });
         }
-        let id = all.inject(spec).map_err(|error| match error {
+        let begun = self
+            .control
+            .begin_faults(1, || all.inject(spec))
+            .await
+            .map_err(|error| unkept(&error))?;
+        let id = begun.map_err(|error| match error {
             InjectError::Killed => ApiError::Conflict {
                 reason: "Faults are held off by the kill switch. Release it first.".into(),
             },
@@ -101,7 +119,12 @@ impl ResiliencePort for ResilienceHost {
                 }
             }
             EndFaults::All => drop(all.end_all()),
-            EndFaults::Release => all.release(),
+            EndFaults::Release => {
+                self.control
+                    .begin_faults(control::FAULTS_MAX, || all.release())
+                    .await
+                    .map_err(|error| unkept(&error))?;
+            }
         }
         // The page that is asked for next must not show what was before.
         self.live.publish_mesh();

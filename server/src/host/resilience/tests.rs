@@ -6,18 +6,30 @@ use base::Clock;
 use contract::{
     ApiError,
     resilience::{
-        BreakerChange, BreakerSettings, BreakerState, ChangeBreaker, FaultKind, InjectFault,
-        TrialVerdict,
+        BreakerChange, BreakerSettings, BreakerState, ChangeBreaker, CrashPoint, FaultKind,
+        InjectFault, TrialVerdict,
     },
     traffic::MatchTerm,
 };
-use mesh::{BreakerParams, Mesh, Phase};
+use mesh::{BreakerParams, Endpoint, Instance, Mesh, Phase};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 fn mesh() -> Mesh {
     let mesh = Mesh::new(Clock::system(), BreakerParams::default());
     mesh.register("payments", Router::new());
+    mesh
+}
+
+/// One instance that answers everything with 200.
+fn mesh_of(service: &str, name: &str) -> Mesh {
+    let mesh = Mesh::new(Clock::system(), BreakerParams::default());
+    mesh.add_instance(Instance {
+        service: service.to_owned(),
+        name: name.to_owned(),
+        labels: vec![],
+        endpoint: Endpoint::Router(Router::new().fallback(async || ())),
+    });
     mesh
 }
 
@@ -92,6 +104,61 @@ async fn a_killed_instance_is_down_until_the_fault_ends() {
     mesh.faults().end_all();
     assert!(futures::poll!(&mut following).is_pending());
     assert_eq!(mesh.endpoints()[0].phase, Phase::Ready);
+}
+
+#[tokio::test]
+async fn a_bank_that_is_to_crash_is_up_until_a_transaction_comes_to_the_point() {
+    let mesh = mesh_of("bank-merchant", "bank-merchant-v1-1");
+    let stop = CancellationToken::new();
+    let following = faults::follow_instances(mesh.clone(), stop.clone());
+    tokio::pin!(following);
+    assert!(futures::poll!(&mut following).is_pending());
+    let asked = InjectFault {
+        instance: "bank-merchant-v1-1".into(),
+        crash_at: Some(CrashPoint::AfterVote),
+        ..asked(FaultKind::KillInstance)
+    };
+    let id = mesh.faults().inject(faults::spec(&asked, &mesh).unwrap()).unwrap();
+    assert!(futures::poll!(&mut following).is_pending());
+    assert_eq!(mesh.endpoints()[0].phase, Phase::Ready, "it waits");
+    assert!(faults::outages(&mesh).is_empty());
+    let view = || faults::view(&mesh.faults().get(id).unwrap(), &mesh.in_force().policy);
+    assert_eq!((view().what.as_str(), view().then.as_str()), ("Crash after vote", "ends"));
+    let ask = |path: &'static str| {
+        let caller = mesh.caller("payments");
+        async move { caller.post("bank-merchant", path).send().await }
+    };
+    assert!(ask("/transactions/tx-1/finish").await.is_ok(), "that is another point");
+    assert!(ask("/transactions/tx-1/prepare").await.is_ok(), "its vote gets out");
+    assert!(ask("/transactions/tx-1/finish").await.is_err(), "and the decision does not arrive");
+    assert!(futures::poll!(&mut following).is_pending());
+    assert_eq!(mesh.endpoints()[0].phase, Phase::Killed);
+    assert_eq!(view().then, "restarts");
+    let outages = faults::outages(&mesh);
+    assert_eq!((outages.len(), outages[0].killed), (1, true));
+    let again = view().again.and_then(|again| again.crash_at);
+    assert_eq!(again, Some(CrashPoint::AfterVote));
+    mesh.faults().end_all();
+    assert!(futures::poll!(&mut following).is_pending());
+    assert_eq!(mesh.endpoints()[0].phase, Phase::Ready);
+}
+
+#[test]
+fn only_a_bank_crashes_at_a_point_of_a_two_phase_commit_and_every_point_can_be_chosen() {
+    let bank = mesh_of("bank-merchant", "bank-merchant-v1-1");
+    for point in CrashPoint::ALL {
+        let fault = InjectFault { crash_at: Some(point), ..asked(FaultKind::KillInstance) };
+        let refused = faults::spec(&fault, &mesh()).unwrap_err();
+        assert!(matches!(refused, ApiError::Invalid { fields } if fields[0].field == "instance"));
+        let fault = InjectFault { instance: "bank-merchant-v1-1".into(), ..fault };
+        let id = bank.faults().inject(faults::spec(&fault, &bank).unwrap()).unwrap();
+        let status = bank.faults().get(id).unwrap();
+        let view = faults::view(&status, &bank.in_force().policy);
+        assert_eq!(view.again.and_then(|again| again.crash_at), Some(point));
+        let delayed = InjectFault { crash_at: Some(point), ..asked(FaultKind::Delay) };
+        let refused = faults::spec(&delayed, &bank).unwrap_err();
+        assert!(matches!(refused, ApiError::Invalid { fields } if fields[0].field == "crash_at"));
+    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ mod views;
 mod write_form;
 
 use crate::{
-    control::{Control, ControlError, Outcome, never_matched_in},
+    control::{Control, ControlError, Outcome, YAML_BYTES_MAX, never_matched_in},
     live::{Live, Minute},
 };
 use app::host::TrafficPort;
@@ -28,22 +28,33 @@ use istio::{Configuration, Kind, KnownService, policy::Policy};
 use mesh::Mesh;
 use rates::Window;
 use revisions::Rows;
+use std::sync::Arc;
 
 pub(crate) use views::mirror_pair;
 
 /// Who changes something from the page.
 const PAGE: &str = "page";
 
+#[derive(Clone)]
 pub(super) struct TrafficHost {
     control: Control,
     mesh: Mesh,
     live: Live,
-    revisions: Rows,
+    revisions: Arc<Rows>,
 }
 
 impl TrafficHost {
     pub(super) fn new(control: Control, mesh: Mesh, live: Live) -> Self {
-        Self { control, mesh, live, revisions: Rows::default() }
+        Self { control, mesh, live, revisions: Arc::default() }
+    }
+
+    /// Does what a large text makes long without holding up any request.
+    async fn aside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> Result<T, ControlError> {
+        let host = self.clone();
+        self.control.aside(move || work(&host)).await
     }
 
     fn service(&self, host: &str) -> Result<&KnownService, ApiError> {
@@ -100,10 +111,7 @@ impl TrafficHost {
         let gone = service.map(|service| documents::keys(&self.control.configuration(), service));
         let gone = gone.unwrap_or_default();
         if dry_run {
-            let (configuration, mut report) = self.control.replaced(&gone, &yaml)?;
-            crate::control::something(&report)?;
-            let policy = configuration.compile(self.control.known(), self.control.revision() + 1);
-            report.findings.extend(never_matched_in(&self.mesh, &policy, &configuration, &yaml));
+            let report = self.aside(move |host| host.would_be(&gone, &yaml)).await??;
             return Ok(Applied { report, ..Applied::default() });
         }
         let before = self.control.revision();
@@ -114,6 +122,14 @@ impl TrafficHost {
         Ok(self.applied(outcome, before, true))
     }
 
+    fn would_be(&self, gone: &[ResourceKey], yaml: &str) -> Result<ApplyReport, ControlError> {
+        let (configuration, mut report) = self.control.replaced(gone, yaml)?;
+        crate::control::something(&report)?;
+        let policy = configuration.compile(self.control.known(), self.control.revision() + 1);
+        report.findings.extend(never_matched_in(&self.mesh, &policy, &configuration, yaml));
+        Ok(report)
+    }
+
     async fn delete(&self, key: &ResourceKey, base: Option<u64>) -> Result<Outcome, ControlError> {
         let unknown = || istio::NotFound { kind: "resource", name: key.name.clone(), meant: None };
         let kind = Kind::parse(&key.kind).ok_or_else(unknown)?;
@@ -122,15 +138,20 @@ impl TrafficHost {
     }
 
     /// The policy that would be in force with a text in the place of the host's.
-    fn tried(&self, service: &KnownService, yaml: &str) -> Result<Policy, ApiError> {
-        let (configuration, _) = self.replaced(service, yaml).map_err(failed)?;
-        Ok(configuration.compile(self.control.known(), self.control.revision() + 1))
+    async fn tried(&self, host: &str, yaml: String) -> Result<Policy, ApiError> {
+        let service = self.service(host)?.clone();
+        bounded(&yaml)?;
+        let tried = self.aside(move |host| {
+            let (configuration, _) = host.replaced(&service, &yaml)?;
+            Ok(configuration.compile(host.control.known(), host.control.revision() + 1))
+        });
+        tried.await.flatten().map_err(failed)
     }
 
     /// Every resource in force, by kind and name.
     fn resources(&self, configuration: &Configuration) -> Vec<ResourceRow> {
         let (known, policy) = (self.control.known(), self.mesh.in_force().policy);
-        let row = |resource: &std::sync::Arc<istio::Resource>| ResourceRow {
+        let row = |resource: &Arc<istio::Resource>| ResourceRow {
             key: resource.key().clone(),
             hosts: standing::hosts(resource.root()),
             page: documents::page_of(known, resource.root()).map(str::to_owned),
@@ -163,6 +184,15 @@ impl TrafficHost {
             route: None,
         })
     }
+}
+
+/// As much as the API applies at once.
+fn bounded(yaml: &str) -> Result<(), ApiError> {
+    if yaml.len() <= YAML_BYTES_MAX {
+        return Ok(());
+    }
+    let reason = format!("At most {YAML_BYTES_MAX} bytes are applied at once; apply it in parts.");
+    Err(ApiError::Invalid { fields: vec![FieldError::new("yaml", reason)] })
 }
 
 fn failed(error: ControlError) -> ApiError {
@@ -198,7 +228,9 @@ impl TrafficPort for TrafficHost {
             Some(documents::title(&key.namespace, &key.name))
         };
         let chosen = open.or_else(decides).unwrap_or_default();
-        let applied = self.read(service, documents::text(&configuration, service), &chosen);
+        let (text, of) = (documents::text(&configuration, service), service.clone());
+        let applied = self.aside(move |host| host.read(&of, text, &chosen)).await;
+        let applied = applied.map_err(failed)?;
         let revisions = self.revisions.of(&self.control, &host);
         let window = Window {
             before: self.live.a_minute_ago(),
@@ -217,15 +249,19 @@ impl TrafficPort for TrafficHost {
         edit: Option<FormEdit>,
         service: String,
     ) -> Result<Draft, ApiError> {
-        let known = self.service(&host)?;
+        let known = self.service(&host)?.clone();
+        bounded(&yaml)?;
         let text = match (edit, documents::read(&yaml)) {
             (Some(edit), Some(documents)) => write_form::text(&documents, &edit, &host),
             _ => yaml,
         };
-        Ok(self.read(known, text, &service))
+        self.aside(move |host| host.read(&known, text, &service)).await.map_err(failed)
     }
 
     async fn change(&self, command: ChangeTraffic) -> Result<Applied, ApiError> {
+        if let ChangeTraffic::Apply(ApplyYaml { yaml, .. }) = &command {
+            bounded(yaml)?;
+        }
         let before = self.control.revision();
         let changed = match command {
             ChangeTraffic::Restore(restore) => {
@@ -254,7 +290,7 @@ impl TrafficPort for TrafficHost {
     }
 
     async fn dry_run(&self, host: String, yaml: String) -> Result<DryRun, ApiError> {
-        let policy = self.tried(self.service(&host)?, &yaml)?;
+        let policy = self.tried(&host, yaml).await?;
         Ok(views::dry_run(self.mesh.dry_run(&policy)))
     }
 
@@ -264,7 +300,7 @@ impl TrafficPort for TrafficHost {
         yaml: String,
         request: ProbeRequest,
     ) -> Result<ProbeVerdict, ApiError> {
-        let policy = self.tried(self.service(&host)?, &yaml)?;
+        let policy = self.tried(&host, yaml).await?;
         let probe = views::probe(&host, &request)?;
         Ok(views::verdict(&mesh::explain(&policy, &probe)))
     }

@@ -9,9 +9,11 @@
 //! `OTEL_SDK_DISABLED` and `OTEL_TRACES_EXPORTER=none` mean that nothing leaves the process. One
 //! name for all services would hide them, so `OTEL_SERVICE_NAME` is not read.
 
+mod filter;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod unread;
 
 pub use tls::{Identity, Tls};
 
@@ -91,6 +93,16 @@ impl ExportConfig {
             batch_max: BATCH_MAX_DEFAULT,
             delay: DELAY_DEFAULT,
         }
+    }
+
+    /// Where spans go, in a sentence for the terminal.
+    #[must_use]
+    pub fn told(&self) -> String {
+        let protocol = match self.protocol {
+            Protocol::Grpc => "gRPC",
+            Protocol::HttpProtobuf => "HTTP",
+        };
+        format!("Spans go to {} as OTLP over {protocol}.", self.display_endpoint())
     }
 
     /// The address as it may be shown: without a query, which may hold a key.
@@ -189,24 +201,18 @@ impl TelemetryConfig {
         let config = Self {
             log_filter: reader.log_filter(),
             resource_attributes: reader.pairs("OTEL_RESOURCE_ATTRIBUTES").unwrap_or_default(),
-            notices: reader.notices(export.as_ref()),
             export,
             ..Self::default()
         };
         if reader.errors.is_empty() { Ok(config) } else { Err(ConfigErrors(reader.errors)) }
     }
-}
 
-/// Standard variables that change nothing here, and why.
-const IGNORED: [(&str, &str); 4] = [
-    (
-        "OTEL_TRACES_SAMPLER",
-        "the pages live on every span. Apply a Telemetry resource with randomSamplingPercentage",
-    ),
-    ("OTEL_TRACES_SAMPLER_ARG", "see OTEL_TRACES_SAMPLER"),
-    ("OTEL_BSP_EXPORT_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT is the time of one request"),
-    ("OTEL_SERVICE_NAME", "each service has its own name"),
-];
+    /// Looks through everything that is set, name and value, for standard variables that change
+    /// nothing, and notes a sentence for each.
+    pub fn notice_unread<'v>(&mut self, set: impl IntoIterator<Item = (&'v str, &'v str)>) {
+        self.notices.extend(unread::notices(set.into_iter(), self.export.as_ref()));
+    }
+}
 
 struct Reader<'s> {
     source: &'s dyn Fn(&str) -> Option<String>,
@@ -224,23 +230,6 @@ impl Reader<'_> {
         self.errors.push(ConfigError { variable, problem });
     }
 
-    /// What is set and changes nothing. Values are not repeated: nobody knows what is in them.
-    fn notices(&self, export: Option<&ExportConfig>) -> Vec<String> {
-        let samples_all = ["always_on", "parentbased_always_on"];
-        let set = |variable: &&(&str, &str)| match self.get(variable.0) {
-            Some(value) if variable.0 == "OTEL_TRACES_SAMPLER" => {
-                !samples_all.contains(&value.as_str())
-            }
-            value => value.is_some(),
-        };
-        let told = |(variable, why): &(&str, &str)| format!("{variable} is ignored: {why}");
-        let plain = export.is_some_and(|export| !export.is_https());
-        let of_tls = if plain { &tls::ALL[..] } else { &[] };
-        let of_tls = of_tls.iter().map(|variable| (*variable, "the endpoint is no https address"));
-        let all: Vec<_> = IGNORED.into_iter().chain(of_tls).collect();
-        all.iter().filter(set).map(told).collect()
-    }
-
     /// The first of the variables that has a value.
     fn first(&self, variables: [&'static str; 2]) -> Option<(&'static str, String)> {
         let with_value = |variable| Some((variable, self.get(variable)?));
@@ -253,6 +242,12 @@ impl Reader<'_> {
         };
         if let Err(error) = EnvFilter::builder().parse(&filter) {
             let problem = format!("is no log filter ({error}); write it like {LOG_FILTER_DEFAULT}");
+            self.refuse("VITRINE_LOG", problem);
+        } else if let Some(word) = filter::unknown_word(&filter) {
+            let problem = format!(
+                "says {word:?}, which is no level (off, error, warn, info, debug, trace) and no \
+                 part of the program; write it like {LOG_FILTER_DEFAULT}"
+            );
             self.refuse("VITRINE_LOG", problem);
         }
         filter

@@ -166,8 +166,9 @@ fn resource_attributes_are_decoded() {
 #[test]
 fn a_standard_variable_that_changes_nothing_is_told_and_its_value_is_not() {
     let read = |name: &str, value: &str| {
-        let (name, value) = (name.to_owned(), value.to_owned());
-        TelemetryConfig::from_env(move |asked| (asked == name).then(|| value.clone())).unwrap()
+        let mut config = read(&[(name, value)]).unwrap();
+        config.notice_unread([(name, value)]);
+        config
     };
     let ignored = read("OTEL_TRACES_SAMPLER", "traceidratio").notices;
     assert_eq!(ignored.len(), 1);
@@ -175,6 +176,71 @@ fn a_standard_variable_that_changes_nothing_is_told_and_its_value_is_not() {
     assert!(!ignored[0].contains("traceidratio"));
     assert!(read("OTEL_TRACES_SAMPLER", "parentbased_always_on").notices.is_empty());
     assert!(read("OTEL_BSP_SCHEDULE_DELAY", "100").notices.is_empty());
+    for name in [
+        "OTEL_METRICS_EXPORTER",
+        "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+        "OTEL_LOGS_EXPORTER",
+        "OTEL_BLRP_SCHEDULE_DELAY",
+        "OTEL_PROPAGATORS",
+        "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT",
+        "OTEL_TRACES_SAMPLER_ARG",
+        "OTEL_EXPORTER_OTLP_ENDPIONT",
+    ] {
+        let told = read(name, "b3").notices;
+        assert_eq!(told.len(), 1, "{name}");
+        let begins = format!("{name} is ignored: ");
+        assert!(told[0].starts_with(&begins) && !told[0].contains("b3"), "{told:?}");
+        assert!(read(name, " ").notices.is_empty(), "{name}");
+    }
+    assert!(read("OTEL_METRICS_EXPORTER", "none").notices.is_empty());
+    assert!(read("OTHER_VARIABLE", "1").notices.is_empty());
+}
+
+#[test]
+fn every_variable_that_is_read_is_known_to_be() {
+    let asked = std::cell::RefCell::new(std::collections::BTreeSet::new());
+    for endpoint in [None, Some("https://collector:4318")] {
+        let _ = TelemetryConfig::from_env(|name| {
+            asked.borrow_mut().insert(name.to_owned());
+            endpoint.filter(|_| name == TRACES_ENDPOINT).map(ToOwned::to_owned)
+        });
+    }
+    let asked = asked.into_inner();
+    assert!(asked.len() > 20, "{asked:?}");
+    for name in asked.iter().filter(|name| *name != "VITRINE_LOG") {
+        let known = unread::READ.contains(&name.as_str()) || tls::ALL.contains(&name.as_str());
+        assert!(known, "{name} would be told as ignored");
+    }
+}
+
+#[test]
+fn a_word_of_the_log_filter_that_is_no_level_and_no_crate_is_refused() {
+    for filter in ["inf", "warn,vitrine=info,debgu", "infoo,mesh=debug", "7"] {
+        let sentence = refused(&[("VITRINE_LOG", filter)]);
+        assert!(sentence.starts_with("VITRINE_LOG says"), "{sentence}");
+        assert!(sentence.contains("error, warn, info, debug, trace"), "{sentence}");
+    }
+    for filter in [
+        "info",
+        "INFO",
+        "3",
+        "off",
+        "warn,vitrine=info,shop=error",
+        "hyper",
+        "mesh",
+        "some_crate=debug",
+        "some_crate::part",
+        "[place{order_id=1}]=debug",
+        LOG_FILTER_DEFAULT,
+    ] {
+        assert_eq!(read(&[("VITRINE_LOG", filter)]).unwrap().log_filter, filter);
+    }
+}
+
+#[test]
+fn where_spans_go_is_told_without_what_may_be_a_secret() {
+    let told = export(&[(TRACES_ENDPOINT, "http://other:9/custom?key=secret")]).unwrap().told();
+    assert_eq!(told, "Spans go to http://other:9/custom as OTLP over HTTP.");
 }
 
 #[test]
@@ -214,13 +280,16 @@ fn certificates_are_read_from_their_files_when_the_endpoint_is_https() {
     assert_eq!(config.tls.identity, Some(identity));
     assert!(!format!("{config:?}").contains("key"), "{config:?}");
     // Without https they change nothing, which is said.
-    let plain = read(&[&[(ENDPOINT, "http://collector:4318")], &own[..]].concat()).unwrap();
+    let mut plain = read(&[&[(ENDPOINT, "http://collector:4318")], &own[..]].concat()).unwrap();
+    plain.notice_unread(own);
     assert_eq!(plain.export.unwrap().tls, Tls::default());
     for (variable, _) in own {
         let told = plain.notices.iter().filter(|notice| notice.contains(variable)).count();
         assert_eq!(told, 1, "{variable}: {:?}", plain.notices);
     }
-    assert!(read(&[HTTPS, own[0]]).unwrap().notices.is_empty());
+    let mut secure = read(&[HTTPS, own[0]]).unwrap();
+    secure.notice_unread([own[0]]);
+    assert!(secure.notices.is_empty());
 }
 
 #[test]

@@ -104,7 +104,7 @@ impl Exporter {
                 let last = is_final(&told);
                 let sentence =
                     client.take_failure().map_or(told.clone(), |why| format!("{told}: {why}"));
-                Failed { sentence, last }
+                Failed { sentence: with_hint(sentence), last }
             }),
         }
     }
@@ -202,6 +202,14 @@ fn over_http(config: &ExportConfig, client: &WatchingClient) -> Result<SpanExpor
         false => builder,
     };
     builder.build().map_err(|error| error.to_string())
+}
+
+/// A receiver of gRPC greets with HTTP/2, which is no answer to a request of HTTP/1.1.
+fn with_hint(sentence: String) -> String {
+    if !sentence.contains("invalid HTTP version") {
+        return sentence;
+    }
+    format!("{sentence}. For gRPC, which port 4317 mostly is, set OTEL_EXPORTER_OTLP_PROTOCOL=grpc")
 }
 
 /// Whether the same request would be refused again (OTLP specification, "Failures"). The library

@@ -88,6 +88,28 @@ impl ExportQueue {
     }
 }
 
+#[cfg(test)]
+impl ExportQueue {
+    /// A queue that nobody empties but who asks for the names of the spans in it.
+    pub(crate) fn for_tests(max: usize) -> (Self, impl FnMut() -> Vec<String>) {
+        let (sender, mut offered) = mpsc::channel(max);
+        let status = Arc::new(Status {
+            endpoint: String::new(),
+            waiting: AtomicUsize::new(0),
+            exported: AtomicU64::new(0),
+            rejected: AtomicU64::new(0),
+            dropped: AtomicU64::new(0),
+            failure: Mutex::new(None),
+            hurry: Notify::new(),
+        });
+        let names = move || {
+            let next = std::iter::from_fn(|| offered.try_recv().ok());
+            next.map(|offered: Offered| offered.span.name.into_owned()).collect()
+        };
+        (Self { sender, status, max }, names)
+    }
+}
+
 /// Tells how the export is doing. Keeps nothing alive.
 #[derive(Clone, Debug)]
 pub(crate) struct ExportProbe(Arc<Status>);

@@ -21,6 +21,9 @@ const ATTEMPTS_MAX: u32 = 6;
 const WAIT_FIRST: Duration = Duration::from_millis(250);
 /// Longest wait, and so the longest until a collector that is back is noticed.
 const WAIT_MAX: Duration = Duration::from_secs(4);
+/// To the end of a program whose collector is away already: it may just be back, and nobody is kept
+/// waiting for one that is not.
+const LAST_TRY: Duration = Duration::from_millis(300);
 
 /// Spans by the number of their service, oldest first.
 type Groups = BTreeMap<u16, Vec<SpanData>>;
@@ -153,11 +156,10 @@ impl Worker {
     }
 
     fn end(&mut self, finish: Finish) {
-        self.end = Some(End {
-            deadline: Instant::now() + finish.within,
-            done: finish.done,
-            sent_all: true,
-        });
+        let failing = self.status.failure.lock().is_some();
+        let within = if failing { finish.within.min(LAST_TRY) } else { finish.within };
+        self.end =
+            Some(End { deadline: Instant::now() + within, done: finish.done, sent_all: true });
     }
 
     fn group(&mut self, offered: Offered) {
@@ -267,7 +269,7 @@ impl Worker {
         self.say(|| {
             tracing::warn!(
                 target: "vitrine::export",
-                endpoint, error, "Spans do not reach {endpoint}: {error}. Trying on"
+                "Spans do not reach {endpoint}: {error}. Trying on"
             );
         });
     }
@@ -276,7 +278,7 @@ impl Worker {
         if self.status.failure.lock().take().is_some() {
             let endpoint = &self.status.endpoint;
             self.say(|| {
-                tracing::info!(target: "vitrine::export", endpoint, "Spans reach {endpoint} again");
+                tracing::info!(target: "vitrine::export", "Spans reach {endpoint} again");
             });
         }
     }

@@ -334,10 +334,10 @@ mod tests {
     fn round_trip(value: &Value) -> String {
         let symbols = Symbols::new();
         let mut packer = Packer::default();
-        packer.attribute(&symbols.words, "key", value);
+        packer.attribute(&symbols.words, "name", value);
         let packed = packer.take();
         let mut unpacker = Unpacker::new(&packed);
-        assert_eq!(unpacker.word(&symbols.words), "key");
+        assert_eq!(unpacker.word(&symbols.words), "name");
         unpacker.value().to_string()
     }
 

@@ -523,12 +523,12 @@ fn names_beyond_the_table_are_kept_and_found() {
     for n in 0..20_000 {
         world.symbols.words.number(&format!("word {n}"));
     }
-    world.span(Given { name: "rare", ..Given::new(1, 1, 0) }.with(KeyValue::new("rare.key", 1)));
+    world.span(Given { name: "rare", ..Given::new(1, 1, 0) }.with(KeyValue::new("rare.tag", 1)));
     let span = world.trace(1).spans.remove(0);
-    assert_eq!((span.name.as_str(), span.attribute("rare.key")), ("rare", Some("1")));
+    assert_eq!((span.name.as_str(), span.attribute("rare.tag")), ("rare", Some("1")));
     let query = TraceQuery {
         operation: Some("rare".into()),
-        tag: Some("rare.key=1".into()),
+        tag: Some("rare.tag=1".into()),
         ..TraceQuery::default()
     };
     assert_eq!(world.found(query), [1]);
