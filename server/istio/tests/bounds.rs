@@ -1,5 +1,7 @@
 //! What a whole configuration may hold, however many applies it came in.
 
+#![expect(clippy::unwrap_used, reason = "a test whose text cannot be read fails")]
+
 mod support;
 
 use istio::{Configuration, EXPRESSIONS_MAX, MATCHES_MAX, RULES_MAX, Refused, Resource, code};

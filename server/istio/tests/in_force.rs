@@ -2,6 +2,8 @@
 //!
 //! Only that it arrives there; what the data plane makes of it is tested beside the data plane.
 
+#![expect(clippy::unwrap_used, reason = "a test whose text cannot be read fails")]
+
 mod support;
 
 use contract::istio::Fate;

@@ -9,7 +9,10 @@ use istio::policy::{ConnectionPool, Destination, ForCallers, Origin, Selector, T
 use mesh::{Endpoint, Instance, MeshError, Source};
 use scripted::{World, policy, request, rule, text};
 use std::{io::ErrorKind, net::Ipv4Addr, time::Duration};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+};
 
 /// Turns of the scheduler that let a connection come back into the pool: far more than it needs.
 const TURNS: usize = 100;
@@ -135,7 +138,8 @@ async fn callers_with_different_timeouts_do_not_close_each_others_connections() 
     let own = ForCallers { callers, destination: destination(4) };
     turns.for_callers.insert("payments".into(), vec![own]);
     world.apply(turns);
-    let serving = tokio::spawn(async move {
+    let mut serving = JoinSet::new();
+    serving.spawn(async move {
         // So many connections are all that are made: a third would never be answered.
         let next = async || serve(listener.accept().await.unwrap().0).await;
         tokio::join!(next(), next())
@@ -151,7 +155,6 @@ async fn callers_with_different_timeouts_do_not_close_each_others_connections() 
         }
     }
     drop(world);
-    serving.abort();
 }
 
 /// Answers each request of a connection until it is closed.

@@ -1,8 +1,6 @@
 //! The weighted split: exact shares by smooth weighted round robin, drawn once per request, and not
 //! lost when something else is applied.
 
-#![expect(clippy::unwrap_used, reason = "a test whose world cannot be set up fails")]
-
 mod common;
 
 use axum::body::Body;

@@ -370,7 +370,8 @@ mod tests {
     }
 
     fn refused(status: StatusCode, detail: &str) -> Problem {
-        let problem = mesh::Problem { detail: detail.to_owned(), ..mesh::Problem::default() };
+        let problem =
+            contract::Problem { detail: detail.to_owned(), ..contract::Problem::default() };
         let (destination, by_callee) = ("orders".to_owned(), true);
         CallError::Refused { destination, status, problem, by_callee, retry_after: None }.into()
     }
@@ -384,17 +385,17 @@ mod tests {
             (504, "", "orders: did not answer in time"),
         ] {
             let passed_on = refused(StatusCode::from_u16(status).unwrap(), said);
-            assert_eq!((passed_on.status, passed_on.detail.as_str()), (status, told));
+            assert_eq!((passed_on.said.status, passed_on.said.detail.as_str()), (status, told));
         }
     }
 
     #[test]
     fn a_bad_gateway_names_the_service_that_failed() {
         let failed = refused(StatusCode::INTERNAL_SERVER_ERROR, "at line 7 of the ledger");
-        assert_eq!((failed.status, failed.detail.as_str()), (502, "Orders failed."));
+        assert_eq!((failed.said.status, failed.said.detail.as_str()), (502, "Orders failed."));
         let (destination, reason) = ("orders".to_owned(), "EOF".to_owned());
         let unread: Problem = CallError::Unreadable { destination, reason }.into();
-        assert_eq!((unread.status, unread.detail.as_str()), (502, "Orders failed."));
+        assert_eq!((unread.said.status, unread.said.detail.as_str()), (502, "Orders failed."));
     }
 
     #[test]
