@@ -95,11 +95,7 @@ fn resolution(about: &mut About<'_>) {
     let spec = about.spec();
     let resolution = spec.str("resolution").unwrap_or("NONE");
     let endpoints = spec.list("endpoints");
-<<<<<<< HEAD
-    let patterns = spec.texts("hosts").any(|host| host.starts_with('*'));
-=======
     let has_pattern = spec.texts("hosts").any(|host| host.starts_with('*'));
->>>>>>> main
     let at = ("spec.resolution", place(spec, "resolution"));
     match resolution {
         "NONE" if !endpoints.is_empty() => about.error(
@@ -108,11 +104,7 @@ fn resolution(about: &mut About<'_>) {
             "With resolution NONE, which is what holds if none is written, there are no endpoints.",
             "Write resolution: STATIC for addresses, or DNS for names.",
         ),
-<<<<<<< HEAD
-        "DNS" | "DNS_ROUND_ROBIN" if endpoints.is_empty() && patterns => {
-=======
         "DNS" | "DNS_ROUND_ROBIN" if endpoints.is_empty() && has_pattern => {
->>>>>>> main
             let message = format!("With resolution {resolution} a pattern has no name to look up.");
             about.error(code::CONFLICT, at, message, "Add endpoints, or write each host out.");
         }
