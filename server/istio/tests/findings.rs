@@ -472,10 +472,8 @@ fn a_policy_that_shuts_workloads_on_purpose_is_a_note_that_names_them() {
 /// What stands in the place of a deprecated field, as the warning says it.
 fn advice(text: &str) -> String {
     let report = apply(text).report;
-    let finding = report.findings.iter().find(|found| found.code == code::DEPRECATED);
-    let Some(advice) = finding.and_then(|found| found.advice.strip_prefix("Write ")) else {
-        panic!("no advice: {report:#?}")
-    };
+    let finding = report.findings.iter().find(|found| found.code == code::DEPRECATED).unwrap();
+    let advice = finding.advice.strip_prefix("Write ").unwrap();
     advice.trim_end_matches('.').to_owned()
 }
 
