@@ -38,6 +38,7 @@ const SOURCES: &[&str] = &[
     include_str!("../src/retry/decide.rs"),
     include_str!("../../istio/tests/conformance.rs"),
     include_str!("../../istio/tests/findings.rs"),
+    include_str!("../../istio/tests/validation.rs"),
 ];
 
 const TABLE: &[Row] = &[
