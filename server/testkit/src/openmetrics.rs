@@ -1,7 +1,7 @@
 //! Whether a text is OpenMetrics 1.0, as strictly as the specification has it: order of the lines,
 //! suffixes by type, escapes, buckets, exemplars, the end. It knows nothing of what is measured.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// Longest label set of an exemplar, characters.
 const EXEMPLAR_MAX: usize = 128;
@@ -31,6 +31,7 @@ struct Sample {
 pub fn check(text: &str) -> Result<(), String> {
     let body = text.strip_suffix("# EOF\n").ok_or("it does not end with # EOF")?;
     let (mut over, mut series) = (HashSet::new(), HashSet::new());
+    let mut owners: HashMap<String, String> = HashMap::new();
     let mut family = Family::default();
     for (at, line) in body.split_terminator('\n').enumerate() {
         let told = |why: String| format!("line {}: {why}: {line}", at + 1);
@@ -50,6 +51,10 @@ pub fn check(text: &str) -> Result<(), String> {
         let sample = sample(line).map_err(told)?;
         if !series.insert(format!("{}{:?}", sample.name, sorted(&sample.labels))) {
             return Err(told("this series comes twice".to_owned()));
+        }
+        let owner = owners.entry(sample.name.clone()).or_insert_with(|| family.name.clone());
+        if *owner != family.name {
+            return Err(told(format!("a sample of that name is of {owner}")));
         }
         family.take(&sample).map_err(told)?;
     }

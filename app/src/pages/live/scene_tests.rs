@@ -255,8 +255,8 @@ fn deliveries_that_fail_colour_the_line_of_events_and_are_told_before_the_lag() 
     let face = edge_face(&map, &key, 0, 0);
     assert_eq!(face.health, Health::Error);
     let texts: Vec<_> = face.rest.iter().map(|part| (part.text.as_str(), part.health)).collect();
-    assert_eq!(texts, [("32% failed", Health::Error)]);
-    assert!(face.name.contains("32% failed"), "{}", face.name);
+    assert_eq!(texts, [("32.3% failed", Health::Error)]);
+    assert!(face.name.contains("32.3% failed"), "{}", face.name);
 }
 
 #[test]

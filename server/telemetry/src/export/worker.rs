@@ -269,7 +269,7 @@ impl Worker {
         self.say(|| {
             tracing::warn!(
                 target: "vitrine::export",
-                "Spans do not reach {endpoint}: {error}. Trying on"
+                endpoint, "Spans do not reach the collector: {error}. Trying on"
             );
         });
     }
@@ -278,7 +278,7 @@ impl Worker {
         if self.status.failure.lock().take().is_some() {
             let endpoint = &self.status.endpoint;
             self.say(|| {
-                tracing::info!(target: "vitrine::export", "Spans reach {endpoint} again");
+                tracing::info!(target: "vitrine::export", endpoint, "Spans reach the collector again");
             });
         }
     }
