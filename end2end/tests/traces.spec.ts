@@ -183,7 +183,8 @@ test("the traces that a delay lifted above the others are named, and what is poi
   });
   for (const [width, on] of [[1440, true], [390, false]] as const) {
     await page.setViewportSize({ width, height: 900 });
-    await open(page, "/traces?service=gateway");
+    // Longer than what faults of other journeys delayed.
+    await open(page, "/traces?service=gateway&min=1000");
     const note = page.locator(".band-note");
     await expect(note).toContainText(`upper band: 1.2 s injected by ${id}`);
     await expect(note.locator("tspan")).toHaveText(" on payments → bank-customer");
