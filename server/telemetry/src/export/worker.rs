@@ -278,7 +278,10 @@ impl Worker {
         if self.status.failure.lock().take().is_some() {
             let endpoint = &self.status.endpoint;
             self.say(|| {
-                tracing::info!(target: "vitrine::export", endpoint, "Spans reach the collector again");
+                tracing::info!(
+                    target: "vitrine::export",
+                    endpoint, "Spans reach the collector again"
+                );
             });
         }
     }
