@@ -21,7 +21,7 @@ use std::{error::Error, fmt, net::IpAddr, sync::Arc, time::Duration};
 /// How long a call may take unless it says otherwise.
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(5);
 /// Largest answer one service reads from another, bytes: a page of orders is far below it.
-const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
+pub(crate) const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Most that is taken of an answer that is no JSON as its reason, bytes.
 const DETAIL_BYTES_MAX: usize = 512;

@@ -76,3 +76,18 @@ async fn only_one_of_many_answers_gets_out_of_a_process_that_ends_after_an_answe
     let answers = futures::future::join_all(asked).await;
     assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1, "{answers:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn all_of_the_answer_is_out_before_the_process_ends_that_ends_after_it() {
+    let world = World::payments();
+    let mut events = world.mesh.faults().events();
+    let id = arm(&world, CrashAt::Answered);
+    world.always("payments-0", Act::Text("yes"));
+    let answer = world.caller().get("payments", PREPARE).send().await.unwrap();
+    // Who follows the faults ends the instance before the answer is read.
+    assert!(matches!(events.try_recv(), Ok(FaultEvent::Began(_))));
+    assert!(matches!(events.try_recv(), Ok(FaultEvent::Crashed(status)) if status.id == id));
+    assert!(world.mesh.kill("payments", "payments-0"));
+    let body = axum::body::to_bytes(answer.into_body(), 1_024).await;
+    assert_eq!(body.unwrap(), "yes");
+}

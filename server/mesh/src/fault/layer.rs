@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     Flag, MeshError, Request, Response, baggage,
+    call::ANSWER_BYTES_MAX,
     edge::Tally,
     endpoint::Picked,
     journey::Journey,
@@ -114,6 +115,15 @@ impl FaultLayer {
 }
 
 impl FaultLayer {
+    /// The answer when all of it is out: the end of a process cuts what is still on its way.
+    async fn let_out(&self, answer: Result<Response, MeshError>) -> Result<Response, MeshError> {
+        let (head, body) = answer?.into_parts();
+        match axum::body::to_bytes(body, ANSWER_BYTES_MAX).await {
+            Ok(body) => Ok(Response::from_parts(head, Body::from(body))),
+            Err(_) => Err(MeshError::Reset { endpoint: self.label.to_string() }),
+        }
+    }
+
     /// What becomes of the answer of a process that ends by it, or by another one meanwhile. A
     /// request that was not done ends nothing.
     fn crash(
@@ -130,6 +140,12 @@ impl FaultLayer {
             _ => answer,
         }
     }
+}
+
+/// Whether a process is still to end, once an answer of it is out.
+fn lets_out(fault: &Active) -> bool {
+    let ends = matches!(fault.spec.kind, FaultKind::Crash { at: CrashAt::Answered, .. });
+    ends && !fault.crashed() && !fault.over.is_cancelled()
 }
 
 /// Whether a call is one of those a fault is for.
@@ -198,7 +214,10 @@ impl MeshLayer for FaultLayer {
             if let Some(instead) = drawn.iter().find_map(|held| shared.instead(&held.fault)) {
                 return instead;
             }
-            let answer = ready.finish(request).await;
+            let mut answer = ready.finish(request).await;
+            if drawn.iter().any(|held| lets_out(&held.fault)) {
+                answer = shared.let_out(answer).await;
+            }
             drawn.iter().fold(answer, |answer, held| shared.spoil(&held.fault, answer))
         })
     }
