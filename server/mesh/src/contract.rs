@@ -91,18 +91,7 @@ fn host() -> Arc<Host> {
 
 /// A request that every layer has something to do for.
 fn request() -> Request {
-    let outlier = Outlier {
-        consecutive_5xx: 5,
-        consecutive_gateway: 0,
-        split_local_origin: false,
-        consecutive_local_origin: 5,
-        interval: Duration::from_secs(10),
-        base_ejection: Duration::from_secs(30),
-        max_ejection: Duration::from_secs(300),
-        max_ejection_percent: 10,
-        min_health_percent: 0,
-        http_error_codes: Vec::new(),
-    };
+    let outlier = Outlier { consecutive_local_origin: 5, ..Outlier::default() };
     let policy = TrafficPolicy { outlier: Some(outlier), ..TrafficPolicy::default() };
     let rule = Destination { policy, ..Destination::default() };
     let policy = Policy { destinations: [("b".into(), rule)].into(), ..Policy::default() };

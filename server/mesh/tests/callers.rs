@@ -56,18 +56,7 @@ async fn a_subset_is_what_the_rule_for_the_caller_says() {
 #[tokio::test(start_paused = true)]
 async fn what_a_rule_for_some_callers_ejects_is_still_there_for_the_others() {
     let world = World::new(&[("payments", "payments-0", "v1"), ("payments", "payments-1", "v1")]);
-    let outlier = Outlier {
-        consecutive_5xx: 1,
-        consecutive_gateway: 0,
-        split_local_origin: false,
-        consecutive_local_origin: 0,
-        interval: Duration::from_secs(10),
-        base_ejection: Duration::from_secs(30),
-        max_ejection: Duration::from_secs(300),
-        max_ejection_percent: 100,
-        min_health_percent: 0,
-        http_error_codes: Vec::new(),
-    };
+    let outlier = Outlier { consecutive_5xx: 1, max_ejection_percent: 100, ..Outlier::default() };
     let traffic = TrafficPolicy { outlier: Some(outlier), ..TrafficPolicy::default() };
     world.apply(for_orders(policy(1, rule(None)), destination(traffic, Vec::new())));
     world.always("payments-0", Act::Status(500));

@@ -19,18 +19,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// Istio's defaults, with `consecutive5xxErrors: 5` and ejection allowed for all.
 fn params() -> Outlier {
-    Outlier {
-        consecutive_5xx: 5,
-        consecutive_gateway: 0,
-        split_local_origin: false,
-        consecutive_local_origin: 5,
-        interval: Duration::from_secs(10),
-        base_ejection: Duration::from_secs(30),
-        max_ejection: Duration::from_secs(300),
-        max_ejection_percent: 100,
-        min_health_percent: 0,
-        http_error_codes: Vec::new(),
-    }
+    Outlier { consecutive_local_origin: 5, max_ejection_percent: 100, ..Outlier::default() }
 }
 
 /// What a row changes of the parameters.

@@ -24,15 +24,9 @@ fn status(world: &World) -> EndpointStatus {
 fn outlier() -> Outlier {
     Outlier {
         consecutive_5xx: 1,
-        consecutive_gateway: 0,
-        split_local_origin: false,
         consecutive_local_origin: 5,
-        interval: Duration::from_secs(10),
-        base_ejection: Duration::from_secs(30),
-        max_ejection: Duration::from_secs(300),
         max_ejection_percent: 100,
-        min_health_percent: 0,
-        http_error_codes: Vec::new(),
+        ..Outlier::default()
     }
 }
 

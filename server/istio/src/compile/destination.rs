@@ -352,13 +352,9 @@ fn connection_pool(node: &Node) -> ConnectionPool {
 
 /// Envoy's defaults (`outlier_detection.proto`); a detector that is written as 0 is off.
 fn outlier(node: &Node) -> Outlier {
-    const CONSECUTIVE: u32 = 5;
-    const INTERVAL: Duration = Duration::from_secs(10);
-    const BASE_EJECTION: Duration = Duration::from_secs(30);
-    const MAX_EJECTION: Duration = Duration::from_secs(300);
-    const MAX_EJECTION_PERCENT: u32 = 10;
+    let defaults = Outlier::default();
     let deprecated = number::<u32>(node, "consecutiveErrors").filter(|errors| *errors > 0);
-    let base_ejection = duration(node, "baseEjectionTime").unwrap_or(BASE_EJECTION);
+    let base_ejection = duration(node, "baseEjectionTime").unwrap_or(defaults.base_ejection);
     let split = node.get("splitExternalLocalOriginErrors").and_then(Node::as_bool);
     let codes = node.list("outlierDetectionHttpErrorCodes").iter();
     Outlier {
@@ -366,19 +362,19 @@ fn outlier(node: &Node) -> Outlier {
         consecutive_5xx: number(node, "consecutive5xxErrors").unwrap_or(if deprecated.is_some() {
             0
         } else {
-            CONSECUTIVE
+            defaults.consecutive_5xx
         }),
         consecutive_gateway: number(node, "consecutiveGatewayErrors").or(deprecated).unwrap_or(0),
         split_local_origin: split.unwrap_or(false),
         consecutive_local_origin: number(node, "consecutiveLocalOriginFailures")
-            .unwrap_or(if split == Some(true) { CONSECUTIVE } else { 0 }),
-        interval: duration(node, "interval").unwrap_or(INTERVAL),
+            .unwrap_or(if split == Some(true) { defaults.consecutive_5xx } else { 0 }),
+        interval: duration(node, "interval").unwrap_or(defaults.interval),
         base_ejection,
-        max_ejection: MAX_EJECTION.max(base_ejection),
+        max_ejection: defaults.max_ejection.max(base_ejection),
         // 0 is Istio's way of not setting it.
         max_ejection_percent: number(node, "maxEjectionPercent")
             .filter(|percent| *percent > 0)
-            .unwrap_or(MAX_EJECTION_PERCENT),
+            .unwrap_or(defaults.max_ejection_percent),
         min_health_percent: number(node, "minHealthPercent").unwrap_or(0),
         http_error_codes: codes
             .filter_map(|code| super::whole(code).and_then(|code| u16::try_from(code).ok()))

@@ -176,6 +176,24 @@ pub struct Outlier {
     pub http_error_codes: Vec<u16>,
 }
 
+/// What Istio has for an `outlierDetection` that says nothing.
+impl Default for Outlier {
+    fn default() -> Self {
+        Self {
+            consecutive_5xx: 5,
+            consecutive_gateway: 0,
+            split_local_origin: false,
+            consecutive_local_origin: 0,
+            interval: Duration::from_secs(10),
+            base_ejection: Duration::from_secs(30),
+            max_ejection: Duration::from_secs(300),
+            max_ejection_percent: 10,
+            min_health_percent: 0,
+            http_error_codes: Vec::new(),
+        }
+    }
+}
+
 /// `RetryBudget`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryBudget {
