@@ -262,6 +262,7 @@ fn count_below(nodes: &mut [Node]) {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use contract::trace::{TraceRow, TraceStatus, TraceView};
 
     pub(crate) fn span(
         id: &str,
@@ -283,6 +284,24 @@ pub(crate) mod tests {
             events: vec![],
             links: vec![],
         }
+    }
+
+    /// A trace of these spans, which says nothing else.
+    pub(crate) fn trace(spans: Vec<SpanView>) -> TraceView {
+        let row = TraceRow {
+            trace_id: "a".repeat(32),
+            service: "gateway".into(),
+            operation: "POST /api/v1/orders".into(),
+            start_us: 0,
+            duration_us: 100,
+            status: TraceStatus::Ok,
+            http_status: None,
+            failed: 0,
+            spans: spans.len(),
+            services: vec![],
+            order_id: None,
+        };
+        TraceView { row, spans, dropped: 0, logs: vec![] }
     }
 
     fn ids(tree: &SpanTree) -> Vec<(&str, usize)> {

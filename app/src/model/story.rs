@@ -159,8 +159,7 @@ impl LogFilter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::span_tree::tests::span;
-    use contract::trace::{TraceRow, TraceStatus};
+    use crate::model::span_tree::tests::{span, trace};
 
     fn event(version: u64, name: &str, at_us: i64) -> EventView {
         EventView { version, name: name.into(), at_us, summary: String::new(), json: String::new() }
@@ -176,23 +175,6 @@ mod tests {
             trace_id: None,
             fields: vec![],
         }
-    }
-
-    fn trace(spans: Vec<SpanView>) -> TraceView {
-        let row = TraceRow {
-            trace_id: String::new(),
-            service: String::new(),
-            operation: String::new(),
-            start_us: 0,
-            duration_us: 1,
-            status: TraceStatus::Ok,
-            http_status: None,
-            failed: 0,
-            spans: spans.len(),
-            services: vec![],
-            order_id: None,
-        };
-        TraceView { row, spans, dropped: 0, logs: vec![] }
     }
 
     #[test]

@@ -103,25 +103,7 @@ pub(super) fn pill(found: Found, waiting: RwSignal<usize>) -> AnyView {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::span_tree::tests::span;
-    use contract::trace::{TraceRow, TraceStatus};
-
-    fn trace(spans: Vec<contract::trace::SpanView>) -> TraceView {
-        let row = TraceRow {
-            trace_id: "a".repeat(32),
-            service: "gateway".into(),
-            operation: "POST /api/v1/orders".into(),
-            start_us: 0,
-            duration_us: 100,
-            status: TraceStatus::Ok,
-            http_status: None,
-            failed: 0,
-            spans: spans.len(),
-            services: vec![],
-            order_id: None,
-        };
-        TraceView { row, spans, dropped: 0, logs: vec![] }
-    }
+    use crate::model::span_tree::tests::{span, trace};
 
     #[test]
     fn a_trace_runs_until_nothing_was_heard_for_a_while_and_longer_while_a_parent_is_missing() {
