@@ -5,7 +5,7 @@ mod scripted;
 
 use istio::policy::{Destination, ForCallers, Outlier, Policy, Subset, TrafficPolicy};
 use scripted::{Act, World, origin, policy, rule};
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 /// With this rule for the calls of orders.
 fn for_orders(mut policy: Policy, destination: Destination) -> Policy {

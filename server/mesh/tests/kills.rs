@@ -9,7 +9,7 @@ use http_body_util::BodyExt;
 use istio::policy::{Outlier, TrafficPolicy};
 use mesh::{Endpoint, EndpointStatus, Instance, MeshError};
 use scripted::{Act, World, policy_with, rule};
-use std::{convert::Infallible, time::Duration};
+use std::convert::Infallible;
 use tokio::task::JoinSet;
 
 fn reset() -> String {

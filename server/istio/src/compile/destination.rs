@@ -14,7 +14,7 @@ use crate::{
     value,
     yaml::Node,
 };
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Label of the version, by which subsets are implied.
 const VERSION: &str = "version";
