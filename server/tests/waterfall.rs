@@ -181,13 +181,22 @@ async fn the_id_of_a_fault_is_on_the_compensations_it_leads_to() {
 async fn a_tenth_of_the_traces_is_recorded_with_custom_tags_and_all_of_them_are_counted() {
     let (program, client) = world().await;
     apply(&client, OBSERVABILITY).await;
-    let mut recorded = Vec::new();
+    let mut ids = Vec::new();
     for _ in 0..100 {
         let request = client.request(Method::GET, "/api/v1/products");
         let answer = send(request.header("x-app-version", "2.1")).await.expect("an answer");
         assert_eq!(answer.status, 200);
-        recorded.extend(spans(&client, &trace_id(&answer)).await);
+        ids.push(trace_id(&answer));
     }
+    // An answer is read before its spans have ended.
+    let tenth = async || {
+        let mut recorded = Vec::new();
+        for id in &ids {
+            recorded.extend(spans(&client, id).await);
+        }
+        (recorded.len() >= 10).then_some(recorded)
+    };
+    let recorded = eventually(PATIENCE, "a tenth is recorded", tenth).await;
     assert_eq!(recorded.len(), 10, "traces recorded of a hundred");
     let of_gateway = |spans: &Vec<Value>| {
         let span = spans.iter().find(|span| tag(span, "environment").is_some());
