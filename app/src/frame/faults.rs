@@ -7,24 +7,24 @@ use super::{
     lazily::{Body, Lazily},
     offline::use_offline,
     state::use_frame,
-    toast::{ToastAction, use_toasts},
+    toast::{ToastAction, Toasts, use_toasts},
 };
 use crate::{
     ask,
-    live::{Connection, use_live},
+    live::{Connection, Live, use_live},
     model::fault,
     widget::{Dialog, Icon, icon},
 };
 use contract::resilience::{EndFaults, FaultView, InjectFault};
 use leptos::{ev::SubmitEvent, prelude::*, task::spawn_local};
+use std::sync::Arc;
 
-/// Chips in the banner; the rest is a number.
+/// Chips in the banner at most; a link beside them leads to all.
 const CHIPS_MAX: usize = 3;
 
 /// "Undo" of a removal: injects the same again.
-fn undo(again: InjectFault) -> ToastAction {
-    let (live, toasts) = (use_live(), use_toasts());
-    let run = Callback::new(move |()| {
+fn undo(again: InjectFault, live: Live, toasts: Toasts) -> ToastAction {
+    let run = move || {
         let again = again.clone();
         spawn_local(async move {
             match ask::inject_fault(again).await {
@@ -35,22 +35,19 @@ fn undo(again: InjectFault) -> ToastAction {
                 Err(error) => toasts.failure("Fault not injected", &error.to_string()),
             }
         });
-    });
-    ToastAction { label: "Undo", run }
+    };
+    ToastAction { label: "Undo", run: Arc::new(run) }
 }
 
 /// Ends faults or releases the kill switch, and shows what came of it at once.
 #[must_use]
 pub fn use_end_faults() -> Callback<EndFaults> {
     let (live, toasts) = (use_live(), use_toasts());
-    // What the callback of a toast needs is found here: later there is no owner to ask.
-    let owner = Owner::current();
     Callback::new(move |command: EndFaults| {
         let removed = live.faults().with_untracked(|faults| {
             let EndFaults::One(id) = &command else { return None };
             faults.active.iter().find(|fault| fault.id == *id).cloned()
         });
-        let owner = owner.clone();
         spawn_local(async move {
             let done = match &command {
                 EndFaults::One(id) => format!("{id} removed"),
@@ -61,8 +58,8 @@ pub fn use_end_faults() -> Callback<EndFaults> {
                 Ok(faults) => {
                     live.expect_faults(faults);
                     let what = removed.as_ref().map(|f| f.what.clone()).unwrap_or_default();
-                    let again = removed.and_then(|fault| fault.again).zip(owner);
-                    match again.map(|(again, owner)| owner.with(|| undo(again))) {
+                    let again = removed.and_then(|fault| fault.again);
+                    match again.map(|again| undo(again, live, toasts)) {
                         Some(action) => toasts.done(&done, &what, action),
                         None => toasts.success(&done, &what, None),
                     }

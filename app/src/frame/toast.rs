@@ -7,7 +7,7 @@ use crate::{
 };
 use contract::order::{OrderRow, OrderStatus};
 use leptos::{leptos_dom::helpers::set_timeout, prelude::*};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// How long a toast stays.
 const STAY: Duration = Duration::from_secs(6);
@@ -19,8 +19,8 @@ const TOASTS_MAX: usize = 3;
 pub struct ToastAction {
     /// What its button says.
     pub label: &'static str,
-    /// What it does; the message is gone then.
-    pub run: Callback<()>,
+    /// What it does; the message is gone then. Its own, not a page's: it outlives what led to it.
+    pub run: Arc<dyn Fn() + Send + Sync>,
 }
 
 /// One message.
@@ -226,7 +226,7 @@ fn ToastCard(toast: Toast) -> impl IntoView {
     let action = toast.action.map(|action| {
         let run = move |_| {
             toasts.dismiss(id);
-            action.run.run(());
+            (action.run)();
         };
         view! {
             <button type="button" class="button ghost toast-action" on:click=run>

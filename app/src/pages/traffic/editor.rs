@@ -553,7 +553,7 @@ pub(super) fn tell(toasts: Toasts, applied: &Applied, done: Callback<()>) {
     let (Some(number), Some(base)) = (applied.before, applied.revision) else {
         return toasts.success(&title, &text, None);
     };
-    let undo = Callback::new(move |()| {
+    let undo = move || {
         // Only while nobody else has applied something meanwhile.
         let restore = RestoreRevision { number, base: Some(base) };
         spawn_local(async move {
@@ -566,8 +566,8 @@ pub(super) fn tell(toasts: Toasts, applied: &Applied, done: Callback<()>) {
                 Err(error) => toasts.failure("Not undone", &error.to_string()),
             }
         });
-    });
-    toasts.done(&title, &text, ToastAction { label: "Undo", run: undo });
+    };
+    toasts.done(&title, &text, ToastAction { label: "Undo", run: Arc::new(undo) });
 }
 
 /// Puts the chosen rule into the address.
