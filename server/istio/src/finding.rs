@@ -63,6 +63,8 @@ pub mod code {
     pub const DETECTOR_FORESTALLED: &str = "VIT117";
     /// A delegate that is not there, or cannot be one.
     pub const DELEGATE: &str = "VIT118";
+    /// What a rule that answers itself says of requests that it sends nowhere.
+    pub const ANSWERED_HERE: &str = "VIT119";
     /// A fault without a percentage hits nobody.
     pub const FAULT_WITHOUT_SHARE: &str = "VIT120";
     /// Tokens that nobody can check.
@@ -93,6 +95,10 @@ pub mod code {
     pub const TOKEN_UNCHECKED: &str = "VIT133";
     /// A workload that no request may reach.
     pub const NOBODY_ALLOWED: &str = "VIT134";
+    /// Two rules of one resource by one name.
+    pub const SAME_NAME: &str = "VIT135";
+    /// A fault that does not say what it does.
+    pub const FAULT_WITHOUT_TYPE: &str = "VIT136";
     /// A resource that no service here sees.
     pub const UNSEEN: &str = "VIT140";
     /// More than one resource for the same host and subset.

@@ -54,10 +54,11 @@ fn own(resource: &Resource) -> Node {
 
 fn without_extensions(spec: &mut Node) {
     set(spec, POLICY, None);
+    let rules = spec.list("http").to_vec();
     for (index, route) in items(spec, "http").iter_mut().enumerate() {
         // Its filter finds it by its name.
         if route.get("rateLimit").is_some() {
-            set(route, "name", Some(Node::text(printed_name(route, index))));
+            set(route, "name", Some(Node::text(printed_name(&rules, index))));
         }
         set(route, "rateLimit", None);
     }

@@ -105,9 +105,7 @@ const REFUSED_FIELDS: &[(&str, &str, &str)] = &[
     ("retries: {attempts: 1, retryOn: 'gateway-error,'}", code::BAD_VALUE, "not a retryOn policy"),
     // Faults.
     ("fault: {}", code::CONFLICT, "none of delay and abort"),
-    ("fault: {delay: {percentage: {value: 1}}}", code::CONFLICT, "must say how long"),
     ("fault: {delay: {fixedDelay: 0s}}", code::BAD_VALUE, "shorter than a millisecond"),
-    ("fault: {abort: {percentage: {value: 1}}}", code::CONFLICT, "must say with what"),
     ("fault: {abort: {http2Error: RESET}}", code::REFUSED, "refuses it"),
     ("fault: {delay: {exponentialDelay: 1s}}", code::REFUSED, "refuses it"),
     ("fault: {abort: {httpStatus: 199}}", code::BAD_VALUE, "out of range"),

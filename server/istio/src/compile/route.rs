@@ -58,21 +58,26 @@ pub(super) fn one(
         matches: matches.clone(),
     };
     let limit = node.get("rateLimit").and_then(|limit| rate_limit(resource, limit, scope()));
+    let action = action(context, resource, node)?;
+    // What is said of sending requests on is nothing to a rule that answers them itself.
+    let sends = matches!(action, Action::Forward(_));
+    let timeout = timeout.filter(|_| sends);
+    let retries = node.get("retries").filter(|_| sends);
     Some(Route {
         origin: origin(resource),
         faithful: resource.faithful_routes().any(|faithful| *faithful == *name),
         name,
         line: node.at.line,
         matches,
-        action: action(context, resource, node)?,
+        action,
         rewrite: node.get("rewrite").map(rewrite),
         timeout,
-        retry: node.get("retries").map_or_else(Retry::default, |retries| retry(retries, timeout)),
-        fault: node.get("fault").map(fault),
-        mirrors: mirrors(context, resource, node),
+        retry: retries.map_or_else(Retry::default, |retries| retry(retries, timeout)),
+        fault: node.get("fault").and_then(fault).filter(|_| sends),
+        mirrors: if sends { mirrors(context, resource, node) } else { Vec::new() },
         cors: node.get("corsPolicy").map(cors),
         headers: header_ops(node),
-        rate_limit: limit,
+        rate_limit: limit.filter(|_| sends),
     })
 }
 
@@ -178,7 +183,8 @@ fn whole_percent(node: &Node, key: &str) -> Option<Share> {
     node.get(key).and_then(Node::as_number).and_then(|number| value::percent(number).ok())
 }
 
-fn fault(node: &Node) -> Fault {
+/// None if neither delay nor abort say what they do, which Istio takes and does nothing with.
+fn fault(node: &Node) -> Option<Fault> {
     let delay = node.get("delay").and_then(|node| {
         let share = percentage(node.get("percentage")).or_else(|| whole_percent(node, "percent"));
         let delay = duration(node, "fixedDelay")?;
@@ -194,7 +200,7 @@ fn fault(node: &Node) -> Fault {
         };
         Some(FaultAbort { share, status, grpc_status })
     });
-    Fault { delay, abort }
+    (delay.is_some() || abort.is_some()).then_some(Fault { delay, abort })
 }
 
 fn mirrors(context: &Context<'_>, from: &Resource, node: &Node) -> Vec<Mirror> {

@@ -327,10 +327,11 @@ impl<'a> PatchedRoute<'a> {
         found.map(scope).collect()
     }
 
-    /// Whether no rule of these is it.
+    /// Whether no rule of these that sends requests on is it.
     pub(crate) fn is_nowhere(&self, context: &Context<'_>, hosts: &[VirtualHost]) -> bool {
         let mut rules = hosts.iter().flat_map(|host| host.routes.iter().map(move |r| (host, r)));
-        !rules.any(|(host, rule)| self.is(context, host, rule))
+        let sends = |rule: &Route| matches!(rule.action, Action::Forward(_));
+        !rules.any(|(host, rule)| sends(rule) && self.is(context, host, rule))
     }
 
     /// The rule in words.

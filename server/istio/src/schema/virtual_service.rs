@@ -260,7 +260,7 @@ static DELAY: Object = object(
         field("percentage", Type::Object(&FAULT_PERCENT)),
         deprecated("percent", Type::Int(0, 100), instead::percentage),
     ],
-    &[one_of(&["fixedDelay", "exponentialDelay"], "a delay must say how long")],
+    &[excludes(&["fixedDelay", "exponentialDelay"], "a delay is one of them")],
 );
 
 static ABORT: Object = object(
@@ -271,7 +271,7 @@ static ABORT: Object = object(
         rejected("http2Error", "Istio does not implement it and refuses it"),
         field("percentage", Type::Object(&FAULT_PERCENT)),
     ],
-    &[one_of(&["httpStatus", "grpcStatus", "http2Error"], "an abort must say with what")],
+    &[excludes(&["httpStatus", "grpcStatus", "http2Error"], "an abort is one of them")],
 );
 
 static PERCENT: Object = object("Percent", &[field("value", Type::Number(checks::percent))], &[]);

@@ -2,7 +2,7 @@
 //!
 //! How they are merged is in `compile/delegate.rs`.
 
-use super::{About, place};
+use super::{About, own_answer, place};
 use crate::{
     compile::{self, DelegateError},
     finding::code,
@@ -118,6 +118,7 @@ pub(super) fn check(about: &mut About<'_>, (route, index): (&Node, usize)) {
     let (message, advice) = match compile::delegate_of(about.context, about.resource, route) {
         Ok(leaf) => {
             no_regex(about, route, path);
+            own_answer::inherited(about, (route, path), leaf);
             return within(about, (route, index), leaf);
         }
         Err(DelegateError::Missing) => (

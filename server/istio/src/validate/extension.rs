@@ -2,7 +2,7 @@
 //!
 //! The correct form is made of the user's own values; it can be applied as it is printed.
 
-use super::{About, place};
+use super::{About, own_answer, place};
 use crate::{
     compile::{self, Context},
     faithful::{field, set},
@@ -17,9 +17,11 @@ use std::collections::BTreeSet;
 
 /// `rateLimit` on a rule.
 pub(super) fn rate_limit(about: &mut About<'_>, index: usize, route: &Node, path: &str) {
-    if route.get("rateLimit").is_none() {
+    // On a rule that sends nothing on it limits nothing, and that is said of it.
+    if route.get("rateLimit").is_none() || own_answer::answers(route).is_some() {
         return;
     }
+    let printed = printed_name(about.spec().list("http"), index);
     let spot = about.spot(format!("{path}.rateLimit"), place(route, "rateLimit"));
     let finding = spot.says(
         Severity::Warning,
@@ -27,15 +29,14 @@ pub(super) fn rate_limit(about: &mut About<'_>, index: usize, route: &Node, path
         "VirtualService has no rateLimit: Istio would drop it and limit nothing. It is in force \
          here as an extension.",
         match route.str("name") {
-            Some(_) => {
+            Some(name) if *name == *printed => {
                 "For Istio, apply an EnvoyFilter for this rule alone; each proxy that calls \
                         counts by itself there."
                     .to_owned()
             }
-            None => format!(
-                "For Istio, give the rule the name {} and apply an EnvoyFilter for it alone; each \
-                 proxy that calls counts by itself there.",
-                printed_name(route, index)
+            _ => format!(
+                "For Istio, give the rule the name {printed} and apply an EnvoyFilter for it \
+                 alone; each proxy that calls counts by itself there."
             ),
         },
     );
@@ -155,7 +156,7 @@ pub(crate) fn envoy_filter(
 ) -> Option<Node> {
     /// Large enough to never be the limit: Envoy wants a bucket for all beside those for each.
     const UNLIMITED: u32 = 1_000_000;
-    let limit = route.get("rateLimit")?;
+    let limit = route.get("rateLimit").filter(|_| own_answer::answers(route).is_none())?;
     let of = limit.get("limit")?;
     let requests: u32 = compile::number(of, "requestsPerUnit")?;
     let interval = format!("{}s", compile::unit_length(of.str("unit")?)?.as_secs());
@@ -181,7 +182,8 @@ pub(crate) fn envoy_filter(
         let action = Node::map([("remote_address", Node::new(Data::Map(Vec::new())))]);
         config.push(("rate_limits", list(Node::map([("actions", list(action))]))));
     }
-    let patches = patches(context, from, &printed_name(route, index), &Node::map(config));
+    let rule = printed_name(from.spec().list("http"), index);
+    let patches = patches(context, from, &rule, &Node::map(config));
     let spec = Node::map([("configPatches", Node::new(Data::List(patches)))]);
     let name = format!("{}-{}", from.key().name, label(route, index));
     let mut root = resource("networking.istio.io/v1alpha3", Kind::EnvoyFilter, &name, from, spec);
@@ -202,10 +204,23 @@ const AT_GATEWAY: &str = "GATEWAY";
 /// The port of a gateway without a resource, and of a host that is no service: that of HTTP.
 const PORT_DEFAULT: u16 = 80;
 
-/// The name of a rule for Envoy.
-pub(crate) fn printed_name(route: &Node, index: usize) -> String {
-    let name = route.str("name").filter(|name| !name.is_empty());
-    name.map_or_else(|| format!("{}{}", compile::NTH_RULE, index + 1), ToOwned::to_owned)
+/// The name of a rule for Envoy, which no other rule of its resource has: by it alone a patch finds
+/// the route.
+pub(crate) fn printed_name(rules: &[Node], index: usize) -> String {
+    let own = |rule: &Node| rule.str("name").filter(|name| !name.is_empty()).map(str::to_owned);
+    let of_others = |name: &str| {
+        let others = rules.iter().enumerate().filter(|(at, _)| *at != index);
+        others.filter_map(|(_, rule)| own(rule)).any(|other| other == name)
+    };
+    let mut name = match rules.get(index).and_then(own) {
+        None => format!("{}{}", compile::NTH_RULE, index + 1),
+        Some(name) if of_others(&name) => format!("{name}-{}", index + 1),
+        Some(name) => name,
+    };
+    while of_others(&name) {
+        name.push('-');
+    }
+    name
 }
 
 /// Where Envoy has the routes of a resource: the proxies, and its names for host and port.

@@ -7,6 +7,7 @@ mod delegate;
 mod destination_rule;
 mod extension;
 mod gateway;
+mod own_answer;
 mod reach;
 mod security;
 mod service_entry;

@@ -403,7 +403,10 @@ fn patched_routes(about: &mut About<'_>, patches: &[compile::Patch<'_>]) {
         about.idle(
             code::NOTHING_IN_FORCE,
             (format!("spec.configPatches[{}]", patch.number), node.map_or(spec.at, |n| n.at)),
-            format!("No VirtualService of this host has a rule named {}.", route.name()),
+            format!(
+                "No VirtualService of this host has a rule named {} that sends requests on.",
+                route.name()
+            ),
             "Give the rule this name, or name another.",
         );
     }

@@ -3,7 +3,7 @@
 //!
 //! Istio's own rules are in `pkg/config/validation/virtualservice.go`; Kiali's in its `checkers`.
 
-use super::{About, Findings, delegate, extension, no_host, place, reach};
+use super::{About, Findings, delegate, extension, no_host, own_answer, place, reach};
 use crate::{
     compile::{self, Context, FoundGateway, PSEUDO_HEADERS},
     finding::code,
@@ -52,12 +52,14 @@ pub(super) fn check(about: &mut About<'_>) {
         retries(about, route, &path);
         fault(about, route, &path);
         mirrors(about, route, &path);
+        own_answer::check(about, route, &path);
         superseded(about, route, &path);
         delegate::check(about, (route, index));
         headers(about, route, &path);
         conditions(about, route, &path);
         extension::rate_limit(about, index, route, &path);
     }
+    names(about);
     if let Some(policy) = spec.get("trafficPolicy") {
         extension::traffic_policy(about);
         let context = about.context;
@@ -415,7 +417,21 @@ fn fault(about: &mut About<'_>, route: &Node, path: &str) {
     let Some(node) = route.get("fault") else { return };
     for kind in ["delay", "abort"] {
         let Some(fault) = node.get(kind) else { continue };
-        if fault.get("percentage").is_none() && fault.get("percent").is_none() {
+        let (does, write) = match kind {
+            "delay" => (fault.get("fixedDelay").is_some(), "fixedDelay: 1s"),
+            _ => (
+                ["httpStatus", "grpcStatus"].iter().any(|key| fault.get(key).is_some()),
+                "httpStatus: 503",
+            ),
+        };
+        if !does {
+            about.idle(
+                code::FAULT_WITHOUT_TYPE,
+                (format!("{path}.fault.{kind}"), place(node, kind)),
+                format!("This {kind} does not say what it does to requests, so it does nothing."),
+                format!("Add {write}, or remove it."),
+            );
+        } else if fault.get("percentage").is_none() && fault.get("percent").is_none() {
             about.idle(
                 code::FAULT_WITHOUT_SHARE,
                 (format!("{path}.fault.{kind}"), place(node, kind)),
@@ -431,6 +447,30 @@ fn fault(about: &mut About<'_>, route: &Node, path: &str) {
             "Fault and retries on one rule: Istio applies neither timeout nor retries to a rule \
              with a fault. Here they compose, so that retries can be seen to help.",
             "For the behaviour of Istio, turn on the Istio-faithful switch of this route.",
+        );
+    }
+}
+
+/// Rules of one name: what finds a rule by its name finds the first here, and all of them in Envoy.
+fn names(about: &mut About<'_>) {
+    let spec = about.spec();
+    let mut first: BTreeMap<&str, usize> = BTreeMap::new();
+    for (index, route) in spec.list("http").iter().enumerate() {
+        let Some(name) = route.str("name").filter(|name| !name.is_empty()) else { continue };
+        let before = *first.entry(name).or_insert(index);
+        if before == index {
+            continue;
+        }
+        let line = spec.list("http").get(before).map_or(spec.at, |rule| place(rule, "name")).line;
+        about.warn(
+            code::SAME_NAME,
+            (format!("spec.http[{index}].name"), place(route, "name")),
+            format!(
+                "The rule http[{before}] on line {line} is named {name} too. Here this one is \
+                 {name}#{}; for Istio an EnvoyFilter, a metric or a log with that name means both.",
+                index + 1
+            ),
+            "Give each rule a name of its own.",
         );
     }
 }
