@@ -31,10 +31,20 @@ pub(super) fn concerns(document: &Node, service: &KnownService) -> bool {
         (Some("EnvoyFilter"), Some(spec)) => {
             let app = spec.path(&["workloadSelector", "labels", "app"]);
             let is_it = |app: &str| service.all_names().any(|own| own.eq_ignore_ascii_case(app));
-            app.and_then(Node::as_str).is_some_and(is_it)
+            app.and_then(Node::as_str).is_some_and(is_it) || patched_hosts(spec).any(is_it)
         }
         _ => false,
     }
+}
+
+/// The hosts of whose single routes an `EnvoyFilter` is, without their ports. Envoy has its own
+/// names for them, which are whole, whatever the namespace of the filter.
+pub(super) fn patched_hosts(spec: &Node) -> impl Iterator<Item = &str> {
+    let patches = spec.list("configPatches").iter();
+    let named = patches.filter_map(|patch| {
+        patch.path(&["match", "routeConfiguration", "vhost", "name"]).and_then(Node::as_str)
+    });
+    named.map(|name| name.rsplit_once(':').map_or(name, |(host, _)| host))
 }
 
 /// The host whose page edits a document.
@@ -109,6 +119,27 @@ pub(super) fn chosen(documents: &[Node], wanted: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_limit_of_one_route_is_on_the_page_of_the_host_whose_route_it_is() {
+        let service = KnownService {
+            name: "payments".to_owned(),
+            names: vec!["payment-service".to_owned()],
+            ..KnownService::default()
+        };
+        let concerned = |vhost: &str| {
+            let text = format!(
+                "kind: EnvoyFilter\nmetadata: {{namespace: istio-system}}\nspec:\n  \
+                 configPatches:\n  - applyTo: HTTP_FILTER\n  - applyTo: HTTP_ROUTE\n    \
+                 match: {{routeConfiguration: {{vhost: {{name: '{vhost}', route: {{name: a}}}}}}}}\n"
+            );
+            concerns(&read(&text).unwrap()[0], &service)
+        };
+        assert!(concerned("payments.default.svc.cluster.local:8080"));
+        assert!(concerned("payment-service:80"));
+        assert!(!concerned("orders.default.svc.cluster.local:8080"));
+        assert!(!concerned("inbound|http|8080"));
+    }
 
     #[test]
     fn a_short_host_of_another_namespace_is_on_the_page_of_no_service_here() {

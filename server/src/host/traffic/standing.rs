@@ -73,6 +73,7 @@ pub(super) fn hosts(root: &Node) -> Vec<String> {
         labels.get("matchLabels").or_else(|| labels.get("labels"))?.str("app")
     });
     let written = spec.texts("hosts").chain(spec.str("host")).chain(servers).chain(app);
+    let written = written.chain(documents::patched_hosts(spec));
     let mut all: Vec<String> = written.map(str::to_owned).collect();
     all.dedup();
     all
