@@ -52,8 +52,10 @@ const fn replicas(service: &'static str, version: Version, count: usize, make: M
 const REPLICAS: [Replicas; 13] = {
     use Version::{V1, V2};
     [
-        replicas(service::GATEWAY, V1, 1, |p, c| gateway::router(c, p.ids.clone())),
-        replicas(service::GATEWAY, V2, 1, |p, c| gateway::router_v2(c, p.ids.clone())),
+        replicas(service::GATEWAY, V1, 1, |p, c| gateway::router(c, p.mesh.clone(), p.ids.clone())),
+        replicas(service::GATEWAY, V2, 1, |p, c| {
+            gateway::router_v2(c, p.mesh.clone(), p.ids.clone())
+        }),
         replicas(service::CATALOG, V1, 2, |p, _| catalog::router(p.stores.catalog.clone())),
         replicas(service::CATALOG, V2, 1, |p, c| catalog::router_v2(p.stores.catalog.clone(), c)),
         replicas(service::USERS, V1, 2, |p, _| users::router(p.stores.users.clone())),

@@ -1,7 +1,7 @@
 //! Making a call: a small builder over `http::Request`, and what an answer can be.
 
 use crate::{
-    BreakerStatus, CallContext, Mesh, MeshError, Request, Response, Source, baggage,
+    CallContext, Mesh, MeshError, Request, Response, Source, baggage,
     deadline::Deadline,
     registry::{Marks, Outer},
     target,
@@ -113,12 +113,6 @@ impl Caller {
     pub(crate) fn new(mesh: Mesh, source: Source) -> Self {
         let stack = mesh.outer().build();
         Self { mesh, source: Arc::new(source), stack }
-    }
-
-    /// Every breaker of the mesh, whoever calls: for the health of the whole.
-    #[must_use]
-    pub fn breakers(&self) -> Vec<BreakerStatus> {
-        self.mesh.breakers()
     }
 
     /// The time of the mesh, microseconds since the epoch.

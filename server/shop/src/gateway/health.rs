@@ -109,7 +109,7 @@ async fn ask(gateway: &Gateway, context: &CallContext) -> Health {
         (service, optional, down)
     });
     let answers = join_all(asked).await;
-    let (breakers, now_us) = (gateway.caller.breakers(), gateway.caller.now_us());
+    let (breakers, now_us) = (gateway.mesh.breakers(), gateway.caller.now_us());
     let mut health = Health { status: HealthState::Healthy, services: BTreeMap::new() };
     for (service, optional, down) in answers {
         let standing = worst(&breakers, service, now_us);
@@ -294,7 +294,7 @@ mod tests {
             mesh.register(name, router);
         }
         let caller = mesh.caller(GATEWAY);
-        (mesh, Gateway { caller, ids: IdSource::seeded(1) })
+        (mesh.clone(), Gateway { caller, mesh, ids: IdSource::seeded(1) })
     }
 
     fn gateway(services: Vec<(&'static str, Router)>) -> Gateway {

@@ -28,23 +28,25 @@ use axum::{
 };
 use base::{IdSource, TraceContext};
 use http::{HeaderName, HeaderValue, StatusCode};
-use mesh::{CORRELATION_ID, CallContext, Caller};
+use mesh::{CORRELATION_ID, CallContext, Caller, Mesh};
 
 /// What every handler works with.
 #[derive(Clone)]
 struct Gateway {
     caller: Caller,
+    /// For the health of the whole: the breakers of everybody.
+    mesh: Mesh,
     ids: IdSource,
 }
 
 /// Version 2 of the service.
-pub fn router_v2(caller: Caller, ids: IdSource) -> Router {
-    router(caller, ids).layer(from_fn(timing::tell))
+pub fn router_v2(caller: Caller, mesh: Mesh, ids: IdSource) -> Router {
+    router(caller, mesh, ids).layer(from_fn(timing::tell))
 }
 
 /// Version 1 of the service.
-pub fn router(caller: Caller, ids: IdSource) -> Router {
-    let gateway = Gateway { caller, ids };
+pub fn router(caller: Caller, mesh: Mesh, ids: IdSource) -> Router {
+    let gateway = Gateway { caller, mesh, ids };
     let root = Router::new()
         .route("/health", get(health::health))
         .route("/readyz", get(health::ready))
