@@ -63,6 +63,7 @@ pub(super) fn one(
     let sends = matches!(action, Action::Forward(_));
     let timeout = timeout.filter(|_| sends);
     let retries = node.get("retries").filter(|_| sends);
+    let headers = header_ops(node);
     Some(Route {
         origin: origin(resource),
         faithful: resource.faithful_routes().any(|faithful| *faithful == *name),
@@ -76,7 +77,11 @@ pub(super) fn one(
         fault: node.get("fault").and_then(fault).filter(|_| sends),
         mirrors: if sends { mirrors(context, resource, node) } else { Vec::new() },
         cors: node.get("corsPolicy").map(cors),
-        headers: header_ops(node),
+        headers: if sends {
+            headers
+        } else {
+            HeaderOps { request: HeaderEdits::default(), ..headers }
+        },
         rate_limit: limit.filter(|_| sends),
     })
 }

@@ -131,7 +131,7 @@ mod tests {
             let text = format!(
                 "kind: EnvoyFilter\nmetadata: {{namespace: istio-system}}\nspec:\n  \
                  configPatches:\n  - applyTo: HTTP_FILTER\n  - applyTo: HTTP_ROUTE\n    \
-                 match: {{routeConfiguration: {{vhost: {{name: '{vhost}', route: {{name: a}}}}}}}}\n"
+                 match: {{routeConfiguration: {{vhost: {{name: '{vhost}'}}}}}}\n"
             );
             concerns(&read(&text).unwrap()[0], &service)
         };
