@@ -5,7 +5,7 @@
 //! from the policy, which goes with the last request that follows it.
 
 use crate::{RouteHits, route::RouteState, tracing_policy::Sampling};
-use istio::policy::{Policy, VirtualHost};
+use istio::policy::Policy;
 use std::{
     collections::HashMap,
     sync::{
@@ -75,11 +75,9 @@ impl Snapshot {
         &self.states
     }
 
-    /// What is kept about a rule: of one of this policy's hosts, by its place there.
-    pub(crate) fn state(&self, host: &VirtualHost, at: usize) -> Option<&RouteState> {
-        let hosts = &self.policy().virtual_hosts;
-        let of = hosts.iter().position(|other| std::ptr::eq(other, host))?;
-        self.states.0.get(of)?.get(at)
+    /// What is kept about a rule, by the place of its host in this policy and its own there.
+    pub(crate) fn state(&self, host: usize, rule: usize) -> Option<&RouteState> {
+        self.states.0.get(host)?.get(rule)
     }
 }
 

@@ -171,6 +171,17 @@ impl Policy {
         authority: &str,
         at_ingress: bool,
     ) -> Option<&VirtualHost> {
+        self.placed_host(service, authority, at_ingress).map(|(_, host)| host)
+    }
+
+    /// The same with its place among the virtual hosts.
+    #[must_use]
+    pub fn placed_host(
+        &self,
+        service: &str,
+        authority: &str,
+        at_ingress: bool,
+    ) -> Option<Placed<'_>> {
         let by_users = self.host_among(false, service, authority, at_ingress);
         by_users.or_else(|| self.host_among(true, service, authority, at_ingress))
     }
@@ -181,16 +192,17 @@ impl Policy {
         service: &str,
         authority: &str,
         at_ingress: bool,
-    ) -> Option<&VirtualHost> {
-        let among = || self.virtual_hosts.iter().filter(move |v| v.built_in == built_in);
-        let bound = || among().filter(move |v| at_ingress && v.at_ingress);
-        let meshed = || among().filter(|v| v.in_mesh);
-        let exact = |v: &&VirtualHost| v.names(|host| short(host) == short(authority));
-        let own = |v: &&VirtualHost| v.names(|host| short(host) == service);
-        let alias = |v: &&VirtualHost| {
+    ) -> Option<Placed<'_>> {
+        let placed = || self.virtual_hosts.iter().enumerate();
+        let among = || placed().filter(move |(_, v)| v.built_in == built_in);
+        let bound = || among().filter(move |(_, v)| at_ingress && v.at_ingress);
+        let meshed = || among().filter(|(_, v)| v.in_mesh);
+        let exact = |(_, v): &Placed<'_>| v.names(|host| short(host) == short(authority));
+        let own = |(_, v): &Placed<'_>| v.names(|host| short(host) == service);
+        let alias = |(_, v): &Placed<'_>| {
             v.names(|host| self.service(host).is_some_and(|named| **named == *service))
         };
-        let any = |v: &&VirtualHost| v.names(|host| host == "*");
+        let any = |(_, v): &Placed<'_>| v.names(|host| host == "*");
         (bound().find(exact).or_else(|| meshed().find(exact)))
             .or_else(|| longest_suffix(bound(), authority))
             .or_else(|| longest_suffix(meshed(), authority))
@@ -222,11 +234,14 @@ pub(crate) fn short(host: &str) -> &str {
     name.strip_suffix(".default").unwrap_or(name)
 }
 
+/// A virtual host and its place.
+type Placed<'a> = (usize, &'a VirtualHost);
+
 fn longest_suffix<'a>(
-    candidates: impl Iterator<Item = &'a VirtualHost>,
+    candidates: impl Iterator<Item = Placed<'a>>,
     authority: &str,
-) -> Option<&'a VirtualHost> {
-    let length = |v: &&VirtualHost| {
+) -> Option<Placed<'a>> {
+    let length = |(_, v): &Placed<'a>| {
         v.hosts
             .iter()
             .filter_map(|host| host.strip_prefix('*'))
@@ -237,7 +252,7 @@ fn longest_suffix<'a>(
     candidates
         .filter_map(|v| length(&v).map(|l| (l, v)))
         // The first of equals wins, as in order of creation.
-        .fold(None, |best: Option<(usize, &VirtualHost)>, next| match best {
+        .fold(None, |best: Option<(usize, Placed<'a>)>, next| match best {
             Some(best) if best.0 >= next.0 => Some(best),
             _ => Some(next),
         })

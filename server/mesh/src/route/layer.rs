@@ -180,7 +180,7 @@ fn decide(
         return plain(service);
     }
     let host = matching::host_of(authority).to_ascii_lowercase();
-    let Some(found) = policy.virtual_host(&service, &host, journey.ingress) else {
+    let Some((of, found)) = policy.placed_host(&service, &host, journey.ingress) else {
         return plain(service);
     };
     let port = port(Some(found), &service);
@@ -189,7 +189,7 @@ fn decide(
         mesh.edge(&journey.source.service, &service).routed(true);
         return Err(MeshError::NoRoute { destination: service.to_string() });
     };
-    let state = snapshot.state(found, at);
+    let state = snapshot.state(of, at);
     if let Some(state) = state {
         state.hit();
     }
