@@ -14,7 +14,7 @@ use crate::{
 };
 use base::TraceContext;
 use contract::attributes;
-use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use std::sync::Arc;
 use tokio::time::Instant;
 use tracing::{Instrument, Span, field::Empty};
@@ -117,27 +117,36 @@ impl Drop for End {
 /// tells of is no traffic and no evidence.
 struct Unserved {
     journey: Arc<Journey>,
-    /// Without headers and body.
-    request: Request,
-    parent: TraceContext,
-    correlation_id: Option<HeaderValue>,
+    method: Method,
+    uri: Uri,
+    /// In the order of [`TOLD`].
+    told: [Option<HeaderValue>; 4],
     begun: Option<Begun>,
     at: Instant,
 }
+
+/// Headers that are needed to tell of a request: its trace context, and its correlation id. Values
+/// are shared with the request, and read only when it comes to that, which is seldom.
+const TOLD: [HeaderName; 4] = [
+    HeaderName::from_static("traceparent"),
+    HeaderName::from_static("tracestate"),
+    baggage::BAGGAGE,
+    CORRELATION_ID,
+];
 
 impl Unserved {
     fn of(request: &Request, journey: &Arc<Journey>) -> Option<Self> {
         if journey.look {
             return None;
         }
-        let mut bare = Request::default();
-        *bare.method_mut() = request.method().clone();
-        *bare.uri_mut() = request.uri().clone();
         Some(Self {
             journey: journey.clone(),
-            request: bare,
-            parent: read_context(request.headers()),
-            correlation_id: request.headers().get(CORRELATION_ID).cloned(),
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            told: TOLD.map(|name| match name == baggage::BAGGAGE {
+                true => baggage::of(request.headers()),
+                false => request.headers().get(name).cloned(),
+            }),
             begun: request.extensions().get::<Begun>().cloned(),
             at: Instant::now(),
         })
@@ -145,10 +154,18 @@ impl Unserved {
 
     /// The span in place of the one that the service would have made.
     fn tell(self, outcome: &Result<Response, MeshError>) {
-        let Self { journey, request, parent, correlation_id, begun, at } = self;
+        let Self { journey, method, uri, told, begun, at } = self;
         if journey.is_served() {
             return;
         }
+        // Without its other headers and its body.
+        let mut request = Request::default();
+        (*request.method_mut(), *request.uri_mut()) = (method, uri);
+        for (name, value) in TOLD.into_iter().zip(told) {
+            request.headers_mut().extend(value.map(|value| (name, value)));
+        }
+        let parent = read_context(request.headers());
+        let correlation_id = request.headers().get(CORRELATION_ID);
         let took_us = u64::try_from(at.elapsed().as_micros()).unwrap_or(u64::MAX);
         let span = tracing::info_span!(
             target: "vitrine::mesh",
@@ -166,7 +183,7 @@ impl Unserved {
             url.path = request.uri().path(),
             { attributes::HTTP_STATUS } = Empty,
             { attributes::ERROR_TYPE } = Empty,
-            { attributes::CORRELATION_ID } = correlation_id.as_ref().and_then(|v| v.to_str().ok()),
+            { attributes::CORRELATION_ID } = correlation_id.and_then(|v| v.to_str().ok()),
             { attributes::MESH_RESPONSE_FLAGS } = Empty,
             { attributes::MESH_FAULT_ID } = Empty,
             { attributes::MESH_FAULT_DELAY_MS } = Empty,
