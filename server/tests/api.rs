@@ -613,3 +613,24 @@ async fn a_form_that_is_refused_comes_back_filled_in() {
     assert_eq!(of_form.collect::<Vec<_>>(), [&"c-1042", &"p-pen", &"p-chair"], "{page}");
     program.stop().await;
 }
+
+#[tokio::test]
+async fn orders_reads_no_more_than_the_gateway_where_a_route_leads_past_it() {
+    let World { program, client, _data } = world().await;
+    let past = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: past}\n\
+                spec:\n  hosts: [api.example.com]\n  gateways: [api-gateway]\n  \
+                http: [{route: [{destination: {host: orders}}]}]\n";
+    let apply = client.request(Method::POST, "/control/istio").body(past);
+    assert_eq!(send(apply).await.expect("an answer").status, 200);
+    let order = r#"{"user_id":"c-1001","items":[{"product_id":"p-moka","quantity":1}]}"#;
+    for (spaces, status) in [(0, 202), (64 * 1_024, 413)] {
+        let post = client
+            .request(Method::POST, "/api/v1/orders")
+            .header("host", "api.example.com")
+            .header("content-type", "application/json")
+            .body(format!("{order}{}", " ".repeat(spaces)));
+        let answer = send(post).await.expect("an answer");
+        assert_eq!(answer.status, status, "{}", answer.text());
+    }
+    program.stop().await;
+}

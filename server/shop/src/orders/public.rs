@@ -5,14 +5,14 @@
 
 use super::{Asking, OrderBody, Orders, command, decide::Input, list, one, place};
 use crate::{
-    input::{self, if_match, origin, path_id},
+    input::{self, BODY_BYTES_MAX, if_match, origin, path_id},
     key::idempotency_key,
     problem::Problem,
 };
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::{Path, State, rejection::BytesRejection},
+    extract::{DefaultBodyLimit, Path, State, rejection::BytesRejection},
     routing::{get, post},
 };
 use http::{HeaderMap, StatusCode};
@@ -28,6 +28,7 @@ pub(super) fn router() -> Router<Orders> {
         .route("/orders/{id}/cancel", post(cancel))
         .route("/orders/{id}/ship", post(ship))
         .route("/orders/{id}/redrive", post(redrive))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
 }
 
 async fn order(
