@@ -7,7 +7,11 @@ use crate::{
     diff::Changed,
     resource::Resource,
     schema::Kind,
-    yaml::{Data, Node, shorten},
+    yaml::{Data, Entry, Node, shorten},
+};
+use std::{
+    collections::{HashMap, VecDeque},
+    hash::{Hash, Hasher},
 };
 
 /// Most changes that are said one by one; a page folds what is longer than two lines. The rest is
@@ -53,10 +57,8 @@ fn parts(changed: &Changed) -> Vec<(Weight, String)> {
                 _ => Vec::new(),
             };
             let mut found = Vec::new();
-            fields(before.root(), after.root(), "", &mut found);
-            if before.kind() == Kind::VirtualService {
-                found.retain(|(path, _)| !path.starts_with("spec.http"));
-            }
+            let rules = |path: &str| before.kind() == Kind::VirtualService && path == "spec.http";
+            fields((before.root(), after.root()), "", &rules, &mut found);
             parts.extend(found.into_iter().map(|(path, change)| {
                 let path = path.trim_start_matches("spec.").trim_start_matches("trafficPolicy.");
                 let last = path.rsplit('.').next().unwrap_or(path);
@@ -77,9 +79,13 @@ fn parts(changed: &Changed) -> Vec<(Weight, String)> {
 fn rules(name: &str, before: &Resource, after: &Resource) -> Vec<(Weight, String)> {
     let (old, new) = (before.spec().list("http"), after.spec().list("http"));
     let pairs = paired(old, new);
+    let (mut before_of, mut gone) = (vec![None; new.len()], vec![true; old.len()]);
+    for &(was, now) in &pairs {
+        (before_of[now], gone[was]) = (Some(was), false);
+    }
     let mut parts = Vec::new();
     for (at, rule) in new.iter().enumerate() {
-        let Some(&(was, _)) = pairs.iter().find(|(_, now)| *now == at) else {
+        let Some(was) = before_of[at] else {
             parts.push((Weight::Resource, format!("{name} rule {} added", label(new, at))));
             continue;
         };
@@ -94,7 +100,7 @@ fn rules(name: &str, before: &Resource, after: &Resource) -> Vec<(Weight, String
             parts.push((weight, text));
         }
     }
-    for at in (0..old.len()).filter(|at| !pairs.iter().any(|(was, _)| was == at)) {
+    for at in (0..old.len()).filter(|at| gone[*at]) {
         parts.push((Weight::Resource, format!("{name} rule {} removed", label(old, at))));
     }
     let moved = !pairs.is_sorted_by_key(|(_, now)| *now);
@@ -107,28 +113,108 @@ fn rules(name: &str, before: &Resource, after: &Resource) -> Vec<(Weight, String
 /// Rules that are the same one before and after, by their places, in the order before: of one name;
 /// without names of one match; else in their order.
 fn paired(old: &[Node], new: &[Node]) -> Vec<(usize, usize)> {
-    let mut pairs: Vec<(usize, usize)> = Vec::new();
-    let alike: [fn(&Node, &Node) -> bool; 3] = [
-        |a, b| a.str("name").is_some() && a.str("name") == b.str("name"),
-        |a, b| [a, b].iter().all(|r| r.str("name").is_none()) && a.get("match") == b.get("match"),
-        |a, b| a.str("name").is_none() || b.str("name").is_none(),
-    ];
-    // Every pair is looked at once for each kind: there are hundreds of rules on each side.
-    let (mut old_taken, mut new_taken) = (vec![false; old.len()], vec![false; new.len()]);
-    for alike in alike {
+    pairs(old, new, |rule| rule.str("name"), |rule| Content(rule.get("match")))
+}
+
+/// What a node holds, to find others that hold the same.
+#[derive(PartialEq, Eq)]
+struct Content<'a>(Option<&'a Node>);
+
+impl Hash for Content<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        fn data<H: Hasher>(node: &Node, state: &mut H) {
+            std::mem::discriminant(&node.data).hash(state);
+            match &node.data {
+                Data::Null => {}
+                Data::Bool(value) => value.hash(state),
+                Data::Number(text) | Data::Text(text) => text.hash(state),
+                Data::List(items) => items.iter().for_each(|item| data(item, state)),
+                Data::Map(entries) => entries.iter().for_each(|entry| {
+                    entry.key.hash(state);
+                    data(&entry.value, state);
+                }),
+            }
+        }
+        if let Some(node) = self.0 {
+            data(node, state);
+        }
+    }
+}
+
+/// See [`paired`]. Each rule is looked at some times, however many there are: there are hundreds on
+/// each side, and a change is made to all of them at once.
+fn pairs<'a, R, C: Eq + Hash>(
+    old: &'a [R],
+    new: &'a [R],
+    name: impl Fn(&'a R) -> Option<&'a str>,
+    content: impl Fn(&'a R) -> C,
+) -> Vec<(usize, usize)> {
+    let mut free =
+        Free { old: vec![true; old.len()], new: vec![true; new.len()], pairs: Vec::new() };
+    free.pair_by(old, new, &name);
+    free.pair_by(old, new, |rule| name(rule).is_none().then(|| content(rule)));
+    // In their order, but none of one name with one of another.
+    let (mut any, mut unnamed) = (0, 0);
+    for (was, rule) in old.iter().enumerate() {
+        if !free.old[was] {
+            continue;
+        }
+        // What is passed over is taken, or for ever of no use.
+        let now = match name(rule) {
+            None => free.next(&mut any, |_| true),
+            Some(_) => free.next(&mut unnamed, |now| name(&new[now]).is_none()),
+        };
+        if let Some(now) = now {
+            free.take(was, now);
+        }
+    }
+    free.pairs.sort_unstable();
+    free.pairs
+}
+
+/// Rules that have no partner yet, and the pairs there are.
+struct Free {
+    old: Vec<bool>,
+    new: Vec<bool>,
+    pairs: Vec<(usize, usize)>,
+}
+
+impl Free {
+    fn take(&mut self, was: usize, now: usize) {
+        (self.old[was], self.new[now]) = (false, false);
+        self.pairs.push((was, now));
+    }
+
+    /// The first free one from a place on that will do; the place goes there.
+    fn next(&self, from: &mut usize, will_do: impl Fn(usize) -> bool) -> Option<usize> {
+        let found = (*from..self.new.len()).find(|now| self.new[*now] && will_do(*now));
+        *from = found.unwrap_or(self.new.len());
+        found
+    }
+
+    /// Pairs those of one key, the first with the first.
+    fn pair_by<'a, R, K: Eq + Hash>(
+        &mut self,
+        old: &'a [R],
+        new: &'a [R],
+        key: impl Fn(&'a R) -> Option<K>,
+    ) {
+        let mut by_key: HashMap<K, VecDeque<usize>> = HashMap::new();
+        for (now, rule) in new.iter().enumerate().filter(|(now, _)| self.new[*now]) {
+            if let Some(key) = key(rule) {
+                by_key.entry(key).or_default().push_back(now);
+            }
+        }
         for (was, rule) in old.iter().enumerate() {
-            if old_taken[was] {
+            if !self.old[was] {
                 continue;
             }
-            let mut free = (0..new.len()).filter(|now| !new_taken[*now]);
-            if let Some(now) = free.find(|now| alike(rule, &new[*now])) {
-                (old_taken[was], new_taken[now]) = (true, true);
-                pairs.push((was, now));
+            let same = key(rule).and_then(|key| by_key.get_mut(&key)?.pop_front());
+            if let Some(now) = same {
+                self.take(was, now);
             }
         }
     }
-    pairs.sort_unstable();
-    pairs
 }
 
 /// The name of a rule; without one `default` if it takes everything, else its place.
@@ -187,8 +273,7 @@ fn rule_parts(old: &Node, new: &Node) -> Vec<(Weight, String)> {
     let said =
         ["name", "match", "route", "timeout", "retries", "mirror", "mirrorPercentage", "fault"];
     let mut found = Vec::new();
-    fields(old, new, "", &mut found);
-    found.retain(|(path, _)| !said.contains(&path.split(['.', '[']).next().unwrap_or(path)));
+    fields((old, new), "", &|path| said.contains(&path), &mut found);
     parts.extend(found.into_iter().map(|(path, text)| (Weight::Field, format!("{path} {text}"))));
     parts
 }
@@ -285,9 +370,14 @@ fn short_host(host: &str) -> &str {
     }
 }
 
-/// Every leaf that differs, with what became of it.
-fn fields(before: &Node, after: &Node, path: &str, found: &mut Vec<(String, String)>) {
-    if before == after {
+/// Every leaf that differs, with what became of it, but for what is `left_out`.
+fn fields(
+    (before, after): (&Node, &Node),
+    path: &str,
+    left_out: &dyn Fn(&str) -> bool,
+    found: &mut Vec<(String, String)>,
+) {
+    if left_out(path) || before == after {
         return;
     }
     match (&before.data, &after.data) {
@@ -296,39 +386,41 @@ fn fields(before: &Node, after: &Node, path: &str, found: &mut Vec<(String, Stri
                 true => key.to_owned(),
                 false => format!("{path}.{key}"),
             };
-            for entry in old {
+            let joined = |entry: &Entry| Some(join(&entry.key)).filter(|path| !left_out(path));
+            for (entry, path) in old.iter().filter_map(|entry| Some((entry, joined(entry)?))) {
                 match after.entry(&entry.key) {
-                    Some(other) => {
-                        fields(&entry.value, &other.value, &join(&entry.key), found);
-                    }
-                    None => found.push((join(&entry.key), "removed".to_owned())),
+                    Some(other) => fields((&entry.value, &other.value), &path, left_out, found),
+                    None => found.push((path, "removed".to_owned())),
                 }
             }
-            for entry in new.iter().filter(|entry| before.entry(&entry.key).is_none()) {
+            let added = new.iter().filter(|entry| before.entry(&entry.key).is_none());
+            for (entry, path) in added.filter_map(|entry| Some((entry, joined(entry)?))) {
                 let change = match scalar(&entry.value) {
                     Some(value) => format!("set to {value}"),
                     None => "added".to_owned(),
                 };
-                found.push((join(&entry.key), change));
+                found.push((path, change));
             }
         }
         (Data::List(old), Data::List(new)) if all_named(old) && all_named(new) => {
             let path = path.trim_end_matches('s');
+            let (was, is) = (by_name(old), by_name(new));
             for old in old {
                 let name = old.str("name").unwrap_or_default();
-                match new.iter().find(|new| new.str("name") == Some(name)) {
-                    Some(new) => fields(old, new, &format!("{path} {name}"), found),
-                    None => found.push((format!("{path} {name}"), "removed".to_owned())),
+                let path = format!("{path} {name}");
+                match is.get(name) {
+                    Some(new) => fields((old, new), &path, left_out, found),
+                    None => found.push((path, "removed".to_owned())),
                 }
             }
             let fresh = new.iter().filter_map(|new| new.str("name"));
-            for name in fresh.filter(|n| !old.iter().any(|old| old.str("name") == Some(n))) {
+            for name in fresh.filter(|name| !was.contains_key(name)) {
                 found.push((format!("{path} {name}"), "added".to_owned()));
             }
         }
         (Data::List(old), Data::List(new)) if old.len() == new.len() => {
             for (index, (old, new)) in old.iter().zip(new).enumerate() {
-                fields(old, new, &format!("{path}[{index}]"), found);
+                fields((old, new), &format!("{path}[{index}]"), left_out, found);
             }
         }
         _ => {
@@ -341,6 +433,12 @@ fn fields(before: &Node, after: &Node, path: &str, found: &mut Vec<(String, Stri
     }
 }
 
+/// Items by their names; of one name twice the first.
+fn by_name(items: &[Node]) -> HashMap<&str, &Node> {
+    let named = items.iter().rev().filter_map(|item| Some((item.str("name")?, item)));
+    named.collect()
+}
+
 /// Subsets, ports and servers are known by their names.
 fn all_named(items: &[Node]) -> bool {
     !items.is_empty() && items.iter().all(|item| item.str("name").is_some())
@@ -351,5 +449,70 @@ fn scalar(node: &Node) -> Option<String> {
         Data::Bool(value) => Some(value.to_string()),
         Data::Number(text) | Data::Text(text) => Some(shorten(short_host(text))),
         Data::Null | Data::List(_) | Data::Map(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    thread_local! {
+        static COMPARED: Cell<usize> = const { Cell::new(0) };
+    }
+
+    /// What a rule matches, counting how often it is compared.
+    #[derive(Clone, Copy, Eq)]
+    struct Counted(usize);
+
+    impl PartialEq for Counted {
+        fn eq(&self, other: &Self) -> bool {
+            COMPARED.set(COMPARED.get() + 1);
+            self.0 == other.0
+        }
+    }
+
+    impl Hash for Counted {
+        fn hash<H: Hasher>(&self, state: &mut H) {
+            self.0.hash(state);
+        }
+    }
+
+    fn pairs_of(old: &[Counted], new: &[Counted]) -> (Vec<(usize, usize)>, usize) {
+        COMPARED.set(0);
+        let found = pairs(old, new, |_| None, |rule| *rule);
+        (found, COMPARED.get())
+    }
+
+    #[test]
+    fn hundreds_of_rules_are_paired_by_a_few_comparisons_each() {
+        const RULES: usize = 2_000;
+        let old: Vec<_> = (0..RULES).map(Counted).collect();
+        let turned: Vec<_> = old.iter().rev().copied().collect();
+        let others: Vec<_> = (RULES..2 * RULES).map(Counted).collect();
+        let (found, compared) = pairs_of(&old, &turned);
+        assert!(found.iter().all(|(was, now)| was + now == RULES - 1));
+        // The table compares only what is in one of its places.
+        assert!(compared < 10 * RULES, "{compared}");
+        let (found, compared) = pairs_of(&old, &others);
+        assert!(found.iter().all(|(was, now)| was == now) && found.len() == RULES);
+        assert!(compared < 10 * RULES, "{compared}");
+    }
+
+    #[test]
+    fn rules_are_paired_by_name_then_by_match_then_in_their_order() {
+        type Rule = (Option<&'static str>, u32);
+        let pair = |old: &[Rule], new: &[Rule]| {
+            let (old, new) = (old.to_vec(), new.to_vec());
+            pairs(&old, &new, |rule| rule.0, |rule| rule.1)
+        };
+        let (a, b) = (Some("a"), Some("b"));
+        assert_eq!(pair(&[(a, 1), (None, 2)], &[(None, 2), (a, 9)]), [(0, 1), (1, 0)]);
+        // One of a name and one of another are not the same one.
+        assert_eq!(pair(&[(a, 1)], &[(b, 1)]), []);
+        assert_eq!(pair(&[(a, 1), (None, 2)], &[(b, 1), (None, 3)]), [(0, 1), (1, 0)]);
+        assert_eq!(pair(&[(None, 1), (a, 2)], &[(b, 3), (None, 4)]), [(0, 0), (1, 1)]);
+        assert_eq!(pair(&[(a, 1), (a, 2)], &[(a, 3), (a, 4), (a, 5)]), [(0, 0), (1, 1)]);
+        assert_eq!(pair(&[(None, 1), (None, 1)], &[(None, 1)]), [(0, 0)]);
     }
 }
