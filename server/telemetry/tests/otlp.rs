@@ -225,6 +225,29 @@ async fn a_collector_that_never_answers_holds_up_nobody() {
     assert!(took < Duration::from_micros(500), "{took:?}");
 }
 
+#[tokio::test]
+async fn a_collector_that_fails_and_then_says_nothing_does_not_hold_up_the_end() {
+    // Given something that hangs up on the first request and says nothing to the second,
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let (second, taken) = tokio::sync::oneshot::channel();
+    let taking = std::thread::spawn(move || {
+        drop(silent.accept().unwrap());
+        let _ = second.send(silent.accept().unwrap());
+    });
+    let ports = Ports { grpc: port, http: port };
+    let (telemetry, dispatch, guard) = pipeline(export(ports, Protocol::HttpProtobuf));
+    request(&dispatch, "first");
+    let _held = taken.await.unwrap();
+    taking.join().unwrap();
+    assert!(telemetry.export_stats().failing_since_us.is_some());
+    // when the program ends,
+    let start = Instant::now();
+    assert!(!guard.shutdown(PATIENCE).await);
+    // then it does not wait for as long as it would for one that works.
+    assert!(start.elapsed() < PATIENCE / 2, "{:?} of {PATIENCE:?}", start.elapsed());
+}
+
 /// A status and a body.
 type Told = (u16, &'static [u8]);
 

@@ -5,6 +5,7 @@ use crate::{TelemetryError, hub::Hub, names};
 use opentelemetry_sdk::trace::SpanData;
 use std::{
     collections::BTreeMap,
+    pin::pin,
     sync::{Arc, OnceLock, atomic::Ordering},
     time::Duration,
 };
@@ -48,6 +49,14 @@ struct End {
     deadline: Instant,
     done: oneshot::Sender<bool>,
     sent_all: bool,
+}
+
+impl End {
+    fn begin(finish: Finish, status: &Status) -> Self {
+        let failing = status.failure.lock().is_some();
+        let within = if failing { finish.within.min(LAST_TRY) } else { finish.within };
+        Self { deadline: Instant::now() + within, done: finish.done, sent_all: true }
+    }
 }
 
 /// Starts the thread and waits until its first exporter was made.
@@ -156,10 +165,7 @@ impl Worker {
     }
 
     fn end(&mut self, finish: Finish) {
-        let failing = self.status.failure.lock().is_some();
-        let within = if failing { finish.within.min(LAST_TRY) } else { finish.within };
-        self.end =
-            Some(End { deadline: Instant::now() + within, done: finish.done, sent_all: true });
+        self.end = Some(End::begin(finish, &self.status));
     }
 
     fn group(&mut self, offered: Offered) {
@@ -208,10 +214,22 @@ impl Worker {
             let spans = group.get_mut();
             let count = spans.len().min(self.batch_max);
             // The exporter consumes what it sends, and it may have to be sent again.
-            let request = exporter.export(spans[..count].to_vec());
             let timeout_at = Instant::now() + self.timeout;
-            let until = self.end.as_ref().map_or(timeout_at, |end| timeout_at.min(end.deadline));
-            let refusal = match tokio::time::timeout_at(until, request).await {
+            let outcome = {
+                let mut request = pin!(exporter.export(spans[..count].to_vec()));
+                loop {
+                    let end = self.end.as_ref().map(|end| end.deadline);
+                    let until = end.map_or(timeout_at, |end| timeout_at.min(end));
+                    tokio::select! {
+                        outcome = tokio::time::timeout_at(until, request.as_mut()) => break outcome,
+                        // A collector that says nothing does not hold up the end.
+                        Some(finish) = self.control.recv(), if end.is_none() => {
+                            self.end = Some(End::begin(finish, &self.status));
+                        }
+                    }
+                }
+            };
+            let refusal = match outcome {
                 Ok(Ok(())) => None,
                 Ok(Err(refused)) if refused.last => Some(refused.sentence),
                 Ok(Err(failed)) => return Err(failed.sentence),
