@@ -2,6 +2,10 @@
 //!
 //! What is served is not its business.
 
+use super::{
+    linger::{leftovers, linger},
+    patient::Patient,
+};
 use axum::{Router, extract::ConnectInfo};
 use hyper::{
     body::Incoming,
@@ -40,6 +44,9 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 const HEAD_BYTES_MAX: usize = 64 * 1_024;
 /// What is under way at the stop has so long to end; commands it began go on without it.
 const DRAIN: Duration = Duration::from_secs(5);
+/// What is answered must be read on after this, or the connection is closed: who asks and does not
+/// read would keep its place for ever.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Pause after the system could not accept (it may have no more files).
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
@@ -133,9 +140,10 @@ async fn connection(
 ) {
     // Who is at the other end, for what is counted or allowed by address.
     let app = TowerToHyperService::new(app);
+    let (left, leftovers) = leftovers();
     let app = service_fn(move |mut request: http::Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
-        app.call(request)
+        app.call(linger(request, &left))
     });
     // Frames of the stream are small and should not wait for company; it works without.
     let _ = stream.set_nodelay(true);
@@ -146,14 +154,25 @@ async fn connection(
         // Who has nothing more to send may say so and still wait for the answer; one who went away
         // altogether is found out when it is written.
         .half_close(true)
-        .serve_connection(TokioIo::new(stream), app);
+        .serve_connection(TokioIo::new(Patient::new(stream, WRITE_TIMEOUT)), app);
     let mut connection = pin!(connection);
-    let served = tokio::select! {
-        served = connection.as_mut() => served,
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    let serving = async {
+        tokio::select! {
+            served = connection.as_mut() => served,
+            () = stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
         }
+    };
+    // The service has the other end, and goes with the connection.
+    let reading = async {
+        leftovers.read().await;
+        std::future::pending().await
+    };
+    let served = tokio::select! {
+        served = serving => served,
+        served = reading => served,
     };
     if let Err(error) = served {
         // The other side's doing; it knows.
@@ -164,7 +183,12 @@ async fn connection(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::routing::get;
+    use crate::edge::linger::LINGER_BYTES_MAX;
+    use axum::{
+        body::Bytes,
+        extract::DefaultBodyLimit,
+        routing::{get, post},
+    };
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
         sync::mpsc,
@@ -230,6 +254,32 @@ mod tests {
         assert_eq!(status, ["HTTP/1.1 200", "HTTP/1.1 431"]);
     }
 
+    /// Sends a whole request with a body of so many bytes, and only then reads. The status line, or
+    /// why there is none.
+    async fn status_after_sending(world: &World, bytes: usize) -> Result<String, io::Error> {
+        let mut stream = TcpStream::connect(world.address).await?;
+        let head = format!("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: {bytes}\r\n\r\n");
+        stream.write_all(head.as_bytes()).await?;
+        stream.write_all(&vec![b'x'; bytes]).await?;
+        let mut status = [0; 12];
+        stream.read_exact(&mut status).await?;
+        Ok(String::from_utf8_lossy(&status).into_owned())
+    }
+
+    #[tokio::test]
+    async fn who_sends_more_than_is_taken_hears_so_and_who_sends_without_measure_is_cut() {
+        let small = DefaultBodyLimit::max(64 * 1_024);
+        let app = Router::new().route("/", post(async |_: Bytes| "taken").layer(small));
+        let status = async |bytes| {
+            let world = World::of(app.clone()).await;
+            status_after_sending(&world, bytes).await
+        };
+        let told = status(6 * 1_024 * 1_024).await;
+        assert_eq!(told.as_deref().ok(), Some("HTTP/1.1 413"), "{told:?}");
+        let cut = status(4 * usize::try_from(LINGER_BYTES_MAX).unwrap()).await;
+        assert!(cut.is_err(), "{cut:?}");
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_connection_beyond_the_bound_is_closed_and_counted() {
         let world = World::of(Router::new().route("/", get(|| async { "hello" }))).await;
@@ -256,6 +306,24 @@ mod tests {
         // Closed with or without a word.
         let _ = stream.read_to_end(&mut answer).await;
         assert_eq!(began.elapsed().as_secs(), LIMITS.head.as_secs());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_asks_and_does_not_read_keeps_no_place() {
+        // More than the buffers of both systems hold.
+        let large = || async { vec![b'x'; 64 * 1_024 * 1_024] };
+        let app = Router::new().route("/large", get(large)).route("/", get(|| async { "hello" }));
+        let world = World::of(app).await;
+        let mut stream = TcpStream::connect(world.address).await.unwrap();
+        stream.write_all(b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+        // The answer has begun, and so the connection has the place.
+        stream.read_exact(&mut [0; 12]).await.unwrap();
+        let began = Instant::now();
+        while world.ask().await.1.is_empty() {
+            assert!(began.elapsed() < 10 * WRITE_TIMEOUT, "the place stays taken");
+            sleep(Duration::from_secs(1)).await;
+        }
+        assert!(began.elapsed() >= WRITE_TIMEOUT, "it is waited for: {:?}", began.elapsed());
     }
 
     #[tokio::test(start_paused = true)]
