@@ -205,6 +205,33 @@ async fn api_example_com_goes_to_the_services_by_path() {
     program.stop().await;
 }
 
+#[tokio::test]
+async fn with_a_token_at_the_door_a_page_that_the_policy_allows_can_still_ask() {
+    const TOKEN: &str = "0123456789abcdef";
+    let open = ["--ephemeral", "--load", "0", "--listen", "127.0.0.1:0", "--token", TOKEN];
+    let (program, client) = Launch::new(PROGRAM).args(&open).start().await;
+    for text in [ISTIO_CONFIG, TRAFFIC, OBSERVABILITY] {
+        let post = client.request(Method::POST, "/control/istio").body(text);
+        let post = post.header("authorization", format!("Bearer {TOKEN}"));
+        assert_eq!(send(post).await.expect("an answer").status, 200);
+    }
+    let ask = async |method: Method| {
+        let request = client
+            .request(method, "/api/v1/orders")
+            .header("host", "api.example.com")
+            .header("origin", "https://shop.example")
+            .header("access-control-request-method", "PUT");
+        send(request).await.expect("an answer")
+    };
+    let allowed = ask(Method::OPTIONS).await;
+    assert_eq!(allowed.status, 200, "{}", allowed.text());
+    assert!(allowed.header("access-control-allow-methods").contains("PUT"));
+    let told = ask(Method::GET).await;
+    assert_eq!(told.status, 401, "{}", told.text());
+    assert_eq!(told.header("access-control-allow-origin"), "https://shop.example");
+    program.stop().await;
+}
+
 /// A shop in this process with all three files over what is built in.
 struct World {
     shop: Shop,

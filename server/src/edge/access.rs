@@ -183,7 +183,25 @@ fn refusal(door: &Door, request: &Request) -> Option<Response> {
         return Some(Problem::new(StatusCode::FORBIDDEN, detail).into_response());
     }
     let open = access.token.is_none() || request.uri().path() == "/livez";
-    if open { None } else { entrance(access, request) }
+    // A preflight carries no credentials (Fetch, CORS-preflight fetch): the policy answers it.
+    if open || (is_preflight(request) && door.allows_origin(request)) {
+        return None;
+    }
+    let mut answer = entrance(access, request)?;
+    // The page may read why it was not let in.
+    let origin = request.headers().get(header::ORIGIN).filter(|_| door.allows_origin(request));
+    if let Some(origin) = origin {
+        let headers = answer.headers_mut();
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+        headers.append(header::VARY, HeaderValue::from_static("origin"));
+    }
+    Some(answer)
+}
+
+/// A browser asks whether a page of another site may send a request.
+fn is_preflight(request: &Request) -> bool {
+    request.method() == Method::OPTIONS
+        && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
 }
 
 /// Reads a body nobody wants. A connection that is closed with something unread in it is reset, and
@@ -261,12 +279,58 @@ mod tests {
         token: Option<&str>,
         request: Request,
     ) -> StatusCode {
+        answer_under(policy, address, token, request).await.status()
+    }
+
+    async fn answer_under(
+        policy: istio::policy::Policy,
+        address: &str,
+        token: Option<&str>,
+        request: Request,
+    ) -> Response {
         let access = Access::new(address.parse().unwrap(), token.map(str::to_owned)).unwrap();
         let mesh = Mesh::new(base::Clock::system(), mesh::BreakerParams::default());
         mesh.apply(Arc::new(policy));
         let guard = from_fn_with_state(Door { access, mesh }, guard);
         let app = Router::new().fallback(any(|| async {})).layer(guard);
-        app.oneshot(request).await.unwrap().status()
+        app.oneshot(request).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_page_that_a_cors_policy_allows_can_ask_without_the_token_and_read_why_it_needs_it() {
+        let known = istio::Known { gateways: vec!["edge".into()], ..istio::Known::default() };
+        let text = "apiVersion: networking.istio.io/v1\nkind: VirtualService\n\
+                    metadata: {name: a}\nspec:\n  hosts: [shop.example.com]\n  \
+                    gateways: [edge]\n  http:\n  - corsPolicy: {allowOrigins: \
+                    [{exact: 'https://shop.example'}], allowMethods: [PUT]}\n    \
+                    directResponse: {status: 200}\n";
+        let applied = istio::Configuration::default().apply(text, &known).unwrap();
+        let policy = applied.configuration.compile(&known, 1);
+        let ask = async |method: &str, path: &str, headers: &[(&str, &str)]| {
+            let request = http::Request::builder().method(method).uri(path);
+            let request = request.header("host", "shop.example.com");
+            let request = headers.iter().fold(request, |r, (name, value)| r.header(*name, *value));
+            let request = request.body(Body::empty()).unwrap();
+            answer_under(policy.clone(), OPEN, Some("0123456789abcdef"), request).await
+        };
+        let (allowed, other) =
+            (("origin", "https://shop.example"), ("origin", "https://b.example"));
+        let asks = ("access-control-request-method", "PUT");
+        assert_eq!(ask("OPTIONS", "/api/v1/orders", &[allowed, asks]).await.status(), 200);
+        for (method, path, headers) in [
+            ("OPTIONS", "/api/v1/orders", &[other, asks][..]),
+            ("OPTIONS", "/api/v1/orders", &[allowed]),
+            ("OPTIONS", "/load", &[allowed, asks]),
+            ("GET", "/api/v1/orders", &[asks]),
+        ] {
+            let answer = ask(method, path, headers).await;
+            assert_eq!(answer.status(), StatusCode::UNAUTHORIZED, "{method} {path} {headers:?}");
+        }
+        let told = ask("GET", "/api/v1/orders", &[allowed]).await;
+        assert_eq!(told.status(), StatusCode::UNAUTHORIZED);
+        assert_eq!(told.headers()[header::ACCESS_CONTROL_ALLOW_ORIGIN], "https://shop.example");
+        let silent = ask("GET", "/api/v1/orders", &[other]).await;
+        assert!(!silent.headers().contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN));
     }
 
     fn request(method: &str, headers: &[(&str, &str)]) -> Request {
