@@ -8,7 +8,10 @@ use axum::{
 };
 use contract::service::{BROWSER, GATEWAY};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use mesh::{CORRELATION_ID, CallContext, breaker::BreakerState};
+use mesh::{
+    BreakerStatus, CORRELATION_ID, CallContext,
+    breaker::{BreakerState, Forced},
+};
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{
@@ -143,24 +146,36 @@ fn sampled(parent: &str) -> Option<String> {
 struct BreakerLabels {
     caller: String,
     destination: String,
+    /// Empty is the whole service.
+    subset: String,
+}
+
+/// The gauge of each breaker: 1 where it lets nothing, or only a probe, through. What it is forced
+/// to comes before what its calls made of it.
+fn breakers_open(breakers: &[BreakerStatus]) -> Family<BreakerLabels, Gauge> {
+    let open = Family::<BreakerLabels, Gauge>::default();
+    for breaker in breakers {
+        let labels = BreakerLabels {
+            caller: breaker.caller.to_string(),
+            destination: breaker.destination.to_string(),
+            subset: breaker.subset.as_deref().unwrap_or_default().to_owned(),
+        };
+        let is_open = match breaker.forced {
+            Some((forced, _)) => forced == Forced::Open,
+            None => !matches!(breaker.state, BreakerState::Closed { .. }),
+        };
+        open.get_or_create(&labels).set(i64::from(is_open));
+    }
+    open
 }
 
 /// OpenMetrics text.
 pub(super) async fn metrics(State(edge): State<Edge>) -> Response {
     let text = edge.telemetry.openmetrics(|registry| {
-        let open = Family::<BreakerLabels, Gauge>::default();
-        for breaker in edge.shop.mesh.breakers() {
-            let labels = BreakerLabels {
-                caller: breaker.caller.to_string(),
-                destination: breaker.destination.to_string(),
-            };
-            let closed = matches!(breaker.state, BreakerState::Closed { .. });
-            open.get_or_create(&labels).set(i64::from(!closed));
-        }
         registry.register(
             "vitrine_breaker_open",
             "Whether a circuit breaker lets nothing, or only a probe, through",
-            open,
+            breakers_open(&edge.shop.mesh.breakers()),
         );
         let relays = edge.shop.relays.iter();
         let redelivered: u64 = relays.clone().map(messaging::RelayStatus::redelivered).sum();
@@ -224,6 +239,7 @@ pub(super) async fn jaeger(State(edge): State<Edge>, Path(id): Path<String>) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mesh::Mesh;
     use shop::input::ORIGIN;
 
     fn cleaned(given: &[(&'static str, &'static str)]) -> HeaderMap {
@@ -233,6 +249,41 @@ mod tests {
             .collect();
         clean(&mut headers);
         headers
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_gauge_of_a_breaker_is_of_its_subset_and_of_what_it_is_forced_to() {
+        let mesh = Mesh::new(base::Clock::tokio(0), mesh::BreakerParams::default());
+        mesh.register("payments", axum::Router::new());
+        let _ = mesh.caller("orders").get("payments", "/").send().await;
+        let status = mesh.breakers().remove(0);
+        let of = |subset: &str, is_open: bool, forced: Option<Forced>| BreakerStatus {
+            subset: Some(subset.into()),
+            state: match is_open {
+                true => BreakerState::Open { until_us: 1 },
+                false => BreakerState::Closed { failures: 0 },
+            },
+            forced: forced.map(|forced| (forced, 1)),
+            ..status.clone()
+        };
+        let gauges = |breakers: &[BreakerStatus]| {
+            let family = breakers_open(breakers);
+            let gauge = |breaker: &BreakerStatus| {
+                let labels = BreakerLabels {
+                    caller: "orders".to_owned(),
+                    destination: "payments".to_owned(),
+                    subset: breaker.subset.as_deref().unwrap_or_default().to_owned(),
+                };
+                family.get_or_create(&labels).get()
+            };
+            breakers.iter().map(gauge).collect::<Vec<_>>()
+        };
+        assert_eq!(gauges(&[of("v1", true, None), of("v2", false, None)]), [1, 0]);
+        for (is_open, forced, expected) in
+            [(false, Forced::Open, 1), (true, Forced::Closed, 0), (true, Forced::Disabled, 0)]
+        {
+            assert_eq!(gauges(&[of("v1", is_open, Some(forced))]), [expected], "{forced:?}");
+        }
     }
 
     #[test]
