@@ -54,10 +54,13 @@ pub fn use_end_faults() -> Callback<EndFaults> {
                 EndFaults::All => "All faults removed".into(),
                 EndFaults::Release => "Faults can be injected again".into(),
             };
+            // A breaker is of the calls and not of a fault: what has opened it is no matter to it.
+            let all = matches!(command, EndFaults::All);
+            let after = if all { "An open breaker waits its time and probes." } else { "" };
             match ask::end_faults(command).await {
                 Ok(faults) => {
                     live.expect_faults(faults);
-                    let what = removed.as_ref().map(|f| f.what.clone()).unwrap_or_default();
+                    let what = removed.as_ref().map_or(after, |f| &f.what).to_owned();
                     let again = removed.and_then(|fault| fault.again);
                     match again.map(|again| undo(again, live, toasts)) {
                         Some(action) => toasts.done(&done, &what, action),
