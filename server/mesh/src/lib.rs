@@ -57,8 +57,8 @@ pub use instance::{Endpoint, EndpointStatus, Instance, Phase};
 pub use journey::{NAMESPACE, Source};
 pub use limits::{Limit, PoolStatus};
 pub use recent::{
-    Chosen, DryRun, Explanation, Place, PlaceName, Probe, RECENT_MAX, RecentRequest, RouteChange,
-    RuleHits, RuleLook, explain,
+    Chosen, DryRunOutcome, Explanation, HypotheticalRequest, PlaceName, RECENT_MAX, RecentRequest,
+    RouteChange, RuleLook, RuleMatches, WeightedPlace, explain,
 };
 pub use registry::Mesh;
 pub use route::{DestinationShare, DirectAnswer, RouteHits, matching::Condition};

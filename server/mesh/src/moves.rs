@@ -5,7 +5,7 @@
 //! gain. The flows are dealt out to requests by smooth weighted round robin, as the split itself
 //! is. It knows nothing of rules or policies.
 
-use crate::{Place, PlaceName};
+use crate::{PlaceName, WeightedPlace};
 
 /// A part of the requests: where they are, where they would be.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub(crate) struct Moves(Vec<Flow>);
 
 impl Moves {
     /// Between two lists of places; a list without any weight gives nothing a place.
-    pub(crate) fn between(old: &[Place], new: &[Place]) -> Self {
+    pub(crate) fn between(old: &[WeightedPlace], new: &[WeightedPlace]) -> Self {
         let (old, new) = (shares(old), shares(new));
         let (old_sum, new_sum) = (sum(&old), sum(&new));
         // One denominator for both, so that shares are whole numbers.
@@ -60,7 +60,7 @@ impl Moves {
 }
 
 /// The weight of each place, those that are listed twice together.
-fn shares(places: &[Place]) -> Vec<(PlaceName, i128)> {
+fn shares(places: &[WeightedPlace]) -> Vec<(PlaceName, i128)> {
     let mut all: Vec<(PlaceName, i128)> = Vec::new();
     for place in places {
         let name = (place.service.clone(), place.subset.clone());
@@ -85,8 +85,8 @@ fn scaled(shares: Vec<(PlaceName, i128)>, by: i128) -> Vec<(PlaceName, i128)> {
 mod tests {
     use super::*;
 
-    fn split(weights: &[(&str, u32)]) -> Vec<Place> {
-        let place = |&(subset, weight): &(&str, u32)| Place {
+    fn split(weights: &[(&str, u32)]) -> Vec<WeightedPlace> {
+        let place = |&(subset, weight): &(&str, u32)| WeightedPlace {
             service: "payments".into(),
             subset: Some(subset.into()),
             weight,

@@ -264,10 +264,10 @@ impl Recent {
     }
 
     /// What the last requests would do under `new` instead of `old`.
-    pub(crate) fn dry_run(&self, old: &Policy, new: &Policy) -> DryRun {
+    pub(crate) fn dry_run(&self, old: &Policy, new: &Policy) -> DryRunOutcome {
         let requests: Vec<_> = self.0.lock().iter().cloned().collect();
         let routes = new.virtual_hosts.iter().flat_map(|host| &host.routes);
-        let mut hits: Vec<_> = routes.map(|route| RuleHits::none(route)).collect();
+        let mut hits: Vec<_> = routes.map(|route| RuleMatches::none(route)).collect();
         let mut changes = Vec::new();
         // Per pair of rules, so that a split is as exact as the mesh deals it out.
         let mut splits: Vec<(Chosen, Chosen, Moves)> = Vec::new();
@@ -299,13 +299,13 @@ impl Recent {
                 changes.push(RouteChange { request: recorded.outline(), from, to, moved });
             }
         }
-        DryRun { requests: requests.len(), incomplete, changes, hits }
+        DryRunOutcome { requests: requests.len(), incomplete, changes, hits }
     }
 }
 
 /// What the last requests would do under another policy.
 #[derive(Clone, Debug)]
-pub struct DryRun {
+pub struct DryRunOutcome {
     /// How many were looked at.
     pub requests: usize,
     /// Of these, those that were too long to be kept whole, where a rule of either policy looks at
@@ -315,7 +315,7 @@ pub struct DryRun {
     /// many of its requests as the new weights send elsewhere.
     pub changes: Vec<RouteChange>,
     /// How many each rule of the other policy would match, in its order.
-    pub hits: Vec<RuleHits>,
+    pub hits: Vec<RuleMatches>,
 }
 
 /// A request that would go another way.
@@ -333,7 +333,7 @@ pub struct RouteChange {
 
 /// How many of the last requests a rule would match.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RuleHits {
+pub struct RuleMatches {
     /// The resource.
     pub origin: Origin,
     /// The rule.
@@ -344,7 +344,7 @@ pub struct RuleHits {
     pub requests: usize,
 }
 
-impl RuleHits {
+impl RuleMatches {
     fn none(route: &Route) -> Self {
         let (origin, name) = (route.origin.clone(), route.name.clone());
         Self { origin, name, line: route.line, requests: 0 }
@@ -373,16 +373,16 @@ pub enum Chosen {
         /// Its line in the resource.
         line: u32,
         /// Where it may go; empty when the rule answers itself.
-        destinations: Vec<Place>,
+        destinations: Vec<WeightedPlace>,
     },
 }
 
-/// A service, and the subset of it if not all of it: a [`Place`] without its weight.
+/// A service, and the subset of it if not all of it: a [`WeightedPlace`] without its weight.
 pub type PlaceName = (Arc<str>, Option<Arc<str>>);
 
 /// One destination of a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct WeightedPlace {
     /// The service.
     pub service: Arc<str>,
     /// Instances of this subset only.
@@ -394,7 +394,10 @@ pub struct Place {
 impl Chosen {
     /// The places of both if they are the same rule, wherever it is written now. Rules without a
     /// name are called by their position, which another rule before them changes.
-    fn same_rule<'a>(&'a self, other: &'a Self) -> Option<(&'a [Place], &'a [Place])> {
+    fn same_rule<'a>(
+        &'a self,
+        other: &'a Self,
+    ) -> Option<(&'a [WeightedPlace], &'a [WeightedPlace])> {
         match (self, other) {
             (
                 Self::Rule { origin, name, destinations: here, .. },
@@ -414,7 +417,7 @@ impl Chosen {
             Action::Forward(to) => to.iter(),
             Action::Redirect(_) | Action::Direct(_) => [].iter(),
         };
-        let destinations = destinations.map(|to| Place {
+        let destinations = destinations.map(|to| WeightedPlace {
             service: to.service.clone(),
             subset: to.subset.clone(),
             weight: to.weight,
@@ -440,7 +443,7 @@ fn chosen(policy: &Policy, recorded: &Recorded) -> Chosen {
 
 /// A request that nobody made, to ask which rule it would hit.
 #[derive(Clone, Debug)]
-pub struct Probe {
+pub struct HypotheticalRequest {
     /// Who would call.
     pub source: Source,
     /// Which name would be called.
@@ -481,7 +484,7 @@ pub struct RuleLook {
 
 /// Whether the rule that a request would hit has a `corsPolicy` that allows the request's origin.
 #[must_use]
-pub(crate) fn allows_origin(policy: &Policy, probe: &Probe) -> bool {
+pub(crate) fn allows_origin(policy: &Policy, probe: &HypotheticalRequest) -> bool {
     let recorded = recorded(probe);
     let host = recorded.host(policy);
     host.and_then(|host| matching::first(&host.routes, &recorded.view(policy)))
@@ -490,7 +493,7 @@ pub(crate) fn allows_origin(policy: &Policy, probe: &Probe) -> bool {
 }
 
 /// A probe as if it had been sent, whole.
-fn recorded(probe: &Probe) -> Recorded {
+fn recorded(probe: &HypotheticalRequest) -> Recorded {
     let journey =
         Journey::new(Arc::new(probe.source.clone()), (*probe.called).into(), probe.ingress, false);
     let mut request = Request::new(axum::body::Body::empty());
@@ -503,7 +506,7 @@ fn recorded(probe: &Probe) -> Recorded {
 
 /// Which rule of a policy a request would hit.
 #[must_use]
-pub fn explain(policy: &Policy, probe: &Probe) -> Explanation {
+pub fn explain(policy: &Policy, probe: &HypotheticalRequest) -> Explanation {
     let recorded = recorded(probe);
     let (service, host) = (recorded.service(policy).clone(), recorded.host(policy));
     let mut rules = Vec::new();

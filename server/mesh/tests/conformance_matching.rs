@@ -8,7 +8,7 @@ mod common;
 use common::{exact, forward, matching, name, policy, prefix, regex};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use istio::policy::{Match, Policy, StringMatch};
-use mesh::{Chosen, Condition, Probe, Source, explain};
+use mesh::{Chosen, Condition, HypotheticalRequest, Source, explain};
 
 /// A request in a row of a table.
 struct Ask {
@@ -50,12 +50,12 @@ impl Ask {
         self
     }
 
-    fn probe(&self) -> Probe {
+    fn probe(&self) -> HypotheticalRequest {
         let mut headers = HeaderMap::new();
         for (name, value) in &self.headers {
             headers.append(name.clone(), value.clone());
         }
-        Probe {
+        HypotheticalRequest {
             source: self.source.clone(),
             called: "payments".into(),
             ingress: self.ingress,
@@ -300,7 +300,7 @@ fn what_no_rule_matches_has_no_route_and_what_has_no_rules_goes_to_the_service()
         explanation.chosen,
         Chosen::NoRoute { origin: common::origin("VirtualService", "routes") }
     );
-    let other = Probe { called: "catalog".into(), ..ask("/b").probe() };
+    let other = HypotheticalRequest { called: "catalog".into(), ..ask("/b").probe() };
     let service = "catalog".into();
     assert_eq!(explain(&policy, &other).chosen, Chosen::Default { service });
 }

@@ -14,7 +14,7 @@ use mesh::{
     breaker::BreakerState,
     fault::{
         ACTIVE_MAX, AskedFault, ENDED_MAX, EXAMPLES_MAX, EndReason, FaultEvent, FaultId, FaultKind,
-        FaultScope, FaultSpec, InjectError, KeptFault, Reset, Standing, TTL_MAX, TTL_ROUTE,
+        FaultScope, FaultSpec, FaultStanding, InjectError, KeptFault, Reset, TTL_MAX, TTL_ROUTE,
     },
 };
 use scripted::{Act, SEED, World, origin, policy, policy_with, retry, rule, text, transition};
@@ -363,7 +363,7 @@ fn renew(world: &World) {
     world.mesh.faults().renew(&[origin], &policy(9, faulty_route()));
 }
 
-fn standings(world: &World) -> Vec<Standing> {
+fn standings(world: &World) -> Vec<FaultStanding> {
     world.mesh.faults().asked().iter().map(|fault| fault.standing).collect()
 }
 
@@ -376,7 +376,7 @@ async fn the_kill_switch_ends_faults_of_resources_and_a_release_does_not_bring_t
     world.mesh.faults().release();
     world.apply(policy(3, faulty_route()));
     assert!(world.mesh.faults().active().is_empty());
-    assert_eq!(standings(&world), [Standing::Over, Standing::Over]);
+    assert_eq!(standings(&world), [FaultStanding::Over, FaultStanding::Over]);
     renew(&world);
     assert_eq!(world.mesh.faults().active().len(), 2, "but applying again does");
 }
@@ -387,14 +387,14 @@ async fn a_fault_applied_while_the_kill_switch_is_on_begins_when_it_is_released(
     world.apply(policy(1, faulty_route()));
     world.mesh.faults().end_all();
     renew(&world);
-    assert_eq!(standings(&world), [Standing::Waiting, Standing::Waiting]);
+    assert_eq!(standings(&world), [FaultStanding::Waiting, FaultStanding::Waiting]);
     assert!(world.mesh.faults().active().is_empty(), "not before");
     tokio::time::advance(MINUTE).await;
     world.mesh.faults().release();
     let active = world.mesh.faults().active();
     assert_eq!(active.len(), 2);
     assert_eq!(active[0].until_us, 16 * 60 * 1_000_000, "its time runs from its beginning");
-    assert!(matches!(standings(&world)[0], Standing::Active { until_us, .. }
+    assert!(matches!(standings(&world)[0], FaultStanding::Active { until_us, .. }
         if until_us == active[0].until_us));
 }
 
@@ -418,7 +418,7 @@ async fn after_a_restart_a_fault_of_a_resource_has_the_time_it_had_left() {
     assert_eq!(active.len(), 1, "the removed one stays ended");
     assert_eq!(active[0].until_us, 5 * 60 * 1_000_000);
     tokio::time::advance(5 * MINUTE).await;
-    assert_eq!(standings(&after), [Standing::Over, Standing::Over]);
+    assert_eq!(standings(&after), [FaultStanding::Over, FaultStanding::Over]);
 
     let later = World::payments();
     later.mesh.faults().recall(vec![KeptFault { until_us: None, ..kept[0].clone() }]);
@@ -435,10 +435,13 @@ async fn a_fault_that_found_no_place_says_so_and_begins_when_it_is_applied_again
         inject(&world, fault(abort(500)));
     }
     world.apply(policy(1, faulty_route()));
-    assert_eq!(standings(&world), [Standing::TooMany, Standing::TooMany]);
+    assert_eq!(standings(&world), [FaultStanding::TooMany, FaultStanding::TooMany]);
     world.mesh.faults().remove(other);
     renew(&world);
-    assert!(matches!(standings(&world)[..], [Standing::Active { .. }, Standing::TooMany]));
+    assert!(matches!(
+        standings(&world)[..],
+        [FaultStanding::Active { .. }, FaultStanding::TooMany]
+    ));
 }
 
 // === composition ===

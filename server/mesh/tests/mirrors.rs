@@ -9,7 +9,7 @@ use futures::{StreamExt, stream};
 use istio::policy::{Mirror, RetryOn, Route, Share};
 use mesh::{
     BreakerParams, Endpoint, Instance, MeshError,
-    mirror::{COMPARED_MAX, Difference, MirrorStats, Place, TARGETS_MAX, UNDER_WAY_MAX},
+    mirror::{COMPARED_MAX, Difference, DifferencePlace, MirrorStats, TARGETS_MAX, UNDER_WAY_MAX},
 };
 use parking_lot::Mutex;
 use scripted::{Act, SEED, World, policy, retry, rule, text};
@@ -101,7 +101,7 @@ async fn answers_that_differ_are_kept_field_by_field_and_equal_ones_only_counted
     assert_eq!((stats.same, stats.different, stats.failed), (1, 1, 0));
     let kept = world.mesh.mirrors().compared();
     let total = Difference {
-        place: Place::Field("/total".into()),
+        place: DifferencePlace::Field("/total".into()),
         live: Some("100".into()),
         mirrored: Some("120".into()),
     };
@@ -166,7 +166,7 @@ async fn both_latencies_are_kept_with_a_difference() {
     settle().await;
     let kept = world.mesh.mirrors().compared().remove(0);
     assert_eq!((kept.live.took, kept.mirrored.took), (SECOND, 3 * SECOND));
-    assert_eq!(kept.differences[0].place, Place::Status);
+    assert_eq!(kept.differences[0].place, DifferencePlace::Status);
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,7 +8,7 @@ use contract::istio::{
     ApplyReport, Change, Finding, Position, ResourceKey, ResourceReport, Severity,
 };
 use istio::{Configuration, Resource, code, policy::Origin, yaml::Node};
-use mesh::fault::{ACTIVE_MAX, AskedFault, FaultKind, KeptFault, Standing, TTL_ROUTE};
+use mesh::fault::{ACTIVE_MAX, AskedFault, FaultKind, FaultStanding, KeptFault, TTL_ROUTE};
 use shop::StoreError;
 use std::sync::Arc;
 use storage::SavedFault;
@@ -151,7 +151,7 @@ fn origin(key: &ResourceKey) -> Origin {
 fn finding(resource: &ResourceReport, fault: &AskedFault) -> Finding {
     let what = format!("The {} of route {}", fault.kind, fault.route);
     let (severity, message, advice) = match fault.standing {
-        Standing::Active { id, until_us } => (
+        FaultStanding::Active { id, until_us } => (
             Severity::Info,
             format!("{what} is active until {} UTC ({id}).", time_of_day(until_us)),
             format!(
@@ -160,17 +160,17 @@ fn finding(resource: &ResourceReport, fault: &AskedFault) -> Finding {
                 TTL_ROUTE.as_secs() / 60
             ),
         ),
-        Standing::Waiting => (
+        FaultStanding::Waiting => (
             Severity::Warning,
             format!("{what} is not injected: the kill switch is on; it starts on release."),
             "Release it with POST /control/faults/release.".to_owned(),
         ),
-        Standing::TooMany => (
+        FaultStanding::TooMany => (
             Severity::Warning,
             format!("{what} is not injected: {ACTIVE_MAX} faults are active, which is the limit."),
             "End one, and apply the resource again.".to_owned(),
         ),
-        Standing::Over => (
+        FaultStanding::Over => (
             Severity::Info,
             format!("{what} is over and injects nothing."),
             "Apply the resource again to start it anew.".to_owned(),

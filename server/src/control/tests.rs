@@ -5,7 +5,7 @@ use axum::Router;
 use contract::istio::{Finding, Severity};
 use mesh::{
     BreakerParams,
-    fault::{FaultId, FaultKind, FaultScope, FaultSpec, Standing},
+    fault::{FaultId, FaultKind, FaultScope, FaultSpec, FaultStanding},
 };
 use storage::{Durability, Stores};
 
@@ -84,7 +84,7 @@ impl World {
         findings.filter(|finding| finding.code == istio::code::FAULT_LIFE).collect()
     }
 
-    fn standings(&self) -> Vec<Standing> {
+    fn standings(&self) -> Vec<FaultStanding> {
         self.control.0.mesh.faults().asked().iter().map(|fault| fault.standing).collect()
     }
 }
@@ -123,7 +123,7 @@ async fn an_apply_says_until_when_its_faults_are_active_and_starts_anew_what_is_
     assert_eq!(told[0].severity, Severity::Info);
     let faults = world.control.0.mesh.faults().clone();
     faults.active().iter().for_each(|fault| assert!(faults.remove(fault.id)));
-    assert_eq!(world.standings(), [Standing::Over, Standing::Over]);
+    assert_eq!(world.standings(), [FaultStanding::Over, FaultStanding::Over]);
     let again = world.told(FAULTY).await;
     assert!(again[0].message.ends_with(" UTC (F-3)."), "{}", again[0].message);
     assert_eq!(faults.active().len(), 2, "although the text is unchanged");
@@ -202,7 +202,7 @@ async fn a_restart_gives_a_fault_of_a_resource_no_new_time() {
     world.supervisor.spawn("faults-of-resources", keeping);
     world.control.keep_faults().await;
     let world = world.restart().await;
-    assert!(matches!(world.standings()[..], [Standing::Active { .. }, Standing::Over]));
+    assert!(matches!(world.standings()[..], [FaultStanding::Active { .. }, FaultStanding::Over]));
 }
 
 /// Injects a fault that is over at once.

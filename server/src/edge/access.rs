@@ -8,7 +8,7 @@ use axum::{
 };
 use contract::service::{BROWSER, GATEWAY};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
-use mesh::{Mesh, Probe, Source};
+use mesh::{HypotheticalRequest, Mesh, Source};
 use shop::problem::Problem;
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use subtle::ConstantTimeEq;
@@ -139,7 +139,7 @@ impl Door {
     /// then the page of another site may do there what the policy says.
     fn allows_origin(&self, request: &Request) -> bool {
         request.uri().path().starts_with("/api/")
-            && self.mesh.allows_origin(&Probe {
+            && self.mesh.allows_origin(&HypotheticalRequest {
                 source: Source::of(BROWSER),
                 called: GATEWAY.to_owned(),
                 ingress: true,

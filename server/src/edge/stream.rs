@@ -63,7 +63,7 @@ pub(super) async fn live(State(edge): State<Edge>, Query(wanted): Query<Wanted>)
 }
 
 /// One viewer's place in the stream.
-struct Place {
+struct Viewing {
     live: Live,
     frames: Receiver<Sent>,
     /// Length of the charts in a snapshot.
@@ -82,14 +82,14 @@ fn frames(live: Live, minutes: u32, of: &'static str) -> impl Stream<Item = Sent
     let viewer = live.viewer();
     let (snapshot, frames) = live.join(minutes, of);
     let (seen, first) = (snapshot.seq, Some(snapshot));
-    let place = Place { live, frames, minutes, of, seen, first, over: false, _viewer: viewer };
+    let place = Viewing { live, frames, minutes, of, seen, first, over: false, _viewer: viewer };
     stream::unfold(place, |mut place| async move {
         let frame = place.next().await?;
         Some((frame, place))
     })
 }
 
-impl Place {
+impl Viewing {
     async fn next(&mut self) -> Option<Sent> {
         if let Some(first) = self.first.take() {
             return Some(first);

@@ -13,7 +13,7 @@ mod spec;
 pub(crate) use layer::{FaultLayer, Position, as_in_istio, text};
 pub use message::OnDelivery;
 pub use registry::{
-    ACTIVE_MAX, AskedFault, ENDED_MAX, EXAMPLES_MAX, EndReason, FaultEvent, FaultStatus, Faults,
-    InjectError, KeptFault, Standing, TTL_MAX, TTL_ROUTE,
+    ACTIVE_MAX, AskedFault, ENDED_MAX, EXAMPLES_MAX, EndReason, FaultEvent, FaultStanding,
+    FaultStatus, Faults, InjectError, KeptFault, TTL_MAX, TTL_ROUTE,
 };
 pub use spec::{CrashAt, FaultId, FaultKind, FaultScope, FaultSpec, MessageFault, Reset};

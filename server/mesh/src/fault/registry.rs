@@ -5,7 +5,7 @@
 
 mod asked;
 
-pub use asked::{AskedFault, KeptFault, Standing};
+pub use asked::{AskedFault, FaultStanding, KeptFault};
 
 use super::spec::{FaultId, FaultKind, FaultSpec};
 use crate::{changes::Healing, share::Strata};

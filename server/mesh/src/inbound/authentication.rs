@@ -138,7 +138,7 @@ impl Authenticator {
         let Some((provider, place, token)) = self.find(request)? else { return Ok(None) };
         let claims = provider.verify(&token, now_us)?;
         if !provider.rule.forward
-            && let Place::Header(name) = place
+            && let TokenPlace::Header(name) = place
         {
             request.headers_mut().remove(name);
         }
@@ -146,7 +146,10 @@ impl Authenticator {
     }
 
     /// The first token that is where a rule looks, with the rule for its issuer.
-    fn find(&self, request: &Request) -> Result<Option<(&Provider, Place, String)>, TokenError> {
+    fn find(
+        &self,
+        request: &Request,
+    ) -> Result<Option<(&Provider, TokenPlace, String)>, TokenError> {
         let mut found = None;
         for provider in &self.0 {
             for (place, token) in provider.tokens(request) {
@@ -165,14 +168,14 @@ impl Authenticator {
 
 /// Where a token stood.
 #[derive(Clone, Debug)]
-enum Place {
+enum TokenPlace {
     Header(String),
     Query,
 }
 
 impl Provider {
     /// Tokens where the rule looks; the default places are those of Istio's reference, in order.
-    fn tokens(&self, request: &Request) -> Vec<(Place, String)> {
+    fn tokens(&self, request: &Request) -> Vec<(TokenPlace, String)> {
         let JwtRule { from_headers, from_params, .. } = &self.rule;
         if from_headers.is_empty() && from_params.is_empty() {
             let bearer = in_header(request, header::AUTHORIZATION.as_str(), "Bearer ");
@@ -213,20 +216,20 @@ fn trim(audience: &str) -> &str {
     rest.strip_suffix('/').unwrap_or(rest)
 }
 
-fn in_header(request: &Request, name: &str, prefix: &str) -> Vec<(Place, String)> {
+fn in_header(request: &Request, name: &str, prefix: &str) -> Vec<(TokenPlace, String)> {
     let values = request.headers().get_all(name).into_iter().filter_map(|v| v.to_str().ok());
     let tokens = values.filter_map(|value| value.strip_prefix(prefix)).map(str::trim);
     let kept = tokens.filter(|token| !token.is_empty());
-    kept.map(|token| (Place::Header(name.to_owned()), token.to_owned())).collect()
+    kept.map(|token| (TokenPlace::Header(name.to_owned()), token.to_owned())).collect()
 }
 
-fn in_query(request: &Request, name: &str) -> Option<(Place, String)> {
+fn in_query(request: &Request, name: &str) -> Option<(TokenPlace, String)> {
     let pairs = request.uri().query()?.split('&').filter_map(|pair| pair.split_once('='));
     // A token is base64url and dots: it needs no decoding.
     pairs
         .into_iter()
         .find(|(key, _)| *key == name)
-        .map(|(_, token)| (Place::Query, token.to_owned()))
+        .map(|(_, token)| (TokenPlace::Query, token.to_owned()))
 }
 
 /// `iss` before anything is checked: it only says whose rule is asked.

@@ -4,7 +4,7 @@ use super::{
     authentication::{Authenticator, Claims, TokenError},
     authorization::{Attributes, Decision, decide},
     identity::Identity,
-    rate_limit::{LimitKey, Limiter, Peer, Standing, Verdict},
+    rate_limit::{BucketStanding, LimitKey, Limiter, Peer, Verdict},
 };
 use crate::{
     EXTERNAL_ADDRESS, Flag, Request, Response,
@@ -164,7 +164,7 @@ pub(crate) type Refused = Box<Response>;
 
 /// What a request that passed takes along for its answer.
 #[derive(Debug, Default)]
-pub(crate) struct Entered(Vec<(Arc<Limiter>, Standing)>);
+pub(crate) struct Entered(Vec<(Arc<Limiter>, BucketStanding)>);
 
 impl Entered {
     /// Puts the rate limits on the answer.

@@ -90,16 +90,16 @@ pub(crate) enum Verdict {
     /// It is not counted.
     Uncounted,
     /// It passes.
-    Pass(Standing),
+    Pass(BucketStanding),
     /// It is over the limit, and passes because the rule is not enforced for it.
-    Spared(Standing),
+    Spared(BucketStanding),
     /// It is refused.
-    Refused(Standing),
+    Refused(BucketStanding),
 }
 
 /// How the bucket stands after a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Standing {
+pub(crate) struct BucketStanding {
     /// Tokens left.
     pub(crate) remaining: u32,
     /// Until a token is there; nothing if one is.
@@ -130,17 +130,17 @@ impl Limiter {
         }
     }
 
-    fn take(&self, peer: Peer) -> (bool, Standing) {
+    fn take(&self, peer: Peer) -> (bool, BucketStanding) {
         match self.bucket(peer).check() {
             Ok(snapshot) => {
                 let remaining = snapshot.remaining_burst_capacity();
                 let missing = self.rule.max_tokens.saturating_sub(remaining);
                 let full_in = self.rule.token_interval().saturating_mul(missing);
-                (false, Standing { remaining, wait: Duration::ZERO, full_in })
+                (false, BucketStanding { remaining, wait: Duration::ZERO, full_in })
             }
             Err(not_until) => {
                 let wait = not_until.wait_time_from(self.clock.now());
-                (true, Standing { remaining: 0, wait, full_in: self.window() })
+                (true, BucketStanding { remaining: 0, wait, full_in: self.window() })
             }
         }
     }
@@ -174,7 +174,7 @@ impl Limiter {
     }
 
     /// Puts the rule and its standing on an answer.
-    pub(crate) fn describe(&self, response: &mut Response, standing: Standing) {
+    pub(crate) fn describe(&self, response: &mut Response, standing: BucketStanding) {
         let name = sf_string(&self.rule.origin.name);
         let window = ceil_s(self.window());
         let policy = format!("{name};q={};w={window}", self.rule.max_tokens);
@@ -188,7 +188,7 @@ impl Limiter {
     }
 
     /// The answer in place of the service's.
-    pub(crate) fn refusal(&self, standing: Standing) -> Response {
+    pub(crate) fn refusal(&self, standing: BucketStanding) -> Response {
         let mut response = Response::new(Body::from("local_rate_limited"));
         *response.status_mut() = self.rule.status;
         let headers = response.headers_mut();

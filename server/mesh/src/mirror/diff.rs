@@ -35,7 +35,7 @@ pub struct Answer {
 
 /// Where two answers differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum DifferencePlace {
     /// In the status.
     Status,
     /// In this header.
@@ -52,7 +52,7 @@ pub enum Place {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
     /// Where.
-    pub place: Place,
+    pub place: DifferencePlace,
     /// What the live answer has.
     pub live: Option<String>,
     /// What the mirrored answer has.
@@ -64,12 +64,12 @@ pub struct Difference {
 pub fn compare(live: &Answer, mirrored: &Answer) -> Vec<Difference> {
     let mut found = Found::default();
     let (a, b) = (live.status.as_str(), mirrored.status.as_str());
-    found.unequal(Place::Status, Some(a), Some(b));
+    found.unequal(DifferencePlace::Status, Some(a), Some(b));
     for name in &HEADERS {
         let text = |answer: &Answer| {
             answer.headers.get(name).map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned())
         };
-        let place = Place::Header(name.to_string());
+        let place = DifferencePlace::Header(name.to_string());
         found.unequal(place, text(live).as_deref(), text(mirrored).as_deref());
     }
     if live.body.bytes != mirrored.body.bytes {
@@ -82,7 +82,7 @@ pub fn compare(live: &Answer, mirrored: &Answer) -> Vec<Difference> {
 struct Found(Vec<Difference>);
 
 impl Found {
-    fn unequal(&mut self, place: Place, live: Option<&str>, mirrored: Option<&str>) {
+    fn unequal(&mut self, place: DifferencePlace, live: Option<&str>, mirrored: Option<&str>) {
         if live != mirrored && !self.full() {
             let (live, mirrored) = (live.map(shorten), mirrored.map(shorten));
             self.0.push(Difference { place, live, mirrored });
@@ -119,7 +119,7 @@ fn bodies(found: &mut Found, live: &Answer, mirrored: &Answer) {
             let at = a.iter().zip(b.iter()).take_while(|(a, b)| a == b).count();
             if a != b {
                 let byte = |bytes: &Bytes| bytes.get(at).map(|byte| format!("{byte:#04x}"));
-                found.unequal(Place::Byte(at), byte(&a).as_deref(), byte(&b).as_deref());
+                found.unequal(DifferencePlace::Byte(at), byte(&a).as_deref(), byte(&b).as_deref());
             }
         }
     }
@@ -139,7 +139,7 @@ fn lines(found: &mut Found, live: &str, mirrored: &str) {
         if (a.is_none() && b.is_none()) || found.full() {
             break;
         }
-        found.unequal(Place::Line(number), a, b);
+        found.unequal(DifferencePlace::Line(number), a, b);
     }
 }
 
@@ -162,7 +162,7 @@ fn fields(found: &mut Found, at: &str, live: Option<&Value>, mirrored: Option<&V
         }
         (live, mirrored) => {
             let (a, b) = (live.map(Value::to_string), mirrored.map(Value::to_string));
-            found.unequal(Place::Field(at.to_owned()), a.as_deref(), b.as_deref());
+            found.unequal(DifferencePlace::Field(at.to_owned()), a.as_deref(), b.as_deref());
         }
     }
 }
@@ -183,7 +183,7 @@ mod tests {
         answer(200, "application/json; charset=utf-8", body)
     }
 
-    fn shown(differences: &[Difference]) -> Vec<(Place, &str, &str)> {
+    fn shown(differences: &[Difference]) -> Vec<(DifferencePlace, &str, &str)> {
         differences
             .iter()
             .map(|d| {
@@ -199,7 +199,7 @@ mod tests {
         assert!(same.is_empty());
         let a = json(r#"{"total":100,"lines":[{"sku":"a/b"}],"gone":null}"#);
         let b = json(r#"{"total":120,"lines":[{"sku":"c"},{}],"new":true}"#);
-        let field = |at: &str| Place::Field(at.to_owned());
+        let field = |at: &str| DifferencePlace::Field(at.to_owned());
         let expected = [
             (field("/gone"), "null", "-"),
             (field("/lines/0/sku"), "\"a/b\"", "\"c\""),
@@ -218,7 +218,7 @@ mod tests {
     #[test]
     fn keys_are_escaped_as_json_pointers_are() {
         let found = compare(&json(r#"{"a/b~c":1}"#), &json(r#"{"a/b~c":2}"#));
-        assert_eq!(found[0].place, Place::Field("/a~1b~0c".to_owned()));
+        assert_eq!(found[0].place, DifferencePlace::Field("/a~1b~0c".to_owned()));
     }
 
     #[test]
@@ -226,10 +226,10 @@ mod tests {
         let mut b = answer(500, "text/html", "x");
         b.headers.insert(header::DATE, "later".parse().unwrap());
         let found = compare(&answer(200, "text/plain", "x"), &b);
-        let kind = Place::Header("content-type".to_owned());
+        let kind = DifferencePlace::Header("content-type".to_owned());
         assert_eq!(
             shown(&found),
-            [(Place::Status, "200", "500"), (kind, "text/plain", "text/html")]
+            [(DifferencePlace::Status, "200", "500"), (kind, "text/plain", "text/html")]
         );
     }
 
@@ -237,10 +237,13 @@ mod tests {
     fn text_is_compared_by_line_and_bytes_by_byte() {
         let text = |body: &'static str| answer(200, "text/plain", body);
         let found = compare(&text("a\nb\nc"), &text("a\nB\nc\nd"));
-        assert_eq!(shown(&found), [(Place::Line(2), "b", "B"), (Place::Line(4), "-", "d")]);
+        assert_eq!(
+            shown(&found),
+            [(DifferencePlace::Line(2), "b", "B"), (DifferencePlace::Line(4), "-", "d")]
+        );
         let bytes = |body: &'static [u8]| answer(200, "image/png", body);
         let found = compare(&bytes(&[1, 0xff, 3]), &bytes(&[1, 0xff, 4]));
-        assert_eq!(shown(&found), [(Place::Byte(2), "0x03", "0x04")]);
+        assert_eq!(shown(&found), [(DifferencePlace::Byte(2), "0x03", "0x04")]);
     }
 
     #[test]
@@ -259,7 +262,7 @@ mod tests {
         };
         assert_eq!(compare(&many(0), &many(1)).len(), DIFFERENCES_MAX);
         let found = compare(&answer(200, "text/plain", "é".repeat(500)), &json("{}"));
-        let line = found.iter().find(|d| d.place == Place::Line(1)).unwrap();
+        let line = found.iter().find(|d| d.place == DifferencePlace::Line(1)).unwrap();
         assert_eq!(line.live.as_ref().unwrap().chars().count(), VALUE_CHARS_MAX + 1);
     }
 }

@@ -8,6 +8,6 @@ pub mod diff;
 mod layer;
 mod store;
 
-pub use diff::{Difference, Place};
+pub use diff::{Difference, DifferencePlace};
 pub(crate) use layer::{MirrorLayer, Mirrored};
 pub use store::{COMPARED_MAX, Compared, MirrorStats, Mirrors, Side, TARGETS_MAX, UNDER_WAY_MAX};

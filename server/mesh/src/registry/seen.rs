@@ -7,7 +7,9 @@ use crate::{
     fault::Faults,
     inbound::InboundStats,
     mirror::Mirrors,
-    recent::{DryRun, Explanation, Probe, RecentRequest, allows_origin, explain},
+    recent::{
+        DryRunOutcome, Explanation, HypotheticalRequest, RecentRequest, allows_origin, explain,
+    },
     retry::RetryStats,
 };
 use istio::policy::Policy;
@@ -157,19 +159,19 @@ impl Mesh {
 
     /// What the last requests would do under another policy.
     #[must_use]
-    pub fn dry_run(&self, policy: &Policy) -> DryRun {
+    pub fn dry_run(&self, policy: &Policy) -> DryRunOutcome {
         self.0.recent.dry_run(self.0.in_force.load().policy(), policy)
     }
 
     /// Whether the rule in force that a request would hit allows its origin (`corsPolicy`).
     #[must_use]
-    pub fn allows_origin(&self, probe: &Probe) -> bool {
+    pub fn allows_origin(&self, probe: &HypotheticalRequest) -> bool {
         allows_origin(self.0.in_force.load().policy(), probe)
     }
 
     /// Which rule in force a request would hit.
     #[must_use]
-    pub fn explain(&self, probe: &Probe) -> Explanation {
+    pub fn explain(&self, probe: &HypotheticalRequest) -> Explanation {
         explain(self.0.in_force.load().policy(), probe)
     }
 }

@@ -146,13 +146,13 @@ enum Effect {
     StopsOrders,
 }
 
-struct Standing {
+struct Hindrance {
     effect: Effect,
     reason: String,
 }
 
 /// What is worst about the calls to a service: those of the gateway, and those every order needs.
-fn worst(breakers: &[BreakerStatus], service: &str, now_us: i64) -> Option<Standing> {
+fn worst(breakers: &[BreakerStatus], service: &str, now_us: i64) -> Option<Hindrance> {
     let counts = |breaker: &&BreakerStatus| {
         let edge = (&*breaker.caller, &*breaker.destination);
         edge.1 == service && (edge.0 == GATEWAY || ORDER_PATH.contains(&edge))
@@ -164,7 +164,7 @@ fn worst(breakers: &[BreakerStatus], service: &str, now_us: i64) -> Option<Stand
 }
 
 /// What a breaker that is not closed does.
-fn standing(breaker: &BreakerStatus, all: &[BreakerStatus], now_us: i64) -> Option<Standing> {
+fn standing(breaker: &BreakerStatus, all: &[BreakerStatus], now_us: i64) -> Option<Hindrance> {
     let on_order_path = ORDER_PATH.contains(&(&*breaker.caller, &*breaker.destination));
     // Since it opened the calls go to another subset of the service.
     let spared = breaker.since_us.is_some_and(|since_us| {
@@ -182,7 +182,7 @@ fn standing(breaker: &BreakerStatus, all: &[BreakerStatus], now_us: i64) -> Opti
     let refuses = |state: &str, until_us| {
         let effect = if on_order_path && !spared { Effect::StopsOrders } else { Effect::Refuses };
         let reason = format!("{whose} {state}, {} s", for_another(until_us));
-        Some(Standing { effect, reason })
+        Some(Hindrance { effect, reason })
     };
     match (breaker.forced, breaker.state) {
         (Some((Forced::Open, until_us)), _) => refuses("forced open", until_us),
@@ -194,7 +194,7 @@ fn standing(breaker: &BreakerStatus, all: &[BreakerStatus], now_us: i64) -> Opti
         (None, BreakerState::Open { .. }) if spared => None,
         // The next call is its probe, or one is under way.
         (None, BreakerState::Open { .. } | BreakerState::HalfOpen) => {
-            Some(Standing { effect: Effect::Probes, reason: format!("{whose} half-open") })
+            Some(Hindrance { effect: Effect::Probes, reason: format!("{whose} half-open") })
         }
     }
 }

@@ -16,8 +16,8 @@ use contract::{
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use istio::{Configuration, Known, KnownService, policy::Origin};
 use mesh::{
-    Chosen, Explanation, Mesh, Probe, RouteHits, Source,
-    mirror::{Compared, Difference, Place, Side},
+    Chosen, Explanation, HypotheticalRequest, Mesh, RouteHits, Source,
+    mirror::{Compared, Difference, DifferencePlace, Side},
 };
 
 /// The list of hosts, in the order of the palette; what is not in it follows by name.
@@ -100,12 +100,12 @@ pub(crate) fn mirror_pair(pair: &Compared) -> MirrorPair {
     };
     let difference = |difference: &Difference| MirrorDifference {
         place: match &difference.place {
-            Place::Status => "status".to_owned(),
-            Place::Header(name) => format!("header {name}"),
-            Place::Field(pointer) if pointer.is_empty() => "body".to_owned(),
-            Place::Field(pointer) => format!("field {pointer}"),
-            Place::Line(line) => format!("line {line}"),
-            Place::Byte(byte) => format!("byte {byte}"),
+            DifferencePlace::Status => "status".to_owned(),
+            DifferencePlace::Header(name) => format!("header {name}"),
+            DifferencePlace::Field(pointer) if pointer.is_empty() => "body".to_owned(),
+            DifferencePlace::Field(pointer) => format!("field {pointer}"),
+            DifferencePlace::Line(line) => format!("line {line}"),
+            DifferencePlace::Byte(byte) => format!("byte {byte}"),
         },
         live: difference.live.clone(),
         mirrored: difference.mirrored.clone(),
@@ -144,7 +144,7 @@ pub(super) fn passed(form: &RouteForm, report: &ApplyReport) -> Vec<(String, Opt
 }
 
 /// A draft tried on recorded requests.
-pub(super) fn dry_run(run: mesh::DryRun) -> DryRun {
+pub(super) fn dry_run(run: mesh::DryRunOutcome) -> DryRun {
     let row = |change: &mesh::RouteChange| Rerouted {
         request: format!("{} {}", change.request.method, change.request.path),
         from: change.moved.as_ref().map_or_else(|| way(&change.from), |(from, _)| named(from)),
@@ -181,9 +181,9 @@ fn way(chosen: &Chosen) -> String {
     }
 }
 
-fn places(places: &[mesh::Place]) -> String {
+fn places(places: &[mesh::WeightedPlace]) -> String {
     let sum: u64 = places.iter().map(|place| u64::from(place.weight)).sum();
-    let place = |place: &mesh::Place| {
+    let place = |place: &mesh::WeightedPlace| {
         let subset = place.subset.as_ref().map(|subset| format!(" {subset}")).unwrap_or_default();
         let percent = ratio(u64::from(place.weight) * 100, sum).unwrap_or(100.0);
         format!("{}{subset} {}%", place.service, (percent * 10.0).round() / 10.0)
@@ -192,7 +192,7 @@ fn places(places: &[mesh::Place]) -> String {
 }
 
 /// A made-up request.
-pub(super) fn probe(host: &str, asked: &ProbeRequest) -> Result<Probe, ApiError> {
+pub(super) fn probe(host: &str, asked: &ProbeRequest) -> Result<HypotheticalRequest, ApiError> {
     let bad = |field: &str, reason: String| ApiError::Invalid {
         fields: vec![FieldError::new(field, reason)],
     };
@@ -215,7 +215,7 @@ pub(super) fn probe(host: &str, asked: &ProbeRequest) -> Result<Probe, ApiError>
     let ingress = asked.source.is_empty();
     let source = if ingress { contract::service::BROWSER } else { &asked.source };
     let source = Source::of(source);
-    Ok(Probe { source, called: host.to_owned(), ingress, method, uri, headers })
+    Ok(HypotheticalRequest { source, called: host.to_owned(), ingress, method, uri, headers })
 }
 
 /// Which rule it would hit.

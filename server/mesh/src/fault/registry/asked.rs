@@ -43,7 +43,7 @@ pub(super) struct Asked {
 
 /// How a fault that a resource asks for stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum FaultStanding {
     /// It is injected.
     Active {
         /// Under this id.
@@ -71,7 +71,7 @@ pub struct AskedFault {
     /// To which share.
     pub share: Share,
     /// How it stands.
-    pub standing: Standing,
+    pub standing: FaultStanding,
 }
 
 /// What outlives the process of a fault that a resource asks for.
@@ -121,9 +121,9 @@ impl AskedFault {
     pub fn kept(&self) -> KeptFault {
         let Self { origin, route, kind, share, standing } = self.clone();
         let until_us = match standing {
-            Standing::Active { until_us, .. } => Some(until_us),
-            Standing::Over => Some(0),
-            Standing::Waiting | Standing::TooMany => None,
+            FaultStanding::Active { until_us, .. } => Some(until_us),
+            FaultStanding::Over => Some(0),
+            FaultStanding::Waiting | FaultStanding::TooMany => None,
         };
         RouteKey { origin, route, kind, share }.kept(until_us)
     }
@@ -183,11 +183,11 @@ impl Faults {
         let standing = |state: State| match state {
             State::Begun { id, until_us } => {
                 let lives = active.iter().any(|fault| state.lives_as(fault, now_us));
-                if lives { Standing::Active { id, until_us } } else { Standing::Over }
+                if lives { FaultStanding::Active { id, until_us } } else { FaultStanding::Over }
             }
-            State::Waiting => Standing::Waiting,
-            State::TooMany => Standing::TooMany,
-            State::Over => Standing::Over,
+            State::Waiting => FaultStanding::Waiting,
+            State::TooMany => FaultStanding::TooMany,
+            State::Over => FaultStanding::Over,
         };
         let asked = |(key, state): &(RouteKey, State)| {
             let RouteKey { origin, route, kind, share } = key.clone();
