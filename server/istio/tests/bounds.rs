@@ -4,7 +4,9 @@
 
 mod support;
 
-use istio::{Configuration, EXPRESSIONS_MAX, MATCHES_MAX, RULES_MAX, Refused, Resource, code};
+use istio::{
+    Configuration, EXPRESSIONS_MAX, MATCHES_MAX, RESOURCES_MAX, RULES_MAX, Refused, Resource, code,
+};
 use std::{fmt::Write, sync::Arc};
 use support::known;
 
@@ -67,6 +69,26 @@ fn the_memory_of_all_compiled_expressions_is_bounded_however_short_they_are() {
     }
     let refused = apply(&configuration, &large("d", 1));
     assert_bound(refused, "in the whole configuration are more than 16 MiB");
+}
+
+#[test]
+fn the_resources_of_all_texts_together_are_bounded() {
+    const STEP: usize = 50;
+    let entries = |from: usize, count: usize| {
+        let entry = |at: usize| {
+            format!(
+                "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\n\
+                 metadata: {{name: e{at}}}\nspec: {{hosts: [e{at}.example.com], ports: [{{number: 80, name: http}}]}}\n"
+            )
+        };
+        (from..from + count).map(entry).collect::<Vec<_>>().join("---\n")
+    };
+    let mut configuration = Configuration::default();
+    for from in (0..RESOURCES_MAX).step_by(STEP) {
+        configuration = apply(&configuration, &entries(from, STEP)).unwrap();
+    }
+    let words = format!("{} resources", RESOURCES_MAX + 1);
+    assert_bound(apply(&configuration, &entries(RESOURCES_MAX, 1)), &words);
 }
 
 #[test]
