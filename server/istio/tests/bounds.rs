@@ -78,7 +78,8 @@ fn the_resources_of_all_texts_together_are_bounded() {
         let entry = |at: usize| {
             format!(
                 "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\n\
-                 metadata: {{name: e{at}}}\nspec: {{hosts: [e{at}.example.com], ports: [{{number: 80, name: http}}]}}\n"
+                 metadata: {{name: e{at}}}\n\
+                 spec: {{hosts: [e{at}.example.com], ports: [{{number: 80, name: http}}]}}\n"
             )
         };
         (from..from + count).map(entry).collect::<Vec<_>>().join("---\n")
