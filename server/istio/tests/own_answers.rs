@@ -1,7 +1,5 @@
 //! What has no effect on a rule that answers itself, rules of one name, and faults that do nothing.
 
-#![expect(clippy::unwrap_used, reason = "a test whose text cannot be read fails")]
-
 mod support;
 
 use contract::istio::{ApplyReport, Fate, Finding};
