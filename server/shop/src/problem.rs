@@ -92,7 +92,8 @@ impl Problem {
         self
     }
 
-    fn retry_after(self, after: Duration) -> Self {
+    /// When it is worth to ask again.
+    pub(crate) fn retry_after(self, after: Duration) -> Self {
         Self { retry_after: Some(after), ..self }
     }
 }

@@ -109,7 +109,7 @@ async fn the_first_decision_of_a_transaction_stands_and_every_run_is_told_so() {
     let World { stores, _folder } = world().await;
     let (payments, tx) = (&stores.payments, transaction("tx-1"));
     let command = message("payment.authorize:ord-1:1", "payment.authorize");
-    let begun = payments.begin(&command, &tx, "c-1001", Money::eur(1_850)).await.unwrap();
+    let begun = payments.begin(&command, &tx, "c-1001", Money::eur(1_850), true).await.unwrap();
     assert_eq!(begun, Begun::Now);
     let line = |kind| [Entry { at_us: 1, kind, participant: None, detail: None }];
     let abort = Decision::Abort { voter: None, reason: "no vote".into() };
@@ -147,7 +147,7 @@ async fn a_bank_in_doubt_that_is_told_the_outcome_is_a_recovery_once() {
     };
     let tx = transaction("tx-1");
     let command = message("payment.authorize:ord-1:1", "payment.authorize");
-    stores.payments.begin(&command, &tx, "c-1001", Money::eur(1_850)).await.unwrap();
+    stores.payments.begin(&command, &tx, "c-1001", Money::eur(1_850), true).await.unwrap();
     // Given a transaction that is not decided, asking is no recovery.
     assert_eq!(ask(0).await, http::StatusCode::OK);
     assert!(recoveries.try_recv().is_err());
