@@ -43,7 +43,7 @@ pub(crate) struct Journey {
     pub(crate) called: Arc<str>,
     /// It came from outside: no breaker, and the routes of the gateway.
     pub(crate) ingress: bool,
-    /// It only looks: neither routed nor counted.
+    /// It only looks: neither routed nor counted, limited or watched.
     pub(crate) look: bool,
     flags: SharedFlags,
     /// Tries that reached an instance.
@@ -151,6 +151,11 @@ impl Journey {
     /// The call a request belongs to.
     pub(crate) fn of(request: &Request) -> Option<&Arc<Self>> {
         request.extensions().get()
+    }
+
+    /// Whether a request only looks.
+    pub(crate) fn looks(request: &Request) -> bool {
+        Self::of(request).is_some_and(|journey| journey.look)
     }
 
     pub(crate) fn add(&self, flag: Flag) {
