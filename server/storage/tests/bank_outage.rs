@@ -18,7 +18,7 @@ use shop::{
     bus::MeshDelivery,
     inventory,
     orders::{
-        self, Attempt, NewOrder, OrderEvent, Orders, PAYMENT_PATIENCE, RowQuery,
+        self, Attempt, NewOrder, OrderEvent, Orders, RowQuery,
         decide::{self, Input, OrderRecord},
     },
     payments::{self, Payments},
@@ -50,7 +50,7 @@ struct World {
 
 /// A shop whose customers' bank hangs. Nothing runs yet.
 async fn world() -> World {
-    let (folder, clock) = (tempfile::tempdir().unwrap(), Clock::tokio(1_700_000_000_000_000));
+    let (folder, clock) = (tempfile::tempdir().unwrap(), Clock::system());
     let stores = storage::open(folder.path(), Durability::Process, &clock).await.unwrap();
     let (supervisor, _ends) = Supervisor::new();
     let mesh = Mesh::new(clock.clone(), BreakerParams::default());
@@ -72,18 +72,21 @@ async fn world() -> World {
 impl World {
     /// An order whose stock is reserved: its payment is asked for.
     async fn place(&self, number: usize) {
-        let order_id = format!("ord-{number}");
-        self.stores.orders.place(new_order(&order_id)).await.unwrap();
+        self.stores.orders.place(new_order(&order_id(number))).await.unwrap();
         let event = OrderEvent::StockReserved { reservation_id: "rsv-1".into(), units: 1 };
-        let reserved = Attempt {
-            order_id,
+        self.change(number, Input::Done(decide::RESERVE, event)).await;
+    }
+
+    async fn change(&self, number: usize, input: Input) {
+        let attempt = Attempt {
+            order_id: order_id(number),
             message_id: None,
             expected: None,
             correlation_id: None,
             trace: TraceContext::default(),
-            decide: Box::new(|record| decide::decide(record, Input::Done(decide::RESERVE, event))),
+            decide: Box::new(|record| decide::decide(record, input)),
         };
-        self.stores.orders.change(reserved).await.unwrap();
+        self.stores.orders.change(attempt).await.unwrap();
     }
 
     /// What the program keeps going.
@@ -99,7 +102,6 @@ impl World {
             self.supervisor.spawn("relay", relay.run(stop()));
         }
         self.supervisor.spawn("projection", self.orders.clone().keep_projection(stop()));
-        self.supervisor.spawn("patience", self.orders.clone().keep_patience(stop()));
     }
 
     async fn count(&self, status: OrderStatus) -> usize {
@@ -127,9 +129,10 @@ async fn every_order_ends_while_a_bank_hangs_and_there_is_no_room_for_their_paym
     })
     .await;
     assert_eq!(world.count(OrderStatus::Cancelled).await, 0);
-    tokio::time::pause();
-    tokio::time::advance(PAYMENT_PATIENCE).await;
-    tokio::time::resume();
+    // The patience with each of them is over.
+    for number in 0..ORDER_COUNT {
+        world.change(number, Input::PaymentTimedOut).await;
+    }
     eventually(PATIENCE, "every order is given up", async || {
         (world.count(OrderStatus::Cancelled).await == ORDER_COUNT).then_some(())
     })
@@ -141,6 +144,10 @@ async fn every_order_ends_while_a_bank_hangs_and_there_is_no_room_for_their_paym
         assert!(closed && breaker.opened == 0, "to {}: {:?}", breaker.destination, breaker.state);
     }
     assert!(world.supervisor.shutdown(PATIENCE).await);
+}
+
+fn order_id(number: usize) -> String {
+    format!("ord-{number}")
 }
 
 fn new_order(order_id: &str) -> NewOrder {
