@@ -370,7 +370,7 @@ impl Mesh {
         let called = known.unwrap_or_else(|| called.into());
         let journey = Journey::new(source.clone(), called, marks.ingress, marks.look);
         for fault in baggage::fault_ids(request.headers()) {
-            journey.met(fault);
+            journey.carries(fault);
         }
         let mut request = request;
         request.extensions_mut().insert(self.begin(&journey));

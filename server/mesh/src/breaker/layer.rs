@@ -47,8 +47,8 @@ struct Head {
     answer: Answer,
     /// How long an answer takes is said of its head, however slowly the rest is read.
     took: Duration,
-    /// What the span around the call carried then; the body is read in another.
-    carried: Option<String>,
+    /// The faults that were met below the call; its body is read in another span.
+    met: Option<String>,
 }
 
 /// The body of an answer whose head was all right.
@@ -99,8 +99,8 @@ impl Permit {
         let took = self.began.elapsed();
         match outcome {
             Ok(response) if !answer.is_failure() && !response.body().is_end_stream() => {
-                let carried = base::carried::of(&Span::current());
-                self.head = Some(Head { answer, took, carried });
+                let met = base::carried::met(&Span::current());
+                self.head = Some(Head { answer, took, met });
                 Ok(response.map(|inner| Body::new(Watched { inner, permit: Some(self) })))
             }
             outcome => {
@@ -121,16 +121,16 @@ impl Permit {
 
     /// What a call that ended so can be blamed on.
     fn cause(&self, failed: bool) -> Cause {
-        // What the callee met further down is carried by the span around its work, which is this;
-        // it carries nothing of what was met beside it.
-        let carried = match &self.head {
-            Some(head) => head.carried.clone(),
-            None => base::carried::of(&Span::current()),
+        // What the callee met further down is known to the span around its work, which is this. What
+        // the request carried here from before, or was met beside it, is not to blame.
+        let met = match &self.head {
+            Some(head) => head.met.clone(),
+            None => base::carried::met(&Span::current()),
         };
-        for fault in carried.iter().filter(|_| failed).flat_map(|line| baggage::ids(line)) {
+        for fault in met.iter().filter(|_| failed).flat_map(|line| baggage::ids(line)) {
             self.journey.met(fault);
         }
-        Cause { trace_id: self.trace_id.clone(), faults: self.journey.faults() }
+        Cause { trace_id: self.trace_id.clone(), faults: self.journey.causes() }
     }
 
     fn report(&mut self, answer: Answer, took: Duration) {
@@ -165,7 +165,7 @@ pub(crate) struct BreakerLayer {
 impl BreakerLayer {
     fn admit(&self, request: &Request, journey: &Arc<Journey>) -> Result<Permit, MeshError> {
         let trace_id: Option<Arc<str>> = trace_id(request.headers()).map(Into::into);
-        let cause = Cause { trace_id: trace_id.clone(), faults: journey.faults() };
+        let cause = Cause { trace_id: trace_id.clone(), faults: journey.causes() };
         let passage = self.breaker.admit(&cause).inspect_err(|_| {
             // Who is refused suffers from what opened the breaker, and so does who called it.
             self.breaker.causes().into_iter().for_each(|fault| journey.met(fault));
