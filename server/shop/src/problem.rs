@@ -93,7 +93,8 @@ impl Problem {
     }
 
     /// When it is worth to ask again.
-    pub(crate) fn retry_after(self, after: Duration) -> Self {
+    #[must_use]
+    pub fn retry_after(self, after: Duration) -> Self {
         Self { retry_after: Some(after), ..self }
     }
 }
