@@ -32,6 +32,11 @@ impl Carried {
     }
 }
 
+/// The baggage line of the faults that were met in a span and below it: no more than was carried in
+/// from before. An extension of the span.
+#[derive(Debug)]
+struct Met(String);
+
 /// The member of the faults; its commas are percent-encoded (W3C Baggage, section 3.2.1.3).
 fn faults(baggage: &str) -> Option<String> {
     baggage.split(',').find_map(|member| {
@@ -73,6 +78,27 @@ pub fn update(span: &Span, change: impl Fn(Option<&str>) -> Option<String>) {
     });
 }
 
+/// Notes what was met in `span` for it and every span around it in this process, as a baggage
+/// line. `change` sees what there is and gives what shall be.
+pub fn meet(span: &Span, change: impl Fn(Option<&str>) -> Option<String>) {
+    look(span, |span| {
+        for around in span.scope() {
+            let mut extensions = around.extensions_mut();
+            let before = extensions.get_mut::<Met>().map(|met| met.0.as_str());
+            if let Some(after) = change(before) {
+                extensions.replace(Met(after));
+            }
+        }
+    });
+}
+
+/// What was met in this span and below it; nothing of what its callers brought along, or others
+/// met beside it.
+#[must_use]
+pub fn met(span: &Span) -> Option<String> {
+    look(span, |span| span.extensions().get::<Met>().map(|met| met.0.clone())).flatten()
+}
+
 fn nearest<S: for<'a> LookupSpan<'a>, T>(
     span: &SpanRef<'_, S>,
     read: impl Fn(&Carried) -> T,
@@ -107,6 +133,21 @@ mod tests {
             assert_eq!(of(&handler).as_deref(), Some("user=ada,vitrine.fault.id=F-1%2CF-2"));
             let of_sibling = look(&sibling, faults_of).flatten();
             assert_eq!(of_sibling.as_deref(), Some("F-1,F-2"));
+        });
+    }
+
+    #[test]
+    fn what_was_met_is_known_around_the_place_and_not_beside_or_below_it() {
+        tracing::subscriber::with_default(Registry::default(), || {
+            let handler = tracing::info_span!("handler");
+            let sibling = handler.in_scope(|| tracing::info_span!("sibling"));
+            let call = handler.in_scope(|| tracing::info_span!("call"));
+            let below = call.in_scope(|| tracing::info_span!("below"));
+            set(&handler, "vitrine.fault.id=F-1");
+            meet(&call, |before| Some(format!("{}F-2", before.unwrap_or_default())));
+            let line = Some("F-2".to_owned());
+            assert_eq!((met(&handler), met(&call)), (line.clone(), line));
+            assert_eq!((met(&sibling), met(&below)), (None, None));
         });
     }
 

@@ -63,6 +63,18 @@ impl Clock {
     }
 }
 
+impl Clock {
+    /// Microseconds that have passed since some moment of this run, whatever becomes of the date:
+    /// for durations that nobody is shown the end of.
+    #[must_use]
+    pub fn steady_us(&self) -> i64 {
+        match &self.0 {
+            Source::System => micros(MACHINE.start.elapsed()),
+            Source::Tokio { start, .. } => micros(start.elapsed()),
+        }
+    }
+}
+
 static MACHINE: LazyLock<Machine> = LazyLock::new(Machine::new);
 
 /// Time that passes steadily, and what must be added to it for the date.
@@ -251,6 +263,6 @@ mod tests {
     async fn a_tokio_clock_follows_paused_time() {
         let clock = Clock::tokio(1_000);
         tokio::time::advance(Duration::from_millis(2)).await;
-        assert_eq!(clock.now_us(), 3_000);
+        assert_eq!((clock.now_us(), clock.steady_us()), (3_000, 2_000));
     }
 }

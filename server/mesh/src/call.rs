@@ -344,7 +344,7 @@ impl Outbound {
 }
 
 /// Why the mesh ended a body, if it was the mesh.
-fn by_mesh(error: &(dyn Error + 'static)) -> Option<MeshError> {
+pub(crate) fn by_mesh(error: &(dyn Error + 'static)) -> Option<MeshError> {
     let mut causes = std::iter::successors(Some(error), |&error| error.source());
     causes.find_map(|error| error.downcast_ref::<MeshError>()).cloned()
 }

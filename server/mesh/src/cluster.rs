@@ -96,6 +96,9 @@ pub(crate) struct Cluster {
     /// Whether anything is ejected: mostly not, and then the detector is not asked.
     any_ejected: AtomicBool,
     next_sweep_us: AtomicI64,
+    /// Requests that found no members to go to, and ask for the lock.
+    #[cfg(test)]
+    asked: crate::race::Passed,
 }
 
 /// The hosts of a cluster, kept until the service's hosts or the subset's labels change.
@@ -132,6 +135,8 @@ impl Cluster {
             detector: Mutex::default(),
             any_ejected: AtomicBool::new(false),
             next_sweep_us: AtomicI64::new(0),
+            #[cfg(test)]
+            asked: crate::race::Passed::default(),
         }
     }
 
@@ -172,6 +177,8 @@ impl Cluster {
             }
             return kept.clone();
         }
+        #[cfg(test)]
+        self.asked.pass();
         let mut older = self.older.lock();
         let members = self.found_or_made(labels, balancer, &older);
         self.keep(&members, snapshot, &mut older);
@@ -381,9 +388,6 @@ mod tests {
     use axum::Router;
     use istio::policy::{HashKey, HashTable};
 
-    /// Far more turns than another thread needs to come to the lock that it waits at.
-    const TURNS: usize = 10_000;
-
     fn cluster() -> Cluster {
         let service = Arc::new(Service::new("a".into()));
         let instance = Instance {
@@ -408,7 +412,7 @@ mod tests {
         let made = std::thread::scope(|scope| {
             let ask = || cluster.members(1, None, &balancer);
             let both = [scope.spawn(ask), scope.spawn(ask)];
-            (0..TURNS).for_each(|_| std::thread::yield_now());
+            cluster.asked.wait(2);
             drop(detector);
             both.map(|one| one.join().unwrap())
         });

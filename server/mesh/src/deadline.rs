@@ -2,7 +2,8 @@
 //!
 //! The sooner of the caller's deadline and the route's timeout holds, and it covers all tries and
 //! the body of the answer.
-//! The time left travels as `x-envoy-expected-rq-timeout-ms`, so that nested calls inherit it.
+//! The time left travels as `x-envoy-expected-rq-timeout-ms`, so that nested calls inherit it; it is
+//! written when a try goes out to an instance, for a try may have waited before.
 
 use crate::{
     MeshError, Request,
@@ -15,14 +16,32 @@ use crate::{
 };
 use contract::attributes;
 use http::HeaderValue;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tracing::Span;
 
 /// When the call of this request must have ended; an extension set by the caller, and brought
-/// forward by the route's timeout.
+/// forward by the route's timeout and for each try by what a try may take.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline(pub(crate) Instant);
+
+impl Deadline {
+    /// The end of what this request is a part of: of the try, inside the retries.
+    pub(crate) fn of(request: &Request) -> Option<Instant> {
+        request.extensions().get::<Self>().map(|deadline| deadline.0)
+    }
+
+    /// Tells the callee how much time it has from now on.
+    pub(crate) fn tell(request: &mut Request) {
+        let Some(deadline) = Self::of(request) else { return };
+        let left_ms = millis(deadline.saturating_duration_since(Instant::now()));
+        request.headers_mut().insert(EXPECTED_TIMEOUT_MS, HeaderValue::from(left_ms));
+    }
+}
+
+fn millis(time: Duration) -> u32 {
+    u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
+}
 
 /// Ends calls at their deadline.
 #[derive(Debug)]
@@ -49,9 +68,7 @@ impl MeshLayer for DeadlineLayer {
         if asked != Some(deadline) {
             request.extensions_mut().insert(Deadline(deadline));
         }
-        let left = deadline.saturating_duration_since(now);
-        let left_ms = u32::try_from(left.as_millis()).unwrap_or(u32::MAX);
-        request.headers_mut().insert(EXPECTED_TIMEOUT_MS, HeaderValue::from(left_ms));
+        let left_ms = millis(deadline.saturating_duration_since(now));
         Span::current().record(attributes::MESH_TIMEOUT_MS, left_ms);
         let layer = self.clone();
         let reply = ready.finish(request);

@@ -4,6 +4,7 @@
 
 use crate::{
     MeshError, Request, Response,
+    deadline::Deadline,
     edge::Tally,
     instance::Host,
     remote::Timeouts,
@@ -75,6 +76,7 @@ impl Service<Request> for Deliver {
 
     fn call(&mut self, mut request: Request) -> Reply {
         self.tally.reach();
+        Deadline::tell(&mut request);
         let extensions = request.extensions_mut();
         // It stays with the request: the callee's side enforces the same snapshot.
         let routed = extensions.get::<Arc<Routed>>().cloned();

@@ -83,6 +83,9 @@ impl MeshError {
     /// `error.type` of a call that was cut at its deadline.
     pub const TIMEOUT: &'static str = "timeout";
 
+    /// `error.type` of a call whose connection was lost.
+    pub(crate) const LOST: &'static str = "connection_reset";
+
     /// `error.type` of the semantic conventions.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
@@ -94,7 +97,7 @@ impl MeshError {
             Self::NoHealthyUpstream { .. } => "no_healthy_upstream",
             Self::Connect { .. } => "connection_failure",
             Self::RefusedStream { .. } => "refused_stream",
-            Self::Reset { .. } => "connection_reset",
+            Self::Reset { .. } => Self::LOST,
             Self::Overflow { .. } => "overflow",
             Self::Unsendable { .. } => "unsendable",
         }

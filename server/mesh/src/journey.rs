@@ -43,7 +43,7 @@ pub(crate) struct Journey {
     pub(crate) called: Arc<str>,
     /// It came from outside: no breaker, and the routes of the gateway.
     pub(crate) ingress: bool,
-    /// It only looks: neither routed nor counted.
+    /// It only looks: neither routed nor counted, limited or watched.
     pub(crate) look: bool,
     flags: SharedFlags,
     /// Tries that reached an instance.
@@ -53,8 +53,10 @@ pub(crate) struct Journey {
     /// Ids of the hosts that were tried, in order; the last is the one that answered.
     tried: Mutex<Vec<u64>>,
     instance: Mutex<Option<Arc<str>>>,
-    /// Faults that the call has met, nearest to the cause first.
+    /// Faults that the call carries from before it and has met, nearest to the cause first.
     faults: Mutex<Vec<FaultId>>,
+    /// Those of them that it has met, here or below: what can be blamed for how it ends.
+    causes: Mutex<Vec<FaultId>>,
     this_try: Mutex<TryNotes>,
     /// The `traceparent` of the span that tells how a request from outside was served.
     served: OnceLock<Option<String>>,
@@ -89,6 +91,7 @@ impl Journey {
             tried: Mutex::default(),
             instance: Mutex::default(),
             faults: Mutex::default(),
+            causes: Mutex::default(),
             this_try: Mutex::default(),
             served: OnceLock::new(),
         }
@@ -135,15 +138,23 @@ impl Journey {
         std::mem::take(&mut *self.this_try.lock())
     }
 
-    /// The call has met a fault, or is made on behalf of a request that has.
-    pub(crate) fn met(&self, fault: FaultId) {
-        let mut faults = self.faults.lock();
-        if faults.len() < FAULTS_MAX && !faults.contains(&fault) {
-            faults.push(fault);
-        }
+    /// The call is made on behalf of a request that has met a fault.
+    pub(crate) fn carries(&self, fault: FaultId) {
+        add(&mut self.faults.lock(), fault);
     }
 
-    /// The faults the call has met, nearest to the cause first.
+    /// The call has met a fault, here or below.
+    pub(crate) fn met(&self, fault: FaultId) {
+        self.carries(fault);
+        add(&mut self.causes.lock(), fault);
+    }
+
+    /// The faults the call has met, without those it only carries.
+    pub(crate) fn causes(&self) -> Vec<FaultId> {
+        self.causes.lock().clone()
+    }
+
+    /// The faults the call carries or has met, nearest to the cause first.
     pub(crate) fn faults(&self) -> Vec<FaultId> {
         self.faults.lock().clone()
     }
@@ -151,6 +162,11 @@ impl Journey {
     /// The call a request belongs to.
     pub(crate) fn of(request: &Request) -> Option<&Arc<Self>> {
         request.extensions().get()
+    }
+
+    /// Whether a request only looks.
+    pub(crate) fn looks(request: &Request) -> bool {
+        Self::of(request).is_some_and(|journey| journey.look)
     }
 
     pub(crate) fn add(&self, flag: Flag) {
@@ -187,5 +203,11 @@ impl Journey {
     /// The instance that was tried last.
     pub(crate) fn instance(&self) -> Option<Arc<str>> {
         self.instance.lock().clone()
+    }
+}
+
+fn add(faults: &mut Vec<FaultId>, fault: FaultId) {
+    if faults.len() < FAULTS_MAX && !faults.contains(&fault) {
+        faults.push(fault);
     }
 }

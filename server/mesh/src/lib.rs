@@ -30,6 +30,8 @@ pub mod mirror;
 mod moves;
 pub mod outlier;
 mod partial;
+#[cfg(test)]
+mod race;
 mod recent;
 mod registry;
 mod remote;

@@ -86,6 +86,9 @@ struct Inner {
     requests: AtomicU64,
     recent: Recent,
     hosts: AtomicU64,
+    /// Ways whose service was found, that ask for the lock to be laid.
+    #[cfg(test)]
+    laying: crate::race::Passed,
 }
 
 /// Service and instance.
@@ -131,6 +134,8 @@ impl Mesh {
             requests: AtomicU64::new(0),
             recent: Recent::default(),
             hosts: AtomicU64::new(0),
+            #[cfg(test)]
+            laying: crate::race::Passed::default(),
         }))
     }
 
@@ -365,7 +370,7 @@ impl Mesh {
         let called = known.unwrap_or_else(|| called.into());
         let journey = Journey::new(source.clone(), called, marks.ingress, marks.look);
         for fault in baggage::fault_ids(request.headers()) {
-            journey.met(fault);
+            journey.carries(fault);
         }
         let mut request = request;
         request.extensions_mut().insert(self.begin(&journey));

@@ -101,6 +101,10 @@ impl Drop for End {
             // What the caller does from now on follows from it, its messages too.
             base::carried::update(&self.caller, |before| baggage::with(before, &faults));
         }
+        let causes = journey.causes();
+        if !causes.is_empty() {
+            base::carried::meet(&self.caller, |before| baggage::with(before, &causes));
+        }
         let tries = journey.attempts();
         if tries > 0 {
             span.record(attributes::MESH_TRIES, tries);

@@ -6,13 +6,14 @@
 mod scripted;
 
 use futures::future::poll_immediate;
-use istio::policy::TrafficPolicy;
+use istio::policy::{Share, TrafficPolicy};
 use mesh::{
     BreakerParams, BreakerStatus, MeshError, Response,
     breaker::{
-        BadForce, BreakerEdge, BreakerState, CallOutcome, FORCE_MAX, Forced, HISTORY_MAX,
+        Answer, BadForce, BreakerEdge, BreakerState, CallOutcome, FORCE_MAX, Forced, HISTORY_MAX,
         HistoryChange, PROBES_MAX, ProbeVerdict, SLOW_AFTER, WINDOW_CALLS,
     },
+    fault::{FaultKind, FaultScope, FaultSpec},
 };
 use scripted::{Act, SEED, World, policy, policy_with, rule, transition};
 use serde::Deserialize;
@@ -443,4 +444,74 @@ async fn who_waits_is_told_when_a_breaker_lets_calls_through_again_and_not_befor
     assert!(told(), "the probe passed");
     assert_eq!(world.status().await, Ok(200));
     assert!(!told(), "it was closed already");
+}
+
+/// Reads the body of an answer; whether all of it came.
+async fn is_whole(answer: Response) -> bool {
+    axum::body::to_bytes(answer.into_body(), 1_024).await.is_ok()
+}
+
+#[tokio::test(start_paused = true)]
+async fn five_answers_whose_bodies_break_off_open_it() {
+    let world = world();
+    world.always("payments-0", Act::Json(r#"{"total":100}"#));
+    let partial = FaultSpec {
+        kind: FaultKind::PartialBody { after_bytes: 5 },
+        scope: FaultScope::default(),
+        share: Share::ALL,
+        ttl: MINUTE,
+        limit: None,
+        like_istio: false,
+        by: "test".into(),
+    };
+    let fault = world.mesh.faults().inject(partial).unwrap();
+    for failures in 0..5 {
+        let answer = world.get().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        // Nothing is said of a call before it is over.
+        assert_eq!(status(&world).state, BreakerState::Closed { failures });
+        assert!(!is_whole(answer).await);
+        let last = status(&world).window.pop().unwrap();
+        assert_eq!(last.answer, Answer::Nothing("connection_reset"));
+        assert_eq!((last.outcome, last.cause.faults), (CallOutcome::Failed, vec![fault]));
+    }
+    assert!(matches!(status(&world).state, BreakerState::Open { .. }));
+    assert!(matches!(world.get().await, Err(MeshError::BreakerOpen { .. })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_whose_body_is_cut_at_the_deadline_opens_it_again() {
+    let world = world();
+    fail(&world, 5).await;
+    tokio::time::advance(MINUTE).await;
+    world.always("payments-0", Act::Stall("{"));
+    let probe = || world.caller().get("payments", "/").timeout(SECOND).send();
+    let cut = probe().await.unwrap();
+    assert_eq!((cut.status().as_u16(), status(&world).state), (200, BreakerState::HalfOpen));
+    assert!(!is_whole(cut).await);
+    let open = status(&world);
+    assert!(matches!(open.state, BreakerState::Open { .. }), "{:?}", open.state);
+    assert_eq!(open.probes[0].verdict, ProbeVerdict::Failed);
+    let last = open.window.last().unwrap();
+    assert_eq!((last.answer, last.took), (Answer::Nothing(MeshError::TIMEOUT), SECOND));
+    // Who has seen enough with the head says nothing against it.
+    tokio::time::advance(MINUTE).await;
+    let left = probe().await.unwrap();
+    assert_eq!(status(&world).state, BreakerState::HalfOpen);
+    drop(left);
+    assert_eq!(status(&world).state, BreakerState::Closed { failures: 0 });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_came_to_its_end_ends_a_row_of_failures_however_late_it_is_read() {
+    let world = world();
+    fail(&world, 4).await;
+    world.always("payments-0", Act::Json(r#"{"total":100}"#));
+    let answer = world.caller().get("payments", "/").timeout(MINUTE).send().await.unwrap();
+    tokio::time::advance(2 * SLOW_AFTER).await;
+    assert!(is_whole(answer).await);
+    let closed = status(&world);
+    assert_eq!(closed.state, BreakerState::Closed { failures: 0 });
+    let last = closed.window.last().unwrap();
+    assert_eq!((last.outcome, last.took), (CallOutcome::Ok, Duration::ZERO));
 }

@@ -82,7 +82,7 @@ async fn a_call_is_not_blamed_on_a_fault_that_another_met_beside_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_fault_that_was_met_before_a_call_is_carried_on_by_it() {
+async fn a_fault_that_was_met_before_a_call_is_carried_on_by_it_and_not_blamed_for_its_failure() {
     let _spans = tracing::subscriber::set_default(tracing_subscriber::registry());
     let once = BreakerParams { failure_threshold: 1, ..BreakerParams::default() };
     let services = [("payments", "payments-0", "v1"), ("users", "users-0", "v1")];
@@ -101,9 +101,49 @@ async fn a_fault_that_was_met_before_a_call_is_carried_on_by_it() {
     let mut changes = world.mesh.changes();
     world.mesh.caller("gateway").get("orders", "/").send().await.unwrap();
     let opened = [transition(&mut changes), transition(&mut changes)];
-    assert_eq!(opened.map(|opened| opened.faults.clone()), [vec![id], vec![id]]);
+    assert_eq!(opened.map(|opened| opened.faults.clone()), [vec![id], vec![]]);
     let seen = world.seen("users-0").remove(0);
     assert_eq!(seen.header("baggage"), Some(format!("vitrine.fault.id={id}").as_str()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_call_that_carries_one_fault_and_fails_by_another_that_one_is_the_cause() {
+    let _spans = tracing::subscriber::set_default(tracing_subscriber::registry());
+    let once = BreakerParams { failure_threshold: 1, ..BreakerParams::default() };
+    let services = [("payments", "payments-0", "v1"), ("users", "users-0", "v1")];
+    let world = World::with(&services, once, SEED);
+    let mesh = world.mesh.clone();
+    let both = move |context: mesh::CallContext| async move {
+        let caller = mesh.caller("orders");
+        let mut failed = false;
+        for service in ["users", "payments"] {
+            let answer = caller.get(service, "/").context(&context).send().await;
+            failed |= answer.is_ok_and(|answer| answer.status().is_server_error());
+        }
+        if failed { http::StatusCode::SERVICE_UNAVAILABLE } else { http::StatusCode::OK }
+    };
+    let both = axum::Router::new().route("/", axum::routing::get(both));
+    world.mesh.register("orders", both);
+    // Given one fault that only holds calls up, at two services,
+    let held = FaultKind::Delay(Duration::from_millis(100));
+    let to = |service: &str| FaultScope { destination: Some(service.into()), ..Default::default() };
+    let slow = FaultSpec { kind: held, scope: to("users"), ..unavailable() };
+    let slow = world.mesh.faults().inject(slow).unwrap();
+    let fails = world.mesh.faults().inject(unavailable()).unwrap();
+    let mut changes = world.mesh.changes();
+    // when a request that has met it before meets another,
+    let before = world.mesh.caller("gateway").get("users", "/").send().await.unwrap();
+    assert_eq!(before.status(), 200);
+    let carried = format!("vitrine.fault.id={slow}");
+    let call = world.mesh.caller("gateway").get("payments", "/").header("baggage", &carried);
+    assert_eq!(call.send().await.unwrap().status(), 503);
+    // then that one alone is to blame, and both are carried on.
+    assert_eq!(transition(&mut changes).faults, [fails]);
+    // Further up nobody can tell which of the two it was: both were met below.
+    let answer = world.mesh.caller("gateway").get("orders", "/").send().await.unwrap();
+    assert_eq!(answer.status(), 503);
+    assert_eq!(transition(&mut changes).faults, [fails]);
+    assert_eq!(transition(&mut changes).faults, [slow, fails]);
 }
 
 #[tokio::test(start_paused = true)]

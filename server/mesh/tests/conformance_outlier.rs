@@ -6,8 +6,11 @@
 mod common;
 
 use base::Clock;
-use common::{World, destination, rule, to, traffic};
-use istio::policy::{Action, LoadBalancer, Outlier, Policy, Retry, RetryOn, Route, TrafficPolicy};
+use common::{World, destination, forward, rule, to, traffic};
+use istio::policy::{
+    Action, ConnectionPool, Fault, FaultDelay, LoadBalancer, Outlier, Policy, Retry, RetryOn,
+    Route, Share, TrafficPolicy,
+};
 use mesh::{
     Change, Flag,
     outlier::{Detector, Outcome, state::http_of_grpc},
@@ -15,6 +18,7 @@ use mesh::{
 use serde::Deserialize;
 use std::{collections::BTreeMap, time::Duration};
 
+const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Istio's defaults, with `consecutive5xxErrors: 5` and ejection allowed for all.
@@ -219,6 +223,85 @@ async fn o4_a_deadline_that_cuts_the_call_counts_and_a_caller_that_goes_away_doe
     world.mesh.kill("payments", "payments-0");
     world.get("payments", "/").await.unwrap_err();
     assert_eq!(world.mesh.endpoints()[0].ejections, 1, "four timeouts and a lost connection");
+}
+
+#[tokio::test(start_paused = true)]
+async fn o4_a_try_that_was_delayed_before_it_went_out_is_a_timeout_at_its_own_end() {
+    let delay = Some(FaultDelay { share: Share::ALL, delay: SECOND / 2 });
+    let delayed =
+        || Route { fault: Some(Fault { delay, abort: None }), ..forward("all", "payments") };
+    let retry = Retry { per_try_timeout: Some(SECOND), ..delayed().retry };
+    let whole = Route { timeout: Some(SECOND), ..delayed() };
+    let each = Route { retry, ..delayed() };
+    for route in [whole, each] {
+        let world = World::payments(1);
+        let mut policy = policy(params());
+        policy.virtual_hosts = common::policy(1, vec![route]).virtual_hosts;
+        world.apply(policy);
+        let echo = world.get("payments", "/").await.unwrap().echo.unwrap();
+        let told = echo.header("x-envoy-expected-rq-timeout-ms").map(str::to_owned);
+        assert_eq!(told.as_deref(), Some("500"), "what is left for the callee");
+        world.mesh.pause("payments", "payments-0");
+        for errors in 1..=4 {
+            let began = tokio::time::Instant::now();
+            world.get("payments", "/").await.unwrap_err();
+            assert_eq!(began.elapsed(), SECOND);
+            let endpoint = world.mesh.endpoints().remove(0);
+            assert_eq!((endpoint.consecutive_errors, endpoint.failures), (errors, errors.into()));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn o4_a_try_that_waited_for_a_connection_is_a_timeout_at_its_own_end() {
+    let world = World::payments(1);
+    let mut policy = policy(params());
+    let rule = policy.destinations.get_mut("payments").unwrap();
+    rule.policy.connection_pool = ConnectionPool { max_connections: Some(1), ..Default::default() };
+    world.apply(policy);
+    world.mesh.pause("payments", "payments-0");
+    let call = |timeout| world.caller().get("payments", "/").timeout(timeout).send();
+    let (first, waited) = tokio::join!(call(SECOND / 2), call(SECOND));
+    assert!(first.is_err() && waited.is_err());
+    let endpoint = world.mesh.endpoints().remove(0);
+    assert_eq!((endpoint.consecutive_errors, endpoint.failures), (2, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn looking_is_neither_watched_nor_counted_nor_limited() {
+    let world = World::payments(1);
+    let mut policy = policy(params());
+    let rule = policy.destinations.get_mut("payments").unwrap();
+    rule.policy.connection_pool =
+        ConnectionPool { max_connections: Some(1), max_pending: Some(0), ..Default::default() };
+    world.apply(policy);
+    let look = || world.caller().look("payments", "/").send();
+    let endpoint = || world.mesh.endpoints().remove(0);
+    world.mesh.kill("payments", "payments-0");
+    for _ in 0..9 {
+        assert!(look().await.is_err());
+    }
+    assert_eq!((endpoint().consecutive_errors, endpoint().ejections), (0, 0));
+    assert_eq!((endpoint().requests, endpoint().failures), (0, 0));
+    world.mesh.restart("payments", "payments-0");
+    // The only connection is in use until the answer is read.
+    let held = world.caller().get("payments", "/").send().await.unwrap();
+    assert_eq!(look().await.unwrap().status(), 200);
+    assert!(world.get("payments", "/").await.is_err());
+    drop(held);
+    // Nor does it end a row of errors.
+    world.set("payments-0", 500);
+    for _ in 0..4 {
+        world.get("payments", "/").await.unwrap();
+    }
+    world.set("payments-0", 200);
+    assert_eq!(look().await.unwrap().status(), 200);
+    world.set("payments-0", 500);
+    world.get("payments", "/").await.unwrap();
+    assert_eq!((endpoint().ejections, endpoint().requests), (1, 6));
+    let edge = world.mesh.edges().remove(0);
+    let reached = edge.layers.iter().find(|layer| layer.layer == "outlier").unwrap().reached;
+    assert_eq!(reached, 6);
 }
 
 #[tokio::test(start_paused = true)]

@@ -50,8 +50,8 @@ pub trait Bus: Send + Sync {
     async fn publish(&self, message: &Message) -> Result<(), BusError>;
 
     /// Groups of topics that wait for the same subscribers. Who carries messages keeps a lane for
-    /// each, so that a subscriber that does not answer holds up nobody else's messages; topics in
-    /// no group share one lane. A bus that stores messages itself needs none.
+    /// each, so that a subscriber that does not answer holds up nobody else's messages; a topic
+    /// may be a group of its own; topics in no group share one lane. A bus that stores messages itself needs none.
     fn lanes(&self) -> Vec<Vec<&'static str>> {
         Vec::new()
     }
@@ -64,6 +64,9 @@ pub struct Binding {
     pub topic: &'static str,
     /// Service that gets it.
     pub subscriber: &'static str,
+    /// Carried in a lane of its own: what undoes a command must not wait behind commands of the
+    /// same subscriber that it has no room for.
+    pub apart: bool,
 }
 
 /// The bus of one process.
@@ -97,12 +100,14 @@ impl Bus for EmbeddedBus {
     }
 
     fn lanes(&self) -> Vec<Vec<&'static str>> {
-        let mut lanes: BTreeMap<Vec<&'static str>, Vec<&'static str>> = BTreeMap::new();
+        type Key = (Vec<&'static str>, Option<&'static str>);
+        let mut lanes: BTreeMap<Key, Vec<&'static str>> = BTreeMap::new();
         let topics: BTreeSet<_> = self.bindings.iter().map(|binding| binding.topic).collect();
         for topic in topics {
-            let bound = self.bindings.iter().filter(|binding| binding.topic == topic);
-            let subscribers = bound.map(|binding| binding.subscriber).collect();
-            lanes.entry(subscribers).or_default().push(topic);
+            let bound = || self.bindings.iter().filter(|binding| binding.topic == topic);
+            let subscribers = bound().map(|binding| binding.subscriber).collect();
+            let apart = bound().any(|binding| binding.apart).then_some(topic);
+            lanes.entry((subscribers, apart)).or_default().push(topic);
         }
         lanes.into_values().collect()
     }

@@ -439,10 +439,11 @@ mod tests {
     }
 
     const BINDINGS: &[Binding] = &[
-        Binding { topic: "stock.moved", subscriber: "orders" },
-        Binding { topic: "order.confirmed", subscriber: "recommendations" },
-        Binding { topic: "stock.counted", subscriber: "orders" },
-        Binding { topic: "nobody.reads", subscriber: "inventory" },
+        Binding { topic: "stock.moved", subscriber: "orders", apart: false },
+        Binding { topic: "order.confirmed", subscriber: "recommendations", apart: false },
+        Binding { topic: "stock.counted", subscriber: "orders", apart: false },
+        Binding { topic: "nobody.reads", subscriber: "inventory", apart: false },
+        Binding { topic: "stock.undone", subscriber: "orders", apart: true },
     ];
 
     struct World {
@@ -479,11 +480,12 @@ mod tests {
     }
 
     #[test]
-    fn topics_of_the_same_subscribers_share_a_lane() {
+    fn topics_of_the_same_subscribers_share_a_lane_but_one_that_is_to_be_apart() {
         let deliver = world(0, "").subscribers;
         let lanes = EmbeddedBus::new(BINDINGS, deliver).lanes();
-        let apart = [vec!["nobody.reads"], vec!["stock.counted", "stock.moved"]];
-        assert_eq!(lanes, [&apart[..], &[vec!["order.confirmed"]]].concat());
+        let of_orders = [vec!["stock.counted", "stock.moved"], vec!["stock.undone"]];
+        let others = [vec!["nobody.reads"], vec!["order.confirmed"]];
+        assert_eq!(lanes, [&others[..1], &of_orders, &others[1..]].concat());
     }
 
     #[tokio::test(start_paused = true)]

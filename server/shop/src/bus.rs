@@ -49,23 +49,32 @@ pub const ORDER_CONFIRMED: &str = "order.confirmed";
 /// An order was shipped.
 pub const ORDER_SHIPPED: &str = "order.shipped";
 
-/// Who gets which topic.
+const fn bind(topic: &'static str, subscriber: &'static str) -> Binding {
+    Binding { topic, subscriber, apart: false }
+}
+
+const fn apart(topic: &'static str, subscriber: &'static str) -> Binding {
+    Binding { topic, subscriber, apart: true }
+}
+
+/// Who gets which topic. A void does not wait behind payments that there is no room for: while a
+/// bank is away it is what ends their orders, and it needs none.
 pub const BINDINGS: &[Binding] = &[
-    Binding { topic: INVENTORY_RESERVE, subscriber: INVENTORY },
-    Binding { topic: INVENTORY_RESERVED, subscriber: ORDERS },
-    Binding { topic: INVENTORY_REFUSED, subscriber: ORDERS },
-    Binding { topic: INVENTORY_RELEASE, subscriber: INVENTORY },
-    Binding { topic: INVENTORY_RELEASED, subscriber: ORDERS },
-    Binding { topic: PAYMENT_AUTHORIZE, subscriber: PAYMENTS },
-    Binding { topic: PAYMENT_AUTHORIZED, subscriber: ORDERS },
-    Binding { topic: PAYMENT_DECLINED, subscriber: ORDERS },
-    Binding { topic: PAYMENT_REFUND, subscriber: PAYMENTS },
-    Binding { topic: PAYMENT_REFUNDED, subscriber: ORDERS },
-    Binding { topic: PAYMENT_REFUND_REFUSED, subscriber: ORDERS },
-    Binding { topic: PAYMENT_VOID, subscriber: PAYMENTS },
-    Binding { topic: PAYMENT_VOIDED, subscriber: ORDERS },
-    Binding { topic: ORDER_CONFIRMED, subscriber: RECOMMENDATIONS },
-    Binding { topic: ORDER_SHIPPED, subscriber: INVENTORY },
+    bind(INVENTORY_RESERVE, INVENTORY),
+    bind(INVENTORY_RESERVED, ORDERS),
+    bind(INVENTORY_REFUSED, ORDERS),
+    bind(INVENTORY_RELEASE, INVENTORY),
+    bind(INVENTORY_RELEASED, ORDERS),
+    bind(PAYMENT_AUTHORIZE, PAYMENTS),
+    bind(PAYMENT_AUTHORIZED, ORDERS),
+    bind(PAYMENT_DECLINED, ORDERS),
+    bind(PAYMENT_REFUND, PAYMENTS),
+    bind(PAYMENT_REFUNDED, ORDERS),
+    bind(PAYMENT_REFUND_REFUSED, ORDERS),
+    apart(PAYMENT_VOID, PAYMENTS),
+    bind(PAYMENT_VOIDED, ORDERS),
+    bind(ORDER_CONFIRMED, RECOMMENDATIONS),
+    bind(ORDER_SHIPPED, INVENTORY),
 ];
 
 /// Delivers messages through the mesh.
@@ -112,7 +121,8 @@ impl MeshDelivery {
             Ok(response) if response.status().is_success() => Ok(()),
             Ok(response) => {
                 let reason = format!("{subscriber} answered {}", response.status());
-                Err(DeliveryError { reason, retry_after: None, definite: definite(&response) })
+                let (retry_after, definite) = (retry_after(&response), definite(&response));
+                Err(DeliveryError { reason, retry_after, definite })
             }
             Err(error) => {
                 let retry_after = match &error {
@@ -144,6 +154,14 @@ fn definite<B>(answer: &http::Response<B>) -> bool {
         S::UNPROCESSABLE_ENTITY,
     ];
     by_consumer && about_message.contains(&answer.status())
+}
+
+/// When who has no room now wants to be asked again (RFC 9110, section 10.2.3, in seconds). Other
+/// answers that say so are about faults, which may be over sooner.
+fn retry_after<B>(answer: &http::Response<B>) -> Option<Duration> {
+    let header = answer.headers().get(http::header::RETRY_AFTER);
+    let header = header.filter(|_| answer.status() == StatusCode::TOO_MANY_REQUESTS)?;
+    Some(Duration::from_secs(header.to_str().ok()?.parse().ok()?))
 }
 
 #[async_trait]

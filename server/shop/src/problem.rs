@@ -92,7 +92,9 @@ impl Problem {
         self
     }
 
-    fn retry_after(self, after: Duration) -> Self {
+    /// When it is worth to ask again.
+    #[must_use]
+    pub fn retry_after(self, after: Duration) -> Self {
         Self { retry_after: Some(after), ..self }
     }
 }

@@ -34,6 +34,11 @@ use tracing::{Instrument, Span};
 pub const YAML_BYTES_MAX: usize = 1024 * 1024;
 /// Who makes the first revision.
 const BUILT_IN: &str = "built in";
+/// Changes that are under way at once: one is made, the others wait for it and hold up to a text
+/// each, also when who asked went away. Nobody makes so many by hand.
+const CHANGES_MAX: usize = 16;
+/// When a change that there was no place for may be asked for again: one takes some milliseconds.
+pub(crate) const CHANGE_AGAIN: Duration = Duration::from_secs(1);
 /// Texts that are tried at once, besides the one that is applied: each keeps a core busy.
 const ASIDES_MAX: usize = 2;
 
@@ -52,6 +57,8 @@ struct Inner {
     supervisor: Supervisor,
     /// Held for the whole of a change, so that numbers, log and mesh agree.
     changing: Mutex<()>,
+    /// Places of changes, the one that is being made among them.
+    changes: Arc<Semaphore>,
     /// Places of [`Control::aside`].
     asides: Arc<Semaphore>,
     revisions: RwLock<Revisions>,
@@ -119,6 +126,9 @@ pub enum ControlError {
     /// It could not be kept.
     #[error("the {} database cannot be used", .0.service)]
     Store(#[from] StoreError),
+    /// As many changes as may be are under way.
+    #[error("{CHANGES_MAX} changes are under way already")]
+    Busy,
     /// The program stopped meanwhile, or the change failed in a way nobody foresaw.
     #[error("the change was interrupted")]
     Interrupted,
@@ -147,6 +157,7 @@ impl Control {
             external: External::default(),
             supervisor: supervisor.clone(),
             changing: Mutex::default(),
+            changes: Arc::new(Semaphore::new(CHANGES_MAX)),
             asides: Arc::new(Semaphore::new(ASIDES_MAX)),
             revisions: RwLock::new(revisions),
             since: RwLock::default(),
@@ -429,8 +440,10 @@ impl Control {
     where
         F: FnOnce(&Self) -> Result<Prepared, ControlError> + Send + 'static,
     {
+        let place = self.0.changes.clone().try_acquire_owned().map_err(|_| ControlError::Busy)?;
         let (control, began) = (self.clone(), Instant::now());
         let change = async move {
+            let _place = place;
             let _one = control.0.changing.lock().await;
             let own = control.clone();
             let prepared = on_a_thread(move || {

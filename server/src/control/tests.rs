@@ -8,6 +8,7 @@ use mesh::{
     fault::{FaultId, FaultKind, FaultScope, FaultSpec, FaultStanding},
 };
 use storage::{Durability, Stores};
+use testkit::eventually;
 
 const PAYMENTS: &str = "
 apiVersion: networking.istio.io/v1
@@ -91,6 +92,25 @@ impl World {
 
 fn with_timeout(seconds: u32) -> String {
     format!("{PAYMENTS}    timeout: {seconds}s\n")
+}
+
+#[tokio::test]
+async fn no_more_changes_wait_than_there_are_places_for_also_of_who_went_away() {
+    let world = World::new().await;
+    let making = world.control.0.changing.lock().await;
+    for timeout in (1..).take(CHANGES_MAX) {
+        let text = with_timeout(timeout);
+        let apply = world.control.apply(&text, "gone", None);
+        assert!(futures::poll!(Box::pin(apply)).is_pending());
+    }
+    let refused = world.control.apply(PAYMENTS, "test", None).await;
+    assert!(matches!(refused, Err(ControlError::Busy)), "{refused:?}");
+    drop(making);
+    let last = with_timeout(99);
+    let outcome = eventually(Duration::from_secs(20), "there is a place again", async || {
+        world.control.apply(&last, "test", None).await.ok()
+    });
+    assert_eq!(outcome.await.revision, 1 + CHANGES_MAX as u64 + 1, "none of them was lost");
 }
 
 #[tokio::test]

@@ -3,7 +3,9 @@
 
 use super::Edge;
 use crate::{
-    control::{ControlError, Outcome, YAML_BYTES_MAX, never_matched, never_matched_in},
+    control::{
+        CHANGE_AGAIN, ControlError, Outcome, YAML_BYTES_MAX, never_matched, never_matched_in,
+    },
     host::mirror_pair,
 };
 use axum::{
@@ -129,6 +131,10 @@ impl IntoResponse for Failure {
                 Problem::new(StatusCode::NOT_FOUND, capital(&said)).into_response()
             }
             ControlError::Store(error) => Problem::from(error).into_response(),
+            ControlError::Busy => {
+                let busy = Problem::new(StatusCode::SERVICE_UNAVAILABLE, said);
+                busy.retry_after(CHANGE_AGAIN).into_response()
+            }
             ControlError::Interrupted => {
                 Problem::new(StatusCode::SERVICE_UNAVAILABLE, capital(&said)).into_response()
             }

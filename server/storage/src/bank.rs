@@ -9,13 +9,15 @@ use async_trait::async_trait;
 use base::{Clock, TraceContext};
 use shop::{
     StoreError,
-    bank::{self, Account, BankStore, BankTx, BankWork, CLEARING, EXTERNAL, InDoubt, Posting},
+    bank::{
+        self, Account, BankStore, BankTx, BankWork, CLEARING, DoubtMark, EXTERNAL, InDoubt, Posting,
+    },
     key::Commanded,
 };
 use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 use two_phase_commit::{IllegalStep, ParticipantState, Vote};
 
-/// Doubts looked into at once; the rest waits for the next look.
+/// Doubts looked into at once; the next look goes on behind them.
 const DOUBTS_MAX: i64 = 100;
 /// What was prepared further ahead of now than this, microseconds, was so before the clock was set
 /// back. How long ago is unknown, so it is in doubt: more than a reading and the write after it
@@ -106,17 +108,25 @@ impl BankStore for Bank {
         write.await
     }
 
-    async fn in_doubt(&self, before_us: i64) -> Result<Vec<InDoubt>, StoreError> {
+    async fn in_doubt(
+        &self,
+        before_us: i64,
+        after: &DoubtMark,
+    ) -> Result<Vec<InDoubt>, StoreError> {
+        let DoubtMark(after_us, after_id) = after.clone();
         let ahead_us = self.1.now_us().saturating_add(AHEAD_US);
         let rows = self.0.read_quietly(move |c| {
             Box::pin(async move {
                 sqlx::query(
                     "SELECT * FROM transactions
                      WHERE state = 'prepared' AND (prepared_us < ? OR prepared_us > ?)
-                     ORDER BY prepared_us LIMIT ?",
+                         AND (prepared_us, transaction_id) > (?, ?)
+                     ORDER BY prepared_us, transaction_id LIMIT ?",
                 )
                 .bind(before_us)
                 .bind(ahead_us)
+                .bind(after_us)
+                .bind(after_id)
                 .bind(DOUBTS_MAX)
                 .try_map(|row| doubt(&row))
                 .fetch_all(c)
@@ -124,6 +134,18 @@ impl BankStore for Bank {
             })
         });
         rows.await
+    }
+
+    async fn doubts(&self, before_us: i64) -> Result<u64, StoreError> {
+        let ahead_us = self.1.now_us().saturating_add(AHEAD_US);
+        let count = self.0.read_quietly(move |c| {
+            let count = sqlx::query_scalar::<_, i64>(
+                "SELECT count(*) FROM transactions
+                 WHERE state = 'prepared' AND (prepared_us < ? OR prepared_us > ?)",
+            );
+            Box::pin(count.bind(before_us).bind(ahead_us).fetch_one(c))
+        });
+        Ok(u64::try_from(count.await?).unwrap_or(0))
     }
 
     async fn deposit(
@@ -178,6 +200,7 @@ fn doubt(row: &SqliteRow) -> Result<InDoubt, sqlx::Error> {
     Ok(InDoubt {
         correlation_id,
         transaction_id: row.try_get("transaction_id")?,
+        prepared_us: row.try_get("prepared_us")?,
         order_id: row.try_get("order_id")?,
         trace,
     })

@@ -525,7 +525,8 @@ fn read_record(story: OrderStory) -> Result<OrderRecord, sqlx::Error> {
     })
 }
 
-/// The next events into the read model; the position moves in the same transaction.
+/// The next events into the read model; the position moves in the same transaction, and not when
+/// somebody else has taken the events that were due.
 async fn project_next(c: &mut SqliteConnection, limit: i64) -> Result<Vec<OrderRow>, sqlx::Error> {
     let events = sqlx::query(
         "SELECT * FROM events WHERE position >
@@ -535,10 +536,10 @@ async fn project_next(c: &mut SqliteConnection, limit: i64) -> Result<Vec<OrderR
     .bind(limit)
     .fetch_all(&mut *c)
     .await?;
+    let Some(last) = events.last() else { return Ok(Vec::new()) };
+    let position: i64 = last.try_get("position")?;
     let mut changed: BTreeMap<String, OrderRow> = BTreeMap::new();
-    let mut position: i64 = 0;
     for row in &events {
-        position = row.try_get("position")?;
         let order_id: String = row.try_get("order_id")?;
         let known = match changed.get(&order_id) {
             Some(known) => Some(known.clone()),
@@ -577,4 +578,21 @@ async fn known_row(
         .fetch_optional(c)
         .await?;
     data.map(|data| parse(&data)).transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::migrations;
+    use sqlx::Connection;
+
+    #[tokio::test]
+    async fn a_projection_that_finds_nothing_due_any_more_stays_where_it_is() {
+        let mut c = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        migrations::migrator(migrations::ORDERS).run(&mut c).await.unwrap();
+        sqlx::query("UPDATE projections SET position = 7").execute(&mut c).await.unwrap();
+        assert_eq!(project_next(&mut c, 256).await.unwrap(), []);
+        let position = sqlx::query_scalar::<_, i64>("SELECT position FROM projections");
+        assert_eq!(position.fetch_all(&mut c).await.unwrap(), [7]);
+    }
 }

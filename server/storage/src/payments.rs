@@ -34,12 +34,16 @@ impl PaymentStore for Payments {
         transaction: &Transaction,
         user_id: &str,
         amount: Money,
+        may_run: bool,
     ) -> Result<Begun, StoreError> {
         let now_us = self.1.now_us();
         let (message_id, tx, user_id) =
             (message.id.clone(), transaction.clone(), user_id.to_owned());
         let write = self.0.write("payments.begin", move |c| {
             Box::pin(async move {
+                if !may_run && is_new(c, &message_id, &tx.id).await? {
+                    return Ok(Begun::NoRoom);
+                }
                 if !inbox::take(c, &message_id, now_us).await? {
                     return Ok(Begun::Before);
                 }
@@ -240,6 +244,19 @@ fn json<T: serde::Serialize>(value: &T) -> Result<String, sqlx::Error> {
 
 fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, sqlx::Error> {
     serde_json::from_str(text).map_err(|error| sqlx::Error::Decode(error.into()))
+}
+
+/// Whether neither the message was taken nor its transaction begun, or voided before it began.
+async fn is_new(
+    c: &mut SqliteConnection,
+    message_id: &str,
+    transaction_id: &str,
+) -> Result<bool, sqlx::Error> {
+    let known = sqlx::query_scalar::<_, bool>(
+        "SELECT EXISTS (SELECT 1 FROM inbox WHERE message_id = ?)
+             OR EXISTS (SELECT 1 FROM transactions WHERE transaction_id = ?)",
+    );
+    Ok(!known.bind(message_id).bind(transaction_id).fetch_one(c).await?)
 }
 
 /// Begins a transaction; false when there is one of its id.

@@ -8,7 +8,7 @@ use contract::{Money, order::Origin};
 use futures::FutureExt;
 use mesh::{BreakerParams, Mesh};
 use messaging::Message;
-use shop::bank::BankWork;
+use shop::bank::{self, BankWork, DoubtMark};
 use shop::key::Commanded;
 use shop::orders::{
     Attempt, Changed, NewOrder, OrderEvent,
@@ -109,7 +109,7 @@ async fn the_first_decision_of_a_transaction_stands_and_every_run_is_told_so() {
     let World { stores, _folder } = world().await;
     let (payments, tx) = (&stores.payments, transaction("tx-1"));
     let command = message("payment.authorize:ord-1:1", "payment.authorize");
-    let begun = payments.begin(&command, &tx, "c-1001", Money::eur(1_850)).await.unwrap();
+    let begun = payments.begin(&command, &tx, "c-1001", Money::eur(1_850), true).await.unwrap();
     assert_eq!(begun, Begun::Now);
     let line = |kind| [Entry { at_us: 1, kind, participant: None, detail: None }];
     let abort = Decision::Abort { voter: None, reason: "no vote".into() };
@@ -147,7 +147,7 @@ async fn a_bank_in_doubt_that_is_told_the_outcome_is_a_recovery_once() {
     };
     let tx = transaction("tx-1");
     let command = message("payment.authorize:ord-1:1", "payment.authorize");
-    stores.payments.begin(&command, &tx, "c-1001", Money::eur(1_850)).await.unwrap();
+    stores.payments.begin(&command, &tx, "c-1001", Money::eur(1_850), true).await.unwrap();
     // Given a transaction that is not decided, asking is no recovery.
     assert_eq!(ask(0).await, http::StatusCode::OK);
     assert!(recoveries.try_recv().is_err());
@@ -176,9 +176,45 @@ async fn a_transaction_in_doubt_keeps_the_correlation_id_it_was_prepared_with() 
     let work = BankWork { account_id: "c-1001".into(), takes: 5, order_id: "ord-1".into() };
     let vote = bank.prepare("tx-1", &work, Some("cor-1".into())).await.unwrap();
     assert_eq!(vote, Vote::Yes);
-    let doubts = bank.in_doubt(i64::MAX).await.unwrap();
+    let doubts = bank.in_doubt(i64::MAX, &DoubtMark::start()).await.unwrap();
     assert_eq!(doubts.len(), 1);
     assert_eq!(doubts[0].correlation_id.as_deref(), Some("cor-1"));
+}
+
+#[tokio::test]
+async fn a_bank_asks_about_what_is_decided_behind_more_than_a_page_that_is_not() {
+    let World { stores, _folder } = world().await;
+    let bank = stores.bank_customer.clone();
+    // Of all that are prepared only the last is known to have no effect.
+    const UNDECIDED: usize = 150;
+    for number in 0..=UNDECIDED {
+        let work = BankWork { account_id: "c-1001".into(), takes: 1, order_id: "ord-1".into() };
+        let id = format!("tx-{number:03}");
+        assert_eq!(bank.prepare(&id, &work, None).await.unwrap(), Vote::Yes);
+        if number < UNDECIDED {
+            let command =
+                message(&format!("payment.authorize:ord-1:{number}"), "payment.authorize");
+            let (payments, price) = (&stores.payments, Money::eur(1));
+            payments.begin(&command, &transaction(&id), "c-1001", price, true).await.unwrap();
+        }
+    }
+    let clock = Clock::system();
+    // All of them are in doubt by the bank's own clock, without waiting.
+    let later = Clock::tokio(clock.now_us() + 60_000_000);
+    let (supervisor, _ends) = Supervisor::new();
+    let mesh = Mesh::new(clock.clone(), BreakerParams::default());
+    let caller = mesh.caller("payments");
+    let payments = Payments::new(stores.payments.clone(), caller, supervisor.clone(), clock);
+    mesh.register("payments", payments::router(payments));
+    assert_eq!(bank.doubts(later.now_us()).await.unwrap(), UNDECIDED as u64 + 1);
+    let stop = supervisor.stopping();
+    let resolving = bank::resolve_doubts("bank-customer", bank.clone(), mesh, later, stop);
+    supervisor.spawn("doubts", resolving);
+    eventually(PATIENCE, "the last is settled", async || {
+        (bank.held().await.unwrap() == UNDECIDED as u64).then_some(())
+    })
+    .await;
+    supervisor.shutdown(PATIENCE).await;
 }
 
 #[tokio::test]
@@ -191,7 +227,8 @@ async fn what_was_prepared_before_the_clock_was_set_back_is_in_doubt_and_what_is
         let bank = stores.bank_customer;
         let work = BankWork { account_id: "c-1001".into(), takes: 5, order_id: "ord-1".into() };
         assert_eq!(bank.prepare(id, &work, None).await.unwrap(), Vote::Yes);
-        let doubts = bank.in_doubt(clock.now_us() - 60_000_000).await.unwrap();
+        let doubts = bank.in_doubt(clock.now_us() - 60_000_000, &DoubtMark::start()).await.unwrap();
+        assert_eq!(bank.doubts(clock.now_us() - 60_000_000).await.unwrap(), doubts.len() as u64);
         doubts.into_iter().map(|doubt| doubt.transaction_id).collect::<Vec<_>>()
     };
     assert!(prepare(&before, "tx-1").await.is_empty());

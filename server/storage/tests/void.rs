@@ -194,10 +194,18 @@ async fn while_a_bank_hangs_no_more_payments_are_taken_than_there_is_room_for() 
         world.message(bus::PAYMENT_REFUND, &id, json!(payment())).await
     };
     assert_eq!((other(7).await, world.engine.under_way()), (StatusCode::NO_CONTENT, 2));
-    assert_eq!(other(8).await, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(other(8).await, StatusCode::TOO_MANY_REQUESTS);
     assert_eq!(world.transactions().await.len(), 2, "what was refused was begun all the same");
-    // A void needs room only for a refund.
+    // What was taken before needs none.
+    assert_eq!((take(1).await, other(7).await), (StatusCode::NO_CONTENT, StatusCode::NO_CONTENT));
+    // A void needs room only for a refund, and what it voided before it came needs none.
     assert_eq!(world.void(3).await, StatusCode::NO_CONTENT);
+    let unheard = VoidPayment { command: "payment.authorize:ord-1:9".into(), payment: payment() };
+    let voided = world.message(bus::PAYMENT_VOID, "payment.void:ord-1:10", json!(unheard)).await;
+    assert_eq!(voided, StatusCode::NO_CONTENT);
+    let late = "payment.authorize:ord-1:9";
+    let late = world.message(bus::PAYMENT_AUTHORIZE, late, json!(payment())).await;
+    assert_eq!((late, world.engine.under_way()), (StatusCode::NO_CONTENT, 2));
     assert!(world.supervisor.shutdown(PATIENCE).await);
     assert_eq!(world.engine.under_way(), 0);
 }

@@ -1,4 +1,5 @@
-//! The breakers as a tower layer: asks one before a call, tells it the outcome after.
+//! The breakers as a tower layer: asks one before a call, tells it the outcome after. A call is over
+//! with the body of its answer: to who called, one that broke off or was cut has failed.
 
 use super::{
     machine::{Breaker, Passage},
@@ -6,6 +7,7 @@ use super::{
 };
 use crate::{
     MeshError, Request, Response, baggage,
+    call::by_mesh,
     deadline::Deadline,
     edge::Tally,
     journey::Journey,
@@ -13,12 +15,21 @@ use crate::{
     span::trace_id,
     stack::{MeshLayer, MeshService, Reply},
 };
-use std::sync::Arc;
+use axum::body::Body;
+use bytes::Bytes;
+use http_body::{Body as _, Frame, SizeHint};
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 use tokio::time::Instant;
 use tracing::Span;
 
-/// One admitted call. Dropped without an outcome it tells a failure if the deadline had passed
-/// (the deadline layer, further out, cut the call), and nothing if the caller went away.
+/// One admitted call. Dropped before its end it tells a failure if the deadline had passed (the
+/// deadline layer, further out, cut the call or the body of its answer); otherwise the caller went
+/// away: it tells the head of the answer when that had come, and nothing when not.
 struct Permit {
     breaker: Arc<Breaker>,
     passage: Passage,
@@ -26,25 +37,106 @@ struct Permit {
     deadline: Option<Instant>,
     trace_id: Option<Arc<str>>,
     journey: Arc<Journey>,
+    /// The head of the answer, which is all right.
+    head: Option<Head>,
     reported: bool,
 }
 
-impl Permit {
-    /// What a call that ended so can be blamed on.
-    fn cause(&self, failed: bool) -> Cause {
-        // What the callee met further down is carried by the span around its work, which is this;
-        // it carries nothing of what was met beside it.
-        let carried = base::carried::of(&Span::current()).filter(|_| failed);
-        for fault in carried.iter().flat_map(|line| baggage::ids(line)) {
-            self.journey.met(fault);
+/// What is known of a call when the head of its answer has come.
+struct Head {
+    answer: Answer,
+    /// How long an answer takes is said of its head, however slowly the rest is read.
+    took: Duration,
+    /// The faults that were met below the call; its body is read in another span.
+    met: Option<String>,
+}
+
+/// The body of an answer whose head was all right.
+struct Watched {
+    inner: Body,
+    /// [`None`] when the breaker knows how the call ended.
+    permit: Option<Permit>,
+}
+
+impl http_body::Body for Watched {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let frame = Pin::new(&mut self.inner).poll_frame(cx);
+        let broken = match &frame {
+            Poll::Pending => return frame,
+            Poll::Ready(Some(Err(error))) => {
+                Some(by_mesh(error).map_or(MeshError::LOST, |error| error.kind()))
+            }
+            // A reader that knows the length does not ask for the end.
+            Poll::Ready(Some(Ok(_))) if !self.inner.is_end_stream() => return frame,
+            Poll::Ready(_) => None,
+        };
+        if let Some(permit) = self.permit.take() {
+            permit.end(broken);
         }
-        Cause { trace_id: self.trace_id.clone(), faults: self.journey.faults() }
+        frame
     }
 
-    fn report(mut self, answer: Answer) {
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+impl Permit {
+    /// The head of the answer has come, or none will. With a body that is still to come the call
+    /// goes on.
+    fn follow(mut self, outcome: Result<Response, MeshError>) -> Result<Response, MeshError> {
+        let answer = answer(&outcome);
+        let took = self.began.elapsed();
+        match outcome {
+            Ok(response) if !answer.is_failure() && !response.body().is_end_stream() => {
+                let met = base::carried::met(&Span::current());
+                self.head = Some(Head { answer, took, met });
+                Ok(response.map(|inner| Body::new(Watched { inner, permit: Some(self) })))
+            }
+            outcome => {
+                self.report(answer, took);
+                outcome
+            }
+        }
+    }
+
+    /// The body of the answer has ended, or broke off for this reason.
+    fn end(mut self, broken: Option<&'static str>) {
+        match (broken, &self.head) {
+            (Some(kind), _) => self.report(Answer::Nothing(kind), self.began.elapsed()),
+            (None, Some(Head { answer, took, .. })) => self.report(*answer, *took),
+            (None, None) => {}
+        }
+    }
+
+    /// What a call that ended so can be blamed on.
+    fn cause(&self, failed: bool) -> Cause {
+        // What the callee met further down is known to the span around its work, which is this. What
+        // the request carried here from before, or was met beside it, is not to blame.
+        let met = match &self.head {
+            Some(head) => head.met.clone(),
+            None => base::carried::met(&Span::current()),
+        };
+        for fault in met.iter().filter(|_| failed).flat_map(|line| baggage::ids(line)) {
+            self.journey.met(fault);
+        }
+        Cause { trace_id: self.trace_id.clone(), faults: self.journey.causes() }
+    }
+
+    fn report(&mut self, answer: Answer, took: Duration) {
         self.reported = true;
         let cause = self.cause(answer.is_failure());
-        self.breaker.report(self.passage, answer, self.began.elapsed(), &cause);
+        self.breaker.report(self.passage, answer, took, &cause);
     }
 }
 
@@ -54,8 +146,9 @@ impl Drop for Permit {
             return;
         }
         if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            let answer = Answer::Nothing(MeshError::TIMEOUT);
-            self.breaker.report(self.passage, answer, self.began.elapsed(), &self.cause(true));
+            self.report(Answer::Nothing(MeshError::TIMEOUT), self.began.elapsed());
+        } else if let Some(Head { answer, took, .. }) = self.head {
+            self.report(answer, took);
         } else if let Passage::Probe(generation) = self.passage {
             self.breaker.abandon_probe(generation, &self.cause(false));
         }
@@ -72,15 +165,15 @@ pub(crate) struct BreakerLayer {
 impl BreakerLayer {
     fn admit(&self, request: &Request, journey: &Arc<Journey>) -> Result<Permit, MeshError> {
         let trace_id: Option<Arc<str>> = trace_id(request.headers()).map(Into::into);
-        let cause = Cause { trace_id: trace_id.clone(), faults: journey.faults() };
+        let cause = Cause { trace_id: trace_id.clone(), faults: journey.causes() };
         let passage = self.breaker.admit(&cause).inspect_err(|_| {
             // Who is refused suffers from what opened the breaker, and so does who called it.
             self.breaker.causes().into_iter().for_each(|fault| journey.met(fault));
         })?;
         let deadline = request.extensions().get::<Deadline>().map(|deadline| deadline.0);
         let (breaker, journey) = (self.breaker.clone(), journey.clone());
-        let (began, reported) = (Instant::now(), false);
-        Ok(Permit { breaker, passage, began, deadline, trace_id, journey, reported })
+        let (began, head, reported) = (Instant::now(), None, false);
+        Ok(Permit { breaker, passage, began, deadline, trace_id, journey, head, reported })
     }
 }
 
@@ -100,11 +193,7 @@ impl MeshLayer for BreakerLayer {
             }
         };
         let reply = ready.finish(request);
-        Box::pin(async move {
-            let outcome = reply.await;
-            permit.report(answer(&outcome));
-            outcome
-        })
+        Box::pin(async move { permit.follow(reply.await) })
     }
 }
 

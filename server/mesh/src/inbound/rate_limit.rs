@@ -149,7 +149,7 @@ impl Limiter {
         if !self.rule.per_remote_address {
             return self.common.clone();
         }
-        let now_us = self.clock.0.now_us();
+        let now_us = self.clock.0.steady_us();
         let mut buckets = self.buckets.lock();
         if let Some((known, used_us)) = buckets.get_mut(&peer) {
             *used_us = now_us;
@@ -225,11 +225,12 @@ fn sf_string(text: &str) -> String {
     format!("\"{}\"", escaped.collect::<String>())
 }
 
-/// The mesh's clock, for governor.
+/// The steady part of the mesh's clock, for governor: a limit does not last longer because the date
+/// goes back.
 #[derive(Clone, Debug)]
 struct RateClock(Clock);
 
-/// Nanoseconds since the epoch.
+/// Nanoseconds of steady time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Moment(u64);
 
@@ -237,7 +238,7 @@ impl governor::clock::Clock for RateClock {
     type Instant = Moment;
 
     fn now(&self) -> Moment {
-        Moment(u64::try_from(self.0.now_us()).unwrap_or(0).saturating_mul(1_000))
+        Moment(u64::try_from(self.0.steady_us()).unwrap_or(0).saturating_mul(1_000))
     }
 }
 
@@ -300,6 +301,12 @@ mod tests {
         assert!(passes(&limiter, 0));
         assert!(passes(&limiter, CALLERS_MAX) && passes(&limiter, CALLERS_MAX));
         assert!(limiter.buckets.lock().len() < 10, "those that are full again are forgotten");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_limit_is_measured_in_time_that_passes_and_not_in_dates() {
+        let moment = |epoch_us| governor::clock::Clock::now(&RateClock(Clock::tokio(epoch_us)));
+        assert_eq!(moment(1_700_000_000_000_000), moment(1_699_996_400_000_000), "an hour back");
     }
 
     #[test]

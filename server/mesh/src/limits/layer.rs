@@ -6,6 +6,7 @@ use crate::{
     MeshError, Request,
     cluster::Cluster,
     edge::Tally,
+    journey::Journey,
     route::Routed,
     stack::{MeshLayer, MeshService, Reply},
     tail::hold,
@@ -22,6 +23,9 @@ pub(crate) struct LimitsLayer {
 
 impl MeshLayer for LimitsLayer {
     fn pass<S: MeshService>(self: &Arc<Self>, ready: S, request: Request) -> Reply {
+        if Journey::looks(&request) {
+            return ready.finish(request);
+        }
         let LimitsLayer { pool, cluster, tally } = &**self;
         tally.reach();
         let routed = request.extensions().get::<Arc<Routed>>();

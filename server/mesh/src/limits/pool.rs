@@ -71,6 +71,9 @@ pub(crate) struct Pool {
     pending_overflows: AtomicU64,
     retry_overflows: AtomicU64,
     queue: Mutex<Queue>,
+    /// Requests that found room below `http2MaxRequests` and ask for a connection.
+    #[cfg(test)]
+    asked: crate::race::Passed,
 }
 
 /// Connections in use, and who waits for one, in the order in which they came.
@@ -158,6 +161,8 @@ impl Pool {
         let Some(most) = limits.max_connections else {
             return self.begin_within(limits.max_requests, |_| None).map(Entry::Now);
         };
+        #[cfg(test)]
+        self.asked.pass();
         let mut queue = self.queue.lock();
         queue.follow(snapshot, Some(most));
         // Who waits comes first.
@@ -332,9 +337,6 @@ impl Drop for RetryUnderWay {
 mod tests {
     use super::*;
 
-    /// Far more turns than another thread needs to come to the lock that it waits at.
-    const TURNS: usize = 10_000;
-
     #[test]
     fn of_two_that_come_at_once_one_takes_the_last_place() {
         let pool = Arc::new(Pool::default());
@@ -348,7 +350,7 @@ mod tests {
         let entered: Vec<_> = std::thread::scope(|scope| {
             let enter = || pool.enter(1, Some(&limits));
             let both = [scope.spawn(enter), scope.spawn(enter)];
-            (0..TURNS).for_each(|_| std::thread::yield_now());
+            pool.asked.wait(2);
             drop(queue);
             both.map(|one| one.join().unwrap()).into()
         });

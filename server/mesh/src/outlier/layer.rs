@@ -4,10 +4,11 @@ use super::state::{Outcome, http_of_grpc};
 use crate::{
     MeshError, Request, Response,
     cluster::Cluster,
-    context::EXPECTED_TIMEOUT_MS,
+    deadline::Deadline,
     edge::Tally,
     endpoint::{Picked, Try},
     instance::Host,
+    journey::Journey,
     retry::grpc_status,
     route::Routed,
     stack::{MeshLayer, MeshService, Reply},
@@ -20,7 +21,6 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 use tokio::time::Instant;
 
@@ -36,10 +36,14 @@ pub(crate) struct OutlierLayer {
 
 impl MeshLayer for OutlierLayer {
     fn pass<S: MeshService>(self: &Arc<Self>, ready: S, request: Request) -> Reply {
+        if Journey::looks(&request) {
+            return ready.finish(request);
+        }
         self.tally.reach();
         let extensions = request.extensions();
         let Some(Picked(host)) = extensions.get() else { return ready.finish(request) };
-        let (host, deadline) = (host.clone(), told_deadline(&request));
+        // Of this try, which may be sooner than that of the whole call.
+        let (host, deadline) = (host.clone(), Deadline::of(&request));
         let routed = extensions.get::<Arc<Routed>>();
         let watched = routed.filter(|r| r.traffic().is_some_and(|t| t.outlier.is_some()));
         let watch = watched.map(|routed| Watch {
@@ -60,13 +64,6 @@ impl MeshLayer for OutlierLayer {
             outcome.map(|answer| watch.follow(answer))
         })
     }
-}
-
-/// The end of the time that the callee is told it has for this try, which may be sooner than the
-/// end of the whole call.
-fn told_deadline(request: &Request) -> Option<Instant> {
-    let left = request.headers().get(EXPECTED_TIMEOUT_MS)?.to_str().ok()?.parse().ok()?;
-    Some(Instant::now() + Duration::from_millis(left))
 }
 
 /// One try. Dropped without an outcome it was a timeout if its deadline had passed (a layer further

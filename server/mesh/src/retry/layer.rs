@@ -8,7 +8,6 @@ use super::{
 };
 use crate::{
     Flag, MeshError, Request, Response,
-    context::EXPECTED_TIMEOUT_MS,
     deadline::Deadline,
     edge::Tally,
     fault::{Faults, as_in_istio},
@@ -179,10 +178,8 @@ impl Call {
         let mut request = Request::from_parts(self.parts.clone(), body);
         let headers = request.headers_mut();
         headers.insert(ATTEMPT_COUNT, HeaderValue::from(number));
-        if let Some(until) = until.or(self.deadline) {
-            let left = until.saturating_duration_since(Instant::now()).as_millis();
-            let left = u32::try_from(left).unwrap_or(u32::MAX);
-            headers.insert(EXPECTED_TIMEOUT_MS, HeaderValue::from(left));
+        if let Some(until) = until {
+            request.extensions_mut().insert(Deadline(until));
         }
         request
     }

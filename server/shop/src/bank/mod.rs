@@ -9,7 +9,7 @@ pub use ledger::{
     Account, BankTx, BankWork, CLEARING, EXTERNAL, MERCHANT, Posting, PrepareChange, finish,
     prepare, transfer,
 };
-pub use store::{BankStore, InDoubt};
+pub use store::{BankStore, DoubtMark, InDoubt};
 
 use crate::{StoreError, key::Key, problem::Problem, store::livez};
 use axum::{
@@ -77,7 +77,7 @@ pub struct Accounts {
 pub struct Promised {
     /// Transactions prepared and not decided.
     pub held: u64,
-    /// Those of them that were prepared before the moment that was asked about, at most a page.
+    /// Those of them that were prepared before the moment that was asked about.
     pub in_doubt: u64,
 }
 
@@ -114,8 +114,8 @@ async fn held(
     State(store): State<Store>,
     Query(since): Query<HeldSince>,
 ) -> Result<Json<Promised>, Problem> {
-    let (held, doubts) = (store.held().await?, store.in_doubt(since.before_us).await?);
-    Ok(Json(Promised { held, in_doubt: doubts.len() as u64 }))
+    let (held, in_doubt) = (store.held().await?, store.doubts(since.before_us).await?);
+    Ok(Json(Promised { held, in_doubt }))
 }
 
 async fn deposit(
@@ -202,7 +202,8 @@ pub async fn resolve_doubts(
     clock: Clock,
     stop: CancellationToken,
 ) {
-    let doubts = Doubts { service, store, caller: mesh.caller(service) };
+    let mut doubts =
+        Doubts { service, store, caller: mesh.caller(service), last: DoubtMark::start() };
     let sweeps = async {
         let mut changes = mesh.changes();
         let mut every = tokio::time::interval_at(Instant::now() + IN_DOUBT_EVERY, IN_DOUBT_EVERY);
@@ -212,7 +213,7 @@ pub async fn resolve_doubts(
             tokio::select! {
                 _ = every.tick() => if phase(&mesh, service) == Phase::Ready {
                     let before_us = clock.now_us() - base::clock::micros(IN_DOUBT_AFTER);
-                    doubts.sweep(before_us, false).await;
+                    doubts.sweep(before_us).await;
                 },
                 // What was missed by a listener that lagged behind shows in the phase.
                 change = changes.recv() => {
@@ -221,7 +222,7 @@ pub async fn resolve_doubts(
                     was = now;
                     match change {
                         Err(RecvError::Closed) => return,
-                        _ if again => doubts.sweep(clock.now_us(), true).await,
+                        _ if again => doubts.replay(clock.now_us(), &mesh).await,
                         _ => {}
                     }
                 }
@@ -253,25 +254,49 @@ struct Doubts {
     service: &'static str,
     store: Store,
     caller: Caller,
+    /// What was asked about last. The next look goes on behind it, and from the beginning at the
+    /// end: what stays undecided keeps nobody from asking about what is younger.
+    last: DoubtMark,
 }
 
 impl Doubts {
-    async fn sweep(&self, before_us: i64, replayed: bool) {
-        match self.store.in_doubt(before_us).await {
-            Ok(doubts) => {
-                for doubt in doubts {
-                    self.resolve(&doubt, replayed).await;
-                }
+    /// Asks about a page.
+    async fn sweep(&mut self, before_us: i64) {
+        let mut doubts = self.read(before_us, &self.last).await;
+        if doubts.is_empty() && self.last != DoubtMark::start() {
+            doubts = self.read(before_us, &DoubtMark::start()).await;
+        }
+        self.last = doubts.last().map_or_else(DoubtMark::start, InDoubt::mark);
+        for doubt in doubts {
+            self.resolve(&doubt, false).await;
+        }
+    }
+
+    /// Asks about all, page after page, while its process is up.
+    async fn replay(&mut self, before_us: i64, mesh: &Mesh) {
+        self.last = DoubtMark::start();
+        while phase(mesh, self.service) == Phase::Ready {
+            let doubts = self.read(before_us, &self.last).await;
+            let Some(last) = doubts.last() else { break };
+            self.last = last.mark();
+            for doubt in doubts {
+                self.resolve(&doubt, true).await;
             }
-            Err(StoreError { cause, .. }) => {
+        }
+    }
+
+    async fn read(&self, before_us: i64, after: &DoubtMark) -> Vec<InDoubt> {
+        self.store.in_doubt(before_us, after).await.unwrap_or_else(
+            |StoreError { cause, .. }| {
                 let service = self.service;
                 tracing::error!(
                     service.name = service,
                     ?cause,
                     "transactions in doubt cannot be read"
                 );
-            }
-        }
+                Vec::new()
+            },
+        )
     }
 
     async fn resolve(&self, doubt: &InDoubt, replayed: bool) {

@@ -25,14 +25,20 @@ impl Probe for Doubtful {
 
 #[async_trait]
 impl BankStore for Doubtful {
-    async fn in_doubt(&self, _: i64) -> Result<Vec<InDoubt>, StoreError> {
+    async fn in_doubt(&self, _: i64, after: &DoubtMark) -> Result<Vec<InDoubt>, StoreError> {
         let doubt = InDoubt {
             transaction_id: "tx-1".into(),
+            prepared_us: 1,
             order_id: "ord-1".into(),
             trace: TraceContext::default(),
             correlation_id: Some("cor-1".into()),
         };
-        Ok(if self.settled.lock().unwrap().is_none() { vec![doubt] } else { Vec::new() })
+        let open = self.settled.lock().unwrap().is_none() && *after == DoubtMark::start();
+        Ok(if open { vec![doubt] } else { Vec::new() })
+    }
+
+    async fn doubts(&self, _: i64) -> Result<u64, StoreError> {
+        Ok(u64::from(self.settled.lock().unwrap().is_none()))
     }
 
     async fn finish(

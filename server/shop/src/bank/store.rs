@@ -11,12 +11,34 @@ use two_phase_commit::{IllegalStep, Vote};
 pub struct InDoubt {
     /// Its id.
     pub transaction_id: String,
+    /// When it was prepared, microseconds since the epoch.
+    pub prepared_us: i64,
     /// What it is about.
     pub order_id: String,
     /// The span that prepared it.
     pub trace: TraceContext,
     /// `X-Correlation-ID` of the request that began it all.
     pub correlation_id: Option<String>,
+}
+
+/// A place in the order in which transactions were prepared: that moment and an id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DoubtMark(pub i64, pub String);
+
+impl DoubtMark {
+    /// Before all of them.
+    #[must_use]
+    pub const fn start() -> Self {
+        Self(i64::MIN, String::new())
+    }
+}
+
+impl InDoubt {
+    /// Its place.
+    #[must_use]
+    pub fn mark(&self) -> DoubtMark {
+        DoubtMark(self.prepared_us, self.transaction_id.clone())
+    }
 }
 
 /// A bank's database. A call that returned Ok is durable.
@@ -40,9 +62,13 @@ pub trait BankStore: Probe {
         transaction_id: &str,
         commit: bool,
     ) -> Result<Result<String, IllegalStep>, StoreError>;
-    /// Transactions prepared before a moment and not decided, at most a page. With them those of a
-    /// time that has not come yet, from before the clock was set back.
-    async fn in_doubt(&self, before_us: i64) -> Result<Vec<InDoubt>, StoreError>;
+    /// Transactions prepared before a moment and not decided, oldest first, at most a page: those
+    /// after a mark. With them those of a time that has not come yet, from before the clock was
+    /// set back.
+    async fn in_doubt(&self, before_us: i64, after: &DoubtMark)
+    -> Result<Vec<InDoubt>, StoreError>;
+    /// The number of all of these.
+    async fn doubts(&self, before_us: i64) -> Result<u64, StoreError>;
     /// Pays in from outside, once for a key.
     async fn deposit(
         &self,

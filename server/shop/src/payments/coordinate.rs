@@ -41,6 +41,9 @@ const LOG_RETRY: Duration = Duration::from_secs(1);
 /// Two-phase commits under way at once, of all versions: far more than run while the banks answer,
 /// few enough to hold in memory while one does not. What is beyond waits in the outbox of orders.
 pub const RUNS_MAX: usize = 512;
+/// When a message that there was no room for may come again: a run takes some milliseconds while
+/// the banks answer.
+const ROOM_AGAIN: Duration = Duration::from_secs(1);
 /// Unfinished transactions that recovery reads at once.
 const RECOVER_PAGE: usize = 64;
 
@@ -132,18 +135,18 @@ impl Payments {
 
     /// Takes a command: begins the transaction durably and runs it, detached from the delivery.
     /// A delivery that is given up in between finds it begun when it comes again, so nobody else
-    /// would run it.
+    /// would run it. Without room to run one it is refused only when it is new.
     pub(crate) async fn take(
         &self,
         message: Message,
         body: MovePayment,
         refund: bool,
     ) -> Result<(), Problem> {
-        let Ok(run) = self.runs.clone().try_acquire_owned() else { return Err(no_room()) };
+        let run = self.runs.clone().try_acquire_owned().ok();
         let this = self.clone();
         let beginning = async move { this.begin(&message, &body, refund, run).await };
         match self.supervisor.detach_as("payment-begin", beginning.in_current_span()).await {
-            Ok(begun) => Ok(begun?),
+            Ok(begun) => begun,
             Err(lost) => Err(StoreError { service: PAYMENTS, cause: Box::new(lost) }.into()),
         }
     }
@@ -153,14 +156,18 @@ impl Payments {
         message: &Message,
         body: &MovePayment,
         refund: bool,
-        run: OwnedSemaphorePermit,
-    ) -> Result<(), StoreError> {
-        let tx = transfer(message, body, refund);
-        match self.store.begin(message, &tx, &body.user_id, body.amount).await? {
-            Begun::Before => {}
-            Begun::Now => self.go(tx, body.amount, run),
+        run: Option<OwnedSemaphorePermit>,
+    ) -> Result<(), Problem> {
+        let (tx, may_run) = (transfer(message, body, refund), run.is_some());
+        let begun = self.store.begin(message, &tx, &body.user_id, body.amount, may_run).await?;
+        match (begun, run) {
+            (Begun::Before, _) => Ok(()),
+            (Begun::Now, Some(run)) => {
+                self.go(tx, body.amount, run);
+                Ok(())
+            }
+            (Begun::Now | Begun::NoRoom, _) => Err(no_room()),
         }
-        Ok(())
     }
 
     /// Takes a void: decides durably what becomes of the payment, and runs the refund if one is
@@ -369,10 +376,11 @@ pub(super) fn transaction_id(order_id: &str, message_id: &str) -> String {
     format!("tx-{short}-{cause}")
 }
 
-/// The answer when as many runs are under way as may be: the message comes again.
+/// The answer when as many runs are under way as may be: the message comes again. It is no failure
+/// of payments, which takes what needs no room all the while: a breaker must not open for it.
 fn no_room() -> Problem {
     let reason = "As many payments as may be are under way and wait for the banks.";
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, reason)
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, reason).retry_after(ROOM_AGAIN)
 }
 
 /// The message that tells orders what was decided.

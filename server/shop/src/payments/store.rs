@@ -47,20 +47,25 @@ pub struct PaymentRow {
 pub enum Begun {
     /// It began now.
     Now,
-    /// The message had been taken before: whoever began it runs it, or recovery after a stop.
+    /// The message had been taken before: whoever began it runs it, or recovery after a stop. Or
+    /// it was voided before it came.
     Before,
+    /// It is new and there is no room to run it; nothing is recorded.
+    NoRoom,
 }
 
 /// payments' database. A call that returned Ok is durable.
 #[async_trait]
 pub trait PaymentStore: HasOutbox + Probe {
-    /// Takes the message and begins the transaction, in one transaction of the database.
+    /// Takes the message and begins the transaction, in one transaction of the database. One that
+    /// is new is left alone when `may_run` is false.
     async fn begin(
         &self,
         message: &Message,
         transaction: &Transaction,
         user_id: &str,
         amount: Money,
+        may_run: bool,
     ) -> Result<Begun, StoreError>;
     /// Takes the message and does what [`super::Found`] says about the payment, in one
     /// transaction of the database: records it as aborted with the answer, or begins the refund.

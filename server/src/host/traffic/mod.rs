@@ -205,7 +205,9 @@ fn failed(error: ControlError) -> ApiError {
         ControlError::Refused(_) | ControlError::Nothing => {
             ApiError::Invalid { fields: vec![FieldError::new("yaml", reason)] }
         }
-        ControlError::Store(_) | ControlError::Interrupted => ApiError::Unavailable { reason },
+        ControlError::Store(_) | ControlError::Busy | ControlError::Interrupted => {
+            ApiError::Unavailable { reason }
+        }
     }
 }
 
