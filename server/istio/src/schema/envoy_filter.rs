@@ -29,7 +29,9 @@ pub(super) static ENVOY_FILTER: Object = object(
     &[],
 );
 
-static WORKLOAD_SELECTOR: Object = object("WorkloadSelector", &[field("labels", LABELS)], &[]);
+/// `WorkloadSelector` of networking, which security writes otherwise.
+pub(super) static WORKLOAD_SELECTOR: Object =
+    object("WorkloadSelector", &[field("labels", LABELS)], &[]);
 
 const FOREIGN: &str =
     "it patches Envoy, and there is no Envoy here; only local rate limits are read";

@@ -3,8 +3,8 @@
 //! Tables only.
 
 use super::{
-    LABELS, NAME, Object, PORT, SELECTOR, TEXT, TEXTS, Treatment, Type, UINT32, checks, field,
-    ignored, object, read,
+    LABELS, NAME, Object, PORT, TEXT, TEXTS, Treatment, Type, UINT32, checks,
+    envoy_filter::WORKLOAD_SELECTOR, excludes, field, ignored, object, read,
 };
 
 const EDGE: &str = "the edge listens where the command line says";
@@ -142,11 +142,15 @@ pub(super) static SERVICE_ENTRY: Object = object(
             Type::List(&Type::Object(&ENDPOINT)),
             "those of this machine; the names of the payment provider stand for its own address",
         ),
-        ignored("workloadSelector", Type::Object(&SELECTOR), "there are no WorkloadEntries here"),
+        ignored(
+            "workloadSelector",
+            Type::Object(&WORKLOAD_SELECTOR),
+            "there are no WorkloadEntries here",
+        ),
         field("exportTo", Type::List(&Type::Text(checks::export_to))),
         ignored("subjectAltNames", TEXTS, "no certificates are checked here"),
     ],
-    &[],
+    &[excludes(&["endpoints", "workloadSelector"], "one of them says where the service is")],
 );
 
 static SERVICE_PORT: Object = object(
