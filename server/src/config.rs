@@ -1,7 +1,8 @@
 //! What the program is told: flags, each also an environment variable, all checked before anything
 //! starts.
 
-use clap::Parser;
+use crate::cli::Cli;
+use clap::{CommandFactory, Parser};
 use contract::shop::LOAD_MAX_PER_SECOND;
 use etcetera::BaseStrategy;
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
@@ -9,6 +10,19 @@ use telemetry::{ConfigErrors, TelemetryConfig};
 
 /// Shortest access token: 128 bits in hexadecimal are twice as long.
 const TOKEN_MIN: usize = 16;
+
+/// What the scripts read that build the program and start it: set for them, and no mistake.
+const OF_SCRIPTS: [&str; 9] = [
+    "VITRINE_BESIDE",
+    "VITRINE_BROTLI_QUALITY",
+    "VITRINE_CACHE",
+    "VITRINE_ROTEL",
+    "VITRINE_RUSTUP_SECONDS",
+    "VITRINE_WASM_BUDGET",
+    "VITRINE_WEB_PROFILE",
+    "VITRINE_WEB_TOOLCHAIN",
+    "VITRINE_WORKERS",
+];
 
 /// A shop you can see inside: a system of microservices in one process, and a page that shows
 /// everything that happens in it.
@@ -145,8 +159,32 @@ impl Config {
         let readable =
             set.iter().filter_map(|(name, value)| Some((name.to_str()?, value.to_str()?)));
         self.telemetry.notice_unread(readable);
+        let names = set.iter().filter_map(|(name, value)| Some((name.to_str()?, value)));
+        let names = names.filter(|(_, value)| !value.is_empty()).map(|(name, _)| name);
+        self.telemetry.notices.extend(misspelt(names));
         self
     }
+}
+
+/// A sentence for each variable that is named like one of the program's and is none.
+fn misspelt<'n>(set: impl Iterator<Item = &'n str>) -> Vec<String> {
+    let mut command = Cli::command();
+    command.build();
+    let variables = |of: &clap::Command| -> Vec<String> {
+        let names = of.get_arguments().filter_map(|argument| argument.get_env()?.to_str());
+        names.map(str::to_owned).collect()
+    };
+    let mut known = variables(&command);
+    known.extend(command.get_subcommands().flat_map(variables));
+    let read = |name: &str| {
+        name == "VITRINE_LOG" || OF_SCRIPTS.contains(&name) || known.iter().any(|of| of == name)
+    };
+    let unread = set.filter(|name| name.starts_with("VITRINE_") && !read(name));
+    let mut told: Vec<_> =
+        unread.map(|name| format!("{name} is ignored: see --help for what is read")).collect();
+    // The environment has no order that holds.
+    told.sort_unstable();
+    told
 }
 
 fn listen(text: &str) -> Result<SocketAddr, String> {
@@ -223,6 +261,13 @@ mod tests {
             let error = parse(&args).unwrap_err();
             assert!(error.contains(reason), "{args:?}: {error}");
         }
+    }
+
+    #[test]
+    fn a_misspelt_variable_is_named_and_one_that_is_read_is_not() {
+        let set = ["VITRINE_LSTEN", "VITRINE_LISTEN", "VITRINE_SERVER", "VITRINE_LOG", "HOME"];
+        let told = misspelt(set.into_iter());
+        assert_eq!(told, ["VITRINE_LSTEN is ignored: see --help for what is read"]);
     }
 
     #[test]

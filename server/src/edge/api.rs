@@ -66,7 +66,7 @@ pub(super) async fn forward(State(edge): State<Edge>, mut request: Request) -> R
 
 /// Where requests carry an id that log lines and events are found by.
 fn is_correlated(path: &str) -> bool {
-    let beside = ["/api", "/health", "/livez", "/readyz", "/openapi.json"];
+    let beside = ["/api", "/health", "/livez", "/readyz", "/openapi.json", "/metrics"];
     path.starts_with("/api/") || beside.contains(&path)
 }
 

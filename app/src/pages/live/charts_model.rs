@@ -315,7 +315,7 @@ impl Charts {
         if red.iter().any(|sample| sample.value.is_some()) {
             series.push(line(Ink::Error, red));
         }
-        (linear_scale(top, 1.0, "%"), series)
+        (share_scale(top), series)
     }
 
     fn durations(&self) -> (Scale, Vec<Series>) {

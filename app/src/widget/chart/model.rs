@@ -111,8 +111,11 @@ pub struct TimeChart {
     pub marks: Vec<Mark>,
 }
 
+/// Room for four characters; longer labels (`100/s`) take more.
 const LEFT: i32 = 34;
 const LEFT_LOG: i32 = 50;
+/// A letter of a label, rounded up.
+const LETTER: i32 = 7;
 const RIGHT: i32 = 17;
 const RIGHT_WITH_LABELS: i32 = 37;
 pub(super) const TOP: i32 = 14;
@@ -162,6 +165,18 @@ pub fn linear_scale(largest: f64, at_least: f64, unit: &str) -> Scale {
         (0.0, "0".to_owned()),
     ];
     Scale::Linear { top, ticks }
+}
+
+/// A scale of shares, percent, with three ticks: at most the whole, which needs no room above it.
+#[must_use]
+pub fn share_scale(largest: f64) -> Scale {
+    match linear_scale(largest, 1.0, "%") {
+        Scale::Linear { top, .. } if top > 100.0 => {
+            let ticks = [(100.0, "100%"), (50.0, "50"), (0.0, "0")];
+            Scale::Linear { top: 100.0, ticks: ticks.map(|(at, text)| (at, text.into())).into() }
+        }
+        scale => scale,
+    }
 }
 
 /// A logarithmic scale of durations that holds the given values, whole powers of ten.
@@ -251,7 +266,13 @@ impl TimeChart {
     }
 
     fn left(&self) -> i32 {
-        if matches!(self.scale, Scale::Log { .. }) { LEFT_LOG } else { LEFT }
+        match &self.scale {
+            Scale::Log { .. } => LEFT_LOG,
+            Scale::Linear { ticks, .. } => {
+                let longest = ticks.iter().map(|(_, text)| text.len()).max().unwrap_or(0);
+                LEFT + LETTER * i32::try_from(longest).unwrap_or(0).saturating_sub(4).max(0)
+            }
+        }
     }
 
     fn right(&self) -> i32 {
@@ -463,9 +484,9 @@ pub(super) mod tests {
     #[test]
     fn the_longest_label_of_a_scale_fits_left_of_its_axis() {
         // A letter of the axis is at most 6.6 pixels wide, and the label ends 6 before the axis.
-        for (scale, left) in
-            [(log_scale(0.2, 100.0), LEFT_LOG), (linear_scale(62.0, 1.0, "/s"), LEFT)]
-        {
+        let linear = [62.0, 99.0, 200.0, 900.0].map(|largest| linear_scale(largest, 1.0, "/s"));
+        for scale in linear.into_iter().chain([log_scale(0.2, 100.0), share_scale(100.0)]) {
+            let left = chart(scale.clone(), &[Some(1.0)]).left();
             for (_, text) in chart(scale, &[Some(1.0)]).value_ticks() {
                 let width = 6.6 * text.len() as f64;
                 assert!(width <= f64::from(left) - 6.0 + 1e-9, "{text} needs {width}");
@@ -476,6 +497,18 @@ pub(super) mod tests {
     #[test]
     fn the_top_of_a_scale_is_a_round_number_above_the_values() {
         assert_eq!([60.3, 0.0, 6.0, 8.1, 0.031].map(nice_top), [80.0, 1.0, 6.0, 10.0, 0.04]);
+    }
+
+    #[test]
+    fn a_share_of_everything_is_the_top_of_its_scale() {
+        let top = |largest| match share_scale(largest) {
+            Scale::Linear { top, ticks } => (top, ticks[0].1.clone()),
+            Scale::Log { .. } => panic!("linear"),
+        };
+        assert_eq!(top(100.0), (100.0, "100%".into()));
+        assert_eq!(top(97.0), (100.0, "100%".into()));
+        assert_eq!(top(50.0), (60.0, "60%".into()));
+        assert_eq!(top(0.0), (1.0, "1%".into()));
     }
 
     #[test]

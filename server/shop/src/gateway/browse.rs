@@ -80,9 +80,8 @@ pub(super) struct ProductDetails {
     product: Product,
     /// Products bought together with it; empty when the service has none or did not answer.
     recommendations: Vec<Product>,
-    /// Why recommendations are missing, if they are.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    recommendations_error: Option<String>,
+    /// Part and reason, for each part that failed: `recommendations`.
+    errors: BTreeMap<&'static str, String>,
 }
 
 /// A page of customers.
@@ -92,8 +91,8 @@ pub(super) struct UserPage {
     next: Option<String>,
 }
 
-/// A customer with recent orders and payments. A part that could not be fetched is null, and
-/// `errors` says why: `users` for the profile, `orders`, `payments`.
+/// A customer with recent orders and payments. A part that could not be fetched is empty, or null
+/// where it is no list, and `errors` says why: `users` for the profile, `orders`, `payments`.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct UserDetails {
     /// Stable id: `c-1042`.
@@ -107,11 +106,11 @@ pub(super) struct UserDetails {
     /// One line about the wallet.
     note: Option<String>,
     /// The five newest orders.
-    #[schema(value_type = Option<Vec<schema::OrderRow>>)]
-    orders: Option<Vec<OrderRow>>,
+    #[schema(value_type = Vec<schema::OrderRow>)]
+    orders: Vec<OrderRow>,
     /// The five newest payments.
-    #[schema(value_type = Option<Vec<schema::Payment>>)]
-    payments: Option<Vec<PaymentRow>>,
+    #[schema(value_type = Vec<schema::Payment>)]
+    payments: Vec<PaymentRow>,
     /// Part and reason, for each part that failed.
     errors: BTreeMap<&'static str, String>,
 }
@@ -154,11 +153,9 @@ pub(super) async fn product(
         timed(RECOMMENDATIONS, recommended(&gateway, &context, &id)),
     );
     let product = product?;
-    let (recommendations, recommendations_error) = match recommended {
-        Ok(products) => (products, None),
-        Err(error) => (Vec::new(), Some(error.to_string())),
-    };
-    Ok(ok(&ProductDetails { product, recommendations, recommendations_error }))
+    let mut errors = BTreeMap::new();
+    let recommendations = part("recommendations", recommended, &mut errors).unwrap_or_default();
+    Ok(ok(&ProductDetails { product, recommendations, errors }))
 }
 
 /// Ids from recommendations, names and prices from catalog, within the time for both.
@@ -238,8 +235,8 @@ pub(super) async fn user(
     };
     let mut errors = BTreeMap::new();
     let user = part("users", user, &mut errors);
-    let orders = part("orders", orders, &mut errors).map(|page| page.orders);
-    let payments = part("payments", payments, &mut errors).map(|list| list.payments);
+    let orders = part("orders", orders, &mut errors).map_or_else(Vec::new, |page| page.orders);
+    let payments = part("payments", payments, &mut errors).map_or_else(Vec::new, |l| l.payments);
     let of = |field: fn(&User) -> &String| user.as_ref().map(|user| field(user).clone());
     Ok(ok(&UserDetails {
         name: of(|user| &user.name),

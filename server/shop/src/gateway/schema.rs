@@ -96,8 +96,9 @@ pub(crate) struct Accepted {
     status: OrderStatus,
     /// On every event and log line of this order.
     correlation_id: String,
-    /// Why it was cancelled, where it has been: `payment_declined`, `payment_timed_out`,
-    /// `out_of_stock`, `requested`.
+    /// Why it was cancelled, where it has been: `payment_declined` (a bank or the card's provider
+    /// said no), `payment_unavailable` (one gave no answer: it can be tried again later),
+    /// `payment_timed_out`, `out_of_stock`, `requested`.
     reason: Option<String>,
 }
 

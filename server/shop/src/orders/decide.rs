@@ -351,6 +351,7 @@ pub fn facts(order: &Order) -> Vec<(String, String)> {
     let status = match (order.standing, order.cause.as_deref()) {
         (Standing::Unknown, _) => "unknown",
         (Standing::Placed, Some("payment_declined")) => "payment_declined",
+        (Standing::Placed, Some("payment_unavailable")) => "payment_unavailable",
         (Standing::Placed, Some("out_of_stock")) => "out_of_stock",
         (Standing::Placed, Some("payment_timed_out")) => "payment_timed_out",
         (Standing::Placed, Some(_)) => "cancelling",

@@ -1,5 +1,6 @@
 //! The order: its events, and the state they make.
 
+use super::Refusal;
 use contract::{Money, order::Origin, shop::PaymentMethod};
 use event_sourcing::{Aggregate, DomainEvent};
 use serde::{Deserialize, Serialize};
@@ -109,7 +110,8 @@ pub enum OrderEvent {
     },
     /// It ended without effect.
     OrderCancelled {
-        /// Why: `payment_declined`, `payment_timed_out`, `out_of_stock`, `requested`.
+        /// Why: `payment_declined`, `payment_unavailable` (a bank gave no vote),
+        /// `payment_timed_out`, `out_of_stock`, `requested`.
         reason: String,
     },
     /// It left the house.
@@ -229,10 +231,10 @@ impl Aggregate for Order {
             E::PaymentAuthorized { transaction_id } => {
                 self.payment = Payment::Authorized(transaction_id);
             }
-            E::PaymentDeclined { .. } => {
+            E::PaymentDeclined { reason, .. } => {
                 // Too late it is no cause any more: the order is being undone already.
                 if self.payment != Payment::Unknown {
-                    self.cause = Some("payment_declined".into());
+                    self.cause = Some(Refusal::of(&reason).code().into());
                 }
                 self.payment = Payment::Declined;
             }

@@ -28,10 +28,11 @@ use axum::{
 };
 use base::{Clock, IdSource, Supervisor, TraceContext};
 use contract::{
-    order::{OrderPage, OrderRow, OrderStatus, Origin},
+    order::{OrderPage, OrderRow, OrderStatus, Origin, StepMark},
     shop::PaymentMethod,
 };
 use decide::Input;
+use event_sourcing::Recorded;
 use http::StatusCode;
 use mesh::{CallContext, Caller};
 use serde::{Deserialize, Serialize};
@@ -90,7 +91,20 @@ pub struct OrderBody {
     /// What was bought.
     #[schema(value_type = Vec<schema::Line>)]
     pub items: Vec<Line>,
-    /// Why it was cancelled: `payment_declined`, `payment_timed_out`, `out_of_stock`, `requested`.
+    /// The word for people: "Reserving stock", "Paying", "Confirmed".
+    pub phase: String,
+    /// Reserve, pay, confirm.
+    #[schema(value_type = Vec<schema::StepMark>, min_items = 3, max_items = 3)]
+    pub steps: [StepMark; 3],
+    /// When it was placed, microseconds since the epoch.
+    pub placed_at_us: i64,
+    /// Time from placed to its end, microseconds, once it has one.
+    pub took_us: Option<i64>,
+    /// Who placed it.
+    #[schema(value_type = schema::Origin)]
+    pub origin: Origin,
+    /// Why it was cancelled: `payment_declined`, `payment_unavailable`, `payment_timed_out`,
+    /// `out_of_stock`, `requested`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
 }
@@ -281,26 +295,46 @@ async fn body(orders: &Orders, id: &str) -> Result<OrderBody, Problem> {
 
 /// The order's state after the events of a story.
 fn told(story: OrderStory) -> Result<OrderBody, Problem> {
-    let (order, version) = event_sourcing::replay::<Order>(&story.events).map_err(|gap| {
-        tracing::error!(order_id = story.order_id, "the stream is broken: {gap}");
-        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "The order's stream is broken.")
+    state(&story.order_id, story.correlation_id, &story.events)
+}
+
+/// The order's state after a whole stream of events.
+fn state(
+    order_id: &str,
+    correlation_id: String,
+    events: &[Recorded<OrderEvent>],
+) -> Result<OrderBody, Problem> {
+    let broken =
+        || Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "The order's stream is broken.");
+    let (order, _) = event_sourcing::replay::<Order>(events).map_err(|gap| {
+        tracing::error!(order_id, "the stream is broken: {gap}");
+        broken()
     })?;
-    Ok(OrderBody::of(story.order_id, story.correlation_id, order, version))
+    let row = project::folded(order_id, events).ok_or_else(|| {
+        tracing::error!(order_id, "the stream does not begin with an order that was placed");
+        broken()
+    })?;
+    Ok(OrderBody::of(row, correlation_id, order))
 }
 
 impl OrderBody {
-    fn of(order_id: String, correlation_id: String, order: Order, version: u64) -> Self {
-        let status = order.status();
+    /// Of the row and the state that the same events make.
+    fn of(row: OrderRow, correlation_id: String, order: Order) -> Self {
         Self {
-            order_id,
-            status,
+            order_id: row.order_id,
+            status: row.status,
             correlation_id,
-            version,
-            user_id: order.user_id,
-            total: order.total.unwrap_or(contract::Money::eur(0)),
+            version: row.version,
+            user_id: row.user_id,
+            total: row.total,
             payment_method: order.payment_method,
             items: order.lines,
-            reason: order.cause.filter(|_| status == OrderStatus::Cancelled),
+            phase: row.phase,
+            steps: row.steps,
+            placed_at_us: row.placed_at_us,
+            took_us: row.took_us,
+            origin: row.origin,
+            reason: order.cause.filter(|_| row.status == OrderStatus::Cancelled),
         }
     }
 }

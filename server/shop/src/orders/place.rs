@@ -2,9 +2,9 @@
 //! is recorded with its saga and the first command in one transaction.
 
 use super::{
-    IdempotencyKey, Line, NewOrder, Order, OrderBody, OrderEvent, Orders, Placed,
+    IdempotencyKey, Line, NewOrder, OrderBody, OrderEvent, Orders, Placed,
     decide::{self, Input, OrderRecord},
-    key_reused, lost, told,
+    key_reused, lost, state, told,
 };
 use crate::{catalog::Products, problem::Problem, users::User};
 use axum::{Json, extract::State};
@@ -15,7 +15,7 @@ use contract::{
     service::{CATALOG, USERS},
     shop::{BasketLine, PaymentMethod, PlaceOrder},
 };
-use event_sourcing::Aggregate;
+use event_sourcing::Recorded;
 use http::StatusCode;
 use mesh::CallContext;
 use serde::{Deserialize, Serialize};
@@ -165,9 +165,9 @@ async fn record(
         let record = OrderRecord { order_id: order_id.clone(), ..OrderRecord::default() };
         let change = decide::decide(&record, Input::Place(event.clone()))
             .map_err(|refusal| Problem::conflict(refusal.to_string()))?;
-        let mut order = Order::default();
-        change.events.iter().for_each(|event| order.apply(event));
-        let version = change.events.len() as u64;
+        let (at_us, events) = (orders.clock.now_us(), change.events.iter().cloned());
+        let events = (1..).zip(events).map(|(version, event)| Recorded { version, at_us, event });
+        let events: Vec<_> = events.collect();
         let new = NewOrder {
             order_id: order_id.clone(),
             correlation_id: correlation_id.clone(),
@@ -192,7 +192,7 @@ async fn record(
                     );
                 }
                 // From what was recorded: reading it back could fail, and the order runs.
-                return Ok(OrderBody::of(order_id, correlation_id, order, version));
+                return state(&order_id, correlation_id, &events);
             }
             found @ (Placed::Before(_) | Placed::KeyReused) => return before(found),
             Placed::IdTaken => {}

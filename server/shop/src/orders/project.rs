@@ -19,6 +19,14 @@ pub fn project(
     Some(next(row, recorded))
 }
 
+/// The row of a whole stream; none if it does not begin with an order that was placed.
+#[must_use]
+pub fn folded(order_id: &str, events: &[Recorded<OrderEvent>]) -> Option<OrderRow> {
+    let (first_event, later) = events.split_first()?;
+    let row = first(order_id, first_event)?;
+    Some(later.iter().fold(row, next))
+}
+
 /// The row that the first event makes.
 fn first(order_id: &str, recorded: &Recorded<OrderEvent>) -> Option<OrderRow> {
     use StepMark::{NotReached, Running};
@@ -112,6 +120,8 @@ fn next(mut row: OrderRow, recorded: &Recorded<OrderEvent>) -> OrderRow {
 /// The phase of an order that was cancelled; none where what it was stays: it says more.
 fn ended(reason: &str, phase: &str) -> Option<&'static str> {
     match reason {
+        "payment_unavailable" => None,
+        // As orders were recorded before that word was.
         "payment_declined" if phase.starts_with("Bank") => None,
         "payment_declined" => Some("Payment declined"),
         "payment_timed_out" => Some("Payment timed out"),

@@ -27,6 +27,15 @@ impl<'a> Refusal<'a> {
         }
     }
 
+    /// The word for programs: whether asking again later can help.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::VotedNo(_) => "payment_declined",
+            Self::BreakerOpen | Self::NoAnswer(_) => "payment_unavailable",
+        }
+    }
+
     /// The phase of its order, in a few words.
     #[must_use]
     pub const fn phase(self) -> &'static str {
@@ -78,8 +87,10 @@ mod tests {
         );
         assert_eq!(Refusal::of(&late), Refusal::NoAnswer("bank-merchant has no healthy endpoint"));
         assert_eq!(Refusal::of(&late).phase(), "Bank did not answer");
+        assert_eq!([&open, &late].map(|of| Refusal::of(of).code()), ["payment_unavailable"; 2]);
         let no = Refusal::of("insufficient funds");
         assert_eq!(no, Refusal::VotedNo("insufficient funds"));
+        assert_eq!(no.code(), "payment_declined");
         assert_eq!(
             no.sentence(Some("bank-customer")),
             "Payment declined: bank-customer voted no (insufficient funds)."
