@@ -26,3 +26,4 @@ pub mod trace_query;
 pub mod tries;
 pub mod undo;
 pub mod waterfall;
+pub mod what_if;

@@ -1,7 +1,7 @@
 //! The breakers as a tower layer: asks one before a call, tells it the outcome after.
 
 use super::{
-    machine::{Breaker, Passage},
+    machine::{Breaker, Passed},
     window::{Answer, Cause},
 };
 use crate::{
@@ -21,7 +21,7 @@ use tracing::Span;
 /// (the deadline layer, further out, cut the call), and nothing if the caller went away.
 struct Permit {
     breaker: Arc<Breaker>,
-    passage: Passage,
+    passed: Passed,
     began: Instant,
     deadline: Option<Instant>,
     trace_id: Option<Arc<str>>,
@@ -44,7 +44,7 @@ impl Permit {
     fn report(mut self, answer: Answer) {
         self.reported = true;
         let cause = self.cause(answer.is_failure());
-        self.breaker.report(self.passage, answer, self.began.elapsed(), &cause);
+        self.breaker.report(self.passed, answer, self.began.elapsed(), &cause);
     }
 }
 
@@ -55,9 +55,9 @@ impl Drop for Permit {
         }
         if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             let answer = Answer::Nothing(MeshError::TIMEOUT);
-            self.breaker.report(self.passage, answer, self.began.elapsed(), &self.cause(true));
-        } else if let Passage::Probe(generation) = self.passage {
-            self.breaker.abandon_probe(generation, &self.cause(false));
+            self.breaker.report(self.passed, answer, self.began.elapsed(), &self.cause(true));
+        } else {
+            self.breaker.abandon(self.passed, || self.cause(false));
         }
     }
 }
@@ -73,14 +73,14 @@ impl BreakerLayer {
     fn admit(&self, request: &Request, journey: &Arc<Journey>) -> Result<Permit, MeshError> {
         let trace_id: Option<Arc<str>> = trace_id(request.headers()).map(Into::into);
         let cause = Cause { trace_id: trace_id.clone(), faults: journey.faults() };
-        let passage = self.breaker.admit(&cause).inspect_err(|_| {
+        let passed = self.breaker.admit(&cause).inspect_err(|_| {
             // Who is refused suffers from what opened the breaker, and so does who called it.
             self.breaker.causes().into_iter().for_each(|fault| journey.met(fault));
         })?;
         let deadline = request.extensions().get::<Deadline>().map(|deadline| deadline.0);
         let (breaker, journey) = (self.breaker.clone(), journey.clone());
         let (began, reported) = (Instant::now(), false);
-        Ok(Permit { breaker, passage, began, deadline, trace_id, journey, reported })
+        Ok(Permit { breaker, passed, began, deadline, trace_id, journey, reported })
     }
 }
 
