@@ -17,7 +17,7 @@ use contract::{
     order::{OrderPage, OrderStatus, OrderView},
     resilience::{
         BreakerLine, ChangeBreaker, EndFaults, Expectation, FaultView, FaultsView, InjectFault,
-        ResilienceView,
+        ResilienceView, TryThresholds, WhatIfView,
     },
     shop::{CustomerView, LoadShape, LoadView, PlaceOrder, PlacedOrder, ProductView},
     trace::{ExportView, LogView, OpenTrace, TraceList, TraceQuery},
@@ -262,4 +262,10 @@ pub async fn end_faults(command: EndFaults) -> Result<FaultsView, AskError> {
 #[server(name = AskChangeBreaker, prefix = "/ui", endpoint = "change-breaker", input = Json)]
 pub async fn change_breaker(command: ChangeBreaker) -> Result<BreakerLine, AskError> {
     Ok(host()?.resilience.change_breaker(command).await?)
+}
+
+/// What a breaker would have done with other thresholds.
+#[server(name = AskWhatIf, prefix = "/ui", endpoint = "what-if", input = Json)]
+pub async fn what_if(asked: TryThresholds) -> Result<WhatIfView, AskError> {
+    Ok(host()?.resilience.what_if(asked).await?)
 }

@@ -11,7 +11,7 @@ use contract::{
     order::{OrderPage, OrderStatus, OrderView},
     resilience::{
         BreakerLine, ChangeBreaker, EndFaults, Expectation, FaultView, FaultsView, InjectFault,
-        ResilienceView,
+        ResilienceView, TryThresholds, WhatIfView,
     },
     shop::{CustomerView, LoadChange, LoadView, PlaceOrder, PlacedOrder, ProductView},
     trace::{ExportView, LogView, OpenTrace, TraceList, TraceQuery},
@@ -145,6 +145,11 @@ pub trait ResiliencePort: Send + Sync {
     async fn end_faults(&self, command: EndFaults) -> Result<FaultsView, ApiError>;
     /// Forces or resets a breaker, or changes its thresholds.
     async fn change_breaker(&self, command: ChangeBreaker) -> Result<BreakerLine, ApiError>;
+    /// What a breaker would have done with other thresholds and its recorded calls.
+    ///
+    /// # Errors
+    /// [`ApiError::Invalid`] with the fields of the thresholds by name.
+    async fn what_if(&self, asked: TryThresholds) -> Result<WhatIfView, ApiError>;
 }
 
 /// Every port, cheap to clone, given to each request as context.

@@ -154,6 +154,23 @@ async fn thresholds_of_a_chosen_breaker_are_set_by_a_plain_form() {
 }
 
 #[tokio::test]
+async fn thresholds_are_tried_on_recorded_calls_by_a_plain_form_too() {
+    let address = "/resilience?thresholds=orders%7Epayments%7Ev2&failures_in_a_row=3&wait_s=2.5";
+    let html = page(address).await;
+    let read = text(&html);
+    let tried = "With 3 failures in a row and 2.5 s it would have opened 2 times";
+    all_in(&read, &[tried, "refusing 41 of 1 204 calls.", "With those in force it does"]);
+    assert!(html.contains(&format!("href=\"/traces/{}\"", "7c1e9a4f".repeat(4))));
+    let form = html.split("action=\"/resilience/thresholds\"").nth(1).unwrap();
+    let button = form.split("<noscript>").nth(1).unwrap().split("</noscript>").next().unwrap();
+    let made = ["formmethod=\"get\"", "name=\"thresholds\" value=\"orders~payments~v2\""];
+    made.iter().for_each(|part| assert!(button.contains(part), "{button}"));
+    // What is no threshold is tried by nobody.
+    let wrong = page("/resilience?thresholds=orders%7Epayments&failures_in_a_row=x&wait_s=1").await;
+    assert!(!text(&wrong).contains("would have opened"));
+}
+
+#[tokio::test]
 async fn endpoints_faults_and_layers_say_what_they_did() {
     let read = text(&page("/resilience?fault=F-22").await);
     all_in(&read, &["outlier detection, 1 of 23 ejected", "5 of 7 5xx", "5 of 5 gateway errors"]);

@@ -140,6 +140,31 @@ test("thresholds are set, are in the history, and a wrong value stays in the for
   await expect(page.locator(".closed")).not.toContainText("0 of 7");
 });
 
+test("thresholds are tried on the calls of the last minute before they are set", async ({ page }) => {
+  // Three calls that fail in a row: with five in force nothing opens, with two it would have.
+  const fault = { kind: "abort", from: "gateway", to: "users", percent: 100, status: 503, ttl_s: 60, limit: 3 };
+  expect((await page.request.post("/control/faults", { data: fault })).status()).toBe(201);
+  for (let i = 0; i < 3; i += 1) await page.request.get("/api/v1/users/c-1001");
+  const tried = await page.request.get("/control/breakers/gateway~users/what-if?failures_in_a_row=1&wait_ms=1000");
+  expect(tried.status(), await tried.text()).toBe(200);
+  const seen = await tried.json();
+  expect(seen.tried.opened).toBeGreaterThan(0);
+  expect(seen.tried.first.trace_id).toMatch(/^[0-9a-f]{32}$/);
+  const wrong = await page.request.get("/control/breakers/gateway~users/what-if?failures_in_a_row=0&wait_ms=1000");
+  expect(wrong.status()).toBe(400);
+  await open(page, "/resilience?thresholds=gateway~users#thresholds");
+  const said = page.locator(".what-if");
+  await expect(said).toContainText("With 5 failures in a row and 60 s");
+  const failures = page.locator("form[action='/resilience/thresholds']").getByLabel("Failures in a row").last();
+  await failures.fill("1");
+  await failures.press("Tab");
+  await expect(said).toContainText("With 1 failure and 60 s it would have opened");
+  await expect(said.getByRole("link").first()).toHaveAttribute("href", /^\/traces\/[0-9a-f]{32}$/);
+  await expect(said).toContainText("With those in force");
+  await page.request.delete("/control/faults");
+  await page.request.post("/control/faults/release");
+});
+
 test("an instance is killed from the panel, is down in the table, and comes back when the fault is removed", async ({ page }) => {
   await open(page, "/resilience");
   await choose(page, "Kill instance");

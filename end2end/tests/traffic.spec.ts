@@ -223,15 +223,26 @@ test.describe("without the line", () => {
 
   test("a draft goes on while the line is down, and cannot be applied until it is back", async ({ page }) => {
     const gone = await Program.start();
+    const port = new URL(gone.url).port;
     await open(page, `${gone.url}/traffic/payments`);
-    await preset(page, "90/10");
-    await expect(apply(page)).toBeEnabled();
     await gone.stop();
     await expect(page.locator(".app")).toHaveAttribute("data-connection", "lost", { timeout: 20_000 });
-    await expect(apply(page)).toBeDisabled();
     await preset(page, "50/50");
     await expect(page.locator(".split-bar")).toContainText("v1 50%");
+    await expect(page.locator(".page-head")).toContainText("Draft r");
+    await expect(page.locator(".checks .panel-head")).toContainText("not checked yet");
+    await expect(apply(page)).toBeDisabled();
+    const kept = () => page.evaluate(() => sessionStorage.getItem("vitrine.draft-form.payments"));
+    expect(await kept()).toContain('"weight":50');
+    const again = await Program.start(["--listen", `127.0.0.1:${port}`]);
+    await expect(page.locator('.app[data-connection="live"]')).toBeAttached({ timeout: 40_000 });
+    await expect(page.locator(".yaml-line.added", { hasText: "weight: 50" }).first()).toBeVisible();
+    await expect(page.locator(".page-head")).toContainText("Draft r");
+    await expect(apply(page)).toBeEnabled();
+    // What is in the text is not kept twice.
+    expect(await kept()).toBeNull();
     await page.goto("about:blank");
+    await again.stop();
   });
 });
 
@@ -265,6 +276,7 @@ test("a draft says how many recorded requests its weights move, and what cannot 
   await timeout.press("Tab");
   await expect(timeout).toHaveValue("abc");
   await expect(apply(page)).toBeDisabled();
+  await expect(page.locator(".checks .panel-head")).toContainText("A field holds what cannot be read");
   const retries = page.getByRole("textbox", { name: "Retries" });
   await retries.fill("999");
   await expect(page.getByText("Retries are 0 to 25.")).toBeVisible();

@@ -505,7 +505,7 @@ async fn every_server_function_refuses_garbage_and_arguments_that_make_no_sense(
 }
 
 /// Everything below `/control`, with a query that it does not know.
-const QUERIES: [&str; 20] = [
+const QUERIES: [&str; 21] = [
     "GET /control/istio?dryrun=true",
     "POST /control/istio?dryrun=true",
     "GET /control/istio/findings?dryrun=true",
@@ -525,6 +525,7 @@ const QUERIES: [&str; 20] = [
     "POST /control/faults/release?dryrun=true",
     "GET /control/breakers?dryrun=true",
     "POST /control/breakers/gateway-orders?dryrun=true",
+    "GET /control/breakers/gateway~users/what-if?failures_in_a_row=3&wait_ms=1&dryrun=true",
     "GET /control/dead-letters?dryrun=true",
 ];
 

@@ -199,6 +199,57 @@ pub struct BreakerCard {
     pub history: Vec<TransitionView>,
 }
 
+/// Thresholds tried on the calls that a breaker has met lately: which, and what to set it to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TryThresholds {
+    /// [`BreakerLine::id`].
+    pub id: String,
+    /// The thresholds to try. Nothing is set.
+    pub settings: BreakerSettings,
+}
+
+/// The first time that a breaker would have opened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpeningView {
+    /// When.
+    pub at_us: i64,
+    /// Trace of the call that would have opened it.
+    pub trace_id: Option<String>,
+}
+
+/// What a breaker would have done with some thresholds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WouldHave {
+    /// Times it would have opened, also again after a trial call.
+    pub opened: u32,
+    /// The first of them.
+    pub first: Option<OpeningView>,
+    /// Calls it would have refused.
+    pub refused: u64,
+    /// Calls it would have let pass that were really refused: nobody knows how they would have
+    /// ended, and they count for nothing.
+    pub unknown: u64,
+}
+
+/// What came of [`TryThresholds`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WhatIfView {
+    /// [`BreakerLine::id`].
+    pub id: String,
+    /// The thresholds that were tried.
+    pub settings: BreakerSettings,
+    /// The first recorded call, at most a minute ago; none when no call is recorded.
+    pub since_us: Option<i64>,
+    /// Calls recorded since then.
+    pub calls: u64,
+    /// Calls while somebody held the breaker by hand, which are in no other count.
+    pub held: u64,
+    /// With the thresholds that were tried.
+    pub tried: WouldHave,
+    /// With those in force, over the same calls.
+    pub in_force: WouldHave,
+}
+
 /// What is done to one breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

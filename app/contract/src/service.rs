@@ -38,6 +38,8 @@ pub const STRIPE_HOST: &str = "api.stripe.com";
 pub const BROWSER: &str = "browser";
 /// Caller: the load generator.
 pub const LOAD: &str = "load";
+/// Caller: the dashboard, which only looks. What it asks is no traffic of the shop.
+pub const DASHBOARD: &str = "dashboard";
 
 /// Every service that has a colour, in the order of the palette.
 pub const SERVICES: [ServiceInfo; 10] = [

@@ -382,6 +382,12 @@ pub struct ShareSeen {
     pub per_second: f64,
     /// Share of the requests of the last minute that met these weights, 0 to 1.
     pub observed: Option<f64>,
+    /// How many requests of the last minute met these weights.
+    #[serde(default)]
+    pub of: u64,
+    /// The 95 % confidence band of the observed share (Wilson), 0 to 1.
+    #[serde(default)]
+    pub band: Option<(f64, f64)>,
 }
 
 /// A live and a mirrored answer that differ.

@@ -1,5 +1,6 @@
 //! Pure computations shared by the pages: formatting and tones. Nothing here knows a browser.
 
+pub mod band;
 pub mod breaker;
 pub mod critical_path;
 pub mod diff;
@@ -25,3 +26,4 @@ pub mod trace_query;
 pub mod tries;
 pub mod undo;
 pub mod waterfall;
+pub mod what_if;

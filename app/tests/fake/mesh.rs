@@ -6,7 +6,8 @@ use contract::{
     resilience::{
         BreakerCard, BreakerLine, BreakerSettings, BreakerState, CallCell, CallMark, EndpointLine,
         EndpointRow, EndpointState, ErrorCount, Expectation, FaultKind, FaultView, FaultsView,
-        InjectFault, LayerView, ResilienceView, StripView, TransitionView, TrialVerdict, TrialView,
+        InjectFault, LayerView, OpeningView, ResilienceView, StripView, TransitionView,
+        TrialVerdict, TrialView, TryThresholds, WhatIfView, WouldHave,
     },
     service as s,
     traffic::{HostMesh, LaneView, MeshView, RevisionMark},
@@ -302,5 +303,25 @@ pub fn mesh() -> MeshView {
         }],
         endpoints,
         identities: Vec::new(),
+    }
+}
+
+/// Of 1,204 calls: thresholds other than those in force open it twice.
+pub fn what_if(asked: TryThresholds) -> WhatIfView {
+    let (first_us, trace_id) = (NOW_US - 40 * SECOND, Some("7c1e9a4f".repeat(4)));
+    let tried = WouldHave {
+        opened: 2,
+        first: Some(OpeningView { at_us: first_us, trace_id }),
+        refused: 41,
+        unknown: 0,
+    };
+    WhatIfView {
+        id: asked.id,
+        settings: asked.settings,
+        since_us: Some(NOW_US - 60 * SECOND),
+        calls: 1_204,
+        held: 0,
+        tried,
+        in_force: WouldHave::default(),
     }
 }

@@ -18,7 +18,7 @@ use contract::{
     order::{OrderPage, OrderStatus, OrderView},
     resilience::{
         BreakerLine, ChangeBreaker, EndFaults, Expectation, FaultView, FaultsView, InjectFault,
-        ResilienceView,
+        ResilienceView, TryThresholds, WhatIfView,
     },
     shop::{CustomerView, LoadChange, LoadView, PlaceOrder, PlacedOrder, ProductView},
     trace::{ExportView, LogView, OpenTrace, TraceList, TraceQuery},
@@ -234,5 +234,9 @@ impl ResiliencePort for Fake {
 
     async fn change_breaker(&self, _: ChangeBreaker) -> Result<BreakerLine, ApiError> {
         Err(ApiError::NotFound { what: "breaker of that id".into() })
+    }
+
+    async fn what_if(&self, asked: TryThresholds) -> Result<WhatIfView, ApiError> {
+        Ok(mesh::what_if(asked))
     }
 }

@@ -126,6 +126,7 @@ fn seen(rule: &str, per_second: f64, shares: &[(&str, f64, Option<f64>)]) -> Rul
         subset: (*subset).into(),
         per_second: *per_second,
         observed: *observed,
+        ..ShareSeen::default()
     };
     RuleHits {
         service: "payments".into(),

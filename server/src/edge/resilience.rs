@@ -13,8 +13,8 @@ use app::model::{
 use axum::{
     Form, Json, Router,
     extract::{
-        Path, State,
-        rejection::{FormRejection, JsonRejection},
+        Path, Query, State,
+        rejection::{FormRejection, JsonRejection, QueryRejection},
     },
     response::{IntoResponse, Redirect, Response},
     routing::{delete, get, post},
@@ -23,7 +23,7 @@ use contract::{
     ApiError,
     resilience::{
         BreakerChange, BreakerSettings, ChangeBreaker, EndFaults, Expectation, FaultView,
-        FaultsView, InjectFault,
+        FaultsView, InjectFault, TryThresholds, WhatIfView,
     },
 };
 use http::{HeaderMap, StatusCode};
@@ -39,6 +39,7 @@ pub(super) fn routes() -> Router<Edge> {
         .route("/control/faults/{id}", delete(end))
         .route("/control/breakers", get(breakers))
         .route("/control/breakers/{id}", post(change))
+        .route("/control/breakers/{id}/what-if", get(what_if))
         .route("/resilience/inject", post(form_inject))
         .route("/resilience/thresholds", post(form_thresholds))
         .route("/resilience/remove", post(form_remove))
@@ -110,6 +111,16 @@ async fn change(
     let command = ChangeBreaker { id, change };
     let line = edge.host.resilience.change_breaker(command).await.map_err(problem)?;
     Ok(Json(line).into_response())
+}
+
+async fn what_if(
+    State(edge): State<Edge>,
+    Path(id): Path<String>,
+    settings: Result<Query<BreakerSettings>, QueryRejection>,
+) -> Result<Json<WhatIfView>, Problem> {
+    let Query(settings) = settings?;
+    let asked = TryThresholds { id, settings };
+    Ok(Json(edge.host.resilience.what_if(asked).await.map_err(problem)?))
 }
 
 // --- forms -------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 use axum::body::Body;
 use contract::{
     ApiError, FieldError,
-    service::{BROWSER, GATEWAY},
+    service::{BROWSER, DASHBOARD, GATEWAY},
 };
 use http::{Method, Request, StatusCode, header};
 use mesh::{CallError, Mesh, MeshError};
@@ -39,7 +39,7 @@ pub(super) async fn look<T: DeserializeOwned>(
     service: &'static str,
     path: impl AsRef<str>,
 ) -> Result<T, ApiError> {
-    mesh.caller("dashboard").look(service, path).receive().await.map_err(problem)
+    mesh.caller(DASHBOARD).look(service, path).receive().await.map_err(problem)
 }
 
 fn internal(error: impl std::fmt::Display) -> ApiError {

@@ -5,11 +5,11 @@ use crate::{
     model::breaker,
     widget::{BreakerGlyph, BreakerMark, ServiceCode},
 };
-use contract::resilience::{BreakerLine, CallMark};
+use contract::resilience::{BreakerLine, CallMark, WhatIfView};
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
-pub(super) fn panel(page: Page) -> AnyView {
+pub(super) fn panel(page: Page, what_if: Option<WhatIfView>) -> AnyView {
     let closed = move |used: bool| {
         page.lines.with(|lines| {
             let quiet = lines.iter().filter(|line| breaker::rank(line) == 3);
@@ -58,7 +58,7 @@ pub(super) fn panel(page: Page) -> AnyView {
                     </For>
                 </ul>
             </details>
-            {thresholds::form(page, shown)}
+            {thresholds::form(page, shown, what_if)}
         </section>
     }
     .into_any()

@@ -15,7 +15,10 @@ use crate::{
     pages::traffic::terms,
     widget::{Field, Icon, Unread, field, icon},
 };
-use contract::resilience::{Expectation, FaultKind, FaultPlace, InjectFault};
+use contract::{
+    resilience::{Expectation, FaultKind, FaultPlace, InjectFault},
+    traffic::{MatchOn, MatchTerm},
+};
 use leptos::{leptos_dom::helpers::request_animation_frame, prelude::*, task::spawn_local};
 use leptos_router::hooks::use_query_map;
 use std::time::Duration;
@@ -419,16 +422,27 @@ fn lifetime(panel: Panel) -> AnyView {
     .into_any()
 }
 
+/// What a condition on a header must know; the same is in `docs/control.md`.
+const HANDED_ON: &str = "Of a client's headers x-canary, end-user, x-user-id, x-correlation-id and \
+                         baggage reach past the gateway; others are met at the gateway alone.";
+
 /// Conditions, and Istio's way with timeout and retries.
 fn scope(panel: Panel) -> AnyView {
     let on_edge =
         Memo::new(move |_| panel.command.with(|now| now.kind.place() == FaultPlace::Edge));
     let count = Memo::new(move |_| panel.command.with(|now| now.terms.len()));
+    // A cookie is in a header of its own, which is not handed on.
+    let by_header = Memo::new(move |_| {
+        let looks = |term: &MatchTerm| {
+            matches!(term.on, MatchOn::Header | MatchOn::WithoutHeader | MatchOn::Cookie)
+        };
+        panel.command.with(|now| now.terms.iter().any(looks))
+    });
     let row = move |at: usize| {
         let now = Signal::derive(move || {
             panel.command.with(|now| now.terms.get(at).cloned().unwrap_or_default())
         });
-        let set = Callback::new(move |term: contract::traffic::MatchTerm| {
+        let set = Callback::new(move |term: MatchTerm| {
             panel.edit(&|now| {
                 if let Some(slot) = now.terms.get_mut(at) {
                     slot.clone_from(&term);
@@ -450,6 +464,7 @@ fn scope(panel: Panel) -> AnyView {
         <details class="scope" class:gone=move || !on_edge.get()>
             <summary>"Only some requests, Istio's way"</summary>
             {move || (0..count.get()).map(row).collect_view()}
+            {move || by_header.get().then(|| view! { <p class="hint">{HANDED_ON}</p> })}
             <button
                 type="button" class="button ghost small"
                 on:click=move |_| panel.edit(&|now| now.terms.push(terms::fresh()))
@@ -482,8 +497,7 @@ fn expectation(panel: Panel) -> AnyView {
 fn expected_view(expected: Expectation) -> AnyView {
     let sentences = expected.sentences.into_iter().map(|text| view! { <li>{text}</li> });
     let (from, to) = expected.added.unwrap_or((0, 0));
-    let lines = (1_u32..).zip(expected.yaml.lines()).map(|(number, text)| {
-        let added = from <= number && number <= to;
+    let line = |text: &str, added: bool| {
         let class = if added { "yaml-line added" } else { "yaml-line" };
         view! {
             <div class=class>
@@ -491,7 +505,22 @@ fn expected_view(expected: Expectation) -> AnyView {
                 <code>{text.to_owned()}</code>
             </div>
         }
-    });
+    };
+    // What the fault adds is seen without scrolling; where it stands unfolds.
+    let numbered = || (1_u32..).zip(expected.yaml.lines());
+    let is_added = |(number, _): &(u32, &str)| from <= *number && *number <= to;
+    let added = numbered().filter(is_added).map(|(_, text)| line(text, true)).collect_view();
+    let whole = numbered().map(|(_, text)| line(text, false)).collect_view();
+    let whole = match expected.added {
+        None => whole.into_any(),
+        Some(_) => view! {
+            <details class="whole-yaml">
+                <summary>{format!("All {} lines", expected.yaml.lines().count())}</summary>
+                {whole}
+            </details>
+        }
+        .into_any(),
+    };
     let count = expected.added.map(|(from, to)| format!("{} lines added", to + 1 - from.min(to)));
     view! {
         <div class="expect" role="status">
@@ -502,7 +531,7 @@ fn expected_view(expected: Expectation) -> AnyView {
             <span class="grow">{expected.stands_for}</span>
             <span class="hint">{count}</span>
         </p>
-        <div class="yaml-lines">{lines.collect_view()}</div>
+        <div class="yaml-lines" class:gone=expected.yaml.is_empty()>{added} {whole}</div>
     }
     .into_any()
 }

@@ -1,4 +1,5 @@
 //! One strip per edge: the layers of the mesh in their order, and what each did in the last minute.
+//! Those that did something come first; the others fold away.
 
 use super::Page;
 use crate::{model::format, widget::ServiceCode};
@@ -7,23 +8,35 @@ use leptos::prelude::*;
 
 pub(super) fn panel(page: Page) -> AnyView {
     let strips = Memo::new(move |_| page.view.with(|view| view.strips.clone()));
-    let keys = Memo::new(move |_| {
+    let of = move |busy: bool| {
         strips.with(|all| {
-            let called = all.iter().filter(|strip| is_called(strip));
+            let called = all.iter().filter(|s| is_called(s) && did_something(s) == busy);
             called.map(|s| (s.from.clone(), s.to.clone())).collect::<Vec<_>>()
         })
-    });
+    };
+    let (busy, quiet) = (Memo::new(move |_| of(true)), Memo::new(move |_| of(false)));
+    let none = move || busy.with(Vec::is_empty) && quiet.with(Vec::is_empty);
+    let passed = move || {
+        let count = u64::try_from(quiet.with(Vec::len)).unwrap_or_default();
+        format::plural(count, "edge passed everything", "edges passed everything")
+    };
     view! {
-        <section class="panel layers" id="layers" class:gone=move || keys.with(Vec::is_empty)>
+        <section class="panel layers" id="layers" class:gone=none>
             <header class="panel-head">
                 <h2>"Layers"</h2>
                 <span class="hint grow">
                     "what each layer of the mesh did in the last minute, outer to inner"
                 </span>
             </header>
-            <For each=move || keys.get() key=Clone::clone let:key>
+            <For each=move || busy.get() key=Clone::clone let:key>
                 {strip(strips, key)}
             </For>
+            <details class="idle" class:gone=move || quiet.with(Vec::is_empty)>
+                <summary>{passed}</summary>
+                <For each=move || quiet.get() key=Clone::clone let:key>
+                    {strip(strips, key)}
+                </For>
+            </details>
         </section>
     }
     .into_any()
@@ -35,8 +48,14 @@ fn idle(layer: &LayerView) -> bool {
 }
 
 /// Whether a call passed here in the last minute: without one there is nothing to tell.
+/// What the callee met of other callers is theirs to tell.
 fn is_called(strip: &StripView) -> bool {
-    strip.layers.iter().chain(&strip.callee).any(|layer| layer.of > 0)
+    strip.layers.iter().any(|layer| layer.of > 0)
+}
+
+/// Whether a layer did more than let everything pass. That a rule routes is no event.
+fn did_something(strip: &StripView) -> bool {
+    strip.layers.iter().chain(&strip.callee).any(|layer| layer.acted > 0 && layer.name != "route")
 }
 
 fn strip(strips: Memo<Vec<StripView>>, (from, to): (String, String)) -> AnyView {
@@ -143,8 +162,29 @@ mod tests {
             from: "orders".into(),
             to: "users".into(),
             layers: vec![layer(0), layer(of)],
-            callee: vec![layer(0)],
+            callee: vec![layer(7)],
         };
         assert!(!is_called(&strip(0)) && is_called(&strip(1)));
+    }
+
+    #[test]
+    fn an_edge_on_which_only_rules_were_applied_passed_everything() {
+        let layer = |name: &str, acted| LayerView {
+            name: name.into(),
+            setting: String::new(),
+            acted,
+            of: 9,
+            did: String::new(),
+            href: None,
+        };
+        let strip = |layers, callee| StripView {
+            from: "orders".into(),
+            to: "users".into(),
+            layers,
+            callee,
+        };
+        assert!(!did_something(&strip(vec![layer("route", 9)], vec![layer("rate limit", 0)])));
+        assert!(did_something(&strip(vec![layer("retry", 1)], Vec::new())));
+        assert!(did_something(&strip(Vec::new(), vec![layer("rate limit", 1)])));
     }
 }

@@ -10,6 +10,7 @@ mod faults;
 mod inject;
 mod layers;
 mod thresholds;
+mod what_if;
 
 use crate::{
     ask::{self, AskError},
@@ -20,7 +21,7 @@ use crate::{
     widget::{Badge, EmptyState},
 };
 use contract::resilience::{
-    BreakerCard, BreakerLine, BreakerState, Expectation, InjectFault, ResilienceView,
+    BreakerCard, BreakerLine, BreakerState, Expectation, InjectFault, ResilienceView, WhatIfView,
 };
 use leptos::{prelude::*, task::spawn_local};
 use leptos_meta::Title;
@@ -115,8 +116,9 @@ impl Page {
 pub fn ResiliencePage() -> impl IntoView {
     let live = use_live();
     let command = inject::asked_for();
-    let first = command.1.clone();
-    let details = Resource::new_blocking(|| (), move |()| loaded(first.clone()));
+    let (first, thresholds) = (command.1.clone(), thresholds::asked_for());
+    let details =
+        Resource::new_blocking(|| (), move |()| loaded(first.clone(), thresholds.clone()));
     let query = use_query_map();
     let error = move || query.with(|query| query.get("error")).filter(|text| !text.is_empty());
     view! {
@@ -128,7 +130,7 @@ pub fn ResiliencePage() -> impl IntoView {
                 Suspend::new(async move {
                     live.ready().await;
                     match details.await {
-                        Ok((view, expected)) => body(view, command, expected),
+                        Ok(loaded) => body(loaded, command),
                         Err(error) => failed(&error, details),
                     }
                 })
@@ -138,20 +140,23 @@ pub fn ResiliencePage() -> impl IntoView {
     .into_any()
 }
 
-/// What the page was made from: its details, and what to expect of the fault in the panel.
-type Loaded = Result<(ResilienceView, Option<Expectation>), AskError>;
+/// What the page was made from: its details, what to expect of the fault in the panel, and what
+/// the thresholds in the form would have done.
+type Made = (ResilienceView, Option<Expectation>, Option<WhatIfView>);
+type Loaded = Result<Made, AskError>;
 
-async fn loaded(command: InjectFault) -> Loaded {
+async fn loaded(command: InjectFault, asked: thresholds::Asked) -> Loaded {
     let view = ask::resilience().await?;
-    // What the panel expects is asked again with every change; without it the page stands.
-    Ok((view, ask::expect_fault(command).await.ok()))
+    // What the forms say is asked again with every change; without it the page stands.
+    let expected = ask::expect_fault(command).await.ok();
+    let what_if = match asked.of(&view) {
+        Some(asked) => ask::what_if(asked).await.ok(),
+        None => None,
+    };
+    Ok((view, expected, what_if))
 }
 
-fn body(
-    view: ResilienceView,
-    command: (Choice, InjectFault),
-    expected: Option<Expectation>,
-) -> AnyView {
+fn body((view, expected, what_if): Made, command: (Choice, InjectFault)) -> AnyView {
     let page = Page::new(view);
     use_keys(|key, _| match key {
         "j" | "J" => browser::focus_row(true),
@@ -187,7 +192,7 @@ fn body(
                             {card::card(page, id)}
                         </For>
                     </div>
-                    {closed::panel(page)}
+                    {closed::panel(page, what_if)}
                     {endpoints::panel(page)}
                     {faults::panel()}
                     {layers::panel(page)}

@@ -2,21 +2,24 @@
 //!
 //! In force at once and in the breaker's history. Values that were refused stay in the form.
 //! Without JavaScript the choice of a breaker is a form of its own, so that its thresholds are
-//! filled in.
+//! filled in, and another button of the form shows what the thresholds would have done.
 
-use super::{Page, card::use_change};
+use super::{Page, card::use_change, what_if};
 use crate::{
     frame::use_offline,
     model::{breaker, tries},
     widget::{Field, field},
 };
-use contract::resilience::{BreakerChange, BreakerLine, BreakerSettings, ChangeBreaker};
-use leptos::prelude::*;
+use contract::resilience::{
+    BreakerChange, BreakerLine, BreakerSettings, ChangeBreaker, ResilienceView, TryThresholds,
+    WhatIfView,
+};
+use leptos::{html, prelude::*};
 use leptos_router::hooks::use_query_map;
 
 /// What is typed, as typed: what cannot be read stays to be mended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Typed {
+pub(super) struct Typed {
     failures: String,
     wait_s: String,
 }
@@ -30,7 +33,7 @@ impl Typed {
     }
 
     /// The thresholds, or what is wrong with each field.
-    fn read(&self) -> Result<BreakerSettings, Vec<(&'static str, &'static str)>> {
+    pub(super) fn read(&self) -> Result<BreakerSettings, Vec<(&'static str, &'static str)>> {
         let failures = self.failures.trim().parse().ok();
         let wait = tries::parse_seconds(self.wait_s.trim()).map(u32::try_from);
         // What is no number is refused like a zero, by the same words.
@@ -43,25 +46,63 @@ impl Typed {
     }
 }
 
+/// Which breaker the address asks for, and thresholds that it comes with: those of a form that was
+/// refused, or that are only to be tried.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Asked {
+    breaker: Option<String>,
+    typed: Option<Typed>,
+}
+
+pub(super) fn asked_for() -> Asked {
+    use_query_map().with_untracked(|query| {
+        let typed = query.get("failures_in_a_row").zip(query.get("wait_s"));
+        Asked {
+            breaker: query.get("thresholds").or_else(|| query.get("breaker")),
+            typed: typed.map(|(failures, wait_s)| Typed { failures, wait_s }),
+        }
+    })
+}
+
+impl Asked {
+    /// The breaker that is asked for, or the first.
+    fn first<'a>(
+        &self,
+        mut lines: impl Iterator<Item = &'a BreakerLine> + Clone,
+    ) -> Option<String> {
+        let ids = lines.clone().map(|line| line.id.as_str());
+        let asked = |line: &&BreakerLine| {
+            let asked = self.breaker.as_deref();
+            asked.is_some_and(|asked| breaker::is_asked(asked, &line.id, ids.clone()))
+        };
+        let found = lines.clone().find(asked).or_else(|| lines.next());
+        found.map(|line| line.id.clone())
+    }
+
+    /// What the form comes with, to be tried; none when there is no breaker, or nothing to try.
+    pub(super) fn of(&self, view: &ResilienceView) -> Option<TryThresholds> {
+        let mut cards: Vec<_> = view.breakers.iter().collect();
+        cards.sort_by_key(|card| (breaker::rank(&card.line), card.line.id.clone()));
+        let id = self.first(cards.iter().map(|card| &card.line))?;
+        let in_force = cards.iter().find(|card| card.line.id == id)?.settings;
+        let settings = self.typed.as_ref().map_or(Ok(in_force), Typed::read).ok()?;
+        Some(TryThresholds { id, settings })
+    }
+}
+
 /// One form for every breaker; `shown` unfolds it.
-pub(super) fn form(page: Page, shown: RwSignal<bool>) -> AnyView {
-    let chosen = use_query_map()
-        .with_untracked(|query| query.get("thresholds").or_else(|| query.get("breaker")));
-    let first = page.lines.with_untracked(|lines| {
-        let ids = || lines.iter().map(|line| line.id.as_str());
-        let asked = |id: &&str| chosen.as_deref().is_some_and(|c| breaker::is_asked(c, id, ids()));
-        ids().find(asked).or_else(|| ids().next()).map(str::to_owned)
-    });
+pub(super) fn form(page: Page, shown: RwSignal<bool>, what_if: Option<WhatIfView>) -> AnyView {
+    let asked = asked_for();
+    // As the page was made, though the stream may order them otherwise by now.
+    let made = what_if.as_ref().map(|what_if| what_if.id.clone());
+    let first = made.or_else(|| page.lines.with_untracked(|lines| asked.first(lines.iter())));
     let id = RwSignal::new(first.unwrap_or_default());
     let known = Memo::new(move |_| {
         let id = id.get();
         page.view.with(|view| view.breakers.iter().find(|c| c.line.id == id).map(|c| c.settings))
     });
     // A form that was refused comes back with what was typed.
-    let edited = RwSignal::new(use_query_map().with_untracked(|query| {
-        let (failures, wait_s) = (query.get("failures_in_a_row")?, query.get("wait_s")?);
-        Some(Typed { failures, wait_s })
-    }));
+    let edited = RwSignal::new(asked.typed);
     let now = Memo::new(move |_| {
         let in_force = || known.get().map(|known| Typed::of(&known)).unwrap_or_default();
         edited.get().unwrap_or_else(in_force)
@@ -83,8 +124,9 @@ pub(super) fn form(page: Page, shown: RwSignal<bool>) -> AnyView {
             edited.set(None);
         }
     });
+    let folded = NodeRef::<html::Details>::new();
     view! {
-        <details class="thresholds" id="thresholds" open=move || shown.get()>
+        <details class="thresholds" id="thresholds" open=move || shown.get() node_ref=folded>
             <summary>"Thresholds"</summary>
             {which(page, id, edited)}
             <form
@@ -100,7 +142,9 @@ pub(super) fn form(page: Page, shown: RwSignal<bool>) -> AnyView {
                     "Set thresholds"
                 </button>
                 <span class="hint">"In force at once, and in the breaker's history."</span>
+                <noscript inner_html=try_button(&untrack(|| id.get()))></noscript>
             </form>
+            {what_if::panel(page, what_if, (id, now), folded)}
         </details>
     }
     .into_any()
@@ -163,6 +207,17 @@ fn fields(
 /// Not a literal in the markup: that would become an attribute.
 fn show_button() -> String {
     "<button class=\"button small\">Show</button>".to_owned()
+}
+
+/// Without JavaScript what is filled in is tried by the page that it asks for.
+fn try_button(id: &str) -> String {
+    // An id is made of the names of services; nothing else may become markup.
+    let plain = |c: &char| c.is_ascii_alphanumeric() || "-~._".contains(*c);
+    let id: String = id.chars().filter(plain).collect();
+    format!(
+        "<button class=\"button\" formmethod=\"get\" formaction=\"/resilience#thresholds\" \
+         name=\"thresholds\" value=\"{id}\">What if?</button>"
+    )
 }
 
 #[cfg(test)]

@@ -25,10 +25,16 @@ pub(super) fn panel(editor: Editor) -> AnyView {
         }
     };
     let says = move || {
-        if editor.pending.get() {
+        if editor.unchecked.get() {
+            "not checked yet".to_owned()
+        } else if editor.pending.get() {
             "checking".to_owned()
         } else if count(Severity::Error) > 0 {
             "errors keep it from being applied".into()
+        } else if let (true, Some(why)) = (editor.drafted.get(), editor.blocked()) {
+            why.to_owned()
+        } else if let Some(unread) = editor.typed.first() {
+            unread
         } else if editor.drafted.get() {
             format!("r{} can be applied", editor.number.get() + 1)
         } else {

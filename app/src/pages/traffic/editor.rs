@@ -1,7 +1,8 @@
 //! The draft of one host: its text is the truth, the host of the page parses it.
 //!
 //! A control changes the form and the form is written into the text; typing changes the text and
-//! the form follows. Answers that come after a newer change are dropped.
+//! the form follows. Answers that come after a newer change are dropped. What cannot be read while
+//! the line is down is kept, the form beside the text, and read when it is back.
 
 use crate::{
     ask, browser,
@@ -36,11 +37,20 @@ pub(super) fn key(host: &str) -> String {
     format!("vitrine.draft.{host}")
 }
 
+/// Where it keeps what the controls changed and nobody has written into that text yet.
+fn form_key(host: &str) -> String {
+    format!("vitrine.draft-form.{host}")
+}
+
 /// Reads what is kept of a draft.
 #[must_use]
 pub(super) fn parse_kept(kept: &str) -> Option<(u64, &str)> {
     let (base, text) = kept.split_once('\n')?;
     Some((base.parse().ok()?, text))
+}
+
+fn is_lost(connection: &Connection) -> bool {
+    matches!(connection, Connection::Lost { .. })
 }
 
 /// Place of a rule: that of the name, else the one that takes the rest, else the last.
@@ -75,6 +85,8 @@ pub(super) struct Editor {
     pub(super) unread: RwSignal<bool>,
     /// A change has not been read yet.
     pub(super) pending: RwSignal<bool>,
+    /// It could not be read: whoever reads is not there.
+    pub(super) unchecked: RwSignal<bool>,
     /// An apply is under way.
     pub(super) applying: RwSignal<bool>,
     /// Another revision took force that touches this host.
@@ -87,7 +99,7 @@ pub(super) struct Editor {
     pub(super) focus: RwSignal<Option<String>>,
     /// Place of the chosen rule: that of the address, else the one that takes the rest.
     pub(super) rule: Memo<usize>,
-    /// Whether the text differs from its base.
+    /// Whether the text differs from its base, or the controls from what is in the text.
     pub(super) drafted: Memo<bool>,
     /// Revision in force.
     pub(super) number: Memo<u64>,
@@ -127,6 +139,7 @@ impl Editor {
             typed: Unread::default(),
             unread: RwSignal::new(false),
             pending: RwSignal::new(false),
+            unchecked: RwSignal::new(false),
             applying: RwSignal::new(false),
             conflict: RwSignal::new(false),
             dry_run: RwSignal::new(None),
@@ -136,7 +149,10 @@ impl Editor {
                 let name = query.with(|query| query.get("rule"));
                 form.with(|form| place(form, name.as_deref()))
             }),
-            drafted: Memo::new(move |_| base.with(|(_, base)| text.with(|text| text != base))),
+            drafted: Memo::new(move |_| {
+                let moved = form.with(|form| read.with_value(|read| read != form));
+                base.with(|(_, base)| text.with(|text| text != base)) || moved
+            }),
             number: Memo::new(move |_| view.with(|view| view.revision)),
             applied: Memo::new(move |_| {
                 let mut was = view.with(|view| view.applied.form.clone().unwrap_or_default());
@@ -153,6 +169,13 @@ impl Editor {
             toasts: use_toasts(),
         };
         Effect::new(move |_| editor.wake());
+        Effect::new(move |before: Option<bool>| {
+            let lost = editor.lost();
+            if before == Some(true) && !lost && editor.pending.get_untracked() {
+                editor.read_soon();
+            }
+            lost
+        });
         // Fields show the chosen rule: what was typed for another is not for this one.
         Effect::new(move |_| {
             let _ = editor.rule.get();
@@ -186,6 +209,8 @@ impl Editor {
             Some("A field holds what cannot be read")
         } else if self.findings.with(error) {
             Some("Errors in Checks must be mended first")
+        } else if self.unchecked.get() {
+            Some("The draft is not checked yet: it could not be sent")
         } else if self.pending.get() {
             Some("The draft is being checked")
         } else {
@@ -195,7 +220,7 @@ impl Editor {
 
     /// Whether the line is down: editing goes on, and nothing can be sent.
     pub(super) fn lost(self) -> bool {
-        self.connection.with(|connection| matches!(connection, Connection::Lost { .. }))
+        self.connection.with(is_lost)
     }
 
     // --- changes ----------------------------------------------------------------------------
@@ -219,6 +244,7 @@ impl Editor {
         }
         self.record();
         self.form.update(|form| change(form));
+        self.keep();
         self.read_soon();
     }
 
@@ -284,8 +310,19 @@ impl Editor {
     fn keep(self) {
         let (base, applied) = self.base.get_untracked();
         let text = self.text.get_untracked();
-        let kept = (text != applied).then(|| format!("{base}\n{text}"));
-        self.host.with_value(|host| browser::keep(&key(host), kept.as_deref()));
+        let edit = self.unwritten();
+        let kept = (text != applied || edit.is_some()).then(|| format!("{base}\n{text}"));
+        let edit = edit.and_then(|edit| serde_json::to_string(&edit).ok());
+        self.host.with_value(|host| {
+            browser::keep(&key(host), kept.as_deref());
+            browser::keep(&form_key(host), edit.as_deref());
+        });
+    }
+
+    /// What the controls changed and is not in the text.
+    fn unwritten(self) -> Option<FormEdit> {
+        let (before, after) = (self.read.get_value(), self.form.get_untracked());
+        (before != after).then_some(FormEdit { before, after })
     }
 
     fn is_latest(self, serial: u64) -> bool {
@@ -296,6 +333,7 @@ impl Editor {
     /// more. Both may have changed since the last reading: neither overwrites the other.
     fn read_soon(self) {
         self.pending.set(true);
+        self.unchecked.set(false);
         self.serial.update_value(|serial| *serial += 1);
         let serial = self.serial.get_value();
         set_timeout(move || self.read(serial), SETTLE);
@@ -306,17 +344,16 @@ impl Editor {
             return;
         }
         let (host, text) = (self.host.get_value(), self.text.get_untracked());
-        let (before, after) = (self.read.get_value(), self.form.get_untracked());
-        let edit = (before != after).then_some(FormEdit { before, after });
+        let edit = self.unwritten();
         let service = self.service.get_untracked();
         spawn_local(async move {
             let answer = ask::draft(host, text, edit, service).await;
             if !self.is_latest(serial) {
                 return;
             }
-            self.pending.set(false);
             match answer {
                 Ok(draft) => {
+                    self.pending.set(false);
                     self.accept(draft);
                     // Nothing was changed after all, so that nothing is in conflict.
                     if self.conflict.get_untracked() && !self.drafted.get_untracked() {
@@ -324,7 +361,13 @@ impl Editor {
                     }
                     set_timeout(move || self.try_out(serial), SETTLE_DRY_RUN);
                 }
-                Err(error) => self.toasts.failure("Draft not checked", &error.to_string()),
+                Err(error) => {
+                    // It stays a draft, and is read when the line is back or with the next change.
+                    self.unchecked.set(true);
+                    if !self.connection.with_untracked(is_lost) {
+                        self.toasts.failure("Draft not checked", &error.to_string());
+                    }
+                }
             }
         });
     }
@@ -378,24 +421,35 @@ impl Editor {
         let host = self.host.get_value();
         let kept = || {
             let kept = browser::kept(&key(&host))?;
-            parse_kept(&kept).map(|(base, text)| (base, text.to_owned()))
+            let (base, text) = parse_kept(&kept)?;
+            let edit = browser::kept(&form_key(&host));
+            let edit = edit.and_then(|edit| serde_json::from_str::<FormEdit>(&edit).ok());
+            Some((base, text.to_owned(), edit))
         };
-        let Some((base, text)) = share::read(&browser::take_fragment()).or_else(kept) else {
+        let linked = share::read(&browser::take_fragment());
+        let linked = linked.map(|(base, text)| (base, text, None));
+        let Some((base, text, edit)) = linked.or_else(kept) else {
             return;
+        };
+        let go_on = move |text: String| {
+            if let Some(FormEdit { before, after }) = edit {
+                self.service.set(after.service.clone());
+                self.read.set_value(before);
+                self.form.set(after);
+            }
+            self.text.set(text);
+            self.read_soon();
         };
         let now = self.view.with_untracked(|view| view.revision);
         if base == now {
-            self.text.set(text);
-            self.read_soon();
-            return;
+            return go_on(text);
         }
         spawn_local(async move {
             let Ok(applied) = ask::revision(host, base).await else { return };
             let theirs = self.view.with_untracked(|view| view.applied.yaml.clone());
             self.conflict.set(applied != theirs);
             self.base.set((if applied == theirs { now } else { base }, applied));
-            self.text.set(text);
-            self.read_soon();
+            go_on(text);
         });
     }
 
@@ -405,6 +459,7 @@ impl Editor {
         self.base.set((view.revision, applied.yaml.clone()));
         self.conflict.set(false);
         self.pending.set(false);
+        self.unchecked.set(false);
         self.dry_run.set(None);
         self.text.set(applied.yaml.clone());
         self.accept(applied);

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     live::use_live,
-    model::{breaker, format, route},
+    model::{band, breaker, format, route},
     pages::live::scene,
     widget::{BreakerGlyph, BreakerMark, Field, Segmented, field, service_class},
 };
@@ -195,6 +195,7 @@ fn table(editor: Editor, rule: Memo<RuleForm>) -> AnyView {
         rows.map(|(at, (_, subset))| row(editor, rule, at, subset)).collect_view()
     };
     view! {
+        {move || in_words(editor, rule).map(|text| view! { <p class="band-words hint">{text}</p> })}
         <table class="table split-table" class:gone=move || targets.with(Vec::is_empty)>
             <thead>
                 <tr>
@@ -236,6 +237,20 @@ fn seen_of(editor: Editor, rule: &str, target: &TargetForm) -> Option<(f64, Shar
         let share = shares.next().cloned().unwrap_or_default();
         Some((hits.per_second, share))
     })
+}
+
+/// Whether what is observed of each destination agrees with the weights in force.
+fn in_words(editor: Editor, rule: Memo<RuleForm>) -> Option<String> {
+    let applied = rule.with(|rule| {
+        editor.applied.with(|form| form.rules.iter().find(|was| was.name == rule.name).cloned())
+    })?;
+    let shares = route::shares(&applied.targets);
+    let seen = |(target, configured): (&TargetForm, f64)| {
+        let (_, seen) = seen_of(editor, &applied.name, target)?;
+        Some((route::target_text(target).to_owned(), configured, seen))
+    };
+    let rows: Option<Vec<_>> = applied.targets.iter().zip(shares).map(seen).collect();
+    band::in_words(&rows.filter(|rows| rows.len() > 1)?)
 }
 
 /// The worst breaker that watches this version of the host.
@@ -325,7 +340,10 @@ fn rates(seen: Memo<Option<(f64, ShareSeen)>>, share: Signal<f64>) -> AnyView {
     view! {
         <td class="number">{text(|all, _, share| Some(format::rate(all * share)))}</td>
         <td class="number">{text(|_, seen, _| Some(format::rate(seen.per_second)))}</td>
-        <td class="number">{text(|_, seen, _| seen.observed.map(format::share))}</td>
+        <td class="number">
+            {text(|_, seen, _| seen.observed.map(format::share))}
+            <small class="band">{move || seen.with(|seen| band::of(&seen.as_ref()?.1))}</small>
+        </td>
     }
     .into_any()
 }

@@ -132,10 +132,11 @@ fn known(text: &str) -> Vec<Known> {
     documents.map(|document| (document.kind.to_owned(), document.name)).collect()
 }
 
-/// The documents of the draft, then those it deletes.
+/// The documents in force, in their order, then those that only the draft has.
 fn all(base: &str, text: &str) -> Vec<Known> {
-    let mut all = known(text);
-    for document in known(base) {
+    // What is in force keeps its place, though the text cannot be read for a moment.
+    let mut all = known(base);
+    for document in known(text) {
         if !all.contains(&document) {
             all.push(document);
         }
@@ -417,4 +418,25 @@ fn text(editor: Editor) -> AnyView {
         </form>
     }
     .into_any()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_that_cannot_be_read_keeps_every_tab_in_its_place() {
+        let document = |kind: &str| format!("kind: {kind}\nmetadata:\n  name: a\n");
+        let (one, two) = (document("VirtualService"), document("DestinationRule"));
+        let base = format!("{one}---\n{two}");
+        let kinds = |text: &str| {
+            let tabs = all(&base, text).into_iter();
+            tabs.map(|(kind, _)| kind).collect::<Vec<_>>()
+        };
+        assert_eq!(kinds(&base), ["VirtualService", "DestinationRule"]);
+        // The first is a draft without its kind for a moment, or gone.
+        assert_eq!(kinds(&two)[..2], ["VirtualService", "DestinationRule"]);
+        let third = format!("{}---\n{base}", document("Gateway"));
+        assert_eq!(kinds(&third), ["VirtualService", "DestinationRule", "Gateway"]);
+    }
 }

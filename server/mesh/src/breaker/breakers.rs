@@ -3,6 +3,7 @@
 use super::{
     machine::{BadForce, Breaker, BreakerEdge, BreakerStatus, Forced},
     state::BreakerParams,
+    what_if::WhatIf,
 };
 use crate::changes::{Announcer, Healing};
 use base::Clock;
@@ -70,6 +71,13 @@ impl Breakers {
     /// Sets the parameters of one breaker. False when there is no such breaker.
     pub fn set_params(&self, edge: &BreakerEdge, params: BreakerParams, by: &str) -> bool {
         self.known(edge).map(|breaker| breaker.set_params(params, by)).is_some()
+    }
+
+    /// What a breaker would have done with its recorded calls under other parameters. None when
+    /// there is no such breaker.
+    #[must_use]
+    pub fn what_if(&self, edge: &BreakerEdge, params: &BreakerParams) -> Option<WhatIf> {
+        self.known(edge).map(|breaker| breaker.what_if(params))
     }
 
     fn known(&self, edge: &BreakerEdge) -> Option<Arc<Breaker>> {

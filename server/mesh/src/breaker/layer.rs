@@ -2,7 +2,7 @@
 //! with the body of its answer: to who called, one that broke off or was cut has failed.
 
 use super::{
-    machine::{Breaker, Passage},
+    machine::{Breaker, Passed},
     window::{Answer, Cause},
 };
 use crate::{
@@ -32,7 +32,7 @@ use tracing::Span;
 /// away: it tells the head of the answer when that had come, and nothing when not.
 struct Permit {
     breaker: Arc<Breaker>,
-    passage: Passage,
+    passed: Passed,
     began: Instant,
     deadline: Option<Instant>,
     trace_id: Option<Arc<str>>,
@@ -136,7 +136,7 @@ impl Permit {
     fn report(&mut self, answer: Answer, took: Duration) {
         self.reported = true;
         let cause = self.cause(answer.is_failure());
-        self.breaker.report(self.passage, answer, took, &cause);
+        self.breaker.report(self.passed, answer, took, &cause);
     }
 }
 
@@ -149,8 +149,8 @@ impl Drop for Permit {
             self.report(Answer::Nothing(MeshError::TIMEOUT), self.began.elapsed());
         } else if let Some(Head { answer, took, .. }) = self.head {
             self.report(answer, took);
-        } else if let Passage::Probe(generation) = self.passage {
-            self.breaker.abandon_probe(generation, &self.cause(false));
+        } else {
+            self.breaker.abandon(self.passed, || self.cause(false));
         }
     }
 }
@@ -166,14 +166,14 @@ impl BreakerLayer {
     fn admit(&self, request: &Request, journey: &Arc<Journey>) -> Result<Permit, MeshError> {
         let trace_id: Option<Arc<str>> = trace_id(request.headers()).map(Into::into);
         let cause = Cause { trace_id: trace_id.clone(), faults: journey.causes() };
-        let passage = self.breaker.admit(&cause).inspect_err(|_| {
+        let passed = self.breaker.admit(&cause).inspect_err(|_| {
             // Who is refused suffers from what opened the breaker, and so does who called it.
             self.breaker.causes().into_iter().for_each(|fault| journey.met(fault));
         })?;
         let deadline = request.extensions().get::<Deadline>().map(|deadline| deadline.0);
         let (breaker, journey) = (self.breaker.clone(), journey.clone());
         let (began, head, reported) = (Instant::now(), None, false);
-        Ok(Permit { breaker, passage, began, deadline, trace_id, journey, head, reported })
+        Ok(Permit { breaker, passed, began, deadline, trace_id, journey, head, reported })
     }
 }
 

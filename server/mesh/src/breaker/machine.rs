@@ -5,6 +5,7 @@
 
 use super::{
     state::{Admission, BreakerEvent, BreakerParams, BreakerState},
+    what_if::{Asked, Ended, Record, WhatIf, what_if},
     window::{
         Answer, CallOutcome, Cause, HistoryChange, HistoryEntry, Memory, Probe, ProbeVerdict,
         SLOW_AFTER, WindowCall,
@@ -147,7 +148,11 @@ struct Inner {
     since_us: Option<i64>,
     forced: Option<(Forced, i64)>,
     memory: Memory,
+    record: Record,
 }
+
+/// A call that may go on: its number in the record, and as what it passed.
+pub(crate) type Passed = (u64, Passage);
 
 /// How a call may go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,6 +182,7 @@ impl Breaker {
             since_us: None,
             forced: None,
             memory: Memory::default(),
+            record: Record::default(),
         });
         Self { edge, clock, inner, announcer, healing }
     }
@@ -210,40 +216,63 @@ impl Breaker {
         }
     }
 
+    /// What it would have done lately with other parameters.
+    pub(crate) fn what_if(&self, params: &BreakerParams) -> WhatIf {
+        let mut inner = self.inner.lock();
+        inner.record.forget(self.clock.now_us());
+        let record = inner.record.clone();
+        drop(inner);
+        what_if(&record, params)
+    }
+
     /// Whether a call may pass, and as what.
-    pub(crate) fn admit(&self, cause: &Cause) -> Result<Passage, MeshError> {
+    pub(crate) fn admit(&self, cause: &Cause) -> Result<Passed, MeshError> {
         let now_us = self.clock.now_us();
         let mut inner = self.inner.lock();
         self.end_force(&mut inner, now_us);
         let forced = inner.forced.map(|(to, _)| to.name());
         let state = forced.unwrap_or(inner.state.name());
         Span::current().record(attributes::MESH_BREAKER_STATE, state);
-        let until_us = match inner.forced {
-            Some((Forced::Closed, _)) => return Ok(Passage::Shown),
-            Some((Forced::Disabled, _)) => return Ok(Passage::Unseen),
-            Some((Forced::Open, until_us)) => until_us,
-            None => match self.step(&mut inner, BreakerEvent::Admit, cause) {
-                Admission::Pass => return Ok(Passage::Counted(inner.generation)),
-                Admission::Probe => {
-                    inner.memory.probe(now_us, cause.clone());
-                    return Ok(Passage::Probe(inner.generation));
-                }
-                Admission::Refuse => match inner.state {
+        let before = inner.standing();
+        if let Some((to, until_us)) = inner.forced {
+            let call = inner.record.asked(now_us, Asked::Held, before);
+            return match to {
+                Forced::Closed => Ok((call, Passage::Shown)),
+                Forced::Disabled => Ok((call, Passage::Unseen)),
+                Forced::Open => Err(self.refuse(&mut inner, until_us, now_us)),
+            };
+        }
+        let admission = self.step(&mut inner, BreakerEvent::Admit, cause, now_us);
+        let refused = admission == Admission::Refuse;
+        let call = inner.record.asked(now_us, Asked::Judged { refused }, before);
+        match admission {
+            Admission::Pass => Ok((call, Passage::Counted(inner.generation))),
+            Admission::Probe => {
+                inner.memory.probe(now_us, cause.clone());
+                Ok((call, Passage::Probe(inner.generation)))
+            }
+            Admission::Refuse => {
+                let until_us = match inner.state {
                     BreakerState::Open { until_us } => until_us,
                     BreakerState::Closed { .. } | BreakerState::HalfOpen => now_us,
-                },
-            },
-        };
+                };
+                Err(self.refuse(&mut inner, until_us, now_us))
+            }
+        }
+    }
+
+    fn refuse(&self, inner: &mut Inner, until_us: i64, now_us: i64) -> MeshError {
         inner.memory.refuse();
         let left_us = u64::try_from(until_us.saturating_sub(now_us)).unwrap_or(0);
-        Err(MeshError::BreakerOpen {
+        MeshError::BreakerOpen {
             destination: self.edge.destination.as_ref().into(),
             retry_after: Duration::from_micros(left_us),
-        })
+        }
     }
 
     /// Tells how an admitted call ended.
-    pub(crate) fn report(&self, passage: Passage, answer: Answer, took: Duration, cause: &Cause) {
+    pub(crate) fn report(&self, passed: Passed, answer: Answer, took: Duration, cause: &Cause) {
+        let passage = passed.1;
         if passage == Passage::Unseen {
             return;
         }
@@ -259,6 +288,9 @@ impl Breaker {
         let at_us = self.clock.now_us();
         let mut inner = self.inner.lock();
         inner.memory.call(WindowCall { outcome, answer, at_us, took, cause: cause.clone() });
+        let ended = if failed { Ended::Failed } else { Ended::Good };
+        let before = inner.standing();
+        inner.record.ended(at_us, passed, ended, before, cause.trace_id.as_ref());
         // A call from before the last change says nothing about the state of now: calls that still
         // time out after the breaker opened do not decide about the probe.
         if passage.generation() != Some(inner.generation) {
@@ -269,17 +301,20 @@ impl Breaker {
             inner.memory.judge(verdict, cause);
         }
         let event = if failed { BreakerEvent::Failure } else { BreakerEvent::Success };
-        self.step(&mut inner, event, cause);
+        self.step(&mut inner, event, cause, at_us);
     }
 
-    /// The caller of the probe of that generation went away.
-    pub(crate) fn abandon_probe(&self, generation: u64, cause: &Cause) {
+    /// The caller of an admitted call went away. That tells nothing, but of the probe.
+    pub(crate) fn abandon(&self, passed: Passed, cause: impl FnOnce() -> Cause) {
+        let at_us = self.clock.now_us();
         let mut inner = self.inner.lock();
-        if generation != inner.generation {
-            return;
+        let before = inner.standing();
+        inner.record.ended(at_us, passed, Ended::Abandoned, before, None);
+        if passed.1 == Passage::Probe(inner.generation) {
+            let cause = cause();
+            inner.memory.judge(ProbeVerdict::Abandoned, &cause);
+            self.step(&mut inner, BreakerEvent::ProbeAbandoned, &cause, at_us);
         }
-        inner.memory.judge(ProbeVerdict::Abandoned, cause);
-        self.step(&mut inner, BreakerEvent::ProbeAbandoned, cause);
     }
 
     /// Overrules the state machine for `ttl`; afterwards it goes on where it was.
@@ -335,6 +370,8 @@ impl Breaker {
         let at_us = self.clock.now_us();
         let mut inner = self.inner.lock();
         let from = inner.state;
+        let before = inner.standing();
+        inner.record.reset(at_us, before);
         inner.forced = None;
         inner.state = BreakerState::Closed { failures: 0 };
         inner.generation += 1;
@@ -358,8 +395,7 @@ impl Breaker {
         }
     }
 
-    fn step(&self, inner: &mut Inner, event: BreakerEvent, cause: &Cause) -> Admission {
-        let at_us = self.clock.now_us();
+    fn step(&self, inner: &mut Inner, event: BreakerEvent, cause: &Cause, at_us: i64) -> Admission {
         let from = inner.state;
         let (to, admission) = from.next(event, &inner.params, at_us);
         inner.state = to;
@@ -437,6 +473,11 @@ impl Passage {
 }
 
 impl Inner {
+    /// Its state, and which generation that is.
+    const fn standing(&self) -> (BreakerState, u64) {
+        (self.state, self.generation)
+    }
+
     /// Ends a force whose time is over, and says which it was.
     fn unforce(&mut self, now_us: i64) -> Option<Forced> {
         let (ended, until_us) = self.forced.filter(|(_, until_us)| now_us >= *until_us)?;

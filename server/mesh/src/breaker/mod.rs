@@ -8,6 +8,7 @@ mod breakers;
 mod layer;
 mod machine;
 pub mod state;
+mod what_if;
 mod window;
 
 pub use breakers::Breakers;
@@ -15,6 +16,7 @@ pub(crate) use layer::BreakerLayer;
 pub(crate) use machine::Breaker;
 pub use machine::{BadForce, BreakerEdge, BreakerStatus, BreakerTransition, FORCE_MAX, Forced};
 pub use state::{BreakerParams, BreakerState};
+pub use what_if::{RECORD_FOR, RECORD_MAX, Turn, WhatIf};
 pub use window::{
     Answer, CallOutcome, Cause, HISTORY_MAX, HistoryChange, HistoryEntry, PROBES_MAX, Probe,
     ProbeVerdict, SLOW_AFTER, WINDOW_CALLS, WindowCall,

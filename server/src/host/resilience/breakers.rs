@@ -302,7 +302,7 @@ pub(super) fn change(
 
 /// What a breaker can be set to: failures in a row, and the wait before its one trial call. The
 /// form of the page checks by the same rules.
-fn params(wanted: BreakerSettings) -> Result<BreakerParams, ApiError> {
+pub(super) fn params(wanted: BreakerSettings) -> Result<BreakerParams, ApiError> {
     let wrong = mistakes(&wanted);
     if !wrong.is_empty() {
         let fields = wrong.into_iter().map(|(field, why)| FieldError::new(field, why)).collect();

@@ -10,6 +10,7 @@ pub(crate) mod faults;
 mod strips;
 #[cfg(test)]
 mod tests;
+mod what_if;
 
 pub(crate) use breakers::lines as breaker_lines;
 pub(crate) use endpoints::lines as endpoint_lines;
@@ -27,7 +28,7 @@ use contract::{
     ApiError, FieldError,
     resilience::{
         BreakerLine, ChangeBreaker, EndFaults, Expectation, FAULTS_MAX, FaultView, FaultsView,
-        InjectFault, ResilienceView,
+        InjectFault, ResilienceView, TryThresholds, WhatIfView,
     },
 };
 use mesh::{BreakerStatus, fault::InjectError};
@@ -139,5 +140,9 @@ impl ResiliencePort for ResilienceHost {
         let found = found.iter().find(|status| breakers::id(status) == command.id);
         let missing = || ApiError::NotFound { what: format!("breaker {}", command.id) };
         found.map(breakers::line).ok_or_else(missing)
+    }
+
+    async fn what_if(&self, asked: TryThresholds) -> Result<WhatIfView, ApiError> {
+        what_if::view(&self.shop.mesh, asked)
     }
 }

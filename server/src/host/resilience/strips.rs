@@ -4,7 +4,7 @@ use super::callee;
 use app::model::{fault::percent, tries::seconds};
 use contract::{
     resilience::{LayerView, StripView},
-    service::host_called,
+    service::{DASHBOARD, host_called},
 };
 use istio::policy::{
     Action, ConnectionPool, LoadBalancer, Outlier, Policy, Retry, Route, TrafficPolicy,
@@ -29,7 +29,8 @@ pub(crate) struct Counted {
     pub(crate) inbound: Vec<InboundStats>,
 }
 
-/// One strip per edge, by caller. `before` are the counts of a minute ago.
+/// One strip per edge, by caller; none for the dashboard, which only looks. `before` are the counts
+/// of a minute ago.
 pub(super) fn strips(mesh: &Mesh, before: &Counted) -> Vec<StripView> {
     let (policy, breakers, inbound) =
         (mesh.in_force().policy, mesh.breakers(), mesh.inbound_stats());
@@ -38,7 +39,7 @@ pub(super) fn strips(mesh: &Mesh, before: &Counted) -> Vec<StripView> {
         let callee = callee::layers(&edge.destination, &inbound, &before.inbound, &policy);
         StripView { callee, ..strip(edge, &before.edges, &around) }
     };
-    mesh.edges().iter().map(of).collect()
+    mesh.edges().iter().filter(|edge| *edge.caller != *DASHBOARD).map(of).collect()
 }
 
 fn strip(edge: &EdgeStatus, before: &[EdgeStatus], around: &Around<'_>) -> StripView {

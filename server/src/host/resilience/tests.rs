@@ -1,6 +1,6 @@
 //! Faults asked for from the page, and what may not be asked for.
 
-use super::{breakers, faults};
+use super::{breakers, faults, strips};
 use axum::{Router, http::StatusCode, routing::get};
 use base::Clock;
 use contract::{
@@ -353,4 +353,17 @@ spec:
     assert!(faults::spec(&on("split/#2", "payments"), &mesh).unwrap().scope.destination.is_some());
     let wrong = faults::spec(&on("split/canry", ""), &mesh).unwrap_err();
     assert!(wrong.to_string().contains("split/canary"), "{wrong}");
+}
+
+#[tokio::test]
+async fn who_only_looks_is_no_traffic_of_the_layers() {
+    let mesh = mesh_of("orders", "orders-0");
+    let look = mesh.caller(contract::service::DASHBOARD).look("orders", "/held");
+    assert_eq!(look.send().await.unwrap().status(), StatusCode::OK);
+    let before = strips::Counted::default();
+    assert!(strips::strips(&mesh, &before).is_empty());
+    mesh.caller("gateway").get("orders", "/held").send().await.unwrap();
+    let strips = strips::strips(&mesh, &before);
+    assert_eq!(strips.len(), 1, "{strips:?}");
+    assert_eq!((&*strips[0].from, strips[0].layers[0].of), ("gateway", 1));
 }

@@ -56,6 +56,8 @@ impl Window {
             subset: rule.shares[at].subset.as_deref().unwrap_or_default().to_owned(),
             per_second: self.per_second(self.of_rule(rule, &|hits| to(hits, at))),
             observed: ratio(under_these(at), all),
+            of: all,
+            band: wilson(under_these(at), all),
         };
         RuleHits {
             service: super::documents::title(&rule.origin.namespace, &rule.origin.name),
@@ -100,6 +102,21 @@ impl Window {
         };
         (count(|stats| stats.different), count(|stats| stats.same + stats.different))
     }
+}
+
+/// The 0.975 quantile of the normal distribution: 95 % lie between it and its negative.
+const Z_95: f64 = 1.959_963_984_540_054;
+
+/// The 95 % confidence band of a share, by Wilson's score interval: unlike the textbook's one it
+/// holds for few requests and for shares near 0 and 1.
+#[expect(clippy::cast_precision_loss, reason = "counts of a minute")]
+fn wilson(part: u64, whole: u64) -> Option<(f64, f64)> {
+    let (n, share) = (whole as f64, ratio(part, whole)?);
+    let z2 = Z_95 * Z_95;
+    let middle = share + z2 / (2.0 * n);
+    let reach = Z_95 * (share * (1.0 - share) / n + z2 / (4.0 * n * n)).sqrt();
+    let whole = 1.0 + z2 / n;
+    Some((((middle - reach) / whole).max(0.0), ((middle + reach) / whole).min(1.0)))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of a minute")]
@@ -177,6 +194,33 @@ mod tests {
         let same = || Minute { hits: vec![hits(1, [1, 1], [5_000, 5_000])], ..Minute::default() };
         let seen = window(same(), same()).rule(&same().hits[0]);
         assert_eq!((seen.hits, seen.per_second, seen.shares[0].observed), (10_000, 0.0, None));
+    }
+
+    #[test]
+    fn the_band_is_that_of_wilson() {
+        // Newcombe, "Two-sided confidence intervals for the single proportion", Statistics in
+        // Medicine 17 (1998), table I, method 3.
+        let published = [
+            ((81, 263), (0.2553, 0.3662)),
+            ((15, 148), (0.0624, 0.1605)),
+            ((0, 20), (0.0, 0.1611)),
+            ((1, 29), (0.0061, 0.1718)),
+        ];
+        for ((part, whole), (low, high)) in published {
+            let band = wilson(part, whole).unwrap();
+            assert!((band.0 - low).abs() < 5e-5 && (band.1 - high).abs() < 5e-5, "{band:?}");
+        }
+        assert_eq!(wilson(20, 20).map(|band| band.1), Some(1.0));
+        assert_eq!(wilson(0, 0), None);
+    }
+
+    #[test]
+    fn the_band_is_over_the_requests_that_met_the_weights_in_force() {
+        let before = vec![hits(1, [90, 10], [900, 100])];
+        let now = vec![hits(2, [80, 20], [133, 15]), hits(1, [90, 10], [990, 110])];
+        let of = |hits| Minute { hits, ..Minute::default() };
+        let seen = window(of(before), of(now.clone())).rule(&now[0]);
+        assert_eq!((seen.shares[1].of, seen.shares[1].band), (148, wilson(15, 148)));
     }
 
     #[test]
