@@ -10,6 +10,7 @@ mod dead_letters;
 mod fault_body;
 mod forms;
 mod ingress;
+mod map;
 mod pages;
 mod resilience;
 mod stream;
@@ -86,7 +87,7 @@ pub fn router(edge: Edge) -> Router {
     let app = Router::<LeptosOptions>::new()
         .merge(pages)
         .with_state(options)
-        .merge(own_routes().merge(traffic::routes()).with_state(edge.clone()))
+        .merge(own_routes().merge(traffic::routes()).merge(map::routes()).with_state(edge.clone()))
         .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
         .merge(control)
         .layer(from_fn(need_path))

@@ -5,6 +5,8 @@ pub mod badges_model;
 pub mod charts;
 pub mod charts_model;
 pub mod drawer;
+#[cfg(feature = "ssr")]
+pub mod export;
 pub mod feed;
 pub mod feed_model;
 mod inside;
@@ -164,6 +166,11 @@ fn NotThere() -> impl IntoView {
 const LAYERS: [Choice; 4] =
     [("traffic", "Traffic"), ("events", "Events"), ("2pc", "2PC"), ("mtls", "mTLS")];
 
+/// The map as a file, at a click; the same without a script.
+const EXPORTS: &str = "<a class=\"button\" href=\"/map.svg\" download \
+    aria-label=\"Map as SVG\">SVG</a><a class=\"button\" href=\"/map.json\" download \
+    aria-label=\"Map as JSON\">JSON</a>";
+
 /// Title row, map or table, what changed, legend.
 #[component]
 fn MapPanel() -> impl IntoView {
@@ -221,6 +228,7 @@ fn MapPanel() -> impl IntoView {
                     {icon(Icon::List)}
                     <span>{move || if as_table.get() { "Map" } else { "Table" }}</span>
                 </a>
+                <span class="exports" inner_html=EXPORTS></span>
                 <button
                     type="button" class="button square fill-button" aria-label="Fill the screen"
                     on:click=fill
