@@ -12,8 +12,8 @@ mod news;
 use crate::{control::Control, shop::Shop};
 use contract::{
     live::{
-        CHANGES_MAX, ChangeView, FEED_ROWS_MAX, LiveBody, LiveFrame, LiveSnapshot, MapView,
-        NodeView, OrderTally, RED_POINTS_MAX, RedPoint,
+        ChangeView, FEED_ROWS_MAX, LiveBody, LiveFrame, LiveSnapshot, MapView, NodeView,
+        OrderTally, RED_POINTS_MAX, RedPoint,
     },
     order::{OrderPage, OrderRow, OrderStatus},
     service::{self, SERVICES},
@@ -91,7 +91,7 @@ struct State {
     seq: u64,
     rows: VecDeque<OrderRow>,
     tally: Tally,
-    changes: VecDeque<ChangeView>,
+    changes: Vec<ChangeView>,
     map: MapView,
     /// What the edges of the map were made from: more than its viewers need.
     rates: Vec<EdgeRates>,
@@ -205,7 +205,7 @@ impl Live {
             tally: state.tally.view(at_us, self.started_us),
             red,
             load: self.shop.load.view(),
-            changes: state.changes.iter().cloned().collect(),
+            changes: state.changes.clone(),
             faults: state.in_mesh.faults.clone(),
             breakers: state.in_mesh.breakers.clone(),
             mesh: state.in_mesh.mesh.clone(),
@@ -376,8 +376,7 @@ impl Live {
 
     fn publish_change(&self, change: ChangeView) {
         self.publish(|state| {
-            state.changes.push_front(change.clone());
-            state.changes.truncate(CHANGES_MAX);
+            change.clone().put_before(&mut state.changes);
             LiveBody::Change(change)
         });
     }

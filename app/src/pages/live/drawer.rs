@@ -84,7 +84,7 @@ fn red_facts(map: &MapView, name: &str) -> Vec<Fact> {
         .filter_map(|edge| edge.p95_ms)
         .fold(None, |a: Option<f64>, b| Some(a.map_or(b, |a| a.max(b))));
     let (sent, read) = scene::events_of(map, name);
-    let mut rows = vec![("Calls received", format::rate(rate))];
+    let mut rows = vec![("Calls to it, refused ones too", format::rate(rate))];
     if rate > 0.0 {
         rows.push(("Failed (5xx or unanswered)", format::share(failed / rate)));
     }
@@ -124,6 +124,7 @@ fn node_body(name: String) -> AnyView {
         <div class="drawer-body">
             <p class="hint">"Over the last minute"</p>
             {facts(rows)}
+            {faults_of(name.clone())}
             {received(name.clone())}
             {instances(name.clone())}
             {neighbours(name.clone())}
@@ -142,6 +143,23 @@ fn node_body(name: String) -> AnyView {
 /// Callers that are no services of the shop and write no log.
 fn outside(name: &str) -> bool {
     name == service::BROWSER || name == service::LOAD
+}
+
+/// What is injected into it, each with the way to it.
+fn faults_of(name: String) -> AnyView {
+    let faults = use_live().faults();
+    let mine = Memo::new(move |_| {
+        faults.with(|faults| {
+            let mine = faults.active.iter().filter(|fault| fault.to == name);
+            mine.map(|fault| (fault.id.clone(), fault.what.clone())).collect::<Vec<_>>()
+        })
+    });
+    let row = |(id, what): (String, String)| {
+        let href = format!("/resilience?fault={id}#faults");
+        view! { <div><dt>{what}</dt><dd class="tone-warn"><a href=href>{id}</a></dd></div> }
+    };
+    let rows = move || mine.get().into_iter().map(row).collect_view();
+    view! { <dl class="facts">{rows}</dl> }.into_any()
 }
 
 /// Calls received, second by second.

@@ -72,7 +72,7 @@ pub(super) fn service_inside(name: &str, w: f64, h: f64, face: Memo<NodeFace>) -
 }
 
 /// Width of a letter of a note, as wide as it gets.
-const LETTER: f64 = 7.6;
+const LETTER: f64 = 7.0;
 /// From the right side of a box to the end of its note.
 const NOTE_INSET: f64 = 11.0;
 /// The lock of a bank and the space after it.

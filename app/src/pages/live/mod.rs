@@ -359,6 +359,10 @@ fn subject_parts(subject: &str) -> (&str, &str) {
 
 fn change_row(change: ChangeView) -> AnyView {
     let tone = Tone::from_word(&change.status).class();
+    let text = match change.opened {
+        ..=1 => change.text,
+        many => change.text.replacen("opened", &format!("opened {many} times"), 1),
+    };
     let whole = change.subject.clone();
     let (caller, end) = subject_parts(&change.subject);
     let caller = (!caller.is_empty()).then(|| caller.to_owned());
@@ -382,7 +386,7 @@ fn change_row(change: ChangeView) -> AnyView {
             <Clock at_us=change.at_us/>
             <span>
                 {subject}
-                <small title=change.text.clone()>{change.text.clone()}</small>
+                <small title=text.clone()>{text.clone()}</small>
             </span>
         </li>
     }
