@@ -174,15 +174,18 @@ mod tests {
     };
     use telemetry::SubsetRates;
 
-    fn snapshot() -> LiveSnapshot {
-        let part = |subset: &str| SubsetEdge {
+    fn part(subset: &str) -> SubsetEdge {
+        SubsetEdge {
             subset: subset.into(),
             per_second: 1.25,
             error_share: 0.5,
             p95_ms: Some(8.5),
             calls: 75,
             breaker: None,
-        };
+        }
+    }
+
+    fn snapshot() -> LiveSnapshot {
         let edge = |from: &str, to: &str, kind, subsets: &[&str]| EdgeView {
             from: from.into(),
             to: to.into(),

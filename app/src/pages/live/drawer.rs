@@ -6,7 +6,11 @@ use super::{
     scene::{self, health},
 };
 use crate::{
-    frame::{range::in_range, use_keys, use_range},
+    frame::{
+        lazily::{Body, Lazily},
+        range::in_range,
+        use_keys, use_range,
+    },
     live::use_live,
     model::{breaker, format, tone::Tone},
     widget::{Badge, BreakerMark, Icon, ServiceCode, Sparkline, icon, use_zone},
@@ -35,10 +39,6 @@ pub(super) fn Drawer() -> impl IntoView {
             Selection::Node(name) => ("Service", name.clone()),
             Selection::Edge(from, to) => ("Edge", format!("{from} → {to}")),
         };
-        let body = match selection {
-            Selection::Node(name) => node_body(name),
-            Selection::Edge(from, to) => edge_body(from, to),
-        };
         let label = title.clone();
         Some(view! {
             <aside class="drawer" aria-label=label>
@@ -52,9 +52,17 @@ pub(super) fn Drawer() -> impl IntoView {
                         {icon(Icon::Cross)}
                     </button>
                 </header>
-                {body}
+                <Lazily body=Body::Drawer(selection)/>
             </aside>
         })
+    }
+}
+
+/// What the drawer shows of a node or an edge.
+pub fn body(selection: Selection) -> AnyView {
+    match selection {
+        Selection::Node(name) => node_body(name),
+        Selection::Edge(from, to) => edge_body(from, to),
     }
 }
 
