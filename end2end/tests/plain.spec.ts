@@ -154,3 +154,18 @@ test("what was placed from this browser is marked without JavaScript, and nothin
   await expect(page.locator(".feed-list li")).toHaveCount(1);
   await expect(page.locator(".feed-list li.yours")).toContainText(id);
 });
+
+test("a page that stands still says as of when, and the map is there as a drawing and as numbers", async ({ page }) => {
+  await page.goto("/");
+  await expect(page.locator(".live-state")).toContainText(/As of\s*\d\d:\d\d:\d\d/);
+  const svg = page.getByRole("link", { name: "Map as SVG" });
+  await expect(svg).toHaveAttribute("href", "/map.svg");
+  await expect(page.getByRole("link", { name: "Map as JSON" })).toHaveAttribute("href", "/map.json");
+  const numbers = await (await page.request.get("/map.json")).json();
+  expect(numbers.edges.length).toBeGreaterThan(0);
+  expect(numbers.edges[0]).toHaveProperty("p99_ms");
+  const drawing = await page.request.get("/map.svg?theme=dark");
+  expect(drawing.headers()["content-type"]).toBe("image/svg+xml");
+  await page.goto("/map.svg");
+  await expect(page.locator("svg [data-node=payments] .box").first()).toBeVisible();
+});

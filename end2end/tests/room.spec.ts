@@ -254,3 +254,14 @@ test("figures are as wide as each other wherever they are live", async ({ page }
     expect(features, of).toContain("tnum");
   }
 });
+
+test("enlarged to 200 % the charts show their lines", async ({ page }) => {
+  await page.setViewportSize({ width: 720, height: 450 });
+  await open(page, "/");
+  const drawings = page.locator(".charts .drawing");
+  await expect(drawings.first().locator("svg path").first()).toBeAttached();
+  for (const drawing of await drawings.all()) {
+    const hidden = await drawing.evaluate((it) => it.scrollHeight - it.clientHeight);
+    expect(hidden).toBeLessThanOrEqual(1);
+  }
+});

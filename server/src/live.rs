@@ -12,8 +12,8 @@ mod news;
 use crate::{control::Control, shop::Shop};
 use contract::{
     live::{
-        CHANGES_MAX, ChangeView, FEED_ROWS_MAX, LiveBody, LiveFrame, LiveSnapshot, MapView,
-        NodeView, OrderTally, RED_POINTS_MAX,
+        ChangeView, FEED_ROWS_MAX, LiveBody, LiveFrame, LiveSnapshot, MapView, NodeView,
+        OrderTally, RED_POINTS_MAX, RedPoint,
     },
     order::{OrderPage, OrderRow, OrderStatus},
     service::{self, SERVICES},
@@ -33,7 +33,7 @@ use std::{
     },
     time::Duration,
 };
-use telemetry::{Telemetry, VersionRates};
+use telemetry::{EdgeRates, Telemetry, VersionRates};
 use tokio::{
     sync::{
         broadcast::{self, error::RecvError},
@@ -91,8 +91,10 @@ struct State {
     seq: u64,
     rows: VecDeque<OrderRow>,
     tally: Tally,
-    changes: VecDeque<ChangeView>,
+    changes: Vec<ChangeView>,
     map: MapView,
+    /// What the edges of the map were made from: more than its viewers need.
+    rates: Vec<EdgeRates>,
     /// Versions of services as the last second counted them.
     versions: Vec<VersionRates>,
     in_mesh: InMesh,
@@ -189,7 +191,10 @@ impl Live {
             0 => Vec::new(),
             _ => self.telemetry.red_points(of, from_us.max(self.started_us), at_us),
         };
-        let mut state = self.state.lock();
+        self.view(&mut self.state.lock(), at_us, red)
+    }
+
+    fn view(&self, state: &mut State, at_us: i64, red: Vec<RedPoint>) -> LiveSnapshot {
         LiveSnapshot {
             seq: state.seq,
             at_us,
@@ -200,12 +205,20 @@ impl Live {
             tally: state.tally.view(at_us, self.started_us),
             red,
             load: self.shop.load.view(),
-            changes: state.changes.iter().cloned().collect(),
+            changes: state.changes.clone(),
             faults: state.in_mesh.faults.clone(),
             breakers: state.in_mesh.breakers.clone(),
             mesh: state.in_mesh.mesh.clone(),
             build: crate::edge::build().to_owned(),
         }
+    }
+
+    /// Everything as it is now but the charts, and what the edges of the map were made from.
+    #[must_use]
+    pub fn measured(&self) -> (LiveSnapshot, Vec<EdgeRates>) {
+        let at_us = self.shop.clock.now_us();
+        let mut state = self.state.lock();
+        (self.view(&mut state, at_us, Vec::new()), state.rates.clone())
     }
 
     /// The point of the charts in such a frame, of another service than the gateway.
@@ -363,8 +376,7 @@ impl Live {
 
     fn publish_change(&self, change: ChangeView) {
         self.publish(|state| {
-            state.changes.push_front(change.clone());
-            state.changes.truncate(CHANGES_MAX);
+            change.clone().put_before(&mut state.changes);
             LiveBody::Change(change)
         });
     }
@@ -372,9 +384,10 @@ impl Live {
     /// The map as it is, and every second of the charts that ended since the last one published;
     /// gives the last one now. After a long sleep only what the charts show.
     fn publish_second(&self, red_until: i64) -> i64 {
-        let map = self.map();
+        let (map, rates) = self.map();
         self.publish(|state| {
             state.map = map.clone();
+            state.rates = rates;
             LiveBody::Map(map)
         });
         let last_second = self.shop.clock.now_us() / 1_000_000 - 1;
@@ -385,12 +398,13 @@ impl Live {
         last_second.max(red_until)
     }
 
-    fn map(&self) -> MapView {
+    fn map(&self) -> (MapView, Vec<EdgeRates>) {
         let now_us = self.shop.clock.now_us();
         let rates = self.telemetry.map(now_us);
         let breakers = self.shop.mesh.breakers();
         let deliveries = edges::deliveries(&rates, &breakers);
         self.state.lock().versions = rates.versions;
+        let measured = rates.edges.clone();
         let edges = rates.edges.into_iter().map(|edge| edges::edge(edge, &breakers)).collect();
         let mut sparks: HashMap<String, Vec<f32>> = rates.nodes.into_iter().collect();
         let endpoints = self.shop.mesh.endpoints();
@@ -403,7 +417,7 @@ impl Live {
             spark: sparks.remove(name).unwrap_or_default(),
             note: facts.get(name).cloned(),
         });
-        MapView {
+        let map = MapView {
             window_seconds: rates.window_seconds,
             nodes: nodes.collect(),
             edges,
@@ -412,7 +426,8 @@ impl Live {
             bus_per_second: rates.bus_per_second,
             bus_lag_p95_ms: rates.bus_lag_p95_ms,
             bus_dead_letters: self.shop.relays.iter().map(RelayStatus::dead).sum(),
-        }
+        };
+        (map, measured)
     }
 
     /// One short fact for the nodes that have one.

@@ -223,6 +223,25 @@ pub struct ChangeView {
     pub status: String,
     /// Where to read more, an address on this site.
     pub href: Option<String>,
+    /// Of a breaker that opened: how many times this line stands for.
+    #[serde(default)]
+    pub opened: u32,
+}
+
+impl ChangeView {
+    /// Puts it before the others, of which the newest [`CHANGES_MAX`] stay. A breaker that opens
+    /// again takes the place of its cycles before: else one that swings would be all there is.
+    pub fn put_before(mut self, others: &mut Vec<Self>) {
+        if self.opened > 0 && self.href.is_some() {
+            others.retain(|other| {
+                let same = other.href == self.href;
+                self.opened += if same { other.opened } else { 0 };
+                !same
+            });
+        }
+        others.insert(0, self);
+        others.truncate(CHANGES_MAX);
+    }
 }
 
 /// State of everything on the live page at one moment.

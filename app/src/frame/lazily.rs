@@ -1,11 +1,16 @@
-//! The bodies of the dialogs, in a file of their own: the first page works without them.
+//! The bodies of the dialogs and of Live's drawer, in a file of their own: the first page works
+//! without them.
 //!
 //! The file is fetched in the background once the page stands, so that a key opens its dialog at
 //! once; a dialog that is opened earlier shows its shape until the file is there. What is said to
 //! those who cannot see changes is in it, too.
 
 use super::{announce, faults, load, more, palette, place_order, shortcuts};
-use crate::{apart::apart, live::use_live};
+use crate::{
+    apart::apart,
+    live::use_live,
+    pages::live::{Selection, drawer},
+};
 use leptos::{prelude::*, task::spawn_local};
 use std::{
     future::Future,
@@ -14,7 +19,7 @@ use std::{
 };
 
 /// What a dialog shows.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Body {
     /// The active faults, on a phone.
     Faults,
@@ -28,6 +33,8 @@ pub enum Body {
     More,
     /// The list of keys.
     Shortcuts,
+    /// What was chosen on the map.
+    Drawer(Selection),
     /// Nothing to be seen: it puts what changes into words for those who cannot see it. Before the
     /// file is there, nothing that is worth saying has changed.
     Announcements(RwSignal<String>),
@@ -42,6 +49,7 @@ apart! {
             Body::Load => load::body(),
             Body::More => more::body(),
             Body::Shortcuts => shortcuts::body(),
+            Body::Drawer(selection) => drawer::body(selection),
             Body::Announcements(text) => {
                 announce::listen(text);
                 ().into_any()
@@ -75,16 +83,27 @@ struct Dialogs(RwSignal<File>);
 
 /// Fetches the bodies in the background, for every [`Lazily`] below.
 pub(super) fn provide() {
-    let file = RwSignal::new(File::Coming);
+    // The server has nothing to wait for: what it draws is whole.
+    let first = if cfg!(feature = "ssr") { File::There } else { File::Coming };
+    let file = RwSignal::new(first);
     provide_context(Dialogs(file));
     Effect::new(move |_| fetch(file));
 }
 
 fn fetch(file: RwSignal<File>) {
-    spawn_local(async move {
-        let came = load_dialogs().await.is_ok();
-        let _ = file.try_set(if came { File::There } else { File::Missing });
-    });
+    spawn_local(arrive(file));
+}
+
+async fn arrive(file: RwSignal<File>) {
+    let came = load_dialogs().await.is_ok();
+    let _ = file.try_set(if came { File::There } else { File::Missing });
+}
+
+/// Done when the file is there, or known to be missing: for a page that the server sent with one of
+/// the bodies in it, which can only be brought to life with its code.
+pub fn arrived() -> impl Future<Output = ()> {
+    let Dialogs(file) = expect_context();
+    arrive(file)
 }
 
 /// The body, as soon as its file is there; a file that did not come is asked for again.
@@ -102,7 +121,7 @@ pub fn Lazily(
     // shows it and end with it.
     move || match file.get() {
         File::Coming => view! { <div class="skeleton-form" aria-busy="true"></div> }.into_any(),
-        File::There => now(made(body)).and_then(Result::ok).unwrap_or_else(not_loaded),
+        File::There => now(made(body.clone())).and_then(Result::ok).unwrap_or_else(not_loaded),
         File::Missing => not_loaded(),
     }
 }

@@ -94,6 +94,10 @@ pub(super) fn RangeChoice() -> impl IntoView {
     .into_any()
 }
 
+/// Instead of what the stream is doing. A text of its own: a literal in the markup would become an
+/// attribute instead.
+const AS_OF: &str = "<strong>As of</strong>";
+
 #[component]
 fn LiveState() -> impl IntoView {
     let live = use_live();
@@ -115,7 +119,7 @@ fn LiveState() -> impl IntoView {
         <span class="part live-state">
             <i class="dot" aria-hidden="true"></i>
             <strong class="scripted">{word}</strong>
-            <noscript inner_html="<strong>As of</strong>"></noscript>
+            <noscript inner_html=AS_OF></noscript>
             <span class="hint">{clock}</span>
         </span>
         <button

@@ -5,8 +5,8 @@
 
 use contract::{
     live::{
-        CHANGES_MAX, ChangeView, FEED_ROWS_MAX, LiveBody, LiveFrame, LiveSnapshot, MapView,
-        OrderTally, RED_POINTS_MAX, RedPoint,
+        ChangeView, FEED_ROWS_MAX, LiveBody, LiveFrame, LiveSnapshot, MapView, OrderTally,
+        RED_POINTS_MAX, RedPoint,
     },
     order::{OrderRow, Origin},
     resilience::{BreakerLine, BreakerState, FaultsView},
@@ -213,8 +213,7 @@ impl LiveModel {
                 effects.load = true;
             }
             LiveBody::Change(change) => {
-                self.changes.insert(0, change);
-                self.changes.truncate(CHANGES_MAX);
+                change.put_before(&mut self.changes);
                 effects.changes = true;
             }
             LiveBody::Faults(faults) => {
@@ -482,10 +481,32 @@ mod tests {
                 text: "opened".into(),
                 status: "open".into(),
                 href: None,
+                opened: 0,
             };
             model.apply(frame(i.unsigned_abs(), LiveBody::Change(change)));
         }
         assert_eq!(model.changes.iter().map(|c| c.at_us).collect::<Vec<_>>(), [8, 7, 6, 5, 4]);
+    }
+
+    #[test]
+    fn a_breaker_that_opens_again_and_again_is_one_line_that_counts() {
+        let mut model = LiveModel::from_snapshot(snapshot(0, "a"));
+        let change = |at_us, to: &str, opened| ChangeView {
+            at_us,
+            subject: format!("gateway → {to}"),
+            text: "opened, the probe failed".into(),
+            status: if opened == 0 { "half" } else { "open" }.into(),
+            href: Some(format!("/resilience?breaker=gateway%7E{to}")),
+            opened,
+        };
+        let cycles =
+            [("users", 1), ("orders", 1), ("users", 0), ("users", 1), ("users", 0), ("users", 1)];
+        for (at, (to, opened)) in (1..).zip(cycles) {
+            let body = LiveBody::Change(change(at, to, opened));
+            model.apply(frame(at.unsigned_abs(), body));
+        }
+        let told: Vec<_> = model.changes.iter().map(|c| (c.at_us, c.opened)).collect();
+        assert_eq!(told, [(6, 3), (2, 1)], "the newest of users, and orders once");
     }
 
     #[test]

@@ -216,6 +216,7 @@ fn changes() -> Vec<ChangeView> {
         text: text.into(),
         status: status.into(),
         href: None,
+        opened: 0,
     };
     vec![
         change(3, "→ payments", "half-open, 1 of 3 passed", "half"),

@@ -11,6 +11,7 @@ mod fault_body;
 mod forms;
 mod ingress;
 mod linger;
+mod map;
 mod pages;
 mod patient;
 mod resilience;
@@ -88,7 +89,7 @@ pub fn router(edge: Edge) -> Router {
     let app = Router::<LeptosOptions>::new()
         .merge(pages)
         .with_state(options)
-        .merge(own_routes().merge(traffic::routes()).with_state(edge.clone()))
+        .merge(own_routes().merge(traffic::routes()).merge(map::routes()).with_state(edge.clone()))
         .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
         .merge(control)
         .layer(from_fn(need_path))

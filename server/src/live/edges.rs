@@ -113,6 +113,7 @@ mod tests {
             per_second: 1.0,
             error_share: 0.0,
             p95_ms: Some(4.0),
+            p50_p99_ms: [Some(2.0), Some(8.0)],
             calls: 60,
         };
         EdgeRates {
@@ -122,6 +123,7 @@ mod tests {
             per_second: 2.0,
             error_share: 0.0,
             p95_ms: Some(4.0),
+            p50_p99_ms: [Some(2.0), Some(8.0)],
             calls: 120,
             subsets: vec![part("v1"), part("v2")],
         }

@@ -1,7 +1,7 @@
 //! What only a service knows of itself and a node of the map tells: asked over the mesh, as an
 //! onlooker, by a task of its own, so that a service that does not answer holds up no frame.
 
-use contract::service::{BANK_CUSTOMER, BANK_MERCHANT, PAYMENTS};
+use contract::service::{self, BANK_CUSTOMER, BANK_MERCHANT, PAYMENTS};
 use mesh::{CallError, Mesh};
 use shop::bank::Promised;
 use std::{collections::BTreeMap, time::Duration};
@@ -57,11 +57,21 @@ fn told(customer: Option<Promised>, merchant: Option<Promised>) -> Facts {
     // A bank that is silent is what leaves transactions in doubt: what the other has is the least.
     let in_doubt = match (customer, merchant) {
         (Some(a), Some(b)) => Some(format!("2PC, {} in doubt", a.in_doubt + b.in_doubt)),
-        (Some(one), None) | (None, Some(one)) => Some(format!("2PC, ≥ {} in doubt", one.in_doubt)),
+        (Some(one), None) => Some(at_least(one.in_doubt, BANK_MERCHANT)),
+        (None, Some(one)) => Some(at_least(one.in_doubt, BANK_CUSTOMER)),
         (None, None) => None,
     };
     facts.extend(in_doubt.map(|text| (PAYMENTS, text)));
     facts
+}
+
+/// What is in doubt while a bank does not say what it has.
+fn at_least(in_doubt: u64, silent: &str) -> String {
+    match in_doubt {
+        // At least none is no number: the bank that is not known is all there is to tell.
+        0 => format!("2PC, {} unknown", service::code(silent)),
+        more => format!("2PC, ≥ {more} in doubt"),
+    }
 }
 
 #[cfg(test)]
@@ -82,6 +92,8 @@ mod tests {
         assert_eq!(half[BANK_MERCHANT], "1 held");
         let half = told(Some(two), None);
         assert_eq!(half[PAYMENTS], "2PC, ≥ 1 in doubt", "the least, when a bank is silent");
+        let nothing_known = told(None, Some(one));
+        assert_eq!(nothing_known[PAYMENTS], "2PC, BC unknown", "not at least none");
         assert!(told(None, None).is_empty());
     }
 

@@ -170,6 +170,7 @@ impl Live {
             subject,
             text: text.to_owned(),
             status: status.to_owned(),
+            opened: 0,
         };
         self.publish_change(match event {
             FaultEvent::Began(status) => {
@@ -220,6 +221,7 @@ fn line(change: &Change, summary: Option<String>) -> Option<ChangeView> {
         text,
         status: status.to_owned(),
         href: Some(href.to_owned()),
+        opened: 0,
     };
     match change {
         Change::Breaker(transition) => Some(breaker_change(transition)),

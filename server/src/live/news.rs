@@ -58,6 +58,7 @@ fn recovery_change(recovery: &Recovery) -> ChangeView {
         text: format!("recovered, {transaction_id} {outcome}"),
         status: if *committed { "ok" } else { "comp" }.to_owned(),
         href: Some(format!("/orders/{order_id}")),
+        opened: 0,
     }
 }
 
@@ -87,6 +88,7 @@ pub(super) fn breaker_change(transition: &BreakerTransition) -> ChangeView {
         text,
         status: status.to_owned(),
         href: Some(format!("/resilience?breaker={caller}%7E{destination}{part}")),
+        opened: u32::from(status == "open"),
     }
 }
 

@@ -41,13 +41,11 @@ pub(super) fn layer(
     let run = use_commands();
     let (faults, mesh) = (live.faults(), live.mesh());
     let badges = Memo::new(move |_| {
-        let mut all = faults.with(|faults| {
+        faults.with(|faults| {
             mesh.with(|mesh| {
                 nodes.with(|n| edges.with(|e| badges_model::badges(n, e, faults, mesh, phone)))
             })
-        });
-        all.retain(|badge| !phone || badge.kind == BadgeKind::Fault);
-        all
+        })
     });
     let lanes = Memo::new(move |_| {
         if phone {

@@ -36,12 +36,14 @@ pub struct BadgeFace {
     pub rect: Rect,
 }
 
-/// Width of one letter of a badge.
-const LETTER: f64 = 6.6;
+/// Width of one letter of a badge, at its largest.
+const LETTER: f64 = 7.4;
 /// Height of a badge.
 const HEIGHT: f64 = 17.0;
 /// Space between two badges.
 const GAP: f64 = 4.0;
+/// A row of badges may be so wide over a box that is narrower.
+const OVERHANG: f64 = 190.0;
 
 fn width(kind: BadgeKind, text: &str) -> f64 {
     let letters = text.chars().map(|_| LETTER).sum::<f64>();
@@ -60,7 +62,7 @@ fn of_fault(fault: &FaultView) -> BadgeFace {
 }
 
 /// Every badge with its place. Edges carry the faults on them; nodes the rest: on a wide screen on
-/// their corner, on a phone, where lines and labels arrive there, inside.
+/// their corner, on a phone, where lines and labels arrive there, faults alone and inside.
 #[must_use]
 pub fn badges(
     nodes: &[NodeShape],
@@ -81,21 +83,54 @@ pub fn badges(
         let here = faults.active.iter().filter(|fault| is_on(fault, edge));
         put(&mut out, here.map(of_fault).collect(), edge.badge, false);
     }
-    for fault in &faults.active {
-        if !edges.iter().any(|edge| edge.kind != EdgeKind::Message && is_on(fault, edge)) {
-            on_nodes.push((&fault.to, of_fault(fault)));
-        }
+    for fault in faults.active.iter().filter(|fault| stands_on_node(fault, edges)) {
+        on_nodes.push((&fault.to, of_fault(fault)));
     }
-    for host in &mesh.hosts {
+    for host in mesh.hosts.iter().filter(|_| !phone) {
         on_nodes.extend(of_host(host).into_iter().map(|badge| (host.service.as_str(), badge)));
     }
     for node in nodes {
         let mine = on_nodes.iter().filter(|(name, _)| *name == node.name);
         let Rect { x, y, w, h } = node.rect;
         let end = if phone { at(x + w - GAP - 5.0, y + h - 12.0) } else { at(x + w, y) };
-        put(&mut out, mine.map(|(_, badge)| badge.clone()).collect(), end, true);
+        let mine = mine.map(|(_, badge)| badge.clone()).collect();
+        let widest = if phone { f64::INFINITY } else { w.max(OVERHANG) };
+        // What does not fit on the box stands above it.
+        for (nth, row) in (0_u32..).zip(rows(mine, widest)) {
+            let up = f64::from(nth) * (HEIGHT + 2.0);
+            put(&mut out, row, at(end.x, end.y - up), true);
+        }
     }
     out
+}
+
+/// Badges in rows of at most so wide; none is left out.
+fn rows(badges: Vec<BadgeFace>, widest: f64) -> Vec<Vec<BadgeFace>> {
+    let mut rows: Vec<Vec<BadgeFace>> = Vec::new();
+    let mut room = 0.0;
+    // The last of them stand on the box: the routes, which are there longer than faults.
+    for badge in badges.into_iter().rev() {
+        room -= badge.rect.w + GAP;
+        match rows.last_mut().filter(|_| room >= -GAP) {
+            Some(row) => row.insert(0, badge),
+            None => {
+                room = widest - badge.rect.w;
+                rows.push(vec![badge]);
+            }
+        }
+    }
+    rows
+}
+
+/// Whether a fault has no line to stand on.
+fn stands_on_node(fault: &FaultView, edges: &[EdgeShape]) -> bool {
+    !edges.iter().any(|edge| edge.kind != EdgeKind::Message && is_on(fault, edge))
+}
+
+/// Whether a node carries the badge of a fault.
+#[must_use]
+pub fn marks_node(faults: &FaultsView, edges: &[EdgeShape], name: &str) -> bool {
+    faults.active.iter().any(|fault| fault.to == name && stands_on_node(fault, edges))
 }
 
 fn is_on(fault: &FaultView, edge: &EdgeShape) -> bool {

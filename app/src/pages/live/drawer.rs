@@ -6,7 +6,11 @@ use super::{
     scene::{self, health},
 };
 use crate::{
-    frame::{range::in_range, use_keys, use_range},
+    frame::{
+        lazily::{Body, Lazily},
+        range::in_range,
+        use_keys, use_range,
+    },
     live::use_live,
     model::{breaker, format, tone::Tone},
     widget::{Badge, BreakerMark, Icon, ServiceCode, Sparkline, icon, use_zone},
@@ -35,10 +39,6 @@ pub(super) fn Drawer() -> impl IntoView {
             Selection::Node(name) => ("Service", name.clone()),
             Selection::Edge(from, to) => ("Edge", format!("{from} → {to}")),
         };
-        let body = match selection {
-            Selection::Node(name) => node_body(name),
-            Selection::Edge(from, to) => edge_body(from, to),
-        };
         let label = title.clone();
         Some(view! {
             <aside class="drawer" aria-label=label>
@@ -52,9 +52,17 @@ pub(super) fn Drawer() -> impl IntoView {
                         {icon(Icon::Cross)}
                     </button>
                 </header>
-                {body}
+                <Lazily body=Body::Drawer(selection)/>
             </aside>
         })
+    }
+}
+
+/// What the drawer shows of a node or an edge.
+pub fn body(selection: Selection) -> AnyView {
+    match selection {
+        Selection::Node(name) => node_body(name),
+        Selection::Edge(from, to) => edge_body(from, to),
     }
 }
 
@@ -84,7 +92,7 @@ fn red_facts(map: &MapView, name: &str) -> Vec<Fact> {
         .filter_map(|edge| edge.p95_ms)
         .fold(None, |a: Option<f64>, b| Some(a.map_or(b, |a| a.max(b))));
     let (sent, read) = scene::events_of(map, name);
-    let mut rows = vec![("Calls received", format::rate(rate))];
+    let mut rows = vec![("Calls to it, refused ones too", format::rate(rate))];
     if rate > 0.0 {
         rows.push(("Failed (5xx or unanswered)", format::share(failed / rate)));
     }
@@ -124,6 +132,7 @@ fn node_body(name: String) -> AnyView {
         <div class="drawer-body">
             <p class="hint">"Over the last minute"</p>
             {facts(rows)}
+            {faults_of(name.clone())}
             {received(name.clone())}
             {instances(name.clone())}
             {neighbours(name.clone())}
@@ -142,6 +151,23 @@ fn node_body(name: String) -> AnyView {
 /// Callers that are no services of the shop and write no log.
 fn outside(name: &str) -> bool {
     name == service::BROWSER || name == service::LOAD
+}
+
+/// What is injected into it, each with the way to it.
+fn faults_of(name: String) -> AnyView {
+    let faults = use_live().faults();
+    let mine = Memo::new(move |_| {
+        faults.with(|faults| {
+            let mine = faults.active.iter().filter(|fault| fault.to == name);
+            mine.map(|fault| (fault.id.clone(), fault.what.clone())).collect::<Vec<_>>()
+        })
+    });
+    let row = |(id, what): (String, String)| {
+        let href = format!("/resilience?fault={id}#faults");
+        view! { <div><dt>{what}</dt><dd class="tone-warn"><a href=href>{id}</a></dd></div> }
+    };
+    let rows = move || mine.get().into_iter().map(row).collect_view();
+    view! { <dl class="facts">{rows}</dl> }.into_any()
 }
 
 /// Calls received, second by second.

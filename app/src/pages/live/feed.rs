@@ -155,10 +155,12 @@ fn feed_row(id: String) -> AnyView {
         let tone = row.with(|row| row.as_ref().map_or(Tone::Neutral, tone));
         if slow.get() { Tone::Warn.class() } else { tone.class() }
     };
-    let phase = move || {
-        let phase = row.with(|row| row.as_ref().map(|row| row.phase.clone()).unwrap_or_default());
-        if slow.get() { format!("{phase}, slow") } else { phase }
-    };
+    // The words before the first comma say what it is; the whole where it is pointed at. That it
+    // is slow the time says, in colour and beside a glyph of the steps.
+    let whole = Memo::new(move |_| {
+        row.with(|row| row.as_ref().map(|row| row.phase.clone()).unwrap_or_default())
+    });
+    let phase = move || whole.with(|whole| brief(whole).to_owned());
     view! {
         <li class:yours=move || mine.get()>
             <a href=format!("/orders/{id}") class=class>
@@ -166,7 +168,7 @@ fn feed_row(id: String) -> AnyView {
                 {move || mine.get().then(|| view! { <span class="tag">"Yours"</span> })}
                 <span class="amount">{format::money(first.total)}</span>
                 <MiniStepper steps=steps slow=slow/>
-                <span class="phase">{phase}</span>
+                <span class="phase" title=move || whole.get()>{phase}</span>
                 <span class="took" class:slow=move || slow.get()>
                     {move || time.with(|(text, _)| text.clone())}
                 </span>
@@ -174,6 +176,11 @@ fn feed_row(id: String) -> AnyView {
         </li>
     }
     .into_any()
+}
+
+/// What comes before the first comma.
+fn brief(phase: &str) -> &str {
+    phase.split_once(',').map_or(phase, |(brief, _)| brief)
 }
 
 #[component]

@@ -47,8 +47,14 @@ fn row_of_dots(all: &[Dot], count: &str, x: f64, y: f64) -> AnyView {
     view! { {dots} <text class="node-count" x=after y=y + 4.0>{count.to_owned()}</text> }.into_any()
 }
 
+/// Where instances are missing their count says so in words, in the room of the line.
 fn spark(face: Memo<NodeFace>, x: f64, y: f64, width: f32) -> AnyView {
-    let points = Memo::new(move |_| face.with(|face| sparkline::points(&face.spark, width, 10.0)));
+    let points = Memo::new(move |_| {
+        face.with(|face| match face.down() {
+            true => String::new(),
+            false => sparkline::points(&face.spark, width, 10.0),
+        })
+    });
     view! {
         <polyline
             class="node-spark" transform=format!("translate({x} {})", y - 3.0)
@@ -65,16 +71,33 @@ pub(super) fn service_inside(name: &str, w: f64, h: f64, face: Memo<NodeFace>) -
     view! { {title(name, 11.0, 10.0)} {dots(face, 11.0, line)} {right} }.into_any()
 }
 
-/// Locks a bank holds for transactions that are not decided.
+/// Width of a letter of a note, as wide as it gets.
+const LETTER: f64 = 7.0;
+/// From the right side of a box to the end of its note.
+const NOTE_INSET: f64 = 11.0;
+/// The lock of a bank and the space after it.
+const LOCK: f64 = 16.0;
+
+/// Left side of the lock before a note that ends at the right side of a box so wide.
+pub(super) fn lock_x(w: f64, note: &str) -> f64 {
+    w - NOTE_INSET - note.chars().map(|_| LETTER).sum::<f64>() - LOCK
+}
+
+/// Locks a bank holds for transactions that are not decided. The glyph makes room for the words of
+/// an instance that is missing.
 fn lock(w: f64, line: f64, face: Memo<NodeFace>) -> AnyView {
     let note = move || face.with(|face| face.note.clone());
     let noted = move || face.with(|face| !face.note.is_empty());
+    let place = move || {
+        let x = face.with(|face| lock_x(w, &face.note));
+        format!("translate({x:.1} {:.1}) scale(0.8)", line - 6.6)
+    };
     view! {
         <g class:gone=move || !noted()>
-            <text class="node-note anchor-end" x=w - 11.0 y=line + 4.0>{note}</text>
+            <text class="node-note anchor-end" x=w - NOTE_INSET y=line + 4.0>{note}</text>
             <path
-                class="node-icon" d=Icon::Lock.path()
-                transform=format!("translate({} {}) scale(0.8)", w - 60.0, line - 6.6)
+                class="node-icon" class:gone=move || face.with(NodeFace::down)
+                d=Icon::Lock.path() transform=place
             ></path>
         </g>
     }
@@ -82,13 +105,7 @@ fn lock(w: f64, line: f64, face: Memo<NodeFace>) -> AnyView {
 }
 
 /// What stands beside the versions of a service.
-pub(super) fn group_inside(
-    name: &str,
-    stack: Stack,
-    w: f64,
-    h: f64,
-    face: Memo<NodeFace>,
-) -> AnyView {
+pub(super) fn group_inside(name: &str, stack: Stack, h: f64, face: Memo<NodeFace>) -> AnyView {
     let note = move || face.with(|face| face.note.clone());
     match stack {
         Stack::Tall => view! {
@@ -99,8 +116,8 @@ pub(super) fn group_inside(
         Stack::Rows => title(name, 11.0, 10.0),
         Stack::Columns => view! { {title(name, 11.0, 10.0)} {dots(face, 11.0, 38.0)} }.into_any(),
         Stack::Sheet => view! {
-            {title(name, 8.0, h - 23.0)}
-            <text class="node-note anchor-end" x=w - 8.0 y=h - 11.0>{note}</text>
+            {title(name, 8.0, h - 40.0)}
+            <text class="node-note" x="8" y=h - 9.0>{note}</text>
         }
         .into_any(),
     }
@@ -134,7 +151,10 @@ pub(super) fn version_inside(
         move || instances.get().map(|(all, count)| row_of_dots(&all, &count, x, y))
     };
     let points = Memo::new(move |_| {
-        face.with(|f| f.as_ref().map(|f| sparkline::points(&f.spark, 26.0, 10.0)))
+        face.with(|f| {
+            let whole = f.as_ref().filter(|f| f.dots.iter().all(|dot| *dot == Dot::Up));
+            whole.map(|f| sparkline::points(&f.spark, 26.0, 10.0))
+        })
     });
     let more = match stack {
         Stack::Tall => view! {
@@ -200,20 +220,28 @@ pub(super) fn caller_inside(name: &str, w: f64, h: f64, face: Memo<NodeFace>) ->
 }
 
 /// On a phone: the rate instead of dots and sparkline, and of a service that misses an instance its
-/// dots instead of the rate.
-pub(super) fn phone_inside(name: &str, w: f64, face: Memo<NodeFace>) -> AnyView {
+/// dots instead of the rate. `marked` is a node that carries the badge of a fault.
+pub(super) fn phone_inside(
+    name: &str,
+    w: f64,
+    face: Memo<NodeFace>,
+    marked: Memo<bool>,
+) -> AnyView {
     let map = use_live().map();
     let of = name.to_owned();
     let rate =
         Memo::new(move |_| map.with(|map| crate::model::format::rate(scene::received(map, &of))));
     let wide = w > 100.0;
-    let note = move || face.with(|face| if wide { face.note.clone() } else { String::new() });
+    // A fault of the service stands where its note, or in a narrow box its rate, would.
+    let noted = move || wide && !marked.get();
+    let note = move || face.with(|face| if noted() { face.note.clone() } else { String::new() });
     let down = Memo::new(move |_| face.with(|face| wide && face.down()));
     let below = move || {
         if down.get() {
             return dots(face, 7.0, 30.0).into_any();
         }
-        view! { <text class="node-count" x="7" y="34">{move || rate.get()}</text> }.into_any()
+        let rate = move || if wide || !marked.get() { rate.get() } else { String::new() };
+        view! { <text class="node-count" x="7" y="34">{rate}</text> }.into_any()
     };
     view! {
         <rect class="code-box" x="7" y="5" width="18" height="15" rx="4"></rect>

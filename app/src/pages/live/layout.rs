@@ -70,12 +70,12 @@ pub enum NodeKind {
 }
 
 impl NodeShape {
-    /// Baseline of what is said of a node that fell silent, from the top of its box: below it, or
-    /// above it where its events leave below.
+    /// Baseline of what is said of a node that fell silent, from the top of its box: above it, or
+    /// below it where its badges stand beside those of its neighbours.
     #[must_use]
     pub fn silent_y(&self) -> f64 {
-        let events_below = [s::ORDERS, s::INVENTORY, s::RECOMMENDATIONS];
-        if events_below.contains(&self.name.as_str()) { -6.0 } else { self.rect.h + 14.0 }
+        let below = [s::PAYMENTS, s::BANK_CUSTOMER, s::BANK_MERCHANT, s::STRIPE];
+        if below.contains(&self.name.as_str()) { self.rect.h + 14.0 } else { -6.0 }
     }
 }
 
@@ -88,7 +88,7 @@ pub enum Stack {
     Rows,
     /// Side by side, one line each.
     Columns,
-    /// Side by side, two lines each, above the name.
+    /// Side by side, two lines each, above the name and what is said below it.
     Sheet,
 }
 
@@ -108,7 +108,7 @@ impl Stack {
             Self::Tall => (whole.h - top - inset, true),
             Self::Rows => (whole.h - top - 7.0, true),
             Self::Columns => (whole.h - top - 7.0, false),
-            Self::Sheet => (whole.h - top - 30.0, false),
+            Self::Sheet => (whole.h - top - 46.0, false),
         };
         let (w, h) = if down {
             (room_w, (room_h - gap * (n - 1.0)) / n)
@@ -411,7 +411,7 @@ impl Plan {
     }
 }
 
-/// The layout of a wide screen, 1056 × 572.
+/// The layout of a wide screen, 1112 × 572.
 #[must_use]
 pub fn wide() -> Layout {
     use NodeKind::{Bus, Caller, Group, Service};
@@ -423,13 +423,13 @@ pub fn wide() -> Layout {
         node(s::CATALOG, Group(Rows), Rect::new(452.0, 34.0, 124.0, 90.0)),
         node(s::USERS, Service, Rect::new(452.0, 147.0, 124.0, 58.0)),
         node(s::ORDERS, Service, Rect::new(452.0, 293.0, 124.0, 58.0)),
-        node(s::RECOMMENDATIONS, Group(Columns), Rect::new(176.0, 378.0, 184.0, 84.0)),
-        node(s::PAYMENTS, Group(Tall), Rect::new(679.0, 42.0, 140.0, 218.0)),
-        node(s::INVENTORY, Service, Rect::new(640.0, 377.0, 128.0, 58.0)),
-        node(s::BANK_CUSTOMER, Service, Rect::new(899.0, 42.0, 146.0, 58.0)),
-        node(s::BANK_MERCHANT, Service, Rect::new(899.0, 134.0, 146.0, 58.0)),
-        node(s::STRIPE, Service, Rect::new(899.0, 226.0, 146.0, 52.0)),
-        node(s::BUS, Bus, Rect::new(186.0, 522.0, 650.0, 32.0)),
+        node(s::RECOMMENDATIONS, Group(Columns), Rect::new(172.0, 378.0, 192.0, 84.0)),
+        node(s::PAYMENTS, Group(Tall), Rect::new(720.0, 42.0, 140.0, 218.0)),
+        node(s::INVENTORY, Service, Rect::new(680.0, 377.0, 128.0, 58.0)),
+        node(s::BANK_CUSTOMER, Service, Rect::new(956.0, 42.0, 146.0, 58.0)),
+        node(s::BANK_MERCHANT, Service, Rect::new(956.0, 134.0, 146.0, 58.0)),
+        node(s::STRIPE, Service, Rect::new(956.0, 226.0, 146.0, 52.0)),
+        node(s::BUS, Bus, Rect::new(186.0, 522.0, 690.0, 32.0)),
     ];
     let mut plan = Plan(Vec::new());
     wide_calls(&mut plan);
@@ -438,7 +438,7 @@ pub fn wide() -> Layout {
     wide_banks(&mut plan);
     wide_events(&mut plan);
     Layout {
-        width: 1056.0,
+        width: 1112.0,
         height: 572.0,
         nodes,
         edges: plan.0,
@@ -451,32 +451,35 @@ fn wide_calls(plan: &mut Plan) {
     use Anchor::{End, Middle};
     let call = EdgeKind::Call;
     let curve = Curve::across(at(108.0, 194.0), at(208.0, 236.0));
-    plan.add((s::BROWSER, s::GATEWAY), call, curve, (at(168.0, 182.0), Middle));
+    plan.add((s::BROWSER, s::GATEWAY), call, curve, (at(158.0, 178.0), Middle));
     plan.second(at(158.0, 126.0));
     let curve = Curve::across(at(108.0, 296.0), at(208.0, 252.0));
-    plan.add((s::LOAD, s::GATEWAY), call, curve, (at(148.0, 310.0), Middle));
+    plan.add((s::LOAD, s::GATEWAY), call, curve, (at(154.0, 310.0), Middle));
     plan.badge(at(82.0, 332.0));
     // Its line meets the browser's at the gateway.
     plan.breaker(0.55);
     plan.stagger(0.25);
-    plan.second(at(102.0, 352.0));
+    plan.second(at(92.0, 352.0));
     let curve = Curve::across(at(328.0, 228.0), at(452.0, 78.0));
-    plan.add((s::GATEWAY, s::CATALOG), call, curve, (at(366.0, 137.0), Middle));
+    plan.add((s::GATEWAY, s::CATALOG), call, curve, (at(363.0, 137.0), Middle));
     plan.breaker(0.77);
-    plan.second(at(288.0, 166.0));
+    plan.second(at(276.0, 160.0));
     let curve = Curve::across(at(328.0, 240.0), at(452.0, 176.0));
-    plan.add((s::GATEWAY, s::USERS), call, curve, (at(404.0, 210.0), Middle));
+    plan.add((s::GATEWAY, s::USERS), call, curve, (at(419.0, 216.0), Middle));
     plan.breaker(0.77);
-    plan.badge(at(404.0, 238.0));
+    plan.badge(at(404.0, 242.0));
     let curve = Curve::across(at(328.0, 264.0), at(452.0, 322.0));
-    plan.add((s::GATEWAY, s::ORDERS), call, curve, (at(370.0, 300.0), Middle));
-    plan.breaker(0.79);
+    plan.add((s::GATEWAY, s::ORDERS), call, curve, (at(367.0, 300.0), Middle));
+    plan.breaker(0.81);
+    // Below the lines of orders, then up beside the box: the label of the first version stands
+    // above its breaker, that of the second below the corridor.
     let straight = [at(328.0, 252.0), at(430.0, 254.0), at(520.0, 254.0), at(600.0, 254.0)];
-    let rise = [at(600.0, 254.0), at(650.0, 254.0), at(640.0, 200.0), at(679.0, 200.0)];
+    let rise = [at(600.0, 254.0), at(680.0, 254.0), at(640.0, 134.75), at(720.0, 134.75)];
     let curve = Curve(vec![straight, rise]);
-    plan.add((s::GATEWAY, s::PAYMENTS), call, curve, (at(616.0, 226.0), Middle));
+    plan.add((s::GATEWAY, s::PAYMENTS), call, curve, (at(667.0, 108.0), Middle));
     plan.breaker(0.95);
-    plan.badge(at(468.0, 254.0));
+    plan.badge(at(466.0, 254.0));
+    plan.second(at(667.0, 271.0));
     let curve = Curve::down(at(268.0, 274.0), at(268.0, 378.0));
     plan.add((s::GATEWAY, s::RECOMMENDATIONS), call, curve, (at(253.0, 338.0), End));
     plan.breaker(0.6);
@@ -486,20 +489,21 @@ fn wide_calls(plan: &mut Plan) {
 fn wide_orders(plan: &mut Plan) {
     use Anchor::{End, Middle, Start};
     let call = EdgeKind::Call;
-    let curve = Curve::bow(at(576.0, 304.0), at(576.0, 186.0), 40.0);
-    plan.add((s::ORDERS, s::USERS), call, curve, (at(576.0, 232.0), End));
-    plan.breaker(0.86);
-    plan.badge(at(560.0, 265.0));
-    let curve = Curve::bow(at(576.0, 312.0), at(576.0, 88.0), 84.0);
+    // Straight up between the two boxes: beside them the lines to catalog and payments run.
+    let curve = Curve::down(at(560.0, 293.0), at(560.0, 205.0));
+    plan.add((s::ORDERS, s::USERS), call, curve, (at(549.0, 222.0), End));
+    plan.badge(at(560.0, 268.0));
+    let curve = Curve::bow(at(576.0, 312.0), at(576.0, 88.0), 56.0);
     plan.add((s::ORDERS, s::CATALOG), call, curve, (at(586.0, 56.0), Start));
     plan.breaker(0.88);
     plan.second(at(586.0, 22.0));
-    plan.badge(at(622.0, 262.0));
-    let curve = Curve::across(at(576.0, 320.0), at(679.0, 212.0));
-    plan.add((s::ORDERS, s::PAYMENTS), call, curve, (at(629.0, 330.0), Middle));
+    plan.badge(at(634.0, 305.0));
+    let across = [at(576.0, 322.0), at(720.0, 322.0), at(640.0, 226.0), at(720.0, 226.0)];
+    let curve = Curve(vec![across]);
+    plan.add((s::ORDERS, s::PAYMENTS), call, curve, (at(650.0, 344.0), Middle));
     plan.optional();
-    let curve = Curve::across(at(576.0, 336.0), at(640.0, 406.0));
-    plan.add((s::ORDERS, s::INVENTORY), call, curve, (at(590.0, 380.0), Middle));
+    let curve = Curve::across(at(576.0, 336.0), at(680.0, 406.0));
+    plan.add((s::ORDERS, s::INVENTORY), call, curve, (at(604.0, 392.0), Middle));
     plan.optional();
 }
 
@@ -509,8 +513,8 @@ fn wide_refills(plan: &mut Plan) {
     use Anchor::Middle;
     let call = EdgeKind::Call;
     let rise = [at(92.0, 271.0), at(150.0, 190.0), at(120.0, 24.0), at(240.0, 24.0)];
-    let along = [at(240.0, 24.0), at(460.0, 24.0), at(680.0, 24.0), at(880.0, 24.0)];
-    let fall = [at(880.0, 24.0), at(950.0, 24.0), at(968.0, 26.0), at(968.0, 42.0)];
+    let along = [at(240.0, 24.0), at(460.0, 24.0), at(732.0, 24.0), at(932.0, 24.0)];
+    let fall = [at(932.0, 24.0), at(1002.0, 24.0), at(1024.0, 26.0), at(1024.0, 42.0)];
     let curve = Curve(vec![rise, along, fall]);
     plan.add((s::LOAD, s::BANK_CUSTOMER), call, curve, (at(330.0, 46.0), Middle));
     plan.breaker(0.93);
@@ -518,7 +522,7 @@ fn wide_refills(plan: &mut Plan) {
     plan.folded();
     let fall = [at(62.0, 321.0), at(62.0, 440.0), at(60.0, 492.0), at(190.0, 492.0)];
     let along = [at(190.0, 492.0), at(330.0, 492.0), at(440.0, 492.0), at(560.0, 492.0)];
-    let rise = [at(560.0, 492.0), at(620.0, 492.0), at(590.0, 422.0), at(640.0, 422.0)];
+    let rise = [at(560.0, 492.0), at(640.0, 492.0), at(630.0, 422.0), at(680.0, 422.0)];
     let curve = Curve(vec![fall, along, rise]);
     plan.add((s::LOAD, s::INVENTORY), call, curve, (at(410.0, 476.0), Middle));
     plan.breaker(0.9);
@@ -530,7 +534,7 @@ fn wide_refills(plan: &mut Plan) {
 fn wide_banks(plan: &mut Plan) {
     // The payment provider is for orders paid by card.
     for (name, y) in [(s::BANK_CUSTOMER, 71.0), (s::BANK_MERCHANT, 163.0), (s::STRIPE, 252.0)] {
-        let (curve, x) = (Curve::across(at(819.0, y), at(899.0, y)), 859.0);
+        let (curve, x) = (Curve::across(at(860.0, y), at(956.0, y)), 908.0);
         let label = (at(x, y + 25.0), Anchor::Middle);
         plan.add((s::PAYMENTS, name), EdgeKind::Commit, curve, label);
         plan.breaker(0.5);
@@ -543,8 +547,8 @@ fn wide_events(plan: &mut Plan) {
     let drops = [
         (s::RECOMMENDATIONS, at(268.0, 462.0), at(284.0, 492.0), Anchor::Start),
         (s::ORDERS, at(514.0, 351.0), at(528.0, 448.0), Anchor::Start),
-        (s::INVENTORY, at(704.0, 435.0), at(690.0, 480.0), Anchor::End),
-        (s::PAYMENTS, at(797.0, 260.0), at(783.0, 336.0), Anchor::End),
+        (s::INVENTORY, at(744.0, 435.0), at(730.0, 480.0), Anchor::End),
+        (s::PAYMENTS, at(840.0, 260.0), at(826.0, 336.0), Anchor::End),
     ];
     for (name, from, label, anchor) in drops {
         let curve = Curve::down(from, at(from.x, 522.0));

@@ -112,7 +112,7 @@ fn Drawing(layout: Layout, phone: bool, layer: Signal<String>) -> impl IntoView 
                     {edge_face(shape, phone)}
                 </For>
                 <For each=move || nodes.get() key=|node| node.name.clone() let:node>
-                    {node_face(node, phone)}
+                    {node_face(node, shapes, phone)}
                 </For>
                 <For
                     each=move || inner.get()
@@ -330,7 +330,7 @@ fn choosing(
     (click, key)
 }
 
-fn node_face(node: NodeShape, phone: bool) -> AnyView {
+fn node_face(node: NodeShape, shapes: Memo<Vec<EdgeShape>>, phone: bool) -> AnyView {
     let live = use_live();
     let (map, load) = (live.map(), live.load());
     let Chosen { now, choose } = expect_context::<Chosen>();
@@ -362,8 +362,14 @@ fn node_face(node: NodeShape, phone: bool) -> AnyView {
     let inside = match node.kind {
         NodeKind::Bus => bus_inside(w, phone),
         NodeKind::Caller => caller_inside(&node.name, w, h, face),
-        NodeKind::Group(stack) => group_inside(&node.name, stack, w, h, face),
-        NodeKind::Service if phone => phone_inside(&node.name, w, face),
+        NodeKind::Group(stack) => group_inside(&node.name, stack, h, face),
+        NodeKind::Service if phone => {
+            let (faults, name) = (live.faults(), node.name.clone());
+            let marked = Memo::new(move |_| {
+                faults.with(|f| shapes.with(|s| badges_model::marks_node(f, s, &name)))
+            });
+            phone_inside(&node.name, w, face, marked)
+        }
         NodeKind::Service => service_inside(&node.name, w, h, face),
     };
     view! {

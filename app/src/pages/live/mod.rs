@@ -5,6 +5,8 @@ pub mod badges_model;
 pub mod charts;
 pub mod charts_model;
 pub mod drawer;
+#[cfg(feature = "ssr")]
+pub mod export;
 pub mod feed;
 pub mod feed_model;
 mod inside;
@@ -20,7 +22,7 @@ pub mod versions;
 pub mod walk;
 
 use crate::{
-    frame::{range::use_set_query, use_keys},
+    frame::{lazily, range::use_set_query, use_keys},
     live::use_live,
     model::{format, tone::Tone},
     widget::{
@@ -92,14 +94,25 @@ fn provide_chosen() -> Chosen {
 #[component]
 pub fn LivePage() -> impl IntoView {
     let live = use_live();
+    let query = use_query_map();
+    let drawn = move || {
+        query.with_untracked(|query| query.get_str("node").or(query.get_str("edge")).is_some())
+    };
     view! {
         <Title text="Live"/>
         <h1 class="sr">"Live"</h1>
         <Suspense>
-            {move || Suspend::new(async move {
-                live.ready().await;
-                view! { <LiveBody/> }
-            })}
+            {move || {
+                // The server sent the drawer along: it comes to life with the page.
+                let drawer = drawn().then(lazily::arrived);
+                Suspend::new(async move {
+                    if let Some(drawer) = drawer {
+                        drawer.await;
+                    }
+                    live.ready().await;
+                    view! { <LiveBody/> }
+                })
+            }}
         </Suspense>
     }
     .into_any()
@@ -164,6 +177,11 @@ fn NotThere() -> impl IntoView {
 const LAYERS: [Choice; 4] =
     [("traffic", "Traffic"), ("events", "Events"), ("2pc", "2PC"), ("mtls", "mTLS")];
 
+/// The map as a file, at a click; the same without a script.
+const EXPORTS: &str = "<a class=\"button\" href=\"/map.svg\" download \
+    aria-label=\"Map as SVG\">SVG</a><a class=\"button\" href=\"/map.json\" download \
+    aria-label=\"Map as JSON\">JSON</a>";
+
 /// Title row, map or table, what changed, legend.
 #[component]
 fn MapPanel() -> impl IntoView {
@@ -221,6 +239,7 @@ fn MapPanel() -> impl IntoView {
                     {icon(Icon::List)}
                     <span>{move || if as_table.get() { "Map" } else { "Table" }}</span>
                 </a>
+                <span class="exports" inner_html=EXPORTS></span>
                 <button
                     type="button" class="button square fill-button" aria-label="Fill the screen"
                     on:click=fill
@@ -351,6 +370,10 @@ fn subject_parts(subject: &str) -> (&str, &str) {
 
 fn change_row(change: ChangeView) -> AnyView {
     let tone = Tone::from_word(&change.status).class();
+    let text = match change.opened {
+        ..=1 => change.text,
+        many => change.text.replacen("opened", &format!("opened {many} times"), 1),
+    };
     let whole = change.subject.clone();
     let (caller, end) = subject_parts(&change.subject);
     let caller = (!caller.is_empty()).then(|| caller.to_owned());
@@ -374,7 +397,7 @@ fn change_row(change: ChangeView) -> AnyView {
             <Clock at_us=change.at_us/>
             <span>
                 {subject}
-                <small title=change.text.clone()>{change.text.clone()}</small>
+                <small title=text.clone()>{text.clone()}</small>
             </span>
         </li>
     }

@@ -13,7 +13,7 @@ use contract::{
 };
 
 /// Widest label of a call: "100% · 2.00 s", "Forced, 120 s", "since 14:33:50".
-const CALL: f64 = 78.0;
+const CALL: f64 = 84.0;
 /// Widest label of events: "Open, half-open in 60 s".
 const EVENTS: f64 = 150.0;
 /// From the top of the first line to its baseline, and from there to the bottom of the second.
@@ -22,9 +22,9 @@ const BELOW: f64 = 17.0;
 /// Radius of a breaker.
 const BREAKER: f64 = 10.5;
 /// Where what changed, or the identities, stand over the map at its full size.
-const CORNER: Rect = Rect { x: 846.0, y: 340.0, w: 198.0, h: 228.0 };
+const CORNER: Rect = Rect { x: 888.0, y: 340.0, w: 211.0, h: 228.0 };
 /// Widest label of a phone: "Open, 60 s".
-const SHORT: f64 = 66.0;
+const SHORT: f64 = 64.0;
 
 fn apart(a: Rect, b: Rect) -> bool {
     a.x + a.w <= b.x || b.x + b.w <= a.x || a.y + a.h <= b.y || b.y + b.h <= a.y

@@ -625,3 +625,7 @@ mod tests;
 #[cfg(test)]
 #[path = "room_tests.rs"]
 mod room_tests;
+
+#[cfg(test)]
+#[path = "trouble_tests.rs"]
+mod trouble_tests;

@@ -157,11 +157,7 @@ fn part(edge: &EdgeShape, whole: Rect, index: usize, subset: String, own: Rect) 
     let nth = index as f64;
     let breaker = (edge.breaker - edge.stagger * nth).max(0.1);
     let sits = curve.point(breaker);
-    let tall = own.h > 40.0;
     let (label, anchor) = match (left || right, edge.second) {
-        (true, _) if tall => {
-            (at(sits.x - 12.0, sits.y - if index == 0 { 4.0 } else { -4.0 }), Anchor::End)
-        }
         (true, _) if index == 0 => (edge.label, edge.anchor),
         (true, Some(second)) => (at(second.x, second.y + BELOW * (nth - 1.0)), edge.anchor),
         (true, None) => (at(edge.label.x, edge.label.y + BELOW * nth), edge.anchor),

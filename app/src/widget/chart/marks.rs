@@ -79,7 +79,7 @@ impl TimeChart {
     }
 
     /// The names of the marks: faults over the drawing, revisions beside them or, where there is no
-    /// room, below. Where names of one kind would touch one stands for several: `F-2 +3`.
+    /// room, below. A fault that began earlier and lasts is named at the left end, `… F-1`. Where names of one kind would touch one stands for several: `F-2 +3`.
     fn mark_names(&self) -> Vec<Name> {
         let mut names = self.names_of(true);
         for mut name in self.names_of(false) {
@@ -92,7 +92,9 @@ impl TimeChart {
     }
 
     fn names_of(&self, faults: bool) -> Vec<Name> {
-        let shown = |m: &&Mark| m.fault == faults && (self.from_us..=self.to_us).contains(&m.at_us);
+        let lasts = |m: &Mark| m.until_us.is_some_and(|until| until > self.from_us);
+        let seen = |m: &Mark| m.at_us >= self.from_us || lasts(m);
+        let shown = |m: &&Mark| m.fault == faults && m.at_us <= self.to_us && seen(m);
         let mut marks: Vec<_> = self.marks.iter().filter(shown).collect();
         marks.sort_by_key(|mark| mark.at_us);
         let mut groups: Vec<(Name, Vec<&Mark>)> = Vec::new();
@@ -122,13 +124,15 @@ impl TimeChart {
     fn name_of(&self, group: &[&Mark]) -> Name {
         let first = group.first();
         let text = first.map(|mark| mark.text.as_str()).unwrap_or_default();
+        let earlier = first.is_some_and(|mark| mark.at_us < self.from_us);
+        let text = if earlier { format!("… {text}") } else { text.to_owned() };
         let text = match group.len() {
-            ..=1 => text.to_owned(),
+            ..=1 => text,
             more => format!("{text} +{}", more - 1),
         };
         let half = name_width(&text) / 2;
         let right = i32::try_from(self.width).unwrap_or(i32::MAX) - half;
-        let at = first.map_or(0, |mark| self.x_of(mark.at_us));
+        let at = first.map_or(0, |mark| self.x_of(mark.at_us.max(self.from_us)));
         let kind = first.map_or("revision", |mark| mark.kind());
         Name { middle: at.min(right).max(half), y: NAMED_AT[0], text, kind }
     }
@@ -211,6 +215,24 @@ mod tests {
         chart.marks = vec![mark(-50, 20), mark(-90, -60)];
         assert_eq!(chart.svg().matches("mark-band").count(), 1);
         assert_eq!(union([(5, 9), (1, 3), (3, 4)]), [(1, 4), (5, 9)]);
+    }
+
+    #[test]
+    fn a_fault_that_began_before_the_range_and_lasts_in_it_is_named_at_its_left_end() {
+        let fault = |from: i64, until: Option<i64>| Mark {
+            at_us: from * 1_000_000,
+            text: format!("F{from}"),
+            fault: true,
+            until_us: until.map(|until| until * 1_000_000),
+        };
+        let mut chart = chart(linear_scale(4.0, 1.0, "/s"), &[Some(1.0); 300]);
+        chart.marks = vec![fault(-90, Some(-60)), fault(-50, Some(200)), fault(-40, Some(9))];
+        let names = chart.mark_names();
+        let texts: Vec<_> = names.iter().map(|name| name.text.as_str()).collect();
+        assert_eq!(texts, ["… F-50 +1"]);
+        let line = chart.x_of(chart.from_us);
+        assert!((names[0].ends().0..=names[0].ends().1).contains(&line), "{names:?}");
+        assert!(!chart.svg().contains("class=\"mark-fault\""), "it has no line in this range");
     }
 
     #[test]

@@ -191,9 +191,15 @@ pub fn log_scale(smallest: f64, largest: f64) -> Scale {
 #[must_use]
 pub fn tick_step(range_seconds: i64) -> i64 {
     match range_seconds {
-        ..=90 => 15,
-        91..=420 => 60,
-        421..=1_200 => 180,
+        ..=5 => 1,
+        6..=14 => 2,
+        15..=44 => 5,
+        45..=89 => 15,
+        90..=179 => 30,
+        180..=420 => 60,
+        421..=539 => 120,
+        540..=1_200 => 180,
+        1_201..=2_699 => 300,
         _ => 900,
     }
 }
@@ -530,6 +536,17 @@ pub(super) mod tests {
             |from, to| time_ticks(from, to, 0).into_iter().map(|(_, t)| t).collect::<Vec<_>>();
         assert_eq!(texts(20_000_000, 80_000_000), ["00:00:30", ":45", ":00", ":15"]);
         assert_eq!(texts(20_000_000, 320_000_000), ["00:01", "00:02", "00:03", "00:04", "00:05"]);
+    }
+
+    #[test]
+    fn a_stretch_of_any_length_has_three_to_nine_ticks() {
+        for seconds in 3..=3_600 {
+            for from in [0, 7, 59] {
+                let (from, to) = (from * 1_000_000, (from + seconds) * 1_000_000);
+                let ticks = time_ticks(from, to, 0).len();
+                assert!((3..=9).contains(&ticks), "{ticks} in {seconds} s");
+            }
+        }
     }
 
     #[test]

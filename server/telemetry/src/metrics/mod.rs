@@ -37,6 +37,8 @@ pub struct EdgeRates {
     pub error_share: f64,
     /// 95th percentile of duration, milliseconds; none without calls.
     pub p95_ms: Option<f64>,
+    /// The median and the 99th percentile, milliseconds; none without calls.
+    pub p50_p99_ms: [Option<f64>; 2],
     /// Calls in the window.
     pub calls: u64,
     /// What of it went to which subset of the callee, where a route named one; by name.
@@ -54,6 +56,8 @@ pub struct SubsetRates {
     pub error_share: f64,
     /// 95th percentile of duration, milliseconds; none without calls.
     pub p95_ms: Option<f64>,
+    /// The median and the 99th percentile, milliseconds; none without calls.
+    pub p50_p99_ms: [Option<f64>; 2],
     /// Calls in the window.
     pub calls: u64,
 }

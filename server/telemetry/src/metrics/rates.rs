@@ -51,6 +51,7 @@ impl Traffic {
             per_second: calls as f64 / elapsed,
             error_share: failed as f64 / calls as f64,
             p95_ms: self.durations.quantile_ms(0.95, now),
+            p50_p99_ms: [0.5, 0.99].map(|share| self.durations.quantile_ms(share, now)),
             calls,
         })
     }
@@ -288,6 +289,7 @@ impl Rates {
             per_second: all.per_second,
             error_share: all.error_share,
             p95_ms: all.p95_ms,
+            p50_p99_ms: all.p50_p99_ms,
             calls: all.calls,
             subsets,
         })
@@ -406,6 +408,7 @@ mod tests {
         assert!((edge.per_second - 0.5).abs() < 0.001, "{edge:?}");
         assert!((edge.error_share - 0.1).abs() < 1e-9);
         assert!((edge.p95_ms.unwrap() - 2.0).abs() < 0.02);
+        assert!(edge.p50_p99_ms.iter().all(Option::is_some));
     }
 
     #[test]

@@ -13,7 +13,7 @@ const ASIDE: f64 = 0.35;
 /// Where the breaker of a line sits, as a share of the way.
 const BREAKER: f64 = 0.3;
 /// From the end of a line to its label, aside and up.
-const LABEL: Point = at(10.0, 6.0);
+const LABEL: Point = at(8.0, 6.0);
 /// From the end of a line to the middle of its badges, aside and up.
 const BADGE: Point = at(27.0, 27.0);
 
@@ -22,10 +22,10 @@ const GATEWAY: f64 = CALLERS + 32.0 + GAP;
 const SERVICES: f64 = GATEWAY + 42.0 + GAP;
 const BUS: f64 = SERVICES + 42.0 + 26.0;
 const PAYMENTS: f64 = BUS + 32.0 + 52.0;
-const BANKS: f64 = PAYMENTS + 84.0 + GAP;
+const BANKS: f64 = PAYMENTS + 100.0 + GAP;
 const BOTTOM: f64 = BANKS + 42.0 + 18.0;
 
-/// The layout of a phone, 390 × 564: no sparklines, no labels of what is healthy.
+/// The layout of a phone, 390 × 580: no sparklines, no labels of what is healthy.
 #[must_use]
 pub fn phone() -> Layout {
     use NodeKind::{Bus, Caller, Group, Service};
@@ -34,14 +34,14 @@ pub fn phone() -> Layout {
         node(s::LOAD, Caller, Rect::new(228.0, CALLERS, 154.0, 32.0)),
         node(s::GATEWAY, Service, Rect::new(130.0, GATEWAY, 130.0, 42.0)),
         node(s::USERS, Service, Rect::new(8.0, SERVICES, 66.0, 42.0)),
-        node(s::CATALOG, Service, Rect::new(78.0, SERVICES, 82.0, 42.0)),
-        node(s::RECOMMENDATIONS, Service, Rect::new(168.0, SERVICES, 134.0, 42.0)),
-        node(s::ORDERS, Service, Rect::new(306.0, SERVICES, 76.0, 42.0)),
+        node(s::CATALOG, Service, Rect::new(78.0, SERVICES, 78.0, 42.0)),
+        node(s::RECOMMENDATIONS, Service, Rect::new(164.0, SERVICES, 141.0, 42.0)),
+        node(s::ORDERS, Service, Rect::new(309.0, SERVICES, 73.0, 42.0)),
         node(s::BUS, Bus, Rect::new(8.0, BUS, 374.0, 32.0)),
-        node(s::INVENTORY, Service, Rect::new(8.0, PAYMENTS, 108.0, 42.0)),
-        node(s::PAYMENTS, Group(Stack::Sheet), Rect::new(150.0, PAYMENTS, 232.0, 84.0)),
-        node(s::STRIPE, Service, Rect::new(8.0, BANKS, 108.0, 42.0)),
-        node(s::BANK_CUSTOMER, Service, Rect::new(124.0, BANKS, 126.0, 42.0)),
+        node(s::INVENTORY, Service, Rect::new(8.0, PAYMENTS, 126.0, 42.0)),
+        node(s::PAYMENTS, Group(Stack::Sheet), Rect::new(150.0, PAYMENTS, 232.0, 100.0)),
+        node(s::STRIPE, Service, Rect::new(8.0, BANKS, 114.0, 42.0)),
+        node(s::BANK_CUSTOMER, Service, Rect::new(126.0, BANKS, 126.0, 42.0)),
         node(s::BANK_MERCHANT, Service, Rect::new(256.0, BANKS, 126.0, 42.0)),
     ];
     let mut plan = Plan(Vec::new());
@@ -86,8 +86,8 @@ fn calls(plan: &mut Plan) {
     let rows = [
         (s::BROWSER, s::GATEWAY, at(85.0, top), at(160.0, GATEWAY), End),
         (s::LOAD, s::GATEWAY, at(305.0, top), at(230.0, GATEWAY), Start),
-        (s::GATEWAY, s::USERS, at(150.0, bottom), at(41.0, SERVICES), Start),
-        (s::GATEWAY, s::CATALOG, at(175.0, bottom), at(120.0, SERVICES), Start),
+        (s::GATEWAY, s::USERS, at(150.0, bottom), at(12.0, SERVICES), Start),
+        (s::GATEWAY, s::CATALOG, at(175.0, bottom), at(86.0, SERVICES), Start),
         (s::GATEWAY, s::RECOMMENDATIONS, at(205.0, bottom), at(210.0, SERVICES), Start),
         (s::GATEWAY, s::ORDERS, at(240.0, bottom), at(372.0, SERVICES), End),
     ];
@@ -98,7 +98,7 @@ fn calls(plan: &mut Plan) {
 
 /// From the gateway through the gap between two boxes and behind the bus.
 fn payments(plan: &mut Plan) {
-    let (bottom, bus, gap) = (GATEWAY + 42.0, BUS + 32.0, 164.0);
+    let (bottom, bus, gap) = (GATEWAY + 42.0, BUS + 32.0, 160.0);
     let (start, middle) = (at(190.0, bottom), f64::midpoint(SERVICES, bus));
     let behind = [at(gap, SERVICES), at(gap, middle), at(gap, middle), at(gap, bus)];
     let rest = fall(at(gap, bus), at(210.0, PAYMENTS));
@@ -111,7 +111,7 @@ fn payments(plan: &mut Plan) {
 }
 
 fn banks(plan: &mut Plan) {
-    let top = PAYMENTS + 84.0;
+    let top = PAYMENTS + 100.0;
     for (bank, from, to) in [
         (s::STRIPE, 168.0, 50.0),
         (s::BANK_CUSTOMER, 220.0, 160.0),
