@@ -6,7 +6,7 @@ use crate::{
         ChartTable,
         backend::Ink,
         marks::Mark,
-        model::{Sample, Scale, Series, TimeChart, linear_scale, log_scale},
+        model::{Sample, Scale, Series, TimeChart, linear_scale, log_scale, share_scale},
     },
 };
 use contract::{

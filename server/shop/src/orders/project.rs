@@ -21,7 +21,7 @@ pub fn project(
 
 /// The row of a whole stream; none if it does not begin with an order that was placed.
 #[must_use]
-pub fn folded(order_id: &str, events: &[Recorded<OrderEvent>]) -> Option<OrderRow> {
+pub(super) fn folded(order_id: &str, events: &[Recorded<OrderEvent>]) -> Option<OrderRow> {
     let (first_event, later) = events.split_first()?;
     let row = first(order_id, first_event)?;
     Some(later.iter().fold(row, next))
