@@ -2,8 +2,8 @@
 //!
 //! The sooner of the caller's deadline and the route's timeout holds, and it covers all tries and
 //! the body of the answer.
-//! The time left travels as `x-envoy-expected-rq-timeout-ms`, so that nested calls inherit it; it is
-//! written when a try goes out to an instance, for a try may have waited before.
+//! The time left travels as `x-envoy-expected-rq-timeout-ms`, so that nested calls inherit it; it
+//! is written when a try goes out to an instance, for a try may have waited before.
 
 use crate::{
     MeshError, Request,

@@ -50,8 +50,9 @@ pub trait Bus: Send + Sync {
     async fn publish(&self, message: &Message) -> Result<(), BusError>;
 
     /// Groups of topics that wait for the same subscribers. Who carries messages keeps a lane for
-    /// each, so that a subscriber that does not answer holds up nobody else's messages; a topic
-    /// may be a group of its own; topics in no group share one lane. A bus that stores messages itself needs none.
+    /// each, so that a subscriber that does not answer holds up nobody else's messages; a topic may
+    /// be a group of its own; topics in no group share one lane. A bus that stores messages itself
+    /// needs none.
     fn lanes(&self) -> Vec<Vec<&'static str>> {
         Vec::new()
     }

@@ -1,5 +1,5 @@
-//! The breakers as a tower layer: asks one before a call, tells it the outcome after. A call is over
-//! with the body of its answer: to who called, one that broke off or was cut has failed.
+//! The breakers as a tower layer: asks one before a call, tells it the outcome after. A call is
+//! over with the body of its answer: to who called, one that broke off or was cut has failed.
 
 use super::{
     machine::{Breaker, Passed},
@@ -121,8 +121,8 @@ impl Permit {
 
     /// What a call that ended so can be blamed on.
     fn cause(&self, failed: bool) -> Cause {
-        // What the callee met further down is known to the span around its work, which is this. What
-        // the request carried here from before, or was met beside it, is not to blame.
+        // What the callee met further down is known to the span around its work, which is this.
+        // What the request carried here from before, or was met beside it, is not to blame.
         let met = match &self.head {
             Some(head) => head.met.clone(),
             None => base::carried::met(&Span::current()),
