@@ -32,6 +32,8 @@ pub(super) struct Parts {
     /// Those of the order's traces that are kept.
     pub(super) traces: Vec<TraceView>,
     pub(super) logs: Vec<LogView>,
+    /// Of lines from before then some may have left.
+    pub(super) logs_left_until_us: i64,
     /// What faults did to instances.
     pub(super) outages: Vec<Outage>,
     /// When this run of Vitrine began.
@@ -51,7 +53,7 @@ pub(super) fn user_id(told: &OrderStory) -> &str {
 
 /// The page.
 pub(super) fn view(parts: Parts) -> Result<OrderView, ApiError> {
-    let Parts { told, transactions, customer, traces, logs, outages, started_us } = parts;
+    let Parts { told, transactions, customer, traces, logs, outages, started_us, .. } = parts;
     let row = told
         .events
         .iter()
@@ -86,6 +88,8 @@ pub(super) fn view(parts: Parts) -> Result<OrderView, ApiError> {
         transactions,
         trace,
         logs,
+        logs_left_until_us: Some(parts.logs_left_until_us)
+            .filter(|until_us| row.placed_at_us <= *until_us),
         can_cancel: refundable || matches!(state, State::Running { .. }),
         can_ship: refundable,
         can_redrive: matches!(state, State::Stuck { .. }),

@@ -63,6 +63,7 @@ fn parts(told: OrderStory) -> Parts {
         traces: vec![],
         logs: vec![],
         outages: vec![],
+        logs_left_until_us: -1,
         started_us: 0,
     }
 }
@@ -94,6 +95,16 @@ fn offsets_count_from_the_placed_event_also_when_the_trace_has_left() {
     assert_eq!((kept.zero_us, left.zero_us), (0, 0));
     assert_eq!(kept.events[0].at_us, kept.zero_us);
     assert!(kept.keeps(&"a".repeat(32)) && !left.keeps(&"a".repeat(32)));
+}
+
+#[test]
+fn lines_may_have_left_of_an_order_that_is_older_than_the_last_that_did() {
+    let left = |until_us| {
+        let parts = Parts { logs_left_until_us: until_us, ..parts(declined()) };
+        view(parts).unwrap().logs_left_until_us
+    };
+    // It was placed at 0.
+    assert_eq!((left(-1), left(0), left(5)), (None, Some(0), Some(5)));
 }
 
 #[test]

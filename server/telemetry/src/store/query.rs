@@ -351,10 +351,10 @@ impl Store {
         most: usize,
         wanted: impl Fn(&LogRecord) -> bool,
     ) -> Vec<LogView> {
-        let newest_first = self.logs.iter().rev().filter(|log| wanted(log));
-        let mut found: Vec<&LogRecord> = newest_first.take(most).collect();
-        found.reverse();
+        let mut found: Vec<&LogRecord> = self.lines.iter().filter(|log| wanted(log)).collect();
+        // Stable: lines of one microsecond stay in the order in which they were written.
         found.sort_by_key(|log| log.at_us);
+        let found = found.split_off(found.len().saturating_sub(most));
         found.into_iter().map(|log| log_view(log, symbols)).collect()
     }
 }
@@ -394,7 +394,7 @@ fn sorted(names: impl Iterator<Item = std::sync::Arc<str>>) -> Vec<String> {
 }
 
 /// A word as records hold it: by number, or inline.
-fn numbered<'w>(word: &'w str, symbols: &Symbols) -> (u16, &'w str) {
+pub(super) fn numbered<'w>(word: &'w str, symbols: &Symbols) -> (u16, &'w str) {
     (symbols.words.find(word).unwrap_or(MISSING), word)
 }
 
