@@ -76,6 +76,8 @@ fn trace(id: &str, services: &[&str]) -> TraceView {
         operation: "POST /api/v1/orders".into(),
         start_us: -500,
         duration_us: 10_000,
+        tail_us: 0,
+        unfinished: false,
         status: contract::trace::TraceStatus::Compensated,
         http_status: Some(202),
         failed: 0,
@@ -154,7 +156,8 @@ fn the_saga_shows_forward_steps_the_refusal_and_the_compensation_with_their_vers
     assert_eq!(marks, [StepMark::Done, StepMark::Failed, StepMark::NotReached]);
     assert_eq!(saga.steps[1].versions, [3, 4]);
     let undone = saga.compensations[0].as_ref().unwrap();
-    assert_eq!((undone.mark, undone.versions.as_slice()), (StepMark::Undone, [6].as_slice()));
+    // 5 began to undo, with this step.
+    assert_eq!((undone.mark, undone.versions.as_slice()), (StepMark::Undone, [5, 6].as_slice()));
     assert_eq!(saga.compensations[1], None);
     assert_eq!(saga.status, SagaStatus::Compensated);
 }

@@ -7,7 +7,8 @@ use crate::{
     metrics::Changes,
     names,
     store::record::{
-        ATTRIBUTES_MAX, CANCELLED, COMPENSATION, ERROR, EVENT, PERSONAL, Packer, SpanRecord, TRY,
+        ATTRIBUTES_MAX, CANCELLED, COMPENSATION, ERROR, EVENT, HIT, OUTSIDE, PERSONAL, Packer,
+        SpanRecord, TRY,
     },
     symbols::{MISSING, Symbols},
 };
@@ -65,6 +66,7 @@ struct Seen<'a> {
     is_event: bool,
     cancelled: bool,
     personal: bool,
+    hit: bool,
     peer: Option<&'a Value>,
     message: Option<&'a Value>,
     source: Option<u16>,
@@ -117,7 +119,9 @@ pub(crate) fn read(
                 | flag(seen.is_try, TRY)
                 | flag(seen.is_event, EVENT)
                 | flag(seen.cancelled, CANCELLED)
-                | flag(seen.personal, PERSONAL),
+                | flag(seen.personal, PERSONAL)
+                | flag(seen.hit, HIT)
+                | flag(seen.from_browser, OUTSIDE),
             delivery: delivery(seen.message.filter(|_| !seen.is_try), seen.peer),
         },
         facts: Facts {
@@ -196,6 +200,7 @@ fn look<'a>(attributes: &'a [KeyValue], symbols: &Symbols) -> Seen<'a> {
             }
             names::TRANSACTION_ID => seen.in_transaction = true,
             names::SAGA_COMPENSATION => seen.compensation = value.as_str() == "true",
+            names::MESH_FAULT_ID => seen.hit = true,
             names::EVENT_NAME => seen.is_event = true,
             names::ORDER_STATUS => seen.cancelled = value.as_str() == names::CANCELLED,
             names::ORDER_ORIGIN => seen.personal = value.as_str() != names::LOAD,

@@ -3,8 +3,8 @@
 //! Where OpenTelemetry's semantic conventions have a name it is used; the others are Vitrine's own.
 
 pub use contract::attributes::{
-    CORRELATION_ID, ERROR_TYPE, EVENT_NAME, FAULT_ID, HTTP_STATUS, MESH_TRY, ORDER_ID,
-    ORDER_ORIGIN, ORDER_STATUS, SAGA_COMPENSATION, SERVER_ADDRESS, TRANSACTION_ID,
+    CORRELATION_ID, ERROR_TYPE, EVENT_NAME, FAULT_ID, HTTP_STATUS, MESH_FAULT_ID, MESH_TRY,
+    ORDER_ID, ORDER_ORIGIN, ORDER_STATUS, SAGA_COMPENSATION, SERVER_ADDRESS, TRANSACTION_ID,
 };
 
 /// The service a span or log line belongs to (semantic conventions).

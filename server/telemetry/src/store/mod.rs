@@ -132,6 +132,10 @@ struct Summary {
     root: usize,
     first_us: i64,
     last_us: i64,
+    /// When the root and the last event of the order had ended.
+    done_us: i64,
+    /// The root is a span whose parent may come yet.
+    unfinished: bool,
     status: TraceStatus,
     /// What failed with nothing that made good for it.
     failed: usize,

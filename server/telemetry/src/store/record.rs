@@ -31,6 +31,11 @@ pub(crate) const CANCELLED: u8 = 16;
 /// That event: the order was placed, and not by the load generator.
 pub(crate) const PERSONAL: u8 = 32;
 
+/// A fault acted on the call.
+pub(crate) const HIT: u8 = 64;
+/// The span answers a call from outside: its parent, if it has one, is not told here.
+pub(crate) const OUTSIDE: u8 = 128;
+
 /// One span.
 #[derive(Debug)]
 pub(crate) struct SpanRecord {
