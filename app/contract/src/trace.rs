@@ -200,9 +200,9 @@ pub struct TimeWindow {
 pub struct TraceList {
     /// Newest first, at most [`TRACE_ROWS_MAX`].
     pub rows: Vec<TraceRow>,
-    /// By start time, at most [`TRACE_MARKS_MAX`], none of what still runs: what somebody looks for (errors, compensated,
-    /// tolerated failures, slow ones, the open one, those of the rows), and an even sample of the
-    /// rest.
+    /// By start time, at most [`TRACE_MARKS_MAX`], none of what still runs: what somebody looks for
+    /// (errors, compensated, tolerated failures, slow ones, the open one, those of the rows), and
+    /// an even sample of the rest.
     #[serde(default)]
     pub marks: Vec<TraceMark>,
     /// How many matched altogether.
