@@ -227,6 +227,13 @@ pub fn hidden() -> bool {
     document().hidden()
 }
 
+/// Whether anything on the page has the focus, so that its keys are its own.
+#[must_use]
+pub fn has_focus() -> bool {
+    let body = document().body();
+    document().active_element().is_some_and(|focused| Some(&focused) != body.as_deref())
+}
+
 /// Whether a key press goes to a field or an open dialog, and so is not a shortcut.
 #[must_use]
 pub fn is_typing(event: &KeyboardEvent) -> bool {

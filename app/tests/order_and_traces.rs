@@ -195,6 +195,16 @@ async fn nothing_leads_to_a_trace_that_is_not_kept_any_more() {
 }
 
 #[tokio::test]
+async fn lines_that_have_left_are_told_with_the_moment_and_are_not_counted_as_none() {
+    let (_, html) = page("/orders/ord-7F3KJX").await;
+    assert_reads(&html, &["Log lines from before 14:33 are no longer kept."]);
+    let read = text(&html);
+    assert!(!read.contains("0 lines") && !read.contains("No such lines"), "{read}");
+    let (_, kept) = page("/orders/ord-7F3K9Q").await;
+    assert!(!text(&kept).contains("no longer kept"));
+}
+
+#[tokio::test]
 async fn the_address_selects_which_lines_of_the_log_are_shown() {
     let (_, all) = page("/orders/ord-7F3K9Q").await;
     let (_, html) = page("/orders/ord-7F3K9Q?v=2&log=error").await;

@@ -130,6 +130,42 @@ test.describe("when the answer to an order is lost", () => {
     await place.click();
     await expect(dialog).toBeHidden();
   });
+
+  test("a form that was closed and opens again says so still, and places nothing twice", async ({ page }) => {
+    const own = await Program.start(["--load", "0"]);
+    try {
+      await open(page, own.url);
+      await openForm(page, /Ada Brandt/);
+      const dialog = page.getByRole("dialog", { name: "Place order" });
+      const place = dialog.getByRole("button", { name: "Place order" });
+      const keys: (string | undefined)[] = [];
+      await page.route("**/ui/place-order", async (route) => {
+        keys.push(route.request().postData() ?? undefined);
+        await route.fetch();
+        await route.abort();
+      });
+      await place.click();
+      await expect(dialog.getByRole("alert")).toContainText("Whether it was placed is not known");
+      await page.keyboard.press("Escape");
+      await expect(dialog).toBeHidden();
+      await page.unroute("**/ui/place-order");
+      await page.locator("body").press("p");
+      await expect(dialog.getByRole("alert")).toContainText("Whether it was placed is not known");
+      await expectAccessible(page);
+      const again = page.waitForRequest("**/ui/place-order");
+      await place.click();
+      expect((await again).postData()).toBe(keys[0]);
+      await expect(dialog).toBeHidden();
+      const list = await page.request.get(`${own.url}/api/v1/orders`);
+      expect(((await list.json()) as { orders: unknown[] }).orders).toHaveLength(1);
+      await page.locator("body").press("p");
+      await expect(place).toBeVisible();
+      await expect(dialog.getByRole("alert")).toHaveCount(0);
+      await page.goto("about:blank");
+    } finally {
+      await own.stop();
+    }
+  });
 });
 
 test("an unknown order is a page that says so, with status 404", async ({ page, baseURL }) => {
@@ -215,4 +251,18 @@ test.describe("a server that is started again", () => {
     await expect(tabs[2].locator("main")).not.toContainText("POST /api/v1/orders", { timeout: 15_000 });
     await server.stop();
   });
+});
+
+test("the list of orders fits between a phone and a desktop, its filters and its last column too", async ({ page }) => {
+  await open(page, "/");
+  await openForm(page, /Flora Petit/);
+  await placeAndFollow(page);
+  await expect(page.locator(".order-head")).toContainText("Cancelled");
+  for (const width of [768, 770, 800, 900, 945, 1024]) {
+    await page.setViewportSize({ width, height: 900 });
+    await open(page, "/orders?when=any");
+    await expect(page.getByRole("columnheader", { name: "Took" }), `at ${width}`).toBeInViewport({ ratio: 1 });
+    const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+    expect(over, `at ${width}`).toBeLessThanOrEqual(0);
+  }
 });

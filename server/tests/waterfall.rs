@@ -174,6 +174,13 @@ async fn the_id_of_a_fault_is_on_the_compensations_it_leads_to() {
     let placed = spans.iter().find(placed).expect("the order was placed");
     assert_eq!(tag(placed, "vitrine.fault.id"), None);
     assert_eq!(tag(placed, "order.event.version"), Some(&json!("1")));
+    // By these the store knows what to keep longest.
+    assert_eq!(tag(placed, "order.origin"), Some(&json!("api")));
+    let ended = |s: &&Value| {
+        s["operationName"].as_str().is_some_and(|own| own.starts_with("append OrderCancelled"))
+    };
+    let ended = spans.iter().find(ended).expect("the order was cancelled");
+    assert_eq!(tag(ended, "order.status"), Some(&json!("cancelled")));
     program.stop().await;
 }
 

@@ -65,6 +65,11 @@ pub const ORDER_ID: &str = "order.id";
 pub const EVENT_NAME: &str = "order.event.name";
 /// On the same span: its version.
 pub const EVENT_VERSION: &str = "order.event.version";
+/// On the span that records the event by which an order was placed: who placed it, in the words
+/// of [`crate::order::Origin`].
+pub const ORDER_ORIGIN: &str = "order.origin";
+/// On the span that records an event after which an order has another status: that one.
+pub const ORDER_STATUS: &str = "order.status";
 /// On spans of a two-phase commit: its transaction.
 pub const TRANSACTION_ID: &str = "transaction.id";
 /// `true` on the span of a step that undoes another.

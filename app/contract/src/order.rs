@@ -62,6 +62,18 @@ pub enum Origin {
     Api,
 }
 
+impl Origin {
+    /// The word in events and on spans: `browser`, `load`, `api`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Browser => "browser",
+            Self::Load => "load",
+            Self::Api => "api",
+        }
+    }
+}
+
 /// How far one forward step of the saga is, for the mini stepper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -200,6 +212,9 @@ pub struct OrderView {
     pub trace: Option<TraceView>,
     /// Log lines of this order from all services, oldest first.
     pub logs: Vec<LogView>,
+    /// Lines of this order from before then are not kept any more, if there were any.
+    #[serde(default)]
+    pub logs_left_until_us: Option<i64>,
     /// May be cancelled now.
     pub can_cancel: bool,
     /// May be shipped now.

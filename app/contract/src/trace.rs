@@ -102,6 +102,13 @@ pub struct TraceRow {
     pub start_us: i64,
     /// From the first start to the last end of its spans.
     pub duration_us: i64,
+    /// So much of it came after the root and the last event of the order had ended: messages that
+    /// were told again, a participant that asked later.
+    #[serde(default)]
+    pub tail_us: i64,
+    /// What it began in has not ended: its root is a span whose parent may come yet.
+    #[serde(default)]
+    pub unfinished: bool,
     /// How it ended.
     pub status: TraceStatus,
     /// HTTP status of the root, if it has one.
@@ -125,10 +132,13 @@ pub struct TraceMark {
     pub trace_id: String,
     /// When the root began.
     pub start_us: i64,
-    /// From the first start to the last end of its spans.
+    /// From the first start until the root and the last event of the order had ended.
     pub duration_us: i64,
     /// How it ended.
     pub status: TraceStatus,
+    /// A fault acted on a call in it.
+    #[serde(default)]
+    pub hit: bool,
 }
 
 /// One whole trace.
@@ -162,7 +172,7 @@ pub struct TraceQuery {
     pub operation: Option<String>,
     /// How it ended.
     pub status: Option<TraceStatus>,
-    /// At least this long, milliseconds.
+    /// At least this long until the root and the last event of the order had ended, milliseconds.
     pub min_duration_ms: Option<u64>,
     /// `key=value` of any span's attribute.
     pub tag: Option<String>,
@@ -190,9 +200,9 @@ pub struct TimeWindow {
 pub struct TraceList {
     /// Newest first, at most [`TRACE_ROWS_MAX`].
     pub rows: Vec<TraceRow>,
-    /// By start time, at most [`TRACE_MARKS_MAX`]: what somebody looks for (errors, compensated,
-    /// tolerated failures, slow ones, the open one, those of the rows), and an even sample of the
-    /// rest.
+    /// By start time, at most [`TRACE_MARKS_MAX`], none of what still runs: what somebody looks for
+    /// (errors, compensated, tolerated failures, slow ones, the open one, those of the rows), and
+    /// an even sample of the rest.
     #[serde(default)]
     pub marks: Vec<TraceMark>,
     /// How many matched altogether.
@@ -236,6 +246,23 @@ pub struct ExportView {
     pub jaeger_ui: Option<String>,
 }
 
+impl TraceRow {
+    /// Until the root and the last event of the order had ended.
+    #[must_use]
+    pub fn until_end_us(&self) -> i64 {
+        self.duration_us.saturating_sub(self.tail_us)
+    }
+
+    /// Whether more of it may come at this time.
+    #[must_use]
+    pub fn runs(&self, now_us: i64) -> bool {
+        let end_us = self.start_us.saturating_add(self.duration_us);
+        self.unfinished && now_us.saturating_sub(end_us) < PARENT_PATIENCE_US
+    }
+}
+
+/// A parent that is missing for so long will not come any more, microseconds.
+pub const PARENT_PATIENCE_US: i64 = 60_000_000;
 /// Rows of one answer: what a table can show.
 pub const TRACE_ROWS_MAX: usize = 100;
 /// Marks of one answer: what a scatter of 1 200 pixels can show.

@@ -23,6 +23,7 @@ use contract::{
     shop::{BasketLine, CustomerView, PaymentMethod, PlaceOrder, ProductView},
 };
 use leptos::{html, prelude::*, task::spawn_local};
+use std::cell::RefCell;
 
 /// Lines of the basket the form starts with, at most.
 const FIRST_LINES: usize = 2;
@@ -124,6 +125,23 @@ fn Loaded() -> impl IntoView {
     }
 }
 
+thread_local! {
+    /// The order of this tab whose outcome is not known. The form is made anew each time it opens,
+    /// and may be closed before its answer comes. Only browsers send orders from here, so on the
+    /// server, where a thread serves many, it stays empty.
+    static TRIES: RefCell<Tries> = RefCell::default();
+}
+
+/// What is said while nobody knows what became of the last order.
+const UNKNOWN: &str = "Whether it was placed is not known; placing it again finds out.";
+
+/// What a form says that opens while that is so.
+fn left_open() -> Option<String> {
+    TRIES
+        .with_borrow(Tries::is_open)
+        .then(|| format!("Your last order was not answered. {UNKNOWN}"))
+}
+
 /// What the form holds while it is open.
 #[derive(Clone, Copy)]
 struct Draft {
@@ -137,8 +155,6 @@ struct Draft {
     error: RwSignal<Option<String>>,
     /// An earlier order of this form that turned out to be placed.
     earlier: RwSignal<Option<String>>,
-    /// While nobody knows whether an order was placed, it and its key.
-    tries: StoredValue<Tries>,
 }
 
 #[component]
@@ -150,9 +166,8 @@ fn Form(products: Vec<ProductView>, customers: Vec<CustomerView>) -> impl IntoVi
         method: RwSignal::new(PaymentMethod::default()),
         products: StoredValue::new(products),
         busy: RwSignal::new(false),
-        error: RwSignal::new(None),
+        error: RwSignal::new(left_open()),
         earlier: RwSignal::new(None),
-        tries: StoredValue::new(Tries::default()),
     };
     let button = NodeRef::<html::Button>::new();
     Effect::new(move |_| {
@@ -265,7 +280,7 @@ fn use_submit(draft: Draft) -> impl Fn(leptos::ev::SubmitEvent) + Copy {
             payment_method: draft.method.get_untracked(),
         };
         spawn_local(async move {
-            match place(draft, order).await {
+            match place(order).await {
                 Sent::Placed(placed) => {
                     frame.mine.add(&placed.order_id);
                     toasts.placed(&placed.order_id);
@@ -277,8 +292,7 @@ fn use_submit(draft: Draft) -> impl Fn(leptos::ev::SubmitEvent) + Copy {
                     draft.earlier.try_set(Some(placed.order_id));
                 }
                 Sent::Unknown(error) => {
-                    let more = "Whether it was placed is not known; placing it again finds out.";
-                    draft.error.try_set(Some(format!("{error} {more}")));
+                    draft.error.try_set(Some(format!("{error} {UNKNOWN}")));
                 }
                 Sent::Refused(error) => {
                     draft.error.try_set(Some(error));
@@ -291,13 +305,16 @@ fn use_submit(draft: Draft) -> impl Fn(leptos::ev::SubmitEvent) + Copy {
 }
 
 /// Sends what the form holds, after what is not known to be placed.
-async fn place(draft: Draft, order: PlaceOrder) -> Sent {
+async fn place(order: PlaceOrder) -> Sent {
     loop {
-        let mut tries = draft.tries.try_get_value().unwrap_or_default();
-        let sent = tries.next(order.clone(), browser::random_key());
-        let answer = ask::place_order(sent.0.clone(), sent.1.clone()).await;
-        let told = tries.answered(&order, sent, answer.map_err(|error| error.0));
-        draft.tries.try_set_value(tries);
+        let sent = TRIES.with_borrow_mut(|tries| {
+            let sent = tries.next(order.clone(), browser::random_key());
+            tries.sends(sent.clone());
+            sent
+        });
+        let answer =
+            ask::place_order(sent.0.clone(), sent.1.clone()).await.map_err(|error| error.0);
+        let told = TRIES.with_borrow_mut(|tries| tries.answered(&order, sent, answer));
         if told != Sent::Again {
             return told;
         }

@@ -5,7 +5,10 @@
 //! on after it (messages it sent) counts as its own descent, so the path runs through asynchronous
 //! sagas too; time in which no span of the path was active is waiting.
 
-use super::span_tree::{Node, SpanTree};
+use super::{
+    fine, format,
+    span_tree::{Node, SpanTree},
+};
 use contract::{
     attributes::{MESH_FAULT_DELAY_MS, RESEND_COUNT},
     trace::SpanView,
@@ -139,6 +142,9 @@ pub fn summary(tree: &SpanTree, spans: &[SpanView], path: &[Segment]) -> PathSum
     sum
 }
 
+/// A fault that acted without holding anything up, as a reset does, is noted with microseconds.
+const HELD_FROM_US: i64 = 1_000;
+
 /// Microseconds a fault held this row back.
 #[must_use]
 pub fn injected_us(node: &Node, spans: &[SpanView]) -> i64 {
@@ -146,7 +152,29 @@ pub fn injected_us(node: &Node, spans: &[SpanView]) -> i64 {
     let ms = span.and_then(|s| s.attribute(MESH_FAULT_DELAY_MS)?.parse::<f64>().ok());
     // What is no number of microseconds, or more than there are, ends at the length of the span.
     let us = (ms.unwrap_or(0.0) * 1_000.0).round() as i64;
-    us.clamp(0, (node.end_us - node.start_us).max(0))
+    let held = us.clamp(0, (node.end_us - node.start_us).max(0));
+    if held < HELD_FROM_US { 0 } else { held }
+}
+
+/// What faults did to a trace: "2.00 s injected delay, F-21" with the one that held most; if none
+/// held anything, "F-4 hit 3 calls".
+#[must_use]
+pub fn faults_said(tree: &SpanTree, spans: &[SpanView]) -> Option<String> {
+    let hit = |span: &SpanView| span.attribute(FAULT_ID).map(str::to_owned);
+    let held = |node: &Node| {
+        let span = spans.get(node.span?)?;
+        Some((injected_us(node, spans), hit(span))).filter(|(us, _)| *us > 0)
+    };
+    let held: Vec<(i64, Option<String>)> = tree.nodes.iter().filter_map(held).collect();
+    if let Some((_, id)) = held.iter().max_by_key(|(us, _)| *us) {
+        let sum = fine::duration_us(held.iter().map(|(us, _)| us).sum());
+        let id = id.as_ref().map_or_else(String::new, |id| format!(", {id}"));
+        return Some(format!("{sum} injected delay{id}"));
+    }
+    let hits: Vec<String> = spans.iter().filter_map(hit).collect();
+    let id = hits.first()?;
+    let count = hits.iter().filter(|other| *other == id).count();
+    Some(format!("{id} hit {}", format::plural(count as u64, "call", "calls")))
 }
 
 /// Rows that failed and were tried again: a later sibling counts more tries before it.
@@ -219,6 +247,23 @@ mod tests {
             span("long", Some("root"), 10, 70),
         ];
         assert_eq!(path(&spans), [on("root", 0, 10), on("long", 10, 80), on("root", 80, 100)]);
+    }
+
+    #[test]
+    fn a_reset_is_told_by_its_hits_and_a_delay_by_the_time_it_held_with_the_id_of_that_fault() {
+        let hit = |id: &str, fault: &str, held_ms: &str| {
+            let mut span = span(id, Some("root"), 0, 50_000);
+            span.attributes.push((FAULT_ID.into(), fault.into()));
+            span.attributes.push((MESH_FAULT_DELAY_MS.into(), held_ms.into()));
+            span
+        };
+        let said = |spans: &[SpanView]| faults_said(&SpanTree::new(spans), spans);
+        let root = || span("root", None, 0, 50_000);
+        let resets = [root(), hit("a", "F-4", "0.002"), hit("b", "F-4", "0.003")];
+        assert_eq!(said(&resets).as_deref(), Some("F-4 hit 2 calls"));
+        let both = [root(), hit("a", "F-4", "0.002"), hit("b", "F-5", "40"), hit("c", "F-6", "3")];
+        assert_eq!(said(&both).as_deref(), Some("43 ms injected delay, F-5"));
+        assert_eq!(said(&[root()]), None);
     }
 
     #[test]

@@ -34,6 +34,17 @@ impl Tries {
         self.0.clone().unwrap_or((order, key))
     }
 
+    /// It goes out: what becomes of it is not known until there is an answer.
+    pub fn sends(&mut self, sent: (PlaceOrder, String)) {
+        self.0 = Some(sent);
+    }
+
+    /// Whether there is an order whose outcome is not known.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Takes the answer to what was sent while the form held `order`.
     pub fn answered(
         &mut self,
@@ -86,6 +97,18 @@ mod tests {
 
     fn refused() -> ApiError {
         ApiError::Conflict { reason: "No.".into() }
+    }
+
+    #[test]
+    fn what_has_gone_out_is_not_known_to_be_placed_until_it_is_answered() {
+        let mut tries = Tries::default();
+        assert!(!tries.is_open());
+        let sent = tries.next(order(1), "k-1".into());
+        tries.sends(sent.clone());
+        // Whoever sends before the answer sends the same, under its key.
+        assert_eq!((tries.is_open(), tries.next(order(2), "k-2".into())), (true, sent.clone()));
+        assert_eq!(tries.answered(&order(1), sent, Ok(placed())), Sent::Placed(placed()));
+        assert!(!tries.is_open());
     }
 
     /// Sends what the form holds, and takes the answer; the key it went out under too.

@@ -66,6 +66,18 @@ pub struct Scatter {
     domain: (f64, f64),
 }
 
+impl FaultMark {
+    /// What is written: of several the first, and how many more: `F-4 +2`, as on the charts.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let first = self.ids.first().cloned().unwrap_or_default();
+        match self.ids.len() {
+            ..=1 => first,
+            more => format!("{first} +{}", more - 1),
+        }
+    }
+}
+
 impl Scatter {
     /// Where a duration is, from the bottom; one beyond an end is at it.
     #[must_use]
@@ -101,7 +113,7 @@ pub struct FaultMark {
 }
 
 /// Labels closer than this share of the width would cover each other.
-const LABEL_APART: f64 = 0.035;
+const LABEL_APART: f64 = 0.06;
 
 /// The faults that were in force while the axis lasts, by their beginning.
 #[must_use]
@@ -238,8 +250,11 @@ pub struct UpperBand {
     pub delay_us: i64,
 }
 
-/// The note on the traces of the fault that delayed most calls while the axis lasts; none when none
-/// of these traces took as long.
+/// A trace that a delay lifted takes less than so many times the delay.
+const NEAR: i64 = 2;
+
+/// The note on the traces of the fault that delayed most calls while the axis lasts; none when what
+/// took as long was for the most part not hit by a fault, or took far longer than the delay.
 #[must_use]
 pub fn upper_band(faults: &[&FaultView], rows: &[TraceMark], axes: &Scatter) -> Option<UpperBand> {
     let delays = faults.iter().filter_map(|fault| {
@@ -252,10 +267,14 @@ pub fn upper_band(faults: &[&FaultView], rows: &[TraceMark], axes: &Scatter) -> 
     let lifts = |fault: &FaultView, delay_us: i64| {
         let from_us = fault.since_us.max(axes.start_us);
         let until_us = fault.ended_us.unwrap_or(i64::MAX).min(axes.end_us);
-        rows.iter().any(|row| {
-            let end_us = row.start_us.saturating_add(row.duration_us);
-            row.duration_us >= delay_us && row.start_us <= until_us && end_us >= from_us
-        })
+        let above = || {
+            rows.iter().filter(|row| {
+                let end_us = row.start_us.saturating_add(row.duration_us);
+                row.duration_us >= delay_us && row.start_us <= until_us && end_us >= from_us
+            })
+        };
+        let near = |row: &&TraceMark| row.hit && row.duration_us < delay_us.saturating_mul(NEAR);
+        above().filter(near).count() * 2 > above().count()
     };
     let lifting = delays.filter(|(fault, delay_us)| lifts(fault, *delay_us));
     let (fault, delay_us) = lifting.max_by_key(|(fault, _)| fault.injected)?;
@@ -313,7 +332,8 @@ mod tests {
     use super::*;
 
     fn row(start_us: i64, duration_us: i64, status: TraceStatus) -> TraceMark {
-        TraceMark { trace_id: format!("{start_us:032x}"), start_us, duration_us, status }
+        let trace_id = format!("{start_us:032x}");
+        TraceMark { trace_id, start_us, duration_us, status, hit: duration_us > SLOW_OVER_US }
     }
 
     fn axis(last_us: Option<i64>) -> Axis {
@@ -357,6 +377,7 @@ mod tests {
         let ids: Vec<Vec<String>> = marks.iter().map(|mark| mark.ids.clone()).collect();
         assert_eq!(ids, [vec!["F-2".to_owned()], vec!["F-3".into(), "F-4".into()]]);
         assert_eq!(fault_bands(&all, 0, 1_000), [(0.0, 0.25), (0.5, 1.0)]);
+        assert_eq!((marks[0].name(), marks[1].name()), ("F-2".into(), "F-3 +1".into()));
         assert_eq!((marks[0].began, marks[0].band), (None, (0.0, 0.25)));
         assert_eq!((marks[1].began, marks[1].band), (Some(0.5), (0.5, 1.0)));
     }
@@ -378,6 +399,12 @@ mod tests {
         assert_eq!(note.on, " on payments v2 → bank-customer");
         let (at, slow) = (axes.height(note.delay_us), axes.height(2_004_000));
         assert!(axes.height(9_000) < at && at < slow, "below the band and above the rest");
+        // What else took long is not its doing.
+        let slow = |us| row(450, us, TraceStatus::Ok);
+        let other = [rows[1].clone(), slow(60_000_000), slow(70_000_000)];
+        assert_eq!(upper_band(&all[..1], &other, &axes), None);
+        let unhit = [TraceMark { hit: false, ..rows[1].clone() }];
+        assert_eq!(upper_band(&all[..1], &unhit, &axes), None);
         // One that hit nothing, one that is longer than any trace, one that ended before.
         assert_eq!(upper_band(&[&delay("F-1", "Delay 2 s on 10%", 0)], &rows, &axes), None);
         assert_eq!(upper_band(&[&delay("F-1", "Delay 5 s on 10%", 3)], &rows, &axes), None);

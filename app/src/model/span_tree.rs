@@ -294,6 +294,8 @@ pub(crate) mod tests {
             operation: "POST /api/v1/orders".into(),
             start_us: 0,
             duration_us: 100,
+            tail_us: 0,
+            unfinished: false,
             status: TraceStatus::Ok,
             http_status: None,
             failed: 0,

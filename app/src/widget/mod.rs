@@ -5,6 +5,7 @@
 pub mod badge;
 pub mod breaker;
 pub mod chart;
+pub mod copy;
 pub mod dialog;
 pub mod empty;
 pub mod field;
@@ -18,6 +19,7 @@ pub mod time;
 
 pub use badge::Badge;
 pub use breaker::{BreakerGlyph, BreakerMark};
+pub use copy::copy_button;
 pub use dialog::Dialog;
 pub use empty::EmptyState;
 pub use field::{Field, Unread};

@@ -318,6 +318,8 @@ fn trace_row(
         operation: "POST /api/v1/orders".into(),
         start_us: ZERO_US + offset_us,
         duration_us,
+        tail_us: 0,
+        unfinished: false,
         status,
         http_status,
         failed: 0,
@@ -352,6 +354,7 @@ pub fn traces(query: &TraceQuery) -> TraceList {
         start_us: row.start_us,
         duration_us: row.duration_us,
         status: row.status,
+        hit: false,
     });
     TraceList {
         marks: marks.collect(),

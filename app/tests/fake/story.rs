@@ -28,6 +28,7 @@ pub fn order(order_id: &str) -> Result<OrderView, ApiError> {
         "ord-7F3KFX" => Ok(shipped_later()),
         "ord-7F3KGX" => Ok(in_doubt()),
         "ord-7F3KHX" => Ok(forgotten()),
+        "ord-7F3KJX" => Ok(without_lines()),
         "ord-DOWN" => Err(ApiError::Unavailable { reason: "orders could not be reached.".into() }),
         _ => Err(ApiError::NotFound { what: format!("order {order_id}") }),
     }
@@ -64,6 +65,7 @@ fn declined() -> OrderView {
         saga: Some(declined_saga()),
         transactions: Ok(vec![declined_transaction()]),
         logs: trace.logs.clone(),
+        logs_left_until_us: None,
         trace: Some(trace),
         can_cancel: false,
         can_ship: false,
@@ -473,6 +475,14 @@ fn forgotten() -> OrderView {
     for tx in order.transactions.iter_mut().flatten() {
         tx.messages.iter_mut().for_each(|message| message.span = None);
     }
+    order
+}
+
+/// The same when its lines have left too.
+fn without_lines() -> OrderView {
+    let logs_left_until_us = Some(at(90_000));
+    let mut order = OrderView { logs: Vec::new(), logs_left_until_us, ..forgotten() };
+    order.row.order_id = "ord-7F3KJX".into();
     order
 }
 

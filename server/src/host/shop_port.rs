@@ -127,6 +127,7 @@ impl ShopPort for ShopHost {
             customer: customer.map(|user| user.name),
             traces: traces.iter().filter_map(|id| self.telemetry.trace(id)).collect(),
             logs: self.telemetry.logs_with_field("order_id", &id),
+            logs_left_until_us: self.telemetry.lines_left_until_us(&id),
             outages: outages(mesh),
             started_us: self.shop.started_us,
             told,

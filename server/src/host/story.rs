@@ -32,6 +32,8 @@ pub(super) struct Parts {
     /// Those of the order's traces that are kept.
     pub(super) traces: Vec<TraceView>,
     pub(super) logs: Vec<LogView>,
+    /// Of lines from before then some may have left.
+    pub(super) logs_left_until_us: i64,
     /// What faults did to instances.
     pub(super) outages: Vec<Outage>,
     /// When this run of Vitrine began.
@@ -51,7 +53,7 @@ pub(super) fn user_id(told: &OrderStory) -> &str {
 
 /// The page.
 pub(super) fn view(parts: Parts) -> Result<OrderView, ApiError> {
-    let Parts { told, transactions, customer, traces, logs, outages, started_us } = parts;
+    let Parts { told, transactions, customer, traces, logs, outages, started_us, .. } = parts;
     let row = told
         .events
         .iter()
@@ -86,6 +88,8 @@ pub(super) fn view(parts: Parts) -> Result<OrderView, ApiError> {
         transactions,
         trace,
         logs,
+        logs_left_until_us: Some(parts.logs_left_until_us)
+            .filter(|until_us| row.placed_at_us <= *until_us),
         can_cancel: refundable || matches!(state, State::Running { .. }),
         can_ship: refundable,
         can_redrive: matches!(state, State::Stuck { .. }),
@@ -333,7 +337,7 @@ fn saga_view(told: &OrderStory, state: State, traces: &[TraceView]) -> SagaView 
             (Some(_), Some(_)) => StepMark::Done,
         };
         let (name, service) = (step.name.to_owned(), step.service.to_owned());
-        let (detail, versions) = evidence(told, index, false, mark);
+        let (detail, versions) = evidence(told, (index, false, false), mark);
         let tries = tries::of_step(index, false, traces);
         SagaStepView {
             name,
@@ -346,6 +350,7 @@ fn saga_view(told: &OrderStory, state: State, traces: &[TraceView]) -> SagaView 
             tries,
         }
     });
+    let first = walk.backward.iter().rposition(|times| times.began.is_some());
     let compensations = CHECKOUT.steps.iter().enumerate().map(|(index, step)| {
         let times = walk.backward[index];
         let began = times.began?;
@@ -354,7 +359,7 @@ fn saga_view(told: &OrderStory, state: State, traces: &[TraceView]) -> SagaView 
             (None, State::Stuck { step }) if step == index => StepMark::Stuck,
             (None, _) => StepMark::Running,
         };
-        let (detail, versions) = evidence(told, index, true, mark);
+        let (detail, versions) = evidence(told, (index, true, first == Some(index)), mark);
         let tries = tries::of_step(index, true, traces);
         let voided = walk.timed_out == Some(index);
         let name = if voided { step.void_name } else { step.compensation_name };
@@ -391,7 +396,11 @@ fn saga_view(told: &OrderStory, state: State, traces: &[TraceView]) -> SagaView 
 }
 
 /// The events of a step or compensation: one line from the last of them, and their versions.
-fn evidence(told: &OrderStory, step: usize, back: bool, mark: StepMark) -> (String, Vec<u64>) {
+fn evidence(
+    told: &OrderStory,
+    (step, back, first): (usize, bool, bool),
+    mark: StepMark,
+) -> (String, Vec<u64>) {
     use OrderEvent as E;
     let belongs = |event: &E| match event {
         E::StockReserved { .. } | E::StockRefused { .. } => (step, back) == (RESERVE, false),
@@ -405,6 +414,8 @@ fn evidence(told: &OrderStory, step: usize, back: bool, mark: StepMark) -> (Stri
         E::CompensationStuck { step: stuck, .. } => (step, back) == (*stuck, true),
         _ => false,
     };
+    // What begins to undo belongs to what is undone first: the last step.
+    let begins = |event: &E| back && first && matches!(event, E::CompensationStarted { .. });
     let mine: Vec<_> = told.events.iter().filter(|recorded| belongs(&recorded.event)).collect();
     let detail = match (mark, mine.last()) {
         (StepMark::NotReached, _) => "not reached".to_owned(),
@@ -422,7 +433,8 @@ fn evidence(told: &OrderStory, step: usize, back: bool, mark: StepMark) -> (Stri
         (StepMark::Undone, None) => "nothing outside to undo".to_owned(),
         (_, None) => "waiting for the answer".to_owned(),
     };
-    (detail, mine.iter().map(|recorded| recorded.version).collect())
+    let shown = told.events.iter().filter(|r| belongs(&r.event) || begins(&r.event));
+    (detail, shown.map(|recorded| recorded.version).collect())
 }
 
 #[cfg(test)]

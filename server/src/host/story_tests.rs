@@ -63,6 +63,7 @@ fn parts(told: OrderStory) -> Parts {
         traces: vec![],
         logs: vec![],
         outages: vec![],
+        logs_left_until_us: -1,
         started_us: 0,
     }
 }
@@ -75,6 +76,8 @@ fn trace(id: &str, services: &[&str]) -> TraceView {
         operation: "POST /api/v1/orders".into(),
         start_us: -500,
         duration_us: 10_000,
+        tail_us: 0,
+        unfinished: false,
         status: contract::trace::TraceStatus::Compensated,
         http_status: Some(202),
         failed: 0,
@@ -94,6 +97,16 @@ fn offsets_count_from_the_placed_event_also_when_the_trace_has_left() {
     assert_eq!((kept.zero_us, left.zero_us), (0, 0));
     assert_eq!(kept.events[0].at_us, kept.zero_us);
     assert!(kept.keeps(&"a".repeat(32)) && !left.keeps(&"a".repeat(32)));
+}
+
+#[test]
+fn lines_may_have_left_of_an_order_that_is_older_than_the_last_that_did() {
+    let left = |until_us| {
+        let parts = Parts { logs_left_until_us: until_us, ..parts(declined()) };
+        view(parts).unwrap().logs_left_until_us
+    };
+    // It was placed at 0.
+    assert_eq!((left(-1), left(0), left(5)), (None, Some(0), Some(5)));
 }
 
 #[test]
@@ -143,7 +156,8 @@ fn the_saga_shows_forward_steps_the_refusal_and_the_compensation_with_their_vers
     assert_eq!(marks, [StepMark::Done, StepMark::Failed, StepMark::NotReached]);
     assert_eq!(saga.steps[1].versions, [3, 4]);
     let undone = saga.compensations[0].as_ref().unwrap();
-    assert_eq!((undone.mark, undone.versions.as_slice()), (StepMark::Undone, [6].as_slice()));
+    // 5 began to undo, with this step.
+    assert_eq!((undone.mark, undone.versions.as_slice()), (StepMark::Undone, [5, 6].as_slice()));
     assert_eq!(saga.compensations[1], None);
     assert_eq!(saga.status, SagaStatus::Compensated);
 }

@@ -78,6 +78,8 @@ fn trace(spans: Vec<SpanView>) -> TraceView {
         operation: "POST /api/v1/orders".into(),
         start_us: 0,
         duration_us: 1,
+        tail_us: 0,
+        unfinished: false,
         status: TraceStatus::Ok,
         http_status: None,
         failed: 0,

@@ -93,6 +93,8 @@ mod tests {
             operation: "POST /api/v1/orders".into(),
             start_us: 0,
             duration_us: 1,
+            tail_us: 0,
+            unfinished: false,
             status: TraceStatus::Ok,
             http_status: Some(202),
             failed: 0,

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use base::{Clock, TraceContext};
 use contract::{
     attributes,
-    order::{OrderRow, OrderStatus},
+    order::{OrderRow, OrderStatus, Origin},
 };
 use event_sourcing::{DomainEvent, Recorded, VersionConflict};
 use messaging::Outbox;
@@ -375,7 +375,8 @@ async fn advance(
 }
 
 /// The span by which an event is found in its trace.
-fn appending(order_id: &str, version: i64, name: &str) -> Span {
+fn appending(order_id: &str, version: i64, event: &OrderEvent) -> Span {
+    let name = event.name();
     tracing::info_span!(
         target: "vitrine::storage",
         "append",
@@ -383,6 +384,8 @@ fn appending(order_id: &str, version: i64, name: &str) -> Span {
         { attributes::ORDER_ID } = order_id,
         { attributes::EVENT_NAME } = name,
         { attributes::EVENT_VERSION } = version,
+        { attributes::ORDER_ORIGIN } = event.origin().map(Origin::as_str),
+        { attributes::ORDER_STATUS } = event.status().map(OrderStatus::as_str),
     )
 }
 
@@ -408,7 +411,7 @@ async fn record(
         .bind(&cause.correlation_id)
         .bind(cause.trace.trace_id())
         .execute(&mut *c)
-        .instrument(appending(order_id, version, event.name()))
+        .instrument(appending(order_id, version, event))
         .await?;
     }
     let first = i64::try_from(entries).unwrap_or(i64::MAX);

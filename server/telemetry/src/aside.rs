@@ -4,8 +4,8 @@
 //! with its trace, so that trace is kept whatever was drawn at its first span, from its first span
 //! on. Of what ended before that is known the collector gets as much as is still held.
 
-use crate::ended::Ended;
-use std::collections::{HashSet, VecDeque};
+use crate::{ended::Ended, remembered::Remembered};
+use std::collections::VecDeque;
 
 /// Spans held at once: those of half a second of the busiest shop, 2 MB.
 const HELD_MAX: usize = 8_192;
@@ -14,29 +14,23 @@ const HELD_MAX: usize = 8_192;
 const EVIDENCE_MAX: usize = 4_096;
 
 /// Traces that are kept although sampling left them out; the oldest are forgotten.
-#[derive(Debug, Default)]
-pub(crate) struct Evidence {
-    traces: HashSet<u128>,
-    order: VecDeque<u128>,
+#[derive(Debug)]
+pub(crate) struct Evidence(Remembered<u128>);
+
+impl Default for Evidence {
+    fn default() -> Self {
+        Self(Remembered::of(EVIDENCE_MAX))
+    }
 }
 
 impl Evidence {
     /// Adds a trace. False when it is known.
     pub(crate) fn add(&mut self, trace: u128) -> bool {
-        if !self.traces.insert(trace) {
-            return false;
-        }
-        self.order.push_back(trace);
-        if self.order.len() > EVIDENCE_MAX
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.traces.remove(&oldest);
-        }
-        true
+        self.0.add(trace, ())
     }
 
     pub(crate) fn has(&self, trace: u128) -> bool {
-        self.traces.contains(&trace)
+        self.0.get(&trace).is_some()
     }
 }
 
@@ -93,6 +87,5 @@ mod tests {
             assert!(evidence.add(trace));
         }
         assert!(!evidence.has(0) && evidence.has(1) && !evidence.add(1));
-        assert_eq!(evidence.traces.len(), evidence.order.len());
     }
 }

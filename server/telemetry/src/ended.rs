@@ -6,7 +6,10 @@
 use crate::{
     metrics::Changes,
     names,
-    store::record::{ATTRIBUTES_MAX, COMPENSATION, ERROR, Packer, SpanRecord, TRY},
+    store::record::{
+        ATTRIBUTES_MAX, CANCELLED, COMPENSATION, ERROR, EVENT, HIT, OUTSIDE, PERSONAL, Packer,
+        SpanRecord, TRY,
+    },
     symbols::{MISSING, Symbols},
 };
 use base::clock::micros;
@@ -60,6 +63,10 @@ struct Seen<'a> {
     in_transaction: bool,
     compensation: bool,
     is_try: bool,
+    is_event: bool,
+    cancelled: bool,
+    personal: bool,
+    hit: bool,
     peer: Option<&'a Value>,
     message: Option<&'a Value>,
     source: Option<u16>,
@@ -109,7 +116,12 @@ pub(crate) fn read(
             kind,
             flags: flag(error, ERROR)
                 | flag(seen.compensation, COMPENSATION)
-                | flag(seen.is_try, TRY),
+                | flag(seen.is_try, TRY)
+                | flag(seen.is_event, EVENT)
+                | flag(seen.cancelled, CANCELLED)
+                | flag(seen.personal, PERSONAL)
+                | flag(seen.hit, HIT)
+                | flag(seen.from_browser, OUTSIDE),
             delivery: delivery(seen.message.filter(|_| !seen.is_try), seen.peer),
         },
         facts: Facts {
@@ -188,6 +200,10 @@ fn look<'a>(attributes: &'a [KeyValue], symbols: &Symbols) -> Seen<'a> {
             }
             names::TRANSACTION_ID => seen.in_transaction = true,
             names::SAGA_COMPENSATION => seen.compensation = value.as_str() == "true",
+            names::MESH_FAULT_ID => seen.hit = true,
+            names::EVENT_NAME => seen.is_event = true,
+            names::ORDER_STATUS => seen.cancelled = value.as_str() == names::CANCELLED,
+            names::ORDER_ORIGIN => seen.personal = value.as_str() != names::LOAD,
             names::MESSAGE_ID => seen.message = Some(value),
             names::SERVER_ADDRESS => seen.peer = Some(value),
             names::MESH_TRY => seen.is_try = true,

@@ -66,7 +66,7 @@ impl Hub {
             evidence: Mutex::default(),
             lost: AtomicU64::new(0),
             state: Mutex::new(State {
-                store: Store::new(limits),
+                store: Store::new(limits, started_us),
                 rates: Rates::new(started_us, [browser, bus]),
                 series: Series::default(),
                 istio: IstioMetrics::default(),
@@ -142,7 +142,7 @@ impl Hub {
                     let held = state.aside.give(trace);
                     held.into_iter().for_each(|ended| state.store.add_span(ended));
                 }
-                Item::Log(log) => state.store.add_log(log),
+                Item::Log(log) => state.store.add_log(log, &self.symbols),
             }
         }
         state.spare = items;

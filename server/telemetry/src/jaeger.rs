@@ -140,6 +140,8 @@ mod tests {
                 operation: "POST /api/v1/orders".into(),
                 start_us: 1_000,
                 duration_us: 250,
+                tail_us: 0,
+                unfinished: false,
                 status: TraceStatus::Error,
                 http_status: Some(202),
                 failed: 1,

@@ -18,6 +18,7 @@ pub mod names;
 mod pipeline;
 mod print;
 mod processor;
+mod remembered;
 mod sampling;
 mod scope;
 mod store;

@@ -3,8 +3,8 @@
 //! Where OpenTelemetry's semantic conventions have a name it is used; the others are Vitrine's own.
 
 pub use contract::attributes::{
-    CORRELATION_ID, ERROR_TYPE, FAULT_ID, HTTP_STATUS, MESH_TRY, ORDER_ID, SAGA_COMPENSATION,
-    SERVER_ADDRESS, TRANSACTION_ID,
+    CORRELATION_ID, ERROR_TYPE, EVENT_NAME, FAULT_ID, HTTP_STATUS, MESH_FAULT_ID, MESH_TRY,
+    ORDER_ID, ORDER_ORIGIN, ORDER_STATUS, SAGA_COMPENSATION, SERVER_ADDRESS, TRANSACTION_ID,
 };
 
 /// The service a span or log line belongs to (semantic conventions).
@@ -25,6 +25,10 @@ pub const MESH_CALLER: &str = "mesh.caller";
 pub const MESH_SUBSET: &str = "mesh.subset";
 /// The value of [`MESH_CALLER`] for calls from outside.
 pub const BROWSER: &str = "browser";
+/// The value of [`ORDER_STATUS`] when an order ended without effect.
+pub const CANCELLED: &str = "cancelled";
+/// The value of [`ORDER_ORIGIN`] for orders of the load generator.
+pub const LOAD: &str = "load";
 /// On a consumer span: the producing service (semantic conventions for CloudEvents).
 pub const EVENT_SOURCE: &str = "cloudevents.event_source";
 /// On the span of a delivery: the message (semantic conventions for messaging).

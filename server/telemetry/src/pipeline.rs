@@ -147,6 +147,13 @@ impl Telemetry {
         self.hub.ask(|state| state.store.logs_with_field(key, value, symbols))
     }
 
+    /// The moment until which log lines of an order have left, if it has any from before then. It
+    /// has none from before this run.
+    #[must_use]
+    pub fn lines_left_until_us(&self, order_id: &str) -> i64 {
+        self.hub.ask(|state| state.store.lines_left_until_us(order_id))
+    }
+
     /// The newest log lines of a service, oldest first.
     #[must_use]
     pub fn logs_of_service(&self, service: &str, most: usize) -> Vec<LogView> {

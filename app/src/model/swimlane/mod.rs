@@ -6,9 +6,11 @@
 //! in slots from the left; the view divides by [`Swimlane::width`].
 
 mod bars;
+mod labels;
 mod lines;
 mod locks;
 mod marks;
+mod rooms;
 
 use super::fine;
 pub use bars::{Bar, BarState};
@@ -16,12 +18,12 @@ use contract::{
     trace::SpanLinkView,
     transaction::{TransactionView, TxEventKind, TxMessageKind as Kind, TxState},
 };
+pub use labels::{Anchor, Label, Of};
 pub use lines::Line;
 pub use locks::{Doubt, Lock};
 pub use marks::Mark;
+pub use rooms::{BAR, height, lane_y};
 
-/// Share of the width that the length of a break needs beside a moment.
-const BREAK_SHARE: f64 = 0.05;
 /// A longer gap between two messages is a break in time.
 pub const BREAK_OVER_US: i64 = 250_000;
 /// How far, in slots, a message stands from its recorded moment at the participant's end.
@@ -36,8 +38,6 @@ const WIDTH_MIN: f64 = 11.0;
 const TRIES_WIDTH: f64 = 0.8;
 /// More slots after a restart: what it found in its log is written there.
 const RESTART_WIDTH: f64 = 1.4;
-/// Share of the width that the moment over a slot needs, so that two do not run into each other.
-const HEAD_SHARE: f64 = 0.068;
 
 /// How an arrow is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,6 +112,14 @@ pub struct Head {
     pub error: bool,
 }
 
+impl Head {
+    /// It is written whatever stands around it.
+    #[must_use]
+    pub const fn is_needed(&self) -> bool {
+        self.strong || self.error
+    }
+}
+
 /// A break in time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Break {
@@ -119,8 +127,6 @@ pub struct Break {
     pub x: f64,
     /// How long it is.
     pub skipped_us: i64,
-    /// There is room to say so; where there is none the moments around it tell.
-    pub said: bool,
 }
 
 /// What a stretch of the protocol is called.
@@ -134,6 +140,29 @@ pub enum PhaseKind {
     Abort,
     /// A participant in doubt learns the outcome.
     Recovery,
+}
+
+impl PhaseKind {
+    /// What it is called.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Vote => "Phase 1: prepare and vote",
+            Self::Commit => "Phase 2: commit",
+            Self::Abort => "Phase 2: abort",
+            Self::Recovery => "Recovery of the in-doubt participant",
+        }
+    }
+
+    /// The same where there is little room.
+    #[must_use]
+    pub const fn short(self) -> &'static str {
+        match self {
+            Self::Vote => "Phase 1",
+            Self::Commit | Self::Abort => "Phase 2",
+            Self::Recovery => "Recovery",
+        }
+    }
 }
 
 /// A stretch of the protocol.
@@ -163,6 +192,10 @@ pub struct Told {
 pub struct Swimlane {
     /// Slots from the left end to the right end.
     pub width: f64,
+    /// Pixels that all that has to be said needs.
+    pub least_px: f64,
+    /// Everything that is written, with its place.
+    pub labels: Vec<Label>,
     /// Names: the participants; the coordinator is lane 0 and not in here.
     pub participants: Vec<String>,
     /// The protocol, repeated tries as one.
@@ -195,46 +228,42 @@ pub fn swimlane(tx: &TransactionView, zero_us: i64) -> Swimlane {
     let participants: Vec<String> = tx.participants.iter().map(|p| p.service.clone()).collect();
     let mut lines = lines::lines(&tx.messages, &participants);
     let mut marks = marks::marks(tx, &participants);
-    let (mut breaks, width) = place(&mut lines, &mut marks);
-    let heads = heads(&lines, &marks, zero_us, width);
-    for gap in &mut breaks {
-        gap.said = heads.iter().all(|head| (head.x - gap.x).abs() >= width * BREAK_SHARE);
-    }
+    let (breaks, width) = place(&mut lines, &mut marks);
+    let heads = heads(&lines, &marks, zero_us);
     let aborts = aborts(tx, &lines);
     let bars = bars::bars(&lines, &marks, participants.len(), width, aborts);
     let locks = locks::locks(tx, &lines, &marks);
+    let (arrows, logged) = (arrows(&lines, aborts), logged(&lines));
+    let notes = notes(&lines, &marks, &locks, &bars, zero_us);
+    let phases = phases(&lines, &marks, width);
+    let (labels, least_px) = labels::labels(&labels::Parts {
+        width,
+        lanes: participants.len(),
+        heads: &heads,
+        breaks: &breaks,
+        phases: &phases,
+        logged: &logged,
+        notes: &notes,
+        arrows: &arrows,
+        bars: &bars,
+        marks: &marks,
+    });
     Swimlane {
         width,
+        least_px,
+        labels,
         heads,
         breaks,
-        arrows: arrows(&lines, aborts),
-        notes: notes(&lines, &marks, &locks, &bars, zero_us),
+        arrows,
+        notes,
         bars,
-        logged: logged(&lines),
-        phases: phases(&lines, &marks, width),
+        logged,
+        phases,
         locks,
         told: told(&lines, &marks, &participants, aborts, zero_us),
         participants,
         marks,
         lines,
-    }
-}
-
-impl Swimlane {
-    /// The widest stretch of a bar between breaks: where its word is written.
-    #[must_use]
-    pub fn room(&self, bar: &Bar) -> (f64, f64) {
-        let half = BREAK_WIDTH / 4.0;
-        let mut from = bar.from;
-        let mut best = (bar.from, bar.from);
-        let inside = self.breaks.iter().map(|b| b.x).filter(|x| bar.from < *x && *x < bar.to);
-        for edge in inside.chain([bar.to + half]) {
-            if edge - half - from > best.1 - best.0 {
-                best = (from, edge - half);
-            }
-            from = edge + half;
-        }
-        best
     }
 }
 
@@ -269,11 +298,7 @@ fn place(lines: &mut [Line], marks: &mut [Mark]) -> (Vec<Break>, f64) {
     let mut before: Option<i64> = None;
     for (at_us, wide, slot) in slots {
         if let Some(before) = before.filter(|b| at_us - b > BREAK_OVER_US) {
-            breaks.push(Break {
-                x: x - 0.5 + BREAK_WIDTH / 2.0,
-                skipped_us: at_us - before,
-                said: true,
-            });
+            breaks.push(Break { x: x - 0.5 + BREAK_WIDTH / 2.0, skipped_us: at_us - before });
             x += BREAK_WIDTH;
         }
         match slot {
@@ -307,11 +332,11 @@ fn aborts(tx: &TransactionView, lines: &[Line]) -> bool {
         || lines.iter().any(|l| l.kind == Kind::DecideAbort)
 }
 
-/// The moments, as far as there is room for them: a decision and a crash always.
-fn heads(lines: &[Line], marks: &[Mark], zero_us: i64, width: f64) -> Vec<Head> {
+/// The moments, each once; a decision and a crash always.
+fn heads(lines: &[Line], marks: &[Mark], zero_us: i64) -> Vec<Head> {
     let of_lines = lines.iter().map(|l| (l.x, l.at_us, l.is_decision(), false));
     let of_marks = marks.iter().map(|m| (m.x, m.at_us, false, m.begins_outage()));
-    let mut all: Vec<Head> = of_lines
+    let mut heads: Vec<Head> = of_lines
         .chain(of_marks)
         .map(|(x, at_us, strong, error)| Head {
             x,
@@ -320,19 +345,8 @@ fn heads(lines: &[Line], marks: &[Mark], zero_us: i64, width: f64) -> Vec<Head> 
             error,
         })
         .collect();
-    all.sort_by(|a, b| a.x.total_cmp(&b.x));
-    let needed = |head: &Head| head.strong || head.error;
-    let near = |a: &Head, b: &Head| (a.x - b.x).abs() < width * HEAD_SHARE;
-    let mut heads: Vec<Head> = Vec::new();
-    for (i, head) in all.iter().enumerate() {
-        let before = heads.last();
-        let repeats = before.is_some_and(|h| h.text == head.text);
-        let crowded = before.is_some_and(|h| near(h, head))
-            || all[i + 1..].iter().any(|next| needed(next) && near(next, head));
-        if needed(head) || !(repeats || crowded) {
-            heads.push(head.clone());
-        }
-    }
+    heads.sort_by(|a, b| a.x.total_cmp(&b.x));
+    heads.dedup_by(|next, before| next.text == before.text && !next.is_needed());
     heads
 }
 

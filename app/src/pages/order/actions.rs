@@ -6,7 +6,7 @@ use crate::{
     ask::{self, AskError},
     live::{Connection, use_live},
 };
-use contract::shop::PlacedOrder;
+use contract::{order::OrderStatus, shop::PlacedOrder};
 use leptos::{ev::SubmitEvent, prelude::*};
 
 /// A command to an order.
@@ -73,6 +73,13 @@ pub(super) fn actions(story: Story) -> AnyView {
             Command::Redrive => o.can_redrive,
         })
     };
+    // What may yet be possible has its place already: nothing moves when it is.
+    let coming = move |command: Command| {
+        let runs = order.with(|o| o.row.status == OrderStatus::Processing);
+        (runs && !can(command)).then(|| {
+            view! { <span class="button reserved" aria-hidden="true">{command.label()}</span> }
+        })
+    };
     let failed = move || match progress.get() {
         Progress::Failed(reason) => {
             Some(view! { <p class="order-failed" role="alert">{reason}</p> })
@@ -83,8 +90,10 @@ pub(super) fn actions(story: Story) -> AnyView {
         <div class="order-actions">
             <a class="button" href=format!("/orders/new?again={id}")>"Place again"</a>
             {move || can(Command::Ship).then(|| form(story, Command::Ship, progress))}
+            {move || coming(Command::Ship)}
             {move || can(Command::Redrive).then(|| form(story, Command::Redrive, progress))}
             {move || can(Command::Cancel).then(|| form(story, Command::Cancel, progress))}
+            {move || coming(Command::Cancel)}
             {head::trace_link(story)}
             {failed}
         </div>

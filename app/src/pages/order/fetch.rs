@@ -1,8 +1,11 @@
-//! Fetching the order again: when the stream has seen a newer version of it, and while something of
-//! it is not settled that the stream does not tell of.
+//! Fetching the order again: when the stream has seen a newer version of it, when the line is back,
+//! and while something of it is not settled that the stream does not tell of.
 
 use super::{Fetched, Story};
-use crate::{ask, live::use_live};
+use crate::{
+    ask,
+    live::{Connection, use_live},
+};
 use contract::order::{OrderStatus, OrderView};
 use leptos::prelude::*;
 use std::{sync::Arc, time::Duration};
@@ -25,7 +28,22 @@ pub(super) fn follow(story: Story) {
     });
     // What was rendered while the order ran may lack the spans that were still open.
     Effect::new(move |_| set_timeout(move || refetch_young(story), LATE_SPANS));
+    follow_line(story);
     follow_unsettled(story);
+}
+
+/// What could not be told while the line was lost can be told when it is back.
+fn follow_line(story: Story) {
+    let connection = use_live().connection();
+    Effect::new(move |was_lost: Option<bool>| {
+        let now = connection.get();
+        let lost = was_lost == Some(true) || matches!(now, Connection::Lost { .. });
+        let back = lost && now == Connection::Live;
+        if back {
+            refetch(story);
+        }
+        lost && !back
+    });
 }
 
 /// The clock of the stream stands still while live data is paused or the line is lost.
@@ -69,8 +87,17 @@ pub(super) fn refetch(story: Story) {
     let Some(id) = story.order.try_with_untracked(|o| o.row.order_id.clone()) else {
         return;
     };
+    let number = story.asked.try_update_value(|asked| {
+        *asked += 1;
+        *asked
+    });
     leptos::task::spawn_local(async move {
-        match ask::order(id).await {
+        let told = ask::order(id).await;
+        // An answer that comes after that of a later question is out of date.
+        if story.asked.try_get_value() != number {
+            return;
+        }
+        match told {
             Ok(order) => {
                 let mut commits = None;
                 story.order.try_update(|held| {

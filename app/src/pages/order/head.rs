@@ -5,7 +5,7 @@ use crate::{
     frame::place_order::method_label,
     live::{Connection, use_live},
     model::{fine, format, story, tone::Tone},
-    widget::{Badge, Clock, ClockStyle, Icon, icon},
+    widget::{Badge, Clock, ClockStyle, Icon, copy_button, icon},
 };
 use contract::order::OrderStatus;
 use leptos::prelude::*;
@@ -126,15 +126,7 @@ fn correlation_fact(id: String) -> AnyView {
             <dt>"Correlation id"</dt>
             <dd>
                 <code title=title>{id}</code>
-                <button
-                    type="button"
-                    class="button ghost square small"
-                    aria-label="Copy the correlation id"
-                    title="Copy the correlation id"
-                    on:click=move |_| crate::browser::copy(&to_copy)
-                >
-                    {icon(Icon::Copy)}
-                </button>
+                {copy_button(to_copy, "Copy the correlation id")}
             </dd>
         </div>
     }

@@ -6,7 +6,7 @@ use crate::{
         format,
         story::{self, LogFilter},
     },
-    widget::{LinkTabs, ServiceCode},
+    widget::{Clock, ClockStyle, LinkTabs, ServiceCode},
 };
 use contract::trace::{Level, LogView};
 use leptos::prelude::*;
@@ -26,9 +26,12 @@ pub(super) fn panel(story: Story) -> AnyView {
             kept.into_iter().skip(skip).collect::<Vec<_>>()
         })
     });
+    let left_until = Memo::new(move |_| story.order.with(|o| o.logs_left_until_us));
     let sub = move || {
         let lines = u64::try_from(shown.with(Vec::len)).unwrap_or(u64::MAX);
-        format!("{}, this order", format::plural(lines, "line", "lines"))
+        // Of lines that have left nobody knows how many there were.
+        let known = lines > 0 || left_until.get().is_none();
+        known.then(|| format!("{}, this order", format::plural(lines, "line", "lines")))
     };
     // Links, so that the address tells which lines are shown, with and without JavaScript.
     let choices = [(LogFilter::All, "All"), (LogFilter::Warn, "Warn"), (LogFilter::Error, "Error")];
@@ -42,7 +45,19 @@ pub(super) fn panel(story: Story) -> AnyView {
     let current =
         Signal::derive(move || choices.iter().position(|c| c.0 == filter.get()).unwrap_or(0));
     let empty = move || {
-        shown.with(Vec::is_empty).then(|| view! { <p class="panel-empty">"No such lines."</p> })
+        let none = shown.with(Vec::is_empty);
+        let never = left_until.get().is_none() || !logs.with(Vec::is_empty);
+        (none && never).then(|| view! { <p class="panel-empty">"No such lines."</p> })
+    };
+    let left = move || {
+        left_until.get().map(|at_us| {
+            view! {
+                <p class="panel-empty">
+                    "Log lines from before "<Clock at_us=at_us style=ClockStyle::Minutes/>
+                    " are no longer kept."
+                </p>
+            }
+        })
     };
     view! {
         <section class="panel order-logs" aria-labelledby="logs-title">
@@ -57,6 +72,7 @@ pub(super) fn panel(story: Story) -> AnyView {
                 {move || shown.get().into_iter().map(|l| line(story, l)).collect_view()}
             </ol>
             {empty}
+            {left}
         </section>
     }
     .into_any()

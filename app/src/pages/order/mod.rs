@@ -55,6 +55,8 @@ struct Story {
     log: Memo<LogFilter>,
     /// What became of fetching it again.
     fetched: RwSignal<Fetched>,
+    /// How often it was fetched again.
+    asked: StoredValue<u64>,
 }
 
 /// What of the page is older than the last try to fetch it.
@@ -83,7 +85,8 @@ impl Story {
             query.with(|q| q.get("log").map(|l| LogFilter::of_word(&l)).unwrap_or_default())
         });
         let (span, fetched) = (RwSignal::new(None), RwSignal::new(Fetched::default()));
-        Self { order, events, version, span, all_json, log, fetched }
+        let asked = StoredValue::new(0);
+        Self { order, events, version, span, all_json, log, fetched, asked }
     }
 
     /// Address of this page with another event selected.
@@ -172,15 +175,25 @@ fn told(order: OrderView) -> AnyView {
     .into_any()
 }
 
-/// J and K step through the events.
+/// J and K step through the events, and after them the arrows do, until Esc or until something has
+/// the focus: whoever has not begun to step scrolls with them.
 fn listen(story: Story) {
     let navigate = use_navigate();
+    let stepping = StoredValue::new(false);
     use_keys(move |key, _| {
+        let arrows = stepping.get_value() && !crate::browser::has_focus();
         let steps = match key {
             "j" | "J" => 1,
             "k" | "K" => -1,
+            "ArrowDown" | "ArrowRight" if arrows => 1,
+            "ArrowUp" | "ArrowLeft" if arrows => -1,
+            "Escape" => {
+                stepping.set_value(false);
+                return false;
+            }
             _ => return false,
         };
+        stepping.set_value(true);
         select(story, story.neighbour(steps), &navigate);
         true
     });

@@ -6,12 +6,9 @@
 
 use super::Story;
 use crate::{
-    model::{
-        fine,
-        swimlane::{
-            Arrow, ArrowTone, Bar, BarState, Break, Head, Logged, Mark, Note, Phase, PhaseKind,
-            Swimlane, Told, swimlane,
-        },
+    model::swimlane::{
+        Arrow, ArrowTone, BAR, Bar, BarState, Break, Label, Logged, Mark, Of, Phase, PhaseKind,
+        Swimlane, Told, height, lane_y, swimlane,
     },
     widget::ServiceCode,
 };
@@ -23,12 +20,8 @@ use contract::{
 use leptos::prelude::*;
 use leptos_router::{NavigateOptions, hooks::use_navigate};
 
-/// Middle of the coordinator's lane, pixels from the top.
-const FIRST_LANE: usize = 64;
-/// From one lane to the next.
-const LANE: usize = 61;
-/// Height of a state's bar.
-const BAR: usize = 18;
+/// Pixels of a rem: where letters are larger the drawing is wider by as much.
+const REM: f64 = 16.0;
 
 /// What keyboard and pointer do to a drawing.
 #[derive(Clone, Copy)]
@@ -42,32 +35,25 @@ struct Pointed {
 pub(super) fn drawing(story: Story, tx: &TransactionView) -> AnyView {
     let zero_us = story.order.with_untracked(|o| o.zero_us);
     let drawn = swimlane(tx, zero_us);
-    let height = FIRST_LANE + LANE * drawn.participants.len() + 36;
-    let width = if drawn.width > 36.0 {
-        "swim swim-longest"
-    } else if drawn.width > 25.0 {
-        "swim swim-long"
-    } else {
-        "swim"
-    };
+    let height = height(drawn.participants.len());
+    let width = format!("{:.2}rem", drawn.least_px / REM);
     let navigate = use_navigate();
     let at = Pointed {
         shown: RwSignal::new(None),
         open: Callback::new(move |href: String| navigate(&href, NavigateOptions::default())),
     };
     let svg = view! {
-        <svg class=width height=height.to_string() aria-hidden="true">
+        <svg class="swim" width=width height=height.to_string() aria-hidden="true">
             {definitions()}
-            {drawn.heads.iter().map(|h| moment(&drawn, h, height)).collect_view()}
+            {grid(&drawn, height)}
             {drawn.phases.iter().map(|p| phase(&drawn, *p)).collect_view()}
             {lanes(&drawn)}
             {drawn.bars.iter().map(|b| bar(&drawn, b)).collect_view()}
             {drawn.arrows.iter().map(|a| arrow(story, &drawn, a, at)).collect_view()}
             {drawn.breaks.iter().map(|b| time_break(&drawn, *b, height)).collect_view()}
-            {drawn.arrows.iter().map(|a| arrow_label(&drawn, a, at)).collect_view()}
-            {drawn.logged.iter().map(|l| logged(&drawn, l)).collect_view()}
+            {drawn.logged.iter().map(|l| begin(&drawn, l)).collect_view()}
             {drawn.marks.iter().map(|m| mark(&drawn, m, at)).collect_view()}
-            {drawn.notes.iter().map(|n| note(&drawn, n)).collect_view()}
+            {drawn.labels.iter().map(|l| label(&drawn, l, at)).collect_view()}
         </svg>
     };
     view! {
@@ -137,10 +123,6 @@ fn percent(drawn: &Swimlane, slots: f64) -> String {
     format!("{:.2}%", slots / drawn.width * 100.0)
 }
 
-fn lane_y(lane: usize) -> usize {
-    FIRST_LANE + lane * LANE
-}
-
 fn definitions() -> AnyView {
     let head = |id: &'static str, class: &'static str| {
         view! {
@@ -182,32 +164,31 @@ fn definitions() -> AnyView {
     .into_any()
 }
 
-fn moment(drawn: &Swimlane, head: &Head, height: usize) -> AnyView {
-    let bottom = (height - 34).to_string();
-    let x = percent(drawn, head.x);
-    let class = match (head.strong, head.error) {
-        (_, true) => "swim-time error",
-        (true, _) => "swim-time strong",
-        _ => "swim-time",
+/// A line under each moment that is written.
+fn grid(drawn: &Swimlane, height: f64) -> Vec<AnyView> {
+    let bottom = (height - 34.0).to_string();
+    let written = |i: &usize| drawn.labels.iter().any(|label| label.of == Of::Head(*i));
+    let line = |i: usize| {
+        let x = percent(drawn, drawn.heads[i].x);
+        let y2 = bottom.clone();
+        view! { <line class="swim-grid" x1=x.clone() x2=x y1="44" y2=y2></line> }.into_any()
     };
-    view! {
-        <line class="swim-grid" x1=x.clone() x2=x.clone() y1="44" y2=bottom></line>
-        <text class=class x=x y="38" text-anchor="middle">{head.text.clone()}</text>
+    (0..drawn.heads.len()).filter(written).map(line).collect()
+}
+
+const fn phase_class(kind: PhaseKind) -> &'static str {
+    match kind {
+        PhaseKind::Vote => "tx-phase",
+        PhaseKind::Commit => "tx-phase phase-commit",
+        PhaseKind::Abort => "tx-phase phase-abort",
+        PhaseKind::Recovery => "tx-phase phase-recovery",
     }
-    .into_any()
 }
 
 fn phase(drawn: &Swimlane, phase: Phase) -> AnyView {
-    let (text, class) = match phase.kind {
-        PhaseKind::Vote => ("Phase 1: prepare and vote", "tx-phase"),
-        PhaseKind::Commit => ("Phase 2: commit", "tx-phase phase-commit"),
-        PhaseKind::Abort => ("Phase 2: abort", "tx-phase phase-abort"),
-        PhaseKind::Recovery => ("Recovery of the in-doubt participant", "tx-phase phase-recovery"),
-    };
     let (from, to) = (percent(drawn, phase.from), percent(drawn, phase.to));
     view! {
-        <g class=class>
-            <text x=from.clone() y="13">{text}</text>
+        <g class=phase_class(phase.kind)>
             <line x1=from x2=to y1="20" y2="20"></line>
         </g>
     }
@@ -228,7 +209,7 @@ fn lanes(drawn: &Swimlane) -> AnyView {
             class="tx-state state-coordinator"
             x=percent(drawn, from)
             width=percent(drawn, (to - from).max(0.0))
-            y=(FIRST_LANE - BAR / 2).to_string()
+            y=(lane_y(0) - BAR / 2.0).to_string()
             height=BAR.to_string()
             rx="4"
         ></rect>
@@ -236,35 +217,27 @@ fn lanes(drawn: &Swimlane) -> AnyView {
     .into_any()
 }
 
-fn bar(drawn: &Swimlane, bar: &Bar) -> AnyView {
-    let class = match bar.state {
+const fn bar_class(state: BarState) -> &'static str {
+    match state {
         BarState::Working => "tx-state state-working",
         BarState::Prepared => "tx-state state-prepared",
         BarState::Silent | BarState::Down | BarState::Paused => "tx-state state-silent",
         BarState::InDoubt => "tx-state state-doubt",
         BarState::Committed => "tx-state state-committed",
         BarState::Aborted => "tx-state state-aborted",
-    };
-    let y = lane_y(bar.lane);
-    let (from, to) = drawn.room(bar);
-    let room = to - from;
-    // A character of the words takes some six pixels of the seventy to fifty of a slot.
-    let needed = bar.words.chars().count() as f64 * drawn.width / 135.0;
-    let text = if room > needed { bar.words.clone() } else { bar.state.word().to_owned() };
-    let wide = room > 0.72 && bar.state != BarState::Working;
-    let middle = percent(drawn, f64::midpoint(from, to));
+    }
+}
+
+fn bar(drawn: &Swimlane, bar: &Bar) -> AnyView {
     view! {
-        <g class=class>
+        <g class=bar_class(bar.state)>
             <rect
                 x=percent(drawn, bar.from)
                 width=percent(drawn, bar.to - bar.from)
-                y=(y - BAR / 2).to_string()
+                y=(lane_y(bar.lane) - BAR / 2.0).to_string()
                 height=BAR.to_string()
                 rx="4"
             ></rect>
-            {wide.then(|| view! {
-                <text x=middle y=(y + 4).to_string() text-anchor="middle">{text}</text>
-            })}
         </g>
     }
     .into_any()
@@ -283,10 +256,7 @@ const fn tone(arrow: &Arrow) -> (&'static str, &'static str) {
 
 /// A message: a click opens its span, the pointer over it marks that in the trace below.
 fn arrow(story: Story, drawn: &Swimlane, arrow: &Arrow, at: Pointed) -> AnyView {
-    let half = BAR / 2;
-    let (from, to) = (lane_y(arrow.from.1), lane_y(arrow.to.1));
-    let down = to > from;
-    let (y1, y2) = if down { (from + half, to - half) } else { (from - half, to + half) };
+    let (y1, y2) = arrow.ends();
     let (class, marker) = tone(arrow);
     let marker = (!arrow.refused).then_some(marker);
     let (x1, x2) = (percent(drawn, arrow.from.0), percent(drawn, arrow.to.0));
@@ -328,52 +298,73 @@ fn arrow(story: Story, drawn: &Swimlane, arrow: &Arrow, at: Pointed) -> AnyView 
     .into_any()
 }
 
-/// What stands beside an arrow: its word where it is first seen, and what a fault did to it.
-fn arrow_label(drawn: &Swimlane, arrow: &Arrow, at: Pointed) -> AnyView {
-    let word = arrow.label.clone().map(|label| arrow_word(drawn, arrow, label));
-    let fault = arrow.injected.clone().map(|injected| {
-        let middle = f64::midpoint(arrow.from.0, arrow.to.0);
-        let y = lane_y(arrow.from.1).midpoint(lane_y(arrow.to.1));
-        // Over the lanes it stands in the first gap, where nothing else is written.
-        let y = if arrow.from.1.abs_diff(arrow.to.1) > 1 { lane_y(0) + LANE / 2 } else { y };
-        let half = injected.chars().count() * 6 / 2 + 7;
-        let href = fault_address(injected.split(':').next().unwrap_or_default());
-        view! {
-            <g class="swim-fault" on:click=move |_| at.open.run(href.clone())>
-                <svg x=percent(drawn, middle) y=y.to_string() overflow="visible">
-                    <rect
-                        x=format!("-{half}") y="-9" width=(half * 2).to_string() height="18" rx="4"
-                    ></rect>
-                    <text x="0" y="4" text-anchor="middle">{injected}</text>
-                </svg>
-            </g>
+/// What is written somewhere; a chip of a fault opens the fault.
+fn label(drawn: &Swimlane, label: &Label, at: Pointed) -> AnyView {
+    let class = match label.of {
+        Of::Fault(_) => return chip(drawn, label, at),
+        Of::Logged(i) if label.block().is_some() => {
+            return decision(drawn, label, drawn.logged[i].kind);
         }
-    });
-    view! { {word}{fault} }.into_any()
+        Of::Head(i) => match (drawn.heads[i].strong, drawn.heads[i].error) {
+            (_, true) => "swim-time error",
+            (true, _) => "swim-time strong",
+            _ => "swim-time",
+        }
+        .to_owned(),
+        Of::Break(_) => "swim-skipped".to_owned(),
+        Of::Phase(i) => phase_class(drawn.phases[i].kind).to_owned(),
+        Of::Logged(i) if drawn.logged[i].kind == Kind::Begin => "swim-word".to_owned(),
+        Of::Logged(_) => "swim-word strong".to_owned(),
+        Of::Note(i) => match (drawn.notes[i].error, drawn.notes[i].ends) {
+            (true, _) => "swim-note error",
+            (_, true) => "swim-note quiet",
+            _ => "swim-note",
+        }
+        .to_owned(),
+        Of::Word(i) => format!("swim-label {}", tone(&drawn.arrows[i]).0),
+        Of::Bar(i) => bar_class(drawn.bars[i].state).to_owned(),
+    };
+    view! {
+        <g class=class>
+            <text
+                x=percent(drawn, label.x)
+                y=label.y.to_string()
+                dx=format!("{:.1}", label.dx)
+                text-anchor=label.anchor.word()
+            >
+                {label.text.clone()}
+            </text>
+        </g>
+    }
+    .into_any()
 }
 
-fn arrow_word(drawn: &Swimlane, arrow: &Arrow, label: String) -> AnyView {
-    let down = arrow.to.1 > arrow.from.1;
-    let (class, _) = tone(arrow);
-    // Near the coordinator's end, where arrows to different lanes are still apart.
-    let lane = if down { arrow.to.1 } else { arrow.from.1 };
-    let share = if lane > 1 { 0.3 } else { 0.55 };
-    let (x, y) = if down {
-        (arrow.from.0 + (arrow.to.0 - arrow.from.0) * share, lane_y(0) + 34)
-    } else {
-        (arrow.to.0 - (arrow.to.0 - arrow.from.0) * share, lane_y(0) + 34)
-    };
-    let (anchor, dx) = if down { ("end", "-5") } else { ("start", "6") };
+/// What a fault did to an arrow.
+fn chip(drawn: &Swimlane, label: &Label, at: Pointed) -> AnyView {
+    let href = fault_address(label.text.split(':').next().unwrap_or_default());
     view! {
-        <text
-            class=format!("swim-label {class}")
-            x=percent(drawn, x)
-            y=y.to_string()
-            dx=dx
-            text-anchor=anchor
-        >
-            {label}
-        </text>
+        <g class="swim-fault" on:click=move |_| at.open.run(href.clone())>
+            {block(drawn, label, "")}
+        </g>
+    }
+    .into_any()
+}
+
+fn decision(drawn: &Swimlane, label: &Label, kind: Kind) -> AnyView {
+    let class = if kind == Kind::DecideCommit { "decision decision-commit" } else { "decision" };
+    block(drawn, label, class)
+}
+
+/// Words on a block of their own.
+fn block(drawn: &Swimlane, label: &Label, class: &'static str) -> AnyView {
+    let half = label.block().unwrap_or_default();
+    let (left, middle) = (format!("{:.1}", label.dx - half), format!("{:.1}", label.dx));
+    let wide = format!("{:.1}", half * 2.0);
+    view! {
+        <svg x=percent(drawn, label.x) y=label.y.to_string() overflow="visible" class=class>
+            <rect x=left y="-9" width=wide height=BAR.to_string() rx="4"></rect>
+            <text x=middle y="4" text-anchor="middle">{label.text.clone()}</text>
+        </svg>
     }
     .into_any()
 }
@@ -396,78 +387,31 @@ fn mark(drawn: &Swimlane, mark: &Mark, at: Pointed) -> AnyView {
     }
 }
 
-fn logged(drawn: &Swimlane, logged: &Logged) -> AnyView {
-    let x = percent(drawn, logged.x);
-    let y = (FIRST_LANE + 4).to_string();
-    match logged.kind {
-        Kind::Begin => view! {
-            <circle
-                class="swim-begin"
-                cx=percent(drawn, logged.x - 0.18)
-                cy=FIRST_LANE.to_string()
-                r="3"
-            ></circle>
-            <text class="swim-word" x=x y=y text-anchor="start" dx="-4">"begin"</text>
-        }
-        .into_any(),
-        Kind::DecideCommit | Kind::DecideAbort => {
-            let commit = logged.kind == Kind::DecideCommit;
-            let (class, text) = match commit {
-                true => ("decision decision-commit", "log commit"),
-                false => ("decision", "log abort"),
-            };
-            view! {
-                <svg x=x y=(FIRST_LANE - BAR / 2).to_string() overflow="visible" class=class>
-                    <rect x="-34" width="68" height=BAR.to_string() rx="4"></rect>
-                    <text x="0" y="13" text-anchor="middle">{text}</text>
-                </svg>
-            }
-            .into_any()
-        }
-        _ => {
-            let class = "swim-word strong";
-            view! { <text class=class x=x y=y text-anchor="middle">"end"</text> }.into_any()
-        }
-    }
+/// The point at which it begins.
+fn begin(drawn: &Swimlane, logged: &Logged) -> AnyView {
+    let x = percent(drawn, logged.x - 0.18);
+    (logged.kind == Kind::Begin)
+        .then(|| view! { <circle class="swim-begin" cx=x cy=lane_y(0).to_string() r="3"></circle> })
+        .into_any()
 }
 
-fn note(drawn: &Swimlane, note: &Note) -> AnyView {
-    let (class, anchor, dx) = match (note.error, note.ends) {
-        (true, _) => ("swim-note error", "start", "4"),
-        (_, true) => ("swim-note quiet", "end", "0"),
-        _ => ("swim-note", "middle", "0"),
-    };
-    view! {
-        <text
-            class=class
-            x=percent(drawn, note.x)
-            y=(lane_y(note.lane) + BAR / 2 + 15).to_string()
-            dx=dx
-            text-anchor=anchor
-        >
-            {note.text.clone()}
-        </text>
-    }
-    .into_any()
-}
-
-/// A zigzag over all lanes and the time it skips.
-fn time_break(drawn: &Swimlane, gap: Break, height: usize) -> AnyView {
-    let teeth = (height - 34 - 44) / 8;
+/// A zigzag over all lanes.
+fn time_break(drawn: &Swimlane, gap: Break, height: f64) -> AnyView {
     let mut zigzag = String::from("M0 0");
-    for tooth in 0..teeth {
-        zigzag.push_str(if tooth % 2 == 0 { "l4 8" } else { "l-4 8" });
+    let mut ground = 0.0;
+    for step in ["l4 8", "l-4 8"].iter().cycle() {
+        if ground + 8.0 > height - 34.0 - 44.0 {
+            break;
+        }
+        zigzag.push_str(step);
+        ground += 8.0;
     }
-    let (left, right) = (zigzag.clone(), zigzag);
-    let ground = (teeth * 8).to_string();
+    let (left, right, ground) = (zigzag.clone(), zigzag, ground.to_string());
     view! {
         <svg class="swim-break" x=percent(drawn, gap.x) y="46" overflow="visible">
             <rect x="-3" width="10" height=ground></rect>
             <g transform="translate(-5 0)"><path d=left></path></g>
             <g transform="translate(5 0)"><path d=right></path></g>
-            {gap.said.then(|| view! {
-                <text x="2" y="-8" text-anchor="middle">{fine::duration_us(gap.skipped_us)}</text>
-            })}
         </svg>
     }
     .into_any()

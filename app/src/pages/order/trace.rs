@@ -3,7 +3,7 @@
 use super::{Story, traces};
 use crate::{
     model::{
-        critical_path::{self, FAULT_ID, Segment, critical_path},
+        critical_path::{self, Segment, critical_path},
         fine, format,
         span_tree::SpanTree,
         time_scale::TimeScale,
@@ -76,22 +76,18 @@ fn head(traced: &Traced) -> AnyView {
     let all = traced.view.spans.len();
     let shown = all.min(ROWS);
     let sub = format!("{shown} of {all} spans, {}", fine::duration_us(row.duration_us));
-    let injected: i64 =
-        traced.tree.nodes.iter().map(|n| critical_path::injected_us(n, &traced.view.spans)).sum();
-    let fault = traced.view.spans.iter().find_map(|s| s.attribute(FAULT_ID)).map(str::to_owned);
-    let held = (injected > 0).then(|| {
-        let fault = fault.map_or_else(String::new, |f| format!(", {f}"));
+    let faults = critical_path::faults_said(&traced.tree, &traced.view.spans).map(|said| {
         view! {
             <span class="injected">
                 <i class="hatch" aria-hidden="true"></i>
-                {format!("{} injected delay{fault}", fine::duration_us(injected))}
+                {said}
             </span>
         }
     });
     view! {
         <code>{format::short_trace(&row.trace_id).to_owned()}</code>
         <span class="sub">{sub}</span>
-        {held}
+        {faults}
         <a class="button small head-end" href=format!("/traces/{}", row.trace_id)>
             <span>"Open"</span>
             {icon(Icon::Right)}

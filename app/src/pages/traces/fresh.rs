@@ -3,7 +3,7 @@
 
 use super::{Found, Opened, place::Place};
 use crate::{ask, live::use_live, pages::follow::follow};
-use contract::trace::TraceView;
+use contract::trace::{PARENT_PATIENCE_US as PATIENCE_US, TraceView};
 use leptos::{html, prelude::*, task::spawn_local};
 use std::collections::HashSet;
 
@@ -47,8 +47,6 @@ pub(super) fn keep(place: Place, found: Found, page: NodeRef<html::Div>) -> RwSi
 /// A trace of which nothing was heard for so long is over, microseconds: spans are told when they
 /// end, and between two of them are the pauses of what is tried again.
 const SETTLED_US: i64 = 5_000_000;
-/// A parent that is missing for so long will not come any more, microseconds.
-const PATIENCE_US: i64 = 60_000_000;
 
 /// Whether more of a trace may come: its last span is young, or one that others are in has not
 /// ended yet.

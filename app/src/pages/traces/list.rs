@@ -9,6 +9,9 @@ use crate::{
 use contract::trace::{ExportView, TraceList, TraceRow, TraceStatus};
 use leptos::prelude::*;
 
+/// What goes on for less than that after the end is not worth a second value.
+const TAIL_FROM_US: i64 = 250_000;
+
 pub(super) fn list(
     place: Place,
     list: Result<TraceList, AskError>,
@@ -21,7 +24,8 @@ pub(super) fn list(
     let matched = list.matched;
     let shown = list.rows.len();
     let kept = kept(&list);
-    let rows = list.rows.into_iter().map(|r| row(place, r)).collect_view();
+    let now_us = list.at_us;
+    let rows = list.rows.into_iter().map(|r| row(place, r, now_us)).collect_view();
     let more = (matched > shown).then(|| {
         let count = |n: usize| format::count(u64::try_from(n).unwrap_or(u64::MAX));
         let text = format!(
@@ -55,7 +59,7 @@ pub(super) fn list(
     .into_any()
 }
 
-fn row(place: Place, row: TraceRow) -> AnyView {
+fn row(place: Place, row: TraceRow, now_us: i64) -> AnyView {
     let id = row.trace_id.clone();
     let href = move || place.href(Some(&id), &Look::default());
     let codes = row
@@ -77,12 +81,23 @@ fn row(place: Place, row: TraceRow) -> AnyView {
             </td>
             <td class="codes">{codes}</td>
             <td class="number">{format::count(spans)}</td>
-            <td class="number">{fine::duration_us(row.duration_us)}</td>
-            <td>{status(&row, false)}</td>
+            <td class="number">{fine::duration_us(row.until_end_us())}{tail(&row)}</td>
+            <td>{if row.runs(now_us) { running() } else { status(&row, false) }}</td>
             <td class="mono">{order}</td>
         </tr>
     }
     .into_any()
+}
+
+/// What went on after the answer and after the order's last event.
+fn tail(row: &TraceRow) -> Option<AnyView> {
+    let said = (row.tail_us >= TAIL_FROM_US).then(|| fine::duration_us(row.tail_us))?;
+    Some(view! { <small class="tail">" then "{said}</small> }.into_any())
+}
+
+/// Its root has not ended: how it ends is not known.
+fn running() -> AnyView {
+    view! { <Badge tone=Tone::Info glyph=Icon::Clock text="running"/> }.into_any()
 }
 
 /// How a trace ended, as a badge; a short one says only the HTTP status, if there is one.

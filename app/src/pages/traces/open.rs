@@ -9,7 +9,7 @@ use crate::{
         span_tree::SpanTree,
         time_scale::{Fold, TimeScale, waits},
     },
-    widget::{Icon, icon},
+    widget::{Icon, copy_button, icon},
 };
 use contract::trace::{ExportView, OpenTrace, SpanView, TraceView};
 use leptos::prelude::*;
@@ -158,15 +158,7 @@ fn header(traced: &Traced, health: &ExportView) -> AnyView {
         <header class="panel-head trace-head">
             <h2 id="trace-title">{row.operation.clone()}</h2>
             <code class="trace-id">{id.clone()}</code>
-            <button
-                type="button"
-                class="button ghost square small"
-                aria-label="Copy the trace id"
-                title="Copy the trace id"
-                on:click=move |_| crate::browser::copy(&to_copy)
-            >
-                {icon(Icon::Copy)}
-            </button>
+            {copy_button(to_copy, "Copy the trace id")}
             {list::status(row, true)}
             {order}
             <span class="trace-out">

@@ -296,10 +296,13 @@ fn fault_band(out: &mut String, from: f64, until: f64) {
 }
 
 fn fault_mark(out: &mut String, mark: &scatter::FaultMark, near: bool) {
-    let plain = |id: &String| {
-        id.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect::<String>()
+    let plain = |text: &str| {
+        text.chars()
+            .filter(|c| c.is_ascii_alphanumeric() || "- +,".contains(*c))
+            .collect::<String>()
     };
-    let ids: Vec<String> = mark.ids.iter().map(plain).collect();
+    let (id, name) = (plain(mark.ids.first().map_or("", String::as_str)), plain(&mark.name()));
+    let all = plain(&mark.ids.join(", "));
     let x = percent(mark.band.0);
     let anchor = if mark.band.0 < 0.03 {
         "start"
@@ -314,10 +317,8 @@ fn fault_mark(out: &mut String, mark: &scatter::FaultMark, near: bool) {
     }
     let class = if near { "near" } else { "" };
     let _ = write!(out, r#"<text class="{class}" x="{x}" y="10" text-anchor="{anchor}">"#);
-    for (i, id) in ids.iter().enumerate() {
-        let (gap, href) = (if i > 0 { ", " } else { "" }, fault_href(id));
-        let _ = write!(out, r#"{gap}<a data-fault="{id}" href="{href}">{id}</a>"#);
-    }
+    let href = fault_href(&id);
+    let _ = write!(out, r#"<title>{all}</title><a data-fault="{id}" href="{href}">{name}</a>"#);
     out.push_str("</text>");
 }
 

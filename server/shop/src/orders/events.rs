@@ -1,7 +1,11 @@
 //! The order: its events, and the state they make.
 
 use super::Refusal;
-use contract::{Money, order::Origin, shop::PaymentMethod};
+use contract::{
+    Money,
+    order::{OrderStatus, Origin},
+    shop::PaymentMethod,
+};
 use event_sourcing::{Aggregate, DomainEvent};
 use serde::{Deserialize, Serialize};
 
@@ -137,6 +141,32 @@ impl DomainEvent for OrderEvent {
             Self::CompensationStuck { .. } => "CompensationStuck",
             Self::OrderCancelled { .. } => "OrderCancelled",
             Self::OrderShipped => "OrderShipped",
+        }
+    }
+}
+
+impl OrderEvent {
+    /// Who placed the order, if this is how it began.
+    #[must_use]
+    pub const fn origin(&self) -> Option<Origin> {
+        match self {
+            Self::OrderPlaced { origin, .. } => Some(*origin),
+            _ => None,
+        }
+    }
+
+    /// The status that the order has from this event on, if it had another one before.
+    #[must_use]
+    pub const fn status(&self) -> Option<OrderStatus> {
+        match self {
+            // A confirmed order that is being undone is not at its end again.
+            Self::OrderPlaced { .. } | Self::CompensationStarted { .. } => {
+                Some(OrderStatus::Processing)
+            }
+            Self::OrderConfirmed => Some(OrderStatus::Confirmed),
+            Self::OrderCancelled { .. } => Some(OrderStatus::Cancelled),
+            Self::OrderShipped => Some(OrderStatus::Shipped),
+            _ => None,
         }
     }
 }

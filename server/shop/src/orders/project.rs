@@ -50,6 +50,7 @@ fn first(order_id: &str, recorded: &Recorded<OrderEvent>) -> Option<OrderRow> {
 fn next(mut row: OrderRow, recorded: &Recorded<OrderEvent>) -> OrderRow {
     use StepMark::{Done, Failed, Running, Stuck, Undone, Unknown};
     row.version = recorded.version;
+    row.status = recorded.event.status().unwrap_or(row.status);
     let mut say = |phase: &str| phase.clone_into(&mut row.phase);
     match &recorded.event {
         OrderEvent::OrderPlaced { .. } => {}
@@ -76,13 +77,10 @@ fn next(mut row: OrderRow, recorded: &Recorded<OrderEvent>) -> OrderRow {
         OrderEvent::OrderConfirmed => {
             say("Confirmed");
             row.steps[2] = Done;
-            row.status = OrderStatus::Confirmed;
             row.took_us = Some(recorded.at_us - row.placed_at_us);
         }
         OrderEvent::CancellationRequested { .. } => say("Cancelling"),
         OrderEvent::CompensationStarted { .. } => {
-            // Confirmed or not before: what is being undone is not at its end.
-            row.status = OrderStatus::Processing;
             if row.steps[2] == Done {
                 row.steps[2] = Undone;
             }
@@ -106,13 +104,9 @@ fn next(mut row: OrderRow, recorded: &Recorded<OrderEvent>) -> OrderRow {
             if let Some(phase) = ended(reason, &row.phase) {
                 row.phase = phase.to_owned();
             }
-            row.status = OrderStatus::Cancelled;
             row.took_us = row.took_us.or(Some(recorded.at_us - row.placed_at_us));
         }
-        OrderEvent::OrderShipped => {
-            say("Shipped");
-            row.status = OrderStatus::Shipped;
-        }
+        OrderEvent::OrderShipped => say("Shipped"),
     }
     row
 }

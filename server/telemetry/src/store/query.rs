@@ -2,12 +2,14 @@
 
 use super::{
     SLOW_US, Store, Summary, Trace,
-    record::{COMPENSATION, ERROR, LogRecord, SpanRecord, TRY, Unpacker, Wanted},
+    record::{
+        COMPENSATION, ERROR, EVENT, HIT, LogRecord, OUTSIDE, SpanRecord, TRY, Unpacker, Wanted,
+    },
 };
 use crate::symbols::{MISSING, Symbols};
 use contract::trace::{
-    LogView, SpanEventView, SpanLinkView, SpanView, TRACE_MARKS_MAX, TRACE_ROWS_MAX, TraceList,
-    TraceMark, TraceQuery, TraceRow, TraceStatus, TraceView,
+    LogView, PARENT_PATIENCE_US, SpanEventView, SpanLinkView, SpanView, TRACE_MARKS_MAX,
+    TRACE_ROWS_MAX, TraceList, TraceMark, TraceQuery, TraceRow, TraceStatus, TraceView,
 };
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
@@ -89,8 +91,14 @@ impl Tag<'_> {
 }
 
 impl Summary {
+    /// Until the root and the last event of the order had ended.
     fn duration_us(&self) -> i64 {
-        self.last_us.saturating_sub(self.first_us)
+        self.done_us.saturating_sub(self.first_us)
+    }
+
+    /// Whether more of it may come.
+    fn runs(&self, now_us: i64) -> bool {
+        self.unfinished && now_us.saturating_sub(self.last_us) < PARENT_PATIENCE_US
     }
 }
 
@@ -108,7 +116,9 @@ impl Trace {
             service: symbols.service_name(root.service).as_ref().to_owned(),
             operation: name_of(root, symbols),
             start_us: root.start_us,
-            duration_us: summary.duration_us(),
+            duration_us: summary.last_us.saturating_sub(summary.first_us),
+            tail_us: summary.last_us.saturating_sub(summary.done_us),
+            unfinished: summary.unfinished,
             status: summary.status,
             http_status: Some(root.http_status).filter(|&status| status != 0),
             failed: summary.failed,
@@ -144,10 +154,15 @@ fn summarise(spans: &[SpanRecord]) -> Summary {
         }
     }
     let (status, failed) = outcome(spans, root);
+    let events = spans.iter().filter(|span| span.has(EVENT)).map(SpanRecord::end_us);
+    let root_span = spans.get(root);
+    let root_end = root_span.map_or(0, SpanRecord::end_us);
     Summary {
         root,
         first_us: spans.iter().map(|span| span.start_us).min().unwrap_or(0),
         last_us: spans.iter().map(SpanRecord::end_us).max().unwrap_or(0),
+        done_us: events.max().unwrap_or(root_end).max(root_end),
+        unfinished: root_span.is_some_and(|root| root.parent != 0 && !root.has(OUTSIDE)),
         status,
         failed,
         services: services.into(),
@@ -246,6 +261,7 @@ impl Store {
         let filter = Filter::new(query, now_us, symbols);
         let mut found: Vec<(i64, u128)> = Vec::new();
         let mut telling: HashSet<u128> = HashSet::new();
+        let mut running: HashSet<u128> = HashSet::new();
         let mut list = TraceList::default();
         let mut services = BTreeSet::new();
         let mut operations = BTreeSet::new();
@@ -258,6 +274,9 @@ impl Store {
             operations.insert(trace.spans[summary.root].name);
             if filter.lets_through(trace, summary) {
                 found.push((trace.spans[summary.root].start_us, id));
+                if summary.runs(now_us) {
+                    running.insert(id);
+                }
                 let slow = summary.duration_us() > SLOW_US;
                 list.slow += usize::from(slow);
                 if slow || summary.status != TraceStatus::Ok {
@@ -270,7 +289,9 @@ impl Store {
         list.left_until_us = self.left_until_us;
         list.matched = found.len();
         let open = query.open.as_deref().and_then(|id| u128::from_str_radix(id, 16).ok());
-        let chosen = chosen(&found, &telling, open);
+        // How long it takes is not known yet.
+        let over = found.iter().filter(|(_, id)| !running.contains(id)).copied();
+        let chosen = chosen(&over.collect::<Vec<_>>(), &telling, open);
         list.marks = chosen.into_iter().filter_map(|id| self.mark(id)).collect();
         list.rows = self.newest(found, symbols);
         list.services = sorted(services.into_iter().map(|n| symbols.service_name(n)));
@@ -287,6 +308,7 @@ impl Store {
             start_us: trace.spans[summary.root].start_us,
             duration_us: summary.duration_us(),
             status: summary.status,
+            hit: trace.saw(HIT),
         })
     }
 
@@ -351,10 +373,10 @@ impl Store {
         most: usize,
         wanted: impl Fn(&LogRecord) -> bool,
     ) -> Vec<LogView> {
-        let newest_first = self.logs.iter().rev().filter(|log| wanted(log));
-        let mut found: Vec<&LogRecord> = newest_first.take(most).collect();
-        found.reverse();
+        let mut found: Vec<&LogRecord> = self.lines.iter().filter(|log| wanted(log)).collect();
+        // Stable: lines of one microsecond stay in the order in which they were written.
         found.sort_by_key(|log| log.at_us);
+        let found = found.split_off(found.len().saturating_sub(most));
         found.into_iter().map(|log| log_view(log, symbols)).collect()
     }
 }
@@ -394,7 +416,7 @@ fn sorted(names: impl Iterator<Item = std::sync::Arc<str>>) -> Vec<String> {
 }
 
 /// A word as records hold it: by number, or inline.
-fn numbered<'w>(word: &'w str, symbols: &Symbols) -> (u16, &'w str) {
+pub(super) fn numbered<'w>(word: &'w str, symbols: &Symbols) -> (u16, &'w str) {
     (symbols.words.find(word).unwrap_or(MISSING), word)
 }
 

@@ -24,6 +24,17 @@ pub(crate) const COMPENSATION: u8 = 2;
 
 /// The span is one of several tries of a call.
 pub(crate) const TRY: u8 = 4;
+/// The span records an event of an order.
+pub(crate) const EVENT: u8 = 8;
+/// That event: the order is cancelled.
+pub(crate) const CANCELLED: u8 = 16;
+/// That event: the order was placed, and not by the load generator.
+pub(crate) const PERSONAL: u8 = 32;
+
+/// A fault acted on the call.
+pub(crate) const HIT: u8 = 64;
+/// The span answers a call from outside: its parent, if it has one, is not told here.
+pub(crate) const OUTSIDE: u8 = 128;
 
 /// One span.
 #[derive(Debug)]
@@ -310,6 +321,17 @@ impl<'a> Unpacker<'a> {
 
     pub(crate) fn attributes(&mut self, words: &Table) -> Vec<(String, String)> {
         (0..self.count()).map(|_| (self.word(words), self.value().to_string())).collect()
+    }
+
+    /// The text of a key in a packed list.
+    pub(crate) fn text_of(&mut self, key: (u16, &str)) -> Option<&'a str> {
+        (0..self.count()).find_map(|_| {
+            let found = self.number();
+            match (found == key || (found.0 == key.0 && key.0 != MISSING), self.value()) {
+                (true, Packed::Text(text)) => Some(text),
+                _ => None,
+            }
+        })
     }
 
     /// Whether a packed list has this key with this value, or with any value.

@@ -1,5 +1,7 @@
 //! The store against spans made by hand.
 
+mod leaving;
+
 use super::{record::Packer, *};
 use crate::{ended, names, symbols::Symbols};
 use contract::trace::{Level, TimeWindow, TraceQuery};
@@ -56,7 +58,7 @@ impl World {
     }
 
     fn bounded(limits: StoreLimits) -> Self {
-        Self { store: Store::new(limits), symbols: Symbols::new() }
+        Self { store: Store::new(limits, 0), symbols: Symbols::new() }
     }
 
     fn span(&mut self, given: Given) {
@@ -91,6 +93,34 @@ impl World {
         self.store.add_span(ended);
     }
 
+    /// A line about an order.
+    fn line(&mut self, at_us: i64, order: &str) {
+        let mut packer = Packer::default();
+        packer.text("placed");
+        packer.count(2);
+        packer.attribute(&self.symbols.words, "revision", &7.into());
+        packer.attribute(&self.symbols.words, "order_id", &order.to_owned().into());
+        let line = LogRecord {
+            at_us,
+            trace: [0; 16],
+            span: 0,
+            packed: packer.take(),
+            service: 0,
+            level: Level::Info,
+        };
+        self.store.add_log(line, &self.symbols);
+    }
+
+    /// When the lines about an order were written.
+    fn times(&self, order: &str) -> Vec<i64> {
+        let lines = self.store.logs_with_field("order_id", order, &self.symbols);
+        lines.iter().map(|line| line.at_us).collect()
+    }
+
+    fn keeps(&self, trace: u128) -> bool {
+        self.store.traces.contains_key(&trace)
+    }
+
     fn search(&mut self, query: TraceQuery) -> contract::trace::TraceList {
         self.store.search(&query, 2_000_000, &self.symbols)
     }
@@ -103,6 +133,14 @@ impl World {
     fn trace(&mut self, id: u128) -> contract::trace::TraceView {
         self.store.trace(id, &self.symbols).unwrap()
     }
+}
+
+/// The span by which an event of an order is recorded.
+fn of_order(given: Given, order: &'static str, facts: &[(&'static str, &'static str)]) -> Given {
+    let event = given
+        .with(KeyValue::new(names::ORDER_ID, order))
+        .with(KeyValue::new(names::EVENT_NAME, "some event"));
+    facts.iter().fold(event, |given, (key, value)| given.with(KeyValue::new(*key, *value)))
 }
 
 #[test]
@@ -124,6 +162,45 @@ fn the_root_is_the_earliest_span_without_a_kept_parent() {
     assert_eq!(whole.services, ["gateway", "orders"]);
     assert_eq!((partial.operation.as_str(), partial.start_us), ("orphan", 1_005_000));
     assert_eq!(partial.duration_us, 14_000);
+}
+
+#[test]
+fn a_trace_lasts_until_its_root_and_the_last_event_of_its_order_have_ended() {
+    // Given an order that was over after 12 ms, one of whose messages was told again much later,
+    let mut world = World::new();
+    world.span(Given { start_ms: 1_000, took_ms: 5, ..Given::new(1, 1, 0) });
+    world.span(of_order(Given { start_ms: 1_010, took_ms: 2, ..Given::new(1, 2, 1) }, "o", &[]));
+    let again = Given { start_ms: 51_000, took_ms: 3, ..Given::new(1, 3, 1) };
+    world.span(again.with(KeyValue::new(names::MESH_FAULT_ID, "F-1")));
+    // then that is what it took, and what came later is told apart from it,
+    let list = world.search(TraceQuery::default());
+    assert_eq!((list.rows[0].duration_us, list.rows[0].tail_us), (50_003_000, 49_991_000));
+    assert_eq!((list.marks[0].duration_us, list.marks[0].hit, list.slow), (12_000, true, 0));
+    // and by it a filter finds it.
+    let at_least = |ms| TraceQuery { min_duration_ms: Some(ms), ..TraceQuery::default() };
+    assert_eq!((world.found(at_least(12)), world.found(at_least(13))), (vec![1], vec![]));
+}
+
+#[test]
+fn a_trace_whose_root_has_not_ended_runs_and_has_no_mark_yet() {
+    // Given a child whose parent has not ended, and one called from outside by a client with a
+    // trace of its own,
+    let mut world = World::new();
+    world.span(Given::new(1, 2, 1));
+    let outside = KeyValue::new(names::MESH_CALLER, names::BROWSER);
+    world.span(Given::new(2, 3, 9).with(outside));
+    let asked = |world: &mut World, now_us| {
+        let list = world.store.search(&TraceQuery::default(), now_us, &world.symbols);
+        let runs: Vec<bool> = list.rows.iter().map(|row| row.runs(now_us)).collect();
+        (runs, list.marks.len())
+    };
+    // then the first runs, for as long as its parent may come.
+    assert_eq!(asked(&mut world, 2_000_000), (vec![false, true], 1));
+    assert_eq!(asked(&mut world, 62_000_000), (vec![false, false], 2));
+    let mut world = World::new();
+    world.span(Given::new(1, 2, 1));
+    world.span(Given::new(1, 1, 0));
+    assert_eq!(asked(&mut world, 2_000_000), (vec![false], 1));
 }
 
 #[test]
@@ -259,11 +336,18 @@ fn the_store_never_holds_more_than_its_bounds_whatever_comes() {
             1 => u128::from(id / 50) + 1,
             _ => 99,
         };
-        world.span(Given { error: id % 7 == 0, ..Given::new(trace, id + 1, 0) });
-        let telling = world.store.traces.values().filter(|trace| trace.telling);
-        let telling: usize = telling.map(|trace| trace.spans.len()).sum();
-        assert_eq!(telling, world.store.telling_spans);
-        let kept: usize = world.store.traces.values().map(|trace| trace.spans.len()).sum();
+        let given = Given { error: id % 7 == 0, ..Given::new(trace, id + 1, 0) };
+        world.span(match id % 5 {
+            0 => given.with(KeyValue::new(names::ORDER_ID, format!("ord-{}", id % 40))),
+            1 => of_order(given, "ord-3", &[(names::ORDER_ORIGIN, "api")]),
+            _ => given,
+        });
+        let mut sorts = [0; 4];
+        for trace in world.store.traces.values() {
+            sorts[trace.sort as usize] += trace.spans.len();
+        }
+        assert_eq!(sorts, world.store.spans);
+        let kept: usize = sorts.iter().sum();
         assert_eq!(kept, world.store.stats().spans);
         assert!(kept <= 50, "{kept}");
         assert_eq!(world.store.ages.len(), world.store.traces.len());
@@ -275,22 +359,10 @@ fn the_store_never_holds_more_than_its_bounds_whatever_comes() {
 fn the_oldest_log_lines_are_evicted() {
     let mut world = World::bounded(StoreLimits { logs: 3, ..StoreLimits::default() });
     for at_us in 0..10 {
-        let mut packer = Packer::default();
-        packer.text("placed");
-        packer.count(1);
-        packer.attribute(&world.symbols.words, "order_id", &"ord-1".into());
-        world.store.add_log(LogRecord {
-            at_us,
-            trace: [0; 16],
-            span: 0,
-            packed: packer.take(),
-            service: 0,
-            level: Level::Info,
-        });
+        world.line(at_us, "ord-1");
     }
-    let lines = world.store.logs_with_field("order_id", "ord-1", &world.symbols);
-    let times: Vec<i64> = lines.iter().map(|line| line.at_us).collect();
-    assert_eq!(times, [7, 8, 9]);
+    assert_eq!(world.times("ord-1"), [7, 8, 9]);
+    assert_eq!(world.store.lines_left_until_us("ord-1"), 6);
     assert_eq!(world.store.stats().evicted_logs, 7);
     assert!(world.store.logs_with_field("order_id", "ord-2", &world.symbols).is_empty());
     assert!(world.store.logs_with_field("never_seen", "ord-1", &world.symbols).is_empty());
