@@ -236,7 +236,9 @@ fn labels(map: &MapView, shapes: &[EdgeShape], phone: bool, small: f64) -> Vec<T
                 vec![(face.head.text.clone(), small.max(13.0)), (rest.join(" \u{b7} "), small)]
             }
         };
-        for (line, (text, size)) in lines.iter().enumerate().filter(|(_, (text, _))| !text.is_empty()) {
+        for (line, (text, size)) in
+            lines.iter().enumerate().filter(|(_, (text, _))| !text.is_empty())
+        {
             let at = layout::at(edge.label.x, edge.label.y + if line == 0 { 0.0 } else { 14.0 });
             // Bold letters are wider; the second line is not.
             let rect = text_box(at, edge.anchor, text, if line == 0 { *size } else { size * 0.98 });
@@ -295,7 +297,8 @@ fn in_trouble_no_two_labels_or_badges_meet_and_no_foreign_line_runs_through_one(
                     wrong.push(format!("{name} and {}", other.name));
                 }
             }
-            let boxes = layout.nodes.iter().filter(|node| !of.0.is_empty() && !apart(*rect, node.rect));
+            let boxes =
+                layout.nodes.iter().filter(|node| !of.0.is_empty() && !apart(*rect, node.rect));
             let crossed = |edge: &&EdgeShape| {
                 let own = edge.from == of.0 && edge.to == of.1;
                 let leads_to = of.0.is_empty() && (edge.to == of.1 || edge.from == of.1);
