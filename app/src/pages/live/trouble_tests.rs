@@ -16,8 +16,11 @@ use contract::{
     traffic::{HostMesh, LaneView, MeshView},
 };
 
+/// Width, layout and smallest text.
+type Window = (u32, fn() -> Layout, f64);
+
 /// Widths of windows: the layout each has, and the smallest text of its map (`style/live.css`).
-const WINDOWS: [(u32, fn() -> Layout, f64); 5] = [
+const WINDOWS: [Window; 5] = [
     (1_440, layout::wide, 11.8),
     (1_280, layout::wide, 13.5),
     (1_024, layout::wide, 13.5),
@@ -101,7 +104,7 @@ fn mesh() -> MeshView {
         instance: format!("{name}-{n}"),
         service: name.into(),
         subset: subset.map(str::to_owned),
-        state: if n == 0 { down.clone() } else { EndpointState::Ready },
+        state: if n == 0 { down } else { EndpointState::Ready },
     };
     let of = |name: &str| {
         let all: &[(Option<&str>, usize)] = match name {
@@ -234,7 +237,9 @@ fn labels(map: &MapView, shapes: &[EdgeShape], phone: bool, small: f64) -> Vec<T
                 vec![(face.head.text.clone(), small.max(13.0)), (rest.join(" \u{b7} "), small)]
             }
         };
-        for (line, (text, size)) in lines.iter().enumerate().filter(|(_, (text, _))| text != "") {
+        for (line, (text, size)) in
+            lines.iter().enumerate().filter(|(_, (text, _))| !text.is_empty())
+        {
             let at = layout::at(edge.label.x, edge.label.y + if line == 0 { 0.0 } else { 14.0 });
             // Bold letters are wider; the second line is not.
             let rect = text_box(at, edge.anchor, text, if line == 0 { *size } else { size * 0.98 });
@@ -293,7 +298,8 @@ fn in_trouble_no_two_labels_or_badges_meet_and_no_foreign_line_runs_through_one(
                     wrong.push(format!("{name} and {}", other.name));
                 }
             }
-            let boxes = layout.nodes.iter().filter(|node| of.0 != "" && !apart(*rect, node.rect));
+            let boxes =
+                layout.nodes.iter().filter(|node| !of.0.is_empty() && !apart(*rect, node.rect));
             let crossed = |edge: &&EdgeShape| {
                 let own = edge.from == of.0 && edge.to == of.1;
                 let leads_to = of.0.is_empty() && (edge.to == of.1 || edge.from == of.1);
