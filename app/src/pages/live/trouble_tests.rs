@@ -16,9 +16,10 @@ use contract::{
     traffic::{HostMesh, LaneView, MeshView},
 };
 
-/// A width of windows, the layout it has, and the smallest text of its map (`style/live.css`).
+/// Width, layout and smallest text.
 type Window = (u32, fn() -> Layout, f64);
 
+/// Widths of windows: the layout each has, and the smallest text of its map (`style/live.css`).
 const WINDOWS: [Window; 5] = [
     (1_440, layout::wide, 11.8),
     (1_280, layout::wide, 13.5),
