@@ -386,6 +386,20 @@ async fn a_text_that_makes_no_sense_is_answered_with_the_page_and_what_is_said_o
     world.close().await;
 }
 
+/// Thresholds to try that no breaker can have, or of no breaker.
+fn bad_thresholds() -> Vec<Value> {
+    let asked = |id: &str, failures: Value, wait: Value| {
+        let settings = json!({ "failures_in_a_row": failures, "wait_ms": wait });
+        json!({ "asked": { "id": id, "settings": settings } })
+    };
+    vec![
+        asked("none", json!(5), json!(1_000)),
+        asked("gateway~users", json!(0), json!(1_000)),
+        asked("gateway~users", json!(5), json!(3_600_001)),
+        asked("gateway~users", json!(-1), json!("x")),
+    ]
+}
+
 /// Arguments of the right form that a function must refuse.
 fn bad_arguments(name: &str) -> Option<Vec<(&'static str, String)>> {
     let json =
@@ -446,6 +460,7 @@ fn bad_arguments(name: &str) -> Option<Vec<(&'static str, String)>> {
             json!({ "command": { "id": "", "change": { "force_open": 0 } } }),
             json!({ "command": { "id": "a~b", "change": { "force_open": 10 } } }),
         ]),
+        "what-if" => json(bad_thresholds()),
         "traces" => json(vec![
             json!({ "query": 7 }),
             json!({ "query": { "service": 7 } }),

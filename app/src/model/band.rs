@@ -10,12 +10,12 @@ use contract::traffic::ShareSeen;
 /// Requests below which a band is too wide to say anything.
 const ENOUGH: u64 = 20;
 
-/// "8.1% to 12.4%, n 940".
+/// "8.1–12.4%": what it was taken of is said beside it.
 #[must_use]
 pub fn of(seen: &ShareSeen) -> Option<String> {
     let (low, high) = seen.band?;
-    let n = format::count(seen.of);
-    Some(format!("{} to {}, n {n}", format::share(low), format::share(high)))
+    let low = format::share(low);
+    Some(format!("{}–{}", low.trim_end_matches('%'), format::share(high)))
 }
 
 /// Whether a configured share lies in the band around what was observed. A share that is exact
@@ -60,7 +60,7 @@ mod tests {
     fn a_configured_share_in_the_band_of_each_destination_is_said_to_lie_there() {
         let v1 = seen(0.8986, 148, (0.8395, 0.9376));
         let v2 = seen(0.1014, 148, (0.0624, 0.1605));
-        assert_eq!(of(&v2).as_deref(), Some("6.2% to 16.1%, n 148"));
+        assert_eq!(of(&v2).as_deref(), Some("6.2–16.1%"));
         let rows = |configured: f64| {
             let (v1, v2) = (v1.clone(), v2.clone());
             [("v1".to_owned(), 1.0 - configured, v1), ("v2".to_owned(), configured, v2)]
