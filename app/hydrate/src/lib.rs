@@ -6,9 +6,11 @@ use leptos::prelude::window;
 #[wasm_bindgen::prelude::wasm_bindgen]
 pub async fn hydrate() {
     console_error_panic_hook::set_once();
-    let path = window().location().pathname().unwrap_or_default();
+    let location = window().location();
+    let (path, search) =
+        (location.pathname().unwrap_or_default(), location.search().unwrap_or_default());
     // Without the file of its page the document stays as the server wrote it, which can be read.
-    if app::pages::lazy::preload(&path).await {
+    if app::pages::lazy::preload(&path, &search).await {
         leptos::mount::hydrate_lazy(app::App);
     }
 }

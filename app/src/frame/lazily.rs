@@ -11,10 +11,11 @@ use crate::{
     live::use_live,
     pages::live::{Selection, drawer},
 };
-use leptos::{prelude::*, task::spawn_local};
+use leptos::{prelude::*, task::spawn_local, wasm_split::SplitLoaderError};
 use std::{
     future::Future,
     pin::pin,
+    sync::atomic::{AtomicBool, Ordering},
     task::{Context, Poll, Waker},
 };
 
@@ -84,26 +85,35 @@ struct Dialogs(RwSignal<File>);
 /// Fetches the bodies in the background, for every [`Lazily`] below.
 pub(super) fn provide() {
     // The server has nothing to wait for: what it draws is whole.
-    let first = if cfg!(feature = "ssr") { File::There } else { File::Coming };
+    let there = cfg!(feature = "ssr") || EARLY.load(Ordering::Relaxed);
+    let first = if there { File::There } else { File::Coming };
     let file = RwSignal::new(first);
     provide_context(Dialogs(file));
-    Effect::new(move |_| fetch(file));
+    Effect::new(move |_| {
+        if !there {
+            fetch(file);
+        }
+    });
 }
 
 fn fetch(file: RwSignal<File>) {
-    spawn_local(arrive(file));
+    spawn_local(async move {
+        let came = load_dialogs().await.is_ok();
+        let _ = file.try_set(if came { File::There } else { File::Missing });
+    });
 }
 
-async fn arrive(file: RwSignal<File>) {
-    let came = load_dialogs().await.is_ok();
-    let _ = file.try_set(if came { File::There } else { File::Missing });
-}
+/// Whether the file came before the page was brought to life.
+static EARLY: AtomicBool = AtomicBool::new(false);
 
-/// Done when the file is there, or known to be missing: for a page that the server sent with one of
-/// the bodies in it, which can only be brought to life with its code.
-pub fn arrived() -> impl Future<Output = ()> {
-    let Dialogs(file) = expect_context();
-    arrive(file)
+/// Fetches the file before a page comes to life that the server sent with one of the bodies in it.
+///
+/// # Errors
+/// When it cannot be fetched.
+pub(crate) async fn preload() -> Result<(), SplitLoaderError> {
+    load_dialogs().await?;
+    EARLY.store(true, Ordering::Relaxed);
+    Ok(())
 }
 
 /// The body, as soon as its file is there; a file that did not come is asked for again.

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     apart::apart,
-    frame::{more::MorePage, shortcuts::ShortcutsPage},
+    frame::{lazily, more::MorePage, shortcuts::ShortcutsPage},
     live::use_live,
     widget::EmptyState,
 };
@@ -101,12 +101,18 @@ lazy_page!(
     Shortcuts, ShortcutsPage, shortcuts_view, load_shortcuts
 );
 
+/// Whether Live is asked for with its drawer.
+fn draws_chosen(search: &str) -> bool {
+    let mut pairs = search.trim_start_matches('?').split('&');
+    pairs.any(|pair| pair.starts_with("node=") || pair.starts_with("edge="))
+}
+
 /// Loads what the page at this address needs, so that hydrating it waits for nothing; false when it
 /// cannot be loaded.
 ///
 /// Hydration takes over the markup as the server wrote it. Between its start and its end nothing
 /// may change a value that the page shows, and nothing can when it never yields to the browser.
-pub async fn preload(path: &str) -> bool {
+pub async fn preload(path: &str, search: &str) -> bool {
     let mut parts = path.split('/').filter(|part| !part.is_empty());
     let loaded = match (parts.next(), parts.next()) {
         (Some("orders"), None) => load_orders().await,
@@ -117,7 +123,19 @@ pub async fn preload(path: &str) -> bool {
         (Some("traces"), _) => load_traces().await,
         (Some("more"), _) => load_more().await,
         (Some("shortcuts"), _) => load_shortcuts().await,
+        (None, _) if draws_chosen(search) => lazily::preload().await,
         _ => Ok(()),
     };
     loaded.is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_code_of_the_drawer_is_there_before_a_page_that_was_sent_with_it_comes_to_life() {
+        assert!(draws_chosen("?node=payments") && draws_chosen("?range=5&edge=a~b"));
+        assert!(!draws_chosen("") && !draws_chosen("?range=5&feed=failed"));
+    }
 }

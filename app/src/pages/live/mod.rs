@@ -22,7 +22,7 @@ pub mod versions;
 pub mod walk;
 
 use crate::{
-    frame::{lazily, range::use_set_query, use_keys},
+    frame::{range::use_set_query, use_keys},
     live::use_live,
     model::{format, tone::Tone},
     widget::{
@@ -94,25 +94,14 @@ fn provide_chosen() -> Chosen {
 #[component]
 pub fn LivePage() -> impl IntoView {
     let live = use_live();
-    let query = use_query_map();
-    let drawn = move || {
-        query.with_untracked(|query| query.get_str("node").or(query.get_str("edge")).is_some())
-    };
     view! {
         <Title text="Live"/>
         <h1 class="sr">"Live"</h1>
         <Suspense>
-            {move || {
-                // The server sent the drawer along: it comes to life with the page.
-                let drawer = drawn().then(lazily::arrived);
-                Suspend::new(async move {
-                    if let Some(drawer) = drawer {
-                        drawer.await;
-                    }
-                    live.ready().await;
-                    view! { <LiveBody/> }
-                })
-            }}
+            {move || Suspend::new(async move {
+                live.ready().await;
+                view! { <LiveBody/> }
+            })}
         </Suspense>
     }
     .into_any()
