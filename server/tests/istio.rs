@@ -521,3 +521,61 @@ async fn no_way_of_writing_a_host_or_a_path_passes_a_policy_about_it() {
     }
     program.stop().await;
 }
+
+const OLD: &str = "apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata:
+  name: front
+spec:
+  servers:
+  - port: {number: 80, name: http, protocol: HTTP}
+    hosts: ['*']
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata:
+  name: old
+spec:
+  hosts: [shop.example.com]
+  gateways: [front]
+  http:
+  - match: [{uri: {exact: /old}}]
+    redirect: {uri: /new, redirectCode: 301}
+  - match: [{uri: {prefix: /goods}}]
+    rewrite: {uri: /api/v1/products}
+    route:
+    - destination: {host: gateway}
+  - match: [{uri: {exact: /}}, {uri: {prefix: /control}}]
+    directResponse: {status: 418, body: {string: a teapot}}
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_of_a_gateway_has_all_its_paths_and_the_dashboard_keeps_its_own_names() {
+    let World { program, client, data: _data } = world().await;
+    let address = client.url().trim_start_matches("http://").parse().expect("an address");
+    let ask = async |path: &str, host: &str| {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        testkit::raw(address, request.as_bytes()).await
+    };
+    let before = ask("/old", "shop.example.com").await;
+    assert_eq!(before.status, 421);
+    assert!(before.text().contains("No Gateway lets this host and path in"), "{}", before.text());
+    let applied = send(client.request(Method::POST, "/control/istio").body(OLD)).await;
+    let applied = applied.expect("an answer");
+    assert_eq!(applied.status, 200, "{}", applied.text());
+    let old = ask("/old", "shop.example.com").await;
+    assert_eq!(old.status, 301, "{}", old.text());
+    assert_eq!(old.headers["location"], "http://shop.example.com/new");
+    let goods = ask("/goods", "Shop.Example.com:3000").await;
+    assert_eq!(goods.status, 200, "{}", goods.text());
+    assert!(goods.json()["products"].is_array(), "{}", goods.text());
+    for path in ["/", "/control/istio", "/control/faults"] {
+        let answer = ask(path, "shop.example.com").await;
+        assert_eq!((answer.status, &*answer.text()), (418, "a teapot"), "{path}");
+    }
+    assert_eq!(ask("/orders", "shop.example.com").await.status, 404);
+    assert_eq!(ask("/", "localhost").await.status, 200);
+    assert_eq!(ask("/old", "localhost").await.status, 404);
+    assert_eq!(ask("/old", "other.example.com").await.status, 421);
+    program.stop().await;
+}

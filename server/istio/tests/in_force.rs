@@ -239,6 +239,32 @@ fn losing_in_policies() -> Vec<Losing> {
             policy(&format!("loadBalancer: {{simple: RANDOM}}, portLevelSettings: {ports}")),
             "spec.trafficPolicy.loadBalancer.simple",
         ),
+        (
+            policy("loadBalancer: {simple: RANDOM, warmup: {duration: 30s}}"),
+            "spec.trafficPolicy.loadBalancer.warmup.duration",
+        ),
+        (
+            policy(
+                "loadBalancer: {consistentHash: {httpHeaderName: x-user}, warmup: {duration: 30s}}",
+            ),
+            "spec.trafficPolicy.loadBalancer.warmup.duration",
+        ),
+    ]
+}
+
+/// Modes of mutual TLS for the same workloads.
+fn losing_in_security() -> Vec<Losing> {
+    let mode = |name: &str, spec: &str| {
+        networking("PeerAuthentication", name, spec).replace("networking", "security")
+    };
+    let all = |name: &str, of: &str| mode(name, &format!("{{mtls: {{mode: {of}}}}}"));
+    let unset = "{mtls: {mode: UNSET}}";
+    vec![
+        (format!("{}{}", all("a", "STRICT"), all("b", "DISABLE")), "spec.mtls.mode"),
+        (
+            format!("{}{}{}", mode("a", unset), all("b", "STRICT"), all("c", "DISABLE")),
+            "spec.mtls.mode",
+        ),
     ]
 }
 
@@ -249,6 +275,7 @@ fn what_loses_against_something_else_is_not_said_to_be_in_force() {
         losing_between_services(),
         losing_between_rules(),
         losing_in_policies(),
+        losing_in_security(),
     ];
     for (text, loser) in all.into_iter().flatten() {
         let (found, _) = without_effect(&text);

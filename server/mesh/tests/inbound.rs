@@ -178,6 +178,7 @@ async fn tokens_are_looked_for_where_the_rule_says_and_nowhere_else() {
     let claimed = |path: &str| AuthorizationPolicy {
         origin: origin("AuthorizationPolicy", "who"),
         action: AuthorizationAction::Allow,
+        dry_run: false,
         rules: vec![AuthorizationRule {
             from: vec![Source {
                 request_principals: vec![exact(&format!("{ISSUER}/ada"))],
@@ -242,6 +243,7 @@ fn authorize(policies: Vec<(AuthorizationAction, Vec<AuthorizationRule>)>) -> Wo
     let policies = policies.into_iter().map(|(action, rules)| AuthorizationPolicy {
         origin: origin("AuthorizationPolicy", "rules"),
         action,
+        dry_run: false,
         rules,
     });
     Workload { authorization: policies.collect(), ..tokens(vec![jwt_rule()]) }
@@ -264,6 +266,25 @@ fn when(key: &str, values: &[&str], not_values: &[&str]) -> AuthorizationRule {
 
 fn texts(list: &[&str]) -> Vec<ValueMatch> {
     list.iter().map(|text| ValueMatch::parse(text)).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dry_run_refuses_nothing_and_allows_nothing() {
+    use AuthorizationAction::{Allow, Deny};
+    let get = || to(Operation { methods: texts(&["GET"]), ..Operation::default() });
+    let put = || to(Operation { methods: texts(&["PUT"]), ..Operation::default() });
+    let status = async |policies, dry_runs: &[bool]| {
+        let mut workload = authorize(policies);
+        for (policy, dry_run) in workload.authorization.iter_mut().zip(dry_runs) {
+            policy.dry_run = *dry_run;
+        }
+        outside(&World::guarded(workload).mesh, "/", &[]).await.status().as_u16()
+    };
+    assert_eq!(status(vec![(Deny, vec![get()])], &[false]).await, 403);
+    assert_eq!(status(vec![(Deny, vec![get()])], &[true]).await, 200);
+    assert_eq!(status(vec![(Allow, vec![put()])], &[true]).await, 200);
+    let both = vec![(Allow, vec![put()]), (Allow, vec![get()])];
+    assert_eq!(status(both, &[false, true]).await, 403);
 }
 
 #[tokio::test(start_paused = true)]

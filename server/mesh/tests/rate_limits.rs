@@ -294,6 +294,7 @@ async fn what_authorization_refuses_is_limited_all_the_same() {
     let nobody = istio::policy::AuthorizationPolicy {
         origin: origin("AuthorizationPolicy", "nobody"),
         action: istio::policy::AuthorizationAction::Allow,
+        dry_run: false,
         rules: Vec::new(),
     };
     let limit = LocalRateLimit { max_tokens: 2, tokens_per_fill: 2, ..hundred_a_minute() };

@@ -96,18 +96,23 @@ impl Access {
     /// On a loopback address only names of this machine are served: a page elsewhere whose name
     /// was made to point here (DNS rebinding) is not.
     fn knows_host(&self, headers: &HeaderMap, uri: &Uri) -> bool {
-        if !self.address.ip().is_loopback() {
-            return true;
-        }
-        let Some(host) = mesh::authority(uri, headers) else {
-            return false;
-        };
-        let name = host.rsplit_once(':').map_or(host, |(name, port)| {
-            if port.bytes().all(|b| b.is_ascii_digit()) { name } else { host }
-        });
+        !self.address.ip().is_loopback()
+            || name_of(headers, uri).is_some_and(|name| self.is_own(name))
+    }
+
+    /// Whether a name is this machine's own, which no gateway can take.
+    fn is_own(&self, name: &str) -> bool {
         let ip = self.address.ip().to_string();
         ["localhost", "127.0.0.1", "[::1]"].contains(&name) || name.trim_matches(['[', ']']) == ip
     }
+}
+
+/// What a request is addressed to, without the port.
+fn name_of<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> Option<&'a str> {
+    let host = mesh::authority(uri, headers)?;
+    Some(host.rsplit_once(':').map_or(host, |(name, port)| {
+        if port.bytes().all(|b| b.is_ascii_digit()) { name } else { host }
+    }))
 }
 
 fn made() -> io::Result<String> {
@@ -116,8 +121,9 @@ fn made() -> io::Result<String> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// What is behind the address: names of the mesh are served too, for the public API alone. A page
-/// elsewhere cannot have one of them unless somebody here configured it.
+/// What is behind the address: the public API is served under names of services too, and a host of
+/// a gateway has all its paths to itself. A page elsewhere cannot have one of these names unless
+/// somebody here configured it.
 #[derive(Clone, Debug)]
 pub(super) struct Door {
     pub(super) access: Access,
@@ -126,19 +132,28 @@ pub(super) struct Door {
 
 impl Door {
     fn is_for_mesh(&self, headers: &HeaderMap, uri: &Uri) -> bool {
-        let host = mesh::authority(uri, headers);
-        let name = host.map(|host| host.split(':').next().unwrap_or(host));
         let policy = self.mesh.in_force().policy;
         uri.path().starts_with("/api/")
-            && name.is_some_and(|name| policy.is_addressed(&name.to_ascii_lowercase()))
+            && name_of(headers, uri)
+                .is_some_and(|name| policy.is_addressed(&name.to_ascii_lowercase()))
+    }
+
+    /// Whether a request is a gateway's, whatever its path: a `VirtualService` that is bound to one
+    /// has its host, and the host is not this machine's own, under which the dashboard is.
+    pub(super) fn is_for_gateway(&self, headers: &HeaderMap, uri: &Uri) -> bool {
+        let name = name_of(headers, uri).filter(|name| !self.access.is_own(name));
+        let policy = self.mesh.in_force().policy;
+        name.is_some_and(|name| policy.is_at_gateway(&name.to_ascii_lowercase()))
     }
 }
 
 impl Door {
-    /// Whether the route of a request to the public API has a `corsPolicy` that allows its origin:
-    /// then the page of another site may do there what the policy says.
+    /// Whether the route of a request to the public API, or to a host of a gateway, has a
+    /// `corsPolicy` that allows its origin: then the page of another site may do there what the
+    /// policy says.
     fn allows_origin(&self, request: &Request) -> bool {
-        request.uri().path().starts_with("/api/")
+        let (headers, uri) = (request.headers(), request.uri());
+        (uri.path().starts_with("/api/") || self.is_for_gateway(headers, uri))
             && self.mesh.allows_origin(&Probe {
                 source: Source::of(BROWSER),
                 called: GATEWAY.to_owned(),
@@ -171,8 +186,10 @@ fn refusal(door: &Door, request: &Request) -> Option<Response> {
     }
     if !access.knows_host(request.headers(), request.uri())
         && !door.is_for_mesh(request.headers(), request.uri())
+        && !door.is_for_gateway(request.headers(), request.uri())
     {
-        let detail = "This address serves only names of this machine, such as localhost.";
+        let detail = "No Gateway lets this host and path in; without one, only names of this \
+                      machine, such as localhost, are served here.";
         return Some(Problem::new(StatusCode::MISDIRECTED_REQUEST, detail).into_response());
     }
     if changes(request.method())
@@ -308,11 +325,20 @@ mod tests {
     #[tokio::test]
     async fn a_domain_of_a_gateway_is_let_in_and_a_bare_star_lets_in_no_name() {
         let known = istio::Known { gateways: vec!["edge".into()], ..istio::Known::default() };
+        let server = |name: &str, hosts: &str| {
+            format!(
+                "---\napiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {{name: \
+                 {name}}}\nspec: {{servers: [{{hosts: [{hosts}], port: {{number: 80, name: http, \
+                 protocol: HTTP}}}}]}}\n"
+            )
+        };
         let bound = |hosts: &str, gateway: &str| {
             let text = format!(
                 "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: a}}\n\
                  spec: {{hosts: [{hosts}], gateways: [{gateway}], http: [{{directResponse: \
-                 {{status: 200}}}}]}}\n"
+                 {{status: 200}}}}]}}\n{}{}",
+                server("any", "'*'"),
+                server("one", "shop.example.com"),
             );
             let applied = istio::Configuration::default().apply(&text, &known).unwrap();
             applied.configuration.compile(&known, 1)
@@ -325,12 +351,18 @@ mod tests {
             ("'*.example.com'", "edge", "evilexample.com", false),
             ("'*.example.com'", "other", "shop.example.com", false),
             ("'*'", "edge", "shop.example.com", false),
+            ("'*'", "any", "shop.example.com", false),
+            ("'*'", "one", "shop.example.com", true),
+            ("'*'", "one", "other.example.com", false),
+            ("shop.example.com", "any", "shop.example.com", true),
         ] {
             let expected = if let_in { StatusCode::OK } else { StatusCode::MISDIRECTED_REQUEST };
-            let request = http::Request::builder().uri("/api/v1/products").header("host", host);
-            let request = request.body(Body::empty()).unwrap();
-            let found = status_under(bound(hosts, gateway), LOCAL, None, request).await;
-            assert_eq!(found, expected, "{hosts} at {gateway}: {host}");
+            for path in ["/api/v1/products", "/old", "/"] {
+                let request = http::Request::builder().uri(path).header("host", host);
+                let request = request.body(Body::empty()).unwrap();
+                let found = status_under(bound(hosts, gateway), LOCAL, None, request).await;
+                assert_eq!(found, expected, "{hosts} at {gateway}: {host}{path}");
+            }
         }
     }
 

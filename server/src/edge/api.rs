@@ -67,14 +67,16 @@ fn is_correlated(path: &str) -> bool {
     path.starts_with("/api/") || beside.contains(&path)
 }
 
-/// Takes or makes `X-Correlation-ID` of a request to the public API and returns it with every
-/// answer: also with one that the door, the mesh or a fault gives before the gateway has seen it.
+/// Takes or makes `X-Correlation-ID` of a request to the public API or to a host of a gateway, and
+/// returns it with every answer: also with one that the door, the mesh or a fault gives before the
+/// gateway has seen it.
 pub(super) async fn correlate(
     State(edge): State<Edge>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    if !is_correlated(request.uri().path()) {
+    let (headers, uri) = (request.headers(), request.uri());
+    if !is_correlated(uri.path()) && !edge.door().is_for_gateway(headers, uri) {
         return next.run(request).await;
     }
     let sent = CallContext::from_headers(request.headers()).correlation_id;

@@ -27,7 +27,7 @@ use crate::{
 };
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, Request},
+    extract::{DefaultBodyLimit, Request, State},
     middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::{any, get, post},
@@ -78,7 +78,7 @@ pub struct Edge {
 pub fn router(edge: Edge) -> Router {
     let options = assets::leptos_options();
     let pages = pages::routes(&edge, &options);
-    let door = access::Door { access: edge.access.clone(), mesh: edge.shop.mesh.clone() };
+    let door = edge.door();
     let control = control::routes()
         .merge(resilience::routes())
         .merge(dead_letters::routes())
@@ -89,6 +89,7 @@ pub fn router(edge: Edge) -> Router {
         .merge(own_routes().merge(traffic::routes()).with_state(edge.clone()))
         .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
         .merge(control)
+        .layer(from_fn_with_state(edge.clone(), to_gateway))
         .layer(from_fn(need_path))
         .layer(compress::pack())
         .layer(in_time())
@@ -99,6 +100,21 @@ pub fn router(edge: Edge) -> Router {
         .layer(axum::middleware::map_response(harden));
     // Around the router: a layer of its own runs when it has chosen a route by the path.
     Router::new().fallback_service(app).layer(from_fn(ingress::enter))
+}
+
+impl Edge {
+    fn door(&self) -> access::Door {
+        access::Door { access: self.access.clone(), mesh: self.shop.mesh.clone() }
+    }
+}
+
+/// What is addressed to a host of a gateway is the gateway's, whatever its path: neither the
+/// dashboard nor the control API is served under such a name.
+async fn to_gateway(State(edge): State<Edge>, request: Request, next: Next) -> Response {
+    if edge.door().is_for_gateway(request.headers(), request.uri()) {
+        return api::forward(State(edge), request).await;
+    }
+    next.run(request).await
 }
 
 /// A `CONNECT`, and a request target in authority form with any other method (RFC 9112, section

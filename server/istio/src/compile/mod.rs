@@ -14,7 +14,7 @@ pub(crate) use destination::{callers, implied_subset, rules};
 pub(crate) use matching::{PSEUDO_HEADERS, covers, matches};
 pub(crate) use route::{missing_port, name as route_name, unit_length};
 pub(crate) use security::{
-    NTH_RULE, Patch, is_selected, rate_limit_patches, selected_services, selector,
+    DRY_RUN, NTH_RULE, Patch, dry_run, is_selected, rate_limit_patches, selected_services, selector,
 };
 pub(crate) use telemetry::meant;
 
@@ -207,7 +207,8 @@ pub(crate) fn gateways(context: &Context<'_>, resource: &Resource) -> (bool, Vec
         match find_gateway(context, resource, gateway) {
             Some(FoundGateway::BuiltIn) => built_in = true,
             Some(FoundGateway::Resource(gateway)) => {
-                let servers = gateway.spec().list("servers").iter().filter_map(listener);
+                let servers = gateway.spec().list("servers").iter();
+                let servers = servers.filter_map(|server| listener(gateway, server, resource));
                 let lets_in = |listener: &Listener| {
                     let mut patterns = listener.hosts.iter();
                     patterns.any(|pattern| hosts(resource).any(|host| overlap(pattern, &host)))
@@ -220,15 +221,27 @@ pub(crate) fn gateways(context: &Context<'_>, resource: &Resource) -> (bool, Vec
     (built_in, listeners)
 }
 
-/// A server of a `Gateway`. Of a host with a namespace only the host counts.
-fn listener(server: &Node) -> Option<Listener> {
+/// A server of a `Gateway`, with the hosts that it lets in for a resource.
+fn listener(gateway: &Resource, server: &Node, to: &Resource) -> Option<Listener> {
     let port = server.get("port")?;
-    let host = |text: &str| text.rsplit('/').next().unwrap_or(text).to_ascii_lowercase().into();
+    let hosts = server.texts("hosts").filter_map(|host| host_for(gateway, host, to));
     Some(Listener {
-        hosts: server.texts("hosts").map(host).collect(),
+        hosts: hosts.map(Into::into).collect(),
         port: number(port, "number")?,
         tls: matches!(port.str("protocol"), Some("HTTPS" | "TLS")),
     })
+}
+
+/// A host of a server, lower-case, if it is let in for a resource: before it may stand which
+/// namespace the resource must be in, `.` for that of the gateway and `*` for any.
+pub(crate) fn host_for(gateway: &Resource, host: &str, to: &Resource) -> Option<String> {
+    let (namespace, host) = host.split_once('/').unwrap_or(("*", host));
+    let namespace = match namespace {
+        "." => gateway.key().namespace.as_str(),
+        other => other,
+    };
+    let is_let_in = namespace == "*" || namespace == to.key().namespace;
+    is_let_in.then(|| host.to_ascii_lowercase())
 }
 
 /// A gateway that a `VirtualService` names.

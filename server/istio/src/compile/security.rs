@@ -22,6 +22,9 @@ use std::{
     sync::Arc,
 };
 
+/// Istio's annotation of an `AuthorizationPolicy` that is evaluated and not enforced.
+pub(crate) const DRY_RUN: &str = "istio.io/dry-run";
+
 pub(super) fn workloads(
     context: &Context<'_>,
     hosts: &[VirtualHost],
@@ -199,6 +202,11 @@ fn request_authentication(resource: &Resource) -> RequestAuthentication {
     RequestAuthentication { origin: origin(resource), rules }
 }
 
+/// What the annotation that takes the force from a policy says, if it is there.
+pub(crate) fn dry_run(resource: &Resource) -> Option<&str> {
+    resource.root().path(&["metadata", "annotations", DRY_RUN])?.as_str()
+}
+
 fn authorization_policy(resource: &Resource) -> AuthorizationPolicy {
     let spec = resource.spec();
     let action = match spec.str("action") {
@@ -212,7 +220,8 @@ fn authorization_policy(resource: &Resource) -> AuthorizationPolicy {
         when: node.list("when").iter().filter_map(condition).collect(),
     };
     let rules = spec.list("rules").iter().map(rule).collect();
-    AuthorizationPolicy { origin: origin(resource), action, rules }
+    let dry_run = dry_run(resource).and_then(value::go_bool).unwrap_or(false);
+    AuthorizationPolicy { origin: origin(resource), action, dry_run, rules }
 }
 
 fn values(node: &Node, key: &str) -> Vec<ValueMatch> {

@@ -128,6 +128,17 @@ impl VirtualHost {
     fn names(&self, is: impl Fn(&str) -> bool) -> bool {
         self.hosts.iter().any(|host| is(host))
     }
+
+    /// Whether it says that it is for this name: as one of its hosts, or where those are `*`, as a
+    /// host of a server that lets its requests in. Hosts may be domains (`*.example.com`).
+    fn claims(&self, name: &str) -> bool {
+        let is_it = |host: &str| match host.strip_prefix('*') {
+            Some(domain) => domain.starts_with('.') && name.ends_with(domain),
+            None => host == name,
+        };
+        let mut let_in = self.listeners.iter().flat_map(|listener| &listener.hosts);
+        self.names(is_it) || self.names(|host| host == "*") && let_in.any(|host| is_it(host))
+    }
 }
 
 impl Policy {
@@ -201,17 +212,18 @@ impl Policy {
     }
 
     /// Whether requests addressed to this name (lower-case, without port) are for the mesh: the
-    /// name of a service, or of a `VirtualService` that is bound to a gateway. Its hosts may be
-    /// domains (`*.example.com`); a bare `*` says nothing about who is meant, and a page of
-    /// somebody else's that has its own name lead here (DNS rebinding) would be let in by it.
+    /// name of a service, or a host of a gateway.
     #[must_use]
     pub fn is_addressed(&self, name: &str) -> bool {
-        let is_it = |host: &str| match host.strip_prefix('*') {
-            Some(domain) => domain.starts_with('.') && name.ends_with(domain),
-            None => host == name,
-        };
-        let bound = |v: &VirtualHost| v.at_ingress && v.names(is_it);
-        self.service(name).is_some() || self.virtual_hosts.iter().any(bound)
+        self.service(name).is_some() || self.is_at_gateway(name)
+    }
+
+    /// Whether this name (lower-case, without port) is a host of a `VirtualService` that is bound
+    /// to a gateway. A bare `*` in both says nothing about who is meant, and a page of somebody
+    /// else's that has its own name lead here (DNS rebinding) would be let in by it.
+    #[must_use]
+    pub fn is_at_gateway(&self, name: &str) -> bool {
+        self.virtual_hosts.iter().any(|v| v.at_ingress && v.claims(name))
     }
 }
 

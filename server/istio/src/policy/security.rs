@@ -59,6 +59,8 @@ pub struct AuthorizationPolicy {
     pub origin: Origin,
     /// What a match means.
     pub action: AuthorizationAction,
+    /// What it would refuse is noted on the span, and not refused (`istio.io/dry-run`).
+    pub dry_run: bool,
     /// Any of these; none matches nothing (ALLOW without rules denies all).
     pub rules: Vec<AuthorizationRule>,
 }

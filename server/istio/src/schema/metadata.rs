@@ -16,7 +16,11 @@ pub(super) static METADATA: Object = object(
             LABELS,
             "only app.kubernetes.io/managed-by: vitrine is read here: what is built in gives way",
         ),
-        ignored("annotations", LABELS, "only vitrine.dev/istio-faithful-routes is read here"),
+        ignored(
+            "annotations",
+            LABELS,
+            "only vitrine.dev/istio-faithful-routes and istio.io/dry-run are read here",
+        ),
         ignored("creationTimestamp", TEXT, SERVER),
         ignored("deletionGracePeriodSeconds", Type::Any, SERVER),
         ignored("deletionTimestamp", TEXT, SERVER),

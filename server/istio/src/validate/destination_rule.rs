@@ -174,6 +174,10 @@ pub(super) fn policy(about: &mut About<'_>, node: &Node, path: &str, of: &Of<'_>
         self::outlier(about, outlier, &path);
         health(about, outlier, &path, of);
     }
+    if let Some(balancer) = node.get("loadBalancer") {
+        let path = format!("{path}.loadBalancer");
+        self::warmup(about, balancer, &path);
+    }
     let idle_timeout = |of: &str| node.path(&["connectionPool", of, "idleTimeout"]).is_some();
     if idle_timeout("http") && idle_timeout("tcp") {
         let path = format!("{path}.connectionPool.tcp.idleTimeout");
@@ -195,6 +199,19 @@ pub(super) fn policy(about: &mut About<'_>, node: &Node, path: &str, of: &Of<'_>
             about.silence(&path, "The first settings of this port are read, and these are not");
         }
         self::policy(about, settings, &path, of);
+    }
+}
+
+/// As in Envoy (`slow_start_config`), only round robin and least request warm an instance up.
+fn warmup(about: &mut About<'_>, balancer: &Node, path: &str) {
+    let other = match balancer.str("simple") {
+        _ if balancer.get("consistentHash").is_some() => "consistentHash",
+        Some("RANDOM") => "RANDOM",
+        _ => return,
+    };
+    for key in ["warmup", "warmupDurationSecs"] {
+        let why = format!("{other} chooses without regard to it; ROUND_ROBIN warms up");
+        about.silence(format!("{path}.{key}"), &why);
     }
 }
 

@@ -5,12 +5,14 @@
 
 mod delegate;
 mod destination_rule;
+mod dry_run;
 mod extension;
 mod gateway;
 mod reach;
 mod security;
 mod service_entry;
 mod shadow;
+mod shut;
 mod unmatched;
 mod virtual_service;
 mod visibility;
@@ -48,6 +50,7 @@ pub(crate) fn findings_of(
         let mut about = About { context: &context, resource, found: &mut found };
         visibility::unseen(&mut about);
         visibility::export_to(&mut about);
+        dry_run::check(&mut about);
         let before = about.found.said.len();
         match resource.kind() {
             Kind::VirtualService => virtual_service::check(&mut about),

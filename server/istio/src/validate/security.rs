@@ -11,6 +11,7 @@ use crate::{
     policy::LocalRateLimit,
     resource::Resource,
     schema::{Kind, is_camel_case_of},
+    value,
     yaml::{Data, Entry, Node},
 };
 use contract::istio::{Finding, Severity};
@@ -56,6 +57,7 @@ pub(super) fn selector(about: &mut About<'_>) {
 
 pub(super) fn peer_authentication(about: &mut About<'_>) {
     selector(about);
+    superseded(about);
     let spec = about.spec();
     let Some(ports) = spec.get("portLevelMtls") else { return };
     let at = ("spec.portLevelMtls", place(spec, "portLevelMtls"));
@@ -70,6 +72,29 @@ pub(super) fn peer_authentication(about: &mut About<'_>) {
             "Add a selector, or leave portLevelMtls out.",
         );
     }
+}
+
+/// Of several for one namespace or for the mesh, one says the mode: the first that has one.
+fn superseded(about: &mut About<'_>) {
+    let context = about.context;
+    let rivals = |other: &&Resource| {
+        other.key().namespace == about.resource.key().namespace
+            && compile::selector(other).is_empty()
+            && other.spec().path(&["mtls", "mode"]).and_then(Node::as_str).is_some_and(is_mode)
+    };
+    if !compile::selector(about.resource).is_empty() {
+        return;
+    }
+    let first = context.of(Kind::PeerAuthentication).find(rivals);
+    if let Some(first) = first.filter(|first| first.key() != about.resource.key()) {
+        let why = format!("{} says the mode for the same workloads, and wins", first.key().name);
+        about.silence("spec.mtls", &why);
+    }
+}
+
+/// Whether a mode of mutual TLS says anything.
+fn is_mode(mode: &str) -> bool {
+    mode != "UNSET"
 }
 
 pub(super) fn request_authentication(about: &mut About<'_>) {
@@ -139,7 +164,8 @@ pub(super) fn authorization_policy(about: &mut About<'_>) {
 }
 
 fn allows(policy: &Resource) -> bool {
-    matches!(policy.spec().str("action"), None | Some("ALLOW"))
+    let dry_run = compile::dry_run(policy).and_then(value::go_bool).unwrap_or(false);
+    !dry_run && matches!(policy.spec().str("action"), None | Some("ALLOW"))
 }
 
 /// Rules of a policy that let in nobody, and workloads that nobody reaches for that.

@@ -3,7 +3,7 @@
 //!
 //! Istio's own rules are in `pkg/config/validation/virtualservice.go`; Kiali's in its `checkers`.
 
-use super::{About, Findings, delegate, extension, no_host, place, reach};
+use super::{About, Findings, delegate, extension, no_host, place, reach, shut};
 use crate::{
     compile::{self, Context, FoundGateway, PSEUDO_HEADERS},
     finding::code,
@@ -67,6 +67,7 @@ pub(super) fn check(about: &mut About<'_>) {
         super::destination_rule::policy(about, policy, "spec.trafficPolicy", &of);
     }
     reach::unreachable(about);
+    shut::check(about);
 }
 
 fn hosts(about: &mut About<'_>) {
@@ -154,6 +155,11 @@ fn gateways(about: &mut About<'_>) {
             Some(_) => {}
         }
     }
+    let (built_in, listeners) = compile::gateways(about.context, about.resource);
+    let is_root = compile::hosts(about.resource).next().is_some();
+    if is_root && !built_in && listeners.is_empty() && !compile::in_mesh(spec) {
+        about.silence("spec", "No gateway lets its hosts in, so nothing comes to these rules");
+    }
 }
 
 fn no_gateway(about: &mut About<'_>, name: &str, place: (String, Position), to: &str) {
@@ -227,8 +233,10 @@ fn match_port(about: &mut About<'_>, port: u16, place: (String, Position)) {
 fn exposes(resource: &Resource, gateway: &Resource) -> bool {
     let mut patterns = gateway.spec().list("servers").iter().flat_map(|s| s.texts("hosts"));
     patterns.any(|pattern| {
-        let pattern = pattern.rsplit('/').next().unwrap_or(pattern).to_ascii_lowercase();
-        compile::hosts(resource).any(|host| compile::overlap(&pattern, &host))
+        let pattern = compile::host_for(gateway, pattern, resource);
+        pattern.is_some_and(|pattern| {
+            compile::hosts(resource).any(|host| compile::overlap(&pattern, &host))
+        })
     })
 }
 

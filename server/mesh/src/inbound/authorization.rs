@@ -54,12 +54,34 @@ pub fn decide<'a>(
     policies: &'a [AuthorizationPolicy],
     attributes: &Attributes<'_>,
 ) -> (Decision<'a>, Vec<&'a Origin>) {
-    let of = |action| policies.iter().filter(move |policy| policy.action == action);
-    let matching = |policy: &&AuthorizationPolicy| {
-        policy.rules.iter().any(|rule| rule_holds(rule, attributes))
+    let audits = policies.iter().filter(|policy| policy.action == AuthorizationAction::Audit);
+    let audited = audits.filter(|policy| matches(policy, attributes)).map(|p| &p.origin);
+    (decision(policies, attributes, false), audited.collect())
+}
+
+/// What the policies that are a dry run would decide, which is not enforced (Envoy's shadow rules).
+#[must_use]
+pub fn rehearse<'a>(
+    policies: &'a [AuthorizationPolicy],
+    attributes: &Attributes<'_>,
+) -> Decision<'a> {
+    decision(policies, attributes, true)
+}
+
+fn matches(policy: &AuthorizationPolicy, attributes: &Attributes<'_>) -> bool {
+    policy.rules.iter().any(|rule| rule_holds(rule, attributes))
+}
+
+fn decision<'a>(
+    policies: &'a [AuthorizationPolicy],
+    attributes: &Attributes<'_>,
+    dry_run: bool,
+) -> Decision<'a> {
+    let of = |action| {
+        policies.iter().filter(move |policy| policy.action == action && policy.dry_run == dry_run)
     };
-    let audited = of(AuthorizationAction::Audit).filter(matching).map(|p| &p.origin).collect();
-    let decision = if let Some(denies) = of(AuthorizationAction::Deny).find(matching) {
+    let matching = |policy: &&AuthorizationPolicy| matches(policy, attributes);
+    if let Some(denies) = of(AuthorizationAction::Deny).find(matching) {
         Decision::Deny(&denies.origin)
     } else if of(AuthorizationAction::Allow).next().is_none()
         || of(AuthorizationAction::Allow).any(|policy| matching(&policy))
@@ -67,8 +89,7 @@ pub fn decide<'a>(
         Decision::Allow
     } else {
         Decision::NotAllowed
-    };
-    (decision, audited)
+    }
 }
 
 fn rule_holds(rule: &AuthorizationRule, a: &Attributes<'_>) -> bool {

@@ -2,7 +2,7 @@
 
 use super::{
     authentication::{Authenticator, Claims, TokenError},
-    authorization::{Attributes, Decision, decide},
+    authorization::{Attributes, Decision, decide, rehearse},
     identity::Identity,
     rate_limit::{LimitKey, Limiter, Peer, Standing, Verdict},
 };
@@ -356,11 +356,10 @@ impl Inbound {
         for origin in audited {
             tracing::info!("audited by AuthorizationPolicy {}", origin.name);
         }
-        let by = match decision {
-            Decision::Allow => return Ok(()),
-            Decision::Deny(origin) => format!("AuthorizationPolicy {}", origin.name),
-            Decision::NotAllowed => "every ALLOW policy: none matches".to_owned(),
-        };
+        if let Some(by) = refused_by(&rehearse(&workload.authorization, &attributes)) {
+            tracing::info!("would be refused, were it no dry run, by {by}");
+        }
+        let Some(by) = refused_by(&decision) else { return Ok(()) };
         count(&self.counts.denied);
         tracing::info!("refused by {by}");
         Err(refusal(StatusCode::FORBIDDEN, "RBAC: access denied"))
@@ -401,6 +400,15 @@ struct Caller<'a> {
     identity: Option<&'a Identity>,
     address: Option<IpAddr>,
     port: u16,
+}
+
+/// Which policies refuse, if any do.
+fn refused_by(decision: &Decision<'_>) -> Option<String> {
+    match decision {
+        Decision::Allow => None,
+        Decision::Deny(origin) => Some(format!("AuthorizationPolicy {}", origin.name)),
+        Decision::NotAllowed => Some("every ALLOW policy: none matches".to_owned()),
+    }
 }
 
 /// Whether a limit counts a request. What was routed by the resource of the limit is counted by the

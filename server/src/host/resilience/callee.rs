@@ -77,7 +77,8 @@ fn authentication(workload: &Workload) -> String {
 /// "1 DENY, 2 ALLOW", in the order in which they are asked.
 fn authorization(workload: &Workload) -> String {
     let of = |action: AuthorizationAction, word: &str| {
-        let count = workload.authorization.iter().filter(|policy| policy.action == action).count();
+        let enforced = workload.authorization.iter().filter(|policy| !policy.dry_run);
+        let count = enforced.filter(|policy| policy.action == action).count();
         (count > 0).then(|| format!("{count} {word}"))
     };
     let all = [

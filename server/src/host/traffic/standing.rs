@@ -30,6 +30,11 @@ pub(super) fn of(policy: &Policy, key: &ResourceKey, root: &Node) -> Standing {
             enforced(&workloads(&|w| w.rate_limits.iter().any(|limit| mine(&limit.origin))))
         }
         "AuthorizationPolicy" => {
+            let is_dry_run =
+                |w: &Workload| w.authorization.iter().any(|p| mine(&p.origin) && p.dry_run);
+            if policy.workloads.values().any(is_dry_run) {
+                return idle("a dry run: noted on spans, not enforced");
+            }
             enforced(&workloads(&|w| w.authorization.iter().any(|p| mine(&p.origin))))
         }
         "RequestAuthentication" => {
