@@ -79,7 +79,8 @@ impl TimeChart {
     }
 
     /// The names of the marks: faults over the drawing, revisions beside them or, where there is no
-    /// room, below. A fault that began earlier and lasts is named at the left end, `… F-1`. Where names of one kind would touch one stands for several: `F-2 +3`.
+    /// room, below. A fault that began earlier and lasts is named at the left end, `… F-1`. Where
+    /// names of one kind would touch one stands for several: `F-2 +3`.
     fn mark_names(&self) -> Vec<Name> {
         let mut names = self.names_of(true);
         for mut name in self.names_of(false) {
