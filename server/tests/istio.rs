@@ -523,12 +523,21 @@ async fn no_way_of_writing_a_host_or_a_path_passes_a_policy_about_it() {
 }
 
 const OLD: &str = "apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata:
+  name: front
+spec:
+  servers:
+  - port: {number: 80, name: http, protocol: HTTP}
+    hosts: ['*']
+---
+apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata:
   name: old
 spec:
   hosts: [shop.example.com]
-  gateways: [edge]
+  gateways: [front]
   http:
   - match: [{uri: {exact: /old}}]
     redirect: {uri: /new, redirectCode: 301}

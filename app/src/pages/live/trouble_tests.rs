@@ -1,6 +1,6 @@
 //! Tests that a map in trouble can be read: with faults, breakers open, instances down, versions
-//! and mirrors, with the texts it really shows and as wide as the font draws them, no two of its labels
-//! and badges meet and no line of another edge runs through one.
+//! and mirrors, with the texts it really shows and as wide as the font draws them, no two of its
+//! labels and badges meet and no line of another edge runs through one.
 
 use super::super::{
     badges_model, inside,
