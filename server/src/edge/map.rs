@@ -2,7 +2,8 @@
 
 use super::Edge;
 use app::pages::live::{
-    badges_model, export,
+    badges_model::{self, BadgeFace},
+    export,
     export::Theme,
     layout,
     scene::{self, Health},
@@ -25,6 +26,10 @@ use telemetry::EdgeRates;
 
 /// A drawing styles itself and loads nothing.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
+
+fn badge(face: &BadgeFace) -> Value {
+    json!({ "text": face.text, "meaning": face.name, "href": face.href })
+}
 
 /// `/map.svg` and `/map.json`.
 pub(super) fn routes() -> Router<Edge> {
@@ -88,7 +93,6 @@ fn document(snapshot: &LiveSnapshot, rates: &[EdgeRates]) -> Value {
     let nodes = scene::nodes(&layout, map);
     let shapes = scene::edges(&layout, map, &[]);
     let badges = badges_model::badges(&nodes, &shapes, &snapshot.faults, mesh, false);
-    let badge = |badge: &badges_model::BadgeFace| json!({ "text": badge.text, "meaning": badge.name, "href": badge.href });
     let services: Vec<Value> = map.nodes.iter().map(|node| service(node, snapshot)).collect();
     let edges: Vec<Value> = map.edges.iter().map(|edge| measured(edge, rates)).collect();
     json!({
