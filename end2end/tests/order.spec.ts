@@ -194,11 +194,15 @@ test.describe("when the order cannot be asked for", () => {
 });
 
 test("a step whose command was sent more than once says how often", async ({ page }) => {
+  // Nobody else's command meets it: no order is under way.
+  await page.request.post("/load", { form: { per_second: "0" } });
+  await expect(async () => {
+    const { orders } = await (await page.request.get("/api/v1/orders?status=processing")).json();
+    expect(orders).toHaveLength(0);
+  }).toPass();
   const fault = { kind: "abort", from: "bus", to: "payments", status: 503, percent: 100, ttl_s: 60, limit: 2 };
   const injected = await page.request.post("/control/faults", { data: fault });
   expect(injected.status(), await injected.text()).toBeLessThan(300);
-  // Nobody else's command meets it.
-  await page.request.post("/load", { form: { per_second: "0" } });
   const placed = await page.request.post("/api/v1/orders", {
     data: { user_id: "c-1001", items: [{ product_id: "p-moka", quantity: 1 }] },
     headers: { prefer: "wait=20" },

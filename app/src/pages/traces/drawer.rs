@@ -107,7 +107,10 @@ fn content(open: Open, traced: &Traced, span: &SpanView, row: usize) -> AnyView 
         {failure.map(|f| view! { <div class="drawer-failure">{f}</div> })}
         {decision::section(traced, row)}
         {tabs(open, &span.span_id, attributes, lines, links)}
-        <div class="span-body">{body}</div>
+        // It scrolls, and not every tab has something in it to stop at.
+        <div class="span-body" role="region" aria-label="What the span tells" tabindex="0">
+            {body}
+        </div>
     }
     .into_any()
 }

@@ -390,6 +390,8 @@ fn draft_actions(editor: Editor) -> AnyView {
         <button
             type="button" class="button ghost square" aria-label="Copy a link to the draft"
             title="Copy a link to the draft" on:click=move |_| editor.share()
+            // The link holds the text, and what a control changed is not in it yet.
+            disabled=move || editor.pending.get()
         >
             {icon(Icon::Share)}
         </button>
