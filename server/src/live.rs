@@ -16,7 +16,7 @@ use contract::{
         OrderTally, RED_POINTS_MAX, RedPoint,
     },
     order::{OrderPage, OrderRow, OrderStatus},
-    service::{self, SERVICES},
+    service::{self, DASHBOARD, SERVICES},
 };
 use facts::Facts;
 pub(crate) use in_mesh::Minute;
@@ -53,8 +53,6 @@ const TALLY_SECONDS: u32 = 300;
 const TALLY_MAX: usize = RECENT_MAX;
 /// How long orders may take to say what there is; the feed goes on without, and asks again.
 const LOAD_DEADLINE: Duration = Duration::from_secs(1);
-/// Who looks.
-const DASHBOARD: &str = "dashboard";
 
 /// A numbered frame, serialized.
 #[derive(Clone, Debug)]

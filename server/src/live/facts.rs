@@ -1,15 +1,13 @@
 //! What only a service knows of itself and a node of the map tells: asked over the mesh, as an
 //! onlooker, by a task of its own, so that a service that does not answer holds up no frame.
 
-use contract::service::{self, BANK_CUSTOMER, BANK_MERCHANT, PAYMENTS};
+use contract::service::{self, BANK_CUSTOMER, BANK_MERCHANT, DASHBOARD, PAYMENTS};
 use mesh::{CallError, Mesh};
 use shop::bank::Promised;
 use std::{collections::BTreeMap, time::Duration};
 use tokio::{sync::watch, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-/// Who looks.
-const DASHBOARD: &str = "dashboard";
 /// How often services are asked.
 const EVERY: Duration = Duration::from_secs(1);
 /// How long a service may take to answer; what it does not answer is not shown.
