@@ -81,6 +81,9 @@ pub struct PoolView {
     pub outlier: bool,
     /// Picks of the last [`PICKS_SECONDS`].
     pub picked: u64,
+    /// Of a consistent hash, how many of them had nothing to hash: those go anywhere.
+    #[serde(default)]
+    pub unkeyed: u64,
     /// By name.
     pub instances: Vec<InstanceView>,
 }

@@ -238,16 +238,32 @@ pub fn key_text(key: &KeyView, pool: &PoolView, left: Option<&str>) -> String {
     text
 }
 
-/// "120 picks in the last 60 s", or "No request in the last 60 s".
+/// "120 picks in the last 60 s, 20 of them without the key."
 #[must_use]
-pub fn picks_text(picked: u64) -> String {
-    match picked {
-        0 => format!("No request in the last {PICKS_SECONDS} s"),
-        picked => {
-            let picks = format::plural(picked, "pick", "picks");
-            format!("{picks} in the last {PICKS_SECONDS} s")
+pub fn picks_text(pool: &PoolView) -> String {
+    let picks = match pool.picked {
+        0 => return format!("No request in the last {PICKS_SECONDS} s."),
+        picked => format::plural(picked, "pick", "picks"),
+    };
+    let unkeyed = match pool.unkeyed {
+        0 => String::new(),
+        all if all >= pool.picked => ", all without the key".to_owned(),
+        some => format!(", {} of them without the key", format::count(some)),
+    };
+    format!("{picks} in the last {PICKS_SECONDS} s{unkeyed}.")
+}
+
+/// Why keys of instances that stay move, too.
+#[must_use]
+pub fn needless_text(pool: &PoolView, leaving: &LeavingView) -> Option<&'static str> {
+    let hash = pool.policy.hash.as_ref().filter(|_| leaving.needless > 0.0)?;
+    Some(match hash.table.as_str() {
+        "MAGLEV" => "Maglev fills its table anew, which moves a few keys of the others, too.",
+        _ => {
+            "The fewer there are, the more points each has to reach minimumRingSize: here twice as \
+             many, which moves keys of the others, too."
         }
-    }
+    })
 }
 
 /// What is worth saying of the pool as a whole.

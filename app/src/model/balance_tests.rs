@@ -149,8 +149,30 @@ fn a_pool_with_nothing_to_balance_says_so() {
     assert_eq!(remark(&pool).unwrap(), "Nothing to balance: a-1 is the only instance.");
     pool.instances.clear();
     assert!(remark(&pool).unwrap().contains("503"));
-    assert_eq!(picks_text(0), "No request in the last 60 s");
-    assert_eq!(picks_text(1), "1 pick in the last 60 s");
+}
+
+#[test]
+fn picks_are_said_with_those_that_had_no_key() {
+    let mut pool = hashed_pool();
+    assert_eq!(picks_text(&pool), "No request in the last 60 s.");
+    for (picked, unkeyed, text) in [
+        (1, 0, "1 pick in the last 60 s."),
+        (9, 4, "9 picks in the last 60 s, 4 of them without the key."),
+        (9, 9, "9 picks in the last 60 s, all without the key."),
+    ] {
+        (pool.picked, pool.unkeyed) = (picked, unkeyed);
+        assert_eq!(picks_text(&pool), text);
+    }
+}
+
+#[test]
+fn why_others_lose_keys_is_said_where_they_do() {
+    let mut pool = hashed_pool();
+    let leaving = LeavingView { needless: 0.01, ..LeavingView::default() };
+    assert!(needless_text(&pool, &leaving).unwrap().contains("minimumRingSize"));
+    assert_eq!(needless_text(&pool, &LeavingView::default()), None);
+    pool.policy.hash = Some(hash("useSourceIp", "", "MAGLEV"));
+    assert!(needless_text(&pool, &leaving).unwrap().starts_with("Maglev"));
 }
 
 #[test]

@@ -111,8 +111,10 @@ pub(crate) struct Members {
     labels: Option<Vec<(String, String)>>,
     balancer: LoadBalancer,
     pub(crate) hosts: Vec<Arc<Host>>,
-    /// How often each was picked, in their order; who stays goes on counting.
+    /// How often each was picked by this policy, in their order; who stays goes on counting.
     picks: Vec<Arc<Picks>>,
+    /// Picks of requests that did not have what is hashed.
+    unkeyed: Arc<Picks>,
     /// For consistent hashing.
     pub(crate) table: Option<Table>,
     /// What was last looked at of the table. Held while it is made: of all who look one makes it.
@@ -120,8 +122,11 @@ pub(crate) struct Members {
 }
 
 impl Members {
-    /// Counts that a host was picked.
-    pub(crate) fn picked(&self, host: u64, now_us: i64) {
+    /// Counts that a host was picked, by the key of a consistent hash or without one.
+    pub(crate) fn picked(&self, host: u64, keyed: bool, now_us: i64) {
+        if !keyed {
+            self.unkeyed.count(now_us);
+        }
         let at = self.hosts.iter().position(|known| known.id == host);
         if let Some(picks) = at.and_then(|at| self.picks.get(at)) {
             picks.count(now_us);
@@ -131,6 +136,11 @@ impl Members {
     /// How often the host of that place was picked in the last minute.
     pub(crate) fn picks(&self, at: usize, now_us: i64) -> u64 {
         self.picks.get(at).map_or(0, |picks| picks.sum(now_us))
+    }
+
+    /// How many picks of the last minute had no key.
+    pub(crate) fn unkeyed(&self, now_us: i64) -> u64 {
+        self.unkeyed.sum(now_us)
     }
 
     fn picks_of(&self, host: u64) -> Option<Arc<Picks>> {
@@ -249,7 +259,9 @@ impl Cluster {
         let known = self.subset.is_none() || labels.is_some();
         let belongs = |host: &&Arc<Host>| known && host.has(labels.unwrap_or_default());
         let hosts: Vec<_> = hosts.iter().filter(belongs).cloned().collect();
-        let picks = |host: &Arc<Host>| kept().find_map(|kept| kept.picks_of(host.id));
+        // What was picked by another policy says nothing about this one.
+        let before = || kept().filter(|kept| kept.balancer == *balancer);
+        let picks = |host: &Arc<Host>| before().find_map(|kept| kept.picks_of(host.id));
         Arc::new(Members {
             version,
             snapshot: AtomicU64::default(),
@@ -257,6 +269,7 @@ impl Cluster {
             balancer: balancer.clone(),
             table: Table::of(balancer, &hosts),
             picks: hosts.iter().map(|host| picks(host).unwrap_or_default()).collect(),
+            unkeyed: before().next().map(|kept| kept.unkeyed.clone()).unwrap_or_default(),
             keys: Mutex::default(),
             hosts,
         })

@@ -69,18 +69,35 @@ async fn picks_are_counted_as_calls_are_made_and_forgotten_after_a_minute() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn picks_go_on_through_an_apply_and_a_change_of_instances() {
+async fn picks_go_on_through_a_change_of_instances_and_begin_anew_with_another_policy() {
     let mut world = World::payments(2);
     world.apply(traffic(1, simple(LoadBalancer::RoundRobin)));
     for _ in 0..4 {
         world.instance().await;
     }
-    world.apply(traffic(2, simple(LoadBalancer::Random)));
-    assert_eq!(picked(&whole(&world)), [2, 2], "looked at before anybody calls");
+    world.apply(traffic(2, simple(LoadBalancer::RoundRobin)));
+    assert_eq!(picked(&whole(&world)), [2, 2], "the same policy");
     world.add("payments", "payments-2", "v1");
     assert_eq!(picked(&whole(&world)), [2, 2, 0]);
     world.mesh.remove_instance("payments", "payments-0");
     assert_eq!(picked(&whole(&world)), [2, 0]);
+    world.apply(traffic(3, simple(LoadBalancer::Random)));
+    assert_eq!(picked(&whole(&world)), [0, 0], "what was observed is not of this policy");
+}
+
+#[tokio::test(start_paused = true)]
+async fn picks_of_requests_without_the_key_are_told_apart() {
+    let world = World::payments(2);
+    world.apply(traffic(1, hashed(RING)));
+    for user in ["a", "b", "c"] {
+        by_user(&world, user).await;
+    }
+    world.instance().await;
+    let told = whole(&world);
+    assert_eq!((picked(&told).iter().sum::<u64>(), told.unkeyed), (4, 1));
+    world.apply(traffic(2, simple(LoadBalancer::Random)));
+    world.instance().await;
+    assert_eq!(whole(&world).unkeyed, 0, "under the new policy no key is asked for");
 }
 
 #[tokio::test(start_paused = true)]
@@ -130,15 +147,18 @@ async fn where_a_key_is_said_to_go_it_goes_now_while_one_is_ejected_and_after_on
 
 #[tokio::test(start_paused = true)]
 async fn the_shares_of_a_table_are_what_ten_thousand_keys_get_and_sum_to_one() {
-    for table in [RING, MAGLEV] {
+    for table in [RING, HashTable::Maglev { size: 1_009 }] {
         let world = World::payments(3);
         world.apply(traffic(1, hashed(table)));
         let told = whole(&world);
+        world.mesh.remove_instance("payments", "payments-0");
+        let after = whole(&world);
         let mut counts: BTreeMap<String, f64> = BTreeMap::new();
         let (mut moved, mut needless) = (0.0, 0.0);
         for user in 0..10_000 {
-            let key = told.key(&format!("user-{user}"), Some("payments-0")).unwrap();
-            let (is, then) = (key.instance.unwrap(), key.after.unwrap());
+            let user = format!("user-{user}");
+            let goes = |told: &PoolBalance| told.key(&user, None).unwrap().instance.unwrap();
+            let (is, then) = (goes(&told), goes(&after));
             *counts.entry(is.to_string()).or_default() += 1e-4;
             if is != then {
                 moved += 1e-4;

@@ -202,7 +202,7 @@ fn policy(this: Balancing) -> AnyView {
     let written = Memo::new(move |_| this.shown.with(balance::fields));
     let does = Memo::new(move |_| this.shown.with(balance::policy_text));
     let remark = Memo::new(move |_| this.shown.with(balance::remark));
-    let picked = Memo::new(move |_| this.shown.with(|pool| pool.picked));
+    let picked = Memo::new(move |_| this.shown.with(balance::picks_text));
     let fields = move || {
         let all = written.get().into_iter();
         all.map(|field| view! { <code class="balance-field">{field}</code> }).collect_view()
@@ -213,7 +213,7 @@ fn policy(this: Balancing) -> AnyView {
             <p class="balance-fields">{fields} {rule(this)}</p>
             <p class="hint">{move || does.get()}</p>
             {remark}
-            <p class="hint">{move || balance::picks_text(picked.get())} "."</p>
+            <p class="hint">{move || picked.get()}</p>
         </div>
     }
     .into_any()
@@ -408,9 +408,17 @@ fn said(this: Balancing) -> AnyView {
         let chosen = left.get().is_some() && this.hot.get().is_none();
         chosen.then(|| view! { <p class="hint">{text}</p> })
     };
+    let why = Memo::new(move |_| {
+        let at = this.hot.get().or_else(|| left.get())?;
+        this.shown.with(|pool| {
+            let leaving = pool.instances.get(at)?.leaving.as_ref()?;
+            balance::needless_text(pool, leaving)
+        })
+    });
     view! {
         <div class="balance-said">
             <p>{move || text.get()}</p>
+            {move || why.get().map(|why| view! { <p class="hint">{why}</p> })}
             {around}
         </div>
     }
@@ -574,7 +582,7 @@ fn standing(one: Memo<InstanceView>) -> AnyView {
 }
 
 /// Width of a bar, pixels.
-const BAR: f64 = 84.0;
+const BAR: f64 = 64.0;
 
 /// The observed share as a bar, with a mark where the configured one is.
 fn bar(one: Memo<InstanceView>) -> AnyView {
@@ -583,8 +591,8 @@ fn bar(one: Memo<InstanceView>) -> AnyView {
     let text = move || one.with(|one| one.observed.map_or_else(|| "–".to_owned(), format::share));
     view! {
         <span class="balance-bar">
-            <svg width="84" height="14" aria-hidden="true">
-                <rect class="track" y="4" width="84" height="6" rx="3"></rect>
+            <svg viewBox="0 0 64 14" width="64" height="14" aria-hidden="true">
+                <rect class="track" y="4" width="64" height="6" rx="3"></rect>
                 <rect class="seen" y="4" height="6" rx="3" width=width></rect>
                 <line class="applied" x1=x x2=x y1="0" y2="14"></line>
             </svg>
@@ -608,7 +616,7 @@ fn leaving(this: Balancing, name: String, one: Memo<InstanceView>) -> AnyView {
     let told = Memo::new(move |_| {
         one.with(|one| {
             let leaving = one.leaving.as_ref()?;
-            let text = format!("{} move", format::share(leaving.moved));
+            let text = format::share(leaving.moved);
             Some((text, balance::leaving_text(&one.instance, leaving)))
         })
     });

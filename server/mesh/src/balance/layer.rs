@@ -60,7 +60,7 @@ impl BalanceLayer {
             now_us: self.clock.now_us(),
         });
         if let Some(host) = host.as_ref().filter(|_| !journey.is_some_and(|j| j.look)) {
-            members.picked(host.id, self.clock.now_us());
+            members.picked(host.id, key.hash.is_some() || !hashed, self.clock.now_us());
         }
         (host, key.cookie)
     }

@@ -41,6 +41,9 @@ pub struct PoolBalance {
     pub warmup: Option<Warmup>,
     /// So many are ejected that ejection is ignored.
     pub panic: bool,
+    /// Of a consistent hash, picks of the last [`PICKS_SECONDS`](super::PICKS_SECONDS) that had no
+    /// key: those go anywhere.
+    pub unkeyed: u64,
     /// Each instance, by name.
     pub instances: Vec<InstanceBalance>,
     /// Of a consistent hash, where the keys go; none while there is nobody to go to.
@@ -98,6 +101,7 @@ impl PoolBalance {
         warmup: Option<Warmup>,
         members: Arc<Members>,
         instances: Vec<InstanceBalance>,
+        now_us: i64,
     ) -> Self {
         let usable: Vec<bool> = instances.iter().map(|instance| instance.in_pool).collect();
         let ejected = instances.iter().any(|instance| instance.ejected_until_us.is_some());
@@ -105,6 +109,7 @@ impl PoolBalance {
         let keys = members.key_space(&usable);
         let mut told = Self {
             panic: ejected && usable.iter().all(|usable| *usable),
+            unkeyed: members.unkeyed(now_us),
             pool,
             origin,
             warmup,

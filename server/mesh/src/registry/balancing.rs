@@ -62,7 +62,7 @@ impl Mesh {
         let instances = members.hosts.iter().enumerate().map(instance).collect();
         let origin = rule.map(|rule| rule.origin.clone());
         let pool = Pool { service: name, subset, callers };
-        Some(PoolBalance::new(pool, origin, warmup, members, instances))
+        Some(PoolBalance::new(pool, origin, warmup, members, instances, now_us))
     }
 
     /// The cluster of a pool, which is there from now on although nobody has called it yet. None

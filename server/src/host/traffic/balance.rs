@@ -156,6 +156,7 @@ fn view(mesh: &Mesh, pool: &PoolBalance, documents: &[Node]) -> PoolView {
         panic: pool.panic,
         outlier: traffic.is_some_and(|traffic| traffic.outlier.is_some()),
         picked: all,
+        unkeyed: pool.unkeyed,
         instances: pool.instances.iter().map(|one| instance(one, pool, all)).collect(),
     }
 }
