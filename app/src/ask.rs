@@ -12,6 +12,7 @@ use crate::{
 };
 use contract::{
     ApiError,
+    balance::{AskBalance, BalanceView},
     find::Hit,
     live::LiveSnapshot,
     order::{OrderPage, OrderStatus, OrderView},
@@ -232,6 +233,12 @@ pub async fn probe(
 #[server(prefix = "/ui", endpoint = "revision")]
 pub async fn revision(name: String, number: u64) -> Result<String, AskError> {
     Ok(host()?.traffic.revision(name, number).await?)
+}
+
+/// How calls to a host's instances are balanced.
+#[server(name = AskHowBalanced, prefix = "/ui", endpoint = "balance", input = Json)]
+pub async fn balance(name: String, asked: AskBalance) -> Result<BalanceView, AskError> {
+    Ok(host()?.traffic.balance(name, asked).await?)
 }
 
 /// Breakers, endpoints, layers.

@@ -6,6 +6,7 @@
 use async_trait::async_trait;
 use contract::{
     ApiError,
+    balance::{AskBalance, BalanceView},
     find::Hit,
     live::LiveSnapshot,
     order::{OrderPage, OrderStatus, OrderView},
@@ -125,6 +126,11 @@ pub trait TrafficPort: Send + Sync {
     ) -> Result<ProbeVerdict, ApiError>;
     /// The host's text at a revision; empty if it had none.
     async fn revision(&self, host: String, number: u64) -> Result<String, ApiError>;
+    /// How calls to a pool of the host's instances are balanced.
+    ///
+    /// # Errors
+    /// [`ApiError::NotFound`] if there is no such host, pool or instance.
+    async fn balance(&self, host: String, asked: AskBalance) -> Result<BalanceView, ApiError>;
 }
 
 /// Breakers, endpoints and faults.

@@ -359,3 +359,70 @@ async fn the_pages_have_no_inline_styles_one_first_heading_and_sound_tables() {
         }
     }
 }
+
+/// The section of a page, up to the next one.
+fn balancing(html: &str) -> &str {
+    let section = html.split("id=\"balancing\"").nth(1).unwrap();
+    section.split("</section>").next().unwrap()
+}
+
+/// The text of a part of a page.
+fn part_text(html: &str) -> String {
+    text(&format!("<div class=\"page\"{html}<"))
+}
+
+#[tokio::test]
+async fn a_consistent_hash_is_said_in_istios_words_drawn_as_a_ring_and_told_in_a_table() {
+    let html = page("/traffic/payments").await;
+    let section = balancing(&html);
+    let read = part_text(section);
+    let written = "consistentHash.httpHeaderName: x-user-id ringHash.minimumRingSize: 1024";
+    let read_fields = read.replace("x-user-idringHash", "x-user-id ringHash");
+    all_in(&read_fields, &[written, "DestinationRule payments, lines 37 to 40"]);
+    all_in(&read, &["1\u{202f}536 points".replace('\u{202f}', " ").as_str()]);
+    all_in(&read, &["200 picks in the last 60 s", "payments-v1-1", "50%", "55%"]);
+    all_in(&read, &["killed, still picked", "if it left", "51%"]);
+    assert!(section.contains("document=DestinationRule%2Fpayments#yaml-lines"), "{section}");
+    assert!(section.contains("role=\"img\"") && section.contains("aria-describedby"), "{section}");
+    all_in(&read, &["payments-v1-1 has 50% of the keys, payments-v1-2 has 30% of the keys"]);
+    assert_eq!(section.matches("class=\"ring-part\"").count(), 3, "a path for each");
+    assert!(!section.contains("ring-move"), "nobody leaves");
+    for at in 0..3 {
+        assert!(section.contains(&format!("fill=\"url(#share-{at})\"")), "texture {at}");
+    }
+}
+
+#[tokio::test]
+async fn an_instance_that_might_leave_and_a_key_are_asked_by_the_address_without_javascript() {
+    let html = page("/traffic/payments?range=15&left=payments-v1-1&key=alice").await;
+    let section = balancing(&html);
+    let read = part_text(section);
+    all_in(&read, &["If payments-v1-1 left, 51% of keys would move: 50% its own, 1% of instances"]);
+    all_in(&read, &["alice goes to payments-v1-2. After payments-v1-1 has left it goes to"]);
+    all_in(&read, &["hash 44bc2cf5ad770999", "Around the ring"]);
+    assert_eq!(section.matches("class=\"ring-move\"").count(), 1, "{section}");
+    assert!(section.contains("ring-part hot") && section.contains("ring-part cool"));
+    assert_eq!(section.matches("class=\"ring-key\"").count(), 2, "a line and its head");
+    let form = section.split("<form").nth(1).unwrap().split("</form>").next().unwrap();
+    assert!(form.contains("method=\"get\"") && form.contains("name=\"key\""), "{form}");
+    assert!(form.contains("name=\"left\" value=\"payments-v1-1\""), "what else is asked stays");
+    assert!(form.contains("value=\"alice\""), "{form}");
+    // The link of the one that is chosen takes it back.
+    assert!(section.contains("href=\"/traffic/payments?range=15&amp;key=alice#balancing\""));
+}
+
+#[tokio::test]
+async fn a_pool_without_a_policy_of_one_instance_or_without_traffic_says_so() {
+    let one = page("/traffic/payments?pool=v2").await;
+    let read = part_text(balancing(&one));
+    all_in(&read, &["Nothing to balance: payments-v2-1 is the only instance."]);
+    all_in(&read, &["simple: LEAST_REQUEST", "No policy is written: this is Istio's default."]);
+    all_in(&read, &["no DestinationRule", "No request in the last 60 s"]);
+    assert!(!balancing(&one).contains("<svg class=\"ring\""), "nothing to be drawn");
+    let users = page("/traffic/users").await;
+    let read = part_text(balancing(&users));
+    all_in(&read, &["users-v1-1", "users-v1-2", "Istio's default", "No request in the last 60 s"]);
+    assert!(!read.contains("Nothing to balance") && !read.contains("if it left"));
+    let gone = page("/traffic/payments?pool=v9").await;
+    all_in(&part_text(balancing(&gone)), &["pool v9 of payments", "Show what there is"]);
+}

@@ -344,3 +344,97 @@ test("a long summary of a revision unfolds, by the keyboard too", async ({ page 
   expect(await cut(), "unfolded").toBe(false);
   await expect(words).toContainText("VirtualService payments created");
 });
+
+/** A rule for catalog: the header of a customer is hashed, and the first error ejects. */
+const HASHED = `apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata:
+  name: catalog
+spec:
+  host: product-service
+  trafficPolicy:
+    loadBalancer:
+      consistentHash:
+        httpHeaderName: x-user-id
+    outlierDetection:
+      consecutive5xxErrors: 1
+      baseEjectionTime: 600s
+      maxEjectionTime: 600s
+      maxEjectionPercent: 100
+  subsets:
+  - name: v1
+    labels:
+      version: v1
+  - name: v2
+    labels:
+      version: v2
+`;
+
+test("a key finds its instance on the ring, and another one when that is killed", async ({ page }) => {
+  const before = await revision(page);
+  const applied = await page.request.post("/control/istio", { data: HASHED, headers: { "content-type": "application/yaml" } });
+  expect(applied.status(), await applied.text()).toBe(200);
+  await open(page, "/traffic/catalog");
+  const balancing = page.locator("#balancing");
+  await expect(balancing).toContainText("consistentHash.httpHeaderName: x-user-id");
+  await expect(balancing.locator(".ring-part")).toHaveCount(2);
+  await balancing.getByRole("link", { name: /^DestinationRule catalog, lines/ }).click();
+  await expect(page).toHaveURL(/document=DestinationRule/);
+  await balancing.getByRole("textbox", { name: "Value of the key" }).fill("alice");
+  await balancing.getByRole("button", { name: "Find" }).click();
+  const answer = balancing.locator(".balance-answer");
+  await expect(answer).toContainText(/alice goes to catalog-v1-\d\./);
+  const instance = /catalog-v1-\d/.exec(await answer.innerText())![0];
+  const other = instance === "catalog-v1-1" ? "catalog-v1-2" : "catalog-v1-1";
+
+  // What moves is drawn for the one that is chosen, with the keyboard, and is in the address.
+  const leaves = balancing.getByRole("link", { name: new RegExp(`^If ${instance} left, .*all of them its own`) });
+  await leaves.focus();
+  await page.keyboard.press("Enter");
+  await expect(page).toHaveURL(new RegExp(`left=${instance}`));
+  await expect(balancing.locator(".ring-move").first()).toBeVisible();
+  await expect(answer).toContainText(`After ${instance} has left it goes to ${other}`);
+  await expectAccessible(page);
+
+  // The calls of that customer really go there.
+  const call = () => page.request.get("/api/v1/products", { headers: { "x-user-id": "alice" } });
+  const row = (name: string) => balancing.locator("tbody tr", { has: page.getByText(name, { exact: true }) });
+  const picks = async (name: string) => {
+    const told = await (await page.request.get("/control/balance/catalog?pool=v1")).json();
+    return told.shown.instances.find((one: { instance: string }) => one.instance === name).picked;
+  };
+  const already = await picks(instance);
+  for (let i = 0; i < 5; i += 1) expect((await call()).status()).toBe(200);
+  expect(await picks(instance)).toBeGreaterThanOrEqual(already + 5);
+
+  const fault = await page.request.post("/control/faults", {
+    data: { kind: "kill_instance", to: "catalog", instance, ttl_s: 600 },
+  });
+  expect(fault.status(), await fault.text()).toBe(201);
+  await call();
+  await expect(row(instance)).toContainText("killed, ejected");
+  await expect(row(instance).locator("td").nth(1)).toHaveText("0%");
+  await expect(row(other).locator("td").nth(1)).toHaveText("100%");
+  await expect(answer).toContainText(`alice goes to ${other}, in place of ${instance}, which is ejected`);
+  await expect(balancing.getByRole("img")).toHaveAccessibleDescription(new RegExp(`${instance} \\(out of the pool\\) has 0%`));
+  expect((await call()).status()).toBe(200);
+
+  await page.request.delete(`/control/faults/${(await fault.json()).id}`);
+  await back(page, before);
+  await expect(balancing).toContainText("Istio's default");
+  await expect(balancing.locator(".ring")).toHaveCount(0);
+});
+
+test("the ring has room on a phone", async ({ page }) => {
+  const before = await revision(page);
+  await page.request.post("/control/istio", { data: HASHED, headers: { "content-type": "application/yaml" } });
+  await page.setViewportSize({ width: 390, height: 844 });
+  await open(page, "/traffic/catalog?key=alice&left=catalog-v1-1");
+  const balancing = page.locator("#balancing");
+  await expect(balancing.locator(".ring")).toBeVisible();
+  expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(390);
+  const [section, ring] = [await balancing.boundingBox(), await balancing.locator(".ring").boundingBox()];
+  expect(ring!.x + ring!.width).toBeLessThanOrEqual(section!.x + section!.width);
+  await expectSoundMarkup(page, "/traffic/catalog?key=alice&left=catalog-v1-1");
+  await back(page, before);
+});

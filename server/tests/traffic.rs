@@ -268,3 +268,124 @@ async fn the_page_takes_texts_as_long_as_the_api_does_and_no_longer() {
     assert!(answer.header("location").contains("too%20long"), "{}", answer.header("location"));
     program.stop().await;
 }
+
+const HASHED: &str = "\
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata:
+  name: catalog
+spec:
+  host: product-service
+  trafficPolicy:
+    loadBalancer:
+      consistentHash:
+        httpHeaderName: x-user-id
+        maglev:
+          tableSize: 1009
+  subsets:
+  - name: v1
+    labels:
+      version: v1
+  - name: v2
+    labels:
+      version: v2
+    trafficPolicy:
+      loadBalancer:
+        simple: RANDOM
+";
+
+fn sum(instances: &Value, field: &str) -> f64 {
+    let instances = instances.as_array().expect("instances").iter();
+    instances.map(|one| one[field].as_f64().unwrap_or_default()).sum()
+}
+
+#[tokio::test]
+async fn how_calls_are_balanced_is_told_of_every_host_and_follows_what_is_applied() {
+    let World { program, client } = world().await;
+    let all = client.get("/control/balance").await.json();
+    let hosts = all["hosts"].as_array().expect("hosts");
+    let users = hosts.iter().find(|host| host["host"] == "users").expect("users");
+    let policy = &users["pools"][0]["policy"];
+    assert_eq!((&policy["name"], &policy["default"]), (&json!("LEAST_REQUEST"), &json!(true)));
+    for pool in hosts.iter().flat_map(|host| host["pools"].as_array().expect("pools")) {
+        assert!((sum(&pool["instances"], "configured") - 1.0).abs() < 1e-9, "{pool}");
+    }
+    let applied = client.request(http::Method::POST, "/control/istio").body(HASHED);
+    assert_eq!(send(applied).await.expect("an answer").status, 200);
+    let told = client.get("/control/balance/catalog").await.json();
+    assert_eq!(told["shown"]["id"], "v1", "where everything goes");
+    let labels: Vec<_> = told["pools"].as_array().expect("pools").iter().collect();
+    assert_eq!(labels.len(), 3, "{labels:?}");
+    let hash = &told["shown"]["policy"]["hash"];
+    assert_eq!((&hash["table"], &hash["positions"]), (&json!("MAGLEV"), &json!(1_009)));
+    let text = text(&route(&client, "catalog").await);
+    let (first, last) = (&told["shown"]["rule"]["lines"][0], &told["shown"]["rule"]["lines"][1]);
+    let line = |number: &Value| {
+        let number = usize::try_from(number.as_u64().expect("a line")).expect("a line");
+        text.lines().nth(number - 1).expect("it").trim().to_owned()
+    };
+    assert_eq!((line(first), line(last)), ("loadBalancer:".into(), "tableSize: 1009".into()));
+    let own = client.get("/control/balance/catalog?pool=v2").await.json();
+    assert_eq!(own["shown"]["policy"]["name"], "RANDOM");
+    assert_eq!(own["arcs"], json!([]));
+    program.stop().await;
+}
+
+#[tokio::test]
+async fn a_key_goes_where_it_is_said_to_go() {
+    let World { program, client } = world().await;
+    let applied = client.request(http::Method::POST, "/control/istio").body(HASHED);
+    assert_eq!(send(applied).await.expect("an answer").status, 200);
+    let asked = "/control/balance/catalog?pool=v1&key=alice";
+    let told = client.get(asked).await.json();
+    let instance = told["key"]["instance"].as_str().expect("an instance").to_owned();
+    let picked = |told: &Value| {
+        let instances = told["shown"]["instances"].as_array().expect("instances").clone();
+        let of = |one: &Value| (one["instance"].clone(), one["picked"].as_u64().unwrap_or(0));
+        instances.iter().map(of).collect::<Vec<_>>()
+    };
+    for _ in 0..7 {
+        let call = client.request(http::Method::GET, "/api/v1/products");
+        let answer = send(call.header("x-user-id", "alice")).await.expect("an answer");
+        assert_eq!(answer.status, 200);
+    }
+    let now = client.get(asked).await.json();
+    for (before, after) in picked(&told).iter().zip(picked(&now)) {
+        let grown = after.1 - before.1;
+        assert_eq!(grown, if after.0 == *instance { 7 } else { 0 }, "{after:?}");
+    }
+    let gone = client.get(&format!("{asked}&left={instance}")).await.json();
+    assert_ne!(gone["key"]["after"], *instance, "{gone}");
+    assert_eq!(gone["left"]["instance"], *instance);
+    let moved: u64 = gone["left"]["arcs"].as_array().expect("arcs").iter().fold(0, |sum, arc| {
+        sum + arc["to"].as_u64().expect("to") - arc["from"].as_u64().expect("from")
+    });
+    let leaving = gone["shown"]["instances"].as_array().expect("instances").iter();
+    let leaving = leaving.clone().find(|one| one["instance"] == *instance).expect("it");
+    let share = leaving["leaving"]["moved"].as_f64().expect("a share");
+    #[expect(clippy::cast_precision_loss, reason = "millionths")]
+    let drawn = moved as f64 / 1e6;
+    assert!((drawn - share).abs() < 1e-4, "{drawn} drawn, {share} told");
+    program.stop().await;
+}
+
+#[tokio::test]
+async fn balancing_of_what_is_not_there_is_not_found_and_a_misspelt_question_is_refused() {
+    let World { program, client } = world().await;
+    for (path, status, detail) in [
+        ("paymnts", 404, "No host paymnts."),
+        ("payments?pool=v9", 404, "No pool v9 of payments."),
+        ("payments?left=nobody", 404, "No instance nobody in payments v1."),
+        ("payments?kee=alice", 400, "unknown field `kee`"),
+    ] {
+        let answer = client.get(&format!("/control/balance/{path}")).await;
+        assert_eq!(answer.status, status, "{path}: {}", answer.text());
+        assert_eq!(answer.header("content-type"), "application/problem+json");
+        assert!(answer.field("detail").contains(detail), "{path}: {}", answer.text());
+    }
+    assert_eq!(client.get("/control/balance?key=alice").await.status, 400);
+    let long = format!("/control/balance/payments?key={}", "x".repeat(1_025));
+    let refused = client.get(&long).await.json();
+    assert_eq!(refused["errors"][0]["field"], "key", "{refused}");
+    program.stop().await;
+}

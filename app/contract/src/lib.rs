@@ -5,6 +5,7 @@
 //! name.
 
 pub mod attributes;
+pub mod balance;
 pub mod durations;
 pub mod error;
 pub mod find;

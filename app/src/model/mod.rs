@@ -1,5 +1,6 @@
 //! Pure computations shared by the pages: formatting and tones. Nothing here knows a browser.
 
+pub mod balance;
 pub mod band;
 pub mod breaker;
 pub mod critical_path;

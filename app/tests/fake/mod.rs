@@ -3,6 +3,7 @@
 //! It is 14:34:20 on 1 March 2026, five minutes of range, sixty requests a second.
 #![allow(dead_code, reason = "the preview and each test use a part of it")]
 
+pub mod balance;
 pub mod mesh;
 pub mod routes;
 pub mod scenario;
@@ -13,6 +14,7 @@ use app::host::{Host, LivePort, ResiliencePort, ShopPort, TracePort, TrafficPort
 use async_trait::async_trait;
 use contract::{
     ApiError, Money,
+    balance::{AskBalance, BalanceView},
     find::Hit,
     live::LiveSnapshot,
     order::{OrderPage, OrderStatus, OrderView},
@@ -211,6 +213,10 @@ impl TrafficPort for Fake {
 
     async fn revision(&self, _: String, number: u64) -> Result<String, ApiError> {
         Ok(routes::text_at(number))
+    }
+
+    async fn balance(&self, host: String, asked: AskBalance) -> Result<BalanceView, ApiError> {
+        balance::told(&host, asked)
     }
 }
 

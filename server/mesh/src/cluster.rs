@@ -5,7 +5,7 @@
 
 use crate::{
     Change, EjectionChange,
-    balance::Table,
+    balance::{KeySpace, Picks, Table},
     changes::Announcer,
     instance::Host,
     outlier::{Detector, Ejection, Outcome, state::Standing},
@@ -111,8 +111,60 @@ pub(crate) struct Members {
     labels: Option<Vec<(String, String)>>,
     balancer: LoadBalancer,
     pub(crate) hosts: Vec<Arc<Host>>,
+    /// How often each was picked by this policy, in their order; who stays goes on counting.
+    picks: Vec<Arc<Picks>>,
+    /// Picks of requests that did not have what is hashed.
+    unkeyed: Arc<Picks>,
     /// For consistent hashing.
     pub(crate) table: Option<Table>,
+    /// What was last looked at of the table. Held while it is made: of all who look one makes it.
+    keys: Mutex<Option<Arc<KeySpace>>>,
+}
+
+impl Members {
+    /// Counts that a host was picked, by the key of a consistent hash or without one.
+    pub(crate) fn picked(&self, host: u64, keyed: bool, now_us: i64) {
+        if !keyed {
+            self.unkeyed.count(now_us);
+        }
+        let at = self.hosts.iter().position(|known| known.id == host);
+        if let Some(picks) = at.and_then(|at| self.picks.get(at)) {
+            picks.count(now_us);
+        }
+    }
+
+    /// How often the host of that place was picked in the last minute.
+    pub(crate) fn picks(&self, at: usize, now_us: i64) -> u64 {
+        self.picks.get(at).map_or(0, |picks| picks.sum(now_us))
+    }
+
+    /// How many picks of the last minute had no key.
+    pub(crate) fn unkeyed(&self, now_us: i64) -> u64 {
+        self.unkeyed.sum(now_us)
+    }
+
+    fn picks_of(&self, host: u64) -> Option<Arc<Picks>> {
+        let at = self.hosts.iter().position(|known| known.id == host)?;
+        self.picks.get(at).cloned()
+    }
+
+    pub(crate) const fn balancer(&self) -> &LoadBalancer {
+        &self.balancer
+    }
+
+    /// Where the keys go while only some may be used, in the order of the hosts. None without a
+    /// consistent hash, and if nobody may be.
+    pub(crate) fn key_space(&self, usable: &[bool]) -> Option<Arc<KeySpace>> {
+        let LoadBalancer::ConsistentHash { table, .. } = &self.balancer else { return None };
+        let built = self.table.as_ref()?;
+        let mut kept = self.keys.lock();
+        if let Some(keys) = kept.as_ref().filter(|keys| keys.is_for(usable)) {
+            return Some(keys.clone());
+        }
+        let names = self.hosts.iter().map(|host| host.name.clone()).collect();
+        *kept = KeySpace::of(*table, built, names, usable).map(Arc::new);
+        kept.clone()
+    }
 }
 
 impl Cluster {
@@ -193,25 +245,32 @@ impl Cluster {
         older: &VecDeque<Arc<Members>>,
     ) -> Arc<Members> {
         let version = self.service.version();
-        let mut kept = [self.members.load_full()].into_iter().chain(older.iter().cloned());
+        let newest = self.members.load_full();
+        let kept = || [newest.clone()].into_iter().chain(older.iter().cloned());
         let is_it = |members: &Arc<Members>| {
             members.version == version
                 && members.labels.as_deref() == labels
                 && members.balancer == *balancer
         };
-        if let Some(kept) = kept.find(is_it) {
+        if let Some(kept) = kept().find(is_it) {
             return kept;
         }
         let hosts = self.service.hosts();
         let known = self.subset.is_none() || labels.is_some();
         let belongs = |host: &&Arc<Host>| known && host.has(labels.unwrap_or_default());
         let hosts: Vec<_> = hosts.iter().filter(belongs).cloned().collect();
+        // What was picked by another policy says nothing about this one.
+        let before = || kept().filter(|kept| kept.balancer == *balancer);
+        let picks = |host: &Arc<Host>| before().find_map(|kept| kept.picks_of(host.id));
         Arc::new(Members {
             version,
             snapshot: AtomicU64::default(),
             labels: labels.map(<[_]>::to_vec),
             balancer: balancer.clone(),
             table: Table::of(balancer, &hosts),
+            picks: hosts.iter().map(|host| picks(host).unwrap_or_default()).collect(),
+            unkeyed: before().next().map(|kept| kept.unkeyed.clone()).unwrap_or_default(),
+            keys: Mutex::default(),
             hosts,
         })
     }

@@ -46,6 +46,7 @@ mod tail;
 mod target;
 mod tracing_policy;
 
+pub use balance::{InstanceBalance, KeyOwner, Leaving, PICKS_SECONDS, Pool, PoolBalance, Stretch};
 pub use breaker::{BreakerParams, BreakerStatus, BreakerTransition};
 pub use call::{CallError, Caller, EXTERNAL_ADDRESS, Outbound};
 pub use changes::{Change, EjectionChange, InstanceChange};

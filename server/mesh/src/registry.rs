@@ -1,7 +1,9 @@
 //! Who is reachable under which name, what is in force, and how a call begins.
 //!
-//! The stacks that calls pass are laid in `ways`; what is told of all this is in `seen`.
+//! The stacks that calls pass are laid in `ways`; what is told of all this is in `seen`, how calls
+//! are balanced in `balancing`.
 
+mod balancing;
 mod seen;
 mod ways;
 

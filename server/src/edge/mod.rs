@@ -3,6 +3,7 @@
 mod access;
 mod api;
 mod assets;
+mod balance;
 mod compress;
 mod connections;
 mod control;
@@ -84,6 +85,7 @@ pub fn router(edge: Edge) -> Router {
     let door = edge.door();
     let control = control::routes()
         .merge(resilience::routes())
+        .merge(balance::routes())
         .merge(dead_letters::routes())
         .with_state(edge.clone());
     let app = Router::<LeptosOptions>::new()

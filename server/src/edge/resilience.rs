@@ -49,7 +49,7 @@ pub(super) fn routes() -> Router<Edge> {
 }
 
 /// An error of a port as a problem.
-fn problem(error: ApiError) -> Problem {
+pub(super) fn problem(error: ApiError) -> Problem {
     let said = error.to_string();
     match error {
         ApiError::NotFound { .. } => Problem::new(StatusCode::NOT_FOUND, said),

@@ -28,7 +28,7 @@ use std::sync::Arc;
 use telemetry::Telemetry;
 use traffic::TrafficHost;
 
-pub(crate) use traffic::mirror_pair;
+pub(crate) use traffic::{balance, mirror_pair};
 
 /// The host of every page.
 #[must_use]

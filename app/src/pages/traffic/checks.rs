@@ -187,7 +187,7 @@ pub(super) fn asked(query: &ParamsMap) -> Option<ProbeRequest> {
 }
 
 /// A request as it was typed, and what became of it.
-type Tried = (ProbeRequest, Result<ProbeVerdict, String>);
+pub(super) type Tried = (ProbeRequest, Result<ProbeVerdict, String>);
 
 pub(super) fn tester(editor: Editor, tried: Option<Tried>) -> AnyView {
     let first = || ProbeRequest { method: "GET".into(), path: "/".into(), ..Default::default() };

@@ -97,6 +97,8 @@ pub(super) struct Editor {
     pub(super) asked_back: RwSignal<Option<u64>>,
     /// The control that has the focus.
     pub(super) focus: RwSignal<Option<String>>,
+    /// Lines in force that a part of the page is about which has the focus and is no control.
+    pub(super) marked: RwSignal<Option<(u32, u32)>>,
     /// Place of the chosen rule: that of the address, else the one that takes the rest.
     pub(super) rule: Memo<usize>,
     /// Whether the text differs from its base, or the controls from what is in the text.
@@ -145,6 +147,7 @@ impl Editor {
             dry_run: RwSignal::new(None),
             asked_back: RwSignal::new(None),
             focus: RwSignal::new(None),
+            marked: RwSignal::new(None),
             rule: Memo::new(move |_| {
                 let name = query.with(|query| query.get("rule"));
                 form.with(|form| place(form, name.as_deref()))

@@ -3,6 +3,7 @@
 //! The page of all hosts applies whole files; the page of one host edits its draft.
 
 mod apply;
+mod balancing;
 mod checks;
 mod editor;
 mod mirrored;
@@ -23,9 +24,9 @@ use crate::{
 };
 use contract::{
     ApiError,
+    balance::AskBalance,
     traffic::{
-        HostRow, PostedApply, ProbeRequest, ProbeVerdict, RouteForm, RouteView, RuleForm,
-        TargetForm, TrafficView,
+        HostRow, PostedApply, ProbeRequest, RouteForm, RouteView, RuleForm, TargetForm, TrafficView,
     },
 };
 use editor::Editor;
@@ -73,6 +74,7 @@ pub fn TrafficPage() -> impl IntoView {
             diff: query.get("diff").and_then(|number| number.parse().ok()),
             service: query.get("service"),
             probe: checks::asked(query),
+            balance: balancing::asked(query),
         })
     };
     let page = Resource::new_blocking(move || host.get(), move |host| loaded(host, asked()));
@@ -84,10 +86,10 @@ pub fn TrafficPage() -> impl IntoView {
             {move || Suspend::new(async move {
                 let posted = posted.await;
                 match page.await {
-                    Ok(Loaded { view, old, tried }) => match view.route {
+                    Ok(Loaded { view, old, tried, balance }) => match view.route {
                         Some(route) => {
                             let old = yaml::Old { number: diff, first: old };
-                            one(view.hosts, route, old, tried, posted)
+                            one(view.hosts, route, old, Asides { tried, balance }, posted)
                         }
                         None => all(view, posted, opened),
                     },
@@ -104,6 +106,7 @@ struct Asked {
     diff: Option<u64>,
     service: Option<String>,
     probe: Option<ProbeRequest>,
+    balance: AskBalance,
 }
 
 /// What the page was made from.
@@ -113,7 +116,15 @@ struct Loaded {
     /// The text of an old revision.
     old: Option<String>,
     /// The request of the tester's form, and what became of it.
-    tried: Option<(ProbeRequest, Result<ProbeVerdict, String>)>,
+    tried: Option<checks::Tried>,
+    /// How calls to the host are balanced; none on the page of all hosts.
+    balance: Option<balancing::Told>,
+}
+
+/// What stands on the page of a host below its YAML.
+struct Asides {
+    tried: Option<checks::Tried>,
+    balance: Option<balancing::Told>,
 }
 
 type Page = Resource<Result<Loaded, AskError>>;
@@ -121,7 +132,7 @@ type Page = Resource<Result<Loaded, AskError>>;
 async fn loaded(host: Option<String>, asked: Asked) -> Result<Loaded, AskError> {
     let Some(host) = host else {
         let view = ask::traffic(None, None).await?;
-        return Ok(Loaded { view, old: None, tried: None });
+        return Ok(Loaded { view, old: None, tried: None, balance: None });
     };
     let view = ask::traffic(Some(host.clone()), asked.service).await?;
     let old = match asked.diff {
@@ -132,12 +143,16 @@ async fn loaded(host: Option<String>, asked: Asked) -> Result<Loaded, AskError> 
     let tried = match asked.probe {
         Some(request) => {
             let text = view.route.as_ref().map(|route| route.applied.yaml.clone());
-            let verdict = ask::probe(host, text.unwrap_or_default(), request.clone()).await;
+            let verdict = ask::probe(host.clone(), text.unwrap_or_default(), request.clone()).await;
             Some((request, verdict.map_err(|error| error.to_string())))
         }
         None => None,
     };
-    Ok(Loaded { view, old, tried })
+    let balance = match view.route {
+        Some(_) => Some(balancing::loaded(host, asked.balance).await),
+        None => None,
+    };
+    Ok(Loaded { view, old, tried, balance })
 }
 
 fn all(view: TrafficView, posted: Option<PostedApply>, opened: resources::Opened) -> AnyView {
@@ -166,7 +181,7 @@ fn one(
     hosts: Vec<HostRow>,
     route: RouteView,
     old: yaml::Old,
-    tried: Option<(ProbeRequest, Result<ProbeVerdict, String>)>,
+    Asides { tried, balance }: Asides,
     posted: Option<PostedApply>,
 ) -> AnyView {
     let live = use_live();
@@ -206,6 +221,7 @@ fn one(
                 <div class="traffic-text">
                     {yaml::panel(editor, old)}
                     {checks::panel(editor)}
+                    {balance.map(|told| balancing::panel(editor, told))}
                     {checks::tester(editor, tried)}
                 </div>
             </div>

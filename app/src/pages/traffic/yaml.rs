@@ -293,7 +293,10 @@ fn lines(editor: Editor, compared: Memo<Compared>, document: Memo<Known>) -> Any
         }
     };
     view! {
-        <div class="yaml-lines" role="group" aria-label="YAML" tabindex="0" on:click=click>
+        <div
+            class="yaml-lines" id="yaml-lines" role="group" aria-label="YAML" tabindex="0"
+            on:click=click
+        >
             {pieces}
         </div>
         <footer class="yaml-foot">
@@ -332,12 +335,16 @@ fn row(editor: Editor, line: &Line) -> AnyView {
                 editor.form.with(|form| route::sets(form, focus, number))
             })
         });
+        let marked = number.is_some_and(|number| {
+            let marked = editor.marked.get().filter(|_| !editor.drafted.get());
+            marked.is_some_and(|(first, last)| (first..=last).contains(&number))
+        });
         let wrong = number.is_some_and(|number| {
             editor.findings.with(|found| {
                 found.iter().any(|f| f.severity == Severity::Error && f.at.line == number)
             })
         });
-        let set = if set { " set" } else { "" };
+        let set = if set || marked { " set" } else { "" };
         let wrong = if wrong { " invalid" } else { "" };
         format!("{class}{set}{wrong}")
     };

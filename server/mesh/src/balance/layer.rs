@@ -59,6 +59,9 @@ impl BalanceLayer {
             hash: key.hash,
             now_us: self.clock.now_us(),
         });
+        if let Some(host) = host.as_ref().filter(|_| !journey.is_some_and(|j| j.look)) {
+            members.picked(host.id, key.hash.is_some() || !hashed, self.clock.now_us());
+        }
         (host, key.cookie)
     }
 }

@@ -2,14 +2,24 @@
 //!
 //! [`pick`] chooses, [`table`] holds the rings and Maglev tables of consistent hashing, [`key`]
 //! says what is hashed, [`warmup`] how much a new instance counts. Who may be chosen at all is the
-//! business of outlier detection and of the retries.
+//! business of outlier detection and of the retries. [`picks`] counts the choices, [`spread`] reads
+//! from a table where its keys go, [`look`] tells of it all.
 
 mod key;
 mod layer;
+mod look;
 mod pick;
+mod picks;
+mod spread;
 mod table;
 mod warmup;
 
 pub(crate) use layer::BalanceLayer;
+pub use look::{InstanceBalance, KeyOwner, Pool, PoolBalance};
+pub(crate) use look::{KeySpace, warm};
 pub(crate) use pick::Balancer;
+pub use picks::PICKS_SECONDS;
+pub(crate) use picks::Picks;
+pub(crate) use spread::Spread;
+pub use spread::{Leaving, Stretch};
 pub(crate) use table::Table;

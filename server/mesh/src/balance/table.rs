@@ -36,7 +36,7 @@ impl Table {
         (!names.is_empty()).then(|| Self::build(*table, &names))
     }
 
-    fn build(table: HashTable, names: &[&str]) -> Self {
+    pub(crate) fn build(table: HashTable, names: &[&str]) -> Self {
         match table {
             HashTable::Ring { minimum_size } => Self::ring(minimum_size, names),
             HashTable::Maglev { size } => Self::maglev(size, names),
@@ -86,6 +86,22 @@ impl Table {
             }
         }
         Self::Maglev(slots.into_iter().map(Option::unwrap_or_default).collect())
+    }
+
+    /// Points of the ring, or slots.
+    pub(crate) const fn positions(&self) -> usize {
+        match self {
+            Self::Ring(points) => points.len(),
+            Self::Maglev(slots) => slots.len(),
+        }
+    }
+
+    /// Gives the instances other indexes.
+    pub(crate) fn rename(&mut self, to: impl Fn(u32) -> u32) {
+        match self {
+            Self::Ring(points) => points.iter_mut().for_each(|(_, host)| *host = to(*host)),
+            Self::Maglev(slots) => slots.iter_mut().for_each(|host| *host = to(*host)),
+        }
     }
 
     /// The index of the first instance for `hash` that may be used, walking on from the one that

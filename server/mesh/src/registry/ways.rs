@@ -82,7 +82,7 @@ impl Mesh {
         self.lay_with(caller, cluster, breaker)
     }
 
-    fn cluster(&self, service: Arc<Service>, key: &ClusterKey) -> Arc<Cluster> {
+    pub(super) fn cluster(&self, service: Arc<Service>, key: &ClusterKey) -> Arc<Cluster> {
         let mut clusters = self.0.clusters.lock();
         let cluster = clusters.entry(key.clone()).or_insert_with_key(|(_, subset, callers)| {
             let (clock, announcer) = (self.0.clock.clone(), self.0.announcer.clone());

@@ -1,5 +1,6 @@
 //! The port of the Traffic page: Istio resources as text and form, tried, applied, restored.
 
+pub(crate) mod balance;
 mod documents;
 mod rates;
 mod read_form;
@@ -18,6 +19,7 @@ use app::host::TrafficPort;
 use async_trait::async_trait;
 use contract::{
     ApiError, FieldError,
+    balance::{AskBalance, BalanceView},
     istio::{ApplyReport, ResourceKey},
     traffic::{
         Applied, ApplyYaml, ChangeTraffic, Draft, DryRun, FormEdit, ProbeRequest, ProbeVerdict,
@@ -312,5 +314,11 @@ impl TrafficPort for TrafficHost {
         let configuration = self.control.configuration_at(number);
         let configuration = configuration.map_err(|error| failed(error.into()))?;
         Ok(documents::text(&configuration, service))
+    }
+
+    async fn balance(&self, host: String, asked: AskBalance) -> Result<BalanceView, ApiError> {
+        let service = self.service(&host)?.clone();
+        let told = move |host: &Self| balance::one(&host.control, &host.mesh, &service, &asked);
+        self.aside(told).await.map_err(failed)?
     }
 }
