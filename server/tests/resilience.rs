@@ -69,7 +69,9 @@ async fn order(client: &Client, wait: bool) -> Answer {
 async fn counts(client: &Client, id: &str) -> Option<(u64, u64)> {
     let all = client.get("/control/faults").await.json();
     let active = all["active"].as_array()?.iter().find(|fault| fault["id"] == *id)?.clone();
-    Some((active["matched"].as_u64()?, active["injected"].as_u64()?))
+    let (matched, injected) = (active["matched"].as_u64()?, active["injected"].as_u64()?);
+    assert_eq!(active["spared"], json!(matched - injected), "{active}");
+    Some((matched, injected))
 }
 
 /// Closes what the faults have opened.

@@ -600,6 +600,9 @@ pub struct FaultView {
     pub matched: u64,
     /// Those it touched.
     pub injected: u64,
+    /// Those it left alone: matched and not injected.
+    #[serde(default)]
+    pub spared: u64,
     /// What is counted: "calls", "messages", "instance".
     pub unit: String,
     /// The trace of one it touched.

@@ -355,6 +355,15 @@ pub fn hits(fault: &FaultView) -> String {
     format!("{} of {} {}", count(fault.injected), count(fault.matched), fault.unit)
 }
 
+/// "168 spared": the calls that a fault was for and left alone. Nothing where it takes each.
+#[must_use]
+pub fn spared(fault: &FaultView) -> String {
+    match fault.spared {
+        0 => String::new(),
+        spared => format!("{} spared", super::format::count(spared)),
+    }
+}
+
 /// Who asked for a fault; nothing when nobody said.
 #[must_use]
 pub fn asked_by(fault: &FaultView) -> String {
@@ -383,6 +392,7 @@ mod tests {
             ended_us: None,
             matched: 2_215,
             injected: 112,
+            spared: 2_103,
             unit: "calls".into(),
             trace_id: None,
             stands_for: "VirtualService".into(),
@@ -498,6 +508,14 @@ mod tests {
         assert_eq!(ends(&fault, 0, false), "ends in 27 s");
         assert_eq!(ends(&fault, 0, true), "ends in at least 27 s");
         assert_eq!(ends(&view(FaultKind::Delay, None), 0, false), "until removed");
+    }
+
+    #[test]
+    fn a_fault_says_of_how_many_calls_it_touched_which_and_how_many_it_left_alone() {
+        let fault = view(FaultKind::Delay, None);
         assert_eq!(hits(&fault), "112 of 2\u{202f}215 calls");
+        assert_eq!(spared(&fault), "2\u{202f}103 spared");
+        let all = FaultView { injected: 2_215, spared: 0, ..fault };
+        assert_eq!(spared(&all), "");
     }
 }

@@ -354,6 +354,7 @@ mod tests {
             ended_us,
             matched: 0,
             injected: 0,
+            spared: 0,
             unit: String::new(),
             trace_id: None,
             stands_for: String::new(),

@@ -35,6 +35,7 @@ fn fault(id: &str, kind: FaultKind, what: &str, ends: (Option<&str>, &str)) -> F
         ended_us: None,
         matched: 187,
         injected: 19,
+        spared: 168,
         unit: "calls".into(),
         trace_id: Some("7c1e9a4f0b6d42e8a5f3c2d19b8e6047".into()),
         stands_for: "VirtualService".into(),
@@ -54,6 +55,7 @@ pub fn faults() -> FaultsView {
         then: "restarts".into(),
         matched: 1,
         injected: 1,
+        spared: 0,
         unit: "instance".into(),
         stands_for: "pod deletion".into(),
         object: None,
@@ -72,6 +74,7 @@ pub fn faults() -> FaultsView {
                 since_us: at(14, 30, 15),
                 matched: 2_215,
                 injected: 112,
+                spared: 2_103,
                 ..fault("F-22", FaultKind::Abort, "Abort 503 on 5%", recommendations)
             },
             killed,

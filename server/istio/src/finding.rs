@@ -99,6 +99,16 @@ pub mod code {
     pub const SAME_NAME: &str = "VIT135";
     /// A fault that does not say what it does.
     pub const FAULT_WITHOUT_TYPE: &str = "VIT136";
+    /// A `Telemetry`, or a part of one, in whose place another holds.
+    pub const TELEMETRY_INSTEAD: &str = "VIT137";
+    /// What Envoy would fill into a header, and nothing does here.
+    pub const OPERATOR: &str = "VIT138";
+    /// A share below the finest that Envoy can draw.
+    pub const BELOW_GRAIN: &str = "VIT139";
+    /// A path to be matched that no request has.
+    pub const NO_PATH: &str = "VIT141";
+    /// A substitution that names a group which there is not.
+    pub const NO_GROUP: &str = "VIT142";
     /// A resource that no service here sees.
     pub const UNSEEN: &str = "VIT140";
     /// More than one resource for the same host and subset.
@@ -109,6 +119,8 @@ pub mod code {
     pub const SUBSET_LABELS: &str = "KIA0203";
     /// A subset without labels.
     pub const SUBSET_WITHOUT_LABELS: &str = "KIA0209";
+    /// A `Gateway` whose labels no gateway has.
+    pub const GATEWAY_WORKLOAD: &str = "KIA0302";
     /// A selector that no workload has.
     pub const SELECTOR: &str = "KIA0004";
     /// An identity that nobody has.

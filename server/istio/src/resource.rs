@@ -138,8 +138,12 @@ pub(crate) fn read(text: &str) -> Result<Vec<Result<Document, Box<Finding>>>, Bo
 fn list_items(node: &Node) -> Option<&[Node]> {
     let kind = node.str("kind")?;
     let is_list = kind == "List" || kind.strip_suffix("List").is_some_and(is_ours);
-    let items = node.get("items").filter(|items| matches!(items.data, Data::List(_)))?;
-    is_list.then_some(items.items())
+    // One without items is empty, as kubectl prints it where there is nothing.
+    match node.get("items") {
+        None => is_list.then_some(&[]),
+        Some(items) if matches!(items.data, Data::List(_)) => is_list.then_some(items.items()),
+        Some(_) => None,
+    }
 }
 
 fn is_ours(kind: &str) -> bool {

@@ -41,11 +41,15 @@ pub fn duration(text: &str) -> Result<Duration, Complaint> {
             "Write a number with a unit: 500ms, 1.5s, 2m or 1h30m.",
         )
     };
-    if text == "0" {
+    // A sign is read by protobuf and by Go; a negative duration is none of Istio's.
+    let mut rest = text.strip_prefix('+').unwrap_or(text);
+    if rest.is_empty() {
+        return Err(wrong());
+    }
+    if rest == "0" {
         return Ok(Duration::ZERO);
     }
     let mut nanos: u128 = 0;
-    let mut rest = text;
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(wrong)?;
         let (number, tail) = rest.split_at(digits);
@@ -62,9 +66,6 @@ pub fn duration(text: &str) -> Result<Duration, Complaint> {
         };
         nanos = nanos.checked_add(scaled(number, unit).ok_or_else(wrong)?).ok_or_else(wrong)?;
         rest = tail;
-    }
-    if text.is_empty() {
-        return Err(wrong());
     }
     if nanos > DURATION_SECONDS_MAX * 1_000_000_000 {
         return Err(Complaint::new(
@@ -232,6 +233,20 @@ pub fn regex_anywhere(pattern: &str) -> Result<Regex, Complaint> {
     expressions::anywhere(pattern)
 }
 
+/// The first group that a substitution names (`\\2`) and an expression has not.
+pub(crate) fn missing_group(regex: &Regex, substitution: &str) -> Option<usize> {
+    let mut characters = substitution.chars();
+    while let Some(character) = characters.next() {
+        let escaped = if character == '\\' { characters.next() } else { None };
+        let group =
+            escaped.and_then(|digit| digit.to_digit(10)).and_then(|d| usize::try_from(d).ok());
+        if let Some(group) = group.filter(|group| *group >= regex.captures_len()) {
+            return Some(group);
+        }
+    }
+    None
+}
+
 /// A name of a header that a rule may match or set.
 ///
 /// # Errors
@@ -245,17 +260,130 @@ pub fn header_name(name: &str) -> Result<HeaderName, Complaint> {
     })
 }
 
-/// A value of a header.
+/// A value of a header as a rule writes it: `%%` stands for one percent sign, and what two enclose
+/// is an operator that Envoy fills in (`%START_TIME%`), which nothing does here. None is a value
+/// with an operator. As in `ValidateHTTPHeaderValue`, no name of an operator is looked up.
 ///
 /// # Errors
-/// Control characters.
-pub fn header_value(value: &str) -> Result<HeaderValue, Complaint> {
-    HeaderValue::from_str(value).map_err(|_| {
-        Complaint::new(
-            format!("\"{}\" is not a header value.", crate::yaml::shorten(value)),
-            "Remove line breaks and control characters.",
-        )
-    })
+/// Control characters, and a percent sign that is neither doubled nor encloses an operator.
+pub fn header_value(value: &str) -> Result<Option<HeaderValue>, Complaint> {
+    let wrong = |advice: &str| {
+        let message = format!("\"{}\" is not a header value.", crate::yaml::shorten(value));
+        Complaint::new(message, advice)
+    };
+    // An operator may hold what a header may not, and Istio looks at the whole text.
+    let plain = |text: &str| {
+        let advice = "Remove line breaks and control characters.";
+        HeaderValue::from_str(text).map_err(|_| wrong(advice))
+    };
+    plain(value)?;
+    let (mut text, mut filled_in, mut rest) = (String::new(), false, value);
+    while let Some((before, after)) = rest.split_once('%') {
+        text.push_str(before);
+        rest = match after.strip_prefix('%') {
+            Some(after) => {
+                text.push('%');
+                after
+            }
+            None => {
+                filled_in = true;
+                let advice =
+                    "Write %% for a percent sign; one alone begins an operator of Envoy's.";
+                behind_operator(after).ok_or_else(|| wrong(advice))?
+            }
+        };
+    }
+    text.push_str(rest);
+    if filled_in { Ok(None) } else { plain(&text).map(Some) }
+}
+
+/// What stands behind an operator whose opening percent sign was read: its name, then perhaps
+/// arguments in parentheses, then the closing sign (Envoy `header_parser.cc`, as ported in Istio's
+/// `header_value_validator.go`). None if it does not end.
+fn behind_operator(text: &str) -> Option<&str> {
+    let (_, arguments) = match text.find(['%', '('])? {
+        at if text.get(at..)?.starts_with('%') => return text.get(at + 1..),
+        at => text.split_at_checked(at + 1)?,
+    };
+    let arguments = arguments.trim_start_matches(' ');
+    let mut rest = match arguments.strip_prefix('[') {
+        Some(list) => behind_list(list)?.trim_start_matches(' ').strip_prefix(')')?,
+        None => behind_text(arguments)?,
+    };
+    rest = rest.trim_start_matches(' ');
+    rest.strip_prefix('%')
+}
+
+/// Behind the texts of a list in brackets.
+fn behind_list(list: &str) -> Option<&str> {
+    let mut rest = list;
+    loop {
+        rest = rest.trim_start_matches(' ').strip_prefix('"')?;
+        let mut characters = rest.char_indices();
+        let end = loop {
+            match characters.next()? {
+                (_, '\\') => drop(characters.next()?),
+                (at, '"') => break at,
+                _ => {}
+            }
+        };
+        rest = rest.get(end + 1..)?.trim_start_matches(' ');
+        match rest.strip_prefix(',') {
+            Some(next) => rest = next,
+            None => return rest.strip_prefix(']'),
+        }
+    }
+}
+
+/// Behind the parenthesis that closes plain arguments.
+fn behind_text(arguments: &str) -> Option<&str> {
+    let mut characters = arguments.char_indices();
+    // The first is one of them, whatever it is.
+    characters.next()?;
+    loop {
+        match characters.next()? {
+            (_, '\\') => drop(characters.next()?),
+            (at, ')') => return arguments.get(at + 1..),
+            _ => {}
+        }
+    }
+}
+
+/// What `protocol.Parse` of Istio knows, as it is usually written.
+pub(crate) const PROTOCOLS: [&str; 12] = [
+    "HTTP",
+    "HTTPS",
+    "HTTP2",
+    "GRPC",
+    "GRPC-WEB",
+    "HTTP_PROXY",
+    "TLS",
+    "TCP",
+    "UDP",
+    "MONGO",
+    "REDIS",
+    "MYSQL",
+];
+
+/// The protocol of a port, written in any case.
+pub(crate) fn protocol(text: &str) -> Option<&'static str> {
+    PROTOCOLS.into_iter().find(|protocol| protocol.eq_ignore_ascii_case(text))
+}
+
+/// The levels of a claim that a rule looks at in the place of a header, by the two ways of writing
+/// it (`ToRoutingClaim` in `pkg/jwt`): `@request.auth.claims.a.b`, `@request.auth.claims[a][b]`.
+pub(crate) fn routing_claim(name: &str) -> Option<Vec<String>> {
+    const CLAIMS: &str = "@request.auth.claims";
+    let (head, rest) = name.split_at_checked(CLAIMS.len())?;
+    let levels = |path: &str, between: &str| path.split(between).map(str::to_owned).collect();
+    let path = |path: &'_ str| !path.is_empty() && head.eq_ignore_ascii_case(CLAIMS);
+    match rest.strip_prefix('.') {
+        Some(dotted) => path(dotted).then(|| levels(dotted, ".")),
+        None => {
+            let bracketed = rest.strip_prefix('[')?.strip_suffix(']')?;
+            path(bracketed).then(|| levels(bracketed, "]["))
+        }
+    }
 }
 
 /// An HTTP method.

@@ -205,10 +205,13 @@ fn durations_are_protobufs_and_gos() {
         ("0s", 0),
         ("0", 0),
         (".5s", 500_000_000),
+        ("+5s", 5_000_000_000),
     ] {
         assert_eq!(value::duration(text).unwrap().as_nanos(), nanos, "{text}");
     }
-    for text in ["", "s", "1", "1.2.3s", "1 s", "-1s", "1d", "1e3s", "１s", "."] {
+    for text in
+        ["", "s", "1", "1.2.3s", "1 s", "-1s", "+", "++1s", "+-1s", "1d", "1e3s", "１s", "."]
+    {
         assert!(value::duration(text).is_err(), "{text}");
     }
 }
@@ -235,6 +238,57 @@ fn percentages_are_exact_to_a_ten_thousandth() {
     assert!(value::fault_percent("0.00009").is_err());
     assert_eq!(value::fault_percent("0.0000"), Ok(Share::NONE));
     assert_eq!(value::fault_percent("0.0001"), Ok(Share(1)));
+}
+
+#[test]
+fn a_percent_sign_in_a_header_is_doubled_and_what_two_enclose_is_not_set() {
+    let text = "headers: {request: {set: {x-a: 100%%, x-b: '%START_TIME%', x-c: 'a%%b%%'}}}";
+    let set = first_route(&route(text)).headers.request.set.clone();
+    let set: Vec<_> =
+        set.iter().map(|(n, v)| (n.as_str(), v.to_str().unwrap_or_default())).collect();
+    assert_eq!(set, [("x-a", "100%"), ("x-c", "a%b%")]);
+}
+
+#[test]
+fn presence_and_nothing_are_matched_as_istio_writes_them() {
+    let text = "match: [{uri: {prefix: ''}, withoutHeaders: {x: {regex: '*'}}}]";
+    let found = first_route(&route(text)).matches[0].clone();
+    assert!(matches!(found.without_headers[0].1, StringMatch::Present));
+    assert!(found.uri.is_some_and(|uri| uri.holds("/any")));
+}
+
+#[test]
+fn a_claim_in_the_place_of_a_header_is_known_by_its_levels() {
+    let text = "match: [{headers: {'@request.auth.claims.a.b': {exact: x}, x-h: {exact: y}}, \
+                withoutHeaders: {'@Request.Auth.Claims[https://c/d][e]': {}}}]";
+    let bound = route(text).replace("hosts: [payments]", "hosts: [a.b]\n  gateways: [edge]");
+    let found = first_route(&bound).matches[0].clone();
+    assert_eq!((found.headers.len(), found.without_headers.len()), (1, 0));
+    assert_eq!(found.claims[0].0, ["a", "b"]);
+    assert_eq!(found.without_claims[0].0, ["https://c/d", "e"]);
+    let unchecked = apply(&bound).report.findings;
+    assert!(has(&unchecked, code::TOKEN_UNCHECKED), "nobody checks tokens: {unchecked:#?}");
+}
+
+#[test]
+fn a_gateway_is_known_by_the_name_of_its_service_too() {
+    let gateway = "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: front}\n\
+                   spec: {servers: [{port: {number: 80, name: http, protocol: Https}, \
+                   tls: {mode: PASSTHROUGH}, hosts: ['*']}]}\n---\n";
+    for (name, found) in [
+        ("front", true),
+        ("front.default.svc.cluster.local", true),
+        ("front.default", true),
+        ("front.other.svc.cluster.local", false),
+        ("other.default", false),
+    ] {
+        let to = format!("hosts: [a.example]\n  gateways: [{name}]");
+        let text = format!("{gateway}{}", route("").replace("hosts: [payments]", &to));
+        let host = &compile(&text).virtual_hosts[0];
+        assert_eq!(host.at_ingress, found, "{name}");
+        // Whatever its case, a protocol is read.
+        assert!(host.listeners.iter().all(|listener| listener.tls));
+    }
 }
 
 #[test]

@@ -268,6 +268,27 @@ fn losing_in_security() -> Vec<Losing> {
     ]
 }
 
+/// Resources and parts that say the same of spans, and headers that only Envoy could fill in.
+fn losing_elsewhere() -> Vec<Losing> {
+    let telemetry = |name: &str, spec: &str| {
+        networking("Telemetry", name, spec).replace("networking", "telemetry")
+    };
+    let sampled = |share: u32| format!("{{randomSamplingPercentage: {share}}}");
+    let one =
+        |name: &str, share: u32| telemetry(name, &format!("{{tracing: [{}]}}", sampled(share)));
+    let both = format!("{{tracing: [{}, {}]}}", sampled(5), sampled(7));
+    let rewrite = r"rewrite: {uriRegexRewrite: {match: a, rewrite: '\1'}}";
+    vec![
+        (format!("{}{}", one("a", 5), one("b", 7)), "spec.tracing[0].randomSamplingPercentage"),
+        (telemetry("a", &both), "spec.tracing[0].randomSamplingPercentage"),
+        (
+            route("headers: {request: {set: {x-a: '%START_TIME%', x-b: 5%%}}}"),
+            "spec.http[0].headers.request.set[x-a]",
+        ),
+        (route(rewrite), "spec.http[0].rewrite.uriRegexRewrite.rewrite"),
+    ]
+}
+
 #[test]
 fn what_loses_against_something_else_is_not_said_to_be_in_force() {
     let all = [
@@ -276,6 +297,7 @@ fn what_loses_against_something_else_is_not_said_to_be_in_force() {
         losing_between_rules(),
         losing_in_policies(),
         losing_in_security(),
+        losing_elsewhere(),
     ];
     for (text, loser) in all.into_iter().flatten() {
         let (found, _) = without_effect(&text);

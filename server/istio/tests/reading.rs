@@ -84,6 +84,33 @@ fn aliases_stand_for_what_they_name() {
 }
 
 #[test]
+fn a_merge_key_gives_what_a_mapping_has_not_itself() {
+    let text = "a: &a {x: 1, y: 2}\nb: &b {y: 3, z: 4}\nc:\n  x: 0\n  <<: [*a, *b]\n  w: 9\n\
+                d: {<<: *a}\ne: {\"<<\": 5}\n";
+    let nodes = yaml::read(text).unwrap();
+    let fields = |key: &str| {
+        let entries = nodes[0].get(key).unwrap().entries().iter();
+        let pair = |entry: &yaml::Entry| format!("{}{:?}", entry.key, entry.value.as_number());
+        entries.map(|entry| pair(entry).replace("Some", "")).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(fields("c"), r#"x("0") w("9") y("2") z("4")"#);
+    assert_eq!(fields("d"), r#"x("1") y("2")"#);
+    assert_eq!(fields("e"), r#"<<("5")"#, "in quotes it is a name");
+    assert_eq!(nodes[0].get("c").unwrap().entry("z").unwrap().at, Position { line: 5, column: 12 });
+    let doubled = yaml::read("a: &a {x: 1}\nb: {<<: *a, x: 2, x: 3}\n").unwrap_err();
+    assert_eq!(doubled.kind, ReadErrorKind::DuplicateKey);
+    let list = yaml::read("a: {<<: [1]}\n").unwrap_err();
+    assert_eq!((list.kind, list.at.line), (ReadErrorKind::Unsupported, 1));
+    let rules = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: a}\n\
+                 spec:\n  hosts: [users]\n  http:\n  - &one\n    timeout: 1s\n    \
+                 route: [{destination: {host: users}}]\n    match: [{uri: {prefix: /a}}]\n  \
+                 - {<<: *one, timeout: 2s, match: null}\n";
+    let routes = support::compile(rules).virtual_hosts[0].routes.clone();
+    let timeouts: Vec<_> = routes.iter().map(|route| route.timeout.unwrap().as_secs()).collect();
+    assert_eq!((timeouts, routes[1].matches.len()), (vec![1, 2], 0));
+}
+
+#[test]
 fn scalars_are_those_of_the_core_schema() {
     let is = |text: &str| {
         yaml::read(&format!("a: {text}\n")).unwrap()[0].entries()[0].value.data.clone()

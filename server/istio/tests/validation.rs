@@ -49,6 +49,7 @@ fn rules_that_istio_refuses_are_refused() {
         ("route: []", code::CONFLICT, "none of route"),
         // Weights.
         ("route: [{destination: {host: a}, weight: -1}]", code::BAD_VALUE, "out of range"),
+        ("route: [{destination: {host: a}, weight: 0100}]", code::BAD_VALUE, "is 64"),
         ("route: [{destination: {host: a}, weight: 0.5}]", code::BAD_VALUE, "not a whole number"),
         (
             "route: [{destination: {host: a}}, {destination: {host: b}}]",
@@ -127,7 +128,18 @@ const REFUSED_FIELDS: &[(&str, &str, &str)] = &[
     // Matches.
     ("match: [{uri: {exact: /, prefix: /}}]", code::CONFLICT, "exact and prefix"),
     ("match: [{uri: {regex: '[a'}}]", code::BAD_VALUE, "RE2"),
-    ("match: [{uri: {prefix: ''}}]", code::BAD_VALUE, "must not be empty"),
+    ("match: [{scheme: {prefix: ''}}]", code::BAD_VALUE, "must not be empty"),
+    ("match: [{uri: {regex: ''}}]", code::BAD_VALUE, "must not be empty"),
+    ("match: [{headers: {x: {regex: '*'}}}]", code::BAD_VALUE, "RE2"),
+    ("match: [{headers: {a.b: {exact: a}}}]", code::BAD_VALUE, "that Istio takes"),
+    ("match: [{headers: {'@request.auth.claims': {exact: a}}}]", code::BAD_VALUE, "header name"),
+    ("match: [{headers: {'@request.auth.claims.a': {}}}]", code::CONFLICT, "Only a gateway"),
+    ("match: [{withoutHeaders: {'@request.auth.claims[a]': {}}}]", code::CONFLICT, "Only a gat"),
+    ("match: [{sourceLabels: {app: 'a b'}}]", code::BAD_VALUE, "value of a label"),
+    ("match: [{sourceLabels: {'a b': c}}]", code::BAD_VALUE, "name of a label"),
+    ("match: [{gateways: [./edge]}]", code::BAD_VALUE, "DNS label"),
+    ("mirror: {host: 10.0.0.1}", code::BAD_VALUE, "not a host"),
+    ("mirror: {host: a.1}", code::BAD_VALUE, "not a host"),
     ("match: [{headers: {'bad name': {exact: a}}}]", code::BAD_VALUE, "not a header name"),
     ("match: [{headers: {':path': {exact: a}}}]", code::BAD_VALUE, "not a header name"),
     ("match: [{port: 0}]", code::BAD_VALUE, "out of range"),
@@ -141,9 +153,19 @@ const REFUSED_FIELDS: &[(&str, &str, &str)] = &[
     ("corsPolicy: {maxAge: 500ms}", code::BAD_VALUE, "parts of a second"),
     ("corsPolicy: {maxAge: 1.5s}", code::BAD_VALUE, "parts of a second"),
     ("corsPolicy: {allowMethods: ['GET POST']}", code::BAD_VALUE, "not an HTTP method"),
+    ("corsPolicy: {allowMethods: [FOO]}", code::BAD_VALUE, "not an HTTP method"),
+    ("corsPolicy: {allowMethods: ['*']}", code::BAD_VALUE, "not an HTTP method"),
+    ("corsPolicy: {allowHeaders: [a.b]}", code::BAD_VALUE, "that Istio takes"),
+    ("corsPolicy: {allowOrigins: [{}]}", code::CONFLICT, "none of exact"),
+    ("corsPolicy: {allowOrigins: [{exact: ''}]}", code::BAD_VALUE, "must not be empty"),
     ("corsPolicy: {allowOrigin: ['*'], allowOrigins: [{exact: a}]}", code::CONFLICT, "replaces"),
     ("headers: {request: {set: {host: a}}}", code::BAD_VALUE, "request line"),
     ("headers: {request: {set: {x: \"a\\nb\"}}}", code::BAD_VALUE, "not a header value"),
+    ("headers: {request: {set: {x: 100%}}}", code::BAD_VALUE, "not a header value"),
+    ("headers: {request: {add: {x: abc%123}}}", code::BAD_VALUE, "not a header value"),
+    ("headers: {response: {set: {x: '%START_TIME%%'}}}", code::BAD_VALUE, "not a header value"),
+    ("headers: {response: {add: {x: '%REQ(a%'}}}", code::BAD_VALUE, "not a header value"),
+    ("headers: {response: {add: {x: '%M([\"a\" \"b\"])%'}}}", code::BAD_VALUE, "header value"),
     ("tiemout: 1s", code::UNKNOWN_FIELD, "no field \"tiemout\""),
     ("match: {uri: {exact: /}}", code::WRONG_TYPE, "This is a list"),
     ("rateLimit: {limit: {requestsPerUnit: 0, unit: MINUTE}}", code::BAD_VALUE, "out of range"),
@@ -174,7 +196,9 @@ fn virtual_services_that_istio_refuses_are_refused() {
         ("hosts: ['*']\ngateways: [mesh, edge]", code::CONFLICT, "every call between services"),
         ("gateways: [edge]", code::CONFLICT, "a delegate has no gateways"),
         ("hosts: ['a b']", code::BAD_VALUE, "not a host"),
-        ("hosts: [payments]\ngateways: ['a/b/c']", code::BAD_VALUE, "DNS name"),
+        ("hosts: [payments]\ngateways: ['a/b/c']", code::BAD_VALUE, "DNS label"),
+        ("hosts: [payments]\ngateways: [a/b.c]", code::BAD_VALUE, "DNS label"),
+        ("hosts: [a.1]", code::BAD_VALUE, "not a host"),
         ("hosts: [payments]\nhttps: []", code::UNKNOWN_FIELD, "https"),
         ("hosts: ['*.com', '*.foo.com']", code::CONFLICT, "overlap"),
         ("hosts: [a.foo.com, '*.com']", code::CONFLICT, "overlap"),
@@ -283,6 +307,267 @@ fn destination_rules_that_istio_refuses_are_refused() {
     }
 }
 
+/// Fields of a traffic policy that have no effect here, the code, and a word of the message.
+const REFUSED_KEPT: &[(&str, &str, &str)] = &[
+    ("connectionPool: {http: {idleTimeout: 500us}}", code::BAD_VALUE, "shorter"),
+    ("connectionPool: {tcp: {idleTimeout: 0s}}", code::BAD_VALUE, "shorter"),
+    ("connectionPool: {http: {h2UpgradePolicy: MAYBE}}", code::BAD_VALUE, "not one of"),
+    (
+        "connectionPool: {http: {h2UpgradePolicy: UPGRADE, useClientProtocol: true}}",
+        code::CONFLICT,
+        "one of the two",
+    ),
+    ("portLevelSettings: [{port: {number: 8080}}]", code::CONFLICT, "must say something"),
+    ("tunnel: {protocol: PUT, targetHost: a.b, targetPort: 1}", code::BAD_VALUE, "not one of"),
+    ("tunnel: {targetHost: '*.b', targetPort: 1}", code::BAD_VALUE, "not a host"),
+    (
+        "tunnel: {targetHost: a.b, targetPort: 1}, proxyProtocol: {version: V1}",
+        code::CONFLICT,
+        "tunnel and proxyProtocol",
+    ),
+    ("tls: {mode: MUTUAL, clientCertificate: /a}", code::MISSING_FIELD, "privateKey"),
+    ("tls: {mode: MUTUAL, privateKey: /a}", code::MISSING_FIELD, "clientCertificate"),
+    ("tls: {mode: SIMPLE, credentialName: a, caCertificates: /b}", code::CONFLICT, "too"),
+    (
+        "tls: {mode: SIMPLE, insecureSkipVerify: true, subjectAltNames: [a]}",
+        code::CONFLICT,
+        "checks nothing",
+    ),
+];
+
+/// The same of `loadBalancer.localityLbSetting`.
+const REFUSED_LOCALITIES: &[(&str, &str)] = &[
+    ("distribute: [{from: a/*, to: {a/b: 60, a/c: 30}}]", "sum up to 90"),
+    ("distribute: [{from: a/*, to: {a/b: 100, a/c: 0}}]", "sum up to 100"),
+    ("distribute: [{from: a/*, to: {'*/b': 100}}]", "at its end"),
+    ("distribute: [{from: a//b, to: {a: 100}}]", "no empty part"),
+    ("distribute: [{from: a, to: {a: 60, a/b: 40}}]", "before it holds"),
+    ("distribute: [{from: a, to: {b: 100}}, {from: a/*, to: {b: 100}}]", "before it holds"),
+    ("failover: [{from: a, to: a}]", "one region to another"),
+    ("failover: [{from: a/b, to: c}]", "one region to another"),
+];
+
+#[test]
+fn what_istio_refuses_in_parts_of_a_policy_that_are_kept_is_refused() {
+    let policy = |fields: &str| rule(&format!("trafficPolicy: {{{fields}}}"));
+    for (fields, code, word) in REFUSED_KEPT {
+        assert_refused(&policy(fields), code, word);
+    }
+    let locality =
+        |fields: &str| policy(&format!("loadBalancer: {{localityLbSetting: {{{fields}}}}}"));
+    for (fields, word) in REFUSED_LOCALITIES {
+        assert_refused(&locality(fields), code::BAD_VALUE, word);
+    }
+    let version = "subsets: [{name: v1, labels: {version: 'v*'}}]";
+    assert_refused(&rule(version), code::BAD_VALUE, "value of a label");
+    let selector = "workloadSelector: {matchLabels: {app: pay*}}";
+    assert_refused(&rule(selector), code::BAD_VALUE, "has a *");
+    let address = rule("").replace("host: payments", "host: 10.0.0.1");
+    assert_refused(&address, code::BAD_VALUE, "not a host");
+    for fields in [
+        "tls: {mode: MUTUAL, clientCertificate: /a, privateKey: /b}",
+        "tls: {mode: MUTUAL, credentialName: a}",
+        "tls: {mode: SIMPLE, insecureSkipVerify: true}",
+        "tunnel: {protocol: POST, targetHost: 10.0.0.1, targetPort: 1}",
+        "connectionPool: {http: {h2UpgradePolicy: UPGRADE, useClientProtocol: false}}",
+    ] {
+        apply(&policy(fields));
+    }
+    for fields in [
+        "distribute: [{from: a/*, to: {a/b: 60, a/*: 40}}, {from: '*', to: {b: 100}}]",
+        "failover: [{from: a, to: b}], failoverPriority: [topology.istio.io/subzone]",
+    ] {
+        apply(&locality(fields));
+    }
+}
+
+#[test]
+fn an_expression_is_as_long_as_istio_takes_it() {
+    let of =
+        |length: usize| route(&format!("match: [{{uri: {{regex: '{}'}}}}]", "a".repeat(length)));
+    apply(&of(1_024));
+    assert_refused(&of(1_025), code::BAD_VALUE, "too long for Istio");
+}
+
+/// Every finding of a refusal stands somewhere, and one of them has this code and word.
+fn assert_refused_somewhere(text: &str, code: &str, word: &str) {
+    let findings = refuse(text).findings;
+    let found = findings.iter().find(|f| f.code == code && f.message.contains(word));
+    let finding = found.unwrap_or_else(|| panic!("no {code} {word}: {findings:#?}\n{text}"));
+    assert!(finding.at.line >= 3 && finding.at.column >= 1, "{finding:?}\n{text}");
+}
+
+#[test]
+fn gateways_that_istio_refuses_are_refused() {
+    let gateway = |server: &str| {
+        policy_of("Gateway", "networking.istio.io/v1", &format!("{{servers: [{{{server}}}]}}"))
+    };
+    let https = "port: {number: 443, name: https, protocol: https}, hosts: ['*']";
+    let tls = |tls: &str| gateway(&format!("{https}, tls: {{{tls}}}"));
+    for (fields, code, word) in [
+        ("mode: SIMPLE", code::MISSING_FIELD, "serverCertificate"),
+        ("mode: SIMPLE, serverCertificate: /a", code::MISSING_FIELD, "privateKey"),
+        (
+            "mode: MUTUAL, serverCertificate: /a, privateKey: /b",
+            code::MISSING_FIELD,
+            "caCertificates",
+        ),
+        (
+            "mode: OPTIONAL_MUTUAL, tlsCertificates: [{privateKey: /b}], caCertificates: /c",
+            code::MISSING_FIELD,
+            "serverCertificate",
+        ),
+        (
+            "mode: SIMPLE, credentialName: a, serverCertificate: /a, privateKey: /b",
+            code::CONFLICT,
+            "Certificates come from",
+        ),
+        (
+            "mode: SIMPLE, credentialName: a, credentialNames: [b]",
+            code::CONFLICT,
+            "Certificates come from",
+        ),
+        ("mode: ISTIO_MUTUAL, credentialName: a", code::CONFLICT, "certificates of the mesh"),
+        ("mode: ISTIO_MUTUAL, caCertificates: /a", code::CONFLICT, "certificates of the mesh"),
+        (
+            "mode: SIMPLE, serverCertificate: /a, privateKey: /b, caCrl: /c",
+            code::CONFLICT,
+            "revoked",
+        ),
+    ] {
+        assert_refused_somewhere(&tls(fields), code, word);
+    }
+    for fields in [
+        "mode: SIMPLE, serverCertificate: /a, privateKey: /b",
+        "mode: MUTUAL, credentialNames: [a, b]",
+        "mode: MUTUAL, serverCertificate: /a, privateKey: /b, caCertificates: /c, caCrl: /d",
+        "mode: ISTIO_MUTUAL",
+        "mode: PASSTHROUGH",
+    ] {
+        apply(&tls(fields));
+    }
+    let http = "port: {number: 80, name: http, protocol: HTTP}, hosts: ['*']";
+    let hosts = |hosts: &str| gateway(&http.replace("'*'", hosts));
+    let tcp = http.replace("HTTP", "TCP");
+    for (text, code, word) in [
+        (gateway(http).replace("name: x", "name: a.b"), code::BAD_VALUE, "no points"),
+        (gateway(&http.replace("80,", "80, targetPort: 8080,")), code::REFUSED, "targetPort"),
+        (gateway(&format!("{http}, bind: foo")), code::BAD_VALUE, "not an address"),
+        (gateway(&http.replace("HTTP", "HTTTP")), code::BAD_VALUE, "not a protocol"),
+        (gateway(&format!("{tcp}, tls: {{httpsRedirect: true}}")), code::CONFLICT, "without HTTP"),
+        (hosts("shop"), code::BAD_VALUE, "no whole host"),
+        (hosts("'*-a.example'"), code::BAD_VALUE, "no whole host"),
+    ] {
+        assert_refused_somewhere(&text, code, word);
+    }
+    apply(&gateway(&format!("{http}, bind: 0.0.0.0")));
+    apply(&gateway(&http.replace("protocol: HTTP", "protocol: grpc-Web")));
+}
+
+#[test]
+fn service_entries_that_istio_refuses_are_refused() {
+    let port = "ports: [{number: 80, name: http, protocol: HTTP}]";
+    let entry = |fields: &str| {
+        let spec = format!("{{hosts: [a.example], {fields}}}");
+        policy_of("ServiceEntry", "networking.istio.io/v1", &spec)
+    };
+    let endpoint = |resolution: &str, fields: &str| {
+        entry(&format!("{port}, resolution: {resolution}, endpoints: [{{{fields}}}]"))
+    };
+    let hosts = |hosts: &str, port: &str, resolution: &str| {
+        entry(&format!("{port}, resolution: {resolution}"))
+            .replace("[a.example]", &format!("[{hosts}]"))
+    };
+    for (text, code, word) in [
+        (entry(&format!("{port}, addresses: [10.0.0.0/33]")), code::BAD_VALUE, "neither an addr"),
+        (entry(&format!("{port}, addresses: [a.b]")), code::BAD_VALUE, "neither an address"),
+        (
+            entry(&format!("{port}, addresses: [10.0.0.0/8], resolution: DNS")),
+            code::CONFLICT,
+            "no network",
+        ),
+        (
+            endpoint("STATIC", "address: 127.0.0.1, ports: {grpc: 1}"),
+            code::BAD_VALUE,
+            "no port named grpc",
+        ),
+        (endpoint("DNS", "address: a.b, ports: {grpc: 1}"), code::BAD_VALUE, "no port named"),
+        (endpoint("DNS", "address: 'a_b'"), code::BAD_VALUE, "neither a name nor"),
+        (endpoint("STATIC", "weight: 1"), code::MISSING_FIELD, "needs an address"),
+        (endpoint("STATIC", "address: unix://a"), code::BAD_VALUE, "path of a socket"),
+        (
+            endpoint("STATIC", "address: unix:///a, ports: {http: 1}"),
+            code::CONFLICT,
+            "socket has no ports",
+        ),
+        (hosts("'*'", port, "NONE"), code::BAD_VALUE, "every host"),
+        (hosts("a.b, c.d", &port.replace("HTTP", "TCP"), "DNS"), code::CONFLICT, "Several hosts"),
+        (hosts("a.b", &port.replace("name: http", "name: a_b"), "DNS"), code::BAD_VALUE, "label"),
+    ] {
+        assert_refused_somewhere(&text, code, word);
+    }
+    for text in [
+        endpoint("STATIC", "network: n"),
+        endpoint("STATIC", "address: unix:///a"),
+        endpoint("DNS", "address: 10.0.0.1, ports: {http: 1}"),
+        entry(&format!("{port}, addresses: [10.0.0.0/8, 10.1.1.1], resolution: STATIC")),
+        hosts("a.b, c.d", &port.replace("HTTP", "tls"), "DNS"),
+        hosts("a.b, c.d", &port.replace("HTTP", "TCP"), "NONE"),
+    ] {
+        apply(&text);
+    }
+}
+
+#[test]
+fn values_of_security_and_telemetry_that_istio_refuses_are_refused() {
+    let security = "security.istio.io/v1";
+    let jwt = |fields: &str| {
+        let spec = format!("{{jwtRules: [{{issuer: me, {fields}}}]}}");
+        policy_of("RequestAuthentication", security, &spec)
+    };
+    let when = |condition: &str| {
+        let spec = format!("{{rules: [{{when: [{{{condition}}}]}}]}}");
+        policy_of("AuthorizationPolicy", security, &spec)
+    };
+    let selector = |value: &str| {
+        let spec = format!("{{selector: {{matchLabels: {{app: '{value}'}}}}}}");
+        policy_of("PeerAuthentication", security, &spec)
+    };
+    let telemetry = |spec: &str| policy_of("Telemetry", "telemetry.istio.io/v1", spec);
+    let tag = |tag: &str| {
+        telemetry(&format!("{{metrics: [{{overrides: [{{tagOverrides: {{a: {{{tag}}}}}}}]}}]}}"))
+    };
+    for (text, code, word) in [
+        (jwt("jwksUri: 'ftp://a/b'"), code::BAD_VALUE, "no address of keys"),
+        (jwt("audiences: ['']"), code::BAD_VALUE, "must not be empty"),
+        (jwt("fromCookies: ['']"), code::BAD_VALUE, "must not be empty"),
+        (when("key: destination.port, values: ['99999']"), code::BAD_VALUE, "destination.port"),
+        (when("key: destination.port, notValues: ['80*']"), code::BAD_VALUE, "destination.port"),
+        (when("key: source.ip, values: [10.0.0.0/33]"), code::BAD_VALUE, "source.ip"),
+        (selector("pay*"), code::BAD_VALUE, "has a *"),
+        (tag("operation: REMOVE, value: request.host"), code::CONFLICT, "no value"),
+        (telemetry("{accessLogging: [{providers: [{}]}]}"), code::MISSING_FIELD, "name"),
+        (telemetry("{accessLogging: [{match: {mode: ALL}}]}"), code::BAD_VALUE, "not one of"),
+        (
+            telemetry("{tracing: [{customTags: {a: {literal: {value: ''}}}}]}"),
+            code::BAD_VALUE,
+            "must not be empty",
+        ),
+    ] {
+        assert_refused_somewhere(&text, code, word);
+    }
+    for text in [
+        jwt("jwksUri: 'HTTPS://a/b'"),
+        when("key: destination.port, values: ['65535']"),
+        when("key: remote.ip, values: [10.0.0.0/8]"),
+        selector("payments"),
+        tag("operation: REMOVE"),
+        telemetry("{accessLogging: [{providers: [{name: a}], filter: {expression: 'true'}}]}"),
+    ] {
+        apply(&text);
+    }
+}
+
 #[test]
 fn what_istio_takes_is_taken() {
     let weights = |first: &str| {
@@ -307,6 +592,15 @@ fn what_istio_takes_is_taken() {
             1,
         ),
         route("corsPolicy: {maxAge: 1500s}"),
+        route("timeout: +5s"),
+        route("match: [{withoutHeaders: {x: {regex: '*'}}}]"),
+        route("match: [{uri: {prefix: ''}}]"),
+        route("").replace("hosts: [payments]", "hosts: [a.example., '*-b.example', 10.0.0.1]"),
+        rule("").replace("host: payments", "host: payments.default.svc.cluster.local."),
+        route("headers: {request: {set: {x: '%START_TIME%', y: '%REQ(x-a?b)%'}}}"),
+        route("headers: {response: {add: {x: '%M([\"a\", \"b\"])%', y: 100%%}}}"),
+        route("retries: {attempts: 08}"),
+        "apiVersion: v1\nkind: List\nitems:\n".to_owned(),
         rule("exportTo: ['*']"),
         rule("exportTo: [a, b]"),
         rule("exportTo: [.]\nworkloadSelector: {matchLabels: {app: orders}}"),

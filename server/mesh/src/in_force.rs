@@ -4,12 +4,15 @@
 //! What must outlive a revision (the state of a split, counters) is carried over, or kept apart
 //! from the policy, which goes with the last request that follows it.
 
-use crate::{RouteHits, route::RouteState, tracing_policy::Sampling};
+use crate::{
+    RouteHits, inbound::authentication::Authenticator, route::RouteState, tracing_policy::Sampling,
+};
+use contract::service::GATEWAY;
 use istio::policy::Policy;
 use std::{
     collections::HashMap,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -35,6 +38,8 @@ pub(crate) struct Snapshot {
     since_request: AtomicU64,
     states: Arc<RouteStates>,
     sampling: Sampling,
+    /// Of the gateway, for rules that look at claims; read when the first of them asks.
+    at_gateway: OnceLock<Authenticator>,
 }
 
 impl Snapshot {
@@ -43,7 +48,16 @@ impl Snapshot {
         let since_request = AtomicU64::new(in_force.since_request);
         let sampling = Sampling::new(&in_force.policy, previous.map(|snapshot| &snapshot.sampling));
         let number = previous.map_or(0, |previous| previous.number + 1);
-        Self { in_force, number, since_request, states: Arc::new(states), sampling }
+        let (states, at_gateway) = (Arc::new(states), OnceLock::new());
+        Self { in_force, number, since_request, states, sampling, at_gateway }
+    }
+
+    /// Who checks the tokens of requests that come in, before they are routed by their claims.
+    pub(crate) fn at_gateway(&self) -> &Authenticator {
+        self.at_gateway.get_or_init(|| {
+            let gateway = self.policy().workloads.get(GATEWAY);
+            Authenticator::compile(gateway.map_or(&[][..], |gateway| &gateway.authentication))
+        })
     }
 
     /// How many snapshots there were before it: of two, the one with the higher number is newer.

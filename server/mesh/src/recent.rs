@@ -58,9 +58,12 @@ struct Cut {
 }
 
 impl Cut {
-    /// Whether a match looks at what is missing.
+    /// Whether a match looks at what is missing. What a token claims was never kept.
     fn matters(self, conditions: &Match) -> bool {
         let Match { headers, without_headers, uri, authority, query, .. } = conditions;
+        if !conditions.claims.is_empty() || !conditions.without_claims.is_empty() {
+            return true;
+        }
         let reads_headers = !headers.is_empty() || !without_headers.is_empty();
         let reads_address = uri.is_some() || authority.is_some() || !query.is_empty();
         (self.headers && reads_headers) || (self.address && reads_address)
@@ -185,6 +188,7 @@ impl Recorded {
             headers: &self.headers,
             ingress: self.ingress,
             source: &self.source,
+            claims: None,
         }
     }
 

@@ -9,13 +9,13 @@ mod token;
 mod scripted;
 
 use istio::policy::{
-    AuthorizationAction, AuthorizationPolicy, AuthorizationRule, Condition, JwtRule, Mtls,
-    Operation, Policy, RequestAuthentication, Source, ValueMatch, Workload,
+    AuthorizationAction, AuthorizationPolicy, AuthorizationRule, Condition, JwtRule, Match, Mtls,
+    Operation, Policy, RequestAuthentication, Route, Source, StringMatch, ValueMatch, Workload,
 };
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use scripted::{World, inbound, origin, outside, policy, request, rule};
 use serde_json::{Value, json};
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 use token::{RS256_TOKEN, RSA_MODULUS};
 
 const ISSUER: &str = "https://issuer.example";
@@ -234,6 +234,54 @@ async fn keys_that_cannot_be_read_refuse_tokens_and_pass_requests_without() {
 }
 
 // === authorization ===
+
+#[tokio::test(start_paused = true)]
+async fn a_request_is_routed_by_the_claims_of_a_token_that_was_checked_at_the_gateway() {
+    let claim = |path: &[&str], value: StringMatch| {
+        (path.iter().map(|level| (*level).to_owned()).collect::<Vec<_>>(), value)
+    };
+    let exact = |text: &str| StringMatch::Exact(text.into());
+    let group = Match { claims: vec![claim(&["group"], exact("beta"))], ..Match::default() };
+    let nested = Match {
+        claims: vec![claim(&["realm", "roles"], StringMatch::Prefix("adm".into()))],
+        without_claims: vec![claim(&["group"], StringMatch::Present)],
+        ..Match::default()
+    };
+    let mut rules = policy(1, rule(None));
+    let to = |matches: Vec<Match>, subset: &str| Arc::new(Route { matches, ..rule(Some(subset)) });
+    rules.virtual_hosts[0].routes = vec![to(vec![group, nested], "v2"), to(Vec::new(), "v1")];
+    rules.workloads = [("gateway".into(), tokens(vec![jwt_rule()]))].into();
+    let world = World::new(&[("payments", "payments-0", "v1"), ("payments", "payments-1", "v2")]);
+    world.apply(rules);
+    let with = |claims: Value| {
+        let mut all = json!({"iss": ISSUER, "sub": "ada"});
+        for (name, value) in claims.as_object().unwrap() {
+            all[name] = value.clone();
+        }
+        signed(&all)
+    };
+    let mut to_v2 = 0;
+    for (claims, expected) in [
+        (json!({"group": "beta"}), true),
+        (json!({"group": ["alpha", "beta"]}), true),
+        (json!({"group": "alpha"}), false),
+        (json!({"realm": {"roles": ["user", "admin"]}}), true),
+        (json!({"realm": {"roles": ["admin"]}, "group": "alpha"}), false),
+        (json!({}), false),
+    ] {
+        assert_eq!(bearer(&world, &with(claims.clone())).await, 200);
+        to_v2 += usize::from(expected);
+        assert_eq!(world.seen("payments-1").len(), to_v2, "{claims}");
+    }
+    // Without a token there are no claims, a bad one is refused before it is routed, and a call
+    // between services has none.
+    assert_eq!(outside(&world.mesh, "/", &[]).await.status(), 200);
+    let mut forged = with(json!({"group": "beta"}));
+    forged.replace_range(forged.len() - 4.., "AAAA");
+    assert_eq!(bearer(&world, &forged).await, 401);
+    assert_eq!(world.status().await, Ok(200));
+    assert_eq!(world.seen("payments-1").len(), to_v2);
+}
 
 fn exact(text: &str) -> ValueMatch {
     ValueMatch::Exact(text.into())

@@ -271,6 +271,7 @@ mod tests {
             ended_us: None,
             matched: 0,
             injected: 0,
+            spared: 0,
             unit: "calls".into(),
             trace_id: None,
             stands_for: String::new(),

@@ -108,6 +108,7 @@ fn fault_on(edge: &EdgeShape) -> FaultsView {
         ended_us: None,
         matched: 0,
         injected: 0,
+        spared: 0,
         unit: "calls".into(),
         trace_id: None,
         stands_for: String::new(),

@@ -193,6 +193,7 @@ fn faults() -> FaultsView {
         ended_us: None,
         matched: 0,
         injected: 0,
+        spared: 0,
         unit: "calls".into(),
         trace_id: None,
         stands_for: String::new(),

@@ -128,7 +128,9 @@ fn row(id: String) -> AnyView {
             <td>{first.what}</td>
             <td>{first.place}</td>
             <td><Clock at_us=first.since_us/> " " <span class="hint">{by}</span></td>
-            <td>{text(fault::hits)} " " {trace}</td>
+            <td>
+                {text(fault::hits)} " " <span class="hint">{text(fault::spared)}</span> " " {trace}
+            </td>
             <td>{ends} " " {move || ended.get().map(|at| view! { <Clock at_us=at/> })}</td>
             <td>{object}</td>
             <td>{cross}</td>

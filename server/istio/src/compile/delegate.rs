@@ -174,6 +174,8 @@ fn merge_match(root: &Match, leaf: &Match) -> Option<Match> {
         headers: all_narrower(&root.headers, &leaf.headers)?,
         // A request must avoid both.
         without_headers: [&root.without_headers[..], &leaf.without_headers[..]].concat(),
+        claims: all_narrower(&root.claims, &leaf.claims)?,
+        without_claims: [&root.without_claims[..], &leaf.without_claims[..]].concat(),
         query: all_narrower(&root.query, &leaf.query)?,
         source_labels: labels,
         source_namespace: same(&root.source_namespace, &leaf.source_namespace)?,

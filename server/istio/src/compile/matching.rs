@@ -26,6 +26,8 @@ fn one(context: &Context<'_>, from: &Resource, node: &Node) -> Match {
         authority: attribute(node, "authority"),
         headers: headers(node, "headers"),
         without_headers: headers(node, "withoutHeaders"),
+        claims: named(node, "headers", value::routing_claim),
+        without_claims: named(node, "withoutHeaders", value::routing_claim),
         query: named(node, "queryParams", |name| Some(name.to_owned())),
         source_labels: super::labels(node.get("sourceLabels")),
         source_namespace: super::filled(node, "sourceNamespace"),
@@ -107,6 +109,8 @@ pub(crate) fn covers(earlier: &Match, later: &Match) -> bool {
         && implied(earlier.authority.as_ref(), later.authority.as_ref())
         && all_implied(&earlier.headers, &later.headers)
         && all_same(&earlier.without_headers, &later.without_headers)
+        && all_implied(&earlier.claims, &later.claims)
+        && all_same(&earlier.without_claims, &later.without_claims)
         && all_implied(&earlier.query, &later.query)
 }
 

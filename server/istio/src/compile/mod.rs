@@ -14,9 +14,10 @@ pub(crate) use destination::{callers, implied_subset, rules};
 pub(crate) use matching::{PSEUDO_HEADERS, covers, matches};
 pub(crate) use route::{missing_port, name as route_name, unit_length};
 pub(crate) use security::{
-    DRY_RUN, NTH_RULE, Patch, dry_run, is_selected, rate_limit_patches, selected_services, selector,
+    DRY_RUN, NTH_RULE, Patch, decides_mtls, dry_run, is_selected, rate_limit_patches,
+    selected_services, selector,
 };
-pub(crate) use telemetry::meant;
+pub(crate) use telemetry::{meant, telemetry_instead};
 
 use crate::{
     known::{Known, KnownService, is_exported, is_for_all},
@@ -228,8 +229,14 @@ fn listener(gateway: &Resource, server: &Node, to: &Resource) -> Option<Listener
     Some(Listener {
         hosts: hosts.map(Into::into).collect(),
         port: number(port, "number")?,
-        tls: matches!(port.str("protocol"), Some("HTTPS" | "TLS")),
+        tls: is_tls(port),
     })
+}
+
+/// Whether those who come to a port speak TLS.
+pub(crate) fn is_tls(port: &Node) -> bool {
+    let protocol = port.str("protocol").and_then(value::protocol);
+    matches!(protocol, Some("HTTPS" | "TLS"))
 }
 
 /// A host of a server, lower-case, if it is let in for a resource: before it may stand which
@@ -259,11 +266,13 @@ pub(crate) fn find_gateway<'a>(
     gateway: &str,
 ) -> Option<FoundGateway<'a>> {
     let own = from.key().namespace.as_str();
-    let (namespace, name) = match gateway.split_once('/') {
-        Some((".", name)) => (own, name),
-        Some((namespace, name)) => (namespace, name),
-        None => (own, gateway),
+    // The older form is the name of a service: NAME.NAMESPACE.svc.cluster.local
+    // (`resolveGatewayName` in `pilot/pkg/model`).
+    let of_service = || {
+        let (name, rest) = gateway.split_once('.')?;
+        Some((rest.split('.').next().unwrap_or(rest), name))
     };
+    let (namespace, name) = gateway.split_once('/').or_else(of_service).unwrap_or((own, gateway));
     let matching =
         |resource: &&Resource| resource.key().name == name && resource.key().namespace == namespace;
     let found = context.of(Kind::Gateway).find(matching).map(FoundGateway::Resource);

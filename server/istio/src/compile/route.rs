@@ -153,7 +153,8 @@ pub(crate) fn missing_port(context: &Context<'_>, from: &Resource, node: &Node) 
 fn rewrite(node: &Node) -> Rewrite {
     let regex = node.get("uriRegexRewrite").and_then(|node| {
         let regex = value::regex_anywhere(node.str("match")?).ok()?;
-        Some((regex, node.str("rewrite")?.to_owned()))
+        let substitution = node.str("rewrite")?.to_owned();
+        value::missing_group(&regex, &substitution).is_none().then_some((regex, substitution))
     });
     Rewrite { uri: filled(node, "uri"), uri_regex: regex, authority: filled(node, "authority") }
 }
@@ -250,7 +251,8 @@ fn header_edits(node: &Node) -> HeaderEdits {
     let pairs = |key| {
         let pairs = labels(node.get(key)).into_iter();
         let parse = |(name, value): (String, String)| {
-            Some((value::header_name(&name).ok()?, value::header_value(&value).ok()?))
+            // One with an operator is left out, and validation says so.
+            Some((value::header_name(&name).ok()?, value::header_value(&value).ok()??))
         };
         pairs.filter_map(parse).collect()
     };

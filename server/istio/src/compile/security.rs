@@ -165,6 +165,14 @@ fn selecting<'a>(
 
 /// The narrowest resource that sets a mode decides.
 fn mtls(context: &Context<'_>, service: &str) -> Mtls {
+    decides_mtls(context, service).map_or_else(Mtls::default, |(mode, _)| mode)
+}
+
+/// The mode of a workload, and the resource that says it.
+pub(crate) fn decides_mtls<'a>(
+    context: &Context<'a>,
+    service: &str,
+) -> Option<(Mtls, &'a Resource)> {
     let modes = context.of(Kind::PeerAuthentication).filter_map(|resource| {
         let scope = scope(context, resource, service)?;
         let mode = match resource.spec().path(&["mtls", "mode"]).and_then(Node::as_str)? {
@@ -173,14 +181,14 @@ fn mtls(context: &Context<'_>, service: &str) -> Mtls {
             "DISABLE" => Mtls::Disable,
             _ => return None,
         };
-        Some((scope, mode))
+        Some((scope, (mode, resource)))
     });
     // The first of equals stays: resources come in the order of their names.
-    let narrowest = modes.fold(None, |best: Option<(Scope, Mtls)>, next| match best {
+    let narrowest = modes.fold(None, |best: Option<(Scope, _)>, next| match best {
         Some(best) if best.0 >= next.0 => Some(best),
         _ => Some(next),
     });
-    narrowest.map_or_else(Mtls::default, |(_, mode)| mode)
+    narrowest.map(|(_, decided)| decided)
 }
 
 fn request_authentication(resource: &Resource) -> RequestAuthentication {

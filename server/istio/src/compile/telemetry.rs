@@ -1,6 +1,7 @@
 //! `Telemetry` compiled: what of spans and metrics is set, for the mesh and for each workload.
 //!
-//! The narrower resource wins field by field; custom tags replace those above them all at once.
+//! The narrower resource wins field by field; custom tags replace those above them all at once. Of
+//! several that are equally narrow one holds.
 
 use super::{Context, security};
 use crate::{
@@ -15,26 +16,46 @@ use std::{collections::BTreeMap, sync::Arc};
 
 pub(super) fn telemetry(context: &Context<'_>) -> BTreeMap<Arc<str>, TelemetryPolicy> {
     let mut policies = BTreeMap::new();
-    let of_mesh = context
-        .of(Kind::Telemetry)
-        .filter(|resource| security::scope(context, resource, "") == Some(Scope::Mesh));
-    let mesh = of_mesh.fold(TelemetryPolicy::default(), merge);
     for service in &context.known.services {
-        let mut scoped: Vec<_> = context
-            .of(Kind::Telemetry)
-            .filter_map(|r| security::scope(context, r, &service.name).map(|scope| (scope, r)))
-            .filter(|(scope, _)| *scope != Scope::Mesh)
-            .collect();
-        scoped.sort_by_key(|(scope, _)| *scope);
-        if !scoped.is_empty() {
-            let policy = scoped.into_iter().map(|(_, r)| r).fold(mesh.clone(), merge);
+        let holding = holding(context, &service.name);
+        if holding.iter().any(|(scope, _)| *scope != Scope::Mesh) {
+            let resources = holding.into_iter().map(|(_, resource)| resource);
+            let policy = resources.fold(TelemetryPolicy::default(), merge);
             policies.insert(service.name.as_str().into(), policy);
         }
     }
-    if context.of(Kind::Telemetry).any(|r| security::scope(context, r, "") == Some(Scope::Mesh)) {
-        policies.insert("".into(), mesh);
+    let of_mesh = holding(context, "").into_iter().filter(|(scope, _)| *scope == Scope::Mesh);
+    for (_, resource) in of_mesh {
+        policies.insert("".into(), merge(TelemetryPolicy::default(), resource));
     }
     policies
+}
+
+/// The resources that hold for a workload, the wider first: of those for the mesh, for its
+/// namespace and for itself the first each (`applicableTelemetries` in
+/// `pilot/pkg/model/telemetry.go`).
+fn holding<'a>(context: &Context<'a>, service: &str) -> Vec<(Scope, &'a Resource)> {
+    let mut found: Vec<(Scope, &Resource)> = Vec::new();
+    for resource in context.of(Kind::Telemetry) {
+        let Some(scope) = security::scope(context, resource, service) else { continue };
+        if found.iter().all(|(other, _)| *other != scope) {
+            found.push((scope, resource));
+        }
+    }
+    found.sort_by_key(|(scope, _)| *scope);
+    found
+}
+
+/// The resource that holds for a workload in the place of one that is as narrow.
+pub(crate) fn telemetry_instead<'a>(
+    context: &Context<'a>,
+    resource: &Resource,
+    service: &str,
+) -> Option<&'a Resource> {
+    let scope = security::scope(context, resource, service)?;
+    let holding = holding(context, service).into_iter();
+    let mut same = holding.filter(|(other, _)| *other == scope).map(|(_, holds)| holds);
+    same.find(|holds| holds.key() != resource.key())
 }
 
 fn merge(mut policy: TelemetryPolicy, resource: &Resource) -> TelemetryPolicy {

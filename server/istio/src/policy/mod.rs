@@ -164,6 +164,16 @@ impl Policy {
         self.names.get(name)
     }
 
+    /// The service that a rule is for: the first host of the `VirtualService` it is in, which for a
+    /// rule of a delegate is that of its root. The host itself where it is no service.
+    #[must_use]
+    pub fn service_of(&self, origin: &Origin, route: &str) -> Option<&Arc<str>> {
+        let is_it = |found: &Arc<Route>| found.origin == *origin && *found.name == *route;
+        let mut hosts = self.virtual_hosts.iter();
+        let name = hosts.find(|host| host.routes.iter().any(is_it))?.hosts.first()?;
+        Some(self.service(name).unwrap_or(name))
+    }
+
     /// The routes for a request to `service` that was addressed to `authority` (lower-case, without
     /// port).
     ///

@@ -57,6 +57,10 @@ pub struct Match {
     pub headers: Vec<(HeaderName, StringMatch)>,
     /// Headers that must not match.
     pub without_headers: Vec<(HeaderName, StringMatch)>,
+    /// Claims of the token at the gateway that must match, each by the names of its levels.
+    pub claims: Vec<(Vec<String>, StringMatch)>,
+    /// Claims that must not match.
+    pub without_claims: Vec<(Vec<String>, StringMatch)>,
     /// Query parameters that must match.
     pub query: Vec<(String, StringMatch)>,
     /// Labels of the caller's workload.

@@ -390,6 +390,14 @@ fn listed(names: &[&str]) -> String {
     }
 }
 
+/// What YAML 1.1, which Kubernetes still reads, makes of a number that begins with a zero, where
+/// that is another one.
+fn octal(number: &str) -> Option<i64> {
+    let digits = number.strip_prefix('+').unwrap_or(number);
+    let read = i64::from_str_radix(digits, 8).ok().filter(|_| digits.starts_with('0'))?;
+    (digits.parse() != Ok(read)).then_some(read)
+}
+
 /// Whether a single value fits; a choice also says what becomes of it.
 fn leaf_value(node: &Node, kind: &Type) -> Result<Option<Treatment>, (&'static str, Complaint)> {
     let bad = |complaint| (code::BAD_VALUE, complaint);
@@ -399,7 +407,14 @@ fn leaf_value(node: &Node, kind: &Type) -> Result<Option<Treatment>, (&'static s
     };
     let number = || {
         let advice = "Write it without quotes, in decimal digits.".to_owned();
-        node.as_number().ok_or_else(|| wrong("a number", advice))
+        let number = node.as_number().ok_or_else(|| wrong("a number", advice))?;
+        match octal(number) {
+            Some(read) => Err(bad(Complaint::new(
+                format!("Kubernetes reads {number} as an octal number, which is {read}."),
+                "Write it without the zero before it.",
+            ))),
+            None => Ok(number),
+        }
     };
     let text = || {
         node.as_str().ok_or_else(|| match &node.data {

@@ -75,16 +75,52 @@ pub(super) fn redirect_code(number: &str) -> Checked {
     ))
 }
 
+/// Longest expression, in bytes: Istio bounds what RE2 makes of it by its length
+/// (`validateStringRegexp`).
+const EXPRESSION_BYTES_MAX: usize = 1_024;
+
+fn short_expression(text: &str) -> Checked {
+    not_empty(text)?;
+    if text.len() <= EXPRESSION_BYTES_MAX {
+        return Ok(());
+    }
+    Err(Complaint::new(
+        format!("An expression of {} bytes is too long for Istio.", text.len()),
+        format!("Use at most {EXPRESSION_BYTES_MAX} bytes, or several matches."),
+    ))
+}
+
 pub(super) fn regex(text: &str) -> Checked {
+    short_expression(text)?;
     value::regex(text).map(drop)
 }
 
+/// As [`regex`], or `*`, which is no expression: Istio takes it for any value.
+pub(super) fn regex_or_any(text: &str) -> Checked {
+    if text == "*" { Ok(()) } else { regex(text) }
+}
+
 pub(super) fn regex_anywhere(text: &str) -> Checked {
+    short_expression(text)?;
     value::regex_anywhere(text).map(drop)
 }
 
+/// The methods of `validateHTTPMethod`.
+const METHODS: [&str; 9] =
+    ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE"];
+
+/// A method of `allowMethods`.
 pub(super) fn method(text: &str) -> Checked {
-    value::method(text).map(drop)
+    if METHODS.contains(&text) {
+        return Ok(());
+    }
+    Err(Complaint::new(
+        format!("\"{}\" is not an HTTP method that Istio takes.", shorten(text)),
+        match value::closest(text, METHODS) {
+            Some(meant) => format!("Did you mean {meant}?"),
+            None => format!("Use {}.", METHODS.join(", ")),
+        },
+    ))
 }
 
 pub(super) fn retry_on(text: &str) -> Checked {
@@ -99,6 +135,48 @@ pub(super) fn ip_block(text: &str) -> Checked {
     value::ip_block(text).map(drop)
 }
 
+/// Where keys are fetched from (`ParseJwksURI`).
+pub(super) fn jwks_uri(text: &str) -> Checked {
+    let scheme = text.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+    if matches!(scheme.as_deref(), Some("http" | "https")) {
+        return Ok(());
+    }
+    Err(Complaint::new(
+        format!("\"{}\" is no address of keys.", shorten(text)),
+        "Begin with https:// or http://.",
+    ))
+}
+
+/// An address of the sort that a server is bound to.
+pub(super) fn address(text: &str) -> Checked {
+    if text.parse::<std::net::IpAddr>().is_ok() {
+        return Ok(());
+    }
+    Err(Complaint::new(
+        format!("\"{}\" is not an address.", shorten(text)),
+        "Write an address such as 0.0.0.0, or leave it out.",
+    ))
+}
+
+/// The protocol of a port, in any case (`protocol.Parse`).
+pub(super) fn protocol(text: &str) -> Checked {
+    if value::protocol(text).is_some() {
+        return Ok(());
+    }
+    Err(Complaint::new(
+        format!("\"{}\" is not a protocol.", shorten(text)),
+        match value::closest(text, value::PROTOCOLS) {
+            Some(meant) => format!("Did you mean {meant}?"),
+            None => format!("Use {}.", value::PROTOCOLS.join(", ")),
+        },
+    ))
+}
+
+/// As [`protocol`], or nothing: then Istio finds it out.
+pub(super) fn protocol_or_none(text: &str) -> Checked {
+    if text.is_empty() { Ok(()) } else { protocol(text) }
+}
+
 pub(super) fn jwks(text: &str) -> Checked {
     crate::jwks::keys(text).map(drop)
 }
@@ -107,9 +185,27 @@ pub(super) fn base64(text: &str) -> Checked {
     value::base64(text).map(drop)
 }
 
-/// A header that may be matched; Istio refuses pseudo-headers there.
 pub(super) fn header_name(text: &str) -> Checked {
     value::header_name(text).map(drop)
+}
+
+/// A header as Istio has it where one is matched or allowed: fewer characters than HTTP has, and
+/// no pseudo-header (`validHeaderRegex`).
+pub(super) fn plain_header(text: &str) -> Checked {
+    value::header_name(text)?;
+    if text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
+        return Ok(());
+    }
+    Err(Complaint::new(
+        format!("\"{}\" is not a header name that Istio takes.", shorten(text)),
+        "Use letters, digits, hyphens and underscores.",
+    ))
+}
+
+/// A header that a rule looks at, or a claim of a token
+/// (`ValidateHTTPHeaderNameOrJwtClaimRoute`).
+pub(super) fn matched_header(text: &str) -> Checked {
+    if value::routing_claim(text).is_some() { Ok(()) } else { plain_header(text) }
 }
 
 pub(super) fn header_value(text: &str) -> Checked {
@@ -127,14 +223,9 @@ pub(super) fn settable_header(text: &str) -> Checked {
     header_name(text)
 }
 
-/// An origin in `allowMethods`: a method or `*`.
-pub(super) fn method_or_any(text: &str) -> Checked {
-    if text == "*" { Ok(()) } else { method(text) }
-}
-
 /// A header in `allowHeaders`: a name or `*`.
 pub(super) fn header_or_any(text: &str) -> Checked {
-    if text == "*" { Ok(()) } else { header_name(text) }
+    if text == "*" { Ok(()) } else { plain_header(text) }
 }
 
 const LABEL_BYTES_MAX: usize = 63;
@@ -157,8 +248,8 @@ pub(super) fn label(text: &str) -> Checked {
     ))
 }
 
-/// The name of a subset. Istio's own label (`pkg/config/labels`) may have capitals.
-pub(super) fn subset(text: &str) -> Checked {
+/// The name of a subset or of a port. Istio's own label (`pkg/config/labels`) may have capitals.
+pub(super) fn label_in_any_case(text: &str) -> Checked {
     if is_label(&text.to_ascii_lowercase()) {
         return Ok(());
     }
@@ -193,22 +284,45 @@ pub(super) fn dns_name(text: &str) -> Checked {
     ))
 }
 
-fn is_host(text: &str) -> bool {
+/// Labels with points between them and perhaps one at the end (`istio.io.`), the last of them no
+/// number (`ValidateDNS1123Labels`).
+fn is_domain(text: &str) -> bool {
     let lower = text.to_ascii_lowercase();
-    let rest = lower.strip_prefix("*.").unwrap_or(&lower);
-    lower == "*" || (rest.len() <= NAME_BYTES_MAX && rest.split('.').all(is_label))
+    let labels = lower.strip_suffix('.').unwrap_or(&lower);
+    let numeric = |label: &str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_digit());
+    lower.len() <= NAME_BYTES_MAX
+        && !lower.rsplit('.').next().is_some_and(numeric)
+        && (labels.is_empty() || labels.split('.').all(is_label))
 }
 
-/// A host that may begin with `*.` or be `*`.
-pub(super) fn host(text: &str) -> Checked {
-    if is_host(text) || text.parse::<std::net::IpAddr>().is_ok() {
-        return Ok(());
-    }
+/// A name whose first label may be `*` or begin with it (`ValidateWildcardDomain`).
+fn is_host(text: &str) -> bool {
+    let lower = text.to_ascii_lowercase();
+    let (first, rest) = lower.split_once('.').map_or((&*lower, None), |(a, b)| (a, Some(b)));
+    let label = first.strip_prefix("*-").or_else(|| first.strip_prefix('*')).unwrap_or(first);
+    lower.len() <= NAME_BYTES_MAX && (first == "*" || is_label(label)) && rest.is_none_or(is_domain)
+}
+
+fn is_address(text: &str) -> bool {
+    text.parse::<std::net::IpAddr>().is_ok()
+}
+
+fn no_host(text: &str) -> Complaint {
     let advice = match text.contains(':') {
         true => "Leave the port out.",
         false => "Write a service's name, a domain, or *.domain.",
     };
-    Err(Complaint::new(format!("\"{}\" is not a host.", shorten(text)), advice))
+    Complaint::new(format!("\"{}\" is not a host.", shorten(text)), advice)
+}
+
+/// A host that may begin with `*` or be `*`, or an address.
+pub(super) fn host(text: &str) -> Checked {
+    if is_address(text) { Ok(()) } else { named_host(text) }
+}
+
+/// The same without addresses: what a rule is for.
+pub(super) fn named_host(text: &str) -> Checked {
+    if is_host(text) { Ok(()) } else { Err(no_host(text)) }
 }
 
 /// A host that is one: a destination.
@@ -219,25 +333,108 @@ pub(super) fn destination(text: &str) -> Checked {
             "Write the service's name instead of *.",
         ));
     }
-    host(text)
+    named_host(text)
 }
 
-/// A host of a gateway's server, with a namespace or without.
-pub(super) fn gateway_host(text: &str) -> Checked {
-    match text.split_once('/') {
-        Some(("." | "*", text)) => host(text),
-        Some((namespace, text)) => label(namespace).and_then(|()| host(text)),
-        None => host(text),
+/// A host of a `ServiceEntry`, which cannot be all of them.
+pub(super) fn entry_host(text: &str) -> Checked {
+    if text == "*" {
+        return Err(Complaint::new(
+            "A service entry for every host there is, is refused by Istio.",
+            "Write the host, or *.domain.",
+        ));
     }
+    named_host(text)
 }
 
-/// A name of a gateway, with its namespace or without, or `mesh`.
+/// A whole name or an address: where a tunnel leads to, where an endpoint is.
+pub(crate) fn name_or_address(text: &str) -> Checked {
+    not_empty(text)?;
+    if is_address(text) || is_domain(text) { Ok(()) } else { Err(no_host(text)) }
+}
+
+/// A host of a gateway's server, with a namespace or without. Neither short names nor `*` within
+/// a label are taken there (`validateSidecarOrGatewayHostnamePart`).
+pub(super) fn gateway_host(text: &str) -> Checked {
+    let name = match text.split_once('/') {
+        Some(("." | "*", name)) => name,
+        Some((namespace, name)) => {
+            label(namespace)?;
+            name
+        }
+        None => text,
+    };
+    host(name)?;
+    if name == "*" || (name.contains('.') && (!name.contains('*') || name.starts_with("*."))) {
+        return Ok(());
+    }
+    Err(Complaint::new(
+        format!("\"{}\" is no whole host, which a gateway asks for.", shorten(text)),
+        "Write a domain, *.domain or *.",
+    ))
+}
+
+/// A name of a gateway, with its namespace before it or as the name of a service has it, or
+/// `mesh` (`validateGatewayNames`).
 pub(super) fn gateway(text: &str) -> Checked {
     match text.split_once('/') {
-        Some((".", name)) => dns_name(name),
-        Some((namespace, name)) => label(namespace).and_then(|()| dns_name(name)),
+        Some((namespace, name)) => label(namespace).and_then(|()| label(name)),
+        None if !text.is_empty() && is_domain(text) => Ok(()),
         None => dns_name(text),
     }
+}
+
+/// A letter or a digit at both ends, and in between also `-`, `_` and `.`.
+fn is_qualified(text: &str) -> bool {
+    let inner = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+    let edge = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphanumeric);
+    let bytes = text.as_bytes();
+    edge(bytes.first()) && edge(bytes.last()) && bytes.iter().copied().all(inner)
+}
+
+/// The name of a label of Kubernetes, with a domain before a slash or without
+/// (`labels.Instance.Validate`).
+pub(super) fn label_name(text: &str) -> Checked {
+    let (domain, name) = text.split_once('/').map_or((None, text), |(a, b)| (Some(a), b));
+    let of_domain = |domain: &str| {
+        let mut labels = domain.split('.').map(str::to_ascii_lowercase);
+        domain.len() <= NAME_BYTES_MAX && labels.all(|label| is_label(&label))
+    };
+    if is_qualified(name) && name.len() <= LABEL_BYTES_MAX && domain.is_none_or(of_domain) {
+        return Ok(());
+    }
+    Err(Complaint::new(
+        format!("\"{}\" is not the name of a label.", shorten(text)),
+        "Use letters, digits, -, _ and . with a letter or a digit at both ends.",
+    ))
+}
+
+/// The value of a label of Kubernetes.
+pub(super) fn label_value(text: &str) -> Checked {
+    if text.is_empty() || is_qualified(text) {
+        return Ok(());
+    }
+    Err(Complaint::new(
+        format!("\"{}\" is not the value of a label.", shorten(text)),
+        "Use letters, digits, -, _ and . with a letter or a digit at both ends.",
+    ))
+}
+
+/// A name or a value that a selector asks for (`validateWorkloadSelector`).
+pub(super) fn selected(text: &str) -> Checked {
+    if !text.contains('*') {
+        return Ok(());
+    }
+    Err(Complaint::new(
+        format!("\"{}\" has a *: labels are compared as they are.", shorten(text)),
+        "Write the whole value.",
+    ))
+}
+
+/// The name of a label that a selector asks for.
+pub(super) fn selected_name(text: &str) -> Checked {
+    not_empty(text)?;
+    selected(text)
 }
 
 /// `.`, `*`, `~` or a namespace.

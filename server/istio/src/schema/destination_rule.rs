@@ -16,7 +16,7 @@ const CONCURRENT: &str = "concurrent requests; each call within the process is a
 pub(super) static DESTINATION_RULE: Object = object(
     "DestinationRule",
     &[
-        field("host", Type::Text(checks::host)).required(),
+        field("host", Type::Text(checks::named_host)).required(),
         field("trafficPolicy", Type::Object(&TRAFFIC_POLICY)),
         field("subsets", Type::List(&Type::Object(&SUBSET))),
         field("exportTo", Type::List(&Type::Text(checks::export_to))),
@@ -28,7 +28,7 @@ pub(super) static DESTINATION_RULE: Object = object(
 static SUBSET: Object = object(
     "Subset",
     &[
-        field("name", Type::Text(checks::subset)).required(),
+        field("name", Type::Text(checks::label_in_any_case)).required(),
         field("labels", LABELS),
         field("trafficPolicy", Type::Object(&TRAFFIC_POLICY)),
     ],
@@ -55,25 +55,31 @@ pub(super) static TRAFFIC_POLICY: Object = object(
         ignored("proxyProtocol", Type::Object(&PROXY_PROTOCOL), NO_TCP),
         field("retryBudget", Type::Object(&RETRY_BUDGET))
     ),
-    &[needs(
-        &[
-            "loadBalancer",
-            "connectionPool",
-            "outlierDetection",
-            "tls",
-            "portLevelSettings",
-            "tunnel",
-            "proxyProtocol",
-            "retryBudget",
-        ],
-        "a traffic policy must say something",
-    )],
+    &[
+        needs(
+            &[
+                "loadBalancer",
+                "connectionPool",
+                "outlierDetection",
+                "tls",
+                "portLevelSettings",
+                "tunnel",
+                "proxyProtocol",
+                "retryBudget",
+            ],
+            "a traffic policy must say something",
+        ),
+        excludes(&["tunnel", "proxyProtocol"], "a connection begins in one way"),
+    ],
 );
 
 static PORT_POLICY: Object = object(
     "PortTrafficPolicy",
     policy_fields!(field("port", Type::Object(&PORT_SELECTOR)).required()),
-    &[],
+    &[needs(
+        &["loadBalancer", "connectionPool", "outlierDetection", "tls"],
+        "the settings of a port must say something",
+    )],
 );
 
 static CLIENT_TLS: Object = object(
@@ -103,8 +109,11 @@ static CLIENT_TLS: Object = object(
 static TUNNEL: Object = object(
     "TunnelSettings",
     &[
-        field("protocol", TEXT),
-        field("targetHost", Type::Text(checks::destination)).required(),
+        field(
+            "protocol",
+            Type::Choice(&[("CONNECT", Treatment::InForce), ("POST", Treatment::InForce)]),
+        ),
+        field("targetHost", Type::Text(checks::name_or_address)).required(),
         field("targetPort", PORT).required(),
     ],
     &[],
@@ -242,7 +251,7 @@ static TCP_SETTINGS: Object = object(
         field("connectTimeout", DURATION),
         ignored("tcpKeepalive", Type::Object(&KEEPALIVE), NO_TCP),
         ignored("maxConnectionDuration", DURATION, NO_TCP),
-        read("idleTimeout", Type::Text(checks::duration), "holds unless http.idleTimeout is there"),
+        read("idleTimeout", DURATION, "holds unless http.idleTimeout is there"),
     ],
     &[],
 );
@@ -260,10 +269,18 @@ static HTTP_SETTINGS: Object = object(
         field("maxRetries", COUNT),
         read(
             "idleTimeout",
-            Type::Text(checks::duration),
+            DURATION,
             "of connections to addresses; a call in this process has none",
         ),
-        ignored("h2UpgradePolicy", TEXT, NO_TCP),
+        ignored(
+            "h2UpgradePolicy",
+            Type::Choice(&[
+                ("DEFAULT", Treatment::InForce),
+                ("DO_NOT_UPGRADE", Treatment::InForce),
+                ("UPGRADE", Treatment::InForce),
+            ]),
+            NO_TCP,
+        ),
         ignored("useClientProtocol", Type::Bool, NO_TCP),
         ignored(
             "maxConcurrentStreams",

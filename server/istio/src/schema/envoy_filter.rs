@@ -3,7 +3,7 @@
 //! Tables only. A patch that holds anything else is kept and has no effect.
 
 use super::{
-    DURATION, Field, LABELS, NO_TARGET_REF, Object, PER_SERVICE, PORT, TEXT, Treatment, Type,
+    DURATION, Field, NO_TARGET_REF, Object, PER_SERVICE, PORT, SELECTED, TEXT, Treatment, Type,
     UINT32, checks, envoy, field, ignored, object, read, rejected,
 };
 use crate::yaml::Node;
@@ -31,7 +31,7 @@ pub(super) static ENVOY_FILTER: Object = object(
 
 /// `WorkloadSelector` of networking, which security writes otherwise.
 pub(super) static WORKLOAD_SELECTOR: Object =
-    object("WorkloadSelector", &[field("labels", LABELS)], &[]);
+    object("WorkloadSelector", &[field("labels", SELECTED)], &[]);
 
 const FOREIGN: &str =
     "it patches Envoy, and there is no Envoy here; only local rate limits are read";

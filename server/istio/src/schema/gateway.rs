@@ -3,8 +3,8 @@
 //! Tables only.
 
 use super::{
-    LABELS, NAME, Object, PORT, TEXT, TEXTS, Treatment, Type, UINT32, checks,
-    envoy_filter::WORKLOAD_SELECTOR, excludes, field, ignored, object, read,
+    ANNOTATIONS, LABELS, NAME, Object, PORT, TEXT, TEXTS, Treatment, Type, UINT32, checks,
+    envoy_filter::WORKLOAD_SELECTOR, excludes, field, ignored, object, read, rejected,
 };
 
 const EDGE: &str = "the edge listens where the command line says";
@@ -17,7 +17,11 @@ const SPOKEN: &str = "tells the port of requests that came over HTTPS from that 
 pub(super) static GATEWAY: Object = object(
     "Gateway",
     &[
-        ignored("selector", LABELS, "there is one gateway workload, the edge; it is taken for it"),
+        ignored(
+            "selector",
+            ANNOTATIONS,
+            "there is one gateway workload, the edge; it is taken for it",
+        ),
         field("servers", Type::List(&Type::Object(&SERVER))).required(),
     ],
     &[],
@@ -27,7 +31,7 @@ static SERVER: Object = object(
     "Server",
     &[
         field("port", Type::Object(&SERVER_PORT)).required(),
-        ignored("bind", TEXT, EDGE),
+        ignored("bind", Type::Text(checks::address), EDGE),
         field("hosts", Type::List(&Type::Text(checks::gateway_host))).required(),
         ignored(
             "tls",
@@ -45,8 +49,8 @@ static SERVER_PORT: Object = object(
     &[
         read("number", PORT, LISTENS).required(),
         ignored("name", NAME, EDGE).required(),
-        read("protocol", PROTOCOL, SPOKEN).required(),
-        ignored("targetPort", PORT, EDGE),
+        read("protocol", Type::Text(checks::protocol), SPOKEN).required(),
+        rejected("targetPort", "Istio refuses it on a Gateway, where it would do nothing"),
     ],
     &[],
 );
@@ -98,25 +102,15 @@ static TLS_CERTIFICATE: Object = object(
     &[],
 );
 
-const PROTOCOL: Type = Type::Choice(&[
-    ("HTTP", Treatment::InForce),
-    ("HTTPS", Treatment::InForce),
-    ("GRPC", Treatment::InForce),
-    ("GRPC-WEB", Treatment::InForce),
-    ("HTTP2", Treatment::InForce),
-    ("MONGO", Treatment::InForce),
-    ("MYSQL", Treatment::InForce),
-    ("REDIS", Treatment::InForce),
-    ("TCP", Treatment::InForce),
-    ("TLS", Treatment::InForce),
-    ("UDP", Treatment::InForce),
-]);
-
 pub(super) static SERVICE_ENTRY: Object = object(
     "ServiceEntry",
     &[
-        field("hosts", Type::List(&Type::Text(checks::host))).required(),
-        ignored("addresses", TEXTS, "services are found by name here, not by address"),
+        field("hosts", Type::List(&Type::Text(checks::entry_host))).required(),
+        ignored(
+            "addresses",
+            Type::List(&Type::Text(checks::ip_block)),
+            "services are found by name here, not by address",
+        ),
         field("ports", Type::List(&Type::Object(&SERVICE_PORT))),
         ignored(
             "location",
@@ -157,8 +151,12 @@ static SERVICE_PORT: Object = object(
     "ServicePort",
     &[
         field("number", PORT).required(),
-        ignored("protocol", PROTOCOL, "requests are HTTP; TLS would begin behind the stand-in"),
-        field("name", NAME).required(),
+        ignored(
+            "protocol",
+            Type::Text(checks::protocol_or_none),
+            "requests are HTTP; TLS would begin behind the stand-in",
+        ),
+        field("name", Type::Text(checks::label_in_any_case)).required(),
         field("targetPort", PORT),
     ],
     &[],
@@ -170,7 +168,7 @@ static ENDPOINT: Object = object(
     "WorkloadEntry",
     &[
         field("address", NAME),
-        field("ports", Type::Map(checks::not_empty, &PORT)),
+        field("ports", Type::Map(checks::label_in_any_case, &PORT)),
         ignored("labels", LABELS, ALIKE),
         ignored("network", TEXT, ALIKE),
         ignored("locality", TEXT, ALIKE),

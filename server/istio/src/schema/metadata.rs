@@ -2,7 +2,7 @@
 //!
 //! Tables only.
 
-use super::{LABELS, Object, TEXT, Type, checks, field, ignored, object};
+use super::{ANNOTATIONS, LABELS, Object, TEXT, Type, checks, field, ignored, object};
 
 const SERVER: &str = "the API server of Kubernetes writes it";
 
@@ -18,7 +18,7 @@ pub(super) static METADATA: Object = object(
         ),
         ignored(
             "annotations",
-            LABELS,
+            ANNOTATIONS,
             "only vitrine.dev/istio-faithful-routes and istio.io/dry-run are read here",
         ),
         ignored("creationTimestamp", TEXT, SERVER),

@@ -4,7 +4,7 @@
 //! fates; what needs several fields at once is in `validate`.
 
 mod check;
-mod checks;
+pub(crate) mod checks;
 mod destination_rule;
 mod envoy_filter;
 mod gateway;
@@ -170,8 +170,12 @@ const TEXT: Type = Type::Text(checks::any);
 const NAME: Type = Type::Text(checks::not_empty);
 /// Texts.
 const TEXTS: Type = Type::List(&TEXT);
+/// Names with texts of any sort.
+const ANNOTATIONS: Type = Type::Map(checks::not_empty, &TEXT);
 /// Labels.
-const LABELS: Type = Type::Map(checks::not_empty, &TEXT);
+const LABELS: Type = Type::Map(checks::label_name, &Type::Text(checks::label_value));
+/// Labels that are looked for.
+const SELECTED: Type = Type::Map(checks::selected_name, &Type::Text(checks::selected));
 /// A duration of at least a millisecond.
 const DURATION: Type = Type::Text(checks::duration_ms);
 /// A port.
@@ -182,7 +186,7 @@ const UINT32: Type = Type::Int(0, 4_294_967_295);
 const COUNT: Type = Type::Int(0, 2_147_483_647);
 
 /// `WorkloadSelector` of security and telemetry.
-static SELECTOR: Object = object("WorkloadSelector", &[field("matchLabels", LABELS)], &[]);
+static SELECTOR: Object = object("WorkloadSelector", &[field("matchLabels", SELECTED)], &[]);
 
 /// Why nothing selects by a Gateway API reference.
 const NO_TARGET_REF: &str = "there are no Gateway API resources here, and leaving it out would \

@@ -54,8 +54,12 @@ static JWT_RULE: Object = object(
     "JWTRule",
     &[
         field("issuer", NAME).required(),
-        field("audiences", TEXTS),
-        ignored("jwksUri", NAME, "no keys are fetched from other machines; write them in jwks"),
+        field("audiences", Type::List(&NAME)),
+        ignored(
+            "jwksUri",
+            Type::Text(checks::jwks_uri),
+            "no keys are fetched from other machines; write them in jwks",
+        ),
         field("jwks", Type::Text(checks::jwks)),
         field("fromHeaders", Type::List(&Type::Object(&JWT_HEADER))),
         field("fromParams", Type::List(&NAME)),
@@ -67,7 +71,11 @@ static JWT_RULE: Object = object(
             "services read no token",
         ),
         ignored("timeout", DURATION, "no keys are fetched from other machines"),
-        ignored("fromCookies", TEXTS, "tokens are looked for in headers and parameters"),
+        ignored(
+            "fromCookies",
+            Type::List(&NAME),
+            "tokens are looked for in headers and parameters",
+        ),
         ignored("spaceDelimitedClaims", TEXTS, "claims are compared as they are"),
     ],
     &[excludes(&["jwks", "jwksUri"], "keys come from one of them")],
@@ -75,7 +83,10 @@ static JWT_RULE: Object = object(
 
 static CLAIM_TO_HEADER: Object = object(
     "ClaimToHeader",
-    &[field("header", Type::Text(checks::header_name)).required(), field("claim", NAME).required()],
+    &[
+        field("header", Type::Text(checks::plain_header)).required(),
+        field("claim", NAME).required(),
+    ],
     &[],
 );
 

@@ -15,7 +15,11 @@ pub(super) static TELEMETRY: Object = object(
         rejected("targetRefs", NO_TARGET_REF),
         field("tracing", Type::List(&Type::Object(&TRACING))),
         field("metrics", Type::List(&Type::Object(&METRICS))),
-        ignored("accessLogging", Type::Any, "each request is a span with its log lines here"),
+        ignored(
+            "accessLogging",
+            Type::List(&Type::Object(&ACCESS_LOGGING)),
+            "each request is a span with its log lines here",
+        ),
     ],
     &[],
 );
@@ -23,10 +27,31 @@ pub(super) static TELEMETRY: Object = object(
 const PROVIDERS: Type = Type::List(&Type::Object(&PROVIDER));
 static PROVIDER: Object = object("ProviderRef", &[field("name", NAME).required()], &[]);
 
+const MODE: Type = Type::Choice(&[
+    ("CLIENT_AND_SERVER", Treatment::InForce),
+    ("CLIENT", Treatment::InForce),
+    ("SERVER", Treatment::InForce),
+]);
+
+static MODES: Object = object("LogSelector", &[field("mode", MODE)], &[]);
+
+static ACCESS_LOGGING: Object = object(
+    "AccessLogging",
+    &[
+        field("match", Type::Object(&MODES)),
+        field("providers", PROVIDERS),
+        field("disabled", Type::Bool),
+        field("filter", Type::Object(&LOG_FILTER)),
+    ],
+    &[],
+);
+
+static LOG_FILTER: Object = object("Filter", &[field("expression", TEXT)], &[]);
+
 static TRACING: Object = object(
     "Tracing",
     &[
-        ignored("match", Type::Any, "caller's and callee's spans are one trace here"),
+        ignored("match", Type::Object(&MODES), "caller's and callee's spans are one trace here"),
         read(
             "providers",
             PROVIDERS,
@@ -63,7 +88,7 @@ static CUSTOM_TAG: Object = object(
     &[one_of(&["literal", "environment", "header", "formatter"], "a tag has one source")],
 );
 
-static LITERAL: Object = object("Literal", &[field("value", TEXT).required()], &[]);
+static LITERAL: Object = object("Literal", &[field("value", NAME).required()], &[]);
 static NAMED: Object =
     object("RequestHeader", &[field("name", NAME).required(), field("defaultValue", TEXT)], &[]);
 
@@ -123,14 +148,7 @@ static METRIC_SELECTOR: Object = object(
             NAME,
             "there are the metrics that Istio has by itself, and no others",
         ),
-        field(
-            "mode",
-            Type::Choice(&[
-                ("CLIENT_AND_SERVER", Treatment::InForce),
-                ("CLIENT", Treatment::InForce),
-                ("SERVER", Treatment::InForce),
-            ]),
-        ),
+        field("mode", MODE),
     ],
     &[excludes(&["metric", "customMetric"], "a selector names one metric")],
 );

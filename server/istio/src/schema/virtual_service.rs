@@ -113,28 +113,39 @@ static MATCH: Object = object(
     "HTTPMatchRequest",
     &[
         field("name", TEXT),
-        field("uri", Type::Object(&STRING_MATCH)),
+        field("uri", Type::Object(&URI_MATCH)),
         field("scheme", Type::Object(&STRING_MATCH)),
         field("method", Type::Object(&STRING_MATCH)),
         field("authority", Type::Object(&STRING_MATCH)),
-        field("headers", Type::Map(checks::header_name, &Type::Object(&STRING_MATCH))),
+        field("headers", Type::Map(checks::matched_header, &Type::Object(&STRING_MATCH))),
         field("port", PORT),
         field("sourceLabels", LABELS),
         field("gateways", Type::List(&Type::Text(checks::gateway))),
         field("queryParams", Type::Map(checks::not_empty, &Type::Object(&STRING_MATCH))),
         read("ignoreUriCase", Type::Bool, "holds for exact and prefix, as in Istio"),
-        field("withoutHeaders", Type::Map(checks::header_name, &Type::Object(&STRING_MATCH))),
+        field("withoutHeaders", Type::Map(checks::matched_header, &Type::Object(&ABSENT_MATCH))),
         field("sourceNamespace", Type::Text(checks::label)),
         ignored("statPrefix", TEXT, "metrics are named by the route here"),
     ],
     &[],
 );
 
-static STRING_MATCH: Object = object(
-    "StringMatch",
-    &[field("exact", TEXT), field("prefix", NAME), field("regex", Type::Text(checks::regex))],
-    &[excludes(&["exact", "prefix", "regex"], "a StringMatch is one of them")],
-);
+macro_rules! string_match {
+    ($exact:expr, $prefix:expr, $regex:expr, $rule:ident) => {
+        object(
+            "StringMatch",
+            &[field("exact", $exact), field("prefix", $prefix), field("regex", Type::Text($regex))],
+            &[$rule(&["exact", "prefix", "regex"], "a StringMatch is one of them")],
+        )
+    };
+}
+
+static STRING_MATCH: Object = string_match!(TEXT, NAME, checks::regex, excludes);
+/// Every path begins with nothing, and Envoy has that as a prefix of paths alone.
+static URI_MATCH: Object = string_match!(TEXT, TEXT, checks::regex, excludes);
+static ABSENT_MATCH: Object = string_match!(TEXT, NAME, checks::regex_or_any, excludes);
+/// `validateAllowOrigins`: an origin is something.
+static ORIGIN_MATCH: Object = string_match!(NAME, NAME, checks::regex, one_of);
 
 static ROUTE_DESTINATION: Object = object(
     "HTTPRouteDestination",
@@ -150,7 +161,7 @@ static DESTINATION: Object = object(
     "Destination",
     &[
         field("host", Type::Text(checks::destination)).required(),
-        field("subset", Type::Text(checks::subset)),
+        field("subset", Type::Text(checks::label_in_any_case)),
         read(
             "port",
             Type::Object(&PORT_SELECTOR),
@@ -291,9 +302,9 @@ static MIRROR: Object = object(
 static CORS: Object = object(
     "CorsPolicy",
     &[
-        field("allowOrigins", Type::List(&Type::Object(&STRING_MATCH))),
+        field("allowOrigins", Type::List(&Type::Object(&ORIGIN_MATCH))),
         deprecated("allowOrigin", TEXTS, instead::allow_origins),
-        field("allowMethods", Type::List(&Type::Text(checks::method_or_any))),
+        field("allowMethods", Type::List(&Type::Text(checks::method))),
         field("allowHeaders", Type::List(&Type::Text(checks::header_or_any))),
         field("exposeHeaders", Type::List(&Type::Text(checks::header_or_any))),
         field("maxAge", Type::Text(checks::duration_s)),

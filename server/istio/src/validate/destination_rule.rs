@@ -2,7 +2,7 @@
 //!
 //! A policy inside a `VirtualService`, an extension, is checked the same way.
 
-use super::{About, Findings, no_host, place, shadow};
+use super::{About, Findings, kept, no_host, place, shadow};
 use crate::{
     compile::{self, Context},
     finding::code,
@@ -178,6 +178,7 @@ pub(super) fn policy(about: &mut About<'_>, node: &Node, path: &str, of: &Of<'_>
         let path = format!("{path}.loadBalancer");
         self::warmup(about, balancer, &path);
     }
+    kept::check(about, node, path);
     let idle_timeout = |of: &str| node.path(&["connectionPool", of, "idleTimeout"]).is_some();
     if idle_timeout("http") && idle_timeout("tcp") {
         let path = format!("{path}.connectionPool.tcp.idleTimeout");

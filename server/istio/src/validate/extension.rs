@@ -27,7 +27,8 @@ pub(super) fn rate_limit(about: &mut About<'_>, index: usize, route: &Node, path
         Severity::Warning,
         code::EXTENSION,
         "VirtualService has no rateLimit: Istio would drop it and limit nothing. It is in force \
-         here as an extension.",
+         here as an extension. Here it holds for what comes to the service under any of its names; \
+         an EnvoyFilter, for what is called by the hosts of this resource.",
         match route.str("name") {
             Some(name) if *name == *printed => {
                 "For Istio, apply an EnvoyFilter for this rule alone; each proxy that calls \

@@ -3,11 +3,14 @@
 //! Every finding says what is, why it matters and what to do. Errors are what Istio's own
 //! validation refuses; the rest is applied.
 
+mod claims;
 mod delegate;
 mod destination_rule;
 mod dry_run;
+mod envoy;
 mod extension;
 mod gateway;
+mod kept;
 mod own_answer;
 mod reach;
 mod security;
@@ -28,7 +31,7 @@ use crate::{
     resource::{DEFAULT_NAMESPACE, Resource},
     schema::Kind,
     value::Complaint,
-    yaml::{Node, Position},
+    yaml::{Data, Node, Position},
 };
 use contract::istio::{Finding, ResourceKey, Severity};
 use std::sync::Arc;
@@ -169,6 +172,15 @@ impl<'a> About<'a> {
 /// Where the name of a field stands, or the mapping if it has no such field.
 fn place(node: &Node, key: &str) -> Position {
     node.entry(key).map_or(node.at, |entry| entry.at)
+}
+
+/// Whether a field has something in it: protobuf has no other way to tell that it is there.
+fn has(node: &Node, key: &str) -> bool {
+    node.get(key).is_some_and(|value| match &value.data {
+        Data::Text(text) => !text.is_empty(),
+        Data::List(items) => !items.is_empty(),
+        _ => true,
+    })
 }
 
 /// "No host named paymnts.", of a host as a resource names it.

@@ -32,6 +32,7 @@ pub(super) fn answers(route: &Node) -> Option<&'static str> {
 /// What a rule that answers itself says of requests that it sends nowhere.
 pub(super) fn check(about: &mut About<'_>, route: &Node, path: &str) {
     let Some(answer) = answers(route) else { return };
+    large_body(about, route, path);
     for key in OF_SENDING.into_iter().filter(|key| route.get(key).is_some()) {
         let at = place(route, key);
         idle(about, (path, key), at, answer);
@@ -46,6 +47,20 @@ pub(super) fn check(about: &mut About<'_>, route: &Node, path: &str) {
             let why = format!("The mirror whose share it is has no effect beside {answer}");
             about.silence(format!("{path}.{key}"), &why);
         }
+    }
+}
+
+/// Largest body of an answer, in bytes (`validateHTTPDirectResponse`).
+const BODY_BYTES_MAX: usize = 1 << 20;
+
+fn large_body(about: &mut About<'_>, route: &Node, path: &str) {
+    let Some(body) = route.path(&["directResponse", "body"]) else { return };
+    let bytes = body.str("bytes").and_then(|bytes| crate::value::base64(bytes).ok());
+    let length = body.str("string").map(str::len).or_else(|| bytes.map(|bytes| bytes.len()));
+    if length.is_some_and(|length| length > BODY_BYTES_MAX) {
+        let place = (format!("{path}.directResponse.body"), body.at);
+        let message = "Istio takes no body above 1 MiB: each proxy keeps it.";
+        about.error(code::BOUND, place, message, "Send the requests to a service that answers.");
     }
 }
 

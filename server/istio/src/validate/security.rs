@@ -74,27 +74,20 @@ pub(super) fn peer_authentication(about: &mut About<'_>) {
     }
 }
 
-/// Of several for one namespace or for the mesh, one says the mode: the first that has one.
+/// Of several for the same workloads one says the mode: the narrowest, and of those the first.
 fn superseded(about: &mut About<'_>) {
     let context = about.context;
-    let rivals = |other: &&Resource| {
-        other.key().namespace == about.resource.key().namespace
-            && compile::selector(other).is_empty()
-            && other.spec().path(&["mtls", "mode"]).and_then(Node::as_str).is_some_and(is_mode)
-    };
-    if !compile::selector(about.resource).is_empty() {
-        return;
-    }
-    let first = context.of(Kind::PeerAuthentication).find(rivals);
-    if let Some(first) = first.filter(|first| first.key() != about.resource.key()) {
-        let why = format!("{} says the mode for the same workloads, and wins", first.key().name);
+    let services = compile::selected_services(context, about.resource);
+    let decides = |service: &String| Some(compile::decides_mtls(context, service)?.1);
+    let others: Vec<_> = services
+        .iter()
+        .filter_map(decides)
+        .filter(|decides| decides.key() != about.resource.key())
+        .collect();
+    if let Some(winner) = others.first().filter(|_| others.len() == services.len()) {
+        let why = format!("{} says the mode for the same workloads, and wins", winner.key().name);
         about.silence("spec.mtls", &why);
     }
-}
-
-/// Whether a mode of mutual TLS says anything.
-fn is_mode(mode: &str) -> bool {
-    mode != "UNSET"
 }
 
 pub(super) fn request_authentication(about: &mut About<'_>) {
@@ -158,8 +151,37 @@ pub(super) fn authorization_policy(about: &mut About<'_>) {
             }
         }
     }
+    conditions(about);
     if allows(about.resource) {
         unfulfilled(about);
+    }
+}
+
+/// Values of conditions that are addresses or ports (`ValidateAttribute` in `pkg/config/security`).
+fn conditions(about: &mut About<'_>) {
+    for (index, rule) in about.spec().list("rules").iter().enumerate() {
+        for (at, condition) in rule.list("when").iter().enumerate() {
+            let check: fn(&str) -> bool = match condition.str("key") {
+                Some("source.ip" | "remote.ip") => |text| value::ip_block(text).is_ok(),
+                Some("destination.port") => |text| text.parse::<u16>().is_ok(),
+                _ => continue,
+            };
+            for key in ["values", "notValues"] {
+                for (place, node) in condition.list(key).iter().enumerate() {
+                    let Some(bad) = node.as_str().filter(|text| !check(text)) else { continue };
+                    let key_of = condition.str("key").unwrap_or_default();
+                    about.error(
+                        code::BAD_VALUE,
+                        (format!("spec.rules[{index}].when[{at}].{key}[{place}]"), node.at),
+                        format!("\"{}\" is no value of {key_of}.", crate::yaml::shorten(bad)),
+                        match key_of {
+                            "destination.port" => "Write a port from 0 to 65535.",
+                            _ => "Write 10.1.2.3 or 10.1.0.0/16.",
+                        },
+                    );
+                }
+            }
+        }
     }
 }
 
@@ -274,7 +296,7 @@ fn rules_that_allow<'a>(
 }
 
 /// Whether tokens of some issuer are checked for a workload, with a key that can check one.
-fn checks_tokens(context: &Context<'_>, service: &str) -> bool {
+pub(super) fn checks_tokens(context: &Context<'_>, service: &str) -> bool {
     let all = context.of(Kind::RequestAuthentication);
     let here = all.filter(|resource| compile::is_selected(context, resource, service));
     let sets = here.flat_map(|resource| resource.spec().list("jwtRules"));
@@ -316,6 +338,7 @@ fn principal(about: &mut About<'_>, node: &Node, path: String) {
 
 pub(super) fn telemetry(about: &mut About<'_>) {
     selector(about);
+    one_telemetry(about);
     let tracing = about.spec().list("tracing").iter().enumerate();
     let lists = tracing.map(|(index, tracing)| (index, tracing.list("providers")));
     for (index, providers) in lists.collect::<Vec<_>>() {
@@ -326,6 +349,39 @@ pub(super) fn telemetry(about: &mut About<'_>) {
             let path = format!("spec.metrics[{index}].overrides[{place}].tagOverrides");
             for entry in node.get("tagOverrides").map_or(&[][..], Node::entries) {
                 expression(about, entry, &path);
+            }
+        }
+    }
+}
+
+/// One resource holds for each workload and width, and in it the last tracing that says something.
+/// Istio says of neither which it leaves out.
+fn one_telemetry(about: &mut About<'_>) {
+    const FIELDS: [&str; 3] = ["randomSamplingPercentage", "disableSpanReporting", "customTags"];
+    let (context, spec) = (about.context, about.spec());
+    let services = compile::selected_services(context, about.resource);
+    let instead = |service: &String| compile::telemetry_instead(context, about.resource, service);
+    let winners: Vec<_> = services.iter().filter_map(instead).collect();
+    if let Some(winner) = winners.first().filter(|_| winners.len() == services.len()) {
+        let name = &winner.key().name;
+        about.idle(
+            code::TELEMETRY_INSTEAD,
+            ("spec", spec.at),
+            format!("{name} holds for the same workloads, and one Telemetry holds for each."),
+            format!("Put both into one, or delete {name}."),
+        );
+    }
+    let tracing = spec.list("tracing");
+    for (index, node) in tracing.iter().enumerate() {
+        for key in FIELDS.into_iter().filter(|key| node.get(key).is_some()) {
+            let later = tracing.iter().rposition(|other| other.get(key).is_some());
+            if let Some(later) = later.filter(|later| *later > index) {
+                about.idle(
+                    code::TELEMETRY_INSTEAD,
+                    (format!("spec.tracing[{index}].{key}"), place(node, key)),
+                    format!("tracing[{later}] says {key} too, and the last one holds."),
+                    "Keep one tracing; Istio supports no more.",
+                );
             }
         }
     }
@@ -358,6 +414,11 @@ fn expression(about: &mut About<'_>, entry: &Entry, path: &str) {
         }
         return;
     };
+    if entry.value.str("operation") == Some("REMOVE") && !written.is_empty() {
+        let place = (format!("{path}[{}].value", entry.key), place(&entry.value, "value"));
+        let message = "A tag that is removed has no value.";
+        return about.error(code::CONFLICT, place, message, "Remove it, or the operation.");
+    }
     let meant = compile::meant(written);
     if meant != written {
         let at = value.map_or(entry.at, |node| node.at);

@@ -3,12 +3,14 @@
 //! Istio's own rules are in `pkg/config/validation/validation.go`.
 
 use super::{About, place};
-use crate::{compile, finding::code, yaml::Node};
+use crate::{compile, finding::code, schema::checks, value, yaml::Node};
 use std::{collections::BTreeMap, net::IpAddr};
 
 pub(super) fn check(about: &mut About<'_>) {
     ports(about);
     resolution(about);
+    several_hosts(about);
+    blocks(about);
     let context = about.context;
     let hosts: Vec<_> = compile::hosts(about.resource).collect();
     let mut idle = 0;
@@ -112,8 +114,10 @@ fn resolution(about: &mut About<'_>) {
             let message = "With resolution DNS_ROUND_ROBIN there is at most one endpoint.";
             about.error(code::CONFLICT, at, message, "Keep one, or use DNS.");
         }
-        "STATIC" => static_addresses(about, endpoints),
         _ => {}
+    }
+    if resolution != "NONE" {
+        endpoints.iter().enumerate().for_each(|(at, endpoint)| addressed(about, endpoint, at));
     }
     if spec.get("workloadSelector").is_some() && !endpoints.is_empty() {
         about.error(
@@ -125,16 +129,82 @@ fn resolution(about: &mut About<'_>) {
     }
 }
 
-fn static_addresses(about: &mut About<'_>, endpoints: &[Node]) {
-    for (index, endpoint) in endpoints.iter().enumerate() {
-        let Some(address) = endpoint.str("address") else { continue };
-        if address.parse::<IpAddr>().is_err() && !address.starts_with("unix://") {
+/// Where an endpoint is, and at which of the entry's ports (`validateWorkloadEntry`).
+fn addressed(about: &mut About<'_>, endpoint: &Node, index: usize) {
+    let spec = about.spec();
+    let is_static = spec.str("resolution") == Some("STATIC");
+    let path = format!("spec.endpoints[{index}]");
+    let at = (format!("{path}.address"), place(endpoint, "address"));
+    let address = endpoint.str("address").unwrap_or_default();
+    let quoted = crate::yaml::shorten(address);
+    let socket = address.strip_prefix("unix://").filter(|_| is_static);
+    let is_path =
+        |path: &str| path.starts_with('@') || (path.starts_with('/') && !path.ends_with('/'));
+    if address.is_empty() {
+        if !(is_static && endpoint.str("network").is_some_and(|network| !network.is_empty())) {
+            let message = "An endpoint needs an address.";
+            about.error(code::MISSING_FIELD, at, message, "Add address.");
+        }
+    } else if let Some(socket) = socket {
+        if !is_path(socket) {
+            let message = format!("\"{quoted}\" is no whole path of a socket.");
+            about.error(code::BAD_VALUE, at, message, "Begin with unix:///.");
+        } else if endpoint.get("ports").is_some() || spec.list("ports").len() != 1 {
+            let message = "A socket has no ports: the entry has one, and the endpoint none.";
+            about.error(code::CONFLICT, at, message, "Keep one port, and remove the endpoint's.");
+        }
+    } else if is_static && address.parse::<IpAddr>().is_err() {
+        let message = format!("\"{quoted}\" is a name; STATIC takes addresses.");
+        let advice = "Write an address such as 127.0.0.1, or use resolution: DNS.";
+        about.error(code::BAD_VALUE, at, message, advice);
+    } else if !is_static && checks::name_or_address(address).is_err() {
+        let message = format!("\"{quoted}\" is neither a name nor an address.");
+        about.error(code::BAD_VALUE, at, message, "Write a domain or an address.");
+    }
+    for entry in endpoint.get("ports").map_or(&[][..], Node::entries) {
+        let of_entry = |port: &Node| port.str("name") == Some(&*entry.key);
+        if !spec.list("ports").iter().any(of_entry) {
             about.error(
                 code::BAD_VALUE,
-                (format!("spec.endpoints[{index}].address"), place(endpoint, "address")),
-                format!("\"{}\" is a name; STATIC takes addresses.", crate::yaml::shorten(address)),
-                "Write an address such as 127.0.0.1, or use resolution: DNS.",
+                (format!("{path}.ports[{}]", entry.key), entry.at),
+                format!("The entry has no port named {}.", crate::yaml::shorten(&entry.key)),
+                "Use the name of one of its ports.",
             );
         }
+    }
+}
+
+/// Hosts are told apart by what HTTP and TLS say; other protocols say nothing.
+fn several_hosts(about: &mut About<'_>) {
+    let spec = about.spec();
+    if spec.list("hosts").len() < 2 || spec.str("resolution").unwrap_or("NONE") == "NONE" {
+        return;
+    }
+    const SPOKEN: [&str; 7] = ["HTTP", "HTTP2", "HTTP_PROXY", "GRPC", "GRPC-WEB", "HTTPS", "TLS"];
+    for (index, port) in spec.list("ports").iter().enumerate() {
+        let protocol = port.str("protocol").and_then(value::protocol);
+        if !protocol.is_some_and(|protocol| SPOKEN.contains(&protocol)) {
+            about.error(
+                code::CONFLICT,
+                (format!("spec.ports[{index}].protocol"), place(port, "protocol")),
+                "Several hosts share this port, and without HTTP or TLS they cannot be told apart.",
+                "Write protocol: HTTP, or an entry for each host.",
+            );
+        }
+    }
+}
+
+/// Networks among the addresses are for traffic that is passed on as it is.
+fn blocks(about: &mut About<'_>) {
+    let spec = about.spec();
+    let resolution = spec.str("resolution").unwrap_or("NONE");
+    let network = spec.texts("addresses").any(|address| address.contains('/'));
+    if network && !matches!(resolution, "NONE" | "STATIC") {
+        about.error(
+            code::CONFLICT,
+            ("spec.addresses", place(spec, "addresses")),
+            format!("With resolution {resolution} an address is one, and no network."),
+            "Write single addresses, or use resolution: STATIC.",
+        );
     }
 }

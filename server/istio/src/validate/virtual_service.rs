@@ -3,7 +3,9 @@
 //!
 //! Istio's own rules are in `pkg/config/validation/virtualservice.go`; Kiali's in its `checkers`.
 
-use super::{About, Findings, delegate, extension, no_host, own_answer, place, reach, shut};
+use super::{
+    About, Findings, claims, delegate, envoy, extension, no_host, own_answer, place, reach, shut,
+};
 use crate::{
     compile::{self, Context, FoundGateway, PSEUDO_HEADERS},
     finding::code,
@@ -56,6 +58,8 @@ pub(super) fn check(about: &mut About<'_>) {
         superseded(about, route, &path);
         delegate::check(about, (route, index));
         headers(about, route, &path);
+        envoy::check(about, route, &path);
+        claims::check(about, route, &path);
         conditions(about, route, &path);
         extension::rate_limit(about, index, route, &path);
     }
@@ -124,8 +128,7 @@ fn mesh_host(about: &mut About<'_>, host: &str, place: (String, Position)) {
         .of(Kind::ServiceEntry)
         .find(|entry| compile::hosts(entry).any(|named| named.eq_ignore_ascii_case(host)));
     let ports = entry.map_or(&[][..], |entry| entry.spec().list("ports"));
-    let is_tls = |port: &Node| matches!(port.str("protocol"), Some("HTTPS" | "TLS"));
-    if !ports.is_empty() && ports.iter().all(is_tls) {
+    if !ports.is_empty() && ports.iter().all(compile::is_tls) {
         about.warn(
             code::HTTPS_HOST,
             place,

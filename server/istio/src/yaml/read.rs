@@ -1,8 +1,9 @@
 //! Reads YAML (and so JSON) into nodes, under bounds.
 //!
 //! The scanner is saphyr's; the tree is built here, because only here duplicate keys, aliases that
-//! multiply and deep nesting can be refused with their place. Merge keys (`<<`) and tags other than
-//! YAML's own are not used in Kubernetes and are refused.
+//! multiply and deep nesting can be refused with their place. Merge keys (`<<`) are those of YAML
+//! 1.1, as kubectl reads them; tags other than YAML's own are not used in Kubernetes and are
+//! refused.
 
 use super::{Data, Entry, Node, Position, write::is_number, write::quoted};
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span, Tag};
@@ -144,7 +145,65 @@ impl Size {
 
 enum Shape {
     List(Vec<Node>),
-    Map { entries: Vec<Entry>, seen: HashMap<String, Position>, key: Option<(String, Position)> },
+    Map {
+        entries: Vec<Entry>,
+        seen: HashMap<String, Position>,
+        key: Option<(String, Position)>,
+        /// What the next value is merged for, and what was merged.
+        merging: bool,
+        merged: Vec<Node>,
+    },
+}
+
+/// The name of no field, but of mappings whose fields the one around it has too.
+const MERGE: &str = "<<";
+
+impl Shape {
+    fn map() -> Self {
+        Self::Map {
+            entries: Vec::new(),
+            seen: HashMap::new(),
+            key: None,
+            merging: false,
+            merged: Vec::new(),
+        }
+    }
+}
+
+/// One mapping to be merged, or a list of them, of which the first wins.
+fn merge(node: Node, merged: &mut Vec<Node>) -> Result<(), ReadError> {
+    let at = node.at;
+    let nodes = match node.data {
+        Data::List(items) => items,
+        _ => vec![node],
+    };
+    if nodes.iter().any(|node| !matches!(node.data, Data::Map(_))) {
+        return Err(ReadError::new(
+            ReadErrorKind::Unsupported,
+            at,
+            "A merge key (<<) takes a mapping, or a list of mappings.".to_owned(),
+            "Give it an alias of a mapping: <<: *name.",
+        ));
+    }
+    merged.extend(nodes);
+    Ok(())
+}
+
+/// The fields of a mapping, and those of merged ones that it does not have itself.
+fn with(
+    mut entries: Vec<Entry>,
+    mut seen: HashMap<String, Position>,
+    merged: Vec<Node>,
+) -> Vec<Entry> {
+    for node in merged {
+        let Data::Map(fields) = node.data else { continue };
+        for field in fields {
+            if seen.insert(field.key.clone(), field.at).is_none() {
+                entries.push(field);
+            }
+        }
+    }
+    entries
 }
 
 #[derive(Default)]
@@ -164,6 +223,12 @@ impl Builder {
         match event {
             Event::DocumentStart(_) => self.begin_document(at),
             Event::Scalar(value, style, anchor, tag) => {
+                if &*value == MERGE && style == ScalarStyle::Plain && tag.is_none() {
+                    if let Some(merging) = self.merge_key() {
+                        *merging = true;
+                        return self.count(1, at);
+                    }
+                }
                 let node = Node { at, data: scalar(&value, style, tag.as_deref(), at)? };
                 self.finish(node, anchor, Size::ONE)
             }
@@ -173,8 +238,7 @@ impl Builder {
             }
             Event::MappingStart(anchor, tag) => {
                 check_tag(tag.as_deref(), "map", at)?;
-                let seen = HashMap::new();
-                self.begin(at, anchor, Shape::Map { entries: Vec::new(), seen, key: None })
+                self.begin(at, anchor, Shape::map())
             }
             Event::SequenceEnd | Event::MappingEnd => self.end(),
             Event::Alias(id) => self.alias(id, at),
@@ -207,7 +271,18 @@ impl Builder {
     }
 
     fn expects_key(&self) -> bool {
-        matches!(self.open.last(), Some(Open { shape: Shape::Map { key: None, .. }, .. }))
+        matches!(
+            self.open.last(),
+            Some(Open { shape: Shape::Map { key: None, merging: false, .. }, .. })
+        )
+    }
+
+    /// The mapping that is open, where the name of a field comes next: whether it merges.
+    fn merge_key(&mut self) -> Option<&mut bool> {
+        match &mut self.open.last_mut()?.shape {
+            Shape::Map { key: None, merging, .. } if !*merging => Some(merging),
+            _ => None,
+        }
     }
 
     fn end(&mut self) -> Result<(), ReadError> {
@@ -216,7 +291,7 @@ impl Builder {
         };
         let data = match shape {
             Shape::List(items) => Data::List(items),
-            Shape::Map { entries, .. } => Data::Map(entries),
+            Shape::Map { entries, seen, merged, .. } => Data::Map(with(entries, seen, merged)),
         };
         self.finish(Node { at, data }, anchor, size)
     }
@@ -265,7 +340,11 @@ impl Builder {
         open.size.levels = open.size.levels.max(size.levels + 1);
         match &mut open.shape {
             Shape::List(items) => items.push(node),
-            Shape::Map { entries, seen, key } => match key.take() {
+            Shape::Map { merging, merged, .. } if *merging => {
+                *merging = false;
+                merge(node, merged)?;
+            }
+            Shape::Map { entries, seen, key, .. } => match key.take() {
                 Some((key, at)) => entries.push(Entry { key, at, value: node }),
                 None => *key = Some(field_name(node, seen)?),
             },
@@ -308,14 +387,6 @@ fn field_name(
             ));
         }
     };
-    if name == "<<" {
-        return Err(ReadError::new(
-            ReadErrorKind::Unsupported,
-            at,
-            "Merge keys (<<) are not part of YAML 1.2.".to_owned(),
-            "Write the fields out.",
-        ));
-    }
     if quoted(&name).len() > NAME_BYTES_MAX {
         return Err(bound(at, format!("A field name longer than {NAME_BYTES_MAX} bytes.")));
     }

@@ -146,6 +146,9 @@ pub struct FaultScope {
     pub instance: Option<Arc<str>>,
     /// On this route, by resource and name: what a `VirtualService` writes.
     pub route: Option<(Origin, Arc<str>)>,
+    /// The service that the route was for when the fault was asked for. It says what is meant, also
+    /// when the resource is gone, and chooses no calls.
+    pub routed: Option<Arc<str>>,
     /// One of these holds; none is every request.
     pub matches: Vec<Match>,
 }

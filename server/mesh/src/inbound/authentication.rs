@@ -145,6 +145,16 @@ impl Authenticator {
         Ok(Some(claims))
     }
 
+    /// What the token of a request claims, if it has one. It stays where it is.
+    pub(crate) fn claims(
+        &self,
+        request: &Request,
+        now_us: i64,
+    ) -> Result<Option<Claims>, TokenError> {
+        let Some((provider, _, token)) = self.find(request)? else { return Ok(None) };
+        provider.verify(&token, now_us).map(Some)
+    }
+
     /// The first token that is where a rule looks, with the rule for its issuer.
     fn find(
         &self,

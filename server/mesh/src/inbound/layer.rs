@@ -446,7 +446,7 @@ fn refusal(status: StatusCode, why: &'static str) -> Refused {
 }
 
 /// RFC 6750, section 3, as Envoy writes it.
-fn bad_token(request: &Request, journey: &Journey, error: TokenError) -> Refused {
+pub(crate) fn bad_token(request: &Request, journey: &Journey, error: TokenError) -> Refused {
     let mut response = Response::new(Body::from(error.to_string()));
     *response.status_mut() = error.status();
     let realm = format!("http://{}{}", authority_of(request, journey), request.uri().path());

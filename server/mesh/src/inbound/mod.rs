@@ -12,4 +12,4 @@ pub mod rate_limit;
 
 pub use identity::Identity;
 pub use layer::InboundStats;
-pub(crate) use layer::{Inbound, Limiters};
+pub(crate) use layer::{Inbound, Limiters, Refused, bad_token};

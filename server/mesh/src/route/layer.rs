@@ -8,6 +8,7 @@ use super::{
 use crate::{
     Flag, MeshError, Request, Response,
     in_force::Snapshot,
+    inbound::{Refused, authentication::Claims, bad_token},
     journey::Journey,
     recent::Recorded,
     registry::{Begun, Mesh, Path},
@@ -52,7 +53,9 @@ impl Service<Request> for Routing {
         let way = match decide(&self.0, &snapshot, &end.journey, &mut request) {
             Ok(Decision::Go(way)) => way,
             Ok(Decision::Answer(answer, route)) => {
-                end.by(&route);
+                if let Some(route) = route {
+                    end.by(&route);
+                }
                 end.outcome(&Ok(answer.status()));
                 return Box::pin(std::future::ready(Ok(answer)));
             }
@@ -125,8 +128,8 @@ impl Drop for End {
 
 /// What becomes of a request.
 enum Decision {
-    /// The route answers itself.
-    Answer(Response, Arc<Route>),
+    /// The route answers itself, or none was looked for.
+    Answer(Response, Option<Arc<Route>>),
     /// It goes on.
     Go(Way),
 }
@@ -184,7 +187,12 @@ fn decide(
         return plain(service);
     };
     let port = port(Some(found), &service);
-    let view = view(request, journey, (authority, port), scheme);
+    let claims = match claims(mesh, snapshot, found, (journey, request)) {
+        Ok(claims) => claims,
+        Err(refused) => return Ok(Decision::Answer(*refused, None)),
+    };
+    let seen = view(request, journey, (authority, port), scheme);
+    let view = matching::View { claims: claims.as_ref(), ..seen };
     let Some((at, route, matched)) = matching::first(&found.routes, &view) else {
         mesh.edge(&journey.source.service, &service).routed(true);
         return Err(MeshError::NoRoute { destination: service.to_string() });
@@ -197,7 +205,7 @@ fn decide(
         route.cors.as_ref().and_then(|cors| answer::allowed_origin(cors, request.headers()));
     if let Some(answered) = own_answer(route, request, origin.as_ref(), scheme, authority) {
         mesh.edge(&journey.source.service, &service).routed(true);
-        return Ok(Decision::Answer(answered, route.clone()));
+        return Ok(Decision::Answer(answered, Some(route.clone())));
     }
     let drawn = (route.clone(), state.map_or(0, RouteState::draw));
     let routed = Routed::by(snapshot.clone(), &journey.source, drawn, service).at(port);
@@ -206,6 +214,21 @@ fn decide(
     note(&routed, route);
     change_request(request, route, matched, &routed);
     Ok(Decision::Go(Way { path, routed: Arc::new(routed), origin }))
+}
+
+/// What the token of a request that comes in claims, if a rule asks for that. As in Envoy, where
+/// the filter that checks tokens stands before the router, a bad one is refused whatever the rules.
+fn claims(
+    mesh: &Mesh,
+    snapshot: &Snapshot,
+    found: &VirtualHost,
+    (journey, request): (&Journey, &Request),
+) -> Result<Option<Claims>, Refused> {
+    if !journey.ingress || !matching::asks_for_claims(&found.routes) {
+        return Ok(None);
+    }
+    let claims = snapshot.at_gateway().claims(request, mesh.now_us());
+    claims.map_err(|error| bad_token(request, journey, error))
 }
 
 /// Puts the decision on the span of the call.
@@ -291,6 +314,7 @@ fn view<'a>(
         headers: request.headers(),
         ingress: journey.ingress,
         source: &journey.source,
+        claims: None,
     }
 }
 

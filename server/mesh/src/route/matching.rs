@@ -3,7 +3,7 @@
 //! All conditions of a match must hold, any match of a rule suffices, the first rule that holds
 //! wins. Nothing is allocated, unless a header that a condition looks at is there more than once.
 
-use crate::Source;
+use crate::{Source, inbound::authentication::Claims};
 use http::{HeaderMap, HeaderName};
 use istio::policy::{Match, Policy, Route, StringMatch, VirtualHost};
 use std::{borrow::Cow, fmt, sync::Arc};
@@ -26,6 +26,8 @@ pub(crate) struct View<'a> {
     pub(crate) headers: &'a HeaderMap,
     pub(crate) ingress: bool,
     pub(crate) source: &'a Source,
+    /// Of the token that was checked at the gateway. Nobody else looks at one before it routes.
+    pub(crate) claims: Option<&'a Claims>,
 }
 
 /// The condition of a match that did not hold.
@@ -112,11 +114,16 @@ pub(crate) fn missed(conditions: &Match, view: &View<'_>) -> Option<Condition> {
             conditions.source_labels.iter().all(|label| view.source.labels.contains(label))
         }),
         (C::Headers, &|| {
-            conditions.headers.iter().all(|(name, value)| header_holds(view.headers, name, value))
+            let mut claims = conditions.claims.iter();
+            let mut headers = conditions.headers.iter();
+            claims.all(|(path, value)| claim_holds(view.claims, path, value))
+                && headers.all(|(name, value)| header_holds(view.headers, name, value))
         }),
         (C::WithoutHeaders, &|| {
+            let mut claims = conditions.without_claims.iter();
             let mut without = conditions.without_headers.iter();
-            without.all(|(name, value)| !header_holds(view.headers, name, value))
+            !claims.any(|(path, value)| claim_holds(view.claims, path, value))
+                && without.all(|(name, value)| !header_holds(view.headers, name, value))
         }),
         (C::QueryParams, &|| {
             let mut query = conditions.query.iter();
@@ -154,6 +161,19 @@ fn header_holds(headers: &HeaderMap, name: &HeaderName, condition: &StringMatch)
         joined.to_mut().push_str(value);
     }
     condition.holds(&joined)
+}
+
+/// A claim that is a text or a list of texts, of which one must match (Istio
+/// `MetadataMatcherForJWTClaims`).
+fn claim_holds(claims: Option<&Claims>, path: &[String], condition: &StringMatch) -> bool {
+    let path: Vec<_> = path.iter().map(String::as_str).collect();
+    claims.is_some_and(|claims| claims.values(&path).iter().any(|value| condition.holds(value)))
+}
+
+/// Whether some rule asks for a claim, so that the token must be looked at before one is found.
+pub(crate) fn asks_for_claims(routes: &[Arc<Route>]) -> bool {
+    let mut matches = routes.iter().flat_map(|route| &route.matches);
+    matches.any(|found| !found.claims.is_empty() || !found.without_claims.is_empty())
 }
 
 /// The first value of a query parameter as it was sent, not decoded, as in Envoy.

@@ -83,7 +83,10 @@ fn out(status: &FaultStatus) -> Option<(Kind, i64)> {
 pub(crate) fn view(status: &FaultStatus, policy: &Policy) -> FaultView {
     let scope = &status.spec.scope;
     let (kind, crash) = (kind_of(&status.spec), crash_point(&status.spec));
-    let of_route = scope.route.as_ref().map(|(origin, _)| host_of(origin, policy));
+    let of_route = scope.route.as_ref().map(|route| match &scope.routed {
+        Some(service) => service.to_string(),
+        None => host_of(route, policy),
+    });
     let to = scope.destination.as_ref().map(ToString::to_string).or_else(|| of_route.clone());
     let anywhere = match kind.place() {
         FaultPlace::Bus => service::BUS,
@@ -108,6 +111,7 @@ pub(crate) fn view(status: &FaultStatus, policy: &Policy) -> FaultView {
         ended_us: status.ended.map(|(at_us, _)| at_us),
         matched: status.matched,
         injected: status.injected,
+        spared: status.spared(),
         unit: unit(kind, status.injected).into(),
         trace_id: status.examples.first().cloned(),
         stands_for: stands_for(kind).into(),
@@ -131,7 +135,7 @@ fn object(kind: Kind, scope: &FaultScope, of_route: Option<String>) -> Option<St
 
 /// The command that injects the same again. What only a resource or the API can say has none.
 fn again(kind: Kind, spec: &FaultSpec) -> Option<InjectFault> {
-    let FaultScope { caller, destination, subset, instance, route, matches } = &spec.scope;
+    let FaultScope { caller, destination, subset, instance, route, matches, .. } = &spec.scope;
     if route.is_some() || !matches.is_empty() {
         return None;
     }
@@ -184,11 +188,9 @@ const fn unit(kind: Kind, count: u64) -> &'static str {
     }
 }
 
-/// The service whose requests the routes of a resource are for; the resource when it is gone.
-fn host_of(origin: &Origin, policy: &Policy) -> String {
-    let found = policy.virtual_hosts.iter().find(|host| host.origin == *origin);
-    let name = found.and_then(|host| host.hosts.first());
-    let service = name.map(|name| policy.service(name).unwrap_or(name));
+/// The service whose requests a route is for; the resource when it is gone.
+fn host_of((origin, route): &(Origin, Arc<str>), policy: &Policy) -> String {
+    let service = policy.service_of(origin, route);
     service.map_or_else(|| origin.name.to_string(), ToString::to_string)
 }
 
@@ -427,7 +429,9 @@ fn scope(asked: &InjectFault, mesh: &Mesh) -> Result<FaultScope, ApiError> {
             let conditions = terms(&asked.terms)?;
             let matches = conditions.into_iter().collect();
             let instance = None;
-            Ok(FaultScope { caller: from, destination, subset, instance, route, matches })
+            let service = |(origin, name): &(Origin, Arc<str>)| policy.service_of(origin, name);
+            let routed = route.as_ref().and_then(service).cloned();
+            Ok(FaultScope { caller: from, destination, subset, instance, route, routed, matches })
         }
         FaultPlace::Instance => {
             let named = mesh.endpoints().into_iter().find(|e| *e.instance == *asked.instance);

@@ -355,6 +355,44 @@ spec:
     assert!(wrong.to_string().contains("split/canary"), "{wrong}");
 }
 
+#[test]
+fn a_fault_of_a_resource_keeps_its_names_when_the_resource_is_gone() {
+    let mesh = mesh();
+    let known = crate::instances::known(&mesh);
+    let put_in_force = |text: &str, revision: u64| {
+        let applied = istio::Configuration::default().apply(text, &known).unwrap();
+        mesh.apply(std::sync::Arc::new(applied.configuration.compile(&known, revision)));
+    };
+    let resource = |name: &str, spec: &str| {
+        format!(
+            "apiVersion: networking.istio.io/v1\nkind: VirtualService\n\
+             metadata: {{name: {name}}}\nspec: {spec}\n---\n"
+        )
+    };
+    let abort = "fault: {abort: {httpStatus: 503, percentage: {value: 10}}}";
+    let to = "route: [{destination: {host: payments}}]";
+    let alone = resource(
+        "fault-injection",
+        &format!("{{hosts: [payments], http: [{{name: all, {abort}, {to}}}]}}"),
+    );
+    // A rule of a delegate is one of the service of its root.
+    let root = "{hosts: [payments], http: [{name: root, delegate: {name: leaf}}]}";
+    let leaf = format!("{{http: [{{name: all, {abort}, {to}}}]}}");
+    let delegated = format!("{}{}", resource("root", root), resource("leaf", &leaf));
+    for (revision, text, route) in [(1, alone, "all"), (3, delegated, "root-all")] {
+        put_in_force(&text, revision);
+        let active = faults::all(&mesh).active.remove(0);
+        put_in_force("", revision + 1);
+        let ended = faults::all(&mesh).ended.remove(0);
+        assert!(ended.ended_us.is_some() && ended.id == active.id);
+        for fault in [active, ended] {
+            assert_eq!(fault.to, "payments");
+            assert_eq!(fault.place, format!("payments, route {route}"));
+            assert_eq!(fault.object.as_deref(), Some("/traffic/payments?view=yaml"));
+        }
+    }
+}
+
 #[tokio::test]
 async fn who_only_looks_is_no_traffic_of_the_layers() {
     let mesh = mesh_of("orders", "orders-0");

@@ -12,12 +12,21 @@ use istio::policy::{Action, Origin, Policy, Share};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 /// A fault of a route: its place and its content. While both stay, the fault stays.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 struct RouteKey {
     origin: Origin,
     route: Arc<str>,
     kind: FaultKind,
     share: Share,
+    /// The service that the route is for, which is no part of what it is.
+    service: Option<Arc<str>>,
+}
+
+impl PartialEq for RouteKey {
+    fn eq(&self, other: &Self) -> bool {
+        let of = |key: &Self| (key.kind.clone(), key.share);
+        self.origin == other.origin && self.route == other.route && of(self) == of(other)
+    }
 }
 
 /// What is kept about each.
@@ -104,6 +113,7 @@ impl RouteKey {
             kind: self.kind.clone(),
             scope: FaultScope {
                 route: Some((self.origin.clone(), self.route.clone())),
+                routed: self.service.clone(),
                 ..FaultScope::default()
             },
             share: self.share,
@@ -125,7 +135,7 @@ impl AskedFault {
             FaultStanding::Over => Some(0),
             FaultStanding::Waiting | FaultStanding::TooMany => None,
         };
-        RouteKey { origin, route, kind, share }.kept(until_us)
+        RouteKey { origin, route, kind, share, service: None }.kept(until_us)
     }
 }
 
@@ -190,7 +200,7 @@ impl Faults {
             State::Over => FaultStanding::Over,
         };
         let asked = |(key, state): &(RouteKey, State)| {
-            let RouteKey { origin, route, kind, share } = key.clone();
+            let RouteKey { origin, route, kind, share, .. } = key.clone();
             AskedFault { origin, route, kind, share, standing: standing(*state) }
         };
         book.asked.faults.iter().map(asked).collect()
@@ -261,8 +271,9 @@ fn wanted(policy: &Policy) -> Vec<RouteKey> {
             (FaultKind::Abort { status, grpc_status }, abort.share)
         });
         for (kind, share) in delay.into_iter().chain(abort).filter(|(_, s)| *s != Share::NONE) {
+            let service = policy.service_of(&route.origin, &route.name).cloned();
             let (origin, route) = (route.origin.clone(), route.name.clone());
-            let key = RouteKey { origin, route, kind, share };
+            let key = RouteKey { origin, route, kind, share, service };
             if !wanted.contains(&key) {
                 wanted.push(key);
             }
