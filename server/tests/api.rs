@@ -69,6 +69,15 @@ async fn an_accepted_order_says_where_it_is_and_what_it_is_called() {
     let found = found.json();
     assert_eq!((&found["correlation_id"], &found["user_id"]), (&json!("my-own-1"), &json!(RICH)));
     assert_eq!(found["total"], json!({ "minor": 6_900, "currency": "EUR" }));
+    // Lists of orders say it too, wherever they are. The projection makes a row a moment later.
+    let told = |list: Value| {
+        let of = |row: &&Value| row["order_id"] == found["order_id"];
+        Some(list["orders"].as_array()?.iter().find(of)?["correlation_id"].clone())
+    };
+    for path in ["/api/v1/orders".to_owned(), format!("/api/v1/users/{RICH}")] {
+        let row = eventually(PATIENCE, "its row", async || told(client.get(&path).await.json()));
+        assert_eq!(row.await, json!("my-own-1"), "{path}");
+    }
     // One is made where none is sent.
     let other = client.post("/api/v1/orders", &asked).await;
     assert_eq!(other.header("x-correlation-id"), other.field("correlation_id"));
