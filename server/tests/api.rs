@@ -340,6 +340,34 @@ async fn a_trace_that_comes_in_goes_through_every_service() {
     program.stop().await;
 }
 
+#[tokio::test]
+async fn the_spans_of_a_two_phase_commit_say_who_voted_how_and_what_was_decided() {
+    let World { program, client, _data } = world().await;
+    for (who, product, vote, decision) in
+        [(RICH, "p-moka", "yes", "commit"), (POOR, "p-chair", "no", "abort")]
+    {
+        let ended = placed(&client, &order(who, product, 1)).await;
+        let trace = ended.header("traceresponse").split('-').nth(1).expect("a trace").to_owned();
+        let path = format!("/traces/{trace}/jaeger.json");
+        eventually(PATIENCE, "vote and decision", async || {
+            let told = client.get(&path).await.json();
+            let spans = told["data"][0]["spans"].as_array()?;
+            let says = |name: &str, key: &str, value: &str| {
+                let tag = |tag: &Value| tag["key"] == key && tag["value"] == value;
+                let of = |span: &&Value| span["operationName"] == name;
+                let mut named = spans.iter().filter(of);
+                named.any(|span| span["tags"].as_array().is_some_and(|tags| tags.iter().any(tag)))
+            };
+            (says("POST /transactions/{id}/prepare", "transaction.vote", vote)
+                && says("POST /transactions/{id}/finish", "transaction.decision", decision)
+                && says("payments.decide", "transaction.decision", decision))
+            .then_some(())
+        })
+        .await;
+    }
+    program.stop().await;
+}
+
 /// What only the mesh may say, as somebody outside would forge it.
 const FORGED: [(&str, &str); 7] = [
     // A deadline of nothing: the request would end before it began.
