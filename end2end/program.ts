@@ -3,6 +3,7 @@
 // Starts the built `vitrine` on a free port with data that is thrown away, and waits for the address it prints.
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
+import net from "node:net";
 import os from "node:os";
 import path from "node:path";
 
@@ -90,5 +91,61 @@ export class Program {
     });
     this.child.kill("SIGTERM");
     return ended;
+  }
+}
+
+/** A line to a program that can be cut and mended while the program goes on. */
+export class Line {
+  private readonly open = new Set<net.Socket>();
+  private whole = true;
+
+  private constructor(private readonly server: net.Server, private readonly to: URL) {}
+
+  /** Lays one to the program at an address. */
+  static async to(url: string): Promise<Line> {
+    const server = net.createServer();
+    const line = new Line(server, new URL(url));
+    server.on("connection", (socket) => line.connect(socket));
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    return line;
+  }
+
+  /** Its end here. */
+  get url(): string {
+    return `http://127.0.0.1:${(this.server.address() as net.AddressInfo).port}`;
+  }
+
+  private connect(socket: net.Socket): void {
+    if (!this.whole) {
+      socket.destroy();
+      return;
+    }
+    const beyond = net.connect(Number(this.to.port), this.to.hostname);
+    for (const [end, other] of [[socket, beyond], [beyond, socket]] as const) {
+      this.open.add(end);
+      end.pipe(other);
+      end.on("error", () => other.destroy());
+      end.on("close", () => {
+        this.open.delete(end);
+        other.destroy();
+      });
+    }
+  }
+
+  /** Ends what is open and takes nothing new. */
+  cut(): void {
+    this.whole = false;
+    for (const end of this.open) end.destroy();
+  }
+
+  /** Takes connections again. */
+  mend(): void {
+    this.whole = true;
+  }
+
+  /** Takes it away. */
+  async remove(): Promise<void> {
+    this.cut();
+    await new Promise<void>((resolve) => this.server.close(() => resolve()));
   }
 }

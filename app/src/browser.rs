@@ -132,6 +132,19 @@ pub fn focus_row(forward: bool) -> bool {
     row.dyn_ref::<HtmlElement>().is_some_and(|row| row.focus().is_ok())
 }
 
+/// Marks a link that gets the focus while its text (`cut`) has no room, so that the style can show
+/// all of it as long as it has the focus.
+pub fn mark_cut(event: &web_sys::FocusEvent, cut: &str) {
+    let link = event.target().and_then(|it| it.dyn_into::<web_sys::Element>().ok());
+    let Some(link) = link else { return };
+    // What it shows now is as long as it is.
+    let _ = link.remove_attribute("data-cut");
+    let Ok(Some(text)) = link.query_selector(cut) else { return };
+    if text.scroll_width() > text.client_width() {
+        let _ = link.set_attribute("data-cut", "");
+    }
+}
+
 /// Loads the whole document of an address of this site.
 pub fn load(address: &str) {
     let _ = window().location().set_href(address);

@@ -180,6 +180,20 @@ async fn every_trace_of_an_order_is_listed_with_a_link_while_it_is_kept() {
 }
 
 #[tokio::test]
+async fn what_goes_on_long_after_the_end_takes_no_room_from_what_was_before() {
+    let (_, html) = page("/orders/ord-7F3KKX").await;
+    assert_reads(&html, &["12 of 23 spans, 2.21 s then 30.00 s", "at +32.206 s"]);
+    let bars = |html: &str| {
+        let rows = html.split_once("brief-rows").map_or("", |p| p.1);
+        let widths = rows.split("class=\"bar-fill\"").skip(1);
+        let of = |bar: &str| bar.split("width=\"").nth(1)?.split('%').next()?.parse::<f64>().ok();
+        widths.filter_map(of).fold(0.0, f64::max)
+    };
+    let (_, without) = page("/orders/ord-7F3K9Q").await;
+    assert!((bars(&html) - bars(&without)).abs() < 0.1, "the longest bar is as long as it was");
+}
+
+#[tokio::test]
 async fn nothing_leads_to_a_trace_that_is_not_kept_any_more() {
     let (_, kept) = page("/orders/ord-7F3K9Q").await;
     let lines = |html: &str| html.matches("class=\"log-time\"").count();

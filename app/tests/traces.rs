@@ -100,6 +100,7 @@ async fn the_list_says_how_far_back_it_reaches_and_how_the_export_is_doing() {
     assert_reads(
         &html,
         &[
+            "over 1 sall kept since 14:21",
             "All kept since 14:21; of orders, with errors, compensated or slow since 14:01",
             "12 345 spans sent to http://127.0.0.1:4317, 3 not",
             "Failing since 14:32:52: connection refused",

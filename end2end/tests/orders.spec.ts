@@ -1,6 +1,6 @@
 // The two stories every newcomer sees first: an order that is paid, and one that is not.
 import { type Page, expect, expectAccessible, expectSoundMarkup, open, test } from "../fixtures.ts";
-import { Program } from "../program.ts";
+import { Line, Program } from "../program.ts";
 
 /** Opens the place-order dialog with its key and chooses who buys. */
 async function openForm(page: Page, customer: RegExp): Promise<void> {
@@ -264,5 +264,62 @@ test("the list of orders fits between a phone and a desktop, its filters and its
     await expect(page.getByRole("columnheader", { name: "Took" }), `at ${width}`).toBeInViewport({ ratio: 1 });
     const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
     expect(over, `at ${width}`).toBeLessThanOrEqual(0);
+  }
+});
+
+test.describe("while the line is lost", () => {
+  test.use({ expectedErrors: [/ERR_|Failed to load resource|net::/] });
+
+  test("a list that could not be told says so, and is there when the line is back without a press", async ({ page, baseURL }) => {
+    await page.request.post("/api/v1/orders", {
+      data: { user_id: "c-1001", items: [{ product_id: "p-moka", quantity: 1 }] },
+      headers: { prefer: "wait=10" },
+    });
+    const line = await Line.to(baseURL ?? "");
+    try {
+      await open(page, `${line.url}/orders`);
+      const confirmed = page.locator(".orders-table tbody tr", { hasText: "confirmed" });
+      await expect(confirmed.first()).toBeVisible();
+      line.cut();
+      await expect(page.locator(".app")).toHaveAttribute("data-connection", "lost", { timeout: 20_000 });
+      await page.getByRole("link", { name: "Confirmed" }).click();
+      const alert = page.locator(".orders-list").getByRole("alert");
+      await expect(alert).toContainText("cannot be reached");
+      line.mend();
+      await expect(page.locator('.app[data-connection="live"]')).toBeAttached({ timeout: 40_000 });
+      await expect(alert).toHaveCount(0);
+      await expect(confirmed.first()).toBeVisible();
+      // The same for the search of traces.
+      await page.getByRole("navigation", { name: "Pages" }).getByRole("link", { name: "Traces" }).click();
+      await expect(page.locator(".traces-list")).toBeVisible();
+      line.cut();
+      await expect(page.locator(".app")).toHaveAttribute("data-connection", "lost", { timeout: 20_000 });
+      await page.locator(".traces-search select[name=status]").selectOption("ok");
+      await expect(page.locator("main")).toContainText("The search failed");
+      line.mend();
+      await expect(page.locator('.app[data-connection="live"]')).toBeAttached({ timeout: 40_000 });
+      await expect(page.locator(".traces-list")).toBeVisible();
+      await page.goto("about:blank");
+    } finally {
+      await line.remove();
+    }
+  });
+});
+
+test("a list of nothing fills by itself with the first order", async ({ page }) => {
+  const quiet = await Program.start(["--load", "0"]);
+  try {
+    await open(page, `${quiet.url}/orders`);
+    await expect(page.locator(".orders-list")).toContainText("No orders in this time");
+    const answer = await page.request.post(`${quiet.url}/api/v1/orders`, {
+      data: { user_id: "c-1001", items: [{ product_id: "p-moka", quantity: 1 }] },
+    });
+    const { order_id } = (await answer.json()) as { order_id: string };
+    await expect(page.locator(".orders-table tbody tr")).toHaveCount(1);
+    await expect(page.locator(".orders-table")).toContainText(order_id);
+    await expect(page.locator(".orders-new")).toHaveCount(0);
+    await page.goto("about:blank");
+  } finally {
+    await quiet.stop();
   }
 });

@@ -304,3 +304,42 @@ test("a bank crashes at the point of the two-phase commit that was chosen, is in
   const accounts = await (await page.request.get(`/api/v1/orders/${order}`)).json();
   expect(accounts.status).toBe("confirmed");
 });
+
+test("the heads of all cards are alike, and of a long name the version and the time are whole", async ({ page }) => {
+  await open(page, "/resilience");
+  // What was called has a breaker.
+  await page.request.get("/api/v1/products/p-moka");
+  await place(page);
+  const ids = [
+    await breakerId(page, "gateway", "recommendations"), await breakerId(page, "orders", "users"),
+    await breakerId(page, "payments", "bank-customer"),
+  ];
+  for (const id of ids) {
+    await page.request.post(`/control/breakers/${encodeURIComponent(id)}`, { data: { force_open: 60 } });
+  }
+  try {
+    const heads = page.locator(".breaker-card .panel-head");
+    await expect(heads.nth(ids.length - 1)).toBeVisible();
+    for (const [width, most] of [[1440, 48], [1280, 48], [390, 70]] as const) {
+      await page.setViewportSize({ width, height: 900 });
+      const heights = new Set<number>();
+      for (const head of await heads.all()) {
+        heights.add((await head.boundingBox())?.height ?? 0);
+        const cut = await head.evaluate((it) =>
+          [...it.querySelectorAll(".subset, .badge, time")]
+            .filter((part) => part.getBoundingClientRect().right > it.getBoundingClientRect().right
+              || part.scrollWidth > part.clientWidth + 1 && getComputedStyle(part).display !== "inline")
+            .map((part) => part.textContent));
+        expect(cut, `at ${width}`).toEqual([]);
+        await expect(head.locator(".edge-title")).toHaveAttribute("title", /\S+ › \S+/);
+      }
+      expect(heights.size, `at ${width}: ${[...heights]}`).toBe(1);
+      expect(Math.max(...heights)).toBeLessThanOrEqual(most);
+    }
+  } finally {
+    for (const id of ids) {
+      const headers = { "content-type": "application/json" };
+      await page.request.post(`/control/breakers/${encodeURIComponent(id)}`, { data: '"release"', headers });
+    }
+  }
+});

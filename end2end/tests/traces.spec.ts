@@ -242,3 +242,108 @@ test("every mark that deviates is reached with the keyboard and opens its trace"
   await page.keyboard.press("Enter");
   await expect(page).toHaveURL(new RegExp(href.split("?")[0] ?? "nowhere"));
 });
+
+test("a name that has no room is cut before what was decided, and is whole while it has the focus", async ({ page }) => {
+  const answer = await page.request.post("/api/v1/orders", {
+    data: { user_id: "c-1042", items: [{ product_id: "p-chair", quantity: 1 }] },
+    headers: { prefer: "wait=10" },
+  });
+  const trace = (answer.headers()["traceresponse"] ?? "").split("-")[1];
+  // The spans of a bank come a little after the answer.
+  await expect(async () => {
+    await open(page, `/traces/${trace}`);
+    await expect(page.locator(".wf-row", { hasText: "vote no" })).toHaveCount(1, { timeout: 500 });
+  }).toPass({ timeout: 20_000 });
+  await page.setViewportSize({ width: 780, height: 900 });
+  const row = page.locator(".wf-row", { hasText: "vote no" });
+  await expect(row.locator("a[data-row]")).toHaveAttribute("title", "POST /transactions/{id}/prepare, vote no");
+  const [name, note] = [row.locator(".name-text"), row.locator(".name-note")];
+  await row.scrollIntoViewIfNeeded();
+  const cut = async () => name.evaluate((it) => it.scrollWidth - it.clientWidth);
+  expect(await cut(), "the name is cut").toBeGreaterThan(0);
+  const [box, cell] = [await note.boundingBox(), await row.locator(".wf-name").boundingBox()];
+  expect((box?.x ?? 0) + (box?.width ?? 0)).toBeLessThanOrEqual((cell?.x ?? 0) + (cell?.width ?? 0) + 1);
+  // By the keyboard: what is focused by a press shows no ring and no more than before.
+  await page.keyboard.press("Tab");
+  await row.locator("a[data-row]").focus();
+  await expect(row.locator("a[data-row]")).toHaveAttribute("data-cut", "");
+  expect(await cut()).toBeLessThanOrEqual(0);
+  await page.keyboard.press("Tab");
+  expect(await cut()).toBeGreaterThan(0);
+});
+
+for (const [width, folder] of [[1440, "/traces/"], [390, "/traces/"], [1440, "/orders/"], [390, "/orders/"]] as const) {
+  test(`what is written beside bars stays in its drawing on ${folder} at ${width} pixels`, async ({ page }) => {
+    await inject(page, { kind: "abort", from: "payments", to: "bank-merchant", status: 503, limit: 3 });
+    const answer = await page.request.post("/api/v1/orders", {
+      data: { user_id: "c-1001", items: [{ product_id: "p-moka", quantity: 1 }] },
+      headers: { prefer: "wait=20" },
+    });
+    const { order_id } = (await answer.json()) as { order_id: string };
+    const trace = (answer.headers()["traceresponse"] ?? "").split("-")[1];
+    await page.setViewportSize({ width, height: 900 });
+    await open(page, folder === "/orders/" ? `/orders/${order_id}` : `/traces/${trace}`);
+    const texts = page.locator(".wf-bar text, .brief-bar text");
+    await expect(texts.first()).toBeAttached();
+    const out = await texts.evaluateAll((all) => all.flatMap((text) => {
+      const it = text.getBoundingClientRect();
+      if (it.width === 0) return [];
+      const panel = text.closest(".panel")!.getBoundingClientRect();
+      // On the left stand the names and times.
+      const left = text.closest("svg")!.getBoundingClientRect().left;
+      return it.right > panel.right || it.left < left - 2 ? [`${text.textContent}: ${it.left} to ${it.right}`] : [];
+    }));
+    expect(out).toEqual([]);
+  });
+}
+
+test("a row of the list says the same on a phone as at a desk, and how far back the list reaches stands by its count", async ({
+  page,
+}) => {
+  await page.request.post("/api/v1/orders", {
+    data: { user_id: "c-1001", items: [{ product_id: "p-moka", quantity: 1 }] },
+    headers: { prefer: "wait=10" },
+  });
+  await page.setViewportSize({ width: 390, height: 844 });
+  await open(page, "/traces?service=orders");
+  await expect(page.locator(".traces-counts")).toContainText(/kept since \d\d:\d\d/);
+  const row = page.locator(".traces-list tbody tr", { hasText: "POST /api/v1/orders" }).first();
+  await expect(row).toContainText(/\d spans/);
+  for (const cell of await row.locator("td").all()) await expect(cell).toBeVisible();
+  await expect(row.locator(".quiet-link")).toContainText("ord-");
+  // What was called stands in one line, not in pieces of words.
+  const link = await row.locator(".row-link").boundingBox();
+  expect(link?.height ?? 99).toBeLessThanOrEqual(26);
+  await expect(page.getByRole("row").nth(1)).toBeVisible();
+  await expect(page.getByRole("columnheader", { name: "Duration" })).toHaveCount(1);
+  const wider = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+  expect(wider, "pixels that stand out on the right").toBeLessThanOrEqual(0);
+  await expectAccessible(page);
+});
+
+test("a tab that nobody looks at asks for nothing, and is up to date again when somebody does", async ({ page }) => {
+  await page.request.get("/api/v1/products/p-moka");
+  await open(page, "/traces?operation=GET+/api/v1/products/%7Bid%7D");
+  await page.mouse.move(2, 2);
+  const newest = () => page.locator(".traces-list [data-row]").first().getAttribute("href");
+  const before = await newest();
+  const look = (hidden: boolean) => page.evaluate((to) => {
+    Object.defineProperty(document, "hidden", { configurable: true, get: () => to });
+    document.dispatchEvent(new Event("visibilitychange"));
+  }, hidden);
+  let asked = 0;
+  await look(true);
+  page.on("request", (request) => {
+    if (/\/ui\/.*trace/.test(request.url())) asked += 1;
+  });
+  await page.request.get("/api/v1/products/p-moka");
+  // Three of the stream's seconds, in which it would ask twice.
+  const clock = () => page.locator(".live-state").innerText();
+  for (let second = 0; second < 3; second += 1) {
+    const now = await clock();
+    await expect.poll(clock, { timeout: 10_000 }).not.toBe(now);
+  }
+  expect([asked, await newest()]).toEqual([0, before]);
+  await look(false);
+  await expect.poll(newest, { timeout: 20_000 }).not.toBe(before);
+});

@@ -438,3 +438,18 @@ test("the ring has room on a phone", async ({ page }) => {
   await expectSoundMarkup(page, "/traffic/catalog?key=alice&left=catalog-v1-1");
   await back(page, before);
 });
+
+test("on a phone the head of the routes is one line of whole words", async ({ page }) => {
+  await page.setViewportSize({ width: 390, height: 844 });
+  await open(page, "/traffic/payments");
+  const head = page.locator(".routes .panel-head");
+  const [title, hosts] = [head.getByRole("heading", { name: "Routes" }), head.locator(".hint")];
+  await expect(hosts).toHaveText(/^\d+ hosts$/);
+  const [a, b, select] = [await title.boundingBox(), await hosts.boundingBox(), await page.locator(".route-select").boundingBox()];
+  if (!a || !b || !select) throw new Error("the head is not there");
+  expect(Math.max(a.height, b.height), "one line each").toBeLessThanOrEqual(20);
+  expect(Math.abs(a.y + a.height / 2 - b.y - b.height / 2), "beside each other").toBeLessThanOrEqual(4);
+  expect(b.x).toBeGreaterThanOrEqual(a.x + a.width);
+  expect(select.x).toBeGreaterThanOrEqual(b.x + b.width);
+  expect(select.x + select.width).toBeLessThanOrEqual(390);
+});

@@ -69,6 +69,15 @@ async fn an_accepted_order_says_where_it_is_and_what_it_is_called() {
     let found = found.json();
     assert_eq!((&found["correlation_id"], &found["user_id"]), (&json!("my-own-1"), &json!(RICH)));
     assert_eq!(found["total"], json!({ "minor": 6_900, "currency": "EUR" }));
+    // Lists of orders say it too, wherever they are. The projection makes a row a moment later.
+    let told = |list: Value| {
+        let of = |row: &&Value| row["order_id"] == found["order_id"];
+        Some(list["orders"].as_array()?.iter().find(of)?["correlation_id"].clone())
+    };
+    for path in ["/api/v1/orders".to_owned(), format!("/api/v1/users/{RICH}")] {
+        let row = eventually(PATIENCE, "its row", async || told(client.get(&path).await.json()));
+        assert_eq!(row.await, json!("my-own-1"), "{path}");
+    }
     // One is made where none is sent.
     let other = client.post("/api/v1/orders", &asked).await;
     assert_eq!(other.header("x-correlation-id"), other.field("correlation_id"));
@@ -325,6 +334,34 @@ async fn a_trace_that_comes_in_goes_through_every_service() {
                 ["gateway", "orders", "inventory", "payments", "bank-customer", "bank-merchant"];
             let is_in = |name: &&str| told.contains(&format!("\"serviceName\":\"{name}\""));
             all.iter().all(is_in).then_some(())
+        })
+        .await;
+    }
+    program.stop().await;
+}
+
+#[tokio::test]
+async fn the_spans_of_a_two_phase_commit_say_who_voted_how_and_what_was_decided() {
+    let World { program, client, _data } = world().await;
+    for (who, product, vote, decision) in
+        [(RICH, "p-moka", "yes", "commit"), (POOR, "p-chair", "no", "abort")]
+    {
+        let ended = placed(&client, &order(who, product, 1)).await;
+        let trace = ended.header("traceresponse").split('-').nth(1).expect("a trace").to_owned();
+        let path = format!("/traces/{trace}/jaeger.json");
+        eventually(PATIENCE, "vote and decision", async || {
+            let told = client.get(&path).await.json();
+            let spans = told["data"][0]["spans"].as_array()?;
+            let says = |name: &str, key: &str, value: &str| {
+                let tag = |tag: &Value| tag["key"] == key && tag["value"] == value;
+                let of = |span: &&Value| span["operationName"] == name;
+                let mut named = spans.iter().filter(of);
+                named.any(|span| span["tags"].as_array().is_some_and(|tags| tags.iter().any(tag)))
+            };
+            (says("POST /transactions/{id}/prepare", "transaction.vote", vote)
+                && says("POST /transactions/{id}/finish", "transaction.decision", decision)
+                && says("payments.decide", "transaction.decision", decision))
+            .then_some(())
         })
         .await;
     }

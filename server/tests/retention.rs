@@ -84,7 +84,7 @@ async fn charges(provider: &dyn ProviderStore) -> (String, String) {
 async fn statuses(shop: &Shop) -> Vec<(String, OrderStatus)> {
     let query = RowQuery { limit: 1_000, ..RowQuery::default() };
     let rows = shop.stores.orders.rows(query).await.expect("rows");
-    rows.into_iter().map(|row| (row.order_id, row.status)).collect()
+    rows.into_iter().map(|listed| (listed.row.order_id, listed.row.status)).collect()
 }
 
 /// Every account of a bank, whose postings sum to nothing.

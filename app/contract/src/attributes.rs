@@ -72,5 +72,10 @@ pub const ORDER_ORIGIN: &str = "order.origin";
 pub const ORDER_STATUS: &str = "order.status";
 /// On spans of a two-phase commit: its transaction.
 pub const TRANSACTION_ID: &str = "transaction.id";
+/// On the span of a participant that was asked to prepare: how it voted, `yes` or `no`.
+pub const TRANSACTION_VOTE: &str = "transaction.vote";
+/// On the span that logs the coordinator's decision, and on those of the participants that are told
+/// it: `commit` or `abort`.
+pub const TRANSACTION_DECISION: &str = "transaction.decision";
 /// `true` on the span of a step that undoes another.
 pub const SAGA_COMPENSATION: &str = "saga.compensation";

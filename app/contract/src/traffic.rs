@@ -57,7 +57,7 @@ pub struct RevisionMark {
 pub struct MeshView {
     /// Revision in force.
     pub revision: u64,
-    /// Of the last hour, oldest first, at most [`REVISION_MARKS_MAX`].
+    /// Oldest first, at most [`REVISION_MARKS_MAX`]; those of earlier runs too.
     pub marks: Vec<RevisionMark>,
     /// Services with versions or a mirror.
     pub hosts: Vec<HostMesh>,

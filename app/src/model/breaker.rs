@@ -138,6 +138,13 @@ pub fn window_text(line: &BreakerLine) -> String {
     said.map(|(count, word)| format!("{count} {word}")).collect::<Vec<_>>().join(", ")
 }
 
+/// Whether the failures in a row are all that is not good in the window.
+#[must_use]
+pub fn run_is_all(line: &BreakerLine) -> bool {
+    let good = |mark: &char| *mark == CallMark::Ok.letter();
+    usize::try_from(run(line)).ok() == Some(line.marks.chars().filter(|mark| !good(mark)).count())
+}
+
 /// In the list of closed ones, failures in a row against what opens it: "1 of 5".
 #[must_use]
 pub fn share_text(line: &BreakerLine) -> String {

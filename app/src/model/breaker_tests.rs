@@ -50,10 +50,12 @@ fn only_failures_in_a_row_bring_a_breaker_nearer_to_opening() {
     assert_eq!((run_cells(&line), share_text(&line)), (2, "2 of 5".into()));
     assert_eq!(distance(&line), "3 more in a row open it");
     assert_eq!(window_text(&line), "5 failed, 1 slow", "failures elsewhere are told apart");
+    assert!(!run_is_all(&line));
     let well = BreakerLine { marks: "xxxxo".into(), distance: Some(5), ..line.clone() };
     assert_eq!((run_text(&well), run_cells(&well)), ("none failed in a row".into(), 0));
     let last = BreakerLine { distance: Some(1), marks: "xxxx".into(), ..line.clone() };
     assert_eq!(distance(&last), "the next failure opens it");
+    assert!(run_is_all(&last), "what the run says is not said twice");
     let reset = BreakerLine { distance: Some(5), marks: "xxxxx".into(), ..line };
     assert_eq!((run_cells(&reset), share_text(&reset)), (0, "0 of 5".into()));
 }

@@ -237,6 +237,17 @@ fn civil(days: i64) -> (i64, i64, i64) {
     (year, month, doy - (153 * mp + 2) / 5 + 1)
 }
 
+/// A text of at most so many characters: a longer one ends after a whole word, with an ellipsis.
+#[must_use]
+pub fn shortened(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    let begin: String = text.chars().take(most.saturating_sub(1)).collect();
+    let words = begin.rsplit_once(' ').map_or(begin.as_str(), |(words, _)| words);
+    format!("{}…", words.trim_end_matches([',', ';', ':']))
+}
+
 /// The first eight digits of a trace id.
 #[must_use]
 pub fn short_trace(trace_id: &str) -> &str {

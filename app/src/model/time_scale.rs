@@ -92,6 +92,12 @@ impl TimeScale {
         self.fold_width
     }
 
+    /// Whether there are so many of them that each has less room than one alone would have.
+    #[must_use]
+    pub fn folds_are_narrow(&self) -> bool {
+        self.fold_width < FOLD_WIDTH
+    }
+
     /// Where a moment stands. Moments outside stand at the ends.
     #[must_use]
     pub fn at(&self, us: i64) -> f64 {
@@ -264,6 +270,17 @@ mod tests {
         for us in [0, 1, 150_000, 450_000, 800_000, 1_000_000] {
             assert!((scale.moment(scale.at(us)) - us).abs() <= 1, "{us}");
         }
+    }
+
+    #[test]
+    fn many_folds_are_narrow_and_leave_most_of_the_axis_to_what_is_between_them() {
+        let folds = |count: i64| -> Vec<Fold> {
+            let fold = |at: i64| Fold { start_us: at * 1_000 + 10, end_us: at * 1_000 + 990 };
+            (0..count).map(fold).collect()
+        };
+        let scale = |count| TimeScale::new(0, 100_000, &folds(count));
+        assert!(!scale(3).folds_are_narrow() && scale(40).folds_are_narrow());
+        assert!(scale(40).fold_width() * 40.0 <= FOLDS_WIDTH_MAX + 1e-9);
     }
 
     #[test]

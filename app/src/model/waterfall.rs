@@ -4,11 +4,15 @@
 
 use super::{
     critical_path::{self, Segment},
+    format,
     span_tree::SpanTree,
     time_scale::TimeScale,
 };
 use contract::{
-    attributes::{DB_SYSTEM, EVENT_NAME, HTTP_STATUS, MESH_RESPONSE_FLAGS, SAGA_COMPENSATION},
+    attributes::{
+        DB_SYSTEM, EVENT_NAME, HTTP_STATUS, MESH_BREAKER_STATE, MESH_RESPONSE_FLAGS, MESH_TRY,
+        SAGA_COMPENSATION, SERVER_ADDRESS, TRANSACTION_DECISION, TRANSACTION_VOTE,
+    },
     trace::{SpanKind, SpanView},
 };
 use std::collections::HashMap;
@@ -29,19 +33,33 @@ pub struct Bar {
     pub injected: f64,
     /// Parts on the critical path: left end and width.
     pub critical: Vec<(f64, f64)>,
-    /// Where the duration is written.
-    pub label: Label,
 }
 
 /// Where a bar's text stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Label {
+pub enum Side {
     /// Right of the bar.
     After,
     /// Left of the bar, because there is no room on the right.
     Before,
-    /// Nowhere: the bar is so long that it speaks for itself.
-    None,
+}
+
+/// What is written beside a bar, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Label {
+    /// Which of the texts that were to choose from.
+    pub text: usize,
+    /// Its side.
+    pub side: Side,
+}
+
+/// How much room texts have in a drawing, as shares of its width.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Room {
+    /// A character takes so much: it is some six pixels wide.
+    pub character: f64,
+    /// They may reach this far: 1 is the right end of the drawing.
+    pub until: f64,
 }
 
 /// The bar of a row; none if it is outside of the axis.
@@ -62,17 +80,28 @@ pub fn bar(
         .filter(|s| s.row == Some(row))
         .filter_map(|s| scale.bar(s.start_us, s.end_us))
         .collect();
-    Some(Bar { x, width, injected: injected.clamp(0.0, width), critical, label: label(x, width) })
+    Some(Bar { x, width, injected: injected.clamp(0.0, width), critical })
 }
 
-fn label(x: f64, width: f64) -> Label {
-    if width > 0.2 {
-        Label::None
-    } else if x + width < 0.84 {
-        Label::After
-    } else {
-        Label::Before
-    }
+/// Characters between a bar and its text, with some air behind it.
+const BESIDE: f64 = 1.6;
+
+/// The first of these texts that has room beside a bar: on its right if it fits there.
+#[must_use]
+pub fn label(x: f64, width: f64, texts: &[String], room: Room) -> Option<Label> {
+    let place = |(text, words): (usize, &String)| {
+        #[expect(clippy::cast_precision_loss, reason = "some forty characters")]
+        let takes = (words.chars().count() as f64 + BESIDE) * room.character;
+        let side = if x + width + takes <= room.until {
+            Side::After
+        } else if takes <= x {
+            Side::Before
+        } else {
+            return None;
+        };
+        Some(Label { text, side })
+    };
+    texts.iter().enumerate().find_map(place)
 }
 
 /// Width of a character of the ruler as a share of it, and air between two texts: it is some 500
@@ -222,15 +251,70 @@ fn is_mirrored(tree: &SpanTree, spans: &[SpanView], row: usize) -> bool {
 }
 
 /// A shorter name where the route's own words say enough: `bank-customer prepare` for
-/// `POST /transactions/{id}/prepare`.
-#[must_use]
-pub fn short_name(span: &SpanView) -> String {
+/// `POST /transactions/{id}/prepare`, whether the bank tells it or who calls it.
+fn short_name(span: &SpanView) -> String {
     let tail = span.name.rsplit_once("}/").map(|(_, tail)| tail);
+    let called = span.attribute(SERVER_ADDRESS).filter(|_| span.kind == SpanKind::Client);
+    let of = called.unwrap_or(&span.service);
     match tail {
-        Some(tail) if !tail.is_empty() => format!("{} {}", span.service, tail.replace('/', " ")),
+        Some(tail) if !tail.is_empty() => format!("{of} {}", tail.replace('/', " ")),
         _ => span.name.clone(),
     }
 }
+
+/// The name of a row of the short waterfall, and how its note goes on: `bank-customer prepare` and
+/// ` → no`, `2PC log decision` and `: abort`, `bank-merchant finish` and `, try 2 of 3`.
+#[must_use]
+pub fn brief_name(span: &SpanView, note: Option<&str>) -> (String, String) {
+    match note {
+        None => (short_name(span), String::new()),
+        Some(note) if span.attribute(DB_SYSTEM).is_some() => {
+            ("2PC log decision".to_owned(), format!(": {note}"))
+        }
+        Some(note) => match note.strip_prefix(VOTE) {
+            Some(vote) => (short_name(span), format!(" → {vote}")),
+            None => (short_name(span), format!(", {note}")),
+        },
+    }
+}
+
+/// Begins the note of a participant that voted.
+const VOTE: &str = "vote ";
+
+/// What the names of rows do not say, by row: how a participant voted, what was decided, and which
+/// of several calls alike it was where one of them failed.
+#[must_use]
+pub fn notes(tree: &SpanTree, spans: &[SpanView]) -> HashMap<usize, String> {
+    let span = |row: usize| tree.nodes.get(row)?.span.and_then(|i| spans.get(i));
+    let decided = |row: usize| {
+        let span = span(row)?;
+        let vote = span.attribute(TRANSACTION_VOTE).map(|vote| format!("{VOTE}{vote}"));
+        let note = vote.or_else(|| span.attribute(TRANSACTION_DECISION).map(str::to_owned))?;
+        Some((row, note))
+    };
+    let rows = 0..tree.nodes.len();
+    let mut notes: HashMap<usize, String> = rows.clone().filter_map(decided).collect();
+    let mut alike: HashMap<(usize, &str, &str), Vec<usize>> = HashMap::new();
+    for row in rows {
+        let (Some(span), Some(parent)) = (span(row), tree.nodes[row].parent) else { continue };
+        // The mesh's own tries are numbered by their names.
+        let call = span.kind == SpanKind::Client && span.attribute(MESH_TRY).is_none();
+        if let Some(called) = span.attribute(SERVER_ADDRESS).filter(|_| call) {
+            alike.entry((parent, &span.name, called)).or_default().push(row);
+        }
+    }
+    let failed = |row: &usize| span(*row).is_some_and(|span| span.error);
+    for calls in alike.into_values().filter(|calls| calls.len() > 1 && calls.iter().any(failed)) {
+        for (before, row) in calls.iter().enumerate() {
+            let which = || format!("try {} of {}", before + 1, calls.len());
+            notes.entry(*row).or_insert_with(which);
+        }
+    }
+    notes
+}
+
+/// Characters of a failure beside a bar; all of it is in the drawer.
+const FAILURE_MAX: usize = 40;
 
 /// What a row is called for people: a failed try says what it failed of.
 #[must_use]
@@ -241,9 +325,12 @@ pub fn failure(span: &SpanView) -> Option<String> {
     let status = span.attribute(HTTP_STATUS);
     let flags = span.attribute(MESH_RESPONSE_FLAGS).filter(|f| *f != "-");
     let parts: Vec<&str> = status.into_iter().chain(flags).collect();
+    if parts.is_empty() && span.attribute(MESH_BREAKER_STATE) == Some("open") {
+        return Some("breaker open".to_owned());
+    }
     if parts.is_empty() {
         let message = span.message.as_deref().unwrap_or("failed");
-        return Some(message.chars().take(40).collect());
+        return Some(format::shortened(message, FAILURE_MAX));
     }
     Some(parts.join(" "))
 }
@@ -296,7 +383,6 @@ mod tests {
         let bar = bar(&tree, &spans, &path, &scale, 3).unwrap();
         assert_eq!((bar.x, bar.width), (0.1, 0.30000000000000004));
         assert_eq!(bar.critical.len(), 1);
-        assert_eq!(bar.label, Label::None);
     }
 
     #[test]
@@ -304,7 +390,7 @@ mod tests {
         let spans = [span("root", None, 0, 1_000), span("mark", Some("root"), 500, 0)];
         let tree = SpanTree::new(&spans);
         let mark = bar(&tree, &spans, &[], &TimeScale::new(0, 1_000, &[]), 1).unwrap();
-        assert_eq!((mark.x, mark.width, mark.label), (0.5, 0.0, Label::After));
+        assert_eq!((mark.x, mark.width), (0.5, 0.0));
         assert_eq!(bar(&tree, &spans, &[], &TimeScale::new(600, 1_000, &[]), 1), None);
     }
 
@@ -320,10 +406,69 @@ mod tests {
     }
 
     #[test]
-    fn labels_stand_where_there_is_room() {
-        assert_eq!(label(0.1, 0.05), Label::After);
-        assert_eq!(label(0.9, 0.05), Label::Before);
-        assert_eq!(label(0.0, 1.0), Label::None);
+    fn labels_stand_where_there_is_room_and_the_longest_that_has_some_is_taken() {
+        let room = Room { character: 0.02, until: 1.0 };
+        let texts = ["503 UF after 3 tries, 21 ms", "503 UF", "21 ms"].map(str::to_owned);
+        let of = |x, width| label(x, width, &texts, room).map(|label| (label.text, label.side));
+        assert_eq!(of(0.1, 0.05), Some((0, Side::After)));
+        assert_eq!(of(0.7, 0.2), Some((0, Side::Before)));
+        assert_eq!(of(0.45, 0.3), Some((1, Side::After)));
+        assert_eq!(of(0.14, 0.75), Some((2, Side::Before)));
+        assert_eq!(of(0.0, 1.0), None);
+        // What fits at a desk may not on a phone, where a character takes a larger share.
+        let phone = Room { character: 0.05, until: 1.0 };
+        let sides = [room, phone].map(|room| label(0.5, 0.2, &texts[2..], room).unwrap().side);
+        assert_eq!(sides, [Side::After, Side::Before]);
+    }
+
+    #[test]
+    fn names_carry_what_was_decided_and_which_of_several_tries_it_was() {
+        let call = |id: &str, name: &str, to: &str| {
+            let mut call = span(id, Some("2pc"), 10, 5);
+            call.name = name.into();
+            call.kind = SpanKind::Client;
+            call.attributes.push((SERVER_ADDRESS.into(), to.into()));
+            call
+        };
+        let with = |mut span: SpanView, key: &str, value: &str| {
+            span.attributes.push((key.into(), value.into()));
+            span
+        };
+        let prepare = "POST /transactions/{id}/prepare";
+        let mut first = call("first", prepare, "bank-merchant");
+        first.error = true;
+        let mut served = call("served", prepare, "");
+        served.kind = SpanKind::Server;
+        served.service = "bank-customer".into();
+        let logged = with(span("payments.decide", Some("2pc"), 30, 1), DB_SYSTEM, "sqlite");
+        let spans = [
+            span("2pc", None, 0, 100),
+            first,
+            call("second", prepare, "bank-merchant"),
+            call("other", prepare, "bank-customer"),
+            with(served, TRANSACTION_VOTE, "no"),
+            with(logged, TRANSACTION_DECISION, "abort"),
+            with(span("refused", Some("2pc"), 40, 1), MESH_TRY, "1"),
+        ];
+        let tree = SpanTree::new(&spans);
+        let notes = notes(&tree, &spans);
+        let names: Vec<String> = (0..tree.nodes.len())
+            .map(|row| {
+                let span = &spans[tree.nodes[row].span.unwrap()];
+                let (name, note) = brief_name(span, notes.get(&row).map(String::as_str));
+                name + &note
+            })
+            .collect();
+        let expected = [
+            "2pc",
+            "bank-merchant prepare, try 1 of 2",
+            "bank-merchant prepare, try 2 of 2",
+            "bank-customer prepare",
+            "bank-customer prepare → no",
+            "2PC log decision: abort",
+            "refused",
+        ];
+        assert_eq!(names, expected);
     }
 
     #[test]
@@ -410,6 +555,10 @@ mod tests {
         assert_eq!(failure(&failed), None);
         failed.error = true;
         assert_eq!(failure(&failed).as_deref(), Some("failed"));
+        failed.message = Some("the circuit breaker for bank-merchant is open".into());
+        assert_eq!(failure(&failed).as_deref(), Some("the circuit breaker for bank-merchant…"));
+        failed.attributes.push((MESH_BREAKER_STATE.into(), "open".into()));
+        assert_eq!(failure(&failed).as_deref(), Some("breaker open"));
         failed.attributes.push((HTTP_STATUS.into(), "503".into()));
         failed.attributes.push((MESH_RESPONSE_FLAGS.into(), "UF".into()));
         assert_eq!(failure(&failed).as_deref(), Some("503 UF"));

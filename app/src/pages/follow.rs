@@ -3,7 +3,7 @@
 //! Counts that no frame carries (hits of rules, windows of breakers) are fetched along, every two
 //! seconds while the stream flows.
 
-use crate::live::use_live;
+use crate::live::{Connection, use_live};
 use leptos::prelude::*;
 
 /// Shortest time between two fetches of a page's details, microseconds.
@@ -39,5 +39,20 @@ pub(super) fn on_restart(fetch: Callback<()>) {
             fetch.run(());
         }
         now
+    });
+}
+
+/// Calls `fetch` when the line to the server is back after it was lost: what could not be told
+/// meanwhile can be told again.
+pub(super) fn on_return(fetch: Callback<()>) {
+    let connection = use_live().connection();
+    Effect::new(move |was_lost: Option<bool>| {
+        let now = connection.get();
+        let lost = was_lost == Some(true) || matches!(now, Connection::Lost { .. });
+        let back = lost && now == Connection::Live;
+        if back {
+            fetch.run(());
+        }
+        lost && !back
     });
 }

@@ -5,7 +5,7 @@ use crate::{
     frame::{Command, range::in_range, state::use_commands, use_frame, use_keys, use_range},
     live::use_live,
     model::{format, tone::Tone},
-    pages::{follow::on_restart, live::feed_model},
+    pages::{follow::on_return, live::feed_model},
     widget::{Clock, EmptyState, LinkTabs, MiniStepper},
 };
 use contract::order::{OrderPage, OrderRow, OrderStatus, StepMark};
@@ -112,7 +112,8 @@ pub fn OrdersPage() -> impl IntoView {
             ask::orders(place.status, (!place.always).then_some(minutes), place.cursor)
         },
     );
-    on_restart(Callback::new(move |()| page.refetch()));
+    // After a restart as well: then the line was lost, too.
+    on_return(Callback::new(move |()| page.refetch()));
     let links = move || {
         let to = |status| Place { status, always: place.get().always, ..Place::default() };
         let href = |status| in_range(&to(status).address(), minutes.get());
@@ -190,21 +191,35 @@ fn NewOrders(
     place: Memo<Place>,
     page: Resource<Result<OrderPage, ask::AskError>>,
 ) -> impl IntoView {
-    let orders = use_live().orders();
-    let hydrated = RwSignal::new(false);
-    Effect::new(move |_| hydrated.set(true));
-    let new = Memo::new(move |_| {
-        if !hydrated.get() || place.with(|place| place.cursor.is_some()) {
-            return 0;
-        }
-        let newest = page.with(|page| match page {
-            Some(Ok(page)) => page.orders.first().map(|row| row.placed_at_us),
+    let live = use_live();
+    let orders = live.orders();
+    // Resources are read where something waits for them, or in an effect: after hydration.
+    let newest = RwSignal::new(None);
+    let is_empty = RwSignal::new(false);
+    Effect::new(move |_| {
+        let first = page.with(|page| match page {
+            Some(Ok(page)) => Some(page.orders.first().map(|row| row.placed_at_us)),
             _ => None,
         });
+        is_empty.set(first == Some(None));
+        // What is placed from now on is newer than nothing.
+        newest.set(first.map(|first| first.unwrap_or_else(|| live.now_us().get_untracked())));
+    });
+    let new = Memo::new(move |_| {
+        let Some(newest) = newest.get().filter(|_| place.with(|place| place.cursor.is_none()))
+        else {
+            return 0;
+        };
         let status = place.get().status;
         let of = |row: &&OrderRow| status.is_none_or(|status| row.status == status);
-        let newer = |row: &&OrderRow| newest.is_some_and(|newest| row.placed_at_us > newest);
+        let newer = |row: &&OrderRow| row.placed_at_us > newest;
         orders.with(|rows| rows.iter().filter(of).filter(newer).count())
+    });
+    // Nobody reads a list of nothing: the first order comes by itself.
+    Effect::new(move |_| {
+        if new.get() > 0 && is_empty.get() {
+            page.refetch();
+        }
     });
     view! {
         <Show when=move || { new.get() > 0 }>

@@ -26,7 +26,7 @@ pub use field::{Field, Unread};
 pub use icon::{Icon, icon};
 pub use segmented::{Choice, LinkTabs, Segmented};
 pub use service_code::{ServiceCode, service_class};
-pub use span_bar::{bar_class, bar_rect, hatch_definition};
+pub use span_bar::{bar_class, bar_rect, bar_text, hatch_definition};
 pub use sparkline::Sparkline;
 pub use stepper::MiniStepper;
 pub use time::{Clock, ClockStyle, use_zone};

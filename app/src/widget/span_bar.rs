@@ -2,7 +2,7 @@
 //! injected time.
 
 use super::service_class;
-use crate::model::waterfall::is_compensation;
+use crate::model::waterfall::{Label, Room, Side, is_compensation, label};
 use contract::trace::SpanView;
 use leptos::prelude::*;
 
@@ -52,4 +52,29 @@ pub fn bar_rect(class: &'static str, x: String, width: String, y: u8, height: u8
         ></rect>
     }
     .into_any()
+}
+
+/// What is written beside a bar: the first of the texts that has room, at a desk and on a phone.
+pub fn bar_text(
+    (x, width): (f64, f64),
+    texts: &[String],
+    rooms: [Room; 2],
+    percent: fn(f64) -> String,
+) -> AnyView {
+    let [wide, narrow] = rooms.map(|room| label(x, width, texts, room));
+    let text = |label: Option<Label>, class: &'static str| {
+        let Label { text, side } = label?;
+        let (x, dx, anchor) = match side {
+            Side::After => (x + width, "7", "start"),
+            Side::Before => (x, "-6", "end"),
+        };
+        let words = texts.get(text)?.clone();
+        Some(view! {
+            <text class=class x=percent(x) dx=dx y="13.5" text-anchor=anchor>{words}</text>
+        })
+    };
+    if wide == narrow {
+        return text(wide, "").into_any();
+    }
+    view! { {text(wide, "at-desk")}{text(narrow, "on-phone")} }.into_any()
 }

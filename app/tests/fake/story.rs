@@ -29,6 +29,7 @@ pub fn order(order_id: &str) -> Result<OrderView, ApiError> {
         "ord-7F3KGX" => Ok(in_doubt()),
         "ord-7F3KHX" => Ok(forgotten()),
         "ord-7F3KJX" => Ok(without_lines()),
+        "ord-7F3KKX" => Ok(told_long_after()),
         "ord-DOWN" => Err(ApiError::Unavailable { reason: "orders could not be reached.".into() }),
         _ => Err(ApiError::NotFound { what: format!("order {order_id}") }),
     }
@@ -474,6 +475,22 @@ fn forgotten() -> OrderView {
     // The spans of the messages were in it.
     for tx in order.transactions.iter_mut().flatten() {
         tx.messages.iter_mut().for_each(|message| message.span = None);
+    }
+    order
+}
+
+/// Its abort was told again for half a minute after it had ended.
+fn told_long_after() -> OrderView {
+    let mut order = declined();
+    order.row.order_id = "ord-7F3KKX".into();
+    if let Some(trace) = &mut order.trace {
+        let end_us = trace.row.start_us + trace.row.duration_us;
+        let mut abort = trace.spans.iter().find(|span| span.name == "Abort").unwrap().clone();
+        abort.span_id = "abort again".into();
+        abort.start_us = end_us + 30_000_000;
+        trace.row.tail_us = abort.start_us + abort.duration_us - end_us;
+        trace.row.duration_us += trace.row.tail_us;
+        trace.spans.push(abort);
     }
     order
 }

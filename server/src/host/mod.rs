@@ -137,12 +137,12 @@ fn missing(trace_id: &str, mesh: &mesh::Mesh) -> String {
         Some(format!("{} % of the traces that begin at {whose}", f64::from(share.0) / 10_000.0))
     });
     let sampled: Vec<_> = sampled.collect();
-    let left_out = match &sampled[..] {
-        [] => String::new(),
-        sampled => format!(", or sampling left it out (Telemetry: {})", sampled.join(", ")),
+    let why = match &sampled[..] {
+        [] => "or its id may be mistyped".to_owned(),
+        sampled => {
+            let sampled = sampled.join(", ");
+            format!("its id may be mistyped, or sampling left it out (Telemetry: {sampled})")
+        }
     };
-    format!(
-        "trace {trace_id} is kept: it may be older than what is kept, its id may be mistyped\
-         {left_out}"
-    )
+    format!("trace {trace_id} is kept: it may be older than what is kept, {why}")
 }

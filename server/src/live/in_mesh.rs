@@ -115,6 +115,9 @@ impl Live {
         let mut told = self.state.lock().in_mesh.clone();
         let in_force = mesh.in_force();
         let number = in_force.policy.revision;
+        if told.marks.is_empty() {
+            told.marks = self.marks_before();
+        }
         if told.marks.last().is_none_or(|mark| mark.number != number) {
             told.marks.push(RevisionMark { at_us: in_force.at_us, number });
             let spare = told.marks.len().saturating_sub(REVISION_MARKS_MAX);
@@ -144,6 +147,12 @@ impl Live {
         if new_mesh {
             self.publish(|_| LiveBody::Mesh(view));
         }
+    }
+
+    /// What was in force before this run is marked where it was put in force then.
+    fn marks_before(&self) -> Vec<RevisionMark> {
+        let newest = self.control.revisions(REVISION_MARKS_MAX).into_iter().rev();
+        newest.map(|before| RevisionMark { at_us: before.at_us, number: before.number }).collect()
     }
 
     /// A line under "What changed" for what happened in the mesh; breakers tell their own.

@@ -16,7 +16,7 @@ use messaging::Outbox;
 use shop::{
     StoreError,
     orders::{
-        Attempt, Awaited, Changed, Commanded, IdempotencyKey, NewOrder, Order, OrderEvent,
+        Attempt, Awaited, Changed, Commanded, IdempotencyKey, Listed, NewOrder, Order, OrderEvent,
         OrderStore, OrderStory, Placed, Recent, RowQuery,
         decide::{Change, OrderRecord, Refusal},
         project,
@@ -143,10 +143,10 @@ impl OrderStore for Orders {
         read.await
     }
 
-    async fn rows(&self, query: RowQuery) -> Result<Vec<OrderRow>, StoreError> {
+    async fn rows(&self, query: RowQuery) -> Result<Vec<Listed>, StoreError> {
         let read = self.0.read("orders.rows", |c| {
             Box::pin(async move {
-                let mut sql = QueryBuilder::new("SELECT data FROM order_rows WHERE 1 = 1");
+                let mut sql = QueryBuilder::new(LISTED);
                 if let Some(status) = query.status {
                     sql.push(" AND status = ").push_bind(status.as_str());
                 }
@@ -159,8 +159,7 @@ impl OrderStore for Orders {
                 }
                 let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
                 sql.push(" ORDER BY placed_at_us DESC, order_id DESC LIMIT ").push_bind(limit);
-                let rows: Vec<String> = sql.build_query_scalar().fetch_all(c).await?;
-                rows.iter().map(|row| parse(row)).collect()
+                sql.build().try_map(|row| listed(&row)).fetch_all(c).await
             })
         });
         read.await
@@ -452,6 +451,15 @@ async fn wait_for(
 async fn answered(c: &mut SqliteConnection, order_id: &str) -> Result<(), sqlx::Error> {
     sqlx::query("DELETE FROM awaited WHERE order_id = ?").bind(order_id).execute(c).await?;
     Ok(())
+}
+
+/// Rows of the read model, each with what its stream alone knows. Looked up row by row, and not
+/// joined: the page is walked along the index of the rows.
+const LISTED: &str = "SELECT data, (SELECT correlation_id FROM streams
+    WHERE streams.order_id = order_rows.order_id) AS correlation_id FROM order_rows WHERE 1 = 1";
+
+fn listed(row: &SqliteRow) -> Result<Listed, sqlx::Error> {
+    Ok(Listed { row: parse(row.try_get("data")?)?, correlation_id: row.try_get("correlation_id")? })
 }
 
 fn recent(row: &SqliteRow) -> Result<Recent, sqlx::Error> {

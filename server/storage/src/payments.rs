@@ -7,7 +7,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use base::Clock;
-use contract::Money;
+use contract::{Money, attributes};
 use messaging::{Message, NewMessage, Outbox};
 use shop::{
     StoreError,
@@ -96,6 +96,12 @@ impl PaymentStore for Payments {
         let (id, decision, lines) = (transaction.id.clone(), decision.clone(), lines.to_vec());
         let write = self.0.write("payments.decide", move |c| {
             Box::pin(async move {
+                let word = match decision {
+                    Decision::Commit => "commit",
+                    Decision::Abort { .. } => "abort",
+                };
+                let span = tracing::Span::current();
+                base::trace_context::tag(&span, attributes::TRANSACTION_DECISION, word);
                 let decided = sqlx::query(
                     "UPDATE transactions SET decision = ?
                      WHERE transaction_id = ? AND decision IS NULL",

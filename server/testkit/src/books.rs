@@ -226,7 +226,7 @@ async fn rows(stores: &Stores) -> Result<Vec<OrderRow>, StoreError> {
         let before = all.last().map(|row| (row.placed_at_us, row.order_id.clone()));
         let page = stores.orders.rows(RowQuery { before, ..query() }).await?;
         let over = page.len() < PAGE;
-        all.extend(page);
+        all.extend(page.into_iter().map(|listed| listed.row));
         if over {
             return Ok(all);
         }

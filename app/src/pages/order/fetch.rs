@@ -2,10 +2,7 @@
 //! and while something of it is not settled that the stream does not tell of.
 
 use super::{Fetched, Story};
-use crate::{
-    ask,
-    live::{Connection, use_live},
-};
+use crate::{ask, live::use_live, pages::follow::on_return};
 use contract::order::{OrderStatus, OrderView};
 use leptos::prelude::*;
 use std::{sync::Arc, time::Duration};
@@ -28,22 +25,9 @@ pub(super) fn follow(story: Story) {
     });
     // What was rendered while the order ran may lack the spans that were still open.
     Effect::new(move |_| set_timeout(move || refetch_young(story), LATE_SPANS));
-    follow_line(story);
+    // What could not be told while the line was lost can be told when it is back.
+    on_return(Callback::new(move |()| refetch(story)));
     follow_unsettled(story);
-}
-
-/// What could not be told while the line was lost can be told when it is back.
-fn follow_line(story: Story) {
-    let connection = use_live().connection();
-    Effect::new(move |was_lost: Option<bool>| {
-        let now = connection.get();
-        let lost = was_lost == Some(true) || matches!(now, Connection::Lost { .. });
-        let back = lost && now == Connection::Live;
-        if back {
-            refetch(story);
-        }
-        lost && !back
-    });
 }
 
 /// The clock of the stream stands still while live data is paused or the line is lost.

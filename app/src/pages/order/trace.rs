@@ -7,27 +7,32 @@ use crate::{
         fine, format,
         span_tree::SpanTree,
         time_scale::TimeScale,
-        waterfall::{self, Bar, Label, Telling},
+        waterfall::{self, Bar, Room, Telling},
     },
-    widget::{Icon, bar_class, bar_rect, icon},
+    widget::{Icon, bar_class, bar_rect, bar_text, icon},
 };
 use contract::{
     order::OrderStatus,
     trace::{SpanKind, SpanView, TraceView},
 };
 use leptos::prelude::*;
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 /// Rows of the short waterfall.
 const ROWS: usize = 12;
 /// The right part of the plot is left free for the durations.
 const PLOT: f64 = 0.86;
 
+/// Room for what is written beside bars: at the narrowest beside the logs, and on a phone.
+const ROOMS: [Room; 2] =
+    [Room { character: 0.0205, until: 1.04 }, Room { character: 0.04, until: 1.21 }];
+
 /// A trace with what is computed from it.
 struct Traced {
     view: TraceView,
     tree: SpanTree,
     path: Vec<Segment>,
+    notes: HashMap<usize, String>,
 }
 
 pub(super) fn panel(story: Story) -> AnyView {
@@ -37,7 +42,8 @@ pub(super) fn panel(story: Story) -> AnyView {
                 let view = o.trace.clone()?;
                 let tree = SpanTree::new(&view.spans);
                 let path = critical_path(&tree);
-                Some(Arc::new(Traced { view, tree, path }))
+                let notes = waterfall::notes(&tree, &view.spans);
+                Some(Arc::new(Traced { view, tree, path, notes }))
             })
         },
         |old, new| match (old, new) {
@@ -75,7 +81,9 @@ fn head(traced: &Traced) -> AnyView {
     let row = &traced.view.row;
     let all = traced.view.spans.len();
     let shown = all.min(ROWS);
-    let sub = format!("{shown} of {all} spans, {}", fine::duration_us(row.duration_us));
+    let then = fine::then_us(row.tail_us).unwrap_or_default();
+    let took = fine::duration_us(row.until_end_us());
+    let sub = format!("{shown} of {all} spans, {took}{then}");
     let faults = critical_path::faults_said(&traced.tree, &traced.view.spans).map(|said| {
         view! {
             <span class="injected">
@@ -98,7 +106,9 @@ fn head(traced: &Traced) -> AnyView {
 
 fn waterfall(story: Story, traced: &Arc<Traced>) -> AnyView {
     let tree = &traced.tree;
-    let scale = TimeScale::new(tree.start_us, tree.end_us, &[]);
+    // What goes on after the end may be a thousand times as long, and is written in its row.
+    let tail_us = fine::told_tail_us(traced.view.row.tail_us);
+    let scale = TimeScale::new(tree.start_us, tree.end_us - tail_us, &[]);
     let ticks = scale.ticks(tree.start_us, 5);
     let rows = waterfall::telling(tree, &traced.view.spans, &traced.path, ROWS);
     let shown: Vec<usize> = rows.iter().map(|r| r.row).collect();
@@ -140,7 +150,7 @@ fn waterfall(story: Story, traced: &Arc<Traced>) -> AnyView {
             <svg class="brief-ruler" height="16" aria-hidden="true">{ruler}</svg>
             <div class="brief-rows">
                 <svg class="brief-grid" aria-hidden="true">{grid}</svg>
-                <ol>{rows}</ol>
+                <ol on:focusin=|event| crate::browser::mark_cut(&event, ".name-text")>{rows}</ol>
             </div>
         </div>
     }
@@ -160,8 +170,12 @@ fn ruler_text(us: i64) -> String {
     }
 }
 
+fn percent(share: f64) -> String {
+    format!("{:.2}%", share * 100.0)
+}
+
 fn place(at: f64) -> String {
-    format!("{:.2}%", at * PLOT * 100.0)
+    percent(at * PLOT)
 }
 
 fn row(
@@ -172,20 +186,31 @@ fn row(
 ) -> AnyView {
     let node = &traced.tree.nodes[telling.row];
     let span = node.span.and_then(|i| traced.view.spans.get(i));
-    let name = span.map_or_else(|| "missing span".to_owned(), waterfall::short_name);
+    let note = traced.notes.get(&telling.row).map(String::as_str);
+    let missing = || ("missing span".to_owned(), String::new());
+    let (name, note) = span.map_or_else(missing, |span| waterfall::brief_name(span, note));
     let bar = waterfall::bar(&traced.tree, &traced.view.spans, &traced.path, scale, telling.row);
     let href = format!("/traces/{}?span={}", traced.view.row.trace_id, node.id);
     let failed = span.is_some_and(|s| s.error);
     let row = telling.row;
     let is_marked = move || marked.get() == Some(row);
     let indent = (telling.depth > 0).then(|| " ".repeat(telling.depth.min(7) * 2));
-    let title = span.map(|s| format!("{} in {}", s.name, s.service));
+    let title = span.map(|s| {
+        let why = s.message.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
+        format!("{name}{note}, {} in {}{why}", s.name, s.service)
+    });
     view! {
         <li class:marked=is_marked class:failed=failed>
             <a href=href title=title aria-current=move || is_marked().then_some("true")>
-                <span class="brief-name">{indent}{name}</span>
+                <span class="brief-name">
+                    <span class="name-text">{indent}{name}</span>
+                    <span class="name-note">{note}</span>
+                </span>
                 <svg class="brief-bar" height="19" aria-hidden="true">
-                    {bar.map(|bar| bar_view(&bar, span))}
+                    {match bar {
+                        Some(bar) => bar_view(&bar, span),
+                        None => later(node.start_us - traced.tree.start_us),
+                    }}
                 </svg>
             </a>
         </li>
@@ -193,14 +218,17 @@ fn row(
     .into_any()
 }
 
+/// Of what began after the end of the axis, when.
+fn later(offset_us: i64) -> AnyView {
+    let said = format!("at {}", fine::offset_us(offset_us));
+    view! { <text class="later" x="100%" y="13.5" text-anchor="end">{said}</text> }.into_any()
+}
+
 fn bar_view(bar: &Bar, span: Option<&SpanView>) -> AnyView {
     let duration = span.map_or_else(String::new, |s| fine::duration_us(s.duration_us));
-    let text = span.and_then(waterfall::failure).unwrap_or(duration);
-    let end = bar.x + bar.width;
-    let (x, dx, anchor) = match bar.label {
-        Label::Before if bar.x > 0.3 && end > 0.98 => (bar.x, "-5", "end"),
-        _ => (end, "7", "start"),
-    };
+    let mut texts: Vec<String> = span.and_then(waterfall::failure).into_iter().collect();
+    texts.push(duration);
+    let text = bar_text((bar.x * PLOT, bar.width * PLOT), &texts, ROOMS, percent);
     let held =
         (bar.injected > 0.0).then(|| bar_rect("bar-held", place(bar.x), place(bar.injected), 5, 9));
     view! {
@@ -208,9 +236,7 @@ fn bar_view(bar: &Bar, span: Option<&SpanView>) -> AnyView {
             {bar_rect("bar-fill", place(bar.x), place(bar.width), 5, 9)}
             {bar_rect("bar-fill", place(bar.x), "2".into(), 5, 9)}
             {held}
-            <text x=place(x) y="13.5" dx=dx text-anchor=anchor>
-                {text}
-            </text>
+            {text}
         </g>
     }
     .into_any()

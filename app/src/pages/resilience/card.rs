@@ -87,19 +87,21 @@ fn head(card: Card, state: Memo<BreakerState>) -> AnyView {
         return ().into_any();
     };
     let href = breaker::edge_href(&line);
-    let target = breaker::target(&line);
+    let whole = format!("{} › {}", line.from, breaker::target(&line));
+    let version = line.subset.map(|subset| view! { <strong class="subset">{subset}</strong> });
     let mark = Signal::derive(move || BreakerMark::from(state.get()));
     let since = of(card, |card| card.line.since_us);
     let forced = of(card, |card| card.line.forced.is_some());
     view! {
         <header class="panel-head">
             <BreakerGlyph mark=mark/>
-            <a class="edge-title grow" data-row="" href=href>
+            <a class="edge-title grow" data-row="" href=href title=whole>
                 <ServiceCode service=line.from.clone()/>
                 <strong>{line.from}</strong>
                 <span class="hint">"›"</span>
-                <ServiceCode service=line.to/>
-                <strong>{target}</strong>
+                <ServiceCode service=line.to.clone()/>
+                <strong class="to">{line.to}</strong>
+                {version}
             </a>
             {move || forced.get().then(|| view! { <Badge tone=Tone::Info text="Forced"/> })}
             {move || view! { <Badge tone=tone(state.get()) text=word(state.get())/> }}
@@ -200,10 +202,12 @@ fn window(card: Card, state: Memo<BreakerState>) -> AnyView {
     let distance = of(card, |card| breaker::distance(&card.line));
     let forced = of(card, |card| card.line.forced.is_some());
     let others = of(card, |card| breaker::window_text(&card.line));
+    let of_run = of(card, |card| breaker::run_is_all(&card.line));
     let title = move || {
         let before = state.get() != BreakerState::Closed && !forced.get();
         let when = if before { " before it opened" } else { "" };
-        let others = others.get();
+        // What the run says already is not said twice.
+        let others = if of_run.get() { String::new() } else { others.get() };
         let others = if others.is_empty() { String::new() } else { format!(": {others}") };
         format!("Last {} calls{when}{others}", cells.with(|(cells, _)| cells.len()))
     };
@@ -308,15 +312,18 @@ fn foot(card: Card) -> AnyView {
     });
     let right = move || {
         let (opened, causes) = causes.get();
-        let comma = if causes.is_empty() { "" } else { "," };
-        let opened = (opened > 1).then(|| format!("opened {opened} times{comma} "));
-        let opened = opened.map(|text| view! { <span class="hint">{text}</span> });
-        // The word goes where its faults go.
-        let caused = (!causes.is_empty()).then(|| {
+        let times = (opened > 1).then(|| format!("opened {opened} times"));
+        let said = match (times, causes.is_empty()) {
+            (times, true) => times,
+            (None, false) => Some("cause".to_owned()),
+            (Some(times), false) => Some(format!("{times}, cause")),
+        };
+        // The words go where the faults go.
+        let caused = said.map(|said| {
             let links = causes.iter().map(|id| fault_link(id)).collect_view();
-            view! { <span class="causes"><span class="hint">"cause"</span>{links}</span> }
+            view! { <span class="causes"><span class="hint">{said}</span>{links}</span> }
         });
-        view! { <span class="grow"></span>{opened}{caused} }
+        view! { <span class="grow"></span>{caused} }
     };
     view! { <div class="card-foot">{left}{right}</div> }.into_any()
 }

@@ -24,9 +24,12 @@ pub(super) fn panel(page: Page, what_if: Option<WhatIfView>) -> AnyView {
         use_query_map().with_untracked(|query| query.get_str("thresholds").is_some()),
     );
     let title = move || format!("{} closed", ids.with(Vec::len) + idle.with(Vec::len));
-    let idle_title = move || match idle.with(Vec::len) {
-        1 => "1 more has met no call yet".to_owned(),
-        count => format!("{count} more have met no call yet"),
+    let idle_title = move || {
+        let more = if ids.with(Vec::is_empty) { "" } else { " more" };
+        match idle.with(Vec::len) {
+            1 => format!("1{more} has met no call yet"),
+            count => format!("{count}{more} have met no call yet"),
+        }
     };
     let hint = move || {
         let each = page.lines.with(|lines| breaker::each_opens(lines));

@@ -9,9 +9,6 @@ use crate::{
 use contract::trace::{ExportView, TraceList, TraceRow, TraceStatus};
 use leptos::prelude::*;
 
-/// What goes on for less than that after the end is not worth a second value.
-const TAIL_FROM_US: i64 = 250_000;
-
 pub(super) fn list(
     place: Place,
     list: Result<TraceList, AskError>,
@@ -37,19 +34,20 @@ pub(super) fn list(
     });
     view! {
         <section class="panel traces-list" aria-label="Matches">
-            <table class="table">
-                <thead>
-                    <tr>
-                        <th scope="col">"Time"</th>
-                        <th scope="col">"Operation"</th>
-                        <th scope="col">"Services"</th>
-                        <th scope="col" class="number">"Spans"</th>
-                        <th scope="col" class="number">"Duration"</th>
-                        <th scope="col">"Status"</th>
-                        <th scope="col">"Order"</th>
+            // The rows are grids on a phone, which would take what they are from them.
+            <table class="table" role="table">
+                <thead role="rowgroup">
+                    <tr role="row">
+                        <th role="columnheader" scope="col">"Time"</th>
+                        <th role="columnheader" scope="col">"Operation"</th>
+                        <th role="columnheader" scope="col">"Services"</th>
+                        <th role="columnheader" scope="col" class="number">"Spans"</th>
+                        <th role="columnheader" scope="col" class="number">"Duration"</th>
+                        <th role="columnheader" scope="col">"Status"</th>
+                        <th role="columnheader" scope="col">"Order"</th>
                     </tr>
                 </thead>
-                <tbody>{rows}</tbody>
+                <tbody role="rowgroup">{rows}</tbody>
             </table>
             {more}
             {kept}
@@ -72,18 +70,21 @@ fn row(place: Place, row: TraceRow, now_us: i64) -> AnyView {
     });
     let began = Signal::stored(row.start_us);
     let spans = u64::try_from(row.spans).unwrap_or(u64::MAX);
+    let unit = if spans == 1 { " span" } else { " spans" };
+    // Where no head of a column says it.
+    let unit = view! { <span class="on-phone">{unit}</span> };
     view! {
-        <tr>
-            <td class="time"><Clock at_us=began style=ClockStyle::Millis/></td>
-            <td class="operation">
+        <tr role="row">
+            <td role="cell" class="time"><Clock at_us=began style=ClockStyle::Millis/></td>
+            <td role="cell" class="operation">
                 <a class="row-link" href=href data-row="">{row.operation.clone()}</a>
                 <code>{format::short_trace(&row.trace_id).to_owned()}</code>
             </td>
-            <td class="codes">{codes}</td>
-            <td class="number">{format::count(spans)}</td>
-            <td class="number">{fine::duration_us(row.until_end_us())}{tail(&row)}</td>
-            <td>{if row.runs(now_us) { running() } else { status(&row, false) }}</td>
-            <td class="mono">{order}</td>
+            <td role="cell" class="codes">{codes}</td>
+            <td role="cell" class="number">{format::count(spans)}{unit}</td>
+            <td role="cell" class="number">{fine::duration_us(row.until_end_us())}{tail(&row)}</td>
+            <td role="cell">{if row.runs(now_us) { running() } else { status(&row, false) }}</td>
+            <td role="cell" class="mono">{order}</td>
         </tr>
     }
     .into_any()
@@ -91,8 +92,8 @@ fn row(place: Place, row: TraceRow, now_us: i64) -> AnyView {
 
 /// What went on after the answer and after the order's last event.
 fn tail(row: &TraceRow) -> Option<AnyView> {
-    let said = (row.tail_us >= TAIL_FROM_US).then(|| fine::duration_us(row.tail_us))?;
-    Some(view! { <small class="tail">" then "{said}</small> }.into_any())
+    let said = fine::then_us(row.tail_us)?;
+    Some(view! { <small class="tail">{said}</small> }.into_any())
 }
 
 /// Its root has not ended: how it ends is not known.
@@ -146,16 +147,16 @@ fn none(place: Place) -> AnyView {
         || "Nothing was traced yet. Place an order, or start the load.".to_owned(),
         |filter| format!("Try without {filter}."),
     );
-    let (href, label) = if loosen.is_some() {
-        ("/traces", "Clear all filters")
+    let (href, label, class) = if loosen.is_some() {
+        ("/traces", "Clear all filters", "button")
     } else {
-        ("/orders/new", "Place order")
+        ("/orders/new", "Place order", "button primary")
     };
     let title = if loosen.is_some() { "No trace matches" } else { "No traces yet" };
     view! {
         <section class="panel">
             <EmptyState title=title text=text>
-                <a class="button" href=href>{label}</a>
+                <a class=class href=href>{label}</a>
             </EmptyState>
         </section>
     }

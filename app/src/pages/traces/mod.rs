@@ -20,7 +20,7 @@ use crate::{
     frame::use_keys,
     live::use_live,
     model::trace_look::Look,
-    pages::follow::on_restart,
+    pages::follow::{on_restart, on_return},
     widget::{EmptyState, hatch_definition},
 };
 use contract::{
@@ -56,6 +56,15 @@ pub fn TracesPage() -> impl IntoView {
         found.refetch();
         opened.refetch();
         health.refetch();
+    }));
+    // What stands there is still so; what could not be told is asked for again.
+    on_return(Callback::new(move |()| {
+        if found.with_untracked(|found| matches!(found, Some(Err(_)))) {
+            found.refetch();
+        }
+        if opened.with_untracked(|opened| matches!(opened, Some(Some(Err(_))))) {
+            opened.refetch();
+        }
     }));
     let page = NodeRef::new();
     let waiting = fresh::keep(place, found, page);

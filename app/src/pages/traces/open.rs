@@ -8,12 +8,16 @@ use crate::{
         fine, format,
         span_tree::SpanTree,
         time_scale::{Fold, TimeScale, waits},
+        waterfall::notes,
     },
     widget::{Icon, copy_button, icon},
 };
 use contract::trace::{ExportView, OpenTrace, SpanView, TraceView};
 use leptos::prelude::*;
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 /// A trace with what is computed from it once.
 pub(super) struct Traced {
@@ -21,6 +25,8 @@ pub(super) struct Traced {
     pub(super) tree: SpanTree,
     pub(super) path: Vec<Segment>,
     pub(super) waits: Vec<Fold>,
+    /// What names of rows do not say.
+    pub(super) notes: HashMap<usize, String>,
     /// Log lines of its order, of whichever trace.
     pub(super) order_logs: usize,
 }
@@ -62,7 +68,9 @@ impl Open {
         let path = critical_path(&tree);
         let waits = waits(&tree, &view.spans);
         let whole = (tree.start_us, tree.end_us);
-        let traced = StoredValue::new(Arc::new(Traced { view, tree, path, waits, order_logs }));
+        let notes = notes(&tree, &view.spans);
+        let traced = Traced { view, tree, path, waits, notes, order_logs };
+        let traced = StoredValue::new(Arc::new(traced));
         let folded = RwSignal::new(HashSet::new());
         // The address has what a handle was let go at; while it moves it is here.
         let asked = Memo::new(move |_| shown(place.look.with(|look| look.zoom), whole));
@@ -200,7 +208,7 @@ fn totals(open: Open, traced: &Traced) -> AnyView {
     };
     view! {
         <div class="totals">
-            <strong>{fine::duration_us(row.duration_us)}</strong>
+            <strong>{fine::duration_us(row.until_end_us())}{fine::then_us(row.tail_us)}</strong>
             <span class="sub">{spans}", "{services}{dropped}{running}</span>
             <button
                 type="button"

@@ -5,7 +5,7 @@ use crate::{
     frame::range::DEFAULT_RANGE,
     live::{Connection, use_live},
     model::{format, trace_query},
-    widget::{Clock, Icon, icon},
+    widget::{Clock, ClockStyle, Icon, icon},
 };
 use contract::trace::{TraceList, TraceQuery, TraceStatus};
 use leptos::{ev::SubmitEvent, prelude::*};
@@ -170,6 +170,21 @@ fn zoomed(place: Place) -> Option<AnyView> {
     )
 }
 
+/// How far back the traces reach; below the list it is said what is kept longer.
+fn since(list: &TraceList) -> Option<AnyView> {
+    let (words, at_us) = match list.left_until_us {
+        Some(left_us) => ("all kept since ", left_us),
+        None => ("kept since ", list.oldest_us?),
+    };
+    let at = Signal::stored(at_us);
+    Some(
+        view! {
+            <span class="since">{words}<Clock at_us=at style=ClockStyle::Minutes/></span>
+        }
+        .into_any(),
+    )
+}
+
 fn counts(place: Place, list: &TraceList, found: Found, waiting: RwSignal<usize>) -> AnyView {
     let count = |n: usize| format::count(u64::try_from(n).unwrap_or(u64::MAX));
     let noun = if list.matched == 1 { " trace, " } else { " traces, " };
@@ -180,6 +195,7 @@ fn counts(place: Place, list: &TraceList, found: Found, waiting: RwSignal<usize>
             <span aria-live="polite">
                 <b>{count(list.matched)}</b>{noun}<b>{count(list.slow)}</b>" over 1 s"
             </span>
+            {since(list)}
             <span class="mark-key"><svg class="key-mark" width="12" height="12" aria-hidden="true">
                 <circle class="mark-ok" cx="6" cy="6" r="2.5"></circle>
             </svg>"ok"</span>

@@ -9,9 +9,9 @@ use crate::{
         critical_path, fine, format, mesh_decision,
         time_scale::TimeScale,
         trace_look::{Look, Tab},
-        waterfall::{self as geometry, Bar, Label, ROW_HEIGHT},
+        waterfall::{self as geometry, Bar, ROW_HEIGHT, Room},
     },
-    widget::{Icon, ServiceCode, bar_class, bar_rect, icon},
+    widget::{Icon, ServiceCode, bar_class, bar_rect, bar_text, icon},
 };
 use contract::trace::SpanView;
 use leptos::{html, prelude::*};
@@ -20,6 +20,12 @@ use std::sync::Arc;
 /// Indentation of one level in pixels; very deep levels stand on one line.
 const INDENT: usize = 13;
 const INDENTED_LEVELS_MAX: usize = 14;
+
+/// Room for what is written beside bars: beside an open drawer or on a tablet, and on a phone.
+const ROOMS: [Room; 2] =
+    [Room { character: 0.016, until: 1.02 }, Room { character: 0.052, until: 1.05 }];
+/// A bar that takes a larger share is seen to be long, and how long is in the column beside it.
+const LONG: f64 = 0.2;
 
 /// Marks of the ruler at most.
 const TICKS: usize = 10;
@@ -65,6 +71,7 @@ pub(super) fn waterfall(open: Open, traced: &Arc<Traced>) -> AnyView {
             node_ref=scroll.node
             on:scroll=scrolled
             on:keydown=move |event| keys::in_tree(open, &event)
+            on:focusin=|event| crate::browser::mark_cut(&event, ".name-text")
         >
             <div class="wf-head" role="row">
                 <span role="columnheader">"Span"</span>
@@ -110,6 +117,8 @@ fn ruler(open: Open) -> AnyView {
                 .folds()
                 .map(|(at, fold)| (at, format!("+{}", fine::duration_us(fold.removed_us()))))
                 .collect();
+            // Of many waits close to each other as many are told as have room.
+            let folds = geometry::apart(folds, &[]);
             let texts = scale.ticks(start, TICKS).into_iter().enumerate().map(|(i, tick)| {
                 let text = tick_text(tick.us - start);
                 // The unit of milliseconds is written once, at the first tick after zero.
@@ -170,6 +179,14 @@ fn folds(open: Open) -> AnyView {
                     let (at, half) = (at / 100.0, half / 100.0);
                     let (left, right) = (percent(at - half), percent(at + half));
                     let width = percent(half * 2.0);
+                    if scale.folds_are_narrow() {
+                        // Zigzags of many would cover all that is between them.
+                        let x = percent(at);
+                        return view! {
+                            <line class="fold-line" x1=x.clone() x2=x y1="0" y2="100%"></line>
+                        }
+                        .into_any();
+                    }
                     let edge = |x: String| {
                         view! {
                             <svg x=x overflow="visible">
@@ -182,6 +199,7 @@ fn folds(open: Open) -> AnyView {
                         {edge(left)}
                         {edge(right)}
                     }
+                    .into_any()
                 })
                 .collect_view()
         })
@@ -215,6 +233,9 @@ fn row_view(open: Open, traced: &Arc<Traced>, row: usize) -> AnyView {
     let expanded = move || folds.then(|| if is_folded.get() { "false" } else { "true" });
     let href = move || open.place.looking(|look| look.span = Some(id.clone()));
     let name = span.map_or_else(|| "missing span".to_owned(), |s| s.name.clone());
+    let note = traced.notes.get(&row).map(|note| format!(", {note}"));
+    let whole = format!("{name}{}", note.as_deref().unwrap_or_default());
+    let note = note.map(|note| view! { <span class="name-note">{note}</span> });
     let duration = span.map_or_else(|| "–".to_owned(), |s| fine::duration_us(s.duration_us));
     let indent = node.depth.min(INDENTED_LEVELS_MAX) * INDENT;
     view! {
@@ -240,9 +261,10 @@ fn row_view(open: Open, traced: &Arc<Traced>, row: usize) -> AnyView {
                     prop:replace=true
                     data-row=row.to_string()
                     tabindex=tab_stop
-                    title=name.clone()
+                    title=whole
                 >
-                    {name.clone()}
+                    <span class="name-text">{name}</span>
+                    {note}
                 </a>
                 {span.map(|span| side_notes(open, span))}
             </div>
@@ -306,13 +328,12 @@ fn bar_view(bar: &Bar, traced: &Traced, row: usize, scale: &TimeScale, critical:
     let span = traced.span(row);
     let duration = span.map_or_else(String::new, |s| fine::duration_us(s.duration_us));
     let failure = span.and_then(geometry::failure);
-    let text = failure.map_or_else(|| duration.clone(), |why| format!("{why}, {duration}"));
-    let text = match bar.label {
-        Label::None => None,
-        Label::After => Some((percent(bar.x + bar.width), "7", "start")),
-        Label::Before => Some((percent(bar.x), "-6", "end")),
-    }
-    .map(|(x, dx, anchor)| view! { <text x=x dx=dx y="13.5" text-anchor=anchor>{text}</text> });
+    let texts: Vec<String> = match failure {
+        Some(why) => vec![format!("{why}, {duration}"), why, duration],
+        None if bar.width > LONG => Vec::new(),
+        None => vec![duration],
+    };
+    let text = bar_text((bar.x, bar.width), &texts, ROOMS, percent);
     let held = (bar.injected > 0.0)
         .then(|| bar_rect("bar-held", percent(bar.x), percent(bar.injected), 5, 8));
     let under = critical.then(|| {

@@ -18,7 +18,7 @@ use axum::{
     routing::{get, post},
 };
 use base::Clock;
-use contract::service::PAYMENTS;
+use contract::{attributes, service::PAYMENTS};
 use http::StatusCode;
 use mesh::{CallContext, Caller, Mesh, Phase};
 use serde::{Deserialize, Serialize};
@@ -140,6 +140,8 @@ async fn take_prepare(
     let Json(Prepare { work }) = body?;
     tracing::Span::current().record("transaction.id", id.as_str());
     let vote = store.prepare(&id, &work, context.correlation_id).await?;
+    let word = if vote == Vote::Yes { "yes" } else { "no" };
+    base::trace_context::tag(&tracing::Span::current(), attributes::TRANSACTION_VOTE, word);
     match &vote {
         Vote::Yes => {
             tracing::info!(transaction_id = id, order_id = work.order_id, "{id} prepared, vote yes")
@@ -157,7 +159,10 @@ async fn take_finish(
     body: Result<Json<Finish>, JsonRejection>,
 ) -> Result<StatusCode, Problem> {
     let Json(Finish { commit }) = body?;
-    tracing::Span::current().record("transaction.id", id.as_str());
+    let span = tracing::Span::current();
+    span.record("transaction.id", id.as_str());
+    let word = if commit { "commit" } else { "abort" };
+    base::trace_context::tag(&span, attributes::TRANSACTION_DECISION, word);
     settle(&*store, &id, commit, None).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -4,6 +4,7 @@ use super::{Answer, Context, Gateway, ok, schema, timing::timed};
 use crate::{
     catalog::{Product, Products},
     input::{Parameters, path_id},
+    orders::{Listed, ListedPage},
     payments::{PaymentList, PaymentRow},
     problem::Problem,
     recommendations::Recommended,
@@ -13,10 +14,7 @@ use axum::{
     Extension,
     extract::{Path, State},
 };
-use contract::{
-    order::{OrderPage, OrderRow},
-    service::{CATALOG, ORDERS, PAYMENTS, RECOMMENDATIONS, USERS},
-};
+use contract::service::{CATALOG, ORDERS, PAYMENTS, RECOMMENDATIONS, USERS};
 use http::Uri;
 use mesh::{CallContext, CallError};
 use serde::Serialize;
@@ -107,7 +105,7 @@ pub(super) struct UserDetails {
     note: Option<String>,
     /// The five newest orders.
     #[schema(value_type = Vec<schema::OrderRow>)]
-    orders: Vec<OrderRow>,
+    orders: Vec<Listed>,
     /// The five newest payments.
     #[schema(value_type = Vec<schema::Payment>)]
     payments: Vec<PaymentRow>,
@@ -225,7 +223,7 @@ pub(super) async fn user(
     let payments = ask(PAYMENTS, format!("/payments?user_id={id}&limit={RECENT}"), "/payments");
     let (user, orders, payments) = tokio::join!(
         timed(USERS, user.receive::<User>()),
-        timed(ORDERS, orders.receive::<OrderPage>()),
+        timed(ORDERS, orders.receive::<ListedPage>()),
         timed(PAYMENTS, payments.receive::<PaymentList>()),
     );
     // Without such a customer there is nothing to show; without an answer there is.

@@ -4,7 +4,7 @@ use super::{Answer, Context, Gateway, ok, schema, timing::timed};
 use crate::{
     input::{self, Parameters, if_match, is_id, origin, path_id},
     key::idempotency_key,
-    orders::{Asking, OrderBody, place::Command},
+    orders::{Asking, ListedPage, OrderBody, place::Command},
     problem::Problem,
 };
 use axum::{
@@ -13,11 +13,7 @@ use axum::{
     extract::{Path, State, rejection::BytesRejection},
     response::{IntoResponse, Response},
 };
-use contract::{
-    order::{OrderPage, OrderStatus},
-    service::ORDERS,
-    shop::PlacedOrder,
-};
+use contract::{order::OrderStatus, service::ORDERS, shop::PlacedOrder};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use mesh::CallContext;
 use std::time::Duration;
@@ -209,7 +205,7 @@ pub(super) async fn list(
         path.push_str(&format!("limit={limit}"));
     }
     let asked = gateway.caller.get(ORDERS, path).route("/orders").context(&context);
-    let page: OrderPage = timed(ORDERS, asked.receive()).await?;
+    let page: ListedPage = timed(ORDERS, asked.receive()).await?;
     Ok(ok(&page))
 }
 

@@ -129,6 +129,8 @@ pub(crate) struct OrderPage {
 pub(crate) struct OrderRow {
     /// `ord-…`.
     order_id: String,
+    /// On every event and log line of this order.
+    correlation_id: String,
     /// Who bought.
     user_id: String,
     /// What it costs.

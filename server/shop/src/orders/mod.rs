@@ -16,8 +16,8 @@ pub use patience::Awaited;
 pub use project::project;
 pub use refusal::Refusal;
 pub use store::{
-    Attempt, Changed, Commanded, Decide, IdempotencyKey, NewOrder, OrderStore, OrderStory, Placed,
-    RowQuery,
+    Attempt, Changed, Commanded, Decide, IdempotencyKey, Listed, NewOrder, OrderStore, OrderStory,
+    Placed, RowQuery,
 };
 
 use crate::{StoreError, gateway::schema, problem::Problem, store::Keep};
@@ -28,7 +28,7 @@ use axum::{
 };
 use base::{Clock, IdSource, Supervisor, TraceContext};
 use contract::{
-    order::{OrderPage, OrderRow, OrderStatus, Origin, StepMark},
+    order::{OrderRow, OrderStatus, Origin, StepMark},
     shop::PaymentMethod,
 };
 use decide::Input;
@@ -235,18 +235,28 @@ struct Which {
     limit: Option<usize>,
 }
 
+/// One page of the list, newest first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListedPage {
+    /// The orders.
+    pub orders: Vec<Listed>,
+    /// Pass as `cursor` for the next page; none at the end.
+    pub next: Option<String>,
+}
+
 async fn list(
     State(orders): State<Orders>,
     Query(which): Query<Which>,
-) -> Result<Json<OrderPage>, Problem> {
+) -> Result<Json<ListedPage>, Problem> {
     let limit = which.limit.unwrap_or(PAGE_DEFAULT).clamp(1, PAGE_MAX);
     let before = which.cursor.map(|cursor| read_cursor(&cursor)).transpose()?;
     let query = RowQuery { status: which.status, user_id: which.user_id, before, limit: limit + 1 };
     let mut rows = orders.store.rows(query).await?;
     let more = rows.len() > limit;
     rows.truncate(limit);
-    let next = rows.last().filter(|_| more).map(|r| format!("{}.{}", r.placed_at_us, r.order_id));
-    Ok(Json(OrderPage { orders: rows, next }))
+    let last = rows.last().filter(|_| more).map(|listed| &listed.row);
+    let next = last.map(|row| format!("{}.{}", row.placed_at_us, row.order_id));
+    Ok(Json(ListedPage { orders: rows, next }))
 }
 
 /// Orders listed by [`recent`]: five minutes of 200 a second are below it.

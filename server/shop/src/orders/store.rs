@@ -127,6 +127,16 @@ pub struct OrderStory {
     pub saga: Vec<Entry>,
 }
 
+/// A row of the read model as lists tell it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listed {
+    /// The row.
+    #[serde(flatten)]
+    pub row: OrderRow,
+    /// On every event and log line of this order.
+    pub correlation_id: String,
+}
+
 /// Which rows of the read model.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RowQuery {
@@ -159,7 +169,7 @@ pub trait OrderStore: HasOutbox + Probe {
     /// Everything about one order.
     async fn story(&self, order_id: &str) -> Result<Option<OrderStory>, StoreError>;
     /// Rows of the read model, newest first.
-    async fn rows(&self, query: RowQuery) -> Result<Vec<OrderRow>, StoreError>;
+    async fn rows(&self, query: RowQuery) -> Result<Vec<Listed>, StoreError>;
     /// Orders of the read model placed since a moment, newest first, at most `limit`.
     async fn recent(&self, since_us: i64, limit: usize) -> Result<Vec<Recent>, StoreError>;
     /// Brings the read model up to at most `limit` further events, by [`super::project`], in one
