@@ -178,6 +178,16 @@ pub async fn trace(trace_id: String) -> Result<OpenTrace, AskError> {
     Ok(host()?.traces.trace(trace_id).await?)
 }
 
+/// One trace as a walk over the map, as text: of the files that the browser loads only the one that
+/// draws it reads it.
+#[server(prefix = "/ui", endpoint = "trace-walk", output = Json)]
+pub async fn trace_walk(trace_id: String) -> Result<String, AskError> {
+    let open = host()?.traces.trace(trace_id).await?;
+    let walk = crate::model::walk::of(&open.trace);
+    serde_json::to_string(&walk)
+        .map_err(|error| AskError(ApiError::Internal { reason: error.to_string() }))
+}
+
 /// How the export to a collector is doing.
 #[server(prefix = "/ui", endpoint = "export-health", output = Json)]
 pub async fn export_health() -> Result<ExportView, AskError> {

@@ -16,7 +16,7 @@ mod fake;
 use app::{host::Host, shell};
 use axum::{body::Body, http::Request};
 use contract::live::LiveSnapshot;
-use fake::scenario;
+use fake::{scenario, spans};
 use leptos::prelude::{LeptosOptions, provide_context};
 
 /// The document at an address, as sent to a browser with a cookie.
@@ -107,6 +107,65 @@ async fn the_chosen_node_is_in_the_address_and_its_drawer_in_the_page() {
         read.contains("payments → bank-customer") && read.contains("Two-phase commit"),
         "{read}"
     );
+}
+
+#[tokio::test]
+async fn a_trace_of_the_address_is_drawn_on_the_map_with_its_hops_beside_it() {
+    let html = page(&format!("/?trace={}", spans::TRACE_CONFIRMED)).await;
+    let read = text(&html);
+    for words in [
+        "1gateway → orders13 msPOST orders · 202",
+        "2orders → catalog3 msGET /prices · 200",
+        "orders → inventory1 mspublish inventory.reserve · over the bus",
+        "6payments → bank-customer",
+        "7payments → bank-merchant",
+        "span 1 of 20",
+        "1 s here = 8.6 ms",
+        "Nodes, charts and orders stay live",
+    ] {
+        assert!(read.contains(words), "{words:?} is not in {read}");
+    }
+    // Both drawings have the lines, the numbers and the rings.
+    let count = |part: &str| html.matches(part).count();
+    assert!(count("class=\"walk-under\"") == 2 && count("class=\"walk-over map\"") == 2);
+    assert!(count("walk-line message") >= 6, "{}", count("walk-line message"));
+    assert!(html.contains("with-trace") && html.contains("aria-current=\"step\""));
+    assert!(html.contains(&format!("href=\"/traces/{}\"", spans::TRACE_CONFIRMED)));
+    let lit = html
+        .split("<g")
+        .filter(|part| part.contains("data-node=\"orders\""))
+        .all(|part| part.split('>').next().unwrap_or_default().contains("lit"));
+    assert!(lit, "a service of the trace does not step back");
+    assert!(!page("/").await.contains("walk-"), "without a trace there is nothing of it");
+}
+
+#[tokio::test]
+async fn failed_tries_are_hops_of_their_own_and_the_address_says_where_the_walk_is() {
+    let span = "a41f07c20000000b";
+    let html = page(&format!("/?trace={}&span={span}", spans::TRACE)).await;
+    let read = text(&html);
+    for words in [
+        "6orders → payments v23 mspayments.Authorize, mesh call · try 1 · ✕ 503",
+        "· retry 1 of 3 · ✕ 503",
+        "· retry 2 of 3 · 402",
+        "retry 1 of 3, payments-v2-2began +71 ms, took 3 ms failed",
+        "mesh.retry.reasonconnect-failure",
+    ] {
+        assert!(read.contains(words), "{words:?} is not in {read}");
+    }
+    assert!(html.contains(&format!("/traces/{}?span={span}", spans::TRACE)));
+    assert!(html.contains("walk-line call failed now"), "the line of the try stands out");
+}
+
+#[tokio::test]
+async fn a_trace_that_is_not_kept_leaves_the_map_as_it_is_and_says_what_to_do() {
+    let read = text(&page("/?trace=0123456789abcdef0123456789abcdef").await);
+    for words in ["Trace 01234567 is not shown", "Find a trace", "Leave", "31.4/s"] {
+        assert!(read.contains(words), "{words:?} is not in {read}");
+    }
+    let huge = text(&page(&format!("/?trace={}", spans::TRACE_HUGE)).await);
+    assert!(huge.contains("4 620 further spans are not walked through"), "{huge}");
+    assert!(huge.contains("span 1 of 500"));
 }
 
 #[tokio::test]

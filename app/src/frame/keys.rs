@@ -105,8 +105,8 @@ pub(super) fn listen() {
             run.run(Command::Go(path.to_owned()));
             return true;
         }
-        // Space belongs to whatever button has the focus.
-        if key == " " && browser::is_operating(event) {
+        // Space belongs to whatever button has the focus, and to a trace on the map.
+        if key == " " && (browser::is_operating(event) || browser::has(".walk-bar")) {
             return false;
         }
         match key {

@@ -108,10 +108,13 @@ pub fn search(text: &str, known: &Known) -> Vec<Found> {
         rows.extend(known.recent.iter().map(recent));
     }
     rows.extend(find_orders(&needle, &known.orders));
-    rows.extend(find_trace(&needle));
-    for row in known.hits.iter().map(of_hit) {
-        if rows.iter().all(|known| known.command != row.command) {
-            rows.push(row);
+    rows.extend(find_trace(&needle).into_iter().flatten());
+    for hit in &known.hits {
+        let map = (hit.kind == HitKind::Trace).then(|| on_map(&hit.id, &hit.title));
+        for row in [of_hit(hit)].into_iter().chain(map) {
+            if rows.iter().all(|known| known.command != row.command) {
+                rows.push(row);
+            }
         }
     }
     // Each group stands together, wherever its rows were found.
@@ -203,12 +206,17 @@ fn find_breakers(needle: &str, breakers: &[BreakerLine]) -> Vec<Found> {
     lines.iter().take(GROUP_ROWS_MAX).map(row).collect()
 }
 
-fn find_trace(needle: &str) -> Option<Found> {
+fn find_trace(needle: &str) -> Option<[Found; 2]> {
     let whole = needle.len() == 32 && needle.bytes().all(|byte| byte.is_ascii_hexdigit());
     whole.then(|| {
-        let note = "open this trace";
-        found("Traces", needle, note, "", Command::Go(format!("/traces/{needle}")))
+        let go = Command::Go(format!("/traces/{needle}"));
+        [found("Traces", needle, "open this trace", "", go), on_map(needle, needle)]
     })
+}
+
+/// The trace on Live's map.
+fn on_map(id: &str, title: &str) -> Found {
+    found("Traces", title, "show it on the map", "", Command::Go(format!("/?trace={id}")))
 }
 
 /// Splits a title around the part that was typed, for bold letters.
@@ -307,7 +315,10 @@ mod tests {
     #[test]
     fn a_whole_trace_id_opens_its_trace_and_a_part_of_one_does_not() {
         let id = "7c1e9a4f0b6d42e8a5f3c2d19b8e6047";
-        assert_eq!(search(id, &Known::default())[0].command, Command::Go(format!("/traces/{id}")));
+        let rows = search(id, &Known::default());
+        let go = |address: String| Command::Go(address);
+        assert_eq!(rows[0].command, go(format!("/traces/{id}")));
+        assert_eq!(rows[1].command, go(format!("/?trace={id}")), "and on the map");
         assert!(search("7c1e9a4f", &Known::default()).is_empty());
     }
 
@@ -334,11 +345,12 @@ mod tests {
                 ("Orders", "ord-ADA3K9"),
                 ("Orders", "ord-OLDADA"),
                 ("Traces", "ada0"),
+                ("Traces", "ada0"),
                 ("Customers", "Ada Brandt"),
             ]
         );
-        assert_eq!(rows[3].note, "c-1001, comfortable, place an order");
-        assert_eq!(rows[3].command, Command::Go("/orders/new?customer=c-1001".into()));
+        assert_eq!(rows[4].note, "c-1001, comfortable, place an order");
+        assert_eq!(rows[4].command, Command::Go("/orders/new?customer=c-1001".into()));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use leptos::prelude::*;
 use leptos_meta::Title;
 
 /// Keys and what they do. Only what works is listed.
-pub const SHORTCUTS: [(&str, &[&str], &str); 25] = [
+pub const SHORTCUTS: [(&str, &[&str], &str); 28] = [
     ("Everywhere", &["Ctrl K", "/"], "search and commands"),
     ("Everywhere", &["Space"], "pause or resume live data"),
     ("Everywhere", &["P"], "place an order"),
@@ -28,6 +28,9 @@ pub const SHORTCUTS: [(&str, &[&str], &str); 25] = [
     ("Go to", &["G", "S"], "Traces (spans)"),
     ("Live", &["T"], "switch map and table"),
     ("Live", &["arrow keys"], "move along edges in the map"),
+    ("Trace on the map", &["Space"], "play or pause the trace"),
+    ("Trace on the map", &["←", "→"], "previous, next span"),
+    ("Trace on the map", &["Esc"], "leave it"),
     ("Traffic", &["Ctrl Enter"], "apply the draft"),
     ("Traffic", &["Ctrl Z", "Ctrl Shift Z"], "undo, redo in the draft"),
     ("Traffic", &["Alt ↑", "Alt ↓"], "move a match rule"),

@@ -26,5 +26,6 @@ pub mod trace_look;
 pub mod trace_query;
 pub mod tries;
 pub mod undo;
+pub mod walk;
 pub mod waterfall;
 pub mod what_if;

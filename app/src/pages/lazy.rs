@@ -3,8 +3,8 @@
 //! Live is in the first file with everything around the pages.
 
 use super::{
-    new_order::NewOrderPage, order::OrderPage, orders::OrdersPage, resilience::ResiliencePage,
-    traces::TracesPage, traffic::TrafficPage,
+    live::traced, new_order::NewOrderPage, order::OrderPage, orders::OrdersPage,
+    resilience::ResiliencePage, traces::TracesPage, traffic::TrafficPage,
 };
 use crate::{
     apart::apart,
@@ -101,10 +101,13 @@ lazy_page!(
     Shortcuts, ShortcutsPage, shortcuts_view, load_shortcuts
 );
 
-/// Whether Live is asked for with its drawer.
-fn draws_chosen(search: &str) -> bool {
-    let mut pairs = search.trim_start_matches('?').split('&');
-    pairs.any(|pair| pair.starts_with("node=") || pair.starts_with("edge="))
+/// Whether Live is asked for with its drawer, and with a trace on its map.
+fn draws(search: &str) -> (bool, bool) {
+    let has = |keys: &[&str]| {
+        let mut pairs = search.trim_start_matches('?').split('&');
+        pairs.any(|pair| keys.iter().any(|key| pair.starts_with(key)))
+    };
+    (has(&["node=", "edge="]), has(&["trace="]))
 }
 
 /// Loads what the page at this address needs, so that hydrating it waits for nothing; false when it
@@ -123,7 +126,12 @@ pub async fn preload(path: &str, search: &str) -> bool {
         (Some("traces"), _) => load_traces().await,
         (Some("more"), _) => load_more().await,
         (Some("shortcuts"), _) => load_shortcuts().await,
-        (None, _) if draws_chosen(search) => lazily::preload().await,
+        (None, _) => {
+            let (chosen, traced) = draws(search);
+            let chosen = if chosen { lazily::preload().await } else { Ok(()) };
+            let traced = if traced { traced::preload().await } else { Ok(()) };
+            chosen.and(traced)
+        }
         _ => Ok(()),
     };
     loaded.is_ok()
@@ -134,8 +142,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_code_of_the_drawer_is_there_before_a_page_that_was_sent_with_it_comes_to_life() {
-        assert!(draws_chosen("?node=payments") && draws_chosen("?range=5&edge=a~b"));
-        assert!(!draws_chosen("") && !draws_chosen("?range=5&feed=failed"));
+    fn the_code_of_what_a_page_was_sent_with_is_there_before_it_comes_to_life() {
+        assert_eq!(draws("?node=payments"), (true, false));
+        assert_eq!(draws("?range=5&edge=a~b&trace=7c1e"), (true, true));
+        assert_eq!(draws("?trace=7c1e&span=1"), (false, true));
+        assert_eq!([draws(""), draws("?range=5&feed=failed")], [(false, false); 2]);
     }
 }

@@ -11,7 +11,7 @@ use super::{
     layout::{self, Anchor, EdgeShape, Layout, NodeKind, NodeShape, Rect},
     particles::Particles,
     scene::{self, EdgeFace, EdgeKey, Health, NodeFace},
-    versions,
+    traced, versions,
     walk::{self, Direction, Stop},
 };
 use crate::{
@@ -46,6 +46,18 @@ pub(super) fn Stage(
         </Show>
     }
     .into_any()
+}
+
+/// The class of what the trace on the map touches: a service, or the line from it to another.
+fn use_lit(from: &str, to: Option<&str>) -> Memo<&'static str> {
+    let (traced, from, to) = (traced::use_traced(), from.to_owned(), to.map(str::to_owned));
+    Memo::new(move |_| {
+        let lit = match &to {
+            Some(to) => traced.crosses(&from, to),
+            None => traced.lights(&from),
+        };
+        if lit { "lit" } else { "" }
+    })
 }
 
 /// One edge with the face it has now, for the particles.
@@ -98,12 +110,15 @@ fn Drawing(layout: Layout, phone: bool, layer: Signal<String>) -> impl IntoView 
         let drawn = shapes.get().into_iter().map(|shape| Drawn { face: face(&shape), shape });
         drawn.collect::<Vec<_>>()
     });
+    let traced = traced::use_traced();
+    let drawing = traced::Drawing { layout, nodes, shapes, phone };
     view! {
         <div class="stage" class:stage-phone=phone data-layer=move || layer.get()>
             <svg class="map-lines" viewBox=view_box.clone() aria-hidden="true">
                 <For each=move || shapes.get() key=key_of let:shape>{edge_line(shape)}</For>
             </svg>
             <Particles size=size drawn=drawn layer=layer/>
+            {traced.lines(drawing)}
             <svg
                 class="map" viewBox=view_box role="group" aria-label="Service map"
                 on:keydown=on_arrow
@@ -123,6 +138,7 @@ fn Drawing(layout: Layout, phone: bool, layer: Signal<String>) -> impl IntoView 
                 </For>
                 {badges::layer(nodes, shapes, phone)}
             </svg>
+            {traced.marks(drawing)}
         </div>
     }
     .into_any()
@@ -222,9 +238,10 @@ fn edge_face(shape: EdgeShape, phone: bool) -> AnyView {
     let chosen = Memo::new(move |_| now.with(|now| now.as_ref() == Some(&this)));
     let (click, key) = choosing(selection, choose);
     let kind = kind_class(shape.kind);
+    let lit = use_lit(&shape.from, Some(&shape.to));
     let class = move || {
         let open = if chosen.get() { "chosen" } else { "" };
-        format!("face {kind} {} {open}", face.with(|face| face.health.class()))
+        format!("face {kind} {} {open} {}", face.with(|face| face.health.class()), lit.get())
     };
     let sits = shape.curve.point(shape.breaker);
     let run = use_commands();
@@ -352,10 +369,11 @@ fn node_face(node: NodeShape, shapes: Memo<Vec<EdgeShape>>, phone: bool) -> AnyV
         NodeKind::Bus => "node node-bus",
     };
     let colour = service_class(&node.name);
+    let lit = use_lit(&node.name, None);
     let class = move || {
         let down = if face.with(NodeFace::down) { "node-down" } else { "" };
         let open = if chosen.get() { "chosen" } else { "" };
-        format!("{base} {colour} {down} {open}")
+        format!("{base} {colour} {down} {open} {}", lit.get())
     };
     let Rect { x, y, w, h } = node.rect;
     let silent_y = node.silent_y();
@@ -395,10 +413,11 @@ fn version_node(node: NodeShape) -> AnyView {
     let face = Memo::new(move |_| mesh.with(|mesh| versions::face(mesh, &of.0, &of.1)));
     let (click, key) = badges::leading(format!("/traffic/{service}"), run);
     let colour = service_class(&service);
+    let lit = use_lit(&service, None);
     let class = move || {
         let (index, health) =
             face.with(|face| face.as_ref().map_or((0, Health::Idle), |f| (f.index, f.health)));
-        format!("version version-{} {colour} {}", index.min(2), health.class())
+        format!("version version-{} {colour} {} {}", index.min(2), health.class(), lit.get())
     };
     let name = move || face.with(|face| face.as_ref().map(|face| face.name.clone()));
     let Rect { x, y, w, h } = node.rect;

@@ -18,6 +18,7 @@ pub mod particles_model;
 pub mod scene;
 pub mod table;
 pub mod table_model;
+pub mod traced;
 pub mod versions;
 pub mod walk;
 
@@ -93,13 +94,14 @@ fn provide_chosen() -> Chosen {
 /// The live page.
 #[component]
 pub fn LivePage() -> impl IntoView {
-    let live = use_live();
+    let (live, traced) = (use_live(), traced::provide());
     view! {
         <Title text="Live"/>
         <h1 class="sr">"Live"</h1>
         <Suspense>
             {move || Suspend::new(async move {
                 live.ready().await;
+                traced.ready().await;
                 view! { <LiveBody/> }
             })}
         </Suspense>
@@ -120,9 +122,12 @@ fn LiveBody() -> impl IntoView {
     provide_context(OrdersShown(orders));
     let tab = Signal::derive(move || if orders.get() { "orders" } else { "map" }.to_owned());
     let seeded = use_live().seeded();
+    let traced = traced::use_traced();
+    traced.listen();
     view! {
         <div
             class="live" class:with-drawer=open class:show-orders=move || orders.get()
+            class:with-trace=move || traced.on()
             aria-busy=move || (!seeded.get()).then_some("true")
         >
             <NotThere/>
@@ -135,6 +140,7 @@ fn LiveBody() -> impl IntoView {
             <MapPanel/>
             <charts::ChartRow/>
             <feed::Feed/>
+            {traced.side()}
             <drawer::Drawer/>
         </div>
     }
@@ -236,6 +242,7 @@ fn MapPanel() -> impl IntoView {
                     {icon(Icon::Expand)}
                 </button>
             </header>
+            {traced::use_traced().bar()}
             {move || if as_table.get() {
                 view! { <table::MapTable/> }.into_any()
             } else {

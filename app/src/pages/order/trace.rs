@@ -96,7 +96,11 @@ fn head(traced: &Traced) -> AnyView {
         <code>{format::short_trace(&row.trace_id).to_owned()}</code>
         <span class="sub">{sub}</span>
         {faults}
-        <a class="button small head-end" href=format!("/traces/{}", row.trace_id)>
+        <a class="button small head-end" href=format!("/?trace={}", row.trace_id)>
+            {icon(Icon::Share)}
+            <span>"On the map"</span>
+        </a>
+        <a class="button small" href=format!("/traces/{}", row.trace_id)>
             <span>"Open"</span>
             {icon(Icon::Right)}
         </a>

@@ -170,6 +170,10 @@ fn header(traced: &Traced, health: &ExportView) -> AnyView {
             {list::status(row, true)}
             {order}
             <span class="trace-out">
+                <a class="button small" href=format!("/?trace={id}")>
+                    {icon(Icon::Share)}
+                    <span>"On the map"</span>
+                </a>
                 {export::open_in_jaeger(&id, health)}
                 <a
                     class="button small"

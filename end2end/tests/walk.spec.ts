@@ -1,0 +1,154 @@
+// A trace on the map: the way in, the walk through its spans by keys, and the way out.
+import { type Page, expect, expectAccessible, expectSoundMarkup, open, test } from "../fixtures.ts";
+
+/** The file that draws a trace on the map. */
+const WALK = /\/pkg\/.*split_walk\.wasm/;
+
+/** Places an order and answers with the id of its trace, which the store has with its hop to orders. */
+async function orderTrace(page: Page): Promise<string> {
+  const items = [{ product_id: "p-moka", quantity: 1 }];
+  const placed = await page.request.post("/api/v1/orders", { data: { user_id: "c-1001", items } });
+  expect(placed.status()).toBe(202);
+  const id = (placed.headers()["traceresponse"] ?? "").split("-")[1] ?? "";
+  expect(id).toMatch(/^[0-9a-f]{32}$/);
+  await expect
+    .poll(async () => (await page.request.get(`/?trace=${id}`)).text(), { message: "the order's payment is in its trace" })
+    .toContain("payments → bank-merchant");
+  return id;
+}
+
+const current = (page: Page) => page.locator(".walk-now h3");
+const now = (page: Page) => page.locator('.walk-hops [aria-current="step"]');
+
+test("a trace is opened on the map from its page, stepped through span by span, and left with Escape", async ({ page }) => {
+  const id = await orderTrace(page);
+  await open(page, `/traces/${id}`);
+  const file = page.waitForResponse(WALK);
+  await page.getByRole("link", { name: "On the map" }).click();
+  expect((await file).status()).toBe(200);
+  await expect(page).toHaveURL(new RegExp(`/\\?trace=${id}`));
+  const bar = page.locator(".walk-bar");
+  await expect(bar).toContainText("POST /api/v1/orders");
+  await expect(bar).toContainText(id.slice(0, 8));
+  await expect(page.locator(".walk-side")).toContainText("span 1 of");
+  await expect(now(page)).toContainText("browser → gateway");
+  // On to the first call of another service: the span and the hop are others, and so is the line.
+  const first = await current(page).innerText();
+  const hop = page.locator(".walk-hops li", { hasText: "gateway → orders" }).first();
+  await page.locator("body").press("ArrowRight");
+  await expect(page.locator(".walk-side")).toContainText("span 2 of");
+  await expect(current(page)).not.toHaveText(first);
+  await expect(hop).toHaveClass(/now/);
+  await expect(page.locator(".stage:not(.stage-phone) .walk-line.now")).toHaveCount(1);
+  await expect(page).toHaveURL(/span=[0-9a-f]{16}/);
+  await expect(page.locator('.walk-bar [role="status"]')).toContainText("gateway to orders");
+  await page.locator("body").press("ArrowLeft");
+  await expect(page.locator(".walk-side")).toContainText("span 1 of");
+  await expectAccessible(page);
+  // A hop of the list is where it leads, and the span of it has a page.
+  await page.locator(".walk-hops a", { hasText: "payments → bank-merchant" }).first().click();
+  await expect(now(page)).toContainText("payments → bank-merchant");
+  const span = new URL(page.url()).searchParams.get("span") ?? "";
+  await expect(page.locator(".walk-now a", { hasText: "Open span" })).toHaveAttribute("href", `/traces/${id}?span=${span}`);
+  // A link shows the same to somebody else.
+  await page.reload();
+  await expect(now(page)).toContainText("payments → bank-merchant");
+  await expect(page.locator('.app[data-connection="live"]')).toBeAttached();
+  await page.locator("body").press("Escape");
+  await expect(bar).toHaveCount(0);
+  await expect(page.locator(".feed")).toBeVisible();
+  expect(new URL(page.url()).search).toBe("");
+});
+
+test("a trace plays to its end at a pace that is said, and live data goes on", async ({ page }) => {
+  const id = await orderTrace(page);
+  await open(page, `/?trace=${id}`);
+  await expect(page.locator(".walk-scale")).toContainText("1 s here =");
+  await page.locator(".walk-controls .segment", { hasText: /^1×$/ }).click();
+  await expect(page.locator(".walk-scale")).toHaveText("1 s here = 1.00 s");
+  const cursor = page.getByLabel("Time in the trace");
+  await page.locator("body").press(" ");
+  const end = await cursor.getAttribute("max");
+  await expect(cursor).toHaveValue(end ?? "");
+  await expect(page.getByRole("button", { name: "Play" })).toBeVisible();
+  await expect(page.locator(".app")).not.toHaveAttribute("data-paused");
+  await expect(cursor).toHaveAttribute("aria-valuetext", /^\+.* in /);
+  // Back to the beginning by the cursor; the call from outside is on its way then.
+  await cursor.fill("0");
+  await expect(page.locator(".stage:not(.stage-phone) .walk-dot")).not.toHaveCount(0);
+  // From the file that Live itself has nothing is missing without a trace.
+  await page.goto("about:blank");
+});
+
+test("Live without a trace does not load what draws one", async ({ page }) => {
+  const asked: string[] = [];
+  page.on("request", (request) => asked.push(request.url()));
+  const dialogs = page.waitForResponse(/split_dialogs\.wasm/);
+  await open(page, "/");
+  await dialogs;
+  expect(asked.filter((url) => WALK.test(url))).toEqual([]);
+});
+
+test("with reduced motion a trace is stepped through and nothing moves", async ({ page }) => {
+  await page.emulateMedia({ reducedMotion: "reduce" });
+  const id = await orderTrace(page);
+  await open(page, `/?trace=${id}`);
+  await expect(page.locator(".walk-play")).toBeHidden();
+  await page.locator("body").press(" ");
+  await expect(page.locator(".app")).not.toHaveAttribute("data-paused");
+  await page.getByRole("button", { name: "Step forward" }).click();
+  await expect(page.locator(".walk-side")).toContainText("span 2 of");
+  await expect(page.locator(".walk-dot:visible")).toHaveCount(0);
+  const moving = page.locator(".stage:not(.stage-phone) .walk-ring.own").first();
+  await expect(moving).toHaveCSS("animation-name", "none");
+  await expectAccessible(page);
+});
+
+for (const { width, height } of [
+  { width: 390, height: 844 },
+  { width: 820, height: 900 },
+  { width: 1100, height: 800 },
+]) {
+  test(`a trace on the map fits a window ${width} wide`, async ({ page }) => {
+    await page.setViewportSize({ width, height });
+    const id = await orderTrace(page);
+    await open(page, `/?trace=${id}`);
+    await expect(page.locator(".walk-label:visible").first()).toBeVisible();
+    await expect(page.locator(".walk-hops")).toBeVisible();
+    const wider = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+    expect(wider, "pixels beyond the window").toBeLessThanOrEqual(0);
+    await expectAccessible(page);
+  });
+}
+
+test("a trace that is not kept says so on the map, which stays", async ({ page }) => {
+  test.info().annotations.push({ type: "why", description: "its answer is a 404, which the browser logs" });
+  const id = "0123456789abcdef0123456789abcdef";
+  const answer = await page.request.get(`/?trace=${id}`);
+  expect(answer.status()).toBe(404);
+  expect(await answer.text()).toContain("is not shown");
+});
+
+test("the palette shows a trace on the map, and the page with it is sound before any script", async ({ page }) => {
+  const id = await orderTrace(page);
+  await open(page, "/");
+  await page.locator("body").press("/");
+  await page.getByRole("combobox").fill(id);
+  await page.getByRole("option", { name: /show it on the map/ }).click();
+  await expect(page).toHaveURL(new RegExp(`/\\?trace=${id}`));
+  await expect(page.locator(".walk-bar")).toContainText("POST /api/v1/orders");
+  await expectSoundMarkup(page, `/?trace=${id}`);
+});
+
+test.describe("without JavaScript", () => {
+  test.use({ javaScriptEnabled: false });
+  test("the path is on the map and its hops are a list of links", async ({ page }) => {
+    const id = await orderTrace(page);
+    await page.goto(`/?trace=${id}`);
+    await expect(page.locator(".stage:not(.stage-phone) .walk-line").first()).toBeVisible();
+    await expect(page.locator(".walk-controls")).toBeHidden();
+    await page.locator(".walk-hops a", { hasText: "payments → bank-customer" }).first().click();
+    await expect(now(page)).toContainText("payments → bank-customer");
+    await expect(page.locator(".stage:not(.stage-phone) .walk-line.now")).toHaveCount(1);
+  });
+});
