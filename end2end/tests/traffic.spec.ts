@@ -359,7 +359,6 @@ spec:
     outlierDetection:
       consecutive5xxErrors: 1
       baseEjectionTime: 600s
-      maxEjectionTime: 600s
       maxEjectionPercent: 100
   subsets:
   - name: v1
@@ -427,7 +426,8 @@ test("a key finds its instance on the ring, and another one when that is killed"
 
 test("the ring has room on a phone", async ({ page }) => {
   const before = await revision(page);
-  await page.request.post("/control/istio", { data: HASHED, headers: { "content-type": "application/yaml" } });
+  const applied = await page.request.post("/control/istio", { data: HASHED, headers: { "content-type": "application/yaml" } });
+  expect(applied.status(), await applied.text()).toBe(200);
   await page.setViewportSize({ width: 390, height: 844 });
   await open(page, "/traffic/catalog?key=alice&left=catalog-v1-1");
   const balancing = page.locator("#balancing");

@@ -151,6 +151,12 @@ impl Host {
         self.active.load(Ordering::Relaxed)
     }
 
+    /// So many requests are under way, for tests of who is chosen.
+    #[cfg(test)]
+    pub(crate) fn busy_with(&self, requests: u32) {
+        self.active.store(requests, Ordering::Relaxed);
+    }
+
     /// Requests and 5xx answers (or none) of the last sixty seconds.
     pub(crate) fn lately(&self, now_us: i64) -> (u64, u64) {
         self.window.lock().sum(now_us)

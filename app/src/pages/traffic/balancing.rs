@@ -4,7 +4,10 @@
 //! What is asked (pool, key, the instance that leaves) is in the address, so that it works without
 //! JavaScript and can be sent on.
 
-use super::{editor::Editor, encoded};
+use super::{
+    editor::{Editor, LOST},
+    encoded,
+};
 use crate::{
     ask::{self, AskError},
     frame::range::{kept_query, use_set_query, with_query},
@@ -431,6 +434,16 @@ fn said(this: Balancing) -> AnyView {
 fn tester(this: Balancing) -> AnyView {
     let set = use_set_query();
     let typed = RwSignal::new(this.asked.with_untracked(|a| a.key.clone()).unwrap_or_default());
+    // Another key of the address, by a link or by Back.
+    let key = Memo::new(move |_| this.asked.with(|asked| asked.key.clone()).unwrap_or_default());
+    Effect::new(move |before: Option<String>| {
+        let now = key.get();
+        if before.is_some_and(|before| before != now) {
+            typed.set(now.clone());
+        }
+        now
+    });
+    let lost = move || this.editor.lost();
     let submit = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
         let key = typed.get_untracked();
@@ -469,7 +482,11 @@ fn tester(this: Balancing) -> AnyView {
             {kept_query("key")}
             <label class="balance-key-name">"Where does the " {move || what.get()} " go?"</label>
             {field::text(value, "alice")}
-            <button class="button small">"Find"</button>
+            <button
+                class="button small" disabled=lost title=move || lost().then_some(LOST)
+            >
+                "Find"
+            </button>
         </form>
         <div class="balance-answer" role="status">{answer}</div>
     }

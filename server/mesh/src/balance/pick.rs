@@ -130,3 +130,7 @@ impl Choice<'_> {
         member.is_some_and(|member| self.hosts.iter().any(|host| host.id == member.id))
     }
 }
+
+#[cfg(test)]
+#[path = "pick_tests.rs"]
+mod tests;

@@ -57,13 +57,12 @@ pub(crate) fn one(
     // What most requests are sent to may be a subset that no rule has.
     let found = found.or_else(|| pools.first().filter(|_| asked.pool.is_none()));
     let shown = found.ok_or_else(|| missing(format!("pool {wanted} of {host}")))?;
-    let left = asked.left.as_deref().map(|left| {
-        let known = shown.instances.iter().any(|instance| *instance.instance == *left);
-        let missing = || missing(format!("instance {left} in {}", name(&shown.pool)));
-        let arcs = shown.moves(left).unwrap_or_default();
-        known.then(|| (left, arcs)).ok_or_else(missing)
-    });
-    let left = left.transpose()?;
+    let there = |left: &str| shown.instances.iter().any(|one| *one.instance == *left);
+    let left = match asked.left.as_deref() {
+        None => None,
+        Some(left) if there(left) => Some((left, shown.moves(left).unwrap_or_default())),
+        Some(left) => return Err(missing(format!("instance {left} in {}", name(&shown.pool)))),
+    };
     let key = asked.key.as_deref().and_then(|key| {
         let owner = shown.key(key, asked.left.as_deref())?;
         let name = |instance: Option<std::sync::Arc<str>>| instance.map(|i| i.to_string());
