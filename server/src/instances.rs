@@ -8,7 +8,7 @@ use axum::Router;
 use base::{IdSource, Supervisor};
 use contract::service;
 use istio::{Known, KnownService};
-use mesh::{Caller, Endpoint, Instance, Mesh, Source};
+use mesh::{Caller, Endpoint, Instance, Mesh, Source, inbound::Identity};
 use shop::{
     Version, bank, catalog, gateway, inventory,
     orders::{self, Orders},
@@ -148,12 +148,17 @@ pub fn known(mesh: &Mesh) -> Known {
         names: service::further_names(&name).iter().map(|&name| name.to_owned()).collect(),
         port: if name == service::STRIPE { EXTERNAL_PORT } else { SERVICE_PORT },
         moves_money: service::moves_money(&name),
+        takes_messages: shop::bus::BINDINGS.iter().any(|bound| bound.subscriber == name),
         name,
         instances,
     };
     Known {
         services: instances.into_iter().map(known).collect(),
         gateways: GATEWAYS.map(str::to_owned).into(),
+        messenger: Some(Identity::of_service(service::BUS).principal().to_owned()),
+        identities: [Identity::of_service(service::LOAD), Identity::of_ingress()]
+            .map(|identity| identity.principal().to_owned())
+            .into(),
     }
 }
 

@@ -99,6 +99,22 @@ pub fn met(span: &Span) -> Option<String> {
     look(span, |span| span.extensions().get::<Met>().map(|met| met.0.clone())).flatten()
 }
 
+/// Whether what happens in a span is reported: an extension of the span.
+#[derive(Debug)]
+struct Reported(bool);
+
+/// Says whether `span` and what happens in it is reported, until a span in it says otherwise.
+pub fn report(span: &Span, reported: bool) {
+    look(span, |span| span.extensions_mut().replace(Reported(reported)));
+}
+
+/// Whether a span is reported, as it or the nearest span around it says; each is unless one does.
+pub fn is_reported<S: for<'a> LookupSpan<'a>>(span: &SpanRef<'_, S>) -> bool {
+    let mut around = span.scope();
+    let said = around.find_map(|around| around.extensions().get::<Reported>().map(|said| said.0));
+    said.unwrap_or(true)
+}
+
 fn nearest<S: for<'a> LookupSpan<'a>, T>(
     span: &SpanRef<'_, S>,
     read: impl Fn(&Carried) -> T,

@@ -19,8 +19,6 @@ pub const TOOK_US: &str = "vitrine.span.took_us";
 /// `true` on the first span of a trace that sampling leaves out. Telemetry puts it into
 /// `tracestate` for all that follows.
 pub const NOT_SAMPLED: &str = "vitrine.not_sampled";
-/// `true` on a span that is counted and neither kept nor exported.
-pub const NOT_REPORTED: &str = "vitrine.not_reported";
 
 /// The id of a trace (32 hex digits) that is kept although sampling left it out: something points
 /// to it as evidence. On a span of that trace, or of another that tells of it.

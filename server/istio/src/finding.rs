@@ -109,6 +109,10 @@ pub mod code {
     pub const NO_PATH: &str = "VIT141";
     /// A substitution that names a group which there is not.
     pub const NO_GROUP: &str = "VIT142";
+    /// Messages that no rule lets in.
+    pub const MESSAGES_REFUSED: &str = "VIT143";
+    /// A table that is made smaller than it is written.
+    pub const SMALLER_TABLE: &str = "VIT144";
     /// A resource that no service here sees.
     pub const UNSEEN: &str = "VIT140";
     /// More than one resource for the same host and subset.

@@ -12,6 +12,25 @@ pub struct Known {
     pub services: Vec<KnownService>,
     /// Names of gateways that are there without a `Gateway` resource.
     pub gateways: Vec<String>,
+    /// Whose identity messages come with, SPIFFE without the scheme.
+    pub messenger: Option<String>,
+    /// Identities of other callers that are no service: whoever makes load, the ingress.
+    pub identities: Vec<String>,
+}
+
+impl Known {
+    /// Every identity that a call may come with, SPIFFE without the scheme. What is outside of the
+    /// mesh has none.
+    pub fn identities(&self) -> impl Iterator<Item = String> {
+        let services = self.services.iter().filter(|service| !service.is_external());
+        let of_services = services.map(|service| identity(&service.name));
+        of_services.chain(self.messenger.iter().chain(&self.identities).cloned())
+    }
+}
+
+/// The identity of a service.
+pub(crate) fn identity(service: &str) -> String {
+    format!("cluster.local/ns/{DEFAULT_NAMESPACE}/sa/{service}")
 }
 
 /// One service of the registry.
@@ -28,6 +47,8 @@ pub struct KnownService {
     pub port: u16,
     /// A request to it may move money, so that a copy of one may move it twice.
     pub moves_money: bool,
+    /// Messages are brought to it.
+    pub takes_messages: bool,
 }
 
 impl KnownService {

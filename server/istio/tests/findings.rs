@@ -250,7 +250,7 @@ fn what_a_finding_says_to_have_no_effect_is_not_said_to_be_in_force() {
     let header = route("match: [{headers: {uri: {exact: /}, x-a: {exact: b}}}]");
     assert_eq!(paths(&header), ["http[0].match[0].headers[uri].exact"]);
     let on = |on: &str| route(&format!("retries: {{attempts: 1, retryOn: '{on}'}}"));
-    assert_eq!(paths(&on("retriable-headers")), ["http[0].retries.retryOn"]);
+    assert_eq!(paths(&on("retriable-headers")), [""; 0], "without it, more is repeated");
     assert_eq!(paths(&on("retriable-headers,5xx")), [""; 0]);
     let port = |port: u16| {
         let settings = format!("{{port: {{number: {port}}}, loadBalancer: {{simple: RANDOM}}}}");

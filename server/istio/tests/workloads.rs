@@ -244,14 +244,18 @@ fn a_policy_with_everything_is_compiled_for_its_service() {
         (pool.max_connections, pool.max_pending, pool.max_requests),
         (Some(10), Some(5), Some(20))
     );
-    assert_eq!(pool.max_retries, Some(3));
+    assert_eq!(pool.max_retries, None, "the budget takes its place");
     assert_eq!(pool.idle_timeout.unwrap().as_secs(), 60);
     let outlier = payments.policy.outlier.as_ref().unwrap();
     assert_eq!((outlier.consecutive_local_origin, outlier.consecutive_gateway), (4, 2));
     assert_eq!((outlier.max_ejection.as_secs(), outlier.http_error_codes.len()), (600, 2));
     let budget = payments.policy.retry_budget.unwrap();
     assert_eq!((budget.share, budget.min_concurrency), (Share(255_000), 1));
-    let warmup = payments.policy.warmup.unwrap();
+    assert_eq!(payments.policy.warmup, None, "a hash chooses without regard to it");
+    let warmup = "{duration: 30s, minimumPercent: 5, aggression: 1.5}";
+    let balancer = format!("loadBalancer: {{simple: ROUND_ROBIN, warmup: {warmup}}}");
+    let text = support::rule(&format!("trafficPolicy: {{{balancer}}}"));
+    let warmup = support::compile(&text).destinations["payments"].policy.warmup.unwrap();
     assert_eq!(
         (warmup.duration.as_secs(), warmup.minimum_percent, warmup.aggression),
         (30, 5.0, 1.5)

@@ -118,7 +118,7 @@ fn known(versions: &[&str]) -> Known {
     let instances = versions.iter().map(labels).collect();
     let service =
         KnownService { name: "callee".into(), instances, port: 80, ..KnownService::default() };
-    Known { services: vec![service], gateways: vec!["mesh".into()] }
+    Known { services: vec![service], gateways: vec!["mesh".into()], ..Known::default() }
 }
 
 /// A mesh with the callee at these endpoints: two of version 1, one of version 2.

@@ -13,7 +13,7 @@ use crate::{
 };
 use base::{
     secret::is_secret,
-    trace_context::{METRIC_COUNT, METRIC_DURATION, NOT_REPORTED, NOT_SAMPLED, tag},
+    trace_context::{METRIC_COUNT, METRIC_DURATION, NOT_SAMPLED, tag},
 };
 use http::HeaderMap;
 use istio::policy::{Policy, TagSource, TelemetryPolicy};
@@ -76,12 +76,16 @@ pub(crate) struct Made<'a> {
 /// Marks a span by the policy of its workload.
 pub(crate) fn follow(span: &Span, snapshot: &Snapshot, made: &Made<'_>) {
     let Made { workload, request, client, root } = *made;
-    let Some(telemetry) = of(snapshot.policy(), workload) else { return };
+    let policy = snapshot.policy();
+    if policy.telemetry.is_empty() {
+        return;
+    }
+    let telemetry = of(policy, workload);
+    // What the workload does in it is as little to be seen; what others do goes by their own.
+    base::carried::report(span, telemetry.is_none_or(|telemetry| !telemetry.disable_spans));
+    let Some(telemetry) = telemetry else { return };
     if root && !snapshot.sampling().draw(workload) {
         tag(span, NOT_SAMPLED, true);
-    }
-    if telemetry.disable_spans {
-        tag(span, NOT_REPORTED, true);
     }
     for (name, source) in telemetry.tags.iter().take(TAGS_MAX) {
         if let Some(value) = value(source, request.headers()).filter(|_| is_free(name)) {

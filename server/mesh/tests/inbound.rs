@@ -600,6 +600,29 @@ async fn strict_peer_authentication_is_not_for_the_ingress_whose_proxy_has_its_o
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_asks_from_outside_whether_the_gateway_is_ready_needs_nobody_to_let_them_in() {
+    let world = World::new(&[("gateway", "gateway-0", "v1")]);
+    let shut = authorize(vec![(AuthorizationAction::Allow, vec![])]);
+    let shut = Workload { authentication: tokens(vec![jwt_rule()]).authentication, ..shut };
+    let workloads = [("gateway".into(), shut)].into();
+    world.apply(Policy { workloads, ..policy(1, rule(None)) });
+    let bad = ("authorization", "Bearer no.token.atall");
+    let ask = async |method: &str, path: &str, headers: &[(&str, &str)]| {
+        let mut request = request(path, headers);
+        *request.method_mut() = method.parse().unwrap();
+        let call = world.mesh.caller("browser").forward("gateway", request);
+        call.send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(ask("GET", "/readyz", &[]).await, 200);
+    assert_eq!(ask("GET", "/readyz", &[bad]).await, 200);
+    assert_eq!(ask("POST", "/readyz", &[]).await, 403);
+    assert_eq!(ask("GET", "/readyz/x", &[]).await, 403);
+    assert_eq!(ask("GET", "/health", &[]).await, 403);
+    let inside = world.mesh.caller("orders").get("gateway", "/readyz").send().await.unwrap();
+    assert_eq!(inside.status(), 403, "services of the mesh are under it");
+}
+
+#[tokio::test(start_paused = true)]
 async fn looking_is_neither_authorized_nor_counted() {
     let world = World::guarded(authorize(vec![(AuthorizationAction::Allow, vec![])]));
     let look = world.caller().look("payments", "/").send().await.unwrap();

@@ -20,7 +20,8 @@ fn world(resources: &str) -> World {
         port: if name.contains('.') { 0 } else { 80 },
         ..KnownService::default()
     };
-    let known = Known { services: services.map(known).into(), gateways: vec!["edge".into()] };
+    let (services, gateways) = (services.map(known).into(), vec!["edge".into()]);
+    let known = Known { services, gateways, ..Known::default() };
     let applied = Configuration::default().apply(resources, &known).unwrap();
     world.apply(applied.configuration.compile(&known, 1));
     world

@@ -255,7 +255,7 @@ fn filter(buckets: &[u32]) -> Workload {
          spec:\n  workloadSelector: {{labels: {{app: payments}}}}\n  configPatches:\n{patches}"
     );
     let payments = istio::KnownService { name: "payments".into(), ..Default::default() };
-    let known = istio::Known { services: vec![payments], gateways: Vec::new() };
+    let known = istio::Known { services: vec![payments], ..istio::Known::default() };
     let applied = istio::Configuration::default().apply(&text, &known).unwrap();
     let mut policy = applied.configuration.compile(&known, 1);
     policy.workloads.remove("payments").unwrap()

@@ -83,10 +83,11 @@ impl SpanProcessor for Processor {
         if let Some(faults) = inherited.as_ref().and_then(|inherited| inherited.faults.as_deref()) {
             add_faults(&mut span, faults);
         }
+        let reported = inherited.as_ref().is_none_or(|inherited| inherited.reported);
         let inherited = inherited.map(|inherited| inherited.service);
         name_method(&mut span);
         move_start(&mut span);
-        let (fate, mut keep) = sampling::judge(&mut span);
+        let (fate, mut keep) = sampling::judge(&mut span, reported);
         let is_fault = |a: &KeyValue| a.key.as_str() == names::FAULT_ID;
         let met_fault = span.attributes.iter().any(is_fault);
         let symbols = &self.hub.symbols;

@@ -5,7 +5,7 @@
 //! that happens in it is evidence (`aside`). A caller that
 //! marks its trace unsampled (W3C Trace Context, section 3.2.2.5) is only looking, and makes none.
 
-use base::trace_context::{KEEP, NOT_REPORTED, NOT_SAMPLED};
+use base::trace_context::{KEEP, NOT_SAMPLED};
 use opentelemetry::{
     Context, KeyValue, TraceId, Value,
     trace::{Link, SpanContext, SpanKind, TraceContextExt, TraceState},
@@ -66,17 +66,16 @@ pub(crate) enum Fate {
 }
 
 /// Judges a span that has ended, and takes its marks away. Also gives the trace that it says is to
-/// be kept, if it says so.
-pub(crate) fn judge(span: &mut SpanData) -> (Fate, Option<u128>) {
+/// be kept, if it says so. Whether it is reported, the spans around it say too.
+pub(crate) fn judge(span: &mut SpanData, reported: bool) -> (Fate, Option<u128>) {
     let left_out = span.span_context.trace_state().get(TRACE_STATE_MEMBER) == Some(LEFT_OUT);
-    let silent = is_marked(&span.attributes, NOT_REPORTED);
     let named = span.attributes.iter().find(|a| a.key.as_str() == KEEP);
     let keep = named.and_then(|a| u128::from_str_radix(&a.value.as_str(), 16).ok());
-    span.attributes.retain(|a| ![KEEP, NOT_REPORTED, NOT_SAMPLED].contains(&a.key.as_str()));
-    let fate = match (silent, left_out) {
-        (true, _) => Fate::Silent,
-        (false, true) => Fate::LeftOut,
-        (false, false) => Fate::Kept,
+    span.attributes.retain(|a| ![KEEP, NOT_SAMPLED].contains(&a.key.as_str()));
+    let fate = match (reported, left_out) {
+        (false, _) => Fate::Silent,
+        (true, true) => Fate::LeftOut,
+        (true, false) => Fate::Kept,
     };
     (fate, keep)
 }

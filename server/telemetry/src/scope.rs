@@ -39,6 +39,8 @@ pub(crate) struct Inherited {
     pub(crate) service: u16,
     /// The ids of the faults that what it is about has met.
     pub(crate) faults: Option<String>,
+    /// Neither it nor what it is a part of was left unreported.
+    pub(crate) reported: bool,
 }
 
 /// What the span that ends on this thread right now has from around it, once.
@@ -174,7 +176,8 @@ where
     fn on_close(&self, id: Id, context: Context<'_, S>) {
         let inherited = context.span(&id).and_then(|span| {
             let service = span.extensions().get::<Scope>().map(|scope| scope.service)?;
-            Some(Inherited { service, faults: base::carried::faults_of(&span) })
+            let faults = base::carried::faults_of(&span);
+            Some(Inherited { service, faults, reported: base::carried::is_reported(&span) })
         });
         ENDING.set(inherited);
     }

@@ -64,6 +64,26 @@ fn a_span_belongs_to_its_own_service_or_to_that_of_the_span_around_it() {
 }
 
 #[test]
+fn what_happens_in_a_span_that_is_not_reported_is_not_either_until_one_says_otherwise() {
+    let trace = trace_of(|| {
+        let _gateway = info_span!("request", service.name = "gateway").entered();
+        {
+            let catalog = info_span!("handle", service.name = "catalog").entered();
+            base::carried::report(&catalog, false);
+            let _products = info_span!("products").entered();
+            let _query = info_span!("query").entered();
+            let users = info_span!("call", service.name = "users").entered();
+            base::carried::report(&users, true);
+            let _own = info_span!("profile").entered();
+        }
+        let _after = info_span!("after").entered();
+    });
+    let mut names: Vec<_> = trace.spans.iter().map(|span| span.name.as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["after", "call", "profile", "request"]);
+}
+
+#[test]
 fn a_service_recorded_later_counts_for_the_span_and_for_what_begins_after_it() {
     let trace = trace_of(|| {
         let request = info_span!("request", service.name = Empty);

@@ -40,10 +40,17 @@ impl Written {
 
     fn filled_in(self) -> TrafficPolicy {
         let (load_balancer, warmup) = self.balancer.unwrap_or_default();
+        let warms_up =
+            matches!(load_balancer, LoadBalancer::RoundRobin | LoadBalancer::LeastRequest);
+        let mut pool = self.pool.unwrap_or_default();
+        // A budget takes the place of the limit.
+        pool.max_retries = pool.max_retries.filter(|_| self.budget.is_none());
+        // None waits for a connection where each has its own.
+        pool.max_pending = pool.max_pending.filter(|_| pool.max_connections.is_some());
         TrafficPolicy {
             load_balancer,
-            warmup,
-            connection_pool: self.pool.unwrap_or_default(),
+            warmup: warmup.filter(|_| warms_up),
+            connection_pool: pool,
             outlier: self.outlier,
             retry_budget: self.budget,
         }
@@ -140,6 +147,30 @@ fn destination(
     let origin =
         first.map(origin).unwrap_or_else(|| Origin { kind: "".into(), ..Origin::default() });
     Some(Destination { origin, policy: whole.filled_in(), subsets })
+}
+
+/// The resource whose traffic policy says a field for a service before a `VirtualService` does, if
+/// there is one: a rule, or a `VirtualService` before it.
+pub(crate) fn says_before<'a>(
+    context: &Context<'a>,
+    service: &str,
+    field: &str,
+    own: &Resource,
+) -> Option<&'a Resource> {
+    let port = context.known_service(service).map(|known| known.port);
+    let has = |resource: &&Resource| resource.spec().get("trafficPolicy").is_some();
+    let rule = rules(context, service, &[]).into_iter().find(has);
+    let extensions = extensions(context, service).into_iter();
+    let before = extensions.take_while(|extension| extension.key() != own.key());
+    rule.into_iter().chain(before).find(|resource| {
+        let policy = resource.spec().get("trafficPolicy").map(|node| policy(node, port));
+        policy.is_some_and(|written| match field {
+            "loadBalancer" => written.balancer.is_some(),
+            "connectionPool" => written.pool.is_some(),
+            "outlierDetection" => written.outlier.is_some(),
+            _ => written.budget.is_some(),
+        })
+    })
 }
 
 /// The rules of the most specific host that is this service: those of users, and then, for what

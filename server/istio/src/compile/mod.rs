@@ -10,11 +10,11 @@ mod security;
 mod telemetry;
 
 pub(crate) use delegate::{DelegateError, can_meet, delegate_of};
-pub(crate) use destination::{callers, implied_subset, rules};
+pub(crate) use destination::{callers, implied_subset, rules, says_before};
 pub(crate) use matching::{PSEUDO_HEADERS, covers, matches};
 pub(crate) use route::{missing_port, name as route_name, unit_length};
 pub(crate) use security::{
-    DRY_RUN, NTH_RULE, Patch, decides_mtls, dry_run, is_selected, rate_limit_patches,
+    DRY_RUN, NTH_RULE, Patch, decides_mtls, dry_run, is_outside, is_selected, rate_limit_patches,
     selected_services, selector,
 };
 pub(crate) use telemetry::{meant, telemetry_instead};

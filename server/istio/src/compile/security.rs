@@ -4,11 +4,11 @@
 
 use super::{Context, labels, number, origin};
 use crate::{
-    known::{Selected, is_for_all},
+    known::{KnownService, Selected, is_for_all},
     policy::{
         Action, AuthorizationAction, AuthorizationPolicy, AuthorizationRule, Condition, JwtRule,
         LimitScope, LocalRateLimit, Mtls, Operation, RequestAuthentication, Route, Share, Source,
-        ValueMatch, VirtualHost, Workload,
+        ValueMatch, VirtualHost, Workload, short,
     },
     resource::{ROOT_NAMESPACE, Resource},
     schema::{Kind, LOCAL_RATE_LIMIT, is_camel_case_of},
@@ -38,6 +38,9 @@ pub(super) fn workloads(
 }
 
 fn workload(context: &Context<'_>, hosts: &[VirtualHost], service: &str) -> Workload {
+    if is_outside(context, service) {
+        return Workload::default();
+    }
     let filters = selecting(context, Kind::EnvoyFilter, service).flat_map(rate_limits);
     let of_routes = of_routes(context, hosts, service);
     let mut limits: Vec<_> = filters.chain(of_routes).chain(extensions(hosts, service)).collect();
@@ -82,7 +85,7 @@ fn of_routes(context: &Context<'_>, hosts: &[VirtualHost], service: &str) -> Vec
         let mut of_filter: Vec<(LimitScope, Patch<'_>)> = Vec::new();
         for patch in rate_limit_patches(filter) {
             let Some(to) = &patch.route else { continue };
-            for scope in to.scopes(context, hosts, service) {
+            for scope in to.scopes(hosts, service) {
                 let same = |(other, _): &(LimitScope, Patch<'_>)| {
                     other.origin == scope.origin && other.route == scope.route
                 };
@@ -107,6 +110,12 @@ fn extensions(hosts: &[VirtualHost], service: &str) -> impl Iterator<Item = Loca
         let Action::Forward(to) = &route.action else { return None };
         to.iter().any(|to| *to.service == *service).then(|| route.rate_limit.clone())?
     })
+}
+
+/// Whether a service is outside of the mesh, so that no proxy stands before it which could enforce
+/// something. What nobody knows is nowhere.
+pub(crate) fn is_outside(context: &Context<'_>, service: &str) -> bool {
+    context.known_service(service).is_none_or(KnownService::is_external)
 }
 
 /// How narrowly a resource is meant for a workload.
@@ -137,6 +146,10 @@ pub(super) fn scope(context: &Context<'_>, resource: &Resource, service: &str) -
         return None;
     }
     let selector = selector(resource);
+    // The mesh itself is asked for by no name.
+    if !service.is_empty() && is_outside(context, service) {
+        return None;
+    }
     if !selector.is_empty() {
         let selected = context.known_service(service)?.selected(&selector);
         return (selected != Selected::None).then_some(Scope::Workload);
@@ -314,27 +327,23 @@ impl<'a> PatchedRoute<'a> {
     }
 
     /// Whether it is this rule.
-    fn is(&self, context: &Context<'_>, host: &VirtualHost, rule: &Route) -> bool {
+    fn is(&self, host: &VirtualHost, rule: &Route) -> bool {
         let nth = self.name.strip_prefix(NTH_RULE).map(|number| format!("#{number}"));
         let named = *rule.name == *self.name || nth.is_some_and(|nth| *rule.name == *nth);
+        // Envoy has a virtual host for each name, also where two are of one service.
         let called = |name: &str| {
-            let name = context.resolve(name.rsplit_once(':').map_or(name, |(name, _)| name));
-            host.hosts.iter().any(|own| context.resolve(own) == name)
+            let name = name.rsplit_once(':').map_or(name, |(name, _)| name).to_ascii_lowercase();
+            host.hosts.iter().any(|own| short(own) == short(&name))
         };
         named && self.host.is_none_or(called)
     }
 
     /// The rules that it is, of those that send to a service.
-    fn scopes(
-        &self,
-        context: &Context<'_>,
-        hosts: &[VirtualHost],
-        service: &str,
-    ) -> Vec<LimitScope> {
+    fn scopes(&self, hosts: &[VirtualHost], service: &str) -> Vec<LimitScope> {
         let rules = hosts.iter().flat_map(|host| host.routes.iter().map(move |r| (host, r)));
         let found = rules.filter(|(host, rule)| {
             let Action::Forward(to) = &rule.action else { return false };
-            self.is(context, host, rule) && to.iter().any(|to| *to.service == *service)
+            self.is(host, rule) && to.iter().any(|to| *to.service == *service)
         });
         let scope = |(_, rule): (&VirtualHost, &Arc<Route>)| LimitScope {
             origin: rule.origin.clone(),
@@ -345,10 +354,25 @@ impl<'a> PatchedRoute<'a> {
     }
 
     /// Whether no rule of these that sends requests on is it.
-    pub(crate) fn is_nowhere(&self, context: &Context<'_>, hosts: &[VirtualHost]) -> bool {
-        let mut rules = hosts.iter().flat_map(|host| host.routes.iter().map(move |r| (host, r)));
-        let sends = |rule: &Route| matches!(rule.action, Action::Forward(_));
-        !rules.any(|(host, rule)| sends(rule) && self.is(context, host, rule))
+    pub(crate) fn is_nowhere(&self, hosts: &[VirtualHost]) -> bool {
+        self.destinations(hosts).next().is_none()
+    }
+
+    /// Whether the rule sends to services outside of the mesh alone.
+    pub(crate) fn is_outside(&self, context: &Context<'_>, hosts: &[VirtualHost]) -> bool {
+        self.destinations(hosts).all(|service| is_outside(context, service))
+    }
+
+    /// Where the rules send that it is.
+    fn destinations<'h>(&'h self, hosts: &'h [VirtualHost]) -> impl Iterator<Item = &'h str> {
+        let rules = hosts.iter().flat_map(|host| host.routes.iter().map(move |r| (host, r)));
+        rules.filter(move |(host, rule)| self.is(host, rule)).flat_map(|(_, rule)| {
+            let to = match &rule.action {
+                Action::Forward(to) => to.as_slice(),
+                _ => &[],
+            };
+            to.iter().map(|to| &*to.service)
+        })
     }
 
     /// The rule in words.

@@ -18,7 +18,8 @@ pub(super) fn check(about: &mut About<'_>) {
     let spec = about.spec();
     let services = host(about);
     if let Some(policy_node) = spec.get("trafficPolicy") {
-        policy(about, policy_node, "spec.trafficPolicy", &Of { services: &services, labels: &[] });
+        let of = Of { services: &services, labels: &[], budget: false };
+        policy(about, policy_node, "spec.trafficPolicy", &of);
     }
     callers(about);
     shadow::check(about, &services);
@@ -37,7 +38,8 @@ pub(super) fn check(about: &mut About<'_>) {
         }
         if let Some(policy_node) = node.get("trafficPolicy") {
             let labels = compile::labels(node.get("labels"));
-            let of = Of { services: &services, labels: &labels };
+            let budget = spec.path(&["trafficPolicy", "retryBudget"]).is_some();
+            let of = Of { services: &services, labels: &labels, budget };
             policy(about, policy_node, &format!("{path}.trafficPolicy"), &of);
         }
         subset(about, node, name, &path, &services);
@@ -165,6 +167,8 @@ fn is_reached(context: &Context<'_>, services: &[String], subset: &str) -> bool 
 pub(super) struct Of<'a> {
     pub(super) services: &'a [String],
     pub(super) labels: &'a [(String, String)],
+    /// A policy above it has a budget for retries.
+    pub(super) budget: bool,
 }
 
 /// What a policy for some services can do: its outlier detection, and its settings for ports.
@@ -177,6 +181,7 @@ pub(super) fn policy(about: &mut About<'_>, node: &Node, path: &str, of: &Of<'_>
     if let Some(balancer) = node.get("loadBalancer") {
         let path = format!("{path}.loadBalancer");
         self::warmup(about, balancer, &path);
+        ring(about, balancer, &path);
     }
     kept::check(about, node, path);
     let idle_timeout = |of: &str| node.path(&["connectionPool", of, "idleTimeout"]).is_some();
@@ -184,6 +189,8 @@ pub(super) fn policy(about: &mut About<'_>, node: &Node, path: &str, of: &Of<'_>
         let path = format!("{path}.connectionPool.tcp.idleTimeout");
         about.silence(path, "http.idleTimeout is there too, and it wins");
     }
+    let budget = of.budget || node.get("retryBudget").is_some();
+    pool(about, node, path, budget);
     let of_settings: Vec<Option<u16>> = node
         .list("portLevelSettings")
         .iter()
@@ -199,7 +206,41 @@ pub(super) fn policy(about: &mut About<'_>, node: &Node, path: &str, of: &Of<'_>
         if port.is_some() && of_settings.iter().take(index).any(|other| *other == port) {
             about.silence(&path, "The first settings of this port are read, and these are not");
         }
-        self::policy(about, settings, &path, of);
+        self::policy(about, settings, &path, &Of { budget, ..*of });
+    }
+}
+
+/// Limits of a pool of which another one takes the place, or which nothing ever meets.
+fn pool(about: &mut About<'_>, node: &Node, path: &str, budget: bool) {
+    let path = format!("{path}.connectionPool.http");
+    if budget {
+        about.silence(format!("{path}.maxRetries"), "retryBudget limits the retries in its place");
+    }
+    let most = node.path(&["connectionPool", "tcp"]);
+    let most = most.and_then(|tcp| compile::number::<u32>(tcp, "maxConnections"));
+    if most.is_none_or(|most| most == 0) {
+        let why = "Without tcp.maxConnections no request waits for a connection";
+        about.silence(format!("{path}.http1MaxPendingRequests"), why);
+    }
+}
+
+/// The most points that a ring here has: more would cost memory and win nothing.
+const RING_POINTS_MAX: u32 = 1 << 20;
+
+fn ring(about: &mut About<'_>, balancer: &Node, path: &str) {
+    let Some(hash) = balancer.get("consistentHash") else { return };
+    let (of, key) = match hash.get("ringHash") {
+        Some(ring) => (ring, "ringHash.minimumRingSize"),
+        None => (hash, "minimumRingSize"),
+    };
+    let size = compile::number::<u32>(of, "minimumRingSize").unwrap_or_default();
+    if size > RING_POINTS_MAX {
+        about.warn(
+            code::SMALLER_TABLE,
+            (format!("{path}.consistentHash.{key}"), place(of, "minimumRingSize")),
+            format!("A ring of {size} points is made with {RING_POINTS_MAX} here."),
+            format!("Write at most {RING_POINTS_MAX}; the shares hardly differ beyond some 1,000."),
+        );
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! The correct form is made of the user's own values; it can be applied as it is printed.
 
-use super::{About, own_answer, place};
+use super::{About, own_answer, place, security::NO_PROXY};
 use crate::{
     compile::{self, Context},
     faithful::{field, set},
@@ -20,6 +20,12 @@ pub(super) fn rate_limit(about: &mut About<'_>, index: usize, route: &Node, path
     // On a rule that sends nothing on it limits nothing, and that is said of it.
     if route.get("rateLimit").is_none() || own_answer::answers(route).is_some() {
         return;
+    }
+    if goes_outside(about, route) {
+        let place = (format!("{path}.rateLimit"), place(route, "rateLimit"));
+        let message = format!("The rule sends outside of the mesh: {NO_PROXY}.");
+        let advice = "Limit the calls to the services that call it.";
+        return about.idle(code::NOTHING_IN_FORCE, place, message, advice);
     }
     let printed = printed_name(about.spec().list("http"), index);
     let spot = about.spot(format!("{path}.rateLimit"), place(route, "rateLimit"));
@@ -45,6 +51,18 @@ pub(super) fn rate_limit(about: &mut About<'_>, index: usize, route: &Node, path
     about.push(Finding { correct_form: filter.map(|root| yaml::write(&root).0), ..finding });
 }
 
+/// Whether a rule sends to services alone before which no proxy stands.
+fn goes_outside(about: &About<'_>, route: &Node) -> bool {
+    let hosts = route.list("route").iter().filter_map(|node| node.path(&["destination", "host"]));
+    let mut services = hosts
+        .filter_map(Node::as_str)
+        .map(|host| about.context.named(about.resource, host))
+        .peekable();
+    // Of a host that nobody has is said that it is none.
+    let is_outside = |service: &str| compile::is_outside(about.context, service);
+    services.peek().is_some() && services.all(|service| service.is_some_and(|s| is_outside(s)))
+}
+
 /// `trafficPolicy` in the spec of a `VirtualService`.
 pub(super) fn traffic_policy(about: &mut About<'_>) {
     let spec = about.spec();
@@ -58,6 +76,55 @@ pub(super) fn traffic_policy(about: &mut About<'_>) {
     );
     let correct_form = Some(destination_rules(about.resource).join("---\n"));
     about.push(Finding { correct_form, ..finding });
+    policy_said_elsewhere(about);
+}
+
+/// Fields of the policy that something else says, for all of the services it is for.
+fn policy_said_elsewhere(about: &mut About<'_>) {
+    const FIELDS: [&str; 4] = ["loadBalancer", "connectionPool", "outlierDetection", "retryBudget"];
+    const PATH: &str = "spec.trafficPolicy";
+    let context = about.context;
+    let hosts = compile::hosts(about.resource);
+    let services: Vec<_> = hosts.filter_map(|host| context.service(&host).cloned()).collect();
+    let Some(policy) = about.spec().get("trafficPolicy").filter(|_| !services.is_empty()) else {
+        return about.silence(PATH, "None of its hosts is a service, so it is for no calls");
+    };
+    let (mut of_ports, mut heard_by): (Vec<(String, &Node)>, usize) = (Vec::new(), 0);
+    for (index, node) in policy.list("portLevelSettings").iter().enumerate() {
+        let number = node.get("port").and_then(|port| compile::number::<u16>(port, "number"));
+        let heard = |service: &&std::sync::Arc<str>| {
+            let known = context.known_service(service);
+            known.is_some_and(|known| Some(known.port) == number)
+        };
+        let hear = services.iter().filter(heard).count();
+        if hear > 0 {
+            heard_by += hear;
+            of_ports.push((format!("{PATH}.portLevelSettings[{index}]"), node));
+        }
+    }
+    let mut holds = false;
+    for (path, node) in std::iter::once((PATH.to_owned(), policy)).chain(of_ports) {
+        for field in FIELDS.into_iter().filter(|field| node.get(field).is_some()) {
+            let before = |service: &std::sync::Arc<str>| {
+                compile::says_before(context, service, field, about.resource)
+            };
+            let winners: Vec<_> = services.iter().filter_map(before).collect();
+            match winners.first().filter(|_| winners.len() == services.len()) {
+                Some(winner) => {
+                    let why = format!("{} says it for the same calls, and wins", winner.key());
+                    about.silence(format!("{path}.{field}"), &why);
+                }
+                // What the settings of ports replace is said elsewhere.
+                None => {
+                    let replaced = path == PATH && field != "retryBudget";
+                    holds |= !(replaced && heard_by >= services.len());
+                }
+            }
+        }
+    }
+    if !holds {
+        about.silence(PATH, "None of what it says holds: it has no effect, or is said elsewhere");
+    }
 }
 
 /// A subset that a route names.

@@ -50,6 +50,27 @@ pub(super) fn check(about: &mut About<'_>, route: &Node, path: &str) {
     }
 }
 
+/// Headers that a rule sets and each rule of its delegate sets too: those of the delegate win.
+fn headers_of_root(about: &mut About<'_>, (route, path): (&Node, &str), leaf: &Resource) {
+    let rules = leaf.spec().list("http");
+    let name = &leaf.key().name;
+    for direction in ["request", "response"] {
+        for operation in ["set", "add"] {
+            let at = ["headers", direction, operation];
+            for entry in route.path(&at).map_or(&[][..], Node::entries) {
+                let same = |rule: &Node| {
+                    let mut own = rule.path(&at).map_or(&[][..], Node::entries).iter();
+                    own.any(|other| other.key.eq_ignore_ascii_case(&entry.key))
+                };
+                if rules.iter().all(same) {
+                    let path = format!("{path}.headers.{direction}.{operation}[{}]", entry.key);
+                    about.silence(path, &format!("Each rule of the delegate {name} says it too"));
+                }
+            }
+        }
+    }
+}
+
 /// Largest body of an answer, in bytes (`validateHTTPDirectResponse`).
 const BODY_BYTES_MAX: usize = 1 << 20;
 
@@ -79,6 +100,7 @@ pub(super) fn inherited(about: &mut About<'_>, (route, path): (&Node, &str), lea
     if rules.is_empty() {
         return;
     }
+    headers_of_root(about, (route, path), leaf);
     for (key, instead) in INHERITED.into_iter().filter(|(key, _)| route.get(key).is_some()) {
         // Answers of its own have CORS headers too.
         let takes = |rule: &Node| {

@@ -8,13 +8,16 @@ use crate::{
     finding::code,
     for_istio::resource,
     known::{Selected, is_for_all},
-    policy::LocalRateLimit,
+    policy::{LocalRateLimit, ValueMatch},
     resource::Resource,
     schema::{Kind, is_camel_case_of},
     value,
     yaml::{Data, Entry, Node},
 };
 use contract::istio::{Finding, Severity};
+
+/// Why nothing is enforced for what is outside of the mesh.
+pub(super) const NO_PROXY: &str = "no proxy stands before it that could enforce anything";
 
 /// The selector of any of these kinds.
 pub(super) fn selector(about: &mut About<'_>) {
@@ -44,6 +47,13 @@ pub(super) fn selector(about: &mut About<'_>) {
         let message = "No workload has these labels, so this resource has no effect.";
         about.silence("spec", message);
         return about.warn(code::SELECTOR, place, message, advice);
+    }
+    let mut inside =
+        selected.iter().filter(|(_, found)| *found != Selected::None).map(|(service, _)| service);
+    if inside.all(|service| service.is_external()) {
+        let message = format!("What has these labels is outside of the mesh: {NO_PROXY}.");
+        about.silence("spec", &message);
+        return about.warn(code::SELECTOR, place, message, "Select the services that call it.");
     }
     if let Some((part, _)) = selected.iter().find(|(_, found)| *found == Selected::Some) {
         about.warn(
@@ -210,6 +220,9 @@ fn unfulfilled(about: &mut About<'_>) {
         }
     }
     let shut: Vec<_> = services.iter().filter(|service| is_shut(context, service)).collect();
+    if shut.is_empty() {
+        messages(about, &services);
+    }
     if let [first, ..] = shut[..] {
         let all = shut.iter().map(|service| service.as_str()).collect::<Vec<_>>().join(", ");
         about.warn(
@@ -266,16 +279,64 @@ fn is_met(context: &Context<'_>, service: &str, rule: &Node) -> bool {
     if needs_token(rule) && !checks_tokens(context, service) {
         return false;
     }
-    let is_there = |text: &str| {
-        let account = text.rsplit_once("/sa/").map_or(text, |(_, account)| account);
-        text.contains('*') || context.service(account).is_some()
+    context.known.identities().any(|identity| lets_in(rule, &identity))
+        || rule.list("from").is_empty()
+        || of_token(rule)
+}
+
+/// Whether a rule lets in callers without an identity of the mesh, by their token or address.
+fn of_token(rule: &Node) -> bool {
+    let names = ["principals", "serviceAccounts", "namespaces"];
+    let mut sources = rule.list("from").iter().filter_map(|node| node.get("source"));
+    sources.any(|source| names.iter().all(|name| source.list(name).is_empty()))
+}
+
+/// Whether who calls with an identity is among those that a rule is for.
+fn lets_in(rule: &Node, identity: &str) -> bool {
+    let namespace = identity.split('/').nth(2).unwrap_or_default();
+    let one_of = |values: Vec<String>, own: &str| {
+        values.is_empty() || values.iter().any(|value| ValueMatch::parse(value).holds(own))
+    };
+    let texts = |source: &Node, key: &str| source.texts(key).map(str::to_owned).collect::<Vec<_>>();
+    let accounts = |source: &Node| {
+        let of_account = |account: &str| {
+            let (namespace, name) = account.split_once('/').unwrap_or(("default", account));
+            format!("cluster.local/ns/{namespace}/sa/{name}")
+        };
+        source.texts("serviceAccounts").map(of_account).collect::<Vec<_>>()
     };
     let may_be = |source: &Node| {
-        let mut principals = source.texts("principals").peekable();
-        principals.peek().is_none() || principals.any(is_there)
+        let named = [texts(source, "principals"), accounts(source)].concat();
+        one_of(named, identity) && one_of(texts(source, "namespaces"), namespace)
     };
     let from = rule.list("from");
     from.is_empty() || from.iter().filter_map(|node| node.get("source")).any(may_be)
+}
+
+/// Sagas go on by messages, and a policy that names who may call easily forgets who brings them.
+fn messages(about: &mut About<'_>, services: &[String]) {
+    let context = about.context;
+    let Some(messenger) = &context.known.messenger else { return };
+    let takes = |service: &&String| {
+        context.known_service(service).is_some_and(|known| known.takes_messages)
+    };
+    let shut_out = |service: &&String| {
+        let mut rules = rules_that_allow(context, service).peekable();
+        rules.peek().is_some() && !rules.any(|rule| lets_in(rule, messenger))
+    };
+    let stopped: Vec<_> = services.iter().filter(takes).filter(shut_out).cloned().collect();
+    if !stopped.is_empty() && !about.spec().list("rules").is_empty() {
+        about.warn(
+            code::MESSAGES_REFUSED,
+            ("spec.rules", place(about.spec(), "rules")),
+            format!(
+                "Messages come to {} as {messenger}, and no rule lets them in: orders that wait \
+                 for one stand still.",
+                stopped.join(", ")
+            ),
+            format!("Add {messenger} to the principals."),
+        );
+    }
 }
 
 /// Whether what allows something for a workload allows nobody. A policy without rules says that on
@@ -320,20 +381,29 @@ fn request_authentication_form(policy: &Resource) -> String {
 
 /// `cluster.local/ns/NAMESPACE/sa/ACCOUNT`: accounts are named as services here.
 fn principal(about: &mut About<'_>, node: &Node, path: String) {
-    let Some(text) = node.as_str().filter(|text| !text.contains('*')) else { return };
-    let account = text.rsplit_once("/sa/").map_or(text, |(_, account)| account);
-    if about.context.service(account).is_none() {
-        let meant = crate::value::closest(account, about.context.all_names());
-        about.warn(
-            code::PRINCIPAL,
-            (path, node.at),
-            format!("Nobody here has the identity {text}."),
-            match meant {
-                Some(name) => format!("Did you mean cluster.local/ns/default/sa/{name}?"),
-                None => "Use cluster.local/ns/default/sa/ and the name of a service.".to_owned(),
-            },
-        );
+    let Some(text) = node.as_str() else { return };
+    let context = about.context;
+    let there: Vec<_> = context.known.identities().collect();
+    let pattern = ValueMatch::parse(text);
+    if there.iter().any(|identity| pattern.holds(identity)) {
+        return;
     }
+    // By the account: all else is the same in most of them.
+    let account_of = |text: &str| text.rsplit_once("/sa/").map_or(text, |(_, a)| a).to_owned();
+    let account = account_of(text);
+    let accounts: Vec<_> = there.iter().map(|identity| account_of(identity)).collect();
+    let near = || value::closest(&account, accounts.iter().map(String::as_str)).map(str::to_owned);
+    let name = context.service(&account).map(ToString::to_string).or_else(near);
+    let meant = name.and_then(|name| there.iter().find(|identity| account_of(identity) == name));
+    about.warn(
+        code::PRINCIPAL,
+        (path, node.at),
+        format!("Nobody here has the identity {text}."),
+        match meant {
+            Some(identity) => format!("Did you mean {identity}?"),
+            None => "Use cluster.local/ns/default/sa/ and the name of a service.".to_owned(),
+        },
+    );
 }
 
 pub(super) fn telemetry(about: &mut About<'_>) {
@@ -484,18 +554,27 @@ fn patched_routes(about: &mut About<'_>, patches: &[compile::Patch<'_>]) {
     }
     let hosts = compile::virtual_hosts(about.context);
     for patch in patches {
-        let nowhere = patch.route.filter(|route| route.is_nowhere(about.context, &hosts));
-        let Some(route) = nowhere else { continue };
+        let Some(route) = &patch.route else { continue };
+        let (message, advice) = if route.is_nowhere(&hosts) {
+            (
+                format!(
+                    "No VirtualService of this host has a rule named {} that sends requests on.",
+                    route.name()
+                ),
+                "Give the rule this name, or name another.",
+            )
+        } else if route.is_outside(about.context, &hosts) {
+            (
+                format!("The rule {} sends outside of the mesh: {NO_PROXY}.", route.name()),
+                "Limit what calls it.",
+            )
+        } else {
+            continue;
+        };
         let node = spec.list("configPatches").get(patch.number);
-        about.idle(
-            code::NOTHING_IN_FORCE,
-            (format!("spec.configPatches[{}]", patch.number), node.map_or(spec.at, |n| n.at)),
-            format!(
-                "No VirtualService of this host has a rule named {} that sends requests on.",
-                route.name()
-            ),
-            "Give the rule this name, or name another.",
-        );
+        let at = node.map_or(spec.at, |node| node.at);
+        let path = format!("spec.configPatches[{}]", patch.number);
+        about.idle(code::NOTHING_IN_FORCE, (path, at), message, advice);
     }
 }
 

@@ -69,7 +69,7 @@ pub(super) fn check(about: &mut About<'_>) {
         let context = about.context;
         let services = compile::hosts(about.resource).filter_map(|host| context.service(&host));
         let services: Vec<String> = services.map(ToString::to_string).collect();
-        let of = super::destination_rule::Of { services: &services, labels: &[] };
+        let of = super::destination_rule::Of { services: &services, labels: &[], budget: false };
         super::destination_rule::policy(about, policy, "spec.trafficPolicy", &of);
     }
     reach::unreachable(about);
@@ -341,13 +341,8 @@ fn weights(about: &mut About<'_>, route: &Node, path: &str) {
 
 fn retries(about: &mut About<'_>, route: &Node, path: &str) {
     let Some(node) = route.get("retries") else { return };
+    // Where nothing else is named it is in force all the same: nothing is repeated.
     let tokens = node.str("retryOn").unwrap_or_default().split(',').map(str::trim);
-    if tokens.clone().all(|token| RETRY_ON_IGNORED.contains(&token)) {
-        about.silence(
-            format!("{path}.retries.retryOn"),
-            "Nothing here can cause what it names, so nothing is repeated",
-        );
-    }
     for token in tokens.filter(|token| RETRY_ON_IGNORED.contains(token)) {
         about.warn(
             code::RETRY_ON_NOTHING,

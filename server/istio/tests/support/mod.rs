@@ -21,6 +21,7 @@ fn service(name: &str, aliases: &[&str], versions: &[&str]) -> KnownService {
         instances: versions.iter().map(instance).collect(),
         port: 8080,
         moves_money: name == "payments",
+        takes_messages: ["orders", "payments"].contains(&name),
     }
 }
 
@@ -38,6 +39,11 @@ pub(crate) fn known() -> Known {
             service("web", &["web-app"], &["v1", "v2"]),
         ],
         gateways: vec!["edge".to_owned()],
+        messenger: Some("cluster.local/ns/default/sa/bus".to_owned()),
+        identities: vec![
+            "cluster.local/ns/default/sa/load".to_owned(),
+            "cluster.local/ns/istio-system/sa/istio-ingressgateway-service-account".to_owned(),
+        ],
     }
 }
 

@@ -16,7 +16,7 @@ use arc_swap::ArcSwapOption;
 use axum::body::Body;
 use base::Clock;
 use contract::service::GATEWAY;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header};
 use istio::policy::{LocalRateLimit, Workload};
 use parking_lot::Mutex;
 use std::{
@@ -28,6 +28,8 @@ use std::{
     },
 };
 
+/// Where the gateway says whether it is ready.
+const READINESS: &str = "/readyz";
 /// Rate limits whose buckets are kept for one service beside those of the newest policy: of a few
 /// that were replaced and may come back.
 const REPLACED_MAX: usize = 16;
@@ -224,7 +226,7 @@ impl Inbound {
         let policy = routed.snapshot.policy();
         let workload = policy.workloads.get(&self.service);
         let entered = self.limited(request, (&routed, &journey), address)?;
-        if let Some(workload) = workload {
+        if let Some(workload) = workload.filter(|_| !self.is_probe(request, &journey)) {
             let port = self.port(&routed, &journey);
             let caller = Caller { identity: identity.as_ref(), address, port };
             if let Err(mut refused) =
@@ -274,6 +276,13 @@ impl Inbound {
             false => Some(Identity::of_service(&journey.source.service)),
             true => (*self.service != *GATEWAY).then(Identity::of_ingress),
         }
+    }
+
+    /// Whether whoever runs the program asks if it is ready. Istio has the kubelet's probes go past
+    /// the proxy (`rewriteAppHTTPProbers`), so that no policy takes a workload out of service.
+    fn is_probe(&self, request: &Request, journey: &Journey) -> bool {
+        let asks = request.method() == Method::GET && request.uri().path() == READINESS;
+        journey.ingress && *self.service == *GATEWAY && asks
     }
 
     /// The port a call came to. The gateway stands at the ingress: it listens where the server of

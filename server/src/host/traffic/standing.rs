@@ -194,7 +194,7 @@ mod tests {
             ..KnownService::default()
         };
         let services = vec![service("gateway", "web-app"), service("catalog", "product-service")];
-        Known { services, gateways: vec!["api-gateway".to_owned()] }
+        Known { services, gateways: vec!["api-gateway".to_owned()], ..Known::default() }
     }
 
     fn virtual_service(name: &str, hosts: &str, more: &str) -> String {
