@@ -284,7 +284,7 @@ test.describe("while the line is lost", () => {
       await expect(page.locator(".app")).toHaveAttribute("data-connection", "lost", { timeout: 20_000 });
       await page.getByRole("link", { name: "Confirmed" }).click();
       const alert = page.locator(".orders-list").getByRole("alert");
-      await expect(alert).toContainText("cannot be reached");
+      await expect(alert).toContainText("does not answer");
       line.mend();
       await expect(page.locator('.app[data-connection="live"]')).toBeAttached({ timeout: 40_000 });
       await expect(alert).toHaveCount(0);

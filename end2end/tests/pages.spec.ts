@@ -181,3 +181,35 @@ test("an address that leads nowhere is a page with status 404", async ({ page, b
   const answer = await page.request.get(`${baseURL}/nowhere`);
   expect(answer.status()).toBe(404);
 });
+
+test("whatever has the focus of the keyboard shows it", async ({ page }) => {
+  const answer = await page.request.post("/api/v1/orders", {
+    data: { user_id: "c-1042", items: [{ product_id: "p-chair", quantity: 1 }] },
+    headers: { prefer: "wait=10" },
+  });
+  const { order_id } = (await answer.json()) as { order_id: string };
+  const trace = (answer.headers()["traceresponse"] ?? "").split("-")[1];
+  for (const path of ["/orders", `/orders/${order_id}`, "/traces", `/traces/${trace}`, "/resilience", "/traffic/payments"]) {
+    await open(page, path);
+    // From here on the browser takes the focus for one of the keyboard.
+    await page.keyboard.press("Tab");
+    const [looked, without] = await page.evaluate(() => {
+      const ring = (style: CSSStyleDeclaration) =>
+        style.outlineStyle !== "none" && Number.parseFloat(style.outlineWidth) >= 1.5;
+      const all = [...document.querySelectorAll<HTMLElement>("a[href], button, input, select, textarea, summary, [tabindex='0']")]
+        // Handles and thumbs have their rings where no script can look.
+        .filter((it) => !it.closest("svg") && !it.matches("input[type=range]") && it.checkVisibility());
+      const bare = all.filter((it) => {
+        it.focus();
+        if (document.activeElement !== it) return false;
+        const own = [getComputedStyle(it), getComputedStyle(it, "::after")];
+        // A field and a segment show it around what belongs to them.
+        const around = [it.parentElement, it.parentElement?.parentElement].flatMap((up) => (up ? [getComputedStyle(up)] : []));
+        return ![...own, ...around].some(ring);
+      });
+      return [all.length, bare.map((it) => `${it.localName}.${it.className}: ${it.textContent?.trim()}`)] as const;
+    });
+    expect(looked, path).toBeGreaterThan(20);
+    expect(without, path).toEqual([]);
+  }
+});

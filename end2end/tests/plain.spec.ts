@@ -75,6 +75,14 @@ test("what only a script can do is not offered without one", async ({ page }) =>
   await expect(page.locator(".split-panel input[type=range]").filter({ visible: true })).toHaveCount(0);
   await page.goto("/?feed=yours");
   await expect(page.locator(".feed-list li:not(.yours)")).toHaveCount(0);
+  const answer = await page.request.get("/api/v1/products/p-moka");
+  // Its spans are stored a little after its answer.
+  await expect(async () => {
+    await page.goto(`/traces/${(answer.headers()["traceresponse"] ?? "").split("-")[1]}`);
+    await expect(page.locator(".wf-row").first()).toBeVisible({ timeout: 500 });
+  }).toPass({ timeout: 20_000 });
+  await expect(page.locator(".totals button, .totals input, .minimap input, button.twist").filter({ visible: true })).toHaveCount(0);
+  await expect(page.locator(".totals")).toContainText("Critical path");
 });
 
 test("the service map is a table without JavaScript", async ({ page }) => {

@@ -214,9 +214,10 @@ fn totals(open: Open, traced: &Traced) -> AnyView {
         <div class="totals">
             <strong>{fine::duration_us(row.until_end_us())}{fine::then_us(row.tail_us)}</strong>
             <span class="sub">{spans}", "{services}{dropped}{running}</span>
+            <span class="plain-only sub">"Critical path"</span>
             <button
                 type="button"
-                class="critical-toggle"
+                class="critical-toggle needs-script"
                 aria-pressed=move || if open.critical.get() { "true" } else { "false" }
                 title="Underline the critical path (C)"
                 on:click=move |_| open.place.look(|look| look.no_path = !look.no_path)
@@ -225,7 +226,7 @@ fn totals(open: Open, traced: &Traced) -> AnyView {
                 "Critical path"
             </button>
             {split(sum)}
-            <label class="switch fold-waits" title=hint>
+            <label class="switch fold-waits needs-script" title=hint>
                 <span>"Fold waits"</span>
                 <input
                     type="checkbox"
