@@ -339,6 +339,7 @@ fn edge_body(from: String, to: String) -> AnyView {
     let range = use_range().minutes();
     let traces = format!("/traces?service={to}");
     let slow = format!("/traces?service={to}&min={}", 500);
+    let failed = format!("/traces?service={to}&status=error");
     let links = mesh_links(&to);
     // The line to the bus stands for what the bus delivers to the service.
     let watched = match (&*from, &*to) {
@@ -371,9 +372,14 @@ fn edge_body(from: String, to: String) -> AnyView {
             }
         });
         let rows = edge_facts(&edge);
+        // Messages have no colour of their own.
+        let of_call = |_: &String| edge.kind != EdgeKind::Message;
+        let rule = scene::rule(health(&edge), edge.error_share, edge.p95_ms.unwrap_or_default());
+        let rule = rule.filter(of_call).map(|rule| view! { <p class="hint">{rule}</p> });
         let versions = edge.subsets.iter().map(subset_fact).collect_view();
         view! {
             <h3 class=health(&edge).class()>{kind}</h3>
+            {rule}
             {breaker}
             {facts(move || rows.clone())}
             <dl class="facts">{versions}</dl>
@@ -397,6 +403,9 @@ fn edge_body(from: String, to: String) -> AnyView {
                 </a>
                 <a class="button" href=move || in_range(&slow, range.get())>
                     {icon(Icon::Clock)} <span>"Slow traces"</span>
+                </a>
+                <a class="button" href=move || in_range(&failed, range.get())>
+                    {icon(Icon::Cross)} <span>"Failed traces"</span>
                 </a>
                 <a class="button" href=watched>{icon(Icon::Switch)} <span>"Breaker"</span></a>
                 {links}
