@@ -3,6 +3,9 @@
 //! deadline of the call is the body's too.
 //!
 //! Decides nothing about the head; that is over when it comes here.
+//!
+//! [`follow`] is how a layer hears of the end, [`hold`] how something lasts until it, and
+//! [`cut_at`] brings it about.
 
 use crate::{MeshError, Response, edge::Tally};
 use axum::body::Body;
@@ -16,12 +19,24 @@ use std::{
 };
 use tokio::time::{Instant, Sleep};
 
-/// Keeps `guard` until the body of the answer has ended or is dropped.
-pub(crate) fn hold<G: Send + Unpin + 'static>(response: Response, guard: G) -> Response {
+/// What wants to know how the body of an answer ended. Dropped instead when its reader went away.
+pub(crate) trait Tail: Send + Unpin + 'static {
+    /// The body has ended, or broke off for this reason.
+    fn end(self, broken: Option<&axum::Error>);
+}
+
+/// Tells `tail` how the body of the answer ends.
+pub(crate) fn follow<T: Tail>(response: Response, tail: T) -> Response {
     if response.body().is_end_stream() {
+        tail.end(None);
         return response;
     }
-    response.map(|inner| Body::new(Held { inner, guard: Some(guard) }))
+    response.map(|inner| Body::new(Followed { inner, tail: Some(tail) }))
+}
+
+/// Keeps `guard` until the body of the answer has ended or is dropped.
+pub(crate) fn hold<G: Send + Unpin + 'static>(response: Response, guard: G) -> Response {
+    follow(response, Guard(guard))
 }
 
 /// Has the body of the answer fail with [`MeshError::Deadline`] when it has not ended by then.
@@ -39,13 +54,23 @@ pub(crate) fn cut_at(
     response.map(|inner| Body::new(timed(inner)))
 }
 
-/// A body that holds something.
-struct Held<G> {
-    inner: Body,
-    guard: Option<G>,
+/// Lasts as long as the body does.
+struct Guard<G>(G);
+
+impl<G: Send + Unpin + 'static> Tail for Guard<G> {
+    fn end(self, _broken: Option<&axum::Error>) {
+        drop(self.0);
+    }
 }
 
-impl<G: Unpin> http_body::Body for Held<G> {
+/// A body whose end is told.
+struct Followed<T> {
+    inner: Body,
+    /// [`None`] when it knows of the end.
+    tail: Option<T>,
+}
+
+impl<T: Tail> http_body::Body for Followed<T> {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -54,14 +79,15 @@ impl<G: Unpin> http_body::Body for Held<G> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let frame = Pin::new(&mut self.inner).poll_frame(cx);
-        let over = match &frame {
-            Poll::Pending => false,
+        let broken = match &frame {
+            Poll::Pending => return frame,
             // A reader that knows the length does not ask for the end.
-            Poll::Ready(Some(Ok(_))) => self.inner.is_end_stream(),
-            Poll::Ready(None | Some(Err(_))) => true,
+            Poll::Ready(Some(Ok(_))) if !self.inner.is_end_stream() => return frame,
+            Poll::Ready(Some(Ok(_)) | None) => None,
+            Poll::Ready(Some(Err(error))) => Some(error),
         };
-        if over {
-            self.guard = None;
+        if let Some(tail) = self.tail.take() {
+            tail.end(broken);
         }
         frame
     }

@@ -14,16 +14,9 @@ use crate::{
     mirror::Mirrored,
     span::trace_id,
     stack::{MeshLayer, MeshService, Reply},
+    tail::{self, Tail},
 };
-use axum::body::Body;
-use bytes::Bytes;
-use http_body::{Body as _, Frame, SizeHint};
-use std::{
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tracing::Span;
 
@@ -51,43 +44,14 @@ struct Head {
     met: Option<String>,
 }
 
-/// The body of an answer whose head was all right.
-struct Watched {
-    inner: Body,
-    /// [`None`] when the breaker knows how the call ended.
-    permit: Option<Permit>,
-}
-
-impl http_body::Body for Watched {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let frame = Pin::new(&mut self.inner).poll_frame(cx);
-        let broken = match &frame {
-            Poll::Pending => return frame,
-            Poll::Ready(Some(Err(error))) => {
-                Some(by_mesh(error).map_or(MeshError::LOST, |error| error.kind()))
-            }
-            // A reader that knows the length does not ask for the end.
-            Poll::Ready(Some(Ok(_))) if !self.inner.is_end_stream() => return frame,
-            Poll::Ready(_) => None,
-        };
-        if let Some(permit) = self.permit.take() {
-            permit.end(broken);
+impl Tail for Permit {
+    fn end(mut self, broken: Option<&axum::Error>) {
+        if let Some(error) = broken {
+            let kind = by_mesh(error).map_or(MeshError::LOST, |error| error.kind());
+            self.report(Answer::Nothing(kind), self.began.elapsed());
+        } else if let Some(Head { answer, took, .. }) = self.head {
+            self.report(answer, took);
         }
-        frame
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
     }
 }
 
@@ -98,24 +62,15 @@ impl Permit {
         let answer = answer(&outcome);
         let took = self.began.elapsed();
         match outcome {
-            Ok(response) if !answer.is_failure() && !response.body().is_end_stream() => {
+            Ok(response) if !answer.is_failure() => {
                 let met = base::carried::met(&Span::current());
                 self.head = Some(Head { answer, took, met });
-                Ok(response.map(|inner| Body::new(Watched { inner, permit: Some(self) })))
+                Ok(tail::follow(response, self))
             }
             outcome => {
                 self.report(answer, took);
                 outcome
             }
-        }
-    }
-
-    /// The body of the answer has ended, or broke off for this reason.
-    fn end(mut self, broken: Option<&'static str>) {
-        match (broken, &self.head) {
-            (Some(kind), _) => self.report(Answer::Nothing(kind), self.began.elapsed()),
-            (None, Some(Head { answer, took, .. })) => self.report(*answer, *took),
-            (None, None) => {}
         }
     }
 

@@ -12,16 +12,10 @@ use crate::{
     retry::grpc_status,
     route::Routed,
     stack::{MeshLayer, MeshService, Reply},
+    tail::{self, Tail},
 };
-use axum::body::Body;
 use base::Clock;
-use bytes::Bytes;
-use http_body::{Body as _, Frame, SizeHint};
-use std::{
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::sync::Arc;
 use tokio::time::Instant;
 
 /// Watches the outcome of tries.
@@ -61,7 +55,7 @@ impl MeshLayer for OutlierLayer {
             at_host.end(&outcome);
             let Some(mut watch) = watch else { return outcome };
             watch.tell(outcome_of(&outcome));
-            outcome.map(|answer| watch.follow(answer))
+            outcome.map(|answer| tail::follow(answer, watch))
         })
     }
 }
@@ -76,48 +70,17 @@ struct Watch {
     told: bool,
 }
 
-/// The body of an answer. One that breaks off is an error of its endpoint, although its head was an
-/// answer: Envoy's router counts a reset of the stream so whenever it comes
-/// (`Filter::onUpstreamReset`).
-struct Followed {
-    inner: Body,
-    watch: Option<Watch>,
-}
-
-impl http_body::Body for Followed {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let frame = Pin::new(&mut self.inner).poll_frame(cx);
-        if let Poll::Ready(Some(Err(_))) = &frame
-            && let Some(mut watch) = self.watch.take()
-        {
-            watch.tell(Outcome::ConnectionLost);
+/// A body that breaks off is an error of its endpoint, although its head was an answer: Envoy's
+/// router counts a reset of the stream so whenever it comes (`Filter::onUpstreamReset`).
+impl Tail for Watch {
+    fn end(mut self, broken: Option<&axum::Error>) {
+        if broken.is_some() {
+            self.tell(Outcome::ConnectionLost);
         }
-        frame
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
     }
 }
 
 impl Watch {
-    fn follow(self, answer: Response) -> Response {
-        if answer.body().is_end_stream() {
-            return answer;
-        }
-        answer.map(|inner| Body::new(Followed { inner, watch: Some(self) }))
-    }
-
     fn tell(&mut self, outcome: Outcome) {
         self.told = true;
         let Some(params) = self.routed.traffic().and_then(|traffic| traffic.outlier.as_ref())

@@ -204,9 +204,13 @@ fn over_http(config: &ExportConfig, client: &WatchingClient) -> Result<SpanExpor
     builder.build().map_err(|error| error.to_string())
 }
 
-/// A receiver of gRPC greets with HTTP/2, which is no answer to a request of HTTP/1.1.
+/// What hyper says of a server that greets with HTTP/2: its greeting is no answer to a request of
+/// HTTP/1.1, and where it comes before the request was sent nobody asked for it.
+const GREETED: [&str; 2] = ["invalid HTTP version", "received unexpected message"];
+
+/// A receiver of gRPC greets with HTTP/2.
 fn with_hint(sentence: String) -> String {
-    if !sentence.contains("invalid HTTP version") {
+    if !GREETED.iter().any(|greeted| sentence.contains(greeted)) {
         return sentence;
     }
     format!("{sentence}. For gRPC, which port 4317 mostly is, set OTEL_EXPORTER_OTLP_PROTOCOL=grpc")
@@ -245,6 +249,18 @@ fn encoded_headers(config: &ExportConfig) -> HashMap<String, String> {
 mod tests {
     use super::*;
     use opentelemetry::Key;
+
+    #[test]
+    fn a_greeting_of_http2_is_told_with_the_variable_however_soon_it_came() {
+        let network = "HTTP export failed: network error: client error (SendRequest)";
+        for greeted in
+            ["invalid HTTP version parsed", "received unexpected message from connection"]
+        {
+            let told = with_hint(format!("{network}: {greeted}"));
+            assert!(told.ends_with("set OTEL_EXPORTER_OTLP_PROTOCOL=grpc"), "{told}");
+        }
+        assert_eq!(with_hint(format!("{network}: connection refused")).matches("grpc").count(), 0);
+    }
 
     #[test]
     fn a_resource_names_its_service_whatever_the_environment_says() {
