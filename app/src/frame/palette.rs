@@ -145,7 +145,7 @@ fn PaletteBody() -> impl IntoView {
                 let rows = found.get();
                 if rows.is_empty() {
                     let hint = "Nothing found. An older order or trace is found by its whole id.";
-                    return view! { <p class="hint" role="status">{hint}</p> }.into_any();
+                    return view! { <p class="hint">{hint}</p> }.into_any();
                 }
                 let mut group = "";
                 rows.into_iter()
