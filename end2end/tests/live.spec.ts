@@ -127,7 +127,9 @@ test("the palette finds customers, products, an order by its short id and a trac
   await field.fill(order_id.replace("ord-", "").toLowerCase());
   await expect(results.getByRole("option", { name: new RegExp(order_id) })).toBeVisible();
   await field.fill(id.slice(0, 8));
-  await expect(results.getByRole("option", { name: new RegExp(id) })).toBeVisible();
+  const found = results.getByRole("option", { name: new RegExp(id) });
+  await expect(found).toHaveCount(2);
+  await expect(found.last()).toContainText("show it on the map");
   await field.fill("moka");
   await expect(results).toContainText("Products");
   await field.fill("petit");
@@ -137,6 +139,32 @@ test("the palette finds customers, products, an order by its short id and a trac
   await expect(page).toHaveURL(/\/orders\/new\?customer=c-1042/);
   await expect(page.getByLabel("Customer")).toHaveValue("c-1042");
 });
+
+test("presenter mode outlasts a reload of its tab and ends with Escape", async ({ page }) => {
+  await open(page, "/");
+  const root = page.locator(":root");
+  await page.locator("body").press("Shift+D");
+  await expect(root).toHaveAttribute("data-presenter", "true");
+  await open(page, "/orders");
+  await expect(root).toHaveAttribute("data-presenter", "true");
+  await page.locator("body").press("Escape");
+  await expect(root).not.toHaveAttribute("data-presenter");
+  await open(page, "/");
+  await expect(root).not.toHaveAttribute("data-presenter");
+});
+
+for (const width of [390, 720, 1440]) {
+  test(`the figures of the charts say over how long they are in a window ${width} wide`, async ({ page }) => {
+    await page.setViewportSize({ width, height: 900 });
+    await open(page, "/");
+    for (const [title, window] of [["Requests", "over 10 s"], ["Errors", "over 60 s"], ["Duration", "over 60 s"]]) {
+      const head = page.locator(".chart header", { has: page.getByRole("heading", { name: title, exact: true }) });
+      await expect(head.locator(".window")).toHaveText(window ?? "");
+      const cut = await head.locator(".window").evaluate((it) => it.scrollWidth - it.clientWidth);
+      expect(cut, `pixels of the window of ${title} that are cut`).toBeLessThanOrEqual(0);
+    }
+  });
+}
 
 test("a layer of the map is in the address", async ({ page }) => {
   await open(page, "/?layer=events");

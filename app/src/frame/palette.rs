@@ -115,6 +115,8 @@ fn PaletteBody() -> impl IntoView {
         }
         event.prevent_default();
     };
+    // Of no result none is the current one.
+    let active = move || found.with(|rows| chosen.get() < rows.len());
     let input = NodeRef::<html::Input>::new();
     Effect::new(move |_| {
         if let Some(input) = input.get() {
@@ -127,7 +129,7 @@ fn PaletteBody() -> impl IntoView {
             <input
                 node_ref=input type="text" autocomplete="off" spellcheck="false" role="combobox"
                 aria-expanded="true" aria-controls="palette-list" aria-autocomplete="list"
-                aria-activedescendant=move || format!("palette-{}", chosen.get())
+                aria-activedescendant=move || active().then(|| format!("palette-{}", chosen.get()))
                 aria-label="Search orders, traces, services"
                 placeholder="Search orders, traces, services, customers, products"
                 on:input=move |event| {

@@ -12,6 +12,8 @@ use leptos_router::{
 
 /// Where the browser keeps whether single letters are shortcuts.
 const SINGLE_KEYS: &str = "vitrine.single-keys";
+/// Where the tab keeps that it is in presenter mode.
+const PRESENTER: &str = "vitrine.presenter";
 /// One press of + or −, requests per second.
 pub const LOAD_STEP: f64 = 10.0;
 /// What "Start load" starts, requests per second.
@@ -64,6 +66,10 @@ pub fn provide_frame() {
         if browser::stored(SINGLE_KEYS).as_deref() == Some("off") {
             state.single_keys.set(false);
         }
+        // A page that is loaded again on a projector is as large as it was.
+        if browser::kept(PRESENTER).is_some() {
+            state.present(true);
+        }
     });
 }
 
@@ -85,9 +91,13 @@ impl FrameState {
 
     /// Large type for a projector, or back.
     pub fn toggle_presenter(self) {
-        self.presenter.update(|on| *on = !*on);
-        let on = self.presenter.get_untracked();
+        self.present(!self.presenter.get_untracked());
+    }
+
+    fn present(self, on: bool) {
+        self.presenter.set(on);
         browser::set_root_attribute("data-presenter", on.then_some("true"));
+        browser::keep(PRESENTER, on.then_some("on"));
     }
 }
 

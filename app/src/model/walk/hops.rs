@@ -17,7 +17,7 @@ use contract::{
 
 /// Who called, on the span of a callee.
 const CALLER: &str = "mesh.caller";
-/// Who sent, on the span that handles a message (CloudEvents).
+/// Who sent, on the span that handles a message (`CloudEvents`).
 const SOURCE: &str = "cloudevents.event_source";
 /// The instance of a callee (semantic conventions).
 const INSTANCE: &str = "service.instance.id";

@@ -231,9 +231,8 @@ impl Walk {
     /// Whether a service works at a moment: a span of it that is no call runs.
     #[must_use]
     pub fn works(&self, service: &str, at_us: f64) -> bool {
-        let runs = |s: &&Step| us(s.start_us) <= at_us && at_us < us(s.end_us.max(s.start_us + 1));
-        let mine = self.steps.iter().filter(|step| step.service == service && step.works());
-        mine.filter(runs).next().is_some()
+        let runs = |s: &Step| us(s.start_us) <= at_us && at_us < us(s.end_us.max(s.start_us + 1));
+        self.steps.iter().any(|step| step.service == service && step.works() && runs(step))
     }
 
     /// Whether a service has a part in it.

@@ -52,7 +52,7 @@ impl Pace {
         if length_us < FIT_BELOW_US {
             return Self::Fit;
         }
-        let slow = [Self::Tenth, Self::Quarter, Self::Half, Self::Real].into_iter();
+        let slow = [Self::Tenth, Self::Quarter, Self::Half, Self::Real];
         let fits = |pace: &Self| us(length_us) <= pace.rate(length_us) * FIT_SECONDS;
         slow.into_iter().find(fits).unwrap_or(Self::Real)
     }

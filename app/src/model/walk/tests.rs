@@ -147,8 +147,8 @@ fn messages_go_from_their_source_and_both_banks_are_rounds_of_the_commit() {
     ];
     assert_eq!(ends(&walk), expected);
     let kinds: Vec<EdgeKind> = walk.hops.iter().map(|hop| hop.kind).collect();
-    use EdgeKind::{Commit, Message};
-    assert_eq!(kinds, [Message, Commit, Commit, Message]);
+    let (message, commit) = (EdgeKind::Message, EdgeKind::Commit);
+    assert_eq!(kinds, [message, commit, commit, message]);
     assert_eq!(walk.hops[0].what, "payment.authorize");
     assert!(walk.hops[3].failed && walk.hops[3].arrived_us.is_none());
     assert!(walk.crosses("orders", service::BUS) && walk.crosses("inventory", service::BUS));

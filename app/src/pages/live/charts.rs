@@ -172,7 +172,7 @@ fn panel(
     });
     view! {
         <ChartPanel
-            title=title of=of hint=hint chooser=chooser state=state empty=empty draw=draw
+            title=title of=of window=super::charts_model::window(red) hint=hint chooser=chooser state=state empty=empty draw=draw
             value=Signal::derive(move || charts.with(|charts| charts.value(red)))
             note=Signal::derive(move || charts.with(|charts| charts.note(red)))
             summary=Signal::derive(move || charts.with(|charts| charts.summary(red)))

@@ -261,10 +261,10 @@ impl Charts {
     #[must_use]
     pub fn note(&self, red: Red) -> String {
         if red == Red::Requests {
-            return format!("over {RATE_SECONDS} s");
+            return window(red);
         }
         let few = self.newest.as_ref().map(of_calls).unwrap_or_default();
-        format!("over {HEADING_SECONDS} s{few}")
+        format!("{}{few}", window(red))
     }
 
     /// One chart, ready to be drawn.
@@ -421,6 +421,13 @@ fn of_calls(point: &RedPoint) -> String {
         return String::new();
     }
     format!(", of {}", format::plural(calls, "call", "calls"))
+}
+
+/// Over how long the heading's value is.
+#[must_use]
+pub fn window(red: Red) -> String {
+    let seconds = if red == Red::Requests { RATE_SECONDS } else { HEADING_SECONDS };
+    format!("over {seconds} s")
 }
 
 #[cfg(test)]

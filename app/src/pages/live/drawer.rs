@@ -333,13 +333,41 @@ fn joins(edge: &EdgeView, from: &str, to: &str) -> bool {
     edge.kind == EdgeKind::Message && (edge.from == of || edge.to == of)
 }
 
+/// Why an edge of calls has its colour; messages have none of their own.
+fn colour(edge: &EdgeView) -> Option<AnyView> {
+    let rule = scene::rule(health(edge), edge.error_share, edge.p95_ms.unwrap_or_default());
+    let rule = rule.filter(|_| edge.kind != EdgeKind::Message)?;
+    Some(view! { <p class="hint">{rule}</p> }.into_any())
+}
+
+/// From an edge on: to the traces of its callee, to its breaker, to the callee's route.
+fn ways_on(to: &str, watched: String) -> AnyView {
+    let range = use_range().minutes();
+    let found = |more: &str| {
+        let address = format!("/traces?service={to}{more}");
+        move || in_range(&address, range.get())
+    };
+    view! {
+        <div class="actions">
+            <a class="button" href=found("")>
+                {icon(Icon::Spans)} <span>"Traces of " {to.to_owned()}</span>
+            </a>
+            <a class="button" href=found("&min=500")>
+                {icon(Icon::Clock)} <span>"Slow traces"</span>
+            </a>
+            <a class="button" href=found("&status=error")>
+                {icon(Icon::Cross)} <span>"Failed traces"</span>
+            </a>
+            <a class="button" href=watched>{icon(Icon::Switch)} <span>"Breaker"</span></a>
+            {mesh_links(to)}
+        </div>
+    }
+    .into_any()
+}
+
 fn edge_body(from: String, to: String) -> AnyView {
     let live = use_live();
     let map = live.map();
-    let range = use_range().minutes();
-    let traces = format!("/traces?service={to}");
-    let slow = format!("/traces?service={to}&min={}", 500);
-    let links = mesh_links(&to);
     // The line to the bus stands for what the bus delivers to the service.
     let watched = match (&*from, &*to) {
         (service, service::BUS) => badges_model::breaker_href(service::BUS, service),
@@ -374,6 +402,7 @@ fn edge_body(from: String, to: String) -> AnyView {
         let versions = edge.subsets.iter().map(subset_fact).collect_view();
         view! {
             <h3 class=health(&edge).class()>{kind}</h3>
+            {colour(&edge)}
             {breaker}
             {facts(move || rows.clone())}
             <dl class="facts">{versions}</dl>
@@ -391,16 +420,7 @@ fn edge_body(from: String, to: String) -> AnyView {
                     edges.into_iter().map(one).collect_view().into_any()
                 }
             }}
-            <div class="actions">
-                <a class="button" href=move || in_range(&traces, range.get())>
-                    {icon(Icon::Spans)} <span>"Traces of " {to}</span>
-                </a>
-                <a class="button" href=move || in_range(&slow, range.get())>
-                    {icon(Icon::Clock)} <span>"Slow traces"</span>
-                </a>
-                <a class="button" href=watched>{icon(Icon::Switch)} <span>"Breaker"</span></a>
-                {links}
-            </div>
+            {ways_on(&to, watched)}
         </div>
     }
     .into_any()

@@ -269,6 +269,7 @@ fn edge_face(shape: EdgeShape, phone: bool) -> AnyView {
             </g>
         })
     };
+    let rule = move || face.with(|face| scene::rule(face.health, face.error_share, face.p95_ms));
     view! {
         <g
             class=class role="button" tabindex="0"
@@ -276,6 +277,7 @@ fn edge_face(shape: EdgeShape, phone: bool) -> AnyView {
             aria-label=move || face.with(|face| face.name.clone())
             on:click=click on:keydown=key
         >
+            <title>{rule}</title>
             <path class="hit" d=shape.curve.path()></path>
             {edge_label(&shape, face, phone)}
             {breaker}

@@ -97,6 +97,22 @@ pub fn health(edge: &EdgeView) -> Health {
     }
 }
 
+/// Why an edge has the colour it has: the rule, and what it was given; none where it has none.
+#[must_use]
+pub fn rule(health: Health, error_share: f64, p95_ms: f64) -> Option<String> {
+    let (failed, p95) = (format::share(error_share), format::duration_ms(p95_ms));
+    // Failures are told first.
+    let fails = of_share(error_share) == health;
+    Some(match health {
+        Health::Idle | Health::Ok => return None,
+        Health::Open => "open: its breaker refuses calls".to_owned(),
+        Health::Error if fails => format!("error: {failed} failed, over 5%"),
+        Health::Error => format!("error: p95 {p95}, over 1 s"),
+        Health::Warn if fails => format!("warning: {failed} failed, from 1 to 5%"),
+        Health::Warn => format!("warning: p95 {p95}, over 500 ms"),
+    })
+}
+
 /// Width of an edge in pixels.
 #[must_use]
 pub fn edge_width(per_second: f64) -> f64 {

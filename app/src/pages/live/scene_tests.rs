@@ -294,3 +294,14 @@ fn a_service_that_is_known_by_its_endpoints_only_says_how_many_are_up() {
     let face = node_face(&MapView::default(), &mesh, LoadView::steady(1.0), "stripe", 0);
     assert_eq!((face.instances, face.count.as_str()), (Some((1, 2)), "1/2 up"));
 }
+
+#[test]
+fn a_colour_says_its_rule_and_what_it_was_given() {
+    let said = |health, share, p95| rule(health, share, p95).unwrap_or_default();
+    assert_eq!(said(Health::Ok, 0.001, 20.0), "");
+    assert_eq!(said(Health::Error, 0.063, 2_180.0), "error: 6.3% failed, over 5%");
+    assert_eq!(said(Health::Error, 0.02, 2_180.0), "error: p95 2.18 s, over 1 s");
+    assert_eq!(said(Health::Warn, 0.02, 20.0), "warning: 2% failed, from 1 to 5%");
+    assert_eq!(said(Health::Warn, 0.0, 620.0), "warning: p95 620 ms, over 500 ms");
+    assert_eq!(said(Health::Open, 1.0, 1.0), "open: its breaker refuses calls");
+}

@@ -72,6 +72,8 @@ pub fn ChartPanel(
     /// What the value is, if the title does not say it: "p95".
     #[prop(default = "")]
     of: &'static str,
+    /// Over how long it is: "over 60 s".
+    window: String,
     /// What the value is of, said where it is pointed at: "over 60 s, of 16 calls".
     #[prop(into)]
     note: Signal<String>,
@@ -127,6 +129,7 @@ pub fn ChartPanel(
                 <h3>{title}</h3>
                 <strong class="stat" title=move || note.get()>{move || value.get()}</strong>
                 <span class="hint of">{of}</span>
+                <span class="hint window">{window}</span>
                 <Show when=paused>
                     <span class="hint paused-mark">"paused"</span>
                 </Show>

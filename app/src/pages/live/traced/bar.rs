@@ -15,9 +15,6 @@ use crate::{
 use contract::trace::TraceStatus;
 use leptos::prelude::*;
 
-/// The cursor moves by this share of a trace at a press of an arrow key.
-const CURSOR_STEPS: i64 = 500;
-
 pub(super) fn bar() -> AnyView {
     let traced = use_traced();
     view! {
@@ -149,7 +146,7 @@ fn controls(traced: Traced) -> AnyView {
             <input
                 type="range" class="walk-cursor" aria-label="Time in the trace" min="0"
                 max=move || length.get().to_string()
-                step=move || (length.get() / CURSOR_STEPS).max(1).to_string()
+                step="any"
                 prop:value=move || us(at()).to_string() aria-valuetext=named on:input=seek
             />
             <span class="walk-time">{place}</span>

@@ -8,12 +8,16 @@ use crate::{
         fine,
         walk::{Hop, Walk},
     },
-    pages::live::layout::{Anchor, Curve, EdgeShape, Layout, NodeShape, Point, at},
+    pages::live::layout::{Anchor, Curve, EdgeShape, Layout, NodeShape, Point, Rect, at},
 };
 use contract::{live::EdgeKind, service::BUS};
 
 /// Letters of the numbers of one line: as wide as the label that stands there otherwise.
 const NUMBERS_MAX: usize = 8;
+/// How high a line between two boxes of one row rises, and how much more the further they are
+/// apart: two of them never have their labels in one place.
+const LIFT: f64 = 10.0;
+const LIFT_SHARE: f64 = 0.1;
 /// Letters of one status.
 const STATUS_MAX: usize = 8;
 
@@ -55,6 +59,15 @@ fn straight(from: Point, to: Point) -> [Point; 4] {
     [from, between(1.0 / 3.0), between(2.0 / 3.0), to]
 }
 
+/// Between two boxes of one row, over those that stand between them.
+fn over(shape: &mut EdgeShape, from: Rect, to: Rect) {
+    let (start, end) = (at(from.centre().x, from.y), at(to.centre().x, to.y));
+    let top = from.y - LIFT - LIFT_SHARE * (end.x - start.x).abs();
+    shape.curve = Curve(vec![[start, at(start.x, top), at(end.x, top), end]]);
+    let middle = shape.curve.point(0.5);
+    shape.label = at(middle.x, middle.y - 4.0);
+}
+
 /// What a trace is drawn with.
 struct Plan<'a> {
     layout: &'a Layout,
@@ -83,7 +96,12 @@ impl Plan<'_> {
             return Some((shape.clone(), turned));
         }
         let node = |name: &str| self.nodes.iter().find(|node| node.name == name);
-        Some((Layout::plain(node(from)?, node(to)?, kind), false))
+        let (from, to) = (node(from)?, node(to)?);
+        let mut plain = Layout::plain(from, to, kind);
+        if from.rect.bits()[1] == to.rect.bits()[1] {
+            over(&mut plain, from.rect, to.rect);
+        }
+        Some((plain, false))
     }
 
     /// The lines a hop goes over, from its caller on.
@@ -299,6 +317,19 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn what_a_phone_has_no_line_for_goes_over_the_boxes_of_its_row() {
+        let layout = layout::phone();
+        let paths = on(&layout);
+        let [users, catalog] = [s::USERS, s::CATALOG].map(|to| crossing(&paths, s::ORDERS, to));
+        let row = layout.node(s::ORDERS).unwrap().rect;
+        for line in [users, catalog] {
+            assert!(line.curve.point(0.5).y < row.y && line.label.y < row.y);
+            assert!(line.label.y > layout.node(s::GATEWAY).unwrap().rect.y + 42.0);
+        }
+        assert!((users.label.x - catalog.label.x).abs() > 20.0);
     }
 
     #[test]

@@ -1,0 +1,27 @@
+import { chromium } from "@playwright/test";
+import { launchOptions } from "./browser.mjs";
+const [url, out] = process.argv.slice(2);
+const browser = await chromium.launch(launchOptions);
+const shot = async (name, opts, address, act) => {
+  const context = await browser.newContext(opts); const page = await context.newPage();
+  page.on("console", m => { if (m.type() !== "log") console.log(name, m.type(), m.text()); });
+  page.on("pageerror", e => console.log(name, "uncaught", e.message));
+  await page.goto(url + address); await page.waitForTimeout(1500);
+  if (act) await act(page);
+  await page.screenshot({ path: `${out}/${name}.png`, fullPage: opts.full ?? false });
+  await context.close();
+};
+export { browser, shot };
+const r = await fetch(url + "/api/v1/orders", {method:"POST", headers:{"content-type":"application/json"}, body: JSON.stringify({user_id:"c-1001",items:[{product_id:"p-moka",quantity:1}]})});
+const id = r.headers.get("traceresponse").split("-")[1];
+await new Promise(r => setTimeout(r, Number(process.env.W ?? 3000)));
+const a = `/?trace=${id}`;
+const wide = { colorScheme: "dark", viewport: { width: 1440, height: 900 } };
+await shot("play", wide, a, async p => { await p.keyboard.press(" "); await p.waitForTimeout(3000); await p.keyboard.press(" "); });
+await shot("light", { ...wide, colorScheme: "light" }, a, async p => { for (let i = 0; i < 12; i++) await p.keyboard.press("ArrowRight"); await p.waitForTimeout(300); });
+await shot("phone", { colorScheme: "dark", viewport: { width: 390, height: 844 }, full: true }, a, async p => { for (let i = 0; i < 5; i++) await p.keyboard.press("ArrowRight"); await p.waitForTimeout(300); });
+await shot("w1100", { colorScheme: "dark", viewport: { width: 1100, height: 800 }, full: true }, a);
+await shot("nojs", { ...wide, javaScriptEnabled: false, full: true }, a);
+await shot("unknown", wide, "/?trace=0123456789abcdef0123456789abcdef");
+await shot("tracepage", wide, `/traces/${id}`);
+await browser.close();
