@@ -142,14 +142,13 @@ struct Way {
 impl Way {
     fn change(&self, response: &mut Response) {
         let Some(route) = &self.routed.route else { return };
-        let headers = response.headers_mut();
         // The narrower first, as in Envoy, so that the wider has the last word.
         if let Some(to) = self.routed.weighted() {
-            edit::edit(headers, &to.headers.response);
+            edit::edit_answer(response, &to.headers.response);
         }
-        edit::edit(headers, &route.headers.response);
+        edit::edit_answer(response, &route.headers.response);
         if let (Some(cors), Some(origin)) = (&route.cors, &self.origin) {
-            answer::allow_answer(cors, origin, headers);
+            answer::allow_answer(cors, origin, response.headers_mut());
         }
     }
 }
@@ -244,7 +243,7 @@ fn own_answer(
         Action::Direct(rule) => answer::direct(rule, &route.headers.response),
         Action::Forward(_) => return None,
     };
-    edit::edit(answered.headers_mut(), &route.headers.response);
+    edit::edit_answer(&mut answered, &route.headers.response);
     // Envoy's CORS filter sees its own answers too.
     if let (Some(cors), Some(origin)) = (&route.cors, origin) {
         answer::allow_answer(cors, origin, answered.headers_mut());
