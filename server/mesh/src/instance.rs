@@ -124,6 +124,14 @@ impl Host {
         labels.iter().all(|label| self.labels.contains(label))
     }
 
+    /// The socket it is reached at, if it is not in this process.
+    pub(crate) fn socket(&self) -> Option<SocketAddr> {
+        match &self.target {
+            Target::Router(_) => None,
+            Target::Remote(remote) => Some(remote.address()),
+        }
+    }
+
     pub(crate) fn phase(&self) -> Phase {
         self.life.borrow().phase
     }

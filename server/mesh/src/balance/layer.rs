@@ -92,7 +92,7 @@ impl MeshLayer for BalanceLayer {
             return Box::pin(std::future::ready(Err(nobody)));
         };
         if let Some(journey) = Journey::of(&request) {
-            journey.try_at(host.id, &host.name);
+            journey.try_at(&host);
         }
         request.extensions_mut().insert(Picked(Arc::new(UnderWay::begin(host))));
         let reply = ready.finish(request);
