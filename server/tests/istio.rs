@@ -519,6 +519,11 @@ async fn no_way_of_writing_a_host_or_a_path_passes_a_policy_about_it() {
         let answer = ask(target, host).await;
         assert_eq!(answer.status, status, "{target} at {host}: {}", answer.text());
     }
+    let metrics = client.get("/metrics").await.text();
+    let denied = metrics.lines().filter(|line| line.starts_with("envoy_http_rbac_denied_total"));
+    let denied = denied.filter(|line| line.contains("service=\"gateway\""));
+    let counts = denied.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok());
+    assert_eq!(counts.sum::<u64>(), 10, "{metrics}");
     program.stop().await;
 }
 

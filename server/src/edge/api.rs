@@ -1,6 +1,6 @@
 //! The public API and what machines read: forwarded to the gateway, metrics, trace downloads.
 
-use super::{Edge, ingress};
+use super::{Edge, ingress, refusals};
 use axum::{
     extract::{Path, Request, State},
     middleware::Next,
@@ -192,6 +192,7 @@ pub(super) async fn metrics(State(edge): State<Edge>) -> Response {
             "Whether a circuit breaker lets nothing, or only a probe, through",
             breakers_open(&edge.shop.mesh.breakers()),
         );
+        refusals::register(registry, &edge.shop.mesh);
         let relays = edge.shop.relays.iter();
         let redelivered: u64 = relays.clone().map(messaging::RelayStatus::redelivered).sum();
         let dead: u64 = relays.clone().map(messaging::RelayStatus::dead).sum();

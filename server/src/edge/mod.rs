@@ -14,6 +14,7 @@ mod linger;
 mod map;
 mod pages;
 mod patient;
+mod refusals;
 mod resilience;
 mod stream;
 mod traffic;
