@@ -519,6 +519,11 @@ async fn no_way_of_writing_a_host_or_a_path_passes_a_policy_about_it() {
         let answer = ask(target, host).await;
         assert_eq!(answer.status, status, "{target} at {host}: {}", answer.text());
     }
+    let metrics = client.get("/metrics").await.text();
+    let denied = metrics.lines().filter(|line| line.starts_with("envoy_http_rbac_denied_total"));
+    let denied = denied.filter(|line| line.contains("service=\"gateway\""));
+    let counts = denied.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok());
+    assert_eq!(counts.sum::<u64>(), 10, "{metrics}");
     program.stop().await;
 }
 
@@ -577,5 +582,106 @@ async fn a_host_of_a_gateway_has_all_its_paths_and_the_dashboard_keeps_its_own_n
     assert_eq!(ask("/", "localhost").await.status, 200);
     assert_eq!(ask("/old", "localhost").await.status, 404);
     assert_eq!(ask("/old", "other.example.com").await.status, 421);
+    program.stop().await;
+}
+
+/// The same shop under its own name and another, with edits of what is answered.
+const EDITED: &str = "apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata:
+  name: front
+spec:
+  servers:
+  - port: {number: 80, name: http, protocol: HTTP}
+    hosts: ['*']
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata:
+  name: edited
+spec:
+  hosts: [shop.example.com]
+  gateways: [front]
+  http:
+  - match: [{uri: {exact: /direct}}]
+    directResponse: {status: 404}
+    headers: {response: {remove: [referrer-policy], set: {x-frame-options: SAMEORIGIN}}}
+  - route:
+    - destination: {host: gateway}
+    headers:
+      response:
+        set:
+          x-frame-options: SAMEORIGIN
+          referrer-policy: no-referrer
+          content-security-policy: default-src *
+          x-content-type-options: other
+          cross-origin-resource-policy: cross-origin
+          cross-origin-opener-policy: unsafe-none
+          x-correlation-id: of-the-route
+          traceresponse: of-the-route
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata:
+  name: own
+spec:
+  hosts: [api-gateway]
+  http:
+  - route:
+    - destination: {host: gateway}
+    headers:
+      response: {remove: [x-frame-options, x-correlation-id], set: {referrer-policy: origin}}
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_route_does_to_the_headers_of_an_answer_is_what_comes_out() {
+    let World { program, client, data: _data } = world().await;
+    let address = client.url().trim_start_matches("http://").parse().expect("an address");
+    let ask = async |path: &str, host: &str| {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        testkit::raw(address, request.as_bytes()).await
+    };
+    let before = ask("/api/v1/products", "localhost").await;
+    let added = "x-frame-options x-content-type-options referrer-policy x-correlation-id \
+                 traceresponse content-security-policy";
+    for name in added.split(' ') {
+        assert!(before.headers.contains_key(name), "{name} of {:?}", before.headers);
+    }
+    let applied = send(client.request(Method::POST, "/control/istio").body(EDITED)).await;
+    let applied = applied.expect("an answer");
+    assert_eq!(applied.status, 200, "{}", applied.text());
+
+    let set = ask("/api/v1/products", "shop.example.com").await;
+    assert_eq!(set.status, 200, "{}", set.text());
+    for (name, value) in [
+        ("x-frame-options", "SAMEORIGIN"),
+        ("referrer-policy", "no-referrer"),
+        ("content-security-policy", "default-src *"),
+        ("x-content-type-options", "other"),
+        ("cross-origin-resource-policy", "cross-origin"),
+        ("cross-origin-opener-policy", "unsafe-none"),
+        ("x-correlation-id", "of-the-route"),
+        ("traceresponse", "of-the-route"),
+    ] {
+        let values: Vec<_> = set.headers.get_all(name).iter().collect();
+        assert_eq!(values, [value], "{name}");
+    }
+    // Of an answer that the edge explains, too.
+    let direct = ask("/direct", "shop.example.com").await;
+    assert_eq!((direct.status, direct.header("x-frame-options")), (404, "SAMEORIGIN"));
+    assert!(!direct.headers.contains_key("referrer-policy"), "{:?}", direct.headers);
+    assert_eq!(direct.header("x-content-type-options"), "nosniff", "what nobody edits stays");
+
+    let own = ask("/api/v1/products", "localhost").await;
+    assert_eq!((own.status, own.header("referrer-policy")), (200, "origin"));
+    for name in ["x-frame-options", "x-correlation-id"] {
+        assert!(!own.headers.contains_key(name), "{name} was taken away");
+    }
+    // The pages are the edge's own: no route has a say in what protects them.
+    let page = ask("/", "localhost").await;
+    assert_eq!(
+        (page.header("x-frame-options"), page.header("referrer-policy")),
+        ("DENY", "same-origin")
+    );
     program.stop().await;
 }

@@ -192,11 +192,33 @@ fn with_message(id: &str) -> NewOrder {
     NewOrder { order_id, correlation_id, trace, key: None, change }
 }
 
+/// How many deliveries a trace says that a fault lost, and whether the one that arrived has it too.
+fn lost_and_found(spans: &Value, fault: &str) -> (usize, bool) {
+    let spans = spans.as_array().map_or(&[][..], Vec::as_slice);
+    let tag = |span: &Value, key: &str| {
+        let tags = span["tags"].as_array().expect("tags");
+        let found = tags.iter().find(|tag| tag["key"] == key);
+        found.map(|tag| tag["value"].clone()).unwrap_or_default()
+    };
+    let lost = spans.iter().filter(|span| {
+        span["operationName"] == "send payment.authorize"
+            && tag(span, "mesh.fault.id") == fault
+            && tag(span, "error.type") == "message_lost"
+            && tag(span, "span.kind") == "producer"
+    });
+    let arrived = spans.iter().any(|span| {
+        span["operationName"] == "process payment.authorize"
+            && tag(span, "vitrine.fault.id") == fault
+    });
+    (lost.count(), arrived)
+}
+
 #[tokio::test]
 async fn a_message_that_is_lost_is_sent_again_and_no_breaker_counts_it() {
     let World { program, client } = world().await;
     let id = inject(&client, &fault("message_loss", "payments", 100.0, 300)).await;
-    let location = order(&client, false).await.header("location").to_owned();
+    let placed = order(&client, false).await;
+    let location = placed.header("location").to_owned();
     let often = async || counts(&client, &id).await.filter(|(_, lost)| *lost > 6);
     eventually(PATIENCE, "it is sent again and again", often).await;
     assert_eq!(client.get(&location).await.field("status"), "processing");
@@ -207,6 +229,15 @@ async fn a_message_that_is_lost_is_sent_again_and_no_breaker_counts_it() {
     let confirmed =
         async || (client.get(&location).await.field("status") == "confirmed").then_some(());
     eventually(PATIENCE, "it arrives at last", confirmed).await;
+    let trace = placed.header("traceresponse").split('-').nth(1).expect("a trace").to_owned();
+    let told = async || {
+        let file = client.get(&format!("/traces/{trace}/jaeger.json")).await.json();
+        let told = lost_and_found(&file["data"][0]["spans"], &id);
+        (told.0 > 6 && told.1).then_some(file)
+    };
+    eventually(PATIENCE, "its trace blames the fault", told).await;
+    let page = client.get(&location.replace("/api/v1", "")).await.text();
+    assert!(page.contains(&id), "the page of the order does not name {id}");
     program.stop().await;
 }
 

@@ -263,6 +263,25 @@ impl World {
         hits.iter().filter(|hits| &*hits.origin.name == name).map(|hits| hits.hits).sum()
     }
 
+    /// An order paid so, to its good end.
+    async fn buy(&self, method: &str) {
+        let mesh = &self.shop.mesh;
+        let body = json!({
+            "user_id": "c-1001", "payment_method": method,
+            "items": [{ "product_id": "p-pen", "quantity": 1 }],
+        });
+        let call = mesh.caller(GATEWAY).post(ORDERS, "/api/v1/orders").json(&body);
+        let placed: Value = call.receive().await.expect("an order");
+        let path = format!("/orders/{}", placed["order_id"].as_str().expect("an id"));
+        eventually(PATIENCE, "the order's end", async || {
+            let call = mesh.caller(GATEWAY).get(ORDERS, &path).receive::<Value>().await;
+            let order = call.expect("the order");
+            assert_ne!(order["status"], "cancelled", "{order}");
+            (order["status"] == "confirmed").then_some(())
+        })
+        .await;
+    }
+
     async fn end(self) {
         assert!(self.supervisor.shutdown(PATIENCE).await, "something did not end");
     }
@@ -272,26 +291,9 @@ impl World {
 async fn the_provider_is_called_by_its_own_name_and_ejected_after_three_errors() {
     let world = World::new().await;
     let mesh = &world.shop.mesh;
-    let body = json!({
-        "user_id": "c-1001", "payment_method": "card",
-        "items": [{ "product_id": "p-pen", "quantity": 1 }],
-    });
-    let placed: Value = mesh
-        .caller(GATEWAY)
-        .post(ORDERS, "/api/v1/orders")
-        .json(&body)
-        .receive()
-        .await
-        .expect("an order");
-    let path = format!("/orders/{}", placed["order_id"].as_str().expect("an id"));
-    eventually(PATIENCE, "the order's end", async || {
-        let call = mesh.caller(GATEWAY).get(ORDERS, &path).receive::<Value>().await;
-        let order = call.expect("the order");
-        (order["status"] == "confirmed").then_some(())
-    })
-    .await;
+    world.buy("card").await;
     assert!(world.hits("stripe-api") >= 2, "authorized and captured");
-    assert_eq!(world.hits("circuit-breaker"), 0, "nobody called external-service");
+    assert_eq!(world.hits("circuit-breaker"), 0, "cards are not charged by that name");
     // Its policy is the destination's, whichever name was called.
     let broken = FaultSpec {
         kind: FaultKind::Abort { status: StatusCode::INTERNAL_SERVER_ERROR, grpc_status: None },
@@ -314,6 +316,32 @@ async fn the_provider_is_called_by_its_own_name_and_ejected_after_three_errors()
         assert_eq!(call.send().await.expect("an answer").status(), 500);
     }
     assert!(ejected());
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_direct_debit_calls_external_service_whose_rule_tries_again_after_errors() {
+    let world = World::new().await;
+    let mesh = &world.shop.mesh;
+    // One less than eject the provider, on a rule that has three retries.
+    let broken = FaultSpec {
+        kind: FaultKind::Abort { status: StatusCode::INTERNAL_SERVER_ERROR, grpc_status: None },
+        scope: FaultScope { instance: Some("stripe-v1-1".into()), ..FaultScope::default() },
+        share: Share::ALL,
+        ttl: Duration::from_secs(60),
+        limit: Some(2),
+        like_istio: false,
+        by: "test".into(),
+    };
+    let id = mesh.faults().inject(broken).expect("a fault");
+    world.buy("debit").await;
+    assert!(world.hits("circuit-breaker") >= 2, "authorized and captured");
+    assert_eq!(world.hits("stripe-api"), 0, "by that name alone");
+    assert_eq!(mesh.faults().get(id).expect("the fault").injected, 2);
+    let retries = mesh.retries();
+    let ours = retries.iter().find(|stats| &*stats.caller == PAYMENTS && stats.retries > 0);
+    let ours = ours.expect("retries of payments");
+    assert_eq!((&*ours.destination, ours.retries, ours.successes), (STRIPE, 2, 1));
     world.end().await;
 }
 

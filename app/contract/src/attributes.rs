@@ -7,8 +7,17 @@
 pub const HTTP_STATUS: &str = "http.response.status_code";
 /// On a try after the first: how many came before it (semantic conventions).
 pub const RESEND_COUNT: &str = "http.request.resend_count";
-/// On a client span: the called service; on the span of a try: the instance (semantic conventions).
+/// On a client span: the host that was addressed, mostly the name of the called service; on the
+/// span of a try: the instance (semantic conventions).
 pub const SERVER_ADDRESS: &str = "server.address";
+/// On a client span: the called service, where it was addressed by another name (semantic
+/// conventions).
+pub const PEER_SERVICE: &str = "peer.service";
+/// On a client span: the address at the other end of the connection, where there is one (semantic
+/// conventions).
+pub const PEER_ADDRESS: &str = "network.peer.address";
+/// The port there (semantic conventions).
+pub const PEER_PORT: &str = "network.peer.port";
 /// Why a call failed (semantic conventions).
 pub const ERROR_TYPE: &str = "error.type";
 /// On spans of a message: its topic (semantic conventions).

@@ -34,6 +34,8 @@ pub const BANK_MERCHANT: &str = "bank-merchant";
 pub const STRIPE: &str = "stripe";
 /// The host its callers address: the provider's own name out there.
 pub const STRIPE_HOST: &str = "api.stripe.com";
+/// Its other name, by which it is asked for direct debits.
+pub const EXTERNAL_HOST: &str = "external-service";
 /// Caller: somebody's browser or program.
 pub const BROWSER: &str = "browser";
 /// Caller: the load generator.
@@ -66,7 +68,7 @@ pub const FURTHER_NAMES: [(&str, &[&str]); 8] = [
     (INVENTORY, &["inventory-service"]),
     (PAYMENTS, &["payment-service"]),
     (RECOMMENDATIONS, &["recommendation-service"]),
-    (STRIPE, &[STRIPE_HOST, "external-service"]),
+    (STRIPE, &[STRIPE_HOST, EXTERNAL_HOST]),
 ];
 
 /// The further names of one service.

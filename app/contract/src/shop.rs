@@ -55,22 +55,25 @@ pub enum PaymentMethod {
     Wallet,
     /// The customer's card, charged by the external payment provider.
     Card,
+    /// A direct debit, which the same provider collects; it is asked by its other name.
+    Debit,
 }
 
 impl PaymentMethod {
-    /// The word in the API: `wallet`, `card`.
+    /// The word in the API: `wallet`, `card`, `debit`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Wallet => "wallet",
             Self::Card => "card",
+            Self::Debit => "debit",
         }
     }
 
     /// Reads the API's word.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::Wallet, Self::Card].into_iter().find(|method| method.as_str() == word)
+        [Self::Wallet, Self::Card, Self::Debit].into_iter().find(|method| method.as_str() == word)
     }
 
     /// Whether it is the default, which what is recorded leaves out.

@@ -54,7 +54,8 @@ pub fn quantity(text: &str) -> Result<u32, String> {
 }
 
 /// What an order can be paid with: the API's words, and words for people.
-pub const PAYMENT_METHODS: [Choice; 2] = [("wallet", "Wallet"), ("card", "Card")];
+pub const PAYMENT_METHODS: [Choice; 3] =
+    [("wallet", "Wallet"), ("card", "Card"), ("debit", "Direct debit")];
 
 /// The word for people.
 #[must_use]

@@ -10,7 +10,7 @@ use crate::{
     endpoint::Picked,
     fault::{FaultKind, FaultLayer, FaultScope, FaultSpec, Position},
     in_force::{InForce, Snapshot},
-    instance::Host,
+    instance::{Host, UnderWay},
     journey::Journey,
     mirror::MirrorLayer,
     registry::WeakMesh,
@@ -102,7 +102,7 @@ fn request() -> Request {
     let extensions = request.extensions_mut();
     extensions.insert(Arc::new(journey));
     extensions.insert(Arc::new(Routed::plain(snapshot, &Source::of("a"), "b".into())));
-    extensions.insert(Picked(host()));
+    extensions.insert(Picked(Arc::new(UnderWay::begin(host()))));
     let end = tokio::time::Instant::now() + Duration::from_secs(5);
     extensions.insert(crate::deadline::Deadline(end));
     request

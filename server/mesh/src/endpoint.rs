@@ -6,7 +6,7 @@ use crate::{
     MeshError, Request, Response,
     deadline::Deadline,
     edge::Tally,
-    instance::Host,
+    instance::{Host, UnderWay},
     remote::Timeouts,
     route::Routed,
     stack::{MeshService, Reply},
@@ -19,9 +19,10 @@ use std::{
 use tokio::time::Instant;
 use tower::Service;
 
-/// The instance a try goes to: an extension set by the balancer.
+/// The instance a try goes to, where it is under way from now on: an extension set by the balancer.
+/// What a fault of the instance holds counts too, or one that hangs would look idle.
 #[derive(Clone, Debug)]
-pub(crate) struct Picked(pub(crate) Arc<Host>);
+pub(crate) struct Picked(pub(crate) Arc<UnderWay>);
 
 /// A try at an instance, for the figures of the instance: counted when it is over, also when a
 /// fault of the instance answered in its place or a deadline cut it. A caller that went away before
@@ -80,13 +81,13 @@ impl Service<Request> for Deliver {
         let extensions = request.extensions_mut();
         // It stays with the request: the callee's side enforces the same snapshot.
         let routed = extensions.get::<Arc<Routed>>().cloned();
-        let Some(Picked(host)) = extensions.remove() else {
+        let Some(Picked(under_way)) = extensions.remove() else {
             let destination = request.uri().to_string();
             let nobody = MeshError::NoHealthyUpstream { destination };
             return Box::pin(std::future::ready(Err(nobody)));
         };
         let traffic = routed.as_ref().and_then(|routed| routed.traffic());
         let timeouts = Timeouts::of(traffic.map(|traffic| &traffic.connection_pool));
-        Box::pin(host.send(request, timeouts))
+        Box::pin(under_way.send(request, timeouts))
     }
 }

@@ -124,6 +124,14 @@ impl Host {
         labels.iter().all(|label| self.labels.contains(label))
     }
 
+    /// The socket it is reached at, if it is not in this process.
+    pub(crate) fn socket(&self) -> Option<SocketAddr> {
+        match &self.target {
+            Target::Router(_) => None,
+            Target::Remote(remote) => Some(remote.address()),
+        }
+    }
+
     pub(crate) fn phase(&self) -> Phase {
         self.life.borrow().phase
     }
@@ -164,49 +172,6 @@ impl Host {
 
     pub(crate) fn count(&self, failed: bool, now_us: i64) {
         self.window.lock().count(failed, now_us);
-    }
-
-    /// Brings a request to the instance and its answer back; it is under way until the body of the
-    /// answer has ended.
-    pub(crate) async fn send(
-        self: Arc<Self>,
-        request: Request,
-        timeouts: Timeouts,
-    ) -> Result<Response, MeshError> {
-        let under_way = UnderWay::begin(self.clone());
-        let mut life = self.life.subscribe();
-        let begun = *life.borrow_and_update();
-        if begun.phase == Phase::Killed {
-            return Err(MeshError::Connect { endpoint: self.name.to_string() });
-        }
-        let work = async {
-            self.resumed().await;
-            let answer = match &self.target {
-                Target::Router(router) => {
-                    let mut router = router.clone();
-                    // A router is always ready.
-                    let answered: Result<Response, Infallible> = router.call(request).await;
-                    Ok(answered.unwrap_or_else(|never| match never {}))
-                }
-                Target::Remote(remote) => remote.send(&self.name, request, timeouts).await,
-            };
-            // One that was paused meanwhile does not get its answer out.
-            self.resumed().await;
-            answer
-        };
-        let answer = tokio::select! {
-            biased;
-            // First, so that one that was killed and started again does not answer for its former
-            // life. The sender is the host's own and outlives this call.
-            _ = life.wait_for(|now| begun.is_over(*now)) => Err(self.reset()),
-            answer = work => answer,
-        }?;
-        if answer.body().is_end_stream() {
-            return Ok(answer);
-        }
-        let inner =
-            |body| Mortal { inner: Some(body), under_way: Some(under_way), life, begun, end: None };
-        Ok(answer.map(|body| Body::new(inner(body))))
     }
 
     fn reset(&self) -> MeshError {
@@ -298,7 +263,7 @@ struct Mortal {
     /// [`None`] after the cut.
     inner: Option<Body>,
     /// [`None`] when nothing more comes.
-    under_way: Option<UnderWay>,
+    under_way: Option<Arc<UnderWay>>,
     life: watch::Receiver<Life>,
     begun: Life,
     /// The end of that life; only waited for while the body keeps its reader waiting.
@@ -319,7 +284,8 @@ impl Mortal {
     /// The connection is reset: what had been on the way is lost.
     fn cut(&mut self) -> Option<Result<Frame<Bytes>, axum::Error>> {
         (self.inner, self.end) = (None, None);
-        let UnderWay(host) = &self.under_way.take()?;
+        let under_way = self.under_way.take()?;
+        let host = under_way.host();
         tracing::warn!("the answer of {} was cut off: it was killed", host.name);
         Some(Err(axum::Error::new(host.reset())))
     }
@@ -363,13 +329,62 @@ impl http_body::Body for Mortal {
     }
 }
 
-/// Counts a request while it is under way, however it ends.
-struct UnderWay(Arc<Host>);
+/// A request under way at an instance: counted from when the instance was picked for it, however
+/// it ends.
+#[derive(Debug)]
+pub(crate) struct UnderWay(Arc<Host>);
 
 impl UnderWay {
-    fn begin(host: Arc<Host>) -> Self {
+    pub(crate) fn begin(host: Arc<Host>) -> Self {
         host.active.fetch_add(1, Ordering::Relaxed);
         Self(host)
+    }
+
+    pub(crate) fn host(&self) -> &Arc<Host> {
+        &self.0
+    }
+
+    /// Brings a request to the instance and its answer back; it is under way until the body of the
+    /// answer has ended.
+    pub(crate) async fn send(
+        self: Arc<Self>,
+        request: Request,
+        timeouts: Timeouts,
+    ) -> Result<Response, MeshError> {
+        let host = &*self.0;
+        let mut life = host.life.subscribe();
+        let begun = *life.borrow_and_update();
+        if begun.phase == Phase::Killed {
+            return Err(MeshError::Connect { endpoint: host.name.to_string() });
+        }
+        let work = async {
+            host.resumed().await;
+            let answer = match &host.target {
+                Target::Router(router) => {
+                    let mut router = router.clone();
+                    // A router is always ready.
+                    let answered: Result<Response, Infallible> = router.call(request).await;
+                    Ok(answered.unwrap_or_else(|never| match never {}))
+                }
+                Target::Remote(remote) => remote.send(&host.name, request, timeouts).await,
+            };
+            // One that was paused meanwhile does not get its answer out.
+            host.resumed().await;
+            answer
+        };
+        let answer = tokio::select! {
+            biased;
+            // First, so that one that was killed and started again does not answer for its former
+            // life. The sender is the host's own and outlives this call.
+            _ = life.wait_for(|now| begun.is_over(*now)) => Err(host.reset()),
+            answer = work => answer,
+        }?;
+        if answer.body().is_end_stream() {
+            return Ok(answer);
+        }
+        let under_way = Some(self.clone());
+        let inner = |body| Mortal { inner: Some(body), under_way, life, begun, end: None };
+        Ok(answer.map(|body| Body::new(inner(body))))
     }
 }
 

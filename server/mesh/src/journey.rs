@@ -1,7 +1,7 @@
 //! One call through the mesh: who makes it, and what happened to it so far. Made once per call,
 //! shared by every layer and every try, read by the span at the end.
 
-use crate::{Flag, Flags, Request, fault::FaultId, flags::SharedFlags};
+use crate::{Flag, Flags, Request, fault::FaultId, flags::SharedFlags, instance::Host};
 use parking_lot::Mutex;
 use std::{
     sync::{
@@ -52,7 +52,8 @@ pub(crate) struct Journey {
     attempts: AtomicU32,
     /// Ids of the hosts that were tried, in order; the last is the one that answered.
     tried: Mutex<Vec<u64>>,
-    instance: Mutex<Option<Arc<str>>>,
+    /// The instance that was tried last.
+    host: Mutex<Option<Arc<Host>>>,
     /// Faults that the call carries from before it and has met, nearest to the cause first.
     faults: Mutex<Vec<FaultId>>,
     /// Those of them that it has met, here or below: what can be blamed for how it ends.
@@ -66,7 +67,7 @@ pub(crate) struct Journey {
 #[derive(Debug, Default)]
 pub(crate) struct TryNotes {
     /// Where it went; none when it ended before an instance was chosen.
-    pub(crate) instance: Option<Arc<str>>,
+    pub(crate) host: Option<Arc<Host>>,
     /// The faults that acted on it.
     pub(crate) faults: Vec<FaultId>,
     /// How long they held it.
@@ -89,7 +90,7 @@ impl Journey {
             tries: AtomicU32::new(0),
             attempts: AtomicU32::new(0),
             tried: Mutex::default(),
-            instance: Mutex::default(),
+            host: Mutex::default(),
             faults: Mutex::default(),
             causes: Mutex::default(),
             this_try: Mutex::default(),
@@ -178,11 +179,11 @@ impl Journey {
     }
 
     /// A try goes to this instance.
-    pub(crate) fn try_at(&self, host: u64, instance: &Arc<str>) {
+    pub(crate) fn try_at(&self, host: &Arc<Host>) {
         self.tries.fetch_add(1, Ordering::Relaxed);
-        self.tried.lock().push(host);
-        *self.instance.lock() = Some(instance.clone());
-        self.this_try.lock().instance = Some(instance.clone());
+        self.tried.lock().push(host.id);
+        *self.host.lock() = Some(host.clone());
+        self.this_try.lock().host = Some(host.clone());
     }
 
     /// Whether that host was tried before.
@@ -202,7 +203,12 @@ impl Journey {
 
     /// The instance that was tried last.
     pub(crate) fn instance(&self) -> Option<Arc<str>> {
-        self.instance.lock().clone()
+        self.host.lock().as_ref().map(|host| host.name.clone())
+    }
+
+    /// The same, whole.
+    pub(crate) fn host(&self) -> Option<Arc<Host>> {
+        self.host.lock().clone()
     }
 }
 

@@ -64,7 +64,7 @@ pub use recent::{
     RouteChange, RuleLook, RuleMatches, WeightedPlace, explain,
 };
 pub use registry::Mesh;
-pub use route::{DestinationShare, DirectAnswer, RouteHits, matching::Condition};
+pub use route::{DestinationShare, DirectAnswer, RouteHits, TakenAway, matching::Condition};
 pub use server::serve;
 pub use target::{address, authority};
 

@@ -64,6 +64,10 @@ impl Remote {
         Self { address, clients: Mutex::default() }
     }
 
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     fn client(&self, timeouts: Timeouts) -> Connected {
         let mut kept = self.clients.lock();
         if let Some(at) = kept.iter().position(|(of, _)| *of == timeouts) {

@@ -7,15 +7,20 @@ use crate::{
     call::Tags,
     context::CORRELATION_ID,
     fault,
+    instance::Host,
     journey::Journey,
     registry::Begun,
     stack::{MeshLayer, MeshService, Reply},
+    target,
     tracing_policy::{Made, follow},
 };
 use base::TraceContext;
 use contract::attributes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
-use std::sync::Arc;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, uri::Authority};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 use tokio::time::Instant;
 use tracing::{Instrument, Span, field::Empty};
 
@@ -24,8 +29,8 @@ pub(crate) const CALLER: HeaderName = HeaderName::from_static("x-vitrine-caller"
 
 /// The scheme of every address in the mesh.
 pub(crate) const SCHEME: &str = "http";
-/// The port of every address in the mesh: that of the scheme, which no address writes.
-pub(crate) const SERVER_PORT: i64 = 80;
+/// The port of an address that writes none: that of the scheme.
+const SERVER_PORT: u16 = 80;
 
 /// Puts calls into spans.
 #[derive(Debug)]
@@ -40,16 +45,19 @@ impl MeshLayer for SpanLayer {
         let tags = request.extensions_mut().remove::<Tags>().unwrap_or_default();
         if journey.ingress {
             // The caller is outside and makes its own span, if any: its context is passed on.
-            let unserved = Unserved::of(&request, &journey);
+            let unserved = Unserved::of(&request, &journey).map(Arc::new);
+            let Some(unserved) = unserved else { return ready.finish(request) };
+            // For the route layer, which alone knows where the request goes.
+            request.extensions_mut().insert(unserved.clone());
             let reply = ready.finish(request);
-            let Some(unserved) = unserved else { return reply };
             return Box::pin(async move {
                 let outcome = reply.await;
                 unserved.tell(&outcome);
                 outcome
             });
         }
-        let span = span(&request, &journey, &tags);
+        let ends = Ends { from: &journey.source.service, to: &journey.called };
+        let span = span(&request, &ends, &tags);
         // What is met beside the call from now on is none of its business.
         let baggage = baggage::of(request.headers());
         base::carried::set(&span, baggage.as_ref().and_then(|b| b.to_str().ok()).unwrap_or(""));
@@ -92,8 +100,9 @@ impl Drop for End {
         if !flags.is_empty() {
             span.record(attributes::MESH_RESPONSE_FLAGS, tracing::field::display(flags));
         }
-        if let Some(instance) = journey.instance() {
-            span.record(attributes::MESH_INSTANCE, &*instance);
+        if let Some(host) = journey.host() {
+            span.record(attributes::MESH_INSTANCE, &*host.name);
+            record_socket(span, Some(&host));
         }
         let faults = journey.faults();
         if !faults.is_empty() {
@@ -118,8 +127,9 @@ impl Drop for End {
 
 /// A request from outside, as long as no service has made a span for it. When the mesh answers in
 /// place of the gateway (a fault, a refusal, a redirect) nobody else tells of it, and what nobody
-/// tells of is no traffic and no evidence.
-struct Unserved {
+/// tells of is no traffic and no evidence. What the gateway sends on to a service outside has this
+/// span too, and below it the client span of the gateway: nobody there makes one in its place.
+pub(crate) struct Unserved {
     journey: Arc<Journey>,
     method: Method,
     uri: Uri,
@@ -127,6 +137,8 @@ struct Unserved {
     told: [Option<HeaderValue>; 4],
     begun: Option<Begun>,
     at: Instant,
+    /// If it was made before the end.
+    span: OnceLock<Span>,
 }
 
 /// Headers that are needed to tell of a request: its trace context, and its correlation id. Values
@@ -153,24 +165,65 @@ impl Unserved {
             }),
             begun: request.extensions().get::<Begun>().cloned(),
             at: Instant::now(),
+            span: OnceLock::new(),
         })
     }
 
+    /// The request goes out of the mesh by this rule: makes the client span of the gateway, whose
+    /// context goes along.
+    pub(crate) fn goes_out(&self, destination: &Arc<str>, request: &mut Request) -> Outward {
+        let served = self.span.get_or_init(|| self.span(None)).clone();
+        let parent = TraceContext::of(&served);
+        self.journey.serve(parent.traceparent.clone());
+        let ends = Ends { from: &self.journey.called, to: destination };
+        let span = span(request, &ends, &Tags { parent: Some(parent), ..Tags::default() });
+        if let Some(begun) = &self.begun {
+            let workload = &*self.journey.called;
+            let made = Made { workload, request, client: true, root: false };
+            follow(&span, &begun.snapshot, &made);
+        }
+        write_context(&TraceContext::of(&span), request.headers_mut());
+        let journey = self.journey.clone();
+        Outward(End { span, caller: served, journey, over: false })
+    }
+
     /// The span in place of the one that the service would have made.
-    fn tell(self, outcome: &Result<Response, MeshError>) {
-        let Self { journey, method, uri, told, begun, at } = self;
-        if journey.is_served() {
+    fn tell(&self, outcome: &Result<Response, MeshError>) {
+        let journey = &self.journey;
+        let made = self.span.get().cloned();
+        if made.is_none() && journey.is_served() {
             return;
         }
+        let span = made.unwrap_or_else(|| self.span(Some(self.at.elapsed())));
+        record(&span, outcome);
+        let mut flags = journey.flags();
+        if let Err(error) = outcome {
+            span.record(attributes::HTTP_STATUS, error.status().as_u16());
+            flags = error.flag().map_or(flags, |flag| flags.with(flag));
+        }
+        if !flags.is_empty() {
+            span.record(attributes::MESH_RESPONSE_FLAGS, tracing::field::display(flags));
+        }
+        let faults = journey.faults();
+        if !faults.is_empty() {
+            span.record(attributes::FAULT_ID, fault::text(&faults));
+        }
+        journey.end_try().record_faults(&span);
+        journey.serve(TraceContext::of(&span).traceparent);
+    }
+
+    /// Made when it is over, or while it goes on.
+    fn span(&self, took: Option<Duration>) -> Span {
+        let Self { journey, method, uri, told, begun, .. } = self;
         // Without its other headers and its body.
         let mut request = Request::default();
-        (*request.method_mut(), *request.uri_mut()) = (method, uri);
+        (*request.method_mut(), *request.uri_mut()) = (method.clone(), uri.clone());
         for (name, value) in TOLD.into_iter().zip(told) {
-            request.headers_mut().extend(value.map(|value| (name, value)));
+            request.headers_mut().extend(value.clone().map(|value| (name, value)));
         }
         let parent = read_context(request.headers());
         let correlation_id = request.headers().get(CORRELATION_ID);
-        let took_us = u64::try_from(at.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let took_us = took.map(|took| u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
         let span = tracing::info_span!(
             target: "vitrine::mesh",
             parent: None,
@@ -200,25 +253,64 @@ impl Unserved {
             let made = Made { workload, request: &request, client: false, root };
             follow(&span, &begun.snapshot, &made);
         }
-        record(&span, outcome);
-        let mut flags = journey.flags();
-        if let Err(error) = outcome {
-            span.record(attributes::HTTP_STATUS, error.status().as_u16());
-            flags = error.flag().map_or(flags, |flag| flags.with(flag));
-        }
-        if !flags.is_empty() {
-            span.record(attributes::MESH_RESPONSE_FLAGS, tracing::field::display(flags));
-        }
-        let faults = journey.faults();
-        if !faults.is_empty() {
-            span.record(attributes::FAULT_ID, fault::text(&faults));
-        }
-        journey.end_try().record_faults(&span);
-        journey.serve(TraceContext::of(&span).traceparent);
+        span
     }
 }
 
-fn span(request: &Request, journey: &Journey, tags: &Tags) -> Span {
+/// A request of the gateway to a service outside the mesh, while it is under way.
+pub(crate) struct Outward(End);
+
+impl Outward {
+    /// What happens to the request is told in this span.
+    pub(crate) fn span(&self) -> Span {
+        self.0.span.clone()
+    }
+
+    /// It is over.
+    pub(crate) fn end(mut self, outcome: &Result<Response, MeshError>) {
+        self.0.over = true;
+        record(&self.0.span, outcome);
+    }
+}
+
+/// Who calls whom.
+struct Ends<'a> {
+    from: &'a str,
+    to: &'a str,
+}
+
+/// The host and port that a request is addressed to: what its sender wrote, else the name called.
+pub(crate) struct Addressed {
+    host: String,
+    pub(crate) port: u16,
+    authority: String,
+}
+
+impl Addressed {
+    pub(crate) fn of(uri: &Uri, headers: &HeaderMap, called: &str) -> Self {
+        let said = target::authority(uri, headers).and_then(|said| said.parse::<Authority>().ok());
+        let host = said.as_ref().map_or(called, Authority::host).to_owned();
+        let port = said.as_ref().and_then(Authority::port_u16).unwrap_or(SERVER_PORT);
+        let authority = said.map_or_else(|| called.to_owned(), |said| said.to_string());
+        Self { host, port, authority }
+    }
+
+    /// The whole address (semantic conventions); a query may have anything in it and is left out.
+    pub(crate) fn url(&self, uri: &Uri) -> String {
+        format!("{SCHEME}://{}{}", self.authority, uri.path())
+    }
+}
+
+/// Where the connection of a call or of a try goes, if there is one.
+pub(crate) fn record_socket(span: &Span, host: Option<&Host>) {
+    if let Some(socket) = host.and_then(Host::socket) {
+        span.record(attributes::PEER_ADDRESS, tracing::field::display(socket.ip()));
+        span.record(attributes::PEER_PORT, socket.port());
+    }
+}
+
+fn span(request: &Request, ends: &Ends<'_>, tags: &Tags) -> Span {
+    let to = Addressed::of(request.uri(), request.headers(), ends.to);
     let method = request.method().as_str();
     let (kind, name) = match &tags.message_type {
         Some(message) => ("producer", format!("send {message}")),
@@ -234,11 +326,14 @@ fn span(request: &Request, journey: &Journey, tags: &Tags) -> Span {
         otel.kind = kind,
         otel.status_code = Empty,
         otel.status_description = Empty,
-        service.name = %journey.source.service,
-        { attributes::SERVER_ADDRESS } = %journey.called,
-        server.port = SERVER_PORT,
+        service.name = ends.from,
+        { attributes::SERVER_ADDRESS } = to.host,
+        server.port = to.port,
+        { attributes::PEER_SERVICE } = (to.host != ends.to).then_some(ends.to),
+        { attributes::PEER_ADDRESS } = Empty,
+        { attributes::PEER_PORT } = Empty,
         http.request.method = method,
-        url.full = url(&journey.called, request.uri()),
+        url.full = to.url(request.uri()),
         url.scheme = SCHEME,
         url.path = request.uri().path(),
         { attributes::HTTP_STATUS } = Empty,
@@ -270,11 +365,6 @@ fn span(request: &Request, journey: &Journey, tags: &Tags) -> Span {
         parent.adopt(&span);
     }
     span
-}
-
-/// The whole address (semantic conventions); a query may have anything in it and is left out.
-pub(crate) fn url(called: &str, uri: &Uri) -> String {
-    format!("{SCHEME}://{called}{}", uri.path())
 }
 
 /// Puts the outcome of a call or of one try on its span.

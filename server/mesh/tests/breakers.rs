@@ -340,6 +340,26 @@ async fn what_nobody_has_called_yet_has_no_breaker_to_be_told_anything() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_way_on_which_nobody_asks_a_breaker_has_none_to_be_seen_or_forced() {
+    let world = world();
+    let control = world.mesh.breaker_control();
+    let browser = BreakerEdge { caller: "browser".into(), ..edge() };
+    assert!(scripted::outside(&world.mesh, "/", &[]).await.status().is_success());
+    assert!(world.caller().look("payments", "/").send().await.is_ok());
+    assert!(world.mesh.breakers().is_empty(), "{:?}", world.mesh.breakers());
+    for edge in [edge(), browser] {
+        assert_eq!(control.force(&edge, Forced::Open, MINUTE, "ada"), Ok(false), "{edge:?}");
+        assert!(!control.reset(&edge, "ada"));
+    }
+    // The first call of the application itself asks one, which looks pass by from then on too.
+    assert_eq!(world.status().await, Ok(200));
+    assert_eq!(world.mesh.breakers().len(), 1);
+    assert_eq!(control.force(&edge(), Forced::Open, MINUTE, "ada"), Ok(true));
+    assert!(world.get().await.is_err());
+    assert!(world.caller().look("payments", "/").send().await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
 async fn each_subset_has_a_breaker_of_its_own_that_goes_with_the_subset() {
     let world = World::with(
         &[("payments", "payments-0", "v1"), ("payments", "payments-v2-0", "v2")],

@@ -6,7 +6,10 @@
 mod common;
 
 use common::{World, read, traffic};
-use istio::policy::{HashKey, HashTable, LoadBalancer, Policy, TrafficPolicy, Warmup};
+use istio::policy::{
+    HashKey, HashTable, LoadBalancer, Policy, Retry, RetryOn, Route, Share, TrafficPolicy, Warmup,
+};
+use mesh::fault::{FaultKind, FaultScope, FaultSpec};
 use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 fn balancer(load_balancer: LoadBalancer) -> Policy {
@@ -41,6 +44,72 @@ async fn round_robin_is_one_after_the_other() {
     world.apply(balancer(LoadBalancer::RoundRobin));
     let turn = ["payments-0", "payments-1", "payments-2"];
     assert_eq!(sequence(&world, 9).await, [turn, turn, turn].concat());
+}
+
+/// A minute of warm-up from a tenth.
+const WARMUP: Warmup =
+    Warmup { duration: Duration::from_secs(60), minimum_percent: 10.0, aggression: 1.0 };
+
+/// Each in turn, and what was answered with 5xx once more elsewhere.
+fn in_turn_and_again(warmup: Option<Warmup>) -> Policy {
+    let load_balancer = LoadBalancer::RoundRobin;
+    let in_turn = TrafficPolicy { load_balancer, warmup, ..TrafficPolicy::default() };
+    let on = vec![RetryOn::ServerError];
+    let backoff = Duration::from_millis(2);
+    let retry = Retry { attempts: 2, on, backoff, ..Retry::default() };
+    let again = Route { retry, ..common::forward("again", "payments") };
+    let destinations = traffic(1, in_turn).destinations;
+    Policy { destinations, ..common::policy(1, vec![again]) }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_next_to_one_that_fails_gets_as_much_as_the_others() {
+    for warmup in [None, Some(WARMUP)] {
+        for failing in 0..4 {
+            let world = World::payments(4);
+            world.apply(in_turn_and_again(warmup));
+            let failing = format!("payments-{failing}");
+            world.set(&failing, 503);
+            let answered = sequence(&world, 60).await;
+            let shares = counts(&answered);
+            assert_eq!(shares.len(), 3, "{failing} answers nobody: {shares:?}");
+            assert!(shares.values().all(|share| share.abs_diff(20) <= 1), "{failing}: {shares:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_instance_that_a_fault_holds_is_busy_and_left_alone_by_least_request() {
+    let world = World::payments(2);
+    world.apply(balancer(LoadBalancer::LeastRequest));
+    let scope = FaultScope { instance: Some("payments-1".into()), ..FaultScope::default() };
+    let hang = FaultSpec {
+        kind: FaultKind::Hang,
+        scope,
+        share: Share::ALL,
+        ttl: Duration::from_secs(60),
+        limit: None,
+        like_istio: false,
+        by: "test".into(),
+    };
+    world.mesh.faults().inject(hang).unwrap();
+    let active = || {
+        let endpoints = world.mesh.endpoints();
+        let held = endpoints.iter().find(|endpoint| &*endpoint.instance == "payments-1");
+        held.map(|held| held.active).unwrap()
+    };
+    let hanging = async {
+        let calls = futures::future::join_all((0..100).map(|_| world.get("payments", "/")));
+        let _ = tokio::time::timeout(Duration::from_millis(1), calls).await;
+    };
+    let seen = async {
+        tokio::task::yield_now().await;
+        active()
+    };
+    let ((), held) = tokio::join!(hanging, seen);
+    // Two draws on the busy one, which is a quarter; an idle one would get the half.
+    assert!((10..=35).contains(&held), "{held} of 100 wait at the instance that is held");
+    assert_eq!(active(), 0, "who went away is not under way");
 }
 
 #[tokio::test(start_paused = true)]

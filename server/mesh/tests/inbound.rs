@@ -212,6 +212,15 @@ async fn a_token_goes_on_to_the_service_only_when_the_rule_says_so() {
         let world = World::guarded(tokens(vec![JwtRule { forward, ..jwt_rule() }]));
         assert_eq!(bearer(&world, &ada()).await, 200);
         assert_eq!(world.seen("payments-0")[0].header("authorization").is_some(), forward);
+        // In the query, too, with what else is asked for.
+        let asked = format!("/?a=b&access_token={}&c=d", ada());
+        assert_eq!(outside(&world.mesh, &asked, &[]).await.status(), 200);
+        let alone = format!("/?access_token={}", ada());
+        assert_eq!(outside(&world.mesh, &alone, &[]).await.status(), 200);
+        let seen = world.seen("payments-0");
+        let paths: Vec<_> = seen[1..].iter().map(|seen| &*seen.path).collect();
+        let without = ["/?a=b&c=d", "/"];
+        assert_eq!(paths, if forward { [&*asked, &*alone] } else { without });
     }
 }
 

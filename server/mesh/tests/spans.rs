@@ -1,8 +1,14 @@
 //! The client spans of the mesh say where a request goes in the same words, whichever layer sends
 //! it: a call, each of its tries, and a copy of it.
 
+#![expect(clippy::unwrap_used, reason = "a test whose world cannot be set up fails")]
+
 mod scripted;
 
+#[path = "scripted/address.rs"]
+mod address;
+
+use address::{at_address, head, write};
 use istio::policy::{Mirror, RetryOn, Route, Share};
 use parking_lot::Mutex;
 use scripted::{Act, World, policy, retry, rule};
@@ -98,4 +104,37 @@ async fn a_call_its_tries_and_its_copies_say_alike_where_they_go() {
         assert_eq!((value("http.request.method"), value("url.path")), ("GET", "/charges"));
         assert_eq!(value("url.full"), "http://payments/charges", "without the query");
     }
+}
+
+#[tokio::test]
+async fn a_call_by_another_name_says_the_name_the_service_and_the_socket() {
+    let spans = Spans::default();
+    let _spans =
+        tracing::subscriber::set_default(tracing_subscriber::registry().with(spans.clone()));
+    let (world, listener) = at_address().await;
+    let socket = listener.local_addr().unwrap();
+    world.apply(policy(1, Route { retry: retry(1, &[RetryOn::ServerError]), ..rule(None) }));
+    let call = world.caller().get("payments", "/v1/charges").header("host", "api.example:8443");
+    let busy = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n";
+    let answers = async {
+        let (connection, _) = listener.accept().await.unwrap();
+        for _ in 0..2 {
+            head(&connection).await.unwrap();
+            write(&connection, busy).await;
+        }
+    };
+    let (answer, ()) = tokio::join!(call.send(), answers);
+    assert_eq!(answer.unwrap().status(), 503);
+    let clients = spans.of_clients();
+    assert_eq!(clients.len(), 3, "the call and two tries: {clients:#?}");
+    for fields in &clients {
+        let value = |name: &str| fields.0.get(name).map_or("", String::as_str);
+        assert_eq!(value("url.full"), "http://api.example:8443/v1/charges", "{fields:#?}");
+        assert_eq!(value("server.port"), "8443");
+        assert_eq!(value("network.peer.address"), socket.ip().to_string(), "{fields:#?}");
+        assert_eq!(value("network.peer.port"), socket.port().to_string());
+    }
+    let called = clients.iter().find(|fields| fields.0.contains_key("peer.service")).unwrap();
+    assert_eq!(called.0["server.address"], "api.example");
+    assert_eq!(called.0["peer.service"], "payments");
 }

@@ -8,7 +8,10 @@ use axum::extract::{FromRequest, Request};
 use base::{Clock, TraceContext};
 use contract::service::{BUS, INVENTORY, ORDERS, PAYMENTS, RECOMMENDATIONS};
 use http::{HeaderMap, StatusCode};
-use mesh::{CallContext, Mesh, MeshError, fault::FaultId};
+use mesh::{
+    CallContext, Mesh, MeshError,
+    fault::{FaultId, LostMessage, LostMessages},
+};
 use messaging::{Binding, Deliver, DeliveryError, Message};
 use std::time::Duration;
 
@@ -81,13 +84,14 @@ pub const BINDINGS: &[Binding] = &[
 pub struct MeshDelivery {
     mesh: Mesh,
     clock: Clock,
+    lost: LostMessages,
 }
 
 impl MeshDelivery {
     /// Over this mesh.
     #[must_use]
     pub fn new(mesh: Mesh, clock: Clock) -> Self {
-        Self { mesh, clock }
+        Self { mesh, clock, lost: LostMessages::default() }
     }
 }
 
@@ -169,12 +173,29 @@ impl Deliver for MeshDelivery {
     async fn deliver(&self, subscriber: &'static str, m: &Message) -> Result<(), DeliveryError> {
         let faults = self.mesh.faults().on_delivery(&m.source, subscriber, m.trace.trace_id());
         faults.hold().await;
+        let before = self.lost.by(subscriber, &m.id);
         if let Some(id) = faults.lost() {
+            let lost = LostMessage {
+                carrier: BUS,
+                consumer: subscriber,
+                topic: &m.topic,
+                id: &m.id,
+                order_id: &m.key,
+                trace: &m.trace,
+                before: &before,
+            };
+            lost.tell(id);
+            self.lost.add(subscriber, &m.id, id);
             let reason = format!("{id} lost it on its way to {subscriber}");
             return Err(DeliveryError { reason, retry_after: None, definite: false });
         }
-        let ids = faults.ids();
-        self.send(subscriber, m, &ids).await?;
+        // That it comes only now follows from what lost it before.
+        let ids = [before, faults.ids()].concat();
+        let sent = self.send(subscriber, m, &ids).await;
+        if sent.as_ref().map_or_else(|error| error.definite, |()| true) {
+            self.lost.arrived(subscriber, &m.id);
+        }
+        sent?;
         if faults.twice().is_some() {
             // It has arrived, whatever becomes of the second.
             if let Err(error) = self.send(subscriber, m, &ids).await {

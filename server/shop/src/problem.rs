@@ -331,6 +331,7 @@ pub async fn explain(request: Request, next: Next) -> Response {
         _ => plain(&String::from_utf8_lossy(&said)),
     };
     let mut explained = Problem::new(status, detail).into_response();
+    *explained.extensions_mut() = parts.extensions;
     for (name, value) in &parts.headers {
         if ![header::CONTENT_TYPE, header::CONTENT_LENGTH].contains(name) {
             explained.headers_mut().insert(name, value.clone());

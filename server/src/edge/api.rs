@@ -1,6 +1,6 @@
 //! The public API and what machines read: forwarded to the gateway, metrics, trace downloads.
 
-use super::{Edge, ingress};
+use super::{Edge, ingress, refusals};
 use axum::{
     extract::{Path, Request, State},
     middleware::Next,
@@ -9,7 +9,7 @@ use axum::{
 use contract::service::{BROWSER, GATEWAY};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use mesh::{
-    BreakerStatus, CORRELATION_ID, CallContext,
+    BreakerStatus, CORRELATION_ID, CallContext, TakenAway,
     breaker::{BreakerState, Forced},
 };
 use prometheus_client::{
@@ -59,9 +59,22 @@ pub(super) async fn forward(State(edge): State<Edge>, mut request: Request) -> R
     };
     // The gateway says it itself. Who answers in its place does not.
     if let Some(served) = served.and_then(|served| HeaderValue::try_from(served).ok()) {
-        answer.headers_mut().entry(TRACERESPONSE).or_insert(served);
+        add(&mut answer, TRACERESPONSE, served);
     }
+    answer.extensions_mut().insert(Brought);
     answer
+}
+
+/// In the extensions of an answer that came through the mesh: whoever wrote the services and their
+/// routes says what its headers are, and the edge adds only what they left open.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Brought;
+
+/// Adds a header that an answer does not have and that no route took away.
+pub(super) fn add(answer: &mut Response, name: HeaderName, value: HeaderValue) {
+    if !TakenAway::has(answer, &name) {
+        answer.headers_mut().entry(name).or_insert(value);
+    }
 }
 
 /// Where requests carry an id that log lines and events are found by.
@@ -87,7 +100,7 @@ pub(super) async fn correlate(
     let Ok(id) = HeaderValue::try_from(id) else { return next.run(request).await };
     request.headers_mut().insert(CORRELATION_ID, id.clone());
     let mut answer = next.run(request).await;
-    answer.headers_mut().insert(CORRELATION_ID, id);
+    add(&mut answer, CORRELATION_ID, id);
     answer
 }
 
@@ -179,6 +192,7 @@ pub(super) async fn metrics(State(edge): State<Edge>) -> Response {
             "Whether a circuit breaker lets nothing, or only a probe, through",
             breakers_open(&edge.shop.mesh.breakers()),
         );
+        refusals::register(registry, &edge.shop.mesh);
         let relays = edge.shop.relays.iter();
         let redelivered: u64 = relays.clone().map(messaging::RelayStatus::redelivered).sum();
         let dead: u64 = relays.clone().map(messaging::RelayStatus::dead).sum();

@@ -15,6 +15,7 @@ mod linger;
 mod map;
 mod pages;
 mod patient;
+mod refusals;
 mod resilience;
 mod stream;
 mod traffic;
@@ -179,9 +180,10 @@ pub async fn serve(listener: TcpListener, edge: Edge) {
     connections::serve(listener, router(edge), Limits::default(), refused, stop).await;
 }
 
-/// Headers of every answer. Pages bring their own, wider content security policy.
+/// Headers of every answer. Pages bring their own, wider content security policy. On an answer that
+/// came through the mesh a route has the last word.
 async fn harden(mut response: Response) -> Response {
-    let headers = response.headers_mut();
+    let is_own = response.extensions().get::<api::Brought>().is_none();
     let fixed = [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "same-origin"),
@@ -190,10 +192,15 @@ async fn harden(mut response: Response) -> Response {
         (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     ];
     for (name, value) in fixed {
-        headers.insert(name, HeaderValue::from_static(value));
+        let value = HeaderValue::from_static(value);
+        if is_own {
+            response.headers_mut().insert(name, value);
+        } else {
+            api::add(&mut response, name, value);
+        }
     }
     let policy = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
-    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(policy);
+    api::add(&mut response, header::CONTENT_SECURITY_POLICY, policy);
     response
 }
 

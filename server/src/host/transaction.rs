@@ -211,7 +211,7 @@ impl<'a> Spans<'a> {
         let calls = self.own.iter().copied().filter(|f| {
             f.span.kind == SpanKind::Client
                 && f.span.service == from
-                && f.is(attributes::SERVER_ADDRESS, to)
+                && (f.is(attributes::SERVER_ADDRESS, to) || f.is(attributes::PEER_SERVICE, to))
         });
         let nearest = calls.min_by_key(|f| f.apart_us(entry.at_us))?;
         (nearest.apart_us(entry.at_us) <= APART_MAX_US).then_some(nearest)

@@ -205,7 +205,9 @@ fn look<'a>(attributes: &'a [KeyValue], symbols: &Symbols) -> Seen<'a> {
             names::ORDER_STATUS => seen.cancelled = value.as_str() == names::CANCELLED,
             names::ORDER_ORIGIN => seen.personal = value.as_str() != names::LOAD,
             names::MESSAGE_ID => seen.message = Some(value),
-            names::SERVER_ADDRESS => seen.peer = Some(value),
+            // Who is called comes before by which name.
+            names::PEER_SERVICE => seen.peer = Some(value),
+            names::SERVER_ADDRESS => seen.peer = seen.peer.or(Some(value)),
             names::MESH_TRY => seen.is_try = true,
             names::EVENT_SOURCE => seen.source = Some(symbols.claimed_service(&value.as_str())),
             names::LAG_US => seen.lag_us = integer(value).map(|us| us.max(0).unsigned_abs()),

@@ -73,7 +73,7 @@ fn money(books: &Books, orders: &[(&OrderBooks, Told)], faults: &mut Vec<String>
             PaymentMethod::Wallet => {
                 *spent.entry(&order.row.user_id).or_default() += order.row.total.minor;
             }
-            PaymentMethod::Card => charged += order.row.total.minor,
+            PaymentMethod::Card | PaymentMethod::Debit => charged += order.row.total.minor,
         }
     }
     expect(faults, clearing == charged, || format!("{charged} by card, {clearing} was captured"));

@@ -10,7 +10,7 @@ use crate::{
     cluster::Cluster,
     edge::Tally,
     endpoint::Picked,
-    instance::Host,
+    instance::{Host, UnderWay},
     journey::Journey,
     route::Routed,
     stack::{MeshLayer, MeshService, Reply},
@@ -54,6 +54,7 @@ impl BalanceLayer {
             balancer: &traffic.load_balancer,
             warmup: traffic.warmup.as_ref(),
             hosts: fresh.as_deref().unwrap_or(healthy),
+            healthy,
             members: &members.hosts,
             table: members.table.as_ref(),
             hash: key.hash,
@@ -94,9 +95,9 @@ impl MeshLayer for BalanceLayer {
             return Box::pin(std::future::ready(Err(nobody)));
         };
         if let Some(journey) = Journey::of(&request) {
-            journey.try_at(host.id, &host.name);
+            journey.try_at(&host);
         }
-        request.extensions_mut().insert(Picked(host));
+        request.extensions_mut().insert(Picked(Arc::new(UnderWay::begin(host))));
         let reply = ready.finish(request);
         let Some(cookie) = cookie else { return reply };
         Box::pin(async move {

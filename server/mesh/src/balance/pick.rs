@@ -25,6 +25,8 @@ pub(crate) struct Choice<'a> {
     pub(crate) warmup: Option<&'a Warmup>,
     /// Who may be chosen.
     pub(crate) hosts: &'a [Arc<Host>],
+    /// Those and the ones that this call has tried already: whose turns a round robin takes.
+    pub(crate) healthy: &'a [Arc<Host>],
     /// All members, which the table names by index.
     pub(crate) members: &'a [Arc<Host>],
     pub(crate) table: Option<&'a Table>,
@@ -47,8 +49,8 @@ impl Balancer {
         let at = match choice.balancer {
             LoadBalancer::Random => self.any(hosts.len()),
             LoadBalancer::RoundRobin => match choice.weights() {
-                None => self.turn.fetch_add(1, Ordering::Relaxed) % hosts.len(),
-                Some(weights) => self.smooth(hosts, &weights),
+                None => return self.next_in_turn(choice),
+                Some(weights) => self.smooth(choice, &weights),
             },
             LoadBalancer::LeastRequest => match choice.weights() {
                 None => self.less_busy_of_two(hosts),
@@ -63,6 +65,19 @@ impl Balancer {
             }
         };
         hosts.get(at).cloned()
+    }
+
+    /// The next in turn who may be chosen. As in Envoy a retry goes on with the turns of all, and
+    /// each turn of one that it has tried is over by that. With turns among the others alone, one
+    /// host would get most retries and another, next to one that fails, hardly any request.
+    fn next_in_turn(&self, choice: &Choice<'_>) -> Option<Arc<Host>> {
+        let all = choice.healthy;
+        let every = choice.hosts.len() == all.len();
+        let may = |host: &&Arc<Host>| every || choice.hosts.iter().any(|may| may.id == host.id);
+        let turn = |_| all.get(self.turn.fetch_add(1, Ordering::Relaxed) % all.len());
+        // While others take turns too it may get only those it must pass over.
+        let found = (0..all.len()).filter_map(turn).find(may);
+        found.or_else(|| choice.hosts.first()).cloned()
     }
 
     fn any(&self, count: usize) -> usize {
@@ -88,10 +103,12 @@ impl Balancer {
         past.unwrap_or(hosts.len() - 1)
     }
 
-    /// Smooth weighted round robin with weights that change from turn to turn.
-    fn smooth(&self, hosts: &[Arc<Host>], weights: &[f64]) -> usize {
+    /// Smooth weighted round robin with weights that change from turn to turn. Who may not be
+    /// chosen this time keeps its standing.
+    fn smooth(&self, choice: &Choice<'_>, weights: &[f64]) -> usize {
+        let hosts = choice.hosts;
         let mut standings = self.standings.lock();
-        standings.retain(|(id, _)| hosts.iter().any(|host| host.id == *id));
+        standings.retain(|(id, _)| choice.healthy.iter().any(|host| host.id == *id));
         let mut best = (0, f64::MIN);
         for (at, (host, weight)) in hosts.iter().zip(weights).enumerate() {
             let known = standings.iter().position(|(id, _)| *id == host.id);

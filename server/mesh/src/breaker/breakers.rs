@@ -36,10 +36,12 @@ impl Breakers {
         Self(Arc::new(Inner { clock, params, announcer, healing, edges: RwLock::default() }))
     }
 
-    /// Every breaker, as it is now, in the order of its edges.
+    /// Every breaker that was ever asked, as it is now, in the order of its edges. What comes from
+    /// outside, only looks or is a copy asks none (`layer`): forced open it would stop nothing.
     #[must_use]
     pub fn all(&self) -> Vec<BreakerStatus> {
-        self.0.edges.read().values().map(|breaker| breaker.status()).collect()
+        let edges = self.0.edges.read();
+        edges.values().filter(|breaker| breaker.was_asked()).map(|asked| asked.status()).collect()
     }
 
     /// Overrules a breaker for `ttl`; afterwards it goes on where it was. False when there is no
@@ -81,13 +83,13 @@ impl Breakers {
     }
 
     fn known(&self, edge: &BreakerEdge) -> Option<Arc<Breaker>> {
-        self.0.edges.read().get(edge).cloned()
+        self.0.edges.read().get(edge).filter(|breaker| breaker.was_asked()).cloned()
     }
 
     /// The breaker of an edge, made now if it is new.
     pub(crate) fn breaker(&self, edge: BreakerEdge) -> Arc<Breaker> {
-        if let Some(breaker) = self.known(&edge) {
-            return breaker;
+        if let Some(breaker) = self.0.edges.read().get(&edge) {
+            return breaker.clone();
         }
         let new = |edge: &BreakerEdge| self.unkept(edge.clone());
         self.0.edges.write().entry(edge).or_insert_with_key(new).clone()
@@ -103,6 +105,12 @@ impl Breakers {
     /// Ends the forces whose time is over.
     pub(crate) fn sweep(&self) {
         self.0.edges.read().values().for_each(|breaker| breaker.sweep());
+    }
+
+    /// How many are kept, asked or not.
+    #[cfg(test)]
+    pub(crate) fn kept(&self) -> usize {
+        self.0.edges.read().len()
     }
 
     /// Forgets the breakers of edges that no longer exist.

@@ -20,7 +20,13 @@ use crate::{
 use base::{Clock, clock::micros};
 use contract::attributes;
 use parking_lot::Mutex;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 use tracing::Span;
 
 /// Longest time a breaker may be forced.
@@ -134,6 +140,8 @@ pub(crate) struct Breaker {
     edge: BreakerEdge,
     clock: Clock,
     inner: Mutex<Inner>,
+    /// A call has asked whether it may pass.
+    asked: AtomicBool,
     announcer: Announcer,
     healing: Healing,
 }
@@ -184,7 +192,13 @@ impl Breaker {
             memory: Memory::default(),
             record: Record::default(),
         });
-        Self { edge, clock, inner, announcer, healing }
+        let asked = AtomicBool::new(false);
+        Self { edge, clock, inner, asked, announcer, healing }
+    }
+
+    /// Whether any call has ever asked it.
+    pub(crate) fn was_asked(&self) -> bool {
+        self.asked.load(Ordering::Relaxed)
     }
 
     pub(crate) fn status(&self) -> BreakerStatus {
@@ -227,6 +241,7 @@ impl Breaker {
 
     /// Whether a call may pass, and as what.
     pub(crate) fn admit(&self, cause: &Cause) -> Result<Passed, MeshError> {
+        self.asked.store(true, Ordering::Relaxed);
         let now_us = self.clock.now_us();
         let mut inner = self.inner.lock();
         self.end_force(&mut inner, now_us);

@@ -155,7 +155,7 @@ fn in_scope(scope: &FaultScope, request: &Request, journey: &Journey) -> bool {
     };
     let extensions = request.extensions();
     let routed = extensions.get::<Arc<Routed>>();
-    let instance = extensions.get::<Picked>().map(|picked| &picked.0.name);
+    let instance = extensions.get::<Picked>().map(|picked| &picked.0.host().name);
     let route = routed.and_then(|routed| routed.route.as_ref());
     let on_route = scope.route.as_ref().is_none_or(|(origin, name)| {
         route.is_some_and(|route| route.origin == *origin && route.name == *name)

@@ -4,7 +4,7 @@
 //! Signatures are checked by the crate `jsonwebtoken`; times by the clock the mesh was given.
 
 use crate::Request;
-use http::{StatusCode, header};
+use http::{StatusCode, Uri, header, uri::PathAndQuery};
 use istio::policy::{JwtRule, RequestAuthentication};
 use jsonwebtoken::{
     Algorithm, DecodingKey, Validation, decode, decode_header,
@@ -137,10 +137,15 @@ impl Authenticator {
     ) -> Result<Option<Claims>, TokenError> {
         let Some((provider, place, token)) = self.find(request)? else { return Ok(None) };
         let claims = provider.verify(&token, now_us)?;
-        if !provider.rule.forward
-            && let TokenPlace::Header(name) = place
-        {
-            request.headers_mut().remove(name);
+        match place {
+            _ if provider.rule.forward => {}
+            TokenPlace::Header(name) => drop(request.headers_mut().remove(name)),
+            // As Envoy does: a service that reads its query strictly knows no such parameter.
+            TokenPlace::Query(name) => {
+                if let Some(without) = without_parameter(request.uri(), &name) {
+                    *request.uri_mut() = without;
+                }
+            }
         }
         Ok(Some(claims))
     }
@@ -180,7 +185,7 @@ impl Authenticator {
 #[derive(Clone, Debug)]
 enum TokenPlace {
     Header(String),
-    Query,
+    Query(String),
 }
 
 impl Provider {
@@ -239,7 +244,18 @@ fn in_query(request: &Request, name: &str) -> Option<(TokenPlace, String)> {
     pairs
         .into_iter()
         .find(|(key, _)| *key == name)
-        .map(|(_, token)| (TokenPlace::Query, token.to_owned()))
+        .map(|(key, token)| (TokenPlace::Query(key.to_owned()), token.to_owned()))
+}
+
+/// The same address with all but that parameter.
+fn without_parameter(uri: &Uri, name: &str) -> Option<Uri> {
+    let is_other = |pair: &&str| pair.split('=').next() != Some(name);
+    let left = uri.query()?.split('&').filter(is_other).collect::<Vec<_>>().join("&");
+    let path = uri.path();
+    let target = if left.is_empty() { path.to_owned() } else { format!("{path}?{left}") };
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(PathAndQuery::try_from(target).ok()?);
+    Uri::from_parts(parts).ok()
 }
 
 /// `iss` before anything is checked: it only says whose rule is asked.

@@ -13,14 +13,14 @@ use crate::{
     registry::WeakMesh,
     replay::Replay,
     route::{Routed, canonical},
-    span::{SCHEME, SERVER_PORT, trace_id, url, write_context},
+    span::{Addressed, SCHEME, trace_id, write_context},
     stack::{MeshLayer, MeshService, Reply, through},
     target::authority,
 };
 use axum::body::Body;
 use base::{TraceContext, trace_context::keep};
 use contract::attributes;
-use http::{HeaderValue, header, request::Parts};
+use http::{HeaderMap, HeaderValue, header, request::Parts};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use istio::policy::{Mirror, Route};
@@ -271,6 +271,8 @@ impl Shadow {
     /// The span of the copy: a trace of its own, linked with the live call both ways.
     fn span(&self, live: &Span) -> Span {
         let method = self.parts.method.as_str();
+        // Where the copy goes, whatever the live request was addressed to.
+        let to = Addressed::of(&self.parts.uri, &HeaderMap::new(), &self.mirror.service);
         let caller = self.parts.extensions.get::<Arc<Journey>>();
         let caller = caller.map(|journey| journey.source.service.to_string());
         let span = tracing::info_span!(
@@ -282,10 +284,10 @@ impl Shadow {
             otel.status_code = Empty,
             service.name = caller,
             { attributes::SERVER_ADDRESS } = %self.mirror.service,
-            server.port = SERVER_PORT,
+            server.port = to.port,
             { attributes::MESH_MIRROR } = true,
             http.request.method = method,
-            url.full = url(&self.mirror.service, &self.parts.uri),
+            url.full = to.url(&self.parts.uri),
             url.scheme = SCHEME,
             url.path = self.parts.uri.path(),
             http.response.status_code = Empty,

@@ -35,9 +35,9 @@ impl MeshLayer for OutlierLayer {
         }
         self.tally.reach();
         let extensions = request.extensions();
-        let Some(Picked(host)) = extensions.get() else { return ready.finish(request) };
+        let Some(Picked(at)) = extensions.get() else { return ready.finish(request) };
         // Of this try, which may be sooner than that of the whole call.
-        let (host, deadline) = (host.clone(), Deadline::of(&request));
+        let (host, deadline) = (at.host().clone(), Deadline::of(&request));
         let routed = extensions.get::<Arc<Routed>>();
         let watched = routed.filter(|r| r.traffic().is_some_and(|t| t.outlier.is_some()));
         let watch = watched.map(|routed| Watch {

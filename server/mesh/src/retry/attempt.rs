@@ -10,11 +10,11 @@ use crate::{
     MeshError, Request, Response,
     fault::{self, FaultId},
     journey::{Journey, TryNotes},
-    span::{SCHEME, SERVER_PORT, record, url, write_context},
+    span::{Addressed, SCHEME, record, record_socket, write_context},
 };
 use base::TraceContext;
 use contract::attributes;
-use http::{Method, Uri, request::Parts};
+use http::{HeaderMap, Method, Uri, request::Parts};
 use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tracing::{Span, field::Empty};
@@ -52,7 +52,11 @@ impl Attempt {
         if let Some(journey) = &attempt.journey {
             journey.attempt(number);
             if number > 1 {
-                let span = attempt.span(journey, (request.method(), request.uri()), None);
+                let span = attempt.span(
+                    journey,
+                    (request.method(), request.uri(), request.headers()),
+                    None,
+                );
                 write_context(&TraceContext::of(&span), request.headers_mut());
                 attempt.span = Some(span);
             }
@@ -77,7 +81,7 @@ impl Attempt {
             (Some(span), _) => span,
             // The first of several.
             (None, Some(_)) => {
-                let sent = (&request.method, &request.uri);
+                let sent = (&request.method, &request.uri, &request.headers);
                 self.span(&journey, sent, Some(self.began.elapsed()))
             }
             (None, None) => return,
@@ -96,10 +100,11 @@ impl Attempt {
     fn span(
         &self,
         journey: &Journey,
-        (method, uri): (&Method, &Uri),
+        (method, uri, headers): (&Method, &Uri, &HeaderMap),
         took: Option<Duration>,
     ) -> Span {
         let before = self.number - 1;
+        let to = Addressed::of(uri, headers, &journey.called);
         let took_us = took.map(|took| u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
         tracing::info_span!(
             target: "vitrine::mesh",
@@ -112,9 +117,11 @@ impl Attempt {
             { attributes::MESH_TRY } = self.number,
             { attributes::RESEND_COUNT } = (before > 0).then_some(before),
             { attributes::SERVER_ADDRESS } = Empty,
-            server.port = SERVER_PORT,
+            server.port = to.port,
+            { attributes::PEER_ADDRESS } = Empty,
+            { attributes::PEER_PORT } = Empty,
             http.request.method = method.as_str(),
-            url.full = url(&journey.called, uri),
+            url.full = to.url(uri),
             url.scheme = SCHEME,
             url.path = uri.path(),
             { attributes::HTTP_STATUS } = Empty,
@@ -128,13 +135,14 @@ impl Attempt {
     }
 
     fn tell(&self, span: &Span, notes: &TryNotes, met: &[FaultId]) {
-        let instance = notes.instance.as_ref().unwrap_or(&self.destination);
+        let instance = notes.host.as_ref().map_or(&self.destination, |host| &host.name);
         let name = match self.number - 1 {
             0 => format!("try 1, {instance}"),
             retry => format!("retry {retry} of {}, {instance}", self.retries),
         };
         base::trace_context::rename(span, name);
         span.record(attributes::SERVER_ADDRESS, &**instance);
+        record_socket(span, notes.host.as_deref());
         if !notes.flags.is_empty() {
             span.record(attributes::MESH_RESPONSE_FLAGS, tracing::field::display(notes.flags));
         }

@@ -1,6 +1,7 @@
 //! What a route changes on requests and answers: path, host, headers.
 
-use http::{HeaderMap, Uri, uri::PathAndQuery};
+use crate::Response;
+use http::{HeaderMap, HeaderName, Uri, uri::PathAndQuery};
 use istio::policy::{HeaderEdits, Match, Rewrite, StringMatch};
 use regex::{Captures, Regex};
 
@@ -52,6 +53,18 @@ fn substitute(regex: &Regex, substitution: &str, path: &str) -> String {
     regex.replace_all(path, expand).into_owned()
 }
 
+/// In the extensions of an answer: headers that a rule took away, which nobody adds again.
+#[derive(Clone, Debug, Default)]
+pub struct TakenAway(Vec<HeaderName>);
+
+impl TakenAway {
+    /// Whether a rule took that header of an answer away.
+    #[must_use]
+    pub fn has(answer: &Response, name: &HeaderName) -> bool {
+        answer.extensions().get::<Self>().is_some_and(|taken| taken.0.contains(name))
+    }
+}
+
 /// Takes away, then sets, then adds: what a route removes and sets is there once (Envoy
 /// `HeaderParser`).
 pub(crate) fn edit(headers: &mut HeaderMap, edits: &HeaderEdits) {
@@ -63,5 +76,14 @@ pub(crate) fn edit(headers: &mut HeaderMap, edits: &HeaderEdits) {
     }
     for (name, value) in &edits.add {
         headers.append(name.clone(), value.clone());
+    }
+}
+
+/// The same to an answer, which keeps in mind what was taken away.
+pub(crate) fn edit_answer(answer: &mut Response, edits: &HeaderEdits) {
+    edit(answer.headers_mut(), edits);
+    if !edits.remove.is_empty() {
+        let taken: &mut TakenAway = answer.extensions_mut().get_or_insert_default();
+        taken.0.extend(edits.remove.iter().cloned());
     }
 }

@@ -12,6 +12,7 @@ use crate::{
     journey::Journey,
     recent::Recorded,
     registry::{Begun, Mesh, Path},
+    span::{Outward, Unserved},
     stack::{MeshService, Reply, through},
     target::{authority_of, scheme_of},
 };
@@ -23,7 +24,7 @@ use std::{
     task::{Context, Poll},
 };
 use tower::Service;
-use tracing::Span;
+use tracing::{Instrument, Span};
 
 /// Sends each call down the stack of its caller, service and subset.
 #[derive(Clone, Debug)]
@@ -47,6 +48,7 @@ impl Service<Request> for Routing {
             return Box::pin(std::future::ready(Err(MeshError::NoService { destination })));
         };
         let begun = request.extensions_mut().remove::<Begun>();
+        let unserved = request.extensions_mut().remove::<Arc<Unserved>>();
         let entry = begun.as_ref().and_then(|begun| self.0.record(begun, &journey, &request));
         let snapshot = begun.map_or_else(|| self.0.snapshot(), |begun| begun.snapshot);
         let mut end = End { mesh: self.0.clone(), journey, entry, over: false };
@@ -67,14 +69,24 @@ impl Service<Request> for Routing {
         end.to(&way.routed);
         request.extensions_mut().insert(way.routed.clone());
         let stack = way.path.stack.clone();
-        Box::pin(async move {
+        let outward = unserved.filter(|_| way.leads_out());
+        let outward = outward.map(|by| by.goes_out(&way.routed.destination, &mut request));
+        let scope = outward.as_ref().map_or_else(Span::none, Outward::span);
+        if let Some(route) = &way.routed.route {
+            scope.in_scope(|| note(&way.routed, route));
+        }
+        let work = async move {
             let mut outcome = through(stack, request).await;
+            if let Some(outward) = outward {
+                outward.end(&outcome);
+            }
             if let Ok(response) = &mut outcome {
                 way.change(response);
             }
             end.outcome(&outcome.as_ref().map(Response::status));
             outcome
-        })
+        };
+        Box::pin(work.instrument(scope))
     }
 }
 
@@ -143,16 +155,20 @@ struct Way {
 }
 
 impl Way {
+    /// Whether it ends at a service that is not of the mesh.
+    fn leads_out(&self) -> bool {
+        self.routed.snapshot.policy().external.contains_key(&self.routed.destination)
+    }
+
     fn change(&self, response: &mut Response) {
         let Some(route) = &self.routed.route else { return };
-        let headers = response.headers_mut();
         // The narrower first, as in Envoy, so that the wider has the last word.
         if let Some(to) = self.routed.weighted() {
-            edit::edit(headers, &to.headers.response);
+            edit::edit_answer(response, &to.headers.response);
         }
-        edit::edit(headers, &route.headers.response);
+        edit::edit_answer(response, &route.headers.response);
         if let (Some(cors), Some(origin)) = (&route.cors, &self.origin) {
-            answer::allow_answer(cors, origin, headers);
+            answer::allow_answer(cors, origin, response.headers_mut());
         }
     }
 }
@@ -211,7 +227,6 @@ fn decide(
     let routed = Routed::by(snapshot.clone(), &journey.source, drawn, service).at(port);
     let path = mesh.path(&journey.source.service, &routed)?;
     path.edge.routed(true);
-    note(&routed, route);
     change_request(request, route, matched, &routed);
     Ok(Decision::Go(Way { path, routed: Arc::new(routed), origin }))
 }
@@ -267,7 +282,7 @@ fn own_answer(
         Action::Direct(rule) => answer::direct(rule, &route.headers.response),
         Action::Forward(_) => return None,
     };
-    edit::edit(answered.headers_mut(), &route.headers.response);
+    edit::edit_answer(&mut answered, &route.headers.response);
     // Envoy's CORS filter sees its own answers too.
     if let (Some(cors), Some(origin)) = (&route.cors, origin) {
         answer::allow_answer(cors, origin, answered.headers_mut());

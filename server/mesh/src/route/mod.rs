@@ -12,6 +12,7 @@ mod split;
 
 pub use answer::DirectAnswer;
 pub(crate) use answer::allowed_origin;
+pub use edit::TakenAway;
 pub(crate) use layer::{Routing, holds};
 pub(crate) use split::Split;
 

@@ -220,7 +220,7 @@ mod tests {
                 "OrderStatus",
                 &written_values!(order::OrderStatus: Processing, Confirmed, Cancelled, Shipped),
             ),
-            ("PaymentMethod", &written_values!(PaymentMethod: Wallet, Card)),
+            ("PaymentMethod", &written_values!(PaymentMethod: Wallet, Card, Debit)),
             (
                 "StepMark",
                 &written_values!(order::StepMark: NotReached, Running, Done, Failed, Undone, Stuck,

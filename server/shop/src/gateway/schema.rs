@@ -61,6 +61,8 @@ pub(crate) enum PaymentMethod {
     Wallet,
     /// The customer's card, charged by the external payment provider.
     Card,
+    /// A direct debit, which the same provider collects.
+    Debit,
 }
 
 /// An order to place. Prices come from the catalog, never from the client.

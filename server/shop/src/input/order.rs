@@ -94,7 +94,8 @@ fn payment_method(value: Option<&Value>, errors: &mut Vec<FieldError>) -> Paymen
         Some(value) => value.as_str().and_then(PaymentMethod::parse),
     };
     method.unwrap_or_else(|| {
-        errors.push(FieldError::new("/payment_method", "Must be \"wallet\" or \"card\"."));
+        errors
+            .push(FieldError::new("/payment_method", "Must be \"wallet\", \"card\" or \"debit\"."));
         PaymentMethod::default()
     })
 }
@@ -168,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_is_paid_from_the_wallet_unless_it_names_the_card() {
+    fn an_order_is_paid_from_the_wallet_unless_it_names_card_or_debit() {
         let method = |json: &str| {
             let order =
                 format!(r#"{{"user_id":"c","items":[{{"product_id":"p","quantity":1}}]{json}}}"#);
@@ -180,6 +181,7 @@ mod tests {
         assert_eq!(method(r#","payment_method":null"#), Ok(PaymentMethod::Wallet));
         assert_eq!(method(r#","payment_method":"wallet""#), Ok(PaymentMethod::Wallet));
         assert_eq!(method(r#","payment_method":"card""#), Ok(PaymentMethod::Card));
+        assert_eq!(method(r#","payment_method":"debit""#), Ok(PaymentMethod::Debit));
         for bad in [r#""Card""#, r#""cash""#, "1", "[]", "{}", "true"] {
             let refused = method(&format!(r#","payment_method":{bad}"#));
             assert_eq!(refused, Err("/payment_method".to_owned()), "{bad}");

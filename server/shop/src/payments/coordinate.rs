@@ -354,7 +354,7 @@ pub fn transfer(message: &Message, body: &MovePayment, refund: bool) -> Transact
     };
     let customer = match body.method {
         PaymentMethod::Wallet => branch(BANK_CUSTOMER, &body.user_id, takes),
-        PaymentMethod::Card => Branch {
+        PaymentMethod::Card | PaymentMethod::Debit => Branch {
             participant: STRIPE.to_owned(),
             work: serde_json::json!(CardWork::of(&message.key, body, refund)),
         },
