@@ -223,11 +223,10 @@ impl Builder {
         match event {
             Event::DocumentStart(_) => self.begin_document(at),
             Event::Scalar(value, style, anchor, tag) => {
-                if &*value == MERGE && style == ScalarStyle::Plain && tag.is_none() {
-                    if let Some(merging) = self.merge_key() {
-                        *merging = true;
-                        return self.count(1, at);
-                    }
+                let is_merge = &*value == MERGE && style == ScalarStyle::Plain && tag.is_none();
+                if is_merge && let Some(merging) = self.merge_key() {
+                    *merging = true;
+                    return self.count(1, at);
                 }
                 let node = Node { at, data: scalar(&value, style, tag.as_deref(), at)? };
                 self.finish(node, anchor, Size::ONE)
