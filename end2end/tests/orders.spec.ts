@@ -271,6 +271,7 @@ test.describe("while the line is lost", () => {
   test.use({ expectedErrors: [/ERR_|Failed to load resource|net::/] });
 
   test("a list that could not be told says so, and is there when the line is back without a press", async ({ page, baseURL }) => {
+    test.setTimeout(90_000);
     await page.request.post("/api/v1/orders", {
       data: { user_id: "c-1001", items: [{ product_id: "p-moka", quantity: 1 }] },
       headers: { prefer: "wait=10" },
@@ -289,8 +290,18 @@ test.describe("while the line is lost", () => {
       await expect(page.locator('.app[data-connection="live"]')).toBeAttached({ timeout: 40_000 });
       await expect(alert).toHaveCount(0);
       await expect(confirmed.first()).toBeVisible();
-      // The same for the search of traces.
-      await page.getByRole("navigation", { name: "Pages" }).getByRole("link", { name: "Traces" }).click();
+      await page.goto("about:blank");
+    } finally {
+      await line.remove();
+    }
+  });
+
+  test("a search of traces that failed says so, and is there when the line is back without a press", async ({ page, baseURL }) => {
+    test.setTimeout(90_000);
+    await page.request.get("/api/v1/products/p-moka");
+    const line = await Line.to(baseURL ?? "");
+    try {
+      await open(page, `${line.url}/traces`);
       await expect(page.locator(".traces-list")).toBeVisible();
       line.cut();
       await expect(page.locator(".app")).toHaveAttribute("data-connection", "lost", { timeout: 20_000 });

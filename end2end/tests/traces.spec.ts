@@ -326,23 +326,26 @@ test("a tab that nobody looks at asks for nothing, and is up to date again when 
   await open(page, "/traces?operation=GET+/api/v1/products/%7Bid%7D");
   await page.mouse.move(2, 2);
   const newest = () => page.locator(".traces-list [data-row]").first().getAttribute("href");
-  const before = await newest();
   const look = (hidden: boolean) => page.evaluate((to) => {
     Object.defineProperty(document, "hidden", { configurable: true, get: () => to });
     document.dispatchEvent(new Event("visibilitychange"));
   }, hidden);
   let asked = 0;
   await look(true);
+  // A second of the stream, in which comes what was asked for before.
+  const clock = () => page.locator(".live-state").innerText();
+  const second = async () => {
+    const now = await clock();
+    await expect.poll(clock, { timeout: 10_000 }).not.toBe(now);
+  };
+  await second();
+  const before = await newest();
   page.on("request", (request) => {
     if (/\/ui\/.*trace/.test(request.url())) asked += 1;
   });
   await page.request.get("/api/v1/products/p-moka");
-  // Three of the stream's seconds, in which it would ask twice.
-  const clock = () => page.locator(".live-state").innerText();
-  for (let second = 0; second < 3; second += 1) {
-    const now = await clock();
-    await expect.poll(clock, { timeout: 10_000 }).not.toBe(now);
-  }
+  // Three more, in which it would ask twice.
+  for (let seconds = 0; seconds < 3; seconds += 1) await second();
   expect([asked, await newest()]).toEqual([0, before]);
   await look(false);
   await expect.poll(newest, { timeout: 20_000 }).not.toBe(before);

@@ -8,13 +8,13 @@ use http::{HeaderMap, Method, StatusCode};
 use serde_json::{Value, json};
 use std::net::{Ipv4Addr, SocketAddr};
 use testkit::{Client, Launch, client::send, eventually};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, task::JoinSet};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_vitrine");
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
 
 /// A service of this machine that answers with the trace context it was sent.
-async fn outside() -> SocketAddr {
+async fn outside(strangers: &mut JoinSet<()>) -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
     let address = listener.local_addr().expect("its address");
     let told = async |headers: HeaderMap| {
@@ -22,7 +22,7 @@ async fn outside() -> SocketAddr {
         Json(json!({ "traceparent": parent }))
     };
     let app = Router::new().fallback(told);
-    tokio::spawn(async move { axum::serve(listener, app).await });
+    strangers.spawn(async move { axum::serve(listener, app).await.expect("it serves") });
     address
 }
 
@@ -92,7 +92,8 @@ fn tag(span: &Value, key: &str) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_a_gateway_sends_outside_is_traced_and_takes_its_context_along() {
     let data = tempfile::tempdir().expect("a folder");
-    let address = outside().await;
+    let mut strangers = JoinSet::new();
+    let address = outside(&mut strangers).await;
     let (program, client) = Launch::shop(PROGRAM, data.path(), "0").start().await;
     let apply = client.request(Method::POST, "/control/istio").body(resources(address.port()));
     let applied = send(apply).await.expect("an answer");

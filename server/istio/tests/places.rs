@@ -1,7 +1,5 @@
 //! Where a finding stands: line and column of what is to be changed, and none in the correct form.
 
-#![expect(clippy::unwrap_used, reason = "a test whose text cannot be read fails")]
-
 mod support;
 
 use istio::{Configuration, RequestsByRule, code, never_matched};

@@ -1,8 +1,6 @@
 //! Values that Envoy reads otherwise than they look, and of two resources for the same thing which
 //! holds.
 
-#![expect(clippy::unwrap_used, reason = "a test whose text cannot be read fails")]
-
 mod support;
 
 use contract::istio::Fate;

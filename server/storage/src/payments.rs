@@ -96,12 +96,6 @@ impl PaymentStore for Payments {
         let (id, decision, lines) = (transaction.id.clone(), decision.clone(), lines.to_vec());
         let write = self.0.write("payments.decide", move |c| {
             Box::pin(async move {
-                let word = match decision {
-                    Decision::Commit => "commit",
-                    Decision::Abort { .. } => "abort",
-                };
-                let span = tracing::Span::current();
-                base::trace_context::tag(&span, attributes::TRANSACTION_DECISION, word);
                 let decided = sqlx::query(
                     "UPDATE transactions SET decision = ?
                      WHERE transaction_id = ? AND decision IS NULL",
@@ -113,6 +107,7 @@ impl PaymentStore for Payments {
                 if decided.rows_affected() == 1 {
                     append(c, &id, &lines).await?;
                     outbox::put(c, &cause, &answer).await?;
+                    say(&decision);
                     return Ok(decision);
                 }
                 let known = sqlx::query("SELECT * FROM transactions WHERE transaction_id = ?");
@@ -122,7 +117,7 @@ impl PaymentStore for Payments {
                     let heard = lines.into_iter().filter(|line| !line.kind.decides());
                     append(c, &id, &heard.collect::<Vec<_>>()).await?;
                 }
-                known.ok_or(sqlx::Error::RowNotFound)
+                known.inspect(say).ok_or(sqlx::Error::RowNotFound)
             })
         });
         write.await
@@ -242,6 +237,16 @@ impl Payments {
         });
         read.await
     }
+}
+
+/// What a transaction came to, on the span of its decision: its own, or one that was there before.
+fn say(decision: &Decision) {
+    let word = match decision {
+        Decision::Commit => "commit",
+        Decision::Abort { .. } => "abort",
+    };
+    let span = tracing::Span::current();
+    base::trace_context::tag(&span, attributes::TRANSACTION_DECISION, word);
 }
 
 fn json<T: serde::Serialize>(value: &T) -> Result<String, sqlx::Error> {

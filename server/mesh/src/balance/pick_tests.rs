@@ -52,6 +52,7 @@ impl World {
             balancer: &self.policy,
             warmup: self.warmup.as_ref(),
             hosts: &self.hosts,
+            healthy: &self.hosts,
             members: &self.hosts,
             table: None,
             hash: None,
