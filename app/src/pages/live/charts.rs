@@ -1,6 +1,6 @@
 //! The row of RED charts of one service, with one crosshair and one zoom for all of them.
 
-use super::charts_model::{Charts, Red, parse_zoom, zoom_text};
+use super::charts_model::{Charts, Red, parse_zoom, window, zoom_text};
 use crate::{
     browser,
     frame::{
@@ -172,7 +172,8 @@ fn panel(
     });
     view! {
         <ChartPanel
-            title=title of=of window=super::charts_model::window(red) hint=hint chooser=chooser state=state empty=empty draw=draw
+            title=title of=of window=window(red) hint=hint chooser=chooser state=state
+            empty=empty draw=draw
             value=Signal::derive(move || charts.with(|charts| charts.value(red)))
             note=Signal::derive(move || charts.with(|charts| charts.note(red)))
             summary=Signal::derive(move || charts.with(|charts| charts.summary(red)))

@@ -330,6 +330,7 @@ impl Traced {
             crate::pages::set_status(404);
         }
         let id = self.id.get_untracked().unwrap_or_default();
+        let short = format::short_trace(&id).to_owned();
         let retry = failed.is_some() && !unknown;
         let retry = retry.then(|| {
             view! {
@@ -341,7 +342,7 @@ impl Traced {
         view! {
             <div class="banner tone-error walk-none" role="alert">
                 {icon(Icon::Alert)}
-                <strong>"Trace " <code>{format::short_trace(&id).to_owned()}</code> " is not shown"</strong>
+                <strong>"Trace " <code>{short}</code> " is not shown"</strong>
                 <span class="grow">{text}</span>
                 {retry}
                 <a class="button ghost" href="/traces">"Find a trace"</a>

@@ -41,6 +41,8 @@ pub(super) fn alive() {
     use_keys(move |key, event| {
         match key {
             " " if !browser::is_operating(event) => toggle(traced, set),
+            // A choice among speeds or layers has them for itself.
+            "ArrowRight" | "ArrowLeft" if browser::has("input:focus") => return false,
             "ArrowRight" => step(traced, set, true, !event.repeat()),
             "ArrowLeft" => step(traced, set, false, !event.repeat()),
             "Escape" if !browser::has(".drawer, dialog[open]") => traced.leave(set),
