@@ -442,6 +442,17 @@ fn bad_arguments(name: &str) -> Option<Vec<(&'static str, String)>> {
             probe("GET", "no path", ""),
             probe("GET", "/", "no header"),
         ]),
+        "balance" => {
+            let of = |name: &str, asked: Value| json!({ "name": name, "asked": asked });
+            json(vec![
+                of("nowhere", json!({})),
+                of("payments", json!({ "pool": "v9" })),
+                of("payments", json!({ "left": "nobody" })),
+                of("payments", json!({ "key": "x".repeat(1_025) })),
+                of("payments", json!({ "kee": "alice" })),
+                of("payments", json!(7)),
+            ])
+        }
         "revision" => Some(
             ["name=payments&number=999999", "name=nowhere&number=1", "name=payments&number=x"]
                 .map(|body| (FORM, body.to_owned()))
