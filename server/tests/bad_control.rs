@@ -400,6 +400,18 @@ fn bad_thresholds() -> Vec<Value> {
     ]
 }
 
+fn bad_questions() -> Vec<Value> {
+    let of = |asked: Value| json!({ "name": "payments", "asked": asked });
+    vec![
+        json!({ "name": "nowhere", "asked": {} }),
+        of(json!({ "pool": "v9" })),
+        of(json!({ "left": "nobody" })),
+        of(json!({ "key": "x".repeat(1_025) })),
+        of(json!({ "kee": "alice" })),
+        of(json!(7)),
+    ]
+}
+
 /// Arguments of the right form that a function must refuse.
 fn bad_arguments(name: &str) -> Option<Vec<(&'static str, String)>> {
     let json =
@@ -442,17 +454,7 @@ fn bad_arguments(name: &str) -> Option<Vec<(&'static str, String)>> {
             probe("GET", "no path", ""),
             probe("GET", "/", "no header"),
         ]),
-        "balance" => {
-            let of = |name: &str, asked: Value| json!({ "name": name, "asked": asked });
-            json(vec![
-                of("nowhere", json!({})),
-                of("payments", json!({ "pool": "v9" })),
-                of("payments", json!({ "left": "nobody" })),
-                of("payments", json!({ "key": "x".repeat(1_025) })),
-                of("payments", json!({ "kee": "alice" })),
-                of("payments", json!(7)),
-            ])
-        }
+        "balance" => json(bad_questions()),
         "revision" => Some(
             ["name=payments&number=999999", "name=nowhere&number=1", "name=payments&number=x"]
                 .map(|body| (FORM, body.to_owned()))
