@@ -412,12 +412,14 @@ fn bad_questions() -> Vec<Value> {
     ]
 }
 
+/// A resource that nothing reads, for a field is not spelt as it should be.
+const MISSPELT: &str = "apiVersion: networking.istio.io/v1\nkind: VirtualService\n\
+                        metadata: {name: a}\nspec: {hosts: [payments], htpp: []}\n";
+
 /// Arguments of the right form that a function must refuse.
 fn bad_arguments(name: &str) -> Option<Vec<(&'static str, String)>> {
     let json =
         |bodies: Vec<Value>| Some(bodies.into_iter().map(|b| (JSON, b.to_string())).collect());
-    let text = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: a}\n\
-                spec: {hosts: [payments], htpp: []}\n";
     let probe = |method: &str, path: &str, headers: &str| {
         let request = json!({ "method": method, "path": path, "headers": headers, "source": "" });
         json!({ "name": "payments", "yaml": "", "request": request })
@@ -435,7 +437,7 @@ fn bad_arguments(name: &str) -> Option<Vec<(&'static str, String)>> {
                 "kind": "Gateway", "namespace": "default", "name": "nobody"
             }, "base": null } } }),
             json!({ "command": { "explode": 1 } }),
-            json!({ "command": { "apply": { "yaml": text } } }),
+            json!({ "command": { "apply": { "yaml": MISSPELT } } }),
         ]),
         "set-faithful" => {
             let to = |name: &str, route: &str| {
@@ -446,7 +448,7 @@ fn bad_arguments(name: &str) -> Option<Vec<(&'static str, String)>> {
         }
         "dry-run" => json(vec![
             json!({ "name": "nowhere", "yaml": "" }),
-            json!({ "name": "payments", "yaml": text }),
+            json!({ "name": "payments", "yaml": MISSPELT }),
             json!({ "name": "payments", "yaml": "{" }),
         ]),
         "probe" => json(vec![

@@ -84,8 +84,21 @@ pub struct PoolView {
     /// Of a consistent hash, how many of them had nothing to hash: those go anywhere.
     #[serde(default)]
     pub unkeyed: u64,
+    /// Of a consistent hash, what is not worked out because its tables are too large.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub untold: Option<Untold>,
     /// By name.
     pub instances: Vec<InstanceView>,
+}
+
+/// What an answer does not tell of a consistent hash: tables are gone through up to a bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Untold {
+    /// What moves when an instance leaves.
+    Leaving,
+    /// That, and whose the keys are: the configured shares are even ones.
+    Shares,
 }
 
 /// A load balancing policy.

@@ -3,7 +3,7 @@
 use super::format;
 use contract::balance::{
     ArcView, HashView, InstancePhase, InstanceView, KeyView, LeavingView, PICKS_SECONDS, PoolView,
-    RING_LENGTH,
+    RING_LENGTH, Untold,
 };
 use std::{f64::consts::TAU, fmt::Write};
 
@@ -116,14 +116,31 @@ fn hash_fields(hash: &HashView) -> Vec<String> {
 pub fn policy_text(pool: &PoolView) -> String {
     let does = match (pool.policy.name.as_str(), &pool.policy.hash) {
         (_, Some(hash)) => hash_text(hash),
-        ("ROUND_ROBIN", _) => "One instance after the other, each as often.".to_owned(),
         ("RANDOM", _) => "Any instance, each as likely.".to_owned(),
-        _ => "Two instances are drawn at random; the one with fewer requests under way gets it."
-            .to_owned(),
+        (name, _) => simple_text(name, pool.policy.warmup.is_some()),
     };
     match pool.policy.default {
         true => format!("No policy is written: this is Istio's default. {does}"),
         false => does,
+    }
+}
+
+/// Of the policies that go by the weights of new instances.
+fn simple_text(name: &str, warmup: bool) -> String {
+    let (full, new) = match name {
+        "ROUND_ROBIN" => (
+            "One instance after the other, each as often.",
+            "turns are shared out by weight (smooth weighted round robin)",
+        ),
+        _ => (
+            "Two instances are drawn at random; the one with fewer requests under way gets it. The \
+             configured share is what each gets while all are equally busy.",
+            "one is drawn at random instead, by its weight over its requests under way plus one",
+        ),
+    };
+    match warmup {
+        true => format!("{full} While an instance is new, {new}."),
+        false => full.to_owned(),
     }
 }
 
@@ -148,8 +165,12 @@ fn hash_text(hash: &HashView) -> String {
         "useSourceIp" => "Between services the caller is the source.".to_owned(),
         _ => format!("Requests without that {} go to any instance.", kind(hash)),
     };
+    let sent = match hash.field.as_str() {
+        "httpQueryParameterName" => " It is hashed as it is sent, not decoded.",
+        _ => "",
+    };
     format!(
-        "The same {} goes to the same instance, found by its hash in {table}. {without}",
+        "The same {} goes to the same instance, found by its hash in {table}.{sent} {without}",
         hashed(hash)
     )
 }
@@ -279,7 +300,16 @@ pub fn remark(pool: &PoolView) -> Option<String> {
             let text = "So many are ejected that ejection is ignored (minHealthPercent).";
             Some(text.to_owned())
         }
-        _ => None,
+        _ => pool.untold.map(|untold| untold_text(untold).to_owned()),
+    }
+}
+
+const fn untold_text(untold: Untold) -> &'static str {
+    match untold {
+        Untold::Leaving => {
+            "Its tables are too large to work out what moves when an instance leaves."
+        }
+        Untold::Shares => "Its table is too large to be worked out: the shares are even ones.",
     }
 }
 

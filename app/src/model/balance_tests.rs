@@ -53,6 +53,24 @@ fn a_policy_is_said_in_the_words_it_is_written_in() {
         ["consistentHash.useSourceIp: true", "maglev.tableSize: 1024"]
     );
     assert!(hash_text(&source).contains("slots"));
+    assert!(!hash_text(&source).contains("not decoded"));
+    let query = hash("httpQueryParameterName", "user", "MAGLEV");
+    assert!(hash_text(&query).contains("It is hashed as it is sent, not decoded."));
+}
+
+#[test]
+fn a_policy_says_what_it_does_while_an_instance_is_new_and_what_its_share_means() {
+    let warmup = WarmupView { duration_ms: 90_000, minimum_percent: 10.0, aggression: 1.0 };
+    let told = |name: &str, warmup| {
+        policy_text(&pool(PolicyView { name: name.into(), warmup, ..PolicyView::default() }))
+    };
+    let busy = told("LEAST_REQUEST", None);
+    assert!(busy.ends_with("what each gets while all are equally busy."), "{busy}");
+    let busy = told("LEAST_REQUEST", Some(warmup.clone()));
+    assert!(busy.contains("While an instance is new, one is drawn at random instead"), "{busy}");
+    assert!(!told("ROUND_ROBIN", None).contains("new"));
+    let turns = told("ROUND_ROBIN", Some(warmup));
+    assert!(turns.contains("While an instance is new, turns are shared out by weight"), "{turns}");
 }
 
 #[test]
@@ -143,6 +161,10 @@ fn a_pool_with_nothing_to_balance_says_so() {
     assert_eq!(remark(&pool), None);
     pool.panic = true;
     assert!(remark(&pool).unwrap().contains("minHealthPercent"));
+    (pool.panic, pool.untold) = (false, Some(Untold::Leaving));
+    assert!(remark(&pool).unwrap().contains("what moves when an instance leaves"));
+    pool.untold = Some(Untold::Shares);
+    assert!(remark(&pool).unwrap().contains("even ones"));
     pool.instances.iter_mut().for_each(|one| one.in_pool = false);
     assert!(remark(&pool).unwrap().starts_with("All instances are ejected"));
     pool.instances.pop();

@@ -23,7 +23,8 @@ use std::{
 };
 
 /// Memberships of a cluster that are kept besides the newest: requests that began before an apply
-/// follow their own for as long as they last. A table of one has up to 20 MB.
+/// follow their own for as long as they last. A table has up to 32 MB: 2^21 points of a ring of 16
+/// bytes, or 5,000,011 slots of Maglev of 4; once it is looked at, about as much again.
 const OLDER_MEMBERS_MAX: usize = 1;
 
 /// A service and its instances.
@@ -51,6 +52,17 @@ impl Service {
     /// The host of that name.
     pub(crate) fn host(&self, name: &str) -> Option<Arc<Host>> {
         self.hosts.load().iter().find(|host| &*host.name == name).cloned()
+    }
+
+    /// The hosts of a subset, which selects by `labels`; none of a subset that nobody knows.
+    fn selected(
+        &self,
+        subset: Option<&str>,
+        labels: Option<&[(String, String)]>,
+    ) -> Vec<Arc<Host>> {
+        let known = subset.is_none() || labels.is_some();
+        let belongs = |host: &&Arc<Host>| known && host.has(labels.unwrap_or_default());
+        self.hosts.load().iter().filter(belongs).cloned().collect()
     }
 
     /// Adds a host in place of the one of the same name.
@@ -116,7 +128,7 @@ pub(crate) struct Members {
     /// Picks of requests that did not have what is hashed.
     unkeyed: Arc<Picks>,
     /// For consistent hashing.
-    pub(crate) table: Option<Table>,
+    pub(crate) table: Option<Arc<Table>>,
     /// What was last looked at of the table. Held while it is made: of all who look one makes it.
     keys: Mutex<Option<Arc<KeySpace>>>,
 }
@@ -153,17 +165,38 @@ impl Members {
     }
 
     /// Where the keys go while only some may be used, in the order of the hosts. None without a
-    /// consistent hash, and if nobody may be.
+    /// consistent hash, and if nobody is there.
     pub(crate) fn key_space(&self, usable: &[bool]) -> Option<Arc<KeySpace>> {
         let LoadBalancer::ConsistentHash { table, .. } = &self.balancer else { return None };
-        let built = self.table.as_ref()?;
         let mut kept = self.keys.lock();
         if let Some(keys) = kept.as_ref().filter(|keys| keys.is_for(usable)) {
             return Some(keys.clone());
         }
+        let built = || Table::of(&self.balancer, &self.hosts).map(Arc::new);
+        // Who was ejected since, or came back, has changed nothing about the table.
+        let looked_at = kept.as_ref().map(|keys| keys.built().clone());
+        let built = self.table.clone().or(looked_at).or_else(built)?;
         let names = self.hosts.iter().map(|host| host.name.clone()).collect();
-        *kept = KeySpace::of(*table, built, names, usable).map(Arc::new);
+        *kept = Some(Arc::new(KeySpace::of(*table, built, names, usable)));
         kept.clone()
+    }
+
+    /// Those of no cluster, because nobody has called them yet: to be looked at. Their table is
+    /// built when it is.
+    pub(crate) fn uncalled(
+        service: &Service,
+        subset: Option<&str>,
+        labels: Option<&[(String, String)]>,
+        balancer: &LoadBalancer,
+    ) -> Self {
+        let hosts = service.selected(subset, labels);
+        Self { balancer: balancer.clone(), hosts, ..Self::default() }
+    }
+
+    /// Whether both balance over the same hosts in the same way.
+    pub(crate) fn are(&self, other: &Self) -> bool {
+        let ids = |members: &Self| members.hosts.iter().map(|host| host.id).collect::<Vec<_>>();
+        self.balancer == other.balancer && ids(self) == ids(other)
     }
 }
 
@@ -255,10 +288,7 @@ impl Cluster {
         if let Some(kept) = kept().find(is_it) {
             return kept;
         }
-        let hosts = self.service.hosts();
-        let known = self.subset.is_none() || labels.is_some();
-        let belongs = |host: &&Arc<Host>| known && host.has(labels.unwrap_or_default());
-        let hosts: Vec<_> = hosts.iter().filter(belongs).cloned().collect();
+        let hosts = self.service.selected(self.subset.as_deref(), labels);
         // What was picked by another policy says nothing about this one.
         let before = || kept().filter(|kept| kept.balancer == *balancer);
         let picks = |host: &Arc<Host>| before().find_map(|kept| kept.picks_of(host.id));
@@ -267,7 +297,7 @@ impl Cluster {
             snapshot: AtomicU64::default(),
             labels: labels.map(<[_]>::to_vec),
             balancer: balancer.clone(),
-            table: Table::of(balancer, &hosts),
+            table: Table::of(balancer, &hosts).map(Arc::new),
             picks: hosts.iter().map(|host| picks(host).unwrap_or_default()).collect(),
             unkeyed: before().next().map(|kept| kept.unkeyed.clone()).unwrap_or_default(),
             keys: Mutex::default(),
@@ -319,6 +349,27 @@ impl Cluster {
 
 // === impl Cluster: outlier detection ===
 
+/// Who of some members is ejected.
+#[derive(Debug, Default)]
+pub(crate) struct Ejections {
+    /// So many that it is ignored.
+    pub(crate) panic: bool,
+    /// The sweep that takes each back, in their order; none of who is not ejected.
+    until_us: Vec<Option<i64>>,
+}
+
+impl Ejections {
+    /// The sweep that takes back the member of that place, if it is ejected.
+    pub(crate) fn until_us(&self, at: usize) -> Option<i64> {
+        self.until_us.get(at).copied().flatten()
+    }
+}
+
+/// Whether so few are healthy that ejection is ignored.
+const fn in_panic(params: &Outlier, healthy: usize, all: usize) -> bool {
+    healthy * 100 < params.min_health_percent as usize * all
+}
+
 impl Cluster {
     /// The hosts that may be used: those that are not ejected, or all of them in a panic, when
     /// fewer than `min_health_percent` are left. None is all, which is mostly so.
@@ -337,9 +388,28 @@ impl Cluster {
         let ejected: Vec<u64> = self.detector.lock().ejected().collect();
         let healthy = members.hosts.iter().filter(|host| !ejected.contains(&host.id));
         let healthy: Vec<_> = healthy.cloned().collect();
-        let least = params.map_or(0, |params| params.min_health_percent as usize);
-        let panic = healthy.len() * 100 < least * members.hosts.len();
+        let panic = params.is_some_and(|it| in_panic(it, healthy.len(), members.hosts.len()));
         (!panic).then_some(healthy)
+    }
+
+    /// The same to be looked at: who is ejected, and whether that is ignored, read at once.
+    pub(crate) fn ejections(
+        &self,
+        snapshot: u64,
+        members: &Members,
+        params: Option<&Outlier>,
+    ) -> Ejections {
+        self.advance(snapshot, params);
+        let Some(params) = params else { return Ejections::default() };
+        let detector = self.detector.lock();
+        let of = |host: &Arc<Host>| {
+            detector.standing(host.id)?.ejected_since_us?;
+            detector.until_us(params, host.id)
+        };
+        let until_us: Vec<_> = members.hosts.iter().map(of).collect();
+        drop(detector);
+        let healthy = until_us.iter().filter(|until_us| until_us.is_none()).count();
+        Ejections { panic: in_panic(params, healthy, until_us.len()), until_us }
     }
 
     /// Takes note of what came of a try under that snapshot; whether that ejected the host.

@@ -46,7 +46,7 @@ mod tail;
 mod target;
 mod tracing_policy;
 
-pub use balance::{InstanceBalance, KeyOwner, Leaving, PICKS_SECONDS, Pool, PoolBalance, Stretch};
+pub use balance::{InstanceBalance, KeyOwner, LOOK_SLOTS_MAX, Leaving, Pool, PoolBalance, Stretch};
 pub use breaker::{BreakerParams, BreakerStatus, BreakerTransition};
 pub use call::{CallError, Caller, EXTERNAL_ADDRESS, Outbound};
 pub use changes::{Change, EjectionChange, InstanceChange};

@@ -12,6 +12,7 @@ pub(crate) use ways::{Outer, Path};
 use crate::{
     BreakerParams, Caller, Change, Endpoint, InForce, Instance, InstanceChange, MeshError, Phase,
     Request, Response, Source, baggage,
+    balance::LookedAt,
     breaker::Breakers,
     changes::{Announcer, Healing},
     cluster::{Cluster, Service},
@@ -78,6 +79,8 @@ struct Inner {
     healing: Healing,
     services: RwLock<BTreeMap<Arc<str>, Arc<Service>>>,
     clusters: Mutex<HashMap<ClusterKey, Arc<Cluster>>>,
+    /// Members of no cluster whose keys were last looked at.
+    looked_at: Arc<LookedAt>,
     paths: RwLock<HashMap<PathKey, Arc<Path>>>,
     edges: RwLock<BTreeMap<EdgeKey, Arc<Edge>>>,
     in_force: ArcSwap<Snapshot>,
@@ -129,6 +132,7 @@ impl Mesh {
             healing,
             services: RwLock::default(),
             clusters: Mutex::default(),
+            looked_at: Arc::default(),
             paths: RwLock::default(),
             edges: RwLock::default(),
             in_force: ArcSwap::from_pointee(Snapshot::new(nothing, None)),

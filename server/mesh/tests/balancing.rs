@@ -6,7 +6,7 @@ mod common;
 
 use common::{World, name, read, traffic};
 use istio::policy::{HashKey, HashTable, LoadBalancer, Outlier, TrafficPolicy, Warmup};
-use mesh::{Phase, PoolBalance};
+use mesh::{LOOK_SLOTS_MAX, Phase, PoolBalance};
 use std::{collections::BTreeMap, time::Duration};
 
 const RING: HashTable = HashTable::Ring { minimum_size: 1_024 };
@@ -33,9 +33,15 @@ fn strict() -> Option<Outlier> {
     })
 }
 
-fn whole(world: &World) -> PoolBalance {
+fn seen(world: &World) -> PoolBalance {
     let pools = world.mesh.balance("payments").unwrap();
     pools.into_iter().find(|told| told.pool.subset.is_none()).unwrap()
+}
+
+fn whole(world: &World) -> PoolBalance {
+    let mut told = seen(world);
+    told.look(LOOK_SLOTS_MAX);
+    told
 }
 
 fn configured(told: &PoolBalance) -> BTreeMap<String, f64> {
@@ -237,4 +243,46 @@ async fn of_one_instance_nothing_is_worked_out_and_of_none_nothing_is_told() {
     let told = whole(&world);
     assert!(told.instances.is_empty() && told.arcs().is_empty());
     assert!(told.key("anything", None).is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_tables_that_are_too_large_only_as_much_is_told_as_was_worked_out() {
+    let world = World::payments(3);
+    world.apply(traffic(1, hashed(MAGLEV)));
+    let (table, all) = (65_537, 65_537 * 4);
+    for (slots_max, took) in [(table - 1, 0), (table, table), (all - 1, table), (all, all)] {
+        let mut told = seen(&world);
+        assert_eq!(told.look(slots_max), took);
+        assert_eq!((told.shares_told(), told.leaving_told()), (took > 0, took == all));
+        assert_eq!(told.positions(), Some(table));
+        assert_eq!(told.arcs().is_empty(), took == 0);
+        assert!((configured(&told).values().sum::<f64>() - 1.0).abs() < 1e-9);
+        let leaving = told.instances.iter().map(|one| one.leaving.is_some());
+        assert!(leaving.eq([took == all; 3]), "{slots_max}");
+        assert_eq!(told.moves("payments-1").is_some(), took == all, "{slots_max}");
+        let key = told.key("alice", Some("payments-1"));
+        assert_eq!(key.is_some(), took > 0, "{slots_max}");
+        assert_eq!(key.and_then(|key| key.after).is_some(), took == all, "{slots_max}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_a_panic_who_is_ejected_is_told_as_ejected_and_used_all_the_same() {
+    let world = World::payments(2);
+    let outlier = strict().map(|strict| Outlier { min_health_percent: 60, ..strict });
+    world.apply(traffic(1, TrafficPolicy { outlier, ..simple(LoadBalancer::RoundRobin) }));
+    assert!(whole(&world).outlier && !whole(&world).panic);
+    world.set("payments-1", 500);
+    for _ in 0..2 {
+        world.instance().await;
+    }
+    let told = whole(&world);
+    assert!(told.panic);
+    let ejected = told.instances.iter().map(|one| one.ejected_until_us.is_some());
+    assert!(ejected.eq([false, true]), "{told:?}");
+    assert!(told.instances.iter().all(|one| one.in_pool && one.configured == 0.5));
+    world.apply(traffic(2, simple(LoadBalancer::RoundRobin)));
+    let told = whole(&world);
+    assert!(!told.outlier && !told.panic, "without detection nobody is ejected");
+    assert!(told.instances.iter().all(|one| one.ejected_until_us.is_none()));
 }

@@ -41,6 +41,9 @@ const CHANGES_MAX: usize = 16;
 pub(crate) const CHANGE_AGAIN: Duration = Duration::from_secs(1);
 /// Texts that are tried at once, besides the one that is applied: each keeps a core busy.
 const ASIDES_MAX: usize = 2;
+/// Looks at tables of consistent hashing at once. Each open page looks every two seconds: they have
+/// a place of their own, so that what is tried never waits for who only looks.
+const LOOKS_MAX: usize = 1;
 
 /// The control plane. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -61,6 +64,8 @@ struct Inner {
     changes: Arc<Semaphore>,
     /// Places of [`Control::aside`].
     asides: Arc<Semaphore>,
+    /// Places of [`Control::look`].
+    looks: Arc<Semaphore>,
     revisions: RwLock<Revisions>,
     /// How the faults of resources stand in the log.
     kept_faults: Mutex<Vec<SavedFault>>,
@@ -159,6 +164,7 @@ impl Control {
             changing: Mutex::default(),
             changes: Arc::new(Semaphore::new(CHANGES_MAX)),
             asides: Arc::new(Semaphore::new(ASIDES_MAX)),
+            looks: Arc::new(Semaphore::new(LOOKS_MAX)),
             revisions: RwLock::new(revisions),
             since: RwLock::default(),
             kept_faults: Mutex::default(),
@@ -257,15 +263,19 @@ impl Control {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, ControlError> {
-        let place = self.0.asides.clone().acquire_owned().await;
-        let place = place.map_err(|_| ControlError::Interrupted)?;
-        on_a_thread(move || {
-            let done = work();
-            // Free when it is done, and not when who asked went away.
-            drop(place);
-            done
-        })
-        .await
+        in_place(&self.0.asides, work).await
+    }
+
+    /// The same for what is only looked at, one look at a time: it waits for other looks, and
+    /// nothing else waits for it.
+    ///
+    /// # Errors
+    /// It failed in a way nobody foresaw.
+    pub async fn look<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, ControlError> {
+        in_place(&self.0.looks, work).await
     }
 
     /// Applies a text. With `base`, only if that revision is the one in force.
@@ -532,6 +542,22 @@ impl Control {
             report,
         }
     }
+}
+
+/// Does work on a thread of its own once there is a place for it.
+async fn in_place<T: Send + 'static>(
+    places: &Arc<Semaphore>,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ControlError> {
+    let place = places.clone().acquire_owned().await;
+    let place = place.map_err(|_| ControlError::Interrupted)?;
+    on_a_thread(move || {
+        let done = work();
+        // Free when it is done, and not when who asked went away.
+        drop(place);
+        done
+    })
+    .await
 }
 
 /// Runs what would hold up a thread of requests on another, as part of the same trace.

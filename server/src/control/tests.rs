@@ -307,3 +307,35 @@ async fn requests_go_on_while_a_text_is_read_checked_and_compiled() {
     let (changed, ()) = tokio::join!(change, request);
     assert_eq!(changed.unwrap().revision, 1);
 }
+
+#[tokio::test]
+async fn what_is_tried_does_not_wait_for_who_looks_nor_who_looks_for_it() {
+    let world = World::new().await;
+    let control = &world.control;
+    let (ends, lasts) = std::sync::mpsc::sync_channel::<()>(1);
+    let mut look = Box::pin(control.look(move || lasts.recv()));
+    assert!(futures::poll!(&mut look).is_pending());
+    let mut others: Vec<_> = (0..ASIDES_MAX).map(|_| Box::pin(control.look(|| ()))).collect();
+    for other in &mut others {
+        assert!(futures::poll!(other).is_pending(), "one looks at a time");
+    }
+    control.dry_run(PAYMENTS).await.unwrap();
+    drop(ends);
+    assert!(look.await.is_ok());
+    for other in others {
+        other.await.unwrap();
+    }
+    let tried = (0..ASIDES_MAX).map(|_| {
+        let (ends, lasts) = std::sync::mpsc::sync_channel::<()>(1);
+        (ends, Box::pin(control.aside(move || lasts.recv())))
+    });
+    let mut tried: Vec<_> = tried.collect();
+    for (_, tried) in &mut tried {
+        assert!(futures::poll!(tried).is_pending());
+    }
+    control.look(|| ()).await.unwrap();
+    for (ends, tried) in tried {
+        drop(ends);
+        assert!(tried.await.is_ok());
+    }
+}

@@ -26,7 +26,7 @@ struct Hosts {
 
 async fn all(_: NoQuery, State(edge): State<Edge>) -> Result<Json<Hosts>, Problem> {
     let (control, mesh) = (edge.control.clone(), edge.shop.mesh.clone());
-    let hosts = edge.control.aside(move || balance::all(&control, &mesh)).await;
+    let hosts = edge.control.look(move || balance::all(&control, &mesh)).await;
     let interrupted = |error| problem(ApiError::Unavailable { reason: format!("{error}.") });
     Ok(Json(Hosts { hosts: hosts.map_err(interrupted)? }))
 }

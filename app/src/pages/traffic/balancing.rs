@@ -480,8 +480,10 @@ fn tester(this: Balancing) -> AnyView {
     view! {
         <form class="balance-key" method="get" action=action on:submit=submit>
             {kept_query("key")}
-            <label class="balance-key-name">"Where does the " {move || what.get()} " go?"</label>
-            {field::text(value, "alice")}
+            <label class="balance-key-name">
+                <span>"Where does the " {move || what.get()} " go?"</span>
+                {field::text(value, "alice")}
+            </label>
             <button
                 class="button small" disabled=lost title=move || lost().then_some(LOST)
             >

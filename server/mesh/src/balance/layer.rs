@@ -56,7 +56,7 @@ impl BalanceLayer {
             hosts: fresh.as_deref().unwrap_or(healthy),
             healthy,
             members: &members.hosts,
-            table: members.table.as_ref(),
+            table: members.table.as_deref(),
             hash: key.hash,
             now_us: self.clock.now_us(),
         });

@@ -15,10 +15,9 @@ mod table;
 mod warmup;
 
 pub(crate) use layer::BalanceLayer;
-pub use look::{InstanceBalance, KeyOwner, Pool, PoolBalance};
-pub(crate) use look::{KeySpace, warm};
+pub use look::{InstanceBalance, KeyOwner, LOOK_SLOTS_MAX, Pool, PoolBalance};
+pub(crate) use look::{KeySpace, LookedAt, Seen, warm};
 pub(crate) use pick::Balancer;
-pub use picks::PICKS_SECONDS;
 pub(crate) use picks::Picks;
 pub(crate) use spread::Spread;
 pub use spread::{Leaving, Stretch};

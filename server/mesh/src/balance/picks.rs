@@ -3,15 +3,16 @@
 //! Beside the requests that an instance counts when they are over: a pick is of one cluster, and
 //! counts although its call hangs.
 
+use contract::balance::PICKS_SECONDS;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// How far back picks are counted, seconds.
-pub const PICKS_SECONDS: usize = 60;
+/// A cell for each second that is counted.
+const CELLS: usize = PICKS_SECONDS as usize;
 
 /// Picks of the last seconds. In each cell the second since the epoch in the upper half and its
 /// picks in the lower, so that one atomic is all that a pick costs.
 #[derive(Debug)]
-pub(crate) struct Picks([AtomicU64; PICKS_SECONDS]);
+pub(crate) struct Picks([AtomicU64; CELLS]);
 
 impl Default for Picks {
     fn default() -> Self {
@@ -27,7 +28,7 @@ fn second(now_us: i64) -> u64 {
 impl Picks {
     pub(crate) fn count(&self, now_us: i64) {
         let second = second(now_us);
-        let cell = usize::try_from(second).unwrap_or(0) % PICKS_SECONDS;
+        let cell = usize::try_from(second).unwrap_or(0) % CELLS;
         let counted = |was: u64| match was >> 32 == second {
             true => Some(was + 1),
             false => Some(second << 32 | 1),
@@ -40,8 +41,9 @@ impl Picks {
     pub(crate) fn sum(&self, now_us: i64) -> u64 {
         let now = second(now_us);
         let cells = self.0.iter().map(|cell| cell.load(Ordering::Relaxed));
-        let recent =
-            |cell: &u64| now.checked_sub(cell >> 32).is_some_and(|age| age < PICKS_SECONDS as u64);
+        let recent = |cell: &u64| {
+            now.checked_sub(cell >> 32).is_some_and(|age| age < u64::from(PICKS_SECONDS))
+        };
         cells.filter(recent).map(|cell| cell & u64::from(u32::MAX)).sum()
     }
 }

@@ -99,13 +99,24 @@ impl Spread {
     }
 
     fn runs(&self) -> impl Iterator<Item = Run> {
-        let mut begin = 0;
-        self.owners.iter().enumerate().map(move |(at, owner)| {
-            let end = self.ends.as_ref().map_or(at as u128, |ends| u128::from(ends[at])) + 1;
-            let run = Run { begin, end, owner: *owner };
-            begin = end;
-            run
-        })
+        (0..self.owners.len()).map(|at| self.run(at))
+    }
+
+    fn run(&self, at: usize) -> Run {
+        let begins = |ends: &[u64]| at.checked_sub(1).map_or(0, |last| u128::from(ends[last]) + 1);
+        let (begin, end) = match &self.ends {
+            None => (at as u128, at as u128 + 1),
+            Some(ends) => (begins(ends), u128::from(ends[at]) + 1),
+        };
+        Run { begin, end, owner: self.owners[at] }
+    }
+
+    /// Which run a place is in.
+    fn run_at(&self, place: u128) -> usize {
+        match &self.ends {
+            None => place as usize,
+            Some(ends) => ends.partition_point(|end| u128::from(*end) < place),
+        }
     }
 
     /// The share of each member.
@@ -188,10 +199,9 @@ impl Spread {
         // The first position of a sector, by the same rounding as that of a place's sector.
         let border = |sector: u128| (sector * size).div_ceil(sectors);
         let (from, to) = (border(sector), border(sector + 1));
-        let here = |run: &Run| run.begin < to && run.end > from;
-        let owner = self.runs().find(|run| run.begin <= place && place < run.end);
-        let owner = owner.map_or(0, |run| run.owner);
-        let before = self.runs().filter(here).map(|run| {
+        let owner = self.owners.get(self.run_at(place)).copied().unwrap_or_default();
+        let here = (self.run_at(from)..self.owners.len()).map(|at| self.run(at));
+        let before = here.take_while(|run| run.begin < to).map(|run| {
             // Of lower owners all of the sector, of its own what is before it.
             let end = match run.owner.cmp(&owner) {
                 std::cmp::Ordering::Less => to,
@@ -236,19 +246,27 @@ struct Drawing {
     size: u128,
     sectors: Option<u128>,
     sector: u128,
-    /// What the sector has, by its owners here and there.
-    amounts: BTreeMap<(u32, u32), u128>,
+    /// Where the sector ends.
+    border: u128,
+    /// What stays with its owner in the sector, by owner: most of it, and of a Maglev table with
+    /// each slot.
+    kept: Vec<u128>,
+    /// What moves in the sector, by its owners here and there.
+    moved: BTreeMap<(u32, u32), u128>,
     drawn: u128,
     arcs: Vec<(Stretch, u32)>,
 }
 
 impl Drawing {
     fn new(spread: &Spread) -> Self {
+        let (size, sectors) = (spread.size(), spread.sectors());
         Self {
-            size: spread.size(),
-            sectors: spread.sectors(),
+            size,
+            sectors,
             sector: 0,
-            amounts: BTreeMap::new(),
+            border: size.div_ceil(sectors.unwrap_or(1)),
+            kept: vec![0; spread.members],
+            moved: BTreeMap::new(),
             drawn: 0,
             arcs: Vec::new(),
         }
@@ -257,16 +275,27 @@ impl Drawing {
     fn add(&mut self, Run { mut begin, end, owner }: Run, there: u32) {
         let Some(sectors) = self.sectors else { return self.draw(end - begin, (owner, there)) };
         while begin < end {
-            let border = ((self.sector + 1) * self.size).div_ceil(sectors);
-            let stop = end.min(border);
-            *self.amounts.entry((owner, there)).or_default() += stop - begin;
+            let stop = end.min(self.border);
+            let amount = match owner == there {
+                true => &mut self.kept[owner as usize],
+                false => self.moved.entry((owner, there)).or_default(),
+            };
+            *amount += stop - begin;
             begin = stop;
-            if begin == border {
-                self.sector += 1;
-                for (owners, amount) in std::mem::take(&mut self.amounts) {
-                    self.draw(amount, owners);
-                }
+            if begin == self.border {
+                self.draw_sector();
+                self.border = ((self.sector + 1) * self.size).div_ceil(sectors);
             }
+        }
+    }
+
+    fn draw_sector(&mut self) {
+        self.sector += 1;
+        let mut amounts = std::mem::take(&mut self.moved);
+        let kept = (0..).zip(&mut self.kept).filter(|(_, amount)| **amount > 0);
+        amounts.extend(kept.map(|(owner, amount)| ((owner, owner), std::mem::take(amount))));
+        for (owners, amount) in amounts {
+            self.draw(amount, owners);
         }
     }
 

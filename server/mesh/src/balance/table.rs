@@ -28,6 +28,16 @@ pub(crate) fn hash(key: &[u8]) -> u64 {
     XxHash64::oneshot(0, key)
 }
 
+/// Points of each instance on a ring: a power of two, so that the others keep their points when one
+/// comes or goes.
+fn points_of_each(minimum: u64, instances: u64) -> u64 {
+    minimum.clamp(1, RING_POINTS_MAX).div_ceil(instances).next_power_of_two()
+}
+
+fn slots_of(size: u64, instances: u64) -> u64 {
+    size.clamp(instances, MAGLEV_SLOTS_MAX).max(2)
+}
+
 impl Table {
     /// The table of a consistent hash over these hosts; none for other balancers, or no hosts.
     pub(crate) fn of(balancer: &LoadBalancer, hosts: &[Arc<Host>]) -> Option<Self> {
@@ -43,10 +53,19 @@ impl Table {
         }
     }
 
+    /// How many positions a table over so many instances has, told without building it.
+    pub(crate) fn positions_of(table: HashTable, instances: usize) -> usize {
+        let instances = instances as u64;
+        let positions = match table {
+            _ if instances == 0 => 0,
+            HashTable::Ring { minimum_size } => points_of_each(minimum_size, instances) * instances,
+            HashTable::Maglev { size } => slots_of(size, instances),
+        };
+        positions as usize
+    }
+
     fn ring(minimum: u64, names: &[&str]) -> Self {
-        // A power of two, so that the others keep their points when one comes or goes.
-        let each = minimum.clamp(1, RING_POINTS_MAX).div_ceil(names.len() as u64);
-        let each = each.next_power_of_two();
+        let each = points_of_each(minimum, names.len() as u64);
         let mut points = Vec::new();
         for (host, name) in (0..).zip(names) {
             points.extend((0..each).map(|i| (hash(format!("{name}_{i}").as_bytes()), host)));
@@ -58,7 +77,7 @@ impl Table {
     /// Each instance has its own order of all slots; in turn each takes the next of its slots that
     /// is free (Maglev, section 3.4).
     fn maglev(size: u64, names: &[&str]) -> Self {
-        let size = size.clamp(names.len() as u64, MAGLEV_SLOTS_MAX).max(2);
+        let size = slots_of(size, names.len() as u64);
         let order = |name: &&str| {
             let offset = XxHash64::oneshot(0, name.as_bytes()) % size;
             let skip = XxHash64::oneshot(1, name.as_bytes()) % (size - 1) + 1;
@@ -86,14 +105,6 @@ impl Table {
             }
         }
         Self::Maglev(slots.into_iter().map(Option::unwrap_or_default).collect())
-    }
-
-    /// Points of the ring, or slots.
-    pub(crate) const fn positions(&self) -> usize {
-        match self {
-            Self::Ring(points) => points.len(),
-            Self::Maglev(slots) => slots.len(),
-        }
     }
 
     /// Gives the instances other indexes.
@@ -127,6 +138,13 @@ mod tests {
     use super::*;
 
     const KEYS: u64 = 20_000;
+
+    fn positions(table: &Table) -> usize {
+        match table {
+            Table::Ring(points) => points.len(),
+            Table::Maglev(slots) => slots.len(),
+        }
+    }
 
     fn owners(table: HashTable, names: &[&'static str]) -> Vec<&'static str> {
         let built = Table::build(table, names);
@@ -173,6 +191,20 @@ mod tests {
                 assert_eq!(built.find(hash(&key.to_le_bytes()), |host| host == 1), Some(1));
             }
             assert_eq!(built.find(7, |_| false), None);
+        }
+    }
+
+    #[test]
+    fn how_large_a_table_is_is_known_before_it_is_built() {
+        let rings = [1, 3, 64, 1_000].map(|minimum_size| HashTable::Ring { minimum_size });
+        let maglevs = [1, 64, 101].map(|size| HashTable::Maglev { size });
+        let names = ["a-0", "a-1", "a-2"];
+        for table in rings.into_iter().chain(maglevs) {
+            for count in 1..=3 {
+                let built = positions(&Table::build(table, &names[..count]));
+                assert_eq!(Table::positions_of(table, count), built, "{table:?} of {count}");
+            }
+            assert_eq!(Table::positions_of(table, 0), 0);
         }
     }
 

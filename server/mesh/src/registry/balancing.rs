@@ -1,9 +1,9 @@
 //! How calls to a service are balanced, read from the clusters and tables they go by.
 
-use super::{ClusterKey, Mesh, is_known};
+use super::{ClusterKey, Mesh};
 use crate::{
-    balance::{InstanceBalance, Pool, PoolBalance, warm},
-    cluster::{Cluster, Service},
+    balance::{InstanceBalance, Pool, PoolBalance, Seen, warm},
+    cluster::{Cluster, Ejections, Members, Service},
     in_force::Snapshot,
     instance::Host,
 };
@@ -14,13 +14,13 @@ impl Mesh {
     /// How calls to a service are balanced now: to all its instances, to each of its subsets, and
     /// to those again where a rule is for some callers. None if there is no such service.
     ///
-    /// A large table of consistent hashing takes its time the first time it is looked at.
+    /// Where the keys of a consistent hash go is worked out by [`PoolBalance::look`].
     #[must_use]
     pub fn balance(&self, service: &str) -> Option<Vec<PoolBalance>> {
         let service = self.service(service)?;
         let snapshot = self.0.in_force.load_full();
         let pools = pools(snapshot.policy(), &service.name).into_iter();
-        Some(pools.filter_map(|pool| self.pool_balance(&service, &pool, &snapshot)).collect())
+        Some(pools.map(|pool| self.pool_balance(&service, &pool, &snapshot)).collect())
     }
 
     fn pool_balance(
@@ -28,51 +28,57 @@ impl Mesh {
         service: &Arc<Service>,
         pool: &ClusterKey,
         snapshot: &Snapshot,
-    ) -> Option<PoolBalance> {
-        let cluster = self.looked_at(service, pool)?;
+    ) -> PoolBalance {
         let (name, subset, callers) = pool.clone();
         let rule = snapshot.policy().destination(&name, callers.as_ref());
         let unwritten = TrafficPolicy::default();
         let traffic = rule.map_or(&unwritten, |rule| rule.traffic(subset.as_deref()));
         let labels = subset.as_deref().and_then(|subset| rule?.subset(subset));
         let labels = labels.map(|subset| &*subset.labels);
-        let number = snapshot.number();
-        let members = cluster.members(number, labels, &traffic.load_balancer);
-        let healthy = cluster.healthy(number, &members, traffic.outlier.as_ref());
-        let usable = |host: &Arc<Host>| {
-            healthy.as_ref().is_none_or(|healthy| healthy.iter().any(|other| other.id == host.id))
+        let (number, balancer) = (snapshot.number(), &traffic.load_balancer);
+        let (members, ejections) = match self.called(service, pool) {
+            Some(cluster) => {
+                let members = cluster.members(number, labels, balancer);
+                let ejections = cluster.ejections(number, &members, traffic.outlier.as_ref());
+                (members, ejections)
+            }
+            None => {
+                let members = Members::uncalled(service, subset.as_deref(), labels, balancer);
+                (self.0.looked_at.or_kept(members), Ejections::default())
+            }
         };
         // The others do not go by weights.
-        let by_weight =
-            matches!(traffic.load_balancer, LoadBalancer::RoundRobin | LoadBalancer::LeastRequest);
+        let by_weight = matches!(balancer, LoadBalancer::RoundRobin | LoadBalancer::LeastRequest);
         let warmup = traffic.warmup.filter(|_| by_weight);
         let now_us = self.0.clock.now_us();
         let instance = |(at, host): (usize, &Arc<Host>)| InstanceBalance {
             instance: host.name.clone(),
             labels: host.labels.clone(),
             phase: host.phase(),
-            ejected_until_us: ejected_until_us(&cluster, host, traffic),
-            in_pool: usable(host),
+            ejected_until_us: ejections.until_us(at),
+            in_pool: ejections.panic || ejections.until_us(at).is_none(),
             warm: warm(warmup.as_ref(), host.since_us(), now_us),
             configured: 0.0,
             picked: members.picks(at, now_us),
             active: host.active(),
             leaving: None,
         };
-        let instances = members.hosts.iter().enumerate().map(instance).collect();
-        let origin = rule.map(|rule| rule.origin.clone());
-        let pool = Pool { service: name, subset, callers };
-        Some(PoolBalance::new(pool, origin, warmup, members, instances, now_us))
+        let seen = Seen {
+            pool: Pool { service: name, subset, callers },
+            origin: rule.map(|rule| rule.origin.clone()),
+            warmup,
+            outlier: traffic.outlier.is_some(),
+            panic: ejections.panic,
+            instances: members.hosts.iter().enumerate().map(instance).collect(),
+        };
+        PoolBalance::new(seen, members, self.0.looked_at.clone(), now_us)
     }
 
-    /// The cluster of a pool, which is there from now on although nobody has called it yet. None
-    /// if the service or the subset has gone meanwhile.
-    fn looked_at(&self, service: &Arc<Service>, pool: &ClusterKey) -> Option<Arc<Cluster>> {
-        // Whoever takes a service or a subset away has this lock, and takes its clusters along.
-        let _paths = self.0.paths.read();
-        let there = self.service(&service.name).is_some_and(|now| Arc::ptr_eq(&now, service));
-        let known = there && is_known(self.0.in_force.load().policy(), pool);
-        known.then(|| self.cluster(service.clone(), pool))
+    /// The cluster of a pool. None as long as nobody has called it: who only looks leaves nothing
+    /// behind that each apply would build tables for.
+    fn called(&self, service: &Arc<Service>, pool: &ClusterKey) -> Option<Arc<Cluster>> {
+        let cluster = self.0.clusters.lock().get(pool).cloned();
+        cluster.filter(|cluster| Arc::ptr_eq(&cluster.service, service))
     }
 }
 
@@ -90,20 +96,13 @@ fn pools(policy: &Policy, service: &Arc<str>) -> Vec<ClusterKey> {
     for_all.into_iter().chain(for_some.flatten()).collect()
 }
 
-fn ejected_until_us(cluster: &Cluster, host: &Host, traffic: &TrafficPolicy) -> Option<i64> {
-    // Under a policy without detection nothing is ejected.
-    let outlier = traffic.outlier.as_ref()?;
-    let (standing, until_us) = cluster.standing(host, Some(outlier))?;
-    standing.ejected_since_us.and(until_us)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{BreakerParams, Phase, Source, route::Routed};
+    use crate::{BreakerParams, Endpoint, Instance, LOOK_SLOTS_MAX, Phase, Source, route::Routed};
     use axum::Router;
     use base::Clock;
-    use istio::policy::{Origin, Subset};
+    use istio::policy::{HashKey, HashTable, Origin, Subset};
 
     fn mesh() -> Mesh {
         let mesh = Mesh::new(Clock::system(), BreakerParams::default());
@@ -135,16 +134,15 @@ mod tests {
     }
 
     #[test]
-    fn looking_at_a_subset_keeps_nothing_once_it_has_gone() {
+    fn looking_keeps_no_cluster_that_each_apply_would_prepare() {
         let mesh = mesh();
         mesh.apply(with_subset());
         let told = mesh.balance("b").unwrap();
         let subsets: Vec<_> = told.iter().map(|told| told.pool.subset.as_deref()).collect();
         assert_eq!(subsets, [None, Some("v1")]);
-        assert_eq!(mesh.0.clusters.lock().len(), 2);
+        assert!(mesh.0.clusters.lock().is_empty());
         mesh.apply(Arc::default());
         assert_eq!(mesh.balance("b").unwrap().len(), 1);
-        assert_eq!(mesh.0.clusters.lock().len(), 1);
         mesh.deregister("b");
         assert!(mesh.balance("b").is_none() && mesh.0.clusters.lock().is_empty());
     }
@@ -152,9 +150,39 @@ mod tests {
     #[test]
     fn who_looks_and_who_calls_are_at_one_cluster() {
         let mesh = mesh();
-        mesh.balance("b").unwrap();
         let routed = Routed::mirror(mesh.snapshot(), &Source::of("a"), "b".into(), None);
         mesh.path(&"a".into(), &routed).unwrap();
-        assert_eq!(mesh.0.clusters.lock().len(), 1);
+        mesh.balance("b").unwrap();
+        let clusters: Vec<_> = mesh.0.clusters.lock().values().cloned().collect();
+        assert_eq!(clusters.len(), 1);
+        let service = mesh.service("b").unwrap();
+        let called = mesh.called(&service, &("b".into(), None, None)).unwrap();
+        assert!(Arc::ptr_eq(&called, &clusters[0]));
+    }
+
+    #[test]
+    fn the_keys_of_who_is_looked_at_again_are_not_worked_out_again() {
+        let mesh = mesh();
+        mesh.add_instance(Instance {
+            service: "b".into(),
+            name: "b-1".into(),
+            labels: Vec::new(),
+            endpoint: Endpoint::Router(Router::new()),
+        });
+        let table = HashTable::Maglev { size: 101 };
+        let load_balancer = LoadBalancer::ConsistentHash { key: HashKey::SourceIp, table };
+        let policy = TrafficPolicy { load_balancer, ..TrafficPolicy::default() };
+        let rule = Destination { policy, ..Destination::default() };
+        let destinations = [("b".into(), rule)].into();
+        mesh.apply(Arc::new(Policy { destinations, ..Policy::default() }));
+        let look = || {
+            let mut told = mesh.balance("b").unwrap().remove(0);
+            assert_eq!(told.look(LOOK_SLOTS_MAX), 101 * 3);
+            told.keys().unwrap()
+        };
+        let once = look();
+        assert!(Arc::ptr_eq(&once, &look()));
+        mesh.register("b", Router::new());
+        assert!(!Arc::ptr_eq(&once, &look()), "b-0 is another");
     }
 }

@@ -8,7 +8,7 @@ use contract::{
     balance::{
         ArcView, AskBalance, BalanceView, HashView, HostBalance, InstancePhase, InstanceView,
         KEY_BYTES_MAX, KeyView, LeavingView, LeftView, PolicyView, PoolTab, PoolView, RING_LENGTH,
-        RuleView, WHOLE, WarmupView,
+        RuleView, Untold, WHOLE, WarmupView,
     },
     service::GATEWAY,
 };
@@ -17,16 +17,23 @@ use istio::{
     policy::{Action, HashKey, HashTable, LoadBalancer, Policy},
     yaml::Node,
 };
-use mesh::{InstanceBalance, Leaving, Mesh, Phase, Pool, PoolBalance, Stretch};
+use mesh::{InstanceBalance, LOOK_SLOTS_MAX, Leaving, Mesh, Phase, Pool, PoolBalance, Stretch};
 
-/// Every pool of every host, without the arcs of rings. Tables may be built for it, which takes
-/// its time: to be called where no request waits.
+/// Every pool of every host, without the arcs of rings. All tables together are gone through up to
+/// [`LOOK_SLOTS_MAX`] slots, which takes its time: to be called where no request waits.
 pub(crate) fn all(control: &Control, mesh: &Mesh) -> Vec<HostBalance> {
+    within(control, mesh, LOOK_SLOTS_MAX)
+}
+
+fn within(control: &Control, mesh: &Mesh, mut slots: usize) -> Vec<HostBalance> {
     let known = control.known().services.iter();
     let of = |service: &KnownService| {
         let documents = written(control, service);
-        let pools = mesh.balance(&service.name)?;
-        let pools = pools.iter().map(|pool| view(mesh, pool, &documents)).collect();
+        let mut told = |mut pool: PoolBalance| {
+            slots -= pool.look(slots);
+            view(&pool, &documents)
+        };
+        let pools = mesh.balance(&service.name)?.into_iter().map(&mut told).collect();
         Some(HostBalance { host: service.name.clone(), pools })
     };
     known.filter_map(of).collect()
@@ -48,18 +55,24 @@ pub(crate) fn one(
         return Err(ApiError::Invalid { fields: vec![FieldError::new("key", reason)] });
     }
     let host = &service.name;
-    let pools = mesh.balance(host).ok_or_else(|| missing(format!("instance of {host}")))?;
+    let mut pools = mesh.balance(host).ok_or_else(|| missing(format!("instance of {host}")))?;
     let wanted = match &asked.pool {
         Some(id) => id.clone(),
         None => mostly(&mesh.in_force().policy, host).unwrap_or_else(|| WHOLE.to_owned()),
     };
-    let found = pools.iter().find(|pool| id(&pool.pool) == wanted);
+    let found = pools.iter().position(|pool| id(&pool.pool) == wanted);
     // What most requests are sent to may be a subset that no rule has.
-    let found = found.or_else(|| pools.first().filter(|_| asked.pool.is_none()));
-    let shown = found.ok_or_else(|| missing(format!("pool {wanted} of {host}")))?;
+    let found = found.or_else(|| asked.pool.is_none().then_some(0));
+    let tabs = pools.iter().map(tab).collect();
+    let shown = found.and_then(|at| pools.get_mut(at));
+    let shown = shown.ok_or_else(|| missing(format!("pool {wanted} of {host}")))?;
+    shown.look(LOOK_SLOTS_MAX);
+    let shown = &*shown;
     let there = |left: &str| shown.instances.iter().any(|one| *one.instance == *left);
     let left = match asked.left.as_deref() {
         None => None,
+        // Without an arc it would seem that nothing moves.
+        Some(left) if there(left) && !shown.leaving_told() => None,
         Some(left) if there(left) => Some((left, shown.moves(left).unwrap_or_default())),
         Some(left) => return Err(missing(format!("instance {left} in {}", name(&shown.pool)))),
     };
@@ -75,16 +88,11 @@ pub(crate) fn one(
             after: name(owner.after),
         })
     });
-    let tab = |pool: &PoolBalance| PoolTab {
-        id: id(&pool.pool),
-        label: label(&pool.pool),
-        picked: picked(pool),
-    };
     Ok(BalanceView {
         host: host.clone(),
-        pools: pools.iter().map(tab).collect(),
+        pools: tabs,
         arcs: shown.arcs().iter().map(arc).collect(),
-        shown: view(mesh, shown, &written(control, service)),
+        shown: view(shown, &written(control, service)),
         key,
         left: left.map(|(instance, arcs)| LeftView {
             instance: instance.to_owned(),
@@ -133,16 +141,25 @@ fn picked(pool: &PoolBalance) -> u64 {
     pool.instances.iter().map(|instance| instance.picked).sum()
 }
 
-fn view(mesh: &Mesh, pool: &PoolBalance, documents: &[Node]) -> PoolView {
+fn tab(pool: &PoolBalance) -> PoolTab {
+    PoolTab { id: id(&pool.pool), label: label(&pool.pool), picked: picked(pool) }
+}
+
+fn untold(pool: &PoolBalance) -> Option<Untold> {
+    match (pool.shares_told(), pool.leaving_told()) {
+        (true, true) => None,
+        (true, false) => Some(Untold::Leaving),
+        (false, _) => Some(Untold::Shares),
+    }
+}
+
+fn view(pool: &PoolBalance, documents: &[Node]) -> PoolView {
     let rule = pool.origin.as_ref().map(|origin| {
         let own = documents::title(&origin.namespace, &origin.name);
         let found = lines(documents, &own, pool.pool.subset.as_deref());
         let (name, lines) = found.map_or((own, None), |(name, lines)| (name, Some(lines)));
         RuleView { name, lines }
     });
-    let policy = mesh.in_force().policy;
-    let destination = policy.destination(&pool.pool.service, pool.pool.callers.as_ref());
-    let traffic = destination.map(|rule| rule.traffic(pool.pool.subset.as_deref()));
     let all = picked(pool);
     PoolView {
         id: id(&pool.pool),
@@ -153,9 +170,10 @@ fn view(mesh: &Mesh, pool: &PoolBalance, documents: &[Node]) -> PoolView {
         },
         rule,
         panic: pool.panic,
-        outlier: traffic.is_some_and(|traffic| traffic.outlier.is_some()),
+        outlier: pool.outlier,
         picked: all,
         unkeyed: pool.unkeyed,
+        untold: untold(pool),
         instances: pool.instances.iter().map(|one| instance(one, pool, all)).collect(),
     }
 }
@@ -277,6 +295,10 @@ fn millionths(share: f64) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::Router;
+    use base::{Clock, Supervisor};
+    use mesh::BreakerParams;
+    use storage::Durability;
 
     const RULE: &str = "\
 apiVersion: networking.istio.io/v1
@@ -310,6 +332,33 @@ spec:
         assert_eq!(name, "catalog");
         let silent = documents::read("kind: DestinationRule\nspec: {host: catalog}\n").unwrap();
         assert!(lines(&silent, "catalog", None).is_none());
+    }
+
+    #[tokio::test]
+    async fn the_tables_of_one_answer_are_gone_through_up_to_a_bound_and_it_says_what_is_not_told()
+    {
+        let (clock, folder) = (Clock::system(), tempfile::tempdir().unwrap());
+        let mesh = Mesh::new(clock.clone(), BreakerParams::default());
+        mesh.register("catalog", Router::new());
+        let stores = storage::open(folder.path(), Durability::Process, &clock).await.unwrap();
+        let (supervisor, _ends) = Supervisor::new();
+        let (known, log) = (crate::instances::known(&mesh), stores.revisions.clone());
+        let opened = Control::open(mesh.clone(), clock, known, log, RULE, &supervisor).await;
+        let control = opened.unwrap();
+        // A ring of 1,024 points for all instances, the same for v1, and each once without its
+        // only one.
+        for (slots, all, v1) in [
+            (1_023, Some(Untold::Shares), Some(Untold::Shares)),
+            (2_048, None, Some(Untold::Shares)),
+            (3_072, None, Some(Untold::Leaving)),
+            (4_096, None, None),
+        ] {
+            let hosts = within(&control, &mesh, slots);
+            let catalog = hosts.iter().find(|host| host.host == "catalog").unwrap();
+            let untold: Vec<_> = catalog.pools.iter().map(|pool| pool.untold).collect();
+            assert_eq!(untold, [all, v1, None], "{slots}");
+            assert_eq!(catalog.pools[1].instances[0].configured, 1.0);
+        }
     }
 
     #[test]

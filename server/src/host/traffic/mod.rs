@@ -318,7 +318,8 @@ impl TrafficPort for TrafficHost {
 
     async fn balance(&self, host: String, asked: AskBalance) -> Result<BalanceView, ApiError> {
         let service = self.service(&host)?.clone();
-        let told = move |host: &Self| balance::one(&host.control, &host.mesh, &service, &asked);
-        self.aside(told).await.map_err(failed)?
+        let (control, mesh) = (self.control.clone(), self.mesh.clone());
+        let told = move || balance::one(&control, &mesh, &service, &asked);
+        self.control.look(told).await.map_err(failed)?
     }
 }
