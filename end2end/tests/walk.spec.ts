@@ -95,7 +95,8 @@ test("a trace plays to its end at a pace that is said, and live data goes on", a
   await expect(play).toBeVisible();
   await expect(page.locator(".app")).not.toHaveAttribute("data-paused");
   await expect(cursor).toHaveAttribute("aria-valuetext", /^\+.* in /);
-  // From the end it begins again.
+  // From the end it begins again, at a pace that leaves time to see it.
+  await page.locator(".walk-controls .segment", { hasText: "Fit to 10 s" }).click();
   await play.click();
   await expect.poll(atEnd, { message: "the cursor has left the end" }).toBe(false);
 });
