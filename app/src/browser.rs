@@ -202,6 +202,12 @@ pub fn set_root_attribute(name: &str, value: Option<&str>) {
     }
 }
 
+/// Whether nothing shall move by itself, as who looks asked the system for.
+#[must_use]
+pub fn still() -> bool {
+    media("(prefers-reduced-motion: reduce)")
+}
+
 /// Whether a media query holds now.
 #[must_use]
 pub fn media(query: &str) -> bool {
@@ -264,12 +270,14 @@ pub fn is_typing(event: &KeyboardEvent) -> bool {
     field || element.closest("dialog").ok().flatten().is_some()
 }
 
-/// Whether the focus is on something that Space already operates. It does nothing on a link.
+/// Whether the focus is on something that Space already operates. It does nothing on a link, nor
+/// on a choice that is chosen already.
 #[must_use]
 pub fn is_operating(event: &KeyboardEvent) -> bool {
     let Some(target) = event.target() else { return false };
     let Some(element) = target.dyn_ref::<HtmlElement>() else { return false };
-    element.closest("button, summary, input, [role=button]").ok().flatten().is_some()
+    let operated = "button, summary, input:not([type=radio]:checked), [role=button]";
+    element.closest(operated).ok().flatten().is_some()
 }
 
 /// Whether this is a Mac, where Ctrl is shown as ⌘.

@@ -4,16 +4,22 @@ import { type Page, expect, expectAccessible, expectSoundMarkup, open, test } fr
 /** The file that draws a trace on the map. */
 const WALK = /\/pkg\/.*split_walk\.wasm/;
 
-/** Places an order and answers with the id of its trace, which the store has with its hop to orders. */
+/** Places an order and answers with the id of its trace, which has both banks and grows no more. */
 async function orderTrace(page: Page): Promise<string> {
   const items = [{ product_id: "p-moka", quantity: 1 }];
   const placed = await page.request.post("/api/v1/orders", { data: { user_id: "c-1001", items } });
   expect(placed.status()).toBe(202);
   const id = (placed.headers()["traceresponse"] ?? "").split("-")[1] ?? "";
   expect(id).toMatch(/^[0-9a-f]{32}$/);
-  await expect
-    .poll(async () => (await page.request.get(`/?trace=${id}`)).text(), { message: "the order's payment is in its trace" })
-    .toContain("payments to bank-merchant");
+  let before = "";
+  const settled = async () => {
+    const html = await (await page.request.get(`/?trace=${id}`)).text();
+    const spans = html.match(/Span 1 of (\d+)/)?.[1] ?? "none";
+    const same = spans === before;
+    before = spans;
+    return same && html.includes("payments to bank-merchant");
+  };
+  await expect.poll(settled, { message: "the order's payment is in its trace", intervals: [500] }).toBe(true);
   return id;
 }
 
@@ -71,18 +77,49 @@ test("a trace plays to its end at a pace that is said, and live data goes on", a
   await page.locator("body").press(" ");
   const play = page.getByRole("button", { name: "Play", exact: true });
   await expect(play).toBeVisible();
-  await page.locator(".walk-controls .segment", { hasText: /^1×$/ }).click();
-  await expect(page.locator(".walk-scale")).toHaveText("1 s here = 1.00 s");
+  // Back to the beginning by the cursor; the call from outside is on its way then.
   const cursor = page.getByLabel("Time in the trace");
-  await play.click();
-  const end = await cursor.getAttribute("max");
-  await expect(cursor).toHaveValue(end ?? "");
+  await cursor.fill("0");
+  await expect(page.locator(".stage:not(.stage-phone) .walk-dot")).not.toHaveCount(0);
+  // The arrow keys are the speed's while it has the focus; Space plays, as it chooses nothing there.
+  const scale = page.locator(".walk-scale");
+  await page.locator(".walk-controls .segment", { hasText: /^0\.5×$/ }).click();
+  await expect(scale).toHaveText("1 s here = 500 ms");
+  await page.keyboard.press("ArrowRight");
+  await expect(page.getByRole("radio", { name: "1×", exact: true })).toBeChecked();
+  await expect(scale).toHaveText("1 s here = 1.00 s");
+  await expect(page.locator(".walk-side")).toContainText("span 1 of");
+  await page.keyboard.press(" ");
+  const atEnd = () => cursor.evaluate((it: HTMLInputElement) => Number(it.value) > 0 && it.value === it.max);
+  await expect.poll(atEnd, { message: "the cursor is at the end of the trace" }).toBe(true);
   await expect(play).toBeVisible();
   await expect(page.locator(".app")).not.toHaveAttribute("data-paused");
   await expect(cursor).toHaveAttribute("aria-valuetext", /^\+.* in /);
-  // Back to the beginning by the cursor; the call from outside is on its way then.
-  await cursor.fill("0");
-  await expect(page.locator(".stage:not(.stage-phone) .walk-dot")).not.toHaveCount(0);
+  // From the end it begins again, at a pace that leaves time to see it.
+  await page.locator(".walk-controls .segment", { hasText: "Fit to 10 s" }).click();
+  await play.click();
+  await expect.poll(atEnd, { message: "the cursor has left the end" }).toBe(false);
+});
+
+test("the trace on the map is the one of the address, also when an earlier one is answered later", async ({ page }) => {
+  const [first, second] = [await orderTrace(page), await orderTrace(page)];
+  let answer = () => {};
+  const held = new Promise<void>((resolve) => (answer = resolve));
+  await page.route(/\/ui\/trace-walk/, async (route) => {
+    if (`${route.request().url()} ${route.request().postData() ?? ""}`.includes(first)) await held;
+    await route.continue();
+  });
+  await open(page, `/traces/${first}`);
+  const asked = page.waitForRequest(/\/ui\/trace-walk/);
+  await page.getByRole("link", { name: "On the map" }).click();
+  await asked;
+  await page.locator("body").press("/");
+  await page.getByRole("combobox", { name: /^Search/ }).fill(second);
+  await page.getByRole("option", { name: /show it on the map/ }).click();
+  await expect(page).toHaveURL(new RegExp(`/\\?trace=${second}`));
+  answer();
+  await expect(page.locator(".walk-bar code").first()).toHaveText(second.slice(0, 8));
+  await expect(page.locator(".walk-hops a").first()).toHaveAttribute("href", new RegExp(second));
 });
 
 test("Live without a trace does not load what draws one", async ({ page }) => {
@@ -99,6 +136,9 @@ test("with reduced motion a trace is stepped through and nothing moves", async (
   const id = await orderTrace(page);
   await open(page, `/?trace=${id}`);
   await expect(page.locator(".walk-play")).toBeHidden();
+  // There is nothing to play, so Space is live data's as everywhere.
+  await page.locator("body").press(" ");
+  await expect(page.locator(".app")).toHaveAttribute("data-paused");
   await page.locator("body").press(" ");
   await expect(page.locator(".app")).not.toHaveAttribute("data-paused");
   await page.getByRole("button", { name: "Step forward" }).click();
@@ -126,11 +166,24 @@ for (const { width, height } of [
   });
 }
 
-test("a trace that is not kept says so on the map, which stays", async ({ page }) => {
-  const id = "0123456789abcdef0123456789abcdef";
-  const answer = await page.request.get(`/?trace=${id}`);
-  expect(answer.status()).toBe(404);
-  expect(await answer.text()).toContain("is not shown");
+test.describe("of what is not kept", () => {
+  test.use({ expectedErrors: [/404/] });
+
+  test("a trace says so over the map, which stays", async ({ page }) => {
+    const id = "0123456789abcdef0123456789abcdef";
+    const answer = await page.request.get(`/?trace=${id}`);
+    expect(answer.status()).toBe(404);
+    await open(page, `/?trace=${id}`);
+    const none = page.getByRole("alert").filter({ hasText: "is not shown" });
+    await expect(none).toContainText(id.slice(0, 8));
+    const gateway = page.locator(".stage:not(.stage-phone)").getByText("gateway", { exact: true });
+    await expect(gateway.first()).toBeVisible();
+    await expectAccessible(page);
+    await none.getByRole("link", { name: "Leave" }).click();
+    await expect(none).toHaveCount(0);
+    await expect(gateway.first()).toBeVisible();
+    expect(new URL(page.url()).search).toBe("");
+  });
 });
 
 test("the palette shows a trace on the map, and the page with it is sound before any script", async ({ page }) => {

@@ -105,8 +105,9 @@ pub(super) fn listen() {
             run.run(Command::Go(path.to_owned()));
             return true;
         }
-        // Space belongs to whatever button has the focus, and to a trace on the map.
-        if key == " " && (browser::is_operating(event) || browser::has(".walk-bar")) {
+        // Space belongs to whatever button has the focus, and to a trace on the map that plays.
+        let plays = || browser::has(".walk-bar") && !browser::still();
+        if key == " " && (browser::is_operating(event) || plays()) {
             return false;
         }
         match key {

@@ -8,7 +8,8 @@ use crate::model::span_tree::SpanTree;
 use contract::{
     attributes::{
         self as key, DB_SYSTEM, FAULT_ID, HTTP_STATUS, MESH_FAULT_ID, MESH_SUBSET, MESH_TRIES,
-        MESH_TRY, MESSAGE_TOPIC, SERVER_ADDRESS, TRANSACTION_ID,
+        MESH_TRY, MESSAGE_TOPIC, SERVER_ADDRESS, TRANSACTION_DECISION, TRANSACTION_ID,
+        TRANSACTION_VOTE,
     },
     live::EdgeKind,
     service,
@@ -22,7 +23,7 @@ const SOURCE: &str = "cloudevents.event_source";
 /// The instance of a callee (semantic conventions).
 const INSTANCE: &str = "service.instance.id";
 /// Attributes that tell what happened, as far as a span has them, in this order.
-const TELLING: [&str; 19] = [
+const TELLING: [&str; 21] = [
     FAULT_ID,
     MESH_FAULT_ID,
     key::MESH_FAULT_DELAY_MS,
@@ -40,6 +41,8 @@ const TELLING: [&str; 19] = [
     key::EVENT_VERSION,
     key::ORDER_STATUS,
     TRANSACTION_ID,
+    TRANSACTION_VOTE,
+    TRANSACTION_DECISION,
     key::SAGA_COMPENSATION,
     DB_SYSTEM,
 ];
@@ -66,6 +69,7 @@ pub fn of(trace: &TraceView) -> Walk {
     let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
     Walk {
         row: trace.row.clone(),
+        start_us: reader.tree.start_us,
         length_us: reader.tree.duration_us(),
         steps,
         hops: reader.hops,

@@ -35,6 +35,8 @@ const WAY_SHARE: f64 = 0.125;
 pub struct Walk {
     /// The trace as in lists.
     pub row: TraceRow,
+    /// When its first span began, microseconds since the epoch.
+    pub start_us: i64,
     /// From the first start to the last end.
     pub length_us: i64,
     /// Its spans in the order they began, parents first; at most [`STEPS_MAX`].
@@ -201,6 +203,21 @@ impl Walk {
         let at_us = at_us.clamp(0.0, us(self.length_us));
         let begun = self.steps.partition_point(|step| us(step.start_us) <= at_us);
         Moment { at_us, step: begun.saturating_sub(1) }
+    }
+
+    /// Where a walk goes on that was at a moment of `before`, the same trace when less of it was
+    /// known: spans are told when they end, so that one that came since may have begun before the
+    /// current one. Who looks at a span goes on looking at it; what plays goes on at its time.
+    #[must_use]
+    pub fn resumed(&self, before: &Self, moment: Moment, plays: bool) -> Moment {
+        let looked_at = before.steps.get(moment.step).filter(|_| !plays);
+        let stays = looked_at.and_then(|step| {
+            let begun = self.at_span(&step.span_id)?;
+            let within = (moment.at_us - us(step.start_us)).max(0.0);
+            Some(Moment { at_us: begun.at_us + within, ..begun })
+        });
+        let earlier = us(before.start_us.saturating_sub(self.start_us));
+        stays.unwrap_or_else(|| self.at_time(moment.at_us + earlier))
     }
 
     /// The next span.

@@ -291,6 +291,54 @@ fn what_of_a_span_tells_what_happened_comes_with_what_it_logged() {
 }
 
 #[test]
+fn a_round_of_a_commit_tells_the_vote_or_the_decision() {
+    let round = |id: &str, at: i64, pair: (&str, &str)| {
+        let pairs = [(key::TRANSACTION_ID, "tx-1"), pair];
+        with(server(id, Some("root"), service::BANK_MERCHANT, at, 5), &pairs)
+    };
+    let walk = of(&trace(vec![
+        server("root", None, "payments", 0, 100),
+        round("prepare", 10, (key::TRANSACTION_VOTE, "no")),
+        round("abort", 20, (key::TRANSACTION_DECISION, "abort")),
+    ]));
+    let told = |step: usize| walk.steps[step].facts.last().cloned().unwrap();
+    assert_eq!(told(1), (key::TRANSACTION_VOTE.to_owned(), "no".to_owned()));
+    assert_eq!(told(2), (key::TRANSACTION_DECISION.to_owned(), "abort".to_owned()));
+}
+
+#[test]
+fn a_walk_stays_at_its_span_when_one_comes_that_began_before_it() {
+    let call = ("orders", "users");
+    let known = || {
+        let call = client("call", "work", call, 300, 100);
+        vec![server("a", Some("root"), "gateway", 200, 50), call]
+    };
+    let before = of(&trace(known()));
+    // The root ends last, and is told last.
+    let whole = known().into_iter().chain([
+        server("root", None, "gateway", 100, 600),
+        server("work", Some("a"), "orders", 220, 400),
+    ]);
+    let after = of(&trace(whole.collect()));
+    let id = |walk: &Walk, at: Moment| walk.steps[at.step].span_id.clone();
+    let at = before.at_time(130.0);
+    assert_eq!(id(&before, at), "call", "30 µs within it");
+    let stays = after.resumed(&before, at, false);
+    assert_eq!((id(&after, stays).as_str(), stays.at_us), ("call", 230.0), "100 µs later by now");
+    assert_eq!(id(&after, after.back(stays)), "call", "first to its beginning, as before");
+    // While it plays it is where it is by the clock, whichever span that is.
+    let at = before.at_time(40.0);
+    assert_eq!(id(&before, at), "a");
+    let plays = after.resumed(&before, at, true);
+    assert_eq!((id(&after, plays).as_str(), plays.at_us), ("work", 140.0));
+    assert_eq!(id(&after, after.resumed(&before, at, false)), "a");
+    // A span that is not there any more leaves its time.
+    let gone = of(&trace(vec![server("root", None, "gateway", 100, 600)]));
+    let left = Moment { at_us: 200.0, step: 0 };
+    assert_eq!(gone.resumed(&before, before.at_step(1), false), left);
+}
+
+#[test]
 fn the_version_of_a_callee_is_what_its_route_or_its_instance_says() {
     let answer =
         with(server("b", Some("a"), "payments", 1, 5), &[("service.instance.id", "payments-v2-0")]);

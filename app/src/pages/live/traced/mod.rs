@@ -110,7 +110,8 @@ pub(super) struct Traced {
     pub id: Memo<Option<String>>,
     /// The span the address names.
     pub span: Memo<Option<String>>,
-    first: Resource<Answer>,
+    /// The trace that the address named first, and the answer.
+    first: Resource<(Option<String>, Answer)>,
     answer: RwSignal<Answer>,
     /// The file is there.
     there: RwSignal<bool>,
@@ -126,11 +127,13 @@ pub(super) struct Traced {
     pub pace: RwSignal<Option<Pace>>,
 }
 
-async fn fetch(id: Option<String>) -> Answer {
-    match id {
-        Some(id) => Some(ask::trace_walk(id).await),
+/// The answer for a trace, with its id: the address may name another one by then.
+async fn fetch(id: Option<String>) -> (Option<String>, Answer) {
+    let answer = match &id {
+        Some(id) => Some(ask::trace_walk(id.clone()).await),
         None => None,
-    }
+    };
+    (id, answer)
 }
 
 /// Makes it, with the trace that the address names.
@@ -185,8 +188,10 @@ impl Traced {
     /// Waits for the trace that the address named first. Await it before the map is made, so that
     /// the server draws it.
     pub(super) async fn ready(self) {
-        let first = self.first.await;
-        if self.answer.with_untracked(Option::is_none) {
+        let (id, first) = self.first.await;
+        if self.id.try_get_untracked() != Some(id) {
+            self.again();
+        } else if self.answer.with_untracked(Option::is_none) {
             self.answer.set(first);
             self.begin();
         }
@@ -241,7 +246,7 @@ impl Traced {
 
     /// Asks for it again.
     pub(super) fn again(self) {
-        let Some(id) = self.id.get_untracked() else { return };
+        let Some(id) = self.id.try_get_untracked().flatten() else { return };
         spawn_local(async move {
             let answer = ask::trace_walk(id.clone()).await;
             if self.id.try_get_untracked().flatten().as_ref() != Some(&id) {
@@ -250,9 +255,19 @@ impl Traced {
             // One that was there and cannot be asked for now stays.
             let had = self.answer.try_with_untracked(|had| matches!(had, Some(Ok(_))));
             if answer.is_ok() || had == Some(false) {
+                let before = self.walk.try_get_untracked().flatten();
                 let _ = self.answer.try_set(Some(answer));
+                self.resume(before);
             }
         });
+    }
+
+    /// Stays where it was in what was known of the trace before.
+    fn resume(self, before: Option<Arc<Walk>>) {
+        let now = self.walk.try_get_untracked().flatten();
+        let (Some(before), Some(now)) = (before, now) else { return };
+        let (moment, plays) = (self.moment.get_untracked(), self.playing.get_untracked());
+        self.moment.set(now.resumed(&before, moment, plays));
     }
 
     /// Leaves the map to the traffic of now.

@@ -15,8 +15,6 @@ use leptos::{leptos_dom::helpers::request_animation_frame, prelude::*};
 const FRAME_MS: f64 = 33.0;
 /// A frame stands for so much time at most: a tab that was hidden goes on where it was.
 const LATE_MS: f64 = 100.0;
-/// Nothing moves by itself for who asks for that.
-const STILL: &str = "(prefers-reduced-motion: reduce)";
 
 /// Listens as long as the trace is on the map.
 pub(super) fn alive() {
@@ -40,7 +38,9 @@ pub(super) fn alive() {
     });
     use_keys(move |key, event| {
         match key {
-            " " if !browser::is_operating(event) => toggle(traced, set),
+            // Where nothing moves by itself there is nothing to play: it pauses live data then.
+            " " if browser::is_operating(event) || browser::still() => return false,
+            " " => toggle(traced, set),
             // A choice among speeds or layers has them for itself.
             "ArrowRight" | "ArrowLeft" if browser::has("input:focus") => return false,
             "ArrowRight" => step(traced, set, true, !event.repeat()),
@@ -105,7 +105,7 @@ pub(super) fn toggle(traced: Traced, set: Callback<QueryChange>) {
         tell(traced, set);
         return;
     }
-    if browser::media(STILL) {
+    if browser::still() {
         return;
     }
     let moment = traced.moment.get_untracked();
