@@ -457,6 +457,7 @@ fn bad_arguments(name: &str) -> Option<Vec<(&'static str, String)>> {
             probe("GET", "/", "no header"),
         ]),
         "balance" => json(bad_questions()),
+        "trace-walk" => Some(vec![(FORM, "trace_id=nowhere".to_owned())]),
         "revision" => Some(
             ["name=payments&number=999999", "name=nowhere&number=1", "name=payments&number=x"]
                 .map(|body| (FORM, body.to_owned()))
