@@ -29,14 +29,20 @@ use crate::{
 use contract::ApiError;
 use leptos::{prelude::*, task::spawn_local, wasm_split::SplitLoaderError};
 use leptos_router::hooks::use_query_map;
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 /// What the server answers: the walk as text, which only the file that draws it reads.
 type Answer = Option<Result<String, AskError>>;
 
+/// Why there is no trace when its file is missing.
+const UNLOADED: &str = "What draws it could not be loaded. Reload the page.";
 /// Whether the file came before the page was brought to life.
 static EARLY: AtomicBool = AtomicBool::new(false);
 
@@ -53,9 +59,14 @@ pub(super) struct Drawing {
     pub phone: bool,
 }
 
+/// An answer on its way.
+type Asking = Pin<Box<dyn Future<Output = Result<String, AskError>> + Send>>;
+
 /// What is asked of the file.
 #[derive(Clone)]
 enum Wanted {
+    /// To ask the server for a trace.
+    Ask(String),
     /// To read an answer.
     Read(String),
     /// The bar over the map.
@@ -72,6 +83,7 @@ enum Wanted {
 
 /// What it gives.
 enum Made {
+    Asking(Asking),
     Walk(Option<Arc<Walk>>),
     View(AnyView),
 }
@@ -79,6 +91,7 @@ enum Made {
 apart! {
     fn made(wanted: Wanted) -> Made {
         match wanted {
+            Wanted::Ask(id) => Made::Asking(Box::pin(ask::trace_walk(id))),
             Wanted::Read(text) => Made::Walk(serde_json::from_str(&text).ok().map(Arc::new)),
             Wanted::Bar => Made::View(bar::bar()),
             Wanted::Side => Made::View(side::side()),
@@ -110,8 +123,8 @@ pub(super) struct Traced {
     pub id: Memo<Option<String>>,
     /// The span the address names.
     pub span: Memo<Option<String>>,
-    /// The trace that the address named first, and the answer.
-    first: Resource<(Option<String>, Answer)>,
+    /// What the server sent with the page.
+    first: Resource<Answer>,
     answer: RwSignal<Answer>,
     /// The file is there.
     there: RwSignal<bool>,
@@ -127,13 +140,27 @@ pub(super) struct Traced {
     pub pace: RwSignal<Option<Pace>>,
 }
 
-/// The answer for a trace, with its id: the address may name another one by then.
-async fn fetch(id: Option<String>) -> (Option<String>, Answer) {
-    let answer = match &id {
-        Some(id) => Some(ask::trace_walk(id.clone()).await),
+/// The answer that the server sends with a page.
+#[cfg(feature = "ssr")]
+async fn fetch(id: Option<String>) -> Answer {
+    match id {
+        Some(id) => Some(ask::trace_walk(id).await),
         None => None,
-    };
-    (id, answer)
+    }
+}
+
+/// A browser asks when its map stands: the address may name another trace by then.
+#[cfg(not(feature = "ssr"))]
+async fn fetch(_id: Option<String>) -> Answer {
+    None
+}
+
+/// What the server answers for a trace. The file asks: what asking takes is in it, too.
+async fn asked(id: String) -> Result<String, AskError> {
+    match made(Wanted::Ask(id)).await {
+        Ok(Made::Asking(asking)) => asking.await,
+        _ => Err(AskError(ApiError::Internal { reason: UNLOADED.to_owned() })),
+    }
 }
 
 /// Makes it, with the trace that the address names.
@@ -188,10 +215,10 @@ impl Traced {
     /// Waits for the trace that the address named first. Await it before the map is made, so that
     /// the server draws it.
     pub(super) async fn ready(self) {
-        let (id, first) = self.first.await;
-        if self.id.try_get_untracked() != Some(id) {
+        let first = self.first.await;
+        if first.is_none() {
             self.again();
-        } else if self.answer.with_untracked(Option::is_none) {
+        } else if self.answer.try_with_untracked(Option::is_none) == Some(true) {
             self.answer.set(first);
             self.begin();
         }
@@ -248,7 +275,7 @@ impl Traced {
     pub(super) fn again(self) {
         let Some(id) = self.id.try_get_untracked().flatten() else { return };
         spawn_local(async move {
-            let answer = ask::trace_walk(id.clone()).await;
+            let answer = asked(id.clone()).await;
             if self.id.try_get_untracked().flatten().as_ref() != Some(&id) {
                 return;
             }
@@ -332,10 +359,9 @@ impl Traced {
             Some(Err(error)) => Some(error.0.clone()),
             _ => None,
         });
-        let unloaded = "What draws it could not be loaded. Reload the page.".to_owned();
         let text = match &failed {
             Some(error) => error.to_string(),
-            None if self.missing.get() => unloaded,
+            None if self.missing.get() => UNLOADED.to_owned(),
             None => {
                 return view! { <div class="walk-bar" aria-busy="true"></div> }.into_any();
             }
