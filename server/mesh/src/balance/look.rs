@@ -105,8 +105,8 @@ pub struct InstanceBalance {
     pub picked: u64,
     /// Requests under way at it, those of other pools included.
     pub active: u32,
-    /// Of a consistent hash that was looked at, what moves when it leaves; none where it is the only
-    /// one, or the tables are too large to be built for a look.
+    /// Of a consistent hash that was looked at, what moves when it leaves; none where it is the
+    /// only one, or the tables are too large to be built for a look.
     pub leaving: Option<Leaving>,
 }
 
