@@ -118,8 +118,9 @@ impl Drop for End {
         if tries > 0 {
             span.record(attributes::MESH_TRIES, tries);
         }
-        // Of several tries each has a span of its own that tells this.
-        if tries <= 1 {
+        // Of several tries each has a span of its own that tells this, unless they are those of a
+        // request from outside.
+        if tries <= 1 || journey.ingress {
             journey.end_try().record_faults(span);
         }
     }

@@ -40,7 +40,11 @@ impl Attempt {
         retries: u32,
         request: &mut Request,
     ) -> Self {
-        let journey = Journey::of(request).filter(|journey| !journey.ingress).cloned();
+        let journey = Journey::of(request).cloned();
+        if let Some(journey) = &journey {
+            journey.attempt(number);
+        }
+        let journey = journey.filter(|journey| !journey.ingress);
         let mut attempt = Self {
             journey,
             destination: destination.clone(),
@@ -49,17 +53,13 @@ impl Attempt {
             began: Instant::now(),
             span: None,
         };
-        if let Some(journey) = &attempt.journey {
-            journey.attempt(number);
-            if number > 1 {
-                let span = attempt.span(
-                    journey,
-                    (request.method(), request.uri(), request.headers()),
-                    None,
-                );
-                write_context(&TraceContext::of(&span), request.headers_mut());
-                attempt.span = Some(span);
-            }
+        if let Some(journey) = &attempt.journey
+            && number > 1
+        {
+            let sent = (request.method(), request.uri(), request.headers());
+            let span = attempt.span(journey, sent, None);
+            write_context(&TraceContext::of(&span), request.headers_mut());
+            attempt.span = Some(span);
         }
         attempt
     }
