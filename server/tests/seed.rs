@@ -353,8 +353,13 @@ async fn a_fifth_of_the_calls_to_recommendations_is_copied_to_version_2() {
         let call = caller.get(RECOMMENDATIONS, "/recommendations/p-moka").send().await;
         assert_eq!(call.expect("an answer").headers()["x-app-version"], "v1");
     }
-    let stats = world.shop.mesh.mirrors().stats();
-    let stats = stats.iter().find(|stats| &*stats.origin.name == "mirroring").expect("copies");
+    // A copy is counted when it is over, which may be after the call.
+    let stats = eventually(PATIENCE, "the copies are over", async || {
+        let stats = world.shop.mesh.mirrors().stats();
+        let stats = stats.into_iter().find(|stats| &*stats.origin.name == "mirroring")?;
+        (stats.mirrored + stats.dropped >= 20).then_some(stats)
+    });
+    let stats = stats.await;
     assert_eq!((stats.requests, stats.mirrored + stats.dropped), (100, 20));
     assert_eq!(stats.subset.as_deref(), Some("v2"));
     world.end().await;
