@@ -14,6 +14,8 @@ const WIDTHS = [
 for (const path of PAGES) {
   for (const viewport of WIDTHS) {
     test(`${path} at ${viewport.width} pixels is accessible in both themes and fits`, async ({ page }) => {
+      // Some hundred rows are examined twice, which keeps a busy machine at it for most of a minute.
+      test.slow();
       await page.setViewportSize(viewport);
       for (const colorScheme of ["dark", "light"] as const) {
         await page.emulateMedia({ colorScheme });

@@ -198,6 +198,8 @@ test("rows are walked through with J and K", async ({ page }) => {
 });
 
 test("with faults and an open breaker the page is accessible in both themes and on a phone", async ({ page }) => {
+  // Examined three times with everything on it.
+  test.slow();
   await page.request.post("/control/faults", {
     data: {
       kind: "abort", from: "", to: "recommendations", subset: "", instance: "", terms: [], percent: 100,
