@@ -20,10 +20,15 @@ async function inject(page: Page, fault: Record<string, unknown>): Promise<strin
 /** Opens the page of an order's trace that a fault hit, with the hit span selected. */
 async function openFaulted(page: Page): Promise<string> {
   const id = await inject(page, { kind: "delay", from: "orders", to: "catalog", delay_ms: 400 });
-  const placed = await page.request.post("/api/v1/orders", {
-    data: { user_id: "c-1001", items: [{ product_id: "p-moka", quantity: 1 }] },
-  });
-  const { order_id } = await placed.json();
+  let order_id = "";
+  // Refused while a breaker is open that an earlier journey has left so.
+  await expect.poll(async () => {
+    const placed = await page.request.post("/api/v1/orders", {
+      data: { user_id: "c-1001", items: [{ product_id: "p-moka", quantity: 1 }] },
+    });
+    ({ order_id } = await placed.json());
+    return placed.status();
+  }, { timeout: 75_000 }).toBe(202);
   await open(page, `/traces?tag=order.id%3D${order_id}`);
   await page.getByRole("link", { name: "POST /api/v1/orders" }).first().click();
   await expect(page).toHaveURL(/\/traces\/[0-9a-f]{32}/);
