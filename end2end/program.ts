@@ -7,10 +7,10 @@ import net from "node:net";
 import os from "node:os";
 import path from "node:path";
 
-/** How long the program may take to print its address. */
-const START_MS = 30_000;
-/** How long the program may take to end after it was asked to. */
-const STOP_MS = 15_000;
+/** How long the program may take to print its address: a tenth of a second, but on a busy machine. */
+const START_MS = 50_000;
+/** How long the program may take to end after it was asked to, less than the time of a fixture. */
+const STOP_MS = 50_000;
 
 function targetFolder(): string {
   const cache = process.env.VITRINE_CACHE
@@ -99,7 +99,7 @@ export class Line {
   private readonly open = new Set<net.Socket>();
   private whole = true;
 
-  private constructor(private readonly server: net.Server, private readonly to: URL) {}
+  private constructor(private readonly server: net.Server, private to: URL) {}
 
   /** Lays one to the program at an address. */
   static async to(url: string): Promise<Line> {
@@ -130,6 +130,11 @@ export class Line {
         other.destroy();
       });
     }
+  }
+
+  /** From the next connection on it leads to another program. */
+  lead(url: string): void {
+    this.to = new URL(url);
   }
 
   /** Ends what is open and takes nothing new. */

@@ -1,14 +1,12 @@
 // Live and the frame: what the map, its charts, the feed, the palette and an update of the program do.
-import { type Page, expect, expectAccessible, open, test } from "../fixtures.ts";
-import { Program } from "../program.ts";
+import { expect, expectAccessible, open, reload, test } from "../fixtures.ts";
+import { browse, order, tellBreaker } from "../shop.ts";
+
+// As a newcomer finds it.
+test.use({ load: 2 });
 
 /** The file with the bodies of the dialogs. */
 const DIALOGS = /\/pkg\/.*split_dialogs\.wasm/;
-
-/** Something to see: a product page at the gateway, with its calls to catalog and recommendations. */
-async function browse(page: Page): Promise<void> {
-  expect((await page.request.get("/api/v1/products/p-moka")).status()).toBe(200);
-}
 
 test("the charts are of the service that is chosen, from the stream on", async ({ page }) => {
   await browse(page);
@@ -25,23 +23,30 @@ test("the charts are of the service that is chosen, from the stream on", async (
   await expect(charts.locator(".chart").first()).toContainText(/\d\/s/);
   await expectAccessible(page);
   // A link shows the same to somebody else.
-  await page.reload();
+  await reload(page);
   await expect(page.getByLabel("Charts of")).toHaveValue("catalog");
 });
 
-test("a paused chart says that it stands, and a service nobody calls that there is nothing", async ({ page }) => {
-  const quiet = await Program.start(["--load", "0"]);
-  try {
-    await open(page, `${quiet.url}/?of=stripe`);
+test.describe("a quiet shop", () => {
+  test.use({ load: 0 });
+
+  test("a paused chart says that it stands, and a service nobody calls that there is nothing", async ({ page }) => {
+    await open(page, "/?of=stripe");
     await expect(page.locator(".chart-empty").first()).toHaveText("No requests in this time");
     await page.locator("body").press(" ");
     await expect(page.locator(".chart").first()).toContainText("paused");
     await page.locator("body").press(" ");
     await expect(page.locator(".chart").first()).not.toContainText("paused");
-    await page.goto("about:blank");
-  } finally {
-    await quiet.stop();
-  }
+  });
+
+  test("the lines of a service's log in its drawer lead to the span that wrote them", async ({ page }) => {
+    await order(page);
+    await open(page, "/?node=payments");
+    const line = page.locator(".node-logs a").first();
+    await expect(line).toHaveAttribute("href", /\/traces\/[0-9a-f]{32}\?span=[0-9a-f]{16}/);
+    await line.click();
+    await expect(page).toHaveURL(/\/traces\/[0-9a-f]{32}/);
+  });
 });
 
 test("between a wide screen and a small one the orders are a tab beside the map", async ({ page }) => {
@@ -58,17 +63,19 @@ test("between a wide screen and a small one the orders are a tab beside the map"
 });
 
 test("on a phone the orders are a sheet that is pulled up over the map", async ({ page }) => {
+  await order(page);
   await page.setViewportSize({ width: 390, height: 844 });
   await open(page, "/");
   const sheet = page.locator(".feed");
   await expect(sheet).toContainText(/\d+ confirmed, \d+ cancelled/);
-  const low = (await sheet.boundingBox())?.height ?? 0;
+  const height = async () => (await sheet.boundingBox())?.height ?? 0;
+  await expect.poll(height, { message: "a third of the window at most" }).toBeLessThan(844 / 3);
   await page.getByRole("button", { name: "Show all orders" }).click();
-  await expect.poll(async () => (await sheet.boundingBox())?.height ?? 0).toBeGreaterThan(low * 2);
+  await expect.poll(height, { message: "most of the window" }).toBeGreaterThan((844 * 2) / 3);
   await expect(sheet.locator(".segment", { hasText: "Failed" })).toBeVisible();
   await expectAccessible(page);
   await page.getByRole("button", { name: "Show fewer orders" }).click();
-  await expect.poll(async () => (await sheet.boundingBox())?.height ?? 0).toBe(low);
+  await expect.poll(height, { message: "a third of the window again" }).toBeLessThan(844 / 3);
 });
 
 test("where motion is not wanted an arrowhead says which way an edge goes", async ({ page }) => {
@@ -94,32 +101,17 @@ test("arrow keys move along the edges of the map, and Enter opens what they reac
   await expect(page.getByRole("complementary", { name: to })).toContainText("Instances up");
 });
 
-test("the lines of a service's log in its drawer lead to the span that wrote them", async ({ page }) => {
-  await page.request.post("/api/v1/orders", {
-    data: { user_id: "c-1001", items: [{ product_id: "p-moka", quantity: 1 }] },
-    headers: { prefer: "wait=10" },
-  });
-  await open(page, "/?node=payments");
-  const line = page.locator(".node-logs a").first();
-  await expect(line).toHaveAttribute("href", /\/traces\/[0-9a-f]{32}\?span=[0-9a-f]{16}/);
-  await line.click();
-  await expect(page).toHaveURL(/\/traces\/[0-9a-f]{32}/);
-});
-
 test("a refill of the load generator is no line of the map until somebody asks for it", async ({ page }) => {
   await open(page, "/");
-  await expect(page.locator('.map [data-node="load"]').first()).toBeVisible();
+  const load = page.locator('.map [data-node="load"]').first();
+  await expect(load).toBeVisible();
+  // The generator looks after shelves and wallets every few seconds.
+  await expect(load).toHaveAccessibleName(/refills .*bank-customer/);
   await expect(page.locator('.map [data-from="load"][data-to="bank-customer"]')).toHaveCount(0);
 });
 
 test("the palette finds customers, products, an order by its short id and a trace by eight digits", async ({ page }) => {
-  const placed = await page.request.post("/api/v1/orders", {
-    data: { user_id: "c-1001", items: [{ product_id: "p-moka", quantity: 1 }] },
-    headers: { prefer: "wait=10" },
-  });
-  const { order_id } = (await placed.json()) as { order_id: string };
-  const trace = /00-([0-9a-f]{32})|([0-9a-f]{32})/.exec(placed.headers()["traceresponse"] ?? "");
-  const id = trace?.[1] ?? trace?.[2] ?? "";
+  const { id: order_id, trace: id } = await order(page);
   await open(page, "/shortcuts");
   await page.keyboard.press("Control+k");
   const field = page.getByRole("combobox", { name: /^Search/ });
@@ -160,8 +152,8 @@ for (const width of [390, 720, 1440]) {
     for (const [title, window] of [["Requests", "over 10 s"], ["Errors", "over 60 s"], ["Duration", "over 60 s"]]) {
       const head = page.locator(".chart header", { has: page.getByRole("heading", { name: title, exact: true }) });
       await expect(head.locator(".window")).toHaveText(window ?? "");
-      const cut = await head.locator(".window").evaluate((it) => it.scrollWidth - it.clientWidth);
-      expect(cut, `pixels of the window of ${title} that are cut`).toBeLessThanOrEqual(0);
+      const cut = () => head.locator(".window").evaluate((it) => it.scrollWidth - it.clientWidth);
+      await expect.poll(cut, { message: `pixels of the window of ${title} that are cut` }).toBeLessThanOrEqual(0);
     }
   });
 }
@@ -233,7 +225,7 @@ test.describe("after an update", () => {
     await page.getByLabel("Charts of").selectOption("orders");
     await expect(page.locator(".banner.updated")).toContainText("Vitrine was updated");
     await expect(page.locator("body")).toHaveAttribute("data-kept", "yes");
-    await page.unroute(/\/ui\/live/);
+    await page.unrouteAll({ behavior: "wait" });
     const document = page.waitForRequest((request) => request.isNavigationRequest());
     await page.getByRole("navigation", { name: "Pages" }).getByRole("link", { name: "Orders" }).click();
     await document;
@@ -243,15 +235,13 @@ test.describe("after an update", () => {
 });
 
 test("badges of the map lead to the breakers and endpoints they count", async ({ page }) => {
-  await open(page, "/");
-  await page.goto("/resilience?state=open#breakers");
+  await open(page, "/resilience?state=open#breakers");
   await expect(page.locator(".filtered")).toContainText("No breaker is open now.");
-  const id = encodeURIComponent("gateway~users");
-  await page.request.get("/api/v1/users/c-1001");
-  await page.request.post(`/control/breakers/${id}`, { data: { force_open: 60 } });
+  // What was called has a breaker.
+  expect((await page.request.get("/api/v1/users/c-1001")).status()).toBe(200);
+  await tellBreaker(page, "gateway~users", { force_open: 3_600 });
   await expect(page.locator(".filtered")).toContainText("Only breakers that are open.");
   await expect(page.locator(".breaker-card")).toHaveCount(1);
   await page.locator(".filtered a").click();
   await expect(page.locator(".filtered")).toHaveCount(0);
-  await page.request.post(`/control/breakers/${id}`, { data: "reset" });
 });

@@ -1,6 +1,9 @@
 // What a page must look like whatever happens on it: nothing runs away, nothing covers a label, everything that
 // can be pressed is whole.
-import { type Page, expect, expectAccessible, open, test } from "../fixtures.ts";
+import { type Page, expect, expectAccessible, open, still, test } from "../fixtures.ts";
+import { live, order } from "../shop.ts";
+
+test.use({ load: 2 });
 
 const PAGES = ["/", "/orders", "/traces", "/traffic", "/traffic/payments", "/resilience", "/more", "/shortcuts"];
 const SIZES = [
@@ -11,6 +14,7 @@ const SIZES = [
 
 for (const path of PAGES) {
   test(`the window of ${path} never scrolls, only what is in it`, async ({ page }) => {
+    await live(page);
     for (const viewport of SIZES) {
       await page.setViewportSize(viewport);
       await open(page, path);
@@ -20,13 +24,9 @@ for (const path of PAGES) {
 }
 
 test("the window stands still on an order's page and where an address names a place of the page", async ({ page }) => {
-  const placed = await page.request.post("/api/v1/orders", {
-    data: { user_id: "c-1001", items: [{ product_id: "p-moka", quantity: 1 }] },
-    headers: { prefer: "wait=10" },
-  });
-  const { order_id } = (await placed.json()) as { order_id: string };
+  const { id } = await order(page);
   await page.setViewportSize({ width: 390, height: 844 });
-  for (const path of [`/orders/${order_id}`, "/resilience#inject", "/traffic/payments#checks"]) {
+  for (const path of [`/orders/${id}`, "/resilience#inject", "/traffic/payments#checks"]) {
     await open(page, path);
     await expectStandsStill(page, path);
   }
@@ -50,6 +50,7 @@ test("what a phone keeps behind More is whole and can be used", async ({ page })
   for (const viewport of [SIZES[2], SIZES[0]]) {
     await page.setViewportSize(viewport);
     await open(page, "/more");
+    await still(page);
     const more = page.locator("main .more-sheet");
     const range = more.locator(".range");
     const box = await range.boundingBox();

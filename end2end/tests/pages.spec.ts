@@ -1,7 +1,9 @@
 // Every page at every width and theme: no errors, nothing unreadable, nothing cut off.
 import { AxeBuilder } from "@axe-core/playwright";
 import { type Page, expect, expectAccessible, expectSoundMarkup, open, test } from "../fixtures.ts";
-import { Program } from "../program.ts";
+import { browse, live, order } from "../shop.ts";
+
+test.use({ load: 2 });
 
 const PAGES = [
   "/", "/orders", "/orders/new", "/traces", "/traffic", "/traffic/payments", "/resilience", "/more", "/shortcuts",
@@ -14,8 +16,7 @@ const WIDTHS = [
 for (const path of PAGES) {
   for (const viewport of WIDTHS) {
     test(`${path} at ${viewport.width} pixels is accessible in both themes and fits`, async ({ page }) => {
-      // Some hundred rows are examined twice, which keeps a busy machine at it for most of a minute.
-      test.slow();
+      await live(page);
       await page.setViewportSize(viewport);
       for (const colorScheme of ["dark", "light"] as const) {
         await page.emulateMedia({ colorScheme });
@@ -28,6 +29,7 @@ for (const path of PAGES) {
   }
 
   test(`the browser has nothing to repair in the markup of ${path}`, async ({ page }) => {
+    await live(page);
     await open(page, path);
     await expectSoundMarkup(page, path);
   });
@@ -42,8 +44,7 @@ async function expectHeadings(page: Page): Promise<void> {
 
 test("an open trace and the shortcuts are accessible on a phone, and every heading follows the one above", async ({ page }) => {
   await page.setViewportSize({ width: 390, height: 844 });
-  const answer = await page.request.get("/api/v1/products/p-moka");
-  const trace = /[0-9a-f]{32}/.exec(answer.headers()["traceresponse"] ?? "")?.[0] ?? "";
+  const trace = await browse(page);
   for (const path of [`/traces/${trace}`, "/shortcuts", "/more"]) {
     await open(page, path);
     await expectAccessible(page);
@@ -64,24 +65,39 @@ test.describe("what is not there", () => {
   });
 });
 
-test("the first page before any order is accessible in both themes", async ({ page }) => {
-  const quiet = await Program.start(["--load", "0"]);
-  try {
+test.describe("a quiet shop", () => {
+  test.use({ load: 0 });
+
+  test("the first page before any order is accessible in both themes", async ({ page }) => {
     for (const colorScheme of ["dark", "light"] as const) {
       await page.emulateMedia({ colorScheme });
-      await open(page, `${quiet.url}/`);
+      await open(page, "/");
       await expect(page.locator(".feed")).toContainText("No orders yet");
       await expectAccessible(page);
     }
-    await page.goto("about:blank");
-  } finally {
-    await quiet.stop();
-  }
+  });
+
+  test("the table has the edges of the map before anything was called", async ({ page }) => {
+    await open(page, "/?view=table");
+    await expect(page.getByRole("row", { name: /gateway .*orders/ })).toContainText("none");
+    await expect(page.locator(".map-table")).toContainText("No calls in the last minute.");
+  });
+
+  test("a trace is found by its service and opened as a waterfall with span details", async ({ page }) => {
+    await browse(page);
+    await open(page, "/traces?service=catalog");
+    await page.getByRole("link", { name: /GET \/api\/v1\/products/ }).first().click();
+    await expect(page).toHaveURL(/\/traces\/[0-9a-f]{32}/);
+    await expect(page.locator(".wf-row").first()).toBeVisible();
+    await page.locator("body").press("j");
+    await expect(page.locator("main")).toContainText("http.request.method");
+    await expectAccessible(page);
+  });
 });
 
 test("the map shows the calls of the load as they happen", async ({ page }) => {
   await open(page, "/");
-  await expect(page.getByRole("button", { name: /gateway to catalog/ }).first()).toBeVisible({ timeout: 15_000 });
+  await expect(page.getByRole("button", { name: /gateway to catalog/ }).first()).toBeVisible();
   await expect(page.locator(".live-state")).toContainText("Live");
 });
 
@@ -96,41 +112,20 @@ test("the charts get the minutes before the page was opened along with the strea
 });
 
 test("the map is also a table", async ({ page }) => {
-  await page.request.get("/api/v1/products/p-moka");
+  await browse(page);
   await open(page, "/");
   await page.locator("body").press("t");
   const called = page.getByRole("row", { name: /gateway .*catalog/ }).first();
   await expect(called).toContainText(/\d\/s/);
 });
 
-test("the table has the edges of the map before anything was called", async ({ page }) => {
-  const quiet = await Program.start(["--load", "0"]);
-  try {
-    await open(page, `${quiet.url}/?view=table`);
-    await expect(page.getByRole("row", { name: /gateway .*orders/ })).toContainText("none");
-    await expect(page.locator(".map-table")).toContainText("No calls in the last minute.");
-    await page.goto("about:blank");
-  } finally {
-    await quiet.stop();
-  }
-});
-
-test("a trace is found by its service and opened as a waterfall with span details", async ({ page }) => {
-  await page.request.get("/api/v1/products/p-moka");
-  await open(page, "/traces?service=catalog");
-  await page.getByRole("link", { name: /GET \/api\/v1\/products/ }).first().click();
-  await expect(page).toHaveURL(/\/traces\/[0-9a-f]{32}/);
-  await page.locator("body").press("j");
-  await expect(page.locator("main")).toContainText("http.request.method");
-  await expectAccessible(page);
-});
-
 test("the load is set from the page and the stream says so", async ({ page, baseURL }) => {
   await open(page, "/");
+  const value = page.locator("header.top .load .value");
   await page.locator("body").press("+");
-  await expect(page.locator("header.top")).toContainText("12 req/s");
+  await expect(value).toHaveText("12 req/s");
   await page.locator("body").press("-");
-  await expect(page.locator("header.top")).toContainText("2 req/s");
+  await expect(value).toHaveText("2 req/s");
   const snapshot = await page.request.get(`${baseURL}/metrics`);
   expect(await snapshot.text()).toContain("# EOF");
 });
@@ -142,14 +137,14 @@ test("a phone sets the load, the time range and the theme behind More", async ({
   await bar.getByRole("link", { name: "More" }).click();
   const sheet = page.getByRole("dialog", { name: "More" });
   await sheet.getByRole("button", { name: "More load" }).click();
-  await expect(sheet).toContainText("12 req/s");
+  await expect(sheet.locator(".load .value")).toHaveText("12 req/s");
   await sheet.getByLabel("Time range").selectOption("15");
   await expect(page).toHaveURL(/range=15/);
   await sheet.getByRole("button", { name: "Switch theme" }).click();
   await expect(page.locator("html")).toHaveAttribute("data-theme", "light");
   await expectAccessible(page);
   await sheet.getByRole("button", { name: "Less load" }).click();
-  await expect(sheet).toContainText("2 req/s");
+  await expect(sheet.locator(".load .value")).toHaveText("2 req/s");
   await sheet.getByRole("link", { name: "Traces" }).click();
   await expect(page).toHaveURL(/\/traces/);
 });
@@ -165,12 +160,11 @@ test("versions of payments stand on the map with their weights and lead to its r
 test.describe("without the line", () => {
   test.use({ expectedErrors: [/ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED_ENCODING|ERR_CONNECTION_RESET/] });
 
-  test("while the line is down nothing that changes the system can be done", async ({ page }) => {
-    const gone = await Program.start();
-    await open(page, gone.url);
+  test("while the line is down nothing that changes the system can be done", async ({ page, server }) => {
+    await open(page, "/");
     await expect(page.locator(".live-state")).toContainText("Live");
-    await gone.stop();
-    await expect(page.locator(".app")).toHaveAttribute("data-connection", "lost", { timeout: 20_000 });
+    await server.stop();
+    await expect(page.locator(".app")).toHaveAttribute("data-connection", "lost");
     await expect(page.getByRole("button", { name: "More load" })).toBeDisabled();
     await expect(page.locator(".top .place")).toHaveAttribute("aria-disabled", "true");
     await page.locator("body").press("p");
@@ -185,13 +179,8 @@ test("an address that leads nowhere is a page with status 404", async ({ page, b
 });
 
 test("whatever has the focus of the keyboard shows it", async ({ page }) => {
-  const answer = await page.request.post("/api/v1/orders", {
-    data: { user_id: "c-1042", items: [{ product_id: "p-chair", quantity: 1 }] },
-    headers: { prefer: "wait=10" },
-  });
-  const { order_id } = (await answer.json()) as { order_id: string };
-  const trace = (answer.headers()["traceresponse"] ?? "").split("-")[1];
-  for (const path of ["/orders", `/orders/${order_id}`, "/traces", `/traces/${trace}`, "/resilience", "/traffic/payments"]) {
+  const { id, trace } = await order(page, "c-1042", "p-chair");
+  for (const path of ["/orders", `/orders/${id}`, "/traces", `/traces/${trace}`, "/resilience", "/traffic/payments"]) {
     await open(page, path);
     // From here on the browser takes the focus for one of the keyboard.
     await page.keyboard.press("Tab");

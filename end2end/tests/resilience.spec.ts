@@ -1,38 +1,16 @@
 // Faults and breakers as somebody meets them: inject, watch a breaker open and orders compensate, heal.
-import { type Page, expect, expectAccessible, open, test } from "../fixtures.ts";
+import { type Page, expect, expectAccessible, open, still, test } from "../fixtures.ts";
+import { begin, browse, inject, order, tellBreaker } from "../shop.ts";
 
-/** A message is delivered again and again; half of the tries fail, so five in a row take a while. */
-const UNTIL_OPEN_MS = 60_000;
-/** The saga waits for a payment so long before it turns back, and a little more. */
-const UNTIL_CANCELLED_MS = 40_000;
-
-test.describe.configure({ timeout: 200_000 });
-
-// Journeys of one file share a server: each leaves it as it found it.
-test.afterEach(async ({ page }) => {
-  await page.request.post("/load", { form: { per_second: "2" } });
-  await page.request.delete("/control/faults");
-  await page.request.post("/control/faults/release");
-  const breakers: { line: { id: string } }[] = await (await page.request.get("/control/breakers")).json();
-  for (const { line } of breakers) {
-    await page.request.post(`/control/breakers/${encodeURIComponent(line.id)}`, { data: "reset" });
-  }
-});
+/** Half of the tries fail, so five in a row take a while. */
+const UNTIL_OPEN_MS = 90_000;
+/** The saga waits ten seconds for a payment before it turns back. */
+const UNTIL_CANCELLED_MS = 60_000;
 
 /** Opens the panel with its key and chooses a kind. */
 async function choose(page: Page, kind: string): Promise<void> {
   await page.locator("body").press("f");
   await page.locator(".kind", { has: page.getByText(kind, { exact: true }) }).click();
-}
-
-/** Places an order and answers its id. */
-async function place(page: Page): Promise<string> {
-  const answer = await page.request.post("/api/v1/orders", {
-    data: { user_id: "c-1001", items: [{ product_id: "p-moka", quantity: 1 }] },
-  });
-  expect(answer.status()).toBe(202);
-  const { order_id } = await answer.json();
-  return order_id as string;
 }
 
 /** The id of the breaker of an edge, as soon as there was a call over it. */
@@ -42,8 +20,8 @@ async function breakerId(page: Page, from: string, to: string): Promise<string> 
     const all: { line: { id: string } }[] = await (await page.request.get("/control/breakers")).json();
     id = all.map(({ line }) => line.id).find((id) => `${id}~`.startsWith(`${from}~${to}~`));
     return id;
-  }, { timeout: 30_000 }).toBeTruthy();
-  return encodeURIComponent(id ?? "");
+  }).toBeTruthy();
+  return id ?? "";
 }
 
 /** The card of the breaker of an edge. */
@@ -53,11 +31,11 @@ function card(page: Page, from: string, to: string) {
 
 test("half of the deliveries to payments fail: the breaker opens, an order is taken back, and all heals", async ({ page }) => {
   await open(page, "/resilience");
-  for (const _ of [1, 2, 3]) await page.locator("body").press("+");
-  // A shorter wait than the seed's minute: what is in the outbox goes on when it is over.
+  await page.locator("body").press("+");
+  await expect(page.locator("header.top .load .value")).toHaveText("10 req/s");
+  // Open until it is reset: what is looked at meanwhile is not over with the seed's minute.
   const bus = await breakerId(page, "bus", "payments");
-  const thresholds = { thresholds: { failures_in_a_row: 5, wait_ms: 30_000 } };
-  expect((await page.request.post(`/control/breakers/${bus}`, { data: thresholds })).status()).toBe(200);
+  await tellBreaker(page, bus, { thresholds: { failures_in_a_row: 5, wait_ms: 3_600_000 } });
   await choose(page, "Abort");
   await page.getByLabel("Caller").selectOption("bus");
   await page.getByLabel("Destination").selectOption("payments");
@@ -79,35 +57,42 @@ test("half of the deliveries to payments fail: the breaker opens, an order is ta
   await expect(breaker.locator(".history li").first().locator("a[href^='/traces/']")).toBeVisible();
 
   // While it is open no payment is heard of: the saga turns back.
-  const order = await place(page);
-  await page.goto(`/orders/${order}`);
+  await open(page, `/orders/${await begin(page)}`);
   await expect(page.locator(".order-events")).toContainText("CompensationStarted", { timeout: UNTIL_CANCELLED_MS });
   await expect(page.locator(".fault-banner")).toContainText(id);
 
+  // From here on it tries again every second, and one failure opens it: without the switch it would not stay closed.
+  await tellBreaker(page, bus, { thresholds: { failures_in_a_row: 1, wait_ms: 1_000 } });
+  await tellBreaker(page, bus, "reset");
+  await open(page, "/resilience?breaker=bus~payments");
+  await expect(breaker.locator(".badge").first()).toHaveText("Open");
   await page.locator("body").press("Shift+F");
   await page.getByRole("dialog").getByRole("button", { name: "Remove all" }).click();
   await expect(page.locator(".banner")).toContainText("Faults are held off");
-  await page.getByRole("button", { name: "Release" }).click();
+  await expect(breaker.locator(".badge").first()).toHaveText("Closed");
+  const opened = async () => {
+    const all: { line: { id: string }; opened: number }[] = await (await page.request.get("/control/breakers")).json();
+    return all.find(({ line }) => line.id === bus)?.opened;
+  };
+  const before = await opened();
+  expect(before).toBeGreaterThan(0);
+  for (let orders = 0; orders < 5; orders += 1) expect((await order(page)).status).toBe("confirmed");
+  expect(await opened()).toBe(before);
+  await page.locator(".banner").getByRole("button", { name: "Release" }).click();
   await expect(page.locator(".banner")).toHaveCount(0);
-
-  await open(page, "/resilience?breaker=bus~payments");
-  await card(page, "bus", "payments").first().getByRole("button", { name: "Reset" }).click();
-  await expect(card(page, "bus", "payments").first().locator(".badge").first()).toHaveText("Closed");
-  const healed = await place(page);
-  await page.goto(`/orders/${healed}`);
-  await expect(page.locator(".order-head")).toContainText("Confirmed", { timeout: 45_000 });
 });
 
 test("a breaker that is forced open counts down, refuses, and is let go by itself", async ({ page }) => {
+  expect((await page.request.get("/api/v1/users/c-1001")).status()).toBe(200);
   await open(page, "/resilience?breaker=gateway~users");
   const breaker = card(page, "gateway", "users").first();
   await expect(breaker.locator(".badge").first()).toHaveText("Closed");
-  const id = await breaker.locator("input[name=id]").first().inputValue();
-  await page.request.post(`/control/breakers/${encodeURIComponent(id)}`, { data: { force_open: 4 } });
+  await tellBreaker(page, "gateway~users", { force_open: 3_600 });
   await expect(breaker.locator(".badge", { hasText: "Forced" })).toBeVisible();
-  await expect(breaker).toContainText(/let go in \d s/);
+  await expect(breaker).toContainText(/let go in (1:00:00|59:\d\d)/);
   // The customer's page goes on without the part that was refused.
   expect(await (await page.request.get("/api/v1/users/c-1001")).json()).toHaveProperty("errors.users");
+  await tellBreaker(page, "gateway~users", { force_open: 1 });
   await expect(breaker.locator(".badge", { hasText: "Forced" })).toHaveCount(0);
   await expect(breaker.locator(".badge").first()).toHaveText("Closed");
   expect(await (await page.request.get("/api/v1/users/c-1001")).json()).not.toHaveProperty("errors.users");
@@ -121,6 +106,7 @@ test("a breaker that is forced open counts down, refuses, and is let go by itsel
 });
 
 test("thresholds are set, are in the history, and a wrong value stays in the form", async ({ page }) => {
+  await browse(page);
   await open(page, "/resilience?thresholds=gateway~catalog#thresholds");
   const form = page.locator("form[action='/resilience/thresholds']");
   const failures = form.getByLabel("Failures in a row").last();
@@ -141,10 +127,23 @@ test("thresholds are set, are in the history, and a wrong value stays in the for
 });
 
 test("thresholds are tried on the calls of the last minute before they are set", async ({ page }) => {
-  // Three calls that fail in a row: with five in force nothing opens, with two it would have.
-  const fault = { kind: "abort", from: "gateway", to: "users", percent: 100, status: 503, ttl_s: 60, limit: 3 };
-  expect((await page.request.post("/control/faults", { data: fault })).status()).toBe(201);
-  for (let i = 0; i < 3; i += 1) await page.request.get("/api/v1/users/c-1001");
+  const asked = () => page.request.get("/api/v1/users/c-1001");
+  await asked();
+  await open(page, "/resilience?thresholds=gateway~users#thresholds");
+  const said = page.locator(".what-if");
+  await expect(said).toContainText("With 5 failures in a row and 60 s");
+  const failures = page.locator("form[action='/resilience/thresholds']").getByLabel("Failures in a row").last();
+  // Three calls that fail in a row: with five in force nothing opens, with one it would have. They count for
+  // a minute, so what looks at them does so at once.
+  await inject(page, { kind: "abort", from: "gateway", to: "users", status: 503, limit: 3 });
+  for (let i = 0; i < 3; i += 1) await asked();
+  await failures.fill("1");
+  await failures.press("Tab");
+  await expect(said).toContainText("With 1 failure and 60 s it would have opened");
+  await expect(said.getByRole("link").first()).toHaveAttribute("href", /^\/traces\/[0-9a-f]{32}$/);
+  await expect(said).toContainText("With those in force");
+  await inject(page, { kind: "abort", from: "gateway", to: "users", status: 503, limit: 3 });
+  for (let i = 0; i < 3; i += 1) await asked();
   const tried = await page.request.get("/control/breakers/gateway~users/what-if?failures_in_a_row=1&wait_ms=1000");
   expect(tried.status(), await tried.text()).toBe(200);
   const seen = await tried.json();
@@ -152,17 +151,6 @@ test("thresholds are tried on the calls of the last minute before they are set",
   expect(seen.tried.first.trace_id).toMatch(/^[0-9a-f]{32}$/);
   const wrong = await page.request.get("/control/breakers/gateway~users/what-if?failures_in_a_row=0&wait_ms=1000");
   expect(wrong.status()).toBe(400);
-  await open(page, "/resilience?thresholds=gateway~users#thresholds");
-  const said = page.locator(".what-if");
-  await expect(said).toContainText("With 5 failures in a row and 60 s");
-  const failures = page.locator("form[action='/resilience/thresholds']").getByLabel("Failures in a row").last();
-  await failures.fill("1");
-  await failures.press("Tab");
-  await expect(said).toContainText("With 1 failure and 60 s it would have opened");
-  await expect(said.getByRole("link").first()).toHaveAttribute("href", /^\/traces\/[0-9a-f]{32}$/);
-  await expect(said).toContainText("With those in force");
-  await page.request.delete("/control/faults");
-  await page.request.post("/control/faults/release");
 });
 
 test("an instance is killed from the panel, is down in the table, and comes back when the fault is removed", async ({ page }) => {
@@ -187,6 +175,7 @@ test("an instance is killed from the panel, is down in the table, and comes back
 });
 
 test("rows are walked through with J and K", async ({ page }) => {
+  await browse(page);
   await open(page, "/resilience");
   await expect(page.locator("[data-row]").nth(1)).toBeVisible();
   await page.locator("body").press("j");
@@ -198,20 +187,18 @@ test("rows are walked through with J and K", async ({ page }) => {
 });
 
 test("with faults and an open breaker the page is accessible in both themes and on a phone", async ({ page }) => {
-  // Examined three times with everything on it.
-  test.slow();
-  await page.request.post("/control/faults", {
-    data: {
-      kind: "abort", from: "", to: "recommendations", subset: "", instance: "", terms: [], percent: 100,
-      delay_ms: 0, jitter_ms: 0, status: 503, ttl_s: 120, like_istio: false,
-    },
-  });
+  await browse(page);
+  const id = await breakerId(page, "gateway", "recommendations");
+  await tellBreaker(page, id, { thresholds: { failures_in_a_row: 5, wait_ms: 3_600_000 } });
+  await inject(page, { kind: "abort", to: "recommendations", status: 503 });
+  for (let calls = 0; calls < 5; calls += 1) await browse(page);
   for (const viewport of [{ width: 1440, height: 900 }, { width: 390, height: 844 }]) {
     await page.setViewportSize(viewport);
     for (const colorScheme of ["dark", "light"] as const) {
       await page.emulateMedia({ colorScheme });
       await open(page, "/resilience");
-      await expect(card(page, "gateway", "recommendations").first()).toBeVisible({ timeout: UNTIL_OPEN_MS });
+      await expect(card(page, "gateway", "recommendations").first().locator(".badge").first()).toHaveText("Open");
+      await expect(page.locator(".fault-banner")).toBeVisible();
       await expectAccessible(page);
       const wider = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
       expect(wider, "pixels that stand out on the right").toBeLessThanOrEqual(0);
@@ -252,6 +239,7 @@ test("what a fault does not take is refused where it is typed, and nothing is in
   const wrong = panel.getByText("A share is 0.0001 to 100%.");
   await expect(wrong).toBeVisible();
   // The sentence is whole, and over nothing else.
+  await still(page);
   const [box, inside] = [await wrong.boundingBox(), await panel.boundingBox()];
   expect(box && inside && box.x >= inside.x && box.x + box.width <= inside.x + inside.width).toBe(true);
   const button = panel.getByRole("button", { name: "Inject delay" });
@@ -278,7 +266,6 @@ test("while the kill switch holds, the button that injects is whole and says why
 });
 
 test("a bank crashes at the point of the two-phase commit that was chosen, is in doubt, and recovers", async ({ page }) => {
-  await page.request.post("/load", { form: { per_second: "0" } });
   await open(page, "/resilience");
   await choose(page, "Crash in two-phase commit");
   const point = page.getByLabel("Point of the two-phase commit");
@@ -289,59 +276,49 @@ test("a bank crashes at the point of the two-phase commit that was chosen, is in
   await point.selectOption("after_vote");
   await expect(page.locator(".expect")).toContainText("crashes bank-merchant after vote");
   await page.locator(".inject-foot").getByRole("button", { name: "Crash the bank" }).click();
-  const again = page.locator(".inject-foot").getByRole("button", { name: "Yes, go on" });
-  if (await again.isVisible()) await again.click();
+  await page.locator(".inject-foot").getByRole("button", { name: "Yes, go on" }).click();
   await expect(page.locator(".fault-banner")).toContainText("Crash after vote");
   await expect(page.locator(".endpoints .instance.down")).toHaveCount(0);
 
-  const order = await place(page);
-  await page.goto(`/orders/${order}`);
+  const id = await begin(page);
+  await open(page, `/orders/${id}`);
   const commit = page.locator(".order-commit").first();
-  await expect(commit).toContainText(/crash/, { timeout: 20_000 });
-  await page.request.delete("/control/faults");
-  await page.request.post("/control/faults/release");
+  await expect(commit).toContainText(/crash/);
+  expect((await page.request.delete("/control/faults")).ok()).toBe(true);
   // It finds the transaction prepared in its log, asks, and learns the decision.
-  await expect(commit).toContainText("outcome?", { timeout: 30_000 });
-  await expect(page.locator(".order-head")).toContainText("Confirmed", { timeout: 30_000 });
-  const accounts = await (await page.request.get(`/api/v1/orders/${order}`)).json();
-  expect(accounts.status).toBe("confirmed");
+  await expect(commit).toContainText("outcome?");
+  await expect(page.locator(".order-head")).toContainText("Confirmed");
+  const told = await (await page.request.get(`/api/v1/orders/${id}`)).json();
+  expect(told.status).toBe("confirmed");
 });
 
 test("the heads of all cards are alike, and of a long name the version and the time are whole", async ({ page }) => {
-  await open(page, "/resilience");
   // What was called has a breaker.
-  await page.request.get("/api/v1/products/p-moka");
-  await place(page);
+  await browse(page);
+  await order(page);
   const ids = [
     await breakerId(page, "gateway", "recommendations"), await breakerId(page, "orders", "users"),
     await breakerId(page, "payments", "bank-customer"),
   ];
-  for (const id of ids) {
-    await page.request.post(`/control/breakers/${encodeURIComponent(id)}`, { data: { force_open: 60 } });
-  }
-  try {
-    const heads = page.locator(".breaker-card .panel-head");
-    await expect(heads.nth(ids.length - 1)).toBeVisible();
-    for (const [width, most] of [[1440, 48], [1280, 48], [390, 70]] as const) {
-      await page.setViewportSize({ width, height: 900 });
-      const heights = new Set<number>();
-      for (const head of await heads.all()) {
-        heights.add((await head.boundingBox())?.height ?? 0);
-        const cut = await head.evaluate((it) =>
-          [...it.querySelectorAll(".subset, .badge, time")]
-            .filter((part) => part.getBoundingClientRect().right > it.getBoundingClientRect().right
-              || part.scrollWidth > part.clientWidth + 1 && getComputedStyle(part).display !== "inline")
-            .map((part) => part.textContent));
-        expect(cut, `at ${width}`).toEqual([]);
-        await expect(head.locator(".edge-title")).toHaveAttribute("title", /\S+ › \S+/);
-      }
-      expect(heights.size, `at ${width}: ${[...heights]}`).toBe(1);
-      expect(Math.max(...heights)).toBeLessThanOrEqual(most);
+  for (const id of ids) await tellBreaker(page, id, { force_open: 3_600 });
+  await open(page, "/resilience");
+  const heads = page.locator(".breaker-card .panel-head");
+  await expect(heads).toHaveCount(ids.length);
+  for (const [width, most] of [[1440, 48], [1280, 48], [390, 70]] as const) {
+    await page.setViewportSize({ width, height: 900 });
+    await still(page);
+    const heights = new Set<number>();
+    for (const head of await heads.all()) {
+      heights.add((await head.boundingBox())?.height ?? 0);
+      const cut = await head.evaluate((it) =>
+        [...it.querySelectorAll(".subset, .badge, time")]
+          .filter((part) => part.getBoundingClientRect().right > it.getBoundingClientRect().right
+            || part.scrollWidth > part.clientWidth + 1 && getComputedStyle(part).display !== "inline")
+          .map((part) => part.textContent));
+      expect(cut, `at ${width}`).toEqual([]);
+      await expect(head.locator(".edge-title")).toHaveAttribute("title", /\S+ › \S+/);
     }
-  } finally {
-    for (const id of ids) {
-      const headers = { "content-type": "application/json" };
-      await page.request.post(`/control/breakers/${encodeURIComponent(id)}`, { data: '"release"', headers });
-    }
+    expect(heights.size, `at ${width}: ${[...heights]}`).toBe(1);
+    expect(Math.max(...heights)).toBeLessThanOrEqual(most);
   }
 });

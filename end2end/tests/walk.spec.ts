@@ -1,26 +1,15 @@
 // A trace on the map: the way in, the walk through its spans by keys, and the way out.
-import { type Page, expect, expectAccessible, expectSoundMarkup, open, test } from "../fixtures.ts";
+import { type Page, expect, expectAccessible, expectSoundMarkup, open, reload, test } from "../fixtures.ts";
+import { order } from "../shop.ts";
 
 /** The file that draws a trace on the map. */
 const WALK = /\/pkg\/.*split_walk\.wasm/;
 
 /** Places an order and answers with the id of its trace, which has both banks and grows no more. */
 async function orderTrace(page: Page): Promise<string> {
-  const items = [{ product_id: "p-moka", quantity: 1 }];
-  const placed = await page.request.post("/api/v1/orders", { data: { user_id: "c-1001", items } });
-  expect(placed.status()).toBe(202);
-  const id = (placed.headers()["traceresponse"] ?? "").split("-")[1] ?? "";
-  expect(id).toMatch(/^[0-9a-f]{32}$/);
-  let before = "";
-  const settled = async () => {
-    const html = await (await page.request.get(`/?trace=${id}`)).text();
-    const spans = html.match(/Span 1 of (\d+)/)?.[1] ?? "none";
-    const same = spans === before;
-    before = spans;
-    return same && html.includes("payments to bank-merchant");
-  };
-  await expect.poll(settled, { message: "the order's payment is in its trace", intervals: [500] }).toBe(true);
-  return id;
+  const { trace, status } = await order(page);
+  expect(status).toBe("confirmed");
+  return trace;
 }
 
 const current = (page: Page) => page.locator(".walk-now h3");
@@ -57,9 +46,8 @@ test("a trace is opened on the map from its page, stepped through span by span, 
   const span = new URL(page.url()).searchParams.get("span") ?? "";
   await expect(page.locator(".walk-now a", { hasText: "Open span" })).toHaveAttribute("href", `/traces/${id}?span=${span}`);
   // A link shows the same to somebody else.
-  await page.reload();
+  await reload(page);
   await expect(now(page)).toContainText("payments → bank-merchant");
-  await expect(page.locator('.app[data-connection="live"]')).toBeAttached();
   await page.locator("body").press("Escape");
   await expect(bar).toHaveCount(0);
   await expect(page.locator(".feed")).toBeVisible();
