@@ -19,7 +19,7 @@ const ORDERS: usize = 300;
 /// Customers who order at the same time.
 const AT_ONCE: usize = 16;
 /// Far more than anything takes.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 async fn order(shop: &Shop) -> String {
     let body = json!({

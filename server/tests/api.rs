@@ -15,7 +15,7 @@ use testkit::{Answer, Client, Launch, Program, client::send, eventually, openapi
 use tokio::time::Instant;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_vitrine");
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Pays for most things.
 const RICH: &str = "c-1001";
 /// Pays for nothing above 25 euro.
@@ -605,7 +605,8 @@ async fn a_product_is_shown_without_recommendations_that_do_not_come() {
     assert_eq!((status, &product["product_id"]), (200, &json!("p-moka")));
     assert_eq!(product["recommendations"], json!([]));
     assert!(product["errors"]["recommendations"].is_string());
-    let patience = Duration::from_millis(900)..Duration::from_secs(3);
+    // After a second, and what a busy machine takes besides.
+    let patience = Duration::from_millis(900)..Duration::from_secs(15);
     assert!(patience.contains(&took), "given up after {took:?}");
     assert!(supervisor.shutdown(PATIENCE).await);
 }

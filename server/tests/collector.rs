@@ -12,7 +12,7 @@ use std::{collections::BTreeSet, time::Duration};
 use testkit::{Answer, Client, Launch, Program, client::send, eventually};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_vitrine");
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 async fn shop(ports: Ports, queue: &str) -> (Program, Client) {
     let throwaway = ["--ephemeral", "--load", "0", "--listen", "127.0.0.1:0"];

@@ -24,7 +24,7 @@ use tokio::{
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_vitrine");
 /// Far more than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// A stop that nobody has to wait for.
 const QUICK: Duration = Duration::from_secs(3);
 

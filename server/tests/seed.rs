@@ -26,7 +26,7 @@ use testkit::{Answer, Client, Launch, Program, client::send, eventually};
 use tokio::time::Instant;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_vitrine");
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Draws follow the seed, so that every run injects into the same calls.
 const SEED: &str = "20261124";
 const ISTIO_CONFIG: &str = include_str!("../istio/tests/data/istio-config.yml");

@@ -9,7 +9,7 @@ use testkit::{Client, Launch, Program, client::send, eventually};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_vitrine");
 const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/istio/tests/data");
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 struct World {
     program: Program,

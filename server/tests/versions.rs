@@ -19,7 +19,7 @@ use storage::Durability;
 use testkit::eventually;
 
 /// Far more than anything takes.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 struct World {
     shop: Shop,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use testkit::{Answer, Client, Launch, Program, client::send, eventually};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_vitrine");
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Draws follow the seed, so that every run injects into the same calls.
 const SEED: &str = "20261124";
 const OBSERVABILITY: &str = include_str!("../istio/tests/data/observability.yml");

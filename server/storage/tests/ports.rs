@@ -23,7 +23,7 @@ use tower::ServiceExt;
 use two_phase_commit::{Branch, Decision, Entry, EntryKind, Transaction, Vote};
 
 /// Far more than anything takes.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 struct World {
     stores: Stores,

@@ -29,7 +29,7 @@ use tower::ServiceExt;
 use two_phase_commit::{Decision, EntryKind, Phase};
 
 /// Far more than everything takes.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// The instances of payments.
 const INSTANCES: [&str; 2] = ["payments-v1-1", "payments-v2-1"];
 

@@ -29,7 +29,7 @@ use tower::ServiceExt;
 use two_phase_commit::{Decision, Phase};
 
 /// Far more than anything takes.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 const ORDER: &str = "ord-1";
 const AUTHORIZE: &str = "payment.authorize:ord-1:2";
 const PRICE: i64 = 1_850;

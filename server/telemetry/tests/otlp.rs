@@ -118,10 +118,19 @@ async fn the_standard_variables_alone_are_enough() {
 }
 
 /// Time for each of so many requests, on average.
+/// What a request takes after many: of the quickest among the last parts, because a busy machine
+/// takes time away from some.
 fn time_per_request(dispatch: &Dispatch, requests: u32) -> Duration {
-    let start = Instant::now();
-    (0..requests).for_each(|_| request(dispatch, "GET /"));
-    start.elapsed() / requests
+    let part = requests / 20;
+    let mut last = Vec::new();
+    for done in 0..20 {
+        let start = Instant::now();
+        (0..part).for_each(|_| request(dispatch, "GET /"));
+        if done >= 15 {
+            last.push(start.elapsed() / part);
+        }
+    }
+    last.into_iter().min().unwrap()
 }
 
 async fn a_collector_that_is_away_is_noticed_and_used_again(protocol: Protocol) {
@@ -200,7 +209,7 @@ async fn the_end_comes_in_time_without_a_collector_and_what_was_lost_is_counted(
     request(&dispatch, "GET /");
     let start = Instant::now();
     assert!(!guard.shutdown(Duration::from_millis(600)).await);
-    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+    assert!(start.elapsed() < PATIENCE / 2, "{:?} of {PATIENCE:?}", start.elapsed());
     until("the count", || (telemetry.export_stats().dropped == 3).then_some(())).await;
     // Spans that end after the end are counted too.
     request(&dispatch, "GET /");
@@ -371,7 +380,7 @@ async fn http_to_a_port_of_grpc_is_told_with_the_variable_that_mends_it() {
     // A collector that is away already keeps nobody waiting at the end.
     let began = Instant::now();
     assert!(!guard.shutdown(PATIENCE).await, "nothing was sent");
-    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    assert!(began.elapsed() < PATIENCE / 2, "{:?} of {PATIENCE:?}", began.elapsed());
 }
 
 #[tokio::test]

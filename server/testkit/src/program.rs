@@ -12,7 +12,7 @@ use std::{
 };
 
 /// A start or an end may take so long on a machine that is busy with something else.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// What is printed before the address.
 const BEFORE_ADDRESS: &str = "Vitrine is ready at http://";
 

@@ -10,7 +10,7 @@ use tokio::{
 };
 
 /// Longer than any answer takes.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Sends these bytes on a connection of their own, says that nothing more comes, and reads what is
 /// answered until the program closes. Ask for that with `Connection: close`. A body that is not

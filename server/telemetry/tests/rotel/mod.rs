@@ -17,7 +17,7 @@ use std::{
 use tokio::time::Instant;
 
 /// How long anything may take before a test gives up: far more than it ever needs.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits until something is so.
 pub async fn until<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
