@@ -6,6 +6,8 @@ SHELL := bash
 .DEFAULT_GOAL := help
 STEP := @scripts/step
 NATIVE := --workspace --exclude hydrate
+# The tests of the export need a real collector. All tests have them in it, and what names them or their packages whole.
+OF_EXPORT = $(or $(findstring otlp,$(TESTS)),$(findstring collector,$(TESTS)),$(if $(filter --%,$(TESTS)),,$(filter telemetry server,$(TESTS))))
 LINTS := cargo clippy --locked --release $(NATIVE) --all-targets -- -D warnings
 
 .PHONY: help run watch build test test-unit test-e2e bench fmt lint site clean fuzz
@@ -38,6 +40,7 @@ test: ## Check everything, as CI does: format, lints, tests, wasm size, browser 
 
 test-unit: ## Run the Rust tests; narrow with TESTS="-p mesh breaker"
 	$(STEP) "the dashboard for the browser" scripts/build-site
+	$(if $(and $(TESTS),$(if $(OF_EXPORT),,no)),,$(STEP) "the OTLP collector of the tests" scripts/setup-rotel)
 	$(STEP) "tests" scripts/test-native $(if $(TESTS),$(TESTS),$(NATIVE))
 
 test-e2e: build ## Run the browser journeys; narrow with TESTS="smoke --headed"

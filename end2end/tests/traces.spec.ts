@@ -325,3 +325,28 @@ test("a tab that nobody looks at asks for nothing, and is up to date again when 
   await look(false);
   await expect(newest).toHaveAttribute("href", new RegExp(second));
 });
+
+test("a trace is found by any operation of the service that is chosen", async ({ page }) => {
+  const placed = await page.request.post("/api/v1/orders", {
+    data: { user_id: "c-1001", items: [{ product_id: "p-moka", quantity: 1 }] },
+    headers: { Prefer: "wait=20" },
+  });
+  const { order_id } = await placed.json();
+  await open(page, `/traces?tag=order.id%3D${order_id}`);
+  await expect(page.getByRole("link", { name: "POST /api/v1/orders" })).toHaveCount(1);
+  await page.getByRole("combobox", { name: "Service" }).selectOption("bank-customer");
+  await expect(page).toHaveURL(/service=bank-customer/);
+  const operations = page.getByRole("combobox", { name: "Operation" });
+  const prepare = "POST /transactions/{id}/prepare";
+  await expect(operations.getByRole("option", { name: prepare })).toHaveCount(1);
+  // Names of other services are not offered with it.
+  await expect(operations.getByRole("option", { name: "POST /api/v1/orders" })).toHaveCount(0);
+  await operations.selectOption(prepare);
+  await expect(page).toHaveURL(/operation=/);
+  const found = page.locator(".traces-list [data-row]");
+  await expect(found).toHaveText(["POST /api/v1/orders"]);
+  await expect(page.locator(".traces-counts")).toContainText(/^.*1 trace,/);
+  // Of another service it is no operation.
+  await page.getByRole("combobox", { name: "Service" }).selectOption("inventory");
+  await expect(found).toHaveCount(0);
+});

@@ -18,7 +18,7 @@ use std::{
     time::Duration,
 };
 use storage::{Durability, OpenError, Stores};
-use telemetry::{Telemetry, TelemetryError, TelemetryGuard};
+use telemetry::{ExportStats, Telemetry, TelemetryError, TelemetryGuard};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::mpsc, time::Instant};
 
@@ -271,13 +271,34 @@ async fn stop(
     let in_time = supervisor.shutdown(GRACE).await;
     // Copies write to the stores like any call; one that takes longer has nobody to answer.
     let _ = tokio::time::timeout(FLUSH, mirrors.shutdown()).await;
-    let export = telemetry.export_stats();
+    let before = telemetry.export_stats();
+    let export = before.clone();
     if let (Some(endpoint), true) = (export.endpoint, export.queue > 0) {
-        let (spans, within) = (export.queue, FLUSH.as_secs());
-        announce(&[format!("Sending the last {spans} spans to {endpoint}, at most {within} s.")]);
+        let (last, within) = (spans(export.queue), FLUSH.as_secs());
+        announce(&[format!("Sending the last {last} to {endpoint}, at most {within} s.")]);
     }
     guard.shutdown(FLUSH).await;
+    announce(&not_taken(&before, &telemetry.export_stats()).into_iter().collect::<Vec<_>>());
     if in_time { Ok(()) } else { Err(RunError::Grace) }
+}
+
+fn spans(count: usize) -> String {
+    if count == 1 { "span".to_owned() } else { format!("{count} spans") }
+}
+
+/// What became of the spans that waited for the collector at the end, if it did not take them.
+fn not_taken(before: &ExportStats, after: &ExportStats) -> Option<String> {
+    let taken = after.exported.saturating_sub(before.exported);
+    let left = before.queue.saturating_sub(usize::try_from(taken).unwrap_or(usize::MAX));
+    let said = match left {
+        0 => return None,
+        1 => "1 span was not taken".to_owned(),
+        more => format!("{more} spans were not taken"),
+    };
+    Some(match &after.last_error {
+        Some(why) => format!("{said}: {}.", why.trim_end_matches('.')),
+        None => format!("{said}."),
+    })
 }
 
 /// The opened data folder.
@@ -323,6 +344,24 @@ mod tests {
         NewOrder, OrderEvent,
         decide::{self, Input, MovePayment, OrderRecord},
     };
+
+    #[test]
+    fn what_the_collector_did_not_take_at_the_end_is_told_with_the_reason() {
+        let stats = |queue, exported, why: Option<&str>| ExportStats {
+            queue,
+            exported,
+            last_error: why.map(Into::into),
+            ..ExportStats::default()
+        };
+        let told =
+            |left, taken: u64, why| not_taken(&stats(left, 7, None), &stats(0, 7 + taken, why));
+        assert_eq!(told(0, 0, Some("connection refused")), None, "nothing waited");
+        assert_eq!(told(100, 100, None), None);
+        assert_eq!(told(100, 130, None), None, "what ended meanwhile was taken too");
+        let refused = told(100, 0, Some("connection refused")).unwrap();
+        assert_eq!(refused, "100 spans were not taken: connection refused.");
+        assert_eq!(told(100, 99, None).unwrap(), "1 span was not taken.");
+    }
 
     /// Enough that a split of the versions is seen, few enough for one look of a relay.
     const WAITING: u64 = 60;

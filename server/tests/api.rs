@@ -551,6 +551,17 @@ async fn every_answer_is_what_the_document_says_and_every_operation_is_in_it() {
         seen.insert((method.to_owned(), template.to_owned()));
     }
     assert_eq!(document.operations(), seen);
+    // What is described as a number is taken up to its bounds and no further.
+    let mut numbers = 0;
+    for (method, template) in seen {
+        for (number, within) in document.numbers(&method, &template) {
+            let answer = client.get(&format!("/api/v1{template}?{number}")).await;
+            let expected = if within { 200 } else { 400 };
+            assert_eq!(answer.status, expected, "{template}?{number}: {}", answer.text());
+            numbers += 1;
+        }
+    }
+    assert_eq!(numbers, 12, "three lists have a limit");
     program.stop().await;
 }
 
@@ -608,6 +619,14 @@ async fn a_product_is_shown_without_recommendations_that_do_not_come() {
     // After a second, and what a busy machine takes besides.
     let patience = Duration::from_millis(900)..Duration::from_secs(15);
     assert!(patience.contains(&took), "given up after {took:?}");
+    // What is not there is told at once. Of some times the shortest, for a machine may be busy.
+    let mut shortest = Duration::MAX;
+    for _ in 0..3 {
+        let began = Instant::now();
+        assert_eq!(ask(&shop, "/api/v1/products/none").await.0, 404);
+        shortest = shortest.min(began.elapsed());
+    }
+    assert!(shortest < patience.start, "an unknown product is told after {shortest:?}");
     assert!(supervisor.shutdown(PATIENCE).await);
 }
 

@@ -91,6 +91,14 @@ async fn an_order_is_one_trace_of_all_services_down_to_both_banks_at_the_collect
     for message in taken {
         assert!(message.links.iter().any(sent), "{message:#?}");
     }
+    // Numbers are numbers; the reason of a failure may be a status and is a text all the same.
+    for (key, value) in spans.iter().flat_map(|span| &span.attributes) {
+        let text = value.strip_prefix("Str(").and_then(|value| value.strip_suffix(')'));
+        let number = text.is_some_and(|text| text.parse::<i64>().is_ok());
+        assert!(!number || key == "error.type", "{key}: {value}");
+    }
+    let statuses = spans.iter().filter_map(|s| s.attributes.get("http.response.status_code"));
+    assert!(statuses.clone().count() > 10 && statuses.clone().all(|s| s.starts_with("Int(")));
     // And what a scraper reads meanwhile is OpenMetrics to the letter.
     let metrics = client.get("/metrics").await;
     assert!(metrics.header("content-type").starts_with("application/openmetrics-text"));

@@ -135,11 +135,14 @@ async fn what_is_told_of_telemetry_at_start_is_where_it_goes_and_what_is_not_rea
     let line = program.stderr();
     let line = line.lines().find(|line| line.contains(fails)).unwrap_or_default().to_owned();
     assert_eq!(line.matches("127.0.0.1:9/").count(), 1, "said once: {line}");
-    // A collector that is away keeps nobody waiting.
+    // A collector that is away keeps nobody waiting, and what it did not take is told.
+    assert_eq!(client.get("/api/v1/products").await.status, 200);
     let asked = Instant::now();
     program.terminate();
     assert!(program.exit(PATIENCE).await.success());
     assert!(asked.elapsed() < QUICK, "{:?}", asked.elapsed());
+    let last = async || program.stdout().contains(" not taken: ").then_some(());
+    eventually(PATIENCE, "what was lost is told", last).await;
 }
 
 #[tokio::test]
@@ -269,6 +272,23 @@ async fn the_stream_brings_the_points_of_charts_only_to_a_page_that_asks_for_the
     assert!(first.contains("\"durations\":[["), "durations are counts in buckets: {first}");
     assert_eq!(client.get("/ui/live?minutes=long").await.status, 400);
     drop((stream, charts));
+    program.stop().await;
+}
+
+#[tokio::test]
+async fn a_body_that_is_announced_as_too_large_is_refused_before_its_sender_goes_on() {
+    let throwaway = ["--ephemeral", "--load", "0", "--listen", "127.0.0.1:0"];
+    let (program, client) = Launch::new(PROGRAM).args(&throwaway).start().await;
+    let address = client.url().trim_start_matches("http://").parse().expect("an address");
+    for path in ["/api/v1/orders", "/ui/place-order", "/traffic", "/control/istio"] {
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+             Content-Length: 999999999\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n"
+        );
+        let answer = testkit::raw(address, head.as_bytes()).await;
+        assert_eq!(answer.status, 413, "{path}: {}", answer.text());
+        assert!(answer.text().contains("larger than"), "{path}: {}", answer.text());
+    }
     program.stop().await;
 }
 

@@ -179,6 +179,36 @@ async fn a_refused_form_is_answered_with_its_text_and_every_finding() {
 }
 
 #[tokio::test]
+async fn an_empty_text_deletes_nothing_and_says_how_something_is_deleted() {
+    let World { program, client } = world().await;
+    let revision = async || route(&client, "payments").await["revision"].clone();
+    let before = revision().await;
+    let form = |body: String| {
+        let request = client.request(http::Method::POST, "/traffic/payments").body(body);
+        request.header("content-type", "application/x-www-form-urlencoded")
+    };
+    for text in ["", " \n\n ", "---\n", "# nothing\n"] {
+        for dry_run in ["", "dry_run=1&"] {
+            let body = format!("{dry_run}yaml={}", encoded(text));
+            let refused = send(form(body)).await.expect("an answer");
+            assert_eq!(refused.status, 422, "{text:?}: {}", refused.text());
+            let page = refused.text();
+            assert!(page.contains("use Delete beside it"), "{text:?}: {page}");
+        }
+        let apply = json!({ "yaml": text, "base": null, "host": "payments", "dry_run": false });
+        let command = json!({ "command": { "apply": apply } });
+        let refused = client.post("/ui/change-traffic", &command).await;
+        assert_eq!(refused.status, 400, "{text:?}: {}", refused.text());
+    }
+    assert_eq!(revision().await, before);
+    for resource in ["vs/payments", "dr/payments"] {
+        let kept = client.get(&format!("/control/istio/{resource}")).await;
+        assert_eq!(kept.status, 200, "{resource}: {}", kept.text());
+    }
+    program.stop().await;
+}
+
+#[tokio::test]
 async fn rules_that_met_no_request_and_mirrors_are_listed() {
     let World { program, client } = world().await;
     let before = text(&route(&client, "catalog").await);

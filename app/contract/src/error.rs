@@ -94,7 +94,9 @@ impl fmt::Display for ApiError {
             Self::Invalid { fields } => {
                 for (i, field) in fields.iter().enumerate() {
                     let gap = if i == 0 { "" } else { " " };
-                    write!(f, "{gap}{}: {}", field.field, field.reason)?;
+                    // What is wrong as a whole is wrong in no field.
+                    let colon = if field.field.is_empty() { "" } else { ": " };
+                    write!(f, "{gap}{}{colon}{}", field.field, field.reason)?;
                 }
                 Ok(())
             }

@@ -18,6 +18,44 @@ pub enum SpanKind {
     Consumer,
 }
 
+/// Of which type the value of an attribute is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ValueType {
+    /// Text, and what has no other type.
+    #[default]
+    Text,
+    /// An integer.
+    Integer,
+    /// A number with fractions.
+    Float,
+    /// True or false.
+    Bool,
+}
+
+/// The value of an attribute as its text, which is what pages show and what travels to them. The
+/// type is for those who write it into other formats.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct AttributeValue {
+    /// What is shown.
+    pub text: String,
+    /// What it was.
+    #[serde(skip)]
+    pub of: ValueType,
+}
+
+impl From<String> for AttributeValue {
+    fn from(text: String) -> Self {
+        Self { text, of: ValueType::Text }
+    }
+}
+
+impl From<&str> for AttributeValue {
+    fn from(text: &str) -> Self {
+        text.to_owned().into()
+    }
+}
+
 /// A timestamped annotation of a span.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SpanEventView {
@@ -26,7 +64,7 @@ pub struct SpanEventView {
     /// What.
     pub name: String,
     /// More.
-    pub attributes: Vec<(String, String)>,
+    pub attributes: Vec<(String, AttributeValue)>,
 }
 
 /// A link to a span of this or another trace.
@@ -60,7 +98,7 @@ pub struct SpanView {
     /// The status description, if any.
     pub message: Option<String>,
     /// In the order they were set.
-    pub attributes: Vec<(String, String)>,
+    pub attributes: Vec<(String, AttributeValue)>,
     /// Its annotations.
     pub events: Vec<SpanEventView>,
     /// Its links.
@@ -71,7 +109,7 @@ impl SpanView {
     /// The value of an attribute.
     #[must_use]
     pub fn attribute(&self, key: &str) -> Option<&str> {
-        self.attributes.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str())
+        self.attributes.iter().find(|(k, _)| k == key).map(|(_, v)| v.text.as_str())
     }
 }
 
@@ -168,7 +206,7 @@ pub struct OpenTrace {
 pub struct TraceQuery {
     /// A service that has a span in the trace.
     pub service: Option<String>,
-    /// Exact name of the root span.
+    /// Exact name of a span in the trace; of that service, where one is given.
     pub operation: Option<String>,
     /// How it ended.
     pub status: Option<TraceStatus>,
@@ -211,7 +249,7 @@ pub struct TraceList {
     pub slow: usize,
     /// Services and operations to choose from.
     pub services: Vec<String>,
-    /// Names of root spans seen.
+    /// Names of spans to choose from: those of the service that is asked for, else of roots.
     pub operations: Vec<String>,
     /// When it was asked.
     #[serde(default)]

@@ -299,7 +299,7 @@ mod tests {
     }
 
     fn with(mut span: SpanView, attributes: &[(&str, &str)]) -> SpanView {
-        let owned = attributes.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        let owned = attributes.iter().map(|(k, v)| ((*k).to_owned(), (*v).into()));
         span.attributes.extend(owned);
         span
     }

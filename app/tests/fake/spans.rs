@@ -138,7 +138,7 @@ fn span(line: &str) -> SpanView {
     let http = status.trim_end_matches(['!', '-']);
     let mut attributes = Vec::new();
     if !http.is_empty() {
-        attributes.push((attributes::HTTP_STATUS.to_owned(), http.to_owned()));
+        attributes.push((attributes::HTTP_STATUS.to_owned(), http.into()));
     }
     if error {
         attributes.push((attributes::MESH_RESPONSE_FLAGS.into(), "UF".into()));

@@ -13,4 +13,4 @@ pub mod trace_context;
 pub use clock::Clock;
 pub use ids::IdSource;
 pub use supervisor::{Supervisor, TaskEnd};
-pub use trace_context::{METRIC_COUNT, METRIC_DURATION, TOOK_US, TraceContext};
+pub use trace_context::{LASTED_US, METRIC_COUNT, METRIC_DURATION, TOOK_US, TraceContext};

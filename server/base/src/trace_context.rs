@@ -16,6 +16,10 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 /// moves the beginning of the span by it, for `tracing` knows no spans that began in the past.
 pub const TOOK_US: &str = "vitrine.span.took_us";
 
+/// Field of a span that others hold on to when what it tells of is over: microseconds it took.
+/// Telemetry ends the span then, and not when the last of them lets go of it.
+pub const LASTED_US: &str = "vitrine.span.lasted_us";
+
 /// `true` on the first span of a trace that sampling leaves out. Telemetry puts it into
 /// `tracestate` for all that follows.
 pub const NOT_SAMPLED: &str = "vitrine.not_sampled";

@@ -13,7 +13,7 @@ pub const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id
 pub(crate) const EXPECTED_TIMEOUT_MS: HeaderName =
     HeaderName::from_static("x-envoy-expected-rq-timeout-ms");
 /// Longest correlation id taken from a caller, bytes; longer ones are replaced.
-const CORRELATION_ID_MAX: usize = 128;
+pub const CORRELATION_ID_MAX: usize = 128;
 
 /// Headers of a request that the calls made for it have too, as the services of Istio's Bookinfo
 /// hand on `end-user`: without that a rule or a fault for one user or a canary holds at the first

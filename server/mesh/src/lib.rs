@@ -50,7 +50,7 @@ pub use balance::{InstanceBalance, KeyOwner, LOOK_SLOTS_MAX, Leaving, Pool, Pool
 pub use breaker::{BreakerParams, BreakerStatus, BreakerTransition};
 pub use call::{CallError, Caller, EXTERNAL_ADDRESS, Outbound};
 pub use changes::{Change, EjectionChange, InstanceChange};
-pub use context::{CORRELATION_ID, CallContext};
+pub use context::{CORRELATION_ID, CORRELATION_ID_MAX, CallContext};
 pub use edge::{EdgeStatus, LayerCount};
 pub use error::MeshError;
 pub use flags::{Flag, Flags};

@@ -4,15 +4,16 @@
 use crate::{StoreError, gateway::schema};
 use axum::{
     Json,
-    body::to_bytes,
+    body::Body,
     extract::{
-        Request,
+        Request, State,
         rejection::{JsonRejection, PathRejection, QueryRejection},
     },
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use contract::FieldError;
+use futures::StreamExt as _;
 use http::{HeaderValue, StatusCode, header};
 use mesh::{CallError, MeshError};
 use serde::Serialize;
@@ -302,8 +303,50 @@ fn without_types(said: &str) -> String {
     }
 }
 
-/// Longest sentence taken from an answer that is not ours, bytes.
+/// Longest sentence that is made of an answer that is not ours, bytes; of a longer one the middle
+/// is left out, for what is wrong is said at its end.
 const SENTENCE_BYTES_MAX: usize = 1024;
+/// As much is read of such an answer, bytes: it may repeat an address, which is as long at most.
+const REFUSAL_BYTES_MAX: usize = 64 * 1024;
+
+/// The beginning of a body.
+async fn beginning(body: Body) -> Vec<u8> {
+    let mut chunks = body.into_data_stream();
+    let mut read = Vec::new();
+    while read.len() < REFUSAL_BYTES_MAX
+        && let Some(Ok(chunk)) = chunks.next().await
+    {
+        let room = REFUSAL_BYTES_MAX - read.len();
+        read.extend_from_slice(&chunk[..chunk.len().min(room)]);
+    }
+    read
+}
+
+fn shortened(said: String) -> String {
+    if said.len() <= SENTENCE_BYTES_MAX {
+        return said;
+    }
+    let head = said.floor_char_boundary(SENTENCE_BYTES_MAX / 2);
+    let tail = said.ceil_char_boundary(said.len() - SENTENCE_BYTES_MAX / 4);
+    format!("{} … {}", &said[..head], &said[tail..])
+}
+
+/// A middleware: a body that is announced as larger than so many bytes is refused before any of it
+/// is asked for. Who sends `Expect: 100-continue` (RFC 9110, section 10.1.1) waits for that word.
+pub async fn refuse_announced(State(most): State<usize>, request: Request, next: Next) -> Response {
+    let announced = request.headers().get(header::CONTENT_LENGTH);
+    let announced = announced.and_then(|bytes| bytes.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|bytes| bytes > most as u64) {
+        return too_large(most).into_response();
+    }
+    next.run(request).await
+}
+
+/// 413.
+pub(crate) fn too_large(most: usize) -> Problem {
+    let detail = format!("The body is larger than {} KiB.", most / 1024);
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
+}
 
 /// A middleware: a refusal of the router itself (no such path, no such method, a path that is no
 /// UTF-8) comes without a reason, or as plain text; it goes out as a problem like every other.
@@ -320,7 +363,7 @@ pub async fn explain(request: Request, next: Next) -> Response {
         return answer;
     }
     let (parts, body) = answer.into_parts();
-    let said = to_bytes(body, SENTENCE_BYTES_MAX).await.unwrap_or_default();
+    let said = beginning(body).await;
     let detail = match status {
         StatusCode::METHOD_NOT_ALLOWED => format!("{path} does not take {method}."),
         StatusCode::NOT_FOUND => format!("There is nothing at {path}."),
@@ -328,7 +371,7 @@ pub async fn explain(request: Request, next: Next) -> Response {
             "The request was not whole, or could not be answered, in time.".to_owned()
         }
         _ if said.is_empty() => "The request cannot be answered.".to_owned(),
-        _ => plain(&String::from_utf8_lossy(&said)),
+        _ => shortened(plain(&String::from_utf8_lossy(&said))),
     };
     let mut explained = Problem::new(status, detail).into_response();
     *explained.extensions_mut() = parts.extensions;
@@ -369,6 +412,26 @@ mod tests {
             ("Body is empty.", "Body is empty."),
         ] {
             assert_eq!(plain(said), told);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_refusal_that_repeats_a_long_address_says_what_is_wrong_all_the_same() {
+        use axum::{Router, extract::Path, middleware::from_fn, routing::get};
+        use tower::ServiceExt as _;
+        let read = get(async |_: Path<u64>| ());
+        let app = Router::new().route("/revisions/{number}", read).layer(from_fn(explain));
+        for letters in [10, 5_000] {
+            let address = format!("/revisions/{}", "ü".repeat(letters).replace('ü', "%C3%BC"));
+            let ask = http::Request::get(address).body(Body::empty()).unwrap();
+            let answer = app.clone().oneshot(ask).await.unwrap();
+            assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
+            let said = axum::body::to_bytes(answer.into_body(), 4 * 1_024).await.unwrap();
+            let said: serde_json::Value = serde_json::from_slice(&said).unwrap();
+            let detail = said["detail"].as_str().unwrap();
+            assert!(detail.starts_with("The address is not as it must be: üü"), "{detail}");
+            assert!(detail.ends_with("is not a whole number."), "{detail}");
+            assert!(detail.len() <= SENTENCE_BYTES_MAX, "{}", detail.len());
         }
     }
 

@@ -114,6 +114,12 @@ pub enum ControlError {
     /// There is no resource in the text, and nothing that is not ours either.
     #[error("no objects passed to apply: the text has no YAML document in it")]
     Nothing,
+    /// There is nothing in a text that takes the place of resources, all of which would go.
+    #[error(
+        "the text has no YAML document in it: applied, it would delete every resource of this \
+         host. To delete one, use Delete beside it on the page Traffic"
+    )]
+    Emptied,
     /// The change was made for another revision.
     #[error("r{in_force} was applied meanwhile; this change was made for r{base}")]
     Conflict {
@@ -345,7 +351,6 @@ impl Control {
         self.change(move |control| {
             control.expect(base)?;
             let (configuration, report) = control.replaced(&gone, &text)?;
-            // The text of a host that becomes empty deletes what was in it, which is something.
             something(&report)?;
             Ok((configuration, report, Made { who, restored: None }))
         })
@@ -569,9 +574,15 @@ async fn on_a_thread<T: Send + 'static>(
     done.map_err(|_| ControlError::Interrupted)
 }
 
-/// An empty text is a mistake of whoever sent it, as with kubectl.
+/// An empty text is a mistake of whoever sent it, as with kubectl, also in the place of others: who
+/// selected all of it and pressed a key did not mean to delete what a host has.
 pub(crate) fn something(report: &ApplyReport) -> Result<(), ControlError> {
-    if report.resources.is_empty() { Err(ControlError::Nothing) } else { Ok(()) }
+    let mut resources = report.resources.iter();
+    match resources.all(|resource| resource.change == Change::Deleted) {
+        true if report.resources.is_empty() => Err(ControlError::Nothing),
+        true => Err(ControlError::Emptied),
+        false => Ok(()),
+    }
 }
 
 fn deletion(resource: ResourceKey) -> ResourceReport {

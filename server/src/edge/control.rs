@@ -123,7 +123,7 @@ impl IntoResponse for Failure {
                 let media_type = HeaderValue::from_static("application/problem+json");
                 (status, [(header::CONTENT_TYPE, media_type)], Json(answer)).into_response()
             }
-            ControlError::Nothing => {
+            ControlError::Nothing | ControlError::Emptied => {
                 Problem::new(StatusCode::UNPROCESSABLE_ENTITY, capital(&said)).into_response()
             }
             ControlError::Conflict { .. } => Problem::conflict(said).into_response(),

@@ -114,12 +114,46 @@ fn filled_in(fields: &[(String, String)]) -> String {
 
 /// Why an order was refused, in the words of the form.
 fn sentence(error: &ApiError) -> String {
+    told(error, label)
+}
+
+/// Why a form was refused. `label` says what the form calls a field; a field that it does not show
+/// has a reason that says everything.
+fn told(error: &ApiError, label: impl Fn(&str) -> Option<String>) -> String {
     let ApiError::Invalid { fields } = error else { return error.to_string() };
     let told = fields.iter().map(|bad| match label(&bad.field) {
         Some(label) => format!("{label}: {}", bad.reason),
         None => bad.reason.clone(),
     });
     told.collect::<Vec<_>>().join(" ")
+}
+
+/// Why a form of the pages Live, Resilience or Traffic was refused, in its words.
+pub(super) fn refusal(error: &ApiError) -> String {
+    told(error, |field| control(field).map(str::to_owned))
+}
+
+/// What those forms call a field.
+fn control(field: &str) -> Option<&'static str> {
+    Some(match field {
+        "kind" => "What",
+        "from" => "From",
+        "to" => "To",
+        "subset" => "Version",
+        "instance" => "Instance",
+        "percent" => "Share",
+        "delay_ms" | "delay_s" => "Delay",
+        "jitter_ms" | "jitter_s" => "Plus or minus",
+        "status" => "Status",
+        "ttl_s" => "Ends after",
+        "limit" => "Only next",
+        "crash_at" => "When",
+        "force_open" => "Force open",
+        "force_closed" => "Force closed",
+        "failures_in_a_row" => "Failures in a row",
+        "wait_ms" | "wait_s" => "Wait",
+        _ => return None,
+    })
 }
 
 /// What the form calls a field of an order.
@@ -163,7 +197,7 @@ pub(super) async fn load(
     };
     match edge.host.live.set_load(load).await {
         Ok(_) => Redirect::to(&page),
-        Err(error) => failed(&page, &error.to_string()),
+        Err(error) => failed(&page, &refusal(&error)),
     }
 }
 
@@ -283,6 +317,22 @@ mod tests {
         let fields = fields.map(|(field, reason)| contract::FieldError::new(field, reason)).into();
         let told = "Quantity 1: Must be 1. Product 12: Is unknown. Customer: Is missing. Is odd.";
         assert_eq!(sentence(&ApiError::Invalid { fields }), told);
+    }
+
+    #[test]
+    fn a_refused_control_is_called_what_the_page_calls_it() {
+        let refused = |fields: &[(&str, &str)]| {
+            let fields = fields.iter().map(|(f, r)| contract::FieldError::new(*f, *r)).collect();
+            refusal(&ApiError::Invalid { fields })
+        };
+        let fault = [("to", "No service named nope."), ("ttl_s", "must be 1 to 900 s")];
+        assert_eq!(refused(&fault), "To: No service named nope. Ends after: must be 1 to 900 s");
+        let load = ("per_second", "The load must be 0 to 1000 requests a second.");
+        assert_eq!(refused(&[load]), load.1);
+        // Every field that a command of the page may have wrong has a name there.
+        for field in ["percent", "delay_ms", "status", "limit", "failures_in_a_row", "wait_ms"] {
+            assert!(control(field).is_some(), "{field}");
+        }
     }
 
     #[test]

@@ -41,7 +41,7 @@ use connections::Limits;
 use futures::FutureExt as _;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use leptos::config::LeptosOptions;
-use shop::problem::{Problem, explain};
+use shop::problem::{Problem, explain, refuse_announced};
 use std::{panic::AssertUnwindSafe, time::Duration};
 use telemetry::Telemetry;
 use tokio::net::TcpListener;
@@ -95,6 +95,7 @@ pub fn router(edge: Edge) -> Router {
         .merge(own_routes().merge(traffic::routes()).merge(map::routes()).with_state(edge.clone()))
         .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
         .merge(control)
+        .layer(from_fn(refuse_large))
         .layer(from_fn_with_state(edge.clone(), to_gateway))
         .layer(from_fn(need_path))
         .layer(compress::pack())
@@ -121,6 +122,20 @@ async fn to_gateway(State(edge): State<Edge>, request: Request, next: Next) -> R
         return api::forward(State(edge), request).await;
     }
     next.run(request).await
+}
+
+/// Nothing of the dashboard or the control API takes more than the longest text in a form: who asks
+/// before sending more is told so; who just sends it is answered by the page. What the public API
+/// takes is for the gateway to say, or for a route that leads elsewhere.
+async fn refuse_large(request: Request, next: Next) -> Response {
+    if is_api(request.uri().path()) || !request.headers().contains_key(header::EXPECT) {
+        return next.run(request).await;
+    }
+    refuse_announced(State(YAML_FORM_BYTES_MAX), request, next).await
+}
+
+fn is_api(path: &str) -> bool {
+    path == "/api" || path.starts_with("/api/")
 }
 
 /// A `CONNECT`, and a request target in authority form with any other method (RFC 9112, section

@@ -130,7 +130,7 @@ const RESILIENCE: &str = "/resilience";
 pub(super) fn back<T>(page: &str, done: Result<T, ApiError>) -> Redirect {
     match done {
         Ok(_) => Redirect::to(page),
-        Err(error) => forms::failed(page, &error.to_string()),
+        Err(error) => forms::failed(page, &forms::refusal(&error)),
     }
 }
 
@@ -228,11 +228,11 @@ async fn form_inject(
             return forms::failed(&again, &format!("{asks} Then tick the box and send it again."));
         }
         Ok(_) => {}
-        Err(error) => return forms::failed(&again, &error.to_string()),
+        Err(error) => return forms::failed(&again, &forms::refusal(&error)),
     }
     match port.inject(command).await {
         Ok(_) => Redirect::to(RESILIENCE),
-        Err(error) => forms::failed(&again, &error.to_string()),
+        Err(error) => forms::failed(&again, &forms::refusal(&error)),
     }
 }
 
@@ -269,7 +269,7 @@ async fn form_thresholds(
     };
     match edge.host.resilience.change_breaker(command).await {
         Ok(_) => Redirect::to(&page),
-        Err(error) => forms::failed(&again, &error.to_string()),
+        Err(error) => forms::failed(&again, &forms::refusal(&error)),
     }
 }
 

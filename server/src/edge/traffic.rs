@@ -70,7 +70,7 @@ async fn answer(
     let done = edge.host.traffic.change(ChangeTraffic::Apply(command)).await;
     let (applied, error) = match done {
         Ok(applied) => (applied, None),
-        Err(error) => (Applied::default(), Some(error.to_string())),
+        Err(error) => (Applied::default(), Some(forms::refusal(&error))),
     };
     let refused = applied.revision.is_none() && !(dry_run && error.is_none());
     let status = if refused { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };

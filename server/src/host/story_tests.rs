@@ -292,7 +292,7 @@ fn a_step_tells_how_often_its_command_was_sent() {
             (attributes::MESSAGE_ID, "payment.authorize:ord-1:2"),
             (attributes::MESH_TRIES, "1"),
         ]
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .map(|(key, value)| (key.to_owned(), value.into()))
         .into(),
         events: vec![],
         links: vec![],

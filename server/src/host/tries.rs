@@ -64,11 +64,11 @@ mod tests {
     /// the mesh, and whether it arrived.
     fn send(topic: &str, cause: &str, at_us: i64, tries: u32, arrived: bool) -> SpanView {
         let mut attributes = vec![
-            (MESSAGE_TOPIC.to_owned(), topic.to_owned()),
-            (MESSAGE_ID.to_owned(), format!("{topic}:ord-1:{cause}")),
+            (MESSAGE_TOPIC.to_owned(), topic.into()),
+            (MESSAGE_ID.to_owned(), format!("{topic}:ord-1:{cause}").into()),
         ];
         if tries > 0 {
-            attributes.push((MESH_TRIES.to_owned(), tries.to_string()));
+            attributes.push((MESH_TRIES.to_owned(), tries.to_string().into()));
         }
         SpanView {
             span_id: format!("{at_us:016x}"),

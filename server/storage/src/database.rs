@@ -21,7 +21,10 @@ use std::{
     },
     time::Duration,
 };
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::{
+    sync::{Notify, mpsc, oneshot},
+    time::Instant,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument, Span, field::Empty};
 
@@ -201,6 +204,7 @@ impl Database {
             + Send
             + 'static,
     {
+        let _until_answered = Answered::of(&span);
         let (tell, told) = oneshot::channel();
         let job: Box<dyn Write> = Box::new(Job { work: Some(work), outcome: None, tell });
         let closed = || failed(self.service, sqlx::Error::PoolClosed);
@@ -247,6 +251,7 @@ impl Database {
     where
         F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, sqlx::Error>> + Send,
     {
+        let _until_answered = Answered::of(&span);
         async {
             let mut snapshot = self.readers.begin().await?;
             let found = work(&mut snapshot).await?;
@@ -270,7 +275,28 @@ impl Database {
             db.namespace = self.service,
             db.operation.name = operation,
             db.operation.batch.size = Empty,
+            { base::LASTED_US } = Empty,
         )
+    }
+}
+
+/// Ends a span when its question is answered, or not asked any more. The thread of a connection,
+/// and the writer, run in the span of what they do and let go of it after they have answered: by
+/// them a statement would outlast the request that waited for it.
+struct Answered {
+    span: Span,
+    began: Instant,
+}
+
+impl Answered {
+    fn of(span: &Span) -> Self {
+        Self { span: span.clone(), began: Instant::now() }
+    }
+}
+
+impl Drop for Answered {
+    fn drop(&mut self) {
+        self.span.record(base::LASTED_US, base::clock::micros(self.began.elapsed()));
     }
 }
 

@@ -3,8 +3,8 @@
 //! The shape is that of Jaeger's query API, `GET /api/traces/{id}`.
 
 use crate::names;
-use contract::trace::{SpanEventView, SpanKind, SpanView, TraceView};
-use serde_json::{Value, json};
+use contract::trace::{AttributeValue, SpanEventView, SpanKind, SpanView, TraceView, ValueType};
+use serde_json::{Number, Value, json};
 use std::collections::BTreeMap;
 
 /// `{"data":[{"traceID":..., "spans":[...], "processes":{"p1":{"serviceName":...}}}]}`.
@@ -65,16 +65,7 @@ fn span_json(trace_id: &str, span: &SpanView, process: &str) -> Value {
 
 /// The attributes, and what Jaeger derives from the rest of an OpenTelemetry span.
 fn tags(span: &SpanView) -> Vec<Value> {
-    let mut tags: Vec<Value> = span
-        .attributes
-        .iter()
-        .map(|(key, value)| match value.parse::<i64>() {
-            Ok(number) if key == names::HTTP_STATUS => {
-                json!({ "key": key, "type": "int64", "value": number })
-            }
-            _ => tag(key, value),
-        })
-        .collect();
+    let mut tags: Vec<Value> = span.attributes.iter().map(typed).collect();
     tags.push(tag("span.kind", kind(span.kind)));
     if span.error {
         tags.push(json!({ "key": "error", "type": "bool", "value": true }));
@@ -87,9 +78,24 @@ fn tags(span: &SpanView) -> Vec<Value> {
 }
 
 fn event_json(event: &SpanEventView) -> Value {
-    let attributes = event.attributes.iter().map(|(key, value)| tag(key, value));
+    let attributes = event.attributes.iter().map(typed);
     let fields: Vec<Value> = std::iter::once(tag("event", &event.name)).chain(attributes).collect();
     json!({ "timestamp": event.at_us, "fields": fields })
+}
+
+/// With the type that the collector gets it with.
+fn typed((key, AttributeValue { text, of }): &(String, AttributeValue)) -> Value {
+    let (kind, value) = match of {
+        ValueType::Text => return tag(key, text),
+        ValueType::Integer => ("int64", text.parse::<i64>().ok().map(Value::from)),
+        ValueType::Bool => ("bool", text.parse::<bool>().ok().map(Value::from)),
+        // JSON has no infinities.
+        ValueType::Float => {
+            ("float64", text.parse().ok().and_then(Number::from_f64).map(Value::Number))
+        }
+    };
+    value
+        .map_or_else(|| tag(key, text), |value| json!({ "key": key, "type": kind, "value": value }))
 }
 
 fn tag(key: &str, value: &str) -> Value {
@@ -111,6 +117,10 @@ mod tests {
     use super::*;
     use contract::trace::{SpanLinkView, TraceRow, TraceStatus};
 
+    fn value(text: &str, of: ValueType) -> AttributeValue {
+        AttributeValue { text: text.into(), of }
+    }
+
     fn span(id: &str, parent: Option<&str>, service: &str) -> SpanView {
         SpanView {
             span_id: id.into(),
@@ -122,11 +132,16 @@ mod tests {
             duration_us: 250,
             error: parent.is_some(),
             message: parent.map(|_| "declined".into()),
-            attributes: vec![(names::HTTP_STATUS.into(), "202".into())],
+            attributes: vec![
+                ("http.response.status_code".into(), value("202", ValueType::Integer)),
+                ("mesh.fault.delay_ms".into(), value("1.5", ValueType::Float)),
+                ("mesh.mirror".into(), value("true", ValueType::Bool)),
+                ("order.id".into(), value("7", ValueType::Text)),
+            ],
             events: vec![SpanEventView {
                 at_us: 1_100,
                 name: "retry".into(),
-                attributes: vec![("attempt".into(), "2".into())],
+                attributes: vec![("attempt".into(), value("2", ValueType::Integer))],
             }],
             links: vec![SpanLinkView { trace_id: "b".repeat(32), span_id: "c".repeat(16) }],
         }
@@ -189,6 +204,10 @@ mod tests {
         assert_eq!(tag("error"), Some(json!(true)));
         assert_eq!(tag("otel.status_description"), Some(json!("declined")));
         assert_eq!(tag("http.response.status_code"), Some(json!(202)));
+        assert_eq!(tag("mesh.fault.delay_ms"), Some(json!(1.5)));
+        assert_eq!(tag("mesh.mirror"), Some(json!(true)));
+        assert_eq!(tag("order.id"), Some(json!("7")), "a text that looks like a number is a text");
+        assert_eq!(child["logs"][0]["fields"][1]["value"], 2);
         assert_eq!(tag("span.kind"), Some(json!("server")));
         assert_eq!(json["data"][0]["spans"][0]["references"].as_array().unwrap().len(), 1);
     }

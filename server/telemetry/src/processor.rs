@@ -79,6 +79,7 @@ impl SpanProcessor for Processor {
     fn on_start(&self, _span: &mut Span, _context: &Context) {}
 
     fn on_end(&self, mut span: SpanData) {
+        restore_integers(&mut span, &self.hub.symbols);
         let inherited = scope::take_ending();
         if let Some(faults) = inherited.as_ref().and_then(|inherited| inherited.faults.as_deref()) {
             add_faults(&mut span, faults);
@@ -86,7 +87,7 @@ impl SpanProcessor for Processor {
         let reported = inherited.as_ref().is_none_or(|inherited| inherited.reported);
         let inherited = inherited.map(|inherited| inherited.service);
         name_method(&mut span);
-        move_start(&mut span);
+        move_ends(&mut span);
         let (fate, mut keep) = sampling::judge(&mut span, reported);
         let is_fault = |a: &KeyValue| a.key.as_str() == names::FAULT_ID;
         let met_fault = span.attributes.iter().any(is_fault);
@@ -120,6 +121,26 @@ impl SpanProcessor for Processor {
     }
 }
 
+/// Integers that `tracing` handed on as their digits are integers again: collectors keep them by
+/// type, and a search for statuses from 500 on finds no texts.
+fn restore_integers(span: &mut SpanData, symbols: &Symbols) {
+    let of_events = span.events.events.iter_mut().flat_map(|event| &mut event.attributes);
+    for KeyValue { key, value, .. } in span.attributes.iter_mut().chain(of_events) {
+        let Value::String(text) = &*value else { continue };
+        if let Some(number) = digits(text.as_str())
+            && symbols.words.is_integer(key.as_str())
+        {
+            *value = Value::I64(number);
+        }
+    }
+}
+
+/// The number whose digits, as Rust writes them, are this text. OpenTelemetry has no larger ones.
+fn digits(text: &str) -> Option<i64> {
+    let written = matches!(text.as_bytes(), [b'0'] | [b'1'..=b'9', ..] | [b'-', b'1'..=b'9', ..]);
+    written.then(|| text.parse().ok()).flatten()
+}
+
 /// The span tells of every fault that led to it, its own first.
 fn add_faults(span: &mut SpanData, carried: &str) {
     let mut own = span.attributes.iter_mut().rev();
@@ -137,14 +158,24 @@ fn add_faults(span: &mut SpanData, carried: &str) {
     own.value = ids.into();
 }
 
-/// A span that was made when what it tells of was over began as long ago as it says.
-fn move_start(span: &mut SpanData) {
-    let is_mark = |attribute: &KeyValue| attribute.key.as_str() == base::TOOK_US;
-    let Some(at) = span.attributes.iter().position(is_mark) else { return };
-    if let Some(took_us) = ended::integer(&span.attributes.remove(at).value) {
-        let took = Duration::from_micros(took_us.max(0).unsigned_abs());
+/// A span that was made when what it tells of was over began as long ago as it says, and one that
+/// others held on to ended as long after its beginning as it says.
+fn move_ends(span: &mut SpanData) {
+    if let Some(took) = take_duration(span, base::TOOK_US) {
         span.start_time = span.end_time.checked_sub(took).unwrap_or(span.start_time);
     }
+    if let Some(lasted) = take_duration(span, base::LASTED_US) {
+        let end = span.start_time.checked_add(lasted).unwrap_or(span.end_time);
+        // What runs by another clock, as tests do, ends no later than it was told to.
+        span.end_time = span.end_time.min(end);
+    }
+}
+
+/// A number of microseconds that is for this process alone.
+fn take_duration(span: &mut SpanData, key: &str) -> Option<Duration> {
+    let at = span.attributes.iter().position(|attribute| attribute.key.as_str() == key)?;
+    let us = ended::integer(&span.attributes.remove(at).value)?;
+    Some(Duration::from_micros(us.max(0).unsigned_abs()))
 }
 
 /// The methods there are: RFC 9110 and PATCH (RFC 5789).
@@ -255,13 +286,43 @@ mod tests {
 
     #[test]
     fn a_span_made_afterwards_begins_where_what_it_tells_of_began() {
-        // `tracing` hands unsigned numbers on as text.
-        let mut span = span("try", vec![KeyValue::new(base::TOOK_US, "2500000")]);
+        let mut span = span("try", vec![KeyValue::new(base::TOOK_US, 2_500_000)]);
         span.end_time = SystemTime::UNIX_EPOCH + Duration::from_secs(10);
         span.start_time = span.end_time;
-        move_start(&mut span);
+        move_ends(&mut span);
         assert_eq!(span.start_time, SystemTime::UNIX_EPOCH + Duration::from_millis(7_500));
         assert!(span.attributes.is_empty());
+    }
+
+    #[test]
+    fn a_span_that_others_hold_on_to_ends_when_what_it_tells_of_was_over() {
+        let start = SystemTime::UNIX_EPOCH + Duration::from_secs(10);
+        let ended = |lasted_us| {
+            let mut span = span("db", vec![KeyValue::new(base::LASTED_US, lasted_us)]);
+            (span.start_time, span.end_time) = (start, start + Duration::from_micros(900));
+            move_ends(&mut span);
+            assert!(span.attributes.is_empty());
+            span.end_time.duration_since(start).unwrap()
+        };
+        assert_eq!(ended(800), Duration::from_micros(800));
+        assert_eq!(ended(60_000_000), Duration::from_micros(900), "never later than it was let go");
+    }
+
+    #[test]
+    fn digits_are_a_number_where_the_code_records_numbers() {
+        let symbols = Symbols::new();
+        symbols.words.note_integer("port");
+        let texts = ["80", "0", "-1", "007", "+5", "http", "", "18446744073709551615"];
+        for (text, number) in
+            texts.into_iter().zip([Some(80), Some(0), Some(-1)].into_iter().chain([None; 5]))
+        {
+            let attributes = ["port", "name"].map(|key| KeyValue::new(key, text));
+            let mut span = span("call", attributes.to_vec());
+            restore_integers(&mut span, &symbols);
+            let expected = number.map_or_else(|| Value::from(text), Value::I64);
+            assert_eq!(span.attributes[0].value, expected, "{text}");
+            assert_eq!(span.attributes[1].value, Value::from(text), "a name may look like one");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::{
     hub::{Hub, Item},
     names,
     store::record::{ATTRIBUTES_MAX, LogRecord, Packer, REDACTED},
+    symbols::Table,
 };
 use contract::trace::Level;
 use opentelemetry::trace::TraceContextExt;
@@ -107,7 +108,7 @@ where
         let Some(span) = context.span(id) else {
             return;
         };
-        let mut fields = ScopeFields::default();
+        let mut fields = ScopeFields::new(&self.hub.symbols.words);
         attributes.record(&mut fields);
         let service = match &fields.service {
             Some(name) => self.hub.symbols.service(name),
@@ -128,7 +129,7 @@ where
         let Some(span) = context.span(id) else {
             return;
         };
-        let mut fields = ScopeFields::default();
+        let mut fields = ScopeFields::new(&self.hub.symbols.words);
         values.record(&mut fields);
         if let Some(scope) = span.extensions_mut().get_mut::<Scope>() {
             if let Some(name) = &fields.service {
@@ -141,7 +142,7 @@ where
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        let mut line = Line::default();
+        let mut line = Line::new(&self.hub.symbols.words);
         event.record(&mut line);
         let mut service = None;
         for span in context.event_scope(event).into_iter().flatten() {
@@ -167,7 +168,7 @@ where
             at_us: self.clock.now_us(),
             trace,
             span,
-            packed: with_packer(|packer| line.pack(&self.hub, packer)),
+            packed: with_packer(|packer| line.pack(packer)),
             service,
             level: level_of(*event.metadata().level()),
         }));
@@ -193,15 +194,36 @@ fn level_of(level: tracing::Level) -> Level {
 }
 
 /// Fields of a span that are handed down.
-#[derive(Debug, Default)]
-struct ScopeFields {
+#[derive(Debug)]
+struct ScopeFields<'h> {
+    words: &'h Table,
     service: Option<String>,
     order: Option<Box<str>>,
     correlation: Option<Box<str>>,
     fault: Option<Box<str>>,
 }
 
-impl Visit for ScopeFields {
+impl<'h> ScopeFields<'h> {
+    const fn new(words: &'h Table) -> Self {
+        Self { words, service: None, order: None, correlation: None, fault: None }
+    }
+}
+
+/// OpenTelemetry's layer knows `i64` alone: other integers reach it as text, which the processor
+/// turns back under the keys that are noted here.
+impl Visit for ScopeFields<'_> {
+    fn record_u64(&mut self, field: &Field, _: u64) {
+        self.words.note_integer(field.name());
+    }
+
+    fn record_i128(&mut self, field: &Field, _: i128) {
+        self.words.note_integer(field.name());
+    }
+
+    fn record_u128(&mut self, field: &Field, _: u128) {
+        self.words.note_integer(field.name());
+    }
+
     fn record_str(&mut self, field: &Field, value: &str) {
         match field.name() {
             names::SERVICE_NAME => self.service = Some(value.to_owned()),
@@ -223,14 +245,19 @@ impl Visit for ScopeFields {
 }
 
 /// A log line as it is read.
-#[derive(Debug, Default)]
-struct Line {
+#[derive(Debug)]
+struct Line<'h> {
+    words: &'h Table,
     message: String,
     service: Option<String>,
     fields: Vec<(&'static str, String)>,
 }
 
-impl Line {
+impl<'h> Line<'h> {
+    const fn new(words: &'h Table) -> Self {
+        Self { words, message: String::new(), service: None, fields: Vec::new() }
+    }
+
     /// Takes a field from a span around the line, unless the line or an inner span has it.
     fn inherit(&mut self, key: &'static str, value: Option<&str>) {
         if let Some(value) = value
@@ -240,11 +267,11 @@ impl Line {
         }
     }
 
-    fn pack(&self, hub: &Hub, packer: &mut Packer) -> Box<[u8]> {
+    fn pack(&self, packer: &mut Packer) -> Box<[u8]> {
         packer.text(&self.message);
         packer.count(self.fields.len().min(ATTRIBUTES_MAX));
         for (key, value) in self.fields.iter().take(ATTRIBUTES_MAX) {
-            let (number, secret) = hub.symbols.words.key(key);
+            let (number, secret) = self.words.key(key);
             packer.numbered(number, key);
             packer.string(if secret { REDACTED } else { value });
         }
@@ -262,7 +289,22 @@ impl Line {
     }
 }
 
-impl Visit for Line {
+impl Visit for Line<'_> {
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.words.note_integer(field.name());
+        self.push(field, value.to_string());
+    }
+
+    fn record_i128(&mut self, field: &Field, value: i128) {
+        self.words.note_integer(field.name());
+        self.push(field, value.to_string());
+    }
+
+    fn record_u128(&mut self, field: &Field, value: u128) {
+        self.words.note_integer(field.name());
+        self.push(field, value.to_string());
+    }
+
     fn record_str(&mut self, field: &Field, value: &str) {
         self.push(field, value.to_owned());
     }

@@ -39,6 +39,8 @@ struct Known {
 struct Word {
     number: u16,
     secret: bool,
+    /// The code records integers under this key which `tracing` hands on as their digits.
+    integer: bool,
 }
 
 impl Table {
@@ -70,11 +72,27 @@ impl Table {
         let word = Word {
             number: u16::try_from(next).ok().filter(|_| next < self.max)?,
             secret: is_secret(string),
+            integer: false,
         };
         let string: Arc<str> = string.into();
         known.words.insert(Arc::clone(&string), word);
         known.strings.push(string);
         Some(word)
+    }
+
+    /// Notes that the code records integers under this key which come as their digits.
+    pub(crate) fn note_integer(&self, key: &str) {
+        if self.is_integer(key) || self.number(key) == MISSING {
+            return;
+        }
+        if let Some(word) = self.known.write().words.get_mut(key) {
+            word.integer = true;
+        }
+    }
+
+    /// Whether digits under this key are an integer.
+    pub(crate) fn is_integer(&self, key: &str) -> bool {
+        self.known.read().words.get(key).is_some_and(|word| word.integer)
     }
 
     /// The number of a string that was seen before.

@@ -15,7 +15,7 @@ use std::{
 };
 use telemetry::{ExportConfig, Protocol, Telemetry, TelemetryConfig, TelemetryGuard};
 use tokio::time::Instant;
-use tracing::{Dispatch, dispatcher, info_span};
+use tracing::{Dispatch, dispatcher, field::Empty, info_span};
 
 /// The settings for a collector at these ports.
 fn export(ports: Ports, protocol: Protocol) -> ExportConfig {
@@ -40,11 +40,17 @@ fn request(dispatch: &Dispatch, name: &'static str) {
     dispatcher::with_default(dispatch, || {
         let request = info_span!("request", otel.name = name, service.name = "gateway");
         let _entered = request.enter();
-        let call = info_span!("call", otel.kind = "client");
+        let call = info_span!(
+            "call",
+            otel.kind = "client",
+            server.port = 80_u16,
+            http.response.status_code = Empty,
+        );
         let carried = TraceContext::of(&call);
         let handle =
             info_span!(parent: None, "handle", service.name = "orders", otel.kind = "server");
         carried.adopt(&handle);
+        call.record("http.response.status_code", 202_u16);
     });
 }
 
@@ -72,6 +78,9 @@ async fn spans_of_two_services_arrive_under_their_own_names(protocol: Protocol) 
         assert_eq!(span.resource["service.instance.id"], "run-1");
         assert!(!span.attributes.contains_key("service.name"), "{span:?}");
     }
+    // with numbers as numbers (semantic conventions),
+    let told = ["server.port", "http.response.status_code"].map(|key| &*call.attributes[key]);
+    assert_eq!(told, ["Int(80)", "Int(202)"]);
     // linked as they were,
     assert_eq!(
         (request.parent.as_str(), &call.parent, &handle.parent),

@@ -3,7 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test whose world cannot be set up fails")]
 
 use base::TraceContext;
-use contract::trace::{Level, LogView, SpanKind, SpanView, TraceQuery, TraceStatus, TraceView};
+use contract::trace::{
+    AttributeValue, Level, LogView, SpanKind, SpanView, TraceQuery, TraceStatus, TraceView,
+    ValueType,
+};
 use prometheus_client::metrics::gauge::ConstGauge;
 use telemetry::{Registry, Telemetry, TelemetryConfig};
 use tracing::{
@@ -315,6 +318,53 @@ fn the_map_the_red_points_and_the_metrics_agree_with_the_spans() {
     );
     assert!(text.contains("http_route=\"/api/v1/orders\",http_request_method=\"POST\""));
     assert!(text.contains("vitrine_telemetry_spans_stored 11"));
+}
+
+#[test]
+fn integers_of_every_width_stay_integers_on_spans_and_their_events() {
+    let (telemetry, dispatch) = pipeline();
+    dispatcher::with_default(&dispatch, || {
+        let span = info_span!(
+            "call",
+            service.name = "gateway",
+            server.port = 80_u16,
+            mesh.revision = 7_u64,
+            mesh.try = 2_usize,
+            mesh.timeout_ms = Some(u128::from(5_u8)),
+            mesh.fault.delay_ms = 1.5,
+            mesh.mirror = true,
+            correlation = "42",
+            http.response.status_code = Empty,
+        );
+        span.record("http.response.status_code", 503_u16);
+        span.in_scope(|| tracing::info!(attempt = 3_u32, name = "3", "tried"));
+    });
+    let trace = only_trace(&telemetry);
+    let of = |attributes: &[(String, AttributeValue)], key: &str| {
+        attributes.iter().find(|(k, _)| k == key).map(|(_, value)| (value.text.clone(), value.of))
+    };
+    let call = span(&trace, "call");
+    for (key, text, kind) in [
+        ("server.port", "80", ValueType::Integer),
+        ("mesh.revision", "7", ValueType::Integer),
+        ("mesh.try", "2", ValueType::Integer),
+        ("mesh.timeout_ms", "5", ValueType::Integer),
+        ("http.response.status_code", "503", ValueType::Integer),
+        ("mesh.fault.delay_ms", "1.5", ValueType::Float),
+        ("mesh.mirror", "true", ValueType::Bool),
+        ("correlation", "42", ValueType::Text),
+    ] {
+        assert_eq!(of(&call.attributes, key), Some((text.into(), kind)), "{key}");
+    }
+    let tried = &call.events[0].attributes;
+    assert_eq!(of(tried, "attempt"), Some(("3".into(), ValueType::Integer)));
+    assert_eq!(of(tried, "name"), Some(("3".into(), ValueType::Text)));
+    // Whoever looks for a status writes its digits.
+    for (tag, found) in [("http.response.status_code=503", 1), ("http.response.status_code=50", 0)]
+    {
+        let query = TraceQuery { tag: Some(tag.into()), ..TraceQuery::default() };
+        assert_eq!(telemetry.search(&query, now_us()).matched, found, "{tag}");
+    }
 }
 
 #[test]

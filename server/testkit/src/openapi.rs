@@ -32,6 +32,27 @@ impl Document {
         paths.flat_map(methods).collect()
     }
 
+    /// Numbers in the query of an operation on the bounds that are described and just outside of
+    /// them, each as it is written, and whether it is within. Of one that is described without a
+    /// bound the largest number there is: within as well.
+    #[must_use]
+    pub fn numbers(&self, method: &str, path: &str) -> Vec<(String, bool)> {
+        let operation = &self.0["paths"][path][method.to_lowercase()];
+        let parameters = operation["parameters"].as_array().into_iter().flatten();
+        let numbers = parameters.filter(|p| p["in"] == "query" && p["schema"]["type"] == "integer");
+        let around = |parameter: &Value| {
+            let name = parameter["name"].as_str().unwrap_or_default().to_owned();
+            let bound = |keyword: &str, none| parameter["schema"][keyword].as_i64().unwrap_or(none);
+            let (least, most) = (bound("minimum", i64::MIN), bound("maximum", i64::MAX));
+            let outside = [least.checked_sub(1), most.checked_add(1)].into_iter().flatten();
+            let within = [(least, true), (most, true)].into_iter();
+            let all = within.chain(outside.map(|number| (number, false)));
+            all.map(move |(number, within)| (format!("{name}={number}"), within))
+                .collect::<Vec<_>>()
+        };
+        numbers.flat_map(around).collect()
+    }
+
     /// What an answer of an operation is other than the document says; nothing when it is not.
     #[must_use]
     pub fn faults(&self, method: &str, path: &str, answer: &Answer) -> Vec<String> {
@@ -183,6 +204,31 @@ mod tests {
         let mut faults = Vec::new();
         Document::new(json!({})).check(&schema, value, "", &mut faults);
         faults.len()
+    }
+
+    #[test]
+    fn numbers_are_asked_for_on_their_bounds_and_outside_of_them() {
+        let limit = json!({ "type": "integer", "minimum": 1, "maximum": 200 });
+        let open = json!({ "type": "integer", "minimum": 0 });
+        let parameters = json!([
+            { "name": "limit", "in": "query", "schema": limit },
+            { "name": "from", "in": "query", "schema": open },
+            { "name": "id", "in": "path", "schema": limit },
+        ]);
+        let document = Document::new(json!({ "paths": { "/a": { "get": {
+            "parameters": parameters,
+        } } } }));
+        let written = |text: &str, within| (text.to_owned(), within);
+        let expected = [
+            written("limit=1", true),
+            written("limit=200", true),
+            written("limit=0", false),
+            written("limit=201", false),
+            written("from=0", true),
+            written(&format!("from={}", i64::MAX), true),
+            written("from=-1", false),
+        ];
+        assert_eq!(document.numbers("GET", "/a"), expected);
     }
 
     #[test]

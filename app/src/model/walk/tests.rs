@@ -11,7 +11,7 @@ fn of_service(mut of: SpanView, service: &str, kind: SpanKind) -> SpanView {
 }
 
 fn with(mut of: SpanView, pairs: &[(&str, &str)]) -> SpanView {
-    of.attributes.extend(pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())));
+    of.attributes.extend(pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).into())));
     of
 }
 

@@ -157,6 +157,7 @@ fn attributes_view(open: Open, span: &SpanView, logs: &[LogView]) -> AnyView {
         .attributes
         .iter()
         .map(|(key, value)| {
+            let value = &value.text;
             let value = if key == "order.id" {
                 view! { <a href=format!("/orders/{value}")>{value.clone()}</a> }.into_any()
             } else {
@@ -232,7 +233,7 @@ fn logs_view(open: Open, span: &SpanView, logs: &[LogView], zero_us: i64) -> Any
             let fields = event
                 .attributes
                 .iter()
-                .map(|(key, value)| pair(key, value.clone().into_any()))
+                .map(|(key, value)| pair(key, value.text.clone().into_any()))
                 .collect_view();
             view! {
                 <li>

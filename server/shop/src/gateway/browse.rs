@@ -25,9 +25,9 @@ const RECOMMENDATIONS_TIMEOUT: Duration = Duration::from_secs(1);
 /// Recent orders and payments on a customer's page.
 const RECENT: usize = 5;
 /// Entries of one page unless asked otherwise, and at most.
-const PAGE_DEFAULT: usize = 50;
+pub(super) const PAGE_DEFAULT: usize = 50;
 /// See [`PAGE_DEFAULT`].
-const PAGE_MAX: usize = 200;
+pub(super) const PAGE_MAX: usize = 200;
 
 /// Which page of a list.
 #[derive(Debug)]
@@ -146,11 +146,11 @@ pub(super) async fn product(
 ) -> Answer {
     let id = path_id("product", id)?;
     let asked = gateway.caller.get(CATALOG, format!("/products/{id}")).route("/products/{id}");
-    let (product, recommended) = tokio::join!(
-        timed(CATALOG, asked.context(&context).receive::<Product>()),
-        timed(RECOMMENDATIONS, recommended(&gateway, &context, &id)),
-    );
-    let product = product?;
+    // Without the product nobody waits for what goes with it.
+    let (product, recommended) =
+        tokio::try_join!(timed(CATALOG, asked.context(&context).receive::<Product>()), async {
+            Ok(timed(RECOMMENDATIONS, recommended(&gateway, &context, &id)).await)
+        },)?;
     let mut errors = BTreeMap::new();
     let recommendations = part("recommendations", recommended, &mut errors).unwrap_or_default();
     Ok(ok(&ProductDetails { product, recommendations, errors }))

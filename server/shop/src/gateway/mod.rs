@@ -17,7 +17,7 @@ pub use openapi::document;
 
 use crate::{
     input::BODY_BYTES_MAX,
-    problem::{Problem, explain},
+    problem::{Problem, explain, refuse_announced},
 };
 use axum::{
     Extension, Router,
@@ -57,6 +57,7 @@ pub fn router(caller: Caller, mesh: Mesh, ids: IdSource) -> Router {
         .fallback(unknown)
         .method_not_allowed_fallback(not_allowed)
         .layer(from_fn(explain))
+        .layer(from_fn_with_state(BODY_BYTES_MAX, refuse_announced))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(from_fn_with_state(gateway.clone(), correlate))
         .with_state(gateway)

@@ -3,12 +3,16 @@
 //! What is the same for every operation (headers, failures of what is behind) is written into the
 //! document here, once, and not at each handler.
 
-use super::{browse, health, orders};
+use super::{
+    browse::{self, PAGE_DEFAULT, PAGE_MAX},
+    health, orders,
+};
 use crate::problem::Problem;
 use axum::{
     Json,
     response::{IntoResponse, Response},
 };
+use mesh::CORRELATION_ID_MAX;
 use serde_json::{Map, Value, json};
 use std::sync::LazyLock;
 use utoipa::OpenApi;
@@ -98,10 +102,12 @@ fn written() -> Value {
 fn common(path: &str, operation: &mut Value, command: bool) {
     let alone = AT_ROOT.contains(&path) || path == "/openapi.json";
     let mut parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
-    parameters.push(header(
-        "X-Correlation-ID",
-        "Taken, returned, and put on every event and log line; made if there is none",
-    ));
+    parameters.iter_mut().for_each(bounded);
+    let taken = format!(
+        "Taken, returned, and put on every event and log line; made if there is none, or one of \
+         more than {CORRELATION_ID_MAX} bytes or with anything but printable ASCII, like a blank"
+    );
+    parameters.push(header("X-Correlation-ID", &taken));
     parameters.push(header("traceparent", "The trace to go on with (W3C Trace Context)"));
     if command {
         parameters.push(header(
@@ -123,6 +129,19 @@ fn common(path: &str, operation: &mut Value, command: bool) {
     // Metrics come from the edge, and it keeps no request's id.
     for (status, response) in responses.iter_mut().filter(|_| path != "/metrics") {
         told(status, response, ["/livez", "/openapi.json"].contains(&path));
+    }
+}
+
+/// A parameter is there or is not, and never null; pages of lists have one size.
+fn bounded(parameter: &mut Value) {
+    if parameter["schema"]["type"].is_array() {
+        parameter["schema"]["type"] = "string".into();
+    }
+    if parameter["name"] == "limit" {
+        parameter["description"] = "Entries of one page".into();
+        parameter["schema"] = json!({
+            "type": "integer", "minimum": 1, "maximum": PAGE_MAX, "default": PAGE_DEFAULT,
+        });
     }
 }
 
@@ -183,6 +202,25 @@ mod tests {
             let schema = &written()["components"]["schemas"][sent];
             assert_eq!(schema["additionalProperties"], false, "{sent}: {schema}");
         }
+    }
+
+    #[test]
+    fn what_is_done_with_a_header_is_told_and_none_is_null() {
+        let document = written();
+        let operations = document["paths"].as_object().unwrap().values();
+        let operations = operations.flat_map(|item| item.as_object().unwrap().values());
+        let parameters =
+            operations.flat_map(|of| of["parameters"].as_array().into_iter().flatten());
+        let mut told = std::collections::BTreeMap::new();
+        for parameter in parameters {
+            assert!(!parameter["schema"].to_string().contains("null"), "{parameter}");
+            let name = parameter["name"].as_str().unwrap();
+            told.insert(name, parameter["description"].as_str().unwrap_or_default());
+        }
+        let wait = format!("{} s", crate::input::WAIT_MAX);
+        assert!(told["Prefer"].contains(&wait), "{}", told["Prefer"]);
+        assert!(told["X-Correlation-ID"].contains("128 bytes"), "{}", told["X-Correlation-ID"]);
+        assert!(told["If-Match"].contains("ETag"), "{}", told["If-Match"]);
     }
 
     #[test]

@@ -45,7 +45,8 @@ fn etag(order: &OrderBody) -> HeaderValue {
         (
             "Prefer" = Option<String>,
             Header,
-            description = "wait=SECONDS: answer when the order reached its end (RFC 7240)",
+            description = "wait=SECONDS: answer when the order reached its end (RFC 7240), after \
+                           30 s at the latest, however long is preferred",
         ),
     ),
     request_body = schema::PlaceOrder,
@@ -222,7 +223,7 @@ macro_rules! command {
                 (
                     "If-Match" = Option<String>,
                     Header,
-                    description = "ETag of the order this decision was made on",
+                    description = "ETag of the order this decision was made on; * is any",
                 ),
             ),
             responses(

@@ -1,7 +1,7 @@
 //! Bodies: JSON, and none of its objects with a key that comes twice.
 
 use super::BODY_BYTES_MAX;
-use crate::problem::Problem;
+use crate::problem::{Problem, too_large};
 use axum::{body::Bytes, extract::rejection::BytesRejection};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::{
@@ -43,15 +43,12 @@ pub(super) fn json(
         let detail = "Send JSON, with the header Content-Type: application/json.";
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
     }
-    let body = body.map_err(|rejection| {
-        let status = rejection.status();
-        let detail = match status {
-            StatusCode::PAYLOAD_TOO_LARGE => {
-                format!("The body is larger than {} KiB.", BODY_BYTES_MAX / 1024)
-            }
-            _ => format!("The body cannot be read: {}.", rejection.body_text()),
-        };
-        Problem::new(status, detail)
+    let body = body.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => too_large(BODY_BYTES_MAX),
+        status => {
+            let detail = format!("The body cannot be read: {}.", rejection.body_text());
+            Problem::new(status, detail)
+        }
     })?;
     let strict = serde_json::from_slice(&body);
     let unread = |error| Problem::field("", format!("Not a JSON document: {error}."));

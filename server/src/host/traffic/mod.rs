@@ -204,7 +204,7 @@ fn failed(error: ControlError) -> ApiError {
         ControlError::NotFound(_) | ControlError::NoRevision(_) => {
             ApiError::NotFound { what: reason.trim_start_matches("there is no ").into() }
         }
-        ControlError::Refused(_) | ControlError::Nothing => {
+        ControlError::Refused(_) | ControlError::Nothing | ControlError::Emptied => {
             ApiError::Invalid { fields: vec![FieldError::new("yaml", reason)] }
         }
         ControlError::Store(_) | ControlError::Busy | ControlError::Interrupted => {

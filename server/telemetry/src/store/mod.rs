@@ -18,7 +18,7 @@ use query::numbered;
 use record::{
     CANCELLED, COMPENSATION, ERROR, EVENT, LogRecord, PERSONAL, SpanRecord, TRY, Unpacker,
 };
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 /// Spans of all traces: at 250 bytes each 30 MB, and 6 000 orders of 20 spans.
 pub const SPANS_MAX: usize = 120_000;
@@ -141,6 +141,8 @@ struct Summary {
     failed: usize,
     /// In order of appearance.
     services: Box<[u16]>,
+    /// Services and names of the spans, each pair once.
+    operations: Arc<[(u16, u16)]>,
 }
 
 impl Trace {

@@ -75,8 +75,52 @@ impl<'q> Filter<'q> {
             && self.service.is_none_or(|wanted| {
                 wanted.is_some_and(|number| summary.services.contains(&number))
             })
-            && self.operation.is_none_or(|wanted| is_named(root, wanted))
+            && self.operation.is_none_or(|wanted| self.has_operation(trace, summary, wanted))
             && self.tag.as_ref().is_none_or(|tag| tag.is_on(trace))
+    }
+
+    /// Whether a span of the service, or of any where none is asked for, has this name.
+    fn has_operation(&self, trace: &Trace, summary: &Summary, (number, name): (u16, &str)) -> bool {
+        let of_service = |service| self.service.is_none_or(|wanted| wanted == Some(service));
+        if number == MISSING {
+            let named = |span: &&SpanRecord| is_named(span, (number, name));
+            return trace.spans.iter().filter(named).any(|span| of_service(span.service));
+        }
+        let named = |(service, own): &(u16, u16)| *own == number && of_service(*service);
+        summary.operations.iter().any(named)
+    }
+}
+
+/// Names to choose an operation from, by number. Of thousands of traces with the same few names
+/// each, so they are ticked off and not put in order.
+struct Choices(Vec<bool>);
+
+impl Default for Choices {
+    fn default() -> Self {
+        Self(vec![false; usize::from(MISSING) + 1])
+    }
+}
+
+impl Choices {
+    /// The names of a trace's spans of the service that is asked for; else that of its root, for
+    /// all names of all services are more than anybody looks through.
+    fn add(&mut self, service: Option<Option<u16>>, summary: &Summary, root: u16) {
+        match service {
+            None => self.0[usize::from(root)] = true,
+            Some(wanted) => {
+                let of_it = |(service, _): &&(u16, u16)| Some(*service) == wanted;
+                let names = summary.operations.iter().filter(of_it);
+                names.for_each(|(_, name)| self.0[usize::from(*name)] = true);
+            }
+        }
+    }
+
+    /// In order, as many as can be chosen from.
+    fn names(self, symbols: &Symbols) -> Vec<String> {
+        let numbers = (0..MISSING).filter(|number| self.0[usize::from(*number)]);
+        let mut names = sorted(numbers.filter_map(|number| symbols.words.string(number)));
+        names.truncate(OPERATIONS_MAX);
+        names
     }
 }
 
@@ -153,6 +197,10 @@ fn summarise(spans: &[SpanRecord]) -> Summary {
             services.push(spans[at].service);
         }
     }
+    let mut operations: Vec<(u16, u16)> =
+        spans.iter().map(|span| (span.service, span.name)).collect();
+    operations.sort_unstable();
+    operations.dedup();
     let (status, failed) = outcome(spans, root);
     let events = spans.iter().filter(|span| span.has(EVENT)).map(SpanRecord::end_us);
     let root_span = spans.get(root);
@@ -166,6 +214,7 @@ fn summarise(spans: &[SpanRecord]) -> Summary {
         status,
         failed,
         services: services.into(),
+        operations: operations.into(),
     }
 }
 
@@ -264,14 +313,14 @@ impl Store {
         let mut running: HashSet<u128> = HashSet::new();
         let mut list = TraceList::default();
         let mut services = BTreeSet::new();
-        let mut operations = BTreeSet::new();
+        let mut operations = Choices::default();
         for (&id, trace) in &mut self.traces {
             trace.summary();
             let Some(summary) = &trace.summary else {
                 continue;
             };
             services.extend(summary.services.iter().copied());
-            operations.insert(trace.spans[summary.root].name);
+            operations.add(filter.service, summary, trace.spans[summary.root].name);
             if filter.lets_through(trace, summary) {
                 found.push((trace.spans[summary.root].start_us, id));
                 if summary.runs(now_us) {
@@ -295,8 +344,7 @@ impl Store {
         list.marks = chosen.into_iter().filter_map(|id| self.mark(id)).collect();
         list.rows = self.newest(found, symbols);
         list.services = sorted(services.into_iter().map(|n| symbols.service_name(n)));
-        list.operations = sorted(operations.into_iter().filter_map(|n| symbols.words.string(n)));
-        list.operations.truncate(OPERATIONS_MAX);
+        list.operations = operations.names(symbols);
         list
     }
 

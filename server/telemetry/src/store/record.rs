@@ -5,7 +5,7 @@
 //! about 250 bytes altogether, against two kilobytes of OpenTelemetry's own structure.
 
 use crate::symbols::{MISSING, Table};
-use contract::trace::{Level, SpanKind};
+use contract::trace::{AttributeValue, Level, SpanKind, ValueType};
 use opentelemetry::Value;
 
 /// Characters kept of one value; the rest is cut and marked.
@@ -236,6 +236,24 @@ impl std::fmt::Display for Packed<'_> {
     }
 }
 
+impl From<Packed<'_>> for String {
+    fn from(value: Packed<'_>) -> Self {
+        value.to_string()
+    }
+}
+
+impl From<Packed<'_>> for AttributeValue {
+    fn from(value: Packed<'_>) -> Self {
+        let of = match value {
+            Packed::Bool(_) => ValueType::Bool,
+            Packed::Integer(_) => ValueType::Integer,
+            Packed::Float(_) => ValueType::Float,
+            Packed::Text(_) => ValueType::Text,
+        };
+        Self { text: value.to_string(), of }
+    }
+}
+
 impl<'a> Unpacker<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self { bytes }
@@ -319,8 +337,9 @@ impl<'a> Unpacker<'a> {
         }
     }
 
-    pub(crate) fn attributes(&mut self, words: &Table) -> Vec<(String, String)> {
-        (0..self.count()).map(|_| (self.word(words), self.value().to_string())).collect()
+    /// Keys and values: of spans with their types, of log lines as text.
+    pub(crate) fn attributes<V: From<Packed<'a>>>(&mut self, words: &Table) -> Vec<(String, V)> {
+        (0..self.count()).map(|_| (self.word(words), self.value().into())).collect()
     }
 
     /// The text of a key in a packed list.

@@ -503,7 +503,7 @@ fn every_filter_leaves_what_it_says() {
     assert_eq!(found(|q| q.service = Some("nobody".into())), []);
     assert_eq!(found(|q| q.service = Some(String::new())), [3, 2, 1]);
     assert_eq!(found(|q| q.operation = Some("POST /api/v1/orders".into())), [3, 1]);
-    assert_eq!(found(|q| q.operation = Some("step".into())), []);
+    assert_eq!(found(|q| q.operation = Some("stride".into())), []);
     assert_eq!(found(|q| q.status = Some(TraceStatus::Error)), [3]);
     assert_eq!(found(|q| q.status = Some(TraceStatus::Ok)), [2, 1]);
     assert_eq!(found(|q| q.min_duration_ms = Some(1_500)), [2]);
@@ -516,6 +516,32 @@ fn every_filter_leaves_what_it_says() {
     assert_eq!(found(|q| q.tag = Some("retry.attempt=2".into())), [3]);
     assert_eq!(found(|q| q.tag = Some("retry.attempt".into())), [3]);
     assert_eq!(found(|q| q.tag = Some("never.seen=2".into())), []);
+}
+
+#[test]
+fn an_operation_is_the_name_of_any_span_of_the_service_that_is_asked_for() {
+    let mut shop = shop();
+    let search = |service: Option<&str>, operation: Option<&str>| TraceQuery {
+        service: service.map(Into::into),
+        operation: operation.map(Into::into),
+        ..TraceQuery::default()
+    };
+    assert_eq!(shop.found(search(None, Some("step"))), [1], "of any service");
+    assert_eq!(shop.found(search(Some("orders"), Some("step"))), [1]);
+    assert_eq!(shop.found(search(Some("gateway"), Some("step"))), [], "it has no such span");
+    assert_eq!(shop.found(search(Some("orders"), Some("POST /api/v1/orders"))), []);
+    // What there is to choose from goes with it.
+    let offered = |shop: &mut World, service| shop.search(search(service, None)).operations;
+    assert_eq!(offered(&mut shop, Some("orders")), ["step"]);
+    assert_eq!(
+        offered(&mut shop, Some("gateway")),
+        ["GET /api/v1/products", "POST /api/v1/orders"]
+    );
+    assert_eq!(offered(&mut shop, Some("nobody")), [""; 0]);
+    // Also when a span comes after somebody asked.
+    shop.span(Given { service: "orders", name: "late step", ..Given::new(2, 11, 10) });
+    assert_eq!(offered(&mut shop, Some("orders")), ["late step", "step"]);
+    assert_eq!(shop.found(search(Some("orders"), Some("late step"))), [2]);
 }
 
 #[test]
@@ -603,7 +629,9 @@ fn names_beyond_the_table_are_kept_and_found() {
         tag: Some("rare.tag=1".into()),
         ..TraceQuery::default()
     };
-    assert_eq!(world.found(query), [1]);
+    assert_eq!(world.found(query.clone()), [1]);
+    let of = |service: &str| TraceQuery { service: Some(service.into()), ..query.clone() };
+    assert_eq!((world.found(of("gateway")), world.found(of("orders"))), (vec![1], vec![]));
     let other = TraceQuery { operation: Some("other".into()), ..TraceQuery::default() };
     assert_eq!(world.found(other), []);
 }

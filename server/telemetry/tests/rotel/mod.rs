@@ -125,6 +125,7 @@ pub struct Received {
     pub parent: String,
     pub id: String,
     pub name: String,
+    /// With the type of each value: `Str(POST)`, `Int(202)`.
     pub attributes: HashMap<String, String>,
     /// Ids of the spans it is linked to.
     pub links: Vec<String>,
@@ -149,12 +150,12 @@ fn parse(printed: &str) -> Vec<Received> {
         } else if let Some((key, value)) =
             line.trim().strip_prefix("-> ").and_then(|l| l.split_once(": "))
         {
-            let value = value.trim_start_matches("Str(").trim_end_matches(')').to_owned();
+            let text = || value.trim_start_matches("Str(").trim_end_matches(')').to_owned();
             match spans.last_mut().filter(|_| in_span) {
-                Some(span) if below == "SpanLink #" && key == "ID" => span.links.push(value),
+                Some(span) if below == "SpanLink #" && key == "ID" => span.links.push(text()),
                 Some(_) if !below.is_empty() => {}
-                Some(span) => drop(span.attributes.insert(key.to_owned(), value)),
-                None => drop(resource.insert(key.to_owned(), value)),
+                Some(span) => drop(span.attributes.insert(key.to_owned(), value.to_owned())),
+                None => drop(resource.insert(key.to_owned(), text())),
             }
         } else if let (Some(span), Some((key, value))) = (spans.last_mut(), line.split_once(':')) {
             let value = value.trim().to_owned();
