@@ -335,8 +335,9 @@ impl Live {
         }
     }
 
-    /// Asks for the newest orders, and for all that the tally counts, page after page: at the start,
-    /// and when too many changed at once to follow. False when orders did not answer in time.
+    /// Asks for the newest orders, and for all that the tally counts, page after page: at the
+    /// start, and when too many changed at once to follow. False when orders did not answer in
+    /// time.
     async fn load_rows(&self, page: usize) -> bool {
         match self.read_rows(page).await {
             Ok(()) => true,

@@ -75,6 +75,8 @@ impl OrderStore for Broken {
         Err(failed())
     }
     async fn project(&self, _: usize) -> Result<Vec<OrderRow>, StoreError> {
+        // As every question to a database does.
+        tokio::task::yield_now().await;
         let projections = self.projections.fetch_add(1, Ordering::Relaxed) + 1;
         if projections == 3 {
             self.stop.cancel();
