@@ -19,12 +19,13 @@ use contract::{
     service::{self, DASHBOARD, SERVICES},
 };
 use facts::Facts;
+use futures::{FutureExt, future::FusedFuture};
 pub(crate) use in_mesh::Minute;
 use in_mesh::{InMesh, Samples};
-use mesh::{EndpointStatus, Phase};
+use mesh::{CallError, EndpointStatus, Phase};
 use messaging::RelayStatus;
 use parking_lot::Mutex;
-use shop::orders::{RECENT_MAX, Recent};
+use shop::orders::{RECENT_PAGE_MAX, Recent, RecentPage};
 use std::{
     collections::{HashMap, VecDeque},
     sync::{
@@ -50,7 +51,7 @@ const GATHER: Duration = Duration::from_millis(200);
 /// Window of the tally.
 const TALLY_SECONDS: u32 = 300;
 /// Orders in the tally: at 200 a second five minutes are below it.
-const TALLY_MAX: usize = RECENT_MAX;
+const TALLY_MAX: usize = 65_536;
 /// How long orders may take to say what there is; the feed goes on without, and asks again.
 const LOAD_DEADLINE: Duration = Duration::from_secs(1);
 
@@ -103,23 +104,32 @@ struct State {
 struct Tally {
     /// Oldest first.
     placed: VecDeque<(i64, String)>,
-    status: HashMap<String, OrderStatus>,
+    /// What became of each, and the version that says so.
+    status: HashMap<String, (u64, OrderStatus)>,
 }
 
 impl Tally {
-    /// Rows may come in any order: as they change, and the newest first after a start.
     fn take(&mut self, row: &OrderRow, now_us: i64) {
-        self.count(&row.order_id, row.placed_at_us, row.status, now_us);
+        let OrderRow { placed_at_us, status, version, .. } = *row;
+        let order_id = row.order_id.clone();
+        self.count(Recent { order_id, placed_at_us, status, version }, now_us);
     }
 
-    fn count(&mut self, order_id: &str, placed_at_us: i64, status: OrderStatus, now_us: i64) {
+    /// Orders may come in any order: as they change, and the newest first after a start. What was
+    /// read while it changed is older than what is known.
+    fn count(&mut self, order: Recent, now_us: i64) {
+        let Recent { order_id, placed_at_us, status, version } = order;
         if placed_at_us < Self::oldest(now_us) {
             return;
         }
-        let known = self.status.insert(order_id.to_owned(), status).is_some();
-        if !known {
-            let at = self.placed.partition_point(|(placed, _)| *placed <= placed_at_us);
-            self.placed.insert(at, (placed_at_us, order_id.to_owned()));
+        match self.status.get_mut(&order_id) {
+            Some(known) if known.0 > version => {}
+            Some(known) => *known = (version, status),
+            None => {
+                self.status.insert(order_id.clone(), (version, status));
+                let at = self.placed.partition_point(|(placed, _)| *placed <= placed_at_us);
+                self.placed.insert(at, (placed_at_us, order_id));
+            }
         }
     }
 
@@ -140,7 +150,7 @@ impl Tally {
             }
         }
         let count = |of: &[OrderStatus]| {
-            self.status.values().filter(|status| of.contains(status)).count() as u64
+            self.status.values().filter(|(_, status)| of.contains(status)).count() as u64
         };
         let since_us = self.placed.front().map_or(started_us, |(at, _)| started_us.min(*at));
         let seconds = now_us.saturating_sub(since_us) / 1_000_000;
@@ -279,7 +289,9 @@ impl Live {
         let mut gathered: Vec<OrderRow> = Vec::new();
         let mut gather_until = None;
         let mut red_until = self.shop.clock.now_us() / 1_000_000 - 1;
-        let mut behind = !self.load_rows().await;
+        let mut behind = false;
+        // Beside the frames: orders that answers slowly holds up nothing that is told of others.
+        let mut loading = std::pin::pin!(self.load_rows(RECENT_PAGE_MAX).fuse());
         loop {
             let gather = async {
                 match gather_until {
@@ -300,6 +312,7 @@ impl Live {
                     Err(RecvError::Lagged(_)) => behind = true,
                     Err(RecvError::Closed) => return,
                 },
+                loaded = &mut loading => behind |= !loaded,
                 () = gather => {
                     gather_until = None;
                     self.publish_rows(std::mem::take(&mut gathered));
@@ -310,8 +323,9 @@ impl Live {
                     self.publish(|_| LiveBody::Load(view));
                 }
                 _ = second.tick() => {
-                    if behind {
-                        behind = !self.load_rows().await;
+                    if behind && loading.is_terminated() {
+                        behind = false;
+                        loading.set(self.load_rows(RECENT_PAGE_MAX).fuse());
                     }
                     red_until = self.publish_second(red_until);
                     self.sample_mesh();
@@ -321,33 +335,54 @@ impl Live {
         }
     }
 
-    /// Asks for the newest orders, and for all that the tally counts: at the start, and when too
-    /// many changed at once to follow. False when orders did not answer in time.
-    async fn load_rows(&self) -> bool {
-        let now_us = self.shop.clock.now_us();
-        let caller = self.shop.mesh.caller(DASHBOARD);
-        let look = |path: String| caller.look(service::ORDERS, path).timeout(LOAD_DEADLINE);
-        let since_us = Tally::oldest(now_us);
-        let (page, recent) = tokio::join!(
-            look(format!("/orders?limit={FEED_ROWS_MAX}")).receive::<OrderPage>(),
-            look(format!("/orders/recent?since_us={since_us}")).receive::<Vec<Recent>>(),
-        );
-        match (page, recent) {
-            (Ok(page), Ok(recent)) => {
-                {
-                    let tally = &mut self.state.lock().tally;
-                    for order in recent.into_iter().rev() {
-                        tally.count(&order.order_id, order.placed_at_us, order.status, now_us);
-                    }
-                }
-                self.publish_rows(page.orders);
-                true
-            }
-            (Err(error), _) | (_, Err(error)) => {
+    /// Asks for the newest orders, and for all that the tally counts, page after page: at the
+    /// start, and when too many changed at once to follow. False when orders did not answer in
+    /// time.
+    async fn load_rows(&self, page: usize) -> bool {
+        match self.read_rows(page).await {
+            Ok(()) => true,
+            Err(error) => {
                 tracing::warn!("{error}; the feed waits for its orders");
                 false
             }
         }
+    }
+
+    async fn read_rows(&self, page: usize) -> Result<(), CallError> {
+        let since_us = Tally::oldest(self.shop.clock.now_us());
+        let caller = self.shop.mesh.caller(DASHBOARD);
+        let look = |path: String| caller.look(service::ORDERS, path).timeout(LOAD_DEADLINE);
+        let newest = look(format!("/orders?limit={FEED_ROWS_MAX}")).receive::<OrderPage>().await?;
+        let recent = format!("/orders/recent?since_us={since_us}&limit={page}");
+        let (mut next, mut read) = (None::<String>, 0);
+        while read < TALLY_MAX {
+            let cursor = next.map(|next| format!("&cursor={next}")).unwrap_or_default();
+            let page = look(format!("{recent}{cursor}")).receive::<RecentPage>().await?;
+            read += page.orders.len();
+            self.count(page.orders);
+            next = page.next;
+            if next.is_none() {
+                break;
+            }
+        }
+        self.publish_rows(self.still_new(newest.orders));
+        Ok(())
+    }
+
+    fn count(&self, orders: Vec<Recent>) {
+        let now_us = self.shop.clock.now_us();
+        let tally = &mut self.state.lock().tally;
+        orders.into_iter().for_each(|order| tally.count(order, now_us));
+    }
+
+    /// Rows that were read, but those that changed since and were told so.
+    fn still_new(&self, mut rows: Vec<OrderRow>) -> Vec<OrderRow> {
+        let known = &self.state.lock().rows;
+        let newer = |row: &OrderRow, known: &OrderRow| {
+            known.order_id == row.order_id && known.version > row.version
+        };
+        rows.retain(|row| !known.iter().any(|known| newer(row, known)));
+        rows
     }
 
     fn publish(&self, body: impl FnOnce(&mut State) -> LiveBody) {
@@ -510,6 +545,10 @@ fn merge(rows: &mut VecDeque<OrderRow>, row: OrderRow) {
 }
 
 #[cfg(test)]
+#[path = "live/from_orders_tests.rs"]
+mod from_orders;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use contract::{
@@ -560,6 +599,18 @@ mod tests {
         tally.take(&new, 200_000_001);
         let view = tally.view(310_000_000, 0);
         assert_eq!((view.placed, view.confirmed, view.running), (1, 1, 0));
+    }
+
+    #[test]
+    fn what_was_read_while_it_changed_does_not_undo_the_change() {
+        let mut tally = Tally::default();
+        let confirmed = OrderRow { status: OrderStatus::Confirmed, ..row("a", 10, 6) };
+        tally.take(&confirmed, 10);
+        tally.take(&row("a", 10, 3), 10);
+        let view = tally.view(10, 0);
+        assert_eq!((view.placed, view.confirmed, view.running), (1, 1, 0));
+        tally.take(&OrderRow { status: OrderStatus::Cancelled, ..row("a", 10, 9) }, 10);
+        assert_eq!(tally.view(10, 0).cancelled, 1);
     }
 
     #[test]

@@ -3,7 +3,11 @@
 
 use base::{Clock, clock::micros};
 use messaging::{Outbox, RelayStatus};
-use shop::{StoreError, orders::Orders, store::Keep};
+use shop::{
+    StoreError,
+    orders::Orders,
+    store::{Keep, Open},
+};
 use std::{
     sync::{
         Arc,
@@ -26,7 +30,8 @@ const BATCH: usize = 200;
 const BREATH: Duration = Duration::from_millis(50);
 
 /// Orders older than is kept that are not over, at most: each costs a few rows for as long as it
-/// waits. With more of them nothing is forgotten until somebody has looked.
+/// waits. With more of them nothing is forgotten until somebody has looked. So with two-phase
+/// commits whose coordinator is not through: a bank is away, and fewer than that run at once.
 const OPEN_MAX: usize = 10_000;
 
 /// Between two sweeps the date may go so much further than the time that passed: a machine that
@@ -126,18 +131,31 @@ impl Retention {
         }
     }
 
+    /// What must be kept although it is old.
+    async fn open(&self) -> Result<Open, StoreError> {
+        Ok(Open {
+            orders: self.orders.open_too_long(self.keep, OPEN_MAX).await?,
+            transactions: self.stores.payments.unended(OPEN_MAX).await?,
+        })
+    }
+
     /// Forgets all that is not kept; gives the number of rows.
     ///
     /// # Errors
     /// When a database fails; what was forgotten before stays so.
     pub async fn sweep(&self) -> Result<u64, StoreError> {
-        while self.orders.ship_overdue(self.keep, BATCH).await? == BATCH {
+        while self.orders.ship_overdue(self.keep, BATCH).await? > 0 {
             tokio::time::sleep(BREATH).await;
         }
-        let open = self.orders.open_too_long(self.keep, OPEN_MAX).await?;
-        if open.len() == OPEN_MAX {
-            tracing::error!("{OPEN_MAX} old orders are not over; nothing is forgotten meanwhile");
-            return Ok(0);
+        let open = self.open().await?;
+        for (count, what) in [
+            (open.orders.len(), "old orders are not over"),
+            (open.transactions.len(), "two-phase commits are not acknowledged"),
+        ] {
+            if count == OPEN_MAX {
+                tracing::error!("{OPEN_MAX} {what}; nothing is forgotten meanwhile");
+                return Ok(0);
+            }
         }
         let mut rows = 0;
         for store in &self.stores.forgetful {

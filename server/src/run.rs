@@ -10,7 +10,7 @@ use crate::{
     temporary::{below, sweep},
 };
 use base::{Clock, IdSource, Supervisor, TaskEnd};
-use contract::shop::LoadChange;
+use contract::{service, shop::LoadChange};
 use std::{
     io::{self, Write},
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -140,6 +140,7 @@ async fn life(config: Config) -> Result<(), RunError> {
     let (stores, mirrors) = (shop.stores.clone(), shop.mesh.mirrors().clone());
     let looking = telemetry.clone();
     let edge = Edge {
+        browser: shop.mesh.caller(service::BROWSER),
         shop,
         control,
         live,

@@ -19,6 +19,8 @@ pub enum TxState {
     Aborting,
     /// Everybody acknowledged abort, or undone.
     Aborted,
+    /// Coordinator only: its log has a line that cannot stand where it does.
+    Damaged,
 }
 
 /// What a line of the protocol is. The order of the variants is the order of the protocol.

@@ -12,5 +12,5 @@ pub mod trace_context;
 
 pub use clock::Clock;
 pub use ids::IdSource;
-pub use supervisor::{Supervisor, TaskEnd};
+pub use supervisor::{Commands, Supervisor, TaskEnd};
 pub use trace_context::{LASTED_US, METRIC_COUNT, METRIC_DURATION, TOOK_US, TraceContext};

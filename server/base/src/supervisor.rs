@@ -2,8 +2,8 @@
 //!
 //! `tokio::spawn` is banned elsewhere: a task without a name and an owner outlives what it serves.
 
-use std::{future::Future, panic::AssertUnwindSafe, time::Duration};
-use tokio::sync::mpsc;
+use std::{future::Future, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -88,11 +88,40 @@ impl Supervisor {
         })
     }
 
+    /// Room for so many detached commands at once.
+    #[must_use]
+    pub fn commands(&self, at_most: usize) -> Commands {
+        Commands { supervisor: self.clone(), room: Arc::new(Semaphore::new(at_most)) }
+    }
+
     /// Asks every task to end and waits at most `grace`. True when all ended in time.
     pub async fn shutdown(&self, grace: Duration) -> bool {
         self.stop.cancel();
         self.tasks.close();
         tokio::time::timeout(grace, self.tasks.wait()).await.is_ok()
+    }
+}
+
+/// Commands that are detached, only so many at once: whoever asked may have gone long before a
+/// command ends, and does not bound them. Cheap to clone; all clones have one room.
+#[derive(Clone, Debug)]
+pub struct Commands {
+    supervisor: Supervisor,
+    room: Arc<Semaphore>,
+}
+
+impl Commands {
+    /// As [`Supervisor::detach_as`]; none, and nothing was begun, while there is no room.
+    pub fn detach_as<F>(&self, name: &'static str, command: F) -> Option<JoinHandle<F::Output>>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let place = self.room.clone().try_acquire_owned().ok()?;
+        Some(self.supervisor.detach_as(name, async move {
+            let _place = place;
+            command.await
+        }))
     }
 }
 
@@ -125,6 +154,19 @@ mod tests {
         assert_eq!(ends.try_recv(), Ok(TaskEnd { name: "doomed", panicked: true }));
         assert_eq!(supervisor.detach_as("fine", async { 7 }).await.ok(), Some(7));
         assert!(ends.try_recv().is_err(), "a command that ends is no news");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_command_that_there_is_no_room_for_does_not_begin_until_another_ended() {
+        let (supervisor, _ends) = Supervisor::new();
+        let commands = supervisor.commands(1);
+        let (go, waits) = tokio::sync::oneshot::channel::<()>();
+        let first = commands.detach_as("first", waits).expect("there is room");
+        assert!(commands.clone().detach_as("second", async {}).is_none());
+        go.send(()).expect("it waits");
+        assert!(first.await.is_ok());
+        let third = commands.detach_as("third", async { 3 }).expect("there is room again");
+        assert_eq!(third.await.ok(), Some(3));
     }
 
     #[tokio::test(start_paused = true)]

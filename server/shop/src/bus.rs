@@ -9,7 +9,7 @@ use base::{Clock, TraceContext};
 use contract::service::{BUS, INVENTORY, ORDERS, PAYMENTS, RECOMMENDATIONS};
 use http::{HeaderMap, StatusCode};
 use mesh::{
-    CallContext, Mesh, MeshError,
+    CallContext, Caller, Mesh, MeshError,
     fault::{FaultId, LostMessage, LostMessages},
 };
 use messaging::{Binding, Deliver, DeliveryError, Message};
@@ -83,6 +83,7 @@ pub const BINDINGS: &[Binding] = &[
 /// Delivers messages through the mesh.
 pub struct MeshDelivery {
     mesh: Mesh,
+    caller: Caller,
     clock: Clock,
     lost: LostMessages,
 }
@@ -91,7 +92,8 @@ impl MeshDelivery {
     /// Over this mesh.
     #[must_use]
     pub fn new(mesh: Mesh, clock: Clock) -> Self {
-        Self { mesh, clock, lost: LostMessages::default() }
+        let caller = mesh.caller(BUS);
+        Self { mesh, caller, clock, lost: LostMessages::default() }
     }
 }
 
@@ -107,8 +109,7 @@ impl MeshDelivery {
         let (correlation_id, baggage) = (m.correlation_id.clone(), m.trace.baggage.as_deref());
         let context = CallContext::of_message(correlation_id, baggage, faults);
         let call = self
-            .mesh
-            .caller(BUS)
+            .caller
             .post(subscriber, "/messages")
             .context(&context)
             .timeout(DELIVERY_TIMEOUT)

@@ -43,17 +43,27 @@ pub struct Keep {
     pub age: Duration,
 }
 
+/// What is older than is kept and not over, or may be told of again: a database that cannot tell by
+/// its own rows keeps what is about it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Open {
+    /// Orders that are older than is kept and not over.
+    pub orders: Vec<String>,
+    /// Two-phase commits whose coordinator is not through: each participant is told the decision
+    /// until all of them have acknowledged it, so one that did long ago may hear it again.
+    pub transactions: Vec<String>,
+}
+
 /// A database that forgets.
 #[async_trait]
 pub trait Prune: Send + Sync {
     /// Deletes rows of what is over and not kept, about a batch of each kind, in one short
     /// transaction; gives the number of rows that went. Nothing under way is touched, and sums
-    /// stay as they are. `open` are the orders that are older than is kept and not over: a database
-    /// that cannot tell by its own rows keeps what is about them.
+    /// stay as they are.
     ///
     /// # Errors
     /// When the database cannot be written.
-    async fn prune(&self, keep: Keep, open: &[String], batch: usize) -> Result<u64, StoreError>;
+    async fn prune(&self, keep: Keep, open: &Open, batch: usize) -> Result<u64, StoreError>;
 }
 
 /// `/livez` of a service: it lives when its database works.

@@ -6,7 +6,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use contract::service::{BROWSER, GATEWAY};
+use contract::service::GATEWAY;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use mesh::{
     BreakerStatus, CORRELATION_ID, CallContext, TakenAway,
@@ -41,7 +41,7 @@ pub(super) async fn forward(State(edge): State<Edge>, mut request: Request) -> R
         request.headers_mut().insert(IDEMPOTENCY_KEY, key);
     }
     let peer = ingress::peer(&request);
-    let mut forwarded = edge.shop.mesh.caller(BROWSER).forward(GATEWAY, request);
+    let mut forwarded = edge.browser.forward(GATEWAY, request);
     if let Some(address) = peer {
         forwarded = forwarded.remote(address);
     }

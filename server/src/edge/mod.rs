@@ -41,6 +41,7 @@ use connections::Limits;
 use futures::FutureExt as _;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use leptos::config::LeptosOptions;
+use mesh::Caller;
 use shop::problem::{Problem, explain, refuse_announced};
 use std::{panic::AssertUnwindSafe, time::Duration};
 use telemetry::Telemetry;
@@ -63,6 +64,8 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 pub struct Edge {
     /// The shop.
     pub shop: Shop,
+    /// What requests from outside go on with.
+    pub browser: Caller,
     /// The stream of changes.
     pub live: Live,
     /// What is configured.

@@ -9,7 +9,7 @@ use contract::{
 use shop::{
     catalog::Products,
     input::is_id,
-    orders::{OrderStory, Recent},
+    orders::{OrderStory, RecentPage},
     users::Users,
 };
 use telemetry::Telemetry;
@@ -83,14 +83,11 @@ async fn orders(shop: &Shop, needle: &str) -> Vec<Hit> {
         return Vec::new();
     }
     let since_us = shop.clock.now_us() - RECENT_US;
-    let recent = format!("/orders/recent?since_us={since_us}");
-    let recent: Vec<Recent> = look(&shop.mesh, ORDERS, recent).await.unwrap_or_default();
-    let hits: Vec<Hit> = recent
-        .into_iter()
-        .filter(|order| order.order_id.contains(&short))
-        .take(HITS_MAX)
-        .map(|recent| order(recent.order_id, recent.status.to_string()))
-        .collect();
+    let recent = format!("/orders/recent?since_us={since_us}&containing={short}&limit={HITS_MAX}");
+    let recent = look::<RecentPage>(&shop.mesh, ORDERS, recent).await;
+    let recent = recent.map(|page| page.orders).unwrap_or_default().into_iter();
+    let hits: Vec<Hit> =
+        recent.map(|recent| order(recent.order_id, recent.status.to_string())).collect();
     if !hits.is_empty() {
         return hits;
     }

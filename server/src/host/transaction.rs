@@ -11,7 +11,7 @@ use contract::{
     },
 };
 use shop::{bank::LOCKS_RELEASED, payments::TransactionRecord};
-use two_phase_commit::{Entry, EntryKind, Phase};
+use two_phase_commit::{Decision, Entry, EntryKind, Phase};
 
 /// A line of the log and the span of its message are at most so far apart: the line is written
 /// just before the call and just after it, and a loaded machine takes its time in between.
@@ -57,11 +57,12 @@ pub(super) fn view(record: &TransactionRecord, evidence: &Evidence<'_>) -> Trans
     let branches = record.transaction.branches.iter().map(|branch| branch.participant.as_str());
     let participants: Vec<_> = branches.map(|name| participant(record, name, evidence)).collect();
     let state = match record.phase() {
-        Phase::NotBegun | Phase::Preparing => TxState::Preparing,
-        Phase::Committing => TxState::Committing,
-        Phase::Committed => TxState::Committed,
-        Phase::Aborting => TxState::Aborting,
-        Phase::Aborted => TxState::Aborted,
+        Ok(Phase::NotBegun | Phase::Preparing) => TxState::Preparing,
+        Ok(Phase::Committing) => TxState::Committing,
+        Ok(Phase::Committed) => TxState::Committed,
+        Ok(Phase::Aborting) => TxState::Aborting,
+        Ok(Phase::Aborted) => TxState::Aborted,
+        Err(_) => TxState::Damaged,
     };
     let mut view = TransactionView {
         transaction_id: id.to_owned(),
@@ -85,8 +86,9 @@ fn participant(
         let mut log = record.log.iter();
         log.any(|line| line.kind == kind && line.participant.as_deref() == Some(service))
     };
-    let committing = matches!(record.phase(), Phase::Committing | Phase::Committed);
-    let state = match (has(EntryKind::Ack), has(EntryKind::VoteYes), record.phase().is_decided()) {
+    let (committing, decided) =
+        (record.decision == Some(Decision::Commit), record.decision.is_some());
+    let state = match (has(EntryKind::Ack), has(EntryKind::VoteYes), decided) {
         (true, _, _) if committing => TxState::Committed,
         (true, _, _) => TxState::Aborted,
         (false, true, _) => TxState::Prepared,

@@ -3,7 +3,7 @@
 use super::*;
 use base::TraceContext;
 use contract::trace::{Level, TraceRow, TraceStatus};
-use two_phase_commit::{Branch, Decision, Transaction};
+use two_phase_commit::{Branch, Transaction};
 
 const TX: &str = "tx-1";
 const BC: &str = "bank-customer";
@@ -244,4 +244,16 @@ fn a_payment_that_was_voided_before_it_began_has_nobody_in_it() {
     let view = view(&voided, &evidence);
     assert!(view.never_begun() && view.is_over() && view.events.is_empty());
     assert!(!joined(&[], &[], 0).never_begun());
+}
+
+#[test]
+fn a_log_that_tells_nonsense_is_shown_as_damaged_and_not_as_one_that_just_began() {
+    let mut record = record();
+    // The decision is gone, and with it what makes the lines after it possible.
+    record.log.retain(|line| !line.kind.decides());
+    let evidence = Evidence { traces: &[], logs: &[], outages: &[], started_us: 0 };
+    let shown = view(&record, &evidence);
+    assert_eq!((shown.state, shown.is_over()), (TxState::Damaged, false));
+    // What was decided is recorded beside the log.
+    assert!(shown.participants.iter().all(|bank| bank.state == TxState::Aborted), "{shown:?}");
 }

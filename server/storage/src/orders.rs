@@ -17,13 +17,13 @@ use shop::{
     StoreError,
     orders::{
         Attempt, Awaited, Changed, Commanded, IdempotencyKey, Listed, NewOrder, Order, OrderEvent,
-        OrderStore, OrderStory, Placed, Recent, RowQuery,
+        OrderStore, OrderStory, Placed, Recent, RecentQuery, RowQuery,
         decide::{Change, OrderRecord, Refusal},
         project,
     },
     store::{HasOutbox, Keep},
 };
-use sqlx::{QueryBuilder, Row, SqliteConnection, sqlite::SqliteRow};
+use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection, sqlite::SqliteRow};
 use std::{collections::BTreeMap, sync::Arc};
 use tokio::sync::Notify;
 use tracing::{Instrument, Span};
@@ -153,32 +153,25 @@ impl OrderStore for Orders {
                 if let Some(user_id) = query.user_id {
                     sql.push(" AND user_id = ").push_bind(user_id);
                 }
-                if let Some((at_us, id)) = query.before {
-                    sql.push(" AND (placed_at_us, order_id) < (").push_bind(at_us);
-                    sql.push(", ").push_bind(id).push(")");
-                }
-                let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
-                sql.push(" ORDER BY placed_at_us DESC, order_id DESC LIMIT ").push_bind(limit);
+                push_before(&mut sql, query.before);
+                push_newest(&mut sql, query.limit);
                 sql.build().try_map(|row| listed(&row)).fetch_all(c).await
             })
         });
         read.await
     }
 
-    async fn recent(&self, since_us: i64, limit: usize) -> Result<Vec<Recent>, StoreError> {
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let read = self.0.read("orders.recent", move |c| {
+    async fn recent(&self, query: RecentQuery) -> Result<Vec<Recent>, StoreError> {
+        let read = self.0.read("orders.recent", |c| {
             Box::pin(async move {
-                sqlx::query(
-                    "SELECT order_id, placed_at_us, status FROM order_rows
-                     WHERE placed_at_us >= ?
-                     ORDER BY placed_at_us DESC, order_id DESC LIMIT ?",
-                )
-                .bind(since_us)
-                .bind(limit)
-                .try_map(|row| recent(&row))
-                .fetch_all(c)
-                .await
+                let mut sql = QueryBuilder::new(RECENT);
+                sql.push(" WHERE placed_at_us >= ").push_bind(query.since_us);
+                push_before(&mut sql, query.before);
+                if let Some(part) = query.containing {
+                    sql.push(" AND instr(order_id, ").push_bind(part).push(") > 0");
+                }
+                push_newest(&mut sql, query.limit);
+                sql.build().try_map(|row| recent(&row)).fetch_all(c).await
             })
         });
         read.await
@@ -458,6 +451,23 @@ async fn answered(c: &mut SqliteConnection, order_id: &str) -> Result<(), sqlx::
 const LISTED: &str = "SELECT data, (SELECT correlation_id FROM streams
     WHERE streams.order_id = order_rows.order_id) AS correlation_id FROM order_rows WHERE 1 = 1";
 
+/// Where orders stand: the state and its version are of one row.
+const RECENT: &str = "SELECT order_id, placed_at_us, status,
+    json_extract(data, '$.version') AS version FROM order_rows";
+
+/// Only rows placed before this one.
+fn push_before(sql: &mut QueryBuilder<Sqlite>, before: Option<(i64, String)>) {
+    if let Some((at_us, id)) = before {
+        sql.push(" AND (placed_at_us, order_id) < (").push_bind(at_us);
+        sql.push(", ").push_bind(id).push(")");
+    }
+}
+
+fn push_newest(sql: &mut QueryBuilder<Sqlite>, limit: usize) {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    sql.push(" ORDER BY placed_at_us DESC, order_id DESC LIMIT ").push_bind(limit);
+}
+
 fn listed(row: &SqliteRow) -> Result<Listed, sqlx::Error> {
     Ok(Listed { row: parse(row.try_get("data")?)?, correlation_id: row.try_get("correlation_id")? })
 }
@@ -466,7 +476,8 @@ fn recent(row: &SqliteRow) -> Result<Recent, sqlx::Error> {
     let word: String = row.try_get("status")?;
     let status = OrderStatus::parse(&word).ok_or_else(|| sqlx::Error::Decode(word.into()))?;
     let (order_id, placed_at_us) = (row.try_get("order_id")?, row.try_get("placed_at_us")?);
-    Ok(Recent { order_id, placed_at_us, status })
+    let version = u64::try_from(row.try_get::<i64, _>("version")?).unwrap_or(0);
+    Ok(Recent { order_id, placed_at_us, status, version })
 }
 
 fn awaited(row: &SqliteRow) -> Result<Awaited, sqlx::Error> {
@@ -594,8 +605,10 @@ async fn known_row(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::migrations;
-    use sqlx::Connection;
+    use crate::{database::Writers, migrations};
+    use shop::orders::RecentPage;
+    use sqlx::{Connection, sqlite::SqliteSynchronous};
+    use std::time::Duration;
 
     #[tokio::test]
     async fn a_projection_that_finds_nothing_due_any_more_stays_where_it_is() {
@@ -605,5 +618,62 @@ mod tests {
         assert_eq!(project_next(&mut c, 256).await.unwrap(), []);
         let position = sqlx::query_scalar::<_, i64>("SELECT position FROM projections");
         assert_eq!(position.fetch_all(&mut c).await.unwrap(), [7]);
+    }
+
+    /// So many orders placed one microsecond after the other, each at its version.
+    async fn place_rows(orders: &Orders, count: i64) {
+        let placed = orders.0.write_quietly(move |c| {
+            Box::pin(async move {
+                sqlx::query(
+                    "INSERT INTO order_rows
+                     WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
+                     SELECT printf('ord-%08X', i), 'c-1001', 'confirmed', i,
+                            printf('{\"version\":%d}', i) FROM n",
+                )
+                .bind(count)
+                .execute(c)
+                .await
+            })
+        });
+        placed.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_orders_of_a_busy_time_can_be_read_through_the_mesh_page_after_page() {
+        const ORDERS: i64 = 60_000;
+        let (folder, clock) = (tempfile::tempdir().unwrap(), Clock::system());
+        let (writers, file) = (Writers::default(), folder.path().join("orders.sqlite"));
+        let migrations = migrations::migrator(migrations::ORDERS);
+        let synchronous = SqliteSynchronous::Off;
+        let db = Database::open("orders", &file, synchronous, &migrations, &writers).await.unwrap();
+        let store = Arc::new(Orders(db, clock.clone()));
+        place_rows(&store, ORDERS).await;
+        let mesh = mesh::Mesh::new(clock.clone(), mesh::BreakerParams::default());
+        let (supervisor, _ends) = base::Supervisor::new();
+        let (ids, caller) = (base::IdSource::seeded(1), mesh.caller("orders"));
+        let service = shop::orders::Orders::new(store, caller, supervisor, ids, clock);
+        mesh.register("orders", shop::orders::router(service));
+        let caller = mesh.caller("dashboard");
+        let ask = async |query: String| {
+            let look = caller.look("orders", format!("/orders/recent?{query}"));
+            look.timeout(Duration::from_secs(60)).receive::<RecentPage>().await.unwrap()
+        };
+
+        let (mut expected, mut query) = (ORDERS, "since_us=11".to_owned());
+        loop {
+            let page = ask(query).await;
+            for order in page.orders {
+                let is = (order.order_id, order.placed_at_us, order.version);
+                assert_eq!(is, (format!("ord-{expected:08X}"), expected, expected as u64));
+                expected -= 1;
+            }
+            let Some(next) = page.next else { break };
+            query = format!("since_us=11&cursor={next}");
+        }
+        assert_eq!(expected, 10, "an order is missing");
+
+        let found = ask("since_us=11&containing=EA5&limit=2".to_owned()).await.orders;
+        let found: Vec<_> = found.iter().map(|order| order.order_id.as_str()).collect();
+        assert_eq!(found, ["ord-0000EA5F", "ord-0000EA5E"]);
     }
 }

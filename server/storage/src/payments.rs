@@ -149,6 +149,15 @@ impl PaymentStore for Payments {
         Ok(usize::try_from(read.await?).unwrap_or(0))
     }
 
+    async fn unended(&self, limit: usize) -> Result<Vec<String>, StoreError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let read = self.0.read_quietly(move |c| {
+            let ids = "SELECT transaction_id FROM transactions WHERE ended = 0 LIMIT ?";
+            Box::pin(sqlx::query_scalar(ids).bind(limit).fetch_all(c))
+        });
+        read.await
+    }
+
     async fn last_line(&self) -> Result<i64, StoreError> {
         let read = self.0.read_quietly(|c| {
             let last = "SELECT coalesce(max(line), 0) FROM transaction_log";

@@ -10,7 +10,8 @@ use base::{Clock, clock::micros};
 use contract::order::OrderStatus;
 use shop::{
     StoreError,
-    store::{Keep, Prune},
+    provider::Kind,
+    store::{Keep, Open, Prune},
 };
 use sqlx::{Row, SqliteConnection};
 
@@ -57,7 +58,8 @@ async fn ids(
     Ok(array(&ids))
 }
 
-/// The same of rows that are not about some orders, which the query has between the two.
+/// The same but for some, a JSON array that the query has between the two: of rows that are not
+/// about some orders, or of other transactions than some.
 async fn ids_but_of(
     c: &mut SqliteConnection,
     query: &'static str,
@@ -147,7 +149,7 @@ async fn vacuum(database: &Database, gone: u64) -> Result<u64, StoreError> {
 #[async_trait]
 impl Prune for Orders {
     /// Orders that are cancelled or shipped go whole, with their keys.
-    async fn prune(&self, keep: Keep, _: &[String], batch: usize) -> Result<u64, StoreError> {
+    async fn prune(&self, keep: Keep, _: &Open, batch: usize) -> Result<u64, StoreError> {
         let oldest_us = oldest(keep, &self.1);
         let gone = self.0.write_quietly(move |c| {
             Box::pin(async move {
@@ -211,8 +213,8 @@ impl Orders {
 #[async_trait]
 impl Prune for Payments {
     /// Transactions of an order that is not over stay: a void of one asks what became of it.
-    async fn prune(&self, keep: Keep, open: &[String], batch: usize) -> Result<u64, StoreError> {
-        let open = serde_json::json!(open).to_string();
+    async fn prune(&self, keep: Keep, open: &Open, batch: usize) -> Result<u64, StoreError> {
+        let open = serde_json::json!(open.orders).to_string();
         let oldest_us = oldest(keep, &self.1);
         let gone = self.0.write_quietly(move |c| {
             Box::pin(async move {
@@ -246,7 +248,7 @@ impl Prune for Payments {
 #[async_trait]
 impl Prune for Inventory {
     /// Reservations that hold nothing go; what they moved stays on the shelves' counts.
-    async fn prune(&self, keep: Keep, _: &[String], batch: usize) -> Result<u64, StoreError> {
+    async fn prune(&self, keep: Keep, _: &Open, batch: usize) -> Result<u64, StoreError> {
         let oldest_us = oldest(keep, &self.1);
         let gone = self.0.write_quietly(move |c| {
             Box::pin(async move {
@@ -271,7 +273,7 @@ impl Prune for Inventory {
 
 #[async_trait]
 impl Prune for Recommendations {
-    async fn prune(&self, keep: Keep, _: &[String], batch: usize) -> Result<u64, StoreError> {
+    async fn prune(&self, keep: Keep, _: &Open, batch: usize) -> Result<u64, StoreError> {
         let oldest_us = oldest(keep, &self.1);
         let gone = self.0.write_quietly(move |c| {
             Box::pin(async move { inbox(c, keep, oldest_us, batch).await })
@@ -283,8 +285,10 @@ impl Prune for Recommendations {
 #[async_trait]
 impl Prune for Bank {
     /// Decided transactions go, and postings are carried forward: each account keeps one that is
-    /// the sum of all that went.
-    async fn prune(&self, keep: Keep, _: &[String], batch: usize) -> Result<u64, StoreError> {
+    /// the sum of all that went. A transaction that the bank may be told of again stays: of one it
+    /// does not know it cannot acknowledge a commit, and the coordinator would tell it for ever.
+    async fn prune(&self, keep: Keep, open: &Open, batch: usize) -> Result<u64, StoreError> {
+        let untold = serde_json::json!(open.transactions).to_string();
         let oldest_us = oldest(keep, &self.1);
         let gone = self.0.write_quietly(move |c| {
             Box::pin(async move {
@@ -294,8 +298,9 @@ impl Prune for Bank {
                 let before_us = cutoff(c, nth, rows, oldest_us).await?;
                 let over = "SELECT transaction_id FROM transactions
                             WHERE state <> 'prepared' AND prepared_us < ?
+                            AND transaction_id NOT IN (SELECT value FROM json_each(?))
                             ORDER BY prepared_us LIMIT ?";
-                let over = ids(c, over, before_us, batch).await?;
+                let over = ids_but_of(c, over, before_us, &untold, batch).await?;
                 let gone = "DELETE FROM transactions
                             WHERE transaction_id IN (SELECT value FROM json_each(?))";
                 let mut gone = forget(c, over, &[gone]).await?;
@@ -376,9 +381,14 @@ async fn carry_forward(
 #[async_trait]
 impl Prune for Provider {
     /// Decided operations go with their postings, which one operation carries forward. Those of an
-    /// order that is not over stay: what was charged for it may have to be given back.
-    async fn prune(&self, keep: Keep, open: &[String], batch: usize) -> Result<u64, StoreError> {
-        let open = serde_json::json!(open).to_string();
+    /// order that is not over stay: what was charged for it may have to be given back. So do those
+    /// that the provider may be told of again.
+    async fn prune(&self, keep: Keep, open: &Open, batch: usize) -> Result<u64, StoreError> {
+        let untold = open.transactions.iter();
+        let untold: Vec<_> =
+            untold.flat_map(|id| [Kind::Charge, Kind::Refund].map(|kind| kind.id(id))).collect();
+        let untold = serde_json::json!(untold).to_string();
+        let open = serde_json::json!(open.orders).to_string();
         let oldest_us = oldest(keep, &self.1);
         let gone = self.0.write_quietly(move |c| {
             Box::pin(async move {
@@ -389,10 +399,11 @@ impl Prune for Provider {
                 let over = "SELECT operation_id FROM operations
                             WHERE state <> 'held' AND asked_us < ? AND target <> ''
                             AND order_id NOT IN (SELECT value FROM json_each(?))
+                            AND operation_id NOT IN (SELECT value FROM json_each(?))
                             ORDER BY asked_us LIMIT ?";
-                let Some(over) = ids_but_of(c, over, before_us, &open, batch).await? else {
-                    return Ok(0);
-                };
+                let over = sqlx::query_scalar(over).bind(before_us).bind(open).bind(untold);
+                let over: Vec<String> = over.bind(limit(batch)).fetch_all(&mut *c).await?;
+                let Some(over) = array(&over) else { return Ok(0) };
                 // Without a target it is nobody's charge, and never asked for.
                 sqlx::query(
                     "INSERT INTO operations VALUES (?, 'charge', '', 0, '', 'done', NULL, 0)

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "without its world a test can only stop")]
 
 use axum::body::Body;
-use base::{Clock, Supervisor, TraceContext};
+use base::{Clock, IdSource, Supervisor, TraceContext};
 use contract::{Money, order::Origin};
 use futures::FutureExt;
 use mesh::{BreakerParams, Mesh};
@@ -11,11 +11,12 @@ use messaging::Message;
 use shop::bank::{self, BankWork, DoubtMark};
 use shop::key::Commanded;
 use shop::orders::{
-    Attempt, Changed, NewOrder, OrderEvent,
+    Attempt, Changed, NewOrder, OrderEvent, Orders,
     decide::{self, Input, OrderRecord},
 };
 use shop::payments::{self, Begun, Payments, answer};
-use shop::store::Keep;
+use shop::provider::{Asked, Kind};
+use shop::store::{Keep, Open};
 use std::time::Duration;
 use storage::{Durability, Stores};
 use testkit::eventually;
@@ -363,11 +364,86 @@ async fn a_dead_letter_is_forgotten_with_what_its_subscriber_knew_of_it() {
     let sweep = async |age: Duration| {
         let keep = Keep { orders: 100, age };
         for store in &stores.forgetful {
-            while store.prune(keep, &["ord-1".to_owned()], 10).await.unwrap() > 0 {}
+            let open = Open { orders: vec!["ord-1".to_owned()], ..Open::default() };
+            while store.prune(keep, &open, 10).await.unwrap() > 0 {}
         }
         outbox.dead().await.unwrap()
     };
     assert_eq!(sweep(Duration::from_secs(3_600)).await, 1);
     assert_eq!(sweep(Duration::ZERO).await, 0);
     assert!(!outbox.revive(&recorded.message.id).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_participant_remembers_what_its_coordinator_may_tell_it_again() {
+    let World { stores, _folder } = world().await;
+    let (payments, bank, provider) = (&stores.payments, &stores.bank_merchant, &stores.provider);
+    let amount = Money::eur(1_850);
+    // Both participants have heard the decision of both; the coordinator is through with the
+    // second alone.
+    for id in ["tx-1", "tx-2"] {
+        let command = message(&format!("payment.authorize:ord-1:{id}"), "payment.authorize");
+        payments.begin(&command, &transaction(id), "c-1001", amount, true).await.unwrap();
+        let work = BankWork { account_id: "merchant".into(), takes: -5, order_id: "ord-1".into() };
+        assert_eq!(bank.prepare(id, &work, None).await.unwrap(), Vote::Yes);
+        assert!(bank.finish(id, true).await.unwrap().is_ok());
+        let (charge, target) = (Kind::Charge.id(id), "c-1001".into());
+        let order_id = "ord-1".into();
+        let asked = Asked { id: charge.clone(), kind: Kind::Charge, target, amount, order_id };
+        provider.hold(asked).await.unwrap().unwrap();
+        provider.settle(Kind::Charge, &charge, true).await.unwrap().unwrap();
+    }
+    let end = Entry { at_us: 1, kind: EntryKind::End, participant: None, detail: None };
+    payments.note("tx-2", &[end]).await.unwrap();
+    let open = Open { transactions: payments.unended(10).await.unwrap(), ..Open::default() };
+    assert_eq!(open.transactions, ["tx-1"]);
+
+    let keep = Keep { orders: 0, age: Duration::ZERO };
+    for store in &stores.forgetful {
+        while store.prune(keep, &open, 10).await.unwrap() > 0 {}
+    }
+
+    assert!(bank.finish("tx-1", true).await.unwrap().is_ok(), "a commit it cannot acknowledge");
+    assert!(bank.finish("tx-2", true).await.unwrap().is_err(), "nothing was forgotten");
+    let again = async |id: &str| provider.settle(Kind::Charge, &Kind::Charge.id(id), true).await;
+    assert!(again("tx-1").await.unwrap().is_ok());
+    assert!(again("tx-2").await.unwrap().is_err());
+    assert_eq!(bank.ledger_sum().await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn orders_that_a_read_model_behind_still_calls_confirmed_are_shipped_once() {
+    let World { stores, _folder } = world().await;
+    let change = async |number: usize, input: Input| {
+        let attempt = Attempt {
+            order_id: format!("ord-{number}"),
+            message_id: None,
+            expected: None,
+            correlation_id: None,
+            trace: TraceContext::default(),
+            decide: Box::new(|record| decide::decide(record, input)),
+        };
+        stores.orders.change(attempt).await.unwrap()
+    };
+    for number in 0..3 {
+        stores.orders.place(new_order(&format!("ord-{number}"))).await.unwrap();
+        let reserved = OrderEvent::StockReserved { reservation_id: "rsv-1".into(), units: 1 };
+        change(number, Input::Done(decide::RESERVE, reserved)).await;
+        let paid = OrderEvent::PaymentAuthorized { transaction_id: "tx-1".into() };
+        change(number, Input::Done(decide::PAY, paid)).await;
+    }
+    while !stores.orders.project(100).await.unwrap().is_empty() {}
+    let (supervisor, _ends) = Supervisor::new();
+    let (clock, ids) = (Clock::system(), IdSource::seeded(1));
+    let mesh = Mesh::new(clock.clone(), BreakerParams::default());
+    let caller = mesh.caller("orders");
+    let orders = Orders::new(stores.orders.clone(), caller, supervisor, ids, clock);
+    // Nobody keeps the read model up: it goes on saying that they are confirmed.
+    let keep = Keep { orders: 0, age: Duration::ZERO };
+    assert_eq!(orders.ship_overdue(keep, 2).await.unwrap(), 2);
+    assert_eq!(orders.ship_overdue(keep, 2).await.unwrap(), 0, "shipped again");
+    assert_eq!(orders.ship_overdue(keep, 10).await.unwrap(), 1);
+    let story = stores.orders.story("ord-0").await.unwrap().unwrap();
+    let shipped = story.events.iter().filter(|e| e.event == OrderEvent::OrderShipped).count();
+    assert_eq!(shipped, 1);
 }

@@ -177,7 +177,7 @@ impl World {
         eventually(PATIENCE, "the end of a transaction", async || {
             let records = self.stores.payments.of_order(order_id).await.expect("the log");
             let record = records.last().filter(|_| records.len() == transactions)?;
-            let ended = matches!(record.phase(), Phase::Committed | Phase::Aborted);
+            let ended = matches!(record.phase(), Ok(Phase::Committed | Phase::Aborted));
             ended.then(|| (record.transaction.id.clone(), record.decision.clone().expect("one")))
         })
         .await

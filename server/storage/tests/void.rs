@@ -106,7 +106,7 @@ impl World {
     /// Transactions of the order, each with its purpose and where it is.
     async fn transactions(&self) -> Vec<(String, Phase)> {
         let records = self.stores.payments.of_order(ORDER).await.unwrap();
-        records.iter().map(|r| (r.transaction.purpose.clone(), r.phase())).collect()
+        records.iter().map(|r| (r.transaction.purpose.clone(), r.phase().unwrap())).collect()
     }
 
     async fn settled(&self, wanted: &[(&str, Phase)]) {
@@ -174,7 +174,7 @@ async fn a_payment_that_is_under_way_is_aborted_by_its_void_and_the_run_obeys() 
     })
     .await;
     let record = world.stores.payments.of_order(ORDER).await.unwrap().pop().unwrap();
-    assert_eq!(record.phase(), Phase::Aborting, "the log tells nonsense: {:?}", record.log);
+    assert_eq!(record.phase(), Ok(Phase::Aborting), "the log tells nonsense: {:?}", record.log);
     let abort = Decision::Abort { voter: None, reason: VOIDED.to_owned() };
     assert_eq!((record.decision, world.answers().await.len()), (Some(abort), 1));
 }

@@ -124,6 +124,7 @@ fn head(story: Story, tx: &TransactionView) -> AnyView {
         TxState::Committed => ("Committed", Tone::Ok),
         TxState::Aborting => ("Aborting", Tone::Comp),
         TxState::Aborted => ("Aborted", Tone::Comp),
+        TxState::Damaged => ("Log damaged", Tone::Error),
     };
     let zero_us = story.order.with_untracked(|o| o.zero_us);
     let locks = drawn(tx, zero_us).locks;

@@ -19,6 +19,7 @@ use axum::{
 };
 use base::Clock;
 use contract::{attributes, service::PAYMENTS};
+use futures::StreamExt;
 use http::StatusCode;
 use mesh::{CallContext, Caller, Mesh, Phase};
 use serde::{Deserialize, Serialize};
@@ -34,6 +35,9 @@ use two_phase_commit::{Decision, Vote};
 const IN_DOUBT_AFTER: Duration = Duration::from_secs(5);
 /// How often a bank looks for transactions in doubt.
 const IN_DOUBT_EVERY: Duration = Duration::from_secs(2);
+/// Transactions a bank asks about at once: enough that a coordinator that does not answer holds up
+/// a page of them for half a minute at most, few enough not to be a crowd when it is back.
+const ASKING_MAX: usize = 16;
 /// Value of the field `locks` of the line that a bank writes when a transaction let go of what it
 /// held.
 pub const LOCKS_RELEASED: &str = "released";
@@ -207,38 +211,12 @@ pub async fn resolve_doubts(
     clock: Clock,
     stop: CancellationToken,
 ) {
-    let mut doubts =
-        Doubts { service, store, caller: mesh.caller(service), last: DoubtMark::start() };
-    let sweeps = async {
-        let mut changes = mesh.changes();
-        let mut every = tokio::time::interval_at(Instant::now() + IN_DOUBT_EVERY, IN_DOUBT_EVERY);
-        every.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut was = phase(&mesh, service);
-        loop {
-            tokio::select! {
-                _ = every.tick() => if phase(&mesh, service) == Phase::Ready {
-                    let before_us = clock.now_us() - base::clock::micros(IN_DOUBT_AFTER);
-                    doubts.sweep(before_us).await;
-                },
-                // What was missed by a listener that lagged behind shows in the phase.
-                change = changes.recv() => {
-                    let now = phase(&mesh, service);
-                    let again = was == Phase::Killed && now == Phase::Ready;
-                    was = now;
-                    match change {
-                        Err(RecvError::Closed) => return,
-                        _ if again => doubts.replay(clock.now_us(), &mesh).await,
-                        _ => {}
-                    }
-                }
-            }
-        }
-    };
+    let doubts = Doubts { service, store, caller: mesh.caller(service), mesh, clock };
     // Asking takes as long as a slow coordinator does: a stop does not wait for it, the next start
     // asks again.
     tokio::select! {
         () = stop.cancelled() => {}
-        () = sweeps => {}
+        () = doubts.ask() => {}
     }
 }
 
@@ -259,35 +237,85 @@ struct Doubts {
     service: &'static str,
     store: Store,
     caller: Caller,
-    /// What was asked about last. The next look goes on behind it, and from the beginning at the
-    /// end: what stays undecided keeps nobody from asking about what is younger.
-    last: DoubtMark,
+    mesh: Mesh,
+    clock: Clock,
 }
 
 impl Doubts {
-    /// Asks about a page.
-    async fn sweep(&mut self, before_us: i64) {
-        let mut doubts = self.read(before_us, &self.last).await;
-        if doubts.is_empty() && self.last != DoubtMark::start() {
-            doubts = self.read(before_us, &DoubtMark::start()).await;
-        }
-        self.last = doubts.last().map_or_else(DoubtMark::start, InDoubt::mark);
-        for doubt in doubts {
-            self.resolve(&doubt, false).await;
+    /// Asks until the mesh is gone. What its process is told ends what it is asking, however long
+    /// the answers take.
+    async fn ask(&self) {
+        let mut changes = self.mesh.changes();
+        let (mut was, mut started_again) = (self.phase(), false);
+        loop {
+            let asking = async {
+                if started_again {
+                    self.replay().await;
+                }
+                self.sweeps().await;
+            };
+            let turned = async {
+                loop {
+                    // What was missed by a listener that lagged behind shows in the phase.
+                    let closed = matches!(changes.recv().await, Err(RecvError::Closed));
+                    let now = self.phase();
+                    if closed || now != was {
+                        return (closed, now);
+                    }
+                }
+            };
+            let (closed, now) = tokio::select! {
+                () = asking => return,
+                turned = turned => turned,
+            };
+            if closed {
+                return;
+            }
+            started_again = was == Phase::Killed && now == Phase::Ready;
+            was = now;
         }
     }
 
-    /// Asks about all, page after page, while its process is up.
-    async fn replay(&mut self, before_us: i64, mesh: &Mesh) {
-        self.last = DoubtMark::start();
-        while phase(mesh, self.service) == Phase::Ready {
-            let doubts = self.read(before_us, &self.last).await;
-            let Some(last) = doubts.last() else { break };
-            self.last = last.mark();
-            for doubt in doubts {
-                self.resolve(&doubt, true).await;
+    fn phase(&self) -> Phase {
+        phase(&self.mesh, self.service)
+    }
+
+    /// Asks about a page now and then.
+    async fn sweeps(&self) {
+        // What was asked about last. The next look goes on behind it, and from the beginning at
+        // the end: what stays undecided keeps nobody from asking about what is younger.
+        let mut last = DoubtMark::start();
+        let mut every = tokio::time::interval_at(Instant::now() + IN_DOUBT_EVERY, IN_DOUBT_EVERY);
+        every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            every.tick().await;
+            if self.phase() != Phase::Ready {
+                continue;
             }
+            let before_us = self.clock.now_us() - base::clock::micros(IN_DOUBT_AFTER);
+            let mut doubts = self.read(before_us, &last).await;
+            if doubts.is_empty() && last != DoubtMark::start() {
+                doubts = self.read(before_us, &DoubtMark::start()).await;
+            }
+            last = doubts.last().map_or_else(DoubtMark::start, InDoubt::mark);
+            self.resolve_all(doubts, false).await;
         }
+    }
+
+    /// Asks about all that is prepared, page after page.
+    async fn replay(&self) {
+        let (before_us, mut last) = (self.clock.now_us(), DoubtMark::start());
+        while self.phase() == Phase::Ready {
+            let doubts = self.read(before_us, &last).await;
+            let Some(read) = doubts.last() else { break };
+            last = read.mark();
+            self.resolve_all(doubts, true).await;
+        }
+    }
+
+    async fn resolve_all(&self, doubts: Vec<InDoubt>, replayed: bool) {
+        let resolve = |doubt: InDoubt| async move { self.resolve(&doubt, replayed).await };
+        futures::stream::iter(doubts).for_each_concurrent(ASKING_MAX, resolve).await;
     }
 
     async fn read(&self, before_us: i64, after: &DoubtMark) -> Vec<InDoubt> {

@@ -10,10 +10,11 @@ use mesh::{BreakerParams, CORRELATION_ID, Mesh};
 use std::sync::Mutex;
 use two_phase_commit::IllegalStep;
 
-/// A bank with one transaction in doubt until it is settled.
+/// A bank with one transaction in doubt, and some more, until one is settled.
 #[derive(Default)]
 struct Doubtful {
     settled: Mutex<Option<bool>>,
+    more: usize,
 }
 
 #[async_trait]
@@ -26,15 +27,15 @@ impl Probe for Doubtful {
 #[async_trait]
 impl BankStore for Doubtful {
     async fn in_doubt(&self, _: i64, after: &DoubtMark) -> Result<Vec<InDoubt>, StoreError> {
-        let doubt = InDoubt {
-            transaction_id: "tx-1".into(),
+        let doubt = |n: usize| InDoubt {
+            transaction_id: format!("tx-{n}"),
             prepared_us: 1,
             order_id: "ord-1".into(),
             trace: TraceContext::default(),
             correlation_id: Some("cor-1".into()),
         };
         let open = self.settled.lock().unwrap().is_none() && *after == DoubtMark::start();
-        Ok(if open { vec![doubt] } else { Vec::new() })
+        Ok(if open { (1..=1 + self.more).map(doubt).collect() } else { Vec::new() })
     }
 
     async fn doubts(&self, _: i64) -> Result<u64, StoreError> {
@@ -140,4 +141,52 @@ async fn a_bank_that_is_down_asks_nothing_and_asks_about_its_whole_log_when_it_i
     let query = format!("participant={BANK_CUSTOMER}&replayed=true");
     assert_eq!(*asked.lock().unwrap(), [query]);
     assert_eq!(*store.settled.lock().unwrap(), Some(true));
+}
+
+/// A coordinator that answers nobody; how often each question was asked.
+fn silent_coordinator(mesh: &Mesh) -> Arc<Mutex<Vec<String>>> {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let seen = asked.clone();
+    let outcome = get(move |request: Request| async move {
+        seen.lock().unwrap().push(request.uri().query().unwrap_or_default().to_owned());
+        std::future::pending::<()>().await;
+    });
+    mesh.register(PAYMENTS, Router::new().route("/transactions/{id}/outcome", outcome));
+    asked
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bank_asks_about_several_doubts_at_once_but_not_about_all() {
+    let clock = Clock::tokio(0);
+    let mesh = Mesh::new(clock.clone(), BreakerParams::default());
+    let asked = silent_coordinator(&mesh);
+    let store = Arc::new(Doubtful { more: 4 * ASKING_MAX, ..Doubtful::default() });
+    let resolving = resolve_doubts(BANK_CUSTOMER, store, mesh, clock, CancellationToken::new());
+    // Before any of the questions is given up.
+    let _ = tokio::time::timeout(IN_DOUBT_EVERY + Duration::from_secs(1), resolving).await;
+    assert_eq!(asked.lock().unwrap().len(), ASKING_MAX);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bank_that_is_started_again_does_not_wait_for_what_it_asked_before() {
+    let clock = Clock::tokio(0);
+    let mesh = Mesh::new(clock.clone(), BreakerParams::default());
+    let asked = silent_coordinator(&mesh);
+    mesh.register(BANK_CUSTOMER, Router::new());
+    let instance = mesh.endpoints().into_iter().find(|e| *e.service == *BANK_CUSTOMER).unwrap();
+    let store = Arc::new(Doubtful::default());
+    let stop = CancellationToken::new();
+    let resolving = resolve_doubts(BANK_CUSTOMER, store, mesh.clone(), clock, stop.clone());
+    let restarting = async {
+        // It asks, and is not answered.
+        tokio::time::sleep(IN_DOUBT_EVERY + Duration::from_millis(100)).await;
+        assert!(mesh.kill(BANK_CUSTOMER, &instance.instance));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert!(mesh.restart(BANK_CUSTOMER, &instance.instance));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        stop.cancel();
+    };
+    tokio::join!(resolving, restarting);
+    let query = |replayed: bool| format!("participant={BANK_CUSTOMER}&replayed={replayed}");
+    assert_eq!(*asked.lock().unwrap(), [query(false), query(true)]);
 }

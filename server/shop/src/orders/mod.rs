@@ -9,6 +9,7 @@ mod project;
 mod public;
 mod refusal;
 mod store;
+mod waiting;
 
 pub use decide::{CHECKOUT, Confirmed, MovePayment, PAYMENT_PATIENCE, ReserveStock, VoidPayment};
 pub use events::{Line, Order, OrderEvent};
@@ -17,7 +18,7 @@ pub use project::project;
 pub use refusal::Refusal;
 pub use store::{
     Attempt, Changed, Commanded, Decide, IdempotencyKey, Listed, NewOrder, OrderStore, OrderStory,
-    Placed, RowQuery,
+    Placed, RecentQuery, RowQuery,
 };
 
 use crate::{StoreError, gateway::schema, problem::Problem, store::Keep};
@@ -26,7 +27,7 @@ use axum::{
     extract::{Path, Query, State},
     routing::{get, post},
 };
-use base::{Clock, IdSource, Supervisor, TraceContext};
+use base::{Clock, Commands, IdSource, Supervisor, TraceContext};
 use contract::{
     order::{OrderRow, OrderStatus, Origin, StepMark},
     shop::PaymentMethod,
@@ -37,12 +38,10 @@ use http::StatusCode;
 use mesh::{CallContext, Caller};
 use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Duration};
-use tokio::{
-    sync::broadcast::{self, error::RecvError},
-    time::Instant,
-};
+use tokio::{sync::broadcast, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
+use waiting::Waiters;
 
 /// Changed rows a slow listener may lag behind by before it must read the list again.
 const ROWS_BEHIND_MAX: usize = 4_096;
@@ -55,6 +54,9 @@ const PAGE_MAX: usize = 200;
 
 /// Longest wait for an order's end, seconds.
 const WAIT_MAX: u64 = 60;
+/// Commands under way at once: twice the writes that wait for the database, so that as many are
+/// refused only when its disk stands still, and few enough to hold in memory while it does.
+const COMMANDS_MAX: usize = 2_048;
 
 /// The service's engine. Cheap to clone.
 #[derive(Clone)]
@@ -65,6 +67,8 @@ pub struct Orders {
     ids: IdSource,
     clock: Clock,
     rows: broadcast::Sender<OrderRow>,
+    waiting: Waiters,
+    commands: Commands,
 }
 
 /// An order as other services see it.
@@ -120,7 +124,8 @@ impl Orders {
         clock: Clock,
     ) -> Self {
         let (rows, _) = broadcast::channel(ROWS_BEHIND_MAX);
-        Self { store, caller, supervisor, ids, clock, rows }
+        let (waiting, commands) = (Waiters::default(), supervisor.commands(COMMANDS_MAX));
+        Self { store, caller, supervisor, ids, clock, rows, waiting, commands }
     }
 
     /// Rows of the read model as they change.
@@ -131,17 +136,22 @@ impl Orders {
 
     /// Keeps the read model up with the streams until `stop` fires.
     pub async fn keep_projection(self, stop: CancellationToken) {
+        // Whatever it is at: a stop waits neither for events that keep coming nor for a database
+        // that fails. The next start goes on from where the read model is.
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = self.follow_streams() => {}
+        }
+    }
+
+    async fn follow_streams(&self) {
         let appended = self.store.appended();
         loop {
             match self.store.project(PROJECT_MAX).await {
-                Ok(rows) if rows.is_empty() => {
-                    tokio::select! {
-                        () = stop.cancelled() => return,
-                        () = appended.notified() => {}
-                    }
-                }
+                Ok(rows) if rows.is_empty() => appended.notified().await,
                 Ok(rows) => {
                     for row in rows {
+                        self.waiting.changed(&row.order_id);
                         // Nobody listening is fine: the rows are kept.
                         let _ = self.rows.send(row);
                     }
@@ -155,18 +165,20 @@ impl Orders {
     }
 
     /// Ships confirmed orders that are older than is kept, at most `limit`: nobody waits with them
-    /// any more, and only what is at its end can be forgotten. Gives their number.
+    /// any more, and only what is at its end can be forgotten. Gives the number of those that are
+    /// shipped now and were not before: the read model that names them may be behind.
     ///
     /// # Errors
     /// When the database cannot be read or written.
     pub async fn ship_overdue(&self, keep: Keep, limit: usize) -> Result<usize, StoreError> {
         let overdue = self.store.kept_too_long(OrderStatus::Confirmed, keep, limit).await?;
-        let count = overdue.len();
+        let mut shipped = 0;
         for order_id in overdue {
-            // It was cancelled in between: that is an end too.
-            self.command(order_id, Input::Ship, None, None, None).await?;
+            let changed = self.store.change(attempt(order_id, Input::Ship, None, None)).await?;
+            // Refused, it was shipped before, or cancelled in between: that is an end too.
+            shipped += usize::from(matches!(changed, Changed::Now(_)));
         }
-        Ok(count)
+        Ok(shipped)
     }
 
     /// Orders that are older than is kept and not over, at most `limit`: most of them wait for a
@@ -194,16 +206,26 @@ impl Orders {
             _ => "redrive",
         };
         let fingerprint = format!("{what} {order_id}");
-        let attempt = Attempt {
-            order_id,
-            message_id: None,
-            expected,
-            correlation_id: asked_by,
-            trace: TraceContext::current(),
-            decide: Box::new(move |record| decide::decide(record, input)),
-        };
+        let attempt = attempt(order_id, input, expected, asked_by);
         let key = key.map(|key| IdempotencyKey { key, fingerprint });
         self.store.command(attempt, key).await
+    }
+}
+
+/// A change that no message causes.
+fn attempt(
+    order_id: String,
+    input: Input,
+    expected: Option<u64>,
+    correlation_id: Option<String>,
+) -> Attempt {
+    Attempt {
+        order_id,
+        message_id: None,
+        expected,
+        correlation_id,
+        trace: TraceContext::current(),
+        decide: Box::new(move |record| decide::decide(record, input)),
     }
 }
 
@@ -255,12 +277,12 @@ async fn list(
     let more = rows.len() > limit;
     rows.truncate(limit);
     let last = rows.last().filter(|_| more).map(|listed| &listed.row);
-    let next = last.map(|row| format!("{}.{}", row.placed_at_us, row.order_id));
+    let next = last.map(|row| cursor_at(row.placed_at_us, &row.order_id));
     Ok(Json(ListedPage { orders: rows, next }))
 }
 
-/// Orders listed by [`recent`]: five minutes of 200 a second are below it.
-pub const RECENT_MAX: usize = 65_536;
+/// Orders of one page of [`recent`], at most: under a megabyte of JSON.
+pub const RECENT_PAGE_MAX: usize = 8_192;
 
 /// Where a recent order stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -271,19 +293,46 @@ pub struct Recent {
     pub placed_at_us: i64,
     /// The API's word.
     pub status: OrderStatus,
+    /// Version of its last event that the row has seen: of two, the higher one is newer.
+    pub version: u64,
+}
+
+/// One page of the orders placed since a moment, newest first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecentPage {
+    /// The orders.
+    pub orders: Vec<Recent>,
+    /// Pass as `cursor` for the next page; none at the end.
+    pub next: Option<String>,
 }
 
 #[derive(Deserialize)]
 struct Since {
     since_us: i64,
+    /// Only those with this in their id.
+    containing: Option<String>,
+    cursor: Option<String>,
+    limit: Option<usize>,
 }
 
-/// Every order placed since a moment, newest first.
 async fn recent(
     State(orders): State<Orders>,
     Query(since): Query<Since>,
-) -> Result<Json<Vec<Recent>>, Problem> {
-    Ok(Json(orders.store.recent(since.since_us, RECENT_MAX).await?))
+) -> Result<Json<RecentPage>, Problem> {
+    let Since { since_us, containing, cursor, limit } = since;
+    let limit = limit.unwrap_or(RECENT_PAGE_MAX).clamp(1, RECENT_PAGE_MAX);
+    let before = cursor.map(|cursor| read_cursor(&cursor)).transpose()?;
+    let query = RecentQuery { since_us, containing, before, limit: limit + 1 };
+    let mut found = orders.store.recent(query).await?;
+    let more = found.len() > limit;
+    found.truncate(limit);
+    let last = found.last().filter(|_| more);
+    let next = last.map(|last| cursor_at(last.placed_at_us, &last.order_id));
+    Ok(Json(RecentPage { orders: found, next }))
+}
+
+fn cursor_at(placed_at_us: i64, order_id: &str) -> String {
+    format!("{placed_at_us}.{order_id}")
 }
 
 fn read_cursor(cursor: &str) -> Result<(i64, String), Problem> {
@@ -363,28 +412,20 @@ async fn one(
     let Some(seconds) = waiting.wait else {
         return Ok(Json(body(&orders, &id).await?));
     };
-    // Listening begins before the first look, so that no change falls between the two.
-    let mut rows = orders.rows.subscribe();
+    // Listening begins before the first look, so that no change falls between the two. Without
+    // room for one more the answer comes at once: to wait is a preference (RFC 7240).
+    let Some(mut waiter) = orders.waiting.join(&id) else {
+        return Ok(Json(body(&orders, &id).await?));
+    };
     let until = Instant::now() + Duration::from_secs(seconds.min(WAIT_MAX));
     loop {
         let order = body(&orders, &id).await?;
         if order.status != OrderStatus::Processing {
             return Ok(Json(order));
         }
-        let changed = async {
-            loop {
-                match rows.recv().await {
-                    Ok(row) if row.order_id != id => {}
-                    // Ours, or too many at once to know: look again.
-                    Ok(_) | Err(RecvError::Lagged(_)) => return,
-                    // The service is going down; the time will run out.
-                    Err(RecvError::Closed) => std::future::pending().await,
-                }
-            }
-        };
         let stopping = orders.supervisor.stopping();
         tokio::select! {
-            () = changed => {}
+            () = waiter.changed() => {}
             () = tokio::time::sleep_until(until) => return Ok(Json(order)),
             () = stopping.cancelled() => return Ok(Json(order)),
         }
@@ -450,8 +491,8 @@ async fn command(
     let Asking { expected, key, .. } = asking;
     let asked_by = context.correlation_id;
     let commanding = async move { engine.command(order_id, input, expected, key, asked_by).await };
-    let commanded = orders.supervisor.detach_as("order-change", commanding.in_current_span()).await;
-    match commanded.map_err(|_| lost())?? {
+    let commanded = orders.commands.detach_as("order-change", commanding.in_current_span());
+    match commanded.ok_or_else(busy)?.await.map_err(|_| lost())?? {
         Commanded::Done(story) => Ok((StatusCode::ACCEPTED, Json(told(*story)?))),
         Commanded::KeyReused => Err(key_reused()),
         Commanded::NoOrder => Err(Problem::not_found(&format!("order {id}"))),
@@ -468,6 +509,12 @@ fn key_reused() -> Problem {
         StatusCode::UNPROCESSABLE_ENTITY,
         "This Idempotency-Key was used for another command. Use a new key.",
     )
+}
+
+/// The answer while as many commands as may be wait for the database.
+fn busy() -> Problem {
+    let reason = "As many orders as may be wait to be recorded.";
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, reason).retry_after(Duration::from_secs(1))
 }
 
 fn lost() -> Problem {
@@ -487,3 +534,7 @@ impl Order {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "mod_tests.rs"]
+mod tests;

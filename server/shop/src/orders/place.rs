@@ -2,7 +2,7 @@
 //! is recorded with its saga and the first command in one transaction.
 
 use super::{
-    IdempotencyKey, Line, NewOrder, OrderBody, OrderEvent, Orders, Placed,
+    IdempotencyKey, Line, NewOrder, OrderBody, OrderEvent, Orders, Placed, busy,
     decide::{self, Input, OrderRecord},
     key_reused, lost, state, told,
 };
@@ -78,7 +78,8 @@ pub(super) async fn accept(
         context.correlation_id.clone().unwrap_or_else(|| orders.ids.uuid().to_string());
     let engine = orders.clone();
     let recording = async move { record(&engine, event, correlation_id, key).await };
-    let recorded = orders.supervisor.detach(recording.in_current_span()).await;
+    let recorded = orders.commands.detach_as("order-placement", recording.in_current_span());
+    let recorded = recorded.ok_or_else(busy)?.await;
     Ok((StatusCode::ACCEPTED, Json(recorded.map_err(|_| lost())??)))
 }
 

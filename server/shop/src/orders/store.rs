@@ -150,6 +150,19 @@ pub struct RowQuery {
     pub limit: usize,
 }
 
+/// Which recent orders.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RecentQuery {
+    /// Placed since this moment, microseconds since the epoch.
+    pub since_us: i64,
+    /// Only those with this in their id.
+    pub containing: Option<String>,
+    /// Only rows placed before this one.
+    pub before: Option<(i64, String)>,
+    /// At most so many.
+    pub limit: usize,
+}
+
 /// orders' database. A call that returned Ok is durable.
 #[async_trait]
 pub trait OrderStore: HasOutbox + Probe {
@@ -170,8 +183,8 @@ pub trait OrderStore: HasOutbox + Probe {
     async fn story(&self, order_id: &str) -> Result<Option<OrderStory>, StoreError>;
     /// Rows of the read model, newest first.
     async fn rows(&self, query: RowQuery) -> Result<Vec<Listed>, StoreError>;
-    /// Orders of the read model placed since a moment, newest first, at most `limit`.
-    async fn recent(&self, since_us: i64, limit: usize) -> Result<Vec<Recent>, StoreError>;
+    /// Where the orders of the read model placed since a moment stand, newest first.
+    async fn recent(&self, query: RecentQuery) -> Result<Vec<Recent>, StoreError>;
     /// Brings the read model up to at most `limit` further events, by [`super::project`], in one
     /// transaction; gives the rows that changed.
     async fn project(&self, limit: usize) -> Result<Vec<OrderRow>, StoreError>;

@@ -13,7 +13,7 @@ use crate::{
     problem::Problem,
 };
 use async_trait::async_trait;
-use base::{Clock, Supervisor, TraceContext};
+use base::{Clock, Commands, Supervisor, TraceContext};
 use contract::{
     service::{BANK_CUSTOMER, BANK_MERCHANT, PAYMENTS, STRIPE},
     shop::PaymentMethod,
@@ -22,11 +22,15 @@ use contract::{
 use http::StatusCode;
 use mesh::{CallContext, Caller};
 use messaging::{Message, NewMessage};
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
 use tracing::Instrument;
 use two_phase_commit::{
-    Asking, Branch, Coordinator, CoordinatorLog, Decision, Entry, EntryKind, LogError,
+    Asking, Branch, Coordinator, CoordinatorLog, Decision, Entry, EntryKind, IllegalStep, LogError,
     Participants, Phase, Transaction, Unanswered, Vote,
 };
 
@@ -44,12 +48,18 @@ pub const RUNS_MAX: usize = 512;
 /// When a message that there was no room for may come again: a run takes some milliseconds while
 /// the banks answer.
 const ROOM_AGAIN: Duration = Duration::from_secs(1);
+/// Commands that wait for the database at once: what a lane of the bus delivers in a time in which
+/// the disk stands still, few enough to hold in memory while it does.
+const COMMANDS_MAX: usize = 1_024;
 /// Unfinished transactions that recovery reads at once.
 const RECOVER_PAGE: usize = 64;
 
 /// Recoveries that somebody who listens may lag behind by: after a crash a bank asks about as many
 /// transactions as were under way, and a page shows five lines.
 const RECOVERIES_BEHIND_MAX: usize = 64;
+
+/// Transactions whose damaged log was told, at most: more say nothing new.
+const DAMAGES_MAX: usize = 64;
 
 /// A participant that was in doubt was told how its transaction ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,6 +88,9 @@ pub struct Payments {
     runs_max: usize,
     version: Version,
     recoveries: broadcast::Sender<Recovery>,
+    commands: Commands,
+    /// Transactions whose log is damaged and was told to be.
+    damaged: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl Payments {
@@ -93,8 +106,20 @@ impl Payments {
         let coordinator = Coordinator::new(log, Arc::new(Banks(caller)), clock.clone());
         let (runs, runs_max) = (Arc::new(Semaphore::new(RUNS_MAX)), RUNS_MAX);
         let (recoveries, _) = broadcast::channel(RECOVERIES_BEHIND_MAX);
-        let version = Version::V1;
-        Self { store, coordinator, supervisor, clock, runs, runs_max, version, recoveries }
+        let (version, commands) = (Version::V1, supervisor.commands(COMMANDS_MAX));
+        let damaged = Arc::default();
+        Self {
+            store,
+            coordinator,
+            supervisor,
+            clock,
+            runs,
+            runs_max,
+            version,
+            recoveries,
+            commands,
+            damaged,
+        }
     }
 
     /// The same with room for so many runs; to be called before any begins.
@@ -115,8 +140,9 @@ impl Payments {
         let v2 = Self::new(self.store.clone(), caller, self.supervisor.clone(), self.clock.clone());
         let coordinator = v2.coordinator.asking(Asking::InTurn);
         let (runs, runs_max) = (self.runs.clone(), self.runs_max);
-        let recoveries = self.recoveries.clone();
-        Self { coordinator, version: Version::V2, runs, runs_max, recoveries, ..v2 }
+        let (recoveries, commands) = (self.recoveries.clone(), self.commands.clone());
+        let (version, damaged) = (Version::V2, self.damaged.clone());
+        Self { coordinator, version, runs, runs_max, recoveries, commands, damaged, ..v2 }
     }
 
     /// Participants in doubt that are told an outcome from now on, by any version.
@@ -145,7 +171,8 @@ impl Payments {
         let run = self.runs.clone().try_acquire_owned().ok();
         let this = self.clone();
         let beginning = async move { this.begin(&message, &body, refund, run).await };
-        match self.supervisor.detach_as("payment-begin", beginning.in_current_span()).await {
+        let begun = self.commands.detach_as("payment-begin", beginning.in_current_span());
+        match begun.ok_or_else(busy)?.await {
             Ok(begun) => begun,
             Err(lost) => Err(StoreError { service: PAYMENTS, cause: Box::new(lost) }.into()),
         }
@@ -191,7 +218,8 @@ impl Payments {
             }
             Ok(())
         };
-        match self.supervisor.detach_as("payment-void", voiding.in_current_span()).await {
+        let voided = self.commands.detach_as("payment-void", voiding.in_current_span());
+        match voided.ok_or_else(busy)?.await {
             Ok(voided) => voided,
             Err(lost) => Err(StoreError { service: PAYMENTS, cause: Box::new(lost) }.into()),
         }
@@ -284,6 +312,27 @@ impl Payments {
             self.tell_recovery(&record, participant);
         }
         Ok(record.decision)
+    }
+
+    /// An order's transactions, oldest first. Of one whose log is damaged that is logged, once.
+    pub(crate) async fn of_order(
+        &self,
+        order_id: &str,
+    ) -> Result<Vec<TransactionRecord>, StoreError> {
+        let records = self.store.of_order(order_id).await?;
+        for record in &records {
+            let (Err(damage), id) = (record.phase(), &record.transaction.id) else { continue };
+            // No code that holds it can panic half way.
+            let mut told = self.damaged.lock().unwrap_or_else(PoisonError::into_inner);
+            if told.len() < DAMAGES_MAX && told.insert(id.clone()) {
+                tracing::error!(
+                    order_id,
+                    transaction_id = id,
+                    "the log of {id} is damaged: {damage}"
+                );
+            }
+        }
+        Ok(records)
     }
 
     /// Tells whoever listens; nobody has to.
@@ -381,6 +430,13 @@ pub(super) fn transaction_id(order_id: &str, message_id: &str) -> String {
 fn no_room() -> Problem {
     let reason = "As many payments as may be are under way and wait for the banks.";
     Problem::new(StatusCode::TOO_MANY_REQUESTS, reason).retry_after(ROOM_AGAIN)
+}
+
+/// The answer while as many commands as may be wait for the database: that is a failure of
+/// payments.
+fn busy() -> Problem {
+    let reason = "As many commands as may be wait to be recorded.";
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, reason).retry_after(ROOM_AGAIN)
 }
 
 /// The message that tells orders what was decided.
@@ -516,9 +572,11 @@ impl Participants for Banks {
 }
 
 impl TransactionRecord {
-    /// Where it is, as its log tells; a log that tells nonsense counts as not begun.
-    #[must_use]
-    pub fn phase(&self) -> Phase {
-        Phase::replay(&self.log).unwrap_or_default()
+    /// Where it is, as its log tells.
+    ///
+    /// # Errors
+    /// When a line of the log cannot stand where it does.
+    pub fn phase(&self) -> Result<Phase, IllegalStep> {
+        Phase::replay(&self.log)
     }
 }

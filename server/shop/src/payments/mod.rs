@@ -100,7 +100,7 @@ async fn of_order(
     State(payments): State<Payments>,
     Path(order_id): Path<String>,
 ) -> Result<Json<Transactions>, Problem> {
-    Ok(Json(Transactions { transactions: payments.store().of_order(&order_id).await? }))
+    Ok(Json(Transactions { transactions: payments.of_order(&order_id).await? }))
 }
 
 #[derive(Deserialize)]

@@ -83,6 +83,8 @@ pub trait PaymentStore: HasOutbox + Probe {
     async fn note(&self, transaction_id: &str, lines: &[Entry]) -> Result<(), StoreError>;
     /// How many transactions did not end.
     async fn unfinished_count(&self) -> Result<usize, StoreError>;
+    /// Transactions that did not end, at most `limit`.
+    async fn unended(&self, limit: usize) -> Result<Vec<String>, StoreError>;
     /// The number of the last line of the log: what begins from now on has higher ones, whatever
     /// the clock says.
     async fn last_line(&self) -> Result<i64, StoreError>;

@@ -1,0 +1,53 @@
+//! What the feed reads from orders.
+
+use super::*;
+use crate::{
+    control::Control,
+    instances::{BASELINE, known},
+    shop::Shop,
+};
+use base::{Clock, IdSource, Supervisor, TraceContext};
+use contract::{Money, order::Origin, shop::PaymentMethod};
+use shop::orders::{
+    NewOrder, OrderEvent,
+    decide::{self, Input, OrderRecord},
+};
+use storage::Durability;
+use telemetry::TelemetryConfig;
+
+fn new_order(number: usize) -> NewOrder {
+    let (user_id, total) = ("c-1001".into(), Money::eur(1_850));
+    let (lines, origin, payment_method) = (vec![], Origin::Api, PaymentMethod::Wallet);
+    let placed = OrderEvent::OrderPlaced { user_id, lines, total, origin, payment_method };
+    let order_id = format!("ord-{number}");
+    let record = OrderRecord { order_id: order_id.clone(), ..OrderRecord::default() };
+    let change = decide::decide(&record, Input::Place(placed)).unwrap();
+    let (correlation_id, trace) = ("cor-1".into(), TraceContext::default());
+    NewOrder { order_id, correlation_id, trace, key: None, change }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_tally_counts_orders_of_as_many_pages_as_there_are() {
+    const ORDERS: usize = 7;
+    let (folder, clock) = (tempfile::tempdir().unwrap(), Clock::system());
+    let stores = storage::open(folder.path(), Durability::Process, &clock).await.unwrap();
+    for number in 0..ORDERS {
+        stores.orders.place(new_order(number)).await.unwrap();
+    }
+    while !stores.orders.project(ORDERS).await.unwrap().is_empty() {}
+    let (supervisor, _ends) = Supervisor::new();
+    let ids = IdSource::seeded(1);
+    let shop = Shop::assemble(stores, &supervisor, clock.clone(), ids).await.unwrap();
+    let (mesh, log) = (shop.mesh.clone(), shop.stores.revisions.clone());
+    let known = known(&mesh);
+    let control = Control::open(mesh, clock, known, log, BASELINE, &supervisor).await.unwrap();
+    let (telemetry, _, _) = Telemetry::detached(TelemetryConfig::default()).unwrap();
+    let live = Live::new(shop, telemetry, control, "run");
+
+    live.read_rows(2).await.unwrap();
+
+    let (told, _) = live.measured();
+    assert_eq!((told.tally.placed, told.tally.running), (ORDERS as u64, ORDERS as u64));
+    assert_eq!(told.orders.len(), ORDERS);
+    assert!(supervisor.shutdown(Duration::from_secs(5)).await);
+}
