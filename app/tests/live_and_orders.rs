@@ -26,8 +26,7 @@ async fn document(snapshot: LiveSnapshot, address: &str, cookie: &str) -> String
 
 /// The same of another host.
 async fn of_host(host: Host, address: &str, cookie: &str) -> String {
-    // The first call of it sets the executor that resources run on.
-    let _ = leptos_axum::generate_route_list(app::App);
+    fake::ready();
     let options = LeptosOptions::builder().output_name("vitrine").build();
     let render = leptos_axum::render_app_async_with_context(
         move || provide_context(host.clone()),

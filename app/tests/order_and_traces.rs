@@ -26,8 +26,7 @@ use std::sync::{
 
 /// The status and the markup of an address.
 async fn page(address: &str) -> (u16, String) {
-    // The first call of it sets the executor that resources run on.
-    let _ = leptos_axum::generate_route_list(app::App);
+    fake::ready();
     let status = Arc::new(AtomicU16::new(200));
     let said = status.clone();
     let context = move || {

@@ -20,8 +20,7 @@ use leptos::prelude::{LeptosOptions, provide_context};
 
 /// The markup of a page's own part.
 async fn page(address: &str) -> String {
-    // The first call of it sets the executor that resources run on.
-    let _ = leptos_axum::generate_route_list(app::App);
+    fake::ready();
     let options = LeptosOptions::builder().output_name("vitrine").build();
     let render = leptos_axum::render_app_async_with_context(
         || provide_context(fake::host(scenario::snapshot())),

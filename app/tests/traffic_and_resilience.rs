@@ -29,8 +29,7 @@ async fn document(snapshot: LiveSnapshot, address: &str) -> String {
 }
 
 async fn with(snapshot: LiveSnapshot, address: &str, posted: Option<PostedApply>) -> String {
-    // The first call of it sets the executor that resources run on.
-    let _ = leptos_axum::generate_route_list(app::App);
+    fake::ready();
     let options = LeptosOptions::builder().output_name("vitrine").build();
     let render = leptos_axum::render_app_async_with_context(
         move || {

@@ -13,7 +13,7 @@ use crate::{control::Control, shop::Shop};
 use contract::{
     live::{
         ChangeView, FEED_ROWS_MAX, LiveBody, LiveFrame, LiveSnapshot, MapView, NodeView,
-        OrderTally, RED_POINTS_MAX, RedPoint,
+        OrderTally, RED_POINTS_MAX, RedPoint, TIME_BACK_MIN_US,
     },
     order::{OrderPage, OrderRow, OrderStatus},
     service::{self, DASHBOARD, SERVICES},
@@ -428,7 +428,7 @@ impl Live {
             let red = self.telemetry.red_at(service::GATEWAY, second);
             self.publish(|_| LiveBody::Red(red));
         }
-        last_second.max(red_until)
+        told_until(red_until, last_second)
     }
 
     fn map(&self) -> (MapView, Vec<EdgeRates>) {
@@ -489,6 +489,13 @@ impl Drop for Viewer {
 /// Seconds to publish after one was: all until the last that ended, as far as charts go back.
 fn seconds_due(published: i64, last: i64) -> std::ops::RangeInclusive<i64> {
     published.max(last - RED_POINTS_MAX as i64) + 1..=last
+}
+
+/// Until which second the charts were told, then: no second twice, unless the date was far ahead
+/// and went back, after which they begin again from where it is.
+const fn told_until(published: i64, last: i64) -> i64 {
+    let back = published.saturating_sub(last) >= TIME_BACK_MIN_US / 1_000_000;
+    if back || published < last { last } else { published }
 }
 
 /// A frame for a viewer that lost some: so many, then a snapshot follows.
@@ -589,6 +596,14 @@ mod tests {
         // A clock that was set back.
         assert!(seconds_due(100, 90).next().is_none());
         assert_eq!(seconds_due(0, 1_000_000).count(), RED_POINTS_MAX);
+    }
+
+    #[test]
+    fn after_a_date_far_ahead_was_corrected_the_charts_go_on_from_where_it_is() {
+        assert_eq!([told_until(100, 101), told_until(100, 90)], [101, 100]);
+        let day = 86_400;
+        assert_eq!(told_until(100 + day, 100), 100);
+        assert_eq!(seconds_due(told_until(100 + day, 100), 101).collect::<Vec<_>>(), [101]);
     }
 
     #[test]

@@ -188,6 +188,9 @@ pub struct RedPoint {
     pub slowest: Option<Exemplar>,
 }
 
+/// Time waits for a machine's date that was set back by less than this, microseconds: when it goes
+/// back at all it goes so far. What was noted of a time that is further ahead was taken back.
+pub const TIME_BACK_MIN_US: i64 = 600_000_000;
 /// Interval of one [`RedPoint`] on the live stream, seconds.
 pub const RED_STEP_SECONDS: u32 = 1;
 /// Points a snapshot holds: one hour, the longest time range.

@@ -193,7 +193,7 @@ pub struct BreakerCard {
     pub refused_per_second: f64,
     /// What becomes of a refused call: "the product's page comes without recommendations".
     pub meanwhile: String,
-    /// Faults found on the calls of the window: `F-22`.
+    /// Faults found on the failed calls of the window: `F-22`.
     pub causes: Vec<String>,
     /// Newest first, at most [`TRANSITIONS_MAX`].
     pub history: Vec<TransitionView>,

@@ -6,7 +6,7 @@
 use contract::{
     live::{
         ChangeView, FEED_ROWS_MAX, LiveBody, LiveFrame, LiveSnapshot, MapView, OrderTally,
-        RED_POINTS_MAX, RedPoint,
+        RED_POINTS_MAX, RedPoint, TIME_BACK_MIN_US,
     },
     order::{OrderRow, Origin},
     resilience::{BreakerLine, BreakerState, FaultsView},
@@ -237,6 +237,8 @@ impl LiveModel {
 
     /// Appends a point, replaces the last one of the same time, refuses an older one.
     fn take_point(&mut self, point: RedPoint) -> bool {
+        // The server's date was far ahead, and was corrected: those points have not come after all.
+        self.red.retain(|known| known.at_us - point.at_us < TIME_BACK_MIN_US);
         match self.red.last_mut() {
             Some(last) if point.at_us < last.at_us => return false,
             Some(last) if point.at_us == last.at_us => *last = point,
@@ -469,6 +471,10 @@ mod tests {
         assert!(!model.take_point(point(3)));
         assert!(model.take_point(point(RED_POINTS_MAX as i64 + 9)));
         assert_eq!(model.red.len(), RED_POINTS_MAX);
+        // A date far ahead, which is corrected then.
+        assert!(model.take_point(point(86_400_000_000)));
+        assert!(model.take_point(point(20_000)));
+        assert_eq!(model.red.last().map(|point| point.at_us), Some(20_000));
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use super::model::{Effects, LiveModel};
 use crate::ask::AskError;
 use contract::{
-    live::{ChangeView, LiveFrame, LiveSnapshot, MapView, OrderTally, RedPoint},
+    live::{ChangeView, LiveFrame, LiveSnapshot, MapView, OrderTally, RedPoint, TIME_BACK_MIN_US},
     order::OrderRow,
     resilience::{BreakerLine, FaultView, FaultsView},
     shop::LoadView,
@@ -429,7 +429,9 @@ impl Live {
     }
 
     pub(super) fn set_now(self, now_us: i64) {
-        if self.paused_at.get_untracked().is_none() && now_us > self.now_us.get_untracked() {
+        let shown_us = self.now_us.get_untracked();
+        let on = now_us > shown_us || shown_us - now_us >= TIME_BACK_MIN_US;
+        if on && self.paused_at.get_untracked().is_none() {
             self.now_us.set(now_us);
         }
     }

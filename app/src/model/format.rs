@@ -77,6 +77,12 @@ pub fn share(value: f64) -> String {
     format!("{text}%")
 }
 
+/// A share of one as a place or a length of a drawing: `12.50%`. For styles and SVG, not for people.
+#[must_use]
+pub fn percent(share: f64) -> String {
+    format!("{:.2}%", share * 100.0)
+}
+
 /// A duration in milliseconds: `0.4 ms`, `8 ms`, `262 ms`, then `2.18 s`.
 #[must_use]
 pub fn duration_ms(ms: f64) -> String {
@@ -277,6 +283,12 @@ mod tests {
     fn shares_are_as_precise_as_they_are_small_and_zero_is_whole() {
         let written = [0.0, 0.000_8, 0.063, 0.987, 1.0, 0.1].map(share);
         assert_eq!(written, ["0%", "0.08%", "6.3%", "98.7%", "100%", "10%"]);
+    }
+
+    #[test]
+    fn places_in_a_drawing_are_exact_to_a_tenth_of_a_pixel_of_a_thousand() {
+        let written = [0.0, 0.125, 0.333_33, 1.0, -0.5].map(percent);
+        assert_eq!(written, ["0.00%", "12.50%", "33.33%", "100.00%", "-50.00%"]);
     }
 
     #[test]

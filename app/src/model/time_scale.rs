@@ -169,20 +169,26 @@ impl TimeScale {
     }
 }
 
-/// The smallest of 1, 2, 2.5, 5 times a power of ten that is not under `least`.
+/// The smallest of 1, 2, 2.5, 5 times a power of ten that is not under `least`; the greatest that
+/// there is when none is.
 #[must_use]
 pub fn round_step(least: i64) -> i64 {
-    let mut power = 1;
-    loop {
-        for tenths in [10, 20, 25, 50] {
-            let step = power * tenths / 10;
-            if step >= least && (tenths != 25 || power >= 10) {
-                return step.max(1);
+    let mut greatest = 1;
+    for power in 0..=MAX_POWER {
+        let power = 10_i64.pow(power);
+        let steps = [power, power * 2, power / 10 * 25, power * 5];
+        for step in steps.into_iter().filter(|step| *step > 0) {
+            if step >= least {
+                return step;
             }
+            greatest = step;
         }
-        power *= 10;
     }
+    greatest
 }
+
+/// Five times this power of ten is the greatest round number that fits.
+const MAX_POWER: u32 = 18;
 
 /// Waits of a trace that are long enough to fold: nothing begins or ends, and whatever is active
 /// only waits (for an answer, a message, a fault's delay or its next step).
@@ -299,6 +305,10 @@ mod tests {
         assert_eq!(at, [0, 25, 50, 75, 100, 125, 150, 2_175, 2_200]);
         assert!(ticks.windows(2).all(|w| w[0].at < w[1].at));
         assert_eq!([1, 3, 7, 21, 26, 99].map(round_step), [1, 5, 10, 25, 50, 100]);
+        let extreme =
+            [i64::MIN, 0, 24, 500_000_000_000_000_001, 5_000_000_000_000_000_000, i64::MAX];
+        let (most, next) = (5_000_000_000_000_000_000, 1_000_000_000_000_000_000);
+        assert_eq!(extreme.map(round_step), [1, 1, 25, next, most, most]);
     }
 
     #[test]

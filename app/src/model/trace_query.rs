@@ -43,11 +43,16 @@ pub fn unread(get: impl Fn(&str) -> Option<String>) -> Option<String> {
     (!said.is_empty()).then(left_out)
 }
 
+/// Latest end of a stretch of time, microseconds: that of the year 9999. What dates are written
+/// for and axes are divided by ends there.
+const UNTIL_MAX_US: i64 = 253_402_300_800_000_000;
+
 /// A stretch of time; the address has it in milliseconds.
 fn window(from: Option<String>, until: Option<String>) -> Option<TimeWindow> {
     let us = |text: Option<String>| text?.parse::<i64>().ok()?.checked_mul(1_000);
     let (from_us, until_us) = (us(from)?, us(until)?);
-    (0 <= from_us && from_us < until_us).then_some(TimeWindow { from_us, until_us })
+    let is_stretch = 0 <= from_us && from_us < until_us && until_us <= UNTIL_MAX_US;
+    is_stretch.then_some(TimeWindow { from_us, until_us })
 }
 
 /// The stretch in whole milliseconds, so that it comes out of the address as it went in.

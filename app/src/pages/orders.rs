@@ -141,7 +141,7 @@ pub fn OrdersPage() -> impl IntoView {
                 <p class="hint" role="status">{said}</p>
             })}
             <div class="orders-list">
-                <NewOrders place=place page=page/>
+                <NewOrders place=place page=page minutes=minutes/>
                 <Transition>
                     {move || Suspend::new(async move {
                         match page.await {
@@ -185,41 +185,69 @@ fn when(place: Memo<Place>, minutes: Memo<u32>) -> AnyView {
     }
 }
 
-/// How many orders of the feed are newer than the newest row, on the first page.
+/// A row of the feed as it was when the list was asked for again because of it.
+type Seen = (String, u64);
+
+/// Rows of the feed that the first page of the list has, or would have if it was read now. What is
+/// in the feed is in the read model already, so one that a list of nothing lacks came after it.
+fn of_first_page<'a>(
+    rows: &'a [OrderRow],
+    place: &Place,
+    since_us: i64,
+) -> impl Iterator<Item = &'a OrderRow> {
+    let (first, status) = (place.cursor.is_none(), place.status);
+    let since_us = if place.always { i64::MIN } else { since_us };
+    let here = move |row: &&OrderRow| {
+        first && row.placed_at_us >= since_us && status.is_none_or(|status| row.status == status)
+    };
+    rows.iter().filter(here)
+}
+
+/// How many orders of the feed are newer than the newest row, on the first page. A list of nothing
+/// fills itself: nobody reads it, and what it lacks may have been placed before the page came alive.
 #[component]
 fn NewOrders(
     place: Memo<Place>,
     page: Resource<Result<OrderPage, ask::AskError>>,
+    minutes: Memo<u32>,
 ) -> impl IntoView {
     let live = use_live();
     let orders = live.orders();
-    // Resources are read where something waits for them, or in an effect: after hydration.
+    // Resources are read where something waits for them, or in an effect: after hydration. None
+    // without a list, and in it none without a row.
     let newest = RwSignal::new(None);
-    let is_empty = RwSignal::new(false);
     Effect::new(move |_| {
-        let first = page.with(|page| match page {
+        newest.set(page.with(|page| match page {
             Some(Ok(page)) => Some(page.orders.first().map(|row| row.placed_at_us)),
             _ => None,
-        });
-        is_empty.set(first == Some(None));
-        // What is placed from now on is newer than nothing.
-        newest.set(first.map(|first| first.unwrap_or_else(|| live.now_us().get_untracked())));
+        }));
     });
+    let since_us = move || live.now_us().get_untracked() - i64::from(minutes.get()) * 60_000_000;
     let new = Memo::new(move |_| {
-        let Some(newest) = newest.get().filter(|_| place.with(|place| place.cursor.is_none()))
-        else {
-            return 0;
+        let Some(newest) = newest.get().flatten() else { return 0 };
+        let count = |rows: &Vec<OrderRow>, place: &Place| {
+            let rows = of_first_page(rows, place, since_us());
+            rows.filter(|row| row.placed_at_us > newest).count()
         };
-        let status = place.get().status;
-        let of = |row: &&OrderRow| status.is_none_or(|status| row.status == status);
-        let newer = |row: &&OrderRow| row.placed_at_us > newest;
-        orders.with(|rows| rows.iter().filter(of).filter(newer).count())
+        orders.with(|rows| place.with(|place| count(rows, place)))
     });
-    // Nobody reads a list of nothing: the first order comes by itself.
-    Effect::new(move |_| {
-        if new.get() > 0 && is_empty.get() {
-            page.refetch();
+    let lacks = Memo::new(move |_| -> Vec<Seen> {
+        if newest.get() != Some(None) {
+            return Vec::new();
         }
+        let seen = |row: &OrderRow| (row.order_id.clone(), row.version);
+        orders.with(|rows| {
+            place.with(|place| of_first_page(rows, place, since_us()).map(seen).collect())
+        })
+    });
+    // Each of them asks once: a list that is empty all the same stays as it is until there is more.
+    Effect::new(move |asked: Option<Vec<Seen>>| {
+        let (asked, lacks) = (asked.unwrap_or_default(), lacks.get());
+        if lacks.is_empty() || lacks == asked {
+            return asked;
+        }
+        page.refetch();
+        lacks
     });
     view! {
         <Show when=move || { new.get() > 0 }>
@@ -427,6 +455,33 @@ mod tests {
         assert_eq!(row(OrderStatus::Confirmed, "Confirmed"), "confirmed");
         assert_eq!(row(OrderStatus::Processing, "Paying, v1"), "processing, paying, v1");
         assert_eq!(row(OrderStatus::Cancelled, "Cancelled"), "cancelled");
+    }
+
+    #[test]
+    fn a_list_of_nothing_lacks_what_matches_it_whenever_that_was_placed() {
+        use OrderStatus::{Confirmed, Processing};
+        let row = |id: &str, status, placed_at_us| OrderRow {
+            order_id: id.into(),
+            user_id: "c-1042".into(),
+            total: contract::Money::eur(100),
+            status,
+            phase: String::new(),
+            steps: [StepMark::NotReached; 3],
+            placed_at_us,
+            took_us: None,
+            origin: contract::order::Origin::Api,
+            version: 1,
+        };
+        let rows =
+            [row("new", Processing, 900), row("done", Confirmed, 500), row("old", Processing, 99)];
+        let of = |place: Place| {
+            let found = of_first_page(&rows, &place, 100);
+            found.map(|row| row.order_id.as_str()).collect::<Vec<_>>()
+        };
+        assert_eq!(of(Place::default()), ["new", "done"]);
+        assert_eq!(of(Place { status: Some(Confirmed), ..Place::default() }), ["done"]);
+        assert_eq!(of(Place { always: true, ..Place::default() }), ["new", "done", "old"]);
+        assert!(of(Place::default().older("A".into())).is_empty(), "older pages do not fill");
     }
 
     #[test]

@@ -2,7 +2,10 @@
 //! injected time.
 
 use super::service_class;
-use crate::model::waterfall::{Label, Room, Side, is_compensation, label};
+use crate::model::{
+    format,
+    waterfall::{Label, Room, Side, is_compensation, label},
+};
 use contract::trace::SpanView;
 use leptos::prelude::*;
 
@@ -55,12 +58,7 @@ pub fn bar_rect(class: &'static str, x: String, width: String, y: u8, height: u8
 }
 
 /// What is written beside a bar: the first of the texts that has room, at a desk and on a phone.
-pub fn bar_text(
-    (x, width): (f64, f64),
-    texts: &[String],
-    rooms: [Room; 2],
-    percent: fn(f64) -> String,
-) -> AnyView {
+pub fn bar_text((x, width): (f64, f64), texts: &[String], rooms: [Room; 2]) -> AnyView {
     let [wide, narrow] = rooms.map(|room| label(x, width, texts, room));
     let text = |label: Option<Label>, class: &'static str| {
         let Label { text, side } = label?;
@@ -70,7 +68,9 @@ pub fn bar_text(
         };
         let words = texts.get(text)?.clone();
         Some(view! {
-            <text class=class x=percent(x) dx=dx y="13.5" text-anchor=anchor>{words}</text>
+            <text class=class x=format::percent(x) dx=dx y="13.5" text-anchor=anchor>
+                {words}
+            </text>
         })
     };
     if wide == narrow {

@@ -29,13 +29,20 @@ use contract::{
         TrafficView,
     },
 };
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 /// Answers everything from one snapshot.
 pub struct Fake {
     snapshot: LiveSnapshot,
     /// Gives no snapshot.
     silent: bool,
+}
+
+/// Sets the executor that resources run on; before any page is drawn. Once for a process: while
+/// routes are listed no resource loads in all of it, and a page drawn beside waits for ever.
+pub fn ready() {
+    static READY: Once = Once::new();
+    READY.call_once(|| drop(leptos_axum::generate_route_list(app::App)));
 }
 
 /// A host that shows a snapshot.

@@ -32,10 +32,19 @@ impl Carried {
     }
 }
 
-/// The baggage line of the faults that were met in a span and below it: no more than was carried in
-/// from before. An extension of the span.
+/// The baggage lines of the faults that were met in a span and below it: no more than was carried
+/// in from before. An extension of the span.
+#[derive(Debug, Default)]
+struct Met {
+    all: String,
+    /// Those of them that took time, and so count whatever came of what they held.
+    held: String,
+}
+
+/// The span is that of a call: what is met below it is known around it only once the call has ended
+/// and says what of it counts. An extension of the span.
 #[derive(Debug)]
-struct Met(String);
+struct OfCall;
 
 /// The member of the faults; its commas are percent-encoded (W3C Baggage, section 3.2.1.3).
 fn faults(baggage: &str) -> Option<String> {
@@ -78,15 +87,30 @@ pub fn update(span: &Span, change: impl Fn(Option<&str>) -> Option<String>) {
     });
 }
 
-/// Notes what was met in `span` for it and every span around it in this process, as a baggage
-/// line. `change` sees what there is and gives what shall be.
-pub fn meet(span: &Span, change: impl Fn(Option<&str>) -> Option<String>) {
+/// Marks the span of a call: [`meet`] goes no further up than to it.
+pub fn of_call(span: &Span) {
+    look(span, |span| span.extensions_mut().replace(OfCall));
+}
+
+/// Notes what was met in `span`, and what of that took time, as baggage lines, for it and the spans
+/// around it up to that of the call which all of it serves. Each change sees what there is and gives
+/// what shall be.
+pub fn meet(
+    span: &Span,
+    all: impl Fn(Option<&str>) -> Option<String>,
+    held: impl Fn(Option<&str>) -> Option<String>,
+) {
+    let given = |line: &str| (!line.is_empty()).then(|| line.to_owned());
     look(span, |span| {
         for around in span.scope() {
             let mut extensions = around.extensions_mut();
-            let before = extensions.get_mut::<Met>().map(|met| met.0.as_str());
-            if let Some(after) = change(before) {
-                extensions.replace(Met(after));
+            let before = extensions.remove::<Met>().unwrap_or_default();
+            let (before_all, before_held) = (given(&before.all), given(&before.held));
+            let all = all(before_all.as_deref()).unwrap_or(before.all);
+            let held = held(before_held.as_deref()).unwrap_or(before.held);
+            extensions.insert(Met { all, held });
+            if extensions.get_mut::<OfCall>().is_some() {
+                break;
             }
         }
     });
@@ -96,7 +120,18 @@ pub fn meet(span: &Span, change: impl Fn(Option<&str>) -> Option<String>) {
 /// met beside it.
 #[must_use]
 pub fn met(span: &Span) -> Option<String> {
-    look(span, |span| span.extensions().get::<Met>().map(|met| met.0.clone())).flatten()
+    read_met(span, |met| &met.all)
+}
+
+/// What of that took time.
+#[must_use]
+pub fn held(span: &Span) -> Option<String> {
+    read_met(span, |met| &met.held)
+}
+
+fn read_met(span: &Span, read: impl Fn(&Met) -> &str) -> Option<String> {
+    let line = look(span, |span| span.extensions().get::<Met>().map(|met| read(met).to_owned()));
+    line.flatten().filter(|line| !line.is_empty())
 }
 
 /// Whether what happens in a span is reported: an extension of the span.
@@ -160,10 +195,26 @@ mod tests {
             let call = handler.in_scope(|| tracing::info_span!("call"));
             let below = call.in_scope(|| tracing::info_span!("below"));
             set(&handler, "vitrine.fault.id=F-1");
-            meet(&call, |before| Some(format!("{}F-2", before.unwrap_or_default())));
+            meet(&call, |before| Some(format!("{}F-2", before.unwrap_or_default())), |_| None);
             let line = Some("F-2".to_owned());
             assert_eq!((met(&handler), met(&call)), (line.clone(), line));
-            assert_eq!((met(&sibling), met(&below)), (None, None));
+            assert_eq!((met(&sibling), met(&below), held(&handler)), (None, None, None));
+        });
+    }
+
+    #[test]
+    fn what_was_met_below_a_call_is_not_known_around_it_before_it_says_so() {
+        tracing::subscriber::with_default(Registry::default(), || {
+            let caller = tracing::info_span!("caller");
+            let call = caller.in_scope(|| tracing::info_span!("call"));
+            of_call(&call);
+            let callee = call.in_scope(|| tracing::info_span!("callee"));
+            let line = |line: &'static str| move |_: Option<&str>| Some(line.to_owned());
+            meet(&callee, line("F-1,F-2"), line("F-2"));
+            assert_eq!((met(&call).as_deref(), met(&caller)), (Some("F-1,F-2"), None));
+            assert_eq!(held(&call).as_deref(), Some("F-2"));
+            meet(&caller, line("F-2"), |_| None);
+            assert_eq!((met(&caller).as_deref(), held(&caller)), (Some("F-2"), None));
         });
     }
 

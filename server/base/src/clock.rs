@@ -22,7 +22,7 @@ const AGREE_US: i64 = 1_000_000;
 /// itself, and short for somebody who set the date on purpose.
 const DOUBT_US: i64 = 10_000_000;
 /// Furthest that time waits for the date, microseconds: ten minutes are made good in twenty.
-const WAIT_MAX_US: i64 = 600_000_000;
+const WAIT_MAX_US: i64 = contract::live::TIME_BACK_MIN_US;
 
 /// Says what time it is, in microseconds since the Unix epoch. Cheap to clone.
 #[derive(Clone, Debug)]

@@ -57,7 +57,8 @@ pub fn append(headers: &mut HeaderMap, id: FaultId) {
 }
 
 /// A header line with these ids added; [`None`] when there would be none.
-pub(crate) fn with(line: Option<&str>, ids: &[FaultId]) -> Option<String> {
+#[must_use]
+pub fn with(line: Option<&str>, ids: &[FaultId]) -> Option<String> {
     let mut headers = HeaderMap::new();
     if let Some(line) = line.and_then(|line| HeaderValue::from_str(line).ok()) {
         headers.insert(BAGGAGE, line);

@@ -425,7 +425,11 @@ impl Window {
 
     fn sum(&self, now_us: i64) -> (u64, u64) {
         let second = now_us.div_euclid(1_000_000);
-        let recent = self.0.iter().filter(|slot| second - slot.second < WINDOW_SECONDS as i64);
+        // None of a time that was taken back: the date was ahead, and was corrected.
+        let recent = self
+            .0
+            .iter()
+            .filter(|slot| (0..WINDOW_SECONDS as i64).contains(&(second - slot.second)));
         recent.fold((0, 0), |(requests, failures), slot| {
             (requests + u64::from(slot.requests), failures + u64::from(slot.failures))
         })
@@ -445,5 +449,13 @@ mod tests {
         assert_eq!(window.sum(89_000_000), (60, 20));
         assert_eq!(window.sum(119_000_000), (30, 10));
         assert_eq!(window.sum(149_000_000), (0, 0));
+    }
+
+    #[test]
+    fn the_window_has_nothing_of_a_day_that_was_taken_back() {
+        let (mut window, day) = (Window::default(), 86_400_000_000);
+        window.count(true, day + 5_000_000);
+        window.count(false, 6_000_000);
+        assert_eq!(window.sum(6_000_000), (1, 0));
     }
 }

@@ -58,6 +58,10 @@ pub(crate) struct Journey {
     faults: Mutex<Vec<FaultId>>,
     /// Those of them that it has met, here or below: what can be blamed for how it ends.
     causes: Mutex<Vec<FaultId>>,
+    /// Those of them that took time.
+    delays: Mutex<Vec<FaultId>>,
+    /// Those of them that ended a try, after which there was another.
+    overcome: Mutex<Vec<FaultId>>,
     this_try: Mutex<TryNotes>,
     /// The `traceparent` of the span that tells how a request from outside was served.
     served: OnceLock<Option<String>>,
@@ -93,6 +97,8 @@ impl Journey {
             host: Mutex::default(),
             faults: Mutex::default(),
             causes: Mutex::default(),
+            delays: Mutex::default(),
+            overcome: Mutex::default(),
             this_try: Mutex::default(),
             served: OnceLock::new(),
         }
@@ -117,6 +123,9 @@ impl Journey {
     pub(crate) fn hit(&self, fault: FaultId, flag: Flag) {
         self.met(fault);
         self.add(flag);
+        if flag == Flag::DelayInjected {
+            add(&mut self.delays.lock(), fault);
+        }
         let mut notes = self.this_try.lock();
         if notes.faults.len() < FAULTS_MAX && !notes.faults.contains(&fault) {
             notes.faults.push(fault);
@@ -132,6 +141,11 @@ impl Journey {
     /// A try begins; the notes of the one before were taken.
     pub(crate) fn attempt(&self, number: u32) {
         self.attempts.store(number, Ordering::Relaxed);
+        if number > 1 {
+            let delays = self.delays();
+            let over = self.causes().into_iter().filter(|fault| !delays.contains(fault));
+            *self.overcome.lock() = over.collect();
+        }
     }
 
     /// What happened in the try that is over, once.
@@ -148,11 +162,25 @@ impl Journey {
     pub(crate) fn met(&self, fault: FaultId) {
         self.carries(fault);
         add(&mut self.causes.lock(), fault);
+        self.overcome.lock().retain(|known| *known != fault);
     }
 
     /// The faults the call has met, without those it only carries.
     pub(crate) fn causes(&self) -> Vec<FaultId> {
         self.causes.lock().clone()
+    }
+
+    /// Those of them that took time.
+    pub(crate) fn delays(&self) -> Vec<FaultId> {
+        self.delays.lock().clone()
+    }
+
+    /// Those that count for what the call was made for. When it ended well, what a later try made
+    /// good for does not; the time that was lost does.
+    pub(crate) fn contributed(&self, failed: bool) -> Vec<FaultId> {
+        let overcome = self.overcome.lock();
+        let causes = self.causes.lock();
+        causes.iter().copied().filter(|fault| failed || !overcome.contains(fault)).collect()
     }
 
     /// The faults the call carries or has met, nearest to the cause first.

@@ -61,6 +61,7 @@ impl MeshLayer for SpanLayer {
         // What is met beside the call from now on is none of its business.
         let baggage = baggage::of(request.headers());
         base::carried::set(&span, baggage.as_ref().and_then(|b| b.to_str().ok()).unwrap_or(""));
+        base::carried::of_call(&span);
         let root = Span::current().is_none() && tags.parent.is_none();
         let workload = &*journey.source.service;
         let made = Made { workload, request: &request, client: true, root };
@@ -68,12 +69,11 @@ impl MeshLayer for SpanLayer {
             follow(&span, &begun.snapshot, &made);
         }
         write_context(&TraceContext::of(&span), request.headers_mut());
-        let mut end = End { span: span.clone(), caller: Span::current(), journey, over: false };
+        let mut end = End::new(span.clone(), Span::current(), journey);
         Box::pin(
             async move {
                 let outcome = ready.finish(request).await;
-                end.over = true;
-                record(&end.span, &outcome);
+                end.end(&outcome);
                 outcome
             }
             .instrument(span),
@@ -88,6 +88,43 @@ struct End {
     caller: Span,
     journey: Arc<Journey>,
     over: bool,
+    /// Without an answer, or with one that refuses.
+    failed: bool,
+}
+
+/// Whether an answer is none of those that its caller asked for.
+fn is_refusal(status: http::StatusCode) -> bool {
+    status.is_client_error() || status.is_server_error()
+}
+
+impl End {
+    fn new(span: Span, caller: Span, journey: Arc<Journey>) -> Self {
+        Self { span, caller, journey, over: false, failed: true }
+    }
+
+    fn end(&mut self, outcome: &Result<Response, MeshError>) {
+        self.over = true;
+        self.failed = outcome.as_ref().map_or(true, |answer| is_refusal(answer.status()));
+        record(&self.span, outcome);
+    }
+
+    /// Tells who made the call what of the faults it met counts there: of a call that failed all;
+    /// of one that ended well not those that were made good for, by another try here or by whoever
+    /// fell back below.
+    fn hand_up(&self) {
+        let ids = |line: Option<String>| line.map(|line| baggage::ids(&line)).unwrap_or_default();
+        let held = [self.journey.delays(), ids(base::carried::held(&self.span))].concat();
+        let below = if self.failed { ids(base::carried::met(&self.span)) } else { held.clone() };
+        let met = [self.journey.contributed(self.failed), below].concat();
+        if met.is_empty() {
+            return;
+        }
+        base::carried::meet(
+            &self.caller,
+            |before| baggage::with(before, &met),
+            |before| baggage::with(before, &held),
+        );
+    }
 }
 
 impl Drop for End {
@@ -110,10 +147,7 @@ impl Drop for End {
             // What the caller does from now on follows from it, its messages too.
             base::carried::update(&self.caller, |before| baggage::with(before, &faults));
         }
-        let causes = journey.causes();
-        if !causes.is_empty() {
-            base::carried::meet(&self.caller, |before| baggage::with(before, &causes));
-        }
+        self.hand_up();
         let tries = journey.attempts();
         if tries > 0 {
             span.record(attributes::MESH_TRIES, tries);
@@ -185,7 +219,7 @@ impl Unserved {
         }
         write_context(&TraceContext::of(&span), request.headers_mut());
         let journey = self.journey.clone();
-        Outward(End { span, caller: served, journey, over: false })
+        Outward(End::new(span, served, journey))
     }
 
     /// The span in place of the one that the service would have made.
@@ -269,8 +303,7 @@ impl Outward {
 
     /// It is over.
     pub(crate) fn end(mut self, outcome: &Result<Response, MeshError>) {
-        self.0.over = true;
-        record(&self.0.span, outcome);
+        self.0.end(outcome);
     }
 }
 

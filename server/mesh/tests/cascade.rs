@@ -4,12 +4,12 @@
 
 mod scripted;
 
-use istio::policy::Share;
+use istio::policy::{RetryOn, Route, Share};
 use mesh::{
     BreakerParams,
     fault::{FaultKind, FaultScope, FaultSpec},
 };
-use scripted::{Act, SEED, World, transition};
+use scripted::{Act, SEED, World, policy, retry, rule, transition};
 use std::time::Duration;
 
 #[tokio::test(start_paused = true)]
@@ -144,6 +144,63 @@ async fn of_a_call_that_carries_one_fault_and_fails_by_another_that_one_is_the_c
     assert_eq!(answer.status(), 503);
     assert_eq!(transition(&mut changes).faults, [fails]);
     assert_eq!(transition(&mut changes).faults, [slow, fails]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fault_that_a_fallback_made_good_for_is_no_cause_of_what_fails_further_up() {
+    let _spans = tracing::subscriber::set_default(tracing_subscriber::registry());
+    let once = BreakerParams { failure_threshold: 1, ..BreakerParams::default() };
+    let world = World::with(&[("payments", "payments-0", "v1")], once, SEED);
+    // Given a service that does without what a fault takes from it,
+    let mesh = world.mesh.clone();
+    let falls_back = move |context: mesh::CallContext| async move {
+        let call = mesh.caller("users").get("payments", "/").context(&context);
+        assert_eq!(call.send().await.unwrap().status(), 503);
+    };
+    let falls_back = axum::Router::new().route("/", axum::routing::get(falls_back));
+    world.mesh.register("users", falls_back);
+    let mesh = world.mesh.clone();
+    let fails = move |context: mesh::CallContext| async move {
+        let call = mesh.caller("orders").get("users", "/").context(&context);
+        assert_eq!(call.send().await.unwrap().status(), 200);
+        http::StatusCode::SERVICE_UNAVAILABLE
+    };
+    let fails = axum::Router::new().route("/", axum::routing::get(fails));
+    world.mesh.register("orders", fails);
+    let id = world.mesh.faults().inject(unavailable()).unwrap();
+    let mut changes = world.mesh.changes();
+    // when who called it fails later, by itself,
+    let answer = world.mesh.caller("gateway").get("orders", "/").send().await;
+    assert_eq!(answer.unwrap().status(), 503);
+    // then the fault is to blame for the call that it hit, and for nothing else.
+    let opened = [transition(&mut changes), transition(&mut changes)];
+    let causes = opened.map(|opened| (opened.destination.to_string(), opened.faults.clone()));
+    assert_eq!(causes, [("payments".to_owned(), vec![id]), ("orders".to_owned(), Vec::new())]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fault_that_another_try_made_good_for_is_no_cause_of_what_fails_further_up() {
+    let _spans = tracing::subscriber::set_default(tracing_subscriber::registry());
+    let once = BreakerParams { failure_threshold: 1, ..BreakerParams::default() };
+    let world = World::with(&[("payments", "payments-0", "v1")], once, SEED);
+    let retry = retry(2, &[RetryOn::ServerError]);
+    world.apply(policy(1, Route { retry, ..rule(None) }));
+    let mesh = world.mesh.clone();
+    let fails = move |context: mesh::CallContext| async move {
+        let call = mesh.caller("orders").get("payments", "/").context(&context);
+        assert_eq!(call.send().await.unwrap().status(), 200, "the second try");
+        http::StatusCode::SERVICE_UNAVAILABLE
+    };
+    let fails = axum::Router::new().route("/", axum::routing::get(fails));
+    world.mesh.register("orders", fails);
+    let fault = FaultSpec { limit: Some(1), ..unavailable() };
+    let id = world.mesh.faults().inject(fault).unwrap();
+    let mut changes = world.mesh.changes();
+    let answer = world.mesh.caller("gateway").get("orders", "/").send().await;
+    assert_eq!(answer.unwrap().status(), 503);
+    assert_eq!(world.mesh.faults().get(id).unwrap().injected, 1);
+    let opened = transition(&mut changes);
+    assert_eq!((&*opened.destination, opened.faults.clone()), ("orders", Vec::new()));
 }
 
 #[tokio::test(start_paused = true)]

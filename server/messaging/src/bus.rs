@@ -30,6 +30,9 @@ pub struct DeliveryError {
     pub retry_after: Option<Duration>,
     /// The subscriber itself read the message and will not take it, now or later.
     pub definite: bool,
+    /// The message's W3C Baggage from now on, if what kept it adds to that: deliveries after this
+    /// one carry it, after a restart too.
+    pub baggage: Option<String>,
 }
 
 /// Brings one message to one subscriber.

@@ -58,6 +58,8 @@ pub trait Outbox: Send + Sync {
         except: &[&'static str],
         limit: usize,
     ) -> Result<Vec<OutboxRow>, OutboxError>;
+    /// Records what a message carries on from now on, as W3C Baggage.
+    async fn carry_on(&self, sequence: i64, baggage: &str) -> Result<(), OutboxError>;
     /// Forgets a message that everybody acknowledged.
     async fn forget(&self, sequence: i64) -> Result<(), OutboxError>;
     /// Moves a message that will never be taken to the dead letters, of which the newest are kept.
@@ -187,7 +189,7 @@ impl Relay {
 
     /// Publishes until it is acknowledged and forgotten, or refused for good and buried; gives the
     /// lane back.
-    async fn carry(&self, lane: usize, away: Arc<Away>, row: OutboxRow) -> usize {
+    async fn carry(&self, lane: usize, away: Arc<Away>, mut row: OutboxRow) -> usize {
         let pauses = backon::ExponentialBuilder::default()
             .with_min_delay(RETRY_FIRST)
             .with_max_delay(RETRY_LONGEST)
@@ -200,8 +202,11 @@ impl Relay {
         loop {
             // What heals while the message is under way counts: it may have been refused before.
             healed.mark_unchanged();
-            let Err(error) = self.bus.publish(&row.message).await else { break };
+            let Err(mut error) = self.bus.publish(&row.message).await else { break };
             self.status.0.redelivered.fetch_add(1, Ordering::Relaxed);
+            if let Some(baggage) = error.cause.baggage.take() {
+                self.carry_on(&mut row, baggage).await;
+            }
             refusals += u32::from(error.cause.definite);
             if refusals >= REFUSALS_MAX && self.bury(&row, &error.to_string()).await {
                 tell_back(&away, waits_for);
@@ -235,6 +240,18 @@ impl Relay {
             tokio::time::sleep(OUTBOX_RETRY).await;
         }
         lane
+    }
+
+    /// What a message met on its way goes with it, and stands in its row for whoever carries it
+    /// after a restart.
+    async fn carry_on(&self, row: &mut OutboxRow, baggage: String) {
+        if row.message.trace.baggage.as_ref() == Some(&baggage) {
+            return;
+        }
+        if let Err(error) = self.outbox.carry_on(row.sequence, &baggage).await {
+            tracing::error!(cause = ?error.0, "{error}; a restart forgets what a message met");
+        }
+        row.message.trace.baggage = Some(baggage);
     }
 
     /// Moves a message to the dead letters; when that fails it is delivered again.

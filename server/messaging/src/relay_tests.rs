@@ -15,6 +15,8 @@ struct MemoryOutbox {
     broken: AtomicU64,
     /// Whoever reads waits for ever.
     hangs: AtomicBool,
+    /// So often was recorded what a message carries on.
+    carried: AtomicU64,
 }
 
 impl MemoryOutbox {
@@ -50,6 +52,13 @@ impl Outbox for MemoryOutbox {
         let wanted = rows.iter().filter(|r| r.sequence > sequence);
         let wanted = wanted.filter(|r| !except.contains(&r.message.topic.as_str()));
         Ok(wanted.take(limit).cloned().collect())
+    }
+    async fn carry_on(&self, sequence: i64, baggage: &str) -> Result<(), OutboxError> {
+        self.carried.fetch_add(1, Ordering::Relaxed);
+        for row in self.rows.lock().iter_mut().filter(|row| row.sequence == sequence) {
+            row.message.trace.baggage = Some(baggage.to_owned());
+        }
+        Ok(())
     }
     async fn forget(&self, sequence: i64) -> Result<(), OutboxError> {
         let less = |times: u64| times.checked_sub(1);
@@ -109,11 +118,11 @@ impl Deliver for Subscribers {
                 heals.send_modify(|times| *times += 1);
             }
             let (reason, retry_after) = ("busy".into(), self.retry_after);
-            return Err(DeliveryError { reason, retry_after, definite: false });
+            return Err(DeliveryError { reason, retry_after, definite: false, baggage: None });
         }
         if message.topic == "nobody.reads" {
             let (reason, retry_after) = ("unreadable".into(), None);
-            return Err(DeliveryError { reason, retry_after, definite: true });
+            return Err(DeliveryError { reason, retry_after, definite: true, baggage: None });
         }
         Ok(())
     }
@@ -333,7 +342,7 @@ struct Gone(tokio::time::Instant);
 impl Deliver for Gone {
     async fn deliver(&self, _: &'static str, _: &Message) -> Result<(), DeliveryError> {
         let (reason, retry_after, definite) = ("busy".into(), None, false);
-        let refused = Err(DeliveryError { reason, retry_after, definite });
+        let refused = Err(DeliveryError { reason, retry_after, definite, baggage: None });
         if tokio::time::Instant::now() < self.0 { refused } else { Ok(()) }
     }
 }
@@ -393,4 +402,32 @@ async fn a_subscriber_that_is_away_holds_up_nobody_else() {
     let asked: std::collections::BTreeSet<_> =
         seen.iter().filter(|(who, _)| *who == "recommendations").map(|(_, id)| id).collect();
     assert_eq!(asked.len(), IN_FLIGHT_MAX, "no more than the lane holds is under way");
+}
+
+/// Loses each message three times, by the same fault.
+#[derive(Default)]
+struct Loses(Mutex<Vec<Option<String>>>);
+
+#[async_trait]
+impl Deliver for Loses {
+    async fn deliver(&self, _: &'static str, message: &Message) -> Result<(), DeliveryError> {
+        let mut seen = self.0.lock();
+        seen.push(message.trace.baggage.clone());
+        let (reason, retry_after, baggage) = ("lost".into(), None, Some("fault=F-1".into()));
+        let lost = Err(DeliveryError { reason, retry_after, definite: false, baggage });
+        if seen.len() <= 3 { lost } else { Ok(()) }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_kept_a_message_is_recorded_once_and_carried_by_every_later_delivery() {
+    let (world, loses) = (world(0, ""), Arc::new(Loses::default()));
+    let bus = Arc::new(EmbeddedBus::new(BINDINGS, loses.clone()));
+    let (outbox, relay) = (world.outbox.clone(), Relay { bus, ..world.relay });
+    outbox.record("stock.moved");
+    let run = relay.run(CancellationToken::new());
+    let _ = tokio::time::timeout(Duration::from_secs(60), run).await;
+    let carried = Some("fault=F-1".to_owned());
+    assert_eq!(*loses.0.lock(), [None, carried.clone(), carried.clone(), carried]);
+    assert_eq!((outbox.carried.load(Ordering::Relaxed), outbox.rows.lock().len()), (1, 0));
 }

@@ -10,7 +10,7 @@ use contract::service::{BUS, INVENTORY, ORDERS, PAYMENTS, RECOMMENDATIONS};
 use http::{HeaderMap, StatusCode};
 use mesh::{
     CallContext, Caller, Mesh, MeshError,
-    fault::{FaultId, LostMessage, LostMessages},
+    fault::{FaultId, LostMessage},
 };
 use messaging::{Binding, Deliver, DeliveryError, Message};
 use std::time::Duration;
@@ -85,7 +85,6 @@ pub struct MeshDelivery {
     mesh: Mesh,
     caller: Caller,
     clock: Clock,
-    lost: LostMessages,
 }
 
 impl MeshDelivery {
@@ -93,11 +92,9 @@ impl MeshDelivery {
     #[must_use]
     pub fn new(mesh: Mesh, clock: Clock) -> Self {
         let caller = mesh.caller(BUS);
-        Self { mesh, caller, clock, lost: LostMessages::default() }
+        Self { mesh, caller, clock }
     }
-}
 
-impl MeshDelivery {
     /// Brings a message to a subscriber, and with it the ids of the faults it met.
     async fn send(
         &self,
@@ -127,7 +124,7 @@ impl MeshDelivery {
             Ok(response) => {
                 let reason = format!("{subscriber} answered {}", response.status());
                 let (retry_after, definite) = (retry_after(&response), definite(&response));
-                Err(DeliveryError { reason, retry_after, definite })
+                Err(DeliveryError { reason, retry_after, definite, baggage: None })
             }
             Err(error) => {
                 let retry_after = match &error {
@@ -137,7 +134,7 @@ impl MeshDelivery {
                 // What cannot be sent now never can.
                 let definite = matches!(error, MeshError::Unsendable { .. });
                 let reason = error.to_string();
-                Err(DeliveryError { reason, retry_after, definite })
+                Err(DeliveryError { reason, retry_after, definite, baggage: None })
             }
         }
     }
@@ -174,7 +171,6 @@ impl Deliver for MeshDelivery {
     async fn deliver(&self, subscriber: &'static str, m: &Message) -> Result<(), DeliveryError> {
         let faults = self.mesh.faults().on_delivery(&m.source, subscriber, m.trace.trace_id());
         faults.hold().await;
-        let before = self.lost.by(subscriber, &m.id);
         if let Some(id) = faults.lost() {
             let lost = LostMessage {
                 carrier: BUS,
@@ -183,20 +179,13 @@ impl Deliver for MeshDelivery {
                 id: &m.id,
                 order_id: &m.key,
                 trace: &m.trace,
-                before: &before,
             };
-            lost.tell(id);
-            self.lost.add(subscriber, &m.id, id);
+            let baggage = lost.tell(id);
             let reason = format!("{id} lost it on its way to {subscriber}");
-            return Err(DeliveryError { reason, retry_after: None, definite: false });
+            return Err(DeliveryError { reason, retry_after: None, definite: false, baggage });
         }
-        // That it comes only now follows from what lost it before.
-        let ids = [before, faults.ids()].concat();
-        let sent = self.send(subscriber, m, &ids).await;
-        if sent.as_ref().map_or_else(|error| error.definite, |()| true) {
-            self.lost.arrived(subscriber, &m.id);
-        }
-        sent?;
+        let ids = faults.ids();
+        self.send(subscriber, m, &ids).await?;
         if faults.twice().is_some() {
             // It has arrived, whatever becomes of the second.
             if let Err(error) = self.send(subscriber, m, &ids).await {

@@ -259,7 +259,7 @@ fn entrance(access: &Access, request: &Request) -> Option<Response> {
     let given = query.split('&').find_map(|pair| pair.strip_prefix("token="));
     if request.method() == Method::GET && given.is_some_and(|token| access.is_token(token)) {
         // The token goes out of the address bar and into a cookie.
-        let mut answer = Redirect::to(request.uri().path()).into_response();
+        let mut answer = Redirect::to(&without_token(request.uri())).into_response();
         let cookie =
             format!("{COOKIE}={}; Path=/; HttpOnly; SameSite=Strict", given.unwrap_or_default());
         if let Ok(cookie) = HeaderValue::from_str(&cookie) {
@@ -273,6 +273,19 @@ fn entrance(access: &Access, request: &Request) -> Option<Response> {
     let challenge = HeaderValue::from_static("Bearer realm=\"vitrine\"");
     answer.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
     Some(answer)
+}
+
+/// The address without the token. One that began with two slashes would be another host's
+/// (RFC 3986, section 4.2); browsers read a backslash as a slash.
+fn without_token(uri: &Uri) -> String {
+    let path = uri.path().trim_start_matches(['/', '\\']);
+    let query = uri.query().unwrap_or_default().split('&');
+    let rest: Vec<&str> =
+        query.filter(|pair| !pair.is_empty() && !pair.starts_with("token=")).collect();
+    match rest.is_empty() {
+        true => format!("/{path}"),
+        false => format!("/{path}?{}", rest.join("&")),
+    }
 }
 
 fn has_cookie(access: &Access, headers: &HeaderMap) -> bool {
@@ -449,6 +462,26 @@ mod tests {
         assert_eq!(status(OPEN, token, other).await, StatusCode::UNAUTHORIZED);
         let cookie = request("GET", &[("cookie", "a=b; vitrine_token=0123456789abcdef")]);
         assert_eq!(status(OPEN, token, cookie).await, StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn the_token_leaves_the_address_and_nothing_else_does_nor_leads_to_another_host() {
+        let token = "0123456789abcdef";
+        for (address, leads_to) in [
+            (format!("/?token={token}"), "/"),
+            (format!("/?token={token}&trace=4f&node=a"), "/?trace=4f&node=a"),
+            (format!("/orders?status=a%26b&token={token}"), "/orders?status=a%26b"),
+            (format!("//evil.example/?token={token}"), "/evil.example/"),
+            (format!("///evil.example?a=b&token={token}&token=c"), "/evil.example?a=b"),
+        ] {
+            let request = http::Request::builder().uri(&address).header("host", "x");
+            let request = request.body(Body::empty()).unwrap();
+            let policy = istio::policy::Policy::default();
+            let answer = answer_under(policy, OPEN, Some(token), request).await;
+            assert_eq!(answer.status(), StatusCode::SEE_OTHER, "{address}");
+            assert_eq!(answer.headers()[header::LOCATION], leads_to, "{address}");
+            assert!(answer.headers().contains_key(header::SET_COOKIE), "{address}");
+        }
     }
 
     #[test]

@@ -200,10 +200,10 @@ fn summary(event: &OrderEvent) -> String {
         E::PaymentAuthorized { transaction_id } | E::PaymentRefunded { transaction_id } => {
             transaction_id.clone()
         }
-        E::PaymentDeclined { voter, reason, .. } => match voter {
-            Some(voter) => format!("{voter}: {reason}"),
-            None => reason.clone(),
-        },
+        E::PaymentDeclined { voter, reason, grounds, .. } => {
+            let line = Refusal::of(*grounds, reason).line();
+            voter.as_ref().map_or_else(|| line.clone(), |voter| format!("{voter}: {line}"))
+        }
         E::PaymentTimedOut { seconds } => format!("no answer within {seconds} s, outcome unknown"),
         E::PaymentVoided { found, .. } => found.clone(),
         E::OrderConfirmed => "stock reserved, money moved".into(),
@@ -228,8 +228,8 @@ fn sentence(row: &OrderRow, events: &[Recorded<OrderEvent>], state: State) -> St
     // What came after the timeout was too late to be the cause.
     let causes = &events[..timed_out.map_or(events.len(), |at| at + 1)];
     let declined = causes.iter().rev().find_map(|recorded| match &recorded.event {
-        OrderEvent::PaymentDeclined { voter, reason, .. } => {
-            Some(Refusal::of(reason).sentence(voter.as_deref()))
+        OrderEvent::PaymentDeclined { voter, reason, grounds, .. } => {
+            Some(Refusal::of(*grounds, reason).sentence(voter.as_deref()))
         }
         OrderEvent::PaymentTimedOut { seconds } => {
             Some(format!("Payment timed out: payments did not answer within {seconds} s."))
@@ -420,12 +420,14 @@ fn evidence(
     let detail = match (mark, mine.last()) {
         (StepMark::NotReached, _) => "not reached".to_owned(),
         // Who voted no and why stands in the sentence of the order and at the event.
-        (StepMark::Failed, Some(Recorded { event: E::PaymentDeclined { reason, .. }, .. })) => {
-            match Refusal::of(reason) {
-                Refusal::VotedNo(_) => "declined".to_owned(),
-                Refusal::BreakerOpen | Refusal::NoAnswer(_) => "no vote, counts as no".to_owned(),
-            }
-        }
+        (
+            StepMark::Failed,
+            Some(Recorded { event: E::PaymentDeclined { reason, grounds, .. }, .. }),
+        ) => match Refusal::of(*grounds, reason) {
+            Refusal::VotedNo(_) => "declined".to_owned(),
+            Refusal::BreakerOpen(_) | Refusal::NoAnswer(_) => "no vote, counts as no".to_owned(),
+            Refusal::NoRoom(_) => "refused, nobody was asked".to_owned(),
+        },
         (StepMark::Failed, Some(last)) => format!("refused, {}", summary(&last.event)),
         // Whatever answer came later, what the step came to is that there was none in time.
         (StepMark::Unknown, _) => "timed out, outcome unknown".to_owned(),

@@ -3,6 +3,7 @@
 use super::*;
 use contract::{Money, order::Origin};
 use saga::Event as S;
+use two_phase_commit::Grounds;
 
 fn declined() -> OrderStory {
     let events = vec![
@@ -19,6 +20,7 @@ fn declined() -> OrderStory {
             transaction_id: "tx-1".into(),
             voter: Some("bank-customer".into()),
             reason: "insufficient funds".into(),
+            grounds: Some(Grounds::VotedNo),
         },
         OrderEvent::CompensationStarted { steps: 1 },
         OrderEvent::StockReleased { units: 3 },
@@ -307,11 +309,12 @@ fn a_step_tells_how_often_its_command_was_sent() {
 #[test]
 fn a_bank_that_gave_no_vote_is_not_said_to_have_voted_no() {
     let mut told = declined();
-    let reason = "no vote: the circuit breaker for bank-merchant is open".to_owned();
+    let reason = "the circuit breaker for bank-merchant is open".to_owned();
     told.events[3].event = OrderEvent::PaymentDeclined {
         transaction_id: "tx-1".into(),
         voter: Some("bank-merchant".into()),
         reason,
+        grounds: Some(Grounds::NotAsked),
     };
     let view = view(parts(told)).unwrap();
     assert_eq!(
@@ -320,4 +323,6 @@ fn a_bank_that_gave_no_vote_is_not_said_to_have_voted_no() {
          as no. Stock was released and no money moved."
     );
     assert_eq!(view.saga.unwrap().steps[1].detail, "no vote, counts as no");
+    let line = "bank-merchant: no vote: the circuit breaker for bank-merchant is open";
+    assert_eq!(view.events[3].summary, line);
 }

@@ -43,7 +43,11 @@ fn record() -> TransactionRecord {
             line(6_510_000, K::Ack, Some(BM)),
             line(6_511_000, K::End, None),
         ],
-        decision: Some(Decision::Abort { voter: Some(BC.into()), reason: "no".into() }),
+        decision: Some(Decision::Abort {
+            voter: Some(BC.into()),
+            reason: "no".into(),
+            grounds: None,
+        }),
     }
 }
 

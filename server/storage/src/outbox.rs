@@ -89,6 +89,21 @@ impl Outbox for SqliteOutbox {
             .map_err(|error| OutboxError(Box::new(error)))
     }
 
+    async fn carry_on(&self, sequence: i64, baggage: &str) -> Result<(), OutboxError> {
+        let baggage = baggage.to_owned();
+        let recorded = self.0.write_quietly(move |c| {
+            Box::pin(async move {
+                sqlx::query("UPDATE outbox SET baggage = ? WHERE sequence = ?")
+                    .bind(baggage)
+                    .bind(sequence)
+                    .execute(c)
+                    .await?;
+                Ok(())
+            })
+        });
+        recorded.await.map_err(|error| OutboxError(Box::new(error)))
+    }
+
     async fn forget(&self, sequence: i64) -> Result<(), OutboxError> {
         let forgotten = self.0.write_quietly(move |c| {
             Box::pin(async move {

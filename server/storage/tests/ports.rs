@@ -113,7 +113,7 @@ async fn the_first_decision_of_a_transaction_stands_and_every_run_is_told_so() {
     let begun = payments.begin(&command, &tx, "c-1001", Money::eur(1_850), true).await.unwrap();
     assert_eq!(begun, Begun::Now);
     let line = |kind| [Entry { at_us: 1, kind, participant: None, detail: None }];
-    let abort = Decision::Abort { voter: None, reason: "no vote".into() };
+    let abort = Decision::Abort { voter: None, reason: "no vote".into(), grounds: None };
     for (decision, kind) in
         [(Decision::Commit, EntryKind::DecideCommit), (abort, EntryKind::DecideAbort)]
     {
@@ -153,7 +153,7 @@ async fn a_bank_in_doubt_that_is_told_the_outcome_is_a_recovery_once() {
     assert_eq!(ask(0).await, http::StatusCode::OK);
     assert!(recoveries.try_recv().is_err());
     // When it is decided and the bank asks again and again,
-    let abort = Decision::Abort { voter: None, reason: "no vote".into() };
+    let abort = Decision::Abort { voter: None, reason: "no vote".into(), grounds: None };
     let line = [Entry { at_us: 1, kind: EntryKind::DecideAbort, participant: None, detail: None }];
     stores.payments.decide(&tx, &abort, &line, answer(&tx, &abort)).await.unwrap();
     for at in [0, 1, 0] {

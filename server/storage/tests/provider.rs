@@ -26,7 +26,7 @@ use storage::{Durability, Stores};
 use testkit::eventually;
 use tokio::net::TcpListener;
 use tower::ServiceExt;
-use two_phase_commit::{Decision, EntryKind, Phase};
+use two_phase_commit::{Decision, EntryKind, Grounds, Phase};
 
 /// Far more than everything takes.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -115,6 +115,13 @@ struct World {
 }
 
 async fn world() -> World {
+    let world = world_with(payments::RUNS_MAX).await;
+    world.start_provider().await;
+    world
+}
+
+/// One with room for so many runs, and no provider yet.
+async fn world_with(runs: usize) -> World {
     let folder = tempfile::tempdir().expect("a folder");
     let stores = open(folder.path()).await;
     let (supervisor, _ends) = Supervisor::new();
@@ -123,16 +130,14 @@ async fn world() -> World {
     mesh.register(BANK_MERCHANT, bank::router(stores.bank_merchant.clone()));
     let caller = mesh.caller(PAYMENTS);
     let (store, clock) = (stores.payments.clone(), Clock::system());
-    let v1 = Payments::new(store, caller.clone(), supervisor.clone(), clock);
+    let v1 = Payments::new(store, caller.clone(), supervisor.clone(), clock).with_runs(runs);
     let v2 = v1.next_version(caller);
     for (name, engine) in INSTANCES.into_iter().zip([v1, v2]) {
         let endpoint = Endpoint::Router(payments::router(engine));
         let (service, labels) = (PAYMENTS.to_owned(), Vec::new());
         mesh.add_instance(Instance { service, name: name.to_owned(), labels, endpoint });
     }
-    let world = World { stores, mesh, supervisor, _folder: folder };
-    world.start_provider().await;
-    world
+    World { stores, mesh, supervisor, _folder: folder }
 }
 
 impl World {
@@ -243,8 +248,8 @@ async fn a_card_over_its_limit_is_declined_and_in_version_2_the_merchants_bank_i
         let dear = by(PaymentMethod::Card, CARD_LIMIT + 1, None);
         world.tell(bus::PAYMENT_AUTHORIZE, &order, "3", &dear).await;
         let (_, decision) = world.ended(&order, 1).await;
-        let Decision::Abort { voter, reason } = decision else { panic!("{decision:?}") };
-        assert_eq!(voter.as_deref(), Some(STRIPE));
+        let Decision::Abort { voter, reason, grounds } = decision else { panic!("{decision:?}") };
+        assert_eq!((voter.as_deref(), grounds), (Some(STRIPE), Some(Grounds::VotedNo)));
         assert!(reason.starts_with("card declined"), "{reason}");
         let records = world.stores.payments.of_order(&order).await.expect("the log");
         let log = &records[0].log;
@@ -265,12 +270,44 @@ async fn a_provider_that_is_away_until_the_decision_hears_of_it_when_it_is_back(
         records.first().and_then(|record| record.decision.clone())
     });
     let decided = decided.await;
-    assert!(matches!(&decided, Decision::Abort { voter: Some(v), .. } if v == STRIPE));
+    let Decision::Abort { voter, grounds, .. } = decided else { panic!("{decided:?}") };
+    assert_eq!((voter.as_deref(), grounds), (Some(STRIPE), Some(Grounds::NoAnswer)));
     world.start_provider().await;
     let (id, _) = world.ended("ord-1", 1).await;
     let kept = world.stores.provider.operation(&provider::Kind::Charge.id(&id)).await;
     let kept = kept.expect("the database").expect("the cancellation is kept");
     assert_eq!(kept.progress, provider::Progress::Canceled);
     assert_eq!(world.earned().await, 0);
+    assert!(world.supervisor.shutdown(PATIENCE).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_hangs_takes_the_room_of_cards_alone_and_what_is_beyond_is_refused_at_once()
+{
+    // Room for four payments between the banks, and for one with the provider.
+    let world = world_with(4).await;
+    world.mesh.register(STRIPE, Router::new().fallback(std::future::pending::<StatusCode>));
+    for number in 0..6 {
+        let order = format!("ord-card-{number}");
+        let card = by(PaymentMethod::Card, 500, None);
+        world.tell(bus::PAYMENT_AUTHORIZE, &order, "3", &card).await;
+    }
+    for number in 1..6 {
+        let order = format!("ord-card-{number}");
+        let (_, decision) = world.ended(&order, 1).await;
+        let Decision::Abort { voter, grounds, .. } = decision else { panic!("{decision:?}") };
+        assert_eq!((voter.as_deref(), grounds), (Some(STRIPE), Some(Grounds::NoRoom)));
+        let records = world.stores.payments.of_order(&order).await.expect("the log");
+        let kinds: Vec<_> = records[0].log.iter().map(|line| line.kind).collect();
+        assert_eq!(kinds, [EntryKind::Begin, EntryKind::DecideAbort, EntryKind::End]);
+    }
+    for number in 0..8 {
+        let order = format!("ord-{number}");
+        let wallet = by(PaymentMethod::Wallet, 500, None);
+        world.tell(bus::PAYMENT_AUTHORIZE, &order, "3", &wallet).await;
+        assert_eq!(world.ended(&order, 1).await.1, Decision::Commit, "{order}");
+    }
+    let first = world.stores.payments.of_order("ord-card-0").await.expect("the log");
+    assert!(!matches!(first[0].phase(), Ok(Phase::Committed | Phase::Aborted)), "it is awaited still");
     assert!(world.supervisor.shutdown(PATIENCE).await);
 }

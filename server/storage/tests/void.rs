@@ -175,7 +175,7 @@ async fn a_payment_that_is_under_way_is_aborted_by_its_void_and_the_run_obeys() 
     .await;
     let record = world.stores.payments.of_order(ORDER).await.unwrap().pop().unwrap();
     assert_eq!(record.phase(), Ok(Phase::Aborting), "the log tells nonsense: {:?}", record.log);
-    let abort = Decision::Abort { voter: None, reason: VOIDED.to_owned() };
+    let abort = Decision::Abort { voter: None, reason: VOIDED.to_owned(), grounds: None };
     assert_eq!((record.decision, world.answers().await.len()), (Some(abort), 1));
 }
 

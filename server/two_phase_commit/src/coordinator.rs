@@ -4,7 +4,7 @@
 //! [`Coordinator::run`], also for every unfinished transaction after a restart: preparing is
 //! idempotent, so an undecided one simply asks again.
 
-use crate::protocol::{Branch, Decision, Entry, EntryKind, Phase, Transaction, Vote};
+use crate::protocol::{Branch, Decision, Entry, EntryKind, Grounds, Phase, Transaction, Vote};
 use async_trait::async_trait;
 use base::Clock;
 use futures::future::join_all;
@@ -19,8 +19,6 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// Begins the reason of an abort for which nobody voted: silence counts as no.
-pub const NO_VOTE: &str = "no vote: ";
 /// A participant is asked to prepare so many times at least before silence counts as no.
 const PREPARE_TRIES: u32 = 3;
 /// Pause before asking again, growing with each try.
@@ -35,8 +33,25 @@ const SLOW: Duration = Duration::from_millis(200);
 
 /// A message was not answered: what the participant did is unknown.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Unanswered(pub String);
+#[error("{why}")]
+pub struct Unanswered {
+    /// One sentence.
+    pub why: String,
+    /// Whether it went out at all: while the way to the participant is closed nothing does.
+    pub asked: bool,
+}
+
+impl Unanswered {
+    /// Of a message that went out, or may have.
+    #[must_use]
+    pub fn new(why: impl Into<String>) -> Self {
+        Self { why: why.into(), asked: true }
+    }
+
+    const fn grounds(&self) -> Grounds {
+        if self.asked { Grounds::NoAnswer } else { Grounds::NotAsked }
+    }
+}
 
 /// The log could not be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -151,6 +166,22 @@ impl Coordinator {
         self.log.note(&tx.id, &lines).await
     }
 
+    /// Ends a begun transaction of which nobody was asked anything, and so nobody has to be told:
+    /// of what a participant never heard of, abort is presumed.
+    ///
+    /// # Errors
+    /// When the log fails; the transaction can be run or refused then.
+    pub async fn refuse(&self, tx: &Transaction, voter: &str, why: &str) -> Result<(), LogError> {
+        let decision = Decision::Abort {
+            voter: Some(voter.to_owned()),
+            reason: why.to_owned(),
+            grounds: Some(Grounds::NoRoom),
+        };
+        let line = self.line(EntryKind::DecideAbort, None, decision.why());
+        self.log.decide(tx, &decision, &[line]).await?;
+        self.log.note(&tx.id, &[self.line(EntryKind::End, None, None)]).await
+    }
+
     /// Does the work of a phase; while it is slow, notes the lines there are.
     async fn noting<T>(
         &self,
@@ -181,24 +212,28 @@ impl Coordinator {
         let asked = self.noting(tx, &lines, asking).await?;
         let (mut refusal, mut silence) = (None, None);
         for (branch, heard) in tx.branches.iter().zip(asked) {
-            let abort =
-                |reason| Decision::Abort { voter: Some(branch.participant.clone()), reason };
+            let abort = |reason, grounds| {
+                let (voter, grounds) = (Some(branch.participant.clone()), Some(grounds));
+                Some(Decision::Abort { voter, reason, grounds })
+            };
             match heard {
                 Ok(Vote::Yes) => {}
-                Ok(Vote::No { reason }) => refusal = refusal.or_else(|| Some(abort(reason))),
-                Err(Unanswered(why)) => {
-                    silence = silence.or_else(|| Some(abort(format!("{NO_VOTE}{why}"))));
+                Ok(Vote::No { reason }) => {
+                    refusal = refusal.or_else(|| abort(reason, Grounds::VotedNo));
+                }
+                Err(silent) => {
+                    let grounds = silent.grounds();
+                    silence = silence.or_else(|| abort(silent.why, grounds));
                 }
             }
         }
         let mut lines = lines.take();
         let decision = refusal.or(silence).unwrap_or(Decision::Commit);
-        lines.push(match &decision {
-            Decision::Commit => self.line(EntryKind::DecideCommit, None, None),
-            Decision::Abort { reason, .. } => {
-                self.line(EntryKind::DecideAbort, None, Some(reason.clone()))
-            }
-        });
+        let kind = match &decision {
+            Decision::Commit => EntryKind::DecideCommit,
+            Decision::Abort { .. } => EntryKind::DecideAbort,
+        };
+        lines.push(self.line(kind, None, decision.why()));
         self.log.decide(tx, &decision, &lines).await
     }
 
@@ -256,7 +291,7 @@ impl Coordinator {
                     refused.store(true, Ordering::Relaxed);
                     (EntryKind::VoteNo, Some(reason.clone()))
                 }
-                Err(Unanswered(why)) => {
+                Err(Unanswered { why, .. }) => {
                     (EntryKind::Unanswered, Some(format!("try {tries}: {why}")))
                 }
             };
@@ -298,7 +333,7 @@ impl Coordinator {
                     lines.push(self.line(EntryKind::Ack, Some(branch), None));
                     return;
                 }
-                Err(Unanswered(why)) if tries.is_power_of_two() => {
+                Err(Unanswered { why, .. }) if tries.is_power_of_two() => {
                     let detail = Some(format!("try {tries}: {why}"));
                     lines.push(self.line(EntryKind::Unanswered, Some(branch), detail));
                 }

@@ -57,7 +57,7 @@ impl Participants for Scripted {
         let mut told = self.told.lock();
         told.push((b.participant.clone(), d.clone()));
         let tries = told.iter().filter(|(p, _)| *p == b.participant).count();
-        if tries as u32 > self.acks_after { Ok(()) } else { Err(Unanswered("down".into())) }
+        if tries as u32 > self.acks_after { Ok(()) } else { Err(Unanswered::new("down")) }
     }
 }
 
@@ -107,7 +107,7 @@ async fn run_over(
 }
 
 fn silence() -> Result<Vote, Unanswered> {
-    Err(Unanswered("timed out".into()))
+    Err(Unanswered::new("timed out"))
 }
 
 #[tokio::test(start_paused = true)]
@@ -123,7 +123,8 @@ async fn one_no_aborts_everybody_and_names_the_voter() {
     let no = Ok(Vote::No { reason: "insufficient funds".into() });
     let outcome = run(&[("b", vec![no])], 0).await;
     let reason = "insufficient funds".to_owned();
-    assert_eq!(outcome.decision, Decision::Abort { voter: Some("b".into()), reason });
+    let grounds = Some(Grounds::VotedNo);
+    assert_eq!(outcome.decision, Decision::Abort { voter: Some("b".into()), reason, grounds });
     assert_eq!(Phase::replay(&outcome.log), Ok(Phase::Aborted));
     assert!(outcome.told.iter().all(|(_, d)| matches!(d, Decision::Abort { .. })));
 }
@@ -137,7 +138,33 @@ async fn a_vote_that_comes_at_the_third_try_still_counts() {
 #[tokio::test(start_paused = true)]
 async fn silence_before_the_decision_aborts() {
     let outcome = run(&[("a", vec![silence(), silence(), silence()])], 0).await;
-    assert!(matches!(outcome.decision, Decision::Abort { voter: Some(v), .. } if v == "a"));
+    let (voter, grounds) = (Some("a".into()), Some(Grounds::NoAnswer));
+    let abort = Decision::Abort { voter, reason: "timed out".into(), grounds };
+    assert_eq!(outcome.decision, abort);
+    let decided = outcome.log.iter().find(|line| line.kind == EntryKind::DecideAbort).unwrap();
+    assert_eq!(decided.detail.as_deref(), Some("no vote: timed out"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_no_that_reads_like_silence_is_a_no_and_who_could_not_be_asked_is_told_apart() {
+    let no = Ok(Vote::No { reason: "no vote: says the bank".into() });
+    let outcome = run(&[("b", vec![no])], 0).await;
+    let voted = matches!(outcome.decision, Decision::Abort { grounds: Some(Grounds::VotedNo), .. });
+    assert!(voted, "{:?}", outcome.decision);
+    let closed = || Err(Unanswered { why: "the breaker is open".into(), asked: false });
+    let outcome = run(&[("a", vec![closed(), closed(), closed()])], 0).await;
+    let closed =
+        matches!(outcome.decision, Decision::Abort { grounds: Some(Grounds::NotAsked), .. });
+    assert!(closed, "{:?}", outcome.decision);
+}
+
+#[test]
+fn an_abort_recorded_before_there_were_grounds_is_read() {
+    let old = r#"{"decision":"abort","voter":"b","reason":"no vote: timed out"}"#;
+    let read: Decision = serde_json::from_str(old).unwrap();
+    assert!(matches!(&read, Decision::Abort { grounds: None, .. }));
+    assert_eq!(read.why().as_deref(), Some("no vote: timed out"));
+    assert_eq!(serde_json::to_string(&read).unwrap(), old);
 }
 
 /// Enough silence for an hour of asking.
@@ -175,7 +202,8 @@ async fn a_definite_no_ends_the_waiting_for_others_and_is_the_reason() {
     let began = Instant::now();
     let outcome = run_over(Arc::default(), &votes, 0, PATIENCE).await;
     let reason = "account closed".to_owned();
-    assert_eq!(outcome.decision, Decision::Abort { voter: Some("b".into()), reason });
+    let grounds = Some(Grounds::VotedNo);
+    assert_eq!(outcome.decision, Decision::Abort { voter: Some("b".into()), reason, grounds });
     assert!(began.elapsed() < Duration::from_secs(1));
 }
 
@@ -292,4 +320,19 @@ async fn while_one_is_awaited_what_the_others_said_is_in_the_log() {
     let lines = log.lines.lock().clone();
     assert_eq!(Phase::replay(&lines), Ok(Phase::Committed));
     assert_eq!(lines.len(), 11, "nothing is noted twice: {lines:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transaction_that_is_refused_is_over_and_nobody_hears_of_it() {
+    let log = Arc::new(MemoryLog::default());
+    log.append(&[Entry { at_us: 0, kind: EntryKind::Begin, participant: None, detail: None }]);
+    let (votes, told) = (Mutex::default(), Mutex::default());
+    let nobody = Arc::new(Scripted { votes, acks_after: 0, told, log: log.clone() });
+    let coordinator = Coordinator::new(log.clone(), nobody.clone(), Clock::tokio(0));
+    coordinator.refuse(&transfer(), "a", "no room").await.unwrap();
+    let (voter, grounds) = (Some("a".into()), Some(Grounds::NoRoom));
+    let abort = Decision::Abort { voter, reason: "no room".into(), grounds };
+    assert_eq!(*log.decisions.lock(), [abort]);
+    assert_eq!(Phase::replay(&log.lines.lock()), Ok(Phase::Aborted));
+    assert!(nobody.told.lock().is_empty());
 }

@@ -12,10 +12,8 @@
 mod coordinator;
 pub mod protocol;
 
-pub use coordinator::{
-    Asking, Coordinator, CoordinatorLog, LogError, NO_VOTE, Participants, Unanswered,
-};
+pub use coordinator::{Asking, Coordinator, CoordinatorLog, LogError, Participants, Unanswered};
 pub use protocol::{
-    Branch, Decision, Entry, EntryKind, IllegalStep, ParticipantEvent, ParticipantState, Phase,
-    Transaction, Vote,
+    Branch, Decision, Entry, EntryKind, Grounds, IllegalStep, NO_VOTE, ParticipantEvent,
+    ParticipantState, Phase, Transaction, Vote,
 };

@@ -3,6 +3,9 @@
 use base::TraceContext;
 use serde::{Deserialize, Serialize};
 
+/// Begins the reason of an abort for which nobody voted: silence counts as no.
+pub const NO_VOTE: &str = "no vote: ";
+
 /// One participant's share of a transaction.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Branch {
@@ -42,6 +45,20 @@ pub enum Vote {
     },
 }
 
+/// What an abort follows from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Grounds {
+    /// A participant voted no.
+    VotedNo,
+    /// A participant was not asked, because the way to it was closed; silence counts as no.
+    NotAsked,
+    /// A participant did not answer in time or could not be reached; silence counts as no.
+    NoAnswer,
+    /// Nobody was asked: as many transactions as may be wait for a participant already.
+    NoRoom,
+}
+
 /// The outcome for everybody.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "decision", rename_all = "snake_case")]
@@ -54,7 +71,33 @@ pub enum Decision {
         voter: Option<String>,
         /// Why, for people.
         reason: String,
+        /// What it follows from; none where no vote decided, and in logs that are older.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        grounds: Option<Grounds>,
     },
+}
+
+impl Grounds {
+    /// The reason of an abort in a line of its own: one that nobody voted for says so.
+    #[must_use]
+    pub fn tell(self, reason: &str) -> String {
+        match self {
+            Self::VotedNo | Self::NoRoom => reason.to_owned(),
+            Self::NotAsked | Self::NoAnswer => format!("{NO_VOTE}{reason}"),
+        }
+    }
+}
+
+impl Decision {
+    /// Why it aborts, in a line of its own; none of a commit.
+    #[must_use]
+    pub fn why(&self) -> Option<String> {
+        match self {
+            Self::Commit => None,
+            Self::Abort { reason, grounds: Some(grounds), .. } => Some(grounds.tell(reason)),
+            Self::Abort { reason, grounds: None, .. } => Some(reason.clone()),
+        }
+    }
 }
 
 /// One line of the coordinator's log.

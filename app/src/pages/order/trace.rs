@@ -174,12 +174,8 @@ fn ruler_text(us: i64) -> String {
     }
 }
 
-fn percent(share: f64) -> String {
-    format!("{:.2}%", share * 100.0)
-}
-
 fn place(at: f64) -> String {
-    percent(at * PLOT)
+    format::percent(at * PLOT)
 }
 
 fn row(
@@ -232,7 +228,7 @@ fn bar_view(bar: &Bar, span: Option<&SpanView>) -> AnyView {
     let duration = span.map_or_else(String::new, |s| fine::duration_us(s.duration_us));
     let mut texts: Vec<String> = span.and_then(waterfall::failure).into_iter().collect();
     texts.push(duration);
-    let text = bar_text((bar.x * PLOT, bar.width * PLOT), &texts, ROOMS, percent);
+    let text = bar_text((bar.x * PLOT, bar.width * PLOT), &texts, ROOMS);
     let held =
         (bar.injected > 0.0).then(|| bar_rect("bar-held", place(bar.x), place(bar.injected), 5, 9));
     view! {

@@ -24,7 +24,7 @@ pub(super) fn minimap(open: Open, traced: &Traced) -> AnyView {
         .into_iter()
         .map(|tick| {
             let (x, text) = (
-                format!("{:.2}%", tick.at * 100.0),
+                format::percent(tick.at),
                 super::waterfall::tick_text(tick.us - traced.tree.start_us),
             );
             let (anchor, dx) = if tick.at < 0.03 { ("start", "6") } else { ("middle", "0") };

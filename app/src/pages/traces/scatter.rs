@@ -126,7 +126,7 @@ fn sparse(drawn: &Scatter, left_until_us: Option<i64>) -> Option<AnyView> {
         let clock = format::clock(until_us, zone.get());
         format!("before {clock} only of orders, with errors, slow")
     };
-    let (width, y, height) = (percent(share), TOP.to_string(), HEIGHT.to_string());
+    let (width, y, height) = (format::percent(share), TOP.to_string(), HEIGHT.to_string());
     Some(
         view! {
             <rect
@@ -251,14 +251,10 @@ impl Drag {
 
     fn view(self) -> Option<AnyView> {
         let (from, to) = self.stretch.get()?;
-        let (x, width) = (percent(from.min(to)), percent((to - from).abs()));
+        let (x, width) = (format::percent(from.min(to)), format::percent((to - from).abs()));
         let (y, height) = (TOP.to_string(), HEIGHT.to_string());
         Some(view! { <rect class="stretch" x=x y=y width=width height=height></rect> }.into_any())
     }
-}
-
-fn percent(share: f64) -> String {
-    format!("{:.2}%", share * 100.0)
 }
 
 /// Lines with ids where faults began, and bands while they were in force. Written as markup, so
@@ -288,7 +284,7 @@ fn faults(drawn: &Scatter) -> AnyView {
 }
 
 fn fault_band(out: &mut String, from: f64, until: f64) {
-    let (x, width) = (percent(from), percent(until - from));
+    let (x, width) = (format::percent(from), format::percent(until - from));
     let _ = write!(
         out,
         r#"<rect class="fault-band" x="{x}" y="{TOP}" width="{width}" height="{HEIGHT}"/>"#
@@ -303,7 +299,7 @@ fn fault_mark(out: &mut String, mark: &scatter::FaultMark, near: bool) {
     };
     let (id, name) = (plain(mark.ids.first().map_or("", String::as_str)), plain(&mark.name()));
     let all = plain(&mark.ids.join(", "));
-    let x = percent(mark.band.0);
+    let x = format::percent(mark.band.0);
     let anchor = if mark.band.0 < 0.03 {
         "start"
     } else if mark.band.0 > 0.97 {
@@ -432,7 +428,7 @@ fn pointed(
         let id = format::short_trace(&row.trace_id);
         Some(format!("{id} {}", fine::duration_us(row.duration_us)))
     })?;
-    let (x, y) = (format!("{:.2}%", mark.x * 100.0), y_of(mark.y));
+    let (x, y) = (format::percent(mark.x), y_of(mark.y));
     // Towards the middle, where there is room also on a phone.
     let (dx, anchor) = if mark.x > 0.5 { ("-16", "end") } else { ("16", "start") };
     let text_y = (y + 4.0).clamp(WRITTEN.0, WRITTEN.1).to_string();
@@ -481,7 +477,7 @@ fn grid(drawn: &Scatter) -> AnyView {
         .moments
         .iter()
         .map(|moment| {
-            let (x, us) = (format!("{:.2}%", moment.at * 100.0), moment.us);
+            let (x, us) = (format::percent(moment.at), moment.us);
             let text = move || {
                 if whole_minutes {
                     format::clock_minute(us, zone.get())

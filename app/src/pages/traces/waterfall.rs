@@ -128,7 +128,7 @@ fn ruler(open: Open) -> AnyView {
             let ticks = geometry::apart(texts.collect(), &folds)
                 .into_iter()
                 .map(|(at, text)| {
-                    let x = format!("{:.2}%", at * 100.0);
+                    let x = format::percent(at);
                     let anchor = match at {
                         at if at < 0.03 => "start",
                         at if at > 0.96 => "end",
@@ -140,7 +140,7 @@ fn ruler(open: Open) -> AnyView {
             let folds = folds
                 .into_iter()
                 .map(|(at, text)| {
-                    let x = format!("{:.2}%", at * 100.0);
+                    let x = format::percent(at);
                     view! { <text class="fold-text" x=x y="13" text-anchor="middle">{text}</text> }
                 })
                 .collect_view();
@@ -158,7 +158,7 @@ fn grid(open: Open) -> AnyView {
                 .ticks(start, TICKS)
                 .into_iter()
                 .map(|tick| {
-                    let x = format!("{:.2}%", tick.at * 100.0);
+                    let x = format::percent(tick.at);
                     view! { <line x1=x.clone() x2=x y1="0" y2="100%"></line> }
                 })
                 .collect_view()
@@ -171,17 +171,15 @@ fn grid(open: Open) -> AnyView {
 fn folds(open: Open) -> AnyView {
     let marks = move || {
         open.scale.with(|scale| {
-            let half = scale.fold_width() * 50.0;
+            let half = scale.fold_width() / 2.0;
             scale
                 .folds()
                 .map(|(at, _)| {
-                    let at = at * 100.0;
-                    let (at, half) = (at / 100.0, half / 100.0);
-                    let (left, right) = (percent(at - half), percent(at + half));
-                    let width = percent(half * 2.0);
+                    let (left, right) = (format::percent(at - half), format::percent(at + half));
+                    let width = format::percent(half * 2.0);
                     if scale.folds_are_narrow() {
                         // Zigzags of many would cover all that is between them.
-                        let x = percent(at);
+                        let x = format::percent(at);
                         return view! {
                             <line class="fold-line" x1=x.clone() x2=x y1="0" y2="100%"></line>
                         }
@@ -320,10 +318,6 @@ fn bar_cell(open: Open, traced: &Arc<Traced>, row: usize) -> AnyView {
     view! { <svg height=ROW_HEIGHT.to_string() aria-hidden="true">{bar}</svg> }.into_any()
 }
 
-fn percent(share: f64) -> String {
-    format!("{:.3}%", share * 100.0)
-}
-
 fn bar_view(bar: &Bar, traced: &Traced, row: usize, scale: &TimeScale, critical: bool) -> AnyView {
     let span = traced.span(row);
     let duration = span.map_or_else(String::new, |s| fine::duration_us(s.duration_us));
@@ -333,13 +327,13 @@ fn bar_view(bar: &Bar, traced: &Traced, row: usize, scale: &TimeScale, critical:
         None if bar.width > LONG => Vec::new(),
         None => vec![duration],
     };
-    let text = bar_text((bar.x, bar.width), &texts, ROOMS, percent);
+    let text = bar_text((bar.x, bar.width), &texts, ROOMS);
     let held = (bar.injected > 0.0)
-        .then(|| bar_rect("bar-held", percent(bar.x), percent(bar.injected), 5, 8));
+        .then(|| bar_rect("bar-held", format::percent(bar.x), format::percent(bar.injected), 5, 8));
     let under = critical.then(|| {
         let part = |(x, width): &(f64, f64)| {
-            let least = bar_rect("bar-path", percent(*x), "1.5".into(), 15, 2);
-            (bar_rect("bar-path", percent(*x), percent(*width), 15, 2), least)
+            let least = bar_rect("bar-path", format::percent(*x), "1.5".into(), 15, 2);
+            (bar_rect("bar-path", format::percent(*x), format::percent(*width), 15, 2), least)
         };
         bar.critical.iter().map(part).collect_view()
     });
@@ -347,8 +341,8 @@ fn bar_view(bar: &Bar, traced: &Traced, row: usize, scale: &TimeScale, critical:
     view! {
         <g class=bar_class(span)>
             <g class="bar-shape">
-                {bar_rect("bar-fill", percent(bar.x), percent(bar.width), 5, 8)}
-                {bar_rect("bar-fill", percent(bar.x), "2".into(), 5, 8)}
+                {bar_rect("bar-fill", format::percent(bar.x), format::percent(bar.width), 5, 8)}
+                {bar_rect("bar-fill", format::percent(bar.x), "2".into(), 5, 8)}
             </g>
             {held}
             {events}
@@ -362,7 +356,7 @@ fn bar_view(bar: &Bar, traced: &Traced, row: usize, scale: &TimeScale, critical:
 /// Annotations of a span as small notches in its bar.
 fn events(span: &SpanView, scale: &TimeScale) -> Vec<AnyView> {
     let notch = |at_us: i64| {
-        let x = percent(scale.bar(at_us, at_us)?.0);
+        let x = format::percent(scale.bar(at_us, at_us)?.0);
         Some(bar_rect("bar-event", x, "1.5".into(), 3, 12))
     };
     span.events.iter().take(20).filter_map(|e| notch(e.at_us)).collect()

@@ -426,11 +426,17 @@ impl Breaker {
         admission
     }
 
-    /// The faults of the calls that made it open, if it is; none of one that was opened by hand.
+    /// The faults of the failures that made it open, if it is; none of one that was opened by hand.
+    /// What calls before them met did not open it.
     pub(crate) fn causes(&self) -> Vec<FaultId> {
         let inner = self.inner.lock();
-        let closed = matches!(inner.state, BreakerState::Closed { .. });
-        let calls = inner.memory.before_opening.iter().filter(|_| !closed);
+        if matches!(inner.state, BreakerState::Closed { .. }) {
+            return Vec::new();
+        }
+        let before = inner.memory.before_opening.as_slice();
+        let failed = |call: &&WindowCall| call.outcome == CallOutcome::Failed;
+        let row = before.iter().rev().take_while(failed).count();
+        let calls = before[before.len() - row..].iter();
         let mut causes = Vec::new();
         for fault in calls.flat_map(|call| &call.cause.faults) {
             if !causes.contains(fault) {

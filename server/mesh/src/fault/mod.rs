@@ -11,7 +11,7 @@ mod registry;
 mod spec;
 
 pub(crate) use layer::{FaultLayer, Position, as_in_istio, text};
-pub use message::{LostMessage, LostMessages, OnDelivery};
+pub use message::{LostMessage, OnDelivery};
 pub use registry::{
     ACTIVE_MAX, AskedFault, ENDED_MAX, EXAMPLES_MAX, EndReason, FaultEvent, FaultStanding,
     FaultStatus, Faults, InjectError, KeptFault, TTL_MAX, TTL_ROUTE,

@@ -344,6 +344,16 @@ mod tests {
         assert!(matches!(refused, Err(mesh::MeshError::BreakerOpen { .. })), "{refused:?}");
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn asking_how_the_services_are_is_no_traffic_of_the_gateway() {
+        let (mesh, gateway) = shop(Vec::new());
+        assert!(gateway.caller.get(ORDERS, "/orders").send().await.is_ok());
+        let counted = || mesh.edges().into_iter().filter(|edge| *edge.caller == *GATEWAY);
+        let before: Vec<_> = counted().collect();
+        assert_eq!(ask(&gateway, &CallContext::default()).await.services.len(), ASKED.len());
+        assert_eq!((counted().collect::<Vec<_>>(), before.len()), (before, 1));
+    }
+
     async fn ready_detail(gateway: &Gateway) -> Option<String> {
         let context = Extension(CallContext::default());
         ready(State(gateway.clone()), context).await.err().map(|problem| problem.said.detail)

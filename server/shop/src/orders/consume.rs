@@ -75,11 +75,11 @@ fn input(message: &Message) -> Result<Option<Input>, serde_json::Error> {
             Input::Done(PAY, OrderEvent::PaymentAuthorized { transaction_id })
         }
         bus::PAYMENT_DECLINED => {
-            let PaymentOutcome { transaction_id, voter, reason } = message.read()?;
+            let PaymentOutcome { transaction_id, voter, reason, grounds } = message.read()?;
             let reason = reason.unwrap_or_else(|| "declined".into());
-            let event =
-                OrderEvent::PaymentDeclined { transaction_id, voter, reason: reason.clone() };
-            Input::Refused(PAY, event, reason)
+            let line = super::Refusal::of(grounds, &reason).line();
+            let event = OrderEvent::PaymentDeclined { transaction_id, voter, reason, grounds };
+            Input::Refused(PAY, event, line)
         }
         bus::PAYMENT_REFUNDED => {
             let PaymentOutcome { transaction_id, .. } = message.read()?;
@@ -91,8 +91,9 @@ fn input(message: &Message) -> Result<Option<Input>, serde_json::Error> {
             Input::Undone(PAY, OrderEvent::PaymentVoided { transaction_id, found })
         }
         bus::PAYMENT_REFUND_REFUSED => {
-            let PaymentOutcome { reason, .. } = message.read()?;
-            Input::UndoRefused(PAY, reason.unwrap_or_else(|| "refused".into()))
+            let PaymentOutcome { reason, grounds, .. } = message.read()?;
+            let reason = reason.unwrap_or_else(|| "refused".into());
+            Input::UndoRefused(PAY, super::Refusal::of(grounds, &reason).line())
         }
         _ => return Ok(None),
     }))

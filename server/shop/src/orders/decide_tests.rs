@@ -33,6 +33,7 @@ fn declined() -> Input {
         transaction_id: "tx-1".into(),
         voter,
         reason: reason.clone(),
+        grounds: Some(two_phase_commit::Grounds::VotedNo),
     };
     Input::Refused(PAY, event, reason)
 }

@@ -8,6 +8,7 @@ use contract::{
 };
 use event_sourcing::{Aggregate, DomainEvent};
 use serde::{Deserialize, Serialize};
+use two_phase_commit::Grounds;
 
 /// One line of an order, with the name and price it was placed at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,7 +63,7 @@ pub enum OrderEvent {
         /// The two-phase commit.
         transaction_id: String,
     },
-    /// A bank voted no.
+    /// A bank voted no, or gave no vote.
     PaymentDeclined {
         /// The two-phase commit.
         transaction_id: String,
@@ -70,6 +71,9 @@ pub enum OrderEvent {
         voter: Option<String>,
         /// Why.
         reason: String,
+        /// Which of the two; none in events that are older than this field.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        grounds: Option<Grounds>,
     },
     /// Payments did not answer in time: whether money moved is unknown.
     PaymentTimedOut {
@@ -261,10 +265,10 @@ impl Aggregate for Order {
             E::PaymentAuthorized { transaction_id } => {
                 self.payment = Payment::Authorized(transaction_id);
             }
-            E::PaymentDeclined { reason, .. } => {
+            E::PaymentDeclined { reason, grounds, .. } => {
                 // Too late it is no cause any more: the order is being undone already.
                 if self.payment != Payment::Unknown {
-                    self.cause = Some(Refusal::of(&reason).code().into());
+                    self.cause = Some(Refusal::of(grounds, &reason).code().into());
                 }
                 self.payment = Payment::Declined;
             }

@@ -66,8 +66,8 @@ fn next(mut row: OrderRow, recorded: &Recorded<OrderEvent>) -> OrderRow {
             row.steps[1] = Running;
         }
         OrderEvent::PaymentAuthorized { .. } => row.steps[1] = Done,
-        OrderEvent::PaymentDeclined { reason, .. } => {
-            say(Refusal::of(reason).phase());
+        OrderEvent::PaymentDeclined { reason, grounds, .. } => {
+            say(Refusal::of(*grounds, reason).phase());
             row.steps[1] = Failed;
         }
         OrderEvent::PaymentTimedOut { .. } => {
@@ -128,6 +128,7 @@ fn ended(reason: &str, phase: &str) -> Option<&'static str> {
 mod tests {
     use super::*;
     use contract::{Money, order::Origin, shop::PaymentMethod};
+    use two_phase_commit::Grounds;
 
     fn recorded(version: u64, event: OrderEvent) -> Recorded<OrderEvent> {
         Recorded { version, at_us: i64::try_from(version).unwrap() * 1_000, event }
@@ -147,6 +148,7 @@ mod tests {
             transaction_id: "tx".into(),
             voter: None,
             reason: "insufficient funds".into(),
+            grounds: Some(Grounds::VotedNo),
         };
         let events = [
             placed(),
@@ -168,7 +170,8 @@ mod tests {
         let declined = OrderEvent::PaymentDeclined {
             transaction_id: "tx".into(),
             voter: Some("bank-merchant".into()),
-            reason: "no vote: the circuit breaker for bank-merchant is open".into(),
+            reason: "the circuit breaker for bank-merchant is open".into(),
+            grounds: Some(Grounds::NotAsked),
         };
         let events = [
             placed(),

@@ -6,7 +6,7 @@
 //! answered is asked again and means the same; and since the provider names what it keeps after the
 //! key, what was never answered can be cancelled all the same.
 
-use super::coordinate::BANK_TIMEOUT;
+use super::coordinate::{BANK_TIMEOUT, unanswered};
 use crate::{
     orders::MovePayment,
     provider::{Captured, ChargeRequest, Kind, Metadata, RefundRequest, Status},
@@ -16,7 +16,7 @@ use contract::{
     service::{EXTERNAL_HOST, STRIPE, STRIPE_HOST},
     shop::PaymentMethod,
 };
-use mesh::{CallContext, CallError, Caller, Outbound};
+use mesh::{CallContext, Caller, Outbound};
 use serde::{Deserialize, Serialize};
 use two_phase_commit::{Branch, Decision, Transaction, Unanswered, Vote};
 
@@ -112,7 +112,7 @@ impl CardWork {
 }
 
 fn work(branch: &Branch) -> Result<CardWork, Unanswered> {
-    CardWork::deserialize(&branch.work).map_err(|error| Unanswered(error.to_string()))
+    CardWork::deserialize(&branch.work).map_err(|error| Unanswered::new(error.to_string()))
 }
 
 fn post(caller: &Caller, tx: &Transaction, host: &str, path: &str) -> Outbound {
@@ -178,8 +178,4 @@ pub(super) async fn finish(
     let route = format!("{}/{{id}}/{step}", kind.path());
     let told = post(caller, tx, work.host(), &path).route(&route).receive::<Captured>().await;
     told.map(|_| ()).map_err(|error| unanswered(&error))
-}
-
-fn unanswered(error: &CallError) -> Unanswered {
-    Unanswered(error.to_string())
 }

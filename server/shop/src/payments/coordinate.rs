@@ -20,7 +20,7 @@ use contract::{
     transaction::{REPLAYED, UNDECIDED},
 };
 use http::StatusCode;
-use mesh::{CallContext, Caller};
+use mesh::{CallContext, CallError, Caller, MeshError};
 use messaging::{Message, NewMessage};
 use std::{
     collections::BTreeSet,
@@ -28,7 +28,7 @@ use std::{
     time::Duration,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 use two_phase_commit::{
     Asking, Branch, Coordinator, CoordinatorLog, Decision, Entry, EntryKind, IllegalStep, LogError,
     Participants, Phase, Transaction, Unanswered, Vote,
@@ -42,9 +42,17 @@ pub(super) const BANK_TIMEOUT: Duration = Duration::from_secs(3);
 const REFUND_PATIENCE: Duration = Duration::from_secs(15 * 60);
 /// Pause before a run whose log failed is taken up again.
 const LOG_RETRY: Duration = Duration::from_secs(1);
-/// Two-phase commits under way at once, of all versions: far more than run while the banks answer,
-/// few enough to hold in memory while one does not. What is beyond waits in the outbox of orders.
+/// Two-phase commits under way at once between the banks, of all versions: far more than run while
+/// the banks answer, few enough to hold in memory while one does not. What is beyond waits in the
+/// outbox of orders.
 pub const RUNS_MAX: usize = 512;
+/// The same of those in which the external provider takes part, a compartment of their own: a run
+/// that was decided keeps its place until everybody acknowledged, so a provider that hangs fills
+/// it, and payments from wallets go on. What is beyond is refused, so that no message of another
+/// payment waits behind it. A quarter, for most orders are paid from wallets.
+const PROVIDER_RUNS_SHARE: usize = 4;
+/// Why a payment is refused that there is no room to ask the provider for.
+const PROVIDER_BUSY: &str = "as many payments as may be wait for it already";
 /// When a message that there was no room for may come again: a run takes some milliseconds while
 /// the banks answer.
 const ROOM_AGAIN: Duration = Duration::from_secs(1);
@@ -83,9 +91,7 @@ pub struct Payments {
     coordinator: Coordinator,
     supervisor: Supervisor,
     clock: Clock,
-    /// A permit for each run.
-    runs: Arc<Semaphore>,
-    runs_max: usize,
+    room: Room,
     version: Version,
     recoveries: broadcast::Sender<Recovery>,
     commands: Commands,
@@ -104,7 +110,7 @@ impl Payments {
     ) -> Self {
         let log = Arc::new(Log(store.clone()));
         let coordinator = Coordinator::new(log, Arc::new(Banks(caller)), clock.clone());
-        let (runs, runs_max) = (Arc::new(Semaphore::new(RUNS_MAX)), RUNS_MAX);
+        let room = Room::of(RUNS_MAX);
         let (recoveries, _) = broadcast::channel(RECOVERIES_BEHIND_MAX);
         let (version, commands) = (Version::V1, supervisor.commands(COMMANDS_MAX));
         let damaged = Arc::default();
@@ -113,8 +119,7 @@ impl Payments {
             coordinator,
             supervisor,
             clock,
-            runs,
-            runs_max,
+            room,
             version,
             recoveries,
             commands,
@@ -122,16 +127,17 @@ impl Payments {
         }
     }
 
-    /// The same with room for so many runs; to be called before any begins.
+    /// The same with room for so many runs between the banks, and a share of that for those with
+    /// the external provider; to be called before any begins.
     #[must_use]
     pub fn with_runs(self, runs_max: usize) -> Self {
-        Self { runs: Arc::new(Semaphore::new(runs_max)), runs_max, ..self }
+        Self { room: Room::of(runs_max), ..self }
     }
 
     /// Two-phase commits under way now.
     #[must_use]
     pub fn under_way(&self) -> usize {
-        self.runs_max.saturating_sub(self.runs.available_permits())
+        self.room.taken()
     }
 
     /// The engine of version 2 over the same database; `caller` is what it makes its calls with.
@@ -139,10 +145,9 @@ impl Payments {
     pub fn next_version(&self, caller: Caller) -> Self {
         let v2 = Self::new(self.store.clone(), caller, self.supervisor.clone(), self.clock.clone());
         let coordinator = v2.coordinator.asking(Asking::InTurn);
-        let (runs, runs_max) = (self.runs.clone(), self.runs_max);
-        let (recoveries, commands) = (self.recoveries.clone(), self.commands.clone());
-        let (version, damaged) = (Version::V2, self.damaged.clone());
-        Self { coordinator, version, runs, runs_max, recoveries, commands, damaged, ..v2 }
+        let (room, recoveries) = (self.room.clone(), self.recoveries.clone());
+        let (commands, damaged) = (self.commands.clone(), self.damaged.clone());
+        Self { coordinator, version: Version::V2, room, recoveries, commands, damaged, ..v2 }
     }
 
     /// Participants in doubt that are told an outcome from now on, by any version.
@@ -168,7 +173,7 @@ impl Payments {
         body: MovePayment,
         refund: bool,
     ) -> Result<(), Problem> {
-        let run = self.runs.clone().try_acquire_owned().ok();
+        let run = self.room.with(body.method).clone().try_acquire_owned().ok();
         let this = self.clone();
         let beginning = async move { this.begin(&message, &body, refund, run).await };
         let begun = self.commands.detach_as("payment-begin", beginning.in_current_span());
@@ -185,7 +190,9 @@ impl Payments {
         refund: bool,
         run: Option<OwnedSemaphorePermit>,
     ) -> Result<(), Problem> {
-        let (tx, may_run) = (transfer(message, body, refund), run.is_some());
+        // Whoever has money to get back waits for it; who pays gets an answer.
+        let refuses = run.is_none() && !refund && is_by_provider(body.method);
+        let (tx, may_run) = (transfer(message, body, refund), run.is_some() || refuses);
         let begun = self.store.begin(message, &tx, &body.user_id, body.amount, may_run).await?;
         match (begun, run) {
             (Begun::Before, _) => Ok(()),
@@ -193,14 +200,18 @@ impl Payments {
                 self.go(tx, body.amount, run);
                 Ok(())
             }
-            (Begun::Now | Begun::NoRoom, _) => Err(no_room()),
+            (Begun::Now, None) if refuses => {
+                self.refuse(tx);
+                Ok(())
+            }
+            (Begun::Now | Begun::NoRoom, _) => Err(no_room(body.method)),
         }
     }
 
     /// Takes a void: decides durably what becomes of the payment, and runs the refund if one is
     /// due, detached from the delivery. Without room to run one it is refused only when one is due.
     pub(crate) async fn void(&self, message: Message, body: VoidPayment) -> Result<(), Problem> {
-        let run = self.runs.clone().try_acquire_owned().ok();
+        let run = self.room.with(body.payment.method).clone().try_acquire_owned().ok();
         let this = self.clone();
         let voiding = async move {
             let void = Void::of(&message, &body, run.is_some());
@@ -214,7 +225,9 @@ impl Payments {
                     payment.id,
                 ),
                 (Voided::Refunds(refund), Some(run)) => this.go(*refund, amount, run),
-                (Voided::Refunds(_) | Voided::NoRoom, _) => return Err(no_room()),
+                (Voided::Refunds(_) | Voided::NoRoom, _) => {
+                    return Err(no_room(body.payment.method));
+                }
             }
             Ok(())
         };
@@ -247,19 +260,24 @@ impl Payments {
         if count > 0 {
             let this = self.clone();
             let stop = self.supervisor.stopping();
+            // Side by side: those that wait for the provider hold up nobody else.
             self.supervisor.detach_as("payments-recovery", async move {
+                let banks = this.recover_until(until_line, false);
+                let provider = this.recover_until(until_line, true);
                 tokio::select! {
                     () = stop.cancelled() => {}
-                    () = this.recover_until(until_line) => {}
+                    _ = futures::future::join(banks, provider) => {}
                 }
             });
         }
         Ok(count)
     }
 
+    /// Recovers those in which the external provider takes part, or those between the banks.
+    ///
     /// What begins meanwhile is run already by who began it. Lines of the log tell the two apart; a
     /// clock that was set back would hide what a stop left.
-    async fn recover_until(&self, until_line: i64) {
+    async fn recover_until(&self, until_line: i64, by_provider: bool) {
         let mut after = (i64::MIN, String::new());
         loop {
             let page = match self.store.unfinished(&after, until_line, RECOVER_PAGE).await {
@@ -273,8 +291,12 @@ impl Payments {
             let Some((begun_us, last)) = page.last() else { return };
             after = (*begun_us, last.transaction.id.clone());
             for (_, TransactionRecord { transaction, decision, .. }) in page {
+                if takes_provider(&transaction) != by_provider {
+                    continue;
+                }
                 // The semaphore is never closed.
-                let Ok(run) = self.runs.clone().acquire_owned().await else { return };
+                let room = self.room.of_kind(by_provider).clone().acquire_owned();
+                let Ok(run) = room.await else { return };
                 self.run(transaction, decision, run);
             }
         }
@@ -290,7 +312,7 @@ impl Payments {
     ) -> Result<Option<Decision>, StoreError> {
         let Some(record) = self.store.transaction(id).await? else {
             let reason = "never begun".to_owned();
-            return Ok(Some(Decision::Abort { voter: None, reason }));
+            return Ok(Some(Decision::Abort { voter: None, reason, grounds: None }));
         };
         let line = |kind, detail| Entry {
             at_us: self.clock.now_us(),
@@ -350,21 +372,9 @@ impl Payments {
 
     /// Runs to the end, detached: the decision must be told whatever becomes of the caller.
     fn run(&self, tx: Transaction, mut decided: Option<Decision>, run: OwnedSemaphorePermit) {
-        let this = self.clone();
-        let span = tracing::info_span!(
-            target: "vitrine::payments",
-            "two_phase_commit",
-            otel.name = format!("two-phase commit {}", tx.purpose),
-            service.name = PAYMENTS,
-            transaction.id = tx.id,
-            order.id = tx.key,
-            { contract::attributes::CORRELATION_ID } = tx.correlation_id,
-            saga.compensation = (tx.purpose == "refund").then_some(true),
-        );
-        tx.trace.adopt(&span);
+        let (this, span) = (self.clone(), span_of(&tx));
         // A customer waits for the answer to a payment, and nothing was done yet.
         let patience = if tx.purpose == "refund" { REFUND_PATIENCE } else { Duration::ZERO };
-        let stop = self.supervisor.stopping();
         let going = async move {
             let _room = run;
             while let Err(error) = this.coordinator.run(&tx, decided.clone(), patience).await {
@@ -375,18 +385,88 @@ impl Payments {
                 }
             }
         };
-        // After a stop the rest is recovery's: waiting for a bank must not hold up shutdown.
-        self.supervisor.detach_as(
-            "two-phase-commit",
-            async move {
-                tokio::select! {
-                    () = stop.cancelled() => {}
-                    () = going => {}
-                }
-            }
-            .instrument(span),
-        );
+        self.detach(going.instrument(span));
     }
+
+    /// Refuses a payment that was begun and has no room to run.
+    fn refuse(&self, tx: Transaction) {
+        let (this, span) = (self.clone(), span_of(&tx));
+        let going = async move {
+            while let Err(error) = this.coordinator.refuse(&tx, STRIPE, PROVIDER_BUSY).await {
+                tracing::error!(cause = ?error.0, transaction_id = tx.id, "{error}; trying again");
+                tokio::time::sleep(LOG_RETRY).await;
+            }
+        };
+        self.detach(going.instrument(span));
+    }
+
+    /// After a stop the rest is recovery's: waiting for a bank must not hold up shutdown.
+    fn detach(&self, going: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.supervisor.stopping();
+        self.supervisor.detach_as("two-phase-commit", async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = going => {}
+            }
+        });
+    }
+}
+
+/// The span of a transaction that goes on.
+fn span_of(tx: &Transaction) -> Span {
+    let span = tracing::info_span!(
+        target: "vitrine::payments",
+        "two_phase_commit",
+        otel.name = format!("two-phase commit {}", tx.purpose),
+        service.name = PAYMENTS,
+        transaction.id = tx.id,
+        order.id = tx.key,
+        { contract::attributes::CORRELATION_ID } = tx.correlation_id,
+        saga.compensation = (tx.purpose == "refund").then_some(true),
+    );
+    tx.trace.adopt(&span);
+    span
+}
+
+/// Room for runs: a permit for each. Cheap to clone.
+#[derive(Clone)]
+struct Room {
+    banks: Arc<Semaphore>,
+    provider: Arc<Semaphore>,
+    max: usize,
+}
+
+impl Room {
+    fn of(runs_max: usize) -> Self {
+        let provider = (runs_max / PROVIDER_RUNS_SHARE).max(1);
+        let max = runs_max + provider;
+        let of = |permits| Arc::new(Semaphore::new(permits));
+        Self { banks: of(runs_max), provider: of(provider), max }
+    }
+
+    const fn of_kind(&self, by_provider: bool) -> &Arc<Semaphore> {
+        if by_provider { &self.provider } else { &self.banks }
+    }
+
+    fn with(&self, method: PaymentMethod) -> &Arc<Semaphore> {
+        self.of_kind(is_by_provider(method))
+    }
+
+    fn taken(&self) -> usize {
+        let free = self.banks.available_permits() + self.provider.available_permits();
+        self.max.saturating_sub(free)
+    }
+}
+
+const fn is_by_provider(method: PaymentMethod) -> bool {
+    match method {
+        PaymentMethod::Wallet => false,
+        PaymentMethod::Card | PaymentMethod::Debit => true,
+    }
+}
+
+fn takes_provider(tx: &Transaction) -> bool {
+    tx.branches.iter().any(|branch| branch.participant == STRIPE)
 }
 
 /// The transaction that a command asks for. Its id depends on the message alone.
@@ -427,8 +507,12 @@ pub(super) fn transaction_id(order_id: &str, message_id: &str) -> String {
 
 /// The answer when as many runs are under way as may be: the message comes again. It is no failure
 /// of payments, which takes what needs no room all the while: a breaker must not open for it.
-fn no_room() -> Problem {
-    let reason = "As many payments as may be are under way and wait for the banks.";
+fn no_room(method: PaymentMethod) -> Problem {
+    let reason = if is_by_provider(method) {
+        "As many payments by card or debit as may be are under way and wait for the provider."
+    } else {
+        "As many payments as may be are under way and wait for the banks."
+    };
     Problem::new(StatusCode::TOO_MANY_REQUESTS, reason).retry_after(ROOM_AGAIN)
 }
 
@@ -443,17 +527,19 @@ fn busy() -> Problem {
 #[must_use]
 pub fn answer(tx: &Transaction, decision: &Decision) -> NewMessage {
     let refund = tx.purpose == "refund";
-    let (topic, voter, reason) = match (decision, refund) {
-        (Decision::Commit, false) => (bus::PAYMENT_AUTHORIZED, None, None),
-        (Decision::Commit, true) => (bus::PAYMENT_REFUNDED, None, None),
-        (Decision::Abort { voter, reason }, false) => {
-            (bus::PAYMENT_DECLINED, voter.clone(), Some(reason.clone()))
-        }
-        (Decision::Abort { voter, reason }, true) => {
-            (bus::PAYMENT_REFUND_REFUSED, voter.clone(), Some(reason.clone()))
+    let topic = match (decision, refund) {
+        (Decision::Commit, false) => bus::PAYMENT_AUTHORIZED,
+        (Decision::Commit, true) => bus::PAYMENT_REFUNDED,
+        (Decision::Abort { .. }, false) => bus::PAYMENT_DECLINED,
+        (Decision::Abort { .. }, true) => bus::PAYMENT_REFUND_REFUSED,
+    };
+    let (voter, reason, grounds) = match decision {
+        Decision::Commit => (None, None, None),
+        Decision::Abort { voter, reason, grounds } => {
+            (voter.clone(), Some(reason.clone()), *grounds)
         }
     };
-    let body = PaymentOutcome { transaction_id: tx.id.clone(), voter, reason };
+    let body = PaymentOutcome { transaction_id: tx.id.clone(), voter, reason, grounds };
     NewMessage::new(topic, &tx.key, &tx.id, &body)
 }
 
@@ -488,12 +574,13 @@ impl CoordinatorLog for Log {
                     tx.id
                 );
             }
-            Decision::Abort { reason, .. } => {
+            Decision::Abort { .. } => {
                 tracing::warn!(
                     order_id = tx.key,
                     transaction_id = tx.id,
-                    "{} decision abort logged, {reason}",
-                    tx.id
+                    "{} decision abort logged, {}",
+                    tx.id,
+                    recorded.why().unwrap_or_default()
                 );
             }
         }
@@ -513,12 +600,18 @@ impl Banks {
         [BANK_CUSTOMER, BANK_MERCHANT]
             .into_iter()
             .find(|bank| *bank == branch.participant)
-            .ok_or_else(|| Unanswered(format!("no bank named {}", branch.participant)))
+            .ok_or_else(|| Unanswered::new(format!("no bank named {}", branch.participant)))
     }
 
     fn context(tx: &Transaction) -> CallContext {
         CallContext::detached(tx.correlation_id.clone())
     }
+}
+
+/// What became of a message to a participant, as the mesh tells it: past an open breaker none goes.
+pub(super) fn unanswered(error: &CallError) -> Unanswered {
+    let asked = !matches!(error, CallError::Mesh(MeshError::BreakerOpen { .. }));
+    Unanswered { why: error.to_string(), asked }
 }
 
 #[async_trait]
@@ -528,7 +621,7 @@ impl Participants for Banks {
             return card::prepare(&self.0, tx, branch).await;
         }
         let work = serde_json::from_value(branch.work.clone())
-            .map_err(|error| Unanswered(error.to_string()))?;
+            .map_err(|error| Unanswered::new(error.to_string()))?;
         self.0
             .post(Self::bank(branch)?, format!("/transactions/{}/prepare", tx.id))
             .route("/transactions/{id}/prepare")
@@ -539,7 +632,7 @@ impl Participants for Banks {
             .json(&Prepare { work })
             .receive()
             .await
-            .map_err(|error| Unanswered(error.to_string()))
+            .map_err(|error| unanswered(&error))
     }
 
     async fn finish(
@@ -562,11 +655,12 @@ impl Participants for Banks {
             .json(&Finish { commit: *decision == Decision::Commit })
             .send()
             .await
-            .map_err(|error| Unanswered(error.to_string()))?;
+            .map_err(|error| unanswered(&error.into()))?;
         if answer.status().is_success() {
             Ok(())
         } else {
-            Err(Unanswered(format!("{} answered {}", branch.participant, answer.status())))
+            let why = format!("{} answered {}", branch.participant, answer.status());
+            Err(Unanswered::new(why))
         }
     }
 }

@@ -31,6 +31,7 @@ use axum::{
 };
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
+use two_phase_commit::Grounds;
 
 /// Body of `payment.authorized`, `payment.declined`, `payment.refunded`, `payment.refund_refused`
 /// and `payment.voided`.
@@ -42,6 +43,9 @@ pub struct PaymentOutcome {
     pub voter: Option<String>,
     /// Why it was not done.
     pub reason: Option<String>,
+    /// What a decline follows from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grounds: Option<Grounds>,
 }
 
 /// A customer's payments.

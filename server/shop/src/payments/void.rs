@@ -80,7 +80,7 @@ impl Void {
     /// The decision that a void brings about.
     #[must_use]
     pub fn decision() -> Decision {
-        Decision::Abort { voter: None, reason: VOIDED.to_owned() }
+        Decision::Abort { voter: None, reason: VOIDED.to_owned(), grounds: None }
     }
 
     /// The answer when no money moved. Its id is the void's own: a void that is redriven is
@@ -95,6 +95,7 @@ impl Void {
             transaction_id: self.payment.id.clone(),
             voter: None,
             reason: Some(found.to_owned()),
+            grounds: None,
         };
         NewMessage::new(bus::PAYMENT_VOIDED, &self.payment.key, &self.refund.id, &body)
     }

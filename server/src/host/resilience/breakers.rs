@@ -107,7 +107,9 @@ const fn mark(outcome: CallOutcome) -> CallMark {
 pub(super) fn card(status: &BreakerStatus, now_us: i64) -> BreakerCard {
     let window = window(status);
     let mut causes: Vec<String> = Vec::new();
-    for fault in window.iter().flat_map(|call| &call.cause.faults) {
+    // What a call met that was answered all the same made good for it.
+    let failed = window.iter().filter(|call| call.outcome == CallOutcome::Failed);
+    for fault in failed.flat_map(|call| &call.cause.faults) {
         let fault = fault.to_string();
         if !causes.contains(&fault) {
             causes.push(fault);

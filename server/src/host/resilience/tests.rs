@@ -269,6 +269,32 @@ async fn a_card_tells_the_run_of_failures_that_opens_it_and_not_failures_elsewhe
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_card_blames_no_fault_of_a_call_that_was_answered_all_the_same() {
+    let mesh = failing();
+    let inject = |kind| {
+        let spec = mesh::fault::FaultSpec {
+            kind,
+            scope: mesh::fault::FaultScope::default(),
+            share: istio::policy::Share::ALL,
+            ttl: Duration::from_secs(60),
+            limit: Some(1),
+            like_istio: false,
+            by: "test".into(),
+        };
+        mesh.faults().inject(spec).unwrap().to_string()
+    };
+    let held = inject(mesh::fault::FaultKind::Delay(Duration::from_millis(100)));
+    calls(&mesh, &["/good"]).await;
+    // None that is tried again.
+    let status = StatusCode::INTERNAL_SERVER_ERROR;
+    let hit = inject(mesh::fault::FaultKind::Abort { status, grpc_status: None });
+    calls(&mesh, &["/good", "/bad", "/bad"]).await;
+    let card = breakers::card(&mesh.breakers()[0], 1_000_000_000);
+    assert_eq!((card.line.state, card.causes), (BreakerState::Open, vec![hit]));
+    assert_eq!(card.window[0].fault_id, Some(held), "it is told at the call itself");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_open_card_tells_what_it_refuses_what_happens_instead_and_how_each_trial_went() {
     let mesh = failing();
     calls(&mesh, &["/bad", "/bad", "/bad"]).await;

@@ -3,7 +3,7 @@
 use super::{
     EdgeRates, MapRates, SECOND_US, SubsetRates, VersionRates,
     red::Red,
-    window::{Counts, Durations, SECONDS, second_of},
+    window::{Counts, Durations, SECONDS, is_taken_back, second_of},
 };
 use crate::{ended::Facts, symbols::Symbols};
 use contract::{
@@ -40,7 +40,10 @@ impl Traffic {
     fn add(&mut self, second: i64, duration_us: u64, failed: bool) {
         self.counts.add(second, failed);
         self.durations.add(second, duration_us);
-        self.last_second = self.last_second.max(second);
+        self.last_second = match is_taken_back(self.last_second, second) {
+            true => second,
+            false => self.last_second.max(second),
+        };
     }
 
     /// Over the window that ends now; none without calls in it.
@@ -203,7 +206,10 @@ impl Rates {
         let now = second_of(now_us);
         // The running second counts as far as it has got.
         let window_start_us = (now - SECONDS + 1).saturating_mul(SECOND_US);
-        let elapsed_us = now_us - window_start_us.max(self.started_us);
+        // Started while the date was far ahead: longer ago than the window, as far as is known.
+        let ahead = is_taken_back(second_of(self.started_us), now);
+        let started_us = if ahead { window_start_us } else { self.started_us };
+        let elapsed_us = now_us - window_start_us.max(started_us);
         let elapsed = (elapsed_us as f64 / SECOND_US as f64).clamp(1.0, SECONDS as f64);
         self.forget(now);
         let (bus, _) = self.bus.total(now);

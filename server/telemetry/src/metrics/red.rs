@@ -3,7 +3,10 @@
 //! Each second keeps how long its requests took, so that a quantile over any window is computed
 //! from all of its requests, and the trace of its slowest one.
 
-use super::{SECOND_US, window::second_of};
+use super::{
+    SECOND_US,
+    window::{is_taken_back, second_of},
+};
 use contract::{
     Durations,
     live::{Exemplar, RED_POINTS_MAX, RedPoint},
@@ -67,6 +70,10 @@ pub(super) struct Red {
 impl Red {
     pub(super) fn observe(&mut self, end_us: i64, duration_us: u64, failed: bool, trace: u128) {
         let second = second_of(end_us);
+        if is_taken_back(self.closed_until, second) {
+            self.points.retain(|point| point.second <= second);
+            self.closed_until = 0;
+        }
         if second < self.closed_until {
             return;
         }
@@ -99,7 +106,9 @@ impl Red {
         // A second that began before `from_us` is not whole within the range.
         let from = second_of(from_us.saturating_add(SECOND_US - 1));
         let oldest = now.saturating_sub(POINTS_MAX as i64);
-        (from.max(second_of(started_us)).max(oldest)..now).map(|second| self.at(second)).collect()
+        let started = second_of(started_us);
+        let started = if is_taken_back(started, now) { oldest } else { started };
+        (from.max(started).max(oldest)..now).map(|second| self.at(second)).collect()
     }
 }
 
@@ -170,6 +179,19 @@ mod tests {
         assert_eq!(calls, [2.0, 1.0, 1.0]);
         red.observe(120 * SECOND_US, MS, false, 1);
         assert_eq!(red.at(101).per_second, 2.0);
+    }
+
+    #[test]
+    fn after_a_date_far_ahead_was_corrected_requests_are_points_again() {
+        let (mut red, day) = (Red::default(), 86_400);
+        red.observe((100 + day) * SECOND_US, MS, true, 1);
+        red.observe(100 * SECOND_US, MS, false, 2);
+        red.observe(101 * SECOND_US, MS, false, 3);
+        // Started while the date was ahead.
+        let points = red.points(0, 102 * SECOND_US, (90 + day) * SECOND_US);
+        let calls: Vec<_> = points.iter().rev().take(2).map(|p| p.per_second).collect();
+        assert_eq!(calls, [1.0, 1.0]);
+        assert_eq!(red.at(100 + day).per_second, 0.0, "it has not come after all");
     }
 
     #[test]

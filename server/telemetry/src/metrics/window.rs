@@ -1,7 +1,7 @@
 //! Counts and quantiles of the last minute, in slots that are forgotten one by one.
 
 use super::SECOND_US;
-use contract::live::MAP_WINDOW_SECONDS;
+use contract::live::{MAP_WINDOW_SECONDS, TIME_BACK_MIN_US};
 use hdrhistogram::Histogram;
 
 /// Seconds a window spans, the one that runs included.
@@ -12,6 +12,16 @@ const HISTOGRAM_SECONDS: i64 = 5;
 
 /// Longest duration told apart, microseconds: the deadline of a request is far below a minute.
 pub(super) const LONGEST_US: u64 = 60_000_000;
+
+/// When the date goes back, it goes back by so many seconds at least; a span arrives far sooner
+/// after its end.
+const BACK_SECONDS: i64 = TIME_BACK_MIN_US / SECOND_US;
+
+/// Whether what is held of a second is of a time that was taken back, as is seen by something
+/// happening in `second` now.
+pub(super) const fn is_taken_back(held: i64, second: i64) -> bool {
+    held.saturating_sub(second) >= BACK_SECONDS
+}
 
 /// Significant digits: an error below one percent.
 const DIGITS: u8 = 2;
@@ -49,7 +59,7 @@ impl Counts {
     pub(super) fn add(&mut self, second: i64, failed: bool) {
         let at = second.rem_euclid(SECONDS + 1) as usize;
         let slot = &mut self.slots[at];
-        if slot.0 < second {
+        if slot.0 < second || is_taken_back(slot.0, second) {
             *slot = (second, Count::default());
         }
         // A slot that belongs to a later second already: this came more than a window late.
@@ -99,7 +109,9 @@ impl Durations {
             return;
         }
         let oldest = slot - SECONDS / HISTOGRAM_SECONDS + 1;
-        let old = self.slots.iter().position(|(held, _)| *held < oldest);
+        let old = self.slots.iter().position(|(held, _)| {
+            *held < oldest || is_taken_back(*held * HISTOGRAM_SECONDS, second)
+        });
         let reused = old.map(|at| self.slots.swap_remove(at).1);
         if let Some(mut histogram) = reused.or_else(histogram) {
             histogram.reset();
@@ -111,7 +123,8 @@ impl Durations {
     /// Forgets what is older than the window, and gives its memory back.
     pub(super) fn forget(&mut self, now: i64) {
         let oldest = now.div_euclid(HISTOGRAM_SECONDS) - SECONDS / HISTOGRAM_SECONDS + 1;
-        self.slots.retain(|(slot, _)| *slot >= oldest);
+        self.slots
+            .retain(|(slot, _)| *slot >= oldest && !is_taken_back(*slot * HISTOGRAM_SECONDS, now));
     }
 
     /// A quantile over the window, milliseconds.
@@ -155,6 +168,27 @@ mod tests {
         counts.add(100, true);
         assert_eq!(counts.at(100), Count::default());
         assert_eq!(counts.at(100 + SECONDS + 1), Count { calls: 1, failed: 0 });
+    }
+
+    #[test]
+    fn what_was_counted_of_a_day_that_was_taken_back_is_in_nobodys_way() {
+        let (mut counts, mut durations) = (Counts::new(), Durations::new());
+        let (day, now) = (86_400, 1_000_000);
+        for second in now + day..now + day + 2 * SECONDS {
+            counts.add(second, true);
+            durations.add(second, 1_000);
+        }
+        for second in now..now + SECONDS {
+            counts.add(second, false);
+            durations.add(second, 5_000);
+        }
+        let last = now + SECONDS - 1;
+        assert_eq!(counts.total(last), (60, 0));
+        assert!(durations.quantile_ms(0.5, last).unwrap() > 4.5);
+        assert!(durations.slots.len() <= 13, "{}", durations.slots.len());
+        // What comes a window late is not taken for the date having gone back.
+        counts.add(last - SECONDS - 1, true);
+        assert_eq!(counts.total(last), (60, 0));
     }
 
     #[test]
