@@ -146,11 +146,11 @@ pub(super) async fn product(
 ) -> Answer {
     let id = path_id("product", id)?;
     let asked = gateway.caller.get(CATALOG, format!("/products/{id}")).route("/products/{id}");
+    let product = timed(CATALOG, asked.context(&context).receive::<Product>());
+    let recommended = timed(RECOMMENDATIONS, recommended(&gateway, &context, &id));
     // Without the product nobody waits for what goes with it.
     let (product, recommended) =
-        tokio::try_join!(timed(CATALOG, asked.context(&context).receive::<Product>()), async {
-            Ok(timed(RECOMMENDATIONS, recommended(&gateway, &context, &id)).await)
-        },)?;
+        tokio::try_join!(product, async { Ok::<_, CallError>(recommended.await) })?;
     let mut errors = BTreeMap::new();
     let recommendations = part("recommendations", recommended, &mut errors).unwrap_or_default();
     Ok(ok(&ProductDetails { product, recommendations, errors }))
