@@ -308,6 +308,9 @@ async fn a_provider_that_hangs_takes_the_room_of_cards_alone_and_what_is_beyond_
         assert_eq!(world.ended(&order, 1).await.1, Decision::Commit, "{order}");
     }
     let first = world.stores.payments.of_order("ord-card-0").await.expect("the log");
-    assert!(!matches!(first[0].phase(), Ok(Phase::Committed | Phase::Aborted)), "it is awaited still");
+    assert!(
+        !matches!(first[0].phase(), Ok(Phase::Committed | Phase::Aborted)),
+        "it is awaited still"
+    );
     assert!(world.supervisor.shutdown(PATIENCE).await);
 }

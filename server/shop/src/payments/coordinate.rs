@@ -114,17 +114,7 @@ impl Payments {
         let (recoveries, _) = broadcast::channel(RECOVERIES_BEHIND_MAX);
         let (version, commands) = (Version::V1, supervisor.commands(COMMANDS_MAX));
         let damaged = Arc::default();
-        Self {
-            store,
-            coordinator,
-            supervisor,
-            clock,
-            room,
-            version,
-            recoveries,
-            commands,
-            damaged,
-        }
+        Self { store, coordinator, supervisor, clock, room, version, recoveries, commands, damaged }
     }
 
     /// The same with room for so many runs between the banks, and a share of that for those with
