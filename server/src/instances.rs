@@ -7,7 +7,7 @@
 use axum::Router;
 use base::{IdSource, Supervisor};
 use contract::service;
-use istio::{Known, KnownService};
+use istio::{Configuration, Known, KnownService};
 use mesh::{Caller, Endpoint, Instance, Mesh, Source, inbound::Identity};
 use shop::{
     Version, bank, catalog, gateway, inventory,
@@ -152,14 +152,22 @@ pub fn known(mesh: &Mesh) -> Known {
         name,
         instances,
     };
-    Known {
+    let known = Known {
         services: instances.into_iter().map(known).collect(),
         gateways: GATEWAYS.map(str::to_owned).into(),
         messenger: Some(Identity::of_service(service::BUS).principal().to_owned()),
         identities: [Identity::of_service(service::LOAD), Identity::of_ingress()]
             .map(|identity| identity.principal().to_owned())
             .into(),
-    }
+        ..Known::default()
+    };
+    // A part of the shop has not all that the baseline is about; what is applied says so.
+    let applied = Configuration::default().apply(BASELINE, &known);
+    let built_in = applied.map_or_else(
+        |_| Vec::new(),
+        |applied| applied.configuration.resources().cloned().collect(),
+    );
+    Known { built_in, ..known }
 }
 
 #[cfg(test)]

@@ -286,7 +286,7 @@ fn applied(answer: &Answer, all_fields: bool) -> String {
         let fields = resource.fields.iter();
         for field in fields.filter(|field| all_fields || field.fate != Fate::InForce) {
             let why = field.why.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
-            let fate = fate(field.fate);
+            let fate = fate(field.fate, !answer.dry_run);
             let _ = writeln!(text, "  {} {} {fate}{why}", field.at, field.path);
         }
     }
@@ -371,11 +371,13 @@ const fn word(change: Change) -> &'static str {
     }
 }
 
-const fn fate(fate: Fate) -> &'static str {
-    match fate {
-        Fate::InForce => "is in force",
-        Fate::Ignored => "is kept but ignored",
-        Fate::Rejected => "is rejected",
+const fn fate(fate: Fate, applied: bool) -> &'static str {
+    match (fate, applied) {
+        (Fate::InForce, true) => "is in force",
+        (Fate::InForce, false) => "would be in force",
+        (Fate::Ignored, true) => "is kept but ignored",
+        (Fate::Ignored, false) => "would be kept but ignored",
+        (Fate::Rejected, _) => "is rejected",
     }
 }
 

@@ -107,7 +107,7 @@ impl Configuration {
         // What does not fit its table is not looked at further.
         let broken = batch.findings.iter().any(|finding| finding.severity == Severity::Error);
         if !broken {
-            let all: Vec<_> = next.values().cloned().collect();
+            let all = oldest_first(&next);
             let of_batch = |finding: &Finding| {
                 let key = finding.resource.as_ref();
                 key.is_some_and(|key| batch.resources.contains_key(key))
@@ -225,7 +225,7 @@ impl Configuration {
     /// What the data plane reads.
     #[must_use]
     pub fn compile(&self, known: &Known, revision: u64) -> Policy {
-        let all: Vec<_> = self.resources.values().cloned().collect();
+        let all = oldest_first(&self.resources);
         compile::policy(known, &all, revision)
     }
 
@@ -233,7 +233,7 @@ impl Configuration {
     /// [`Configuration::print`] of each resource by itself.
     #[must_use]
     pub fn findings(&self, known: &Known) -> Vec<Finding> {
-        let all: Vec<_> = self.resources.values().cloned().collect();
+        let all = oldest_first(&self.resources);
         sorted(validate::findings(known, &all).said)
     }
 
@@ -242,7 +242,7 @@ impl Configuration {
     /// [`Configuration::print`] of each resource by itself.
     #[must_use]
     pub fn report_since(&self, before: &Self, known: &Known) -> ApplyReport {
-        let all: Vec<_> = self.resources.values().cloned().collect();
+        let all = oldest_first(&self.resources);
         let changes = diff::changes(before, self);
         let changed = |of: &Resource| changes.iter().any(|changed| changed.key == *of.key());
         let mut findings = validate::findings_of(known, &all, changed);
@@ -274,7 +274,7 @@ impl Configuration {
     /// that say in Istio's terms what they said. Each resource is printed once.
     #[must_use]
     pub fn print_for_istio(&self, known: &Known, asked: &[Arc<Resource>]) -> Vec<String> {
-        let all: Vec<_> = self.resources.values().cloned().collect();
+        let all = oldest_first(&self.resources);
         crate::for_istio::print(known, &all, asked)
     }
 
@@ -284,6 +284,17 @@ impl Configuration {
         let documents: Vec<_> = self.resources.values().map(|r| r.print()).collect();
         documents.join("---\n")
     }
+}
+
+/// Resources in the order in which Istio reads them, which decides where several say the same: the
+/// oldest first, and by their names where they came at once (`sortConfigByCreationTime`).
+fn oldest_first(resources: &BTreeMap<ResourceKey, Arc<Resource>>) -> Vec<Arc<Resource>> {
+    let mut all: Vec<_> = resources.values().cloned().collect();
+    all.sort_by(|a, b| {
+        let (a, b) = (a.created(), b.created());
+        (a.is_none(), a).cmp(&(b.is_none(), b))
+    });
+    all
 }
 
 /// No field that is said to be in force is one of which a finding says that it does nothing.

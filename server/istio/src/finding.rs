@@ -41,10 +41,10 @@ pub mod code {
     pub const DEPRECATED: &str = "VIT101";
     /// The API group of another kind.
     pub const API_GROUP: &str = "VIT102";
-    /// Spaces that Istio refuses.
-    pub const SPACES: &str = "VIT104";
     /// An expression that Istio cannot evaluate.
     pub const EXPRESSION: &str = "VIT103";
+    /// Spaces that Istio refuses.
+    pub const SPACES: &str = "VIT104";
     /// Fault and retries on one route, which Istio does not combine.
     pub const FAULT_WITH_RETRY: &str = "VIT110";
     /// The timeout ends the request before all tries are made.
@@ -105,6 +105,8 @@ pub mod code {
     pub const OPERATOR: &str = "VIT138";
     /// A share below the finest that Envoy can draw.
     pub const BELOW_GRAIN: &str = "VIT139";
+    /// A resource that no service here sees.
+    pub const UNSEEN: &str = "VIT140";
     /// A path to be matched that no request has.
     pub const NO_PATH: &str = "VIT141";
     /// A substitution that names a group which there is not.
@@ -113,8 +115,8 @@ pub mod code {
     pub const MESSAGES_REFUSED: &str = "VIT143";
     /// A table that is made smaller than it is written.
     pub const SMALLER_TABLE: &str = "VIT144";
-    /// A resource that no service here sees.
-    pub const UNSEEN: &str = "VIT140";
+    /// What is built in and was changed, and gives way to another resource.
+    pub const GIVES_WAY: &str = "VIT145";
     /// More than one resource for the same host and subset.
     pub const DESTINATION_RULE_MULTIMATCH: &str = "KIA0201";
     /// A host that is no service.

@@ -10,7 +10,7 @@ use crate::{
     policy::short,
     resource::{DEFAULT_NAMESPACE, Resource, full_host},
     schema::{self, Kind},
-    validate::{envoy_filter, printed_name},
+    validate::{filter_for, printed_name},
     yaml::{self, Data, Node},
 };
 use std::sync::Arc;
@@ -132,7 +132,7 @@ impl Documents<'_> {
     /// The `rateLimit` of each rule, as a filter of its own.
     fn limits(&mut self, from: &Resource) {
         for (index, route) in from.spec().list("http").iter().enumerate() {
-            let Some(mut filter) = envoy_filter(self.context, from, index, route) else {
+            let Some(mut filter) = filter_for(self.context, from, index, route) else {
                 continue;
             };
             self.name_apart(&mut filter, from);

@@ -2,8 +2,8 @@
 //!
 //! Filled in by the program. Knows nothing of how services are found or called.
 
-use crate::resource::{DEFAULT_NAMESPACE, ROOT_NAMESPACE};
-use std::collections::BTreeMap;
+use crate::resource::{DEFAULT_NAMESPACE, ROOT_NAMESPACE, Resource};
+use std::{collections::BTreeMap, sync::Arc};
 
 /// The services there are.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +16,8 @@ pub struct Known {
     pub messenger: Option<String>,
     /// Identities of other callers that are no service: whoever makes load, the ingress.
     pub identities: Vec<String>,
+    /// What is built in, as it is in a new shop.
+    pub built_in: Vec<Arc<Resource>>,
 }
 
 impl Known {

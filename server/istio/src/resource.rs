@@ -87,6 +87,19 @@ impl Resource {
         Some(Self { root, ..self.clone() }.settled())
     }
 
+    /// When it was created in the cluster it comes from, as Kubernetes writes it
+    /// (`2026-11-28T10:00:00Z`): later times are greater texts. Nothing where it does not say.
+    pub(crate) fn created(&self) -> Option<&str> {
+        const FORM: &[u8] = b"0000-00-00T00:00:00Z";
+        let written = self.root.path(&["metadata", "creationTimestamp"])?.as_str()?;
+        let fits = |(byte, form): (u8, &u8)| match form {
+            b'0' => byte.is_ascii_digit(),
+            other => byte == *other,
+        };
+        let is_it = written.len() == FORM.len() && written.bytes().zip(FORM).all(fits);
+        is_it.then_some(written)
+    }
+
     /// Whether the program brought it along: it then gives way to whatever users apply for the
     /// same service.
     #[must_use]

@@ -247,6 +247,13 @@ pub(crate) fn missing_group(regex: &Regex, substitution: &str) -> Option<usize> 
     None
 }
 
+/// Whether the name of a header is one of those by which Istio sets the authority of a request
+/// (`isAuthorityHeader`).
+#[must_use]
+pub fn is_authority(name: &str) -> bool {
+    name.eq_ignore_ascii_case("host") || name.eq_ignore_ascii_case(":authority")
+}
+
 /// A name of a header that a rule may match or set.
 ///
 /// # Errors

@@ -401,6 +401,31 @@ fn settings_of_the_port_replace_the_policy_and_inherit_nothing() {
 }
 
 #[test]
+fn settings_of_the_port_of_a_subset_inherit_nothing_from_the_host_either() {
+    let text = rule(
+        "trafficPolicy:
+  loadBalancer: {simple: RANDOM}
+  connectionPool: {tcp: {maxConnections: 3}}
+  outlierDetection: {consecutive5xxErrors: 2}
+  retryBudget: {percent: 30}
+subsets:
+- name: v2
+  labels: {version: v2}
+  trafficPolicy:
+    portLevelSettings:
+    - port: {number: 8080}
+      connectionPool: {http: {http2MaxRequests: 9}}",
+    );
+    let policy = compile(&text);
+    let subset = policy.destinations["payments"].subset("v2").unwrap().policy.clone();
+    assert_eq!(subset.load_balancer, LoadBalancer::LeastRequest, "Istio's default");
+    let pool = (subset.connection_pool.max_connections, subset.connection_pool.max_requests);
+    assert_eq!(pool, (None, Some(9)));
+    assert_eq!(subset.outlier, None);
+    assert!(subset.retry_budget.is_some(), "a port has no budget of its own");
+}
+
+#[test]
 fn the_most_specific_host_decides() {
     let of = |name: &str, host: &str, simple: &str| {
         format!(

@@ -5,7 +5,7 @@
 mod support;
 
 use contract::istio::{Fate, Severity};
-use istio::{Configuration, RequestsByRule, code, never_matched};
+use istio::{Configuration, RequestsByRule, code, never_matched, policy::LoadBalancer};
 use support::{apply, compile, has, known, refuse, route, rule};
 
 fn of(name: &str, host: &str, lines: &str) -> String {
@@ -377,7 +377,7 @@ fn one_host_in_two_virtual_services_is_refused() {
 }
 
 #[test]
-fn one_subset_in_two_destination_rules_is_refused_and_other_subsets_are_joined() {
+fn of_one_subset_in_two_destination_rules_the_first_holds_and_other_subsets_are_joined() {
     let named =
         |name: &str, lines: &str| rule(lines).replace("name: payments", &format!("name: {name}"));
     let v1 = named("a", "subsets: [{name: v1, labels: {version: v1}}]");
@@ -385,8 +385,23 @@ fn one_subset_in_two_destination_rules_is_refused_and_other_subsets_are_joined()
     let policy = compile(&format!("{v1}---\n{v2}"));
     assert_eq!(policy.destinations["payments"].subsets.len(), 2);
     let again = v1.replace("name: a", "name: b");
-    let report = refuse(&format!("{v1}---\n{again}"));
-    assert_eq!(report.findings[0].code, code::DESTINATION_RULE_MULTIMATCH);
+    let report = apply(&format!("{v1}---\n{again}")).report;
+    assert!(has(&report.findings, code::DESTINATION_RULE_MULTIMATCH));
+    let ignored: Vec<_> =
+        report.resources[1].fields.iter().filter(|f| f.fate == Fate::Ignored).collect();
+    assert!(ignored.iter().any(|field| field.path == "spec.subsets[0].name"), "{ignored:?}");
+    // Istio takes two policies of one host too, and reads the first.
+    let of = |name: &str, simple: &str| {
+        named(name, &format!("trafficPolicy: {{loadBalancer: {{simple: {simple}}}}}"))
+    };
+    let both = format!("{}---\n{}", of("a", "RANDOM"), of("b", "ROUND_ROBIN"));
+    assert_eq!(compile(&both).destinations["payments"].policy.load_balancer, LoadBalancer::Random);
+    let report = apply(&both).report;
+    for code in [code::DESTINATION_RULE_MULTIMATCH, code::ALIASES] {
+        assert!(has(&report.findings, code), "{code}: {:#?}", report.findings);
+    }
+    let simple = report.resources[1].fields.iter().find(|f| f.path.ends_with("simple")).unwrap();
+    assert_eq!(simple.fate, Fate::Ignored);
 }
 
 #[test]
@@ -397,7 +412,7 @@ fn rules_for_different_callers_stand_beside_each_other_and_for_the_same_they_do_
     };
     apply(&[rule(""), rule_for("a", "orders"), rule_for("b", "users")].join("---\n"));
     let twice = [rule_for("a", "orders"), rule_for("b", "order-service")].join("---\n");
-    assert!(has(&refuse(&twice).findings, code::DESTINATION_RULE_MULTIMATCH));
+    assert!(has(&apply(&twice).report.findings, code::DESTINATION_RULE_MULTIMATCH));
 }
 
 #[test]
@@ -623,7 +638,8 @@ fn what_would_let_more_in_is_refused_not_ignored() {
         "{targetRef: {kind: Service, name: a}}",
         "{action: CUSTOM, provider: {name: a}}",
         "{rules: [{from: [{source: {remoteIpBlocks: [10.0.0.0/33]}}]}]}",
-        "{rules: [{to: [{operation: {paths: ['/a/{**}/b']}}]}]}",
+        "{rules: [{to: [{operation: {paths: ['/a/{**}/{*}']}}]}]}",
+        "{rules: [{to: [{operation: {paths: ['/{**}/a/{**}']}}]}]}",
         "{rules: [{when: [{key: connection.sni, values: [a]}]}]}",
         "{rules: [{from: [{source: {}}]}]}",
         "{rules: [{to: [{operation: {methds: [GET]}}]}]}",

@@ -82,8 +82,15 @@ fn what_is_for_something_outside_of_the_mesh_is_not_in_force_and_says_why() {
     assert!(!shut.message.contains("provider"), "{shut:?}");
 }
 
+/// How many limits there are of calls to a service outside, and of what comes to one inside.
+fn limits(text: &str, service: &str) -> (usize, usize) {
+    let policy = compile(text);
+    let inside = policy.workloads.get(service).map_or(0, |workload| workload.rate_limits.len());
+    (policy.outbound.get(service).map_or(0, Vec::len), inside)
+}
+
 #[test]
-fn a_limit_for_a_rule_that_sends_outside_of_the_mesh_limits_nothing_and_says_so() {
+fn a_limit_for_a_rule_that_sends_outside_of_the_mesh_is_counted_by_those_who_call() {
     let entry = document(
         "ServiceEntry",
         NETWORKING,
@@ -91,24 +98,77 @@ fn a_limit_for_a_rule_that_sends_outside_of_the_mesh_limits_nothing_and_says_so(
         "{hosts: [a.example], ports: [{number: 80, name: http, protocol: HTTP}], \
          resolution: STATIC, endpoints: [{address: 127.0.0.1}]}",
     );
-    let fate = |text: &str| {
-        let report = apply(text).report;
-        let fields = report.resources.last().unwrap().fields.clone();
-        let mut limits = fields.into_iter().filter(|field| field.path.contains("rateLimit"));
-        limits.any(|field| field.fate == Fate::InForce)
-    };
-    for (host, to, limits) in [
-        ("users", "users", true),
-        ("api.stripe.com", "api.stripe.com", false),
-        ("a.example", "a.example", false),
-        ("users", "a.example", false),
+    for (host, to, service, expected) in [
+        ("users", "users", "users", (0, 1)),
+        ("api.stripe.com", "api.stripe.com", "provider", (1, 0)),
+        ("a.example", "a.example", "a.example", (1, 0)),
+        ("users", "a.example", "a.example", (1, 0)),
     ] {
-        assert_eq!(fate(&format!("{entry}{}", limited(host, to))), limits, "{host} to {to}");
+        let text = format!("{entry}{}", limited(host, to));
+        assert_eq!(limits(&text, service), expected, "{host} to {to}");
+        let report = apply(&text).report;
+        let fields = &report.resources.last().unwrap().fields;
+        let limit = fields.iter().find(|field| field.path.ends_with("requestsPerUnit")).unwrap();
+        assert_eq!(limit.fate, Fate::InForce, "{host} to {to}");
+        let finding = report.findings.iter().find(|found| found.code == code::EXTENSION).unwrap();
+        let by_callers = finding.message.contains("each service that calls counts");
+        assert_eq!(by_callers, expected.0 == 1, "{finding:?}");
+        // What it says for Istio is the same here.
+        let rule = text.replace(", rateLimit: {limit: {requestsPerUnit: 1, unit: HOUR}}", "");
+        let printed = format!("{rule}{}", finding.correct_form.as_ref().unwrap());
+        assert_eq!(limits(&printed, service), expected, "{printed}");
     }
 }
 
 #[test]
-fn a_filter_for_a_route_needs_a_rule_of_that_name_and_host_that_sends_into_the_mesh() {
+fn a_filter_for_calls_that_leave_the_mesh_counts_where_and_whose_it_says() {
+    let patch = |kind: &str, context: &str, host: &str| {
+        let value = format!(
+            "{{typed_per_filter_config: {{envoy.filters.http.local_ratelimit: {}}}}}",
+            typed()
+        );
+        format!(
+            "{{applyTo: {kind}, match: {{{context}routeConfiguration: {{vhost: {{{host}}}}}}}, \
+             patch: {{operation: MERGE, value: {value}}}}}"
+        )
+    };
+    let rule = "{name: one, route: [{destination: {host: api.stripe.com}}]}";
+    let spec = format!("{{hosts: [api.stripe.com], http: [{rule}]}}");
+    let rules = document("VirtualService", NETWORKING, "a", &spec);
+    let (route, host) =
+        ("name: 'api.stripe.com:80', route: {name: one}", "name: 'api.stripe.com:80'");
+    let of_orders = "workloadSelector: {labels: {app: order-service}}, ";
+    let orders = vec![("app".to_owned(), "orders".to_owned())];
+    for (selector, kind, context, vhost, callers, at_ingress) in [
+        ("", "HTTP_ROUTE", "", route, vec![], None),
+        ("", "HTTP_ROUTE", "context: SIDECAR_OUTBOUND, ", route, vec![], Some(false)),
+        ("", "HTTP_ROUTE", "context: GATEWAY, ", route, vec![], Some(true)),
+        ("", "VIRTUAL_HOST", "", host, vec![], None),
+        (of_orders, "HTTP_ROUTE", "context: ANY, ", route, orders.clone(), None),
+        (of_orders, "VIRTUAL_HOST", "context: SIDECAR_OUTBOUND, ", host, orders, Some(false)),
+    ] {
+        let text = format!("{rules}{}", filter(selector, &patch(kind, context, vhost)));
+        let policy = compile(&text);
+        let [limit] = policy.outbound["provider"].as_slice() else { panic!("{text}") };
+        assert_eq!((&limit.callers, limit.at_ingress), (&callers, at_ingress), "{text}");
+        let by_rule = limit.limit.scope.as_ref().map(|scope| &*scope.route);
+        assert_eq!(by_rule, (kind == "HTTP_ROUTE").then_some("one"), "{text}");
+        let inside = policy.workloads.values().all(|workload| workload.rate_limits.is_empty());
+        assert!(inside, "it is not for what comes to anybody: {text}");
+        assert!(some_in_force_below(&text, "spec.configPatches[0].match"), "{text}");
+        let findings = apply(&text).report.findings;
+        assert!(!has(&findings, code::NOTHING_IN_FORCE), "{findings:#?}");
+    }
+    // For the proxy of the callee it is for what comes there, and of hosts in the mesh too.
+    for (context, host) in [("context: SIDECAR_INBOUND, ", host), ("", "name: 'users:80'")] {
+        let text = filter(of_orders, &patch("VIRTUAL_HOST", context, host));
+        assert_eq!(limits(&text, "orders"), (0, 1), "{text}");
+        assert!(!some_in_force_below(&text, "spec.configPatches[0].match"), "{text}");
+    }
+}
+
+#[test]
+fn a_filter_for_a_route_needs_a_rule_of_that_name_and_host() {
     let patch = |host: &str, name: &str| {
         let value = format!(
             "{{typed_per_filter_config: {{envoy.filters.http.local_ratelimit: {}}}}}",
@@ -133,7 +193,8 @@ fn a_filter_for_a_route_needs_a_rule_of_that_name_and_host_that_sends_into_the_m
         ("users", "users", "users", "two", false),
         // Another name of the service is another virtual host.
         ("users", "users", "user-service", "one", false),
-        ("api.stripe.com", "api.stripe.com", "api.stripe.com", "one", false),
+        ("api.stripe.com", "api.stripe.com", "api.stripe.com", "one", true),
+        ("api.stripe.com", "api.stripe.com", "api.stripe.com", "two", false),
     ] {
         let text = format!("{}{}", rules(host, to), patch(patched, name));
         let findings = apply(&text).report.findings;

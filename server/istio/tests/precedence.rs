@@ -4,7 +4,7 @@
 mod support;
 
 use istio::{
-    Configuration,
+    Configuration, Known,
     policy::{LoadBalancer, Policy},
 };
 use support::{has, known};
@@ -81,7 +81,7 @@ fn what_is_built_in_gives_way_to_what_users_say_under_any_name() {
 }
 
 #[test]
-fn a_rule_of_a_user_replaces_the_built_in_one_and_two_of_users_are_still_refused() {
+fn a_rule_of_a_user_replaces_the_built_in_one_and_of_two_of_users_is_warned() {
     let subset = |name: &str| format!("  - name: {name}\n    labels: {{version: {name}}}\n");
     let subsets = &format!("  subsets:\n{}", subset("v1"));
     let both = format!("{subsets}{}", subset("v2"));
@@ -99,6 +99,24 @@ fn a_rule_of_a_user_replaces_the_built_in_one_and_two_of_users_are_still_refused
         assert_eq!(destination.subset("v2").unwrap().policy.load_balancer, LoadBalancer::Random);
     }
     let two = ["b-user", "c-user"].map(|name| destination_rule(name, "payments", subsets, false));
-    let refused = Configuration::default().apply(&two.join("---\n"), &known()).unwrap_err();
-    assert!(has(&refused.report.findings, "KIA0201"));
+    let applied = Configuration::default().apply(&two.join("---\n"), &known()).unwrap();
+    assert!(has(&applied.report.findings, "KIA0201"));
+}
+
+#[test]
+fn a_split_that_was_changed_in_what_is_built_in_does_not_end_without_a_word() {
+    let built_in = virtual_service("a-built-in", "payments", "mesh, edge", true);
+    let changed = built_in.replace("    - destination", "    - weight: 100\n      destination");
+    assert_ne!(built_in, changed);
+    let applied = Configuration::default().apply(&built_in, &known()).unwrap();
+    let as_new = applied.configuration.resources().cloned().collect();
+    let known = Known { built_in: as_new, ..known() };
+    let user = virtual_service("b-user", "payment-service", "mesh", false);
+    for (there, said) in [(built_in, false), (changed, true)] {
+        let before = Configuration::default().apply(&there, &known).unwrap().configuration;
+        let report = before.apply(&user, &known).unwrap().report;
+        assert_eq!(has(&report.findings, "VIT145"), said, "{:#?}", report.findings);
+        let again = before.apply(&there, &known).unwrap().report;
+        assert!(!has(&again.findings, "VIT145"), "of itself nothing is said");
+    }
 }

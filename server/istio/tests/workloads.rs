@@ -2,7 +2,11 @@
 
 mod support;
 
-use istio::policy::{AuthorizationAction, Mtls, Policy, Share, TagSource, ValueMatch};
+use contract::istio::Fate;
+use istio::{
+    code,
+    policy::{AuthorizationAction, Mtls, Policy, Share, TagSource, ValueMatch},
+};
 use support::{apply, compile, has, refuse};
 
 fn everything() -> Policy {
@@ -214,6 +218,25 @@ fn telemetry_is_merged_from_the_mesh_down_and_tags_are_replaced() {
 }
 
 #[test]
+fn telemetry_of_the_root_namespace_with_a_selector_is_for_no_workload_here() {
+    let of = |namespace: &str, selector: &str| {
+        let spec = format!("{{{selector}tracing: [{{randomSamplingPercentage: 5}}]}}");
+        resource("Telemetry", "telemetry.istio.io/v1", namespace, "a", &spec)
+    };
+    let users = "selector: {matchLabels: {app: users}}, ";
+    for (namespace, selector, whom) in [
+        ("istio-system", "", vec![""]),
+        ("istio-system", users, vec![]),
+        ("default", users, vec!["users"]),
+    ] {
+        let text = of(namespace, selector);
+        let telemetry = compile(&text).telemetry;
+        assert_eq!(telemetry.keys().map(AsRef::as_ref).collect::<Vec<&str>>(), whom, "{text}");
+        assert_eq!(has(&apply(&text).report.findings, code::SELECTOR), whom.is_empty(), "{text}");
+    }
+}
+
+#[test]
 fn external_services_have_their_endpoints_with_ports() {
     let policy = everything();
     let bank = &policy.external["bank.example.com"];
@@ -245,7 +268,7 @@ fn a_policy_with_everything_is_compiled_for_its_service() {
         (Some(10), Some(5), Some(20))
     );
     assert_eq!(pool.max_retries, None, "the budget takes its place");
-    assert_eq!(pool.idle_timeout.unwrap().as_secs(), 60);
+    assert_eq!(pool.idle_timeout, None, "calls to payments have no connection");
     let outlier = payments.policy.outlier.as_ref().unwrap();
     assert_eq!((outlier.consecutive_local_origin, outlier.consecutive_gateway), (4, 2));
     assert_eq!((outlier.max_ejection.as_secs(), outlier.http_error_codes.len()), (600, 2));
@@ -262,4 +285,46 @@ fn a_policy_with_everything_is_compiled_for_its_service() {
     );
     // The subset's own balancer comes without the warm-up of the one it replaces.
     assert_eq!(payments.subset("v2").unwrap().policy.warmup, None);
+}
+
+#[test]
+fn the_mode_of_a_port_is_in_force_where_the_service_listens_and_said_to_be_ignored_elsewhere() {
+    let ports = |modes: &str| {
+        let select = "selector: {matchLabels: {app: payments}}";
+        let spec = format!("{{{select}, mtls: {{mode: STRICT}}, portLevelMtls: {{{modes}}}}}");
+        mtls("default", "a", &spec)
+    };
+    let (here, elsewhere) = ("'8080': {mode: DISABLE}", "'9090': {mode: DISABLE}");
+    let ignored = |text: &str| {
+        let fields = support::apply(text).report.resources.remove(0).fields;
+        let ignored = fields.into_iter().filter(|field| field.fate == Fate::Ignored);
+        ignored.map(|field| field.path.replace("spec.", "")).collect::<Vec<_>>()
+    };
+    for (modes, mode, without_effect) in [
+        (here, Mtls::Disable, &["mtls.mode"][..]),
+        (elsewhere, Mtls::Strict, &["portLevelMtls[9090].mode"]),
+        ("'8080': {mode: UNSET}", Mtls::Strict, &["portLevelMtls[8080].mode"]),
+    ] {
+        let text = ports(modes);
+        assert_eq!(compile(&text).workloads["payments"].mtls, mode, "{modes}");
+        assert_eq!(ignored(&text), without_effect, "{modes}");
+    }
+}
+
+#[test]
+fn a_policy_that_asks_for_identities_where_mutual_tls_is_off_is_warned_of() {
+    let rule = "rules: [{from: [{source: {principals: [cluster.local/ns/default/sa/orders]}}]}]";
+    let select = "selector: {matchLabels: {app: payments}}";
+    let policy = |action: &str| {
+        let spec = format!("{{{select}, {action}{rule}}}");
+        resource("AuthorizationPolicy", "security.istio.io/v1", "default", "a", &spec)
+    };
+    for (mode, off) in [("STRICT", false), ("PERMISSIVE", false), ("DISABLE", true)] {
+        let mode = mtls("default", "a", &format!("{{{select}, mtls: {{mode: {mode}}}}}"));
+        for (action, shut) in [("", off), ("action: DENY, ", false)] {
+            let findings = support::apply(&format!("{mode}{}", policy(action))).report.findings;
+            assert_eq!(has(&findings, code::PRINCIPAL), off, "{mode}{action}: {findings:#?}");
+            assert_eq!(has(&findings, code::NOBODY_ALLOWED), shut, "{mode}{action}");
+        }
+    }
 }

@@ -12,7 +12,7 @@ use crate::{
 };
 use arc_swap::ArcSwap;
 use base::{Clock, TraceContext};
-use istio::policy::{LoadBalancer, Outlier, Policy, Selector, TrafficPolicy};
+use istio::policy::{ExternalAddress, LoadBalancer, Outlier, Policy, Selector, TrafficPolicy};
 use parking_lot::Mutex;
 use std::{
     collections::VecDeque,
@@ -26,6 +26,27 @@ use std::{
 /// follow their own for as long as they last. A table has up to 32 MB: 2^21 points of a ring of 16
 /// bytes, or 5,000,011 slots of Maglev of 4; once it is looked at, about as much again.
 const OLDER_MEMBERS_MAX: usize = 1;
+
+/// Which instances of a service a policy means.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Selection<'p> {
+    /// Labels of the subset; none when the policy does not know it.
+    labels: Option<&'p [(String, String)]>,
+    /// Where a service outside the mesh is.
+    addresses: &'p [ExternalAddress],
+}
+
+impl<'p> Selection<'p> {
+    /// Of a service, or of a subset of it with these labels.
+    pub(crate) fn of(
+        policy: &'p Policy,
+        service: &str,
+        labels: Option<&'p [(String, String)]>,
+    ) -> Self {
+        let external = policy.external.get(service);
+        Self { labels, addresses: external.map_or(&[], |external| &external.addresses) }
+    }
+}
 
 /// A service and its instances.
 #[derive(Debug)]
@@ -54,14 +75,13 @@ impl Service {
         self.hosts.load().iter().find(|host| &*host.name == name).cloned()
     }
 
-    /// The hosts of a subset, which selects by `labels`; none of a subset that nobody knows.
-    fn selected(
-        &self,
-        subset: Option<&str>,
-        labels: Option<&[(String, String)]>,
-    ) -> Vec<Arc<Host>> {
+    /// The hosts of a subset; none of a subset that nobody knows.
+    fn selected(&self, subset: Option<&str>, selection: Selection<'_>) -> Vec<Arc<Host>> {
+        let Selection { labels, addresses } = selection;
         let known = subset.is_none() || labels.is_some();
-        let belongs = |host: &&Arc<Host>| known && host.has(labels.unwrap_or_default());
+        let belongs = |host: &&Arc<Host>| {
+            known && host.has(labels.unwrap_or_default()) && host.is_of(addresses)
+        };
         self.hosts.load().iter().filter(belongs).cloned().collect()
     }
 
@@ -121,6 +141,8 @@ pub(crate) struct Members {
     snapshot: AtomicU64,
     /// None when the policy does not know the subset.
     labels: Option<Vec<(String, String)>>,
+    /// See [`Selection`].
+    addresses: Vec<ExternalAddress>,
     balancer: LoadBalancer,
     pub(crate) hosts: Vec<Arc<Host>>,
     /// How often each was picked by this policy, in their order; who stays goes on counting.
@@ -186,11 +208,18 @@ impl Members {
     pub(crate) fn uncalled(
         service: &Service,
         subset: Option<&str>,
-        labels: Option<&[(String, String)]>,
+        selection: Selection<'_>,
         balancer: &LoadBalancer,
     ) -> Self {
-        let hosts = service.selected(subset, labels);
+        let hosts = service.selected(subset, selection);
         Self { balancer: balancer.clone(), hosts, ..Self::default() }
+    }
+
+    /// Whether they are selected and balanced so.
+    fn follow(&self, selection: Selection<'_>, balancer: &LoadBalancer) -> bool {
+        self.labels.as_deref() == selection.labels
+            && self.addresses == selection.addresses
+            && self.balancer == *balancer
     }
 
     /// Whether both balance over the same hosts in the same way.
@@ -240,12 +269,12 @@ impl Cluster {
             || (snapshot > newest && self.newest.fetch_max(snapshot, Ordering::AcqRel) <= snapshot)
     }
 
-    /// Who is in it under the policy of that snapshot, whose subset selects by `labels`. A subset
-    /// that the policy does not know has no members.
+    /// Who is in it under the policy of that snapshot. A subset that the policy does not know has
+    /// no members.
     pub(crate) fn members(
         &self,
         snapshot: u64,
-        labels: Option<&[(String, String)]>,
+        selection: Selection<'_>,
         balancer: &LoadBalancer,
     ) -> Arc<Members> {
         let version = self.service.version();
@@ -254,7 +283,7 @@ impl Cluster {
         if same_hosts && kept.snapshot.load(Ordering::Relaxed) == snapshot {
             return kept.clone();
         }
-        if same_hosts && kept.labels.as_deref() == labels && kept.balancer == *balancer {
+        if same_hosts && kept.follow(selection, balancer) {
             if self.is_newest(snapshot) {
                 kept.snapshot.store(snapshot, Ordering::Relaxed);
                 // The time between sweeps may be another.
@@ -265,7 +294,7 @@ impl Cluster {
         #[cfg(test)]
         self.asked.pass();
         let mut older = self.older.lock();
-        let members = self.found_or_made(labels, balancer, &older);
+        let members = self.found_or_made(selection, balancer, &older);
         self.keep(&members, snapshot, &mut older);
         members
     }
@@ -273,7 +302,7 @@ impl Cluster {
     /// Whoever had the lock before may have made them.
     fn found_or_made(
         &self,
-        labels: Option<&[(String, String)]>,
+        selection: Selection<'_>,
         balancer: &LoadBalancer,
         older: &VecDeque<Arc<Members>>,
     ) -> Arc<Members> {
@@ -281,21 +310,20 @@ impl Cluster {
         let newest = self.members.load_full();
         let kept = || [newest.clone()].into_iter().chain(older.iter().cloned());
         let is_it = |members: &Arc<Members>| {
-            members.version == version
-                && members.labels.as_deref() == labels
-                && members.balancer == *balancer
+            members.version == version && members.follow(selection, balancer)
         };
         if let Some(kept) = kept().find(is_it) {
             return kept;
         }
-        let hosts = self.service.selected(self.subset.as_deref(), labels);
+        let hosts = self.service.selected(self.subset.as_deref(), selection);
         // What was picked by another policy says nothing about this one.
         let before = || kept().filter(|kept| kept.balancer == *balancer);
         let picks = |host: &Arc<Host>| before().find_map(|kept| kept.picks_of(host.id));
         Arc::new(Members {
             version,
             snapshot: AtomicU64::default(),
-            labels: labels.map(<[_]>::to_vec),
+            labels: selection.labels.map(<[_]>::to_vec),
+            addresses: selection.addresses.to_vec(),
             balancer: balancer.clone(),
             table: Table::of(balancer, &hosts).map(Arc::new),
             picks: hosts.iter().map(|host| picks(host).unwrap_or_default()).collect(),
@@ -341,8 +369,9 @@ impl Cluster {
         let labels = subset.and_then(|name| rule?.subset(name)).map(|subset| &*subset.labels);
         let unwritten = TrafficPolicy::default();
         let traffic = rule.map_or(&unwritten, |rule| rule.traffic(subset));
+        let selection = Selection::of(policy, &self.service.name, labels);
         let mut older = self.older.lock();
-        let members = self.found_or_made(labels, &traffic.load_balancer, &older);
+        let members = self.found_or_made(selection, &traffic.load_balancer, &older);
         self.put_aside(members, &mut older);
     }
 }
@@ -539,7 +568,7 @@ mod tests {
         // Nobody gets further than to the members that it made.
         let detector = cluster.detector.lock();
         let made = std::thread::scope(|scope| {
-            let ask = || cluster.members(1, None, &balancer);
+            let ask = || cluster.members(1, Selection::default(), &balancer);
             let both = [scope.spawn(ask), scope.spawn(ask)];
             cluster.asked.wait(2);
             drop(detector);
@@ -552,16 +581,16 @@ mod tests {
     #[test]
     fn who_follows_an_older_policy_does_not_make_its_table_for_each_request() {
         let cluster = cluster();
-        let before = cluster.members(1, None, &hashed(101));
-        let after = cluster.members(2, None, &hashed(103));
+        let before = cluster.members(1, Selection::default(), &hashed(101));
+        let after = cluster.members(2, Selection::default(), &hashed(103));
         assert!(!Arc::ptr_eq(&before, &after));
-        assert!(Arc::ptr_eq(&before, &cluster.members(1, None, &hashed(101))));
-        assert!(Arc::ptr_eq(&after, &cluster.members(2, None, &hashed(103))));
+        assert!(Arc::ptr_eq(&before, &cluster.members(1, Selection::default(), &hashed(101))));
+        assert!(Arc::ptr_eq(&after, &cluster.members(2, Selection::default(), &hashed(103))));
         for size in [107, 109, 113] {
-            let one = cluster.members(1, None, &hashed(size));
-            assert!(Arc::ptr_eq(&one, &cluster.members(1, None, &hashed(size))));
+            let one = cluster.members(1, Selection::default(), &hashed(size));
+            assert!(Arc::ptr_eq(&one, &cluster.members(1, Selection::default(), &hashed(size))));
         }
         assert!(cluster.older.lock().len() <= OLDER_MEMBERS_MAX);
-        assert!(Arc::ptr_eq(&after, &cluster.members(2, None, &hashed(103))));
+        assert!(Arc::ptr_eq(&after, &cluster.members(2, Selection::default(), &hashed(103))));
     }
 }

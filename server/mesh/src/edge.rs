@@ -2,9 +2,12 @@
 //!
 //! Counts only; what happened to a single call is on its span.
 
-use crate::stack::LAYERS;
+use crate::{
+    inbound::{Outbound, OutboundStats},
+    stack::LAYERS,
+};
 use std::sync::{
-    Arc,
+    Arc, OnceLock,
     atomic::{AtomicU64, Ordering},
 };
 
@@ -55,15 +58,29 @@ pub(crate) struct Edge {
     caller: Arc<str>,
     destination: Arc<str>,
     tallies: [Arc<Tally>; LAYERS.len()],
+    /// Made when the first limit of its calls is there.
+    outbound: OnceLock<Outbound>,
 }
 
 impl Edge {
     pub(crate) fn new(caller: Arc<str>, destination: Arc<str>) -> Self {
-        Self { caller, destination, tallies: std::array::from_fn(|_| Arc::default()) }
+        let tallies = std::array::from_fn(|_| Arc::default());
+        Self { caller, destination, tallies, outbound: OnceLock::new() }
     }
 
     pub(crate) fn caller(&self) -> &str {
         &self.caller
+    }
+
+    /// The limits of its calls, if they leave the mesh.
+    pub(crate) fn outbound(&self, fresh: impl FnOnce() -> Outbound) -> &Outbound {
+        self.outbound.get_or_init(fresh)
+    }
+
+    /// What they refused, if there were any.
+    pub(crate) fn outbound_stats(&self) -> Option<OutboundStats> {
+        let limits = self.outbound.get()?;
+        Some(limits.stats(self.caller.clone(), self.destination.clone()))
     }
 
     /// The tally of the layer of that name; of a name that is no layer, one that nobody reads.

@@ -12,6 +12,7 @@ use axum::{Router, body::Body};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use http_body::{Body as _, Frame, SizeHint};
+use istio::policy::ExternalAddress;
 use parking_lot::Mutex;
 use std::{
     convert::Infallible,
@@ -77,6 +78,24 @@ impl Life {
     }
 }
 
+/// The label of instances that are there because a `ServiceEntry` names their address. Policies
+/// that do not name it do not see them, so that they may be there before one does and after.
+const OF_SERVICE_ENTRY: &str = "vitrine.dev/service-entry";
+
+/// The labels of the instance that is there because a `ServiceEntry` names an address: those of the
+/// endpoint, `app` if it has none, and what says where it comes from.
+#[must_use]
+pub fn entry_labels(service: &str, one: &ExternalAddress) -> Vec<(String, String)> {
+    let mut labels = one.labels.clone();
+    let mark = (OF_SERVICE_ENTRY, "true");
+    for (key, value) in [("app", service), mark] {
+        if labels.iter().all(|(other, _)| other != key) {
+            labels.push((key.to_owned(), value.to_owned()));
+        }
+    }
+    labels
+}
+
 /// An instance in the mesh.
 #[derive(Debug)]
 pub(crate) struct Host {
@@ -117,6 +136,16 @@ impl Host {
             active: AtomicU32::new(0),
             window: Mutex::default(),
         }
+    }
+
+    /// Whether a policy has it: the addresses of a `ServiceEntry` are instances of those policies
+    /// alone that name them.
+    pub(crate) fn is_of(&self, addresses: &[ExternalAddress]) -> bool {
+        let of_entry = self.labels.iter().any(|(key, _)| key == OF_SERVICE_ENTRY);
+        let is_it = |one: &ExternalAddress| {
+            self.socket() == Some(one.address) && self.labels == entry_labels(&self.service, one)
+        };
+        !of_entry || addresses.iter().any(is_it)
     }
 
     /// Whether it has all these labels.

@@ -56,7 +56,7 @@ pub use error::MeshError;
 pub use flags::{Flag, Flags};
 pub use hop_by_hop::strip_hop_by_hop;
 pub use in_force::{CountedHits, InForce};
-pub use instance::{Endpoint, EndpointStatus, Instance, Phase};
+pub use instance::{Endpoint, EndpointStatus, Instance, Phase, entry_labels};
 pub use journey::{NAMESPACE, Source};
 pub use limits::{Limit, PoolStatus};
 pub use recent::{

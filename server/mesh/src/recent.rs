@@ -21,7 +21,11 @@ use bytes::BytesMut;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use istio::policy::{Action, Match, Origin, Policy, Route, VirtualHost};
 use parking_lot::Mutex;
-use std::{collections::VecDeque, fmt, sync::Arc};
+use std::{
+    collections::{HashMap, VecDeque},
+    fmt,
+    sync::Arc,
+};
 
 /// Requests that are kept: what a dry run can say something about.
 pub const RECENT_MAX: usize = 1_000;
@@ -272,6 +276,10 @@ impl Recent {
         let requests: Vec<_> = self.0.lock().iter().cloned().collect();
         let routes = new.virtual_hosts.iter().flat_map(|host| &host.routes);
         let mut hits: Vec<_> = routes.map(|route| RuleMatches::none(route)).collect();
+        let rules = hits.iter().map(|hit| (hit.origin.clone(), hit.name.clone()));
+        // Of two that have one name the first counts, as for whoever looks for it.
+        let rules = rules.enumerate().rev().map(|(at, rule)| (rule, at));
+        let places: HashMap<(Origin, Arc<str>), usize> = rules.collect();
         let mut changes = Vec::new();
         // Per pair of rules, so that a split is as exact as the mesh deals it out.
         let mut splits: Vec<(Chosen, Chosen, Moves)> = Vec::new();
@@ -280,8 +288,8 @@ impl Recent {
         for recorded in &requests {
             let (from, to) = (chosen(old, recorded), chosen(new, recorded));
             if let Chosen::Rule { origin, name, .. } = &to {
-                let mut hit = hits.iter_mut();
-                if let Some(hit) = hit.find(|hit| hit.origin == *origin && hit.name == *name) {
+                let at = places.get(&(origin.clone(), name.clone()));
+                if let Some(hit) = at.and_then(|at| hits.get_mut(*at)) {
                     hit.requests += 1;
                 }
             }

@@ -83,6 +83,8 @@ struct Inner {
     looked_at: Arc<LookedAt>,
     paths: RwLock<HashMap<PathKey, Arc<Path>>>,
     edges: RwLock<BTreeMap<EdgeKey, Arc<Edge>>>,
+    /// Held for the whole of an apply, so that what follows a policy follows the one in force.
+    applying: Mutex<()>,
     in_force: ArcSwap<Snapshot>,
     /// The counters of revisions that were replaced, newest first: they are still asked for, and
     /// requests under way still count there. Their policies are not kept.
@@ -135,6 +137,7 @@ impl Mesh {
             looked_at: Arc::default(),
             paths: RwLock::default(),
             edges: RwLock::default(),
+            applying: Mutex::default(),
             in_force: ArcSwap::from_pointee(Snapshot::new(nothing, None)),
             replaced: Mutex::default(),
             requests: AtomicU64::new(0),
@@ -146,11 +149,12 @@ impl Mesh {
     }
 
     /// Puts a policy in force, whole: requests that begin from now on follow it, requests under way
-    /// end by the one they began with.
+    /// end by the one they began with. One at a time to its end: no split is lost between two, and
+    /// subsets, limits, faults and mirrors never follow an older policy than the one in force.
     pub fn apply(&self, policy: Arc<Policy>) -> InForce {
         let inner = &self.0;
+        let _one = inner.applying.lock();
         self.prepare(&policy, |_| true);
-        // One at a time, so that no split is lost between two.
         let mut replaced = inner.replaced.lock();
         let previous = inner.in_force.load_full();
         let at_us = inner.clock.now_us();

@@ -10,11 +10,11 @@ mod address;
 
 use address::{at_address, head, write};
 use istio::policy::{ConnectionPool, Destination, ForCallers, Origin, Selector, TrafficPolicy};
-use mesh::{MeshError, Source};
-use scripted::{World, policy, request, rule, text};
-use std::{io::ErrorKind, time::Duration};
+use mesh::{Endpoint, Instance, MeshError, Source};
+use scripted::{World, policy, policy_with, request, rule, text};
+use std::{io::ErrorKind, net::Ipv4Addr, time::Duration};
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     task::JoinSet,
 };
 
@@ -99,6 +99,42 @@ async fn a_request_on_a_connection_that_was_just_closed_is_lost_and_not_sent_aga
             assert_eq!(outcome.map(|answer| answer.status()).unwrap_err(), lost);
         }
         () = again => {}
+    }
+}
+
+/// What listens there has a queue for one connection, which somebody has: no more come about.
+#[cfg(target_os = "linux")]
+fn full() -> (TcpListener, std::net::TcpStream) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+    let listener = socket.listen(0).unwrap();
+    let first = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    (listener, first)
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_does_not_come_about_is_given_up_after_the_time_of_the_policy() {
+    // As Istio has it: 10 s unless said otherwise.
+    for (connect_timeout, expected) in
+        [(None, 10), (Some(Duration::from_secs(3)), 3), (Some(Duration::from_secs(12)), 12)]
+    {
+        let (listener, _first) = full();
+        let world = World::new(&[]);
+        world.mesh.add_instance(Instance {
+            service: "payments".into(),
+            name: "payments-0".into(),
+            labels: Vec::new(),
+            endpoint: Endpoint::Address(listener.local_addr().unwrap()),
+        });
+        let pool = ConnectionPool { connect_timeout, ..ConnectionPool::default() };
+        let traffic = TrafficPolicy { connection_pool: pool, ..TrafficPolicy::default() };
+        world.apply(policy_with(1, rule(None), traffic));
+        let began = tokio::time::Instant::now();
+        let call = world.caller().get("payments", "/").timeout(Duration::from_secs(60));
+        let lost = MeshError::Connect { endpoint: "payments-0".into() };
+        assert_eq!(call.send().await.map(|answer| answer.status()).unwrap_err(), lost);
+        assert_eq!(began.elapsed().as_secs(), expected, "{connect_timeout:?}");
     }
 }
 

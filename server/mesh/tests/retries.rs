@@ -215,6 +215,33 @@ async fn max_retries_bounds_the_retries_under_way_and_what_is_over_is_counted() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_answered_before_the_request_was_whole_reads_it_to_its_end_where_there_is_no_retry() {
+    let world = World::new(&[]);
+    let (reads, mut read) = tokio::sync::mpsc::channel::<axum::body::Body>(1);
+    // It answers at once, and reads what comes afterwards.
+    let early = axum::Router::new().fallback(move |request: axum::extract::Request| {
+        let reads = reads.clone();
+        async move {
+            reads.send(request.into_body()).await.unwrap();
+            http::StatusCode::SERVICE_UNAVAILABLE
+        }
+    });
+    world.mesh.register("payments", early);
+    let pool = ConnectionPool { max_retries: Some(0), ..ConnectionPool::default() };
+    let traffic = TrafficPolicy { connection_pool: pool, ..TrafficPolicy::default() };
+    world.apply(policy_with(1, with(retry(1, &[RetryOn::ServerError])), traffic));
+    let (parts, coming) = futures::channel::mpsc::unbounded::<Result<Bytes, MeshError>>();
+    parts.unbounded_send(Ok("begun ".into())).unwrap();
+    let request = scripted::request("/", &[]).map(|_| axum::body::Body::from_stream(coming));
+    let answer = world.mesh.caller("browser").forward("payments", request).send().await.unwrap();
+    assert_eq!(answer.status(), 503);
+    parts.unbounded_send(Ok("and ended".into())).unwrap();
+    drop(parts);
+    let whole = axum::body::to_bytes(read.recv().await.unwrap(), usize::MAX).await.unwrap();
+    assert_eq!(whole, "begun and ended");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_budget_is_a_share_of_what_is_under_way_and_overrides_max_retries() {
     // 100 requests under way and 25 % allow 25 retries; 4 requests still allow the least, 3.
     for (under_way, share, least, allowed) in

@@ -24,6 +24,9 @@ impl Control {
         let given = self.0.log.fault_numbers().await?;
         self.0.mesh.faults().number_after(given);
         *self.0.fault_numbers.lock().await = given;
+        if let Some(since_us) = self.0.log.kill_switch().await? {
+            self.0.mesh.faults().hold(since_us);
+        }
         let saved = self.0.log.faults().await?;
         self.0.mesh.faults().recall(saved.iter().cloned().map(recalled).collect());
         *self.0.kept_faults.lock().await = saved;
@@ -103,6 +106,17 @@ impl Control {
         match self.0.log.keep_faults(now.clone()).await {
             Ok(()) => *kept = now,
             Err(error) => tracing::error!(%error, "the ends of faults were not kept"),
+        }
+    }
+
+    /// Keeps whether the kill switch is held: whoever ended all faults finds none after a restart.
+    /// It holds whether or not this succeeds.
+    pub(crate) async fn keep_kill_switch(&self) {
+        // One at a time, so that what is kept last is how it stands.
+        let _kept = self.0.kept_faults.lock().await;
+        let since_us = self.0.mesh.faults().killed_us();
+        if let Err(error) = self.0.log.keep_kill_switch(since_us).await {
+            tracing::error!(%error, "the kill switch was not kept");
         }
     }
 

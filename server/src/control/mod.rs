@@ -41,6 +41,12 @@ const CHANGES_MAX: usize = 16;
 pub(crate) const CHANGE_AGAIN: Duration = Duration::from_secs(1);
 /// Texts that are tried at once, besides the one that is applied: each keeps a core busy.
 const ASIDES_MAX: usize = 2;
+/// Pages of hosts that are drawn at once: their own texts are read and checked for it. They have
+/// places of their own, so that whoever tries large texts keeps nobody from looking.
+const VIEWS_MAX: usize = 2;
+/// Who waits for one of these places, with a text of up to [`YAML_BYTES_MAX`] each; who comes then
+/// is turned away.
+const WAITING_MAX: usize = 16;
 /// Looks at tables of consistent hashing at once. Each open page looks every two seconds: they have
 /// a place of their own, so that what is tried never waits for who only looks.
 const LOOKS_MAX: usize = 1;
@@ -63,9 +69,11 @@ struct Inner {
     /// Places of changes, the one that is being made among them.
     changes: Arc<Semaphore>,
     /// Places of [`Control::aside`].
-    asides: Arc<Semaphore>,
+    asides: Places,
+    /// Places of [`Control::view`].
+    views: Places,
     /// Places of [`Control::look`].
-    looks: Arc<Semaphore>,
+    looks: Places,
     revisions: RwLock<Revisions>,
     /// How the faults of resources stand in the log.
     kept_faults: Mutex<Vec<SavedFault>>,
@@ -140,6 +148,9 @@ pub enum ControlError {
     /// As many changes as may be are under way.
     #[error("{CHANGES_MAX} changes are under way already")]
     Busy,
+    /// As many wait for a place to try something as may.
+    #[error("{WAITING_MAX} others wait already")]
+    Full,
     /// The program stopped meanwhile, or the change failed in a way nobody foresaw.
     #[error("the change was interrupted")]
     Interrupted,
@@ -169,8 +180,9 @@ impl Control {
             supervisor: supervisor.clone(),
             changing: Mutex::default(),
             changes: Arc::new(Semaphore::new(CHANGES_MAX)),
-            asides: Arc::new(Semaphore::new(ASIDES_MAX)),
-            looks: Arc::new(Semaphore::new(LOOKS_MAX)),
+            asides: Places::of(ASIDES_MAX),
+            views: Places::of(VIEWS_MAX),
+            looks: Places::of(LOOKS_MAX),
             revisions: RwLock::new(revisions),
             since: RwLock::default(),
             kept_faults: Mutex::default(),
@@ -260,11 +272,11 @@ impl Control {
         Ok(self.outcome(report, began.elapsed()))
     }
 
-    /// Does what texts can make long (reading, checking, comparing, compiling) on a thread of its
-    /// own, so that no request waits for it; a few at a time.
+    /// Does what texts can make long (reading, checking, comparing, compiling, going through the
+    /// last requests) on a thread of its own, so that no request waits for it; a few at a time.
     ///
     /// # Errors
-    /// It failed in a way nobody foresaw.
+    /// As many wait for it as may, or it failed in a way nobody foresaw.
     pub async fn aside<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -272,11 +284,22 @@ impl Control {
         in_place(&self.0.asides, work).await
     }
 
+    /// The same for what a page shows of what is in force. It never waits for who tries something.
+    ///
+    /// # Errors
+    /// As many wait for it as may, or it failed in a way nobody foresaw.
+    pub async fn view<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, ControlError> {
+        in_place(&self.0.views, work).await
+    }
+
     /// The same for what is only looked at, one look at a time: it waits for other looks, and
     /// nothing else waits for it.
     ///
     /// # Errors
-    /// It failed in a way nobody foresaw.
+    /// As many wait for it as may, or it failed in a way nobody foresaw.
     pub async fn look<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -529,7 +552,7 @@ impl Control {
     fn put_in_force(&self, policy: Policy) -> InForce {
         let gone = self.0.external.register(&self.0.mesh, &self.0.known, &policy);
         let in_force = self.0.mesh.apply(Arc::new(policy));
-        gone.iter().for_each(|service| self.0.mesh.deregister(service));
+        gone.take_from(&self.0.mesh);
         let mut since = self.0.since.write();
         if since.len() == istio::REVISIONS_MAX {
             since.pop_front();
@@ -549,17 +572,33 @@ impl Control {
     }
 }
 
+/// Places for work of one sort, and for those who wait for one.
+#[derive(Debug)]
+struct Places {
+    work: Arc<Semaphore>,
+    /// Of both.
+    all: Arc<Semaphore>,
+}
+
+impl Places {
+    fn of(most: usize) -> Self {
+        let all = Arc::new(Semaphore::new(most + WAITING_MAX));
+        Self { work: Arc::new(Semaphore::new(most)), all }
+    }
+}
+
 /// Does work on a thread of its own once there is a place for it.
 async fn in_place<T: Send + 'static>(
-    places: &Arc<Semaphore>,
+    places: &Places,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, ControlError> {
-    let place = places.clone().acquire_owned().await;
+    let waits = places.all.clone().try_acquire_owned().map_err(|_| ControlError::Full)?;
+    let place = places.work.clone().acquire_owned().await;
     let place = place.map_err(|_| ControlError::Interrupted)?;
     on_a_thread(move || {
         let done = work();
         // Free when it is done, and not when who asked went away.
-        drop(place);
+        drop((place, waits));
         done
     })
     .await

@@ -339,3 +339,46 @@ async fn what_is_tried_does_not_wait_for_who_looks_nor_who_looks_for_it() {
         assert!(tried.await.is_ok());
     }
 }
+
+#[tokio::test]
+async fn no_more_texts_wait_to_be_tried_than_there_are_places_for_and_pages_wait_for_none() {
+    let world = World::new().await;
+    let control = &world.control;
+    // The first keep their places until they are told, the others find nobody who would tell them.
+    let channels = (0..ASIDES_MAX + WAITING_MAX).map(|_| std::sync::mpsc::sync_channel::<()>(1));
+    let (mut ends, lasts): (Vec<_>, Vec<_>) = channels.unzip();
+    ends.truncate(ASIDES_MAX);
+    let tried = lasts.into_iter().map(|lasts| control.aside(move || drop(lasts.recv())));
+    let mut tried: Vec<_> = tried.map(Box::pin).collect();
+    for tried in &mut tried {
+        assert!(futures::poll!(tried).is_pending());
+    }
+    let refused = control.dry_run(PAYMENTS).await;
+    assert!(matches!(refused, Err(ControlError::Full)), "{refused:?}");
+    control.view(|| ()).await.unwrap();
+    // Who goes away while it waits leaves its place to another.
+    drop(tried.pop());
+    let mut next = Box::pin(control.dry_run(PAYMENTS));
+    assert!(futures::poll!(&mut next).is_pending());
+    drop(ends);
+    // Places are given in the order in which they were asked for.
+    let (next, tried) = futures::future::join(next, futures::future::join_all(tried)).await;
+    assert!(next.is_ok() && tried.iter().all(Result::is_ok));
+}
+
+#[tokio::test]
+async fn the_kill_switch_is_held_over_a_restart_and_faults_wait_until_it_is_released() {
+    let mut world = World::new().await;
+    let faults = |world: &World| world.control.0.mesh.faults().clone();
+    faults(&world).end_all();
+    let since_us = faults(&world).killed_us();
+    world.control.keep_kill_switch().await;
+    world = world.restart().await;
+    assert_eq!(faults(&world).killed_us(), since_us);
+    world.control.apply(FAULTY, "test", None).await.unwrap();
+    assert_eq!(world.standings(), [FaultStanding::Waiting, FaultStanding::Waiting]);
+    faults(&world).release();
+    world.control.keep_kill_switch().await;
+    world = world.restart().await;
+    assert_eq!(faults(&world).killed_us(), None);
+}

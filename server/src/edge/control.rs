@@ -83,6 +83,8 @@ struct Answer {
     took_us: u64,
     /// Nothing was changed, because nothing was to be.
     dry_run: bool,
+    /// The fates of the fields hold. Else they say what they would be.
+    applied: bool,
     #[serde(flatten)]
     report: ApplyReport,
 }
@@ -91,7 +93,7 @@ impl Answer {
     fn of(outcome: Outcome, dry_run: bool) -> Json<Self> {
         let Outcome { revision, since_request, took, report } = outcome;
         let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        Json(Self { revision, since_request, took_us, dry_run, report })
+        Json(Self { revision, since_request, took_us, dry_run, applied: !dry_run, report })
     }
 }
 
@@ -100,6 +102,8 @@ impl Answer {
 struct RefusedAnswer {
     #[serde(flatten)]
     problem: Problem,
+    /// Always false: the fates of the fields say what they would be.
+    applied: bool,
     #[serde(flatten)]
     report: ApplyReport,
 }
@@ -119,7 +123,7 @@ impl IntoResponse for Failure {
             ControlError::Refused(refused) => {
                 let status = StatusCode::UNPROCESSABLE_ENTITY;
                 let problem = Problem::new(status, "Nothing was changed; see findings.");
-                let answer = RefusedAnswer { problem, report: refused.report };
+                let answer = RefusedAnswer { problem, applied: false, report: refused.report };
                 let media_type = HeaderValue::from_static("application/problem+json");
                 (status, [(header::CONTENT_TYPE, media_type)], Json(answer)).into_response()
             }
@@ -131,7 +135,7 @@ impl IntoResponse for Failure {
                 Problem::new(StatusCode::NOT_FOUND, capital(&said)).into_response()
             }
             ControlError::Store(error) => Problem::from(error).into_response(),
-            ControlError::Busy => {
+            ControlError::Busy | ControlError::Full => {
                 let busy = Problem::new(StatusCode::SERVICE_UNAVAILABLE, said);
                 busy.retry_after(CHANGE_AGAIN).into_response()
             }
@@ -170,9 +174,14 @@ async fn apply(
     }
     let outcome = edge.control.apply(text, &who(&headers), how.base).await;
     let mut outcome = outcome.map_err(|e| Failure(e).into_response())?;
-    let (mesh, configuration) = (&edge.shop.mesh, edge.control.configuration());
-    let policy = mesh.in_force().policy;
-    outcome.report.findings.extend(never_matched_in(mesh, &policy, &configuration, text));
+    let (mesh, configuration) = (edge.shop.mesh.clone(), edge.control.configuration());
+    let text = text.to_owned();
+    let unmatched = edge.control.view(move || {
+        let policy = mesh.in_force().policy;
+        never_matched_in(&mesh, &policy, &configuration, &text)
+    });
+    // It is applied, whether there is a place for this or not.
+    outcome.report.findings.extend(unmatched.await.unwrap_or_default());
     Ok(Answer::of(outcome, false).into_response())
 }
 

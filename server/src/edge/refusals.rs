@@ -3,12 +3,16 @@
 //!
 //! Labels are services, subsets and instances of the policy in force: nothing of a request.
 
-use mesh::{EndpointStatus, Mesh, PoolStatus, inbound::InboundStats};
+use mesh::{
+    EndpointStatus, Mesh, PoolStatus,
+    inbound::{InboundStats, OutboundStats},
+};
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family},
     registry::Registry,
 };
+use std::hash::Hash;
 
 /// From one caller to one cluster.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -19,99 +23,102 @@ struct PoolLabels {
     subset: String,
 }
 
-/// One instance.
+/// One instance; empty is the service as the one that calls.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct InstanceLabels {
     service: String,
     instance: String,
 }
 
-type Pools = Family<PoolLabels, Counter>;
-type Instances = Family<InstanceLabels, Counter>;
-
 /// Registers all of them.
 pub(super) fn register(registry: &mut Registry, mesh: &Mesh) {
     of_pools(registry, &mesh.pools());
     of_endpoints(registry, &mesh.endpoints());
-    of_inbound(registry, &mesh.inbound_stats());
+    of_inbound(registry, &mesh.inbound_stats(), &mesh.outbound_stats());
+}
+
+/// One counter of everything counted. What has the same labels is one: several pools may have one
+/// name, for rules of a destination that are for some callers only.
+fn family<L>(counted: impl Iterator<Item = (L, u64)>) -> Family<L, Counter>
+where
+    L: Clone + Hash + Eq,
+{
+    let family: Family<L, Counter> = Family::default();
+    for (labels, count) in counted {
+        family.get_or_create(&labels).inc_by(count);
+    }
+    family
 }
 
 fn of_pools(registry: &mut Registry, pools: &[PoolStatus]) {
-    let family = |count: fn(&PoolStatus) -> u64| {
-        let family = Pools::default();
-        for pool in pools {
-            let labels = PoolLabels {
-                caller: pool.caller.to_string(),
-                destination: pool.destination.to_string(),
-                subset: pool.subset.as_deref().unwrap_or_default().to_owned(),
-            };
-            // Several pools may have one name: rules of a destination for some callers only.
-            family.get_or_create(&labels).inc_by(count(pool));
-        }
-        family
+    let labels = |pool: &PoolStatus| PoolLabels {
+        caller: pool.caller.to_string(),
+        destination: pool.destination.to_string(),
+        subset: pool.subset.as_deref().unwrap_or_default().to_owned(),
+    };
+    let of = |count: fn(&PoolStatus) -> u64| {
+        family(pools.iter().map(move |pool| (labels(pool), count(pool))))
     };
     registry.register(
         "envoy_cluster_upstream_cx_overflow",
         "Requests that found all connections of their pool in use",
-        family(|pool| pool.connection_overflows),
+        of(|pool| pool.connection_overflows),
     );
     registry.register(
         "envoy_cluster_upstream_rq_pending_overflow",
         "Requests refused because as many wait or are under way as may",
-        family(|pool| pool.pending_overflows),
+        of(|pool| pool.pending_overflows),
     );
     registry.register(
         "envoy_cluster_upstream_rq_retry_overflow",
         "Retries not made because as many are under way as may be",
-        family(|pool| pool.retry_overflows),
+        of(|pool| pool.retry_overflows),
     );
 }
 
 fn of_endpoints(registry: &mut Registry, endpoints: &[EndpointStatus]) {
-    let ejections = Instances::default();
-    for endpoint in endpoints {
-        let labels = InstanceLabels {
-            service: endpoint.service.to_string(),
-            instance: endpoint.instance.to_string(),
-        };
-        ejections.get_or_create(&labels).inc_by(endpoint.ejections);
-    }
+    let ejections = endpoints
+        .iter()
+        .map(|endpoint| (instance(&endpoint.service, &endpoint.instance), endpoint.ejections));
     registry.register(
         "envoy_cluster_outlier_detection_ejections_enforced",
         "Times that outlier detection ejected an instance",
-        ejections,
+        family(ejections),
     );
 }
 
-fn of_inbound(registry: &mut Registry, stats: &[InboundStats]) {
-    let family = |count: fn(&InboundStats) -> u64| {
-        let family = Instances::default();
-        for one in stats {
-            let (service, instance) = (one.service.to_string(), one.instance.to_string());
-            let labels = InstanceLabels { service, instance };
-            family.get_or_create(&labels).inc_by(count(one));
-        }
-        family
+fn instance(service: &str, instance: &str) -> InstanceLabels {
+    InstanceLabels { service: service.to_owned(), instance: instance.to_owned() }
+}
+
+/// In Envoy a proxy counts what comes to its workload and what leaves it alike. What leaves is of
+/// no instance here: those of a service call as one.
+fn of_inbound(registry: &mut Registry, inbound: &[InboundStats], outbound: &[OutboundStats]) {
+    let came = |count: fn(&InboundStats) -> u64| {
+        inbound.iter().map(move |one| (instance(&one.service, &one.instance), count(one)))
+    };
+    let left = |count: fn(&OutboundStats) -> u64| {
+        outbound.iter().map(move |one| (instance(&one.caller, ""), count(one)))
     };
     registry.register(
         "envoy_http_jwt_authn_denied",
         "Requests refused by a RequestAuthentication",
-        family(|one| one.bad_token),
+        family(came(|one| one.bad_token)),
     );
     registry.register(
         "envoy_http_rbac_denied",
         "Requests refused by an AuthorizationPolicy",
-        family(|one| one.denied),
+        family(came(|one| one.denied)),
     );
     registry.register(
         "envoy_http_local_rate_limit_rate_limited",
         "Requests over a local rate limit, refused or not",
-        family(|one| one.over_limit),
+        family(came(|one| one.over_limit).chain(left(|one| one.over_limit))),
     );
     registry.register(
         "envoy_http_local_rate_limit_enforced",
         "Requests refused by a local rate limit",
-        family(|one| one.rate_limited),
+        family(came(|one| one.rate_limited).chain(left(|one| one.rate_limited))),
     );
 }
 

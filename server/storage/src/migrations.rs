@@ -35,7 +35,8 @@ pub(crate) const CONTROL: &[Step] = steps!(
     "control":
     1 "0001_revisions",
     2 "0002_resource_faults",
-    3 "0003_fault_numbers"
+    3 "0003_fault_numbers",
+    4 "0004_kill_switch"
 );
 pub(crate) const INVENTORY: &[Step] = steps!(
     "inventory":

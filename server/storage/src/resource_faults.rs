@@ -1,5 +1,5 @@
-//! What the control plane keeps about faults: until when those of resources are active, and which
-//! numbers are given.
+//! What the control plane keeps about faults: until when those of resources are active, which
+//! numbers are given, and whether the kill switch is held.
 
 use crate::revisions::RevisionLog;
 use shop::StoreError;
@@ -50,6 +50,38 @@ impl RevisionLog {
                         .bind(fault.until_us)
                         .execute(&mut *c)
                         .await?;
+                }
+                Ok(())
+            })
+        });
+        write.await
+    }
+
+    /// Since when the kill switch is held, microseconds since the epoch, if it is.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn kill_switch(&self) -> Result<Option<i64>, StoreError> {
+        let read = self.0.read_quietly(|c| {
+            Box::pin(async move {
+                let since = sqlx::query_scalar("SELECT since_us FROM kill_switch");
+                since.fetch_optional(c).await
+            })
+        });
+        read.await
+    }
+
+    /// Keeps whether it is.
+    ///
+    /// # Errors
+    /// The database cannot be written; it is as it was.
+    pub async fn keep_kill_switch(&self, since_us: Option<i64>) -> Result<(), StoreError> {
+        let write = self.0.write_quietly(move |c| {
+            Box::pin(async move {
+                sqlx::query("DELETE FROM kill_switch").execute(&mut *c).await?;
+                if let Some(since_us) = since_us {
+                    let keep = sqlx::query("INSERT INTO kill_switch VALUES (1, ?)");
+                    keep.bind(since_us).execute(c).await?;
                 }
                 Ok(())
             })

@@ -603,12 +603,14 @@ pub struct Summary {
 }
 
 /// Whose identity a call carries, and what its callee asks of callers (its `PeerAuthentication`),
-/// for the layer of mTLS; nothing where there are no identities. Callers from outside have none.
+/// for the layer of mTLS; nothing where there are no identities. Callers from outside have none,
+/// and nobody shows one where mutual TLS is off.
 #[must_use]
 pub fn asked_of_callers(mesh: &MeshView, caller: &str, callee: &str) -> Option<[String; 2]> {
     let of = |name: &str| mesh.identities.iter().find(|identity| identity.service == name);
     let asked = of(callee)?.mode.clone();
-    let carried = of(caller).map_or_else(|| "no identity".to_owned(), |_| format!("sa/{caller}"));
+    let shown = of(caller).filter(|_| asked != "DISABLE");
+    let carried = shown.map_or_else(|| "no identity".to_owned(), |_| format!("sa/{caller}"));
     Some([carried, asked])
 }
 

@@ -266,12 +266,14 @@ fn the_mtls_layer_says_whose_identity_a_call_carries_and_what_its_callee_asks() 
         principal: format!("spiffe://cluster.local/ns/default/sa/{name}"),
         mode: mode.into(),
     };
-    let identities = vec![identity("gateway", "PERMISSIVE"), identity("payments", "STRICT")];
+    let users = identity("users", "DISABLE");
+    let identities = vec![identity("gateway", "PERMISSIVE"), identity("payments", "STRICT"), users];
     let mesh = MeshView { identities, ..MeshView::default() };
     let asked = |caller, callee| asked_of_callers(&mesh, caller, callee);
     let said = |carried: &str, mode: &str| Some([carried.to_owned(), mode.to_owned()]);
     assert_eq!(asked("gateway", "payments"), said("sa/gateway", "STRICT"));
     assert_eq!(asked("browser", "gateway"), said("no identity", "PERMISSIVE"));
+    assert_eq!(asked("gateway", "users"), said("no identity", "DISABLE"), "it is not asked for");
     assert_eq!(asked("payments", "bus"), None);
     assert_eq!(shared_domain(&mesh.identities), "spiffe://cluster.local/ns/default/");
     let mut other = mesh.identities.clone();

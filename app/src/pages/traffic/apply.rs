@@ -16,23 +16,24 @@ use contract::{
 };
 use leptos::{prelude::*, task::spawn_local};
 
-/// Word and tone of a fate.
+/// Word and tone of a fate: what it is, or what it would be where nothing was changed.
 #[must_use]
-pub(super) const fn fate_word(fate: Fate) -> (&'static str, Tone) {
+const fn fate_word(fate: Fate, applied: bool) -> (&'static str, Tone) {
     match fate {
-        Fate::InForce => ("in force", Tone::Ok),
+        Fate::InForce if applied => ("in force", Tone::Ok),
+        Fate::InForce => ("would be in force", Tone::Neutral),
         Fate::Ignored => ("kept, ignored", Tone::Neutral),
         Fate::Rejected => ("rejected", Tone::Error),
     }
 }
 
-/// "41 in force, 3 kept but ignored, 1 rejected".
+/// "41 in force, 3 kept but ignored, 1 rejected"; "41 would be in force" where nothing was changed.
 #[must_use]
-pub(super) fn fates_text(resources: &[ResourceReport]) -> String {
+fn fates_text(resources: &[ResourceReport], applied: bool) -> String {
     let fields = || resources.iter().flat_map(|resource| &resource.fields);
     let of = |fate| fields().filter(|field| field.fate == fate).count();
     let all = [
-        (Fate::InForce, "in force"),
+        (Fate::InForce, if applied { "in force" } else { "would be in force" }),
         (Fate::Ignored, "kept but ignored"),
         (Fate::Rejected, "rejected"),
     ];
@@ -182,11 +183,12 @@ fn answered(applied: Applied) -> AnyView {
             </li>
         }
     });
-    let summary = fates_text(&report.resources);
+    let is_applied = applied.revision.is_some();
+    let summary = fates_text(&report.resources, is_applied);
     view! {
         <h3 class="panel-body">{title} <span class="hint">{summary}</span></h3>
         <ul>{findings.collect_view()}</ul>
-        {report.resources.into_iter().map(resource).collect_view()}
+        {report.resources.into_iter().map(|of| resource(of, is_applied)).collect_view()}
     }
     .into_any()
 }
@@ -197,10 +199,10 @@ fn place(at: Position) -> Option<String> {
 }
 
 /// One resource and its fields, folded while all of them are in force.
-fn resource(report: ResourceReport) -> AnyView {
-    let summary = fates_text(std::slice::from_ref(&report));
+fn resource(report: ResourceReport, applied: bool) -> AnyView {
+    let summary = fates_text(std::slice::from_ref(&report), applied);
     let open = report.fields.iter().any(|field| field.fate != Fate::InForce);
-    let rows = report.fields.into_iter().map(fate).collect_view();
+    let rows = report.fields.into_iter().map(|field| fate(field, applied)).collect_view();
     view! {
         <details class="fates" open=open>
             <summary>
@@ -227,8 +229,8 @@ fn resource(report: ResourceReport) -> AnyView {
     .into_any()
 }
 
-fn fate(field: FieldFate) -> AnyView {
-    let (word, tone) = fate_word(field.fate);
+fn fate(field: FieldFate, applied: bool) -> AnyView {
+    let (word, tone) = fate_word(field.fate, applied);
     view! {
         <tr>
             <td>{field.at.to_string()}</td>
@@ -260,7 +262,8 @@ mod tests {
             fields: fates.iter().map(|fate| field(*fate)).collect(),
         };
         let all = [resource(&[Fate::InForce, Fate::Ignored]), resource(&[Fate::InForce])];
-        assert_eq!(fates_text(&all), "2 in force, 1 kept but ignored");
-        assert_eq!(fates_text(&[]), "No fields");
+        assert_eq!(fates_text(&all, true), "2 in force, 1 kept but ignored");
+        assert_eq!(fates_text(&all, false), "2 would be in force, 1 kept but ignored");
+        assert_eq!(fates_text(&[], true), "No fields");
     }
 }

@@ -5,7 +5,7 @@
 
 use super::{Context, matching, origin, route};
 use crate::{
-    policy::{HeaderOps, Match, Route, StringMatch},
+    policy::{Action, HeaderOps, Match, Route, StringMatch},
     resource::Resource,
     schema::Kind,
     yaml::Node,
@@ -92,6 +92,11 @@ fn inherit(
     let absent = |key: &str| leaf_node.get(key).is_none();
     if absent("rewrite") {
         merged.rewrite = from.rewrite;
+    }
+    // Headers of both are merged, and those of the delegate come first.
+    if matches!(merged.action, Action::Forward(_)) {
+        let authority = route::authority(leaf_node).or_else(|| route::authority(root_node));
+        merged.rewrite = route::with_authority(merged.rewrite.take(), authority);
     }
     if absent("timeout") {
         merged.timeout = from.timeout;

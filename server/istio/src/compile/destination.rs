@@ -24,8 +24,22 @@ const VERSION: &str = "version";
 struct Written {
     balancer: Option<(LoadBalancer, Option<Warmup>)>,
     pool: Option<ConnectionPool>,
-    outlier: Option<Outlier>,
+    /// Settings of a port that leave it out say that there is none.
+    outlier: Option<Option<Outlier>>,
     budget: Option<RetryBudget>,
+}
+
+/// What a policy is compiled for.
+#[derive(Clone, Copy)]
+struct Callee {
+    port: Option<u16>,
+    outside: bool,
+}
+
+impl Callee {
+    fn of(context: &Context<'_>, service: &str) -> Self {
+        Self { port: context.port_of(service), outside: super::is_outside(context, service) }
+    }
 }
 
 impl Written {
@@ -51,7 +65,7 @@ impl Written {
             load_balancer,
             warmup: warmup.filter(|_| warms_up),
             connection_pool: pool,
-            outlier: self.outlier,
+            outlier: self.outlier.flatten(),
             retry_budget: self.budget,
         }
     }
@@ -118,8 +132,8 @@ fn destination(
     if first.is_none() && implied.is_empty() {
         return None;
     }
-    let port = context.known_service(service).map(|known| known.port);
-    let written = |rule: &&Resource| rule.spec().get("trafficPolicy").map(|p| policy(p, port));
+    let to = Callee::of(context, service);
+    let written = |rule: &&Resource| rule.spec().get("trafficPolicy").map(|p| policy(p, to));
     // Several rules for one host are one: the first that says something wins.
     let of_rules = rules.iter().find_map(&written).unwrap_or_default();
     let of_extensions = extensions.iter().filter_map(&written);
@@ -130,7 +144,7 @@ fn destination(
         if subsets.iter().any(|subset| &*subset.name == name) {
             continue;
         }
-        let own = node.get("trafficPolicy").map(|p| policy(p, port)).unwrap_or_default();
+        let own = node.get("trafficPolicy").map(|p| policy(p, to)).unwrap_or_default();
         subsets.push(Subset {
             name: name.into(),
             labels: labels(node.get("labels")),
@@ -157,13 +171,13 @@ pub(crate) fn says_before<'a>(
     field: &str,
     own: &Resource,
 ) -> Option<&'a Resource> {
-    let port = context.known_service(service).map(|known| known.port);
+    let to = Callee::of(context, service);
     let has = |resource: &&Resource| resource.spec().get("trafficPolicy").is_some();
     let rule = rules(context, service, &[]).into_iter().find(has);
     let extensions = extensions(context, service).into_iter();
     let before = extensions.take_while(|extension| extension.key() != own.key());
     rule.into_iter().chain(before).find(|resource| {
-        let policy = resource.spec().get("trafficPolicy").map(|node| policy(node, port));
+        let policy = resource.spec().get("trafficPolicy").map(|node| policy(node, to));
         policy.is_some_and(|written| match field {
             "loadBalancer" => written.balancer.is_some(),
             "connectionPool" => written.pool.is_some(),
@@ -278,23 +292,30 @@ fn implied_subsets(context: &Context<'_>, service: &str) -> Vec<String> {
     names
 }
 
-/// A policy; settings of the service's port replace all of it, omitted ones by their defaults.
-fn policy(node: &Node, port: Option<u16>) -> Written {
+/// A policy; settings of the service's port replace all of it, omitted ones by their defaults. What
+/// a policy above it says counts as little then (`MergeTrafficPolicy` in `pilot/pkg/networking`).
+fn policy(node: &Node, to: Callee) -> Written {
     let of_port = |settings: &&Node| {
         let number = settings.get("port").and_then(|selector| number::<u16>(selector, "number"));
-        port.is_some() && number == port
+        to.port.is_some() && number == to.port
     };
-    match node.list("portLevelSettings").iter().find(of_port) {
-        Some(settings) => Written { budget: budget(node), ..written(settings) },
-        None => written(node),
+    let Some(settings) = node.list("portLevelSettings").iter().find(of_port) else {
+        return written(node, to);
+    };
+    let own = written(settings, to);
+    Written {
+        balancer: Some(own.balancer.unwrap_or_default()),
+        pool: Some(own.pool.unwrap_or_default()),
+        outlier: Some(own.outlier.flatten()),
+        budget: budget(node),
     }
 }
 
-fn written(node: &Node) -> Written {
+fn written(node: &Node, to: Callee) -> Written {
     Written {
         balancer: node.get("loadBalancer").map(|node| (load_balancer(node), warmup(node))),
-        pool: node.get("connectionPool").map(connection_pool),
-        outlier: node.get("outlierDetection").map(outlier),
+        pool: node.get("connectionPool").map(|node| connection_pool(node, to)),
+        outlier: node.get("outlierDetection").map(|node| Some(outlier(node))),
         budget: budget(node),
     }
 }
@@ -366,18 +387,20 @@ fn limit(node: Option<&Node>, key: &str) -> Option<u32> {
     node.and_then(|node| number(node, key)).filter(|limit| *limit > 0)
 }
 
-fn connection_pool(node: &Node) -> ConnectionPool {
+/// Services of the mesh are called within the process: no connection comes about or is idle.
+fn connection_pool(node: &Node, to: Callee) -> ConnectionPool {
     let (tcp, http) = (node.get("tcp"), node.get("http"));
+    let connected = |node: Option<&'_ Node>, key: &str| {
+        node.and_then(|node| duration(node, key)).filter(|_| to.outside)
+    };
     ConnectionPool {
         max_connections: limit(tcp, "maxConnections"),
-        connect_timeout: tcp.and_then(|tcp| duration(tcp, "connectTimeout")),
+        connect_timeout: connected(tcp, "connectTimeout"),
         max_pending: limit(http, "http1MaxPendingRequests"),
         max_requests: limit(http, "http2MaxRequests"),
         max_retries: limit(http, "maxRetries"),
         // As Istio has it: that of TCP holds where HTTP says nothing.
-        idle_timeout: http
-            .and_then(|http| duration(http, "idleTimeout"))
-            .or_else(|| tcp.and_then(|tcp| duration(tcp, "idleTimeout"))),
+        idle_timeout: connected(http, "idleTimeout").or_else(|| connected(tcp, "idleTimeout")),
     }
 }
 

@@ -5,6 +5,7 @@
 mod delegate;
 mod destination;
 mod matching;
+mod outbound;
 mod route;
 mod security;
 mod telemetry;
@@ -14,14 +15,14 @@ pub(crate) use destination::{callers, implied_subset, rules, says_before};
 pub(crate) use matching::{PSEUDO_HEADERS, covers, matches};
 pub(crate) use route::{missing_port, name as route_name, unit_length};
 pub(crate) use security::{
-    DRY_RUN, NTH_RULE, Patch, decides_mtls, dry_run, is_outside, is_selected, rate_limit_patches,
-    selected_services, selector,
+    DRY_RUN, NTH_RULE, Patch, decides_mtls, dry_run, is_outside, is_selected, mode_of_port,
+    peer_instead, rate_limit_patches, selected_services, selector, selects_here,
 };
 pub(crate) use telemetry::{meant, telemetry_instead};
 
 use crate::{
     known::{Known, KnownService, is_exported, is_for_all},
-    policy::{External, Listener, Origin, Policy, VirtualHost},
+    policy::{External, ExternalAddress, Listener, Origin, Policy, VirtualHost},
     resource::Resource,
     schema::Kind,
     value,
@@ -54,7 +55,7 @@ impl<'a> Context<'a> {
         context
     }
 
-    /// The resources of a kind that are seen here, in the order of their names.
+    /// The resources of a kind that are seen here, the oldest first.
     pub(crate) fn of(&self, kind: Kind) -> impl Iterator<Item = &'a Resource> + use<'a> {
         let of_kind = self.resources.iter().filter(move |resource| resource.kind() == kind);
         of_kind.map(Arc::as_ref).filter(|resource| is_seen(resource))
@@ -101,6 +102,28 @@ impl<'a> Context<'a> {
             }
         }
         ports
+    }
+
+    /// The port of calls that name none. A service has one pool for all its ports: settings for
+    /// this port are those that hold.
+    pub(crate) fn port_of(&self, service: &str) -> Option<u16> {
+        self.ports_of(service).first().copied()
+    }
+
+    /// The labels of each instance of a service: of those that are registered, or of the addresses
+    /// that its service entry names. None where nothing is known of it.
+    pub(crate) fn instances_of(&self, service: &str) -> Option<Vec<BTreeMap<String, String>>> {
+        if let Some(known) = self.known_service(service) {
+            return Some(known.instances.clone());
+        }
+        let external = external(self);
+        let addresses = &external.get(service)?.addresses;
+        let with_app = |one: &ExternalAddress| {
+            let app = ("app".to_owned(), service.to_owned());
+            std::iter::once(app).chain(one.labels.iter().cloned()).collect()
+        };
+        let instances: Vec<_> = addresses.iter().map(with_app).collect();
+        (!instances.is_empty()).then_some(instances)
     }
 
     /// Every name that a host may have been meant to be.
@@ -151,6 +174,7 @@ pub(crate) fn policy(known: &Known, resources: &[Arc<Resource>], revision: u64) 
         destinations: destination::destinations(&context),
         for_callers: destination::for_callers(&context),
         workloads: security::workloads(&context, &virtual_hosts),
+        outbound: outbound::outbound(&context, &virtual_hosts),
         virtual_hosts,
         external: external(&context),
         telemetry: telemetry::telemetry(&context),
@@ -226,10 +250,13 @@ pub(crate) fn gateways(context: &Context<'_>, resource: &Resource) -> (bool, Vec
 fn listener(gateway: &Resource, server: &Node, to: &Resource) -> Option<Listener> {
     let port = server.get("port")?;
     let hosts = server.texts("hosts").filter_map(|host| host_for(gateway, host, to));
+    let redirect = server.path(&["tls", "httpsRedirect"]).and_then(Node::as_bool);
     Some(Listener {
         hosts: hosts.map(Into::into).collect(),
-        port: number(port, "number")?,
+        // A Unix domain socket has none.
+        port: number(port, "number").unwrap_or(0),
         tls: is_tls(port),
+        https_redirect: redirect.unwrap_or(false),
     })
 }
 
@@ -304,21 +331,24 @@ fn external(context: &Context<'_>) -> BTreeMap<Arc<str>, External> {
             if context.is_own(&service) {
                 continue;
             }
+            let own = context.known_service(&service).is_some();
             external.entry(service).or_insert_with(|| External {
                 origin: origin(resource),
-                endpoints: endpoints(spec, &host),
-                addresses: addresses(spec, &host).collect(),
+                endpoints: endpoints(spec, &host).into_iter().map(|(text, _)| text).collect(),
+                addresses: addresses(spec, &host).filter(|_| !own).collect(),
             });
         }
     }
     external
 }
 
+type Labels = Vec<(String, String)>;
+
 /// Every address with its port: the endpoint's own for the named port, else the target port, else
-/// the port. Without endpoints the host is its own address.
-fn endpoints(spec: &Node, host: &str) -> Vec<String> {
+/// the port. Without endpoints the host is its own address. Each with the endpoint's labels.
+fn endpoints(spec: &Node, host: &str) -> Vec<(String, Labels)> {
     let ports = spec.list("ports");
-    let with_port = |address: &str, endpoint: Option<&Node>| -> Vec<String> {
+    let with_port = |address: &str, endpoint: Option<&Node>| -> Vec<(String, Labels)> {
         let one = |port: &Node| {
             let name = port.str("name").unwrap_or_default();
             let own = endpoint.and_then(|node| node.path(&["ports", name]));
@@ -326,7 +356,9 @@ fn endpoints(spec: &Node, host: &str) -> Vec<String> {
             number.and_then(whole).map(|number| format!("{address}:{number}"))
         };
         let found: Vec<_> = ports.iter().filter_map(one).collect();
-        if found.is_empty() { vec![address.to_owned()] } else { found }
+        let found = if found.is_empty() { vec![address.to_owned()] } else { found };
+        let labels = labels(endpoint.and_then(|endpoint| endpoint.get("labels")));
+        found.into_iter().map(|text| (text, labels.clone())).collect()
     };
     let written = spec.list("endpoints").iter().filter_map(|endpoint| {
         endpoint.str("address").map(|address| with_port(address, Some(endpoint)))
@@ -336,10 +368,11 @@ fn endpoints(spec: &Node, host: &str) -> Vec<String> {
 }
 
 /// The addresses of this machine among those of a service outside the mesh.
-pub(crate) fn addresses(spec: &Node, host: &str) -> impl Iterator<Item = SocketAddr> {
-    let local = |text: String| {
+pub(crate) fn addresses(spec: &Node, host: &str) -> impl Iterator<Item = ExternalAddress> {
+    let local = |(text, labels): (String, Labels)| {
         let text = text.replacen("localhost:", "127.0.0.1:", 1);
-        text.parse::<SocketAddr>().ok().filter(|address| address.ip().is_loopback())
+        let address = text.parse::<SocketAddr>().ok().filter(|at| at.ip().is_loopback())?;
+        Some(ExternalAddress { address, labels })
     };
     endpoints(spec, host).into_iter().filter_map(local)
 }

@@ -14,7 +14,7 @@ use crate::{
     value,
     yaml::Node,
 };
-use http::StatusCode;
+use http::{HeaderValue, StatusCode, header::HOST};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 /// Every rule; one that delegates stands for all of its delegate.
@@ -71,7 +71,10 @@ pub(super) fn one(
         line: node.at.line,
         matches,
         action,
-        rewrite: node.get("rewrite").map(rewrite),
+        rewrite: with_authority(
+            node.get("rewrite").map(rewrite),
+            authority(node).filter(|_| sends),
+        ),
         timeout,
         retry: retries.map_or_else(Retry::default, |retries| retry(retries, timeout)),
         fault: node.get("fault").and_then(fault).filter(|_| sends),
@@ -121,7 +124,10 @@ fn action(context: &Context<'_>, from: &Resource, node: &Node) -> Option<Action>
             let port = to.get("port").and_then(|port| number(port, "number"));
             let weight = number(node, "weight").unwrap_or(0);
             let weight = if single { weight.max(1) } else { weight };
-            Some(Weighted { service, subset, port, weight, headers: header_ops(node) })
+            let mut headers = header_ops(node);
+            // After that of the rule, whose headers come after these and have none.
+            headers.request.set.extend(authority(node).map(|authority| (HOST, authority)));
+            Some(Weighted { service, subset, port, weight, headers })
         })
         .collect();
     let total: u64 = weighted.iter().map(|weighted| u64::from(weighted.weight)).sum();
@@ -148,6 +154,27 @@ pub(crate) fn missing_port(context: &Context<'_>, from: &Resource, node: &Node) 
     let service = context.named(from, node.str("host")?)?;
     let ports = context.ports_of(service);
     (!ports.is_empty() && !ports.contains(&port)).then_some(port)
+}
+
+/// The authority that the headers of a request are set to: `set` wins over `add`, which sets it too
+/// (`translateHeadersOperations` in `pilot/pkg/networking/core/route`).
+pub(super) fn authority(node: &Node) -> Option<HeaderValue> {
+    let said = |key: &str| {
+        let mut entries = node.path(&["headers", "request", key])?.entries().iter();
+        let entry = entries.rfind(|entry| value::is_authority(&entry.key))?;
+        value::header_value(entry.value.as_str()?).ok()?
+    };
+    said("set").or_else(|| said("add"))
+}
+
+/// A rewrite with the authority of a header, which holds in place of the one it has.
+pub(super) fn with_authority(
+    rewrite: Option<Rewrite>,
+    authority: Option<HeaderValue>,
+) -> Option<Rewrite> {
+    let authority = authority.and_then(|text| text.to_str().ok().map(str::to_owned));
+    let Some(authority) = authority else { return rewrite };
+    Some(Rewrite { authority: Some(authority), ..rewrite.unwrap_or_default() })
 }
 
 fn rewrite(node: &Node) -> Rewrite {
@@ -247,9 +274,12 @@ fn header_ops(node: &Node) -> HeaderOps {
     HeaderOps { request: of("request"), response: of("response") }
 }
 
+/// Without the authority, which is none of them: see [`authority`]. Istio takes it neither away nor
+/// sets it on an answer (`dropInternal`).
 fn header_edits(node: &Node) -> HeaderEdits {
     let pairs = |key| {
-        let pairs = labels(node.get(key)).into_iter();
+        let pairs =
+            labels(node.get(key)).into_iter().filter(|(name, _)| !value::is_authority(name));
         let parse = |(name, value): (String, String)| {
             // One with an operator is left out, and validation says so.
             Some((value::header_name(&name).ok()?, value::header_value(&value).ok()??))
@@ -259,7 +289,11 @@ fn header_edits(node: &Node) -> HeaderEdits {
     HeaderEdits {
         set: pairs("set"),
         add: pairs("add"),
-        remove: node.texts("remove").filter_map(|name| value::header_name(name).ok()).collect(),
+        remove: node
+            .texts("remove")
+            .filter(|name| !value::is_authority(name))
+            .filter_map(|name| value::header_name(name).ok())
+            .collect(),
     }
 }
 

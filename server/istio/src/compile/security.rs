@@ -10,7 +10,7 @@ use crate::{
         LimitScope, LocalRateLimit, Mtls, Operation, RequestAuthentication, Route, Share, Source,
         ValueMatch, VirtualHost, Workload, short,
     },
-    resource::{ROOT_NAMESPACE, Resource},
+    resource::{DEFAULT_NAMESPACE, ROOT_NAMESPACE, Resource},
     schema::{Kind, LOCAL_RATE_LIMIT, is_camel_case_of},
     value,
     yaml::Node,
@@ -41,10 +41,11 @@ fn workload(context: &Context<'_>, hosts: &[VirtualHost], service: &str) -> Work
     if is_outside(context, service) {
         return Workload::default();
     }
-    let filters = selecting(context, Kind::EnvoyFilter, service).flat_map(rate_limits);
+    let filters = selecting(context, Kind::EnvoyFilter, service)
+        .flat_map(|filter| rate_limits(context, hosts, filter));
     let of_routes = of_routes(context, hosts, service);
     let mut limits: Vec<_> = filters.chain(of_routes).chain(extensions(hosts, service)).collect();
-    number_twins(&mut limits);
+    number_twins(limits.iter_mut());
     Workload {
         mtls: mtls(context, service),
         authentication: selecting(context, Kind::RequestAuthentication, service)
@@ -59,7 +60,7 @@ fn workload(context: &Context<'_>, hosts: &[VirtualHost], service: &str) -> Work
 
 /// Tells those apart that say the same in one resource. They keep their numbers when others come or
 /// go before them.
-fn number_twins(limits: &mut [LocalRateLimit]) {
+pub(super) fn number_twins<'l>(limits: impl Iterator<Item = &'l mut LocalRateLimit>) {
     let mut seen: HashMap<_, u32> = HashMap::new();
     for limit in limits {
         let rule = limit.scope.as_ref().map(|scope| (scope.origin.clone(), scope.route.clone()));
@@ -102,9 +103,12 @@ fn of_routes(context: &Context<'_>, hosts: &[VirtualHost], service: &str) -> Vec
     found
 }
 
-/// The `rateLimit` extensions of the rules that send to a service. They are the callee's, where
-/// their correct form would put them, so that they hold whichever resource routes the request.
-fn extensions(hosts: &[VirtualHost], service: &str) -> impl Iterator<Item = LocalRateLimit> {
+/// The `rateLimit` extensions of the rules that send to a service. In the mesh they are the
+/// callee's, so that they hold whichever resource routes the request.
+pub(super) fn extensions(
+    hosts: &[VirtualHost],
+    service: &str,
+) -> impl Iterator<Item = LocalRateLimit> {
     let routes = hosts.iter().flat_map(|host| &host.routes);
     routes.filter_map(move |route| {
         let Action::Forward(to) = &route.action else { return None };
@@ -150,11 +154,24 @@ pub(super) fn scope(context: &Context<'_>, resource: &Resource, service: &str) -
     if !service.is_empty() && is_outside(context, service) {
         return None;
     }
+    if !selector.is_empty() && !selects_here(resource) {
+        return None;
+    }
     if !selector.is_empty() {
         let selected = context.known_service(service)?.selected(&selector);
         return (selected != Selected::None).then_some(Scope::Workload);
     }
     Some(if namespace == ROOT_NAMESPACE { Scope::Mesh } else { Scope::Namespace })
+}
+
+/// Whether labels that a resource selects by are looked for among the services here. In the root
+/// namespace they are, of every namespace (`selector` of the security kinds and `workloadSelector`
+/// of `EnvoyFilter` in the reference), but for a `Telemetry`: that chooses among the workloads of
+/// its own namespace (`Telemetry.selector`; `applicableTelemetries` looks there alone), and holds
+/// for the whole mesh only without a selector.
+pub(crate) fn selects_here(resource: &Resource) -> bool {
+    let namespace = &resource.key().namespace;
+    is_for_all(namespace) && (resource.kind() != Kind::Telemetry || namespace == DEFAULT_NAMESPACE)
 }
 
 /// Whether a resource is for a service.
@@ -176,32 +193,70 @@ fn selecting<'a>(
     context.of(kind).filter(move |resource| scope(context, resource, service).is_some())
 }
 
-/// The narrowest resource that sets a mode decides.
+/// The narrowest resource that sets a mode decides; without one Istio is permissive.
 fn mtls(context: &Context<'_>, service: &str) -> Mtls {
     decides_mtls(context, service).map_or_else(Mtls::default, |(mode, _)| mode)
 }
 
-/// The mode of a workload, and the resource that says it.
+/// The `PeerAuthentication`s that a workload goes by, the narrowest first. Of each width it is the
+/// oldest, also one that sets no mode (`ComposePeerAuthentication` in `pilot/pkg/security/authn`).
+/// With a selector, one of the root namespace chooses workloads of every namespace
+/// (`PeerAuthentication.selector` in the reference).
+fn peer_authentications<'a>(context: &Context<'a>, service: &str) -> Vec<&'a Resource> {
+    let mut oldest: BTreeMap<Scope, &Resource> = BTreeMap::new();
+    for resource in context.of(Kind::PeerAuthentication) {
+        if let Some(scope) = scope(context, resource, service) {
+            oldest.entry(scope).or_insert(resource);
+        }
+    }
+    oldest.into_values().rev().collect()
+}
+
+/// What `MutualTLS` says, if it is not what the wider one says.
+fn mode(node: &Node) -> Option<Mtls> {
+    match node.str("mode")? {
+        "STRICT" => Some(Mtls::Strict),
+        "PERMISSIVE" => Some(Mtls::Permissive),
+        "DISABLE" => Some(Mtls::Disable),
+        _ => None,
+    }
+}
+
+/// The mode that a resource has for a port of its workload.
+pub(crate) fn mode_of_port(resource: &Resource, port: Option<u16>) -> Option<Mtls> {
+    let ports = resource.spec().get("portLevelMtls").map_or(&[][..], Node::entries);
+    let is_it = |key: &str| port.is_some() && key.parse().ok() == port;
+    mode(&ports.iter().find(|entry| is_it(&entry.key))?.value)
+}
+
+/// The mode of a workload, and the resource that says it: for the port at which it listens, or for
+/// all of it.
 pub(crate) fn decides_mtls<'a>(
     context: &Context<'a>,
     service: &str,
 ) -> Option<(Mtls, &'a Resource)> {
-    let modes = context.of(Kind::PeerAuthentication).filter_map(|resource| {
-        let scope = scope(context, resource, service)?;
-        let mode = match resource.spec().path(&["mtls", "mode"]).and_then(Node::as_str)? {
-            "STRICT" => Mtls::Strict,
-            "PERMISSIVE" => Mtls::Permissive,
-            "DISABLE" => Mtls::Disable,
-            _ => return None,
-        };
-        Some((scope, (mode, resource)))
-    });
-    // The first of equals stays: resources come in the order of their names.
-    let narrowest = modes.fold(None, |best: Option<(Scope, _)>, next| match best {
-        Some(best) if best.0 >= next.0 => Some(best),
-        _ => Some(next),
-    });
-    narrowest.map(|(_, decided)| decided)
+    let port = context.port_of(service);
+    peer_authentications(context, service).into_iter().find_map(|resource| {
+        let of_all = || resource.spec().get("mtls").and_then(mode);
+        Some((mode_of_port(resource, port).or_else(of_all)?, resource))
+    })
+}
+
+/// The resource for which another says nothing about a workload: an older one of the same width,
+/// or a narrower one that sets the mode.
+pub(crate) fn peer_instead<'a>(
+    context: &Context<'a>,
+    resource: &Resource,
+    service: &str,
+) -> Option<&'a Resource> {
+    let own = scope(context, resource, service)?;
+    let all = peer_authentications(context, service);
+    let oldest = all.iter().find(|other| scope(context, other, service) == Some(own))?;
+    if oldest.key() != resource.key() {
+        return Some(oldest);
+    }
+    let (_, decides) = decides_mtls(context, service)?;
+    (scope(context, decides, service) > Some(own)).then_some(decides)
 }
 
 fn request_authentication(resource: &Resource) -> RequestAuthentication {
@@ -300,36 +355,65 @@ fn condition(node: &Node) -> Option<Condition> {
     })
 }
 
-/// The route of a caller's proxy or a gateway that a patch is for: a rule of a `VirtualService`.
+/// What a patch is for in the proxies of callers and at a gateway: a virtual host, or one of its
+/// routes, which is a rule of a `VirtualService`.
 #[derive(Clone, Copy)]
 pub(crate) struct PatchedRoute<'a> {
     /// Host and port. None is every host that has such a rule.
     host: Option<&'a str>,
-    name: &'a str,
+    /// None is the virtual host itself.
+    name: Option<&'a str>,
+    /// At gateways alone, or at callers alone.
+    at_ingress: Option<bool>,
 }
 
 /// How a rule without a name is called where one must have a name, by its place from 1.
 pub(crate) const NTH_RULE: &str = "rule-";
 
 impl<'a> PatchedRoute<'a> {
-    /// The route that a patch names. Without a name, and in the proxy of the callee, where no
-    /// `VirtualService` has a say, it is for all that comes there; so it is with a selector, which
-    /// says whose proxy it is.
-    fn of(resource: &Resource, patch: &'a Node) -> Option<Self> {
+    /// What a patch names, unless it is for the proxy of the callee, where no `VirtualService` has
+    /// a say.
+    fn of(patch: &'a Node) -> Option<Self> {
         let matching = patch.get("match")?;
-        let inbound = matching.str("context") == Some("SIDECAR_INBOUND");
-        if patch.str("applyTo") != Some("HTTP_ROUTE") || inbound || !selector(resource).is_empty() {
-            return None;
-        }
-        let host = matching.path(&["routeConfiguration", "vhost"])?;
-        let name = host.path(&["route", "name"]).and_then(Node::as_str)?;
-        Some(Self { host: host.str("name"), name })
+        let at_ingress = match matching.str("context") {
+            Some("SIDECAR_INBOUND") => return None,
+            Some("SIDECAR_OUTBOUND") => Some(false),
+            Some("GATEWAY") => Some(true),
+            _ => None,
+        };
+        let of_host = matching.path(&["routeConfiguration", "vhost"])?;
+        let host = of_host.str("name");
+        let name = of_host.path(&["route", "name"]).and_then(Node::as_str);
+        let name = match patch.str("applyTo")? {
+            "HTTP_ROUTE" => Some(name?),
+            "VIRTUAL_HOST" if host.is_some() => None,
+            _ => return None,
+        };
+        Some(Self { host, name, at_ingress })
+    }
+
+    /// Where it holds: at the ingress alone, or between services alone.
+    pub(super) const fn at_ingress(&self) -> Option<bool> {
+        self.at_ingress
+    }
+
+    /// Its host without port, if it is for the whole of one.
+    fn whole_host(&self) -> Option<String> {
+        let host = self.host.filter(|_| self.name.is_none())?;
+        Some(host.rsplit_once(':').map_or(host, |(host, _)| host).to_ascii_lowercase())
+    }
+
+    /// Whether it is for a whole host that is this service.
+    pub(super) fn is_host_of(&self, context: &Context<'_>, service: &str) -> bool {
+        let named = self.whole_host();
+        named.is_some_and(|host| context.service(&host).is_some_and(|found| **found == *service))
     }
 
     /// Whether it is this rule.
     fn is(&self, host: &VirtualHost, rule: &Route) -> bool {
-        let nth = self.name.strip_prefix(NTH_RULE).map(|number| format!("#{number}"));
-        let named = *rule.name == *self.name || nth.is_some_and(|nth| *rule.name == *nth);
+        let Some(own) = self.name else { return false };
+        let nth = own.strip_prefix(NTH_RULE).map(|number| format!("#{number}"));
+        let named = *rule.name == *own || nth.is_some_and(|nth| *rule.name == *nth);
         // Envoy has a virtual host for each name, also where two are of one service.
         let called = |name: &str| {
             let name = name.rsplit_once(':').map_or(name, |(name, _)| name).to_ascii_lowercase();
@@ -339,7 +423,7 @@ impl<'a> PatchedRoute<'a> {
     }
 
     /// The rules that it is, of those that send to a service.
-    fn scopes(&self, hosts: &[VirtualHost], service: &str) -> Vec<LimitScope> {
+    pub(super) fn scopes(&self, hosts: &[VirtualHost], service: &str) -> Vec<LimitScope> {
         let rules = hosts.iter().flat_map(|host| host.routes.iter().map(move |r| (host, r)));
         let found = rules.filter(|(host, rule)| {
             let Action::Forward(to) = &rule.action else { return false };
@@ -358,9 +442,13 @@ impl<'a> PatchedRoute<'a> {
         self.destinations(hosts).next().is_none()
     }
 
-    /// Whether the rule sends to services outside of the mesh alone.
+    /// Whether its calls go to services outside of the mesh alone.
     pub(crate) fn is_outside(&self, context: &Context<'_>, hosts: &[VirtualHost]) -> bool {
-        self.destinations(hosts).all(|service| is_outside(context, service))
+        if let Some(host) = self.whole_host() {
+            return context.service(&host).is_some_and(|service| is_outside(context, service));
+        }
+        let mut to = self.destinations(hosts).peekable();
+        to.peek().is_some() && to.all(|service| is_outside(context, service))
     }
 
     /// Where the rules send that it is.
@@ -377,7 +465,7 @@ impl<'a> PatchedRoute<'a> {
 
     /// The rule in words.
     pub(crate) fn name(&self) -> &str {
-        self.name
+        self.name.unwrap_or_default()
     }
 }
 
@@ -386,8 +474,11 @@ impl<'a> PatchedRoute<'a> {
 pub(crate) struct Patch<'a> {
     /// Its place in `configPatches`.
     pub(crate) number: usize,
-    /// The route it is for, if it is for one.
+    /// The route it is for, if it is for one whoever calls. Without a name it is for all that comes
+    /// to a workload; so it is with a selector, which says whose proxy it is.
     pub(crate) route: Option<PatchedRoute<'a>>,
+    /// What it names of the callers' proxies, also with a selector.
+    pub(crate) called: Option<PatchedRoute<'a>>,
     config: &'a Node,
     /// `rate_limits` beside the filter's configuration, on the route.
     beside: &'a [Node],
@@ -404,6 +495,7 @@ fn envoy<'a>(node: &'a Node, snake: &str) -> Option<&'a Node> {
 /// The patches of a resource that are understood.
 pub(crate) fn rate_limit_patches(resource: &Resource) -> Vec<Patch<'_>> {
     let patches = resource.spec().list("configPatches").iter().enumerate();
+    let unselected = selector(resource).is_empty();
     let understood = patches.filter_map(|(number, node)| {
         let apply_to = node.str("applyTo")?;
         let patch = node.get("patch").filter(|p| p.str("operation") != Some("REMOVE"))?;
@@ -420,13 +512,19 @@ pub(crate) fn rate_limit_patches(resource: &Resource) -> Vec<Patch<'_>> {
         };
         // A TypedStruct wraps what it holds.
         let wrapped = envoy(config, "type_url").and_then(|_| config.get("value"));
-        let route = PatchedRoute::of(resource, node);
-        Some(Patch { number, route, config: wrapped.unwrap_or(config), beside })
+        let called = PatchedRoute::of(node);
+        let route = called.filter(|called| called.name.is_some() && unselected);
+        Some(Patch { number, route, called, config: wrapped.unwrap_or(config), beside })
     });
     understood.collect()
 }
 
 impl Patch<'_> {
+    /// Whether it limits calls that leave the mesh, and nothing that comes to a workload.
+    pub(crate) fn goes_out(&self, context: &Context<'_>, hosts: &[VirtualHost]) -> bool {
+        self.called.is_some_and(|called| called.is_outside(context, hosts))
+    }
+
     /// Whether it asks for a bucket for each remote address.
     fn by_remote_address(&self) -> bool {
         let own = envoy(self.config, "rate_limits").map_or(&[][..], Node::items);
@@ -505,8 +603,13 @@ fn status(config: &Node) -> StatusCode {
     code.filter(|code| code.as_u16() >= 400).unwrap_or(StatusCode::TOO_MANY_REQUESTS)
 }
 
-fn rate_limits(resource: &Resource) -> Vec<LocalRateLimit> {
-    let whole = rate_limit_patches(resource).into_iter().filter(|patch| patch.route.is_none());
+fn rate_limits(
+    context: &Context<'_>,
+    hosts: &[VirtualHost],
+    resource: &Resource,
+) -> Vec<LocalRateLimit> {
+    let whole = rate_limit_patches(resource).into_iter();
+    let whole = whole.filter(|patch| patch.route.is_none() && !patch.goes_out(context, hosts));
     let limits = whole.flat_map(|patch| {
         let buckets = patch.buckets().into_iter();
         buckets.filter_map(|bucket| patch.limit(resource, bucket)).collect::<Vec<_>>()

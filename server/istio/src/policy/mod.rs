@@ -17,7 +17,7 @@ pub use route::{
 };
 pub use security::{
     AuthorizationAction, AuthorizationPolicy, AuthorizationRule, Condition, JwtRule, LimitScope,
-    LocalRateLimit, Mtls, Operation, RequestAuthentication, Source, ValueMatch,
+    LocalRateLimit, Mtls, Operation, OutboundLimit, RequestAuthentication, Source, ValueMatch,
 };
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
@@ -41,6 +41,8 @@ pub struct Policy {
     pub for_callers: BTreeMap<Arc<str>, Vec<ForCallers>>,
     /// What the callee's side enforces, by service.
     pub workloads: BTreeMap<Arc<str>, Workload>,
+    /// Local rate limits of calls that leave the mesh, by the service outside.
+    pub outbound: BTreeMap<Arc<str>, Vec<OutboundLimit>>,
     /// Services outside the mesh (`ServiceEntry`), by service.
     pub external: BTreeMap<Arc<str>, External>,
     /// Spans and metrics (`Telemetry`), by service; the empty name is for the whole mesh.
@@ -100,6 +102,8 @@ pub struct Listener {
     pub port: u16,
     /// Its clients speak TLS (`port.protocol`).
     pub tls: bool,
+    /// Who comes without is sent to the same address by https (`tls.httpsRedirect`).
+    pub https_redirect: bool,
 }
 
 impl Listener {
@@ -121,8 +125,21 @@ impl VirtualHost {
     /// speak as this one does, else of the nearest to that. None where no resource says one.
     #[must_use]
     pub fn listens_at(&self, name: &str, tls: bool) -> Option<u16> {
+        self.listener(name, tls).map(|listener| listener.port)
+    }
+
+    /// Whether a request for this name (without port) that came by plain HTTP is to come again by
+    /// https.
+    #[must_use]
+    pub fn redirects_to_https(&self, name: &str) -> bool {
+        let lets_in = |listener: &&Listener| !listener.tls && listener.lets_in(name);
+        let listener = self.listener(name, false).filter(lets_in);
+        listener.is_some_and(|listener| listener.https_redirect)
+    }
+
+    fn listener(&self, name: &str, tls: bool) -> Option<&Listener> {
         let far = |listener: &&Listener| (!listener.lets_in(name), listener.tls != tls);
-        self.listeners.iter().min_by_key(far).map(|listener| listener.port)
+        self.listeners.iter().min_by_key(far)
     }
 
     fn names(&self, is: impl Fn(&str) -> bool) -> bool {
@@ -304,9 +321,18 @@ pub struct External {
     pub origin: Origin,
     /// Addresses as written, with port.
     pub endpoints: Vec<String>,
-    /// Those of this machine. The names of the built-in provider stand for its own address; for
-    /// others these are called, and no other machine is reached.
-    pub addresses: Vec<SocketAddr>,
+    /// Those of this machine: these are called, and no other machine is reached. None of a service
+    /// that the program has itself, for which its own address stands.
+    pub addresses: Vec<ExternalAddress>,
+}
+
+/// Where a service outside the mesh is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExternalAddress {
+    /// The address.
+    pub address: SocketAddr,
+    /// Labels of the endpoint, by which subsets select.
+    pub labels: Vec<(String, String)>,
 }
 
 /// Spans and metrics of one workload.

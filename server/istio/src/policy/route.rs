@@ -34,7 +34,8 @@ pub struct Route {
     pub cors: Option<Cors>,
     /// On request and answer.
     pub headers: HeaderOps,
-    /// The `rateLimit` extension of this route; it is enforced as one of the workload it sends to.
+    /// The `rateLimit` extension of this route; it is enforced as one of the workload it sends to,
+    /// or where calls leave the mesh.
     pub rate_limit: Option<LocalRateLimit>,
 }
 
@@ -162,8 +163,8 @@ pub struct DirectResponse {
     pub body: Vec<u8>,
 }
 
-/// `HTTPRewrite`.
-#[derive(Clone, Debug)]
+/// `HTTPRewrite`, and the host that `headers.request` of the rule sets.
+#[derive(Clone, Debug, Default)]
 pub struct Rewrite {
     /// Replaces the matched prefix, or the whole path if the match was not a prefix.
     pub uri: Option<String>,

@@ -220,6 +220,18 @@ impl LocalRateLimit {
     }
 }
 
+/// A local rate limit where calls leave the mesh: no proxy stands before what is outside, so that
+/// the callers' count, each by itself.
+#[derive(Clone, Debug)]
+pub struct OutboundLimit {
+    /// The limit; with a scope it is for what this rule sends.
+    pub limit: LocalRateLimit,
+    /// Labels of the callers that count; none is all of them.
+    pub callers: Vec<(String, String)>,
+    /// At the ingress alone, or between services alone.
+    pub at_ingress: Option<bool>,
+}
+
 /// The rule of a `VirtualService` that a limit was written in (the `rateLimit` extension) or for
 /// (an `EnvoyFilter` that patches this route alone). The limit is the callee's: it holds whichever
 /// resource routed the request.

@@ -147,15 +147,20 @@ pub(super) fn jwks_uri(text: &str) -> Checked {
     ))
 }
 
-/// An address of the sort that a server is bound to.
+/// What stands before the path of a Unix domain socket (`UnixAddressPrefix`).
+pub(crate) const UNIX: &str = "unix://";
+
+/// What a server is bound to: an address, a Unix domain socket, or with `@` an abstract one
+/// (`validateServerBind`).
 pub(super) fn address(text: &str) -> Checked {
-    if text.parse::<std::net::IpAddr>().is_ok() {
-        return Ok(());
-    }
-    Err(Complaint::new(
-        format!("\"{}\" is not an address.", shorten(text)),
-        "Write an address such as 0.0.0.0, or leave it out.",
-    ))
+    let advice = match text.strip_prefix(UNIX) {
+        Some(path) if path.starts_with('@') => return Ok(()),
+        Some(path) if path.starts_with('/') && !path.ends_with('/') => return Ok(()),
+        Some(_) => "Write unix:// and the whole path of a file, or @ and a name.",
+        None if text.parse::<std::net::IpAddr>().is_ok() => return Ok(()),
+        None => "Write an address such as 0.0.0.0, or leave it out.",
+    };
+    Err(Complaint::new(format!("\"{}\" is not an address.", shorten(text)), advice))
 }
 
 /// The protocol of a port, in any case (`protocol.Parse`).
@@ -212,12 +217,15 @@ pub(super) fn header_value(text: &str) -> Checked {
     value::header_value(text).map(drop)
 }
 
-/// A header that may be set; the host is set by `rewrite.authority`.
+/// A header that may be set, also the host (`ValidateHTTPHeaderOperationName`).
 pub(super) fn settable_header(text: &str) -> Checked {
-    if text.eq_ignore_ascii_case("host") || text.starts_with(':') {
+    if value::is_authority(text) {
+        return Ok(());
+    }
+    if text.starts_with(':') {
         return Err(Complaint::new(
             format!("The header {} is part of the request line.", shorten(text)),
-            "Use rewrite.authority for the host.",
+            "Use rewrite.uri for the path, and host for the host.",
         ));
     }
     header_name(text)
@@ -443,16 +451,16 @@ pub(super) fn export_to(text: &str) -> Checked {
 }
 
 /// A path of an authorization policy: a value, or a template of which `{*}` is one segment and
-/// `{**}`, at the end, the rest.
+/// `{**}`, the last of these, any others (`CheckValidPathTemplate` in `pkg/config/security`).
 pub(super) fn path(text: &str) -> Checked {
     if !text.contains("{*}") && !text.contains("{**}") {
         return value_match(text);
     }
-    let mut segments = text.split('/').peekable();
-    while let Some(segment) = segments.next() {
+    let mut any = false;
+    for segment in text.split('/') {
         let misplaced = match segment {
-            "{*}" => false,
-            "{**}" => segments.peek().is_some(),
+            "{*}" => any,
+            "{**}" => std::mem::replace(&mut any, true),
             literal => literal.contains(['*', '{', '}']),
         };
         if misplaced {
@@ -462,7 +470,7 @@ pub(super) fn path(text: &str) -> Checked {
                     shorten(text),
                     shorten(segment)
                 ),
-                "Use {*} for one whole segment, and {**} for all that follows, at the end.",
+                "Use {*} for one whole segment, and {**} once for any others, after all {*}.",
             ));
         }
     }

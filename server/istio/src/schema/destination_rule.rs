@@ -11,6 +11,8 @@ const NO_TLS: &str =
     "calls do not leave the process, so there is no transport to encrypt; the page says so";
 const NO_TCP: &str = "calls are HTTP requests within the process, without sockets of their own";
 const ONE_LOCALITY: &str = "every instance is in the same locality";
+const CONNECTED: &str = "of connections to services outside of the mesh; a call in this process \
+    has none";
 const CONCURRENT: &str = "concurrent requests; each call within the process is a connection";
 
 pub(super) static DESTINATION_RULE: Object = object(
@@ -248,7 +250,7 @@ static TCP_SETTINGS: Object = object(
     "ConnectionPoolSettings.TCPSettings",
     &[
         read("maxConnections", COUNT, CONCURRENT),
-        field("connectTimeout", DURATION),
+        read("connectTimeout", DURATION, CONNECTED),
         ignored("tcpKeepalive", Type::Object(&KEEPALIVE), NO_TCP),
         ignored("maxConnectionDuration", DURATION, NO_TCP),
         read("idleTimeout", DURATION, "holds unless http.idleTimeout is there"),
@@ -267,11 +269,7 @@ static HTTP_SETTINGS: Object = object(
             "a call in this process has no connection, and those to an address are kept",
         ),
         field("maxRetries", COUNT),
-        read(
-            "idleTimeout",
-            DURATION,
-            "of connections to addresses; a call in this process has none",
-        ),
+        read("idleTimeout", DURATION, CONNECTED),
         ignored(
             "h2UpgradePolicy",
             Type::Choice(&[

@@ -62,11 +62,14 @@ static CONFIG_PATCH: Object = object(
     &[],
 );
 
-const WHOLE: &str = "the limit holds for whatever comes to the workload";
+pub(crate) const WHOLE: &str = "the limit holds for whatever comes to the workload";
 
-/// A patch is for a single route if it names one.
+/// A patch is for a single route if it names one, and for a host if it names that alone; which are
+/// looked at is said by `validate`.
 fn patch_match(value: &Node) -> Result<&'static Object, &'static str> {
-    let named = value.path(&["routeConfiguration", "vhost", "route", "name"]).is_some();
+    let host = value.path(&["routeConfiguration", "vhost"]);
+    let named = host
+        .is_some_and(|host| host.path(&["route", "name"]).is_some() || host.get("name").is_some());
     let inbound = value.str("context") == Some("SIDECAR_INBOUND");
     if named && !inbound { Ok(&ROUTE_PATCH_MATCH) } else { Err(WHOLE) }
 }
@@ -74,7 +77,7 @@ fn patch_match(value: &Node) -> Result<&'static Object, &'static str> {
 static ROUTE_PATCH_MATCH: Object = object(
     "EnvoyConfigObjectMatch",
     &[
-        ignored("context", TEXT, "the limit is the callee's, whoever calls"),
+        read("context", TEXT, "looked at where calls leave the mesh"),
         field("routeConfiguration", Type::Object(&ROUTE_CONFIGURATION)),
         ignored("proxy", Type::Any, "there is no Envoy here"),
     ],

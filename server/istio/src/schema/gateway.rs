@@ -3,7 +3,7 @@
 //! Tables only.
 
 use super::{
-    ANNOTATIONS, LABELS, NAME, Object, PORT, TEXT, TEXTS, Treatment, Type, UINT32, checks,
+    ANNOTATIONS, Field, LABELS, NAME, Object, PORT, TEXT, TEXTS, Treatment, Type, UINT32, checks,
     envoy_filter::WORKLOAD_SELECTOR, excludes, field, ignored, object, read, rejected,
 };
 
@@ -33,11 +33,7 @@ static SERVER: Object = object(
         field("port", Type::Object(&SERVER_PORT)).required(),
         ignored("bind", Type::Text(checks::address), EDGE),
         field("hosts", Type::List(&Type::Text(checks::gateway_host))).required(),
-        ignored(
-            "tls",
-            Type::Object(&SERVER_TLS),
-            "the edge speaks plain HTTP; put TLS in front of it",
-        ),
+        field("tls", Type::Object(&SERVER_TLS)),
         ignored("defaultEndpoint", TEXT, EDGE),
         ignored("name", TEXT, "nothing refers to it"),
     ],
@@ -47,7 +43,7 @@ static SERVER: Object = object(
 static SERVER_PORT: Object = object(
     "Port",
     &[
-        read("number", PORT, LISTENS).required(),
+        read("number", Type::Int(0, 65_535), LISTENS),
         ignored("name", NAME, EDGE).required(),
         read("protocol", Type::Text(checks::protocol), SPOKEN).required(),
         rejected("targetPort", "Istio refuses it on a Gateway, where it would do nothing"),
@@ -63,11 +59,19 @@ const TLS_VERSION: Type = Type::Choice(&[
     ("TLSV1_3", Treatment::InForce),
 ]);
 
+const REDIRECTED: &str = "requests for its hosts are answered 301 with the same address by https; \
+    the edge itself speaks plain HTTP, and believes nobody who says he came by https";
+
+/// A field about connections that are encrypted.
+const fn of_tls(name: &'static str, kind: Type) -> Field {
+    ignored(name, kind, "the edge speaks plain HTTP; put TLS in front of it")
+}
+
 static SERVER_TLS: Object = object(
     "ServerTLSSettings",
     &[
-        field("httpsRedirect", Type::Bool),
-        field(
+        read("httpsRedirect", Type::Bool, REDIRECTED),
+        of_tls(
             "mode",
             Type::Choice(&[
                 ("PASSTHROUGH", Treatment::InForce),
@@ -78,20 +82,20 @@ static SERVER_TLS: Object = object(
                 ("OPTIONAL_MUTUAL", Treatment::InForce),
             ]),
         ),
-        field("serverCertificate", TEXT),
-        field("privateKey", TEXT),
-        field("caCertificates", TEXT),
-        field("caCrl", TEXT),
-        field("tlsCertificates", Type::List(&Type::Object(&TLS_CERTIFICATE))),
-        field("credentialName", TEXT),
-        field("credentialNames", TEXTS),
-        field("caCertCredentialName", TEXT),
-        field("subjectAltNames", TEXTS),
-        field("verifyCertificateSpki", TEXTS),
-        field("verifyCertificateHash", TEXTS),
-        field("minProtocolVersion", TLS_VERSION),
-        field("maxProtocolVersion", TLS_VERSION),
-        field("cipherSuites", TEXTS),
+        of_tls("serverCertificate", TEXT),
+        of_tls("privateKey", TEXT),
+        of_tls("caCertificates", TEXT),
+        of_tls("caCrl", TEXT),
+        of_tls("tlsCertificates", Type::List(&Type::Object(&TLS_CERTIFICATE))),
+        of_tls("credentialName", TEXT),
+        of_tls("credentialNames", TEXTS),
+        of_tls("caCertCredentialName", TEXT),
+        of_tls("subjectAltNames", TEXTS),
+        of_tls("verifyCertificateSpki", TEXTS),
+        of_tls("verifyCertificateHash", TEXTS),
+        of_tls("minProtocolVersion", TLS_VERSION),
+        of_tls("maxProtocolVersion", TLS_VERSION),
+        of_tls("cipherSuites", TEXTS),
     ],
     &[],
 );
@@ -162,14 +166,14 @@ static SERVICE_PORT: Object = object(
     &[],
 );
 
-const ALIKE: &str = "every endpoint of an external service is taken alike";
+const ALIKE: &str = "every endpoint of an external service is called as often as the others";
 
 static ENDPOINT: Object = object(
     "WorkloadEntry",
     &[
         field("address", NAME),
         field("ports", Type::Map(checks::label_in_any_case, &PORT)),
-        ignored("labels", LABELS, ALIKE),
+        read("labels", LABELS, "subsets select by them"),
         ignored("network", TEXT, ALIKE),
         ignored("locality", TEXT, ALIKE),
         ignored("weight", UINT32, ALIKE),

@@ -2,9 +2,12 @@
 //!
 //! Tables only.
 
-use super::{ANNOTATIONS, LABELS, Object, TEXT, Type, checks, field, ignored, object};
+use super::{ANNOTATIONS, LABELS, Object, TEXT, Type, checks, field, ignored, object, read};
 
 const SERVER: &str = "the API server of Kubernetes writes it";
+
+const OLDEST: &str = "where several resources say the same, the oldest comes first; those \
+    without come last, by their names";
 
 pub(super) static METADATA: Object = object(
     "ObjectMeta",
@@ -21,7 +24,7 @@ pub(super) static METADATA: Object = object(
             ANNOTATIONS,
             "only vitrine.dev/istio-faithful-routes and istio.io/dry-run are read here",
         ),
-        ignored("creationTimestamp", TEXT, SERVER),
+        read("creationTimestamp", TEXT, OLDEST),
         ignored("deletionGracePeriodSeconds", Type::Any, SERVER),
         ignored("deletionTimestamp", TEXT, SERVER),
         ignored("finalizers", Type::Any, SERVER),

@@ -15,7 +15,7 @@ mod telemetry;
 mod virtual_service;
 
 pub(crate) use check::{Report, check, is_camel_case_of, order};
-pub(crate) use envoy_filter::{LOCAL_RATE_LIMIT, LOCAL_RATE_LIMIT_TYPE};
+pub(crate) use envoy_filter::{LOCAL_RATE_LIMIT, LOCAL_RATE_LIMIT_TYPE, WHOLE};
 
 use crate::{value::Complaint, yaml::Node};
 
@@ -111,8 +111,8 @@ const fn read(name: &'static str, kind: Type, how: &'static str) -> Field {
 }
 
 /// How a local rate limit is read.
-const PER_SERVICE: &str =
-    "counted once for all instances of the service; Envoy counts in each proxy by itself";
+const PER_SERVICE: &str = "counted once for all instances of the service, and of one outside of \
+    the mesh once for each service that calls; Envoy counts in each proxy by itself";
 
 /// A field that Istio deprecates.
 const fn deprecated(name: &'static str, kind: Type, instead: fn(&Node) -> String) -> Field {

@@ -13,10 +13,10 @@ pub(super) static PEER_AUTHENTICATION: Object = object(
     &[
         field("selector", Type::Object(&SELECTOR)),
         field("mtls", Type::Object(&MTLS)),
-        ignored(
+        read(
             "portLevelMtls",
             Type::Map(checks::port_text, &Type::Object(&MTLS)),
-            "a service here listens at one port; mtls is the mode for it",
+            "of the port at which the service listens; there are no target ports here",
         ),
     ],
     &[],
@@ -28,7 +28,7 @@ static MTLS: Object = object(
         "mode",
         Type::Choice(&[
             ("UNSET", Treatment::Read("the mode of the namespace or of the mesh")),
-            ("DISABLE", Treatment::InForce),
+            ("DISABLE", Treatment::Read("callers have no identity there; nothing is encrypted")),
             ("PERMISSIVE", Treatment::InForce),
             (
                 "STRICT",

@@ -118,11 +118,10 @@ fn subset(about: &mut About<'_>, node: &Node, name: &str, path: &str, services: 
         );
     } else if !services.is_empty() {
         let has = |service: &String| {
-            let known = about.context.known_service(service)?;
             let fits = |instance: &BTreeMap<String, String>| {
                 labels.iter().all(|(key, value)| instance.get(key) == Some(value))
             };
-            Some(known.instances.iter().any(fits))
+            Some(about.context.instances_of(service)?.iter().any(fits))
         };
         let answers: Vec<bool> = services.iter().filter_map(has).collect();
         if !answers.is_empty() && !answers.contains(&true) {
@@ -191,6 +190,7 @@ pub(super) fn policy(about: &mut About<'_>, node: &Node, path: &str, of: &Of<'_>
     }
     let budget = of.budget || node.get("retryBudget").is_some();
     pool(about, node, path, budget);
+    unconnected(about, path, of.services);
     let of_settings: Vec<Option<u16>> = node
         .list("portLevelSettings")
         .iter()
@@ -221,6 +221,18 @@ fn pool(about: &mut About<'_>, node: &Node, path: &str, budget: bool) {
     if most.is_none_or(|most| most == 0) {
         let why = "Without tcp.maxConnections no request waits for a connection";
         about.silence(format!("{path}.http1MaxPendingRequests"), why);
+    }
+}
+
+/// Times of connections, where all calls stay within the process.
+fn unconnected(about: &mut About<'_>, path: &str, services: &[String]) {
+    let connects = |service: &String| compile::is_outside(about.context, service);
+    if services.is_empty() || services.iter().any(connects) {
+        return;
+    }
+    for key in ["tcp.connectTimeout", "tcp.idleTimeout", "http.idleTimeout"] {
+        let why = "Calls to services of the mesh stay in this process, without a connection";
+        about.silence(format!("{path}.connectionPool.{key}"), why);
     }
 }
 
@@ -261,8 +273,8 @@ fn warmup(about: &mut About<'_>, balancer: &Node, path: &str) {
 fn replaced(about: &mut About<'_>, ports: &[Option<u16>], path: &str, services: &[String]) {
     let context = about.context;
     let has_own = |service: &String| {
-        let known = context.known_service(service);
-        known.is_some_and(|known| ports.contains(&Some(known.port)))
+        let port = context.port_of(service);
+        port.is_some() && ports.contains(&port)
     };
     if services.is_empty() || !services.iter().all(has_own) {
         return;
@@ -315,12 +327,19 @@ fn health(about: &mut About<'_>, node: &Node, path: &str, of: &Of<'_>) {
 
 /// Settings for a port at which none of the services listens.
 fn unheard(about: &mut About<'_>, place: (&str, Position), port: u16, services: &[String]) {
-    let known = services.iter().filter_map(|service| about.context.known_service(service));
-    let mut ports: Vec<u16> = known.map(|service| service.port).collect();
+    let context = about.context;
+    let mut ports: Vec<u16> = services.iter().filter_map(|s| context.port_of(s)).collect();
     ports.sort_unstable();
     ports.dedup();
     if services.is_empty() || ports.contains(&port) {
         return;
+    }
+    if let Some(service) = services.iter().find(|s| context.ports_of(s).contains(&port)) {
+        let message = format!(
+            "Calls to all ports of {service} share one pool, by the settings of its first port."
+        );
+        let advice = format!("Write them for port {}.", ports[0]);
+        return about.idle(code::ROUTE_PORT, place, message, advice);
     }
     let listed: Vec<_> = ports.iter().map(ToString::to_string).collect();
     let advice = match listed.is_empty() {
@@ -419,7 +438,7 @@ pub(super) fn same_hosts(context: &Context<'_>, found: &mut Findings) {
                 "" => host.clone(),
                 subset => format!("the subset {subset} of {host}"),
             };
-            let advice = "Put them into one; Istio would take one and drop the other.";
+            let advice = "Put them into one: of several the first holds, as in Istio.";
             let path = if subset.is_empty() {
                 "spec.host".to_owned()
             } else {
@@ -429,10 +448,10 @@ pub(super) fn same_hosts(context: &Context<'_>, found: &mut Findings) {
             let code = code::DESTINATION_RULE_MULTIMATCH;
             let message = format!("{} has a policy for {what} as well.", first.key());
             let here = resource.spot(path, at);
-            found.said.push(here.says(Severity::Error, code, message, advice));
+            found.said.push(here.says(Severity::Warning, code, message, advice));
             let message = format!("{} has a policy for {what} as well.", resource.key());
             let there = first.spot("spec.host", place(first.spec(), "host"));
-            found.said.push(there.says(Severity::Error, code, message, advice));
+            found.said.push(there.says(Severity::Warning, code, message, advice));
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! The correct form is made of the user's own values; it can be applied as it is printed.
 
-use super::{About, own_answer, place, security::NO_PROXY};
+use super::{About, own_answer, place};
 use crate::{
     compile::{self, Context},
     faithful::{field, set},
@@ -21,20 +21,22 @@ pub(super) fn rate_limit(about: &mut About<'_>, index: usize, route: &Node, path
     if route.get("rateLimit").is_none() || own_answer::answers(route).is_some() {
         return;
     }
-    if goes_outside(about, route) {
-        let place = (format!("{path}.rateLimit"), place(route, "rateLimit"));
-        let message = format!("The rule sends outside of the mesh: {NO_PROXY}.");
-        let advice = "Limit the calls to the services that call it.";
-        return about.idle(code::NOTHING_IN_FORCE, place, message, advice);
-    }
     let printed = printed_name(about.spec().list("http"), index);
+    let where_it_holds = match goes_outside(about, route) {
+        true => "The rule sends outside of the mesh, so that each service that calls counts.",
+        false => {
+            "Here it holds for what comes to the service under any of its names; an EnvoyFilter, \
+             for what is called by the hosts of this resource."
+        }
+    };
     let spot = about.spot(format!("{path}.rateLimit"), place(route, "rateLimit"));
     let finding = spot.says(
         Severity::Warning,
         code::EXTENSION,
-        "VirtualService has no rateLimit: Istio would drop it and limit nothing. It is in force \
-         here as an extension. Here it holds for what comes to the service under any of its names; \
-         an EnvoyFilter, for what is called by the hosts of this resource.",
+        format!(
+            "VirtualService has no rateLimit: Istio would drop it and limit nothing. It is in \
+             force here as an extension. {where_it_holds}"
+        ),
         match route.str("name") {
             Some(name) if *name == *printed => {
                 "For Istio, apply an EnvoyFilter for this rule alone; each proxy that calls \
@@ -47,7 +49,7 @@ pub(super) fn rate_limit(about: &mut About<'_>, index: usize, route: &Node, path
             ),
         },
     );
-    let filter = envoy_filter(about.context, about.resource, index, route);
+    let filter = filter_for(about.context, about.resource, index, route);
     about.push(Finding { correct_form: filter.map(|root| yaml::write(&root).0), ..finding });
 }
 
@@ -92,10 +94,8 @@ fn policy_said_elsewhere(about: &mut About<'_>) {
     let (mut of_ports, mut heard_by): (Vec<(String, &Node)>, usize) = (Vec::new(), 0);
     for (index, node) in policy.list("portLevelSettings").iter().enumerate() {
         let number = node.get("port").and_then(|port| compile::number::<u16>(port, "number"));
-        let heard = |service: &&std::sync::Arc<str>| {
-            let known = context.known_service(service);
-            known.is_some_and(|known| Some(known.port) == number)
-        };
+        let heard =
+            |service: &&std::sync::Arc<str>| number.is_some() && context.port_of(service) == number;
         let hear = services.iter().filter(heard).count();
         if hear > 0 {
             heard_by += hear;
@@ -117,7 +117,8 @@ fn policy_said_elsewhere(about: &mut About<'_>) {
                 // What the settings of ports replace is said elsewhere.
                 None => {
                     let replaced = path == PATH && field != "retryBudget";
-                    holds |= !(replaced && heard_by >= services.len());
+                    let limits = field != "connectionPool" || limits(context, node, &services);
+                    holds |= limits && !(replaced && heard_by >= services.len());
                 }
             }
         }
@@ -125,6 +126,16 @@ fn policy_said_elsewhere(about: &mut About<'_>) {
     if !holds {
         about.silence(PATH, "None of what it says holds: it has no effect, or is said elsewhere");
     }
+}
+
+/// Whether the pool of a policy limits something: times of connections are nothing to services
+/// that are called without one.
+fn limits(context: &Context<'_>, policy: &Node, services: &[std::sync::Arc<str>]) -> bool {
+    const LIMITS: [[&str; 2]; 3] =
+        [["tcp", "maxConnections"], ["http", "http2MaxRequests"], ["http", "maxRetries"]];
+    let pool = policy.get("connectionPool");
+    services.iter().any(|service| compile::is_outside(context, service))
+        || LIMITS.iter().any(|limit| pool.is_some_and(|pool| pool.path(limit).is_some()))
 }
 
 /// A subset that a route names.
@@ -216,7 +227,7 @@ fn all_of(key: &str) -> Node {
 
 /// An `EnvoyFilter` that limits the route Istio makes of the rule, if it has a `rateLimit`. It has
 /// the name of resource and rule, for there may be several.
-pub(crate) fn envoy_filter(
+pub(crate) fn filter_for(
     context: &Context<'_>,
     from: &Resource,
     index: usize,

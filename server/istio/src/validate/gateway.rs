@@ -4,7 +4,7 @@
 //! Istio's own rules are in `pkg/config/validation/validation.go`.
 
 use super::{About, has, place};
-use crate::{compile, finding::code, known::Selected, value, yaml::Node};
+use crate::{compile, finding::code, known::Selected, schema::checks::UNIX, value, yaml::Node};
 use contract::service::GATEWAY;
 use std::collections::BTreeMap;
 
@@ -27,6 +27,7 @@ pub(super) fn check(about: &mut About<'_>) {
     }
     for (index, server) in about.spec().list("servers").iter().enumerate() {
         let path = format!("spec.servers[{index}]");
+        number(about, server, &path);
         protocol(about, server, &path);
         certificates(about, server, &format!("{path}.tls"));
     }
@@ -67,6 +68,26 @@ fn workload(about: &mut About<'_>) {
         "No gateway has these labels: with a real Istio nothing would listen. Here it is the edge.",
         "Use istio: ingressgateway.",
     );
+}
+
+/// A server has a port, unless it is bound to a Unix domain socket, which has none
+/// (`validateServerPort`, `validateServerBind`).
+fn number(about: &mut About<'_>, server: &Node, path: &str) {
+    let Some(port) = server.get("port") else { return };
+    let number = compile::number::<u16>(port, "number").unwrap_or(0);
+    let bind = server.str("bind");
+    let at = (format!("{path}.port.number"), place(port, "number"));
+    match (bind.is_some_and(|bind| bind.starts_with(UNIX)), number) {
+        (true, 0) | (false, 1..) => {}
+        (true, _) => {
+            let message = "A Unix domain socket has no port.";
+            about.error(code::CONFLICT, at, message, "Write 0, or bind it to an address.");
+        }
+        (false, 0) => {
+            let message = "Port needs the field number, from 1 to 65535.";
+            about.error(code::MISSING_FIELD, at, message, "Add it.");
+        }
+    }
 }
 
 /// What a server of this protocol may say of TLS (`validateServer`).

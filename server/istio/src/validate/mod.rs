@@ -3,11 +3,13 @@
 //! Every finding says what is, why it matters and what to do. Errors are what Istio's own
 //! validation refuses; the rest is applied.
 
+mod authority;
 mod claims;
 mod delegate;
 mod destination_rule;
 mod dry_run;
 mod envoy;
+mod envoy_filter;
 mod extension;
 mod gateway;
 mod kept;
@@ -21,7 +23,7 @@ mod unmatched;
 mod virtual_service;
 mod visibility;
 
-pub(crate) use extension::{envoy_filter, printed_name};
+pub(crate) use extension::{filter_for, printed_name};
 pub use unmatched::{RequestsByRule, never_matched, placed_in};
 
 use crate::{
@@ -61,7 +63,7 @@ pub(crate) fn findings_of(
             Kind::DestinationRule => destination_rule::check(&mut about),
             Kind::Gateway => gateway::check(&mut about),
             Kind::ServiceEntry => service_entry::check(&mut about),
-            Kind::EnvoyFilter => security::envoy_filter(&mut about),
+            Kind::EnvoyFilter => envoy_filter::check(&mut about),
             Kind::PeerAuthentication => security::peer_authentication(&mut about),
             Kind::RequestAuthentication => security::request_authentication(&mut about),
             Kind::AuthorizationPolicy => security::authorization_policy(&mut about),

@@ -1,4 +1,4 @@
-//! Resources that select workloads: security, telemetry and local rate limits.
+//! Resources that select workloads: security and telemetry.
 //!
 //! What would let more in than was meant is refused by the tables; here is what merely surprises.
 
@@ -8,16 +8,16 @@ use crate::{
     finding::code,
     for_istio::resource,
     known::{Selected, is_for_all},
-    policy::{LocalRateLimit, ValueMatch},
+    policy::{Mtls, ValueMatch},
     resource::Resource,
-    schema::{Kind, is_camel_case_of},
+    schema::Kind,
     value,
     yaml::{Data, Entry, Node},
 };
 use contract::istio::{Finding, Severity};
 
 /// Why nothing is enforced for what is outside of the mesh.
-pub(super) const NO_PROXY: &str = "no proxy stands before it that could enforce anything";
+const NO_PROXY: &str = "no proxy stands before it that could enforce anything";
 
 /// The selector of any of these kinds.
 pub(super) fn selector(about: &mut About<'_>) {
@@ -32,6 +32,14 @@ pub(super) fn selector(about: &mut About<'_>) {
     }
     if labels.is_empty() {
         return;
+    }
+    if !compile::selects_here(about.resource) {
+        let message =
+            format!("With a selector it is for workloads of {namespace} alone, and none is here.");
+        about.silence("spec", &message);
+        let place = ("spec.selector", place(spec, "selector"));
+        let advice = "Use the namespace default, or leave the selector out for the whole mesh.";
+        return about.warn(code::SELECTOR, place, message, advice);
     }
     let key = if spec.get("workloadSelector").is_some() { "workloadSelector" } else { "selector" };
     let services = &about.context.known.services;
@@ -68,6 +76,7 @@ pub(super) fn selector(about: &mut About<'_>) {
 pub(super) fn peer_authentication(about: &mut About<'_>) {
     selector(about);
     superseded(about);
+    modes_of_ports(about);
     let spec = about.spec();
     let Some(ports) = spec.get("portLevelMtls") else { return };
     let at = ("spec.portLevelMtls", place(spec, "portLevelMtls"));
@@ -84,19 +93,40 @@ pub(super) fn peer_authentication(about: &mut About<'_>) {
     }
 }
 
-/// Of several for the same workloads one says the mode: the narrowest, and of those the first.
+/// Of several for the same workloads one says the mode: the narrowest, and of those the oldest.
 fn superseded(about: &mut About<'_>) {
     let context = about.context;
     let services = compile::selected_services(context, about.resource);
-    let decides = |service: &String| Some(compile::decides_mtls(context, service)?.1);
-    let others: Vec<_> = services
-        .iter()
-        .filter_map(decides)
-        .filter(|decides| decides.key() != about.resource.key())
-        .collect();
+    let instead = |service: &String| compile::peer_instead(context, about.resource, service);
+    let others: Vec<_> = services.iter().filter_map(instead).collect();
     if let Some(winner) = others.first().filter(|_| others.len() == services.len()) {
         let why = format!("{} says the mode for the same workloads, and wins", winner.key().name);
         about.silence("spec.mtls", &why);
+        about.silence("spec.portLevelMtls", &why);
+    }
+}
+
+/// Modes of ports at which nobody listens, and the mode for all of whose ports have their own.
+fn modes_of_ports(about: &mut About<'_>) {
+    let (context, spec) = (about.context, about.spec());
+    let services = compile::selected_services(context, about.resource);
+    let Some(first) = services.first() else { return };
+    let ports: Vec<_> = services.iter().map(|service| context.port_of(service)).collect();
+    for entry in spec.get("portLevelMtls").map_or(&[][..], Node::entries) {
+        let path = format!("spec.portLevelMtls[{}]", entry.key);
+        let port = entry.key.parse::<u16>().ok();
+        if port.is_some() && !ports.contains(&port) {
+            let listed: Vec<_> = ports.iter().flatten().map(ToString::to_string).collect();
+            let message = format!("{first} does not listen at port {}.", entry.key);
+            let advice = format!("Use {}.", listed.first().map_or("mtls", String::as_str));
+            about.idle(code::ROUTE_PORT, (path, entry.at), message, advice);
+        } else if compile::mode_of_port(about.resource, port).is_none() {
+            about.silence(path, "It sets no mode of its own, so that of the workload holds");
+        }
+    }
+    let has_own = |port: &Option<u16>| compile::mode_of_port(about.resource, *port).is_some();
+    if ports.iter().all(has_own) {
+        about.silence("spec.mtls", "portLevelMtls says the mode of the port at which it listens");
     }
 }
 
@@ -161,9 +191,34 @@ pub(super) fn authorization_policy(about: &mut About<'_>) {
             }
         }
     }
+    unidentified(about);
     conditions(about);
     if allows(about.resource) {
         unfulfilled(about);
+    }
+}
+
+/// Callers asked for by their identity, at workloads to which nobody shows one.
+fn unidentified(about: &mut About<'_>) {
+    const NAMES: [&str; 3] = ["principals", "serviceAccounts", "namespaces"];
+    let context = about.context;
+    let services = compile::selected_services(context, about.resource);
+    let off = || services.iter().all(|service| !has_identities(context, service));
+    for (index, rule) in about.spec().list("rules").iter().enumerate() {
+        for (from, node) in rule.list("from").iter().enumerate() {
+            let Some(source) = node.get("source") else { continue };
+            let named = NAMES.into_iter().find(|name| !source.list(name).is_empty());
+            let Some(name) = named.filter(|_| !services.is_empty() && off()) else { continue };
+            about.warn(
+                code::PRINCIPAL,
+                (format!("spec.rules[{index}].from[{from}].source.{name}"), place(source, name)),
+                format!(
+                    "Mutual TLS is off for {}: no call to it has an identity, so this is nobody.",
+                    services.join(", ")
+                ),
+                "Set the mode of its PeerAuthentication to PERMISSIVE or STRICT.",
+            );
+        }
     }
 }
 
@@ -279,9 +334,22 @@ fn is_met(context: &Context<'_>, service: &str, rule: &Node) -> bool {
     if needs_token(rule) && !checks_tokens(context, service) {
         return false;
     }
-    context.known.identities().any(|identity| lets_in(rule, &identity))
+    context.known.identities().any(|identity| lets_in_at(context, service, rule, &identity))
         || rule.list("from").is_empty()
         || of_token(rule)
+}
+
+/// Whether a rule lets in who calls a workload with an identity. Where mutual TLS is off, nobody
+/// shows one.
+fn lets_in_at(context: &Context<'_>, service: &str, rule: &Node, identity: &str) -> bool {
+    match has_identities(context, service) {
+        true => lets_in(rule, identity),
+        false => rule.list("from").is_empty() || of_token(rule),
+    }
+}
+
+fn has_identities(context: &Context<'_>, service: &str) -> bool {
+    compile::decides_mtls(context, service).is_none_or(|(mode, _)| mode != Mtls::Disable)
 }
 
 /// Whether a rule lets in callers without an identity of the mesh, by their token or address.
@@ -322,7 +390,8 @@ fn messages(about: &mut About<'_>, services: &[String]) {
     };
     let shut_out = |service: &&String| {
         let mut rules = rules_that_allow(context, service).peekable();
-        rules.peek().is_some() && !rules.any(|rule| lets_in(rule, messenger))
+        let lets_in = |rule: &Node| lets_in_at(context, service, rule, messenger);
+        rules.peek().is_some() && !rules.any(lets_in)
     };
     let stopped: Vec<_> = services.iter().filter(takes).filter(shut_out).cloned().collect();
     if !stopped.is_empty() && !about.spec().list("rules").is_empty() {
@@ -508,103 +577,5 @@ fn expression(about: &mut About<'_>, entry: &Entry, path: &str) {
         )]);
         let correct_form = Some(crate::yaml::write(&form).0);
         about.push(Finding { correct_form, ..finding });
-    }
-}
-
-pub(super) fn envoy_filter(about: &mut About<'_>) {
-    selector(about);
-    let patches = compile::rate_limit_patches(about.resource);
-    let spec = about.spec();
-    let place = ("spec.configPatches", place(spec, "configPatches"));
-    if patches.is_empty() {
-        about.idle(
-            code::NOTHING_IN_FORCE,
-            place,
-            "None of its patches sets a local rate limit, so nothing of it has an effect here.",
-            "Only envoy.filters.http.local_ratelimit is understood.",
-        );
-    } else if patches.iter().all(compile::Patch::is_idle) {
-        about.idle(
-            code::NOTHING_IN_FORCE,
-            place,
-            "No patch sets a token bucket that is counted and enforced: Envoy enables the filter \
-             for 0 % unless told otherwise.",
-            "Add token_bucket, and filter_enabled and filter_enforced with default_value.",
-        );
-    }
-    patched_routes(about, &patches);
-    for patch in &patches {
-        for bucket in patch.buckets() {
-            token_bucket(about, patch, bucket);
-        }
-    }
-}
-
-/// Patches for single routes: whether there are such routes, and whether they are looked for.
-fn patched_routes(about: &mut About<'_>, patches: &[compile::Patch<'_>]) {
-    let spec = about.spec();
-    if !compile::selector(about.resource).is_empty() {
-        for (index, _) in spec.list("configPatches").iter().enumerate() {
-            let why = "with a workloadSelector a limit holds for whatever comes to the workload";
-            about.silence(format!("spec.configPatches[{index}].match"), why);
-        }
-    }
-    if patches.iter().all(|patch| patch.route.is_none()) {
-        return;
-    }
-    let hosts = compile::virtual_hosts(about.context);
-    for patch in patches {
-        let Some(route) = &patch.route else { continue };
-        let (message, advice) = if route.is_nowhere(&hosts) {
-            (
-                format!(
-                    "No VirtualService of this host has a rule named {} that sends requests on.",
-                    route.name()
-                ),
-                "Give the rule this name, or name another.",
-            )
-        } else if route.is_outside(about.context, &hosts) {
-            (
-                format!("The rule {} sends outside of the mesh: {NO_PROXY}.", route.name()),
-                "Limit what calls it.",
-            )
-        } else {
-            continue;
-        };
-        let node = spec.list("configPatches").get(patch.number);
-        let at = node.map_or(spec.at, |node| node.at);
-        let path = format!("spec.configPatches[{}]", patch.number);
-        about.idle(code::NOTHING_IN_FORCE, (path, at), message, advice);
-    }
-}
-
-/// What the numbers of a bucket make together.
-fn token_bucket(about: &mut About<'_>, patch: &compile::Patch<'_>, bucket: (&Node, bool)) {
-    let Some(limit) = patch.limit(about.resource, bucket) else { return };
-    let place = |snake: &str| {
-        let mut entries = bucket.0.entries().iter();
-        let entry = entries.find(|e| e.key == snake || is_camel_case_of(&e.key, snake));
-        let path = format!("spec.configPatches[{}].patch.value", patch.number);
-        (path, entry.map_or(bucket.0.at, |entry| entry.at))
-    };
-    if limit.fill_interval < LocalRateLimit::FILL_MIN {
-        about.error(
-            code::BAD_VALUE,
-            place("fill_interval"),
-            "fill_interval is less than 50 ms, which Envoy refuses.",
-            "Write at least 50ms, with more tokens_per_fill for the same rate.",
-        );
-    } else if limit.window().is_none() {
-        about.error(
-            code::BAD_VALUE,
-            place("max_tokens"),
-            format!(
-                "At {} tokens each {:?} an empty bucket of {} takes more than 100 years to fill, \
-                 which is more than a clock in nanoseconds can reckon with.",
-                limit.tokens_per_fill, limit.fill_interval, limit.max_tokens,
-            ),
-            "Lower max_tokens, or raise tokens_per_fill: as large as max_tokens it fills the \
-             bucket at once.",
-        );
     }
 }

@@ -40,8 +40,28 @@ pub(super) fn check(about: &mut About<'_>) {
             None => reached(about, host, index),
         }
     }
+    labels(about, &hosts);
     if !hosts.is_empty() && idle == hosts.len() {
         about.silence("spec", "Calls to none of its hosts come here");
+    }
+}
+
+/// Labels of endpoints that are not called.
+fn labels(about: &mut About<'_>, hosts: &[String]) {
+    let (context, spec) = (about.context, about.spec());
+    let foreign = |host: &&String| {
+        let known = context.service(host).and_then(|service| context.known_service(service));
+        known.is_none() && !host.starts_with('*')
+    };
+    let called = hosts.iter().any(|host| foreign(&host));
+    for (index, endpoint) in spec.list("endpoints").iter().enumerate() {
+        let address = endpoint.str("address").unwrap_or_default().parse::<IpAddr>();
+        let local = endpoint.str("address") == Some("localhost")
+            || address.is_ok_and(|address| address.is_loopback());
+        if !(called && local) {
+            let why = "No instance is made of this endpoint, which is not called";
+            about.silence(format!("spec.endpoints[{index}].labels"), why);
+        }
     }
 }
 

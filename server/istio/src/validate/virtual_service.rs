@@ -4,7 +4,8 @@
 //! Istio's own rules are in `pkg/config/validation/virtualservice.go`; Kiali's in its `checkers`.
 
 use super::{
-    About, Findings, claims, delegate, envoy, extension, no_host, own_answer, place, reach, shut,
+    About, Findings, authority, claims, delegate, envoy, extension, no_host, own_answer, place,
+    reach, shut,
 };
 use crate::{
     compile::{self, Context, FoundGateway, PSEUDO_HEADERS},
@@ -38,6 +39,7 @@ pub(super) fn check(about: &mut About<'_>) {
         );
     }
     hosts(about);
+    gives_way(about);
     gateways(about);
     if http.is_empty() {
         about.warn(
@@ -58,6 +60,7 @@ pub(super) fn check(about: &mut About<'_>) {
         superseded(about, route, &path);
         delegate::check(about, (route, index));
         headers(about, route, &path);
+        authority::check(about, route, &path);
         envoy::check(about, route, &path);
         claims::check(about, route, &path);
         conditions(about, route, &path);
@@ -534,6 +537,37 @@ fn headers(about: &mut About<'_>, route: &Node, path: &str) {
                     format!("Write {} one level higher, beside headers.", entry.key),
                 );
             }
+        }
+    }
+}
+
+/// What is built in gives way without a word, unless somebody changed it: a split that was set on
+/// the page would end unnoticed.
+fn gives_way(about: &mut About<'_>) {
+    let (context, own) = (about.context, about.resource);
+    if own.is_built_in() || !compile::is_seen(own) {
+        return;
+    }
+    let built_in = context.of(Kind::VirtualService).filter(|rules| rules.is_built_in());
+    let changed: Vec<_> =
+        built_in.filter(|rules| context.known.built_in.iter().all(|of| **of != **rules)).collect();
+    for (index, host) in compile::hosts(own).enumerate() {
+        let Some(service) = context.service(&host) else { continue };
+        let same = |rules: &&&Resource| {
+            compile::hosts(rules).any(|host| context.service(&host) == Some(service))
+        };
+        if let Some(rules) = changed.iter().find(same) {
+            let at = about.spec().list("hosts").get(index).map_or(about.spec().at, |node| node.at);
+            about.warn(
+                code::GIVES_WAY,
+                (format!("spec.hosts[{index}]"), at),
+                format!(
+                    "{} is built in, was changed here, and gives way: what it says of {service} \
+                     has no effect beside this resource.",
+                    rules.key()
+                ),
+                "Take over its rules, such as the weights of its split, or change it instead.",
+            );
         }
     }
 }

@@ -44,6 +44,7 @@ pub(crate) fn known() -> Known {
             "cluster.local/ns/default/sa/load".to_owned(),
             "cluster.local/ns/istio-system/sa/istio-ingressgateway-service-account".to_owned(),
         ],
+        ..Known::default()
     }
 }
 

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     MeshError, Request,
-    cluster::Cluster,
+    cluster::{Cluster, Selection},
     edge::Tally,
     endpoint::Picked,
     instance::{Host, UnderWay},
@@ -38,7 +38,11 @@ impl BalanceLayer {
         let traffic = routed.and_then(Routed::traffic).unwrap_or(&unwritten);
         let labels = routed.and_then(Routed::subset_rule).map(|subset| &*subset.labels);
         let snapshot = routed.map_or(0, |routed| routed.snapshot.number());
-        let members = self.cluster.members(snapshot, labels, &traffic.load_balancer);
+        let service = &self.cluster.service.name;
+        let selection = routed.map_or_else(Selection::default, |routed| {
+            Selection::of(routed.snapshot.policy(), service, labels)
+        });
+        let members = self.cluster.members(snapshot, selection, &traffic.load_balancer);
         let healthy = self.cluster.healthy(snapshot, &members, traffic.outlier.as_ref());
         let healthy = healthy.as_deref().unwrap_or(&members.hosts);
         let hashed = matches!(traffic.load_balancer, LoadBalancer::ConsistentHash { .. });

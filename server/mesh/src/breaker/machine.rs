@@ -257,10 +257,10 @@ impl Breaker {
                 Forced::Open => Err(self.refuse(&mut inner, until_us, now_us)),
             };
         }
-        let admission = self.step(&mut inner, BreakerEvent::Admit, cause, now_us);
+        let (admission, gone) = self.step(&mut inner, BreakerEvent::Admit, cause, now_us);
         let refused = admission == Admission::Refuse;
         let call = inner.record.asked(now_us, Asked::Judged { refused }, before);
-        match admission {
+        let admitted = match admission {
             Admission::Pass => Ok((call, Passage::Counted(inner.generation))),
             Admission::Probe => {
                 inner.memory.probe(now_us, cause.clone());
@@ -273,7 +273,10 @@ impl Breaker {
                 };
                 Err(self.refuse(&mut inner, until_us, now_us))
             }
-        }
+        };
+        drop(inner);
+        self.log(gone, cause);
+        admitted
     }
 
     fn refuse(&self, inner: &mut Inner, until_us: i64, now_us: i64) -> MeshError {
@@ -316,7 +319,9 @@ impl Breaker {
             inner.memory.judge(verdict, cause);
         }
         let event = if failed { BreakerEvent::Failure } else { BreakerEvent::Success };
-        self.step(&mut inner, event, cause, at_us);
+        let (_, gone) = self.step(&mut inner, event, cause, at_us);
+        drop(inner);
+        self.log(gone, cause);
     }
 
     /// The caller of an admitted call went away. That tells nothing, but of the probe.
@@ -328,7 +333,9 @@ impl Breaker {
         if passed.1 == Passage::Probe(inner.generation) {
             let cause = cause();
             inner.memory.judge(ProbeVerdict::Abandoned, &cause);
-            self.step(&mut inner, BreakerEvent::ProbeAbandoned, &cause, at_us);
+            let (_, gone) = self.step(&mut inner, BreakerEvent::ProbeAbandoned, &cause, at_us);
+            drop(inner);
+            self.log(gone, &cause);
         }
     }
 
@@ -349,6 +356,7 @@ impl Breaker {
         if to != Forced::Open || sooner {
             self.healing.tell();
         }
+        drop(inner);
         tracing::warn!(
             mesh.breaker.destination = %self.edge.destination,
             "Breaker of {} for {} forced: {to:?}", self.edge.caller, self.edge.destination,
@@ -393,9 +401,12 @@ impl Breaker {
         inner.memory.give_up_probe();
         inner.note(at_us, HistoryChange::Reset, Cause::default(), Some(by));
         self.healing.tell();
+        let gone = Gone { from, to: inner.state };
         if from.name() != inner.state.name() {
             inner.since_us = Some(at_us);
-            self.announce(at_us, from, inner.state, &Cause::default());
+            self.announce(at_us, gone, &Cause::default());
+            drop(inner);
+            self.log(Some(gone), &Cause::default());
         }
     }
 
@@ -410,7 +421,14 @@ impl Breaker {
         }
     }
 
-    fn step(&self, inner: &mut Inner, event: BreakerEvent, cause: &Cause, at_us: i64) -> Admission {
+    /// Also gives what is to be said of it when the lock is free: whoever writes a log may be slow.
+    fn step(
+        &self,
+        inner: &mut Inner,
+        event: BreakerEvent,
+        cause: &Cause,
+        at_us: i64,
+    ) -> (Admission, Option<Gone>) {
         let from = inner.state;
         let (to, admission) = from.next(event, &inner.params, at_us);
         inner.state = to;
@@ -421,9 +439,11 @@ impl Breaker {
             if matches!(to, BreakerState::Closed { .. }) {
                 self.healing.tell();
             }
-            self.announce(at_us, from, to, cause);
+            let gone = Gone { from, to };
+            self.announce(at_us, gone, cause);
+            return (admission, Some(gone));
         }
-        admission
+        (admission, None)
     }
 
     /// The faults of the failures that made it open, if it is; none of one that was opened by hand.
@@ -446,9 +466,26 @@ impl Breaker {
         causes
     }
 
-    fn announce(&self, at_us: i64, from: BreakerState, to: BreakerState, cause: &Cause) {
-        keep_trace(cause);
+    /// Tells who listens, in the order in which it happens.
+    fn announce(&self, at_us: i64, Gone { from, to }: Gone, cause: &Cause) {
         let BreakerEdge { caller, destination, subset } = self.edge.clone();
+        self.announcer.tell(crate::Change::Breaker(BreakerTransition {
+            caller,
+            destination,
+            subset,
+            at_us,
+            from,
+            to,
+            trace_id: cause.trace_id.clone(),
+            faults: cause.faults.clone(),
+        }));
+    }
+
+    /// Writes down that it went on, on the span of the call that made it.
+    fn log(&self, gone: Option<Gone>, cause: &Cause) {
+        let Some(Gone { from, to }) = gone else { return };
+        keep_trace(cause);
+        let BreakerEdge { caller, destination, .. } = &self.edge;
         let faults = (!cause.faults.is_empty()).then(|| crate::fault::text(&cause.faults));
         // The caller's own span is current: it is the call that made the breaker go on.
         Span::current().record(
@@ -463,17 +500,14 @@ impl Breaker {
             vitrine.fault.id = faults,
             "breaker for {destination} went from {} to {}", from.name(), to.name(),
         );
-        self.announcer.tell(crate::Change::Breaker(BreakerTransition {
-            caller,
-            destination,
-            subset,
-            at_us,
-            from,
-            to,
-            trace_id: cause.trace_id.clone(),
-            faults: cause.faults.clone(),
-        }));
     }
+}
+
+/// A breaker went on.
+#[derive(Clone, Copy, Debug)]
+struct Gone {
+    from: BreakerState,
+    to: BreakerState,
 }
 
 /// The trace of a call that is to blame can be looked at, whatever sampling drew for it.

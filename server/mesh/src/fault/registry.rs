@@ -65,6 +65,8 @@ struct Book {
     killed_us: Option<i64>,
     /// Faults that resources ask for, as of the newest policy.
     asked: Asked,
+    /// What is to be said when the book is free again, and of which fault.
+    said: Vec<(Option<FaultId>, String)>,
 }
 
 /// An active fault.
@@ -196,27 +198,42 @@ impl Faults {
     /// # Errors
     /// When it is not a fault that ends, or none may be injected.
     pub fn inject(&self, spec: FaultSpec) -> Result<FaultId, InjectError> {
+        self.change(|book| match book.killed_us {
+            Some(_) => Err(InjectError::Killed),
+            None => self.begin(book, spec),
+        })
+    }
+
+    /// Changes the book. What is said of it is written down afterwards: calls ask for the book too,
+    /// and whoever writes a log may be slow.
+    fn change<T>(&self, change: impl FnOnce(&mut Book) -> T) -> T {
         let mut book = self.0.book.lock();
-        if book.killed_us.is_some() {
-            return Err(InjectError::Killed);
+        let changed = change(&mut book);
+        let said = std::mem::take(&mut book.said);
+        drop(book);
+        for (id, text) in said {
+            let id = id.map(|id| id.to_string());
+            tracing::warn!(vitrine.fault.id = id, "{text}");
         }
-        self.begin(&mut book, spec)
+        changed
     }
 
     /// Ends a fault. False when none of that id is active.
     pub fn remove(&self, id: FaultId) -> bool {
-        self.end(&mut self.0.book.lock(), EndReason::Removed, |fault| fault.id == id) > 0
+        self.change(|book| self.end(book, EndReason::Removed, |fault| fault.id == id)) > 0
     }
 
     /// The kill switch: ends all faults, releases the calls they hold, and refuses new ones until
     /// [`Self::release`]. Gives the number of faults it ended.
     pub fn end_all(&self) -> usize {
-        let mut book = self.0.book.lock();
-        let ended = self.end(&mut book, EndReason::KillSwitch, |_| true);
-        if book.killed_us.is_none() {
-            book.killed_us = Some(self.0.clock.now_us());
-            let _ = self.0.events.send(FaultEvent::KillSwitch(true));
-        }
+        let ended = self.change(|book| {
+            let ended = self.end(book, EndReason::KillSwitch, |_| true);
+            if book.killed_us.is_none() {
+                book.killed_us = Some(self.0.clock.now_us());
+                let _ = self.0.events.send(FaultEvent::KillSwitch(true));
+            }
+            ended
+        });
         tracing::warn!(ended, "Kill switch: {ended} faults ended, new ones are refused");
         ended
     }
@@ -224,11 +241,18 @@ impl Faults {
     /// Lets faults be injected again. Faults of resources that were applied meanwhile begin now;
     /// those that the kill switch ended stay ended until their resource is applied again.
     pub fn release(&self) {
-        let mut book = self.0.book.lock();
-        if book.killed_us.take().is_some() {
-            let _ = self.0.events.send(FaultEvent::KillSwitch(false));
-            self.begin_waiting(&mut book);
-        }
+        self.change(|book| {
+            if book.killed_us.take().is_some() {
+                let _ = self.0.events.send(FaultEvent::KillSwitch(false));
+                self.begin_waiting(book);
+            }
+        });
+    }
+
+    /// The kill switch is on since then, as an earlier run left it: what [`Self::follow`] finds
+    /// waits for [`Self::release`].
+    pub fn hold(&self, since_us: i64) {
+        self.0.book.lock().killed_us = Some(since_us);
     }
 
     /// Whether the kill switch is on.
@@ -363,7 +387,7 @@ impl Faults {
         let mut active = Vec::clone(&self.0.active.load());
         active.push(fault.clone());
         self.0.active.store(Arc::new(active));
-        tracing::warn!(vitrine.fault.id = %id, "Fault {id} began: {}", fault.spec.kind);
+        book.said.push((Some(id), format!("Fault {id} began: {}", fault.spec.kind)));
         let _ = self.0.events.send(FaultEvent::Began(fault.status(None)));
         Ok(id)
     }
@@ -373,8 +397,8 @@ impl Faults {
     pub(crate) fn expire(&self) {
         let now_us = self.0.clock.now_us();
         if self.0.active.load().iter().any(|fault| fault.until_us <= now_us) {
-            let mut book = self.0.book.lock();
-            self.end(&mut book, EndReason::Expired, |fault| fault.until_us <= now_us);
+            let over = |fault: &Active| fault.until_us <= now_us;
+            self.change(|book| self.end(book, EndReason::Expired, over));
         }
     }
 
@@ -396,7 +420,7 @@ impl Faults {
         book.ended.truncate(ENDED_MAX - 1);
         book.ended.push_front(status.clone());
         book.ended_total += 1;
-        tracing::warn!(vitrine.fault.id = %id, "Fault {id} ended: {reason:?}");
+        book.said.push((Some(id), format!("Fault {id} ended: {reason:?}")));
         let _ = self.0.events.send(FaultEvent::Ended(status));
         self.0.healing.tell();
     }
@@ -462,7 +486,7 @@ impl Drop for Held {
         let others = self.fault.held.fetch_sub(1, Ordering::AcqRel) - 1;
         if others == 0 && self.fault.spent() {
             let id = self.fault.id;
-            self.faults.retire(&mut self.faults.0.book.lock(), EndReason::Spent, id);
+            self.faults.change(|book| self.faults.retire(book, EndReason::Spent, id));
         }
     }
 }

@@ -156,12 +156,25 @@ fn path_holds(wanted: &ValueMatch, path: &str) -> bool {
     }
 }
 
-/// Envoy's URI template as Istio takes it: `{*}` is one segment that is not empty, `{**}` any rest.
+/// Envoy's URI template as Istio takes it: `{*}` is one segment that is not empty, `{**}` whatever
+/// there is, nothing too, up to the text after it.
 fn template_holds(template: &str, path: &str) -> bool {
+    let Some((before, after)) = template.split_once("{**}") else {
+        return segments_hold(template, path);
+    };
+    let Some(before) = before.strip_suffix('/') else { return path.ends_with(after) };
+    let slash = path.match_indices('/').nth(before.matches('/').count());
+    let parts = slash.and_then(|(at, _)| path.split_at_checked(at));
+    parts.is_some_and(|(head, rest)| {
+        let rest = rest.strip_prefix('/').unwrap_or(rest);
+        segments_hold(before, head) && rest.ends_with(after)
+    })
+}
+
+fn segments_hold(template: &str, path: &str) -> bool {
     let (mut template, mut path) = (template.split('/'), path.split('/'));
     loop {
         match (template.next(), path.next()) {
-            (Some("{**}"), Some(_)) => return true,
             (Some("{*}"), Some(segment)) if !segment.is_empty() => {}
             (Some(literal), Some(segment)) if literal == segment => {}
             (None, None) => return true,

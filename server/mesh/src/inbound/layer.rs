@@ -17,7 +17,7 @@ use axum::body::Body;
 use base::Clock;
 use contract::service::GATEWAY;
 use http::{HeaderValue, Method, StatusCode, header};
-use istio::policy::{LocalRateLimit, Workload};
+use istio::policy::{LocalRateLimit, Mtls, Workload};
 use parking_lot::Mutex;
 use std::{
     collections::{HashMap, VecDeque},
@@ -63,10 +63,10 @@ impl Limiters {
 
     /// The buckets of rules that a request follows by a snapshot; `all` are the service's rules
     /// there. The newest snapshot decides what is kept.
-    fn of<'r>(
+    pub(super) fn of<'r>(
         &self,
         rules: impl Iterator<Item = &'r LocalRateLimit>,
-        all: &[LocalRateLimit],
+        all: impl Iterator<Item = &'r LocalRateLimit>,
         snapshot: u64,
     ) -> Vec<Arc<Limiter>> {
         let fresh = |rule: &LocalRateLimit| {
@@ -81,10 +81,10 @@ impl Limiters {
 }
 
 impl Kept {
-    fn follow(
+    fn follow<'r>(
         &mut self,
         snapshot: u64,
-        all: &[LocalRateLimit],
+        all: impl Iterator<Item = &'r LocalRateLimit>,
         fresh: impl Fn(&LocalRateLimit) -> Arc<Limiter>,
     ) {
         let mut before = std::mem::take(&mut self.in_force);
@@ -138,8 +138,21 @@ struct Counts {
     passed: AtomicU64,
     bad_token: AtomicU64,
     denied: AtomicU64,
-    rate_limited: AtomicU64,
-    over_limit: AtomicU64,
+    limited: LimitCounts,
+}
+
+/// Requests over some limit.
+#[derive(Debug, Default)]
+pub(super) struct LimitCounts {
+    refused: AtomicU64,
+    over: AtomicU64,
+}
+
+impl LimitCounts {
+    /// Those that were refused, and all of them.
+    pub(super) fn read(&self) -> (u64, u64) {
+        (self.refused.load(Ordering::Relaxed), self.over.load(Ordering::Relaxed))
+    }
 }
 
 /// What one instance let in and refused.
@@ -201,14 +214,15 @@ impl Inbound {
 
     pub(crate) fn stats(&self) -> InboundStats {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let (rate_limited, over_limit) = self.counts.limited.read();
         InboundStats {
             service: self.service.clone(),
             instance: self.instance.clone(),
             passed: read(&self.counts.passed),
             bad_token: read(&self.counts.bad_token),
             denied: read(&self.counts.denied),
-            rate_limited: read(&self.counts.rate_limited),
-            over_limit: read(&self.counts.over_limit),
+            rate_limited,
+            over_limit,
         }
     }
 
@@ -221,10 +235,11 @@ impl Inbound {
         let (Some(journey), Some(routed)) = (journey, routed) else {
             return Ok(Entered::default());
         };
-        let identity = self.identity(&journey);
-        let address = address(request, &journey);
         let policy = routed.snapshot.policy();
         let workload = policy.workloads.get(&self.service);
+        let mtls = workload.map_or_else(Mtls::default, |workload| workload.mtls);
+        let identity = self.identity(&journey, mtls);
+        let address = address(request, &journey);
         let entered = self.limited(request, (&routed, &journey), address)?;
         if let Some(workload) = workload.filter(|_| !self.is_probe(request, &journey)) {
             let port = self.port(&routed, &journey);
@@ -251,11 +266,7 @@ impl Inbound {
         (routed, journey): (&Routed, &Journey),
         address: Option<IpAddr>,
     ) -> Result<Entered, Refused> {
-        let peer = match (journey.ingress, address) {
-            (false, _) => Peer::Service(journey.source.service.clone()),
-            (true, Some(address)) => Peer::Address(address),
-            (true, None) => Peer::Unknown,
-        };
+        let peer = peer(journey, address);
         let workload = routed.snapshot.policy().workloads.get(&self.service);
         let all = workload.map_or(&[][..], |workload| &workload.rate_limits);
         let mut rules = all.iter().filter(|rule| concerns(rule, routed, request, journey));
@@ -263,16 +274,19 @@ impl Inbound {
             None => Vec::new(),
             Some(first) => {
                 let rules = std::iter::once(first).chain(rules);
-                self.limiters.of(rules, all, routed.snapshot.number())
+                self.limiters.of(rules, all.iter(), routed.snapshot.number())
             }
         };
-        self.limit(limiters, &peer, journey)
+        limit(limiters, &peer, journey, &self.counts.limited)
     }
 
     /// Who calls, as the connection says. The gateway stands at the ingress: who comes to it is
-    /// outside and has no identity. Behind it the proxy at the ingress calls in its own name.
-    fn identity(&self, journey: &Journey) -> Option<Identity> {
+    /// outside and has no identity. Behind it the proxy at the ingress calls in its own name. A
+    /// connection without mutual TLS (`DISABLE`) has no certificate on it that would say a name, so
+    /// that Istio's `source.principal` and `source.namespace` are empty there.
+    fn identity(&self, journey: &Journey, mtls: Mtls) -> Option<Identity> {
         match journey.ingress {
+            _ if mtls == Mtls::Disable => None,
             false => Some(Identity::of_service(&journey.source.service)),
             true => (*self.service != *GATEWAY).then(Identity::of_ingress),
         }
@@ -294,9 +308,9 @@ impl Inbound {
         }
     }
 
-    /// Tokens and authorization. `PeerAuthentication` has nobody to refuse: whoever calls within
-    /// the mesh has an identity, the proxy at the ingress too, and the listener at the ingress is
-    /// not under it in Istio.
+    /// Tokens and authorization. `STRICT` has nobody to refuse: whoever calls within the mesh has
+    /// an identity, the proxy at the ingress too, and the listener at the ingress is not under
+    /// `PeerAuthentication` in Istio.
     fn admit(
         &self,
         request: &mut Request,
@@ -373,35 +387,46 @@ impl Inbound {
         tracing::info!("refused by {by}");
         Err(refusal(StatusCode::FORBIDDEN, "RBAC: access denied"))
     }
+}
 
-    fn limit(
-        &self,
-        limiters: Vec<Arc<Limiter>>,
-        peer: &Peer,
-        journey: &Journey,
-    ) -> Result<Entered, Refused> {
-        let mut entered = Entered::default();
-        for limiter in limiters {
-            let standing = match limiter.check(peer.clone()) {
-                Verdict::Uncounted => continue,
-                Verdict::Pass(standing) => standing,
-                Verdict::Spared(standing) => {
-                    count(&self.counts.over_limit);
-                    standing
-                }
-                Verdict::Refused(standing) => {
-                    count(&self.counts.over_limit);
-                    count(&self.counts.rate_limited);
-                    journey.add(Flag::RateLimited);
-                    let mut response = limiter.refusal(standing);
-                    limiter.describe(&mut response, standing);
-                    return Err(Box::new(response));
-                }
-            };
-            entered.0.push((limiter, standing));
-        }
-        Ok(entered)
+/// Who is counted.
+pub(super) fn peer(journey: &Journey, address: Option<IpAddr>) -> Peer {
+    match (journey.ingress, address) {
+        (false, _) => Peer::Service(journey.source.service.clone()),
+        (true, Some(address)) => Peer::Address(address),
+        (true, None) => Peer::Unknown,
     }
+}
+
+/// Takes a token from each bucket that counts a request, or gives the answer of the first that has
+/// none.
+pub(super) fn limit(
+    limiters: Vec<Arc<Limiter>>,
+    peer: &Peer,
+    journey: &Journey,
+    counts: &LimitCounts,
+) -> Result<Entered, Refused> {
+    let mut entered = Entered::default();
+    for limiter in limiters {
+        let standing = match limiter.check(peer.clone()) {
+            Verdict::Uncounted => continue,
+            Verdict::Pass(standing) => standing,
+            Verdict::Spared(standing) => {
+                count(&counts.over);
+                standing
+            }
+            Verdict::Refused(standing) => {
+                count(&counts.over);
+                count(&counts.refused);
+                journey.add(Flag::RateLimited);
+                let mut response = limiter.refusal(standing);
+                limiter.describe(&mut response, standing);
+                return Err(Box::new(response));
+            }
+        };
+        entered.0.push((limiter, standing));
+    }
+    Ok(entered)
 }
 
 /// Who calls, and where.
@@ -439,7 +464,7 @@ fn count(counter: &AtomicU64) {
 }
 
 /// Where a request comes from: what the edge noted, or this machine for a service of the mesh.
-fn address(request: &Request, journey: &Journey) -> Option<IpAddr> {
+pub(super) fn address(request: &Request, journey: &Journey) -> Option<IpAddr> {
     if !journey.ingress {
         return Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
     }

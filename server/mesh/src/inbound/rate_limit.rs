@@ -49,10 +49,37 @@ pub(crate) struct Limiter {
     clock: RateClock,
     enabled: Strata,
     enforced: Strata,
-    /// With the time of their last use, microseconds since the epoch.
-    buckets: Mutex<HashMap<Peer, (Arc<Bucket>, i64)>>,
+    buckets: Mutex<Buckets>,
     /// For all callers together, or for those that are not remembered.
     common: Arc<Bucket>,
+}
+
+/// The buckets of the callers that are remembered.
+#[derive(Debug, Default)]
+struct Buckets {
+    /// With the time of their last use, microseconds of steady time.
+    known: HashMap<Peer, (Arc<Bucket>, i64)>,
+    /// From then on it is looked again which of them nobody used for a whole window: as often as
+    /// tokens come back, and not for each of a flood of callers.
+    next_look_us: i64,
+    #[cfg(test)]
+    looks: usize,
+}
+
+impl Buckets {
+    /// Forgets those that are full again, as new ones would be.
+    fn make_room(&mut self, now_us: i64, rule: &LocalRateLimit, window: Duration) {
+        if now_us < self.next_look_us {
+            return;
+        }
+        #[cfg(test)]
+        {
+            self.looks += 1;
+        }
+        self.next_look_us = now_us.saturating_add(micros(rule.token_interval()).max(1));
+        let window_us = micros(window);
+        self.known.retain(|_, (_, used_us)| now_us.saturating_sub(*used_us) < window_us);
+    }
 }
 
 /// What makes a limit the same limit: what it says, the resource it is from, and which of those
@@ -151,20 +178,18 @@ impl Limiter {
         }
         let now_us = self.clock.0.steady_us();
         let mut buckets = self.buckets.lock();
-        if let Some((known, used_us)) = buckets.get_mut(&peer) {
+        if let Some((known, used_us)) = buckets.known.get_mut(&peer) {
             *used_us = now_us;
             return known.clone();
         }
-        if buckets.len() >= CALLERS_MAX {
-            // A bucket that was left alone for a whole window is full, as a new one would be.
-            let window_us = micros(self.window());
-            buckets.retain(|_, (_, used_us)| now_us.saturating_sub(*used_us) < window_us);
+        if buckets.known.len() >= CALLERS_MAX {
+            buckets.make_room(now_us, &self.rule, self.window());
         }
-        if buckets.len() >= CALLERS_MAX {
+        if buckets.known.len() >= CALLERS_MAX {
             return self.common.clone();
         }
         let fresh = Arc::new(bucket(&self.rule, &self.clock));
-        buckets.insert(peer, (fresh.clone(), now_us));
+        buckets.known.insert(peer, (fresh.clone(), now_us));
         fresh
     }
 
@@ -295,12 +320,16 @@ mod tests {
         assert!((0..CALLERS_MAX).all(|number| passes(&limiter, number)));
         let flood = (CALLERS_MAX..CALLERS_MAX + 500).filter(|number| passes(&limiter, *number));
         assert_eq!(flood.count(), 2, "they share one bucket");
-        assert_eq!(limiter.buckets.lock().len(), CALLERS_MAX);
+        assert_eq!(limiter.buckets.lock().known.len(), CALLERS_MAX);
+        assert_eq!(limiter.buckets.lock().looks, 1, "nothing can have come free meanwhile");
+        tokio::time::advance(Duration::from_secs(30)).await;
+        assert!(passes(&limiter, CALLERS_MAX), "a token came back");
+        assert_eq!(limiter.buckets.lock().looks, 2);
         assert!(passes(&limiter, 0), "who is known still has a token");
         tokio::time::advance(Duration::from_secs(60)).await;
         assert!(passes(&limiter, 0));
         assert!(passes(&limiter, CALLERS_MAX) && passes(&limiter, CALLERS_MAX));
-        assert!(limiter.buckets.lock().len() < 10, "those that are full again are forgotten");
+        assert!(limiter.buckets.lock().known.len() < 10, "those that are full again are forgotten");
     }
 
     #[tokio::test(start_paused = true)]

@@ -99,6 +99,17 @@ impl Queue {
         self.most.is_none_or(|most| self.in_use < most)
     }
 
+    /// Takes a place after all others. Who went away leaves an empty one: they are cleared when
+    /// they are as many as those who wait, so that there are never more than twice as many places,
+    /// and who comes does not look through all of them.
+    fn wait(&mut self, free: oneshot::Sender<Connection>, pending: u32) {
+        let pending = usize::try_from(pending).unwrap_or(usize::MAX);
+        if self.waiting.len() > pending.saturating_mul(2) {
+            self.waiting.retain(|waiting| !waiting.is_closed());
+        }
+        self.waiting.push_back(free);
+    }
+
     /// The first who still wait, as many as there is room for; each counts as one in use. They are
     /// given their connection when the queue is free again: what one of them lets go comes back to
     /// it.
@@ -185,7 +196,7 @@ impl Pool {
             return Err(Limit::Pending);
         }
         let (free, freed) = oneshot::channel();
-        queue.waiting.push_back(free);
+        queue.wait(free, self.pending());
         self.pending.fetch_add(1, Ordering::Relaxed);
         let most = limits.max_requests;
         Ok(Entry::Later(Waiting { pool: self.clone(), most, freed }))
@@ -336,6 +347,23 @@ impl Drop for RetryUnderWay {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_gives_up_waiting_leaves_no_place_behind_however_many_come() {
+        let pool = Arc::new(Pool::default());
+        let limits = ConnectionPool {
+            max_connections: Some(1),
+            max_pending: Some(3),
+            ..ConnectionPool::default()
+        };
+        let enter = || pool.enter(1, Some(&limits)).ok();
+        let (_active, _waits) = (enter(), enter());
+        for _ in 0..1_000 {
+            assert!(matches!(enter(), Some(Entry::Later(_))), "there is room for it to wait");
+        }
+        assert_eq!(pool.pending(), 1, "all but one went away");
+        assert!(pool.queue.lock().waiting.len() <= 4, "{}", pool.queue.lock().waiting.len());
+    }
 
     #[test]
     fn of_two_that_come_at_once_one_takes_the_last_place() {

@@ -3,7 +3,7 @@
 use super::{ClusterKey, Mesh};
 use crate::{
     balance::{InstanceBalance, Pool, PoolBalance, Seen, warm},
-    cluster::{Cluster, Ejections, Members, Service},
+    cluster::{Cluster, Ejections, Members, Selection, Service},
     in_force::Snapshot,
     instance::Host,
 };
@@ -35,15 +35,17 @@ impl Mesh {
         let traffic = rule.map_or(&unwritten, |rule| rule.traffic(subset.as_deref()));
         let labels = subset.as_deref().and_then(|subset| rule?.subset(subset));
         let labels = labels.map(|subset| &*subset.labels);
+        let selection = Selection::of(snapshot.policy(), &name, labels);
         let (number, balancer) = (snapshot.number(), &traffic.load_balancer);
         let (members, ejections) = match self.called(service, pool) {
             Some(cluster) => {
-                let members = cluster.members(number, labels, balancer);
+                let members = cluster.members(number, selection, balancer);
                 let ejections = cluster.ejections(number, &members, traffic.outlier.as_ref());
                 (members, ejections)
             }
             None => {
-                let members = Members::uncalled(service, subset.as_deref(), labels, balancer);
+                let subset = subset.as_deref();
+                let members = Members::uncalled(service, subset, selection, balancer);
                 (self.0.looked_at.or_kept(members), Ejections::default())
             }
         };

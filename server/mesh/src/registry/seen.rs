@@ -5,7 +5,7 @@ use crate::{
     BreakerStatus, Change, CountedHits, EdgeStatus, EndpointStatus, PoolStatus, RouteHits,
     breaker::Breakers,
     fault::Faults,
-    inbound::InboundStats,
+    inbound::{InboundStats, OutboundStats},
     mirror::Mirrors,
     recent::{
         DryRunOutcome, Explanation, HypotheticalRequest, RecentRequest, allows_origin, explain,
@@ -50,6 +50,12 @@ impl Mesh {
     #[must_use]
     pub fn inbound_stats(&self) -> Vec<InboundStats> {
         self.0.inbounds.read().values().map(|inbound| inbound.stats()).collect()
+    }
+
+    /// What limits of calls that leave the mesh refused, by caller and destination.
+    #[must_use]
+    pub fn outbound_stats(&self) -> Vec<OutboundStats> {
+        self.0.edges.read().values().filter_map(|edge| edge.outbound_stats()).collect()
     }
 
     /// Retries of every caller and cluster.

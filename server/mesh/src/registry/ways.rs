@@ -1,8 +1,8 @@
 //! The ways from callers to where their requests go: how each stack is laid, once, from its layers.
 
-use super::{ClusterKey, Mesh, PathKey, WeakMesh, is_known};
+use super::{ClusterKey, Mesh, PathKey, WeakMesh, is_known, purpose_seed};
 use crate::{
-    MeshError,
+    MeshError, Request,
     balance::{BalanceLayer, Balancer},
     breaker::{Breaker, BreakerEdge, BreakerLayer},
     cluster::{Cluster, Service},
@@ -10,6 +10,8 @@ use crate::{
     edge::Edge,
     endpoint::Deliver,
     fault::{FaultLayer, Position},
+    inbound::{Entered, Outbound, Refused},
+    journey::Journey,
     limits::{LimitsLayer, Pool},
     mirror::MirrorLayer,
     outlier::OutlierLayer,
@@ -41,6 +43,23 @@ impl Mesh {
         }
         let edge = || Arc::new(Edge::new(caller.clone(), destination.clone()));
         self.0.edges.write().entry(key).or_insert_with(edge).clone()
+    }
+
+    /// Lets a request leave the mesh, or gives the answer of a limit that stands in its way.
+    pub(crate) fn leave(
+        &self,
+        edge: &Edge,
+        routed: &Routed,
+        request: &Request,
+        journey: &Journey,
+    ) -> Result<Entered, Refused> {
+        let limits = routed.snapshot.policy().outbound.get(&routed.destination);
+        let Some(limits) = limits.filter(|_| !journey.look) else { return Ok(Entered::default()) };
+        let fresh = || {
+            let purpose = format!("outbound {} {}", edge.caller(), routed.destination);
+            Outbound::new(self.0.clock.clone(), purpose_seed(self.0.seed, &purpose))
+        };
+        edge.outbound(fresh).leave(limits, routed, request, journey)
     }
 
     /// The stack of a caller for where its request goes.

@@ -194,16 +194,18 @@ impl Call {
             }
             return Verdict::Final;
         }
-        let wait = backoff::before(number, policy.backoff, &self.shared.dice);
-        let Some(body) = self.body.next() else {
-            tracing::info!("not repeated: the body is too long to be kept");
-            return Verdict::Final;
-        };
+        // Before the body is taken from the try that is over: if there is no retry, its answer is
+        // the last one, and whoever gave it may read on.
         let traffic = self.routed.as_ref().and_then(|routed| routed.traffic());
         let Some(retry) = self.shared.pool.retry(traffic) else {
             let destination = &self.shared.destination;
             tracing::warn!("not repeated: retries to {destination} are at their limit");
             self.flag(Flag::RetryLimitExceeded);
+            return Verdict::Final;
+        };
+        let wait = backoff::before(number, policy.backoff, &self.shared.dice);
+        let Some(body) = self.body.next() else {
+            tracing::info!("not repeated: the body is too long to be kept");
             return Verdict::Final;
         };
         Verdict::Again { token: word(token), body, retry, wait }

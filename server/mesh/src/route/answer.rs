@@ -44,6 +44,17 @@ pub(crate) fn redirect(rule: &Redirect, request: &Request, scheme: &str, host: &
     response
 }
 
+/// Sends a request to the same address by https, before any rule is looked for, as Envoy does for a
+/// virtual host with `require_tls` (`createSslRedirectPath`).
+pub(crate) fn to_https(request: &Request, authority: &str) -> Response {
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    let mut response = empty(StatusCode::MOVED_PERMANENTLY);
+    if let Ok(location) = HeaderValue::try_from(format!("https://{authority}{path}")) {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    response
+}
+
 /// In the extensions of an answer: a rule wrote it out, and whoever passes it on changes nothing.
 #[derive(Clone, Copy, Debug)]
 pub struct DirectAnswer;

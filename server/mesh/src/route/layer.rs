@@ -67,6 +67,14 @@ impl Service<Request> for Routing {
             }
         };
         end.to(&way.routed);
+        let left = match self.0.leave(&way.path.edge, &way.routed, &request, &end.journey) {
+            Ok(left) => left,
+            Err(mut refused) => {
+                way.change(&mut refused);
+                end.outcome(&Ok(refused.status()));
+                return Box::pin(std::future::ready(Ok(*refused)));
+            }
+        };
         request.extensions_mut().insert(way.routed.clone());
         let stack = way.path.stack.clone();
         let outward = unserved.filter(|_| way.leads_out());
@@ -81,6 +89,7 @@ impl Service<Request> for Routing {
                 outward.end(&outcome);
             }
             if let Ok(response) = &mut outcome {
+                left.describe(response);
                 way.change(response);
             }
             end.outcome(&outcome.as_ref().map(Response::status));
@@ -210,6 +219,10 @@ fn decide(
         Ok(claims) => claims,
         Err(refused) => return Ok(Decision::Answer(*refused, None)),
     };
+    if ingress && scheme != "https" && found.redirects_to_https(matching::host_of(authority)) {
+        mesh.edge(&journey.source.service, &service).routed(true);
+        return Ok(Decision::Answer(answer::to_https(request, authority), None));
+    }
     let seen = view(request, journey, (authority, port), scheme);
     let view = matching::View { claims: claims.as_ref(), ..seen };
     let Some((at, route, matched)) = matching::first(&found.routes, &view) else {

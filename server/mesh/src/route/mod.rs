@@ -108,19 +108,12 @@ impl Routed {
         destinations(self.route.as_ref()?).get(self.drawn?)
     }
 
-    /// The port its destination is called at: the one the rule names, else its only one, else the
-    /// one the request was addressed to if it listens there, as Istio has it
-    /// (`GetDestinationCluster`).
+    /// The port at which its destination in the mesh is called, which is the only one it has: a
+    /// rule that names another leads nowhere. Only a service outside of the mesh has several, and
+    /// nothing stands before it that would ask.
     pub(crate) fn port(&self) -> u16 {
-        let named = self.weighted().and_then(|to| to.port);
         let ports = self.snapshot.policy().ports.get(&self.destination);
-        let ports = ports.map_or(&[][..], Vec::as_slice);
-        let own = match ports {
-            [] => self.addressed_port,
-            ports if ports.contains(&self.addressed_port) => self.addressed_port,
-            [first, ..] => *first,
-        };
-        named.unwrap_or(own)
+        ports.and_then(|ports| ports.first().copied()).unwrap_or(self.addressed_port)
     }
 
     /// The policy of the destination or its subset, if somebody wrote one.

@@ -46,6 +46,9 @@ pub(super) fn layers(
     let sums = Sums::of(service, now).since(Sums::of(service, before));
     let workload = policy.workloads.get(service);
     let setting = |of: fn(&Workload) -> String| workload.map(of).unwrap_or_default();
+    let inside = setting(|workload| rate_limits(workload.rate_limits.iter()));
+    let leaving = policy.outbound.get(service).into_iter().flatten().map(|of| &of.limit);
+    let limits = [inside, rate_limits(leaving)].into_iter().filter(|text| !text.is_empty());
     let layer = |name: &str, setting: String, acted: u64, of: u64| LayerView {
         name: name.to_owned(),
         setting,
@@ -57,7 +60,12 @@ pub(super) fn layers(
     let known = sums.passed + sums.denied;
     let within = known + sums.unauthenticated;
     vec![
-        layer("rate limit", setting(rate_limit), sums.limited, within + sums.limited),
+        layer(
+            "rate limit",
+            limits.collect::<Vec<_>>().join("; "),
+            sums.limited,
+            within + sums.limited,
+        ),
         layer("authentication", setting(authentication), sums.unauthenticated, within),
         layer("authorization", setting(authorization), sums.denied, known),
     ]
@@ -90,14 +98,14 @@ fn authorization(workload: &Workload) -> String {
 }
 
 /// "100 per 60 s per address".
-fn rate_limit(workload: &Workload) -> String {
+fn rate_limits<'l>(limits: impl Iterator<Item = &'l LocalRateLimit>) -> String {
     let limit = |limit: &LocalRateLimit| {
         let every = seconds(u64::try_from(limit.fill_interval.as_millis()).unwrap_or(u64::MAX));
         let each = if limit.per_remote_address { " per address" } else { "" };
         let only = if limit.enforced == Share::NONE { ", not enforced" } else { "" };
         format!("{} per {every}{each}{only}", limit.tokens_per_fill)
     };
-    workload.rate_limits.iter().map(limit).collect::<Vec<_>>().join("; ")
+    limits.map(limit).collect::<Vec<_>>().join("; ")
 }
 
 fn counted(count: usize, one: &str, many: &str) -> Option<String> {

@@ -119,12 +119,16 @@ impl ResiliencePort for ResilienceHost {
                     return Err(ApiError::NotFound { what: format!("fault {id}") });
                 }
             }
-            EndFaults::All => drop(all.end_all()),
+            EndFaults::All => {
+                all.end_all();
+                self.control.keep_kill_switch().await;
+            }
             EndFaults::Release => {
                 self.control
                     .begin_faults(control::FAULTS_MAX, || all.release())
                     .await
                     .map_err(|error| unkept(&error))?;
+                self.control.keep_kill_switch().await;
             }
         }
         // The page that is asked for next must not show what was before.

@@ -154,7 +154,9 @@ fn untold(pool: &PoolBalance) -> Option<Untold> {
 }
 
 fn view(pool: &PoolBalance, documents: &[Node]) -> PoolView {
-    let rule = pool.origin.as_ref().map(|origin| {
+    // A service whose subsets are implied has a policy that nobody wrote.
+    let origin = pool.origin.as_ref().filter(|origin| !origin.kind.is_empty());
+    let rule = origin.map(|origin| {
         let own = documents::title(&origin.namespace, &origin.name);
         let found = lines(documents, &own, pool.pool.subset.as_deref());
         let (name, lines) = found.map_or((own, None), |(name, lines)| (name, Some(lines)));

@@ -59,6 +59,15 @@ impl TrafficHost {
         self.control.aside(move || work(&host)).await
     }
 
+    /// The same for what a page shows when it is opened.
+    async fn view<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> Result<T, ControlError> {
+        let host = self.clone();
+        self.control.view(move || work(&host)).await
+    }
+
     fn service(&self, host: &str) -> Result<&KnownService, ApiError> {
         let found = documents::service(self.control.known(), host);
         found.ok_or_else(|| ApiError::NotFound { what: format!("host {host}") })
@@ -118,9 +127,12 @@ impl TrafficHost {
         }
         let before = self.control.revision();
         let mut outcome = self.control.replace(&gone, &yaml, PAGE, base).await?;
-        let (policy, in_force) = (self.mesh.in_force().policy, self.control.configuration());
-        let unmatched = never_matched_in(&self.mesh, &policy, &in_force, &yaml);
-        outcome.report.findings.extend(unmatched);
+        let unmatched = self.view(move |host| {
+            let (policy, in_force) = (host.mesh.in_force().policy, host.control.configuration());
+            never_matched_in(&host.mesh, &policy, &in_force, &yaml)
+        });
+        // It is applied, whether there is a place for this or not.
+        outcome.report.findings.extend(unmatched.await.unwrap_or_default());
         Ok(self.applied(outcome, before, true))
     }
 
@@ -139,13 +151,20 @@ impl TrafficHost {
         self.control.delete_at(kind, &name, PAGE, base).await
     }
 
-    /// The policy that would be in force with a text in the place of the host's.
-    async fn tried(&self, host: &str, yaml: String) -> Result<Policy, ApiError> {
+    /// What is found out of the policy that would be in force with a text in the place of the
+    /// host's: requests that are gone through, rule by rule, take their time too.
+    async fn tried<T: Send + 'static>(
+        &self,
+        host: &str,
+        yaml: String,
+        find: impl FnOnce(&Self, &Policy) -> T + Send + 'static,
+    ) -> Result<T, ApiError> {
         let service = self.service(host)?.clone();
         bounded(&yaml)?;
         let tried = self.aside(move |host| {
             let (configuration, _) = host.replaced(&service, &yaml)?;
-            Ok(configuration.compile(host.control.known(), host.control.revision() + 1))
+            let number = host.control.revision() + 1;
+            Ok(find(host, &configuration.compile(host.control.known(), number)))
         });
         tried.await.flatten().map_err(failed)
     }
@@ -207,9 +226,10 @@ fn failed(error: ControlError) -> ApiError {
         ControlError::Refused(_) | ControlError::Nothing | ControlError::Emptied => {
             ApiError::Invalid { fields: vec![FieldError::new("yaml", reason)] }
         }
-        ControlError::Store(_) | ControlError::Busy | ControlError::Interrupted => {
-            ApiError::Unavailable { reason }
-        }
+        ControlError::Store(_)
+        | ControlError::Busy
+        | ControlError::Full
+        | ControlError::Interrupted => ApiError::Unavailable { reason },
     }
 }
 
@@ -233,7 +253,7 @@ impl TrafficPort for TrafficHost {
         };
         let chosen = open.or_else(decides).unwrap_or_default();
         let (text, of) = (documents::text(&configuration, service), service.clone());
-        let applied = self.aside(move |host| host.read(&of, text, &chosen)).await;
+        let applied = self.view(move |host| host.read(&of, text, &chosen)).await;
         let applied = applied.map_err(failed)?;
         let revisions = self.revisions.of(&self.control, &host);
         let window = Window {
@@ -294,8 +314,8 @@ impl TrafficPort for TrafficHost {
     }
 
     async fn dry_run(&self, host: String, yaml: String) -> Result<DryRun, ApiError> {
-        let policy = self.tried(&host, yaml).await?;
-        Ok(views::dry_run(self.mesh.dry_run(&policy)))
+        let tried = self.tried(&host, yaml, |host, policy| host.mesh.dry_run(policy)).await?;
+        Ok(views::dry_run(tried))
     }
 
     async fn probe(
@@ -304,9 +324,9 @@ impl TrafficPort for TrafficHost {
         yaml: String,
         request: ProbeRequest,
     ) -> Result<ProbeVerdict, ApiError> {
-        let policy = self.tried(&host, yaml).await?;
         let probe = views::probe(&host, &request)?;
-        Ok(views::verdict(&mesh::explain(&policy, &probe)))
+        self.tried(&host, yaml, move |_, policy| views::verdict(&mesh::explain(policy, &probe)))
+            .await
     }
 
     async fn revision(&self, host: String, number: u64) -> Result<String, ApiError> {

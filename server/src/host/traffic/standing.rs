@@ -27,7 +27,11 @@ pub(super) fn of(policy: &Policy, key: &ResourceKey, root: &Node) -> Standing {
         "VirtualService" => virtual_service(policy, spec, &mine),
         "DestinationRule" => destination_rule(policy, spec, &mine),
         "EnvoyFilter" => {
-            enforced(&workloads(&|w| w.rate_limits.iter().any(|limit| mine(&limit.origin))))
+            let mut limited = workloads(&|w| w.rate_limits.iter().any(|limit| mine(&limit.origin)));
+            let leaving = policy.outbound.iter();
+            let leaving = leaving.filter(|(_, of)| of.iter().any(|of| mine(&of.limit.origin)));
+            limited.extend(leaving.map(|(service, _)| format!("calls to {service}")));
+            enforced(&limited)
         }
         "AuthorizationPolicy" => {
             let is_dry_run =

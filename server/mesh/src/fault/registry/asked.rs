@@ -5,7 +5,7 @@
 //! What follows from that survives a restart by what [`Faults::asked`] says and [`Faults::recall`]
 //! takes; keeping it is not done here.
 
-use super::{ACTIVE_MAX, Active, Book, EndReason, Faults, TTL_ROUTE};
+use super::{Active, Book, EndReason, Faults, TTL_ROUTE};
 use crate::fault::spec::{FaultId, FaultKind, FaultScope, FaultSpec};
 use base::clock::micros;
 use istio::policy::{Action, Origin, Policy, Share};
@@ -143,13 +143,16 @@ impl Faults {
     /// Makes the faults that the resources of `policy` ask for active, keeps those that are
     /// unchanged (with their ids, counters and ends), and ends those nobody asks for any more.
     pub fn follow(&self, policy: &Policy) {
-        let mut book = self.0.book.lock();
         let wanted = wanted(policy);
+        self.change(|book| self.follow_in(book, wanted));
+    }
+
+    fn follow_in(&self, book: &mut Book, wanted: Vec<RouteKey>) {
         let (kept, gone): (Vec<_>, Vec<_>) = std::mem::take(&mut book.asked.faults)
             .into_iter()
             .partition(|(key, _)| wanted.contains(key));
         let gone: BTreeSet<FaultId> = gone.into_iter().filter_map(|(_, s)| s.id()).collect();
-        self.end(&mut book, EndReason::ResourceGone, |fault| gone.contains(&fault.id));
+        self.end(book, EndReason::ResourceGone, |fault| gone.contains(&fault.id));
         book.asked.faults = kept;
         let recalled = std::mem::take(&mut book.asked.recalled);
         for key in wanted {
@@ -157,7 +160,7 @@ impl Faults {
                 continue;
             }
             let state = match left(&recalled, &key, self.0.clock.now_us()) {
-                Some(ttl) => self.begin_asked(&mut book, &key, ttl),
+                Some(ttl) => self.begin_asked(book, &key, ttl),
                 None => State::Over,
             };
             book.asked.faults.push((key, state));
@@ -219,7 +222,9 @@ impl Faults {
 
     fn begin_asked(&self, book: &mut Book, key: &RouteKey, ttl: Duration) -> State {
         if book.killed_us.is_some() {
-            tracing::warn!("{} of {} waits: the kill switch is on", key.kind, key.origin.name);
+            let name = &key.origin.name;
+            let text = format!("{} of {name} waits: the kill switch is on", key.kind);
+            book.said.push((None, text));
             return State::Waiting;
         }
         let until_us = self.0.clock.now_us().saturating_add(micros(ttl));
@@ -227,7 +232,7 @@ impl Faults {
             Ok(id) => State::Begun { id, until_us },
             Err(error) => {
                 let name = &key.origin.name;
-                tracing::warn!(%error, "{} of {name} is not injected: {ACTIVE_MAX} are", key.kind);
+                book.said.push((None, format!("{} of {name} is not injected: {error}", key.kind)));
                 State::TooMany
             }
         }
