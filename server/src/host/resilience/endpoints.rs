@@ -63,6 +63,7 @@ fn line(
         service: endpoint.service.to_string(),
         subset: version(endpoint).filter(|_| versioned).map(str::to_owned),
         state,
+        ejected_until_us: endpoint.ejected_until_us,
     }
 }
 
