@@ -71,7 +71,7 @@ test("an order, a fault and a weight are brought on their way and back by the ke
     await expect(page.getByRole("button", { name: /ancel/ })).toHaveCount(0);
     await expectKept(page, "the order was cancelled and its button went");
 
-    await tabTo(page, /Trace .*\/traces\/[0-9a-f]{32}$/s);
+    await tabTo(page, /^ \| Trace.* \| \/traces\/[0-9a-f]{32} \|/s);
     await page.keyboard.press("Enter");
     await expect(page).toHaveURL(/\/traces\/[0-9a-f]{32}/);
     await expect(page.locator(".wf-row").first()).toBeVisible();
@@ -101,7 +101,7 @@ test("an order, a fault and a weight are brought on their way and back by the ke
     await page.keyboard.press("g");
     await page.keyboard.press("t");
     await expect(page).toHaveURL(/\/traffic$/);
-    await tabTo(page, /\/traffic\/payments$/m);
+    await tabTo(page, / \| \/traffic\/payments \|/);
     await page.keyboard.press("Enter");
     await expect(page.locator(".split-bar")).toContainText("v1 100%");
     await tabTo(page, /Share of the first/);
@@ -127,6 +127,7 @@ test("what a message says is said once, at once only where something failed, and
     await open(page, `${quiet.url}/`);
     const [polite, urgent] = [page.locator(".sr[role=status]:not([data-announcer])"), page.locator(".sr[role=alert]")];
     await page.keyboard.press("p");
+    await expect(page.getByRole("dialog").getByRole("button", { name: "Place order" })).toBeFocused();
     await page.keyboard.press("Enter");
     await expect(polite).toHaveText(/^Order placed\. ord-\w+$/);
     await expect(urgent).toHaveText("");

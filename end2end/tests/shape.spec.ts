@@ -47,6 +47,7 @@ test("the card of a breaker has one line for a long name and one for twenty call
     }
     await expectAccessible(page);
   } finally {
+    await page.request.post("/control/breakers/gateway~recommendations~v1", { data: "release" });
     await page.request.post("/control/breakers/gateway~recommendations~v1", { data: "reset" });
   }
 });

@@ -118,10 +118,10 @@ fn cut(name: &str) -> String {
     name.chars().take(NAME_MAX - 1).chain(['…']).collect()
 }
 
-/// Width of the ground of a label, pixels: digits and letters of 12 pixels are some 6.9 wide.
+/// Width of the ground of a label, pixels: digits and letters of 12 pixels are up to 7.5 wide.
 #[expect(clippy::cast_precision_loss, reason = "a name")]
 fn label_width(text: &str) -> f64 {
-    text.chars().count() as f64 * 6.9 + 8.0
+    text.chars().count() as f64 * 7.5 + 8.0
 }
 
 /// Whether a part of so many percent has room for its label beside the handle, also on a phone.
