@@ -1,7 +1,7 @@
 //! The few things pages want from the browser beyond markup. Called only from event handlers and
 //! effects, which never run on the server.
 
-use leptos::prelude::*;
+use leptos::{ev, prelude::*};
 use wasm_bindgen::{JsCast, JsValue, closure::Closure};
 use web_sys::{HtmlDocument, HtmlElement, KeyboardEvent, Storage};
 
@@ -89,6 +89,68 @@ pub fn focus(id: &str) {
     if let Some(field) = field.unwrap_or(element).dyn_ref::<HtmlElement>() {
         let _ = field.focus();
     }
+}
+
+/// Gives the focus back to what had it; to the page where that is gone.
+pub fn focus_again(before: Option<HtmlElement>) {
+    let before = before.filter(|before| before.is_connected());
+    let main = || document().query_selector("main").ok().flatten()?.dyn_into().ok();
+    let element: Option<HtmlElement> = before.or_else(main);
+    if let Some(element) = element {
+        let _ = element.focus();
+    }
+}
+
+/// Gives the focus to the page when what had it is taken away: a button that has done its work, a
+/// banner that is over. The browser would begin again at the top of the document.
+pub fn catch_focus() {
+    let last = StoredValue::new_local(None::<web_sys::Element>);
+    let listener = window_event_listener(ev::focusin, move |event| {
+        last.set_value(event.target().and_then(|target| target.dyn_into().ok()));
+    });
+    let check: Closure<dyn FnMut()> = Closure::new(move || {
+        let gone = last.try_with_value(|last| last.as_ref().is_some_and(|it| !it.is_connected()));
+        if gone == Some(true) {
+            last.set_value(None);
+            if !has_focus() {
+                focus_again(None);
+            }
+        }
+    });
+    let observer = observer(check.as_ref());
+    let kept = StoredValue::new_local((observer, check));
+    on_cleanup(move || {
+        listener.remove();
+        kept.try_with_value(|(observer, _)| {
+            let disconnect = observer.as_ref().and_then(|it| Some((it, method(it, "disconnect")?)));
+            disconnect.map(|(observer, disconnect)| disconnect.call0(observer))
+        });
+    });
+}
+
+/// Has `changed` called whenever elements came or went.
+fn observer(changed: &JsValue) -> Option<JsValue> {
+    let made = method(&window(), "MutationObserver")?;
+    let observer = js_sys::Reflect::construct(&made, &js_sys::Array::of1(changed)).ok()?;
+    let all = js_sys::Object::new();
+    for of in ["childList", "subtree"] {
+        js_sys::Reflect::set(&all, &JsValue::from_str(of), &JsValue::TRUE).ok()?;
+    }
+    let body = document().body()?;
+    method(&observer, "observe")?.call2(&observer, &body, &all).ok()?;
+    Some(observer)
+}
+
+/// A function of an object.
+fn method(of: &JsValue, name: &str) -> Option<js_sys::Function> {
+    js_sys::Reflect::get(of, &JsValue::from_str(name)).ok()?.dyn_into().ok()
+}
+
+/// Gives the focus to the last element like this; false when there is none.
+pub fn focus_last(selector: &str) -> bool {
+    let Ok(all) = document().query_selector_all(selector) else { return false };
+    let last = all.length().checked_sub(1).and_then(|last| all.item(last));
+    last.is_some_and(|last| last.dyn_ref::<HtmlElement>().is_some_and(|it| it.focus().is_ok()))
 }
 
 /// Takes the fragment out of the address: what it held is used once.
@@ -299,8 +361,7 @@ pub fn copy(text: &str) {
     let Some(clipboard) = get(&navigator, "clipboard").filter(|c| !c.is_undefined()) else {
         return;
     };
-    let write = get(&clipboard, "writeText").and_then(|f| f.dyn_into::<js_sys::Function>().ok());
-    if let Some(write) = write {
+    if let Some(write) = method(&clipboard, "writeText") {
         let _ = write.call1(&clipboard, &JsValue::from_str(text));
     }
 }

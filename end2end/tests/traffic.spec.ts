@@ -370,7 +370,7 @@ test("a key finds its instance on the ring, and another one when that is killed"
   await expect(balancing.locator(".ring-part")).toHaveCount(2);
   await balancing.getByRole("link", { name: /^DestinationRule catalog, lines/ }).click();
   await expect(page).toHaveURL(/document=DestinationRule/);
-  await balancing.getByRole("textbox", { name: "Value of the key" }).fill("alice");
+  await balancing.getByRole("textbox", { name: /^Where does the .* go\?$/ }).fill("alice");
   await balancing.getByRole("button", { name: "Find" }).click();
   const answer = balancing.locator(".balance-answer");
   await expect(answer).toContainText(/alice goes to catalog-v1-\d\./);

@@ -316,6 +316,8 @@ pub struct EndpointLine {
     pub subset: Option<String>,
     /// What it does.
     pub state: EndpointState,
+    /// When its ejection ends, also of one that is down or paused meanwhile.
+    pub ejected_until_us: Option<i64>,
 }
 
 /// One of the counts by which outlier detection ejects.

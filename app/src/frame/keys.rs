@@ -117,6 +117,7 @@ pub(super) fn listen() {
             {
                 run.run(Command::Presenter);
             }
+            "m" | "M" => return browser::focus_last(".toast .dismiss"),
             "g" => chord_since.set_value(Some(browser::now_ms())),
             "[" => range.choose(neighbour(range.minutes().get_untracked(), -1)),
             "]" => range.choose(neighbour(range.minutes().get_untracked(), 1)),

@@ -3,7 +3,7 @@
 use super::{
     lazily::{Body, Lazily},
     offline::use_offline,
-    state::{Command, LOAD_STEP, stepped, use_commands, use_frame},
+    state::{Command, LOAD_START, LOAD_STEP, stepped, use_commands, use_frame},
 };
 use crate::{
     live::use_live,
@@ -46,6 +46,45 @@ pub fn describe(load: LoadView) -> String {
 /// "28% orders, 72% browsing".
 fn mix(orders_percent: u8) -> String {
     format!("{orders_percent}% orders, {}% browsing", 100_u8.saturating_sub(orders_percent))
+}
+
+/// What fills a page that has nothing to show yet: an order, or the load while that is off.
+#[must_use]
+pub fn fill_it() -> AnyView {
+    let (run, offline, load) = (use_commands(), use_offline(), use_live().load());
+    let start = move || {
+        (load.get().per_second <= 0.0).then(|| {
+            view! {
+                <form method="post" action="/load">
+                    <button
+                        class="button" name="per_second" value=LOAD_START
+                        disabled=move || offline.now() title=move || offline.reason()
+                        on:click=move |event| {
+                            event.prevent_default();
+                            run.run(Command::LoadTo(LOAD_START));
+                        }
+                    >
+                        {format!("Start load, {}", label(LOAD_START))}
+                    </button>
+                </form>
+            }
+        })
+    };
+    view! {
+        <a
+            class="button primary" href="/orders/new" title=move || offline.reason()
+            aria-disabled=move || offline.now().then_some("true")
+            on:click=move |event| {
+                event.prevent_default();
+                event.stop_propagation();
+                run.run(Command::PlaceOrder);
+            }
+        >
+            "Place order"
+        </a>
+        {start}
+    }
+    .into_any()
 }
 
 /// The control in the top bar. Without JavaScript its buttons post to `/load`.

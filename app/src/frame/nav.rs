@@ -1,9 +1,6 @@
 //! Navigation: the pages there are, and below them the list of shortcuts.
 
-use super::{
-    range::{in_range, use_range},
-    state::use_frame,
-};
+use super::{range::use_range, state::use_frame};
 use crate::{
     live::{Live, use_live},
     model::format,
@@ -80,13 +77,13 @@ fn NavLink(
     #[prop(optional)] class: &'static str,
     #[prop(optional)] children: Option<Children>,
 ) -> impl IntoView {
-    let range = use_range().minutes();
+    let range = use_range();
     let here = use_location().pathname;
     let current = move || here.with(|here| belongs(here, path)).then_some("page");
     view! {
         <li class=class>
             // Where the words have no room, the tooltip says them.
-            <a href=move || in_range(path, range.get()) title=text aria-current=current>
+            <a href=move || range.link(path) title=text aria-current=current>
                 {icon(glyph)}
                 <span>{text}</span>
                 {children.map(|children| children())}

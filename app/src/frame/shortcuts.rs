@@ -9,7 +9,7 @@ use leptos::prelude::*;
 use leptos_meta::Title;
 
 /// Keys and what they do. Only what works is listed.
-pub const SHORTCUTS: [(&str, &[&str], &str); 28] = [
+pub const SHORTCUTS: [(&str, &[&str], &str); 29] = [
     ("Everywhere", &["Ctrl K", "/"], "search and commands"),
     ("Everywhere", &["Space"], "pause or resume live data"),
     ("Everywhere", &["P"], "place an order"),
@@ -17,6 +17,7 @@ pub const SHORTCUTS: [(&str, &[&str], &str); 28] = [
     ("Everywhere", &["Shift F"], "remove all faults"),
     ("Everywhere", &["+", "−"], "load up or down by 10 req/s"),
     ("Everywhere", &["[", "]"], "shorter, longer time range"),
+    ("Everywhere", &["M"], "go to the newest message; Esc takes it away"),
     ("Everywhere", &["."], "switch theme"),
     ("Everywhere", &["Shift D"], "presenter mode"),
     ("Everywhere", &["Esc"], "close the drawer or dialog, leave presenter mode"),

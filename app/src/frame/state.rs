@@ -1,7 +1,7 @@
 //! What the frame remembers: open dialogs and choices; and the commands that keys, the palette and
 //! buttons share.
 
-use super::{mine::Mine, offline::use_offline, theme, toast::use_toasts};
+use super::{mine::Mine, offline::use_offline, range::use_range, theme, toast::use_toasts};
 use crate::{ask, browser, live::use_live};
 use contract::shop::{LoadChange, LoadView};
 use leptos::{prelude::*, task::spawn_local};
@@ -156,7 +156,7 @@ pub fn use_commands() -> Callback<Command> {
     let (frame, live, toasts) = (use_frame(), use_live(), use_toasts());
     let offline = use_offline();
     let go = use_navigate();
-    let here = use_location().pathname;
+    let (here, range) = (use_location().pathname, use_range());
     let set_load = move |load: LoadChange| {
         let before = live.load().get_untracked();
         live.expect_load(expected(before, load));
@@ -178,7 +178,7 @@ pub fn use_commands() -> Callback<Command> {
         match command {
             // The pages of another version come with a whole document.
             Command::Go(address) if live.updated().get_untracked() => browser::load(&address),
-            Command::Go(address) => go(&address, NavigateOptions::default()),
+            Command::Go(address) => go(&range.zoomed(&address), NavigateOptions::default()),
             Command::PlaceOrder => frame.placing.set(true),
             Command::Search => frame.palette.set(true),
             Command::Pause => live.toggle_pause(),

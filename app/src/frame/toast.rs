@@ -1,13 +1,20 @@
 //! Toasts: bottom right, six seconds, at most three, staying while hovered or focused.
+//!
+//! What they say is said once to those who cannot see it: what was done when nothing else is being
+//! said, what failed at once. They never take the focus; M goes to the newest, Esc takes it away
+//! and gives the focus back.
 
 use crate::{
+    browser,
     live::use_live,
     model::{format, tone::Tone},
     widget::{Icon, icon, use_zone},
 };
 use contract::order::{OrderRow, OrderStatus};
-use leptos::{leptos_dom::helpers::set_timeout, prelude::*};
-use std::{sync::Arc, time::Duration};
+use leptos::{ev, leptos_dom::helpers::set_timeout, prelude::*};
+use std::{cell::RefCell, sync::Arc, time::Duration};
+use wasm_bindgen::JsCast;
+use web_sys::HtmlElement;
 
 /// How long a toast stays.
 const STAY: Duration = Duration::from_secs(6);
@@ -48,6 +55,12 @@ pub struct Toasts {
     list: RwSignal<Vec<Toast>>,
     next: StoredValue<u64>,
     held: RwSignal<bool>,
+}
+
+thread_local! {
+    /// What had the focus before a toast got it. Only browsers have one, so on the server, where a
+    /// thread serves many, it stays empty.
+    static BEFORE: RefCell<Option<HtmlElement>> = const { RefCell::new(None) };
 }
 
 /// Makes the list of messages.
@@ -137,6 +150,32 @@ impl Toasts {
     fn dismiss(self, id: u64) {
         self.list.try_update(|list| list.retain(|toast| toast.id != id));
     }
+
+    /// Takes one away by hand: a focus in it goes back to where it came from.
+    fn put_away(self, id: u64) {
+        let within = browser::has(".toasts :focus");
+        self.dismiss(id);
+        // What is gone tells of no pointer or focus that leaves it.
+        self.held.set(false);
+        if within {
+            browser::focus_again(BEFORE.take());
+        }
+    }
+
+    /// Remembers what has the focus when it comes into a toast.
+    fn entered(self, event: &ev::FocusEvent) {
+        self.held.set(true);
+        let from = event.related_target().and_then(|from| from.dyn_into::<HtmlElement>().ok());
+        let outside = |from: &HtmlElement| from.closest(".toasts").ok().flatten().is_none();
+        if from.as_ref().is_none_or(outside) {
+            BEFORE.set(from);
+        }
+    }
+}
+
+/// What of a toast is said at once, and what when nothing else is being said.
+fn is_urgent(toast: &Toast) -> bool {
+    toast.tone == Tone::Error
 }
 
 /// Tone and title of a toast about an order: only its end is good news or bad.
@@ -175,20 +214,35 @@ pub(super) fn announce_restarts() {
     });
 }
 
-/// Where toasts appear; a polite live region.
+/// What toasts say, for those who do not see them: their words without their buttons, each once.
+fn said(toasts: Toasts, role: &'static str, which: fn(&Toast) -> bool) -> AnyView {
+    let mine = move || {
+        let all = toasts.list.get().into_iter();
+        all.filter(which).collect::<Vec<Toast>>()
+    };
+    view! {
+        <div class="sr" role=role aria-atomic="false">
+            <For each=mine key=|toast| toast.id let:toast>
+                <p>{toast.title} ". " {toast.text}</p>
+            </For>
+        </div>
+    }
+    .into_any()
+}
+
+/// Where toasts appear.
 #[component]
 pub(super) fn ToastList() -> impl IntoView {
     let toasts = use_toasts();
-    let hold = move |held: bool| move || toasts.held.set(held);
-    let (enter, leave, focus, blur) = (hold(true), hold(false), hold(true), hold(false));
     view! {
+        {said(toasts, "status", |toast| !is_urgent(toast))}
+        {said(toasts, "alert", is_urgent)}
         <div
             class="toasts"
-            role="status"
-            on:mouseenter=move |_| enter()
-            on:mouseleave=move |_| leave()
-            on:focusin=move |_| focus()
-            on:focusout=move |_| blur()
+            on:mouseenter=move |_| toasts.held.set(true)
+            on:mouseleave=move |_| toasts.held.set(false)
+            on:focusin=move |event| toasts.entered(&event)
+            on:focusout=move |_| toasts.held.set(false)
         >
             <For each=move || toasts.list.get() key=|toast| toast.id let:toast>
                 <ToastCard toast=toast/>
@@ -225,7 +279,7 @@ fn ToastCard(toast: Toast) -> impl IntoView {
     });
     let action = toast.action.map(|action| {
         let run = move |_| {
-            toasts.dismiss(id);
+            toasts.put_away(id);
             (action.run)();
         };
         view! {
@@ -234,8 +288,14 @@ fn ToastCard(toast: Toast) -> impl IntoView {
             </button>
         }
     });
+    let key = move |event: ev::KeyboardEvent| {
+        if event.key() == "Escape" {
+            event.prevent_default();
+            toasts.put_away(id);
+        }
+    };
     view! {
-        <div class=class>
+        <div class=class on:keydown=key>
             {glyph}
             <div class="grow">
                 <strong>{move || said.with(|(_, title)| title.clone())}</strong>
@@ -245,9 +305,9 @@ fn ToastCard(toast: Toast) -> impl IntoView {
             {action}
             <button
                 type="button"
-                class="button ghost square"
+                class="button ghost square dismiss"
                 aria-label="Dismiss"
-                on:click=move |_| toasts.dismiss(id)
+                on:click=move |_| toasts.put_away(id)
             >
                 {icon(Icon::Cross)}
             </button>

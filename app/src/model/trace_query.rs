@@ -17,7 +17,7 @@ pub fn from_address(get: impl Fn(&str) -> Option<String>) -> TraceQuery {
         min_duration_ms: text("min").and_then(|v| v.parse().ok()),
         tag: text("tag"),
         last_seconds: None,
-        window: window(text("from"), text("until")),
+        window: window_of(text("from"), text("until")),
         open: None,
     }
 }
@@ -36,11 +36,15 @@ pub fn unread(get: impl Fn(&str) -> Option<String>) -> Option<String> {
     let min = min.map(|word| format!("{} is no minimum in milliseconds.", shown(word)));
     let (from, until) = (text("from"), text("until"));
     let given = from.is_some() || until.is_some();
-    let zoom = (given && window(from, until).is_none())
+    let zoom = (given && window_of(from, until).is_none())
         .then(|| "The zoom in time needs from and until in milliseconds.".to_owned());
     let said: Vec<String> = [status, min, zoom].into_iter().flatten().collect();
     let left_out = || format!("{} The search goes on without.", said.join(" "));
     (!said.is_empty()).then(left_out)
+}
+
+fn window_of(from: Option<String>, until: Option<String>) -> Option<TimeWindow> {
+    window(from.as_deref()?, until.as_deref()?)
 }
 
 /// Latest end of a stretch of time, microseconds: that of the year 9999. What dates are written
@@ -48,8 +52,9 @@ pub fn unread(get: impl Fn(&str) -> Option<String>) -> Option<String> {
 const UNTIL_MAX_US: i64 = 253_402_300_800_000_000;
 
 /// A stretch of time; the address has it in milliseconds.
-fn window(from: Option<String>, until: Option<String>) -> Option<TimeWindow> {
-    let us = |text: Option<String>| text?.parse::<i64>().ok()?.checked_mul(1_000);
+#[must_use]
+pub fn window(from: &str, until: &str) -> Option<TimeWindow> {
+    let us = |text: &str| text.trim().parse::<i64>().ok()?.checked_mul(1_000);
     let (from_us, until_us) = (us(from)?, us(until)?);
     let is_stretch = 0 <= from_us && from_us < until_us && until_us <= UNTIL_MAX_US;
     is_stretch.then_some(TimeWindow { from_us, until_us })
@@ -210,10 +215,9 @@ mod tests {
         let dragged = |from_us, until_us| whole(TimeWindow { from_us, until_us });
         assert_eq!(dragged(1_999, 5_001), TimeWindow { from_us: 1_000, until_us: 5_000 });
         assert_eq!(dragged(1_200, 1_300), TimeWindow { from_us: 1_000, until_us: 2_000 });
-        let read = |from: &str, until: &str| window(Some(from.into()), Some(until.into()));
-        assert_eq!(read("5", "5"), None);
-        assert_eq!(read("-5", "5"), None);
-        assert_eq!(read("1", "9223372036854775807"), None);
+        assert_eq!(window("5", "5"), None);
+        assert_eq!(window("-5", "5"), None);
+        assert_eq!(window("1", "9223372036854775807"), None);
     }
 
     #[test]

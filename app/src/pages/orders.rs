@@ -2,7 +2,7 @@
 
 use crate::{
     ask,
-    frame::{Command, range::in_range, state::use_commands, use_frame, use_keys, use_range},
+    frame::{load::fill_it, range::in_range, use_frame, use_keys, use_range},
     live::use_live,
     model::{format, tone::Tone},
     pages::{follow::on_return, live::feed_model},
@@ -394,23 +394,13 @@ fn order_row(first: OrderRow) -> AnyView {
 }
 
 fn empty(place: Memo<Place>) -> AnyView {
-    let run = use_commands();
     match place.get_untracked() {
         Place { status: None, cursor: None, always, .. } => view! {
             <EmptyState
                 title=if always { "No orders yet" } else { "No orders in this time" }
                 text="Place one, or start the load generator."
             >
-                <a
-                    class="button primary" href="/orders/new"
-                    on:click=move |event| {
-                        event.prevent_default();
-                        event.stop_propagation();
-                        run.run(Command::PlaceOrder);
-                    }
-                >
-                    "Place order"
-                </a>
+                {fill_it()}
             </EmptyState>
         }
         .into_any(),

@@ -174,7 +174,12 @@ fn half_open() -> BreakerCard {
 }
 
 fn endpoint(instance: &str, service: &str, state: EndpointState) -> EndpointLine {
-    EndpointLine { instance: instance.into(), service: service.into(), subset: None, state }
+    let ejected_until_us = match state {
+        EndpointState::Ejected { until_us, .. } => Some(until_us),
+        _ => None,
+    };
+    let (instance, service) = (instance.into(), service.into());
+    EndpointLine { instance, service, subset: None, state, ejected_until_us }
 }
 
 fn ejected() -> EndpointState {

@@ -1,10 +1,10 @@
 //! The row of RED charts of one service, with one crosshair and one zoom for all of them.
 
-use super::charts_model::{Charts, Red, parse_zoom, window, zoom_text};
+use super::charts_model::{Charts, Red, window};
 use crate::{
     browser,
     frame::{
-        range::{kept_query, plain_button, use_set_query},
+        range::{kept_query, parse_zoom, plain_button, use_set_query, zoom_text},
         use_range,
     },
     live::{Connection, WantedCharts, use_live},
@@ -109,10 +109,10 @@ pub(super) fn ChartRow() -> impl IntoView {
         }
     });
     let shown = Shown { charts, over, state };
-    let at = move |what: &'static str| {
-        Signal::derive(move || format!("{what}at {}", of.get()).trim_start().to_owned())
-    };
-    let scale = Signal::stored("log scale, ◇ exemplar".to_owned());
+    let at =
+        move |what: &'static str| Signal::derive(move || format!("{what}at\u{a0}{}", of.get()));
+    // Where there is no room for all of it the second half goes, as a whole.
+    let scale = Signal::stored("log\u{a0}scale ◇\u{a0}exemplar".to_owned());
     view! {
         <div class="charts">
             <Show when=move || zoom.get().is_some()>

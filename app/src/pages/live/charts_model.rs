@@ -59,27 +59,6 @@ pub struct Charts {
     marks: Vec<Mark>,
 }
 
-/// Reads a zoomed stretch: whole seconds, `1772375600-1772375640`; none of anything else.
-#[must_use]
-pub fn parse_zoom(text: Option<&str>) -> Option<(i64, i64)> {
-    let (from, to) = text?.split_once('-')?;
-    let (from, to) = (from.parse::<i64>().ok()?, to.parse::<i64>().ok()?);
-    let length = to.checked_sub(from)?;
-    let whole = from > 0 && (ZOOM_SECONDS_MIN..=3_600).contains(&length) && to < 1 << 40;
-    whole.then(|| (from * SECOND_US, to * SECOND_US))
-}
-
-/// The same as text, at least [`ZOOM_SECONDS_MIN`] long.
-#[must_use]
-pub fn zoom_text(from_us: i64, to_us: i64) -> String {
-    let from = from_us.div_euclid(SECOND_US);
-    let to = (to_us.div_euclid(SECOND_US) + 1).max(from + ZOOM_SECONDS_MIN);
-    format!("{from}-{to}")
-}
-
-/// Shorter than this a stretch holds too few points for a line.
-const ZOOM_SECONDS_MIN: i64 = 10;
-
 /// A diamond on the duration chart: the slowest request of a stretch of time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Diamond {
@@ -533,18 +512,6 @@ mod tests {
         assert!(diamonds.iter().all(|other| other.y >= slow.y), "the slowest stands highest");
         let reading = charts.reading(Red::Requests, 152 * SECOND_US).unwrap();
         assert_eq!(reading, "60.0/s");
-    }
-
-    #[test]
-    fn a_zoomed_stretch_is_kept_in_the_address_and_nonsense_is_no_stretch() {
-        let text = zoom_text(1_772_375_600_400_000, 1_772_375_640_900_000);
-        assert_eq!(text, "1772375600-1772375641");
-        let read = parse_zoom(Some(&text));
-        assert_eq!(read, Some((1_772_375_600_000_000, 1_772_375_641_000_000)));
-        assert_eq!(zoom_text(5_000_000, 6_000_000), "5-15", "never too short to draw");
-        for wrong in ["", "5", "9-5", "0-20", "5-99999", "x-y", "5-9223372036854775807"] {
-            assert_eq!(parse_zoom(Some(wrong)), None, "{wrong}");
-        }
     }
 
     #[test]

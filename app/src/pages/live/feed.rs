@@ -5,12 +5,7 @@ use super::{
     feed_model::{Filter, arrange, hold, placed_per_second, tally_bar, time, tone},
 };
 use crate::{
-    frame::{
-        Command, load,
-        range::use_set_query,
-        state::{LOAD_START, use_commands},
-        use_frame, use_offline,
-    },
+    frame::{load::fill_it, range::use_set_query, use_frame},
     live::use_live,
     model::{format, tone::Tone},
     widget::{EmptyState, MiniStepper, Segmented},
@@ -185,33 +180,10 @@ fn brief(phase: &str) -> &str {
 
 #[component]
 fn FeedEmpty(filter: Memo<Filter>) -> impl IntoView {
-    let (run, offline) = (use_commands(), use_offline());
     move || match filter.get() {
         Filter::All => view! {
             <EmptyState title="No orders yet" text="Place one, or start the load generator.">
-                <a
-                    class="button primary" href="/orders/new" title=move || offline.reason()
-                    aria-disabled=move || offline.now().then_some("true")
-                    on:click=move |event| {
-                        event.prevent_default();
-                        event.stop_propagation();
-                        run.run(Command::PlaceOrder);
-                    }
-                >
-                    "Place order"
-                </a>
-                <form method="post" action="/load">
-                    <button
-                        class="button" name="per_second" value=LOAD_START
-                        disabled=move || offline.now() title=move || offline.reason()
-                        on:click=move |event| {
-                            event.prevent_default();
-                            run.run(Command::LoadTo(LOAD_START));
-                        }
-                    >
-                        {format!("Start load, {}", load::label(LOAD_START))}
-                    </button>
-                </form>
+                {fill_it()}
             </EmptyState>
         }
         .into_any(),

@@ -12,6 +12,23 @@ use crate::{
 use contract::service;
 use leptos::prelude::*;
 
+/// A version's name of so many letters has its dots beside it in a row.
+const SHORT_NAME: usize = 3;
+/// What of a version's box its name has not: its swatch and its weight.
+const BESIDE_NAME: f64 = 54.0;
+/// Width of one letter of a version's name, rounded up.
+const NAME_LETTER: f64 = 7.4;
+
+/// A name in so much room: cut where it is longer. Its whole is in the name of the version.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "some letters")]
+fn fitting(name: &str, room: f64) -> String {
+    let letters = (room / NAME_LETTER).max(2.0) as usize;
+    if name.chars().count() <= letters {
+        return name.to_owned();
+    }
+    name.chars().take(letters - 1).chain(['…']).collect()
+}
+
 /// Code and name, the code's top left corner at the point.
 fn title(name: &str, x: f64, y: f64) -> AnyView {
     view! {
@@ -156,6 +173,7 @@ pub(super) fn version_inside(
             whole.map(|f| sparkline::points(&f.spark, 26.0, 10.0))
         })
     });
+    let letters = subset.chars().count();
     let more = match stack {
         Stack::Tall => view! {
             {shown(x, 36.0)}
@@ -168,7 +186,8 @@ pub(super) fn version_inside(
         Stack::Rows => {
             let only_dots = move || {
                 let all = face.with(|face| face.as_ref().map(|face| face.dots.clone()))?;
-                Some(row_of_dots(&all, "", x + 32.0, y - 4.0))
+                // A name that is longer than "v1" stands where they do.
+                (letters <= SHORT_NAME).then(|| row_of_dots(&all, "", x + 32.0, y - 4.0))
             };
             view! { {only_dots} }.into_any()
         }
@@ -184,7 +203,7 @@ pub(super) fn version_inside(
     view! {
         <rect class="swatch" x=x y=y - 9.0 width="9" height="9" rx="2"></rect>
         <path class="swatch-hatch" d=format!("M{x} {}l6 -6M{} {y}l6 -6", y - 3.0, x + 3.0)></path>
-        <text class="version-name" x=x + 14.0 y=y>{subset.to_owned()}</text>
+        <text class="version-name" x=x + 14.0 y=y>{fitting(subset, w - x - BESIDE_NAME)}</text>
         <text class="version-name anchor-end" x=w - x y=y>{text(|face| &face.weight)}</text>
         {more}
         <rect
@@ -204,11 +223,16 @@ pub(super) fn caller_inside(name: &str, w: f64, h: f64, face: Memo<NodeFace>) ->
         other => (None, other.to_owned()),
     };
     let note = move || face.with(|face| face.note.clone());
-    let text_x = if glyph.is_some() { 32.0 } else { 11.0 };
     let flat = h < 40.0;
-    let (place, text_y) = if flat { ("translate(10 8)", 20.5) } else { ("translate(10 10)", 22.0) };
+    // In one line the note may be as long as "10 sessions".
+    let text_x = match (glyph.is_some(), flat) {
+        (true, true) => 29.0,
+        (true, false) => 32.0,
+        (false, _) => 11.0,
+    };
+    let (place, text_y) = if flat { ("translate(8 8)", 20.5) } else { ("translate(10 10)", 22.0) };
     let (note_class, note_x, note_y) =
-        if flat { ("node-note anchor-end", w - 11.0, 20.5) } else { ("node-note", 11.0, 40.5) };
+        if flat { ("node-note anchor-end", w - 8.0, 20.5) } else { ("node-note", 11.0, 40.5) };
     view! {
         {glyph.map(|glyph| view! {
             <path class="node-icon" transform=place d=glyph.path()></path>
@@ -284,4 +308,17 @@ pub(super) fn bus_inside(w: f64, phone: bool) -> AnyView {
         <text class="node-count anchor-end" class:dead-letters=red x=w - 12.0 y="20.5">{end}</text>
     }
     .into_any()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_name_of_a_version_ends_before_its_weight() {
+        assert_eq!(fitting("v1", 47.0), "v1");
+        assert_eq!(fitting("canary", 47.0), "canary");
+        assert_eq!(fitting("a-name-somebody-chose", 47.0), "a-nam…");
+        assert_eq!(fitting("stable", 3.0), "s…");
+    }
 }

@@ -288,6 +288,7 @@ fn a_service_that_is_known_by_its_endpoints_only_says_how_many_are_up() {
         service: "stripe".into(),
         subset: None,
         state,
+        ejected_until_us: None,
     };
     let down = contract::resilience::EndpointState::Down { back_us: None };
     let ready = contract::resilience::EndpointState::Ready;

@@ -105,6 +105,7 @@ fn mesh() -> MeshView {
         service: name.into(),
         subset: subset.map(str::to_owned),
         state: if n == 0 { down } else { EndpointState::Ready },
+        ejected_until_us: None,
     };
     let of = |name: &str| {
         let all: &[(Option<&str>, usize)] = match name {

@@ -284,6 +284,7 @@ mod tests {
             service: "payments".into(),
             subset: Some("v2".into()),
             state,
+            ejected_until_us: None,
         };
         let ejected = EndpointState::Ejected { since_us: 0, until_us: 9, times: 1 };
         MeshView {

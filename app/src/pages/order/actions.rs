@@ -119,6 +119,9 @@ fn form(story: Story, command: Command, progress: RwSignal<Progress>) -> AnyView
     };
     let submit = move |event: SubmitEvent| {
         event.prevent_default();
+        if matches!(progress.get_untracked(), Progress::Busy(_)) {
+            return;
+        }
         if command == Command::Cancel && progress.get_untracked() != Progress::Asking {
             progress.set(Progress::Asking);
             return;
@@ -132,7 +135,8 @@ fn form(story: Story, command: Command, progress: RwSignal<Progress>) -> AnyView
                 class="button"
                 class:danger=command == Command::Cancel
                 aria-busy=move || busy().then_some("true")
-                disabled=move || lost() || matches!(progress.get(), Progress::Busy(_))
+                // Not while it is busy: a button that is disabled loses the focus.
+                disabled=lost
                 title=move || lost().then_some("Disconnected: it could not be sent")
             >
                 {text}

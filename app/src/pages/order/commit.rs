@@ -166,7 +166,9 @@ fn locks_view(locks: Vec<Lock>) -> Vec<AnyView> {
                 }
                 .into_any(),
                 (Doubt::None, Some(held)) => {
-                    view! { {gap}{name}" locked "<b>{held}</b> }.into_any()
+                    // The first of them says of all what was held.
+                    let locked = if i > 0 { " " } else { " locked " };
+                    view! { {gap}{name}{locked}<b>{held}</b> }.into_any()
                 }
                 (Doubt::None, None) => view! { {gap}{name}" holds its locks" }.into_any(),
             }

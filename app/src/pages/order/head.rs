@@ -12,7 +12,8 @@ use leptos::prelude::*;
 
 pub(super) fn head(story: Story) -> AnyView {
     let order = story.order;
-    let id = order.with_untracked(|o| o.row.order_id.clone());
+    let (id, correlation) =
+        order.with_untracked(|o| (o.row.order_id.clone(), o.correlation_id.clone()));
     view! {
         <header class="order-head">
             <div class="order-what">
@@ -22,6 +23,7 @@ pub(super) fn head(story: Story) -> AnyView {
                     <h1>{id}</h1>
                     {move || badge(story)}
                     {stale(story)}
+                    {correlation_id(correlation)}
                 </div>
                 <p class="order-sentence" aria-live="polite">
                     {move || order.with(|o| sentence(&o.sentence))}
@@ -91,10 +93,8 @@ fn facts(story: Story) -> AnyView {
             Err(error) => format!("The name is not known now. {error}"),
         })
     };
-    let correlation = order.with_untracked(|o| o.correlation_id.clone());
     view! {
         <dl class="order-facts">
-            {correlation_fact(correlation)}
             <div title=items>
                 <dt>{total}</dt>
                 <dd>{move || order.with(|o| format::money(o.row.total))}</dd>
@@ -119,16 +119,14 @@ fn facts(story: Story) -> AnyView {
 }
 
 /// The id that stands on every event and log line of the order, and goes with every call.
-fn correlation_fact(id: String) -> AnyView {
+fn correlation_id(id: String) -> AnyView {
     let (to_copy, title) = (id.clone(), id.clone());
     view! {
-        <div class="correlation">
-            <dt>"Correlation id"</dt>
-            <dd>
-                <code title=title>{id}</code>
-                {copy_button(to_copy, "Copy the correlation id")}
-            </dd>
-        </div>
+        <span class="correlation">
+            "Correlation id "
+            <code title=title>{id}</code>
+            {copy_button(to_copy, "Copy the correlation id")}
+        </span>
     }
     .into_any()
 }

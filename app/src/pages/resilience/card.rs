@@ -76,6 +76,7 @@ fn drawn(card: Card) -> AnyView {
             {window(card, state)}
             {foot(card)}
             {hand(card)}
+            {calls(card)}
             {history(card)}
         </section>
     }
@@ -264,9 +265,13 @@ fn cell(cell: CallCell, in_run: bool) -> AnyView {
         CallMark::Failed if in_run => ("cell cell-failed in-run", "failed, counts"),
         CallMark::Failed => ("cell cell-failed", "failed"),
     };
-    let took = format::duration_us(cell.took_us);
-    let fault = cell.fault_id.map(|id| format!(", {id}")).unwrap_or_default();
-    linked(class, format!("{word}: {} after {took}{fault}", cell.outcome), cell.trace_id)
+    let fault = cell.fault_id.as_ref().map(|id| format!(", {id}")).unwrap_or_default();
+    linked(class, format!("{word}: {}{fault}", ended(&cell)), cell.trace_id)
+}
+
+/// "503 after 2 ms".
+fn ended(cell: &CallCell) -> String {
+    format!("{} after {}", cell.outcome, format::duration_us(cell.took_us))
 }
 
 /// A cell that leads to its trace, if it was recorded.
@@ -423,6 +428,45 @@ fn hand(card: Card) -> AnyView {
     .into_any()
 }
 
+/// The calls of the window once more, newest first, in words: what a cell has no room for.
+fn calls(card: Card) -> AnyView {
+    let window = Memo::new(move |_| {
+        card.with(|card| card.as_ref().map(|card| card.window.clone()).unwrap_or_default())
+    });
+    let rows = move || window.get().into_iter().rev().map(call).collect_view();
+    view! {
+        <details class="calls" class:gone=move || window.with(Vec::is_empty)>
+            <summary>"Calls"</summary>
+            <ol>{rows}</ol>
+        </details>
+    }
+    .into_any()
+}
+
+fn call(cell: CallCell) -> AnyView {
+    let (tone, word) = match cell.mark {
+        CallMark::Ok => (Tone::Neutral, "good"),
+        CallMark::Slow => (Tone::Warn, "slow"),
+        CallMark::Failed => (Tone::Error, "failed"),
+    };
+    let text = ended(&cell);
+    view! {
+        <li class=tone.class()>
+            <Clock at_us=cell.at_us/>
+            <b>{word}</b>
+            <span class="grow hint">{text}</span>
+            {cell.trace_id.map(|id| trace_link(&id))}
+            {cell.fault_id.map(|id| fault_link(&id))}
+        </li>
+    }
+    .into_any()
+}
+
+fn trace_link(id: &str) -> AnyView {
+    let text = format::short_trace(id).to_owned();
+    view! { <a class="mono" href=format!("/traces/{id}")>{text}</a> }.into_any()
+}
+
 fn history(card: Card) -> AnyView {
     let history = Memo::new(move |_| {
         card.with(|card| card.as_ref().map(|card| card.history.clone()).unwrap_or_default())
@@ -438,10 +482,7 @@ fn history(card: Card) -> AnyView {
 }
 
 fn transition(step: TransitionView) -> AnyView {
-    let trace = step.trace_id.map(|id| {
-        let text = format::short_trace(&id).to_owned();
-        view! { <a class="mono" href=format!("/traces/{id}")>{text}</a> }
-    });
+    let trace = step.trace_id.map(|id| trace_link(&id));
     let faults = step.fault_ids.iter().map(|id| fault_link(id)).collect_view();
     let (from, to) = (word(step.from), word(step.to));
     view! {

@@ -33,7 +33,10 @@ pub(super) fn panel(page: Page, what_if: Option<WhatIfView>) -> AnyView {
     };
     let hint = move || {
         let each = page.lines.with(|lines| breaker::each_opens(lines));
-        format!("failures in a row, after the last calls; {each}")
+        match each.is_empty() {
+            true => String::new(),
+            false => format!("failures in a row, after the last calls; {each}"),
+        }
     };
     view! {
         <section class="panel closed">

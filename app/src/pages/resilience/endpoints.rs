@@ -40,18 +40,16 @@ pub(super) fn ordinal(n: u32) -> String {
     format!("{n}{ending}")
 }
 
+/// How many are ejected, also of those that are down or paused meanwhile.
+fn ejected(all: &[EndpointLine]) -> usize {
+    all.iter().filter(|line| line.ejected_until_us.is_some()).count()
+}
+
 pub(super) fn panel(page: Page) -> AnyView {
     let mesh = use_live().mesh();
     let strip = Memo::new(move |_| mesh.with(|mesh| mesh.endpoints.clone()));
     let summary = move || {
-        strip.with(|all| {
-            let out = |line: &&EndpointLine| matches!(line.state, EndpointState::Ejected { .. });
-            format!(
-                "outlier detection, {} of {} ejected",
-                all.iter().filter(out).count(),
-                all.len()
-            )
-        })
+        strip.with(|all| format!("outlier detection, {} of {} ejected", ejected(all), all.len()))
     };
     let rows = Memo::new(move |_| page.view.with(|view| view.endpoints.clone()));
     let names = Memo::new(move |_| {
@@ -151,6 +149,17 @@ fn endpoint(rows: Memo<Vec<EndpointRow>>, name: String) -> AnyView {
         }
         Some(counts.iter().map(count).collect_view().into_any())
     };
+    let live = use_live();
+    // What is down may be ejected, too: then it is not back with the one alone.
+    let also = move || {
+        let line = row.with(|row| row.as_ref().map(|row| row.line.clone()))?;
+        let until_us = line.ejected_until_us?;
+        let alone = matches!(line.state, EndpointState::Ejected { .. });
+        (!alone).then(|| {
+            let left = breaker::left(until_us, live.now_us().get());
+            view! { " " <Badge tone=Tone::Open text=format!("Ejected, {left}")/> }
+        })
+    };
     let share = move || row.with(|row| row.as_ref().map_or(0.0, |row| row.error_share));
     let share_class = move || if share() > 0.05 { "number health-error" } else { "number" };
     view! {
@@ -159,13 +168,16 @@ fn endpoint(rows: Memo<Vec<EndpointRow>>, name: String) -> AnyView {
                 <ServiceCode service=first.line.service/>
                 <a data-row="" href=traces>{first.line.instance}</a>
             </td>
-            <td>{move || state().map(|state| {
-                let (_, word, tone) = said(&state);
-                match tone {
-                    Tone::Neutral => word.into_any(),
-                    tone => view! { <Badge tone=tone text=word/> }.into_any(),
-                }
-            })}</td>
+            <td>
+                {move || state().map(|state| {
+                    let (_, word, tone) = said(&state);
+                    match tone {
+                        Tone::Neutral => word.into_any(),
+                        tone => view! { <Badge tone=tone text=word/> }.into_any(),
+                    }
+                })}
+                {also}
+            </td>
             <td>{errors}</td>
             <td class=share_class>{move || format::share(share())}</td>
             <td class="ejection">{move || state().map(|state| back(&state))} {move || {
@@ -228,6 +240,26 @@ fn back(state: &EndpointState) -> AnyView {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_that_is_down_and_ejected_is_counted_among_the_ejected() {
+        let line = |state, ejected_until_us| EndpointLine {
+            instance: "users-v1-2".into(),
+            service: "users".into(),
+            subset: None,
+            state,
+            ejected_until_us,
+        };
+        let down = EndpointState::Down { back_us: None };
+        let out = EndpointState::Ejected { since_us: 1, until_us: 9, times: 1 };
+        let all = [
+            line(down, Some(9)),
+            line(down, None),
+            line(out, Some(9)),
+            line(EndpointState::Ready, None),
+        ];
+        assert_eq!(ejected(&all), 2);
+    }
 
     #[test]
     fn ejections_are_counted_as_people_count() {

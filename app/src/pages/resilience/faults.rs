@@ -40,23 +40,27 @@ pub(super) fn panel() -> AnyView {
                     .then(|| remove_all("button ghost small"))}
             </header>
             <div class="table-scroll" tabindex="0" role="region" aria-label="Active faults">
-                <table class="table">
-                    <thead>
-                        <tr>
-                            <th scope="col">"Fault"</th>
-                            <th scope="col">"What"</th>
-                            <th scope="col">"Where"</th>
-                            <th scope="col">"Since"</th>
-                            <th scope="col">"Hits"</th>
-                            <th scope="col">"Ends"</th>
-                            <th scope="col">"Stands for"</th>
-                            <th scope="col"><span class="sr">"Remove"</span></th>
+                <table class="table" role="table">
+                    <thead role="rowgroup">
+                        <tr role="row">
+                            <th role="columnheader" scope="col">"Fault"</th>
+                            <th role="columnheader" scope="col">"What"</th>
+                            <th role="columnheader" scope="col">"Where"</th>
+                            <th role="columnheader" scope="col">"Since"</th>
+                            <th role="columnheader" scope="col">"Hits"</th>
+                            <th role="columnheader" scope="col">"Ends"</th>
+                            <th role="columnheader" scope="col">"Stands for"</th>
+                            <th role="columnheader" scope="col">
+                                <span class="sr">"Remove"</span>
+                            </th>
                         </tr>
                     </thead>
-                    <tbody>
+                    <tbody role="rowgroup">
                         {move || none().then(|| view! {
-                            <tr>
-                                <td colspan="8" class="none hint">"No faults in this run yet."</td>
+                            <tr role="row">
+                                <td role="cell" colspan="8" class="none hint">
+                                    "No faults in this run yet."
+                                </td>
                             </tr>
                         })}
                         <For each=ids key=Clone::clone let:id>{row(id)}</For>
@@ -123,17 +127,21 @@ fn row(id: String) -> AnyView {
         })
     };
     view! {
-        <tr class:ended=move || ended.get().is_some() class:asked=asked>
-            <td><a class="fault-id" data-row="" href=effects title="Traces it touched">{id}</a></td>
-            <td>{first.what}</td>
-            <td>{first.place}</td>
-            <td><Clock at_us=first.since_us/> " " <span class="hint">{by}</span></td>
-            <td>
+        <tr role="row" class:ended=move || ended.get().is_some() class:asked=asked>
+            <td role="cell">
+                <a class="fault-id" data-row="" href=effects title="Traces it touched">{id}</a>
+            </td>
+            <td role="cell">{first.what}</td>
+            <td role="cell">{first.place}</td>
+            <td role="cell"><Clock at_us=first.since_us/> " " <span class="hint">{by}</span></td>
+            <td role="cell">
                 {text(fault::hits)} " " <span class="hint">{text(fault::spared)}</span> " " {trace}
             </td>
-            <td>{ends} " " {move || ended.get().map(|at| view! { <Clock at_us=at/> })}</td>
-            <td>{object}</td>
-            <td>{cross}</td>
+            <td role="cell">
+                {ends} " " {move || ended.get().map(|at| view! { <Clock at_us=at/> })}
+            </td>
+            <td role="cell">{object}</td>
+            <td role="cell">{cross}</td>
         </tr>
     }
     .into_any()

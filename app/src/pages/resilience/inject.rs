@@ -522,13 +522,20 @@ fn expected_view(expected: Expectation) -> AnyView {
         .into_any(),
     };
     let count = expected.added.map(|(from, to)| format!("{} lines added", to + 1 - from.min(to)));
+    // The name of an object is written as in its file.
+    let object = match expected.stands_for.split_once(' ') {
+        Some((kind, name)) if !expected.yaml.is_empty() => {
+            view! { {kind.to_owned()} " " <code>{name.to_owned()}</code> }.into_any()
+        }
+        _ => expected.stands_for.into_any(),
+    };
     view! {
         <div class="expect" role="status">
             <h3>"What to expect"</h3>
             <ul>{sentences.collect_view()}</ul>
         </div>
         <p class="stands-for">
-            <span class="grow">{expected.stands_for}</span>
+            <span class="grow">{object}</span>
             <span class="hint">{count}</span>
         </p>
         <div class="yaml-lines" class:gone=expected.yaml.is_empty()>{added} {whole}</div>

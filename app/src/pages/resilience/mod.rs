@@ -260,7 +260,11 @@ fn calm(page: Page) -> impl IntoView {
     });
     move || {
         calm.get().map(|all| {
-            let text = format!("No active faults. All {all} breakers are closed.");
+            let text = match all {
+                0 => "No active faults. A breaker begins with the first call over its edge.".into(),
+                1 => "No active faults. The breaker is closed.".to_owned(),
+                _ => format!("No active faults. All {all} breakers are closed."),
+            };
             view! { <p class="panel calm">{text}</p> }
         })
     }

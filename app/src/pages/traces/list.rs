@@ -3,6 +3,7 @@
 use super::{Look, Place, export};
 use crate::{
     ask::AskError,
+    frame::load::fill_it,
     model::{fine, format, tone::Tone, trace_query},
     widget::{Badge, Clock, ClockStyle, EmptyState, Icon, ServiceCode},
 };
@@ -147,16 +148,17 @@ fn none(place: Place) -> AnyView {
         || "Nothing was traced yet. Place an order, or start the load.".to_owned(),
         |filter| format!("Try without {filter}."),
     );
-    let (href, label, class) = if loosen.is_some() {
-        ("/traces", "Clear all filters", "button")
-    } else {
-        ("/orders/new", "Place order", "button primary")
+    let (title, ways) = match loosen {
+        Some(_) => {
+            let clear = view! { <a class="button" href="/traces">"Clear all filters"</a> };
+            ("No trace matches", clear.into_any())
+        }
+        None => ("No traces yet", fill_it()),
     };
-    let title = if loosen.is_some() { "No trace matches" } else { "No traces yet" };
     view! {
         <section class="panel">
             <EmptyState title=title text=text>
-                <a class=class href=href>{label}</a>
+                {ways}
             </EmptyState>
         </section>
     }

@@ -27,7 +27,12 @@ pub(super) fn minimap(open: Open, traced: &Traced) -> AnyView {
                 format::percent(tick.at),
                 super::waterfall::tick_text(tick.us - traced.tree.start_us),
             );
-            let (anchor, dx) = if tick.at < 0.03 { ("start", "6") } else { ("middle", "0") };
+            // At the ends inwards, clear of the handles.
+            let (anchor, dx) = match tick.at {
+                ..0.03 => ("start", "6"),
+                0.95.. => ("end", "-6"),
+                _ => ("middle", "0"),
+            };
             view! { <text x=x y="43" dx=dx text-anchor=anchor>{text}</text> }
         })
         .collect_view();

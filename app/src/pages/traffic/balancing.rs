@@ -14,7 +14,7 @@ use crate::{
     live::use_live,
     model::{balance, format},
     pages::follow::follow,
-    widget::{Clock, Field, LinkTabs, field, service_class},
+    widget::{Clock, LinkTabs, service_class},
 };
 use contract::{
     ApiError,
@@ -452,12 +452,6 @@ fn tester(this: Balancing) -> AnyView {
     let what = Memo::new(move |_| {
         this.shown.with(|pool| pool.policy.hash.as_ref().map(balance::hashed)).unwrap_or_default()
     });
-    let value = Field::plain(
-        "Value of the key",
-        "key",
-        typed.into(),
-        Callback::new(move |text: String| typed.set(text)),
-    );
     let answer = Memo::new(move |_| {
         this.told.with(|told| {
             let told = told.as_ref().ok()?;
@@ -480,9 +474,18 @@ fn tester(this: Balancing) -> AnyView {
     view! {
         <form class="balance-key" method="get" action=action on:submit=submit>
             {kept_query("key")}
+            // The question is the name of the field: one said to some and another to others would
+            // not be found by who speaks what is seen.
             <label class="balance-key-name">
                 <span>"Where does the " {move || what.get()} " go?"</span>
-                {field::text(value, "alice")}
+                <span class="field-text">
+                    <input
+                        type="text" autocomplete="off" spellcheck="false" name="key"
+                        placeholder="alice" value=typed.get_untracked()
+                        prop:value=move || typed.get()
+                        on:change=move |event| typed.set(event_target_value(&event))
+                    />
+                </span>
             </label>
             <button
                 class="button small" disabled=lost title=move || lost().then_some(LOST)

@@ -59,7 +59,9 @@ pub(super) fn panel(editor: Editor) -> AnyView {
                 {badge(Severity::Info, Tone::Info, "note", "notes")}
             </header>
             <ul>
-                {move || editor.dry_run.get().map(|tried| dry_run(&tried))}
+                // Of a text that cannot be applied nothing was tried: the answer is of another.
+                {move || editor.dry_run.get().filter(|_| count(Severity::Error) == 0)
+                    .map(|tried| dry_run(&tried))}
                 {rows}
             </ul>
         </section>

@@ -476,14 +476,21 @@ fn failed(error: &AskError, page: Page) -> AnyView {
     if missing {
         super::set_status(404);
     }
+    // What is not there does not come by asking again.
+    let (title, class) = match missing {
+        true => ("No such host", "button primary"),
+        false => ("No route to show", "button"),
+    };
     view! {
         <div class="traffic" role="alert">
             <h1 class="sr">"Traffic"</h1>
-            <EmptyState title="No route to show" text=error.to_string()>
-                <button type="button" class="button" on:click=move |_| page.refetch()>
-                    "Retry"
-                </button>
-                <a class="button" href="/traffic">"All hosts"</a>
+            <EmptyState title=title text=error.to_string()>
+                {(!missing).then(|| view! {
+                    <button type="button" class="button" on:click=move |_| page.refetch()>
+                        "Retry"
+                    </button>
+                })}
+                <a class=class href="/traffic">"All hosts"</a>
             </EmptyState>
         </div>
     }

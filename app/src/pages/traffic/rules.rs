@@ -79,7 +79,8 @@ fn row(
         }
         dragged.set(None);
     };
-    let hits = move || hits(editor, &rule.with(|rule| rule.name.clone()));
+    let name = move || rule.with(|rule| rule.name.clone());
+    let hits = move || hits(editor, &name());
     view! {
         <li
             class="rule" class:chosen=move || chosen.get() draggable="true"
@@ -94,7 +95,7 @@ fn row(
                 aria-keyshortcuts="Alt+ArrowUp Alt+ArrowDown"
                 on:click=open on:keydown=on_key
             >
-                <strong>{move || rule.with(|rule| rule.name.clone())}</strong>
+                <strong title=name>{name}</strong>
                 <span class="rule-match">{move || chips(editor, &rule.get())}</span>
                 <span class="hint">{hits}</span>
                 {icon(Icon::Right)}

@@ -127,7 +127,8 @@ pub(super) fn revisions(editor: Editor) -> AnyView {
     };
     let none = move || {
         list.with(Vec::is_empty).then(|| {
-            view! { <li class="hint none">"No revision yet"</li> }
+            // Older ones are forgotten, also those that brought what is in force.
+            view! { <li class="hint none">"None of those that are kept changed it"</li> }
         })
     };
     let address = use_location();

@@ -107,11 +107,28 @@ fn weight_row(editor: Editor, rule: Memo<RuleForm>, at: usize) -> AnyView {
 /// Width of the bar where it is narrowest, on a phone, pixels.
 const BAR_LEAST: usize = 318;
 
+/// Letters of a name that the bar has room for, also where it stands below its end on a phone.
+const NAME_MAX: usize = 32;
+
+/// A name for the bar; the table below has its whole.
+fn cut(name: &str) -> String {
+    if name.chars().count() <= NAME_MAX {
+        return name.to_owned();
+    }
+    name.chars().take(NAME_MAX - 1).chain(['…']).collect()
+}
+
+/// Width of the ground of a label, pixels: digits and letters of 12 pixels are up to 7.5 wide.
+#[expect(clippy::cast_precision_loss, reason = "a name")]
+fn label_width(text: &str) -> f64 {
+    text.chars().count() as f64 * 7.5 + 8.0
+}
+
 /// Whether a part of so many percent has room for its label beside the handle, also on a phone.
 fn label_fits(text: &str, percent: u32) -> bool {
     let part = BAR_LEAST * usize::try_from(percent).unwrap_or_default() / 100;
-    // Letters of 12 pixels are some 7 wide; 10 before the text, 14 for the handle.
-    text.chars().count() * 7 + 24 <= part
+    // Letters of 12 pixels are some 6.9 wide; 8 beside the text, 14 for the handle.
+    text.chars().count() * 69 / 10 + 22 <= part
 }
 
 /// Two: one bar, a handle between the parts, a mark where the applied split stands.
@@ -140,12 +157,17 @@ fn bar(editor: Editor, rule: Memo<RuleForm>) -> AnyView {
     let name = move |at: usize| route::target_text(&target_at(rule, at)).to_owned();
     let label = move |at: usize| {
         let percent = if at == 0 { first() } else { 100 - first() };
-        (format!("{} {percent}%", name(at)), percent)
+        (format!("{} {percent}%", cut(&name(at))), percent)
     };
     // Of a part that is too narrow for it the label stands below its end, clear of the handle.
     let place = move |at: usize| {
         let (text, percent) = label(at);
         if label_fits(&text, percent) { ("37.5", "") } else { ("63", " outside") }
+    };
+    // The ground of a label that stands in its part; none of one below it.
+    let ground = move |at: usize| match place(at).1 {
+        "" => label_width(&label(at).0),
+        _ => 0.0,
     };
     let y = move |at: usize| move || place(at).0;
     let class_of = move |at: usize, class: &'static str| move || format!("{class}{}", place(at).1);
@@ -173,6 +195,13 @@ fn bar(editor: Editor, rule: Memo<RuleForm>) -> AnyView {
                     fill="url(#hatch-svc)"
                 ></rect>
                 {mark}
+                <rect
+                    class="label-ground" x="6" y="25" rx="4" height="16" width=move || ground(0)
+                ></rect>
+                <rect
+                    class="label-ground" x="99%" y="25" rx="4" height="16" width=move || ground(1)
+                    transform=move || format!("translate({} 0)", 4.0 - ground(1))
+                ></rect>
                 <text class=class_of(0, "on-a") x=x_a y=y(0)>{move || label(0).0}</text>
                 <text class=class_of(1, "on-b anchor-end") x=x_b y=y(1)>{move || label(1).0}</text>
             </svg>
@@ -308,7 +337,7 @@ fn row(editor: Editor, rule: Memo<RuleForm>, at: usize, subset: String) -> AnyVi
         <tr>
             <th scope="row">
                 <i class=swatch aria-hidden="true"></i>
-                <strong>{name}</strong>
+                <strong title=name>{name.clone()}</strong>
                 <span class="hint">{text(|lane| Some(format!("{} up", lane.ready)))}</span>
             </th>
             <td class="number">
@@ -365,7 +394,7 @@ mod tests {
     #[test]
     fn a_label_stands_in_its_part_only_where_it_has_room_beside_the_handle() {
         let fits = |name: &str, percent: u32| label_fits(&format!("{name} {percent}%"), percent);
-        assert!(fits("v1", 97) && fits("v2", 50) && fits("v2", 22));
+        assert!(fits("v1", 97) && fits("v2", 50) && fits("v2", 20));
         assert!(!fits("v2", 3) && !fits("v2", 0) && !fits("v2", 14));
         assert!(fits("recommendations", 60) && !fits("recommendations", 40));
     }

@@ -121,7 +121,8 @@ impl TimeChart {
         groups.into_iter().map(|(name, _)| name).collect()
     }
 
-    /// Over the first line, but not beyond the ends of the drawing.
+    /// Over the first line, but not beyond the right end of the drawing nor over the values at its
+    /// left.
     fn name_of(&self, group: &[&Mark]) -> Name {
         let first = group.first();
         let text = first.map(|mark| mark.text.as_str()).unwrap_or_default();
@@ -135,7 +136,7 @@ impl TimeChart {
         let right = i32::try_from(self.width).unwrap_or(i32::MAX) - half;
         let at = first.map_or(0, |mark| self.x_of(mark.at_us.max(self.from_us)));
         let kind = first.map_or("revision", |mark| mark.kind());
-        Name { middle: at.min(right).max(half), y: NAMED_AT[0], text, kind }
+        Name { middle: at.min(right).max(self.left() + half), y: NAMED_AT[0], text, kind }
     }
 
     /// The times faults were in force, each drawn once however many were at the same time: shades
@@ -234,6 +235,8 @@ mod tests {
         let line = chart.x_of(chart.from_us);
         assert!((names[0].ends().0..=names[0].ends().1).contains(&line), "{names:?}");
         assert!(!chart.svg().contains("class=\"mark-fault\""), "it has no line in this range");
+        let values = chart.left() - 6;
+        assert!(names[0].ends().0 > values, "{names:?} stands on the values that end at {values}");
     }
 
     #[test]

@@ -187,6 +187,9 @@ pub fn log_scale(smallest: f64, largest: f64) -> Scale {
     Scale::Log { low, high }
 }
 
+/// Room of one label of the time axis, `14:34` with a gap, in pixels.
+const TICK_ROOM: i32 = 38;
+
 /// Time between two ticks of an axis over so many seconds, in seconds.
 #[must_use]
 pub fn tick_step(range_seconds: i64) -> i64 {
@@ -207,7 +210,17 @@ pub fn tick_step(range_seconds: i64) -> i64 {
 /// Ticks of the time axis: whole minutes; below that in full once and then short.
 #[must_use]
 pub fn time_ticks(from_us: i64, to_us: i64, zone_minutes: i32) -> Vec<(i64, String)> {
-    let step = tick_step((to_us - from_us) / 1_000_000) * 1_000_000;
+    ticks_within(from_us, to_us, zone_minutes, i32::MAX)
+}
+
+/// The same on so many pixels: every second one, every fourth where all would collide. Those that
+/// stay are of whole steps, so that they do not change places while time goes on.
+fn ticks_within(from_us: i64, to_us: i64, zone_minutes: i32, width: i32) -> Vec<(i64, String)> {
+    let length = to_us - from_us;
+    let mut step = tick_step(length / 1_000_000) * 1_000_000;
+    while step < length && length / step > i64::from((width / TICK_ROOM).max(1)) {
+        step *= 2;
+    }
     let first = from_us.div_euclid(step) * step + step;
     let mut ticks = Vec::new();
     let mut at = first;
@@ -271,7 +284,7 @@ impl TimeChart {
         if self.compact() { [COMPACT; 4] } else { [self.left(), self.right(), TOP, BOTTOM] }
     }
 
-    fn left(&self) -> i32 {
+    pub(super) fn left(&self) -> i32 {
         match &self.scale {
             Scale::Log { .. } => LEFT_LOG,
             Scale::Linear { ticks, .. } => {
@@ -340,7 +353,9 @@ impl TimeChart {
                 push_text(texts, "end", self.left() - 6, f64::from(y) / 10.0 + 3.5, &text);
             }
             self.push_marks(texts);
-            for (at, text) in time_ticks(self.from_us, self.to_us, self.zone_minutes) {
+            let width = i32::try_from(self.width).unwrap_or(i32::MAX) - self.left() - self.right();
+            let ticks = ticks_within(self.from_us, self.to_us, self.zone_minutes, width);
+            for (at, text) in ticks {
                 push_text(texts, "middle", self.x_of(at), f64::from(self.height) - 9.0, &text);
             }
         }
@@ -545,6 +560,27 @@ pub(super) mod tests {
                 let (from, to) = (from * 1_000_000, (from + seconds) * 1_000_000);
                 let ticks = time_ticks(from, to, 0).len();
                 assert!((3..=9).contains(&ticks), "{ticks} in {seconds} s");
+            }
+        }
+    }
+
+    #[test]
+    fn labels_of_the_time_axis_have_room_however_narrow_the_chart_is() {
+        for width in [200, 240, 300, 352] {
+            for minutes in [1, 5, 15, 60] {
+                let mut narrow = chart(log_scale(1.0, 900.0), &[Some(1.0), Some(2.0)]);
+                narrow.width = width;
+                narrow.from_us = 17_000_000;
+                narrow.to_us = 17_000_000 + minutes * 60_000_000;
+                let svg = narrow.svg();
+                let clock = |text: &str| text.contains(':');
+                let places: Vec<i32> = svg
+                    .split("<text ")
+                    .filter(|text| text.split('>').nth(1).is_some_and(clock))
+                    .filter_map(|text| text.split("x=\"").nth(1)?.split('"').next()?.parse().ok())
+                    .collect();
+                let close = places.windows(2).any(|pair| pair[1] - pair[0] < 34);
+                assert!(!places.is_empty() && !close, "{places:?} at {width}, {minutes} min");
             }
         }
     }

@@ -63,6 +63,7 @@ fn line(
         service: endpoint.service.to_string(),
         subset: version(endpoint).filter(|_| versioned).map(str::to_owned),
         state,
+        ejected_until_us: endpoint.ejected_until_us,
     }
 }
 
@@ -162,4 +163,38 @@ fn outlier<'a>(policy: &'a Policy, endpoint: &EndpointStatus) -> Option<&'a Outl
 #[expect(clippy::cast_precision_loss, reason = "requests of a minute")]
 fn share(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instance_that_is_down_tells_its_ejection_too() {
+        let endpoint = |phase, ejected_until_us: Option<i64>| EndpointStatus {
+            service: "users".into(),
+            instance: "users-v1-2".into(),
+            labels: Vec::new(),
+            phase,
+            active: 0,
+            requests: 0,
+            failures: 0,
+            consecutive_errors: 0,
+            consecutive_gateway: 0,
+            ejected_until_us,
+            ejected_since_us: ejected_until_us.map(|until| until - 5),
+            ejected_times: 1,
+            ejections: 1,
+            last_ejected_us: None,
+        };
+        let backs = BTreeMap::from([("users-v1-2".to_owned(), 7)]);
+        let told = |phase, until| line(&endpoint(phase, until), &[], &backs);
+        let both = told(Phase::Killed, Some(9));
+        assert_eq!(both.state, EndpointState::Down { back_us: Some(7) });
+        assert_eq!(both.ejected_until_us, Some(9));
+        assert_eq!(told(Phase::Paused, Some(9)).ejected_until_us, Some(9));
+        assert_eq!(told(Phase::Killed, None).ejected_until_us, None);
+        let alone = EndpointState::Ejected { since_us: 4, until_us: 9, times: 1 };
+        assert_eq!(told(Phase::Ready, Some(9)).state, alone);
+    }
 }

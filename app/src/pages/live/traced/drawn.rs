@@ -144,7 +144,9 @@ fn written(crossing: &Crossing, said: &Label, phone: bool) -> AnyView {
     };
     let failed = if said.failed { "failed" } else { "" };
     let class = format!("walk-label label {side} {failed}");
-    let (x, y) = (crossing.label.x, crossing.label.y);
+    // On a phone it stands right above a box, which has a ring around it here.
+    let lift = if phone { RING + 2.0 } else { 0.0 };
+    let (x, y) = (crossing.label.x, crossing.label.y - lift);
     let mark = if phone && said.failed { " ✕" } else { "" };
     let rest = (!phone).then(|| {
         let rest = said.rest.clone();
