@@ -77,7 +77,7 @@ pub fn share(value: f64) -> String {
     format!("{text}%")
 }
 
-/// A share of one as a place or a length of a drawing: `12.50%`. For styles and SVG, not for people.
+/// A share of one as a place or a length of a drawing: `12.50%`. For SVG, not for people.
 #[must_use]
 pub fn percent(share: f64) -> String {
     format!("{:.2}%", share * 100.0)

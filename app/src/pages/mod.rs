@@ -10,7 +10,7 @@ pub mod resilience;
 pub mod traces;
 pub mod traffic;
 
-use leptos::prelude::*;
+use leptos::{prelude::*, text_prop::TextProp};
 use leptos_meta::Title;
 use std::sync::Arc;
 
@@ -23,6 +23,12 @@ pub fn set_status(code: u16) {
     if let Some(line) = use_context::<StatusLine>() {
         (line.0)(code);
     }
+}
+
+/// The title of a page that follows its address. On the server it is said at once: the head of the
+/// document is written when the page is drawn, and what belongs to the page may be gone by then.
+pub(crate) fn title(text: impl Fn() -> String + Send + Sync + 'static) -> TextProp {
+    if cfg!(feature = "ssr") { untrack(text).into() } else { text.into() }
 }
 
 /// An address nothing stands at.
@@ -38,4 +44,21 @@ pub fn NotFound() -> impl IntoView {
         </article>
     }
     .into_any()
+}
+
+#[cfg(all(test, feature = "ssr"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_title_of_a_page_that_was_drawn_outlasts_it() {
+        let owner = Owner::new();
+        let text = owner.with(|| {
+            let id = RwSignal::new("ord-7F3K9Q".to_owned());
+            title(move || id.get())
+        });
+        owner.cleanup();
+        drop(owner);
+        assert_eq!(&*text.get(), "ord-7F3K9Q");
+    }
 }

@@ -204,7 +204,7 @@ fn of_first_page<'a>(
 }
 
 /// How many orders of the feed are newer than the newest row, on the first page. A list of nothing
-/// fills itself: nobody reads it, and what it lacks may have been placed before the page came alive.
+/// fills itself: nobody reads it, and what it lacks may have been placed before the page was alive.
 #[component]
 fn NewOrders(
     place: Memo<Place>,

@@ -93,8 +93,8 @@ pub fn of_call(span: &Span) {
 }
 
 /// Notes what was met in `span`, and what of that took time, as baggage lines, for it and the spans
-/// around it up to that of the call which all of it serves. Each change sees what there is and gives
-/// what shall be.
+/// around it up to that of the call which all of it serves. Each change sees what there is and
+/// gives what shall be.
 pub fn meet(
     span: &Span,
     all: impl Fn(Option<&str>) -> Option<String>,

@@ -21,7 +21,7 @@ use crate::{
     ask::{self, AskError},
     frame::use_keys,
     model::story::{self, LogFilter},
-    pages::follow::on_restart,
+    pages::{follow::on_restart, title},
     widget::{EmptyState, hatch_definition},
 };
 use contract::{
@@ -138,7 +138,7 @@ pub fn OrderPage() -> impl IntoView {
     let order = Resource::new_blocking(move || id.get(), ask::order);
     on_restart(Callback::new(move |()| order.refetch()));
     view! {
-        <Title text=move || id.get()/>
+        <Title text=title(move || id.get())/>
         <Transition fallback=skeleton>
             {move || Suspend::new(async move {
                 match order.await {

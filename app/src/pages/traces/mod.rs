@@ -20,7 +20,10 @@ use crate::{
     frame::use_keys,
     live::use_live,
     model::trace_look::Look,
-    pages::follow::{on_restart, on_return},
+    pages::{
+        follow::{on_restart, on_return},
+        title,
+    },
     widget::{EmptyState, hatch_definition},
 };
 use contract::{
@@ -71,14 +74,14 @@ pub fn TracesPage() -> impl IntoView {
     fresh::keep_open(opened);
     let live = use_live();
     listen(place);
-    let title = move || {
+    let named = move || {
         place.trace.get().map_or_else(
             || "Traces".to_owned(),
             |id| format!("Trace {}", crate::model::format::short_trace(&id)),
         )
     };
     view! {
-        <Title text=title/>
+        <Title text=title(named)/>
         <div class="traces" node_ref=page>
             {hatch_definition()}
             <Transition fallback=search_skeleton>

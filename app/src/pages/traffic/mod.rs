@@ -20,6 +20,7 @@ use crate::{
     frame::{range, use_control_keys, use_fragment, use_keys},
     live::use_live,
     model::{format, tone::Tone},
+    pages::title,
     widget::{Badge, EmptyState, Field, Icon, ServiceCode, field, icon, service_class},
 };
 use contract::{
@@ -80,7 +81,7 @@ pub fn TrafficPage() -> impl IntoView {
     let page = Resource::new_blocking(move || host.get(), move |host| loaded(host, asked()));
     let error = move || query.with(|query| query.get("error")).filter(|text| !text.is_empty());
     view! {
-        <Title text=move || host.get().unwrap_or_else(|| "Traffic".into())/>
+        <Title text=title(move || host.get().unwrap_or_else(|| "Traffic".into()))/>
         {move || error().map(|text| view! { <p class="form-error" role="alert">{text}</p> })}
         <Transition fallback=skeleton>
             {move || Suspend::new(async move {
