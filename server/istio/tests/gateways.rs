@@ -94,6 +94,30 @@ fn a_host_with_a_namespace_lets_in_the_virtual_services_of_that_namespace_alone(
 }
 
 #[test]
+fn a_server_has_a_port_unless_it_is_bound_to_a_socket() {
+    let server = |number: &str, bind: &str| {
+        let port = format!("port: {{{number}name: http, protocol: HTTP}}");
+        let spec = format!("{{servers: [{{hosts: ['*'], {port}{bind}}}]}}");
+        resource(NETWORKING, "Gateway", "name: front", &spec)
+    };
+    let (port, none) = ("number: 80, ", "number: 0, ");
+    for (number, bind, code) in [
+        (port, ", bind: 'unix://a/b'", code::BAD_VALUE),
+        (port, ", bind: 'unix:///a/'", code::BAD_VALUE),
+        (port, ", bind: 'unix:///a'", code::CONFLICT),
+        (none, "", code::MISSING_FIELD),
+        ("", "", code::MISSING_FIELD),
+        ("", ", bind: 10.0.0.1", code::MISSING_FIELD),
+    ] {
+        let findings = refuse(&server(number, bind)).findings;
+        assert!(has(&findings, code), "{number}{bind}: {findings:#?}");
+    }
+    for (number, bind) in [(none, "/run/shop.sock"), ("", "/run/shop.sock"), ("", "@shop")] {
+        apply(&server(number, &format!(", bind: 'unix://{bind}'")));
+    }
+}
+
+#[test]
 fn a_service_entry_selects_workloads_by_labels_or_names_endpoints() {
     let entry = |fields: &str| {
         let ports = "ports: [{number: 80, name: http, protocol: HTTP}]";

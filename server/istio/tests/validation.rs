@@ -456,11 +456,6 @@ fn gateways_that_istio_refuses_are_refused() {
         (gateway(http).replace("name: x", "name: a.b"), code::BAD_VALUE, "no points"),
         (gateway(&http.replace("80,", "80, targetPort: 8080,")), code::REFUSED, "targetPort"),
         (gateway(&format!("{http}, bind: foo")), code::BAD_VALUE, "not an address"),
-        (gateway(&format!("{http}, bind: 'unix://a/b'")), code::BAD_VALUE, "not an address"),
-        (gateway(&format!("{http}, bind: 'unix:///a/'")), code::BAD_VALUE, "not an address"),
-        (gateway(&format!("{http}, bind: 'unix:///a'")), code::CONFLICT, "has no port"),
-        (gateway(&http.replace("number: 80", "number: 0")), code::MISSING_FIELD, "from 1 to"),
-        (gateway(&http.replace("number: 80, ", "")), code::MISSING_FIELD, "from 1 to"),
         (gateway(&http.replace("HTTP", "HTTTP")), code::BAD_VALUE, "not a protocol"),
         (gateway(&format!("{tcp}, tls: {{httpsRedirect: true}}")), code::CONFLICT, "without HTTP"),
         (hosts("shop"), code::BAD_VALUE, "no whole host"),
@@ -469,10 +464,6 @@ fn gateways_that_istio_refuses_are_refused() {
         assert_refused_somewhere(&text, code, word);
     }
     apply(&gateway(&format!("{http}, bind: 0.0.0.0")));
-    for (number, bind) in [("number: 0, ", "/run/shop.sock"), ("", "/run/a"), ("", "@shop")] {
-        let server = http.replace("number: 80, ", number);
-        apply(&gateway(&format!("{server}, bind: 'unix://{bind}'")));
-    }
     apply(&gateway(&http.replace("protocol: HTTP", "protocol: grpc-Web")));
 }
 
