@@ -131,6 +131,22 @@ fn label_fits(text: &str, percent: u32) -> bool {
     text.chars().count() * 69 / 10 + 22 <= part
 }
 
+/// The pattern of the second part.
+fn hatch() -> AnyView {
+    view! {
+        <defs>
+            <pattern
+                id="hatch-svc" width="5" height="5" patternUnits="userSpaceOnUse"
+                patternTransform="rotate(45)"
+            >
+                <rect class="hatch-rest" width="5" height="5"></rect>
+                <rect class="hatch-svc" width="2" height="5"></rect>
+            </pattern>
+        </defs>
+    }
+    .into_any()
+}
+
 /// Two: one bar, a handle between the parts, a mark where the applied split stands.
 fn bar(editor: Editor, rule: Memo<RuleForm>) -> AnyView {
     let host = editor.host.get_value();
@@ -180,15 +196,7 @@ fn bar(editor: Editor, rule: Memo<RuleForm>) -> AnyView {
     view! {
         <div class=class>
             <svg width="100%" height="66" aria-hidden="true">
-                <defs>
-                    <pattern
-                        id="hatch-svc" width="5" height="5" patternUnits="userSpaceOnUse"
-                        patternTransform="rotate(45)"
-                    >
-                        <rect class="hatch-rest" width="5" height="5"></rect>
-                        <rect class="hatch-svc" width="2" height="5"></rect>
-                    </pattern>
-                </defs>
+                {hatch()}
                 <rect class="part-a" x="0" y="20" height="26" rx="4" width=width></rect>
                 <rect
                     class="part-b" x=width y="20" height="26" rx="4" width=rest
