@@ -76,6 +76,10 @@ async fn the_live_page_shows_real_values_before_any_script_runs() {
          fallback: popular items, 9.8/s, 100% failed, p95 1 ms\""
     ));
     assert!(html.contains("payments v2: configured 10%, observed 9%"), "versions are nodes");
+    // Nothing tells versions of catalog apart: it is drawn like a service that has none.
+    let catalog = html.split_once("data-node=\"catalog\"").unwrap().1;
+    let catalog = catalog.split("role=\"button\"").next().unwrap();
+    assert!(catalog.contains("3/3") && catalog.contains("node-spark"), "{catalog}");
     assert!(html.contains("gateway to payments v2, breaker half-open, 0.3/s, 6.3% failed"));
     assert!(html.contains("ink-lead"), "the charts are drawn on the server");
 }

@@ -196,6 +196,30 @@ async fn the_inject_panel_says_what_to_expect_and_has_a_mandatory_end() {
 }
 
 #[tokio::test]
+async fn the_inject_panel_offers_who_really_calls_sends_and_takes_messages() {
+    let offered = async |address: &str, field: &str| {
+        let html = page(address).await;
+        let select = html.split(&format!("name=\"{field}\"")).nth(1).unwrap().to_owned();
+        let select = select.split("</select>").next().unwrap().to_owned();
+        let options = select.split("<option").skip(1);
+        let values = options.map(|option| option.split('"').nth(1).unwrap_or_default());
+        values.filter(|value| !value.is_empty()).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let callers = offered("/resilience?kind=delay&to=payments", "from").await;
+    for caller in ["browser", "load", "gateway", "bus"] {
+        assert!(callers.iter().any(|offered| offered == caller), "{caller}: {callers:?}");
+    }
+    // What has instances can be called, and the bus has none.
+    let called = offered("/resilience?kind=delay&to=payments", "to").await;
+    assert_eq!(called.first().map(String::as_str), Some("gateway"));
+    assert!(!called.iter().any(|offered| offered == "bus"), "{called:?}");
+    let bus = "/resilience?kind=message_loss";
+    assert_eq!(offered(bus, "from").await, ["orders", "inventory", "payments"]);
+    let takes = ["orders", "inventory", "payments", "recommendations"];
+    assert_eq!(offered(bus, "to").await, takes);
+}
+
+#[tokio::test]
 async fn a_number_that_was_refused_stands_in_its_field_with_the_reason() {
     let html = page("/resilience?kind=delay&to=users&delay_s=-4&percent=250").await;
     let inject = html.split("action=\"/resilience/inject\"").nth(1).unwrap();

@@ -44,6 +44,47 @@ async function preset(page: Page, text: string): Promise<void> {
 
 const apply = (page: Page) => page.getByRole("button", { name: /^Apply r/ });
 
+/** A route as it is written in many files: without a subset, and with nothing that tells versions apart. */
+const WITHOUT_SUBSET = `
+apiVersion: networking.istio.io/v1alpha3
+kind: VirtualService
+metadata:
+  name: fault-injection
+spec:
+  hosts: [payment-service]
+  http:
+  - fault:
+      abort: {percentage: {value: 5.0}, httpStatus: 503}
+    route:
+    - destination: {host: payment-service}
+`;
+
+test("a route that names no versions leaves them on the map, and its split has numbers", async ({ page }) => {
+  const before = await revision(page);
+  const applied = await page.request.post("/control/istio", {
+    data: WITHOUT_SUBSET, headers: { "content-type": "application/yaml" },
+  });
+  expect(applied.status(), await applied.text()).toBe(200);
+  for (let i = 0; i < 3; i += 1) {
+    await page.request.post("/api/v1/orders", {
+      data: { user_id: "c-1001", items: [{ product_id: "p-moka", quantity: 1 }] },
+      headers: { prefer: "wait=10" },
+    });
+  }
+  await open(page, "/traffic/payments");
+  const row = page.locator(".split-table tbody tr").first();
+  await expect(row.locator("th")).toContainText("7 up");
+  // Errors and p95 of all that went there.
+  for (const column of [4, 5]) await expect(row.locator("td").nth(column)).toHaveText(/^\d/);
+  await page.getByRole("navigation").getByRole("link", { name: "Live" }).first().click();
+  // Four instances of the first version, three of the second.
+  for (const name of [/^payments v1: configured 57/, /^payments v2: configured 4[23]/]) {
+    await expect(page.getByRole("link", { name })).toBeVisible();
+  }
+  await expect(page.locator('.map [data-from="gateway"][data-to="payments"]')).toHaveCount(1);
+  await back(page, before);
+});
+
 test("payments shifted to v2 are seen in the YAML, on the page and on the map", async ({ page }) => {
   const before = await revision(page);
   await open(page, "/traffic/payments");

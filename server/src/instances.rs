@@ -57,16 +57,16 @@ const REPLICAS: [Replicas; 13] = {
             gateway::router_v2(c, p.mesh.clone(), p.ids.clone())
         }),
         replicas(service::CATALOG, V1, 2, |p, _| catalog::router(p.stores.catalog.clone())),
-        replicas(service::CATALOG, V2, 1, |p, c| catalog::router_v2(p.stores.catalog.clone(), c)),
+        replicas(service::CATALOG, V2, 2, |p, c| catalog::router_v2(p.stores.catalog.clone(), c)),
         replicas(service::USERS, V1, 2, |p, _| users::router(p.stores.users.clone())),
         replicas(service::ORDERS, V1, 3, |p, _| orders::router(p.orders.clone())),
         replicas(service::INVENTORY, V1, 2, |p, _| inventory::router(p.stores.inventory.clone())),
         replicas(service::PAYMENTS, V1, 4, |p, _| payments::router(p.payments.clone())),
         replicas(service::PAYMENTS, V2, 3, |p, c| payments::router(p.payments.next_version(c))),
-        replicas(service::RECOMMENDATIONS, V1, 1, |p, _| {
+        replicas(service::RECOMMENDATIONS, V1, 2, |p, _| {
             recommendations::router(p.stores.recommendations.clone())
         }),
-        replicas(service::RECOMMENDATIONS, V2, 1, |p, c| {
+        replicas(service::RECOMMENDATIONS, V2, 2, |p, c| {
             recommendations::router_v2(p.stores.recommendations.clone(), c)
         }),
         replicas(service::BANK_CUSTOMER, V1, 1, |p, _| {

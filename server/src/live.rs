@@ -7,6 +7,7 @@
 mod edges;
 mod facts;
 mod in_mesh;
+mod lanes;
 mod news;
 
 use crate::{control::Control, shop::Shop};
@@ -442,13 +443,21 @@ impl Live {
         let mut sparks: HashMap<String, Vec<f32>> = rates.nodes.into_iter().collect();
         let endpoints = self.shop.mesh.endpoints();
         let facts = self.facts();
-        let nodes = SERVICES.iter().map(|s| s.name).chain([service::BROWSER, service::LOAD]);
-        let nodes = nodes.map(|name| NodeView {
-            service: name.to_owned(),
-            ready: instances(name, &endpoints, true),
-            instances: instances(name, &endpoints, false),
-            spark: sparks.remove(name).unwrap_or_default(),
-            note: facts.get(name).cloned(),
+        let own = SERVICES.iter().map(|s| s.name);
+        let mut names: Vec<String> = own
+            .chain([service::BROWSER, service::LOAD, service::STRIPE])
+            .map(str::to_owned)
+            .collect();
+        let others = self.shop.mesh.services().into_iter().map(|name| name.to_string());
+        let others = others.filter(|name| !names.contains(name)).take(OTHERS_MAX);
+        let others: Vec<String> = others.collect();
+        names.extend(others);
+        let nodes = names.into_iter().map(|name| NodeView {
+            ready: instances(&name, &endpoints, true),
+            instances: instances(&name, &endpoints, false),
+            spark: sparks.remove(&name).unwrap_or_default(),
+            note: facts.get(&*name).cloned(),
+            service: name,
         });
         let map = MapView {
             window_seconds: rates.window_seconds,
@@ -475,6 +484,10 @@ impl Live {
         facts
     }
 }
+
+/// Services outside the mesh that are nodes of the map, by name: a frame a second has them all, and
+/// the drawing has room for three. What is called beyond that is in the edges.
+const OTHERS_MAX: usize = 32;
 
 /// Keeps the number of viewers right.
 #[derive(Debug)]

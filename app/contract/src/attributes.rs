@@ -39,6 +39,8 @@ pub const MESH_SUBSET: &str = "mesh.subset";
 pub const MESH_SUBSET_WEIGHT: &str = "mesh.subset.weight";
 /// The instance that was tried last.
 pub const MESH_INSTANCE: &str = "mesh.instance";
+/// The version of that instance: its label `version`.
+pub const MESH_INSTANCE_VERSION: &str = "mesh.instance.version";
 /// How many tries were made.
 pub const MESH_TRIES: &str = "mesh.tries";
 /// Only on the span of one try: its number, from 1.

@@ -77,6 +77,18 @@ pub fn further_names(name: &str) -> &'static [&'static str] {
     FURTHER_NAMES.iter().find(|(service, _)| *service == name).map_or(&[], |(_, names)| names)
 }
 
+/// Services that send messages.
+pub const PRODUCERS: [&str; 3] = [ORDERS, INVENTORY, PAYMENTS];
+/// Services that messages are delivered to.
+pub const CONSUMERS: [&str; 4] = [ORDERS, INVENTORY, PAYMENTS, RECOMMENDATIONS];
+
+/// Whether a service has a page under Traffic: those of the program, and the provider. The bus is
+/// not called, and what resources add is listed with the resources.
+#[must_use]
+pub fn has_page(name: &str) -> bool {
+    name == STRIPE || name != BUS && SERVICES.iter().any(|known| known.name == name)
+}
+
 /// A request to it may move money, so that a copy of one may move it twice.
 #[must_use]
 pub fn moves_money(name: &str) -> bool {

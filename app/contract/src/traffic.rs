@@ -41,6 +41,10 @@ pub struct HostMesh {
     pub lanes: Vec<LaneView>,
     /// Percent of its requests that are mirrored; none without a mirror.
     pub mirror_percent: Option<f64>,
+    /// Its route names no versions: whichever instance is next gets a request, and a version has
+    /// the share that its instances are of all.
+    #[serde(default)]
+    pub pooled: bool,
 }
 
 /// A revision as a line on charts.

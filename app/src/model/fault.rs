@@ -4,6 +4,7 @@ use super::{breaker::left, tries};
 use contract::{
     resilience::{CrashPoint, FaultKind, FaultPlace, FaultView, InjectFault, TTL_MAX_S},
     service,
+    traffic::MeshView,
 };
 
 /// What the panel writes beside a kind.
@@ -225,6 +226,25 @@ pub fn button(kind: FaultKind) -> String {
     }
 }
 
+/// Who calls: somebody outside, the load generator, and every service; the bus delivers.
+pub fn callers() -> impl Iterator<Item = &'static str> {
+    let services = service::SERVICES.iter().map(|known| known.name);
+    [service::BROWSER, service::LOAD].into_iter().chain(services)
+}
+
+/// Who can be called: every service with instances, also those that resources brought along; those
+/// of the shop first.
+#[must_use]
+pub fn destinations(mesh: &MeshView) -> Vec<String> {
+    let place = |name: &str| {
+        service::SERVICES.iter().position(|own| own.name == name).unwrap_or(usize::MAX)
+    };
+    let mut all: Vec<&String> = mesh.endpoints.iter().map(|line| &line.service).collect();
+    all.sort_by_key(|name| (place(name), name.as_str()));
+    all.dedup();
+    all.into_iter().cloned().collect()
+}
+
 /// A command that is worth a try, under a name.
 #[must_use]
 pub fn presets() -> [(&'static str, InjectFault); 5] {
@@ -377,6 +397,7 @@ pub fn asked_by(fault: &FaultView) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use contract::resilience::{EndpointLine, EndpointState};
 
     fn view(kind: FaultKind, until_us: Option<i64>) -> FaultView {
         FaultView {
@@ -492,6 +513,23 @@ mod tests {
         assert!(typed.iter().all(|(field, text)| read(&mut fault, field, text).is_ok()));
         assert_eq!((fault.delay_ms, fault.status, fault.limit), (500, 429, Some(3)));
         assert_eq!((read(&mut fault, "limit", " "), fault.limit), (Ok(()), None));
+    }
+
+    #[test]
+    fn whoever_has_an_instance_can_be_called_also_what_resources_brought_along() {
+        let line = |service: &str| EndpointLine {
+            instance: format!("{service}-1"),
+            service: service.into(),
+            subset: None,
+            state: EndpointState::Ready,
+        };
+        let services = ["stripe", "users", "echo.internal", "users", "gateway"];
+        let mesh = MeshView { endpoints: services.map(line).into(), ..MeshView::default() };
+        assert_eq!(destinations(&mesh), ["gateway", "users", "echo.internal", "stripe"]);
+        let callers: Vec<_> = callers().collect();
+        for caller in ["browser", "load", "gateway", "bus", "bank-merchant"] {
+            assert!(callers.contains(&caller), "{caller}");
+        }
     }
 
     #[test]

@@ -308,6 +308,7 @@ pub fn mesh() -> MeshView {
             service: s::PAYMENTS.into(),
             lanes: vec![lane("v1", 0.9, 0.91, 198.0, 4), lane("v2", 0.1, 0.09, 2_180.0, 3)],
             mirror_percent: Some(20.0),
+            ..HostMesh::default()
         }],
         endpoints,
         identities: Vec::new(),

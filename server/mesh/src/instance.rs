@@ -148,6 +148,12 @@ impl Host {
         !of_entry || addresses.iter().any(is_it)
     }
 
+    /// Its version, where its labels say one.
+    pub(crate) fn version(&self) -> Option<&str> {
+        let label = self.labels.iter().find(|(name, _)| name == "version");
+        label.map(|(_, version)| version.as_str())
+    }
+
     /// Whether it has all these labels.
     pub(crate) fn has(&self, labels: &[(String, String)]) -> bool {
         labels.iter().all(|label| self.labels.contains(label))

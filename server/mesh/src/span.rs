@@ -139,6 +139,7 @@ impl Drop for End {
         }
         if let Some(host) = journey.host() {
             span.record(attributes::MESH_INSTANCE, &*host.name);
+            span.record(attributes::MESH_INSTANCE_VERSION, host.version());
             record_socket(span, Some(&host));
         }
         let faults = journey.faults();
@@ -385,6 +386,7 @@ fn span(request: &Request, ends: &Ends<'_>, tags: &Tags) -> Span {
         { attributes::MESH_SUBSET } = Empty,
         { attributes::MESH_SUBSET_WEIGHT } = Empty,
         { attributes::MESH_INSTANCE } = Empty,
+        { attributes::MESH_INSTANCE_VERSION } = Empty,
         { attributes::MESH_TRIES } = Empty,
         { attributes::MESH_TIMEOUT_MS } = Empty,
         { attributes::MESH_PER_TRY_TIMEOUT_MS } = Empty,

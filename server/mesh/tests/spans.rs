@@ -104,6 +104,9 @@ async fn a_call_its_tries_and_its_copies_say_alike_where_they_go() {
         assert_eq!((value("http.request.method"), value("url.path")), ("GET", "/charges"));
         assert_eq!(value("url.full"), "http://payments/charges", "without the query");
     }
+    // The call says which version of the callee its last try came to.
+    let versions = clients.iter().filter_map(|fields| fields.0.get("mesh.instance.version"));
+    assert_eq!(versions.collect::<Vec<_>>(), ["v1"]);
 }
 
 #[tokio::test]

@@ -225,6 +225,7 @@ mod tests {
             service: "payments".into(),
             lanes: vec![lane("v1", 0.75), lane("v2", 0.25)],
             mirror_percent: Some(20.0),
+            ..HostMesh::default()
         };
         LiveSnapshot {
             seq: 7,

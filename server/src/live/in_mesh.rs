@@ -1,21 +1,24 @@
 //! What the stream carries about the mesh: faults, breakers, versions, endpoints, revisions.
 
-use super::{Live, news::breaker_change};
-use crate::host::resilience::{Counted, breaker_lines, catch_all, endpoint_lines, faults};
+use super::{
+    Live,
+    lanes::{self, Counts},
+    news::breaker_change,
+};
+use crate::host::resilience::{Counted, breaker_lines, catch_all, endpoint_lines, faults, host_of};
 use contract::{
     live::{ChangeView, LiveBody},
     resilience::{BreakerLine, FaultsView},
     traffic::{HostMesh, IdentityView, LaneView, MeshView, REVISION_MARKS_MAX, RevisionMark},
 };
-use istio::policy::{Action, Mtls, Policy, Route};
+use istio::policy::{Mtls, Policy};
 use mesh::{
-    Change, CountedHits, EndpointStatus, Mesh, Phase, RouteHits,
+    Change, CountedHits, Mesh, RouteHits,
     fault::FaultEvent,
     inbound::{Identity, InboundStats},
     mirror::MirrorStats,
 };
 use std::collections::VecDeque;
-use telemetry::VersionRates;
 
 /// Seconds the counts of layers and rules are taken over.
 const WINDOW_SECONDS: usize = 60;
@@ -93,12 +96,16 @@ impl Live {
         })
     }
 
-    /// The versions of a service, as they were told last.
+    /// The versions of a service as they were told last; and under the empty name, where a rule
+    /// names no subset, all that was sent to the service without one.
     #[must_use]
     pub(crate) fn lanes(&self, service: &str) -> Vec<LaneView> {
+        let endpoints = self.shop.mesh.endpoints();
         let state = self.state.lock();
         let host = state.in_mesh.mesh.hosts.iter().find(|host| host.service == service);
-        host.map(|host| host.lanes.clone()).unwrap_or_default()
+        let mut lanes = host.map(|host| host.lanes.clone()).unwrap_or_default();
+        lanes.push(lanes::whole(service, &endpoints, &state.versions));
+        lanes
     }
 
     /// Once a second.
@@ -281,109 +288,28 @@ impl Live {
         #[expect(clippy::cast_precision_loss, reason = "a minute")]
         let seconds = ((now_us - since_us) as f64 / 1e6).max(1.0);
         let host = |service: std::sync::Arc<str>| {
-            let route = catch_all(policy, &service)?;
-            let mirror = route.mirrors.first().map(|m| f64::from(m.share.0) / 10_000.0);
-            let lanes = lanes(&service, route, policy, &counts, seconds);
+            let route = catch_all(policy, &service);
+            let mirror = route.and_then(|route| route.mirrors.first());
+            let mirror = mirror.map(|mirror| f64::from(mirror.share.0) / 10_000.0);
+            // Where every rule has a condition, the last is for most of what is not singled out.
+            let route = route.or_else(|| host_of(policy, &service)?.routes.last());
+            let route = route.map(|route| &**route);
+            let (lanes, pooled) = lanes::of(&service, route, policy, &counts, seconds);
             (mirror.is_some() || !lanes.is_empty()).then(|| HostMesh {
                 service: service.to_string(),
                 lanes,
                 mirror_percent: mirror,
+                pooled,
             })
         };
         mesh.services().into_iter().filter_map(host).collect()
     }
 }
 
-/// What lanes are counted from.
-struct Counts<'a> {
-    now: &'a [RouteHits],
-    before: &'a [RouteHits],
-    endpoints: &'a [EndpointStatus],
-    versions: &'a [VersionRates],
-}
-
-impl Counts<'_> {
-    /// Requests that a rule sent to a subset since the sample.
-    fn sent(&self, revision: u64, route: &Route, subset: &str) -> u64 {
-        let count = |hits: &[RouteHits]| -> u64 {
-            let same = |hits: &&RouteHits| {
-                hits.revision == revision && hits.origin == route.origin && hits.name == route.name
-            };
-            let shares = hits.iter().filter(same).flat_map(|hits| &hits.shares);
-            let here = shares.filter(|share| share.subset.as_deref() == Some(subset));
-            here.map(|share| share.requests).sum()
-        };
-        count(self.now).saturating_sub(count(self.before))
-    }
-}
-
-/// Every subset of a service whose requests are told apart by subset.
-fn lanes(
-    service: &str,
-    route: &Route,
-    policy: &Policy,
-    counts: &Counts<'_>,
-    seconds: f64,
-) -> Vec<LaneView> {
-    let (Some(rule), Action::Forward(to)) = (policy.destinations.get(service), &route.action)
-    else {
-        return Vec::new();
-    };
-    if rule.subsets.len() < 2 || to.iter().any(|to| to.subset.is_none()) {
-        return Vec::new();
-    }
-    let weights: u64 = to.iter().map(|to| u64::from(to.weight)).sum();
-    let sent = |subset: &str| counts.sent(policy.revision, route, subset);
-    let all: u64 = rule.subsets.iter().map(|subset| sent(&subset.name)).sum();
-    let lane = |subset: &istio::policy::Subset| {
-        let own = to.iter().filter(|to| to.subset.as_ref() == Some(&subset.name));
-        let weight = own.map(|to| u64::from(to.weight)).sum();
-        let has = |e: &&EndpointStatus| {
-            *e.service == *service && subset.labels.iter().all(|label| e.labels.contains(label))
-        };
-        let (mut ready, mut instances, mut ended, mut failed) = (0, 0, 0, 0);
-        for endpoint in counts.endpoints.iter().filter(has) {
-            instances += 1;
-            let takes = endpoint.phase == Phase::Ready && endpoint.ejected_until_us.is_none();
-            ready += u32::from(takes);
-            ended += endpoint.requests;
-            failed += endpoint.failures;
-        }
-        let calls = sent(&subset.name);
-        let seen = counts
-            .versions
-            .iter()
-            .find(|version| version.service == service && *version.rates.subset == *subset.name);
-        #[expect(clippy::cast_precision_loss, reason = "calls of a minute")]
-        let per_second = calls as f64 / seconds;
-        LaneView {
-            subset: subset.name.to_string(),
-            configured: ratio(weight, weights).unwrap_or(0.0),
-            observed: ratio(calls, all),
-            per_second,
-            calls,
-            error_share: seen.map_or_else(
-                || ratio(failed, ended).unwrap_or(0.0),
-                |version| version.rates.error_share,
-            ),
-            p95_ms: seen.and_then(|version| version.rates.p95_ms),
-            spark: seen.map(|version| version.spark.clone()).unwrap_or_default(),
-            ready,
-            instances,
-        }
-    };
-    rule.subsets.iter().map(lane).collect()
-}
-
-#[expect(clippy::cast_precision_loss, reason = "calls of a minute")]
-fn ratio(part: u64, whole: u64) -> Option<f64> {
-    (whole > 0).then(|| part as f64 / whole as f64)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use istio::policy::{DirectResponse, HeaderOps, Origin, Retry, VirtualHost};
+    use istio::policy::{Action, DirectResponse, HeaderOps, Origin, Retry, Route, VirtualHost};
 
     #[test]
     fn a_minute_in_which_nothing_moves_is_kept_once_however_many_rules_there_are() {

@@ -50,6 +50,8 @@ pub(crate) struct Facts {
     pub(crate) topic: Option<u16>,
     /// The word of the callee's subset that a route named.
     pub(crate) subset: Option<u16>,
+    /// The word of the version of the callee's instance that was tried last.
+    pub(crate) version: Option<u16>,
     pub(crate) trace: u128,
 }
 
@@ -75,6 +77,7 @@ struct Seen<'a> {
     method: Option<u16>,
     topic: Option<u16>,
     subset: Option<u16>,
+    version: Option<u16>,
     order: Option<Box<str>>,
     caller: Option<&'a Value>,
     count: Option<Box<str>>,
@@ -141,6 +144,7 @@ pub(crate) fn read(
             method: seen.method,
             topic: seen.topic,
             subset: seen.subset.filter(|word| *word != MISSING),
+            version: seen.version.filter(|word| *word != MISSING),
             trace: u128::from_be_bytes(span.span_context.trace_id().to_bytes()),
         },
         changes: Changes {
@@ -215,6 +219,7 @@ fn look<'a>(attributes: &'a [KeyValue], symbols: &Symbols) -> Seen<'a> {
             names::HTTP_METHOD => seen.method = word(),
             names::TOPIC => seen.topic = word(),
             names::MESH_SUBSET => seen.subset = word(),
+            names::MESH_INSTANCE_VERSION => seen.version = word(),
             names::ORDER_ID => seen.order = Some(value.as_str().into()),
             _ => {}
         }

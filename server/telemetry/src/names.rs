@@ -24,6 +24,8 @@ pub const HTTP_ROUTE: &str = "http.route";
 pub const MESH_CALLER: &str = "mesh.caller";
 /// On a call's span: the subset of the callee that its route named.
 pub const MESH_SUBSET: &str = "mesh.subset";
+/// On a call's span: the version of the instance that was tried last.
+pub const MESH_INSTANCE_VERSION: &str = "mesh.instance.version";
 /// The value of [`MESH_CALLER`] for calls from outside.
 pub const BROWSER: &str = "browser";
 /// The value of [`ORDER_STATUS`] when an order ended without effect.

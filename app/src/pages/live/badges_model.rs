@@ -153,7 +153,8 @@ fn of_host(host: &HostMesh) -> Vec<BadgeFace> {
     let (service, mut out) = (&host.service, Vec::new());
     let href = format!("/traffic/{service}");
     let shares: Vec<_> = host.lanes.iter().map(|lane| lane.configured).collect();
-    if shares.iter().filter(|share| **share > 0.0).count() > 1 {
+    // Where no route names versions nobody split anything.
+    if !host.pooled && shares.iter().filter(|share| **share > 0.0).count() > 1 {
         let parts: Vec<_> = shares.iter().map(|share| format!("{:.0}", share * 100.0)).collect();
         let text = parts.join("/");
         let name = format!("{service} is split {text}");
@@ -245,12 +246,6 @@ pub fn breaker_card(edge: &EdgeShape) -> String {
     edge.subset.as_ref().map_or(card.clone(), |subset| format!("{card}%7E{subset}"))
 }
 
-/// Whether a service can be routed: it has a page under Traffic.
-#[must_use]
-pub fn routable(name: &str) -> bool {
-    name != service::BUS && service::SERVICES.iter().any(|known| known.name == name)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -298,6 +293,7 @@ mod tests {
             service: "payments".into(),
             lanes: vec![lane("v1", 0.9, 0.8), lane("v2", 0.1, 0.2)],
             mirror_percent: Some(20.0),
+            ..HostMesh::default()
         }];
         MeshView { hosts, ..MeshView::default() }
     }
@@ -337,6 +333,15 @@ mod tests {
         assert_eq!(texts, ["90/10", "mirror 20%"]);
         assert!(found[1].rect.x >= found[0].rect.x + found[0].rect.w);
         assert!(found.iter().all(|badge| badge.href == "/traffic/payments"));
+    }
+
+    #[test]
+    fn a_service_whose_route_names_no_versions_is_not_said_to_be_split() {
+        let mut mesh = mesh();
+        mesh.hosts[0].pooled = true;
+        let nodes = layout::wide().nodes;
+        let found = badges(&nodes, &[], &FaultsView::default(), &mesh, false);
+        assert_eq!(found.iter().map(|b| b.text.as_str()).collect::<Vec<_>>(), ["mirror 20%"]);
     }
 
     #[test]

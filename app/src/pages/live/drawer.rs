@@ -224,7 +224,7 @@ fn instances(name: String) -> AnyView {
 
 /// The route of a service, and the way to a fault on it.
 fn mesh_links(name: &str) -> AnyView {
-    if !badges_model::routable(name) {
+    if !contract::service::has_page(name) {
         return ().into_any();
     }
     let (route, inject) = (format!("/traffic/{name}"), format!("/resilience?to={name}#inject"));

@@ -3,6 +3,7 @@
 
 use super::{
     badges_model::{self, BadgeKind},
+    inside::shortened,
     layout::{self, Anchor, EdgeShape, NodeKind, NodeShape, Rect, Stack},
     scene::{self, EdgeFace, EdgeKey, NodeFace, Part},
     versions,
@@ -135,7 +136,7 @@ pub fn svg(snapshot: &LiveSnapshot, theme: Theme, zone_minutes: i32) -> String {
     let (map, mesh, layout) = (&snapshot.map, &snapshot.mesh, layout::wide());
     // A file has no drawer to unfold what is folded.
     let all: Vec<_> = map.edges.iter().map(|edge| (edge.from.clone(), edge.to.clone())).collect();
-    let nodes = scene::nodes(&layout, map);
+    let nodes = versions::whole(scene::nodes(&layout, map), mesh);
     let edges = versions::split(scene::edges(&layout, map, &all), &nodes, map, mesh);
     let (w, h) = (layout.width, layout.height + HEAD);
     let mut out = format!(
@@ -262,8 +263,9 @@ fn node_box(out: &mut String, node: &NodeShape, face: &NodeFace, snapshot: &Live
     let count = &face.count;
     match node.kind {
         NodeKind::Caller => {
-            text(out, "b", 11.0, 22.0, &node.name);
-            text(out, "t2", 11.0, 40.0, &face.note);
+            text(out, "b", 11.0, 22.0, &shortened(&node.name, w));
+            // Of a service outside its instances.
+            text(out, "t2", 11.0, 40.0, if count.is_empty() { &face.note } else { count });
         }
         NodeKind::Bus => {
             let map = &snapshot.map;
@@ -276,9 +278,10 @@ fn node_box(out: &mut String, node: &NodeShape, face: &NodeFace, snapshot: &Live
             text(out, "t2 end", w - 12.0, 20.5, &lag);
         }
         NodeKind::Service => {
+            let line = h.min(layout::PLAIN_H) - 15.0;
             title(out, &node.name, &node.name, 11.0, 10.0);
-            text(out, "t2", 11.0, h - 15.0, count);
-            text(out, "t2 end", w - 11.0, h - 15.0, &face.note);
+            text(out, "t2", 11.0, line, count);
+            text(out, "t2 end", w - 11.0, line, &face.note);
         }
         NodeKind::Group(stack) => {
             title(out, &node.name, &node.name, 11.0, 10.0);

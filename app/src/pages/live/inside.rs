@@ -1,7 +1,7 @@
 //! What stands inside the nodes of the map: names, dots, sparklines, bars.
 
 use super::{
-    layout::Stack,
+    layout::{PLAIN_H, Stack},
     scene::{self, DOTS_MAX, NodeFace},
     versions::{Dot, VersionFace},
 };
@@ -83,9 +83,14 @@ fn spark(face: Memo<NodeFace>, x: f64, y: f64, width: f32) -> AnyView {
 
 pub(super) fn service_inside(name: &str, w: f64, h: f64, face: Memo<NodeFace>) -> AnyView {
     let bank = name == service::BANK_CUSTOMER || name == service::BANK_MERCHANT;
-    let line = h - 19.0;
+    let line = h.min(PLAIN_H) - 19.0;
     let right = if bank { lock(w, line, face) } else { spark(face, w - 56.0, line, 44.0) };
-    view! { {title(name, 11.0, 10.0)} {dots(face, 11.0, line)} {right} }.into_any()
+    // In a box that is made for versions there is room below.
+    let note = (h > PLAIN_H).then(|| {
+        let note = move || face.with(|face| face.note.clone());
+        view! { <text class="node-note" x="11" y=line + 26.0>{note}</text> }
+    });
+    view! { {title(name, 11.0, 10.0)} {dots(face, 11.0, line)} {right} {note} }.into_any()
 }
 
 /// Width of a letter of a note, as wide as it gets.
@@ -216,13 +221,33 @@ pub(super) fn version_inside(
     .into_any()
 }
 
+/// A name in the room of a box so wide; all of it is what the box is called.
+pub(super) fn shortened(name: &str, w: f64) -> String {
+    // Letters of 13 pixels are some 7 wide.
+    let room = (0_u32..).take_while(|n| 7.0 * f64::from(*n) <= w - 22.0).count();
+    if name.chars().count() < room {
+        return name.to_owned();
+    }
+    let mut short: String = name.chars().take(room.saturating_sub(2)).collect();
+    short.push('…');
+    short
+}
+
 pub(super) fn caller_inside(name: &str, w: f64, h: f64, face: Memo<NodeFace>) -> AnyView {
     let (glyph, label) = match name {
         service::BROWSER => (Some(Icon::Globe), "Browser".to_owned()),
         service::LOAD => (Some(Icon::Gauge), "Load".to_owned()),
-        other => (None, other.to_owned()),
+        other => (None, shortened(other, w)),
     };
-    let note = move || face.with(|face| face.note.clone());
+    // Of a service outside its instances; on a phone there is no room beside its name.
+    let (of_caller, counted) = (glyph.is_some(), w > 120.0);
+    let note = move || {
+        face.with(|face| match of_caller {
+            true => face.note.clone(),
+            false if counted => face.count.clone(),
+            false => String::new(),
+        })
+    };
     let flat = h < 40.0;
     // In one line the note may be as long as "10 sessions".
     let text_x = match (glyph.is_some(), flat) {

@@ -3,8 +3,10 @@
 //! Callers left, owners of data right, the bus below. Services nobody planned for get a spare
 //! column, edges nobody planned for a plain curve. Pure geometry: no data, no markup.
 
+mod outside;
 mod phone;
 
+pub use outside::SPARE_PLACES;
 pub use phone::phone;
 
 use contract::{live::EdgeKind, service as s};
@@ -78,6 +80,9 @@ impl NodeShape {
         if below.contains(&self.name.as_str()) { self.rect.h + 14.0 } else { -6.0 }
     }
 }
+
+/// Height of the box of a service on a wide screen; one with room for versions has more.
+pub const PLAIN_H: f64 = 58.0;
 
 /// How the versions of a service stand in its box.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -282,12 +287,9 @@ pub struct Layout {
     pub edges: Vec<EdgeShape>,
     /// Edges nobody planned for are drawn too.
     pub plain_edges: bool,
-    /// First place of the spare column and the step to the next.
-    spare: (Rect, f64),
+    /// Places for what has none of its own.
+    spare: [Rect; SPARE_PLACES],
 }
-
-/// Places in the spare column; what is beyond stands in the table only.
-pub const SPARE_PLACES: u32 = 3;
 
 impl Layout {
     /// The node of that name.
@@ -301,71 +303,37 @@ impl Layout {
     pub fn edge(&self, from: &str, to: &str, kind: EdgeKind) -> Option<&EdgeShape> {
         self.edges.iter().find(|edge| edge.from == from && edge.to == to && edge.kind == kind)
     }
-
-    /// The box of the n-th service without a place of its own; none when the column is full.
-    #[must_use]
-    pub fn spare(&self, n: u32) -> Option<Rect> {
-        let (first, step) = self.spare;
-        (n < SPARE_PLACES).then(|| Rect { y: first.y + step * f64::from(n), ..first })
-    }
-
-    /// A plain curve between two boxes that no edge was planned for.
-    #[must_use]
-    pub fn plain(from: &NodeShape, to: &NodeShape, kind: EdgeKind) -> EdgeShape {
-        let (a, b) = (from.rect, to.rect);
-        let curve = if b.x >= a.x + a.w {
-            Curve::across(at(a.x + a.w, a.centre().y), at(b.x, b.centre().y))
-        } else if a.x >= b.x + b.w {
-            Curve::across(at(a.x, a.centre().y), at(b.x + b.w, b.centre().y))
-        } else if b.y >= a.y + a.h {
-            Curve::down(at(a.centre().x, a.y + a.h), at(b.centre().x, b.y))
-        } else {
-            Curve::down(at(a.centre().x, a.y), at(b.centre().x, b.y + b.h))
-        };
-        let middle = curve.point(0.5);
-        EdgeShape {
-            from: from.name.clone(),
-            to: to.name.clone(),
-            kind,
-            subset: None,
-            curve,
-            label: at(middle.x, middle.y - 4.0),
-            anchor: Anchor::Middle,
-            breaker: 0.82,
-            always: false,
-            folded: false,
-            stagger: 0.0,
-            second: None,
-            badge: above(middle, Anchor::Middle),
-            nth: 0,
-        }
-    }
 }
 
 fn node(name: &str, kind: NodeKind, rect: Rect) -> NodeShape {
     NodeShape { name: name.to_owned(), rect, kind, subset: None }
 }
 
+/// An edge that is drawn whatever it carries.
+fn planned(ends: (&str, &str), kind: EdgeKind, curve: Curve, label: (Point, Anchor)) -> EdgeShape {
+    EdgeShape {
+        from: ends.0.to_owned(),
+        to: ends.1.to_owned(),
+        kind,
+        subset: None,
+        curve,
+        label: label.0,
+        anchor: label.1,
+        breaker: 0.84,
+        always: true,
+        folded: false,
+        stagger: 0.0,
+        second: None,
+        badge: above(label.0, label.1),
+        nth: 0,
+    }
+}
+
 struct Plan(Vec<EdgeShape>);
 
 impl Plan {
     fn add(&mut self, ends: (&str, &str), kind: EdgeKind, curve: Curve, label: (Point, Anchor)) {
-        self.0.push(EdgeShape {
-            from: ends.0.to_owned(),
-            to: ends.1.to_owned(),
-            kind,
-            subset: None,
-            curve,
-            label: label.0,
-            anchor: label.1,
-            breaker: 0.84,
-            always: true,
-            folded: false,
-            stagger: 0.0,
-            second: None,
-            badge: above(label.0, label.1),
-            nth: 0,
-        });
+        self.0.push(planned(ends, kind, curve, label));
     }
 
     /// Where the label of a second version of the last edge stands.
@@ -443,7 +411,8 @@ pub fn wide() -> Layout {
         nodes,
         edges: plan.0,
         plain_edges: true,
-        spare: (Rect::new(16.0, 382.0, 140.0, 46.0), 56.0),
+        // Above everything that calls, where nothing else stands.
+        spare: [154.0, 16.0, 292.0].map(|x| Rect::new(x, 44.0, 132.0, 44.0)),
     }
 }
 
@@ -619,28 +588,10 @@ mod tests {
     }
 
     #[test]
-    fn services_nobody_planned_for_get_places_of_their_own_until_the_column_is_full() {
-        let layout = wide();
-        let places: Vec<_> = (0..SPARE_PLACES).filter_map(|n| layout.spare(n)).collect();
-        assert_eq!(places.len(), SPARE_PLACES as usize);
-        assert!(places[1].y > places[0].y + places[0].h);
-        assert_eq!(layout.spare(SPARE_PLACES), None);
-    }
-
-    #[test]
     fn an_arrowhead_points_along_its_line() {
         let right = Curve::across(at(0.0, 0.0), at(100.0, 0.0));
         assert!(right.angle(0.6).abs() < 1e-9);
         let down = Curve::down(at(0.0, 0.0), at(0.0, 100.0));
         assert!((down.angle(0.6) - 90.0).abs() < 1e-9);
-    }
-
-    #[test]
-    fn a_plain_edge_leaves_on_the_side_of_its_target() {
-        let layout = wide();
-        let (users, gateway) = (layout.node(s::USERS).unwrap(), layout.node(s::GATEWAY).unwrap());
-        let edge = Layout::plain(users, gateway, EdgeKind::Call);
-        assert_eq!(edge.curve.point(0.0).x, users.rect.x);
-        assert_eq!(edge.curve.point(1.0).x, gateway.rect.x + gateway.rect.w);
     }
 }

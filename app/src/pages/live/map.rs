@@ -93,7 +93,10 @@ fn Drawing(layout: Layout, phone: bool, layer: Signal<String>) -> impl IntoView 
     let size = (layout.width, layout.height);
     let layout = StoredValue::new(layout);
     let mesh = live.mesh();
-    let nodes = Memo::new(move |_| map.with(|map| layout.with_value(|l| scene::nodes(l, map))));
+    let nodes = Memo::new(move |_| {
+        let all = map.with(|map| layout.with_value(|l| scene::nodes(l, map)));
+        mesh.with(|mesh| versions::whole(all, mesh))
+    });
     let asked = use_asked();
     let shapes = Memo::new(move |_| {
         map.with(|map| {
@@ -126,7 +129,11 @@ fn Drawing(layout: Layout, phone: bool, layer: Signal<String>) -> impl IntoView 
                 <For each=move || shapes.get() key=key_of let:shape>
                     {edge_face(shape, phone)}
                 </For>
-                <For each=move || nodes.get() key=|node| node.name.clone() let:node>
+                <For
+                    each=move || nodes.get()
+                    key=|node| (node.name.clone(), matches!(node.kind, NodeKind::Group(_)))
+                    let:node
+                >
                     {node_face(node, shapes, phone)}
                 </For>
                 <For

@@ -62,7 +62,7 @@ fn mesh() -> MeshView {
     let host = |name: &str| HostMesh {
         service: name.into(),
         lanes: vec![lane("v1"), lane("v2")],
-        mirror_percent: None,
+        ..HostMesh::default()
     };
     MeshView { hosts: groups.map(|node| host(&node.name)).collect(), ..MeshView::default() }
 }

@@ -98,6 +98,7 @@ fn mesh() -> MeshView {
         service: name.into(),
         lanes: if versioned(name) { vec![lane(name, "v1"), lane(name, "v2")] } else { Vec::new() },
         mirror_percent: [s::PAYMENTS, s::CATALOG].contains(&name).then_some(20.0),
+        ..HostMesh::default()
     };
     let down = EndpointState::Down { back_us: None };
     let line = |name: &str, subset: Option<&str>, n: usize| EndpointLine {

@@ -79,6 +79,18 @@ fn group<'a>(node: &NodeShape, mesh: &'a MeshView) -> Option<(&'a HostMesh, Stac
     (host.lanes.len() > 1).then_some((host, stack))
 }
 
+/// The services as they are drawn: one that has a box for versions, and none to put there, as a
+/// service like any other.
+#[must_use]
+pub fn whole(mut services: Vec<NodeShape>, mesh: &MeshView) -> Vec<NodeShape> {
+    for node in &mut services {
+        if matches!(node.kind, NodeKind::Group(_)) && group(node, mesh).is_none() {
+            node.kind = NodeKind::Service;
+        }
+    }
+    services
+}
+
 /// The boxes of one service's versions.
 fn boxes_of(node: &NodeShape, mesh: &MeshView) -> Vec<(String, Rect)> {
     let Some((host, stack)) = group(node, mesh) else { return Vec::new() };
@@ -130,8 +142,9 @@ fn parts_of(edge: &EdgeShape, node: &NodeShape, map: &MapView, mesh: &MeshView) 
     }
     let found =
         map.edges.iter().find(|e| e.from == edge.from && e.to == edge.to && e.kind == edge.kind);
-    // Calls that no route sent to a version stay one line.
-    if found.is_some_and(|found| found.subsets.is_empty() && found.calls > 0) {
+    // Calls that no route sends to a version, or has sent there, stay one line.
+    let pooled = mesh.hosts.iter().any(|host| host.service == edge.to && host.pooled);
+    if pooled || found.is_some_and(|found| found.subsets.is_empty() && found.calls > 0) {
         return Vec::new();
     }
     let carried = |name: &str| found.is_some_and(|f| f.subsets.iter().any(|s| s.subset == name));
@@ -291,7 +304,7 @@ mod tests {
             hosts: vec![HostMesh {
                 service: "payments".into(),
                 lanes: vec![lane("v1", 0.9, 3), lane("v2", 0.1, 1)],
-                mirror_percent: None,
+                ..HostMesh::default()
             }],
             endpoints: vec![
                 line(1, EndpointState::Ready),
@@ -353,6 +366,32 @@ mod tests {
         let shapes = split(layout.edges.clone(), &layout.nodes, &map, &mesh());
         let to = shapes.iter().filter(|e| e.from == "gateway" && e.to == "payments");
         assert_eq!(to.map(|e| e.subset.clone()).collect::<Vec<_>>(), [None]);
+    }
+
+    #[test]
+    fn calls_to_whichever_instance_is_next_stay_one_line_also_while_there_are_none() {
+        let layout = layout::wide();
+        let mut mesh = mesh();
+        mesh.hosts[0].pooled = true;
+        for edges in [Vec::new(), vec![edge(&["v1", "v2"])]] {
+            let map = MapView { edges, ..MapView::default() };
+            let shapes = split(layout.edges.clone(), &layout.nodes, &map, &mesh);
+            let to = shapes.iter().filter(|e| e.from == "gateway" && e.to == "payments");
+            assert_eq!(to.map(|e| e.subset.clone()).collect::<Vec<_>>(), [None]);
+        }
+        assert_eq!(nodes(&layout.nodes, &mesh).len(), 2, "its versions stand inside all the same");
+    }
+
+    #[test]
+    fn a_service_without_versions_is_drawn_like_any_other_whatever_box_it_has() {
+        for layout in [layout::wide(), layout::phone()] {
+            let drawn = whole(layout.nodes, &mesh());
+            let kind = |name: &str| drawn.iter().find(|node| node.name == name).unwrap().kind;
+            assert!(matches!(kind("payments"), NodeKind::Group(_)), "it has two versions");
+            for name in ["gateway", "catalog", "recommendations", "users"] {
+                assert_eq!(kind(name), NodeKind::Service, "{name}");
+            }
+        }
     }
 
     #[test]

@@ -70,6 +70,8 @@ fn strip(strips: Memo<Vec<StripView>>, (from, to): (String, String)) -> AnyView 
     let rows = move || sides.get().0.into_iter().map(row).collect_view();
     let callee_rows = move || sides.get().1.into_iter().map(row).collect_view();
     let at = format!("at {to}, for the requests of all callers");
+    // The callee counts what it does, not for whom: as told here it would be this caller's.
+    let whose = format!("at {to}, all callers:");
     view! {
         <details class="layer-strip">
             <summary>
@@ -81,7 +83,9 @@ fn strip(strips: Memo<Vec<StripView>>, (from, to): (String, String)) -> AnyView 
                     {to}
                 </span>
                 <span class="layer-marks">
-                    {marks} <i class="hint" aria-hidden="true">"›"</i> {callee_marks}
+                    {marks}
+                    <i class="hint"><span aria-hidden="true">"› "</span> {whose}</i>
+                    {callee_marks}
                 </span>
             </summary>
             <ol>{rows}</ol>

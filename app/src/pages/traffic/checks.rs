@@ -3,12 +3,12 @@
 use super::editor::{Editor, LOST, use_choose_rule};
 use crate::{
     ask,
-    model::{format, tone::Tone},
+    model::{fault, format, tone::Tone},
     widget::{Badge, Field, Icon, field, icon},
 };
 use contract::{
     istio::{Finding, Severity},
-    service::SERVICES,
+    service::BROWSER,
     traffic::{DryRun, ProbeRequest, ProbeVerdict},
 };
 use leptos::{prelude::*, task::spawn_local};
@@ -242,7 +242,9 @@ fn tester_fields(request: RwSignal<ProbeRequest>) -> AnyView {
     let headers = make("Headers", "headers", |r| r.headers.clone(), |r, text| r.headers = text);
     let methods = ["GET", "POST", "PUT", "DELETE"].map(|m| (m.to_owned(), m.to_owned()));
     let callers = std::iter::once((String::new(), "from outside".to_owned()));
-    let callers = callers.chain(SERVICES.iter().map(|s| (s.name.to_owned(), s.name.to_owned())));
+    // What comes from a browser comes from outside.
+    let within = fault::callers().filter(|name| *name != BROWSER);
+    let callers = callers.chain(within.map(|name| (name.to_owned(), name.to_owned())));
     view! {
         {field::select(method, Signal::stored(methods.to_vec()))}
         {field::text(path, "/path?query")}

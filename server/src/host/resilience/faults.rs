@@ -115,7 +115,7 @@ pub(crate) fn view(status: &FaultStatus, policy: &Policy) -> FaultView {
         unit: unit(kind, status.injected).into(),
         trace_id: status.examples.first().cloned(),
         stands_for: stands_for(kind).into(),
-        object: object(kind, scope, of_route),
+        object: object(kind, scope, of_route, policy),
         by: status.spec.by.clone(),
         again: again(kind, &status.spec),
     }
@@ -123,11 +123,24 @@ pub(crate) fn view(status: &FaultStatus, policy: &Policy) -> FaultView {
 
 /// Where the object it stands for is shown: the resource that asks for it, as YAML, or the route
 /// that it would be written in.
-fn object(kind: Kind, scope: &FaultScope, of_route: Option<String>) -> Option<String> {
-    match (of_route, &scope.destination) {
-        (Some(host), _) => Some(format!("/traffic/{host}?view=yaml")),
-        (None, Some(to)) if matches!(kind, Kind::Delay | Kind::Abort) => {
-            Some(format!("/traffic/{to}"))
+/// A service that only resources know has no page of its own: its rules are among the resources.
+fn object(
+    kind: Kind,
+    scope: &FaultScope,
+    of_route: Option<String>,
+    policy: &Policy,
+) -> Option<String> {
+    match (of_route, &scope.destination, &scope.route) {
+        (Some(host), _, _) if service::has_page(&host) => {
+            Some(format!("/traffic/{host}?view=yaml"))
+        }
+        (Some(_), _, Some((origin, route))) => {
+            policy.service_of(origin, route)?;
+            let Origin { kind, namespace, name } = origin;
+            Some(format!("/traffic?resource={kind}%2F{namespace}%2F{name}"))
+        }
+        (None, Some(to), _) if matches!(kind, Kind::Delay | Kind::Abort) => {
+            service::has_page(to).then(|| format!("/traffic/{to}"))
         }
         _ => None,
     }

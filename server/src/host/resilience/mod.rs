@@ -15,7 +15,7 @@ mod what_if;
 pub(crate) use breakers::lines as breaker_lines;
 pub(crate) use endpoints::lines as endpoint_lines;
 pub(super) use faults::outages;
-pub(crate) use strips::{Counted, catch_all};
+pub(crate) use strips::{Counted, catch_all, host_of};
 
 use crate::{
     control::{self, Control},

@@ -7,7 +7,7 @@ use contract::{
     service::{DASHBOARD, host_called},
 };
 use istio::policy::{
-    Action, ConnectionPool, LoadBalancer, Outlier, Policy, Retry, Route, TrafficPolicy,
+    Action, ConnectionPool, LoadBalancer, Outlier, Policy, Retry, Route, TrafficPolicy, VirtualHost,
 };
 use mesh::{
     BreakerParams, BreakerStatus, EdgeStatus, LayerCount, Mesh, inbound::InboundStats,
@@ -17,9 +17,13 @@ use std::{sync::Arc, time::Duration};
 
 /// The rule for requests that no condition singles out.
 pub(crate) fn catch_all<'a>(policy: &'a Policy, service: &str) -> Option<&'a Arc<Route>> {
+    host_of(policy, service)?.routes.iter().find(|route| route.matches.is_empty())
+}
+
+/// The rules for what its callers address a service by.
+pub(crate) fn host_of<'a>(policy: &'a Policy, service: &str) -> Option<&'a VirtualHost> {
     let at_ingress = service == contract::service::GATEWAY;
-    let host = policy.virtual_host(service, host_called(service), at_ingress)?;
-    host.routes.iter().find(|route| route.matches.is_empty())
+    policy.virtual_host(service, host_called(service), at_ingress)
 }
 
 /// What callers and callees had counted at one moment.
@@ -80,8 +84,7 @@ struct Around<'a> {
 impl<'a> Around<'a> {
     fn of(edge: &EdgeStatus, mesh: &Mesh, policy: &'a Policy, breakers: &[BreakerStatus]) -> Self {
         let service = &*edge.destination;
-        let at_ingress = service == contract::service::GATEWAY;
-        let host = policy.virtual_host(service, host_called(service), at_ingress);
+        let host = host_of(policy, service);
         let route = catch_all(policy, service);
         let ours = |breaker: &&BreakerStatus| {
             breaker.caller == edge.caller && breaker.destination == edge.destination

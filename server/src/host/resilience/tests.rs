@@ -431,3 +431,40 @@ async fn who_only_looks_is_no_traffic_of_the_layers() {
     assert_eq!(strips.len(), 1, "{strips:?}");
     assert_eq!((&*strips[0].from, strips[0].layers[0].of), ("gateway", 1));
 }
+
+#[tokio::test]
+async fn a_fault_on_what_only_resources_know_leads_to_a_page_that_there_is() {
+    use mesh::fault::{FaultKind, FaultScope, FaultSpec};
+    let mesh = mesh_of("orders", "orders-0");
+    let object = |to: &str, route: Option<&str>| {
+        let origin = istio::policy::Origin {
+            kind: "VirtualService".into(),
+            namespace: "default".into(),
+            name: "echo".into(),
+        };
+        let spec = FaultSpec {
+            kind: FaultKind::Delay(Duration::from_millis(100)),
+            scope: FaultScope {
+                destination: Some(to.into()),
+                route: route.map(|route| (origin, route.into())),
+                routed: route.map(|_| to.into()),
+                ..FaultScope::default()
+            },
+            share: istio::policy::Share::ALL,
+            ttl: Duration::from_secs(60),
+            limit: None,
+            like_istio: false,
+            by: "test".to_owned(),
+        };
+        mesh.faults().inject(spec).unwrap();
+        let view = faults::all(&mesh).active.remove(0);
+        mesh.faults().end_all();
+        mesh.faults().release();
+        view.object
+    };
+    assert_eq!(object("users", None).as_deref(), Some("/traffic/users"));
+    assert_eq!(object("stripe", None).as_deref(), Some("/traffic/stripe"));
+    assert_eq!(object("echo.internal", None), None);
+    // A rule of it is among the resources, as long as there is one.
+    assert_eq!(object("echo.internal", Some("all")), None);
+}

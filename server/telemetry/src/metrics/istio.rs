@@ -148,6 +148,7 @@ mod tests {
             method: None,
             topic: None,
             subset: None,
+            version: None,
             trace: 1,
         }
     }

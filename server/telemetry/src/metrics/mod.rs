@@ -86,7 +86,8 @@ pub struct MapRates {
     pub deliveries: Vec<EdgeRates>,
     /// 95th percentile from recorded in the outbox to handled, milliseconds, of each consumer.
     pub lags: Vec<(String, f64)>,
-    /// Versions that routes told apart, by service and name.
+    /// Versions of services, by service and name: the subsets that routes named, and the versions
+    /// of the instances that took calls. Under the empty name what no route sent to a subset.
     pub versions: Vec<VersionRates>,
     /// Calls and messages received per second by each service that received any in the window, one
     /// value per whole past second, oldest first.

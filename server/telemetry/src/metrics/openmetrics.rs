@@ -299,6 +299,7 @@ mod tests {
                 method: Some(symbols.words.number("POST")),
                 topic: Some(symbols.words.number("orders")),
                 subset: None,
+                version: None,
                 trace: 0,
             });
         }

@@ -5,7 +5,10 @@ use super::{
     red::Red,
     window::{Counts, Durations, SECONDS, is_taken_back, second_of},
 };
-use crate::{ended::Facts, symbols::Symbols};
+use crate::{
+    ended::Facts,
+    symbols::{MISSING, Symbols},
+};
 use contract::{
     live::{EdgeKind, RedPoint, SilentEdge},
     trace::SpanKind,
@@ -18,12 +21,15 @@ const EDGES_MAX: usize = 256;
 /// Edges are asked for in this order of their kinds.
 const KINDS: [EdgeKind; 3] = [EdgeKind::Call, EdgeKind::Message, EdgeKind::Commit];
 
-/// Subsets of edges, and versions of services, kept. The shop has a dozen of each.
+/// Subsets of edges, and versions of services, kept. The shop has two dozen of each.
 const SUBSETS_MAX: usize = 256;
 
 type EdgeKey = (u16, u16, EdgeKind);
 /// The word of a subset's name.
 type Subset = u16;
+
+/// In place of a subset: what no route sent to one.
+const NO_SUBSET: Subset = MISSING;
 
 #[derive(Debug)]
 struct Traffic {
@@ -69,7 +75,9 @@ pub(crate) struct Rates {
     edges: HashMap<EdgeKey, Traffic>,
     /// What of an edge went to which subset of the callee.
     subsets: HashMap<(EdgeKey, Subset), Traffic>,
-    /// What a version of a service received from everybody.
+    /// What a subset of a service received from everybody, and a version of it: a route that names
+    /// no subset has its calls under the versions of the instances that were chosen, and all
+    /// together under [`NO_SUBSET`].
     versions: HashMap<(u16, Subset), Traffic>,
     /// From the bus to each consumer.
     deliveries: HashMap<u16, Traffic>,
@@ -174,25 +182,32 @@ impl Rates {
         traffic.add(second, facts.duration_us, facts.failed);
     }
 
-    /// A call to a subset that a route named: one of the edge's, and one of the version's.
+    /// A call to a subset that a route named is one of the edge's; to a subset or not, it is one of
+    /// the version's.
     fn version(&mut self, key: EdgeKey, facts: &Facts) {
-        let Some(subset) = facts.subset else { return };
         let second = second_of(facts.end_us);
         let bound = |old: i64| old > second - SECONDS;
-        if self.subsets.len() >= SUBSETS_MAX {
-            self.subsets.retain(|_, traffic| bound(traffic.last_second));
+        if let Some(subset) = facts.subset {
+            if self.subsets.len() >= SUBSETS_MAX {
+                self.subsets.retain(|_, traffic| bound(traffic.last_second));
+            }
+            if self.subsets.len() < SUBSETS_MAX || self.subsets.contains_key(&(key, subset)) {
+                let traffic = self.subsets.entry((key, subset)).or_insert_with(Traffic::new);
+                traffic.add(second, facts.duration_us, facts.failed);
+            }
         }
         if self.versions.len() >= SUBSETS_MAX {
             self.versions.retain(|_, traffic| bound(traffic.last_second));
         }
-        if self.subsets.len() < SUBSETS_MAX || self.subsets.contains_key(&(key, subset)) {
-            let traffic = self.subsets.entry((key, subset)).or_insert_with(Traffic::new);
-            traffic.add(second, facts.duration_us, facts.failed);
-        }
-        let version = (key.1, subset);
-        if self.versions.len() < SUBSETS_MAX || self.versions.contains_key(&version) {
-            let traffic = self.versions.entry(version).or_insert_with(Traffic::new);
-            traffic.add(second, facts.duration_us, facts.failed);
+        // A subset is mostly named like its version: then the call counts there once.
+        let version = facts.version.filter(|version| Some(*version) != facts.subset);
+        let named = facts.subset.unwrap_or(NO_SUBSET);
+        for word in std::iter::once(named).chain(version) {
+            let at = (key.1, word);
+            if self.versions.len() < SUBSETS_MAX || self.versions.contains_key(&at) {
+                let traffic = self.versions.entry(at).or_insert_with(Traffic::new);
+                traffic.add(second, facts.duration_us, facts.failed);
+            }
         }
     }
 
@@ -313,7 +328,10 @@ impl Rates {
 
     fn version_rates(&self, now: i64, elapsed: f64, symbols: &Symbols) -> Vec<VersionRates> {
         let version = |(&(service, word), traffic): (&(u16, Subset), &Traffic)| {
-            let name = symbols.words.string(word)?.as_ref().to_owned();
+            let name = match word {
+                NO_SUBSET => String::new(),
+                word => symbols.words.string(word)?.as_ref().to_owned(),
+            };
             Some(VersionRates {
                 service: symbols.service_name(service).as_ref().to_owned(),
                 rates: traffic.rates(name, now, elapsed)?,
@@ -386,6 +404,7 @@ mod tests {
                 method: None,
                 topic: None,
                 subset: None,
+                version: None,
                 trace: 1,
             }
         }
@@ -450,6 +469,38 @@ mod tests {
         let [delivery] = &map.deliveries[..] else { panic!("{map:?}") };
         assert_eq!((delivery.to.as_str(), delivery.calls), ("payments", 1));
         assert_eq!(delivery.subsets.len(), 1);
+    }
+
+    #[test]
+    fn calls_that_no_route_sent_to_a_subset_are_told_apart_by_the_version_that_took_them() {
+        // Given three calls taken by v1, one slow and failed by v2, and one that no instance took,
+        let mut world = World::new();
+        let [v1, v2, stable] = ["v1", "v2", "stable"].map(|name| world.symbols.words.number(name));
+        let calls = [Some(v1), Some(v1), Some(v1), Some(v2), None];
+        for version in calls {
+            let mut call = world.facts("gateway", SpanKind::Client, NOON);
+            call.peer = Some(world.symbols.service("payments"));
+            (call.version, call.failed) = (version, version != Some(v1));
+            call.duration_us = if version == Some(v2) { 2_000_000 } else { 4_000 };
+            world.rates.observe(&call);
+        }
+        // when the map is drawn,
+        let map = world.map(NOON);
+        // then the versions have their own, all of them stand together, and the edge stays whole.
+        let of = |v: &VersionRates| (v.rates.subset.clone(), v.rates.calls, v.rates.error_share);
+        let told: Vec<_> = map.versions.iter().map(of).collect();
+        assert_eq!(told, [("".into(), 5, 0.4), ("v1".into(), 3, 0.0), ("v2".into(), 1, 1.0)]);
+        assert!((map.versions[2].rates.p95_ms.unwrap() - 2_000.0).abs() < 20.0);
+        assert!(map.edges[0].subsets.is_empty());
+        // A subset that is named like its version counts a call once, another one beside it.
+        for subset in [v1, stable] {
+            let mut call = world.facts("gateway", SpanKind::Client, NOON);
+            call.peer = Some(world.symbols.service("payments"));
+            (call.version, call.subset) = (Some(v1), Some(subset));
+            world.rates.observe(&call);
+        }
+        let counts: Vec<_> = world.map(NOON).versions.iter().map(|v| v.rates.calls).collect();
+        assert_eq!(counts, [5, 1, 5, 1], "all without a subset, stable, v1, v2");
     }
 
     #[test]

@@ -55,7 +55,7 @@ pub fn phone() -> Layout {
         nodes,
         edges: plan.0,
         plain_edges: false,
-        spare: (Rect::new(8.0, PAYMENTS + 50.0, 108.0, 26.0), 29.0),
+        spare: [50.0, 79.0, 108.0].map(|y| Rect::new(8.0, PAYMENTS + y, 108.0, 26.0)),
     }
 }
 

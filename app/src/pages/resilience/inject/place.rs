@@ -8,15 +8,30 @@ use crate::{
 };
 use contract::{
     resilience::{CrashPoint, FaultPlace, InjectFault},
-    service::{BUS, SERVICES},
+    service::{CONSUMERS, PRODUCERS},
 };
 use leptos::prelude::*;
 
-/// Services by name; the bus calls, and is not called.
-fn services(none: &'static str, with_bus: bool) -> field::Options {
-    let all = SERVICES.iter().filter(|service| with_bus || service.name != BUS);
-    let all = all.map(|service| (service.name.to_owned(), service.name.to_owned()));
+/// Names to choose from, after a word for none of them.
+fn options(none: &str, names: impl IntoIterator<Item = impl Into<String>>) -> field::Options {
+    let names = names.into_iter().map(Into::into);
+    let all = names.map(|name: String| (name.clone(), name));
     std::iter::once((String::new(), none.to_owned())).chain(all).collect()
+}
+
+/// Both ends of an edge: whoever calls, and whatever can be called now.
+fn edge(panel: Panel) -> AnyView {
+    let mesh = use_live().mesh();
+    let called = Memo::new(move |_| {
+        mesh.with(|mesh| options("choose a service", fault::destinations(mesh)))
+    });
+    ends(panel, options("any caller", fault::callers()), called.into(), true)
+}
+
+/// Both ends of a message.
+fn bus(panel: Panel) -> AnyView {
+    let consumers = Signal::stored(options("any consumer", CONSUMERS));
+    ends(panel, options("any producer", PRODUCERS), consumers, false)
 }
 
 /// The fields of the place that the chosen kind has.
@@ -27,8 +42,8 @@ pub(super) fn fields(panel: Panel) -> AnyView {
         let _ = place.get();
         match panel.command.with_untracked(|now| now.kind.place()) {
             FaultPlace::Instance => instance(panel),
-            FaultPlace::Edge => ends(panel, "any caller", "choose a service", true),
-            FaultPlace::Bus => ends(panel, "any producer", "any consumer", false),
+            FaultPlace::Edge => edge(panel),
+            FaultPlace::Bus => bus(panel),
         }
     })
     .into_any()
@@ -43,12 +58,13 @@ fn code(name: Memo<String>) -> AnyView {
     .into_any()
 }
 
-fn ends(panel: Panel, from: &'static str, to: &'static str, subsets: bool) -> AnyView {
+fn ends(panel: Panel, from: field::Options, to: Signal<field::Options>, subsets: bool) -> AnyView {
     let mesh = use_live().mesh();
     let versions = Memo::new(move |_| {
         let to = panel.command.with(|now| now.to.clone());
         let known = mesh.with(|mesh| {
-            let host = mesh.hosts.iter().find(|host| host.service == to)?;
+            // Where no route names versions nothing is sent to one by its name.
+            let host = mesh.hosts.iter().find(|host| host.service == to && !host.pooled)?;
             Some(host.lanes.iter().map(|lane| lane.subset.clone()).collect::<Vec<_>>())
         });
         known.unwrap_or_default()
@@ -76,10 +92,10 @@ fn ends(panel: Panel, from: &'static str, to: &'static str, subsets: bool) -> An
         <div class="inject-row">
             <span class="policy-label">"Where"</span>
             {code(caller_name)}
-            {field::select(caller, Signal::stored(services(from, subsets)))}
+            {field::select(caller, Signal::stored(from))}
             <span class="hint">"›"</span>
             {code(callee_name)}
-            {field::select(callee, Signal::stored(services(to, false)))}
+            {field::select(callee, to)}
         </div>
         <div class="inject-row" class:gone=move || !subsets || versions.with(Vec::is_empty)>
             <span class="policy-label">"Version"</span>
