@@ -401,7 +401,7 @@ fn assert_refused_somewhere(text: &str, code: &str, word: &str) {
 }
 
 #[test]
-fn gateways_that_istio_refuses_are_refused() {
+fn tls_of_gateways_that_istio_refuses_is_refused() {
     let gateway = |server: &str| {
         policy_of("Gateway", "networking.istio.io/v1", &format!("{{servers: [{{{server}}}]}}"))
     };
@@ -449,6 +449,13 @@ fn gateways_that_istio_refuses_are_refused() {
     ] {
         apply(&tls(fields));
     }
+}
+
+#[test]
+fn servers_of_gateways_that_istio_refuses_are_refused() {
+    let gateway = |server: &str| {
+        policy_of("Gateway", "networking.istio.io/v1", &format!("{{servers: [{{{server}}}]}}"))
+    };
     let http = "port: {number: 80, name: http, protocol: HTTP}, hosts: ['*']";
     let hosts = |hosts: &str| gateway(&http.replace("'*'", hosts));
     let tcp = http.replace("HTTP", "TCP");

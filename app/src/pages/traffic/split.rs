@@ -147,10 +147,8 @@ fn hatch() -> AnyView {
     .into_any()
 }
 
-/// Two: one bar, a handle between the parts, a mark where the applied split stands.
-fn bar(editor: Editor, rule: Memo<RuleForm>) -> AnyView {
-    let host = editor.host.get_value();
-    let class = format!("split-bar {}", service_class(&host));
+/// Where the applied split stands, when the draft has moved the handle away from it.
+fn applied_mark(editor: Editor, rule: Memo<RuleForm>) -> AnyView {
     let first = move || rule.with(|rule| percent_at(rule, 0));
     let applied = Memo::new(move |_| {
         let name = rule.with(|rule| rule.name.clone());
@@ -158,7 +156,7 @@ fn bar(editor: Editor, rule: Memo<RuleForm>) -> AnyView {
             form.rules.iter().find(|was| was.name == name).map(|was| percent_at(was, 0))
         })
     });
-    let mark = move || {
+    (move || {
         applied.get().filter(|applied| *applied != first()).map(|applied| {
             let x = format!("{applied}%");
             let text = format!("applied {applied} / {}", 100 - applied);
@@ -168,7 +166,16 @@ fn bar(editor: Editor, rule: Memo<RuleForm>) -> AnyView {
                 <text class=anchor x=x y="12">{text}</text>
             }
         })
-    };
+    })
+    .into_any()
+}
+
+/// Two: one bar, a handle between the parts, a mark where the applied split stands.
+fn bar(editor: Editor, rule: Memo<RuleForm>) -> AnyView {
+    let host = editor.host.get_value();
+    let class = format!("split-bar {}", service_class(&host));
+    let first = move || rule.with(|rule| percent_at(rule, 0));
+    let mark = applied_mark(editor, rule);
     let handle = weight_field(editor, rule, 0, "Share of the first destination, percent");
     let name = move |at: usize| route::target_text(&target_at(rule, at)).to_owned();
     let label = move |at: usize| {
