@@ -198,9 +198,11 @@ async fn the_inject_panel_says_what_to_expect_and_has_a_mandatory_end() {
 #[tokio::test]
 async fn the_inject_panel_offers_who_really_calls_sends_and_takes_messages() {
     let offered = async |address: &str, field: &str| {
-        let html = page(address).await;
-        let select = html.split(&format!("name=\"{field}\"")).nth(1).unwrap().to_owned();
-        let select = select.split("</select>").next().unwrap().to_owned();
+        let (html, named) = (page(address).await, format!("name=\"{field}\""));
+        let inject = html.split("action=\"/resilience/inject\"").nth(1).unwrap();
+        let mut selects = inject.split("<select").skip(1);
+        let select = selects.find(|select| select.split('>').next().unwrap().contains(&named));
+        let select = select.unwrap().split("</select>").next().unwrap();
         let options = select.split("<option").skip(1);
         let values = options.map(|option| option.split('"').nth(1).unwrap_or_default());
         values.filter(|value| !value.is_empty()).map(str::to_owned).collect::<Vec<_>>()
