@@ -1,7 +1,7 @@
 //! The few things pages want from the browser beyond markup. Called only from event handlers and
 //! effects, which never run on the server.
 
-use leptos::{ev, prelude::*};
+use leptos::{ev, leptos_dom::helpers::request_animation_frame, prelude::*};
 use wasm_bindgen::{JsCast, JsValue, closure::Closure};
 use web_sys::{HtmlDocument, HtmlElement, KeyboardEvent, Storage};
 
@@ -101,20 +101,25 @@ pub fn focus_again(before: Option<HtmlElement>) {
     }
 }
 
-/// Gives the focus to the page when what had it is taken away: a button that has done its work, a
-/// banner that is over. The browser would begin again at the top of the document.
+/// Gives the focus to the page when what had it is taken away or cannot be used any more: a button
+/// that has done its work, a banner that is over. The browser would begin again at the top of the
+/// document.
 pub fn catch_focus() {
     let last = StoredValue::new_local(None::<web_sys::Element>);
     let listener = window_event_listener(ev::focusin, move |event| {
         last.set_value(event.target().and_then(|target| target.dyn_into().ok()));
     });
     let check: Closure<dyn FnMut()> = Closure::new(move || {
-        let gone = last.try_with_value(|last| last.as_ref().is_some_and(|it| !it.is_connected()));
+        let gone = last.try_with_value(|last| last.as_ref().is_some_and(is_gone));
         if gone == Some(true) {
             last.set_value(None);
-            if !has_focus() {
-                focus_again(None);
-            }
+            // A dialog that closes gives it back by itself, and until then it holds it.
+            request_animation_frame(|| {
+                let active = document().active_element();
+                if !has_focus() || active.as_ref().is_some_and(is_gone) {
+                    focus_again(None);
+                }
+            });
         }
     });
     let observer = observer(check.as_ref());
@@ -128,7 +133,12 @@ pub fn catch_focus() {
     });
 }
 
-/// Has `changed` called whenever elements came or went.
+/// Whether an element can have no focus any more.
+fn is_gone(element: &web_sys::Element) -> bool {
+    !element.is_connected() || element.matches(":disabled").unwrap_or(false)
+}
+
+/// Has `changed` called whenever elements came or went, or could be used no more.
 fn observer(changed: &JsValue) -> Option<JsValue> {
     let made = method(&window(), "MutationObserver")?;
     let observer = js_sys::Reflect::construct(&made, &js_sys::Array::of1(changed)).ok()?;
@@ -136,6 +146,8 @@ fn observer(changed: &JsValue) -> Option<JsValue> {
     for of in ["childList", "subtree"] {
         js_sys::Reflect::set(&all, &JsValue::from_str(of), &JsValue::TRUE).ok()?;
     }
+    let disabled = js_sys::Array::of1(&JsValue::from_str("disabled"));
+    js_sys::Reflect::set(&all, &JsValue::from_str("attributeFilter"), &disabled).ok()?;
     let body = document().body()?;
     method(&observer, "observe")?.call2(&observer, &body, &all).ok()?;
     Some(observer)
