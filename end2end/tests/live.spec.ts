@@ -1,5 +1,5 @@
 // Live and the frame: what the map, its charts, the feed, the palette and an update of the program do.
-import { expect, expectAccessible, open, reload, test } from "../fixtures.ts";
+import { expect, expectAccessible, open, reload, still, test } from "../fixtures.ts";
 import { browse, order, tellBreaker } from "../shop.ts";
 
 // As a newcomer finds it.
@@ -244,4 +244,30 @@ test("badges of the map lead to the breakers and endpoints they count", async ({
   await expect(page.locator(".breaker-card")).toHaveCount(1);
   await page.locator(".filtered a").click();
   await expect(page.locator(".filtered")).toHaveCount(0);
+});
+
+test("a stretch that was dragged on Live is the one of Traces, and of Live again", async ({ page }) => {
+  await open(page, "/");
+  const drawing = page.locator(".chart .drawing").first();
+  await expect(drawing.locator(".ink-lead").first()).toBeAttached();
+  await still(page);
+  const box = (await drawing.boundingBox())!;
+  await page.mouse.move(box.x + box.width * 0.4, box.y + 40);
+  await page.mouse.down();
+  await page.mouse.move(box.x + box.width * 0.7, box.y + 40, { steps: 4 });
+  await page.mouse.up();
+  await expect(page).toHaveURL(/zoom=\d+-\d+/);
+  const zoomed = page.url();
+  const [, from, until] = /zoom=(\d+)-(\d+)/.exec(zoomed)!;
+  const nav = page.getByRole("navigation", { name: "Pages" });
+  await nav.getByRole("link", { name: "Orders" }).click();
+  await expect(page).toHaveURL(/\/orders/);
+  await nav.getByRole("link", { name: "Traces" }).click();
+  await expect(page).toHaveURL(new RegExp(`/traces\\?from=${from}000&until=${until}000`));
+  await nav.getByRole("link", { name: "Live" }).click();
+  await expect(page).toHaveURL(zoomed);
+  // Who chooses a range wants to see all of it, also where the stretch came from.
+  await page.getByLabel("Time range").first().selectOption("15");
+  await expect(page).not.toHaveURL(/zoom=/);
+  await expect(nav.getByRole("link", { name: "Traces" })).toHaveAttribute("href", "/traces?range=15");
 });

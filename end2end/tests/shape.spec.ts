@@ -1,10 +1,6 @@
 // What a page's parts look like where they have little room: nothing cut, nothing on top of another.
-import { type Locator, type Page, expect, expectAccessible, open, test } from "../fixtures.ts";
-
-test.afterEach(async ({ page }) => {
-  await page.request.delete("/control/faults");
-  await page.request.post("/control/faults/release");
-});
+import { type Locator, expect, expectAccessible, open, still, test } from "../fixtures.ts";
+import { inject, tellBreaker } from "../shop.ts";
 
 /** Whether all of a text is seen. */
 async function isWhole(text: Locator): Promise<boolean> {
@@ -28,44 +24,45 @@ async function standingOut(box: Locator): Promise<string[]> {
 test("the card of a breaker has one line for a long name and one for twenty calls, whose list says what each was", async ({ page }) => {
   const call = async () => expect((await page.request.get("/api/v1/products/p-moka")).status()).toBe(200);
   for (let i = 0; i < 20; i += 1) await call();
-  await page.request.post("/control/breakers/gateway~recommendations~v1", { data: { force_open: 60 } });
-  try {
-    for (const [width, most] of [[1440, 40], [390, 60]] as const) {
-      await page.setViewportSize({ width, height: 900 });
-      await open(page, "/resilience?breaker=gateway~recommendations~v1");
-      const card = page.locator('.breaker-card[aria-label^="Breaker of gateway for recommendations"]').first();
-      const cells = card.locator(".cells > .cell");
-      await expect(cells).toHaveCount(20);
-      const tops = await cells.evaluateAll((all) => [...new Set(all.map((it) => Math.round(it.getBoundingClientRect().top)))]);
-      expect(tops, `lines of cells at ${width}`).toHaveLength(1);
-      expect(await standingOut(card), `at ${width}`).toEqual([]);
-      expect((await card.locator("header").boundingBox())!.height, `head at ${width}`).toBeLessThanOrEqual(most);
-      await card.locator("summary", { hasText: "Calls" }).click();
-      await expect(card.locator(".calls li")).toHaveCount(20);
-      await expect(card.locator(".calls li").first()).toContainText(/good200 after \d/);
-      await expect(card.locator(".calls li").first().getByRole("link")).toHaveAttribute("href", /\/traces\/[0-9a-f]{32}/);
-    }
-    await expectAccessible(page);
-  } finally {
-    await page.request.post("/control/breakers/gateway~recommendations~v1", { data: "release" });
-    await page.request.post("/control/breakers/gateway~recommendations~v1", { data: "reset" });
+  await tellBreaker(page, "gateway~recommendations~v1", { force_open: 3_600 });
+  for (const [width, most] of [[1440, 40], [390, 60]] as const) {
+    await page.setViewportSize({ width, height: 900 });
+    await open(page, "/resilience?breaker=gateway~recommendations~v1");
+    const card = page.locator('.breaker-card[aria-label^="Breaker of gateway for recommendations"]').first();
+    const cells = card.locator(".cells > .cell");
+    await expect(cells).toHaveCount(20);
+    const tops = await cells.evaluateAll((all) => [...new Set(all.map((it) => Math.round(it.getBoundingClientRect().top)))]);
+    expect(tops, `lines of cells at ${width}`).toHaveLength(1);
+    expect(await standingOut(card), `at ${width}`).toEqual([]);
+    expect((await card.locator("header").boundingBox())!.height, `head at ${width}`).toBeLessThanOrEqual(most);
+    await card.locator("summary", { hasText: "Calls" }).click();
+    await expect(card.locator(".calls li")).toHaveCount(20);
+    await expect(card.locator(".calls li").first()).toContainText(/good200 after \d/);
+    await expect(card.locator(".calls li").first().getByRole("link")).toHaveAttribute("href", /\/traces\/[0-9a-f]{32}/);
   }
+  await expectAccessible(page);
 });
 
-test("what the heading of a chart says is whole where it is as wide as drawn", async ({ page }) => {
-  await page.setViewportSize({ width: 1440, height: 900 });
-  await open(page, "/");
-  const headings = page.locator(".chart header");
-  await expect(headings.nth(2)).toContainText("exemplar");
-  for (const hint of await headings.locator(".hint").all()) {
-    expect(await isWhole(hint), (await hint.textContent()) ?? "").toBe(true);
-  }
+test.describe("with load", () => {
+  test.use({ load: 2 });
+
+  test("what the heading of a chart says is whole where it is as wide as drawn", async ({ page }) => {
+    await page.setViewportSize({ width: 1440, height: 900 });
+    await open(page, "/");
+    const headings = page.locator(".chart header");
+    await expect(headings.nth(2)).toContainText("exemplar");
+    await expect(page.locator(".chart .stat").nth(2)).toContainText(/\d/);
+    await still(page);
+    for (const hint of await headings.locator(".hint").all()) {
+      await expect.poll(() => isWhole(hint), { message: (await hint.textContent()) ?? "" }).toBe(true);
+    }
+  });
 });
 
 test("a fault on a phone says in its row when it ends, and is ended there", async ({ page }) => {
   await page.setViewportSize({ width: 390, height: 844 });
-  const fault = { kind: "delay", from: "gateway", to: "recommendations", percent: 1, delay_ms: 50, ttl_s: 300 };
-  const { id } = await (await page.request.post("/control/faults", { data: fault })).json();
+  const to = { from: "gateway", to: "recommendations" };
+  const id = await inject(page, { kind: "delay", ...to, percent: 1, delay_ms: 50, ttl_s: 300 });
   await open(page, "/resilience");
   const row = page.getByRole("row", { name: new RegExp(`^${id}\\b`) });
   await expect(row).toContainText("gateway → recommendations");
@@ -121,33 +118,23 @@ spec:
       weight: 40
 `;
 
-/** The revision in force. */
-async function revision(page: Page): Promise<number> {
-  return (await (await page.request.get("/control/istio/revisions")).json()).revisions[0].number;
-}
-
 test("names as long as they may be stay inside their panels and boxes", async ({ page }) => {
-  const before = await revision(page);
   const applied = await page.request.post("/control/istio", { data: NAMED, headers: { "content-type": "application/yaml" } });
   expect(applied.status(), await applied.text()).toBe(200);
-  try {
-    for (const width of [1440, 390]) {
-      await page.setViewportSize({ width, height: 900 });
-      await open(page, "/traffic/catalog");
-      await expect(page.locator(".split-bar")).toContainText("v1 60%");
-      for (const panel of ["#control-match", ".split-panel", ".balancing"]) {
-        expect(await standingOut(page.locator(panel).first()), `${panel} at ${width}`).toEqual([]);
-      }
-      await open(page, "/");
-      const version = page.getByRole("link", { name: new RegExp(`catalog ${LONG}`) });
-      if (width === 390) continue;
-      const outside = await version.evaluate((it) => {
-        const box = it.querySelector(".box")!.getBoundingClientRect();
-        return [...it.querySelectorAll("text")].filter((text) => text.getBoundingClientRect().right > box.right + 1).length;
-      });
-      expect(outside, "texts that stand out of the box of the version").toBe(0);
+  for (const width of [1440, 390]) {
+    await page.setViewportSize({ width, height: 900 });
+    await open(page, "/traffic/catalog");
+    await expect(page.locator(".split-bar")).toContainText("v1 60%");
+    for (const panel of ["#control-match", ".split-panel", ".balancing"]) {
+      expect(await standingOut(page.locator(panel).first()), `${panel} at ${width}`).toEqual([]);
     }
-  } finally {
-    await page.request.post(`/control/istio/revisions/${before}/restore`);
+    await open(page, "/");
+    const version = page.getByRole("link", { name: new RegExp(`catalog ${LONG}`) });
+    if (width === 390) continue;
+    const outside = await version.evaluate((it) => {
+      const box = it.querySelector(".box")!.getBoundingClientRect();
+      return [...it.querySelectorAll("text")].filter((text) => text.getBoundingClientRect().right > box.right + 1).length;
+    });
+    expect(outside, "texts that stand out of the box of the version").toBe(0);
   }
 });
