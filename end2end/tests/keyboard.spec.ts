@@ -104,6 +104,7 @@ test("an order, a fault and a weight are brought on their way and back by the ke
   await tabTo(page, /Share of the first/);
   await page.keyboard.press("ArrowLeft");
   await expect(page.locator(".split-bar")).toContainText("v1 99%");
+  await expect(page.locator(".checks")).toContainText("r2 can be applied");
   await page.keyboard.press("Control+Enter");
   await expect(page.locator(".revision.applied")).toContainText("r2");
   await expectKept(page, "the draft was applied");
