@@ -117,6 +117,8 @@ pub mod code {
     pub const SMALLER_TABLE: &str = "VIT144";
     /// What is built in and was changed, and gives way to another resource.
     pub const GIVES_WAY: &str = "VIT145";
+    /// Who comes by plain HTTP is sent away, and here everybody does.
+    pub const ALL_REDIRECTED: &str = "VIT146";
     /// More than one resource for the same host and subset.
     pub const DESTINATION_RULE_MULTIMATCH: &str = "KIA0201";
     /// A host that is no service.

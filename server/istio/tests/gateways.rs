@@ -165,3 +165,22 @@ fn a_dry_run_is_refused_where_istio_refuses_it() {
         assert!(has(&report.findings, code), "{kind} {written}: {:#?}", report.findings);
     }
 }
+
+#[test]
+fn a_server_that_sends_all_that_come_to_https_says_that_here_these_are_all() {
+    let server = |protocol: &str, tls: &str| {
+        let port = format!("port: {{number: 80, name: a, protocol: {protocol}}}");
+        let spec = format!("{{servers: [{{hosts: ['*'], {port}, tls: {{{tls}}}}}]}}");
+        resource(NETWORKING, "Gateway", "name: front", &spec)
+    };
+    for (protocol, tls, expected) in [
+        ("HTTP", "httpsRedirect: true", true),
+        ("HTTP", "httpsRedirect: false", false),
+        ("HTTPS", "httpsRedirect: true, mode: SIMPLE, credentialName: c", false),
+    ] {
+        let findings = apply(&server(protocol, tls)).report.findings;
+        let said = findings.iter().find(|finding| finding.code == code::ALL_REDIRECTED);
+        let path = said.map(|finding| finding.path.as_str());
+        assert_eq!(path, expected.then_some("spec.servers[0].tls.httpsRedirect"), "{tls}");
+    }
+}

@@ -144,6 +144,9 @@ fn a_filter_for_calls_that_leave_the_mesh_counts_where_and_whose_it_says() {
         ("", "HTTP_ROUTE", "context: SIDECAR_OUTBOUND, ", route, vec![], Some(false)),
         ("", "HTTP_ROUTE", "context: GATEWAY, ", route, vec![], Some(true)),
         ("", "VIRTUAL_HOST", "", host, vec![], None),
+        // A route of no name is each of its host.
+        ("", "HTTP_ROUTE", "", host, vec![], None),
+        (of_orders, "HTTP_ROUTE", "context: GATEWAY, ", host, orders.clone(), Some(true)),
         (of_orders, "HTTP_ROUTE", "context: ANY, ", route, orders.clone(), None),
         (of_orders, "VIRTUAL_HOST", "context: SIDECAR_OUTBOUND, ", host, orders, Some(false)),
     ] {
@@ -152,7 +155,7 @@ fn a_filter_for_calls_that_leave_the_mesh_counts_where_and_whose_it_says() {
         let [limit] = policy.outbound["provider"].as_slice() else { panic!("{text}") };
         assert_eq!((&limit.callers, limit.at_ingress), (&callers, at_ingress), "{text}");
         let by_rule = limit.limit.scope.as_ref().map(|scope| &*scope.route);
-        assert_eq!(by_rule, (kind == "HTTP_ROUTE").then_some("one"), "{text}");
+        assert_eq!(by_rule, vhost.contains("route:").then_some("one"), "{text}");
         let inside = policy.workloads.values().all(|workload| workload.rate_limits.is_empty());
         assert!(inside, "it is not for what comes to anybody: {text}");
         assert!(some_in_force_below(&text, "spec.configPatches[0].match"), "{text}");
@@ -164,6 +167,73 @@ fn a_filter_for_calls_that_leave_the_mesh_counts_where_and_whose_it_says() {
         let text = filter(of_orders, &patch("VIRTUAL_HOST", context, host));
         assert_eq!(limits(&text, "orders"), (0, 1), "{text}");
         assert!(!some_in_force_below(&text, "spec.configPatches[0].match"), "{text}");
+    }
+}
+
+#[test]
+fn a_limit_of_a_host_whose_rules_send_elsewhere_says_that_it_limits_nothing() {
+    let entry = |host: &str| {
+        let spec = format!(
+            "{{hosts: [{host}], ports: [{{number: 80, name: http, protocol: HTTP}}], \
+             resolution: STATIC, endpoints: [{{address: 127.0.0.1}}]}}"
+        );
+        document("ServiceEntry", NETWORKING, &host.replace('.', "-"), &spec)
+    };
+    let entries = format!("{}{}", entry("a.example"), entry("b.example"));
+    let limit = format!("envoy.filters.http.local_ratelimit: {}", typed());
+    let patch = format!(
+        "{{applyTo: VIRTUAL_HOST, \
+         match: {{routeConfiguration: {{vhost: {{name: 'a.example:80'}}}}}}, \
+         patch: {{operation: MERGE, value: {{typed_per_filter_config: {{{limit}}}}}}}}}"
+    );
+    let filter = filter("", &patch);
+    let rules = |to: &str| {
+        let rule = format!("{{route: [{{destination: {{host: {to}}}}}]}}");
+        let spec = format!("{{hosts: [a.example], http: [{rule}]}}");
+        document("VirtualService", NETWORKING, "a", &spec)
+    };
+    for (rules, limits) in
+        [(String::new(), true), (rules("a.example"), true), (rules("b.example"), false)]
+    {
+        let text = format!("{entries}{rules}{filter}");
+        let report = apply(&text).report;
+        assert_eq!(!has(&report.findings, code::NOTHING_IN_FORCE), limits, "{text}");
+        let fields = &report.resources.last().unwrap().fields;
+        let limit = fields.iter().find(|field| field.path.ends_with("max_tokens")).unwrap();
+        assert_eq!(limit.fate == Fate::InForce, limits, "{limit:?}");
+    }
+}
+
+#[test]
+fn of_two_patches_for_one_route_the_later_holds_wherever_it_holds() {
+    let rule = "{name: one, route: [{destination: {host: api.stripe.com}}]}";
+    let spec = format!("{{hosts: [api.stripe.com], http: [{rule}]}}");
+    let rules = document("VirtualService", NETWORKING, "a", &spec);
+    let patch = |context: &str, tokens: u32| {
+        let typed = typed().replace("max_tokens: 1", &format!("max_tokens: {tokens}"));
+        let limit = format!("envoy.filters.http.local_ratelimit: {typed}");
+        let value = format!("{{typed_per_filter_config: {{{limit}}}}}");
+        let vhost = "vhost: {name: 'api.stripe.com:80', route: {name: one}}";
+        format!(
+            "{{applyTo: HTTP_ROUTE, \
+             match: {{context: {context}, routeConfiguration: {{{vhost}}}}}, \
+             patch: {{operation: MERGE, value: {value}}}}}"
+        )
+    };
+    let (any, calls, gateway) = ("ANY", "SIDECAR_OUTBOUND", "GATEWAY");
+    for (first, second, expected) in [
+        (any, any, vec![(2, None)]),
+        (calls, any, vec![(2, None)]),
+        (calls, calls, vec![(2, Some(false))]),
+        (any, calls, vec![(1, Some(true)), (2, Some(false))]),
+        (any, gateway, vec![(1, Some(false)), (2, Some(true))]),
+        (calls, gateway, vec![(1, Some(false)), (2, Some(true))]),
+    ] {
+        let both = format!("{}, {}", patch(first, 1), patch(second, 2));
+        let policy = compile(&format!("{rules}{}", filter("", &both)));
+        let found = policy.outbound["provider"].iter();
+        let found: Vec<_> = found.map(|of| (of.limit.max_tokens, of.at_ingress)).collect();
+        assert_eq!(found, expected, "{first}, then {second}");
     }
 }
 

@@ -68,6 +68,11 @@ impl Replay {
         (Self { recording, idle: watch, reading_on: Arc::default() }, first)
     }
 
+    /// Whether all that passed so far is kept.
+    pub(crate) fn is_kept(&self) -> bool {
+        !self.recording.lock().lost
+    }
+
     /// Another reader from the beginning; [`None`] once more passed than is kept.
     pub(crate) fn again(&self) -> Option<Body> {
         let mut recording = self.recording.lock();

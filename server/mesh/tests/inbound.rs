@@ -425,6 +425,9 @@ async fn paths_match_exactly_by_prefix_by_suffix_by_presence_and_by_template() {
         ("/foo/{*}/bar/{**}", "/foo/buzz/bar/baz/x", true),
         ("/foo/{*}/bar/{**}", "/foo/bar/baz", false),
         ("/{**}", "/", true),
+        // Text right before it is no part of a path, and nothing is dropped of it.
+        ("/admin{**}", "/anything", false),
+        ("{**}/end", "/way/end", true),
         ("/foo/{**}/bar", "/foo/a/bar", true),
         ("/foo/{**}/bar", "/foo/a/b/bar", true),
         ("/foo/{**}/bar", "/foo//bar", true),

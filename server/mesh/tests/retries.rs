@@ -200,6 +200,24 @@ async fn the_body_is_sent_again_with_every_try_unless_it_is_too_long_to_keep() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_body_that_is_too_long_to_be_sent_again_is_no_overflow_of_the_retries() {
+    let world = World::payments();
+    let pool = ConnectionPool { max_retries: Some(1), ..ConnectionPool::default() };
+    let traffic = TrafficPolicy { connection_pool: pool, ..TrafficPolicy::default() };
+    world.apply(policy_with(1, with(retry(1, &[RetryOn::ServerError])), traffic));
+    world.always("payments-0", Act::Status(500));
+    let call = async |bytes: usize| {
+        let body = Bytes::from(vec![7; bytes]);
+        world.caller().post("payments", "/").body("application/octet-stream", body).send().await
+    };
+    // The one retry that may be under way is that of the short body.
+    let sent = tokio::join!(call(10), call(1024 * 1024 + 1));
+    assert!(sent.0.unwrap().status() == 500 && sent.1.unwrap().status() == 500);
+    assert_eq!(world.calls("payments-0"), 3);
+    assert_eq!(world.mesh.pools().iter().map(|pool| pool.retry_overflows).sum::<u64>(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn max_retries_bounds_the_retries_under_way_and_what_is_over_is_counted() {
     let world = World::payments();
     let pool = ConnectionPool { max_retries: Some(3), ..ConnectionPool::default() };

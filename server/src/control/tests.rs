@@ -356,6 +356,9 @@ async fn no_more_texts_wait_to_be_tried_than_there_are_places_for_and_pages_wait
     let refused = control.dry_run(PAYMENTS).await;
     assert!(matches!(refused, Err(ControlError::Full)), "{refused:?}");
     control.view(|| ()).await.unwrap();
+    let [said] = &*control.never_matched_of(PAYMENTS.to_owned()).await else { panic!("one") };
+    let why = "The rules were not compared with the last requests: too many texts are being tried.";
+    assert_eq!((said.severity, &*said.message), (Severity::Info, why));
     // Who goes away while it waits leaves its place to another.
     drop(tried.pop());
     let mut next = Box::pin(control.dry_run(PAYMENTS));
@@ -364,6 +367,22 @@ async fn no_more_texts_wait_to_be_tried_than_there_are_places_for_and_pages_wait
     // Places are given in the order in which they were asked for.
     let (next, tried) = futures::future::join(next, futures::future::join_all(tried)).await;
     assert!(next.is_ok() && tried.iter().all(Result::is_ok));
+}
+
+#[tokio::test]
+async fn what_was_applied_is_compared_with_the_last_requests_without_a_place_of_the_pages() {
+    let world = World::new().await;
+    let control = &world.control;
+    let channels = (0..VIEWS_MAX).map(|_| std::sync::mpsc::sync_channel::<()>(1));
+    let (ends, lasts): (Vec<_>, Vec<_>) = channels.unzip();
+    let views = lasts.into_iter().map(|lasts| control.view(move || lasts.recv().is_ok()));
+    let mut views: Vec<_> = views.map(Box::pin).collect();
+    for view in &mut views {
+        assert!(futures::poll!(view).is_pending());
+    }
+    assert!(control.never_matched_of(PAYMENTS.to_owned()).await.is_empty());
+    drop(ends);
+    futures::future::join_all(views).await;
 }
 
 #[tokio::test]

@@ -3,9 +3,7 @@
 
 use super::Edge;
 use crate::{
-    control::{
-        CHANGE_AGAIN, ControlError, Outcome, YAML_BYTES_MAX, never_matched, never_matched_in,
-    },
+    control::{CHANGE_AGAIN, ControlError, Outcome, YAML_BYTES_MAX, never_matched},
     host::mirror_pair,
 };
 use axum::{
@@ -174,14 +172,7 @@ async fn apply(
     }
     let outcome = edge.control.apply(text, &who(&headers), how.base).await;
     let mut outcome = outcome.map_err(|e| Failure(e).into_response())?;
-    let (mesh, configuration) = (edge.shop.mesh.clone(), edge.control.configuration());
-    let text = text.to_owned();
-    let unmatched = edge.control.view(move || {
-        let policy = mesh.in_force().policy;
-        never_matched_in(&mesh, &policy, &configuration, &text)
-    });
-    // It is applied, whether there is a place for this or not.
-    outcome.report.findings.extend(unmatched.await.unwrap_or_default());
+    outcome.report.findings.extend(edge.control.never_matched_of(text.to_owned()).await);
     Ok(Answer::of(outcome, false).into_response())
 }
 

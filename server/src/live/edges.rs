@@ -99,6 +99,7 @@ mod tests {
             since_us: None,
             window: Vec::new(),
             before_opening: Vec::new(),
+            causes: Vec::new(),
             history: Vec::new(),
             probes: Vec::new(),
             opened: 0,

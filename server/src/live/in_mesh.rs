@@ -61,7 +61,7 @@ impl Samples {
         }
         let before = self.0.back().map(|sample| sample.hits.as_slice()).unwrap_or_default();
         let hits = mesh.count_hits(before);
-        let counted = Counted { edges: mesh.edges(), inbound: mesh.inbound_stats() };
+        let counted = Counted::of(mesh);
         self.0.push_back(Sample { at_us, counted, hits, mirrors: mesh.mirrors().stats() });
     }
 }

@@ -28,13 +28,15 @@ use crate::{
     value,
     yaml::Node,
 };
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{cell::OnceCell, collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 /// What compilation of every kind needs.
 pub(crate) struct Context<'a> {
     pub(crate) known: &'a Known,
     pub(crate) resources: &'a [Arc<Resource>],
     names: BTreeMap<Arc<str>, Arc<str>>,
+    /// Made when somebody first asks for it: all service entries are read for it.
+    external: OnceCell<BTreeMap<Arc<str>, External>>,
 }
 
 impl<'a> Context<'a> {
@@ -46,7 +48,7 @@ impl<'a> Context<'a> {
                 names.entry(name.into()).or_insert_with(|| Arc::clone(&canonical));
             }
         }
-        let mut context = Self { known, resources, names };
+        let mut context = Self { known, resources, names, external: OnceCell::new() };
         let hosts: Vec<Arc<str>> =
             context.of(Kind::ServiceEntry).flat_map(exact_hosts).map(Into::into).collect();
         for host in hosts {
@@ -110,14 +112,18 @@ impl<'a> Context<'a> {
         self.ports_of(service).first().copied()
     }
 
+    /// The services outside of the mesh that service entries describe.
+    fn external(&self) -> &BTreeMap<Arc<str>, External> {
+        self.external.get_or_init(|| external(self))
+    }
+
     /// The labels of each instance of a service: of those that are registered, or of the addresses
     /// that its service entry names. None where nothing is known of it.
     pub(crate) fn instances_of(&self, service: &str) -> Option<Vec<BTreeMap<String, String>>> {
         if let Some(known) = self.known_service(service) {
             return Some(known.instances.clone());
         }
-        let external = external(self);
-        let addresses = &external.get(service)?.addresses;
+        let addresses = &self.external().get(service)?.addresses;
         let with_app = |one: &ExternalAddress| {
             let app = ("app".to_owned(), service.to_owned());
             std::iter::once(app).chain(one.labels.iter().cloned()).collect()
@@ -176,7 +182,7 @@ pub(crate) fn policy(known: &Known, resources: &[Arc<Resource>], revision: u64) 
         workloads: security::workloads(&context, &virtual_hosts),
         outbound: outbound::outbound(&context, &virtual_hosts),
         virtual_hosts,
-        external: external(&context),
+        external: context.external().clone(),
         telemetry: telemetry::telemetry(&context),
         names: context.names,
     }
@@ -416,4 +422,28 @@ pub(crate) fn destination_nodes(route: &Node) -> impl Iterator<Item = &Node> {
     let routes = route.list("route").iter().filter_map(|node| node.get("destination"));
     let mirrors = route.list("mirrors").iter().filter_map(|node| node.get("destination"));
     routes.chain(route.get("mirror")).chain(mirrors)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn service_entries_are_read_once_for_whoever_asks_of_the_instances_of_their_hosts() {
+        let head = "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: e}\n";
+        let text = format!(
+            "{head}spec: {{hosts: [a.example], \
+             ports: [{{number: 80, name: http, protocol: HTTP}}], \
+             resolution: STATIC, endpoints: [{{address: 127.0.0.1}}]}}\n"
+        );
+        let known = Known::default();
+        let applied = crate::Configuration::default().apply(&text, &known).unwrap();
+        let resources: Vec<_> = applied.configuration.resources().cloned().collect();
+        let context = Context::new(&known, &resources);
+        assert_eq!(context.instances_of("a.example").map(|all| all.len()), Some(1));
+        let read = context.external.get().map(std::ptr::from_ref);
+        assert!(read.is_some());
+        context.instances_of("a.example");
+        assert_eq!(context.external.get().map(std::ptr::from_ref), read);
+    }
 }

@@ -58,7 +58,9 @@ fn of_filter(
         let scopes = called.scopes(hosts, service).into_iter().map(Some).chain(whole);
         for scope in scopes.collect::<Vec<_>>() {
             let at = called.at_ingress();
-            patched.retain(|(other, other_at, _)| *other_at != at || !is_same(other, &scope));
+            patched.retain_mut(|(other, other_at, _)| {
+                !is_same(other, &scope) || is_left(other_at, at)
+            });
             patched.push((scope, at, patch.clone()));
         }
     }
@@ -71,6 +73,19 @@ fn of_filter(
         limits.collect::<Vec<_>>()
     });
     limits.collect()
+}
+
+/// Whether something is left of where an earlier patch holds, once a later one holds at `later`.
+/// None is at the ingress and at callers.
+const fn is_left(earlier: &mut Option<bool>, later: Option<bool>) -> bool {
+    match (*earlier, later) {
+        (_, None) => false,
+        (Some(earlier), Some(later)) => earlier != later,
+        (None, Some(later)) => {
+            *earlier = Some(!later);
+            true
+        }
+    }
 }
 
 fn is_same(one: &Option<LimitScope>, other: &Option<LimitScope>) -> bool {

@@ -385,8 +385,9 @@ impl<'a> PatchedRoute<'a> {
         let host = of_host.str("name");
         let name = of_host.path(&["route", "name"]).and_then(Node::as_str);
         let name = match patch.str("applyTo")? {
-            "HTTP_ROUTE" => Some(name?),
-            "VIRTUAL_HOST" if host.is_some() => None,
+            "HTTP_ROUTE" if name.is_some() => name,
+            // A route of any name: all of its virtual host.
+            "HTTP_ROUTE" | "VIRTUAL_HOST" if host.is_some() => None,
             _ => return None,
         };
         Some(Self { host, name, at_ingress })
@@ -449,6 +450,25 @@ impl<'a> PatchedRoute<'a> {
         }
         let mut to = self.destinations(hosts).peekable();
         to.peek().is_some() && to.all(|service| is_outside(context, service))
+    }
+
+    /// Whether it is for a whole host, all of whose calls its rules send elsewhere or nowhere.
+    /// Calls are counted by where they go, so that it limits none of them.
+    pub(crate) fn sends_elsewhere(&self, context: &Context<'_>, hosts: &[VirtualHost]) -> bool {
+        let Some(named) = self.whole_host() else { return false };
+        let Some(service) = context.service(&named) else { return false };
+        let mut of_host = hosts.iter().filter(|host| {
+            let here = if self.at_ingress == Some(true) { host.at_ingress } else { host.in_mesh };
+            here && host.hosts.iter().any(|own| short(own) == short(&named))
+        });
+        let sends_there = |host: &VirtualHost| {
+            host.routes.iter().any(|rule| match &rule.action {
+                Action::Forward(to) => to.iter().any(|to| to.service == *service),
+                _ => false,
+            })
+        };
+        let first = of_host.next();
+        first.is_some_and(|first| !sends_there(first) && !of_host.any(sends_there))
     }
 
     /// Where the rules send that it is.

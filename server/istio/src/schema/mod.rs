@@ -112,7 +112,8 @@ const fn read(name: &'static str, kind: Type, how: &'static str) -> Field {
 
 /// How a local rate limit is read.
 const PER_SERVICE: &str = "counted once for all instances of the service, and of one outside of \
-    the mesh once for each service that calls; Envoy counts in each proxy by itself";
+    the mesh once for each service that calls; Envoy counts in each proxy by itself, and a route \
+    in one bucket also where it is split over services outside, each of which has its own here";
 
 /// A field that Istio deprecates.
 const fn deprecated(name: &'static str, kind: Type, instead: fn(&Node) -> String) -> Field {

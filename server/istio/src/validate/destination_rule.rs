@@ -24,6 +24,11 @@ pub(super) fn check(about: &mut About<'_>) {
     callers(about);
     shadow::check(about, &services);
     let mut names: BTreeMap<&str, usize> = BTreeMap::new();
+    // Once for all subsets.
+    let instances: Vec<_> = match spec.list("subsets") {
+        [] => Vec::new(),
+        _ => services.iter().filter_map(|name| about.context.instances_of(name)).collect(),
+    };
     for (index, node) in spec.list("subsets").iter().enumerate() {
         let path = format!("spec.subsets[{index}]");
         let Some(name) = node.str("name") else { continue };
@@ -42,7 +47,7 @@ pub(super) fn check(about: &mut About<'_>) {
             let of = Of { services: &services, labels: &labels, budget };
             policy(about, policy_node, &format!("{path}.trafficPolicy"), &of);
         }
-        subset(about, node, name, &path, &services);
+        subset(about, (node, name, &path), &services, &instances);
     }
 }
 
@@ -107,7 +112,16 @@ fn callers(about: &mut About<'_>) {
     }
 }
 
-fn subset(about: &mut About<'_>, node: &Node, name: &str, path: &str, services: &[String]) {
+/// The labels of each instance of a service.
+type Instances = Vec<BTreeMap<String, String>>;
+
+/// One subset. `instances` are those of each of the services of which any are known.
+fn subset(
+    about: &mut About<'_>,
+    (node, name, path): (&Node, &str, &str),
+    services: &[String],
+    instances: &[Instances],
+) {
     let labels = compile::labels(node.get("labels"));
     if labels.is_empty() {
         about.warn(
@@ -116,15 +130,11 @@ fn subset(about: &mut About<'_>, node: &Node, name: &str, path: &str, services: 
             format!("The subset {name} has no labels, so it is every instance."),
             "Add labels, such as version: v2.",
         );
-    } else if !services.is_empty() {
-        let has = |service: &String| {
-            let fits = |instance: &BTreeMap<String, String>| {
-                labels.iter().all(|(key, value)| instance.get(key) == Some(value))
-            };
-            Some(about.context.instances_of(service)?.iter().any(fits))
+    } else {
+        let fits = |instance: &BTreeMap<String, String>| {
+            labels.iter().all(|(key, value)| instance.get(key) == Some(value))
         };
-        let answers: Vec<bool> = services.iter().filter_map(has).collect();
-        if !answers.is_empty() && !answers.contains(&true) {
+        if !instances.is_empty() && !instances.iter().flatten().any(fits) {
             let wanted: Vec<_> = labels.iter().map(|(k, v)| format!("{k}: {v}")).collect();
             about.warn(
                 code::SUBSET_LABELS,

@@ -49,6 +49,16 @@ fn patched_routes(about: &mut About<'_>, patches: &[compile::Patch<'_>]) {
         let path = format!("spec.configPatches[{index}]");
         let patch = patches.iter().find(|patch| patch.number == index);
         if patch.is_some_and(|patch| patch.goes_out(about.context, &hosts)) {
+            let called = patch.and_then(|patch| patch.called);
+            if called.is_some_and(|called| called.sends_elsewhere(about.context, &hosts)) {
+                about.idle(
+                    code::NOTHING_IN_FORCE,
+                    (path, node.at),
+                    "No rule of this host sends to it, and calls are counted here by where they \
+                     go: this limits none.",
+                    "Name the route instead (HTTP_ROUTE with vhost.route.name).",
+                );
+            }
             continue;
         }
         let Some(route) = patch.and_then(|patch| patch.route) else {

@@ -104,6 +104,14 @@ fn protocol(about: &mut About<'_>, server: &Node, path: &str) {
         ),
         ("HTTPS" | "TLS", _) | (_, None) => {}
         (_, Some(tls)) => {
+            if is_http && tls.get("httpsRedirect").and_then(Node::as_bool) == Some(true) {
+                about.warn(
+                    code::ALL_REDIRECTED,
+                    (format!("{path}.tls.httpsRedirect"), place(tls, "httpsRedirect")),
+                    "Requests by plain HTTP, which are all that come here, are answered 301.",
+                    "Leave it out behind a proxy that ends TLS: what it sends on is plain HTTP.",
+                );
+            }
             let own = |entry: &crate::yaml::Entry| entry.key != "httpsRedirect";
             if !is_http || tls.entries().iter().any(own) {
                 about.error(

@@ -122,6 +122,8 @@ pub struct BreakerStatus {
     pub window: Vec<WindowCall>,
     /// The last calls before it opened, oldest first.
     pub before_opening: Vec<WindowCall>,
+    /// The faults of the failures that made it open, if it is.
+    pub causes: Vec<FaultId>,
     /// What changed, oldest first.
     pub history: Vec<HistoryEntry>,
     /// Its probes, oldest first.
@@ -222,6 +224,7 @@ impl Breaker {
             since_us: inner.since_us,
             window: memory.window.iter().cloned().collect(),
             before_opening: memory.before_opening.clone(),
+            causes: inner.causes(),
             history: memory.history.iter().cloned().collect(),
             probes: memory.probes.iter().cloned().collect(),
             opened: memory.opened,
@@ -446,24 +449,9 @@ impl Breaker {
         (admission, None)
     }
 
-    /// The faults of the failures that made it open, if it is; none of one that was opened by hand.
-    /// What calls before them met did not open it.
+    /// See [`BreakerStatus::causes`].
     pub(crate) fn causes(&self) -> Vec<FaultId> {
-        let inner = self.inner.lock();
-        if matches!(inner.state, BreakerState::Closed { .. }) {
-            return Vec::new();
-        }
-        let before = inner.memory.before_opening.as_slice();
-        let failed = |call: &&WindowCall| call.outcome == CallOutcome::Failed;
-        let row = before.iter().rev().take_while(failed).count();
-        let calls = before[before.len() - row..].iter();
-        let mut causes = Vec::new();
-        for fault in calls.flat_map(|call| &call.cause.faults) {
-            if !causes.contains(fault) {
-                causes.push(*fault);
-            }
-        }
-        causes
+        self.inner.lock().causes()
     }
 
     /// Tells who listens, in the order in which it happens.
@@ -528,6 +516,25 @@ impl Passage {
 }
 
 impl Inner {
+    /// The faults of the failures that made it open, if it is; none of one that was opened by hand.
+    /// What calls before them met did not open it.
+    fn causes(&self) -> Vec<FaultId> {
+        if matches!(self.state, BreakerState::Closed { .. }) {
+            return Vec::new();
+        }
+        let before = self.memory.before_opening.as_slice();
+        let failed = |call: &&WindowCall| call.outcome == CallOutcome::Failed;
+        let row = before.iter().rev().take_while(failed).count();
+        let calls = before[before.len() - row..].iter();
+        let mut causes = Vec::new();
+        for fault in calls.flat_map(|call| &call.cause.faults) {
+            if !causes.contains(fault) {
+                causes.push(*fault);
+            }
+        }
+        causes
+    }
+
     /// Its state, and which generation that is.
     const fn standing(&self) -> (BreakerState, u64) {
         (self.state, self.generation)

@@ -162,7 +162,9 @@ fn template_holds(template: &str, path: &str) -> bool {
     let Some((before, after)) = template.split_once("{**}") else {
         return segments_hold(template, path);
     };
-    let Some(before) = before.strip_suffix('/') else { return path.ends_with(after) };
+    let Some(before) = before.strip_suffix('/') else {
+        return before.is_empty() && path.ends_with(after);
+    };
     let slash = path.match_indices('/').nth(before.matches('/').count());
     let parts = slash.and_then(|(at, _)| path.split_at_checked(at));
     parts.is_some_and(|(head, rest)| {

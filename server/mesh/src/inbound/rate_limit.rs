@@ -23,6 +23,9 @@ use std::{
 /// Callers remembered by one rule. All that are beyond share one bucket, so that a flood of
 /// addresses cannot make room for itself.
 const CALLERS_MAX: usize = 10_000;
+/// How often it is looked which of them may be forgotten, microseconds, whatever the rule says:
+/// going through all of them for each of a flood would be dear, and who waits does not wait long.
+const LOOK_EVERY_US: i64 = 1_000_000;
 
 /// Quota policies in force.
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -59,8 +62,7 @@ pub(crate) struct Limiter {
 struct Buckets {
     /// With the time of their last use, microseconds of steady time.
     known: HashMap<Peer, (Arc<Bucket>, i64)>,
-    /// From then on it is looked again which of them nobody used for a whole window: as often as
-    /// tokens come back, and not for each of a flood of callers.
+    /// From then on it is looked again which of them nobody used for a whole window.
     next_look_us: i64,
     #[cfg(test)]
     looks: usize,
@@ -68,7 +70,7 @@ struct Buckets {
 
 impl Buckets {
     /// Forgets those that are full again, as new ones would be.
-    fn make_room(&mut self, now_us: i64, rule: &LocalRateLimit, window: Duration) {
+    fn make_room(&mut self, now_us: i64, window: Duration) {
         if now_us < self.next_look_us {
             return;
         }
@@ -76,7 +78,7 @@ impl Buckets {
         {
             self.looks += 1;
         }
-        self.next_look_us = now_us.saturating_add(micros(rule.token_interval()).max(1));
+        self.next_look_us = now_us.saturating_add(LOOK_EVERY_US);
         let window_us = micros(window);
         self.known.retain(|_, (_, used_us)| now_us.saturating_sub(*used_us) < window_us);
     }
@@ -183,7 +185,7 @@ impl Limiter {
             return known.clone();
         }
         if buckets.known.len() >= CALLERS_MAX {
-            buckets.make_room(now_us, &self.rule, self.window());
+            buckets.make_room(now_us, self.window());
         }
         if buckets.known.len() >= CALLERS_MAX {
             return self.common.clone();
@@ -330,6 +332,36 @@ mod tests {
         assert!(passes(&limiter, 0));
         assert!(passes(&limiter, CALLERS_MAX) && passes(&limiter, CALLERS_MAX));
         assert!(limiter.buckets.lock().known.len() < 10, "those that are full again are forgotten");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn room_is_looked_for_each_second_whatever_the_pace_of_the_rule() {
+        let paced = |max_tokens: u32, fill_interval: Duration| {
+            let rule = limiter("paced").rule;
+            let rule =
+                LocalRateLimit { max_tokens, tokens_per_fill: max_tokens, fill_interval, ..rule };
+            Limiter::new(rule, Clock::tokio(0), 1)
+        };
+        // One token an hour: a place is free as soon as its caller was away for an hour.
+        let slow = paced(1, Duration::from_secs(3_600));
+        assert!(passes(&slow, 0));
+        tokio::time::advance(Duration::from_secs(1_800)).await;
+        assert!((1..CALLERS_MAX).all(|number| passes(&slow, number)));
+        assert!(passes(&slow, CALLERS_MAX), "the first that is beyond has the common token");
+        tokio::time::advance(Duration::from_secs(1_800)).await;
+        assert!(passes(&slow, CALLERS_MAX + 1));
+        assert!(slow.buckets.lock().known.contains_key(&peer(CALLERS_MAX + 1)));
+        // A token each 50 microseconds: not all are gone through for each that is beyond.
+        let fast = paced(1_000, Duration::from_millis(50));
+        for second in 0..2 {
+            assert!((0..CALLERS_MAX).all(|number| passes(&fast, number)));
+            for number in CALLERS_MAX..CALLERS_MAX + 20 {
+                fast.check(peer(number));
+                tokio::time::advance(Duration::from_micros(100)).await;
+            }
+            assert_eq!(fast.buckets.lock().looks, second + 1);
+            tokio::time::advance(Duration::from_millis(1_000)).await;
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -104,6 +104,14 @@ impl TryBody {
         Self::Recorded { first: Some(first), replay }
     }
 
+    /// Whether there is a body for another try, as far as it is known yet. It takes nothing.
+    fn can_repeat(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Recorded { replay, .. } => replay.is_kept(),
+        }
+    }
+
     /// The body of the next try; [`None`] when it cannot be sent again.
     fn next(&mut self) -> Option<Body> {
         match self {
@@ -192,6 +200,10 @@ impl Call {
                 count(&self.shared.counts.exhausted);
                 self.flag(Flag::RetryLimitExceeded);
             }
+            return Verdict::Final;
+        }
+        if !self.body.can_repeat() {
+            tracing::info!("not repeated: the body is too long to be kept");
             return Verdict::Final;
         }
         // Before the body is taken from the try that is over: if there is no retry, its answer is

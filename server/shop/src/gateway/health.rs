@@ -419,6 +419,7 @@ mod tests {
             since_us: Some(10_000_000),
             window: answered_us.iter().map(call).collect(),
             before_opening: Vec::new(),
+            causes: Vec::new(),
             history: Vec::new(),
             probes: Vec::new(),
             opened: 1,

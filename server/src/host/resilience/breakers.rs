@@ -106,15 +106,6 @@ const fn mark(outcome: CallOutcome) -> CallMark {
 /// One breaker with everything its card shows.
 pub(super) fn card(status: &BreakerStatus, now_us: i64) -> BreakerCard {
     let window = window(status);
-    let mut causes: Vec<String> = Vec::new();
-    // What a call met that was answered all the same made good for it.
-    let failed = window.iter().filter(|call| call.outcome == CallOutcome::Failed);
-    for fault in failed.flat_map(|call| &call.cause.faults) {
-        let fault = fault.to_string();
-        if !causes.contains(&fault) {
-            causes.push(fault);
-        }
-    }
     let opened = |entry: &&HistoryEntry| {
         let opens =
             matches!(entry.change, HistoryChange::State { to: BreakerState::Open { .. }, .. });
@@ -130,7 +121,7 @@ pub(super) fn card(status: &BreakerStatus, now_us: i64) -> BreakerCard {
         refused: status.refused_now,
         refused_per_second: refused_per_second(status, now_us),
         meanwhile: meanwhile(&status.caller, &status.destination).to_owned(),
-        causes,
+        causes: status.causes.iter().map(ToString::to_string).collect(),
         history: history(status),
     }
 }

@@ -10,7 +10,8 @@ use istio::policy::{
     Action, ConnectionPool, LoadBalancer, Outlier, Policy, Retry, Route, TrafficPolicy, VirtualHost,
 };
 use mesh::{
-    BreakerParams, BreakerStatus, EdgeStatus, LayerCount, Mesh, inbound::InboundStats,
+    BreakerParams, BreakerStatus, EdgeStatus, LayerCount, Mesh,
+    inbound::{InboundStats, OutboundStats},
     retry::decide::word,
 };
 use std::{sync::Arc, time::Duration};
@@ -31,19 +32,26 @@ pub(crate) fn host_of<'a>(policy: &'a Policy, service: &str) -> Option<&'a Virtu
 pub(crate) struct Counted {
     pub(crate) edges: Vec<EdgeStatus>,
     pub(crate) inbound: Vec<InboundStats>,
+    pub(crate) outbound: Vec<OutboundStats>,
+}
+
+impl Counted {
+    pub(crate) fn of(mesh: &Mesh) -> Self {
+        let (inbound, outbound) = (mesh.inbound_stats(), mesh.outbound_stats());
+        Self { edges: mesh.edges(), inbound, outbound }
+    }
 }
 
 /// One strip per edge, by caller; none for the dashboard, which only looks. `before` are the counts
 /// of a minute ago.
 pub(super) fn strips(mesh: &Mesh, before: &Counted) -> Vec<StripView> {
-    let (policy, breakers, inbound) =
-        (mesh.in_force().policy, mesh.breakers(), mesh.inbound_stats());
+    let (policy, breakers, now) = (mesh.in_force().policy, mesh.breakers(), Counted::of(mesh));
     let of = |edge: &EdgeStatus| {
         let around = Around::of(edge, mesh, &policy, &breakers);
-        let callee = callee::layers(&edge.destination, &inbound, &before.inbound, &policy);
+        let callee = callee::layers(edge, &now, before, &policy);
         StripView { callee, ..strip(edge, &before.edges, &around) }
     };
-    mesh.edges().iter().filter(|edge| *edge.caller != *DASHBOARD).map(of).collect()
+    now.edges.iter().filter(|edge| *edge.caller != *DASHBOARD).map(of).collect()
 }
 
 fn strip(edge: &EdgeStatus, before: &[EdgeStatus], around: &Around<'_>) -> StripView {

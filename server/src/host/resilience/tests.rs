@@ -287,7 +287,11 @@ async fn a_card_blames_no_fault_of_a_call_that_was_answered_all_the_same() {
     calls(&mesh, &["/good"]).await;
     // None that is tried again.
     let status = StatusCode::INTERNAL_SERVER_ERROR;
-    let hit = inject(mesh::fault::FaultKind::Abort { status, grpc_status: None });
+    let abort = || mesh::fault::FaultKind::Abort { status, grpc_status: None };
+    // Another call failed by a fault, and the run was broken: it did not open the breaker.
+    inject(abort());
+    calls(&mesh, &["/good", "/good"]).await;
+    let hit = inject(abort());
     calls(&mesh, &["/good", "/bad", "/bad"]).await;
     let card = breakers::card(&mesh.breakers()[0], 1_000_000_000);
     assert_eq!((card.line.state, card.causes), (BreakerState::Open, vec![hit]));

@@ -127,12 +127,7 @@ impl TrafficHost {
         }
         let before = self.control.revision();
         let mut outcome = self.control.replace(&gone, &yaml, PAGE, base).await?;
-        let unmatched = self.view(move |host| {
-            let (policy, in_force) = (host.mesh.in_force().policy, host.control.configuration());
-            never_matched_in(&host.mesh, &policy, &in_force, &yaml)
-        });
-        // It is applied, whether there is a place for this or not.
-        outcome.report.findings.extend(unmatched.await.unwrap_or_default());
+        outcome.report.findings.extend(self.control.never_matched_of(yaml).await);
         Ok(self.applied(outcome, before, true))
     }
 
