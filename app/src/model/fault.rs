@@ -522,6 +522,7 @@ mod tests {
             service: service.into(),
             subset: None,
             state: EndpointState::Ready,
+            ejected_until_us: None,
         };
         let services = ["stripe", "users", "echo.internal", "users", "gateway"];
         let mesh = MeshView { endpoints: services.map(line).into(), ..MeshView::default() };
