@@ -6,8 +6,6 @@ SHELL := bash
 .DEFAULT_GOAL := help
 STEP := @scripts/step
 NATIVE := --workspace --exclude hydrate
-# The tests of the export need a real collector. All tests have them in it, and what names them or their packages whole.
-OF_EXPORT = $(or $(findstring otlp,$(TESTS)),$(findstring collector,$(TESTS)),$(if $(filter --%,$(TESTS)),,$(filter telemetry server,$(TESTS))))
 LINTS := cargo clippy --locked --release $(NATIVE) --all-targets -- -D warnings
 
 .PHONY: help run watch build test test-unit test-e2e bench fmt lint site clean fuzz
@@ -18,7 +16,7 @@ help: ## List what can be made
 run: ## Build what changed and start the shop; arguments go in ARGS="--listen 127.0.0.1:4000"
 	@scripts/run $(ARGS)
 
-watch: ## Build, start, and after every change build what changed and reload the page; ARGS as for run
+watch: ## Build, start, after every change build what changed and reload the page; ARGS as for run
 	@scripts/watch $(ARGS)
 
 build: ## Build the program with the dashboard inside it
@@ -39,9 +37,7 @@ test: ## Check everything, as CI does: format, lints, tests, wasm size, browser 
 	@echo "All checks passed."
 
 test-unit: ## Run the Rust tests; narrow with TESTS="-p mesh breaker"
-	$(STEP) "the dashboard for the browser" scripts/build-site
-	$(if $(and $(TESTS),$(if $(OF_EXPORT),,no)),,$(STEP) "the OTLP collector of the tests" scripts/setup-rotel)
-	$(STEP) "tests" scripts/test-native $(if $(TESTS),$(TESTS),$(NATIVE))
+	@scripts/test-unit $(TESTS)
 
 test-e2e: build ## Run the browser journeys; narrow with TESTS="smoke --headed"
 	$(STEP) "browser journeys" scripts/test-e2e $(TESTS)

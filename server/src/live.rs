@@ -354,6 +354,8 @@ impl Live {
         let caller = self.shop.mesh.caller(DASHBOARD);
         let look = |path: String| caller.look(service::ORDERS, path).timeout(LOAD_DEADLINE);
         let newest = look(format!("/orders?limit={FEED_ROWS_MAX}")).receive::<OrderPage>().await?;
+        // What is seen first does not wait for what is counted, which may be many pages.
+        self.publish_rows(self.still_new(newest.orders));
         let recent = format!("/orders/recent?since_us={since_us}&limit={page}");
         let (mut next, mut read) = (None::<String>, 0);
         while read < TALLY_MAX {
@@ -366,7 +368,8 @@ impl Live {
                 break;
             }
         }
-        self.publish_rows(self.still_new(newest.orders));
+        // No rows, but the tally of all.
+        self.publish_rows(Vec::new());
         Ok(())
     }
 

@@ -144,7 +144,12 @@ impl Retention {
     /// # Errors
     /// When a database fails; what was forgotten before stays so.
     pub async fn sweep(&self) -> Result<u64, StoreError> {
-        while self.orders.ship_overdue(self.keep, BATCH).await? > 0 {
+        let mut after = None;
+        loop {
+            after = self.orders.ship_overdue(self.keep, after, BATCH).await?;
+            if after.is_none() {
+                break;
+            }
             tokio::time::sleep(BREATH).await;
         }
         let open = self.open().await?;

@@ -1,6 +1,7 @@
 //! What `make` and the scripts bring along or ask for, before anything is built.
 //!
-//! Builds nothing: make is asked what it would do, and a script is given a machine without tools.
+//! Builds nothing: make is asked what it would do, a script is given steps that only tell what they
+//! are, or a machine without tools.
 
 #![expect(clippy::expect_used, reason = "without its world a test can only stop")]
 
@@ -16,8 +17,8 @@ fn root() -> PathBuf {
     server.parent().unwrap_or(server).to_path_buf()
 }
 
-/// The commands by which make would run these tests.
-fn steps(tests: &str) -> String {
+/// The command by which make would run these tests.
+fn command(tests: &str) -> String {
     let mut make = Command::new("make");
     // Nothing of the make that runs this test.
     for name in ["MAKEFLAGS", "MFLAGS", "MAKELEVEL", "TESTS"] {
@@ -25,6 +26,29 @@ fn steps(tests: &str) -> String {
     }
     let asked = make.current_dir(root()).args(["--dry-run", "test-unit"]);
     let output = asked.arg(format!("TESTS={tests}")).output().expect("make");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
+}
+
+/// The steps that the script would take for them, a line each: its own copy of it, beside a `step`
+/// that tells what it was given.
+fn steps(tests: &str) -> String {
+    let checkout = tempfile::tempdir().expect("a folder");
+    let scripts = checkout.path().join("scripts");
+    fs::create_dir(&scripts).expect("a folder");
+    for name in ["lib.sh", "test-unit"] {
+        fs::copy(root().join("scripts").join(name), scripts.join(name)).expect("a script");
+    }
+    let step = scripts.join("step");
+    fs::write(&step, "#!/bin/sh\nshift\necho \"$@\"\n").expect("a script");
+    fs::set_permissions(&step, fs::Permissions::from_mode(0o755)).expect("permissions");
+    let output = Command::new(program("bash"))
+        .arg(scripts.join("test-unit"))
+        .args(tests.split_whitespace())
+        .env("VITRINE_CACHE", checkout.path().join("cache"))
+        .env("CARGO_TARGET_DIR", checkout.path().join("target"))
+        .output()
+        .expect("bash");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("text")
 }
@@ -38,11 +62,19 @@ fn the_collector_is_fetched_for_the_tests_that_need_it_and_for_no_others() {
         ("-p telemetry", true),
         ("-p telemetry --lib", false),
         ("-p server --test api", false),
+        ("--workspace", true),
+        ("-p server --test=collector", true),
+        ("-p telemetry -p mesh", true),
         ("-p mesh breaker", false),
+        ("-p mesh collector_of_hits", false),
+        ("-p shop --test collectors", false),
+        ("-p mesh telemetry", false),
     ] {
         let steps = steps(tests);
         assert_eq!(steps.contains("scripts/setup-rotel"), wanted, "{tests}: {steps}");
-        assert!(steps.contains("scripts/test-native"), "{tests}: {steps}");
+        let named = if tests.is_empty() { "--workspace --exclude hydrate" } else { tests };
+        assert!(steps.ends_with(&format!("scripts/test-native {named}\n")), "{tests}: {steps}");
+        assert_eq!(command(tests).trim(), format!("scripts/test-unit {tests}").trim());
     }
 }
 

@@ -254,6 +254,15 @@ pub fn shortened(text: &str, most: usize) -> String {
     format!("{}…", words.trim_end_matches([',', ';', ':']))
 }
 
+/// A name of at most so many characters: a longer one ends anywhere, with an ellipsis.
+#[must_use]
+pub fn cut(name: &str, most: usize) -> String {
+    if name.chars().count() <= most {
+        return name.to_owned();
+    }
+    name.chars().take(most.saturating_sub(1)).chain(['…']).collect()
+}
+
 /// The first eight digits of a trace id.
 #[must_use]
 pub fn short_trace(trace_id: &str) -> &str {
@@ -269,6 +278,20 @@ pub fn plural(value: u64, one: &str, many: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_that_is_cut_is_as_long_as_may_be_in_characters() {
+        for (name, most, cut_to) in [
+            ("v1", 6, "v1"),
+            ("canary", 6, "canary"),
+            ("a-name-somebody-chose", 6, "a-nam…"),
+            ("größer", 6, "größer"),
+            ("größere", 6, "größe…"),
+            ("stable", 1, "…"),
+        ] {
+            assert_eq!(cut(name, most), cut_to);
+        }
+    }
 
     #[test]
     fn rates_have_one_digit_and_small_ones_two() {

@@ -197,6 +197,8 @@ impl Relay {
             .without_max_times();
         let mut pauses = pauses.build();
         let (mut refusals, mut healed) = (0, self.healed.clone());
+        // What the row of the outbox says that it carries on.
+        let mut recorded = row.message.trace.baggage.clone();
         // Who did not take it, while it waits for that.
         let mut waits_for = None;
         loop {
@@ -205,8 +207,9 @@ impl Relay {
             let Err(mut error) = self.bus.publish(&row.message).await else { break };
             self.status.0.redelivered.fetch_add(1, Ordering::Relaxed);
             if let Some(baggage) = error.cause.baggage.take() {
-                self.carry_on(&mut row, baggage).await;
+                row.message.trace.baggage = Some(baggage);
             }
+            self.carry_on(&row, &mut recorded).await;
             refusals += u32::from(error.cause.definite);
             if refusals >= REFUSALS_MAX && self.bury(&row, &error.to_string()).await {
                 tell_back(&away, waits_for);
@@ -243,15 +246,18 @@ impl Relay {
     }
 
     /// What a message met on its way goes with it, and stands in its row for whoever carries it
-    /// after a restart.
-    async fn carry_on(&self, row: &mut OutboxRow, baggage: String) {
-        if row.message.trace.baggage.as_ref() == Some(&baggage) {
+    /// after a restart. What could not be recorded is tried again after the next attempt.
+    async fn carry_on(&self, row: &OutboxRow, recorded: &mut Option<String>) {
+        let Some(baggage) = row.message.trace.baggage.as_ref() else { return };
+        if recorded.as_ref() == Some(baggage) {
             return;
         }
-        if let Err(error) = self.outbox.carry_on(row.sequence, &baggage).await {
-            tracing::error!(cause = ?error.0, "{error}; a restart forgets what a message met");
+        match self.outbox.carry_on(row.sequence, baggage).await {
+            Ok(()) => *recorded = Some(baggage.clone()),
+            Err(error) => {
+                tracing::error!(cause = ?error.0, "{error}; a restart forgets what a message met");
+            }
         }
-        row.message.trace.baggage = Some(baggage);
     }
 
     /// Moves a message to the dead letters; when that fails it is delivered again.

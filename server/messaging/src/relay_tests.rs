@@ -17,6 +17,8 @@ struct MemoryOutbox {
     hangs: AtomicBool,
     /// So often was recorded what a message carries on.
     carried: AtomicU64,
+    /// So many times it cannot be.
+    unwritable: AtomicU64,
 }
 
 impl MemoryOutbox {
@@ -54,6 +56,10 @@ impl Outbox for MemoryOutbox {
         Ok(wanted.take(limit).cloned().collect())
     }
     async fn carry_on(&self, sequence: i64, baggage: &str) -> Result<(), OutboxError> {
+        let less = |times: u64| times.checked_sub(1);
+        if self.unwritable.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok() {
+            return Err(OutboxError("the disk is full".into()));
+        }
         self.carried.fetch_add(1, Ordering::Relaxed);
         for row in self.rows.lock().iter_mut().filter(|row| row.sequence == sequence) {
             row.message.trace.baggage = Some(baggage.to_owned());
@@ -430,4 +436,18 @@ async fn what_kept_a_message_is_recorded_once_and_carried_by_every_later_deliver
     let carried = Some("fault=F-1".to_owned());
     assert_eq!(*loses.0.lock(), [None, carried.clone(), carried.clone(), carried]);
     assert_eq!((outbox.carried.load(Ordering::Relaxed), outbox.rows.lock().len()), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_kept_a_message_is_recorded_later_when_it_could_not_be_at_once() {
+    let (world, loses) = (world(0, ""), Arc::new(Loses::default()));
+    let bus = Arc::new(EmbeddedBus::new(BINDINGS, loses.clone()));
+    let (outbox, relay) = (world.outbox.clone(), Relay { bus, ..world.relay });
+    outbox.unwritable.store(1, Ordering::Relaxed);
+    outbox.record("stock.moved");
+    let run = relay.run(CancellationToken::new());
+    let _ = tokio::time::timeout(Duration::from_secs(60), run).await;
+    assert_eq!(loses.0.lock().len(), 4);
+    assert_eq!(outbox.unwritable.load(Ordering::Relaxed), 0, "the first try failed");
+    assert_eq!(outbox.carried.load(Ordering::Relaxed), 1, "and the second did not");
 }

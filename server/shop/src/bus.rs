@@ -60,8 +60,11 @@ const fn apart(topic: &'static str, subscriber: &'static str) -> Binding {
     Binding { topic, subscriber, apart: true }
 }
 
-/// Who gets which topic. A void does not wait behind payments that there is no room for: while a
-/// bank is away it is what ends their orders, and it needs none.
+/// Who gets which topic. What undoes a payment does not wait behind payments, nor they behind it.
+/// While a bank is away a void is what ends their orders, and most voids need no room to run: they
+/// find no money that moved. One that finds some is a refund and waits for room as refunds do, so
+/// those of a provider that hangs can fill the lane of voids, and the refunds their own lane; the
+/// payments of others go on.
 pub const BINDINGS: &[Binding] = &[
     bind(INVENTORY_RESERVE, INVENTORY),
     bind(INVENTORY_RESERVED, ORDERS),
@@ -71,7 +74,7 @@ pub const BINDINGS: &[Binding] = &[
     bind(PAYMENT_AUTHORIZE, PAYMENTS),
     bind(PAYMENT_AUTHORIZED, ORDERS),
     bind(PAYMENT_DECLINED, ORDERS),
-    bind(PAYMENT_REFUND, PAYMENTS),
+    apart(PAYMENT_REFUND, PAYMENTS),
     bind(PAYMENT_REFUNDED, ORDERS),
     bind(PAYMENT_REFUND_REFUSED, ORDERS),
     apart(PAYMENT_VOID, PAYMENTS),
@@ -241,6 +244,20 @@ pub fn unreadable(message: &Message, error: &serde_json::Error) -> Problem {
 mod tests {
     use super::*;
     use axum::response::IntoResponse;
+    use mesh::BreakerParams;
+    use messaging::{Bus, EmbeddedBus};
+    use std::sync::Arc;
+
+    #[test]
+    fn refunds_and_voids_that_nobody_takes_keep_no_place_of_payments() {
+        let clock = Clock::system();
+        let mesh = Mesh::new(clock.clone(), BreakerParams::default());
+        let bus = EmbeddedBus::new(BINDINGS, Arc::new(MeshDelivery::new(mesh, clock)));
+        let lanes = bus.lanes();
+        for topic in [PAYMENT_AUTHORIZE, PAYMENT_REFUND, PAYMENT_VOID] {
+            assert!(lanes.contains(&vec![topic]), "{topic}: {lanes:?}");
+        }
+    }
 
     #[test]
     fn only_a_consumer_that_read_the_message_refuses_it_for_good() {

@@ -27,7 +27,7 @@ fn new_order(number: usize) -> NewOrder {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_tally_counts_orders_of_as_many_pages_as_there_are() {
+async fn the_newest_orders_are_shown_before_the_tally_has_counted_as_many_pages_as_there_are() {
     // More than the feed shows: what is beyond is known from the pages alone.
     const ORDERS: usize = FEED_ROWS_MAX + 7;
     let (folder, clock) = (tempfile::tempdir().unwrap(), Clock::system());
@@ -45,8 +45,19 @@ async fn the_tally_counts_orders_of_as_many_pages_as_there_are() {
     let (telemetry, _, _) = Telemetry::detached(TelemetryConfig::default()).unwrap();
     let live = Live::new(shop, telemetry, control, "run");
 
+    let mut frames = live.frames.subscribe();
+
     live.read_rows(20).await.unwrap();
 
+    let mut told = Vec::new();
+    while let Ok(sent) = frames.try_recv() {
+        let frame: LiveFrame = serde_json::from_str(&sent.json).unwrap();
+        if let LiveBody::Orders { rows, tally } = frame.body {
+            told.push((rows.len(), tally.placed));
+        }
+    }
+    let newest = (FEED_ROWS_MAX, FEED_ROWS_MAX as u64);
+    assert_eq!(told, [newest, (0, ORDERS as u64)], "rows and the tally with each frame");
     let (told, _) = live.measured();
     assert_eq!((told.tally.placed, told.tally.running), (ORDERS as u64, ORDERS as u64));
     assert_eq!(told.orders.len(), FEED_ROWS_MAX);

@@ -211,9 +211,10 @@ impl OrderStore for Orders {
         &self,
         status: OrderStatus,
         keep: Keep,
+        after: Option<(i64, String)>,
         limit: usize,
-    ) -> Result<Vec<String>, StoreError> {
-        Self::kept_too_long(self, status, keep, limit).await
+    ) -> Result<Vec<(i64, String)>, StoreError> {
+        Self::kept_too_long(self, status, keep, after, limit).await
     }
 
     fn appended(&self) -> Arc<Notify> {

@@ -183,24 +183,29 @@ const NTH_ORDER: &str = "SELECT placed_at_us FROM order_rows
                          ORDER BY placed_at_us DESC, order_id DESC LIMIT 1 OFFSET ?";
 
 impl Orders {
-    /// Orders of a status that are older than is kept, oldest first.
+    /// Orders of a status that are older than is kept, oldest first, after this one.
     pub(crate) async fn kept_too_long(
         &self,
         status: OrderStatus,
         keep: Keep,
+        after: Option<(i64, String)>,
         batch: usize,
-    ) -> Result<Vec<String>, StoreError> {
+    ) -> Result<Vec<(i64, String)>, StoreError> {
         let oldest_us = oldest(keep, &self.1);
         let read = self.0.read_quietly(move |c| {
             Box::pin(async move {
                 let before_us = cutoff(c, NTH_ORDER, keep.orders, oldest_us).await?;
-                sqlx::query_scalar(
-                    "SELECT order_id FROM order_rows
-                     WHERE status = ? AND placed_at_us < ?
-                     ORDER BY placed_at_us LIMIT ?",
+                // No moment is before the first, and no id before none.
+                let (at_us, order_id) = after.unwrap_or((i64::MIN, String::new()));
+                sqlx::query_as(
+                    "SELECT placed_at_us, order_id FROM order_rows
+                     WHERE status = ? AND placed_at_us < ? AND (placed_at_us, order_id) > (?, ?)
+                     ORDER BY placed_at_us, order_id LIMIT ?",
                 )
                 .bind(status.as_str())
                 .bind(before_us)
+                .bind(at_us)
+                .bind(order_id)
                 .bind(limit(batch))
                 .fetch_all(c)
                 .await

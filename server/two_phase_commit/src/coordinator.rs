@@ -277,6 +277,8 @@ impl Coordinator {
         let began = Instant::now();
         let mut pause = PAUSE_FIRST;
         let mut tries: u32 = 0;
+        // One try that went out may have been heard, whatever became of those after it.
+        let mut went_out = false;
         loop {
             tries += 1;
             let mut asked = Some(self.line(EntryKind::Prepare, Some(branch), None));
@@ -291,7 +293,8 @@ impl Coordinator {
                     refused.store(true, Ordering::Relaxed);
                     (EntryKind::VoteNo, Some(reason.clone()))
                 }
-                Err(Unanswered { why, .. }) => {
+                Err(Unanswered { why, asked }) => {
+                    went_out |= *asked;
                     (EntryKind::Unanswered, Some(format!("try {tries}: {why}")))
                 }
             };
@@ -302,7 +305,7 @@ impl Coordinator {
                 lines.push(self.line(kind, Some(branch), detail));
             }
             if last {
-                return heard;
+                return heard.map_err(|last| Unanswered { asked: went_out, ..last });
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(PAUSE_LONGEST);

@@ -158,6 +158,19 @@ async fn a_no_that_reads_like_silence_is_a_no_and_who_could_not_be_asked_is_told
     assert!(closed, "{:?}", outcome.decision);
 }
 
+#[tokio::test(start_paused = true)]
+async fn who_was_asked_once_was_asked_although_the_last_try_did_not_go_out() {
+    let closed = || Err(Unanswered { why: "the breaker is open".into(), asked: false });
+    // From the last try to the first.
+    for votes in [vec![closed(), silence(), silence()], vec![silence(), closed(), closed()]] {
+        let outcome = run(&[("a", votes)], 0).await;
+        let Decision::Abort { grounds, .. } = &outcome.decision else {
+            panic!("{:?}", outcome.decision);
+        };
+        assert_eq!(*grounds, Some(Grounds::NoAnswer), "{:?}", outcome.decision);
+    }
+}
+
 #[test]
 fn an_abort_recorded_before_there_were_grounds_is_read() {
     let old = r#"{"decision":"abort","voter":"b","reason":"no vote: timed out"}"#;

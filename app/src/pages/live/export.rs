@@ -3,7 +3,7 @@
 
 use super::{
     badges_model::{self, BadgeKind},
-    inside::shortened,
+    inside::caller_name,
     layout::{self, Anchor, EdgeShape, NodeKind, NodeShape, Rect, Stack},
     scene::{self, EdgeFace, EdgeKey, NodeFace, Part},
     versions,
@@ -263,7 +263,7 @@ fn node_box(out: &mut String, node: &NodeShape, face: &NodeFace, snapshot: &Live
     let count = &face.count;
     match node.kind {
         NodeKind::Caller => {
-            text(out, "b", 11.0, 22.0, &shortened(&node.name, w));
+            text(out, "b", 11.0, 22.0, &caller_name(&node.name, w));
             // Of a service outside its instances.
             text(out, "t2", 11.0, 40.0, if count.is_empty() { &face.note } else { count });
         }

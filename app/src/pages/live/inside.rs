@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     live::use_live,
+    model::format,
     widget::{Icon, sparkline},
 };
 use contract::service;
@@ -19,14 +20,15 @@ const BESIDE_NAME: f64 = 54.0;
 /// Width of one letter of a version's name, rounded up.
 const NAME_LETTER: f64 = 7.4;
 
-/// A name in so much room: cut where it is longer. Its whole is in the name of the version.
+/// What of a caller's box its name has not, at both ends.
+const BESIDE_CALLER: f64 = 22.0;
+/// Width of one letter of a caller's name, 13 pixels high.
+const CALLER_LETTER: f64 = 7.0;
+
+/// Letters so wide that so much room has place for; two at least.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "some letters")]
-fn fitting(name: &str, room: f64) -> String {
-    let letters = (room / NAME_LETTER).max(2.0) as usize;
-    if name.chars().count() <= letters {
-        return name.to_owned();
-    }
-    name.chars().take(letters - 1).chain(['…']).collect()
+fn letters_in(room: f64, letter: f64) -> usize {
+    (room / letter).max(2.0) as usize
 }
 
 /// Code and name, the code's top left corner at the point.
@@ -179,6 +181,8 @@ pub(super) fn version_inside(
         })
     });
     let letters = subset.chars().count();
+    // Its whole is in the name of the version.
+    let name = format::cut(subset, letters_in(w - x - BESIDE_NAME, NAME_LETTER));
     let more = match stack {
         Stack::Tall => view! {
             {shown(x, 36.0)}
@@ -208,7 +212,7 @@ pub(super) fn version_inside(
     view! {
         <rect class="swatch" x=x y=y - 9.0 width="9" height="9" rx="2"></rect>
         <path class="swatch-hatch" d=format!("M{x} {}l6 -6M{} {y}l6 -6", y - 3.0, x + 3.0)></path>
-        <text class="version-name" x=x + 14.0 y=y>{fitting(subset, w - x - BESIDE_NAME)}</text>
+        <text class="version-name" x=x + 14.0 y=y>{name}</text>
         <text class="version-name anchor-end" x=w - x y=y>{text(|face| &face.weight)}</text>
         {more}
         <rect
@@ -221,23 +225,16 @@ pub(super) fn version_inside(
     .into_any()
 }
 
-/// A name in the room of a box so wide; all of it is what the box is called.
-pub(super) fn shortened(name: &str, w: f64) -> String {
-    // Letters of 13 pixels are some 7 wide.
-    let room = (0_u32..).take_while(|n| 7.0 * f64::from(*n) <= w - 22.0).count();
-    if name.chars().count() < room {
-        return name.to_owned();
-    }
-    let mut short: String = name.chars().take(room.saturating_sub(2)).collect();
-    short.push('…');
-    short
+/// A caller's name in a box so wide; all of it is what the box is called.
+pub(super) fn caller_name(name: &str, w: f64) -> String {
+    format::cut(name, letters_in(w - BESIDE_CALLER, CALLER_LETTER))
 }
 
 pub(super) fn caller_inside(name: &str, w: f64, h: f64, face: Memo<NodeFace>) -> AnyView {
     let (glyph, label) = match name {
         service::BROWSER => (Some(Icon::Globe), "Browser".to_owned()),
         service::LOAD => (Some(Icon::Gauge), "Load".to_owned()),
-        other => (None, shortened(other, w)),
+        other => (None, caller_name(other, w)),
     };
     // Of a service outside its instances; on a phone there is no room beside its name.
     let (of_caller, counted) = (glyph.is_some(), w > 120.0);
@@ -340,10 +337,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_name_of_a_version_ends_before_its_weight() {
-        assert_eq!(fitting("v1", 47.0), "v1");
-        assert_eq!(fitting("canary", 47.0), "canary");
-        assert_eq!(fitting("a-name-somebody-chose", 47.0), "a-nam…");
-        assert_eq!(fitting("stable", 3.0), "s…");
+    fn a_long_name_ends_where_its_room_does() {
+        assert_eq!(letters_in(47.0, NAME_LETTER), 6);
+        assert_eq!(letters_in(3.0, NAME_LETTER), 2, "so that something is seen");
+        // Six letters are 42 pixels.
+        assert_eq!(caller_name("canary", 64.0), "canary");
+        assert_eq!(caller_name("canary", 63.9), "cana…");
+        assert_eq!(caller_name("a-name-somebody-chose", 64.0), "a-nam…");
     }
 }

@@ -107,16 +107,9 @@ fn weight_row(editor: Editor, rule: Memo<RuleForm>, at: usize) -> AnyView {
 /// Width of the bar where it is narrowest, on a phone, pixels.
 const BAR_LEAST: usize = 318;
 
-/// Letters of a name that the bar has room for, also where it stands below its end on a phone.
+/// Letters of a name that the bar has room for, also where it stands below its end on a phone; the
+/// table below has its whole.
 const NAME_MAX: usize = 32;
-
-/// A name for the bar; the table below has its whole.
-fn cut(name: &str) -> String {
-    if name.chars().count() <= NAME_MAX {
-        return name.to_owned();
-    }
-    name.chars().take(NAME_MAX - 1).chain(['…']).collect()
-}
 
 /// Width of the ground of a label, pixels: digits and letters of 12 pixels are up to 7.5 wide.
 #[expect(clippy::cast_precision_loss, reason = "a name")]
@@ -180,7 +173,7 @@ fn bar(editor: Editor, rule: Memo<RuleForm>) -> AnyView {
     let name = move |at: usize| route::target_text(&target_at(rule, at)).to_owned();
     let label = move |at: usize| {
         let percent = if at == 0 { first() } else { 100 - first() };
-        (format!("{} {percent}%", cut(&name(at))), percent)
+        (format!("{} {percent}%", format::cut(&name(at), NAME_MAX)), percent)
     };
     // Of a part that is too narrow for it the label stands below its end, clear of the handle.
     let place = move |at: usize| {

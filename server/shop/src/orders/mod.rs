@@ -164,21 +164,26 @@ impl Orders {
         }
     }
 
-    /// Ships confirmed orders that are older than is kept, at most `limit`: nobody waits with them
-    /// any more, and only what is at its end can be forgotten. Gives the number of those that are
-    /// shipped now and were not before: the read model that names them may be behind.
+    /// Ships a page of the confirmed orders that are older than is kept, at most `limit`: nobody
+    /// waits with them any more, and only what is at its end can be forgotten. Gives the last of
+    /// the page, after which the next one begins; None when there is no next one.
     ///
     /// # Errors
     /// When the database cannot be read or written.
-    pub async fn ship_overdue(&self, keep: Keep, limit: usize) -> Result<usize, StoreError> {
-        let overdue = self.store.kept_too_long(OrderStatus::Confirmed, keep, limit).await?;
-        let mut shipped = 0;
-        for order_id in overdue {
-            let changed = self.store.change(attempt(order_id, Input::Ship, None, None)).await?;
-            // Refused, it was shipped before, or cancelled in between: that is an end too.
-            shipped += usize::from(matches!(changed, Changed::Now(_)));
+    pub async fn ship_overdue(
+        &self,
+        keep: Keep,
+        after: Option<(i64, String)>,
+        limit: usize,
+    ) -> Result<Option<(i64, String)>, StoreError> {
+        let overdue = self.store.kept_too_long(OrderStatus::Confirmed, keep, after, limit).await?;
+        let last = overdue.last().filter(|_| overdue.len() >= limit).cloned();
+        for (_, order_id) in overdue {
+            // The read model that names it may be behind. Refused, it was shipped before, or
+            // cancelled in between: that is an end too, and the next page begins after it.
+            self.store.change(attempt(order_id, Input::Ship, None, None)).await?;
         }
-        Ok(shipped)
+        Ok(last)
     }
 
     /// Orders that are older than is kept and not over, at most `limit`: most of them wait for a
@@ -187,7 +192,8 @@ impl Orders {
     /// # Errors
     /// When the database cannot be read.
     pub async fn open_too_long(&self, keep: Keep, limit: usize) -> Result<Vec<String>, StoreError> {
-        self.store.kept_too_long(OrderStatus::Processing, keep, limit).await
+        let open = self.store.kept_too_long(OrderStatus::Processing, keep, None, limit).await?;
+        Ok(open.into_iter().map(|(_, order_id)| order_id).collect())
     }
 
     /// Decides and records, once for each key. `asked_by` is the `X-Correlation-ID` of whoever

@@ -95,8 +95,9 @@ impl OrderStore for Broken {
         &self,
         _: OrderStatus,
         _: Keep,
+        _: Option<(i64, String)>,
         _: usize,
-    ) -> Result<Vec<String>, StoreError> {
+    ) -> Result<Vec<(i64, String)>, StoreError> {
         Err(failed())
     }
     fn appended(&self) -> Arc<Notify> {

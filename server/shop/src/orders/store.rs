@@ -190,13 +190,15 @@ pub trait OrderStore: HasOutbox + Probe {
     async fn project(&self, limit: usize) -> Result<Vec<OrderRow>, StoreError>;
     /// Orders that wait for the answer of payments, the longest first, at most `limit`.
     async fn awaited(&self, limit: usize) -> Result<Vec<Awaited>, StoreError>;
-    /// Orders of a status that are older than is kept, oldest first, at most `limit`.
+    /// Orders of a status that are older than is kept, oldest first, at most `limit`: when each
+    /// was placed, and its id. Only those placed after this one.
     async fn kept_too_long(
         &self,
         status: OrderStatus,
         keep: Keep,
+        after: Option<(i64, String)>,
         limit: usize,
-    ) -> Result<Vec<String>, StoreError>;
+    ) -> Result<Vec<(i64, String)>, StoreError>;
     /// Fires after events were recorded.
     fn appended(&self) -> Arc<Notify>;
 }

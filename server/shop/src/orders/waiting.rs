@@ -33,7 +33,7 @@ impl Waiters {
         }
         let of_order = changes.entry(order_id.to_owned()).or_insert_with(|| watch::channel(()).0);
         let told = of_order.subscribe();
-        Some(Waiter { of: self.clone(), order_id: order_id.to_owned(), told })
+        Some(Waiter { of: self.clone(), order_id: order_id.to_owned(), told: Some(told) })
     }
 
     fn changes(&self) -> MutexGuard<'_, Changes> {
@@ -47,26 +47,36 @@ impl Waiters {
 pub(super) struct Waiter {
     of: Waiters,
     order_id: String,
-    told: watch::Receiver<()>,
+    /// None once it waits no more.
+    told: Option<watch::Receiver<()>>,
 }
 
 impl Waiter {
     /// Returns when the order has changed since the waiter joined, or was told last.
     pub(super) async fn changed(&mut self) {
-        if self.told.changed().await.is_err() {
-            // Nobody will tell. The sender lives as long as the waiter, so this cannot be.
-            std::future::pending::<()>().await;
+        if let Some(told) = &mut self.told
+            && told.changed().await.is_ok()
+        {
+            return;
+        }
+        // Nobody will tell. The sender lives as long as the waiter, so this cannot be.
+        std::future::pending::<()>().await;
+    }
+
+    /// Waits no more: who does so last takes the order along. The receiver goes while the orders
+    /// are held, or two that leave at once would each count the other.
+    fn leave(&mut self) {
+        let mut changes = self.of.changes();
+        drop(self.told.take());
+        if changes.get(&self.order_id).is_some_and(|told| told.receiver_count() == 0) {
+            changes.remove(&self.order_id);
         }
     }
 }
 
 impl Drop for Waiter {
     fn drop(&mut self) {
-        let mut changes = self.of.changes();
-        // This one is among them still.
-        if changes.get(&self.order_id).is_some_and(|told| told.receiver_count() <= 1) {
-            changes.remove(&self.order_id);
-        }
+        self.leave();
     }
 }
 
@@ -114,6 +124,16 @@ mod tests {
         drop(second);
         assert!(waiting.join("one more").is_some());
         drop(others);
+        assert!(waiting.changes().is_empty());
+    }
+
+    #[test]
+    fn two_that_leave_before_either_is_gone_leave_nothing_behind() {
+        let waiting = Waiters::default();
+        let (mut first, mut second) = (waiting.join("a").unwrap(), waiting.join("a").unwrap());
+        first.leave();
+        assert!(waiting.changes().contains_key("a"), "the second waits");
+        second.leave();
         assert!(waiting.changes().is_empty());
     }
 }
