@@ -14,9 +14,13 @@ use std::sync::Arc;
 use storage::SavedFault;
 use tokio::sync::{MutexGuard, broadcast::error::RecvError};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 /// As many faults as may be active, and so begin, at once.
 pub(crate) const FAULTS_MAX: u32 = ACTIVE_MAX as u32;
+/// Times that the kill switch is held or released at once: one is kept, the others wait for it,
+/// also when who asked went away. Nobody presses so often by hand.
+pub(super) const SWITCHES_MAX: usize = 16;
 
 impl Control {
     /// The mesh goes on with the faults as they were kept, and with numbers that no run has given.
@@ -109,15 +113,54 @@ impl Control {
         }
     }
 
-    /// Keeps whether the kill switch is held: whoever ended all faults finds none after a restart.
-    /// It holds whether or not this succeeds.
-    pub(crate) async fn keep_kill_switch(&self) {
+    /// Ends all faults and holds the kill switch: whoever did finds none after a restart. They end
+    /// at once, whatever becomes of the rest, which goes on also when who asked went away.
+    ///
+    /// # Errors
+    /// All are ended, but after a restart the kill switch may not be held.
+    pub(crate) async fn hold_kill_switch(&self) -> Result<(), SwitchError> {
+        self.0.mesh.faults().end_all();
+        let control = self.clone();
+        self.switch(async move { control.keep_kill_switch().await }).await
+    }
+
+    /// Releases the kill switch, and the faults that wait for it begin. It goes on to its end also
+    /// when who asked went away.
+    ///
+    /// # Errors
+    /// It is still held, or after a restart it may be held again.
+    pub(crate) async fn release_kill_switch(&self) -> Result<(), SwitchError> {
+        let control = self.clone();
+        let release = async move {
+            let released = || control.0.mesh.faults().release();
+            let begun = control.begin_faults(FAULTS_MAX, released).await;
+            begun.map_err(SwitchError::Numbers)?;
+            control.keep_kill_switch().await
+        };
+        self.switch(release).await
+    }
+
+    async fn switch(
+        &self,
+        command: impl Future<Output = Result<(), SwitchError>> + Send + 'static,
+    ) -> Result<(), SwitchError> {
+        let command = command.in_current_span();
+        let begun = self.0.switches.detach_as("kill-switch", command);
+        let begun = begun.ok_or(SwitchError::Busy)?;
+        begun.await.unwrap_or(Err(SwitchError::Interrupted))
+    }
+
+    async fn keep_kill_switch(&self) -> Result<(), SwitchError> {
         // One at a time, so that what is kept last is how it stands.
         let _kept = self.0.kept_faults.lock().await;
         let since_us = self.0.mesh.faults().killed_us();
-        if let Err(error) = self.0.log.keep_kill_switch(since_us).await {
-            tracing::error!(%error, "the kill switch was not kept");
-        }
+        self.0.log.keep_kill_switch(since_us).await.map_err(SwitchError::NotKept)
+    }
+
+    /// Holds up whoever would keep something of faults, as a slow disk does.
+    #[cfg(test)]
+    pub(crate) async fn keeps_nothing_meanwhile(&self) -> impl Sized + '_ {
+        self.0.kept_faults.lock().await
     }
 
     /// Keeps them whenever one begins or ends, until `stop`.
@@ -134,6 +177,23 @@ impl Control {
             self.keep_faults().await;
         }
     }
+}
+
+/// Why the kill switch does not stand as it was asked to, now or after a restart.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SwitchError {
+    /// No faults may begin, since their numbers cannot be set aside: it is as it was.
+    #[error("the numbers of faults cannot be kept")]
+    Numbers(#[source] StoreError),
+    /// It stands as it was asked to until this process ends.
+    #[error("the kill switch was not kept")]
+    NotKept(#[source] StoreError),
+    /// As many wait for it to be kept as may.
+    #[error("{SWITCHES_MAX} wait for the kill switch already")]
+    Busy,
+    /// The program stopped meanwhile, or it failed in a way nobody foresaw.
+    #[error("the kill switch was interrupted")]
+    Interrupted,
 }
 
 /// Numbers of faults that are set aside. Nobody else has faults begin meanwhile.

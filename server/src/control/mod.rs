@@ -10,11 +10,11 @@ mod kept;
 mod tests;
 mod unmatched;
 
-pub(crate) use faults::FAULTS_MAX;
+pub(crate) use faults::SwitchError;
 pub use unmatched::{never_matched, never_matched_in};
 
 use self::external::External;
-use base::{Clock, Supervisor};
+use base::{Clock, Commands, Supervisor};
 use contract::istio::{ApplyReport, Change, ResourceKey, ResourceReport, RevisionView};
 use istio::{
     Configuration, Kind, Known, NoRevision, NotFound, Refused, Revision, Revisions, policy::Policy,
@@ -64,6 +64,8 @@ struct Inner {
     external: External,
     /// Runs changes to their end.
     supervisor: Supervisor,
+    /// Runs holds and releases of the kill switch to their end.
+    switches: Commands,
     /// Held for the whole of a change, so that numbers, log and mesh agree.
     changing: Mutex<()>,
     /// Places of changes, the one that is being made among them.
@@ -178,6 +180,7 @@ impl Control {
             log,
             external: External::default(),
             supervisor: supervisor.clone(),
+            switches: supervisor.commands(faults::SWITCHES_MAX),
             changing: Mutex::default(),
             changes: Arc::new(Semaphore::new(CHANGES_MAX)),
             asides: Places::of(ASIDES_MAX),

@@ -257,7 +257,7 @@ async fn the_numbers_of_faults_go_on_where_the_run_before_stopped() {
     let faults = world.control.0.mesh.faults();
     faults.end_all();
     world.told(&FAULTY.replace("value: 10", "value: 20")).await;
-    world.control.begin_faults(FAULTS_MAX, || faults.release()).await.unwrap();
+    world.control.begin_faults(super::faults::FAULTS_MAX, || faults.release()).await.unwrap();
     assert_eq!(inject(&world).await.unwrap(), FaultId(11), "two waited for the release");
     let kept = world.stores.revisions.fault_numbers().await.unwrap();
     assert_eq!(kept, 11, "none is set aside that is not given");
@@ -389,15 +389,13 @@ async fn what_was_applied_is_compared_with_the_last_requests_without_a_place_of_
 async fn the_kill_switch_is_held_over_a_restart_and_faults_wait_until_it_is_released() {
     let mut world = World::new().await;
     let faults = |world: &World| world.control.0.mesh.faults().clone();
-    faults(&world).end_all();
+    world.control.hold_kill_switch().await.unwrap();
     let since_us = faults(&world).killed_us();
-    world.control.keep_kill_switch().await;
     world = world.restart().await;
     assert_eq!(faults(&world).killed_us(), since_us);
     world.control.apply(FAULTY, "test", None).await.unwrap();
     assert_eq!(world.standings(), [FaultStanding::Waiting, FaultStanding::Waiting]);
-    faults(&world).release();
-    world.control.keep_kill_switch().await;
+    world.control.release_kill_switch().await.unwrap();
     world = world.restart().await;
     assert_eq!(faults(&world).killed_us(), None);
 }

@@ -9,6 +9,8 @@ pub(crate) mod fault_fields;
 pub(crate) mod faults;
 mod strips;
 #[cfg(test)]
+mod switch_tests;
+#[cfg(test)]
 mod tests;
 mod what_if;
 
@@ -18,7 +20,7 @@ pub(super) use faults::outages;
 pub(crate) use strips::{Counted, catch_all, host_of};
 
 use crate::{
-    control::{self, Control},
+    control::{Control, SwitchError},
     live::Live,
     shop::Shop,
 };
@@ -55,6 +57,22 @@ impl ResilienceHost {
 fn unkept(error: &StoreError) -> ApiError {
     tracing::error!(%error, "a fault does not begin: its number cannot be kept");
     ApiError::Unavailable { reason: "The numbers of faults cannot be kept.".into() }
+}
+
+/// The kill switch does not stand as it was asked to, or will not after a restart.
+fn unswitched(command: &EndFaults, error: &SwitchError) -> ApiError {
+    if let SwitchError::Numbers(error) = error {
+        return unkept(error);
+    }
+    tracing::error!(error = error as &dyn std::error::Error, "the kill switch is not as asked");
+    let reason = match (command, error) {
+        (EndFaults::Release, SwitchError::NotKept(_)) => {
+            "The kill switch is released, but this was not kept: after a restart it is held again."
+        }
+        (EndFaults::Release, _) => "It is not known whether the kill switch is released.",
+        _ => "All faults are ended, but not kept so: after a restart others may begin.",
+    };
+    ApiError::Unavailable { reason: reason.into() }
 }
 
 pub(super) fn invalid(field: &str, reason: impl Into<String>) -> ApiError {
@@ -110,7 +128,7 @@ impl ResiliencePort for ResilienceHost {
 
     async fn end_faults(&self, command: EndFaults) -> Result<FaultsView, ApiError> {
         let all = self.shop.mesh.faults();
-        match command {
+        let switched = match &command {
             EndFaults::One(id) => {
                 let parsed = id.parse();
                 let id = parsed.map_err(|_| ApiError::NotFound { what: format!("fault {id}") })?;
@@ -118,21 +136,14 @@ impl ResiliencePort for ResilienceHost {
                 if !all.remove(id) && all.get(id).is_none() {
                     return Err(ApiError::NotFound { what: format!("fault {id}") });
                 }
+                Ok(())
             }
-            EndFaults::All => {
-                all.end_all();
-                self.control.keep_kill_switch().await;
-            }
-            EndFaults::Release => {
-                self.control
-                    .begin_faults(control::FAULTS_MAX, || all.release())
-                    .await
-                    .map_err(|error| unkept(&error))?;
-                self.control.keep_kill_switch().await;
-            }
-        }
+            EndFaults::All => self.control.hold_kill_switch().await,
+            EndFaults::Release => self.control.release_kill_switch().await,
+        };
         // The page that is asked for next must not show what was before.
         self.live.publish_mesh();
+        switched.map_err(|error| unswitched(&command, &error))?;
         Ok(faults::all(&self.shop.mesh))
     }
 
