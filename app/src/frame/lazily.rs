@@ -8,6 +8,7 @@
 use super::{announce, faults, load, more, palette, place_order, shortcuts};
 use crate::{
     apart::apart,
+    browser,
     live::use_live,
     pages::live::{Selection, drawer},
 };
@@ -36,8 +37,9 @@ pub enum Body {
     Shortcuts,
     /// What was chosen on the map.
     Drawer(Selection),
-    /// Nothing to be seen: it puts what changes into words for those who cannot see it. Before the
-    /// file is there, nothing that is worth saying has changed.
+    /// Nothing to be seen: it puts what changes into words for those who cannot see it, and catches
+    /// the focus of what goes. Before the file is there, nothing that is worth saying has changed,
+    /// and nothing has gone.
     Announcements(RwSignal<String>),
 }
 
@@ -53,6 +55,7 @@ apart! {
             Body::Drawer(selection) => drawer::body(selection),
             Body::Announcements(text) => {
                 announce::listen(text);
+                browser::catch_focus();
                 ().into_any()
             }
         }

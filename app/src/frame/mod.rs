@@ -53,7 +53,6 @@ pub fn Frame(children: Children) -> impl IntoView {
     Effect::new(move |_| {
         crate::browser::load_links(move || updated.try_get_untracked().unwrap_or_default());
     });
-    Effect::new(|_| crate::browser::catch_focus());
     view! {
         <a class="skip" href="#main" rel="external">"Skip to content"</a>
         <div

@@ -55,6 +55,8 @@ pub struct Toasts {
     list: RwSignal<Vec<Toast>>,
     next: StoredValue<u64>,
     held: RwSignal<bool>,
+    /// What is said when nothing else is being said, and what is said at once.
+    said: [RwSignal<String>; 2],
 }
 
 thread_local! {
@@ -69,6 +71,7 @@ pub fn provide_toasts() {
         list: RwSignal::new(Vec::new()),
         next: StoredValue::new(0),
         held: RwSignal::new(false),
+        said: [RwSignal::new(String::new()), RwSignal::new(String::new())],
     });
 }
 
@@ -131,12 +134,25 @@ impl Toasts {
     fn push(self, toast: Toast) {
         let id = self.next.get_value();
         self.next.set_value(id + 1);
+        self.say(&toast);
         self.list.update(|list| {
             list.push(Toast { id, ..toast });
             let excess = list.len().saturating_sub(TOASTS_MAX);
             list.drain(..excess);
         });
         set_timeout(move || self.expire(id), STAY);
+    }
+
+    /// Puts its words, without its buttons, where they are said once.
+    fn say(self, toast: &Toast) {
+        let [polite, urgent] = self.said;
+        let region = if toast.tone == Tone::Error { urgent } else { polite };
+        region.update(|words| {
+            let now = [&toast.title, ". ", &toast.text].concat();
+            // Only what changes is said.
+            let again = if *words == now { "\u{a0}" } else { "" };
+            *words = now + again;
+        });
     }
 
     fn expire(self, id: u64) {
@@ -148,7 +164,13 @@ impl Toasts {
     }
 
     fn dismiss(self, id: u64) {
-        self.list.try_update(|list| list.retain(|toast| toast.id != id));
+        let gone = self.list.try_update(|list| {
+            list.retain(|toast| toast.id != id);
+            list.is_empty()
+        });
+        if gone == Some(true) {
+            self.said.map(|words| words.set(String::new()));
+        }
     }
 
     /// Takes one away by hand: a focus in it goes back to where it came from.
@@ -171,11 +193,6 @@ impl Toasts {
             BEFORE.set(from);
         }
     }
-}
-
-/// What of a toast is said at once, and what when nothing else is being said.
-fn is_urgent(toast: &Toast) -> bool {
-    toast.tone == Tone::Error
 }
 
 /// Tone and title of a toast about an order: only its end is good news or bad.
@@ -214,29 +231,14 @@ pub(super) fn announce_restarts() {
     });
 }
 
-/// What toasts say, for those who do not see them: their words without their buttons, each once.
-fn said(toasts: Toasts, role: &'static str, which: fn(&Toast) -> bool) -> AnyView {
-    let mine = move || {
-        let all = toasts.list.get().into_iter();
-        all.filter(which).collect::<Vec<Toast>>()
-    };
-    view! {
-        <div class="sr" role=role aria-atomic="false">
-            <For each=mine key=|toast| toast.id let:toast>
-                <p>{toast.title} ". " {toast.text}</p>
-            </For>
-        </div>
-    }
-    .into_any()
-}
-
 /// Where toasts appear.
 #[component]
 pub(super) fn ToastList() -> impl IntoView {
     let toasts = use_toasts();
+    let [polite, urgent] = toasts.said;
     view! {
-        {said(toasts, "status", |toast| !is_urgent(toast))}
-        {said(toasts, "alert", is_urgent)}
+        <div class="sr" role="status">{move || polite.get()}</div>
+        <div class="sr" role="alert">{move || urgent.get()}</div>
         <div
             class="toasts"
             on:mouseenter=move |_| toasts.held.set(true)

@@ -78,6 +78,12 @@ fn key_of(shape: &EdgeShape) -> EdgeKey {
     }
 }
 
+/// A service that gets versions, or loses them, is drawn anew.
+fn node_key(node: &NodeShape) -> String {
+    let group = if matches!(node.kind, NodeKind::Group(_)) { "+" } else { "" };
+    [&node.name, group].concat()
+}
+
 /// The face of an edge, kept by whoever draws it.
 fn use_face(shape: &EdgeShape) -> Memo<EdgeFace> {
     let live = use_live();
@@ -131,7 +137,7 @@ fn Drawing(layout: Layout, phone: bool, layer: Signal<String>) -> impl IntoView 
                 </For>
                 <For
                     each=move || nodes.get()
-                    key=|node| (node.name.clone(), matches!(node.kind, NodeKind::Group(_)))
+                    key=node_key
                     let:node
                 >
                     {node_face(node, shapes, phone)}
