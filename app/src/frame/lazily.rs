@@ -5,7 +5,7 @@
 //! once; a dialog that is opened earlier shows its shape until the file is there. What is said to
 //! those who cannot see changes is in it, too.
 
-use super::{announce, faults, load, more, palette, place_order, shortcuts};
+use super::{announce, faults, load, more, palette, place_order, shortcuts, toast};
 use crate::{
     apart::apart,
     browser,
@@ -37,6 +37,8 @@ pub enum Body {
     Shortcuts,
     /// What was chosen on the map.
     Drawer(Selection),
+    /// Messages.
+    Toasts,
     /// Nothing to be seen: it puts what changes into words for those who cannot see it, and catches
     /// the focus of what goes. Before the file is there, nothing that is worth saying has changed,
     /// and nothing has gone.
@@ -53,6 +55,7 @@ apart! {
             Body::More => more::body(),
             Body::Shortcuts => shortcuts::body(),
             Body::Drawer(selection) => drawer::body(selection),
+            Body::Toasts => toast::cards(),
             Body::Announcements(text) => {
                 announce::listen(text);
                 browser::catch_focus();
@@ -125,11 +128,7 @@ pub fn Lazily(
     /// Which.
     body: Body,
 ) -> impl IntoView {
-    let Dialogs(file) = expect_context();
-    if file.get_untracked() == File::Missing {
-        file.set(File::Coming);
-        fetch(file);
-    }
+    let file = asked_again();
     // The body is made in this closure and not in a future: its effects belong to the dialog that
     // shows it and end with it.
     move || match file.get() {
@@ -137,6 +136,25 @@ pub fn Lazily(
         File::There => now(made(body.clone())).and_then(Result::ok).unwrap_or_else(not_loaded),
         File::Missing => not_loaded(),
     }
+}
+
+/// The body, and `plain` until its file is there or when it does not come.
+pub(super) fn or_plain(body: Body, plain: fn() -> AnyView) -> impl Fn() -> AnyView {
+    let file = asked_again();
+    move || match file.get() {
+        File::There => now(made(body.clone())).and_then(Result::ok).unwrap_or_else(plain),
+        File::Coming | File::Missing => plain(),
+    }
+}
+
+/// Where the file is; one that did not come is asked for again.
+fn asked_again() -> RwSignal<File> {
+    let Dialogs(file) = expect_context();
+    if file.get_untracked() == File::Missing {
+        file.set(File::Coming);
+        fetch(file);
+    }
+    file
 }
 
 /// What the future gives without waiting; a split function does when its file is there.

@@ -4,6 +4,7 @@
 //! said, what failed at once. They never take the focus; M goes to the newest, Esc takes it away
 //! and gives the focus back.
 
+use super::lazily::{self, Body};
 use crate::{
     browser,
     live::use_live,
@@ -169,7 +170,9 @@ impl Toasts {
             list.is_empty()
         });
         if gone == Some(true) {
-            self.said.map(|words| words.set(String::new()));
+            // What is gone tells of no pointer or focus that leaves it.
+            self.held.set(false);
+            self.said.iter().for_each(|words| words.set(String::new()));
         }
     }
 
@@ -177,7 +180,6 @@ impl Toasts {
     fn put_away(self, id: u64) {
         let within = browser::has(".toasts :focus");
         self.dismiss(id);
-        // What is gone tells of no pointer or focus that leaves it.
         self.held.set(false);
         if within {
             browser::focus_again(BEFORE.take());
@@ -231,14 +233,35 @@ pub(super) fn announce_restarts() {
     });
 }
 
-/// Where toasts appear.
+/// Where toasts appear, and where their words are for those who do not see them.
 #[component]
 pub(super) fn ToastList() -> impl IntoView {
     let toasts = use_toasts();
     let [polite, urgent] = toasts.said;
+    let any = Memo::new(move |_| toasts.list.with(|list| !list.is_empty()));
     view! {
         <div class="sr" role="status">{move || polite.get()}</div>
         <div class="sr" role="alert">{move || urgent.get()}</div>
+        {move || any.get().then(|| lazily::or_plain(Body::Toasts, plain))}
+    }
+    .into_any()
+}
+
+/// The words alone, for as long as what draws cards has not come.
+fn plain() -> AnyView {
+    let [polite, urgent] = use_toasts().said;
+    view! {
+        <div class="toasts">
+            <div class="toast">{move || polite.get()} {move || urgent.get()}</div>
+        </div>
+    }
+    .into_any()
+}
+
+/// The toasts, each with what can be done about it.
+pub(super) fn cards() -> AnyView {
+    let toasts = use_toasts();
+    view! {
         <div
             class="toasts"
             on:mouseenter=move |_| toasts.held.set(true)
