@@ -117,7 +117,7 @@ test("an order, a fault and a weight are brought on their way and back by the ke
 
 test("what a message says is said once, at once only where something failed, and without its buttons", async ({ page }) => {
   await open(page, "/");
-  const [polite, urgent] = [page.locator(".sr[role=status]:not([data-announcer])"), page.locator(".sr[role=alert]")];
+  const [polite, urgent] = [page.locator(".sr[aria-live=polite]:not([data-announcer])"), page.locator(".sr[aria-live=assertive]")];
   await page.keyboard.press("p");
   await expect(page.getByRole("dialog").getByRole("button", { name: "Place order" })).toBeFocused();
   await page.keyboard.press("Enter");

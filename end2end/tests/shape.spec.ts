@@ -68,6 +68,9 @@ test("a fault on a phone says in its row when it ends, and is ended there", asyn
   await expect(row).toContainText("gateway → recommendations");
   await expect(row.getByRole("cell").nth(5)).toContainText(/\d:\d\d/);
   expect(await standingOut(page.locator(".faults"))).toEqual([]);
+  // In sight without scrolling the table aside.
+  const cross = (await row.getByRole("button", { name: `Remove ${id}` }).boundingBox())!;
+  expect(cross.x + cross.width).toBeLessThanOrEqual(390);
   await row.getByRole("button", { name: `Remove ${id}` }).click();
   await expect(row.getByRole("button")).toHaveCount(0);
 });

@@ -240,8 +240,8 @@ pub(super) fn ToastList() -> impl IntoView {
     let [polite, urgent] = toasts.said;
     let any = Memo::new(move |_| toasts.list.with(|list| !list.is_empty()));
     view! {
-        <div class="sr" role="status">{move || polite.get()}</div>
-        <div class="sr" role="alert">{move || urgent.get()}</div>
+        <div class="sr" aria-live="polite">{move || polite.get()}</div>
+        <div class="sr" aria-live="assertive">{move || urgent.get()}</div>
         {move || any.get().then(|| lazily::or_plain(Body::Toasts, plain))}
     }
     .into_any()
