@@ -312,7 +312,7 @@ async fn forms_do_without_scripts_what_the_panel_does() {
     assert_eq!(form("/resilience/remove", "id=F-1").await, "/resilience");
     assert_eq!(client.get("/control/faults").await.json()["active"], json!([]));
     let again = form("/resilience/inject", "kind=delay&percent=30").await;
-    assert!(again.starts_with("/resilience?kind=delay&percent=30&error=to"), "{again}");
+    assert!(again.starts_with("/resilience?kind=delay&percent=30&error=To"), "{again}");
     let most = "kind=abort&to=users&percent=80&ttl_s=60";
     let asked = form("/resilience/inject", most).await;
     assert!(asked.contains("percent=80") && asked.contains("error=This%20touches%2080"), "{asked}");

@@ -299,7 +299,8 @@ async fn looking_is_neither_watched_nor_counted_nor_limited() {
     world.set("payments-0", 500);
     world.get("payments", "/").await.unwrap();
     assert_eq!((endpoint().ejections, endpoint().requests), (1, 6));
-    let edge = world.mesh.edges().remove(0);
+    let edges = world.mesh.edges();
+    let edge = edges.iter().find(|edge| *edge.caller == *"orders").unwrap();
     let reached = edge.layers.iter().find(|layer| layer.layer == "outlier").unwrap().reached;
     assert_eq!(reached, 6);
 }
