@@ -300,7 +300,7 @@ test("a list of nothing shows what was placed between its being read and its bei
     const read = await route.fetch();
     if (order_id === "") {
       expect(((await read.json()) as { orders: unknown[] }).orders).toHaveLength(0);
-      order_id = (await order(page)).order_id;
+      order_id = (await order(page)).id;
       const placed = Date.now();
       // Its clock has gone on since: what is shown now is later than the order.
       await page.waitForFunction((placed) => Date.now() > placed + 1_000, placed);
